@@ -1,0 +1,1 @@
+//! WeChat's time: system, or stepped by a test.

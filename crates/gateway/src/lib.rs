@@ -1,0 +1,1 @@
+//! The server: login, call, open data.

@@ -1,0 +1,1 @@
+//! Session keys, signatures, decryption, watermarks, and tickets (our own cloudIDs).

@@ -1,0 +1,1 @@
+//! Node workers: dependencies, spawn, frame protocol, pool and queue, deadlines, reload, logs.

@@ -1,0 +1,1 @@
+//! AEAD tokens: kinds, key ring, rotation.

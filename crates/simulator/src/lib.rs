@@ -1,0 +1,1 @@
+//! A WeChat to test against: server API, client API, users, clock.

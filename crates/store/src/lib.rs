@@ -1,0 +1,1 @@
+//! What must outlive a restart: sessions, key ring, access_token.

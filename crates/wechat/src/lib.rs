@@ -1,0 +1,1 @@
+//! The client of api.weixin.qq.com: token keeper, code2Session, getopendata.
