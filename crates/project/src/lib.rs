@@ -1,1 +1,22 @@
-//! What lies in a Mini Program repository: project.config.json, config.json, cloudbaserc.json, yunqiao.toml.
+//! What lies in a Mini Program repository, read once and checked: `project.config.json`, each cloud function's
+//! folder with its `package.json` and `config.json`, `cloudbaserc.json`, and `yunqiao.toml`, which has the last word.
+//!
+//! [`Project::open`] reads the project in a folder, [`Project::from_config`] the one that a `yunqiao.toml` describes.
+//! What makes the whole project unreadable is a [`ProjectError`]; what keeps one function from running is that
+//! function's [`Function::problem`]; what is odd but harmless is a [`Finding`]. Each names the file, the cause and the
+//! mend, because most people meet this crate through its messages.
+
+mod error;
+mod function;
+mod manifest;
+mod name;
+mod project;
+mod settings;
+
+pub use error::{Finding, ProjectError};
+pub use function::{CONCURRENCY, Function, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
+pub use manifest::Manifest;
+pub use name::{FunctionName, IllegalName};
+pub use project::Project;
+pub use secrecy::{ExposeSecret, SecretString as Secret};
+pub use settings::{ForeignCodes, Login, Settings, Sim, Ttl};

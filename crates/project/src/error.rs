@@ -1,0 +1,85 @@
+//! How reading a project fails, and what is merely worth telling.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::FunctionName;
+
+/// Something in the project that does not stop it, but that its author should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The function that it is about, if it is about one.
+    pub function: Option<FunctionName>,
+    /// The file or folder to look at.
+    pub file: PathBuf,
+    /// What is odd there.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} — {}", self.file.display(), self.what, self.mend)
+    }
+}
+
+/// Why a project cannot be opened at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// Neither `project.config.json` nor `yunqiao.toml` is in the folder.
+    #[error(
+        "{} is no Mini Program project: neither {} is there — give the folder that holds \
+         project.config.json, or make a new project with `yunqiao init DIR`",
+        dir.display(), looked_for.join(" nor ")
+    )]
+    NotAProject {
+        /// The folder that was looked into.
+        dir: PathBuf,
+        /// The files that would have made it a project.
+        looked_for: Vec<&'static str>,
+    },
+    /// A file or folder that has to be read cannot be.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// `project.config.json` or `cloudbaserc.json` is not what it should be.
+    #[error("{}:{line}:{column}: {what} — {mend}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// `yunqiao.toml` is not what it should be: no TOML, an unknown key, a value that cannot be.
+    #[error("{}:{line}: {what} — {mend}", path.display())]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong there.
+        what: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// The folder that should hold the cloud functions is not there.
+    #[error("{} has no folder {}, which {named_by} names — create it, or name the right one there", root.display(), folder.display())]
+    NoFunctionsFolder {
+        /// The project's folder.
+        root: PathBuf,
+        /// The folder that is missing.
+        folder: PathBuf,
+        /// The file and key that name it.
+        named_by: &'static str,
+    },
+}
