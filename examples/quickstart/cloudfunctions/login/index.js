@@ -1,0 +1,16 @@
+// 云函数：返回调用者的身份
+const cloud = require('wx-server-sdk')
+
+cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
+
+exports.main = async (event, context) => {
+  const { OPENID, APPID, UNIONID, ENV, SOURCE } = cloud.getWXContext()
+
+  return {
+    openid: OPENID,
+    appid: APPID,
+    unionid: UNIONID,
+    env: ENV,
+    source: SOURCE,
+  }
+}
