@@ -55,4 +55,14 @@ impl Function {
             problem: None,
         }
     }
+
+    /// Whether Node loads [`Function::entry`] as an ES module.
+    #[must_use]
+    pub fn is_module(&self) -> bool {
+        match self.entry.extension().and_then(|extension| extension.to_str()) {
+            Some("mjs") => true,
+            Some("js") => self.manifest.as_ref().is_some_and(|manifest| manifest.is_module),
+            _ => false,
+        }
+    }
 }

@@ -6,17 +6,22 @@
 //! function's [`Function::problem`]; what is odd but harmless is a [`Finding`]. Each names the file, the cause and the
 //! mend, because most people meet this crate through its messages.
 
+mod cloudbaserc;
+mod discover;
 mod error;
+mod files;
 mod function;
 mod manifest;
+mod miniprogram;
 mod name;
 mod project;
 mod settings;
+mod table;
 
 pub use error::{Finding, ProjectError};
 pub use function::{CONCURRENCY, Function, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
 pub use manifest::Manifest;
 pub use name::{FunctionName, IllegalName};
-pub use project::Project;
+pub use project::{DEFAULT_ENV_ID, Project};
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{ForeignCodes, Login, Settings, Sim, Ttl};

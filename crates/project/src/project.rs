@@ -1,20 +1,268 @@
-//! The project as a whole.
+//! The project as a whole: which files describe it, and which of them has the last word about what.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use crate::{Finding, Function, FunctionName, Settings};
+use crate::{
+    Finding, Function, FunctionName, ProjectError, Secret, Settings,
+    cloudbaserc::{self, Cloudbaserc},
+    discover, files,
+    miniprogram::{self, MiniProgram},
+    settings::{self, FunctionSettings},
+    table::nearest,
+};
+
+/// The environment's id where neither `yunqiao.toml` nor `cloudbaserc.json` gives one. WeChat leaves open what a
+/// single environment is called, so this is a choice.
+pub const DEFAULT_ENV_ID: &str = "yunqiao";
+/// The folder that DevTools proposes for cloud functions.
+const USUAL_FUNCTIONS_ROOT: &str = "cloudfunctions";
+/// The environment variable that goes before `secret_file`.
+const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
 
 /// A Mini Program project, as its files describe it.
 #[derive(Clone, Debug)]
 pub struct Project {
     /// The folder that holds `project.config.json` or `yunqiao.toml`.
     pub root: PathBuf,
-    /// The Mini Program's appid, if a file gives one.
+    /// The Mini Program's appid: `appid` of `yunqiao.toml`, else of `project.config.json`.
     pub appid: Option<String>,
+    /// The cloud environment's id: `env` of `yunqiao.toml`, else `envId` of `cloudbaserc.json`, else
+    /// [`DEFAULT_ENV_ID`].
+    pub env_id: String,
+    /// The folder of the cloud functions, if there is one: what to watch for changes.
+    pub functions_root: Option<PathBuf>,
     /// The cloud functions, by name.
     pub functions: BTreeMap<FunctionName, Function>,
     /// What `yunqiao.toml` says, defaults where there is none.
     pub settings: Settings,
     /// What its author should know.
     pub findings: Vec<Finding>,
+}
+
+impl Project {
+    /// Opens the project in the folder `dir`: its `project.config.json`, `cloudbaserc.json` and `yunqiao.toml`, of
+    /// which the first or the last must be there. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set.
+    ///
+    /// # Errors
+    /// No project there, a file that cannot be read or understood, or a setting that cannot be.
+    pub fn open(dir: &Path) -> Result<Self, ProjectError> {
+        Files {
+            root: dir,
+            toml: dir.join(settings::FILE),
+            toml_required: false,
+        }
+        .read(secret_from_environment())
+    }
+
+    /// Opens the project that a `yunqiao.toml` describes, wherever it is called; the other files are looked for
+    /// beside it. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set.
+    ///
+    /// # Errors
+    /// As [`Project::open`]; also when the file is not there.
+    pub fn from_config(path: &Path) -> Result<Self, ProjectError> {
+        // `yunqiao.toml` alone has an empty parent, which no operating system takes for a folder.
+        let root = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        Files {
+            root,
+            toml: path.to_owned(),
+            toml_required: true,
+        }
+        .read(secret_from_environment())
+    }
+}
+
+fn secret_from_environment() -> Option<Secret> {
+    let secret = env::var(SECRET_VARIABLE).ok()?;
+    Some(secret.trim())
+        .filter(|secret| !secret.is_empty())
+        .map(Secret::from)
+}
+
+/// Where the files of a project are looked for.
+struct Files<'a> {
+    root: &'a Path,
+    toml: PathBuf,
+    toml_required: bool,
+}
+
+impl Files<'_> {
+    fn read(&self, secret: Option<Secret>) -> Result<Project, ProjectError> {
+        let miniprogram_path = self.root.join(miniprogram::FILE);
+        let cloudbaserc_path = self.root.join(cloudbaserc::FILE);
+        let miniprogram_bytes = files::read(&miniprogram_path)?;
+        let toml_bytes = files::read(&self.toml)?;
+        if toml_bytes.is_none() && self.toml_required {
+            let source = std::io::ErrorKind::NotFound.into();
+            return Err(ProjectError::Read {
+                path: self.toml.clone(),
+                source,
+            });
+        }
+        if toml_bytes.is_none() && miniprogram_bytes.is_none() {
+            let looked_for = vec![miniprogram::FILE, settings::FILE];
+            return Err(ProjectError::NotAProject {
+                dir: self.root.to_owned(),
+                looked_for,
+            });
+        }
+
+        let miniprogram = match &miniprogram_bytes {
+            Some(bytes) => MiniProgram::parse(&miniprogram_path, bytes)?,
+            None => MiniProgram::default(),
+        };
+        let mut cloudbaserc = match files::read(&cloudbaserc_path)? {
+            Some(bytes) => Cloudbaserc::parse(&cloudbaserc_path, &bytes)?,
+            None => Cloudbaserc::default(),
+        };
+        let mut toml = match &toml_bytes {
+            Some(bytes) => settings::File::parse(&self.toml, bytes, secret)?,
+            None => {
+                let settings = Settings {
+                    secret,
+                    ..Settings::default()
+                };
+                settings::File {
+                    settings,
+                    ..settings::File::default()
+                }
+            }
+        };
+
+        let mut findings = std::mem::take(&mut toml.findings);
+        let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc)?;
+        let mut functions = BTreeMap::new();
+        match &functions_root {
+            None => findings.push(Finding {
+                function: None,
+                file: self.root.to_owned(),
+                what: "there is no folder of cloud functions".to_owned(),
+                mend: format!(
+                    "name it as cloudfunctionRoot in {}, or make {USUAL_FUNCTIONS_ROOT}/",
+                    miniprogram::FILE
+                ),
+            }),
+            Some(functions_root) => {
+                for mut function in discover::functions(functions_root, &mut findings)? {
+                    let configured = toml.functions.remove(function.name.as_str()).unwrap_or_default();
+                    let fallback = cloudbaserc
+                        .functions
+                        .remove(function.name.as_str())
+                        .unwrap_or_default();
+                    for (what, mend) in &fallback.oddities {
+                        findings.push(Finding {
+                            function: Some(function.name.clone()),
+                            file: cloudbaserc_path.clone(),
+                            what: format!("function {}: {what}", function.name),
+                            mend: mend.clone(),
+                        });
+                    }
+                    configure(&mut function, configured, fallback);
+                    functions.insert(function.name.clone(), function);
+                }
+            }
+        }
+        if let Some((name, table)) = toml.functions.into_iter().next() {
+            let near = nearest(name.as_str(), functions.keys().map(FunctionName::as_str));
+            return Err(ProjectError::Setting {
+                path: self.toml.clone(),
+                line: table.line,
+                what: format!("[functions.{name}] configures a function that is not there"),
+                mend: match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name an existing function, or remove the table".to_owned(),
+                },
+            });
+        }
+
+        Ok(Project {
+            root: self.root.to_owned(),
+            appid: toml.appid.or(miniprogram.appid),
+            env_id: toml
+                .env_id
+                .or(cloudbaserc.env_id)
+                .unwrap_or_else(|| DEFAULT_ENV_ID.to_owned()),
+            functions_root,
+            functions,
+            settings: toml.settings,
+            findings,
+        })
+    }
+
+    /// The folder of the functions: the first that a file names, in the order of precedence, must exist; where none
+    /// does, the usual one is taken if it exists.
+    fn functions_root(
+        &self,
+        toml: &settings::File,
+        miniprogram: &MiniProgram,
+        cloudbaserc: &Cloudbaserc,
+    ) -> Result<Option<PathBuf>, ProjectError> {
+        let named = [
+            (&toml.functions_root, "`functions` in yunqiao.toml"),
+            (
+                &miniprogram.functions_root,
+                "`cloudfunctionRoot` in project.config.json",
+            ),
+            (&cloudbaserc.functions_root, "`functionRoot` in cloudbaserc.json"),
+        ];
+        for (folder, named_by) in named {
+            let Some(folder) = folder else { continue };
+            let path = self.root.join(folder);
+            if path.is_dir() {
+                return Ok(Some(path));
+            }
+            let (root, folder) = (self.root.to_owned(), folder.into());
+            return Err(ProjectError::NoFunctionsFolder {
+                root,
+                folder,
+                named_by,
+            });
+        }
+        let usual = self.root.join(USUAL_FUNCTIONS_ROOT);
+        Ok(usual.is_dir().then_some(usual))
+    }
+}
+
+/// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.
+fn configure(function: &mut Function, toml: FunctionSettings, fallback: cloudbaserc::Entry) {
+    let mut problem = None;
+    let mut or_fallback = |value: Option<u64>, fallback: Option<Result<u64, String>>| match (value, fallback)
+    {
+        (Some(value), _) | (None, Some(Ok(value))) => Some(value),
+        (None, Some(Err(refusal))) => {
+            problem.get_or_insert(refusal);
+            None
+        }
+        (None, None) => None,
+    };
+    if let Some(seconds) = or_fallback(
+        toml.timeout.map(|timeout| timeout.as_secs()),
+        fallback.timeout_seconds,
+    ) {
+        function.timeout = Duration::from_secs(seconds);
+    }
+    if let Some(memory_mb) = or_fallback(toml.memory_mb, fallback.memory_mb) {
+        function.memory_mb = narrow(memory_mb);
+    }
+    if let Some(concurrency) = toml.concurrency {
+        function.concurrency = narrow(concurrency);
+    }
+    if let Some(max_instances) = toml.max_instances {
+        function.max_instances = narrow(max_instances);
+    }
+    function.env = fallback.env;
+    function.env.extend(toml.env);
+    function.problem = function.problem.take().or(problem);
+}
+
+/// A number that was checked against a range far below 2³².
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,0 +1,216 @@
+//! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory and
+//! variables, the environment's id, and where the functions lie. It was written for another tool, so a value that
+//! cannot be honoured here spoils its function only, and `yunqiao.toml` can overrule it.
+
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+
+use serde_json::{Map, Value};
+
+use crate::{
+    ProjectError, files,
+    function::{MEMORY_MB, TIMEOUT_SECONDS},
+};
+
+/// The file's name.
+pub(crate) const FILE: &str = "cloudbaserc.json";
+
+/// What `cloudbaserc.json` says.
+#[derive(Debug, Default)]
+pub(crate) struct Cloudbaserc {
+    pub(crate) env_id: Option<String>,
+    /// `functionRoot`, relative to the file.
+    pub(crate) functions_root: Option<String>,
+    /// `functions[]`, by name.
+    pub(crate) functions: BTreeMap<String, Entry>,
+}
+
+/// One of `functions[]`. `Err` is why a value cannot be honoured, with the mend.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    pub(crate) timeout_seconds: Option<Result<u64, String>>,
+    pub(crate) memory_mb: Option<Result<u64, String>>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// What is not honoured and does no harm: what it is, and the mend.
+    pub(crate) oddities: Vec<(String, String)>,
+}
+
+impl Cloudbaserc {
+    /// Reads the file's bytes; `path` is for messages.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ProjectError> {
+        let object = files::json_object(bytes).map_err(|fault| fault.in_file(path))?;
+        let text = |key: &str| {
+            let text = object.get(key).and_then(Value::as_str).map(str::trim);
+            // `{{env.ENV_ID}}` is filled in by CloudBase's own tool from a file that only it reads.
+            text.filter(|text| !text.is_empty() && !text.contains("{{"))
+                .map(str::to_owned)
+        };
+        let listed = object
+            .get("functions")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
+        let functions = listed
+            .iter()
+            .filter_map(Value::as_object)
+            .filter_map(|function| Some((function.get("name")?.as_str()?.to_owned(), Entry::new(function))))
+            .collect();
+        Ok(Self {
+            env_id: text("envId"),
+            functions_root: text("functionRoot"),
+            functions,
+        })
+    }
+}
+
+impl Entry {
+    fn new(function: &Map<String, Value>) -> Self {
+        // Up to version 0.5 of the tool these stood in a `config` of their own.
+        let field = |name: &str| {
+            let old = || function.get("config").and_then(|config| config.get(name));
+            function.get(name).or_else(old).filter(|value| !value.is_null())
+        };
+        let mut entry = Self {
+            timeout_seconds: field("timeout")
+                .map(|value| within(value, "timeout", &TIMEOUT_SECONDS, "seconds")),
+            memory_mb: field("memorySize").map(|value| within(value, "memorySize", &MEMORY_MB, "MB")),
+            ..Self::default()
+        };
+        if let Some(handler) = field("handler")
+            .and_then(Value::as_str)
+            .filter(|handler| *handler != "index.main")
+        {
+            entry.oddities.push((
+                format!("the handler `{handler}` is not used"),
+                "export `main` from the file that package.json names as `main`, else from index.js"
+                    .to_owned(),
+            ));
+        }
+        match field("envVariables") {
+            None => {}
+            Some(Value::Object(variables)) => {
+                for (name, value) in variables {
+                    match variable(name, value) {
+                        Ok(text) => _ = entry.env.insert(name.clone(), text),
+                        Err(oddity) => entry.oddities.push(oddity),
+                    }
+                }
+            }
+            Some(other) => entry.oddities.push((
+                format!("envVariables is {other}, not an object"),
+                "write it as {\"NAME\": \"value\"}".to_owned(),
+            )),
+        }
+        entry
+    }
+}
+
+/// A whole number in a range, or why not.
+fn within(value: &Value, name: &str, range: &RangeInclusive<u64>, unit: &str) -> Result<u64, String> {
+    // The tool itself takes numbers in quotes.
+    let number = value
+        .as_u64()
+        .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+    number.filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        format!("{FILE} gives {name} {value}, but {least} to {most} {unit} are possible: change it there, or set it in yunqiao.toml")
+    })
+}
+
+/// A variable's text, or what is odd about it and the mend.
+fn variable(name: &str, value: &Value) -> Result<String, (String, String)> {
+    if !is_variable_name(name) {
+        let mend = "use letters, digits and `_`, beginning with a letter or `_`".to_owned();
+        return Err((format!("envVariables has the illegal name {name:?}"), mend));
+    }
+    match value {
+        Value::String(text) if text.contains('\0') => Err((
+            format!("the variable {name} holds a NUL character, which no environment can carry"),
+            "remove the character".to_owned(),
+        )),
+        Value::String(text) if text.contains("{{") => Err((
+            format!(
+                "the variable {name} is the template {text:?}, which only CloudBase's own tool can fill in; it is left unset"
+            ),
+            format!("set it in yunqiao.toml, under [functions.NAME.env] as {name} = \"…\""),
+        )),
+        Value::String(text) => Ok(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err((
+            format!("the variable {name} is {value}, not a text; it is left unset"),
+            "put the value in double quotes".to_owned(),
+        )),
+    }
+}
+
+/// Whether an environment variable can bear this name.
+pub(crate) fn is_variable_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(text: &str) -> Cloudbaserc {
+        Cloudbaserc::parse(Path::new(FILE), text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn reads_both_the_new_and_the_old_shape() {
+        let read = parse(
+            r#"{"envId":"prod-1","functionRoot":"./functions","functions":[
+                {"name":"a","timeout":20,"memorySize":512,"envVariables":{"A":"x","N":1,"B":true}},
+                {"name":"b","config":{"timeout":"7","envVariables":{"C":"y"}}},
+                {"timeout":1}]}"#,
+        );
+        assert_eq!(read.env_id.as_deref(), Some("prod-1"));
+        assert_eq!(read.functions_root.as_deref(), Some("./functions"));
+        assert_eq!(read.functions.len(), 2);
+        let (a, b) = (&read.functions["a"], &read.functions["b"]);
+        assert_eq!(
+            (a.timeout_seconds.clone(), a.memory_mb.clone()),
+            (Some(Ok(20)), Some(Ok(512)))
+        );
+        assert_eq!(
+            a.env,
+            [("A", "x"), ("B", "true"), ("N", "1")]
+                .map(|(k, v)| (k.into(), v.into()))
+                .into()
+        );
+        assert_eq!(
+            (b.timeout_seconds.clone(), b.env["C"].as_str()),
+            (Some(Ok(7)), "y")
+        );
+    }
+
+    #[test]
+    fn beyond_the_limits_says_the_limits() {
+        let read = parse(r#"{"functions":[{"name":"a","timeout":900,"memorySize":64}]}"#);
+        let refusal = read.functions["a"].timeout_seconds.clone().unwrap().unwrap_err();
+        assert!(
+            refusal.contains("900") && refusal.contains("1 to 60 seconds"),
+            "{refusal}"
+        );
+        let refusal = read.functions["a"].memory_mb.clone().unwrap().unwrap_err();
+        assert!(refusal.contains("128 to 3072 MB"), "{refusal}");
+    }
+
+    #[test]
+    fn templates_and_odd_values_are_left_unset_and_told() {
+        let read = parse(
+            r#"{"envId":"{{env.ENV_ID}}","functions":[{"name":"a","handler":"app.handler",
+                "envVariables":{"T":"{{env.T}}","1x":"v","L":[],"OK":"v"}}]}"#,
+        );
+        assert_eq!(read.env_id, None);
+        let entry = &read.functions["a"];
+        assert_eq!(entry.env.keys().collect::<Vec<_>>(), ["OK"]);
+        let told = format!("{:?}", entry.oddities);
+        for part in ["app.handler", "{{env.T}}", "1x", "variable L"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert_eq!(entry.oddities.len(), 4);
+    }
+}

@@ -1,0 +1,205 @@
+//! Finding the cloud functions below `cloudfunctionRoot`: each folder with an `index.js`, an `index.mjs` or a
+//! `package.json` is one, and its file is chosen as Node would choose it.
+
+use std::{
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use crate::{Finding, Function, FunctionName, Manifest, ProjectError, files};
+
+/// The functions in the folder `root`, by name, and what is odd about them.
+pub(crate) fn functions(root: &Path, findings: &mut Vec<Finding>) -> Result<Vec<Function>, ProjectError> {
+    let unreadable = |source: io::Error| ProjectError::Read {
+        path: root.to_owned(),
+        source,
+    };
+    let mut functions = Vec::new();
+    for entry in fs::read_dir(root).map_err(unreadable)? {
+        let dir = entry.map_err(unreadable)?.path();
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') || name == "node_modules" || !dir.is_dir() {
+            continue;
+        }
+        let Some(plan) = Plan::of(&dir) else { continue };
+        match name.parse::<FunctionName>() {
+            Ok(name) => functions.push(plan.function(name, dir, findings)),
+            Err(illegal) => findings.push(Finding {
+                function: None,
+                file: dir,
+                what: format!("the function is left out: {illegal}"),
+                mend: "rename the folder".to_owned(),
+            }),
+        }
+    }
+    // Folders come in no order; messages and tests want one.
+    functions.sort_by(|a, b| a.name.cmp(&b.name));
+    findings.sort_by(|a, b| (&a.file, &a.what).cmp(&(&b.file, &b.what)));
+    Ok(functions)
+}
+
+/// What a folder says about being a function.
+struct Plan {
+    entry: PathBuf,
+    manifest: Option<Manifest>,
+    /// What is odd, with the mend.
+    oddity: Option<(String, String)>,
+    problem: Option<String>,
+}
+
+impl Plan {
+    /// `None` if the folder is no function at all.
+    fn of(dir: &Path) -> Option<Self> {
+        let mut plan = Self {
+            entry: dir.join("index.js"),
+            manifest: None,
+            oddity: None,
+            problem: None,
+        };
+        let package = dir.join("package.json");
+        match fs::read(&package) {
+            Ok(bytes) => plan.read_package(dir, &package, &bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match index_of(dir) {
+                Some(entry) => plan.entry = entry,
+                None if dir.join("config.json").is_file() || dir.join("index.ts").is_file() => {
+                    plan.problem = Some(no_entry(dir, None));
+                }
+                None => return None,
+            },
+            Err(error) => plan.problem = Some(format!("cannot read {}: {error}", package.display())),
+        }
+        Some(plan)
+    }
+
+    fn read_package(&mut self, dir: &Path, path: &Path, bytes: &[u8]) {
+        let package = match files::json_object(bytes) {
+            Ok(package) => package,
+            Err(fault) => {
+                self.problem = Some(fault.in_file(path).to_string());
+                return;
+            }
+        };
+        match Manifest::new(dir, &package) {
+            Ok(manifest) => self.manifest = Some(manifest),
+            Err(error) => {
+                self.problem = Some(format!(
+                    "cannot read the lock file beside {}: {error}",
+                    path.display()
+                ))
+            }
+        }
+        let main = main_of(&package);
+        match (main.and_then(|main| resolve(dir, main)), index_of(dir)) {
+            (Some(entry), _) => self.entry = entry,
+            (None, Some(index)) => {
+                if let Some(main) = main {
+                    self.oddity = Some((
+                        format!(
+                            "package.json names {main:?} as main, which is not there; {} is run",
+                            name_of(&index)
+                        ),
+                        "correct `main`, or remove it".to_owned(),
+                    ));
+                }
+                self.entry = index;
+            }
+            (None, None) => {
+                // The reason why nothing can be installed would hide behind this one, and matters less.
+                self.problem = Some(no_entry(dir, main));
+            }
+        }
+    }
+
+    fn function(self, name: FunctionName, dir: PathBuf, findings: &mut Vec<Finding>) -> Function {
+        let mut find = |file: PathBuf, what: String, mend: String| {
+            findings.push(Finding {
+                function: Some(name.clone()),
+                file,
+                what,
+                mend,
+            });
+        };
+        if let Some((what, mend)) = self.oddity {
+            find(dir.join("package.json"), what, mend);
+        }
+        let config = dir.join("config.json");
+        match fs::read(&config) {
+            Ok(bytes) => {
+                if let Err(fault) = files::json_object(&bytes) {
+                    let what = format!(
+                        "line {}, column {}: {}; the file is ignored",
+                        fault.line, fault.column, fault.what
+                    );
+                    find(config, what, fault.mend);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => find(
+                config,
+                format!("it cannot be read: {error}"),
+                "make it readable".to_owned(),
+            ),
+        }
+        let mut function = Function::new(name, dir, self.entry);
+        function.manifest = self.manifest;
+        function.problem = self.problem;
+        function
+    }
+}
+
+/// `main`, if the manifest gives one.
+fn main_of(package: &Map<String, Value>) -> Option<&str> {
+    package
+        .get("main")
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|main| !main.is_empty())
+}
+
+/// The file that Node takes for `main`, if it lies in the function's folder.
+fn resolve(dir: &Path, main: &str) -> Option<PathBuf> {
+    let inside = |component: Component<'_>| matches!(component, Component::Normal(_) | Component::CurDir);
+    if !Path::new(main).components().all(inside) {
+        return None;
+    }
+    let main = main.trim_start_matches("./").trim_end_matches('/');
+    ["", ".js", ".json", ".mjs", ".cjs", "/index.js"]
+        .into_iter()
+        .map(|ending| dir.join(format!("{main}{ending}")))
+        .find(|path| path.is_file())
+}
+
+/// The file that is taken where no `main` says otherwise.
+fn index_of(dir: &Path) -> Option<PathBuf> {
+    ["index.js", "index.mjs", "index.cjs"]
+        .into_iter()
+        .map(|name| dir.join(name))
+        .find(|path| path.is_file())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Why a folder that means to be a function has nothing to run.
+fn no_entry(dir: &Path, main: Option<&str>) -> String {
+    let shown = dir.display();
+    if let Some(main) = main {
+        format!(
+            "{shown}/package.json names {main:?} as main, which is not in the folder: correct `main`, or add the file"
+        )
+    } else if dir.join("index.ts").is_file() {
+        format!(
+            "{shown} has an index.ts but no index.js: compile it first, or name the compiled file as `main` in package.json"
+        )
+    } else {
+        format!(
+            "{shown} has no index.js: add one that exports `main`, or name the file as `main` in package.json"
+        )
+    }
+}

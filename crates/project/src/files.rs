@@ -1,0 +1,156 @@
+//! Reading a project's text files: a byte order mark is forgiven, as editors on Windows leave one; everything else
+//! that is wrong is told with line and column.
+
+use std::{fs, io, path::Path};
+
+use serde_json::{Map, Value};
+
+use crate::ProjectError;
+
+/// What is wrong with a text, where, and the mend.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) what: String,
+    pub(crate) mend: String,
+}
+
+impl Fault {
+    /// The fault as the error of the project that `path` belongs to.
+    pub(crate) fn in_file(self, path: &Path) -> ProjectError {
+        let Self {
+            line,
+            column,
+            what,
+            mend,
+        } = self;
+        ProjectError::Json {
+            path: path.to_owned(),
+            line,
+            column,
+            what,
+            mend,
+        }
+    }
+}
+
+/// The bytes of a file that may be absent.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ProjectError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ProjectError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The bytes as text without a byte order mark.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (line, column) = position(bytes, error.valid_up_to());
+        let what = "the text is not UTF-8".to_owned();
+        Fault {
+            line,
+            column,
+            what,
+            mend: "save the file as UTF-8".to_owned(),
+        }
+    })
+}
+
+/// The bytes as a JSON object.
+pub(crate) fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+    let text = text(bytes)?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Fault {
+            line: 1,
+            column: 1,
+            what: "the file holds no JSON object".to_owned(),
+            mend: "it must begin with `{` and end with `}`".to_owned(),
+        }),
+        Err(error) => {
+            let (line, column) = (error.line().max(1), error.column().max(1));
+            // serde_json ends its text with the position, which is given separately here.
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
+            Err(Fault {
+                line,
+                column,
+                mend: json_mend(text, line, &what).to_owned(),
+                what,
+            })
+        }
+    }
+}
+
+/// What to do about a text that is no JSON: the few things people really do wrong.
+fn json_mend(text: &str, line: usize, what: &str) -> &'static str {
+    let nearby: Vec<&str> = text.lines().skip(line.saturating_sub(2)).take(2).collect();
+    if text.trim().is_empty() {
+        "the file is empty; write at least `{}`"
+    } else if nearby
+        .iter()
+        .any(|line| line.trim_start().starts_with("//") || line.contains("/*"))
+    {
+        "JSON knows no comments; remove them"
+    } else if what.contains("trailing comma") {
+        "remove the comma before the closing bracket"
+    } else if what.contains("key must be a string") {
+        "put the key in double quotes"
+    } else if nearby.iter().any(|line| line.contains('\'')) {
+        "JSON knows only double quotes"
+    } else if what.contains("EOF") {
+        "a bracket or a quote is not closed, or the file was cut off"
+    } else {
+        "mend the JSON there"
+    }
+}
+
+/// Line and column, from 1, of a byte; columns count characters.
+pub(crate) fn position(bytes: &[u8], at: usize) -> (usize, usize) {
+    let before = &bytes[..at.min(bytes.len())];
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |newline| newline + 1);
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    (
+        line,
+        1 + String::from_utf8_lossy(&before[line_start..]).chars().count(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_forgiven() {
+        assert_eq!(json_object("\u{feff}{\"a\":1}".as_bytes()).unwrap()["a"], 1);
+    }
+
+    #[test]
+    fn each_usual_mistake_has_its_place_and_mend() {
+        for (bytes, line, column, mend) in [
+            (&b"{\n  // the app\n  \"appid\": \"wx1\"\n}"[..], 2, 3, "comments"),
+            (b"{\n  \"appid\": \"wx1\",\n}", 3, 1, "comma"),
+            (b"{appid: 1}", 1, 2, "double quotes"),
+            (b"{\n\"a\": 'b'}", 2, 6, "double quotes"),
+            (b"{\"a\": 1", 1, 7, "not closed"),
+            (b"", 1, 1, "empty"),
+            (b"[]", 1, 1, "begin with"),
+            (b"{\"a\":\n \"\xd6\xd0\"}", 2, 3, "UTF-8"),
+        ] {
+            let fault = json_object(bytes).unwrap_err();
+            assert_eq!((fault.line, fault.column), (line, column), "{fault:?}");
+            assert!(fault.mend.contains(mend), "{fault:?}");
+            assert!(!fault.what.contains("at line"), "{fault:?}");
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! A TOML file read by hand, so that each refusal names its line, the key as its author knows it, and the nearest
+//! known one: what a derived deserializer cannot say.
+
+use std::{
+    ops::{Range, RangeInclusive},
+    path::Path,
+    time::Duration,
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::{ProjectError, files};
+
+/// The file being read: what a refusal needs to say where it is.
+pub(crate) struct Source<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) text: &'a str,
+}
+
+impl Source<'_> {
+    /// A refusal of what stands at `span`.
+    pub(crate) fn refuse(&self, span: &Range<usize>, what: String, mend: String) -> ProjectError {
+        let (line, _) = files::position(self.text.as_bytes(), span.start);
+        ProjectError::Setting {
+            path: self.path.to_owned(),
+            line,
+            what,
+            mend,
+        }
+    }
+}
+
+/// A table of the file with the keys that it may have.
+pub(crate) struct Table<'a> {
+    source: &'a Source<'a>,
+    /// As written in a message: `` (the top), `[login]`.
+    name: String,
+    entries: &'a DeTable<'a>,
+}
+
+impl<'a> Table<'a> {
+    /// The whole file.
+    pub(crate) fn top(source: &'a Source<'a>, entries: &'a DeTable<'a>) -> Self {
+        Self {
+            source,
+            name: String::new(),
+            entries,
+        }
+    }
+
+    /// The entries as they stand, for a table whose keys are names of the user's own.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Key<'a>, Entry<'a>)> + use<'a> {
+        let (source, table) = (self.source, self.name.clone());
+        self.entries.iter().map(move |(key, value)| {
+            let key = Key {
+                text: key.get_ref(),
+                span: key.span(),
+            };
+            let entry = Entry {
+                source,
+                key: qualified(&table, key.text),
+                value,
+            };
+            (key, entry)
+        })
+    }
+
+    /// Refuses a key that is none of `known`, naming the nearest; `later` are keys that this version does not serve.
+    pub(crate) fn allow(&self, known: &[&str], later: &[&str]) -> Result<(), ProjectError> {
+        for (key, _) in self.entries() {
+            let place = if self.name.is_empty() {
+                String::new()
+            } else {
+                format!(" in {}", self.name)
+            };
+            if known.contains(&key.text) {
+                continue;
+            }
+            if later.contains(&key.text) {
+                let what = format!("`{}`{place} is not served yet", key.text);
+                let mend = "remove it: this version would not do what it says".to_owned();
+                return Err(self.source.refuse(&key.span, what, mend));
+            }
+            let mend = match nearest(key.text, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            return Err(self
+                .source
+                .refuse(&key.span, format!("unknown key `{}`{place}", key.text), mend));
+        }
+        Ok(())
+    }
+
+    /// The entry of this key.
+    pub(crate) fn get(&self, key: &str) -> Option<Entry<'a>> {
+        let value = self.entries.get(key)?;
+        Some(Entry {
+            source: self.source,
+            key: qualified(&self.name, key),
+            value,
+        })
+    }
+}
+
+/// `login.ttl`, for a message.
+fn qualified(table: &str, key: &str) -> String {
+    let table = table.trim_start_matches('[').trim_end_matches(']');
+    if table.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{table}.{key}")
+    }
+}
+
+/// A key where it stands.
+pub(crate) struct Key<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) span: Range<usize>,
+}
+
+/// A value where it stands.
+pub(crate) struct Entry<'a> {
+    source: &'a Source<'a>,
+    key: String,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Entry<'a> {
+    /// A refusal of this value: "`key` " and then `what`.
+    pub(crate) fn refuse(&self, what: &str, mend: &str) -> ProjectError {
+        self.source.refuse(
+            &self.value.span(),
+            format!("`{}` {what}", self.key),
+            mend.to_owned(),
+        )
+    }
+
+    fn wrong_kind(&self, mend: &str) -> ProjectError {
+        self.refuse(&format!("is of kind {}", self.value.get_ref().type_str()), mend)
+    }
+
+    /// Whether it is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.get_ref().is_table()
+    }
+
+    /// A table.
+    pub(crate) fn table(&self) -> Result<Table<'a>, ProjectError> {
+        match self.value.get_ref() {
+            DeValue::Table(entries) => Ok(Table {
+                source: self.source,
+                name: format!("[{}]", self.key),
+                entries,
+            }),
+            _ => Err(self.wrong_kind(&format!("write a table: [{}]", self.key))),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&self) -> Result<&'a str, ProjectError> {
+        match self.value.get_ref() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                Err(self.refuse("is empty", "give it a value, or remove the line"))
+            }
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.wrong_kind("put the value in double quotes")),
+        }
+    }
+
+    /// A text that may be empty, as an environment variable's value may.
+    pub(crate) fn variable(&self) -> Result<&'a str, ProjectError> {
+        match self.value.get_ref() {
+            DeValue::String(text) if text.contains('\0') => Err(self.refuse(
+                "holds a NUL character, which no environment can carry",
+                "remove it",
+            )),
+            DeValue::String(text) => Ok(text),
+            _ => Err(self.wrong_kind("put the value in double quotes")),
+        }
+    }
+
+    /// A list of texts, none empty.
+    pub(crate) fn texts(&self) -> Result<Vec<Entry<'a>>, ProjectError> {
+        let DeValue::Array(array) = self.value.get_ref() else {
+            return Err(self.wrong_kind("write a list: [\"…\", \"…\"]"));
+        };
+        let mut texts = Vec::with_capacity(array.len());
+        for value in array.iter() {
+            let entry = Entry {
+                source: self.source,
+                key: self.key.clone(),
+                value,
+            };
+            entry.text()?;
+            texts.push(entry);
+        }
+        Ok(texts)
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self) -> Result<bool, ProjectError> {
+        self.value
+            .get_ref()
+            .as_bool()
+            .ok_or_else(|| self.wrong_kind("write true or false, without quotes"))
+    }
+
+    /// A whole number within a range.
+    pub(crate) fn whole(&self, range: &RangeInclusive<u64>, unit: &str) -> Result<u64, ProjectError> {
+        let allowed = format!(
+            "write a whole number from {} to {}{unit}",
+            range.start(),
+            range.end()
+        );
+        let DeValue::Integer(number) = self.value.get_ref() else {
+            return Err(self.wrong_kind(&allowed));
+        };
+        let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
+        parsed
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| self.refuse(&format!("is {number}"), &allowed))
+    }
+
+    /// A length of time, longer than none: `"2h"`, `"10m"`, `"5s"`, `"3d"`, or whole seconds.
+    pub(crate) fn duration(&self) -> Result<Duration, ProjectError> {
+        const MEND: &str = "write a time such as \"2h\", \"10m\" or \"5s\", or whole seconds";
+        let seconds = match self.value.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(text) => seconds(text),
+            _ => return Err(self.wrong_kind(MEND)),
+        };
+        match seconds {
+            // What is longer than a hundred years is a slip, and would overflow elsewhere.
+            Some(seconds @ 1..=3_155_760_000) => Ok(Duration::from_secs(seconds)),
+            _ => Err(self.refuse("is no length of time", MEND)),
+        }
+    }
+
+    /// A length of time within a range of seconds.
+    pub(crate) fn duration_within(&self, range: &RangeInclusive<u64>) -> Result<Duration, ProjectError> {
+        let duration = self.duration()?;
+        if range.contains(&duration.as_secs()) {
+            return Ok(duration);
+        }
+        let mend = format!("{} to {} seconds are possible", range.start(), range.end());
+        Err(self.refuse(&format!("is {} seconds", duration.as_secs()), &mend))
+    }
+}
+
+/// `"90s"` to 90; digits alone are seconds.
+fn seconds(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit = match text[digits..].trim_start() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    text[..digits].parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// The candidate that `text` was most likely meant to be, if one is near.
+pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let likeness = |candidate: &str| strsim::jaro_winkler(&text.to_lowercase(), &candidate.to_lowercase());
+    let best = candidates.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    // Below this, suggestions puzzle more than they help.
+    (likeness(best) >= 0.8).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_in_every_unit() {
+        for (text, expected) in [
+            ("90", Some(90)),
+            ("5s", Some(5)),
+            ("10m", Some(600)),
+            ("2h", Some(7200)),
+            ("3 d", Some(259_200)),
+            ("", None),
+            ("s", None),
+            ("1.5h", None),
+            ("-5s", None),
+            ("5ms", None),
+            ("5 minutes", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615d", None),
+        ] {
+            assert_eq!(seconds(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nearest_forgives_slips_and_refuses_guesses() {
+        let known = ["timeout", "memory", "concurrency", "max_instances", "env"];
+        let near = |text| nearest(text, known.into_iter());
+        assert_eq!(near("timout"), Some("timeout"));
+        assert_eq!(near("Timeout"), Some("timeout"));
+        assert_eq!(near("memorySize"), Some("memory"));
+        assert_eq!(near("maxInstances"), Some("max_instances"));
+        assert_eq!(near("port"), None);
+    }
+}
