@@ -1,0 +1,170 @@
+//! String literals: reading one that was checked, comparing two by what they mean, writing one.
+
+use std::borrow::Cow;
+
+use crate::{Error, Reason, scan::Scanner, utf8};
+
+/// Whether `raw`, the slice of a value that was checked, is a string.
+pub fn is_string(raw: &str) -> bool {
+    raw.starts_with('"')
+}
+
+/// The text that a string literal (with its quotes) stands for; borrowed where nothing is escaped.
+///
+/// `None` if it is no string literal, or if it holds an escaped lone surrogate, which stands for no text.
+pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
+    let mut scanner = Scanner::new(raw);
+    if !is_string(raw) || scanner.string().is_err() || scanner.end().is_err() || !raw.ends_with('"') {
+        return None;
+    }
+    let inner = &raw[1..raw.len() - 1];
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    String::from_utf8(decode(inner)).ok().map(Cow::Owned)
+}
+
+/// Reads an array of strings: the field names of `cloudIDs`, a list of ids.
+pub fn array_of_strings(raw: &str) -> Result<Vec<Cow<'_, str>>, Error> {
+    let mut scanner = Scanner::new(raw);
+    scanner.blanks();
+    if !scanner.take(b'[') {
+        crate::validate(raw.as_bytes())?;
+        return Err(scanner.error(Reason::ExpectedArray));
+    }
+    let mut strings = Vec::new();
+    if scanner.blanks() == Some(b']') {
+        scanner.take(b']');
+        scanner.end()?;
+        return Ok(strings);
+    }
+    loop {
+        scanner.blanks();
+        let start = scanner.at();
+        scanner.value()?;
+        let element = scanner.since(start);
+        let refused = |reason| Error {
+            offset: start,
+            reason,
+        };
+        if !is_string(element) {
+            return Err(refused(Reason::ExpectedString));
+        }
+        strings.push(unescape(element).ok_or(refused(Reason::LoneSurrogate))?);
+        match scanner.blanks() {
+            Some(b',') => scanner.take(b','),
+            Some(b']') => {
+                scanner.take(b']');
+                scanner.end()?;
+                return Ok(strings);
+            }
+            _ => return Err(scanner.error(Reason::ExpectedCommaOrBracket)),
+        };
+    }
+}
+
+/// Appends `text` as a string literal, with its quotes. Only what JSON demands is escaped; the rest stays as it is.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest
+        .iter()
+        .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        out.extend_from_slice(&rest[..at]);
+        let byte = rest[at];
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// What a checked key (with its quotes) stands for, in a form in which equal means the same to `JSON.parse`.
+pub(crate) fn meaning(raw_key: &str) -> Cow<'_, [u8]> {
+    let inner = &raw_key[1..raw_key.len() - 1];
+    if inner.contains('\\') {
+        Cow::Owned(decode(inner))
+    } else {
+        Cow::Borrowed(inner.as_bytes())
+    }
+}
+
+/// Resolves the escapes of a checked literal, given without its quotes. A lone surrogate becomes the three bytes that
+/// UTF-8 would give it if it were allowed (WTF-8): different ones stay different, and none equals any text.
+fn decode(inner: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.extend_from_slice(plain.as_bytes());
+        let (kind, mut after) = escape.split_at(1);
+        match kind {
+            "b" => out.push(0x08),
+            "f" => out.push(0x0c),
+            "n" => out.push(b'\n'),
+            "r" => out.push(b'\r'),
+            "t" => out.push(b'\t'),
+            "u" => {
+                let mut unit = u32::from(code_unit(after));
+                after = &after[4..];
+                if (0xd800..0xdc00).contains(&unit)
+                    && let Some(next) = after.strip_prefix("\\u")
+                    && let low @ 0xdc00..0xe000 = u32::from(code_unit(next))
+                {
+                    unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                    after = &next[4..];
+                }
+                match char::from_u32(unit) {
+                    Some(char) => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+                    None => out.extend([0xed, 0x80 | (unit >> 6 & 0x3f) as u8, 0x80 | (unit & 0x3f) as u8]),
+                }
+            }
+            itself => out.extend_from_slice(itself.as_bytes()),
+        }
+        rest = after;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+/// The four hexadecimal digits that `text` begins with.
+fn code_unit(text: &str) -> u16 {
+    text.bytes().take(4).fold(0, |unit, digit| {
+        unit << 4 | char::from(digit).to_digit(16).map_or(0, |value| value as u16)
+    })
+}
+
+/// The text of a checked key, with U+FFFD for each lone surrogate.
+pub(crate) fn lossy(raw_key: &str) -> Cow<'_, str> {
+    match meaning(raw_key) {
+        Cow::Borrowed(_) => Cow::Borrowed(&raw_key[1..raw_key.len() - 1]),
+        Cow::Owned(bytes) => Cow::Owned(match utf8(&bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => replace_surrogates(&bytes),
+        }),
+    }
+}
+
+fn replace_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // A surrogate's three bytes come as three invalid chunks, of which only the first is 0xed.
+        if chunk.invalid() == [0xed] {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
+}
