@@ -1,0 +1,630 @@
+//! A call's environment variables, as JSON text for the frame that carries the call to its worker.
+//!
+//! Identity reaches a cloud function through variables: `getWXContext()` reads `WX_OPENID` and its like, of which
+//! `WX_CONTEXT_KEYS` lists the names. An [`Environment`] renders what never changes between calls of one function
+//! once, and appends what a [`Caller`] brings in one pass over one buffer. Which names there are follows what
+//! wx-server-sdk 0.5.1 to 4.0.2 were observed to need, and an environment of the real platform that was published.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// Where the SDK sends its requests. The name never resolves: the worker's hook hands them to the gateway.
+const ADMIN_URL: &str = "http://tcb.local/admin";
+/// Without a key pair the SDK raises an unhandled rejection on each request. It is no secret: requests are told apart
+/// by the call's own token.
+const SECRET_ID: &str = "yunqiao";
+const SECRET_KEY: &str = "yunqiao";
+/// The names that the SDK may read of those that start with `TCB_` or are set for it: it sees no other. The platform's
+/// list, less `TCB_SESSIONTOKEN`, which only temporary key pairs have.
+const TCB_CONTEXT_KEYS: &str = "TCB_ENV,TCB_SEQID,TRIGGER_SRC,TCB_SOURCE";
+
+/// Every name that is the platform's to set, whether this call sets it or not: a function's own variable of such a
+/// name would pass for the platform's word, a `WX_OPENID` for a caller.
+const PLATFORM: [&str; 44] = [
+    "LOGINTYPE",
+    "QQ_APPID",
+    "QQ_OPENID",
+    "SCF_FUNCTIONNAME",
+    "SCF_NAMESPACE",
+    "TCB_CONTEXT_CNFG",
+    "TCB_CONTEXT_KEYS",
+    "TCB_CUSTOM_USER_ID",
+    "TCB_ENV",
+    "TCB_HTTP_CONTEXT",
+    "TCB_ISANONYMOUS_USER",
+    "TCB_ROUTE_KEY",
+    "TCB_SEQID",
+    "TCB_SESSIONTOKEN",
+    "TCB_SOURCE",
+    "TCB_SOURCE_IP",
+    "TCB_TRACELOG",
+    "TCB_UUID",
+    "TENCENTCLOUD_APPID",
+    "TENCENTCLOUD_REGION",
+    "TENCENTCLOUD_RUNENV",
+    "TENCENTCLOUD_SECRETID",
+    "TENCENTCLOUD_SECRETKEY",
+    "TENCENTCLOUD_SESSIONTOKEN",
+    "TENCENTCLOUD_UIN",
+    "TRIGGER_SRC",
+    "WX_API_TOKEN",
+    "WX_APPID",
+    "WX_CLIENTIP",
+    "WX_CLIENTIPV6",
+    "WX_CLOUDBASE_ACCESSTOKEN",
+    "WX_CONTEXT_KEYS",
+    "WX_FROM_APPID",
+    "WX_FROM_OPENID",
+    "WX_FROM_UNIONID",
+    "WX_OPENID",
+    "WX_OPEN_DATA_INFO",
+    "WX_TRIGGER_API_TOKEN_V0",
+    "WX_UNIONID",
+    "_SCF_TCB_LOG",
+    // With one of these the SDK believes that it runs elsewhere, and asks hosts that are not there for its keys.
+    "CBR_ENV_ID",
+    "KUBERNETES_SERVICE_HOST",
+    "SUMERU_ENV",
+    "TENCENTCLOUD",
+];
+
+/// What never changes between the calls of one function.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The cloud environment's id.
+    pub env_id: String,
+    /// The region's name, such as `ap-shanghai`. The SDK only wants that there is one.
+    pub region: String,
+    /// The Mini Program's appid.
+    pub appid: String,
+    /// The function's name.
+    pub function_name: String,
+    /// The function's memory, in MB.
+    pub memory_mb: u32,
+    /// How long a call may run, in milliseconds.
+    pub time_limit_ms: u32,
+    /// The function's own variables. One with a name of the platform's has no effect; see
+    /// [`Environment::overruled`].
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Who calls, and how: what changes with each call.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The call's id, which the client is told as `requestID`.
+    pub request_id: &'a str,
+    /// `SOURCE` of `getWXContext()`, one word for each hop: `wx_client`, `wx_client,scf`.
+    pub source: &'a str,
+    /// The user, if the call is made for one.
+    pub user: Option<User<'a>>,
+    /// The client's address, if it is known.
+    pub client_ip: Option<IpAddr>,
+    /// The call's token for cloud calls; void when the call has ended.
+    pub api_token: &'a str,
+    /// The event's fields that the platform filled in, as JSON string literals with their quotes.
+    pub open_data: &'a [&'a str],
+    /// What set the call off.
+    pub trigger: Trigger,
+}
+
+/// The user that a call is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    /// The user's id within this Mini Program.
+    pub openid: &'a str,
+    /// The user's id across the Mini Programs of one owner, if there is one.
+    pub unionid: Option<&'a str>,
+}
+
+/// What set a call off: `TRIGGER_SRC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A request.
+    Tcb,
+    /// A timer. The call's token has another name then.
+    Timer,
+}
+
+impl Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcb => "tcb",
+            Self::Timer => "timer",
+        }
+    }
+
+    fn token_variable(self) -> &'static str {
+        match self {
+            Self::Tcb => "WX_API_TOKEN",
+            Self::Timer => "WX_TRIGGER_API_TOKEN_V0",
+        }
+    }
+}
+
+/// The environment of one function's calls.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// `"NAME":"value",…` of what never changes, as members of an object, with a comma at the end.
+    members: Vec<u8>,
+    /// The context's members that never change, as a JSON object.
+    constants: String,
+    overruled: Vec<String>,
+}
+
+impl Environment {
+    /// Renders what never changes.
+    #[must_use]
+    pub fn new(site: &Site) -> Self {
+        let mut members = Vec::with_capacity(1024);
+        for (name, value) in [
+            ("TENCENTCLOUD_RUNENV", "SCF"),
+            ("TENCENTCLOUD_REGION", &site.region),
+            ("TENCENTCLOUD_SECRETID", SECRET_ID),
+            ("TENCENTCLOUD_SECRETKEY", SECRET_KEY),
+            ("SCF_NAMESPACE", &site.env_id),
+            ("SCF_FUNCTIONNAME", &site.function_name),
+            ("_SCF_TCB_LOG", "1"),
+            ("TCB_ENV", &site.env_id),
+            ("TCB_CONTEXT_CNFG", &format!(r#"{{"URL":"{ADMIN_URL}"}}"#)),
+            ("TCB_CONTEXT_KEYS", TCB_CONTEXT_KEYS),
+            ("WX_APPID", &site.appid),
+        ] {
+            member(&mut members, name, value);
+        }
+        let mut overruled = Vec::new();
+        for (name, value) in &site.variables {
+            if PLATFORM.contains(&name.as_str()) {
+                overruled.push(name.clone());
+            } else {
+                json::write_string(&mut members, name);
+                members.push(b':');
+                json::write_string(&mut members, value);
+                members.push(b',');
+            }
+        }
+        Self {
+            members,
+            constants: constants(site),
+            overruled,
+        }
+    }
+
+    /// The names of the function's own variables that have no effect because they are the platform's: worth telling
+    /// the author of the function.
+    #[must_use]
+    pub fn overruled(&self) -> &[String] {
+        &self.overruled
+    }
+
+    /// The members of the function's `context` that never change, as the text of a JSON object: `function_name`,
+    /// `function_version`, `namespace`, `memory_limit_in_mb`, `time_limit_in_ms`, `tencentcloud_region`,
+    /// `tencentcloud_appid`, `tencentcloud_uin`. What belongs to the call (`request_id`, `environment`, `environ`,
+    /// `getRemainingTimeInMillis`) is the worker's to add.
+    #[must_use]
+    pub fn constants(&self) -> String {
+        self.constants.clone()
+    }
+
+    /// Appends the head of a call's frame: `{"r":"<request_id>","e":{…}}`, where `e` holds every variable of the
+    /// call, each a string.
+    pub fn write(&self, caller: &Caller<'_>, out: &mut Vec<u8>) {
+        // What a caller brings fits into 768 bytes unless its ids are very long; the buffer grows then.
+        let listed: usize = caller.open_data.iter().map(|field| 2 * field.len()).sum();
+        out.reserve(self.members.len() + listed + 768);
+
+        out.extend_from_slice(br#"{"r":"#);
+        json::write_string(out, caller.request_id);
+        out.extend_from_slice(br#","e":{"#);
+        out.extend_from_slice(&self.members);
+        // The trace id can be any text that differs between calls.
+        member(out, "TCB_SEQID", caller.request_id);
+        member(out, "TCB_SOURCE", caller.source);
+        member(out, "TRIGGER_SRC", caller.trigger.name());
+
+        let mut keys = Keys::default();
+        if let Some(ip) = caller.client_ip {
+            write_ip(out, ip.to_canonical(), &mut keys);
+        }
+        keys.add("WX_APPID");
+        if let Some(user) = caller.user {
+            member(out, keys.add("WX_OPENID"), user.openid);
+            if let Some(unionid) = user.unionid {
+                member(out, keys.add("WX_UNIONID"), unionid);
+            }
+        }
+        member(out, keys.add(caller.trigger.token_variable()), caller.api_token);
+        key(out, keys.add("WX_OPEN_DATA_INFO"));
+        write_open_data_info(out, caller.open_data);
+        out.push(b',');
+
+        key(out, "WX_CONTEXT_KEYS");
+        keys.write(out);
+        out.extend_from_slice(b"}}");
+    }
+}
+
+/// The names listed in `WX_CONTEXT_KEYS`: those that are set, in the order of the published environment.
+#[derive(Default)]
+struct Keys {
+    names: [&'static str; 7],
+    count: usize,
+}
+
+impl Keys {
+    /// Lists a name, and hands it back to be set.
+    fn add(&mut self, name: &'static str) -> &'static str {
+        self.names[self.count] = name;
+        self.count += 1;
+        name
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        for (at, name) in self.names[..self.count].iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(name.as_bytes());
+        }
+        out.push(b'"');
+    }
+}
+
+/// `"name":`, for a name that needs no escape.
+fn key(out: &mut Vec<u8>, name: &str) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// `"name":"value",`
+fn member(out: &mut Vec<u8>, name: &str, value: &str) {
+    key(out, name);
+    json::write_string(out, value);
+    out.push(b',');
+}
+
+/// The client's address: one of version 4 is given in both forms, as the platform does.
+fn write_ip(out: &mut Vec<u8>, ip: IpAddr, keys: &mut Keys) {
+    match ip {
+        IpAddr::V4(ip) => {
+            key(out, keys.add("WX_CLIENTIP"));
+            out.push(b'"');
+            write_ipv4(out, ip);
+            out.extend_from_slice(b"\",");
+            key(out, keys.add("WX_CLIENTIPV6"));
+            out.extend_from_slice(b"\"::ffff:");
+            write_ipv4(out, ip);
+        }
+        IpAddr::V6(ip) => {
+            key(out, keys.add("WX_CLIENTIPV6"));
+            out.push(b'"');
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "{ip}");
+        }
+    }
+    out.extend_from_slice(b"\",");
+}
+
+/// As `Display`, without its detour over padding.
+fn write_ipv4(out: &mut Vec<u8>, ip: Ipv4Addr) {
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        if octet >= 100 {
+            out.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            out.push(b'0' + octet / 10 % 10);
+        }
+        out.push(b'0' + octet % 10);
+    }
+}
+
+/// `{"keys":["field",…]}` as the content of a JSON string: text within text, so the literals are escaped again. They
+/// came through a strict parser, so of what needs an escape they hold only quotes and backslashes.
+fn write_open_data_info(out: &mut Vec<u8>, fields: &[&str]) {
+    out.extend_from_slice(br#""{\"keys\":["#);
+    for (at, field) in fields.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        for &byte in field.as_bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+    }
+    out.extend_from_slice(br#"]}""#);
+}
+
+fn constants(site: &Site) -> String {
+    let mut out = Vec::with_capacity(256);
+    out.push(b'{');
+    member(&mut out, "function_name", &site.function_name);
+    member(&mut out, "function_version", "$LATEST");
+    member(&mut out, "namespace", &site.env_id);
+    member(&mut out, "tencentcloud_region", &site.region);
+    // There is no account at Tencent Cloud behind a call; the members exist because functions log them.
+    member(&mut out, "tencentcloud_appid", "");
+    member(&mut out, "tencentcloud_uin", "");
+    let (memory, time) = (site.memory_mb, site.time_limit_ms);
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        r#""memory_limit_in_mb":{memory},"time_limit_in_ms":{time}}}"#
+    );
+    // All of it came from `str`s, so nothing is ever replaced here.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    fn site(variables: &[(&str, &str)]) -> Site {
+        Site {
+            env_id: "prod-1".into(),
+            region: "ap-shanghai".into(),
+            appid: "wx0123456789abcdef".into(),
+            function_name: "login".into(),
+            memory_mb: 256,
+            time_limit_ms: 3000,
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        }
+    }
+
+    const CALLER: Caller<'static> = Caller {
+        request_id: "5e1f0a52-7c1e-4b57-8d1f-1c7c2d9f3a10",
+        source: "wx_client",
+        user: Some(User {
+            openid: "oABC",
+            unionid: Some("uXYZ"),
+        }),
+        client_ip: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))),
+        api_token: "T0ken",
+        open_data: &["\"weRunData\""],
+        trigger: Trigger::Tcb,
+    };
+
+    /// The variables of a call, after checking the head around them.
+    fn variables(site: &Site, caller: &Caller<'_>) -> Map<String, Value> {
+        let mut out = b"kept".to_vec();
+        Environment::new(site).write(caller, &mut out);
+        let text = std::str::from_utf8(out.strip_prefix(b"kept").unwrap()).unwrap();
+        let head = json::Object::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            head.members()
+                .iter()
+                .map(|member| member.raw_key)
+                .collect::<Vec<_>>(),
+            ["\"r\"", "\"e\""]
+        );
+        let environment = head.get("e").unwrap();
+        assert_eq!(
+            json::Object::parse(environment.as_bytes()).unwrap().duplicate(),
+            None
+        );
+
+        let head: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(head["r"], caller.request_id);
+        let variables = head["e"].as_object().unwrap().clone();
+        assert!(variables.values().all(Value::is_string), "{variables:?}");
+        variables
+    }
+
+    /// `cloud.getWXContext()` as observed in wx-server-sdk 1.8.3 to 4.0.2.
+    fn wx_context(env: &Map<String, Value>) -> Map<String, Value> {
+        let text = |name: &str| env.get(name).and_then(Value::as_str);
+        let mut context = Map::new();
+        let Some(keys) = text("WX_CONTEXT_KEYS") else {
+            return context;
+        };
+        for name in keys.split(',') {
+            let Some(value) = text(name) else { continue };
+            let short = name.strip_prefix("WX_").unwrap_or(name);
+            if matches!(short, "API_TOKEN" | "TRIGGER_API_TOKEN_V0") {
+                continue;
+            }
+            let digits = value.strip_prefix('-').unwrap_or(value);
+            let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            let value = if whole {
+                json!(value.parse::<f64>().unwrap())
+            } else {
+                json!(value)
+            };
+            context.insert(short.to_owned(), value);
+        }
+        // node-sdk sees other names only where TCB_CONTEXT_KEYS lists them.
+        let listed: BTreeSet<&str> = text("TCB_CONTEXT_KEYS").unwrap_or_default().split(',').collect();
+        let seen = |name: &str| text(name).filter(|_| listed.contains(name));
+        if let Some(id) = seen("TCB_ENV").or(text("SCF_NAMESPACE")) {
+            context.insert("ENV".into(), json!(id));
+        }
+        if let Some(source) = seen("TCB_SOURCE") {
+            context.insert("SOURCE".into(), json!(source));
+        }
+        context
+    }
+
+    #[test]
+    fn get_wx_context_knows_the_caller() {
+        assert_eq!(
+            Value::Object(wx_context(&variables(&site(&[]), &CALLER))),
+            json!({
+                "OPENID": "oABC", "APPID": "wx0123456789abcdef", "UNIONID": "uXYZ",
+                "CLIENTIP": "203.0.113.7", "CLIENTIPV6": "::ffff:203.0.113.7",
+                "OPEN_DATA_INFO": "{\"keys\":[\"weRunData\"]}",
+                "ENV": "prod-1", "SOURCE": "wx_client",
+            })
+        );
+    }
+
+    #[test]
+    fn nobody_is_nobody() {
+        let caller = Caller {
+            user: None,
+            client_ip: None,
+            source: "wx_trigger",
+            trigger: Trigger::Timer,
+            open_data: &[],
+            ..CALLER
+        };
+        let env = variables(&site(&[]), &caller);
+        assert_eq!(
+            Value::Object(wx_context(&env)),
+            json!({"APPID": "wx0123456789abcdef", "OPEN_DATA_INFO": "{\"keys\":[]}", "ENV": "prod-1", "SOURCE": "wx_trigger"})
+        );
+        assert_eq!(env["TRIGGER_SRC"], "timer");
+        assert_eq!(env["WX_TRIGGER_API_TOKEN_V0"], "T0ken");
+        for absent in [
+            "WX_OPENID",
+            "WX_UNIONID",
+            "WX_API_TOKEN",
+            "WX_CLIENTIP",
+            "WX_CLIENTIPV6",
+        ] {
+            assert!(!env.contains_key(absent), "{absent}");
+        }
+    }
+
+    /// The names without which the SDK warns, guesses or fails, and exactly those that are set in the lists of names.
+    #[test]
+    fn has_what_every_sdk_version_needs() {
+        let env = variables(&site(&[]), &CALLER);
+        for (name, value) in [
+            ("TENCENTCLOUD_RUNENV", "SCF"),
+            ("TENCENTCLOUD_REGION", "ap-shanghai"),
+            ("SCF_NAMESPACE", "prod-1"),
+            ("SCF_FUNCTIONNAME", "login"),
+            ("TCB_ENV", "prod-1"),
+            ("TCB_SEQID", CALLER.request_id),
+            ("TCB_SOURCE", "wx_client"),
+            ("TRIGGER_SRC", "tcb"),
+            ("TCB_CONTEXT_CNFG", "{\"URL\":\"http://tcb.local/admin\"}"),
+            ("_SCF_TCB_LOG", "1"),
+            ("WX_API_TOKEN", "T0ken"),
+        ] {
+            assert_eq!(env[name], value);
+        }
+        for name in ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"] {
+            assert_ne!(env[name], "");
+        }
+        for list in ["WX_CONTEXT_KEYS", "TCB_CONTEXT_KEYS"] {
+            let names = env[list].as_str().unwrap();
+            assert!(names.split(',').all(|name| env.contains_key(name)), "{names}");
+        }
+        let listed: BTreeSet<_> = env["WX_CONTEXT_KEYS"].as_str().unwrap().split(',').collect();
+        let set: BTreeSet<_> = env
+            .keys()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("WX_"))
+            .collect();
+        assert_eq!(listed, &set - &BTreeSet::from(["WX_CONTEXT_KEYS"]));
+        assert!(
+            env.keys().all(|name| PLATFORM.contains(&name.as_str())),
+            "{env:?}"
+        );
+    }
+
+    #[test]
+    fn the_platform_s_variables_overrule_the_function_s() {
+        let site = site(&[
+            ("WX_OPENID", "forged"),
+            ("TCB_ENV", "other"),
+            ("WX_PAY_KEY", "mine"),
+            ("A\"B", "\u{1}\n\\"),
+        ]);
+        let caller = Caller { user: None, ..CALLER };
+        let env = variables(&site, &caller);
+        assert!(!env.contains_key("WX_OPENID"));
+        assert_eq!(
+            (&env["TCB_ENV"], &env["WX_PAY_KEY"], &env["A\"B"]),
+            (&json!("prod-1"), &json!("mine"), &json!("\u{1}\n\\"))
+        );
+        assert_eq!(Environment::new(&site).overruled(), ["TCB_ENV", "WX_OPENID"]);
+    }
+
+    #[test]
+    fn field_names_survive_being_text_within_text() {
+        let fields = [r#""plain""#, r#""\u0077e\"\\""#, r#""中😀""#];
+        let env = variables(
+            &site(&[]),
+            &Caller {
+                open_data: &fields,
+                ..CALLER
+            },
+        );
+        let info: Value = serde_json::from_str(env["WX_OPEN_DATA_INFO"].as_str().unwrap()).unwrap();
+        assert_eq!(info, json!({"keys": ["plain", "we\"\\", "中😀"]}));
+    }
+
+    #[test]
+    fn every_kind_of_address() {
+        for (ip, v4, v6) in [
+            ("127.0.0.1", Some("127.0.0.1"), "::ffff:127.0.0.1"),
+            ("255.99.100.0", Some("255.99.100.0"), "::ffff:255.99.100.0"),
+            ("::ffff:10.0.0.9", Some("10.0.0.9"), "::ffff:10.0.0.9"),
+            ("2001:db8::1", None, "2001:db8::1"),
+        ] {
+            let env = variables(
+                &site(&[]),
+                &Caller {
+                    client_ip: Some(ip.parse().unwrap()),
+                    ..CALLER
+                },
+            );
+            assert_eq!(env.get("WX_CLIENTIP").and_then(Value::as_str), v4);
+            assert_eq!(env["WX_CLIENTIPV6"], v6);
+        }
+    }
+
+    /// The SDK makes a number of an identity that is all digits: a fact to know when ids are made, not ours to change.
+    #[test]
+    fn an_openid_of_digits_becomes_a_number_in_the_sdk() {
+        let user = Some(User {
+            openid: "12345",
+            unionid: None,
+        });
+        let context = wx_context(&variables(&site(&[]), &Caller { user, ..CALLER }));
+        assert!(context["OPENID"].is_number());
+    }
+
+    #[test]
+    fn one_buffer_is_enough() {
+        let environment = Environment::new(&site(&[("A", "b")]));
+        let mut out = Vec::new();
+        environment.write(&CALLER, &mut out);
+        let (capacity, first) = (out.capacity(), out.clone());
+        out.clear();
+        environment.write(&CALLER, &mut out);
+        assert_eq!((out.capacity(), &out), (capacity, &first));
+        assert!(first.len() <= environment.members.len() + 768, "{}", first.len());
+    }
+
+    #[test]
+    fn the_context_s_constants() {
+        let constants: Value = serde_json::from_str(&Environment::new(&site(&[])).constants()).unwrap();
+        assert_eq!(
+            constants,
+            json!({
+                "function_name": "login", "function_version": "$LATEST", "namespace": "prod-1",
+                "tencentcloud_region": "ap-shanghai", "tencentcloud_appid": "", "tencentcloud_uin": "",
+                "memory_limit_in_mb": 256, "time_limit_in_ms": 3000,
+            })
+        );
+    }
+}
