@@ -1,1 +1,150 @@
-//! A WeChat to test against: server API, client API, users, clock.
+//! A WeChat to test against.
+//!
+//! It plays the three parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
+//! cloudIDs, phone numbers), the client (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and
+//! the people: at least two users with deterministic data. `/sim/` is its own API: who the users are, what time it is in
+//! WeChat, which app is simulated.
+//!
+//! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
+//! cryptography of [`opendata`] is common, and that is held to the official vectors.
+//!
+//! One [`Simulator`] knows one app. Everything it remembers lies in memory behind one lock; nothing under that lock waits.
+
+mod client_api;
+mod cloudid;
+mod codes;
+mod errors;
+mod outbox;
+mod random;
+mod recent;
+mod server_api;
+mod sessions;
+mod settings;
+mod shapes;
+mod sim_api;
+mod tokens;
+mod users;
+
+use std::{
+    fmt, io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::Router;
+use clock::{Clock, Timestamp};
+
+pub use settings::{ForeignCodes, Secret, Settings};
+
+/// A simulated WeChat. Clones are the same one.
+#[derive(Clone)]
+pub struct Simulator(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    notices: Box<dyn Fn(Notice) + Send + Sync>,
+    world: Mutex<World>,
+}
+
+/// A line for the developer: something that WeChat would not have told, and that explains what comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice(String);
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that changes.
+struct World {
+    users: users::Users,
+    sessions: sessions::Sessions,
+    login_codes: codes::Codes,
+    phone_codes: codes::Codes,
+    cloud_ids: cloudid::CloudIds,
+    tokens: tokens::Tokens,
+    outbox: outbox::Outbox,
+}
+
+impl Simulator {
+    /// A WeChat with Alice and Bob in it, nobody logged in.
+    ///
+    /// `clock` is WeChat's time: every expiry follows it, and `/sim/clock` steps it for everyone who shares it. `notices`
+    /// is called, from any thread, with a line for the developer; it should not wait long.
+    pub fn new(settings: Settings, clock: Clock, notices: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        let world = World {
+            users: users::Users::new(&settings.appid),
+            sessions: sessions::Sessions::new(settings.session_rotation, settings.session_idle),
+            login_codes: codes::Codes::default(),
+            phone_codes: codes::Codes::default(),
+            cloud_ids: cloudid::CloudIds::default(),
+            tokens: tokens::Tokens::default(),
+            outbox: outbox::Outbox::default(),
+        };
+        Self(Arc::new(Inner {
+            settings,
+            clock,
+            notices: Box::new(notices),
+            world: Mutex::new(world),
+        }))
+    }
+
+    /// The whole of it as routes: WeChat's paths at any `Host`, `/sim/` at known ones only.
+    pub fn router(&self) -> Router {
+        server_api::routes()
+            .nest("/sim", sim_api::routes(self))
+            .fallback(server_api::no_such_path)
+            .with_state(self.clone())
+    }
+
+    /// Serves on `listener` until `shutdown` is done; calls that are under way are finished first.
+    ///
+    /// # Errors
+    /// What the listener reports when it can no longer accept.
+    pub async fn serve(
+        self,
+        listener: tokio::net::TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+
+    /// Puts into the outbox what an API served elsewhere pretended to send: `api` as the documents name it, `to` an openid
+    /// or what else the receiver is called, `body` what was sent.
+    pub fn pretend(&self, api: &str, to: &str, body: serde_json::Value) {
+        let item = outbox::Item {
+            api: api.to_owned(),
+            to: to.to_owned(),
+            body,
+            at: self.now().secs(),
+            simulated: true,
+        };
+        self.world().outbox.put(item);
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The world, for as long as the guard lives. A panic under the lock cannot leave it half-changed in a way that
+    /// matters to a test, so poison is ignored.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the developer; never under the lock.
+    fn tell(&self, line: impl Into<String>) {
+        (self.0.notices)(Notice(line.into()));
+    }
+}

@@ -1,0 +1,275 @@
+//! The WeChat client in a user's hand, as `POST /sim/client`: `wx.login`, and everything that hands out open data.
+//!
+//! An answer is what the `success` or `fail` callback gets, with its `errMsg`. Open data is encrypted with the user's
+//! session_key at that moment; with Cloud Development opened and a base library that knows it, it carries a `cloudID` too.
+
+use opendata::Encrypted;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Simulator, World, random,
+    settings::lib_at_least,
+    shapes::{GroupEnterInfo, PhoneInfo, ShareInfo, UserInfo, UserProfile, Watermark, WeRunData},
+    sim_api::SimError,
+    users::{Profile, User, derived_id},
+};
+
+/// The base library from which open data carries a cloudID.
+const CLOUD_ID_SINCE: [u32; 3] = [2, 7, 0];
+/// The base library from which the phone number button gives a code.
+const PHONE_CODE_SINCE: [u32; 3] = [2, 21, 2];
+/// An ordinary group, in `getGroupEnterInfo`.
+const ORDINARY_GROUP: u8 = 3;
+
+/// What the client says when there is no session_key or it has lapsed. Seen with `checkSession`; that open data fails in the
+/// same words without a login is a choice.
+const NO_SESSION: &str = "session time out, need relogin";
+
+/// `{"user","api"}` and those options of the API that matter here; others are taken and ignored, as they may be any that
+/// `wx` knows.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClientCall {
+    user: String,
+    api: String,
+    /// `login`: give a new session_key whatever the age of the present one. Ours, not WeChat's.
+    #[serde(default)]
+    rotate: bool,
+    /// `getUserInfo`: `false` leaves out what needs a login.
+    with_credentials: Option<bool>,
+    /// `getUserProfile`: what for.
+    desc: Option<String>,
+    /// `getShareInfo`: which share.
+    share_ticket: Option<String>,
+    /// `getGroupEnterInfo`: with the user's id inside the group.
+    #[serde(default, rename = "needGroupOpenID")]
+    need_group_openid: bool,
+}
+
+/// What the callback gets.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClientAnswer {
+    err_msg: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_info: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted_data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iv: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", rename = "cloudID")]
+    cloud_id: Option<String>,
+}
+
+/// The APIs that are simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Login,
+    CheckSession,
+    GetUserInfo,
+    GetUserProfile,
+    GetWeRunData,
+    GetPhoneNumber,
+    GetShareInfo,
+    GetGroupEnterInfo,
+}
+
+const APIS: [(&str, Api); 8] = [
+    ("login", Api::Login),
+    ("checkSession", Api::CheckSession),
+    ("getUserInfo", Api::GetUserInfo),
+    ("getUserProfile", Api::GetUserProfile),
+    ("getWeRunData", Api::GetWeRunData),
+    ("getPhoneNumber", Api::GetPhoneNumber),
+    ("getShareInfo", Api::GetShareInfo),
+    ("getGroupEnterInfo", Api::GetGroupEnterInfo),
+];
+
+/// Why the `fail` callback is called.
+type Failure = &'static str;
+
+/// Has the user's client call the API.
+///
+/// # Errors
+/// If there is no such user or no such API. That the API fails is an answer.
+pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, SimError> {
+    let api = APIS.iter().find(|(name, _)| *name == call.api);
+    let &(name, api) = api.ok_or_else(|| SimError::UnknownApi {
+        api: call.api.clone(),
+        known: APIS.map(|(name, _)| name).join(", "),
+    })?;
+    let world = &mut *sim.world();
+    let user = match world.users.named(&call.user) {
+        Some(user) => user.clone(),
+        None => {
+            return Err(SimError::UnknownUser {
+                user: call.user.clone(),
+                known: world.users.names(),
+            });
+        }
+    };
+    let client = Client { sim, call, user };
+    let (answer, outcome) = match client.run(api, world) {
+        Ok(answer) => (answer, "ok".to_owned()),
+        Err(why) => (ClientAnswer::default(), format!("fail {why}")),
+    };
+    Ok(ClientAnswer {
+        err_msg: format!("{name}:{outcome}"),
+        ..answer
+    })
+}
+
+/// The user's client with one call to make.
+struct Client<'a> {
+    sim: &'a Simulator,
+    call: &'a ClientCall,
+    user: User,
+}
+
+impl Client<'_> {
+    fn run(&self, api: Api, world: &mut World) -> Result<ClientAnswer, Failure> {
+        let now = self.sim.now();
+        let name = self.user.name.as_str();
+        match api {
+            Api::Login => {
+                world.sessions.login(name, now, self.call.rotate);
+                let code = format!("0{}", random::alphanumeric(31));
+                Ok(ClientAnswer {
+                    code: Some(world.login_codes.issue(code, name, now)),
+                    ..ClientAnswer::default()
+                })
+            }
+            Api::CheckSession => match world.sessions.current(name, now) {
+                Some(_) => Ok(ClientAnswer::default()),
+                None => Err(NO_SESSION),
+            },
+            Api::GetUserInfo => self.user_info(world),
+            Api::GetUserProfile => self.user_profile(world),
+            Api::GetWeRunData => {
+                let data = WeRunData::new(&self.user, now, self.watermark());
+                self.open_data(world, &data)
+            }
+            Api::GetPhoneNumber => self.phone_number(world),
+            Api::GetShareInfo => {
+                if self.sim.settings().strict && self.call.share_ticket.is_none() {
+                    return Err(
+                        "parameter error: parameter.shareTicket should be String instead of Undefined;",
+                    );
+                }
+                let data = ShareInfo {
+                    open_gid: &self.group(),
+                    watermark: self.watermark(),
+                };
+                self.open_data(world, &data)
+            }
+            Api::GetGroupEnterInfo => {
+                let group = self.group();
+                let in_group = self
+                    .call
+                    .need_group_openid
+                    .then(|| derived_id("o", &["group_openid", &group, &self.user.openid]));
+                let data = GroupEnterInfo {
+                    opengid: &group,
+                    group_openid: in_group.as_deref(),
+                    chat_type: ORDINARY_GROUP,
+                    watermark: self.watermark(),
+                };
+                self.open_data(world, &data)
+            }
+        }
+    }
+
+    fn user_info(&self, world: &mut World) -> Result<ClientAnswer, Failure> {
+        if self.call.with_credentials == Some(false) {
+            return Ok(ClientAnswer {
+                raw_data: Some(text(&self.user.profile)),
+                user_info: Some(self.user.profile.clone()),
+                ..ClientAnswer::default()
+            });
+        }
+        let data = UserInfo {
+            open_id: &self.user.openid,
+            profile: &self.user.profile,
+            union_id: self.user.unionid.as_deref(),
+            watermark: self.watermark(),
+        };
+        let answer = self.open_data(world, &data)?;
+        self.with_profile(world, answer)
+    }
+
+    fn user_profile(&self, world: &mut World) -> Result<ClientAnswer, Failure> {
+        if self.sim.settings().strict && self.call.desc.as_deref().is_none_or(str::is_empty) {
+            return Err("parameter error: parameter.desc should be String instead of Undefined;");
+        }
+        let data = UserProfile {
+            profile: &self.user.profile,
+            watermark: self.watermark(),
+        };
+        let answer = self.open_data(world, &data)?;
+        self.with_profile(world, answer)
+    }
+
+    /// The code of the phone number button has nothing to do with a login; what is encrypted has. Without a login there is
+    /// the code alone, and nothing at all in a base library that has no code yet.
+    fn phone_number(&self, world: &mut World) -> Result<ClientAnswer, Failure> {
+        let data = PhoneInfo::new(&self.user, self.watermark());
+        let opened = self.open_data(world, &data);
+        if !lib_at_least(&self.sim.settings().lib_version, PHONE_CODE_SINCE) {
+            return opened;
+        }
+        let code = random::hex::<32>();
+        let code = world.phone_codes.issue(code, &self.user.name, self.sim.now());
+        Ok(ClientAnswer {
+            code: Some(code),
+            ..opened.unwrap_or_default()
+        })
+    }
+
+    /// Adds what is readable without decryption, signed with the session_key.
+    fn with_profile(&self, world: &World, answer: ClientAnswer) -> Result<ClientAnswer, Failure> {
+        let raw_data = text(&self.user.profile);
+        let key = world.sessions.current(&self.user.name, self.sim.now());
+        Ok(ClientAnswer {
+            signature: Some(key.ok_or(NO_SESSION)?.sign(&raw_data)),
+            raw_data: Some(raw_data),
+            user_info: Some(self.user.profile.clone()),
+            ..answer
+        })
+    }
+
+    /// `data` under the user's session_key, and as a cloudID where this client has them.
+    fn open_data(&self, world: &mut World, data: &impl Serialize) -> Result<ClientAnswer, Failure> {
+        let now = self.sim.now();
+        let key = world.sessions.take(&self.user.name, now).ok_or(NO_SESSION)?;
+        let data = text(data);
+        let Encrypted { encrypted_data, iv } = opendata::encrypt(key, random::bytes(), data.as_bytes());
+        let settings = self.sim.settings();
+        let with_cloud_id = settings.cloud_opened && lib_at_least(&settings.lib_version, CLOUD_ID_SINCE);
+        Ok(ClientAnswer {
+            encrypted_data: Some(encrypted_data),
+            iv: Some(iv),
+            cloud_id: with_cloud_id.then(|| world.cloud_ids.mint(&self.user.openid, &data, now)),
+            ..ClientAnswer::default()
+        })
+    }
+
+    fn watermark(&self) -> Watermark {
+        Watermark::new(&self.sim.settings().appid, self.sim.now())
+    }
+
+    /// The one chat group in which every user is, as this app knows it.
+    fn group(&self) -> String {
+        derived_id("tG", &["group", &self.sim.settings().appid])
+    }
+}
+
+/// The JSON text of one of our own shapes, all of which can be written.
+fn text(shape: &impl Serialize) -> String {
+    serde_json::to_string(shape).unwrap_or_else(|error| panic!("a shape cannot be written as JSON: {error}"))
+}

@@ -1,0 +1,495 @@
+//! WeChat's server API, as `api.weixin.qq.com` speaks it: HTTP 200 whatever happens, the outcome in `errcode`.
+//!
+//! Where the documents leave it open, what is checked first is: method, then the app's or the token's credentials, then
+//! the body, then what it asks for.
+
+use std::collections::HashMap;
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{FromRequest, Query, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, any},
+};
+use opendata::{CloudIdError, SessionKey};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    ForeignCodes, Simulator,
+    codes::CodeError,
+    errors::{Family, Refusal},
+    shapes::{PhoneInfo, Watermark},
+    tokens::Issued,
+};
+
+/// The paths that are served.
+pub(crate) fn routes() -> Router<Simulator> {
+    Router::new()
+        .route("/sns/jscode2session", api(Family::Sns, code2session))
+        .route("/cgi-bin/token", api(Family::Cgi, token))
+        .route("/cgi-bin/stable_token", api(Family::Cgi, stable_token))
+        .route("/wxa/getopendata", api(Family::Wxa, get_open_data))
+        .route("/wxa/checksession", api(Family::Wxa, check_session))
+        .route(
+            "/wxa/resetusersessionkey",
+            api(Family::Wxa, reset_user_session_key),
+        )
+        .route(
+            "/wxa/business/getuserphonenumber",
+            api(Family::Wxa, get_user_phone_number),
+        )
+}
+
+/// Any path that is not served. What WeChat answers is not documented; the choice is 40066 `invalid url`, and HTTP 404 so
+/// that a client which looks at nothing else notices too.
+pub(crate) async fn no_such_path(State(sim): State<Simulator>, uri: Uri) -> Response {
+    sim.tell(format!("{} is not served by this simulator", uri.path()));
+    let body = Refusal::InvalidUrl.body(Family::Cgi, sim.now());
+    (StatusCode::NOT_FOUND, reply(Family::Cgi, &body)).into_response()
+}
+
+/// One call, before anybody has looked at it.
+struct Ask {
+    method: Method,
+    query: HashMap<String, String>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Ask {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let method = request.method().clone();
+        let headers = request.headers().clone();
+        let query = Query::try_from_uri(request.uri())
+            .map_err(IntoResponse::into_response)?
+            .0;
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        Ok(Self {
+            method,
+            query,
+            headers,
+            body,
+        })
+    }
+}
+
+impl Ask {
+    /// A parameter of the query; one that is left out is empty.
+    fn query(&self, name: &str) -> &str {
+        self.query.get(name).map_or("", String::as_str)
+    }
+
+    fn is_get(&self) -> Result<(), Refusal> {
+        if self.method == Method::GET {
+            Ok(())
+        } else {
+            Err(Refusal::RequireGet)
+        }
+    }
+
+    fn is_post(&self) -> Result<(), Refusal> {
+        if self.method == Method::POST {
+            Ok(())
+        } else {
+            Err(Refusal::RequirePost)
+        }
+    }
+
+    /// The JSON body. WeChat reads it whatever its content type says; `strict` behaves like those of its servers that were
+    /// seen not to.
+    fn json<T: DeserializeOwned>(&self, sim: &Simulator) -> Result<T, Refusal> {
+        if self.body.is_empty() {
+            return Err(Refusal::EmptyPostData);
+        }
+        if sim.settings().strict && !is_json(&self.headers) {
+            sim.tell(
+                "strict: a JSON body came without content-type application/json and was refused with 47001",
+            );
+            return Err(Refusal::DataFormat);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            sim.tell(format!("a body was refused with 47001: {error}"));
+            Refusal::DataFormat
+        })
+    }
+}
+
+/// Whether a request says that its body is JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn api<T: Serialize + 'static>(
+    family: Family,
+    serve: fn(&Simulator, &Ask) -> Result<T, Refusal>,
+) -> MethodRouter<Simulator> {
+    any(move |State(sim): State<Simulator>, ask: Ask| async move {
+        match serve(&sim, &ask) {
+            Ok(answer) => reply(family, &answer),
+            Err(refusal) => reply(family, &refusal.body(family, sim.now())),
+        }
+    })
+}
+
+/// `/sns/` says `text/plain` and escapes slashes, the others do neither (observed).
+fn reply(family: Family, body: &impl Serialize) -> Response {
+    let text = match serde_json::to_string(body) {
+        Ok(text) => text,
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    match family {
+        Family::Sns => ([(header::CONTENT_TYPE, "text/plain")], escape_slashes(&text)).into_response(),
+        Family::Cgi | Family::Wxa => {
+            ([(header::CONTENT_TYPE, "application/json; encoding=utf-8")], text).into_response()
+        }
+    }
+}
+
+/// `/` as `\/` in a JSON text that has none escaped yet; outside strings there are none.
+fn escape_slashes(json: &str) -> String {
+    json.replace('/', "\\/")
+}
+
+/// Of the app itself: appid first, as WeChat was seen to do.
+fn check_app(sim: &Simulator, appid: &str, secret: &str) -> Result<(), Refusal> {
+    let settings = sim.settings();
+    if appid.is_empty() {
+        return Err(Refusal::AppidMissing);
+    }
+    if appid != settings.appid {
+        sim.tell(format!(
+            "the appid {appid:?} is refused with 40013: this simulator knows {} alone (GET /sim/app)",
+            settings.appid
+        ));
+        return Err(Refusal::InvalidAppid);
+    }
+    if secret.is_empty() {
+        return Err(Refusal::AppsecretMissing);
+    }
+    if !settings.secret.is(secret) {
+        sim.tell("an AppSecret is refused with 40125: GET /sim/app tells the one to configure");
+        return Err(Refusal::InvalidAppsecret);
+    }
+    Ok(())
+}
+
+fn check_token(sim: &Simulator, ask: &Ask) -> Result<(), Refusal> {
+    sim.world().tokens.check(ask.query("access_token"), sim.now())
+}
+
+/// `GET /sns/jscode2session`. A success has neither errcode nor errmsg (observed; the documents list them).
+#[derive(Debug, Serialize)]
+struct Code2Session {
+    session_key: String,
+    openid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unionid: Option<String>,
+}
+
+fn code2session(sim: &Simulator, ask: &Ask) -> Result<Code2Session, Refusal> {
+    ask.is_get()?;
+    check_app(sim, ask.query("appid"), ask.query("secret"))?;
+    let code = ask.query("js_code");
+    if code.is_empty() {
+        return Err(Refusal::CodeMissing);
+    }
+    if ask.query("grant_type") != "authorization_code" {
+        return Err(Refusal::InvalidGrantType);
+    }
+    let now = sim.now();
+    let name = redeem(sim, CodeKind::Login, code)?;
+    let world = &mut *sim.world();
+    // The key is the one that is good at the exchange: of two logins whose codes are exchanged late, both get the second's.
+    if world.sessions.take(&name, now).is_none() {
+        world.sessions.login(&name, now, false);
+    }
+    let user = world.users.named(&name).ok_or(Refusal::InvalidCode)?;
+    let key = world.sessions.current(&name, now).ok_or(Refusal::InvalidCode)?;
+    Ok(Code2Session {
+        session_key: key.expose().to_owned(),
+        openid: user.openid.clone(),
+        unionid: user.unionid.clone(),
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CodeKind {
+    Login,
+    Phone,
+}
+
+/// The name of the user that `code` stands for; the developer learns why where there is none.
+fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, Refusal> {
+    let now = sim.now();
+    let (redeemed, mixed_up, first) = {
+        let world = &mut *sim.world();
+        let (codes, others) = match kind {
+            CodeKind::Login => (&mut world.login_codes, &world.phone_codes),
+            CodeKind::Phone => (&mut world.phone_codes, &world.login_codes),
+        };
+        let redeemed = codes.redeem(code, now).map(str::to_owned);
+        (redeemed, others.knows(code), world.users.first().name.clone())
+    };
+    let (what, other) = match kind {
+        CodeKind::Login => ("login code", "phone number code"),
+        CodeKind::Phone => ("phone number code", "login code"),
+    };
+    match redeemed {
+        Ok(name) => Ok(name),
+        Err(CodeError::Used) => {
+            sim.tell(format!(
+                "a {what} came a second time and was refused: each is good for one exchange"
+            ));
+            Err(match kind {
+                CodeKind::Login => Refusal::CodeBeenUsed,
+                CodeKind::Phone => Refusal::InvalidCode,
+            })
+        }
+        Err(CodeError::Expired) => {
+            sim.tell(format!(
+                "a {what} was refused because it is older than five minutes"
+            ));
+            Err(Refusal::InvalidCode)
+        }
+        Err(CodeError::Foreign) if mixed_up => {
+            sim.tell(format!(
+                "a {other} was sent where a {what} belongs and was refused: they are two kinds"
+            ));
+            Err(Refusal::InvalidCode)
+        }
+        Err(CodeError::Foreign) => match sim.settings().foreign_codes {
+            ForeignCodes::FirstUser => {
+                sim.tell(format!(
+                    "a {what} that the simulator did not issue: answered as {first}"
+                ));
+                Ok(first)
+            }
+            ForeignCodes::Refuse => {
+                sim.tell(format!(
+                    "a {what} that the simulator did not issue was refused (foreign_codes = \"refuse\")"
+                ));
+                Err(Refusal::InvalidCode)
+            }
+        },
+    }
+}
+
+/// What both token APIs answer.
+#[derive(Debug, Serialize)]
+struct AccessToken {
+    access_token: String,
+    expires_in: u64,
+}
+
+impl From<Issued> for AccessToken {
+    fn from(issued: Issued) -> Self {
+        Self {
+            access_token: issued.token,
+            expires_in: issued.expires_in,
+        }
+    }
+}
+
+/// `/cgi-bin/token`: GET as documented; POST with the same query is taken too.
+fn token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
+    if ask.method != Method::POST {
+        ask.is_get()?;
+    }
+    check_app(sim, ask.query("appid"), ask.query("secret"))?;
+    if ask.query("grant_type") != "client_credential" {
+        return Err(Refusal::InvalidGrantType);
+    }
+    Ok(sim.world().tokens.plain(sim.now()).into())
+}
+
+#[derive(Deserialize)]
+struct StableTokenAsk {
+    #[serde(default)]
+    grant_type: String,
+    #[serde(default)]
+    appid: String,
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    force_refresh: bool,
+}
+
+/// `POST /cgi-bin/stable_token`
+fn stable_token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
+    ask.is_post()?;
+    let asked: StableTokenAsk = ask.json(sim)?;
+    check_app(sim, &asked.appid, &asked.secret)?;
+    if asked.grant_type != "client_credential" {
+        return Err(Refusal::InvalidGrantType);
+    }
+    let issued = sim.world().tokens.stable(asked.force_refresh, sim.now())?;
+    Ok(issued.into())
+}
+
+#[derive(Deserialize)]
+struct OpenDataAsk {
+    cloudid_list: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OpenDataList {
+    errcode: i32,
+    errmsg: &'static str,
+    data_list: Vec<OpenDataItem>,
+}
+
+/// `json` is text, although the documents print an object (observed).
+#[derive(Debug, Serialize)]
+struct OpenDataItem {
+    cloud_id: String,
+    json: String,
+}
+
+/// `POST /wxa/getopendata?openid=…`: a bad cloudID fails alone, inside a list that succeeds.
+fn get_open_data(sim: &Simulator, ask: &Ask) -> Result<OpenDataList, Refusal> {
+    ask.is_post()?;
+    check_token(sim, ask)?;
+    let asked: OpenDataAsk = ask.json(sim)?;
+    let openid = ask.query("openid");
+    let now = sim.now();
+    let world = sim.world();
+    if world.users.by_openid(openid).is_none() {
+        return Err(Refusal::InvalidOpenid);
+    }
+    let data_list = asked
+        .cloudid_list
+        .into_iter()
+        .map(|id| OpenDataItem {
+            json: item(&id, world.cloud_ids.redeem(&id, openid, now)),
+            cloud_id: id,
+        })
+        .collect();
+    Ok(OpenDataList {
+        errcode: 0,
+        errmsg: "ok",
+        data_list,
+    })
+}
+
+/// The text of one item, spaced and escaped as observed: `{ "cloudID":"97_…", "data":{…} }`.
+fn item(id: &str, data: Result<&str, CloudIdError>) -> String {
+    let id = serde_json::Value::from(id);
+    let text = match data {
+        Ok(data) => format!(r#"{{ "cloudID":{id}, "data":{data} }}"#),
+        Err(error) => format!(
+            r#"{{ "cloudID":{id}, "errCode":{}, "errMsg":"{}" }}"#,
+            error.code(),
+            error.text()
+        ),
+    };
+    escape_slashes(&text)
+}
+
+/// `{"errcode":0,"errmsg":"ok"}`
+#[derive(Debug, Serialize)]
+struct Done {
+    errcode: i32,
+    errmsg: &'static str,
+}
+
+const DONE: Done = Done {
+    errcode: 0,
+    errmsg: "ok",
+};
+
+/// Of `/wxa/checksession` and `/wxa/resetusersessionkey`: the name of the user whose session_key the caller knows. The
+/// signature is that of an empty body under the key's base64 text; a key that is void or never was is 87009 too.
+fn signed_user(sim: &Simulator, ask: &Ask) -> Result<String, Refusal> {
+    ask.is_get()?;
+    check_token(sim, ask)?;
+    let world = sim.world();
+    let user = world
+        .users
+        .by_openid(ask.query("openid"))
+        .ok_or(Refusal::InvalidOpenid)?;
+    if ask.query("sig_method") != "hmac_sha256" {
+        return Err(Refusal::InvalidSigMethod);
+    }
+    let valid = |key: &SessionKey| key.verify_session_signature(b"", ask.query("signature"));
+    match world.sessions.current(&user.name, sim.now()) {
+        Some(key) if valid(key) => Ok(user.name.clone()),
+        _ => Err(Refusal::InvalidSignature),
+    }
+}
+
+/// `GET /wxa/checksession`
+fn check_session(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
+    signed_user(sim, ask).map(|_| DONE)
+}
+
+#[derive(Debug, Serialize)]
+struct ResetSessionKey {
+    errcode: i32,
+    errmsg: &'static str,
+    openid: String,
+    session_key: String,
+}
+
+/// `GET /wxa/resetusersessionkey`
+fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey, Refusal> {
+    let name = signed_user(sim, ask)?;
+    let now = sim.now();
+    let mut world = sim.world();
+    let key = world
+        .sessions
+        .reset(&name, now)
+        .ok_or(Refusal::InvalidSignature)?;
+    Ok(ResetSessionKey {
+        errcode: 0,
+        errmsg: "ok",
+        openid: ask.query("openid").to_owned(),
+        session_key: key.expose().to_owned(),
+    })
+}
+
+#[derive(Deserialize)]
+struct PhoneNumberAsk {
+    code: String,
+    #[serde(default)]
+    openid: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PhoneNumber {
+    errcode: i32,
+    errmsg: &'static str,
+    phone_info: PhoneInfo,
+}
+
+/// `POST /wxa/business/getuserphonenumber`: its code is another kind than `wx.login`'s. An `openid`, where given, must be
+/// the user's; otherwise the choice is 40003, and the code is spent.
+fn get_user_phone_number(sim: &Simulator, ask: &Ask) -> Result<PhoneNumber, Refusal> {
+    ask.is_post()?;
+    check_token(sim, ask)?;
+    let asked: PhoneNumberAsk = ask.json(sim)?;
+    let name = redeem(sim, CodeKind::Phone, &asked.code)?;
+    let world = sim.world();
+    let user = world.users.named(&name).ok_or(Refusal::InvalidCode)?;
+    if asked.openid.is_some_and(|openid| openid != user.openid) {
+        return Err(Refusal::InvalidOpenid);
+    }
+    let watermark = Watermark::new(&sim.settings().appid, sim.now());
+    Ok(PhoneNumber {
+        errcode: 0,
+        errmsg: "ok",
+        phone_info: PhoneInfo::new(user, watermark),
+    })
+}

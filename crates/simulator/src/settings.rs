@@ -1,0 +1,134 @@
+//! What a simulated WeChat is told before it starts: which app it plays for, and how it behaves where WeChat leaves
+//! room.
+
+use std::{fmt, time::Duration};
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// How the simulator is set up. `Settings::default()` is an app of its own with everything opened; whoever has a
+/// project puts the project's appid in.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The app this WeChat knows. There is exactly one; any other is answered with 40013.
+    pub appid: String,
+    /// Its AppSecret, handed out by `GET /sim/app`.
+    pub secret: Secret,
+    /// What becomes of a login code or phone code that the simulator did not issue.
+    pub foreign_codes: ForeignCodes,
+    /// Whether the app has Cloud Development opened. Without it no open data carries a `cloudID`.
+    pub cloud_opened: bool,
+    /// The base library version that the simulated client has, as `3.15.3`; compared number by number. Below 2.7.0 open
+    /// data carries no `cloudID`, below 2.21.2 a phone number carries no `code`.
+    pub lib_version: String,
+    /// Be as strict as the strictest client and server seen: `getUserProfile` wants its `desc`, `getShareInfo` its
+    /// `shareTicket`, and a JSON body its content type.
+    pub strict: bool,
+    /// A login gives the user a new session_key when the present one is at least this old. WeChat documents that a login
+    /// *may* rotate the key, not at each call but with a shortest interval between two, and does not say which.
+    pub session_rotation: Duration,
+    /// A session_key that has not been used for longer than this is void. WeChat keeps the real span to itself, and says
+    /// that use extends it.
+    pub session_idle: Duration,
+    /// Names, without port, under which `/sim/` may be asked for besides `localhost`, `127.0.0.1` and `[::1]`. Everything
+    /// else is refused, so that no web page can reach the simulator through a name that it had point here.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Settings {
+    /// The choice for `session_rotation`: short enough that an afternoon at the desk meets a rotated key, long enough that
+    /// two logins in a row keep theirs.
+    pub const SESSION_ROTATION: Duration = Duration::from_secs(10 * 60);
+    /// The choice for `session_idle`: three days.
+    pub const SESSION_IDLE: Duration = Duration::from_secs(3 * 24 * 3600);
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            appid: "wx5e1fb0a7c3d24968".to_owned(),
+            secret: Secret::from("5f1c7a0e93b84d26a1e0c4d97b3862fa".to_owned()),
+            foreign_codes: ForeignCodes::Refuse,
+            cloud_opened: true,
+            lib_version: "3.15.3".to_owned(),
+            strict: false,
+            session_rotation: Self::SESSION_ROTATION,
+            session_idle: Self::SESSION_IDLE,
+            allowed_hosts: Vec::new(),
+        }
+    }
+}
+
+/// What becomes of a code that the simulator did not issue: one from WeChat's DevTools or from a phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignCodes {
+    /// It stands for the first user, and the developer is told. It may come again and again: DevTools without an appid
+    /// hand out one constant code.
+    FirstUser,
+    /// 40029 `invalid code`.
+    Refuse,
+}
+
+/// An AppSecret: not shown by `Debug`, wiped when dropped, compared in constant time.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text, for the one place that must say it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is(&self, given: &str) -> bool {
+        self.0.as_bytes().ct_eq(given.as_bytes()).into()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Whether the base library `version` is `floor` or later; both are numbers with dots between, and a part that is missing
+/// or no number counts as 0.
+pub(crate) fn lib_at_least(version: &str, floor: [u32; 3]) -> bool {
+    let mut parts = version.trim().split('.').map(|part| part.parse().unwrap_or(0));
+    let version: [u32; 3] = std::array::from_fn(|_| parts.next().unwrap_or(0));
+    version >= floor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number_and_not_by_letter() {
+        for (version, floor, reached) in [
+            ("2.21.2", [2, 21, 2], true),
+            ("2.7.0", [2, 21, 2], false),
+            ("2.10.4", [2, 7, 0], true),
+            ("2.6.9", [2, 7, 0], false),
+            ("3", [2, 21, 2], true),
+            ("3.7", [3, 7, 8], false),
+            ("10.0.0", [9, 9, 9], true),
+            ("2.7.0.1", [2, 7, 0], true),
+            ("", [0, 0, 1], false),
+        ] {
+            assert_eq!(lib_at_least(version, floor), reached, "{version} {floor:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let settings = Settings::default();
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains(settings.secret.expose()), "{shown}");
+    }
+}

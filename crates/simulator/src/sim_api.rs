@@ -1,0 +1,207 @@
+//! `/sim/`: the simulator's own API, for tests, the console and the command line.
+//!
+//! It is as open as the machine it runs on, so that it must be out of reach of web pages: it is served at known `Host`
+//! names only (a page's own name, pointed at this machine, is refused), a body must say that it is JSON (which a page may
+//! not send elsewhere without asking first), and nobody is ever told that another origin may read.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{FromRequest, Request, State},
+    http::{StatusCode, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+use clock::Timestamp;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::{
+    Simulator,
+    client_api::{self, ClientAnswer, ClientCall},
+    server_api::is_json,
+    users::{User, UserChange, UserError},
+};
+
+/// What message push is set up with: made up, and the same everywhere.
+const PUSH_TOKEN: &str = "yunqiaoPushToken";
+/// 43 characters that any base64 decoder takes for 32 bytes.
+const PUSH_AES_KEY: &str = "YunqiaoSimulatorEncodingAESKey0123456789abc";
+
+/// The furthest that one step can take the clock: ten years.
+const LONGEST_STEP: u64 = 3650 * 24 * 3600;
+
+const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/outbox";
+
+pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
+    Router::new()
+        .route("/app", only("GET", get(app)))
+        .route("/users", only("GET or POST", get(users).post(change_user)))
+        .route("/client", only("POST", post(client)))
+        .route("/clock", only("GET or POST", get(clock).post(step_clock)))
+        .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
+        .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
+        .layer(middleware::from_fn_with_state(sim.clone(), known_host))
+}
+
+/// Answers every other method with which ones there are.
+fn only(methods: &'static str, route: MethodRouter<Simulator>) -> MethodRouter<Simulator> {
+    route.fallback(move || async move { SimError::Method(methods) })
+}
+
+/// What `/sim/` refuses, said so that it can be mended.
+#[derive(Debug, Error)]
+pub(crate) enum SimError {
+    #[error(
+        "/sim/ is not served to {0:?}: use localhost, 127.0.0.1 or [::1], or start the simulator with --host"
+    )]
+    Host(String),
+    #[error("there is no /sim{0}: there are {PATHS}")]
+    NoSuchPath(String),
+    #[error("use {0} here")]
+    Method(&'static str),
+    #[error("the body must be JSON and say so: content-type: application/json")]
+    ContentType,
+    #[error("the body is not what this wants: {0}")]
+    Body(#[source] serde_json::Error),
+    #[error("there is no user {user:?}: there are {known}; POST /sim/users adds one")]
+    UnknownUser { user: String, known: String },
+    #[error("there is no api {api:?}: there are {known}")]
+    UnknownApi { api: String, known: String },
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("advance is 0 to {LONGEST_STEP} seconds, not {0}: WeChat's time only goes forward")]
+    Step(u64),
+}
+
+impl SimError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Host(_) => StatusCode::FORBIDDEN,
+            Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(_)
+            | Self::UnknownUser { .. }
+            | Self::UnknownApi { .. }
+            | Self::User(_)
+            | Self::Step(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl IntoResponse for SimError {
+    fn into_response(self) -> Response {
+        (self.status(), Json(json!({ "errMsg": self.to_string() }))).into_response()
+    }
+}
+
+/// A body that says it is JSON and is what is wanted.
+struct Body<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        if !is_json(request.headers()) {
+            return Err(SimError::ContentType.into_response());
+        }
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| SimError::Body(error).into_response())
+    }
+}
+
+async fn known_host(State(sim): State<Simulator>, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("");
+    let name = host_name(host);
+    let known = ["localhost", "127.0.0.1", "[::1]"];
+    let allowed = known
+        .into_iter()
+        .chain(sim.settings().allowed_hosts.iter().map(String::as_str))
+        .any(|allowed| allowed.eq_ignore_ascii_case(name));
+    if allowed {
+        next.run(request).await
+    } else {
+        SimError::Host(host.to_owned()).into_response()
+    }
+}
+
+/// A `Host` without its port. Any port will do: it is the name that a foreign page cannot have, and a forwarded port is
+/// another than the listener's.
+fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+async fn app(State(sim): State<Simulator>) -> Json<Value> {
+    let settings = sim.settings();
+    Json(json!({
+        "appid": settings.appid,
+        "secret": settings.secret.expose(),
+        "token": PUSH_TOKEN,
+        "encodingAESKey": PUSH_AES_KEY,
+    }))
+}
+
+async fn users(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "users": sim.world().users.all() }))
+}
+
+async fn change_user(
+    State(sim): State<Simulator>,
+    Body(change): Body<UserChange>,
+) -> Result<Json<User>, SimError> {
+    Ok(Json(sim.world().users.change(change)?.clone()))
+}
+
+async fn client(
+    State(sim): State<Simulator>,
+    Body(call): Body<ClientCall>,
+) -> Result<Json<ClientAnswer>, SimError> {
+    client_api::call(&sim, &call).map(Json)
+}
+
+fn shown(now: Timestamp) -> Json<Value> {
+    Json(json!({ "now": now.secs() }))
+}
+
+async fn clock(State(sim): State<Simulator>) -> Json<Value> {
+    shown(sim.now())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// Seconds.
+    advance: u64,
+}
+
+async fn step_clock(State(sim): State<Simulator>, Body(step): Body<Step>) -> Result<Json<Value>, SimError> {
+    if step.advance > LONGEST_STEP {
+        return Err(SimError::Step(step.advance));
+    }
+    Ok(shown(sim.clock().advance(Duration::from_secs(step.advance))))
+}
+
+async fn outbox(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "items": sim.world().outbox.items() }))
+}
+
+async fn empty_outbox(State(sim): State<Simulator>) -> Json<Value> {
+    sim.world().outbox.empty();
+    Json(json!({ "items": [] }))
+}
