@@ -27,22 +27,22 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     /// From whole seconds since the epoch, as WeChat writes them.
-    pub fn from_secs(secs: u64) -> Self {
+    pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
     /// From milliseconds since the epoch.
-    pub fn from_millis(millis: u64) -> Self {
+    pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
     /// Whole seconds since the epoch, the fraction cut off: what WeChat would write.
-    pub fn secs(self) -> u64 {
+    pub const fn secs(self) -> u64 {
         self.0 / 1000
     }
 
     /// Milliseconds since the epoch.
-    pub fn millis(self) -> u64 {
+    pub const fn millis(self) -> u64 {
         self.0
     }
 
