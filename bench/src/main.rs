@@ -1,0 +1,191 @@
+//! Measures Yunqiao and its peers in one run on one machine, and prints one table with ratios and goals.
+//!
+//! `cargo run --release -p yunqiao-bench` is all; `bench/README.md` says what is measured and how to read it.
+
+mod decrypt;
+mod http;
+mod load;
+mod machine;
+mod median;
+mod ours;
+mod peers;
+mod process;
+mod rounds;
+mod table;
+mod workload;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use tempfile::TempDir;
+
+use crate::{
+    ours::{Function, Ours},
+    peers::Peers,
+    rounds::Plan,
+};
+
+/// Measure Yunqiao and its peers, in turn, on this machine
+#[derive(Parser)]
+struct Args {
+    /// Rounds; figures are medians over them
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds for each target in each round
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Only see that everything works: the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Also write the table into this file, as markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Measure this `yunqiao` instead of the one that is built here
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Calls per second, 32 connections
+    Throughput,
+    /// One connection
+    Latency,
+    /// The first call of a function
+    Cold,
+    /// Decryption of open data
+    Decrypt,
+    /// Memory of the gateway
+    Memory,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let wanted = |part: Part| args.only.is_empty() || args.only.contains(&part);
+    ensure!(
+        !cfg!(debug_assertions) || args.quick,
+        "figures of a debug build mean nothing: cargo run --release -p yunqiao-bench"
+    );
+    process::end_on_interrupt()?;
+    let target = target_dir()?;
+    let cache = target.parent().context("no target folder")?.join("bench");
+    fs::create_dir_all(&cache)?;
+    let dir = tempfile::Builder::new().prefix("run-").tempdir_in(&cache)?;
+    let machine = machine::describe();
+    println!("{machine}");
+
+    let (rounds, measure) = if args.quick {
+        (1, Duration::from_millis(500))
+    } else {
+        (args.rounds.max(1), Duration::from_secs(args.seconds.max(1)))
+    };
+    let plan = Plan { rounds, measure };
+    let mut lines = Vec::new();
+    if [Part::Throughput, Part::Latency, Part::Memory]
+        .into_iter()
+        .any(wanted)
+    {
+        let binary = binary(&args, &target)?;
+        let ours = Ours::start(&binary, &folder(&dir, "calls")?, &functions())?;
+        // What starting took has been given back by then.
+        thread::sleep(Duration::from_secs(2));
+        let idle = ours.process.resident()?;
+        let mut loaded = None;
+        if wanted(Part::Throughput) || wanted(Part::Latency) {
+            let peers = Peers::start(&cache.join("peers"), &folder(&dir, "peers")?)?;
+            if wanted(Part::Throughput) {
+                lines.extend(rounds::throughput(&ours, &peers, plan)?);
+            }
+            if wanted(Part::Latency) {
+                lines.extend(rounds::latency(&ours, &peers, plan)?);
+            }
+            loaded = Some(ours.process.resident()?);
+        }
+        if wanted(Part::Memory) {
+            lines.extend(rounds::memory(idle, loaded));
+        }
+    }
+    if wanted(Part::Decrypt) {
+        let count = if args.quick { 2_000 } else { 100_000 };
+        lines.extend(decrypt::measure(&folder(&dir, "decrypt")?, rounds, count)?);
+    }
+
+    let table = table::render(&lines);
+    println!("\n{table}");
+    if let Some(path) = &args.markdown {
+        fs::write(path, format!("{machine}\n\n{table}"))
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The project of the throughput runs.
+fn functions() -> [Function; 3] {
+    let function = |name: &str, source, concurrency, max_instances| Function {
+        name: name.to_owned(),
+        source,
+        concurrency,
+        max_instances,
+        manifest: None,
+    };
+    [
+        function(workload::SERIAL, workload::FUNCTION, 1, 2),
+        function(workload::CONCURRENT, workload::FUNCTION, 64, 1),
+        function(workload::ECHO_NAME, workload::ECHO, 1, 1),
+    ]
+}
+
+fn folder(dir: &TempDir, name: &str) -> Result<PathBuf> {
+    let path = dir.path().join(name);
+    fs::create_dir(&path)?;
+    Ok(path)
+}
+
+/// The folder that this program was built into: `target/release`.
+fn target_dir() -> Result<PathBuf> {
+    let own = env::current_exe()?;
+    Ok(own.parent().context("the bench has no folder")?.to_owned())
+}
+
+/// The `yunqiao` that is measured.
+fn binary(args: &Args, target: &Path) -> Result<PathBuf> {
+    match &args.binary {
+        Some(binary) => {
+            fs::canonicalize(binary).with_context(|| format!("{} is not there", binary.display()))
+        }
+        None => build(target),
+    }
+}
+
+/// Builds `yunqiao` beside this program, in its profile.
+fn build(target: &Path) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--bin", "yunqiao"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    ensure!(
+        command.status().context("starting cargo")?.success(),
+        "yunqiao does not build: see above"
+    );
+    let binary = target.join("yunqiao");
+    ensure!(
+        binary.is_file(),
+        "{} is missing although it was built; name it with --binary",
+        binary.display()
+    );
+    Ok(binary)
+}
