@@ -134,6 +134,7 @@ impl Clock {
         self.base() + Duration::from_millis(before.saturating_add(step))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is where WeChat's time comes from")]
     fn base(&self) -> Timestamp {
         match self.0.base {
             // A machine whose clock stands before 1970 has lost its battery; the epoch is as good an answer as any.
@@ -168,6 +169,7 @@ mod tests {
     #[test]
     fn the_system_clock_shows_the_machines_time_plus_the_steps() {
         let clock = Clock::system();
+        #[expect(clippy::disallowed_methods, reason = "what the clock is compared with")]
         let machine = || Timestamp(0) + SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let before = machine();
         let shown = clock.now();
