@@ -22,9 +22,9 @@ pub use string::{array_of_strings, is_string, unescape, write_string};
 /// Checks that `text` is exactly one JSON value, blanks around it allowed, and gives it back as text.
 pub fn validate(text: &[u8]) -> Result<&str, Error> {
     let text = utf8(text)?;
-    let mut scanner = scan::Scanner::new(text);
-    scanner.value()?;
-    scanner.end()?;
+    let scanner = scan::Scanner::new(text);
+    let (start, _) = scanner.blanks(0);
+    scanner.end(scanner.value(start)?)?;
     Ok(text)
 }
 

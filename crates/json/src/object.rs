@@ -45,34 +45,31 @@ impl<'a> Object<'a> {
     /// Like [`parse`](Self::parse), into a vector that is emptied first and can be used again.
     pub fn parse_into(text: &'a [u8], members: &mut Vec<Member<'a>>) -> Result<(), Error> {
         members.clear();
-        let mut scanner = Scanner::new(utf8(text)?);
-        scanner.blanks();
-        if !scanner.take(b'{') {
-            let refused = scanner.error(Reason::ExpectedObject);
-            crate::validate(text)?;
-            return Err(refused);
+        let text = utf8(text)?;
+        let scanner = Scanner::new(text);
+        let (start, first) = scanner.blanks(0);
+        if first != Some(b'{') {
+            crate::validate(text.as_bytes())?;
+            return Err(scanner.error(start, Reason::ExpectedObject));
         }
-        if scanner.blanks() == Some(b'}') {
-            scanner.take(b'}');
-            return scanner.end();
+        let (mut at, next) = scanner.blanks(start + 1);
+        if next == Some(b'}') {
+            return scanner.end(at + 1);
         }
         loop {
-            scanner.blanks();
-            let raw_key = scanner.key()?;
-            let start = scanner.at();
-            scanner.value()?;
+            let colon = scanner.key(at)?;
+            let raw_key = &text[at..colon];
+            let (start, _) = scanner.blanks(scanner.take(colon, b':', Reason::ExpectedColon)?);
+            let end = scanner.value(start)?;
             members.push(Member {
                 raw_key,
-                value: scanner.since(start),
+                value: &text[start..end],
             });
-            match scanner.blanks() {
-                Some(b',') => scanner.take(b','),
-                Some(b'}') => {
-                    scanner.take(b'}');
-                    return scanner.end();
-                }
-                _ => return Err(scanner.error(Reason::ExpectedCommaOrBrace)),
-            };
+            match scanner.blanks(end) {
+                (comma, Some(b',')) => at = scanner.blanks(comma + 1).0,
+                (brace, Some(b'}')) => return scanner.end(brace + 1),
+                (other, _) => return Err(scanner.error(other, Reason::ExpectedCommaOrBrace)),
+            }
         }
     }
 

@@ -13,8 +13,7 @@ pub fn is_string(raw: &str) -> bool {
 ///
 /// `None` if it is no string literal, or if it holds an escaped lone surrogate, which stands for no text.
 pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
-    let mut scanner = Scanner::new(raw);
-    if !is_string(raw) || scanner.string().is_err() || scanner.end().is_err() || !raw.ends_with('"') {
+    if !is_string(raw) || Scanner::new(raw).string(0) != Ok(raw.len()) {
         return None;
     }
     let inner = &raw[1..raw.len() - 1];
@@ -26,40 +25,33 @@ pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
 
 /// Reads an array of strings: the field names of `cloudIDs`, a list of ids.
 pub fn array_of_strings(raw: &str) -> Result<Vec<Cow<'_, str>>, Error> {
-    let mut scanner = Scanner::new(raw);
-    scanner.blanks();
-    if !scanner.take(b'[') {
+    let scanner = Scanner::new(raw);
+    let (start, first) = scanner.blanks(0);
+    if first != Some(b'[') {
         crate::validate(raw.as_bytes())?;
-        return Err(scanner.error(Reason::ExpectedArray));
+        return Err(scanner.error(start, Reason::ExpectedArray));
     }
     let mut strings = Vec::new();
-    if scanner.blanks() == Some(b']') {
-        scanner.take(b']');
-        scanner.end()?;
+    let (mut at, next) = scanner.blanks(start + 1);
+    if next == Some(b']') {
+        scanner.end(at + 1)?;
         return Ok(strings);
     }
     loop {
-        scanner.blanks();
-        let start = scanner.at();
-        scanner.value()?;
-        let element = scanner.since(start);
-        let refused = |reason| Error {
-            offset: start,
-            reason,
-        };
+        let end = scanner.value(at)?;
+        let element = &raw[at..end];
         if !is_string(element) {
-            return Err(refused(Reason::ExpectedString));
+            return Err(scanner.error(at, Reason::ExpectedString));
         }
-        strings.push(unescape(element).ok_or(refused(Reason::LoneSurrogate))?);
-        match scanner.blanks() {
-            Some(b',') => scanner.take(b','),
-            Some(b']') => {
-                scanner.take(b']');
-                scanner.end()?;
+        strings.push(unescape(element).ok_or_else(|| scanner.error(at, Reason::LoneSurrogate))?);
+        match scanner.blanks(end) {
+            (comma, Some(b',')) => at = scanner.blanks(comma + 1).0,
+            (bracket, Some(b']')) => {
+                scanner.end(bracket + 1)?;
                 return Ok(strings);
             }
-            _ => return Err(scanner.error(Reason::ExpectedCommaOrBracket)),
-        };
+            (other, _) => return Err(scanner.error(other, Reason::ExpectedCommaOrBracket)),
+        }
     }
 }
 
