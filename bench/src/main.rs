@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p yunqiao-bench` is all; `bench/README.md` says what is measured and how to read it.
 
+mod cold;
 mod decrypt;
 mod http;
 mod load;
@@ -114,6 +115,14 @@ fn main() -> Result<()> {
         if wanted(Part::Memory) {
             lines.extend(rounds::memory(idle, loaded));
         }
+    }
+    if wanted(Part::Cold) {
+        let count = if args.quick { 2 } else { 9 };
+        lines.extend(cold::measure(
+            &binary(&args, &target)?,
+            &folder(&dir, "cold")?,
+            count,
+        )?);
     }
     if wanted(Part::Decrypt) {
         let count = if args.quick { 2_000 } else { 100_000 };
