@@ -5,6 +5,7 @@
 
 use opendata::Encrypted;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::{
     Simulator, World, random,
@@ -20,10 +21,6 @@ const CLOUD_ID_SINCE: [u32; 3] = [2, 7, 0];
 const PHONE_CODE_SINCE: [u32; 3] = [2, 21, 2];
 /// An ordinary group, in `getGroupEnterInfo`.
 const ORDINARY_GROUP: u8 = 3;
-
-/// What the client says when there is no session_key or it has lapsed. Seen with `checkSession`; that open data fails in the
-/// same words without a login is a choice.
-const NO_SESSION: &str = "session time out, need relogin";
 
 /// `{"user","api"}` and those options of the API that matter here; others are taken and ignored, as they may be any that
 /// `wx` knows.
@@ -91,8 +88,17 @@ const APIS: [(&str, Api); 8] = [
     ("getGroupEnterInfo", Api::GetGroupEnterInfo),
 ];
 
-/// Why the `fail` callback is called.
-type Failure = &'static str;
+/// Why the `fail` callback is called, in the client's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+enum Failure {
+    /// There is no session_key or it has lapsed. Seen with `checkSession`; that open data fails in the same words without
+    /// a login is a choice.
+    #[error("session time out, need relogin")]
+    NoSession,
+    /// An option is left out that must be there.
+    #[error("parameter error: parameter.{0} should be String instead of Undefined;")]
+    Missing(&'static str),
+}
 
 /// Has the user's client call the API.
 ///
@@ -104,18 +110,34 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         api: call.api.clone(),
         known: APIS.map(|(name, _)| name).join(", "),
     })?;
-    let world = &mut *sim.world();
-    let user = match world.users.named(&call.user) {
-        Some(user) => user.clone(),
-        None => {
-            return Err(SimError::UnknownUser {
-                user: call.user.clone(),
-                known: world.users.names(),
-            });
-        }
+    let (before, outcome, after) = {
+        let world = &mut *sim.world();
+        let user = match world.users.named(&call.user) {
+            Some(user) => user.clone(),
+            None => {
+                return Err(SimError::UnknownUser {
+                    user: call.user.clone(),
+                    known: world.users.names(),
+                });
+            }
+        };
+        let key = |world: &World| world.sessions.current(&call.user, sim.now()).cloned();
+        let before = key(world);
+        let outcome = Client { sim, call, user }.run(api, world);
+        (before, outcome, key(world))
     };
-    let client = Client { sim, call, user };
-    let (answer, outcome) = match client.run(api, world) {
+    match &outcome {
+        Ok(_) if before.is_some() && before != after => sim.tell(format!(
+            "{}'s login gave a new session_key: open data taken before it can no longer be decrypted",
+            call.user
+        )),
+        Err(Failure::NoSession) if api != Api::CheckSession => sim.tell(format!(
+            "{}'s {name} failed because there is no session_key: no login yet, or unused for longer than session_idle",
+            call.user
+        )),
+        _ => {}
+    }
+    let (answer, outcome) = match outcome {
         Ok(answer) => (answer, "ok".to_owned()),
         Err(why) => (ClientAnswer::default(), format!("fail {why}")),
     };
@@ -147,7 +169,7 @@ impl Client<'_> {
             }
             Api::CheckSession => match world.sessions.current(name, now) {
                 Some(_) => Ok(ClientAnswer::default()),
-                None => Err(NO_SESSION),
+                None => Err(Failure::NoSession),
             },
             Api::GetUserInfo => self.user_info(world),
             Api::GetUserProfile => self.user_profile(world),
@@ -158,9 +180,7 @@ impl Client<'_> {
             Api::GetPhoneNumber => self.phone_number(world),
             Api::GetShareInfo => {
                 if self.sim.settings().strict && self.call.share_ticket.is_none() {
-                    return Err(
-                        "parameter error: parameter.shareTicket should be String instead of Undefined;",
-                    );
+                    return Err(Failure::Missing("shareTicket"));
                 }
                 let data = ShareInfo {
                     open_gid: &self.group(),
@@ -205,7 +225,7 @@ impl Client<'_> {
 
     fn user_profile(&self, world: &mut World) -> Result<ClientAnswer, Failure> {
         if self.sim.settings().strict && self.call.desc.as_deref().is_none_or(str::is_empty) {
-            return Err("parameter error: parameter.desc should be String instead of Undefined;");
+            return Err(Failure::Missing("desc"));
         }
         let data = UserProfile {
             profile: &self.user.profile,
@@ -236,7 +256,7 @@ impl Client<'_> {
         let raw_data = text(&self.user.profile);
         let key = world.sessions.current(&self.user.name, self.sim.now());
         Ok(ClientAnswer {
-            signature: Some(key.ok_or(NO_SESSION)?.sign(&raw_data)),
+            signature: Some(key.ok_or(Failure::NoSession)?.sign(&raw_data)),
             raw_data: Some(raw_data),
             user_info: Some(self.user.profile.clone()),
             ..answer
@@ -246,7 +266,10 @@ impl Client<'_> {
     /// `data` under the user's session_key, and as a cloudID where this client has them.
     fn open_data(&self, world: &mut World, data: &impl Serialize) -> Result<ClientAnswer, Failure> {
         let now = self.sim.now();
-        let key = world.sessions.take(&self.user.name, now).ok_or(NO_SESSION)?;
+        let key = world
+            .sessions
+            .take(&self.user.name, now)
+            .ok_or(Failure::NoSession)?;
         let data = text(data);
         let Encrypted { encrypted_data, iv } = opendata::encrypt(key, random::bytes(), data.as_bytes());
         let settings = self.sim.settings();

@@ -22,6 +22,8 @@ mod sessions;
 mod settings;
 mod shapes;
 mod sim_api;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod users;
 

@@ -31,7 +31,8 @@ pub struct Settings {
     /// that use extends it.
     pub session_idle: Duration,
     /// Names, without port, under which `/sim/` may be asked for besides `localhost`, `127.0.0.1` and `[::1]`. Everything
-    /// else is refused, so that no web page can reach the simulator through a name that it had point here.
+    /// else is refused, so that no web page can reach the simulator through a name that it had point here. `0.0.0.0` and
+    /// `[::]` stand for every IP address; an IPv6 address is written in brackets.
     pub allowed_hosts: Vec<String>,
 }
 

@@ -4,12 +4,12 @@
 //! names only (a page's own name, pointed at this machine, is refused), a body must say that it is JSON (which a page may
 //! not send elsewhere without asking first), and nobody is ever told that another origin may read.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{FromRequest, Request, State},
+    extract::{FromRequest, Request, State, rejection::BytesRejection},
     http::{StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -66,6 +66,8 @@ pub(crate) enum SimError {
     Method(&'static str),
     #[error("the body must be JSON and say so: content-type: application/json")]
     ContentType,
+    #[error("{}", .0.body_text())]
+    Unread(BytesRejection),
     #[error("the body is not what this wants: {0}")]
     Body(#[source] serde_json::Error),
     #[error("there is no user {user:?}: there are {known}; POST /sim/users adds one")]
@@ -84,6 +86,7 @@ impl SimError {
             Self::Host(_) => StatusCode::FORBIDDEN,
             Self::NoSuchPath(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unread(why) => why.status(),
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(_)
             | Self::UnknownUser { .. }
@@ -104,18 +107,16 @@ impl IntoResponse for SimError {
 struct Body<T>(T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
-    type Rejection = Response;
+    type Rejection = SimError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, SimError> {
         if !is_json(request.headers()) {
-            return Err(SimError::ContentType.into_response());
+            return Err(SimError::ContentType);
         }
         let bytes = Bytes::from_request(request, state)
             .await
-            .map_err(IntoResponse::into_response)?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| SimError::Body(error).into_response())
+            .map_err(SimError::Unread)?;
+        serde_json::from_slice(&bytes).map(Self).map_err(SimError::Body)
     }
 }
 
@@ -125,17 +126,27 @@ async fn known_host(State(sim): State<Simulator>, request: Request, next: Next) 
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or("");
-    let name = host_name(host);
-    let known = ["localhost", "127.0.0.1", "[::1]"];
-    let allowed = known
-        .into_iter()
-        .chain(sim.settings().allowed_hosts.iter().map(String::as_str))
-        .any(|allowed| allowed.eq_ignore_ascii_case(name));
-    if allowed {
+    if is_known(host_name(host), &sim.settings().allowed_hosts) {
         next.run(request).await
     } else {
         SimError::Host(host.to_owned()).into_response()
     }
+}
+
+/// Loopback's names, and the allowed ones. A listener on every address is known by every address: only a *name* can be
+/// pointed here by somebody else.
+fn is_known(name: &str, allowed: &[String]) -> bool {
+    let address = || {
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+    };
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
+        || allowed.iter().any(|known| match known.as_str() {
+            "0.0.0.0" | "[::]" | "::" => address(),
+            known => known.eq_ignore_ascii_case(name),
+        })
 }
 
 /// A `Host` without its port. Any port will do: it is the name that a foreign page cannot have, and a forwarded port is
