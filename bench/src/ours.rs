@@ -106,7 +106,7 @@ fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
 
 fn write_project(dir: &Path, functions: &[Function], appid: &str, wechat: SocketAddr) -> Result<PathBuf> {
     let mut config = format!(
-        "appid = \"{appid}\"\nfunctions = \"cloudfunctions\"\nlisten = \"127.0.0.1:0\"\nstore = \"store.redb\"\n\
+        "appid = \"{appid}\"\nlisten = \"127.0.0.1:0\"\nstore = \"store.redb\"\n\
          wechat = \"http://{wechat}\"\n"
     );
     for function in functions {
