@@ -1,10 +1,10 @@
-//! The grammar is checked against `serde_json`, which differs in one point only: it stops at 128 levels. (It also
-//! refuses numbers beyond `f64` and lone surrogates where it must keep them, but not where it may ignore them, as
-//! here.) `IgnoredAny` does not look at UTF-8, so the standard library does.
+//! The grammar is checked against `serde_json`, which accepts and refuses the same. Where it must keep what it reads it
+//! also refuses numbers beyond `f64`, lone surrogates and more than 128 levels, but not where it may ignore it, as here.
+//! `IgnoredAny` does not look at UTF-8, so the standard library does.
 
 #![allow(clippy::unwrap_used)]
 
-use std::{borrow::Cow, time::Instant};
+use std::borrow::Cow;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
@@ -54,7 +54,7 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn json_is_accepted(text in json()) {
@@ -254,24 +254,22 @@ fn every_byte_in_every_place_of_a_string_and_of_a_number() {
     }
 }
 
+/// With anything quadratic in the depth this would take hours.
 #[test]
-fn a_million_brackets_neither_overflow_nor_take_long() {
+fn a_million_brackets_do_not_overflow() {
     const DEPTH: usize = 1_000_000;
     let mut text = Vec::with_capacity(16 * DEPTH);
     for level in 0..DEPTH {
         text.extend_from_slice(if level % 3 == 0 { b"{\"a\":" } else { b"[" });
     }
-    let began = Instant::now();
     assert_eq!(refusal(&text), (Reason::UnexpectedEnd, text.len()));
     text.push(b'1');
     for level in (0..DEPTH).rev() {
         text.push(if level % 3 == 0 { b'}' } else { b']' });
     }
-    assert!(validate(&text).is_ok());
+    assert!(validate(&text).is_ok() && accepted_by_serde(&text));
     let object = Object::parse(&text).unwrap();
     assert_eq!(object.members()[0].value.len(), text.len() - "{\"a\":}".len());
-    // Linear is some hundredths of a second even unoptimised; quadratic would be an hour.
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
 #[test]
