@@ -18,6 +18,7 @@ use serde_json::json;
 
 use crate::{
     median::{Median, median},
+    process,
     table::Line,
 };
 
@@ -110,6 +111,7 @@ fn decrypt_in_node(script: &Path, key: &SessionKey, encrypted: &Encrypted, count
         .stdout(Stdio::piped())
         .spawn()
         .context("starting node")?;
+    let _registered = process::register(&child);
     // Closed when it is dropped, at the end of the statement.
     child
         .stdin

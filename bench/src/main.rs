@@ -18,7 +18,7 @@ mod workload;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
     thread,
     time::Duration,
 };
@@ -70,8 +70,18 @@ enum Part {
     Memory,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::interrupted() => ExitCode::from(process::INTERRUPT_STATUS),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
     let wanted = |part: Part| args.only.is_empty() || args.only.contains(&part);
     ensure!(
         !cfg!(debug_assertions) || args.quick,
@@ -96,7 +106,7 @@ fn main() -> Result<()> {
         .into_iter()
         .any(wanted)
     {
-        let binary = binary(&args, &target)?;
+        let binary = binary(args, &target)?;
         let ours = Ours::start(&binary, &folder(&dir, "calls")?, &functions())?;
         // What starting took has been given back by then.
         thread::sleep(Duration::from_secs(2));
@@ -119,7 +129,7 @@ fn main() -> Result<()> {
     if wanted(Part::Cold) {
         let count = if args.quick { 2 } else { 9 };
         lines.extend(cold::measure(
-            &binary(&args, &target)?,
+            &binary(args, &target)?,
             &folder(&dir, "cold")?,
             count,
         )?);

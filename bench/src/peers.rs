@@ -9,10 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{process::Process, workload::FUNCTION};
+use crate::{
+    process::{self, Process},
+    workload::FUNCTION,
+};
 
 const PACKAGE: &str = "@cloudbase/functions-framework";
 const VERSION: &str = "1.18.0";
@@ -88,18 +91,18 @@ fn install(cache: &Path) -> Result<PathBuf> {
         println!("installing {PACKAGE} {VERSION} into {}", cache.display());
         fs::create_dir_all(cache)?;
         fs::write(cache.join("package.json"), "{\"private\":true}\n")?;
-        let status = Command::new("npm")
-            .args([
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-                &format!("{PACKAGE}@{VERSION}"),
-            ])
-            .current_dir(cache)
-            .status()
-            .context("starting npm")?;
-        ensure!(status.success(), "npm could not install {PACKAGE} {VERSION}");
+        let mut npm = Command::new("npm");
+        npm.args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+            &format!("{PACKAGE}@{VERSION}"),
+        ]);
+        ensure!(
+            process::run(npm.current_dir(cache))?,
+            "npm could not install {PACKAGE} {VERSION}"
+        );
     }
     Ok(package.join("bin/tcb-ff.js"))
 }

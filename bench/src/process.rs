@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -17,18 +18,49 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a process may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// What a shell shows for a program that ctrl-c ended.
+pub(crate) const INTERRUPT_STATUS: u8 = 130;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// A process that an interrupt ends, as long as this lives.
+pub(crate) struct Registered(Pid);
+
+/// Has `child` ended by an interrupt.
+pub(crate) fn register(child: &Child) -> Registered {
+    let pid = Pid::from_child(child);
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+    Registered(pid)
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        RUNNING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|pid| *pid != self.0);
+    }
+}
+
+/// Runs `command` to its end; whether it went well.
+pub(crate) fn run(command: &mut Command) -> Result<bool> {
+    let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+    let _registered = register(&child);
+    Ok(child.wait()?.success())
+}
 
 /// A server that the bench started.
 pub(crate) struct Process {
     name: String,
     child: Child,
-    pid: Pid,
     log: PathBuf,
+    registered: Registered,
 }
 
 impl Process {
@@ -42,13 +74,12 @@ impl Process {
             .stderr(File::create(&log)?)
             .spawn()
             .with_context(|| format!("starting {name}: {command:?}"))?;
-        let pid = Pid::from_child(&child);
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(pid);
+        let registered = register(&child);
         Ok(Self {
             name: name.to_owned(),
             child,
-            pid,
             log,
+            registered,
         })
     }
 
@@ -159,7 +190,7 @@ fn parse_stat(line: &str) -> Option<(u32, Duration)> {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = kill_process(self.pid, Signal::TERM);
+        let _ = kill_process(self.registered.0, Signal::TERM);
         let deadline = Instant::now() + GRACE;
         while let Ok(None) = self.child.try_wait() {
             if Instant::now() >= deadline {
@@ -170,39 +201,42 @@ impl Drop for Process {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        RUNNING
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|pid| *pid != self.pid);
     }
 }
 
-/// From now on, ctrl-c or SIGTERM ends every process of ours and then the bench.
+/// From now on, ctrl-c or SIGTERM ends every process of ours; [`interrupted`] is true, and what was being measured fails.
 pub(crate) fn end_on_interrupt() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut terminate = {
+        let _entered = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
     thread::spawn(move || {
         runtime.block_on(async {
-            let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            else {
-                return;
-            };
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
             }
         });
+        INTERRUPTED.store(true, Ordering::SeqCst);
         for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // It may have ended by itself.
             let _ = kill_process(*pid, Signal::TERM);
         }
-        // Servers end their own workers; give them the time for it.
-        thread::sleep(Duration::from_secs(1));
+        // Whoever measures has noticed by then, unless it works on something that ends no sooner.
+        thread::sleep(Duration::from_secs(2));
         #[expect(
             clippy::disallowed_methods,
-            reason = "everything that was started has just been ended"
+            reason = "everything that was started has been ended"
         )]
-        std::process::exit(130);
+        std::process::exit(INTERRUPT_STATUS.into());
     });
     Ok(())
+}
+
+/// Whether ctrl-c or SIGTERM came.
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
 }
