@@ -139,6 +139,11 @@ fn run(args: &Args) -> Result<()> {
         lines.extend(decrypt::measure(&folder(&dir, "decrypt")?, rounds, count)?);
     }
 
+    if args.quick {
+        for line in &mut lines {
+            line.met = None;
+        }
+    }
     let table = table::render(&lines);
     println!("\n{table}");
     if let Some(path) = &args.markdown {
