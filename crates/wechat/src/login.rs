@@ -1,0 +1,130 @@
+//! `/sns/jscode2session`: a login code for the user's ids and session_key.
+
+use opendata::SessionKey;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::{Client, Error, transport::Request};
+
+/// Who a login code stands for.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user's id within this Mini Program.
+    pub openid: String,
+    /// The user's id across the owner's Mini Programs, where they are bound together.
+    pub unionid: Option<String>,
+    /// The key of the user's open data from now on.
+    pub session_key: SessionKey,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    openid: String,
+    #[serde(default)]
+    unionid: Option<String>,
+    session_key: String,
+}
+
+impl Client {
+    /// Exchanges the code of `wx.login`, which is good for 5 minutes and once.
+    ///
+    /// # Errors
+    /// Refused with 40029 invalid code, 40163 code been used, 40226 user blocked, 45011 too often, -1 busy, or
+    /// one of the appid and AppSecret (40013, 40125).
+    pub async fn code2session(&self, code: &str) -> Result<Login, Error> {
+        let credentials = &self.0.credentials;
+        let request = Request {
+            api: "jscode2session",
+            path: "/sns/jscode2session",
+            query: &[("js_code", code), ("grant_type", "authorization_code")],
+            body: None,
+        };
+        let secrets = [
+            ("appid", credentials.appid.as_str()),
+            ("secret", credentials.secret.expose_secret()),
+        ];
+        let answer = self.0.transport.send(&request, &secrets).await?;
+        let Reply {
+            openid,
+            unionid,
+            session_key,
+        } = answer.read()?;
+        let session_key = Zeroizing::new(session_key);
+        if openid.is_empty() {
+            return Err(answer.unreadable("the openid is empty"));
+        }
+        let session_key = SessionKey::parse(&session_key)
+            .map_err(|error| answer.unreadable(format!("its session_key: {error}")))?;
+        Ok(Login {
+            openid,
+            unionid: unionid.filter(|unionid| !unionid.is_empty()),
+            session_key,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{APPID, Reply, SECRET, SESSION_KEY, Server, reply};
+
+    #[tokio::test]
+    async fn a_code_becomes_a_user() {
+        let server = Server::start(|_| {
+            // WeChat escapes slashes, and may give an errcode of zero and an empty unionid.
+            let text =
+                r#"{"session_key":"o0q0otL8aEzpcZL\/FT9WsQ==","openid":"oABC","unionid":"","errcode":0}"#;
+            Reply {
+                body: text.into(),
+                ..reply(json!(null))
+            }
+        })
+        .await;
+        let login = server.client().code2session("0a&b=c").await.unwrap();
+        assert_eq!((login.openid.as_str(), login.unionid), ("oABC", None));
+        assert_eq!(login.session_key.expose(), SESSION_KEY);
+
+        let request = &server.received("/sns/jscode2session")[0];
+        assert_eq!(request.method, "GET");
+        let query: Vec<_> = request
+            .query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = [
+            "appid=".to_owned() + APPID,
+            "grant_type=authorization_code".into(),
+            "js_code=0a&b=c".into(),
+        ];
+        assert_eq!(query[..3], expected);
+        assert_eq!(query[3..], ["secret=".to_owned() + SECRET]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_wechat_s_own_word() {
+        let text = "code been used, rid: 64e3259f-0b9f5a5b-1d6f7a3c";
+        let server = Server::start(move |_| reply(json!({"errcode": 40163, "errmsg": text}))).await;
+        let error = server.client().code2session("used").await.unwrap_err();
+        let Error::Refused {
+            errcode: 40163,
+            errmsg,
+            api: "jscode2session",
+        } = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(errmsg, text);
+    }
+
+    #[tokio::test]
+    async fn a_session_key_that_is_none_is_not_quoted() {
+        let server = Server::start(|_| reply(json!({"openid": "o", "session_key": "5h0rt+key"}))).await;
+        let error = server.client().code2session("c").await.unwrap_err();
+        assert!(matches!(error, Error::Unreadable { .. }), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("5h0rt"), "{error}");
+    }
+}
