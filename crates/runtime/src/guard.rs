@@ -1,0 +1,182 @@
+//! The supervisor of one worker: a small process between the gateway and Node.
+//!
+//! A function may start processes that outlive it, detached or in sessions of their own, and the gateway may be killed
+//! at any moment. So Node is not the gateway's child but the guard's, and the guard (the same binary, re-executed) does
+//! only this: it waits until Node ends or its own standard input closes, which means that the gateway is gone or wants
+//! this worker gone; then it kills everything that descends from it, removes the worker's folder, and ends with Node's
+//! status. On Linux it is the *child subreaper*: whatever a function starts, however detached, becomes the guard's child
+//! when its parent dies, and is found. Elsewhere it kills Node's process group, which is the best there is: a child that
+//! left the group (`detached: true`) survives.
+//!
+//! Arguments: the worker's folder, then the command.
+
+use std::{
+    ffi::OsString,
+    io::Read,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
+};
+
+/// How long to wait before looking again for what is left to kill.
+const KILL_PAUSE: Duration = Duration::from_micros(500);
+/// The watching thread needs next to nothing.
+const STACK: usize = 64 * 1024;
+/// What a shell answers when a command cannot be run.
+const CANNOT_RUN: u8 = 127;
+
+/// Runs the guard; `args` are what follows [`crate::Options::guard`] on the command line.
+///
+/// Ends with the status of the command, or 128 and the signal's number.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = args.into_iter();
+    let (Some(folder), Some(program)) = (args.next().map(PathBuf::from), args.next()) else {
+        eprintln!("yunqiao guard: a folder and a command are expected");
+        return ExitCode::from(CANNOT_RUN);
+    };
+    // A worker that runs out of memory aborts: nobody wants to have that written to a file.
+    let _ = rustix::process::setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    );
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        eprintln!("yunqiao guard: what a function leaves behind cannot be found later: {error}");
+    }
+
+    let node = match Command::new(&program)
+        .args(args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+    {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("yunqiao guard: {} cannot be started: {error}", program.display());
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
+    let node = Pid::from_child(&node);
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let watcher = {
+        let ended = Arc::clone(&ended);
+        thread::Builder::new().stack_size(STACK).spawn(move || {
+            wait_for_end_of_input();
+            ended.store(true, Ordering::Relaxed);
+            // The main thread reaps, so that a number cannot be given to another process meanwhile.
+            kill_descendants(node);
+        })
+    };
+    if watcher.is_err() {
+        kill_descendants(node);
+    }
+
+    let status = reap(node, &ended);
+    let _ = std::fs::remove_dir_all(folder);
+    ExitCode::from(status)
+}
+
+/// Blocks until the other end of standard input is closed; what is written to it means nothing.
+fn wait_for_end_of_input() {
+    let mut byte = [0];
+    let mut input = std::io::stdin().lock();
+    while !matches!(input.read(&mut byte), Ok(0)) {}
+}
+
+/// Waits for Node to end, then for everything else that descends from this process to be dead. Orphans that end while
+/// Node runs are reaped on the way.
+fn reap(node: Pid, ended: &AtomicBool) -> u8 {
+    let mut status = None;
+    loop {
+        // While Node lives there is nothing to do but wait. Later, wait only for what dies by our hand.
+        let options = if status.is_none() && !ended.load(Ordering::Relaxed) {
+            WaitOptions::empty()
+        } else {
+            kill_descendants(node);
+            WaitOptions::NOHANG
+        };
+        match rustix::process::wait(options) {
+            Ok(Some((pid, how))) if pid == node => status = Some(code(how)),
+            Ok(Some(_)) => {}
+            Ok(None) => thread::sleep(KILL_PAUSE),
+            Err(Errno::INTR) => {}
+            // No child is left.
+            Err(_) => return status.unwrap_or(CANNOT_RUN),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> u8 {
+    let code = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => i32::from(CANNOT_RUN),
+    };
+    u8::try_from(code & 0xff).unwrap_or(CANNOT_RUN)
+}
+
+/// Kills Node's group and all children of this process. Their children become ours when they die, and are met the next
+/// time. Only our own children are killed by number: nobody but us can make such a number free for another process.
+fn kill_descendants(node: Pid) {
+    let _ = rustix::process::kill_process_group(node, Signal::KILL);
+    #[cfg(target_os = "linux")]
+    for pid in children(rustix::process::getpid().as_raw_nonzero().get()) {
+        if let Some(pid) = Pid::from_raw(pid) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// The children of a process, by all of its threads.
+#[cfg(target_os = "linux")]
+fn children(pid: i32) -> Vec<i32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let lists: Vec<String> = threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .collect();
+    if lists.is_empty() {
+        return children_by_parent(pid);
+    }
+    lists
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// The same on a kernel without `/proc/…/children`: every process is asked for its parent.
+#[cfg(target_os = "linux")]
+fn children_by_parent(parent: i32) -> Vec<i32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            // "pid (name, which may hold anything) state parent …"
+            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .ok()
+                .and_then(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok())
+                == Some(parent)
+        })
+        .collect()
+}

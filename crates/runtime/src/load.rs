@@ -1,0 +1,145 @@
+//! Loading: from what the project says about its functions to what workers are told.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use project::Function;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    LoadReport, Loaded, Progress,
+    deps::{self, Supply},
+    pool::Pool,
+    spec::{Kind, Spec},
+};
+
+/// How long loading waits for the first spares: they make the first calls quick, but nothing fails without them.
+const SPARES_WITHIN: Duration = Duration::from_secs(5);
+
+/// See [`crate::Runtime::load`].
+pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32) -> Vec<LoadReport> {
+    let functions: Vec<Function> = loaded
+        .iter()
+        .map(|loaded| real(loaded.function.clone()))
+        .collect();
+    let supplies = deps::supply(pool, &functions, node_major).await;
+    let mut next_port = pool.options.inspect.as_ref().map_or(0, |inspect| inspect.port);
+    let mut specs = Vec::with_capacity(functions.len());
+    for ((function, supply), loaded) in functions.into_iter().zip(supplies).zip(loaded) {
+        let wanted = pool.options.inspect.as_ref().is_some_and(|inspect| {
+            inspect
+                .function
+                .as_ref()
+                .is_none_or(|name| *name == function.name)
+        });
+        let inspect = wanted.then_some(next_port);
+        if wanted {
+            next_port = next_port.wrapping_add(1);
+        }
+        specs.push(Arc::new(spec(pool, &function, supply, &loaded.context, inspect)));
+    }
+
+    let reports: Vec<LoadReport> = pool.with(|state| {
+        let report = |spec: &Arc<Spec>| LoadReport {
+            name: spec.name.clone(),
+            problem: spec.problem.clone(),
+            changed: !state.is_known(spec),
+        };
+        let reports = specs.iter().map(report).collect();
+        state.install(specs.clone(), Instant::now());
+        reports
+    });
+    for (spec, report) in specs.iter().zip(&reports) {
+        if let (Some(port), true) = (spec.kind.inspect, report.changed) {
+            pool.tell(Progress::Inspecting {
+                function: spec.name.clone(),
+                port,
+            });
+        }
+    }
+    pool.fill_up();
+    pool.wait_until(SPARES_WITHIN, |state| state.spares_ready()).await;
+    reports
+}
+
+/// Node knows modules by their real paths.
+fn real(mut function: Function) -> Function {
+    if let Ok(folder) = function.dir.canonicalize() {
+        function.entry = match function.entry.strip_prefix(&function.dir) {
+            Ok(inside) => folder.join(inside),
+            Err(_) => function.entry.canonicalize().unwrap_or(function.entry),
+        };
+        function.dir = folder;
+    }
+    function
+}
+
+fn spec(pool: &Pool, function: &Function, supply: Supply, context: &str, inspect: Option<u16>) -> Spec {
+    let mut problem = function.problem.clone().or(supply.problem);
+    let mut context: Map<String, Value> = serde_json::from_str(context).unwrap_or_else(|error| {
+        problem.get_or_insert_with(|| format!("its context is no JSON object: {error}"));
+        Map::new()
+    });
+    let mut variables = match context.remove("environment") {
+        Some(Value::Object(variables)) => variables,
+        _ => Map::new(),
+    };
+    variables.extend(
+        function
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.as_str()))),
+    );
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let order = json!({
+        "dir": text(&function.dir),
+        "entry": text(&function.entry),
+        "isModule": function.is_module(),
+        "tree": supply.tree.as_ref().map(text),
+        "concurrency": function.concurrency,
+        "logLimit": pool.options.log_limit,
+        "env": variables,
+        "context": Value::Object(context).to_string(),
+    })
+    .to_string();
+
+    let kind = Kind {
+        sdk_in: supply.sdk_in,
+        memory_mb: function.memory_mb,
+        inspect,
+    };
+    // A debugger is attached to one process.
+    let max_instances = if inspect.is_some() {
+        1
+    } else {
+        function.max_instances
+    };
+    let mut hash = Sha256::new();
+    hash.update(&order);
+    hash.update(format!("{kind:?} {max_instances} {:?}", function.timeout));
+    deps::stamp(&function.dir, &mut hash);
+    // What npm leaves behind when it has changed the function's own node_modules.
+    hash.update(format!(
+        "{:?}",
+        function
+            .dir
+            .join("node_modules/.package-lock.json")
+            .metadata()
+            .and_then(|it| it.modified())
+            .ok()
+    ));
+    Spec {
+        name: function.name.clone(),
+        timeout: function.timeout,
+        concurrency: usize::try_from(function.concurrency.max(1)).unwrap_or(1),
+        max_instances: usize::try_from(max_instances.max(1)).unwrap_or(1),
+        kind,
+        order,
+        fingerprint: hash.finalize().into(),
+        problem,
+    }
+}

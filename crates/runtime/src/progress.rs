@@ -1,0 +1,94 @@
+//! What a runtime tells while it works: steps that take long, and lines that belong to no call.
+
+use std::fmt;
+
+use project::FunctionName;
+
+use crate::Line;
+
+/// Something that happened. `Display` is a line for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// npm has begun to install one of several trees of dependencies.
+    Installing {
+        /// Which one, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// The functions that need it.
+        functions: Vec<FunctionName>,
+    },
+    /// npm has ended.
+    Installed {
+        /// Which one, from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// The functions that need it.
+        functions: Vec<FunctionName>,
+        /// Why it failed, and the mend.
+        problem: Option<String>,
+    },
+    /// A function's worker starts under Node's inspector.
+    Inspecting {
+        /// Which function.
+        function: FunctionName,
+        /// The port on 127.0.0.1.
+        port: u16,
+    },
+    /// A function printed something while none of its calls ran.
+    Output {
+        /// Which function; none for a worker that has no function yet.
+        function: Option<FunctionName>,
+        /// What it printed.
+        line: Line,
+    },
+}
+
+impl Progress {
+    /// Whether nothing is under way any more that this tells about: the opposite of a step that has begun.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        !matches!(self, Self::Installing { .. })
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |functions: &[FunctionName]| {
+            functions
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match self {
+            Self::Installing {
+                number,
+                of,
+                functions,
+            } => {
+                write!(f, "installing dependencies {number} of {of}: {}", list(functions))
+            }
+            Self::Installed {
+                number,
+                of,
+                functions,
+                problem: None,
+            } => {
+                write!(f, "installed dependencies {number} of {of}: {}", list(functions))
+            }
+            Self::Installed {
+                problem: Some(problem),
+                ..
+            } => f.write_str(problem),
+            Self::Inspecting { function, port } => write!(f, "{function}: debugger at 127.0.0.1:{port}"),
+            Self::Output {
+                function: Some(function),
+                line,
+            } => write!(f, "{function}: {}", line.text),
+            Self::Output { function: None, line } => f.write_str(&line.text),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a worker needs to know to serve a function: settings, places and texts that stay the same until it is loaded
+//! anew.
+
+use std::{path::PathBuf, time::Duration};
+
+use project::FunctionName;
+
+use crate::frame::{Frame, NO_CALL, Order};
+
+/// A function as it was loaded.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) name: FunctionName,
+    pub(crate) timeout: Duration,
+    pub(crate) concurrency: usize,
+    pub(crate) max_instances: usize,
+    /// Which workers can take it over.
+    pub(crate) kind: Kind,
+    /// What the worker is told, as JSON.
+    pub(crate) order: String,
+    /// Over settings and files: two specs with equal fingerprints are the same function.
+    pub(crate) fingerprint: [u8; 32],
+    /// Why it cannot run.
+    pub(crate) problem: Option<String>,
+}
+
+impl Spec {
+    /// A debugger is or may be attached: nothing is too slow.
+    pub(crate) fn is_inspected(&self) -> bool {
+        self.kind.inspect.is_some()
+    }
+}
+
+/// What must be the same for a spare worker to serve a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// The `node_modules` folder whose wx-server-sdk it has loaded.
+    pub(crate) sdk_in: Option<PathBuf>,
+    /// A switch of Node's, so it cannot be changed later.
+    pub(crate) memory_mb: u32,
+    /// The port of Node's inspector.
+    pub(crate) inspect: Option<u16>,
+}
+
+/// A frame that carries an order other than a call.
+pub(crate) fn order(order: Order, text: &str) -> Option<Vec<u8>> {
+    let mut frame = Frame::new();
+    frame.head().extend_from_slice(text.as_bytes());
+    frame.seal(order, NO_CALL, 0).ok().map(<[u8]>::to_vec)
+}

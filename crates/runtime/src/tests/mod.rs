@@ -1,0 +1,196 @@
+//! Tests that start real Node, each worker under the guard of `examples/guard.rs`, as the product starts them under
+//! itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod calls;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use project::{Function, FunctionName};
+use tempfile::TempDir;
+
+use crate::{Call, CallError, Frame, LoadReport, Loaded, Options, Outcome, Progress, Runtime};
+
+/// A project of small functions, and a runtime that serves them.
+pub(super) struct Bench {
+    pub(super) runtime: Runtime,
+    pub(super) folder: TempDir,
+    functions: Vec<Function>,
+    pub(super) progress: Arc<Mutex<Vec<Progress>>>,
+}
+
+/// The guard as `cargo test` builds it: beside the folder of the test's own binary.
+fn guard() -> PathBuf {
+    let me = std::env::current_exe().unwrap();
+    let guard = me.ancestors().nth(2).unwrap().join("examples/guard");
+    assert!(
+        guard.is_file(),
+        "{} is missing: run `cargo test`, which builds examples too",
+        guard.display()
+    );
+    guard
+}
+
+pub(super) fn node() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("node"))
+        .find(|node| node.is_file())
+        .expect("Node on PATH")
+}
+
+impl Bench {
+    /// A runtime without spares: workers start when calls come.
+    pub(super) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options {
+            node: node(),
+            cache_dir: folder.path().join("cache"),
+            guard: vec![guard().into_os_string()],
+            offline: true,
+            spares: 0,
+            inspect: None,
+            log_limit: 256 * 1024,
+        };
+        change(&mut options);
+        let progress = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&progress);
+        let runtime = Runtime::start(options, move |step| told.lock().unwrap().push(step))
+            .await
+            .unwrap();
+        Self {
+            runtime,
+            folder,
+            functions: Vec::new(),
+            progress,
+        }
+    }
+
+    /// Writes `name/index.js` and adds the function; it is served after `load`.
+    pub(super) fn function(&mut self, name: &str, source: &str) -> &mut Function {
+        self.function_at(name, "index.js", source)
+    }
+
+    pub(super) fn function_at(&mut self, name: &str, file: &str, source: &str) -> &mut Function {
+        let dir = self.folder.path().join("functions").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(file), source).unwrap();
+        let name: FunctionName = name.parse().unwrap();
+        self.functions.retain(|function| function.name != name);
+        self.functions
+            .push(Function::new(name, dir.clone(), dir.join(file)));
+        self.functions.last_mut().unwrap()
+    }
+
+    pub(super) fn dir(&self, name: &str) -> PathBuf {
+        self.folder.path().join("functions").join(name)
+    }
+
+    pub(super) async fn load(&self) -> Vec<LoadReport> {
+        let loaded = self.functions.iter().map(|function| Loaded {
+            function: function.clone(),
+            context: format!(
+                r#"{{"function_name":"{}","memory_limit_in_mb":{},"environment":{{"TCB_ENV":"env-1"}}}}"#,
+                function.name, function.memory_mb
+            ),
+        });
+        self.runtime.load(loaded.collect()).await
+    }
+
+    /// One function, loaded.
+    pub(super) async fn one(source: &str) -> Self {
+        let mut bench = Self::new().await;
+        bench.function("f", source);
+        bench.load().await;
+        bench
+    }
+
+    pub(super) async fn call(&self, name: &str, event: &str) -> Outcome {
+        self.runtime.invoke(call(name, event)).await
+    }
+
+    /// The result's JSON text; an undefined one is empty.
+    pub(super) async fn result(&self, name: &str, event: &str) -> Result<String, CallError> {
+        let outcome = self.call(name, event).await;
+        outcome
+            .result
+            .map(|reply| String::from_utf8(reply.json.unwrap_or_default().to_vec()).unwrap())
+    }
+
+    /// Shuts down and checks that nothing is left of any worker.
+    pub(super) async fn end(self) {
+        self.runtime.shutdown().await;
+        let home = self.runtime.pool.home.socket();
+        let home = home.parent().unwrap();
+        assert!(
+            processes_of(home).is_empty(),
+            "left running: {:?}",
+            processes_of(home)
+        );
+        let left: Vec<_> = fs::read_dir(home)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
+        assert_eq!(left, ["socket"], "a worker's folder is left behind");
+    }
+
+    /// What runs in the name of this runtime, functions' children included.
+    pub(super) fn processes(&self) -> Vec<String> {
+        processes_of(self.runtime.pool.home.socket().parent().unwrap())
+    }
+}
+
+pub(super) fn call(name: &str, event: &str) -> Call {
+    Call::new(name.parse().unwrap(), frame("r-1", event))
+}
+
+pub(super) fn frame(request_id: &str, event: &str) -> Frame {
+    let mut frame = Frame::new();
+    let head = format!(r#"{{"r":"{request_id}","e":{{"WX_OPENID":"o-{request_id}","TCB_ENV":"env-1"}}}}"#);
+    frame.head().extend_from_slice(head.as_bytes());
+    frame.event().extend_from_slice(event.as_bytes());
+    frame
+}
+
+/// Processes that have a path below `home` among their arguments or in their environment.
+#[cfg(target_os = "linux")]
+pub(super) fn processes_of(home: &Path) -> Vec<String> {
+    let home = home.to_str().unwrap();
+    fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.parse::<u32>().is_ok())
+        })
+        .filter_map(|entry| {
+            let read = |name| fs::read(entry.path().join(name)).unwrap_or_default();
+            let words = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+            let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+            (words.contains(home) || environment.contains(home))
+                .then(|| format!("{} {words}", entry.file_name().to_string_lossy()))
+        })
+        .collect()
+}
+
+/// Waits until something is so, for at most five seconds.
+pub(super) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !so() {
+        assert!(since.elapsed() < Duration::from_secs(5), "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

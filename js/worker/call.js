@@ -1,0 +1,71 @@
+'use strict';
+
+/*
+ * One call while it runs, and which one is running. With one call at a time that is a variable; with several it is an
+ * AsyncLocalStorage. Everything that depends on the caller (process.env, console, errors that nobody caught) asks here.
+ */
+
+const { performance } = require('perf_hooks');
+
+class Call {
+  constructor(id, head, budget) {
+    this.id = id;
+    /** The head as it came: `{"r":request id,"e":{environment}}`. Parsed when somebody asks. */
+    this.head = head;
+    this.parsed = null;
+    this.startedAt = performance.now();
+    this.budget = budget;
+    this.done = false;
+    /** Bytes of output kept and dropped, and the unfinished lines of stdout and stderr. */
+    this.kept = 0;
+    this.dropped = 0;
+    this.rest = null;
+  }
+
+  get requestId() {
+    return this.content().r;
+  }
+
+  /** The environment of this call; writes of the function change it for this call. */
+  get env() {
+    return this.content().e;
+  }
+
+  content() {
+    if (this.parsed === null) this.parsed = JSON.parse(this.head);
+    return this.parsed;
+  }
+
+  elapsed() {
+    return performance.now() - this.startedAt;
+  }
+}
+
+let running = null;
+let storage = null;
+
+/** The running call, or null outside of any. */
+function current() {
+  return storage === null ? running : storage.getStore() || null;
+}
+
+/** From now on calls run side by side. */
+function concurrent() {
+  const { AsyncLocalStorage } = require('async_hooks');
+  storage = new AsyncLocalStorage();
+}
+
+/** Runs `main` inside `call`. */
+function enter(call, main, event, context, callback) {
+  if (storage !== null) return storage.run(call, main, event, context, callback);
+  running = call;
+  return main(event, context, callback);
+}
+
+/** After this the call is nobody's any more. */
+function leave(call) {
+  call.done = true;
+  if (running === call) running = null;
+}
+
+module.exports = { Call, current, concurrent, enter, leave, isConcurrent: () => storage !== null };
