@@ -391,6 +391,33 @@ fn a_literal_is_read_as_its_text() {
     }
 }
 
+/// Every code unit alone, every low one behind the first and the last high one, and every character that may need an
+/// escape.
+#[test]
+fn each_code_unit_is_read_and_each_character_written_as_by_serde() {
+    let same = |literal: &str| {
+        assert_eq!(
+            unescape(literal).map(Cow::into_owned),
+            serde_json::from_str(literal).ok(),
+            "{literal}"
+        );
+    };
+    for unit in 0..=0xffffu32 {
+        same(&format!("\"\\u{unit:04x}\""));
+        if unit >= 0xd000 {
+            for high in [0xd7ff, 0xd800, 0xdbff, 0xdc00] {
+                same(&format!("\"\\u{high:04X}\\u{unit:04X}\""));
+            }
+        }
+    }
+    for char in '\0'..='\u{ff}' {
+        let text = format!("{char}{char}a{char}");
+        let mut literal = Vec::new();
+        write_string(&mut literal, &text);
+        assert_eq!(literal, serde_json::to_vec(&text).unwrap());
+    }
+}
+
 #[test]
 fn an_array_of_strings_and_nothing_else() {
     assert_eq!(

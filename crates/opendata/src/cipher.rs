@@ -56,7 +56,7 @@ pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<Decry
     })
 }
 
-/// In CBC the iv touches the first block only. Bytes that are noise under a wrong key are not UTF-8 in all the others.
+/// In CBC the iv touches the first block only. Under a wrong key all is noise, and 16 bytes of noise are hardly ever UTF-8.
 fn is_text_after_first_block(bytes: &[u8]) -> bool {
     let Some(rest) = bytes.get(16..) else { return false };
     // A character may reach over the edge of the block.

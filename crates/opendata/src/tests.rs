@@ -121,7 +121,13 @@ mod vectors {
     #[test]
     fn line_breaks_and_indentation_are_part_of_nothing() {
         let (vector, key) = (official(), key_of(official(), "session_key"));
-        for (every, separator) in [(76, "\n"), (64, "\r\n"), (1, "\n"), (30, "\n            ")] {
+        for (every, separator) in [
+            (76, "\n"),
+            (64, "\r\n"),
+            (64, "\r"),
+            (1, "\n"),
+            (30, "\n            "),
+        ] {
             let broken = text(vector, "encryptedData")
                 .as_bytes()
                 .chunks(every)
@@ -132,6 +138,34 @@ mod vectors {
                 decrypt(&key, &broken, &iv).unwrap().as_str(),
                 text(vector, "plaintext"),
                 "{separator:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_other_blanks_are_tolerated() {
+        let (vector, key) = (official(), key_of(official(), "session_key"));
+        let (start, end) = text(vector, "encryptedData").split_at(64);
+        for between in [
+            " ",
+            "\t",
+            "\u{b}",
+            "\n\u{b}",
+            "\n\u{a0}",
+            "\n\u{feff}",
+            "\0",
+            "\n=\n",
+        ] {
+            let error = decrypt(&key, &format!("{start}{between}{end}"), text(vector, "iv")).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    DecryptError::NotBase64 {
+                        field: Field::EncryptedData,
+                        ..
+                    }
+                ),
+                "{between:?}"
             );
         }
     }
@@ -351,6 +385,10 @@ mod refusals {
         let (vector, key) = (official(), key_of(official(), "session_key"));
         let error = decrypt(&key, text(vector, "encryptedData"), "TarMFjnzHVxy8pdS93wQbw==").unwrap_err();
         assert_eq!(error, DecryptError::WrongIv);
+        // So little text behind the first block could be chance under a wrong key.
+        let sent = encrypt(&key, [0; 16], b"1151_x1151_x1151_x");
+        let error = decrypt(&key, &sent.encrypted_data, &base64::encode(&[0xff; 16])).unwrap_err();
+        assert_eq!(error, DecryptError::NotUtf8);
         // A character that reaches out of the first block does not hide it.
         let sent = encrypt(&key, [0; 16], "123456789012345中文和更多的文字".as_bytes());
         let error = decrypt(&key, &sent.encrypted_data, &base64::encode(&[0xff; 16])).unwrap_err();
