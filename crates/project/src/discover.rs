@@ -12,9 +12,9 @@ use crate::{Finding, Function, FunctionName, Manifest, ProjectError, files};
 
 /// The functions in the folder `root`, by name, and what is odd about them.
 pub(crate) fn functions(root: &Path, findings: &mut Vec<Finding>) -> Result<Vec<Function>, ProjectError> {
-    let unreadable = |source: io::Error| ProjectError::Read {
+    let unreadable = |cause: io::Error| ProjectError::Read {
         path: root.to_owned(),
-        source,
+        cause,
     };
     let mut functions = Vec::new();
     for entry in fs::read_dir(root).map_err(unreadable)? {

@@ -1,4 +1,5 @@
-//! How reading a project fails, and what is merely worth telling.
+//! How reading a project fails, and what is merely worth telling. A cause stands in the error's own text and is
+//! therefore not its `source()` as well: a report of the whole chain would tell it twice.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -39,12 +40,12 @@ pub enum ProjectError {
         looked_for: Vec<&'static str>,
     },
     /// A file or folder that has to be read cannot be.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
         /// The operating system's reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// `project.config.json` or `cloudbaserc.json` is not what it should be.
     #[error("{}:{line}:{column}: {what} — {mend}", path.display())]

@@ -40,9 +40,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ProjectError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ProjectError::Read {
+        Err(cause) => Err(ProjectError::Read {
             path: path.to_owned(),
-            source,
+            cause,
         }),
     }
 }

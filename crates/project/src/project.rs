@@ -100,10 +100,10 @@ impl Files<'_> {
         let miniprogram_bytes = files::read(&miniprogram_path)?;
         let toml_bytes = files::read(&self.toml)?;
         if toml_bytes.is_none() && self.toml_required {
-            let source = std::io::ErrorKind::NotFound.into();
+            let cause = std::io::ErrorKind::NotFound.into();
             return Err(ProjectError::Read {
                 path: self.toml.clone(),
-                source,
+                cause,
             });
         }
         if toml_bytes.is_none() && miniprogram_bytes.is_none() {
@@ -610,6 +610,7 @@ mod tests {
                 "#,
             ),
         ]);
+        fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(0o600)).unwrap();
         let project = open_with(dir.path(), None).unwrap();
         let settings = &project.settings;
         assert_eq!(project.findings, []);
@@ -682,6 +683,15 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["bmV3", "b2xk"]
         );
+    }
+
+    #[test]
+    fn a_yunqiao_toml_that_holds_keys_counts_as_a_secret() {
+        let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", "keys.ring = [\"bmV3\"]")]);
+        for (mode, expected) in [(0o600, 0), (0o644, 1)] {
+            fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(open_with(dir.path(), None).unwrap().findings.len(), expected);
+        }
     }
 
     /// Each refusal in full: they are what a newcomer reads.

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -203,7 +204,7 @@ impl File {
         if let Some(entry) = top.get("functions") {
             file.read_functions(&source, &entry)?;
         }
-        file.read_tables(&top, dir)?;
+        file.read_tables(&top, path, dir)?;
         Ok(file)
     }
 
@@ -261,7 +262,7 @@ impl File {
         Ok(())
     }
 
-    fn read_tables(&mut self, top: &Table<'_>, dir: &Path) -> Result<(), ProjectError> {
+    fn read_tables(&mut self, top: &Table<'_>, path: &Path, dir: &Path) -> Result<(), ProjectError> {
         let table = |key| top.get(key).map(|entry| entry.table()).transpose();
         let settings = &mut self.settings;
 
@@ -270,6 +271,9 @@ impl File {
             if let Some(ring) = keys.get("ring") {
                 for key in ring.texts()? {
                     settings.keys.push(Secret::from(key.text()?));
+                }
+                if !settings.keys.is_empty() {
+                    self.findings.extend(readable_by_others(path));
                 }
             }
             if let Some(entry) = keys.get("file") {
@@ -416,18 +420,17 @@ fn read_secret_file(
             "put the secret into that file",
         ));
     }
-    if readable_by_others(&path) {
-        findings.push(Finding {
-            function: None,
-            file: path.clone(),
-            what: "it holds a secret, and others on this machine can read it".to_owned(),
-            mend: format!("chmod 600 {shown}"),
-        });
-    }
+    findings.extend(readable_by_others(&path));
     Ok(Secret::from(text.trim()))
 }
 
-fn readable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+/// What to tell about a file with a secret that its owner is not alone with.
+fn readable_by_others(path: &Path) -> Option<Finding> {
+    let mode = fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o077 != 0).then(|| Finding {
+        function: None,
+        file: path.to_owned(),
+        what: "it holds a secret, and others on this machine can read it".to_owned(),
+        mend: format!("chmod 600 {}", path.display()),
+    })
 }

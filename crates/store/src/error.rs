@@ -1,4 +1,5 @@
-//! How a store fails.
+//! How a store fails. A cause stands in the error's own text, between what happened and the mend, and is therefore not
+//! its `source()` as well: a report of the whole chain would tell it twice.
 
 use std::{io, path::PathBuf};
 
@@ -7,14 +8,14 @@ use std::{io, path::PathBuf};
 pub enum StoreError {
     /// The file cannot be opened, or made.
     #[error(
-        "cannot open the store {}: {source} — create its folder, make it writable, or name another file as `store` \
+        "cannot open the store {}: {cause} — create its folder, make it writable, or name another file as `store` \
          in yunqiao.toml", path.display()
     )]
     Open {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another process has the file open.
     #[error(
@@ -27,14 +28,14 @@ pub enum StoreError {
     },
     /// The file is no store, or a damaged one.
     #[error(
-        "{} is no store, or a damaged one: {source} — move it away, or name another file as `store` in yunqiao.toml; \
+        "{} is no store, or a damaged one: {cause} — move it away, or name another file as `store` in yunqiao.toml; \
          with a new one, users log in again", path.display()
     )]
     NoStore {
         /// The file.
         path: PathBuf,
         /// The database's reason.
-        source: Box<redb::Error>,
+        cause: Box<redb::Error>,
     },
     /// The file was written by a later version.
     #[error(
@@ -50,20 +51,20 @@ pub enum StoreError {
         known: u64,
     },
     /// The database failed, most often because the disk is full or gone.
-    #[error("the store {} failed: {source}", path.display())]
+    #[error("the store {} failed: {cause}", path.display())]
     Failed {
         /// The file.
         path: PathBuf,
         /// The database's reason.
-        source: Box<redb::Error>,
+        cause: Box<redb::Error>,
     },
     /// A record does not have the form in which it was written.
-    #[error("the store holds a {what} that cannot be read: {source}")]
+    #[error("the store holds a {what} that cannot be read: {cause}")]
     Unreadable {
         /// What the record is.
         what: &'static str,
         /// What is wrong with it; it never quotes the record.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The process is shutting down.
     #[error("the store was closed while it worked")]

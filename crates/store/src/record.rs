@@ -38,10 +38,10 @@ struct TokenRecord<'a> {
 const SESSION: &str = "session";
 const TOKEN: &str = "access_token";
 
-fn unreadable(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+fn unreadable(what: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Unreadable {
         what,
-        source: source.into(),
+        cause: cause.into(),
     }
 }
 

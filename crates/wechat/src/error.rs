@@ -1,4 +1,5 @@
-//! How WeChat's API fails.
+//! How WeChat's API fails. A cause stands in the error's own text and is therefore not its `source()` as well: a report
+//! of the whole chain would tell it twice.
 
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ pub enum Error {
         api: &'static str,
     },
     /// No answer: no connection, a broken one, or none in time.
-    #[error("WeChat could not be reached for {api}: {}", causes(source.as_ref()))]
+    #[error("WeChat could not be reached for {api}: {}", causes(cause.as_ref()))]
     Unreachable {
         /// The API: the last part of its path.
         api: &'static str,
         /// What went wrong. It does not name the URL, which would hold a secret.
-        source: Arc<reqwest::Error>,
+        cause: Arc<reqwest::Error>,
     },
     /// An answer that is not WeChat's: a proxy's page, another server at that address, or a changed API.
     #[error("WeChat's answer to {api} cannot be read: {why}")]
@@ -50,11 +51,11 @@ pub enum ConfigError {
     /// TLS cannot be set up, most often because the machine has no root certificates.
     #[error(
         "TLS cannot be set up: {} — install the system's root certificates (ca-certificates)",
-        causes(source)
+        causes(cause)
     )]
     Tls {
         /// What went wrong.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
 }
 

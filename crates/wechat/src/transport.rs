@@ -77,7 +77,7 @@ impl Transport {
             // A proxy that is set for the machine cannot reach what runs here.
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|source| ConfigError::Tls { source })?;
+        let http = http.build().map_err(|cause| ConfigError::Tls { cause })?;
         Ok(Self {
             http,
             base: Arc::new(base),
@@ -93,7 +93,7 @@ impl Transport {
         let api = request.api;
         let unreachable = |error: reqwest::Error| Error::Unreachable {
             api,
-            source: Arc::new(error.without_url()),
+            cause: Arc::new(error.without_url()),
         };
 
         let mut url = Url::clone(&self.base);
