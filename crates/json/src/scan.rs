@@ -164,7 +164,8 @@ impl<'a> Scanner<'a> {
 
     /// At the next quote, backslash or control character, or at the end.
     #[inline(always)]
-    fn plain(self, mut at: usize) -> usize {
+    fn plain(self, start: usize) -> usize {
+        let mut at = start;
         while let Some(word) = self.word(at) {
             let special =
                 zero_bytes(word ^ repeat(b'"')) | zero_bytes(word ^ repeat(b'\\')) | below(word, 0x20);
@@ -172,12 +173,24 @@ impl<'a> Scanner<'a> {
                 return at + first(special);
             }
             at += 8;
+            if at - start == 16 {
+                at = self.plain_blocks(at);
+            }
         }
-        while self
-            .peek(at)
-            .is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
-        {
+        while self.peek(at).is_some_and(|byte| !is_special(byte)) {
             at += 1;
+        }
+        at
+    }
+
+    /// Goes on in steps of 32 bytes, which the compiler turns into vectors: it pays where a string is long, as a ticket or
+    /// `encryptedData` is.
+    #[inline(never)]
+    fn plain_blocks(self, mut at: usize) -> usize {
+        while let Some(block) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<32>)
+            && !block.iter().fold(false, |found, &byte| found | is_special(byte))
+        {
+            at += block.len();
         }
         at
     }
@@ -279,6 +292,12 @@ impl<'a> Scanner<'a> {
             .copied()
             .map(u64::from_le_bytes)
     }
+}
+
+/// Whether a byte ends the plain part of a string.
+#[inline(always)]
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 #[inline(always)]
