@@ -1,0 +1,517 @@
+//! Small projects of every kind, and what is made of each.
+
+#![allow(clippy::unwrap_used)]
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{ForeignCodes, Ttl};
+
+const CONFIG: (&str, &str) = (
+    "project.config.json",
+    r#"{"appid":"wx0123456789abcdef","cloudfunctionRoot":"cloudfunctions/"}"#,
+);
+const LOGIN: (&str, &str) = ("cloudfunctions/login/index.js", "exports.main = async () => 1");
+
+/// A project of these files; those in `cloudfunctions/secrets` and named `secret` are private.
+fn lay(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        if name.ends_with("secret") {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    dir
+}
+
+/// As [`Project::open`], with the environment's secret given.
+fn open_with(dir: &Path, secret: Option<&str>) -> Result<Project, ProjectError> {
+    Files {
+        root: dir,
+        toml: dir.join(settings::FILE),
+        toml_required: false,
+    }
+    .read(secret.map(Secret::from))
+}
+
+fn open(files: &[(&str, &str)]) -> (TempDir, Project) {
+    let dir = lay(files);
+    let project = open_with(dir.path(), None).unwrap();
+    (dir, project)
+}
+
+/// The refusal of a project of these files, without the folder's name.
+fn refusal(files: &[(&str, &str)]) -> String {
+    let dir = lay(files);
+    let error = open_with(dir.path(), None).unwrap_err().to_string();
+    error.replace(&format!("{}/", dir.path().display()), "")
+}
+
+fn toml_refusal(toml: &str) -> String {
+    refusal(&[CONFIG, LOGIN, ("yunqiao.toml", toml)])
+}
+
+#[test]
+fn project_config_json_alone_is_enough() {
+    let (dir, project) = open(&[CONFIG, LOGIN]);
+    assert_eq!(project.appid.as_deref(), Some("wx0123456789abcdef"));
+    assert_eq!(project.env_id, DEFAULT_ENV_ID);
+    assert_eq!(project.findings, []);
+    let login = &project.functions["login"];
+    assert_eq!(login.entry, dir.path().join(LOGIN.0));
+    assert_eq!((login.timeout, login.memory_mb), (Duration::from_secs(3), 256));
+    assert_eq!((login.concurrency, login.max_instances), (1, 10));
+    assert_eq!((&login.manifest, &login.problem), (&None, &None));
+}
+
+#[test]
+fn yunqiao_toml_alone_is_enough() {
+    let (_dir, project) = open(&[
+        ("yunqiao.toml", "appid = \"wx1\"\nfunctions = \"f\""),
+        ("f/a/index.mjs", ""),
+    ]);
+    assert_eq!(project.appid.as_deref(), Some("wx1"));
+    assert!(project.functions["a"].is_module());
+}
+
+#[test]
+fn neither_says_what_was_looked_for_and_how_to_begin() {
+    let dir = lay(&[LOGIN]);
+    let text = open_with(dir.path(), None).unwrap_err().to_string();
+    for part in ["project.config.json", "yunqiao.toml", "yunqiao init"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(
+        Project::from_config(&dir.path().join("yunqiao.toml"))
+            .unwrap_err()
+            .to_string()
+            .contains("cannot read")
+    );
+}
+
+#[test]
+fn from_config_finds_the_other_files_beside_it() {
+    let dir = lay(&[CONFIG, LOGIN, ("other.toml", "env = \"prod\"")]);
+    let project = Project::from_config(&dir.path().join("other.toml")).unwrap();
+    assert_eq!(
+        (project.env_id.as_str(), project.root.as_path()),
+        ("prod", dir.path())
+    );
+    assert!(project.functions.contains_key("login"));
+}
+
+#[test]
+fn the_last_word_is_yunqiao_toml_s() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("cloudfunctions/steps/index.js", ""),
+        (
+            "cloudbaserc.json",
+            r#"{"envId":"rc-env","functionRoot":"nowhere","functions":[
+              {"name":"login","timeout":20,"memorySize":512,"envVariables":{"A":"rc","B":"rc"}},
+              {"name":"steps","timeout":900}]}"#,
+        ),
+        (
+            "yunqiao.toml",
+            "appid = \"wx2\"\n[functions.login]\ntimeout = \"10s\"\nconcurrency = 64\nmax_instances = 2\n\
+             env = { A = \"toml\", EMPTY = \"\" }",
+        ),
+    ]);
+    assert_eq!(project.appid.as_deref(), Some("wx2"));
+    assert_eq!(project.env_id, "rc-env");
+    let login = &project.functions["login"];
+    assert_eq!((login.timeout, login.memory_mb), (Duration::from_secs(10), 512));
+    assert_eq!((login.concurrency, login.max_instances), (64, 2));
+    let variables: Vec<_> = login
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(variables, ["A=toml", "B=rc", "EMPTY="]);
+    let problem = project.functions["steps"].problem.as_deref().unwrap();
+    assert!(
+        problem.contains("timeout 900") && problem.contains("1 to 60 seconds"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn yunqiao_toml_mends_what_cloudbaserc_gives_beyond_the_limits() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "cloudbaserc.json",
+            r#"{"functions":[{"name":"login","timeout":900}]}"#,
+        ),
+        ("yunqiao.toml", "[functions.login]\ntimeout = 60"),
+    ]);
+    assert_eq!(project.functions["login"].problem, None);
+    assert_eq!(project.functions["login"].timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn where_the_functions_lie_in_order_of_precedence() {
+    let rc = ("cloudbaserc.json", r#"{"functionRoot":"rc"}"#);
+    let bare = ("project.config.json", r#"{"appid":"wx1"}"#);
+    let all = [LOGIN, ("rc/r/index.js", ""), ("own/o/index.js", "")];
+    let names = |files: &[(&str, &str)]| {
+        let (_dir, project) = open(&[&all, files].concat());
+        project
+            .functions
+            .keys()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&[CONFIG, rc, ("yunqiao.toml", "functions = \"own\"")]),
+        ["o"]
+    );
+    assert_eq!(
+        names(&[
+            CONFIG,
+            rc,
+            ("yunqiao.toml", "[functions]\nroot = \"own\"\n[functions.o]")
+        ]),
+        ["o"]
+    );
+    assert_eq!(names(&[CONFIG, rc]), ["login"]);
+    assert_eq!(names(&[bare, rc]), ["r"]);
+    assert_eq!(names(&[bare]), ["login"]);
+
+    let missing = refusal(&[("project.config.json", r#"{"cloudfunctionRoot":"clodfunctions"}"#)]);
+    assert!(
+        missing.contains("clodfunctions") && missing.contains("cloudfunctionRoot"),
+        "{missing}"
+    );
+    let (_dir, none) = open(&[bare]);
+    assert!(none.findings[0].what.contains("no folder of cloud functions"));
+}
+
+#[test]
+fn every_folder_with_something_to_run_is_a_function_and_no_other() {
+    let (dir, project) = open(&[
+        CONFIG,
+        ("cloudfunctions/cjs/index.js", ""),
+        ("cloudfunctions/esm/index.mjs", ""),
+        ("cloudfunctions/typed/package.json", r#"{"type":"module"}"#),
+        ("cloudfunctions/typed/index.js", ""),
+        (
+            "cloudfunctions/built/package.json",
+            r#"{"main":"./dist/app","dependencies":{"wx-server-sdk":"~3.0.4"}}"#,
+        ),
+        ("cloudfunctions/built/dist/app.js", ""),
+        ("cloudfunctions/folder/package.json", r#"{"main":"lib"}"#),
+        ("cloudfunctions/folder/lib/index.js", ""),
+        ("cloudfunctions/docs/README.md", ""),
+        ("cloudfunctions/node_modules/x/index.js", ""),
+        ("cloudfunctions/.hidden/index.js", ""),
+        ("cloudfunctions/index.js", ""),
+    ]);
+    let found: Vec<String> = project
+        .functions
+        .values()
+        .map(|f| {
+            let entry = f.entry.strip_prefix(dir.path().join("cloudfunctions")).unwrap();
+            format!("{} {} {}", f.name, entry.display(), f.is_module())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "built built/dist/app.js false",
+            "cjs cjs/index.js false",
+            "esm esm/index.mjs true",
+            "folder folder/lib/index.js false",
+            "typed typed/index.js true",
+        ]
+    );
+    assert!(
+        project
+            .functions
+            .values()
+            .all(|function| function.problem.is_none())
+    );
+    assert!(
+        project.functions["built"]
+            .manifest
+            .as_ref()
+            .unwrap()
+            .has_dependencies
+    );
+    assert_eq!(project.findings, []);
+}
+
+#[test]
+fn one_function_s_fault_stays_its_own() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "cloudfunctions/login/config.json",
+            "{\n  \"permissions\": {\"openapi\": [\"a\",]}\n}",
+        ),
+        ("cloudfunctions/broken/package.json", "{\n  main: 1\n}"),
+        ("cloudfunctions/broken/index.js", ""),
+        ("cloudfunctions/lost/package.json", r#"{"main":"app.js"}"#),
+        (
+            "cloudfunctions/outside/package.json",
+            r#"{"main":"../login/index.js"}"#,
+        ),
+        ("cloudfunctions/moved/package.json", r#"{"main":"app.js"}"#),
+        ("cloudfunctions/moved/index.js", ""),
+        ("cloudfunctions/typescript/index.ts", ""),
+        ("cloudfunctions/登录/index.js", ""),
+    ]);
+    let problem = |name: &str| project.functions[name].problem.as_deref().unwrap_or_default();
+    assert!(
+        problem("broken").contains("package.json:2:3"),
+        "{}",
+        problem("broken")
+    );
+    assert!(
+        problem("lost").contains("\"app.js\" as main"),
+        "{}",
+        problem("lost")
+    );
+    assert!(
+        problem("outside").contains("not in the folder"),
+        "{}",
+        problem("outside")
+    );
+    assert!(
+        problem("typescript").contains("compile it"),
+        "{}",
+        problem("typescript")
+    );
+    assert_eq!((problem("login"), problem("moved")), ("", ""));
+    assert!(project.functions["moved"].entry.ends_with("moved/index.js"));
+
+    let findings: Vec<String> = project.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert!(
+        findings[0].contains("config.json: line 2, column 35")
+            && findings[0].contains("remove the comma"),
+        "{findings:?}"
+    );
+    assert!(
+        findings[1].contains("moved/package.json") && findings[1].contains("index.js is run"),
+        "{findings:?}"
+    );
+    assert!(
+        findings[2].contains("登录") && findings[2].contains("rename the folder"),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn every_setting_is_read() {
+    let dir = lay(&[
+        CONFIG,
+        LOGIN,
+        ("app.secret", "  0123456789abcdef0123456789abcdef\n"),
+        (
+            "yunqiao.toml",
+            r#"
+            secret_file = "app.secret"
+            listen = "127.0.0.1:0"
+            store = "data/yunqiao.redb"
+            wechat = "http://127.0.0.1:8788"
+            [keys]
+            ring = ["bmV3", "b2xk"]
+            [login]
+            ttl = "session"
+            [open_data]
+            max_age = "10m"
+            [cors]
+            origins = ["https://App.example.com", "http://localhost:5173"]
+            [sim]
+            foreign_codes = "refuse"
+            cloud_opened = false
+            lib_version = "2.6.6"
+            strict = true
+            session_rotation = 0x3c
+            session_idle = "3d"
+            "#,
+        ),
+    ]);
+    fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let project = open_with(dir.path(), None).unwrap();
+    let settings = &project.settings;
+    assert_eq!(project.findings, []);
+    assert_eq!(
+        settings.secret.as_ref().unwrap().expose_secret(),
+        "0123456789abcdef0123456789abcdef"
+    );
+    assert_eq!(settings.listen, Some("127.0.0.1:0".parse().unwrap()));
+    assert_eq!(settings.store, Some(dir.path().join("data/yunqiao.redb")));
+    assert_eq!(settings.wechat.as_deref(), Some("http://127.0.0.1:8788"));
+    assert_eq!(
+        settings
+            .keys
+            .iter()
+            .map(|key| key.expose_secret())
+            .collect::<Vec<_>>(),
+        ["bmV3", "b2xk"]
+    );
+    assert_eq!(settings.login.ttl, Ttl::Session);
+    assert_eq!(settings.open_data_max_age, Duration::from_secs(600));
+    assert_eq!(
+        settings.cors_origins,
+        ["https://app.example.com", "http://localhost:5173"]
+    );
+    assert_eq!(settings.sim.foreign_codes, Some(ForeignCodes::Refuse));
+    assert_eq!(
+        (settings.sim.cloud_opened, settings.sim.strict),
+        (Some(false), Some(true))
+    );
+    assert_eq!(settings.sim.lib_version.as_deref(), Some("2.6.6"));
+    assert_eq!(settings.sim.session_rotation, Some(Duration::from_secs(60)));
+    assert_eq!(settings.sim.session_idle, Some(Duration::from_secs(259_200)));
+    assert!(!format!("{project:?}").contains("0123456789abcdef0123456789abcdef"));
+    assert!(!format!("{project:?}").contains("bmV3"));
+}
+
+#[test]
+fn the_environment_s_secret_goes_first_and_needs_no_file() {
+    let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", "secret_file = \"gone\"")]);
+    let project = open_with(dir.path(), Some("from-environment")).unwrap();
+    assert_eq!(
+        project.settings.secret.unwrap().expose_secret(),
+        "from-environment"
+    );
+    let text = open_with(dir.path(), None).unwrap_err().to_string();
+    assert!(text.contains("yunqiao.toml:1") && text.contains("gone"), "{text}");
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_found() {
+    let dir = lay(&[
+        CONFIG,
+        LOGIN,
+        ("k", "bmV3\n\n  b2xk\n"),
+        ("yunqiao.toml", "keys.file = \"k\""),
+    ]);
+    fs::set_permissions(dir.path().join("k"), fs::Permissions::from_mode(0o640)).unwrap();
+    let project = open_with(dir.path(), None).unwrap();
+    assert!(
+        project.findings[0].mend.starts_with("chmod 600"),
+        "{:?}",
+        project.findings
+    );
+    assert_eq!(
+        project
+            .settings
+            .keys
+            .iter()
+            .map(|key| key.expose_secret())
+            .collect::<Vec<_>>(),
+        ["bmV3", "b2xk"]
+    );
+}
+
+#[test]
+fn a_yunqiao_toml_that_holds_keys_counts_as_a_secret() {
+    let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", "keys.ring = [\"bmV3\"]")]);
+    for (mode, expected) in [(0o600, 0), (0o644, 1)] {
+        fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(open_with(dir.path(), None).unwrap().findings.len(), expected);
+    }
+}
+
+/// Each refusal in full: they are what a newcomer reads.
+#[test]
+fn refusals_name_line_cause_and_mend() {
+    for (toml, expected) in [
+        (
+            "\nwecaht = \"x\"",
+            "yunqiao.toml:2: unknown key `wecaht` — did you mean `wechat`?",
+        ),
+        (
+            "[login]\nlife = 1",
+            "yunqiao.toml:2: unknown key `life` in [login] — known are ttl",
+        ),
+        (
+            "[functions.login]\ntimout = 1",
+            "yunqiao.toml:2: unknown key `timout` in [functions.login] — did you mean `timeout`?",
+        ),
+        (
+            "[push]\ntoken = \"x\"",
+            "yunqiao.toml:1: `push` is not served yet — remove it: this version would not do what it says",
+        ),
+        (
+            "listen = \"8787\"",
+            "yunqiao.toml:1: `listen` is no address — write an address and a port, such as \"127.0.0.1:8787\"",
+        ),
+        (
+            "appid = 1",
+            "yunqiao.toml:1: `appid` is of kind integer — put the value in double quotes",
+        ),
+        (
+            "appid = \" \"",
+            "yunqiao.toml:1: `appid` is empty — give it a value, or remove the line",
+        ),
+        (
+            "[functions.login]\ntimeout = 61",
+            "yunqiao.toml:2: `functions.login.timeout` is 61 seconds — 1 to 60 seconds are possible",
+        ),
+        (
+            "[functions.login]\ntimeout = 0",
+            "yunqiao.toml:2: `functions.login.timeout` is no length of time — write a time such as \"2h\", \"10m\" or \"5s\", or whole seconds",
+        ),
+        (
+            "[functions.login]\nmemory = 64",
+            "yunqiao.toml:2: `functions.login.memory` is 64 — write a whole number from 128 to 3072 (MB)",
+        ),
+        (
+            "[functions.login]\nconcurrency = \"8\"",
+            "yunqiao.toml:2: `functions.login.concurrency` is of kind string — write a whole number from 1 to 1000",
+        ),
+        (
+            "[functions.login.env]\n\"A-B\" = \"x\"",
+            "yunqiao.toml:2: illegal variable name \"A-B\" — use letters, digits and `_`, beginning with a letter or `_`",
+        ),
+        (
+            "[functions.logn]",
+            "yunqiao.toml:1: [functions.logn] configures a function that is not there — did you mean `login`?",
+        ),
+        (
+            "[sim]\nstrict = \"on\"",
+            "yunqiao.toml:2: `sim.strict` is of kind string — write true or false, without quotes",
+        ),
+        (
+            "[sim]\nlib_version = \"3\"",
+            "yunqiao.toml:2: `sim.lib_version` is no base library version — write three numbers, such as \"2.27.0\"",
+        ),
+        (
+            "[cors]\norigins = [\"https://a.example/\"]",
+            "yunqiao.toml:2: `cors.origins` has \"https://a.example/\", which no browser sends as an origin — browsers send scheme, host and port only; write \"https://app.example.com\", without a path or a slash at the end",
+        ),
+        (
+            "wechat = \"api.weixin.qq.com\"",
+            "yunqiao.toml:1: `wechat` is no web address — write it with http:// or https://, such as \"https://api.weixin.qq.com\"",
+        ),
+        (
+            "login = 1",
+            "yunqiao.toml:1: `login` is of kind integer — write a table: [login]",
+        ),
+        (
+            "keys.file = \"k\"\nkeys.ring = [\"a\"]",
+            "yunqiao.toml:1: `keys.file` stands beside keys.ring — give one of the two",
+        ),
+    ] {
+        assert_eq!(toml_refusal(toml), expected);
+    }
+    assert!(toml_refusal("a = \n").starts_with("yunqiao.toml:1: "));
+    assert!(toml_refusal("appid = \"a\"\nappid = \"b\"").starts_with("yunqiao.toml:2: "));
+    assert_eq!(
+        refusal(&[("project.config.json", "{\n  \"appid\": \"wx1\",\n}")]),
+        "project.config.json:3:1: trailing comma — remove the comma before the closing bracket"
+    );
+}
