@@ -9,7 +9,7 @@
 
 const { Writable } = require('stream');
 const calls = require('./call');
-const { send, flush, TO_HOST, NO_CALL } = require('./link');
+const { send, TO_HOST, NO_CALL } = require('./link');
 
 const LEVELS = { debug: 0, log: 1, info: 2, warn: 3, error: 4 };
 
@@ -50,8 +50,6 @@ function entry(to, number, text) {
   to.kept += size;
   const at = Math.min(Math.floor(to.elapsed()), 0xffffff);
   send(TO_HOST.LOG, to.id, ((at << 8) | number) >>> 0, text);
-  // Not with the replies of this turn: the turn may never end.
-  flush();
 }
 
 /** Takes what was written to stdout or stderr: whole lines at once, the rest of a line when it ends or the call does. */

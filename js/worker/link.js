@@ -20,6 +20,9 @@ const OUT_HEADER = 16;
 const MAGIC = 0x5951;
 const ASCII = 0x100;
 const MAX_BODY = 64 * 1024 * 1024;
+/** How long a line of output may wait for the host, in milliseconds. */
+const PATIENCE_MS = 100;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Kinds of frames to the host. */
 const TO_HOST = {
@@ -150,7 +153,9 @@ function send(kind, id, number, text, limit = MAX_BODY) {
     out.writeUInt32LE(((MAGIC << 16) | kind) >>> 0, held + 12);
   }
   held += OUT_HEADER + bytes;
-  if (!batching) flush();
+  // A line of output does not wait for the end of the turn, which may never come.
+  const urgent = kind === TO_HOST.LOG;
+  if (urgent || !batching) flush(urgent);
   return -1;
 }
 
@@ -172,20 +177,26 @@ function release() {
   flush();
 }
 
-/** Writes what is held. */
-function flush() {
+/**
+ * Writes what is held. What a full socket does not take is left to the stream, which writes when this turn is over; with
+ * `patient` the host gets a moment to read first, for what must not wait for that.
+ */
+function flush(patient = false) {
   const size = held;
   if (size === 0) return;
   held = 0;
   let sent = 0;
-  if (socket.writableLength === 0) {
+  let tries = patient ? PATIENCE_MS : 0;
+  while (socket.writableLength === 0) {
     try {
-      sent = fs.writeSync(fd, out, 0, size);
+      sent += fs.writeSync(fd, out, sent, size - sent);
     } catch (error) {
       // Only a full socket means "later"; anything else means that the host is gone.
       if (error.code !== 'EAGAIN') process.reallyExit(1);
     }
     if (sent === size) return;
+    if (tries-- === 0) break;
+    Atomics.wait(sleeper, 0, 0, 1);
   }
   socket.write(Buffer.from(out.subarray(sent, size)));
 }

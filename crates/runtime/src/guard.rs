@@ -12,6 +12,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     io::Read,
     os::unix::process::CommandExt,
     path::PathBuf,
@@ -29,6 +30,8 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
+use crate::home::SOCKET;
+
 /// How long to wait before looking again for what is left to kill.
 const KILL_PAUSE: Duration = Duration::from_micros(500);
 /// The watching thread needs next to nothing.
@@ -40,6 +43,7 @@ const CANNOT_RUN: u8 = 127;
 ///
 /// Ends with the status of the command, or 128 and the signal's number.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let gateway = rustix::process::getppid();
     let mut args = args.into_iter();
     let (Some(folder), Some(program)) = (args.next().map(PathBuf::from), args.next()) else {
         eprintln!("yunqiao guard: a folder and a command are expected");
@@ -87,7 +91,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 
     let status = reap(node, &ended);
-    let _ = std::fs::remove_dir_all(folder);
+    let _ = fs::remove_dir_all(&folder);
+    // A gateway that ended in order removes its folder itself; for one that was killed the last guard does.
+    if rustix::process::getppid() != gateway
+        && let Some(home) = folder.parent()
+    {
+        let _ = fs::remove_file(home.join(SOCKET));
+        let _ = fs::remove_dir(home);
+    }
     ExitCode::from(status)
 }
 
@@ -145,12 +156,12 @@ fn kill_descendants(node: Pid) {
 /// The children of a process, by all of its threads.
 #[cfg(target_os = "linux")]
 fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };
     let lists: Vec<String> = threads
         .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
         .collect();
     if lists.is_empty() {
         return children_by_parent(pid);
@@ -165,7 +176,7 @@ fn children(pid: i32) -> Vec<i32> {
 /// The same on a kernel without `/proc/…/children`: every process is asked for its parent.
 #[cfg(target_os = "linux")]
 fn children_by_parent(parent: i32) -> Vec<i32> {
-    let Ok(processes) = std::fs::read_dir("/proc") else {
+    let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     processes
@@ -173,7 +184,7 @@ fn children_by_parent(parent: i32) -> Vec<i32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| {
             // "pid (name, which may hold anything) state parent …"
-            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            fs::read_to_string(format!("/proc/{pid}/stat"))
                 .ok()
                 .and_then(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok())
                 == Some(parent)

@@ -175,6 +175,11 @@ impl Pool {
         self.with(|state| state.launched(worker, control));
     }
 
+    /// The process that connected as this worker.
+    pub(crate) fn process_of(self: &Arc<Self>, worker: WorkerId) -> Option<i32> {
+        self.with(|state| state.process_of(worker))
+    }
+
     pub(crate) fn printed_raw(self: &Arc<Self>, worker: WorkerId, level: Level, text: String) {
         self.with(|state| state.printed_raw(worker, level, text, Instant::now()));
     }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
 
+use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Command,
@@ -70,6 +71,10 @@ pub(crate) async fn run(pool: Arc<Pool>, launch: Launch) {
                 }
             });
             let status = guard.wait().await;
+            if status.as_ref().is_ok_and(|status| status.code().is_none()) {
+                // The guard itself was killed, possibly by the function: what it would have done is left to us.
+                kill_orphan(pool.process_of(worker));
+            }
             let tail = tokio::time::timeout(AFTER_DEATH, listen).await;
             let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
             explain(status.ok().and_then(|status| status.code()), &tail, limit_mb)
@@ -110,6 +115,14 @@ fn start(pool: &Pool, launch: &Launch, folder: &Path) -> std::io::Result<tokio::
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
+}
+
+/// Kills a Node without a guard, and its group. Its number cannot be another's by now unless it has just ended.
+fn kill_orphan(pid: Option<i32>) {
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
 }
 
 /// Passes on what comes by a descriptor, line by line. Gives the last of it.

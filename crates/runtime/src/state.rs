@@ -1019,6 +1019,13 @@ impl State {
             .collect()
     }
 
+    pub(crate) fn process_of(&self, id: WorkerId) -> Option<i32> {
+        self.workers
+            .get(id.key)
+            .filter(|worker| worker.serial == id.serial)?
+            .pid
+    }
+
     pub(crate) fn exceeds_memory(&mut self, id: WorkerId, now: Instant) {
         if self.worker(id).is_some() {
             self.kill(id.key, Ending::Memory, now);

@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod calls;
+mod hostile;
+mod nested;
+mod pool;
+mod reload;
 
 use std::{
     fs,

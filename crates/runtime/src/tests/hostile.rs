@@ -1,0 +1,288 @@
+//! Functions that do what none should: each gets its error, and nobody else notices.
+
+use super::*;
+
+/// Runs `source` once, expects `check` to like the error, and expects the neighbour and the next call to be served.
+async fn hostile(source: &str, check: impl FnOnce(&CallError) -> bool) -> Outcome {
+    hostile_within(1, source, check).await
+}
+
+async fn hostile_within(seconds: u64, source: &str, check: impl FnOnce(&CallError) -> bool) -> Outcome {
+    let mut bench = Bench::new().await;
+    let source = format!(
+        "const misbehave = async (event, context) => {{ {source} }};
+         exports.main = (event, context) => event.well ? 'well' : misbehave(event, context);"
+    );
+    let function = bench.function("f", &source);
+    function.timeout = Duration::from_secs(seconds);
+    function.memory_mb = 128;
+    bench.function(
+        "neighbour",
+        "exports.main = async (event) => { await new Promise((ok) => setTimeout(ok, 300)); return event; };",
+    );
+    bench.load().await;
+    assert_eq!(
+        bench.result("f", r#"{"well":true}"#).await,
+        Ok("\"well\"".to_owned())
+    );
+    let (outcome, neighbour) = tokio::join!(bench.call("f", "{}"), bench.result("neighbour", r#"{"n":1}"#));
+    let error = outcome
+        .result
+        .as_ref()
+        .expect_err("a hostile function has no result");
+    assert!(check(error), "{error:?}");
+    assert_eq!(neighbour, Ok(r#"{"n":1}"#.to_owned()));
+    assert_eq!(
+        bench.result("f", r#"{"well":true}"#).await,
+        Ok("\"well\"".to_owned())
+    );
+    bench.end().await;
+    outcome
+}
+
+#[tokio::test]
+async fn never_answers() {
+    let outcome = hostile("console.log('before'); await new Promise(() => {});", |error| {
+        *error
+            == CallError::TimedOut {
+                after: Duration::from_secs(1),
+            }
+    })
+    .await;
+    assert!(
+        (Duration::from_secs(1)..Duration::from_millis(1100)).contains(&outcome.ran),
+        "{:?}",
+        outcome.ran
+    );
+    assert_eq!(outcome.logs.lines()[0].text, "before");
+}
+
+#[tokio::test]
+async fn loops_for_ever() {
+    let outcome = hostile("console.log('before'); for (;;) {}", |error| {
+        matches!(error, CallError::TimedOut { .. })
+    })
+    .await;
+    assert_eq!(outcome.logs.lines()[0].text, "before");
+}
+
+#[tokio::test]
+async fn exits() {
+    hostile("process.exit(3);", |error| {
+        *error
+            == CallError::Exited {
+                how: "exit code 3".to_owned(),
+            }
+    })
+    .await;
+    hostile(
+        "process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});",
+        |error| {
+            *error
+                == CallError::Exited {
+                    how: "it was ended by SIGKILL".to_owned(),
+                }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn kills_its_guard() {
+    hostile(
+        "process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {});",
+        |error| {
+            *error
+                == CallError::Exited {
+                    how: "its supervisor was killed".to_owned(),
+                }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn fills_the_heap() {
+    hostile_within(
+        30,
+        "const all = []; for (;;) all.push(new Array(1000).fill(all.length));",
+        |error| *error == CallError::OutOfMemory { limit_mb: 128 },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn fills_buffers_outside_of_the_heap() {
+    let source = "const all = []; for (;;) { all.push(Buffer.alloc(8 << 20, 1)); await new Promise((ok) => setTimeout(ok, 5)); }";
+    hostile_within(30, source, |error| {
+        *error == CallError::OutOfMemory { limit_mb: 128 }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn throws_where_nobody_catches() {
+    let outcome = hostile("setTimeout(() => { throw new Error('nobody catches'); }, 5); await new Promise(() => {});", |error| {
+        matches!(error, CallError::Threw { message, stack } if message == "nobody catches" && stack.contains("index.js"))
+    })
+    .await;
+    assert!(outcome.ran < Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn returns_what_is_no_json() {
+    hostile(
+        "const a = {}; a.a = a; return a;",
+        |error| matches!(error, CallError::NotJson { message } if message.contains("circular")),
+    )
+    .await;
+    hostile(
+        "return { n: 1n };",
+        |error| matches!(error, CallError::NotJson { message } if message.contains("BigInt")),
+    )
+    .await;
+    hostile("return { toJSON() { throw new Error('not me'); } };", |error| {
+        *error
+            == CallError::NotJson {
+                message: "not me".to_owned(),
+            }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn returns_too_much() {
+    hostile("return 'x'.repeat(2 << 20);", |error| {
+        *error == CallError::TooLarge { bytes: (2 << 20) + 2 }
+    })
+    .await;
+    // Counted as UTF-8: each of these has three bytes.
+    hostile("return '中'.repeat(349_525);", |error| {
+        *error == CallError::TooLarge { bytes: 1_048_577 }
+    })
+    .await;
+    let bench = Bench::one("exports.main = (event) => 'x'.repeat(event.n - 2);").await;
+    assert_eq!(
+        bench.result("f", r#"{"n":1048576}"#).await.unwrap().len(),
+        1_048_576
+    );
+    assert_eq!(
+        bench.result("f", r#"{"n":1048577}"#).await,
+        Err(CallError::TooLarge { bytes: 1_048_577 })
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn floods_its_output() {
+    let outcome = hostile("for (;;) console.log('x'.repeat(1000));", |error| {
+        matches!(error, CallError::TimedOut { .. })
+    })
+    .await;
+    let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
+    assert_eq!(kept, 256 * 1024);
+    let outcome = hostile(
+        "for (;;) process.stdout.write('x'.repeat(1000) + '\\n');",
+        |error| matches!(error, CallError::TimedOut { .. }),
+    )
+    .await;
+    assert_eq!(
+        outcome
+            .logs
+            .lines()
+            .iter()
+            .map(|line| line.text.len())
+            .sum::<usize>(),
+        256 * 1024
+    );
+    let outcome = hostile(
+        "const fs = require('fs'); for (;;) fs.writeSync(1, 'x'.repeat(1000) + '\\n');",
+        |error| matches!(error, CallError::TimedOut { .. }),
+    )
+    .await;
+    assert!(outcome.logs.is_truncated());
+    let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
+    assert!((128 * 1024..=256 * 1024).contains(&kept), "{kept}");
+}
+
+#[tokio::test]
+async fn a_flood_that_ends_says_how_much_is_missing() {
+    let bench = Bench::one(
+        "exports.main = () => {
+        for (let i = 0; i < 300; i++) process.stdout.write('x'.repeat(1023) + '\\n'); return 1; };",
+    )
+    .await;
+    let outcome = bench.call("f", "{}").await;
+    assert_eq!(outcome.result.unwrap().json.unwrap(), "1");
+    let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
+    assert_eq!(kept, 256 * 1024);
+    // The 300 line ends are not part of the lines.
+    assert!((300 * 1023 - 256 * 1024..=300 * 1024 - 256 * 1024).contains(&(outcome.logs.dropped() as usize)));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn writes_junk_to_every_descriptor() {
+    let source =
+        "const fs = require('fs'); for (let round = 0; round < 3; round++) for (let fd = 0; fd < 256; fd++)
+        { try { fs.writeSync(fd, 'junk junk junk junk junk'); } catch {} } await new Promise(() => {});";
+    hostile(source, |error| match error {
+        CallError::WorkerFailed { why } => why.contains("own connection"),
+        // Some of them are Node's own, and it may not survive.
+        CallError::Exited { .. } => true,
+        _ => false,
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn closes_every_descriptor() {
+    let source = "const fs = require('fs'); for (let fd = 3; fd < 256; fd++) { try { fs.closeSync(fd); } catch {} } return 1;";
+    hostile(source, |error| {
+        matches!(error, CallError::Exited { .. } | CallError::TimedOut { .. })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leaves_children_behind() {
+    let source = "const { spawn } = require('child_process');
+        spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' }).unref();
+        spawn('sh', ['-c', '(setsid sleep 1000 &) ; sleep 1000'], { detached: true, stdio: 'ignore' }).unref();
+        exports.main = async (event) => { if (event.die) process.exit(1); return process.pid; };";
+    let bench = Bench::one(source).await;
+    bench.result("f", "{}").await.unwrap();
+    let sleeping = |bench: &Bench| {
+        bench
+            .processes()
+            .iter()
+            .filter(|line| line.contains("sleep 1000"))
+            .count()
+    };
+    eventually("the children", || sleeping(&bench) >= 3).await;
+    assert!(bench.result("f", r#"{"die":true}"#).await.is_err());
+    assert_eq!(
+        sleeping(&bench),
+        0,
+        "they end with their worker, before the call is answered"
+    );
+    bench.result("f", "{}").await.unwrap();
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn orphans_that_end_are_not_kept_as_zombies() {
+    let bench = Bench::one(
+        "
+        const { execSync } = require('child_process');
+        exports.main = () => { for (let i = 0; i < 20; i++) execSync('(true &)'); return process.ppid; };",
+    )
+    .await;
+    let guard = bench.result("f", "{}").await.unwrap();
+    eventually("no child but Node", || {
+        let children = fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).unwrap();
+        children.split_whitespace().count() == 1
+    })
+    .await;
+    bench.end().await;
+}
