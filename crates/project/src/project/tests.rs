@@ -296,8 +296,7 @@ fn one_function_s_fault_stays_its_own() {
     let findings: Vec<String> = project.findings.iter().map(ToString::to_string).collect();
     assert_eq!(findings.len(), 3, "{findings:?}");
     assert!(
-        findings[0].contains("config.json: line 2, column 35")
-            && findings[0].contains("remove the comma"),
+        findings[0].contains("config.json: line 2, column 35") && findings[0].contains("remove the comma"),
         "{findings:?}"
     );
     assert!(
