@@ -1,7 +1,20 @@
-//! What `wx-server-sdk` speaks, as data: the environment and context that a call must have for the unmodified SDK to
-//! know its caller, and the numbers by which the cloud names its failures. Nothing here talks to anybody.
+//! What `wx-server-sdk` speaks, as data. On the way in to a function: the environment and context that a call must have
+//! for the unmodified SDK to know its caller. On the way out: the SDK's requests to `POST /admin` (an [`Envelope`], its
+//! [`signature`], the [`protobuf`] messages in it), what is served of them ([`Action`]), the [`reply`] to each, and the
+//! [`codes`] by which the cloud names its failures. Nothing here talks to anybody.
 
+mod action;
 pub mod codes;
+mod envelope;
 mod environment;
+mod javascript;
+mod multipart;
+pub mod protobuf;
+pub mod reply;
+pub mod signature;
 
+pub use action::{Action, NotServed, SvrkitApi};
+pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
 pub use environment::{Caller, Environment, Site, Trigger, User};
+pub use multipart::{MultipartError, MultipartReason};
+pub use reply::Reply;
