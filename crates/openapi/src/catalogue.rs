@@ -105,3 +105,6 @@ pub fn search(word: &str) -> Vec<&'static Api> {
 fn last_part(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(_, method)| method)
 }
+
+#[cfg(test)]
+mod tests;

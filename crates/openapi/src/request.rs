@@ -256,3 +256,6 @@ fn object(params: &[Param<'_>]) -> Body {
     out.push(b'}');
     Body::Json(out)
 }
+
+#[cfg(test)]
+mod tests;
