@@ -116,7 +116,10 @@ async fn a_bush_of_calls_ends_with_a_clear_error() {
                     }
                 }
                 // The others end when the outer one does, which does not wait for them.
-                other => assert!(matches!(other, Ok(_) | Err(CallError::AncestorEnded)), "{other:?}"),
+                other => assert!(
+                    matches!(other, Ok(_) | Err(CallError::AncestorEnded)),
+                    "{other:?}"
+                ),
             }
         }
         entangled
