@@ -10,6 +10,8 @@ mod environment;
 mod javascript;
 mod multipart;
 pub mod protobuf;
+#[cfg(test)]
+mod recorded;
 pub mod reply;
 pub mod signature;
 
