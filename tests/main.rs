@@ -1,1 +1,17 @@
+//! End to end: the real binary, real Node, the real wx-server-sdk from npm, and nothing of ours in between.
+//!
+//! Each test starts what it needs on free loopback ports and ends it. Dependencies are installed once, into
+//! a cache below the target folder.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+mod bad_input;
+mod commands;
+mod hostile;
+mod main_job;
+mod open_data;
+mod production;
+mod reload;
+mod sdk;

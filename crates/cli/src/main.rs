@@ -1,1 +1,61 @@
-fn main() {}
+//! The binary `yunqiao`: commands and wiring.
+//!
+//! Each command is a module. Those that run functions put the same [`stack`] together: `dev` and `exec` with
+//! the simulator in the same process, `serve` with whatever WeChat the configuration names.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod call;
+mod crypt;
+mod dev;
+mod exec;
+mod init;
+mod paths;
+mod print;
+mod progress;
+mod run_file;
+mod serve;
+mod simulate;
+mod stack;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+fn main() -> ExitCode {
+    // Each worker is started under this same binary as its supervisor: no thread, no runtime, no argument parser.
+    let mut words = std::env::args_os();
+    if words.nth(1).is_some_and(|word| word == stack::GUARD) {
+        return runtime::guard::main(words);
+    }
+    let args = Args::parse();
+    let json = args.json;
+    match run(args) {
+        Ok(code) => code,
+        Err(error) => {
+            print::failure(&error, json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // One thread serves HTTP and the workers' sockets: a call then never changes threads on its way.
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    print::subscribe(args.verbose);
+    match args.command {
+        Command::Dev(args) => runtime()?.block_on(dev::run(args)),
+        Command::Exec(args) => runtime()?.block_on(exec::run(args)),
+        Command::Call(call) => runtime()?.block_on(call::run(call, args.json)),
+        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
+        Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
+        Command::Sign(sign) => crypt::sign(&sign, args.json),
+        Command::Verify(verify) => crypt::verify(&verify, args.json),
+        Command::Init(init) => init::run(&init),
+    }
+}

@@ -1,0 +1,263 @@
+//! The command line, as `--help` shows it.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+/// Your own WeChat cloud: runs Mini Program cloud functions on a laptop, in CI and in production.
+#[derive(Debug, Parser)]
+#[command(
+    name = "yunqiao",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Start here:\n  yunqiao init hello && yunqiao dev hello")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print for a program to read: results as JSON, errors as {"errCode","errMsg"}
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more; twice says everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the project in DIR with a simulated WeChat behind it; reload when a file is saved
+    #[command(after_help = "Example:\n  yunqiao dev examples/quickstart")]
+    Dev(Dev),
+    /// Run the project while CMD runs, on free ports, and exit with CMD's status
+    #[command(after_help = "Example:\n  yunqiao exec examples/quickstart -- npm test\n\n\
+        CMD finds in its environment:\n  YUNQIAO_URL         the gateway\n  YUNQIAO_WECHAT_URL  the simulated WeChat")]
+    Exec(Exec),
+    /// Call a function as a simulated user
+    #[command(
+        after_help = "Example:\n  yunqiao call werun --cloud-id weRunData=weRunData --dir examples/quickstart"
+    )]
+    Call(Call),
+    /// Serve in production, as yunqiao.toml says
+    #[command(after_help = "Example:\n  yunqiao serve -c yunqiao.toml --check")]
+    Serve(Serve),
+    /// Run the simulated WeChat alone, for a backend in any language to be tested against
+    #[command(after_help = "Example:\n  yunqiao simulate --port 8788")]
+    Simulate(Simulate),
+    /// Decrypt open data: what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv
+    #[command(
+        after_help = "Example:\n  yunqiao decrypt --session-key tiihtNczf5v6AKRyjwEUhQ== --iv r7BXXKkLb8qrSNn05n0qiA== - < encryptedData.txt"
+    )]
+    Decrypt(Decrypt),
+    /// Print the signature of rawData: sha1(rawData + session_key)
+    #[command(
+        after_help = "Example:\n  yunqiao sign --session-key HyVFkGl5F5OQWJZZaNzBBg== '{\"nickName\":\"Band\"}'"
+    )]
+    Sign(Sign),
+    /// Check the signature of rawData
+    #[command(
+        after_help = "Example:\n  yunqiao verify --session-key HyVFkGl5F5OQWJZZaNzBBg== --signature 75e81c… - < rawData.txt"
+    )]
+    Verify(Verify),
+    /// Make a working little project in DIR
+    #[command(after_help = "Example:\n  yunqiao init hello")]
+    Init(Init),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Dev {
+    /// The project: a folder with project.config.json or yunqiao.toml
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// The gateway's port; 0 picks a free one
+    #[arg(long, default_value_t = 8787)]
+    pub(crate) port: u16,
+    /// The simulated WeChat's port; 0 picks a free one
+    #[arg(long, default_value_t = 8788)]
+    pub(crate) wechat_port: u16,
+    /// The address to listen on; other than loopback opens both to the network (a phone, say)
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Start workers with Node's inspector: of one function, or of all
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) inspect: Option<String>,
+    #[command(flatten)]
+    pub(crate) node: Node,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Exec {
+    /// The project: a folder with project.config.json or yunqiao.toml
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: Node,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Node {
+    /// Install nothing: dependencies must be cached, or lie in node_modules
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Call {
+    /// The function
+    pub(crate) name: String,
+    /// The call's data, a JSON object
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    pub(crate) data: String,
+    /// The simulated user who calls
+    #[arg(long = "as", default_value = "alice", value_name = "USER")]
+    pub(crate) user: String,
+    /// Put a fresh cloudID of KIND at the top-level field FIELD, as wx.cloud.CloudID would
+    #[arg(long = "cloud-id", value_name = "FIELD=KIND", help_heading = None)]
+    pub(crate) cloud_ids: Vec<CloudId>,
+    /// The project, whose running `yunqiao dev` is used where there is one
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: Node,
+}
+
+/// `FIELD=KIND`.
+#[derive(Clone, Debug)]
+pub(crate) struct CloudId {
+    pub(crate) field: String,
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of open data that a client can hand over.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub(crate) enum Kind {
+    UserInfo,
+    WeRunData,
+    PhoneNumber,
+    ShareInfo,
+    GroupEnterInfo,
+}
+
+impl Kind {
+    /// The client API that gives it.
+    pub(crate) fn api(self) -> &'static str {
+        match self {
+            Kind::UserInfo => "getUserInfo",
+            Kind::WeRunData => "getWeRunData",
+            Kind::PhoneNumber => "getPhoneNumber",
+            Kind::ShareInfo => "getShareInfo",
+            Kind::GroupEnterInfo => "getGroupEnterInfo",
+        }
+    }
+}
+
+impl FromStr for CloudId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<CloudId, String> {
+        let kinds = || {
+            let names: Vec<_> = Kind::value_variants()
+                .iter()
+                .filter_map(ValueEnum::to_possible_value)
+                .collect();
+            names
+                .iter()
+                .map(|name| name.get_name().to_owned())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let (field, kind) = text
+            .split_once('=')
+            .ok_or_else(|| format!("write FIELD=KIND; KIND is one of {}", kinds()))?;
+        let kind = Kind::from_str(kind, false)
+            .map_err(|_| format!("there is no kind {kind:?}; there are {}", kinds()))?;
+        Ok(CloudId {
+            field: field.to_owned(),
+            kind,
+        })
+    }
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Serve {
+    /// The configuration
+    #[arg(short, long, value_name = "yunqiao.toml")]
+    pub(crate) config: PathBuf,
+    /// Only look: say what is wrong, and start nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) node: Node,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Simulate {
+    /// The port; 0 picks a free one
+    #[arg(long, default_value_t = 8788)]
+    pub(crate) port: u16,
+    /// The address to listen on; other than loopback opens it to the network
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// The Mini Program's appid
+    #[arg(long)]
+    pub(crate) appid: Option<String>,
+    /// Its AppSecret, which a backend under test is configured with
+    #[arg(long)]
+    pub(crate) secret: Option<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct SessionKey {
+    /// The session_key that auth.code2Session gave (24 characters of base64)
+    #[arg(long, env = "YUNQIAO_SESSION_KEY", hide_env_values = true, value_name = "K")]
+    pub(crate) session_key: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Decrypt {
+    #[command(flatten)]
+    pub(crate) key: SessionKey,
+    /// The iv that came with the data
+    #[arg(long)]
+    pub(crate) iv: String,
+    /// Refuse data whose watermark names another app
+    #[arg(long, value_name = "A")]
+    pub(crate) appid: Option<String>,
+    /// The encryptedData; `-` reads it from standard input
+    #[arg(value_name = "DATA")]
+    pub(crate) data: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Sign {
+    #[command(flatten)]
+    pub(crate) key: SessionKey,
+    /// The rawData, to the byte; `-` reads it from standard input
+    #[arg(value_name = "RAWDATA")]
+    pub(crate) raw_data: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) key: SessionKey,
+    /// The signature that the client sent (40 hexadecimal digits)
+    #[arg(long, value_name = "G")]
+    pub(crate) signature: String,
+    /// The rawData, to the byte; `-` reads it from standard input
+    #[arg(value_name = "RAWDATA")]
+    pub(crate) raw_data: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Init {
+    /// The folder, which must be empty or not there yet
+    pub(crate) dir: PathBuf,
+}

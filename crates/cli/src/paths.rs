@@ -1,0 +1,48 @@
+//! Where things lie on this machine.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Where installed dependencies are kept, for all projects: `YUNQIAO_CACHE`, else the platform's place.
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
+    let set = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(dir) = set("YUNQIAO_CACHE") {
+        return std::path::absolute(dir).context("YUNQIAO_CACHE is not a path");
+    }
+    if let Some(dir) = set("XDG_CACHE_HOME") {
+        return Ok(dir.join("yunqiao"));
+    }
+    let home =
+        set("HOME").context("HOME is not set; say with YUNQIAO_CACHE where dependencies may be kept")?;
+    Ok(home.join(if cfg!(target_os = "macos") {
+        "Library/Caches/yunqiao"
+    } else {
+        ".cache/yunqiao"
+    }))
+}
+
+/// The `node` that `PATH` finds.
+pub(crate) fn node() -> anyhow::Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    find("node", &path)
+        .context("there is no `node` on the PATH; install Node.js 18 or later (https://nodejs.org)")
+}
+
+fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
+    env::split_paths(path)
+        .map(|dir| dir.join(name))
+        .find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,215 @@
+//! What a person sees: errors, calls, notes. Colour only on a terminal (and not where `NO_COLOR` is set).
+
+use std::fmt;
+use std::time::Duration;
+
+use anstream::{eprintln, println};
+use anstyle::{AnsiColor, Style};
+use gateway::{CallRecord, Journal, Note};
+use runtime::{Level, Logs};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// An error with one of WeChat's codes.
+#[derive(Debug)]
+pub(crate) struct Coded {
+    code: i64,
+    text: String,
+}
+
+impl Coded {
+    pub(crate) fn new(code: impl Into<i64>, text: String) -> Coded {
+        Coded {
+            code: code.into(),
+            text,
+        }
+    }
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (errCode {})", self.text, self.code)
+    }
+}
+
+impl std::error::Error for Coded {}
+
+/// The end of a command that failed.
+pub(crate) fn failure(error: &anyhow::Error, as_json: bool) {
+    if as_json {
+        let (code, text) = match error.downcast_ref::<Coded>() {
+            Some(coded) => (coded.code, coded.text.clone()),
+            None => (-1, format!("{error:#}")),
+        };
+        json(&serde_json::json!({ "errCode": code, "errMsg": text }));
+    } else {
+        eprintln!("{BAD}error{BAD:#}: {error:#}");
+    }
+}
+
+/// One line of JSON on standard output.
+pub(crate) fn json(value: &serde_json::Value) {
+    println!("{value}");
+}
+
+/// Diagnostics go to standard error: warnings always, more with `-v`, or as `YUNQIAO_LOG` says.
+pub(crate) fn subscribe(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "warn",
+        1 => "yunqiao=info,info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("YUNQIAO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+}
+
+/// A heading with what one needs to know, on standard error.
+pub(crate) fn fact(name: &str, value: impl fmt::Display) {
+    eprintln!("  {DIM}{name:<10}{DIM:#} {value}");
+}
+
+/// Something done.
+pub(crate) fn done(text: impl fmt::Display) {
+    eprintln!("{GOOD}✓{GOOD:#} {text}");
+}
+
+/// Something wrong that does not stop the command, with its mend.
+pub(crate) fn warning(what: impl fmt::Display, mend: &str) {
+    eprintln!("{WARN}!{WARN:#} {what}");
+    if !mend.is_empty() {
+        eprintln!("  {DIM}{mend}{DIM:#}");
+    }
+}
+
+/// What the project's files gave cause to say.
+pub(crate) fn findings(project: &project::Project) {
+    for finding in &project.findings {
+        let of = finding
+            .function
+            .as_ref()
+            .map(|name| format!("{name}: "))
+            .unwrap_or_default();
+        warning(
+            format_args!("{of}{}: {}", finding.file.display(), finding.what),
+            &finding.mend,
+        );
+    }
+}
+
+/// Which calls are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// Each one, with what it printed: `dev`.
+    All,
+    /// Those that failed, and whatever functions print: `serve`.
+    Failed,
+}
+
+/// Prints calls and notes to standard error.
+#[derive(Debug)]
+pub(crate) struct Terminal(pub(crate) Calls);
+
+impl Journal for Terminal {
+    fn call(&self, record: &CallRecord<'_>) {
+        let failed = record.error.is_some();
+        if self.0 == Calls::All || failed || record.logs.dropped() > 0 || !record.logs.lines().is_empty() {
+            headline(record);
+            lines(record.logs);
+        }
+        for (field, text) in record.warnings {
+            warning(format_args!("{}: {field}: {text}", record.function), "");
+        }
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        let of = note
+            .openid
+            .map(|openid| format!(" {DIM}({openid}){DIM:#}"))
+            .unwrap_or_default();
+        eprintln!(
+            "{WARN}!{WARN:#} {}{of} {DIM}{}{DIM:#}",
+            note.text, note.request_id
+        );
+    }
+}
+
+fn headline(record: &CallRecord<'_>) {
+    let CallRecord {
+        function,
+        openid,
+        status,
+        request_id,
+        ..
+    } = record;
+    let took = millis(record.ran);
+    let waited = match record.waited {
+        waited if waited < Duration::from_millis(10) => String::new(),
+        waited => format!(" after waiting {}", millis(waited)),
+    };
+    match record.error {
+        None => eprintln!(
+            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited} {DIM}{openid} {request_id}{DIM:#}"
+        ),
+        Some((code, text)) => {
+            eprintln!(
+                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited} {status} {code} {DIM}{openid} {request_id}{DIM:#}"
+            );
+            for line in text.lines() {
+                eprintln!("  {BAD}│{BAD:#} {line}");
+            }
+        }
+    }
+}
+
+fn lines(logs: &Logs) {
+    for line in logs.lines() {
+        let style = match line.level {
+            Level::Error => BAD,
+            Level::Warn => WARN,
+            _ => DIM,
+        };
+        for text in line.text.lines() {
+            eprintln!("  {style}│{style:#} {text}");
+        }
+    }
+    if logs.dropped() > 0 {
+        eprintln!(
+            "  {WARN}│ and {} bytes more, which were not kept{WARN:#}",
+            logs.dropped()
+        );
+    }
+}
+
+fn millis(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..10_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        micros @ 10_000..10_000_000 => format!("{} ms", micros / 1000),
+        micros => format!("{} s", micros / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (micros, text) in [
+            (0, "0.0 ms"),
+            (1_250, "1.2 ms"),
+            (12_900, "12 ms"),
+            (12_000_000, "12 s"),
+        ] {
+            assert_eq!(millis(Duration::from_micros(micros)), text);
+        }
+    }
+}

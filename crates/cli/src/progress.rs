@@ -1,0 +1,34 @@
+//! What is being waited for, while something takes long: a spinner on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use runtime::Progress;
+
+use crate::print;
+
+/// Shows the runtime's progress.
+pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
+    let terminal = std::io::stderr().is_terminal();
+    let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    move |progress| {
+        let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if progress.is_over() {
+            if let Some(bar) = bar.take() {
+                bar.finish_and_clear();
+            }
+        }
+        if !terminal || progress.is_over() {
+            print::fact("", &progress);
+            return;
+        }
+        let spinner = bar.get_or_insert_with(|| {
+            let spinner = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+            spinner.enable_steady_tick(Duration::from_millis(100));
+            spinner
+        });
+        spinner.set_message(progress.to_string());
+    }
+}

@@ -1,0 +1,58 @@
+//! `.yunqiao/run.json`: how other commands find a running `yunqiao dev`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// What a running `dev` says of itself.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Running {
+    /// The gateway's address.
+    pub(crate) url: String,
+    /// The simulated WeChat's address.
+    pub(crate) wechat: String,
+    /// The process.
+    pub(crate) pid: u32,
+}
+
+/// The file as long as `dev` runs; removed with this value.
+#[derive(Debug)]
+pub(crate) struct RunFile(PathBuf);
+
+fn path(root: &Path) -> PathBuf {
+    root.join(".yunqiao").join("run.json")
+}
+
+impl RunFile {
+    pub(crate) fn write(root: &Path, running: &Running) -> anyhow::Result<RunFile> {
+        let path = path(root);
+        let dir = root.join(".yunqiao");
+        let written = fs::create_dir_all(&dir)
+            // The folder is nothing that a repository should hold.
+            .and_then(|()| fs::write(dir.join(".gitignore"), "*\n"))
+            .and_then(|()| fs::write(&path, serde_json::to_vec_pretty(running)?));
+        written.with_context(|| format!("{} could not be written", path.display()))?;
+        Ok(RunFile(path))
+    }
+}
+
+impl Drop for RunFile {
+    fn drop(&mut self) {
+        // Another `dev` may have taken its place.
+        let ours = read(&self.0).is_some_and(|running| running.pid == std::process::id());
+        if ours {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+}
+
+/// The `dev` that says it runs in `root`. It may be gone: a request to it tells.
+pub(crate) fn find(root: &Path) -> Option<Running> {
+    read(&path(root))
+}
+
+fn read(path: &Path) -> Option<Running> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

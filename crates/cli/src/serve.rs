@@ -1,0 +1,107 @@
+//! `yunqiao serve`: production, against the WeChat that the configuration names.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anstream::println;
+use anyhow::Context;
+use clock::Clock;
+use project::Project;
+use store::{Redb, Store};
+
+use crate::print::{self, Calls, Terminal};
+use crate::stack::{self, Parts};
+use crate::{args, exec};
+
+/// The real one.
+const WECHAT: &str = "https://api.weixin.qq.com";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+const STORE: &str = "yunqiao.redb";
+/// Sessions of users who were not seen for so long are dropped.
+const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How often they are looked for.
+const SWEEP: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
+    let project = Project::from_config(&args.config)?;
+    print::findings(&project);
+    let appid = project
+        .appid
+        .clone()
+        .context("no appid: give `appid` in yunqiao.toml or project.config.json")?;
+    let secret = project.settings.secret.clone().context(
+        "no AppSecret: name the file that holds it with `secret_file` in yunqiao.toml, or set YUNQIAO_APPSECRET",
+    )?;
+    let broken: Vec<_> = project
+        .functions
+        .values()
+        .filter(|function| function.problem.is_some())
+        .collect();
+    for function in &broken {
+        let problem = function.problem.as_deref().unwrap_or_default();
+        print::warning(format_args!("{} cannot run: {problem}", function.name), "");
+    }
+    if args.check {
+        let sound = project.findings.is_empty() && broken.is_empty();
+        if sound {
+            print::done(format_args!(
+                "{} functions, nothing to mend",
+                project.functions.len()
+            ));
+        }
+        return Ok(if sound {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+
+    let clock = Clock::system();
+    let store_path = project
+        .settings
+        .store
+        .clone()
+        .unwrap_or_else(|| project.root.join(STORE));
+    let store: Arc<dyn Store> = Arc::new(Redb::open(&store_path)?);
+    let listen = project.settings.listen.unwrap_or(LISTEN);
+    let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
+    let runtime = stack::runtime(&args.node, None).await?;
+    let gateway = stack::gateway(Parts {
+        project: &project,
+        appid,
+        wechat: project
+            .settings
+            .wechat
+            .clone()
+            .unwrap_or_else(|| WECHAT.to_owned()),
+        secret,
+        loopback_pages: false,
+        clock: clock.clone(),
+        store: Arc::clone(&store),
+        runtime: runtime.clone(),
+        journal: Arc::new(Terminal(Calls::Failed)),
+    })
+    .await?;
+    stack::load(&gateway, &project).await?;
+    let sweeping = tokio::spawn(sweep(store, clock));
+    println!("ready {}", stack::url(address));
+    gateway
+        .serve(listener, async { drop(exec::interrupted().await) })
+        .await?;
+    sweeping.abort();
+    runtime.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sweep(store: Arc<dyn Store>, clock: Clock) {
+    loop {
+        match store.sweep(clock.now() - UNSEEN).await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::info!(dropped, "sessions unseen for 90 days were dropped"),
+            Err(error) => tracing::warn!(%error, "old sessions could not be dropped"),
+        }
+        tokio::time::sleep(SWEEP).await;
+    }
+}

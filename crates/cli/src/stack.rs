@@ -1,0 +1,211 @@
+//! What `dev`, `exec`, `call` and `serve` have in common: the parts put together.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clock::Clock;
+use gateway::{Gateway, Journal, Origins, TokenLife};
+use project::{Project, Secret, Ttl};
+use runtime::{Inspect, Runtime};
+use seal::{KeyRing, RootKey};
+use simulator::Simulator;
+use store::Store;
+use tokio::net::TcpListener;
+
+use crate::{args, paths, print, progress};
+
+/// The word after the binary's name by which it becomes a worker's supervisor.
+pub(crate) const GUARD: &str = "__guard";
+
+/// Bytes of output kept for one call.
+const LOG_LIMIT: usize = 256 * 1024;
+
+/// Starts the part that runs functions.
+pub(crate) async fn runtime(node: &args::Node, inspect: Option<Inspect>) -> anyhow::Result<Runtime> {
+    let me = std::env::current_exe().context("the path of this program is not known")?;
+    let options = runtime::Options {
+        node: paths::node()?,
+        cache_dir: paths::cache()?,
+        guard: vec![me.into_os_string(), OsString::from(GUARD)],
+        offline: node.offline,
+        spares: 1,
+        inspect,
+        log_limit: LOG_LIMIT,
+    };
+    Ok(Runtime::start(options, progress::show()).await?)
+}
+
+/// Listens, and says what the mend is when the port is taken.
+pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((host, port)).await.with_context(|| {
+        format!("{host}:{port} cannot be listened on; another `yunqiao` may have it (choose with {flag}, 0 picks a free one)")
+    })?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// The URL by which this machine reaches what listens at `address`.
+pub(crate) fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// A project with a simulated WeChat behind it, both in this process.
+pub(crate) struct Local {
+    pub(crate) gateway: Gateway,
+    pub(crate) runtime: Runtime,
+    pub(crate) simulator: Simulator,
+}
+
+impl Local {
+    /// Puts it together; the simulator will be reached at `wechat`.
+    pub(crate) async fn start(
+        project: &Project,
+        wechat: &str,
+        foreign: project::ForeignCodes,
+        runtime: Runtime,
+        journal: Arc<dyn Journal>,
+    ) -> anyhow::Result<Local> {
+        let clock = Clock::system();
+        let settings = simulator_settings(project, foreign);
+        let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
+        let simulator = Simulator::new(settings, clock.clone(), |notice| print::warning(notice, ""));
+        let store: Arc<dyn Store> = Arc::new(store::Memory::new());
+        let gateway = gateway(Parts {
+            project,
+            appid,
+            wechat: wechat.to_owned(),
+            secret,
+            loopback_pages: true,
+            clock,
+            store,
+            runtime: runtime.clone(),
+            journal,
+        })
+        .await?;
+        Ok(Local {
+            gateway,
+            runtime,
+            simulator,
+        })
+    }
+}
+
+/// What the simulated WeChat of a project is like.
+pub(crate) fn simulator_settings(project: &Project, foreign: project::ForeignCodes) -> simulator::Settings {
+    let mut settings = simulator::Settings::default();
+    let sim = &project.settings.sim;
+    if let Some(appid) = project.appid.as_deref().filter(|appid| appid.starts_with("wx")) {
+        settings.appid = appid.to_owned();
+    }
+    settings.foreign_codes = match sim.foreign_codes.unwrap_or(foreign) {
+        project::ForeignCodes::FirstUser => simulator::ForeignCodes::FirstUser,
+        project::ForeignCodes::Refuse => simulator::ForeignCodes::Refuse,
+    };
+    if let Some(opened) = sim.cloud_opened {
+        settings.cloud_opened = opened;
+    }
+    if let Some(version) = &sim.lib_version {
+        settings.lib_version = version.clone();
+    }
+    if let Some(strict) = sim.strict {
+        settings.strict = strict;
+    }
+    if let Some(rotation) = sim.session_rotation {
+        settings.session_rotation = rotation;
+    }
+    if let Some(idle) = sim.session_idle {
+        settings.session_idle = idle;
+    }
+    settings
+}
+
+/// What a gateway is made of, where its project does not say it.
+pub(crate) struct Parts<'a> {
+    pub(crate) project: &'a Project,
+    pub(crate) appid: String,
+    pub(crate) wechat: String,
+    pub(crate) secret: Secret,
+    pub(crate) loopback_pages: bool,
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) runtime: Runtime,
+    pub(crate) journal: Arc<dyn Journal>,
+}
+
+/// How long a request to WeChat may take.
+const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A gateway without functions yet.
+pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
+    let settings = &parts.project.settings;
+    let wechat = wechat::Client::new(wechat::Config {
+        base_url: parts.wechat,
+        appid: parts.appid.clone(),
+        secret: parts.secret,
+        store: Arc::clone(&parts.store),
+        clock: parts.clock.clone(),
+        timeout: WECHAT_TIMEOUT,
+    })?;
+    Ok(Gateway::new(gateway::Config {
+        appid: parts.appid,
+        env_id: parts.project.env_id.clone(),
+        keys: key_ring(settings, &*parts.store).await?,
+        token_life: match settings.login.ttl {
+            Ttl::For(life) => TokenLife::For(life),
+            Ttl::Session => TokenLife::Session,
+        },
+        open_data_max_age: settings.open_data_max_age,
+        origins: Origins {
+            listed: settings.cors_origins.clone(),
+            loopback: parts.loopback_pages,
+        },
+        clock: parts.clock,
+        store: parts.store,
+        wechat,
+        runtime: parts.runtime,
+        journal: parts.journal,
+    }))
+}
+
+/// The configured ring, else the one that the store made at its first start and keeps.
+async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Result<KeyRing> {
+    use project::ExposeSecret;
+    if settings.keys.is_empty() {
+        return store
+            .key_ring()
+            .await
+            .context("the key ring could not be read from the store");
+    }
+    let keys = settings
+        .keys
+        .iter()
+        .map(|key| RootKey::from_base64(key.expose_secret()));
+    let keys = keys
+        .collect::<Result<Vec<_>, _>>()
+        .context("[keys]: a root key is 32 bytes in base64")?;
+    Ok(KeyRing::new(keys)?)
+}
+
+/// Loads the project's functions and says what cannot run. `Err` when none can.
+pub(crate) async fn load(gateway: &Gateway, project: &Project) -> anyhow::Result<usize> {
+    let reports = gateway.load(project).await;
+    let mut good = 0;
+    for report in &reports {
+        match &report.problem {
+            None => good += 1,
+            Some(problem) => print::warning(format_args!("{} cannot run: {problem}", report.name), ""),
+        }
+    }
+    if good == 0 && !reports.is_empty() {
+        bail!("none of the {} functions can run", reports.len());
+    }
+    Ok(good)
+}

@@ -1,0 +1,135 @@
+//! `POST /v1/open-data`: the traditional way. The client hands over `encryptedData` and `iv`; they are
+//! verified, decrypted with the user's session_key, and become a cloudID of our own, so that a function sees
+//! the same shape wherever the data came from.
+//!
+//! A refusal says one thing to the client, whatever was wrong inside: the ciphertext comes from a client,
+//! and telling bad padding from bad text would help somebody who alters it. The operator is told the cause,
+//! above all the commonest: the session_key was rotated by a later login.
+
+use bytes::Bytes;
+use http::StatusCode;
+use opendata::{CLOUD_ID_LIFE, DecryptError, Plaintext};
+use serde::{Deserialize, Serialize};
+use store::Session;
+
+use crate::bearer::Bearer;
+use crate::failure::Failure;
+use crate::{Inner, Note};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Request {
+    encrypted_data: String,
+    iv: String,
+    raw_data: Option<String>,
+    signature: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(rename = "cloudID")]
+    cloud_id: String,
+    expires_in: u64,
+}
+
+/// Verifies, decrypts, and gives the reply's body.
+///
+/// # Errors
+/// 400 when the body is malformed (-501007) or the open data is refused (-41001, -41002, -41003).
+pub(crate) async fn exchange(
+    inner: &Inner,
+    request_id: &str,
+    bearer: &Bearer,
+    body: &[u8],
+) -> Result<Bytes, Failure> {
+    let request: Request = serde_json::from_slice(body).map_err(|error| {
+        Failure::malformed(format!(
+            "the request body must be {{\"encryptedData\",\"iv\",\"rawData\"?,\"signature\"?}}: {error}"
+        ))
+    })?;
+    if request.raw_data.is_some() != request.signature.is_some() {
+        return Err(Failure::malformed(
+            "`rawData` and `signature` are checked together: send both, or neither",
+        ));
+    }
+    let session = inner.store.session(&bearer.openid).await.map_err(|error| {
+        tell(
+            inner,
+            request_id,
+            bearer,
+            &format!("the store could not be read: {error}"),
+        );
+        Failure::internal()
+    })?;
+    let now = inner.clock.now();
+    let Some(session) = session else {
+        tell(
+            inner,
+            request_id,
+            bearer,
+            "open data was refused: no session_key is known for this user",
+        );
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            opendata::ILLEGAL_SESSION_KEY,
+            "no session_key is known for this user: log in again with POST /v1/login",
+        ));
+    };
+    let plaintext = open(inner, &session, &request).map_err(|error| {
+        tell(
+            inner,
+            request_id,
+            bearer,
+            &explain(inner, &session, &request, &error),
+        );
+        Failure::new(StatusCode::BAD_REQUEST, error.code(), error.public_text())
+    })?;
+    if let Err(error) = inner.store.touch(&bearer.openid, now).await {
+        tell(
+            inner,
+            request_id,
+            bearer,
+            &format!("the session's last use could not be noted: {error}"),
+        );
+    }
+    crate::routes::to_json(&Answer {
+        cloud_id: inner.tickets.mint(&bearer.openid, now, &plaintext),
+        expires_in: CLOUD_ID_LIFE.as_secs(),
+    })
+}
+
+fn open(inner: &Inner, session: &Session, request: &Request) -> Result<Plaintext, DecryptError> {
+    if let (Some(raw_data), Some(signature)) = (&request.raw_data, &request.signature)
+        && !session.key.verify(raw_data, signature)
+    {
+        return Err(DecryptError::BadSignature);
+    }
+    opendata::decrypt(&session.key, &request.encrypted_data, &request.iv)?
+        .into_plaintext(&inner.policy, inner.clock.now())
+}
+
+/// The cause in a sentence. The key before the present one serves here, and only here: if the data opens
+/// with it, the story is certain. What it opens is dropped.
+fn explain(inner: &Inner, session: &Session, request: &Request, error: &DecryptError) -> String {
+    let rotated = session.previous.as_ref().filter(|previous| {
+        opendata::decrypt(&previous.key, &request.encrypted_data, &request.iv)
+            .is_ok_and(|decrypted| json::Object::parse(decrypted.as_str().as_bytes()).is_ok())
+    });
+    match rotated {
+        Some(previous) => format!(
+            "open data was refused: it was encrypted with the session_key before the present one, which was rotated by a \
+             login {} s ago. The app must take open data after its last wx.login, not before it",
+            inner.clock.now().saturating_since(previous.until).as_secs()
+        ),
+        None => format!("open data was refused: {error}"),
+    }
+}
+
+fn tell(inner: &Inner, request_id: &str, bearer: &Bearer, text: &str) {
+    inner.journal.note(&Note {
+        request_id,
+        openid: Some(&bearer.openid),
+        text: &text,
+    });
+}

@@ -1,0 +1,168 @@
+//! The commands that need no server, and what a person sees when something is wrong.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Dev, Scratch, run, yunqiao};
+
+/// WeChat's own published vector (the demo that comes with "signature verification and decryption").
+const KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
+const IV: &str = "r7BXXKkLb8qrSNn05n0qiA==";
+const DATA: &str = "CiyLU1Aw2KjvrjMdj8YKliAjtP4gsMZMQmRzooG2xrDcvSnxIMXFufNstNGTyaGS9uT5geRa0W4oTOb1WT7fJlAC+oNPdbB+3hVbJSRgv+4lGOETKUQz6OYStslQ142dNCuabNPGBzlooOmB231qMM85d2/fV6ChevvXvQP8Hkue1poOFtnEtpyxVLW1zAo6/1Xx1COxFvrc2d7UL/lmHInNlxuacJXwu0fjpXfz/YqYzBIBzD6WUfTIF9GRHpOn/Hz7saL8xz+W//FRAUid1OksQaQx4CMs8LOddcQhULW4ucetDf96JcR3g0gfRK4PC7E/r7Z6xNrXd2UIeorGj5Ef7b1pJAYB6Y5anaHqZ9J6nKEBvB4DnNLIVWSgARns/8wR2SiRS7MNACwTyrGvt9ts8p12PKFdlqYTopNHR1Vf7XjfhQlVsAJdNiKdYmYVoKlaRv85IfVunYzO0IKXsyl7JCUjCpoG20f0a04COwfneQAGGwd5oa+T8yO5hzuyDb/XcxxmK01EpqOyuxINew==";
+
+fn piped(args: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut child = yunqiao()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn decrypt_prints_the_plaintext() {
+    let args = ["decrypt", "--session-key", KEY, "--iv", IV];
+    let (code, out, _) = piped(&[&args[..], &[DATA]].concat(), "");
+    assert_eq!(code, Some(0));
+    let user: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&user["nickName"], &user["openId"]),
+        (&json!("Band"), &json!("oGZUI0egBJY1zhBYw2KhdUfwVJJE"))
+    );
+    let (code, from_pipe, _) = piped(
+        &[&args[..], &["--appid", "wx4f4bc4dec97d474b", "-"]].concat(),
+        &format!("{DATA}\n"),
+    );
+    assert_eq!((code, &from_pipe), (Some(0), &out));
+
+    let (code, _, err) = piped(
+        &[&args[..], &["--appid", "wx0000000000000000", "-"]].concat(),
+        DATA,
+    );
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("wx4f4bc4dec97d474b") && err.contains("wx0000000000000000"),
+        "{err}"
+    );
+    let spaced = DATA.replace('+', " ");
+    let (code, _, err) = piped(&[&args[..], &["-"]].concat(), &spaced);
+    assert_eq!(code, Some(1));
+    assert!(err.contains('+'), "{err}");
+    let (code, out, _) = piped(
+        &["--json", "decrypt", "--session-key", "short", "--iv", IV, DATA],
+        "",
+    );
+    assert_eq!(code, Some(1));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["errCode"], -41001);
+}
+
+#[test]
+fn sign_and_verify_agree_with_wechats_example() {
+    let raw = r#"{"nickName":"Band","gender":1,"language":"zh_CN","city":"Guangzhou","province":"Guangdong","country":"CN","avatarUrl":"http://wx.qlogo.cn/mmopen/vi_32/1vZvI39NWFQ9XM4LtQpFrQJ1xlgZxx3w7bQxKARol6503Iuswjjn6nIGBiaycAjAtpujxyzYsrztuuICqIM5ibXQ/0"}"#;
+    let key = "HyVFkGl5F5OQWJZZaNzBBg==";
+    let signature = "75e81ceda165f4ffa64f4068af58c64b8f54b88c";
+    let (code, out, _) = piped(&["sign", "--session-key", key, raw], "");
+    assert_eq!((code, out.trim()), (Some(0), signature));
+    let verify = ["verify", "--session-key", key, "--signature", signature, "-"];
+    assert_eq!(piped(&verify, raw).0, Some(0));
+    // To the byte: a line break that an editor added is not part of it.
+    assert_eq!(piped(&verify, &format!("{raw}\n")).0, Some(1));
+}
+
+#[test]
+fn init_makes_what_dev_can_run() {
+    let dir = TempDir::new().unwrap();
+    let hello = dir.path().join("hello");
+    let (output, out, _) = run(yunqiao().arg("init").arg(&hello));
+    assert!(output.status.success());
+    assert!(out.contains("yunqiao dev"), "{out}");
+    let original = crate::support::quickstart();
+    for entry in [
+        "project.config.json",
+        "cloudfunctions/werun/index.js",
+        "test/main-job.mjs",
+    ] {
+        assert_eq!(
+            std::fs::read(hello.join(entry)).unwrap(),
+            std::fs::read(original.join(entry)).unwrap()
+        );
+    }
+    let (output, _, err) = run(yunqiao().arg("init").arg(&hello));
+    assert!(!output.status.success() && err.contains("not empty"), "{err}");
+    let call = [
+        "call",
+        "werun",
+        "--cloud-id",
+        "weRunData=weRunData",
+        "--json",
+        "--dir",
+    ];
+    let (output, out, err) = run(yunqiao().args(call).arg(&hello));
+    assert!(output.status.success(), "{err}");
+    assert_eq!(
+        serde_json::from_str::<Value>(&out).unwrap()["errMsg"],
+        "cloud.callFunction:ok"
+    );
+}
+
+#[test]
+fn call_uses_the_dev_that_runs() {
+    let project = Scratch::new(&[(
+        "who",
+        "exports.main = (event) => ({ ...event, pid: process.ppid })",
+    )]);
+    let dev = Dev::start(project.path());
+    let call = |args: &[&str]| run(yunqiao().arg("call").args(args).arg("--dir").arg(project.path()));
+    let (output, out, err) = call(&["who", "--data", r#"{"a":1}"#, "--as", "bob"]);
+    assert!(output.status.success(), "{err}");
+    let result: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(result["a"], 1);
+    dev.server.prints("who");
+
+    let (output, out, _) = call(&["absent", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["errCode"], -501000);
+    let (output, _, err) = call(&["who", "--as", "nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("alice"), "it says which users there are: {err}");
+    let (output, _, err) = call(&["who", "--cloud-id", "x=steps"]);
+    assert!(!output.status.success() && err.contains("weRunData"), "{err}");
+    let (output, _, err) = call(&["who", "--data", "[]"]);
+    assert!(!output.status.success() && err.contains("object"), "{err}");
+}
+
+#[test]
+fn a_folder_that_is_no_project_is_told_so() {
+    let dir = TempDir::new().unwrap();
+    let (output, _, err) = run(yunqiao().arg("dev").arg(dir.path()));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err.contains("project.config.json") && err.contains("yunqiao init"),
+        "{err}"
+    );
+}
+
+#[test]
+fn help_is_there_for_every_command_and_free_of_colour_in_a_pipe() {
+    for command in [
+        "dev", "exec", "call", "serve", "simulate", "decrypt", "sign", "verify", "init",
+    ] {
+        let (output, out, _) = run(yunqiao().args([command, "--help"]));
+        assert!(output.status.success());
+        assert!(
+            out.contains("Example:") && !out.contains('\u{1b}'),
+            "{command}: {out}"
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! `serve` against `simulate`, as two processes: the way to the real WeChat.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{APPID, Scratch, Server, client, run, text, yunqiao};
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn project(wechat: &str) -> Scratch {
+    let project = Scratch::new(&[("echo", "exports.main = async (event) => event")]);
+    project.write("secret", SECRET);
+    project.write(
+        "yunqiao.toml",
+        &format!("secret_file = \"secret\"\nlisten = \"127.0.0.1:0\"\nstore = \"yunqiao.redb\"\nwechat = \"{wechat}\"\n"),
+    );
+    set_private(&project);
+    project
+}
+
+fn set_private(project: &Scratch) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(
+        project.path().join("secret"),
+        std::fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
+}
+
+fn simulate() -> Server {
+    Server::start(yunqiao().args(["simulate", "--port", "0", "--appid", APPID, "--secret", SECRET]))
+}
+
+fn serve(project: &Scratch) -> Command {
+    let mut command = yunqiao();
+    command
+        .arg("serve")
+        .arg("-c")
+        .arg(project.path().join("yunqiao.toml"));
+    command
+}
+
+async fn post(url: String, token: Option<&str>, body: Value) -> (u16, Value) {
+    let mut request = client().post(url).json(&body);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let reply = request.send().await.unwrap();
+    (reply.status().as_u16(), reply.json().await.unwrap())
+}
+
+async fn wx(wechat: &str, user: &str, api: &str) -> Value {
+    post(
+        format!("{wechat}/sim/client"),
+        None,
+        json!({"user": user, "api": api}),
+    )
+    .await
+    .1
+}
+
+#[tokio::test]
+async fn the_production_path_does_the_main_job_and_outlives_a_kill() {
+    let wechat = simulate();
+    let project = project(&wechat.url);
+    let mut gateway = Server::start(&mut serve(&project));
+
+    let code = wx(&wechat.url, "alice", "login").await["code"].take();
+    let (status, login) = post(format!("{}/v1/login", gateway.url), None, json!({"code": code})).await;
+    assert_eq!(status, 200, "{login}");
+    let token = text(&login["token"]);
+
+    let steps = wx(&wechat.url, "alice", "getWeRunData").await;
+    let call = async |gateway: &Server, id: &Value| {
+        let body = json!({"data": {"f": id}, "cloudIDs": ["f"]});
+        post(format!("{}/v1/functions/echo", gateway.url), Some(&token), body).await
+    };
+    let (status, reply) = call(&gateway, &steps["cloudID"]).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(
+        reply["result"]["f"]["data"]["stepInfoList"]
+            .as_array()
+            .unwrap()
+            .len(),
+        31
+    );
+
+    // Killed, it comes back with the same keys and sessions: nobody is logged out, and old data opens.
+    let encrypted = json!({"encryptedData": steps["encryptedData"], "iv": steps["iv"]});
+    let (_, answer) = post(
+        format!("{}/v1/open-data", gateway.url),
+        Some(&token),
+        encrypted.clone(),
+    )
+    .await;
+    let ticket = answer["cloudID"].clone();
+    gateway.kill();
+    let gateway = Server::start(&mut serve(&project));
+    let (status, reply) = call(&gateway, &ticket).await;
+    assert_eq!(
+        (status, reply["result"]["f"]["data"]["stepInfoList"].is_array()),
+        (200, true),
+        "{reply}"
+    );
+    let (status, answer) = post(format!("{}/v1/open-data", gateway.url), Some(&token), encrypted).await;
+    assert_eq!(status, 200, "{answer}");
+
+    // Without WeChat: the call runs, its ids say so, and nobody can log in.
+    drop(wechat);
+    let (status, reply) = call(&gateway, &steps["cloudID"]).await;
+    assert_eq!(
+        (status, &reply["result"]["f"]["errCode"]),
+        (200, &json!(-601003)),
+        "{reply}"
+    );
+    let (status, reply) = post(format!("{}/v1/login", gateway.url), None, json!({"code": "x"})).await;
+    assert_eq!((status, &reply["errCode"]), (502, &json!(-601003)), "{reply}");
+}
+
+#[test]
+fn check_looks_and_starts_nothing() {
+    let project = project("https://api.weixin.qq.com");
+    let (output, _, err) = run(serve(&project).arg("--check"));
+    assert!(output.status.success(), "{err}");
+    assert!(!project.path().join("yunqiao.redb").exists());
+
+    project.write("cloudfunctions/echo/package.json", "{ not json");
+    let (output, _, err) = run(serve(&project).arg("--check"));
+    assert!(!output.status.success());
+    assert!(err.contains("package.json"), "{err}");
+
+    project.write("yunqiao.toml", "secret_fiel = \"secret\"\n");
+    let (output, _, err) = run(serve(&project).arg("--check"));
+    assert!(!output.status.success());
+    assert!(err.contains("secret_file"), "{err}");
+}
+
+#[test]
+fn without_a_secret_it_says_where_one_goes() {
+    let project = Scratch::new(&[("echo", "exports.main = () => 1")]);
+    project.write("yunqiao.toml", "listen = \"127.0.0.1:0\"\n");
+    let (output, _, err) = run(&mut serve(&project));
+    assert!(!output.status.success());
+    assert!(
+        err.contains("secret_file") && err.contains("YUNQIAO_APPSECRET"),
+        "{err}"
+    );
+}

@@ -1,0 +1,59 @@
+//! A saved file is served at once, and no call in flight is lost.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Dev, Scratch};
+
+fn source(version: u32, wait: u32) -> String {
+    format!("exports.main = () => new Promise((done) => setTimeout(() => done({version}), {wait}));")
+}
+
+#[tokio::test]
+async fn a_change_is_served_and_calls_in_flight_finish() {
+    let project = Scratch::new(&[("f", &source(1, 1500))]);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    assert_eq!(alice.call("f", json!({})).await.1["result"], 1);
+
+    let (old, new) = tokio::join!(alice.call("f", json!({})), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        project.write("cloudfunctions/f/index.js", &source(2, 0));
+        dev.server.prints("reloaded");
+        alice.call("f", json!({})).await
+    });
+    assert_eq!((old.0, &old.1["result"]), (200, &json!(1)), "{}", old.1);
+    assert_eq!((new.0, &new.1["result"]), (200, &json!(2)), "{}", new.1);
+}
+
+#[tokio::test]
+async fn functions_come_go_and_break_without_a_restart() {
+    let project = Scratch::new(&[("f", "exports.main = () => 1"), ("g", "exports.main = () => 'g'")]);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let reloads = || dev.server.printed().matches("reloaded").count();
+
+    project.write("cloudfunctions/h/index.js", "exports.main = () => 'new'");
+    crate::support::eventually(|| reloads() >= 1, || dev.server.printed());
+    assert_eq!(alice.call("h", json!({})).await.1["result"], "new");
+
+    project.write("cloudfunctions/f/index.js", "exports.main = () => {");
+    crate::support::eventually(|| reloads() >= 2, || dev.server.printed());
+    let (status, reply) = alice.call("f", json!({})).await;
+    assert_eq!((status, &reply["errCode"]), (500, &json!(-504002)), "{reply}");
+    assert!(
+        reply["errMsg"].as_str().unwrap().contains("SyntaxError"),
+        "{reply}"
+    );
+    assert_eq!(alice.call("g", json!({})).await.1["result"], "g");
+
+    std::fs::remove_dir_all(project.path().join("cloudfunctions/f")).unwrap();
+    crate::support::eventually(|| reloads() >= 3, || dev.server.printed());
+    assert_eq!(alice.call("f", json!({})).await.0, 404);
+
+    // A project file that cannot be read stops nothing that runs.
+    project.write("project.config.json", "{");
+    dev.server.prints("not reloaded");
+    assert_eq!(alice.call("g", json!({})).await.1["result"], "g");
+}

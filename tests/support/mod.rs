@@ -1,0 +1,299 @@
+//! Starting the binary, making projects, and acting as a client.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const APPID: &str = "wx0123456789abcdef";
+
+/// The binary, with a cache of its own and nothing of the machine's configuration.
+pub(crate) fn yunqiao() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_yunqiao"));
+    command
+        .env(
+            "YUNQIAO_CACHE",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
+        )
+        .env_remove("YUNQIAO_APPSECRET")
+        .env_remove("YUNQIAO_LOG")
+        .stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn run(command: &mut Command) -> (Output, String, String) {
+    let output = command.output().unwrap();
+    let (out, err) = (
+        String::from_utf8(output.stdout.clone()).unwrap(),
+        String::from_utf8(output.stderr.clone()).unwrap(),
+    );
+    (output, out, err)
+}
+
+pub(crate) fn quickstart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/quickstart")
+        .canonicalize()
+        .unwrap()
+}
+
+/// A project in a temporary folder.
+pub(crate) struct Scratch(TempDir);
+
+impl Scratch {
+    /// A project of functions given as `(name, index.js)`.
+    pub(crate) fn new(functions: &[(&str, &str)]) -> Scratch {
+        let scratch = Scratch(TempDir::new().unwrap());
+        scratch.write(
+            "project.config.json",
+            &json!({"appid": APPID, "cloudfunctionRoot": "cloudfunctions/"}).to_string(),
+        );
+        fs::create_dir_all(scratch.path().join("cloudfunctions")).unwrap();
+        for (name, source) in functions {
+            scratch.write(&format!("cloudfunctions/{name}/index.js"), source);
+        }
+        scratch
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// A running `yunqiao` that printed `ready`; ended with this value.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    errors: Arc<Mutex<String>>,
+}
+
+impl Server {
+    pub(crate) fn start(command: &mut Command) -> Server {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = Arc::new(Mutex::new(String::new()));
+        let (kept, mut stderr) = (Arc::clone(&errors), child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut chunk) {
+                kept.lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&chunk[..read]));
+            }
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let Some(url) = line.trim().strip_prefix("ready ") else {
+            let status = child.wait();
+            panic!("not ready but {line:?} ({status:?}): {}", errors.lock().unwrap());
+        };
+        Server {
+            child,
+            url: url.to_owned(),
+            errors,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed to standard error so far.
+    pub(crate) fn printed(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// Waits until it printed `text`.
+    pub(crate) fn prints(&self, text: &str) {
+        eventually(
+            || self.printed().contains(text),
+            || format!("{text:?} in {}", self.printed()),
+        );
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < deadline {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            panic!("the server did not end within 15 seconds of being asked to");
+        }
+    }
+}
+
+/// An HTTP client that goes straight to loopback.
+pub(crate) fn client() -> reqwest::Client {
+    // Two tests may do this at once; the second finds it done.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// A project served by `yunqiao dev` on free ports.
+pub(crate) struct Dev {
+    pub(crate) server: Server,
+    pub(crate) wechat: String,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Dev {
+    pub(crate) fn start(project: &Path) -> Dev {
+        let server =
+            Server::start(
+                yunqiao()
+                    .arg("dev")
+                    .arg(project)
+                    .args(["--port", "0", "--wechat-port", "0"]),
+            );
+        let file = fs::read(project.join(".yunqiao/run.json")).unwrap();
+        let running: Value = serde_json::from_slice(&file).unwrap();
+        assert_eq!(running["url"], server.url);
+        assert_eq!(running["pid"], server.pid());
+        Dev {
+            wechat: text(&running["wechat"]),
+            server,
+            client: client(),
+        }
+    }
+
+    /// What the simulated WeChat answers to its own path.
+    pub(crate) async fn sim(&self, path: &str, body: Value) -> Value {
+        let reply = self
+            .client
+            .post(format!("{}/sim/{path}", self.wechat))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            reply.status().is_success(),
+            "{path} {body}: {}",
+            reply.text().await.unwrap()
+        );
+        reply.json().await.unwrap()
+    }
+
+    /// What a client API of `user`'s gives.
+    pub(crate) async fn wx(&self, user: &str, api: &str) -> Value {
+        self.sim("client", json!({"user": user, "api": api})).await
+    }
+
+    /// Logs `user` in.
+    pub(crate) async fn login(&self, user: &str) -> User<'_> {
+        let code = self.wx(user, "login").await["code"].take();
+        let (status, answer) = self
+            .post("/v1/login", None, json!({"code": code}).to_string())
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        User {
+            dev: self,
+            token: text(&answer["token"]),
+            openid: text(&answer["openid"]),
+        }
+    }
+
+    /// A raw request.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, Value) {
+        let mut request = self
+            .client
+            .post(format!("{}{path}", self.server.url))
+            .header("content-type", "application/json")
+            .body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let reply = request.send().await.unwrap();
+        (reply.status().as_u16(), reply.json().await.unwrap())
+    }
+}
+
+/// Somebody who is logged in.
+pub(crate) struct User<'a> {
+    dev: &'a Dev,
+    pub(crate) token: String,
+    pub(crate) openid: String,
+}
+
+impl User<'_> {
+    pub(crate) async fn call_raw(&self, name: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+        self.dev
+            .post(&format!("/v1/functions/{name}"), Some(&self.token), body)
+            .await
+    }
+
+    /// Calls a function without cloudIDs.
+    pub(crate) async fn call(&self, name: &str, data: Value) -> (u16, Value) {
+        self.call_raw(name, json!({"data": data}).to_string()).await
+    }
+
+    /// Calls a function and gives its result.
+    pub(crate) async fn result(&self, name: &str, data: Value, cloud_ids: &[&str]) -> Value {
+        let (status, mut reply) = self
+            .call_raw(name, json!({"data": data, "cloudIDs": cloud_ids}).to_string())
+            .await;
+        assert_eq!(
+            (status, &reply["errMsg"]),
+            (200, &json!("cloud.callFunction:ok")),
+            "{reply}"
+        );
+        assert_eq!(reply["requestID"].as_str().map(str::len), Some(36));
+        reply["result"].take()
+    }
+
+    pub(crate) async fn exchange(&self, body: Value) -> (u16, Value) {
+        self.dev
+            .post("/v1/open-data", Some(&self.token), body.to_string())
+            .await
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is not a string"))
+        .to_owned()
+}
+
+/// Waits up to ten seconds for something that has to happen.
+pub(crate) fn eventually(happened: impl Fn() -> bool, what: impl Fn() -> String) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it did not happen: {}", what());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
