@@ -104,3 +104,33 @@ impl NotServed {
         reply::failure(request_id, self.code(), self.text())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_actions_and_services() {
+        for (name, action) in [
+            ("wx.openApi", Action::OpenApi),
+            ("wx.api", Action::Api),
+            ("functions.invokeFunction", Action::InvokeFunction),
+            ("wx.wxPayApi", Action::NotServed(NotServed::CloudPay)),
+            ("database.getDocument", Action::NotServed(NotServed::Database)),
+            ("storage.uploadFile", Action::NotServed(NotServed::Storage)),
+            ("database", Action::Unknown),
+            ("wx.openapi", Action::Unknown),
+            ("", Action::Unknown),
+        ] {
+            assert_eq!(Action::of(name), action, "{name}");
+        }
+        for (name, api) in [
+            ("ApiGetOpenDataByCloudId", SvrkitApi::OpenData),
+            ("ApiVoipSign", SvrkitApi::VoipSign),
+            ("GetCloudCallSign", SvrkitApi::NotServed(NotServed::CloudCallSign)),
+            ("", SvrkitApi::Unknown),
+        ] {
+            assert_eq!(SvrkitApi::of(name), api, "{name}");
+        }
+    }
+}

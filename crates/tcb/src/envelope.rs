@@ -4,6 +4,9 @@
 //! body, and so that is what a [`Value`] is: the text of a string, the raw JSON of anything else, the bytes of a Buffer.
 //! It also signs names in lower case; here a name means the same in either case, and none may stand there twice.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, fmt};
 
 use json::Object;

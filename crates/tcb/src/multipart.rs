@@ -3,6 +3,9 @@
 //! Strict where two readers could disagree (nothing before the first boundary or behind the last, each part named once),
 //! and it looks at nothing that the SDK does not send. A part is borrowed from the body.
 
+#[cfg(test)]
+mod tests;
+
 use memchr::memmem::{self, Finder};
 use thiserror::Error;
 

@@ -94,3 +94,82 @@ fn json(body: Vec<u8>) -> Reply {
         body,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::NotServed;
+
+    fn object(reply: &Reply) -> Value {
+        assert_eq!(reply.content_type, "application/json; charset=utf-8");
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    #[test]
+    fn successes() {
+        assert_eq!(
+            object(&invoked("r\"1", r#"{"x":"中\n"}"#)),
+            json!({"requestId": "r\"1", "data": {"response_data": "{\"x\":\"中\\n\"}"}})
+        );
+        assert_eq!(
+            object(&called("r1", "plain text")),
+            json!({"requestId": "r1", "data": {"responseData": "plain text"}})
+        );
+    }
+
+    #[test]
+    fn failures() {
+        for (code, string) in [
+            (codes::EXECUTE_FAIL, "FUNCTIONS_EXECUTE_FAIL"),
+            (codes::INVALID_ENV, "INVALIID_ENV"),
+            (codes::FUNCTION_NOT_FOUND, "FUNCTION_NOT_FOUND"),
+            (codes::RESULT_TOO_LARGE, "SYS_ERR"),
+            (-604_101, "SYS_ERR"),
+        ] {
+            assert_eq!(
+                object(&failure("r1", code, "why \"not\"")),
+                json!({"code": string, "message": "why \"not\"", "requestId": "r1"})
+            );
+        }
+        assert_eq!(
+            object(&refusal(-604_101, "no permission")),
+            json!({"errcode": -604_101, "errmsg": "no permission"})
+        );
+    }
+
+    /// Also one that refuses, or holds JSON: with the other content type the SDK would read it as JSON.
+    #[test]
+    fn a_message_never_looks_like_a_failure() {
+        for response in [
+            CommOpenApiResp::error(-604_101),
+            CommOpenApiResp::new("application/json", b"{}".to_vec()),
+            CommOpenApiResp::default(),
+        ] {
+            let reply = message(&response);
+            assert_eq!(
+                (reply.content_type, reply.body),
+                ("application/octet-stream", response.encode())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_fails_in_its_own_space() {
+        for (not_served, code) in [
+            (NotServed::Database, -502_001),
+            (NotServed::Storage, -503_001),
+            (NotServed::CloudPay, -501_009),
+            (NotServed::CloudCallSign, -501_009),
+            (NotServed::CrossAccount, -501_009),
+        ] {
+            let reply = object(&not_served.reply("r1"));
+            assert_eq!(codes::number(reply["code"].as_str().unwrap()), code);
+            assert!(reply["message"].as_str().unwrap().ends_with(" not served yet"));
+            assert_eq!(reply["requestId"], "r1");
+        }
+    }
+}

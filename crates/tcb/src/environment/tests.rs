@@ -252,13 +252,28 @@ fn one_buffer_is_enough() {
 
 #[test]
 fn the_context_s_constants() {
-    let constants: Value = serde_json::from_str(&Environment::new(&site(&[])).constants()).unwrap();
+    let site = site(&[("A", "b")]);
+    let mut constants: Map<String, Value> =
+        serde_json::from_str(&Environment::new(&site).constants()).unwrap();
+    let environment = constants.remove("environment").unwrap();
     assert_eq!(
-        constants,
+        Value::Object(constants),
         json!({
             "function_name": "login", "function_version": "$LATEST", "namespace": "prod-1",
             "tencentcloud_region": "ap-shanghai", "tencentcloud_appid": "", "tencentcloud_uin": "",
             "memory_limit_in_mb": 256, "time_limit_in_ms": 3000,
         })
     );
+
+    // What modules see while they are loaded: nothing of a call, and the rest as calls will have it.
+    let of_a_call = variables(&site, &CALLER);
+    let environment = environment.as_object().unwrap();
+    assert!(environment.iter().all(|(name, value)| of_a_call[name] == *value));
+    assert_eq!(
+        (&environment["A"], &environment["TCB_ENV"]),
+        (&json!("b"), &json!("prod-1"))
+    );
+    for absent in ["WX_OPENID", "WX_API_TOKEN", "TCB_SEQID", "TCB_SOURCE"] {
+        assert!(!environment.contains_key(absent), "{absent}");
+    }
 }
