@@ -14,6 +14,9 @@ const token = env.YUNQIAO_TOKEN;
 delete env.YUNQIAO_SOCKET;
 delete env.YUNQIAO_TOKEN;
 
+const { createRequire } = require('module');
+const path = require('path');
+
 require('./env').install();
 require('./nocloud').install();
 const link = require('./link');
@@ -30,6 +33,7 @@ const MAX_RESULT = 1024 * 1024;
 
 let main = null;
 let wantsCallback = false;
+let prepared = false;
 
 function onframe(kind, id, head, event, budget) {
   if (kind === FROM_HOST.CALL) run(new calls.Call(id, head, budget), event);
@@ -105,6 +109,7 @@ async function loadFunction(spec) {
     require('./env').configure(spec.env);
     process.chdir(spec.dir);
     if (spec.tree) require('./resolve').install(spec.dir, spec.tree, spec.isModule);
+    if (spec.pack && !prepared) require('./pack').expect(spec.pack);
     if (spec.concurrency > 1) calls.concurrent();
     main = await load(spec.entry, spec.isModule);
     // Only a function that names a third parameter is called back; a promise from it counts all the same.
@@ -116,12 +121,14 @@ async function loadFunction(spec) {
 }
 
 /** Loads what the functions of a tree have in common, before it is known which of them this worker will serve. */
-function prepare(spec) {
+function prepare(pack) {
+  prepared = true;
   try {
-    require('module').createRequire(spec.from)(spec.sdk);
+    const requireThere = createRequire(path.join(pack.tree, 'yunqiao.js'));
+    require('./pack').prepare(pack, () => requireThere(pack.sdk));
   } catch (error) {
     // The function that needs it will meet the same error, and its author will see it there.
-    output.complain(`${spec.sdk} of ${spec.from}: ${describe(error).message}`);
+    output.complain(`${pack.sdk} in ${pack.tree}: ${describe(error).message}`);
   }
   link.send(TO_HOST.PREPARED, NO_CALL, 0, '');
 }

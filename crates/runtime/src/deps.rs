@@ -264,7 +264,8 @@ pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The first half of a hash, in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(16).fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

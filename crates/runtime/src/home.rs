@@ -20,6 +20,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("link.js", include_str!("../../../js/worker/link.js")),
     ("load.js", include_str!("../../../js/worker/load.js")),
     ("nocloud.js", include_str!("../../../js/worker/nocloud.js")),
+    ("pack.js", include_str!("../../../js/worker/pack.js")),
     ("resolve.js", include_str!("../../../js/worker/resolve.js")),
     (
         "resolve-import.mjs",
@@ -82,14 +83,12 @@ fn unpack(cache: &Path) -> io::Result<PathBuf> {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    fs::create_dir_all(cache)?;
-    let cache = cache.canonicalize()?;
     let folder = cache.join(format!("worker-{hash}"));
     if folder.is_dir() {
         return Ok(folder);
     }
     // Another process may do the same: whoever renames first wins, and both wrote the same.
-    let draft = tempfile::Builder::new().prefix(".worker-").tempdir_in(&cache)?;
+    let draft = tempfile::Builder::new().prefix(".worker-").tempdir_in(cache)?;
     for (name, text) in PROGRAM {
         fs::write(draft.path().join(name), text)?;
     }

@@ -171,8 +171,13 @@ impl Runtime {
             cache_dir: options.cache_dir.clone(),
             source,
         };
-        let home = home::Home::new(&options.cache_dir).map_err(no_home)?;
+        // Workers run in folders of their own, and Node knows modules by their real paths.
+        let cache_dir = std::fs::create_dir_all(&options.cache_dir)
+            .and_then(|()| options.cache_dir.canonicalize())
+            .map_err(no_home)?;
+        let home = home::Home::new(&cache_dir).map_err(no_home)?;
         let listener = UnixListener::bind(home.socket()).map_err(no_home)?;
+        let options = Options { cache_dir, ..options };
         let pool = Pool::new(options, home, Box::new(progress));
         let tasks = vec![
             tokio::spawn(link::accept(Arc::clone(&pool), listener)),

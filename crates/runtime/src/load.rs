@@ -94,6 +94,11 @@ fn spec(pool: &Pool, function: &Function, supply: Supply, context: &str, inspect
             .iter()
             .map(|(name, value)| (name.clone(), Value::from(value.as_str()))),
     );
+    let kind = Kind {
+        sdk_in: supply.sdk_in,
+        memory_mb: function.memory_mb,
+        inspect,
+    };
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let order = json!({
         "dir": text(&function.dir),
@@ -101,17 +106,13 @@ fn spec(pool: &Pool, function: &Function, supply: Supply, context: &str, inspect
         "isModule": function.is_module(),
         "tree": supply.tree.as_ref().map(text),
         "concurrency": function.concurrency,
+        "pack": kind.pack(&pool.options.cache_dir),
         "logLimit": pool.options.log_limit,
         "env": variables,
         "context": Value::Object(context).to_string(),
     })
     .to_string();
 
-    let kind = Kind {
-        sdk_in: supply.sdk_in,
-        memory_mb: function.memory_mb,
-        inspect,
-    };
     // A debugger is attached to one process.
     let max_instances = if inspect.is_some() {
         1

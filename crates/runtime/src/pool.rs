@@ -60,7 +60,7 @@ impl Pool {
         home: Home,
         progress: Box<dyn Fn(Progress) + Send + Sync>,
     ) -> Arc<Self> {
-        let state = State::new(options.spares, options.log_limit, Instant::now());
+        let state = State::new(&options, Instant::now());
         Arc::new(Self {
             options,
             home,
@@ -92,6 +92,9 @@ impl Pool {
         if effects.tick {
             self.tick.notify_one();
         }
+        if effects.changed {
+            self.changed.notify_waiters();
+        }
         if effects.refill {
             self.refill.notify_one();
         }
@@ -114,9 +117,7 @@ impl Pool {
     }
 
     pub(crate) fn connected(self: &Arc<Self>, worker: WorkerId, link: Link, pid: Option<i32>) -> bool {
-        let connected = self.with(|state| state.connected(worker, link, pid, Instant::now()));
-        self.changed.notify_waiters();
-        connected
+        self.with(|state| state.connected(worker, link, pid, Instant::now()))
     }
 
     /// The writing side of a worker, if it is there still.
@@ -162,7 +163,6 @@ impl Pool {
                 }
             }
         })
-        .inspect_err(|_| self.changed.notify_waiters())
     }
 
     pub(crate) fn hung_up(self: &Arc<Self>, worker: WorkerId) {
@@ -186,7 +186,6 @@ impl Pool {
 
     pub(crate) fn exited(self: &Arc<Self>, worker: WorkerId, error: &CallError) {
         self.with(|state| state.exited(worker, error, Instant::now()));
-        self.changed.notify_waiters();
     }
 
     // Tasks ---------------------------------------------------------------------------------------------------------

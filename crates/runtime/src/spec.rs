@@ -1,11 +1,19 @@
 //! What a worker needs to know to serve a function: settings, places and texts that stay the same until it is loaded
 //! anew.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use project::FunctionName;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::frame::{Frame, NO_CALL, Order};
+use crate::{
+    deps::{SDK, hex},
+    frame::{Frame, NO_CALL, Order},
+};
 
 /// A function as it was loaded.
 #[derive(Debug)]
@@ -36,10 +44,20 @@ impl Spec {
 pub(crate) struct Kind {
     /// The `node_modules` folder whose wx-server-sdk it has loaded.
     pub(crate) sdk_in: Option<PathBuf>,
-    /// A switch of Node's, so it cannot be changed later.
+    /// A switch of Node's, so it cannot be changed later, and compiled code is only good with the same.
     pub(crate) memory_mb: u32,
     /// The port of Node's inspector.
     pub(crate) inspect: Option<u16>,
+}
+
+impl Kind {
+    /// What a worker is told about the SDK: where it is, and which file has it compiled. See `js/worker/pack.js`.
+    pub(crate) fn pack(&self, cache: &Path) -> Option<Value> {
+        let tree = self.sdk_in.as_ref().filter(|_| self.inspect.is_none())?;
+        let hash = hex(&Sha256::digest(tree.as_os_str().as_encoded_bytes()));
+        let file = cache.join("packs").join(format!("{hash}-{}", self.memory_mb));
+        Some(json!({ "sdk": SDK, "tree": tree.to_string_lossy(), "file": file.to_string_lossy() }))
+    }
 }
 
 /// A frame that carries an order other than a call.

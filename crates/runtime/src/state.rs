@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -13,12 +14,12 @@ use project::FunctionName;
 use slab::Slab;
 
 use crate::{
-    Call, CallError, Frame, InvocationId, Line, Logs, MAX_DEPTH, Outcome, Progress, Reply,
+    Call, CallError, Frame, InvocationId, Line, Logs, MAX_DEPTH, Options, Outcome, Progress, Reply,
     frame::Order,
     pool::WorkerId,
     queue::{PATIENCE, Queue},
     spawn::Launch,
-    spec::{Kind, Spec, order},
+    spec::{self, Kind, Spec},
     worker::{Ending, Stage, Worker},
 };
 
@@ -79,6 +80,8 @@ pub(crate) struct Effects {
     pub(crate) tick: bool,
     /// A spare was taken.
     pub(crate) refill: bool,
+    /// Somebody may be waiting for this: a spare is ready, or a worker is gone.
+    pub(crate) changed: bool,
 }
 
 impl Effects {
@@ -86,8 +89,7 @@ impl Effects {
         self.wakes.is_empty()
             && self.launches.is_empty()
             && self.progress.is_empty()
-            && !self.tick
-            && !self.refill
+            && !(self.tick || self.refill || self.changed)
     }
 }
 
@@ -103,6 +105,8 @@ pub(crate) struct State {
     spares: Vec<Kind>,
     spares_each: usize,
     log_limit: usize,
+    /// Where compiled code is kept.
+    cache: PathBuf,
     ticking: bool,
     closed: bool,
     /// When a call last arrived: spares are filled up when it is quiet.
@@ -111,7 +115,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(spares_each: usize, log_limit: usize, now: Instant) -> Self {
+    pub(crate) fn new(options: &Options, now: Instant) -> Self {
         Self {
             functions: Vec::new(),
             names: HashMap::new(),
@@ -119,8 +123,9 @@ impl State {
             calls: Slab::new(),
             serial: 0,
             spares: Vec::new(),
-            spares_each,
-            log_limit,
+            spares_each: options.spares,
+            log_limit: options.log_limit,
+            cache: options.cache_dir.clone(),
             ticking: false,
             closed: false,
             busy_at: now,
@@ -537,18 +542,12 @@ impl State {
         let Some(worker) = self.workers.get_mut(key) else {
             return;
         };
-        let Some((_, spec)) = &worker.serves else { return };
+        let Some((_, spec)) = worker.serves.clone() else {
+            return;
+        };
         worker.stage = Stage::Loading;
         worker.since = now;
-        let text = order(Order::Load, &spec.order);
-        let sent = worker
-            .link
-            .as_mut()
-            .zip(text)
-            .is_some_and(|(link, text)| link.push(&text, false).is_ok());
-        if !sent {
-            self.lose(key, Ending::HungUp);
-        }
+        self.order(key, Order::Load, &spec.order);
     }
 
     /// A worker is of no use any more; its end is awaited to know more.
@@ -632,35 +631,33 @@ impl State {
         pid: Option<i32>,
         now: Instant,
     ) -> bool {
+        let cache = self.cache.clone();
         let Some(worker) = self.worker(id) else {
             return false;
         };
         worker.link = Some(link);
         worker.pid = pid;
         worker.since = now;
-        // With a spare it is worth loading the SDK first even if its function is known by now: it needs it anyway.
-        let Some(folder) = &worker.kind.sdk_in else {
-            worker.stage = Stage::Preparing;
-            self.prepared(id, now);
-            return true;
-        };
-        if worker.serves.is_some() {
-            self.order_load(id.key, now);
-            return true;
-        }
+        let pack = worker.kind.pack(&cache);
         worker.stage = Stage::Preparing;
-        let text =
-            serde_json::json!({ "from": folder.join("yunqiao.js"), "sdk": crate::deps::SDK }).to_string();
-        let text = order(Order::Prepare, &text);
-        let sent = worker
-            .link
-            .as_mut()
-            .zip(text)
-            .is_some_and(|(link, text)| link.push(&text, false).is_ok());
-        if !sent {
-            self.lose(id.key, Ending::HungUp);
+        match pack {
+            // A worker whose function is known by now loads the SDK with it.
+            Some(pack) if worker.serves.is_none() => self.order(id.key, Order::Prepare, &pack.to_string()),
+            _ => self.prepared(id, now),
         }
-        sent
+        self.worker(id).is_some()
+    }
+
+    /// Tells a worker to do something other than a call.
+    fn order(&mut self, key: usize, order: Order, text: &str) {
+        let Some(worker) = self.workers.get_mut(key) else {
+            return;
+        };
+        let frame = spec::order(order, text);
+        let sent = worker.link.as_mut().zip(frame);
+        if sent.is_none_or(|(link, frame)| link.push(&frame, false).is_err()) {
+            self.lose(key, Ending::HungUp);
+        }
     }
 
     pub(crate) fn prepared(&mut self, id: WorkerId, now: Instant) {
@@ -670,7 +667,9 @@ impl State {
         }
         worker.stage = Stage::Spare;
         worker.since = now;
-        if worker.serves.is_some() {
+        let serves = worker.serves.is_some();
+        self.effects.changed = true;
+        if serves {
             self.order_load(id.key, now);
         }
     }
@@ -881,6 +880,7 @@ impl State {
         }
         self.lose(id.key, Ending::HungUp);
         let worker = self.workers.remove(id.key);
+        self.effects.changed = true;
         for call in worker.running {
             self.detach(call);
             self.finish(call, Err(error.clone()), now);

@@ -5,6 +5,9 @@ use std::pin::Pin;
 use super::*;
 use crate::{InvocationId, MAX_DEPTH};
 
+/// How each call of a chain ended, the outermost first.
+type Ended = Vec<Result<(), CallError>>;
+
 /// Calls `names[0]`, and while it runs, `names[1]` from inside it, and so on. The functions wait for a file, which is
 /// written when the call that they made has ended.
 fn chain<'a>(
@@ -12,7 +15,7 @@ fn chain<'a>(
     names: &'a [&'a str],
     parent: Option<InvocationId>,
     depth: usize,
-) -> Pin<Box<dyn Future<Output = Vec<Result<(), CallError>>> + 'a>> {
+) -> Pin<Box<dyn Future<Output = Ended> + 'a>> {
     Box::pin(async move {
         let Some((name, rest)) = names.split_first() else {
             return Vec::new();
