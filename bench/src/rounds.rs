@@ -41,7 +41,8 @@ pub(crate) fn throughput(ours: &Ours, peers: &Peers, plan: Plan) -> Result<Vec<L
     };
     let names = ["plain", "framework", "framework-quiet", "serial", "concurrent"];
     let mut samples: [Vec<Sample>; 5] = Default::default();
-    for number in 0..plan.rounds {
+    // Round 0 does not count: after it, everybody's code is compiled and everybody's workers run.
+    for number in 0..=plan.rounds {
         let round = Round::prepare(ours, peers)?;
         let targets: [(&Target, &Process); 5] = [
             (&round.plain, &peers.plain.process),
@@ -54,14 +55,19 @@ pub(crate) fn throughput(ours: &Ours, peers: &Peers, plan: Plan) -> Result<Vec<L
             let (ours, peers) = round.sizes;
             println!("bodies: ours {ours} bytes with one ticket, the peers' {peers} bytes in clear");
         }
-        print!("round {} of {}:", number + 1, plan.rounds);
+        match number {
+            0 => print!("warm-up:"),
+            _ => print!("round {number} of {}:", plan.rounds),
+        }
         // Another one begins in each round: whoever comes first may find the machine cooler.
         for turn in 0..targets.len() {
             let index = (number + turn) % targets.len();
             let (target, process) = targets[index];
             let sample = sample(target, process, run)?;
             print!(" {} {:.0}/s", names[index], sample.measured.per_second);
-            samples[index].push(sample);
+            if number > 0 {
+                samples[index].push(sample);
+            }
         }
         println!();
     }
