@@ -42,8 +42,12 @@ fn guard() -> PathBuf {
     guard
 }
 
+/// The Node to test with: another one than the first on PATH can be named.
 pub(super) fn node() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
+    if let Some(node) = std::env::var_os("YUNQIAO_TEST_NODE") {
+        return node.into();
+    }
     std::env::split_paths(&path)
         .map(|folder| folder.join("node"))
         .find(|node| node.is_file())

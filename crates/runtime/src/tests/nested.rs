@@ -30,7 +30,7 @@ fn chain<'a>(
         let id = call.id();
         let mine = bench.runtime.invoke(call);
         let inner = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            running(&done).await;
             let inner = chain(bench, rest, Some(id), depth + 1).await;
             fs::write(&done, "").unwrap();
             inner
@@ -43,7 +43,19 @@ fn chain<'a>(
 }
 
 const WAITING: &str = "const fs = require('fs');
-    exports.main = async (event) => { while (!fs.existsSync(event.until)) await new Promise((ok) => setTimeout(ok, 5)); };";
+    exports.main = async (event) => {
+        fs.writeFileSync(event.until + '.running', '');
+        while (!fs.existsSync(event.until)) await new Promise((ok) => setTimeout(ok, 5));
+    };";
+
+/// Waits until a call that waits for this file is running.
+async fn running(until: &Path) {
+    let mark = until.with_added_extension("running");
+    let since = Instant::now();
+    while !mark.exists() && since.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 #[tokio::test]
 async fn a_function_may_call_itself_with_one_worker() {
@@ -97,7 +109,7 @@ async fn a_bush_of_calls_ends_with_a_clear_error() {
     let id = outer.id();
     let outer = bench.runtime.invoke(outer);
     let inner = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        running(&done).await;
         let mut calls = tokio::task::JoinSet::new();
         for _ in 0..15 {
             let (runtime, frame) = (bench.runtime.clone(), frame("r", &event));
