@@ -12,9 +12,13 @@
 //! engine that follows coverage (cargo-fuzz, AFL) can call the same functions.
 
 mod decrypt;
+mod envelope;
 mod json;
+mod message;
 mod mutate;
 mod plaintext;
+mod protobuf;
+mod signature;
 mod ticket;
 
 use std::{
@@ -34,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "json",
         run: json::target,
@@ -50,6 +54,22 @@ pub const TARGETS: [Target; 4] = [
     Target {
         name: "ticket",
         run: ticket::target,
+    },
+    Target {
+        name: "envelope",
+        run: envelope::target,
+    },
+    Target {
+        name: "signature",
+        run: signature::target,
+    },
+    Target {
+        name: "protobuf",
+        run: protobuf::target,
+    },
+    Target {
+        name: "message",
+        run: message::target,
     },
 ];
 

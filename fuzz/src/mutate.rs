@@ -33,6 +33,16 @@ const TOKENS: &[&[u8]] = &[
     b"+",
     b"%",
     b"=",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"--",
+    b"--------------------------f4102f088a7c80ecb5c8b257",
+    b"; name=\"",
+    b"Content-Type: a/b\r\n",
+    b"\"action\"",
+    b"SignedParams=",
+    b"\x0a\x02",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 ];
 
 /// An endless row of inputs.

@@ -28,9 +28,9 @@ pub struct Envelope<'a> {
 }
 
 #[derive(Clone)]
-pub(crate) struct Field<'a> {
-    pub(crate) name: Cow<'a, str>,
-    pub(crate) value: Value<'a>,
+struct Field<'a> {
+    name: Cow<'a, str>,
+    value: Value<'a>,
 }
 
 /// What a field holds, as JavaScript knew it before it was sent.
@@ -199,8 +199,9 @@ impl<'a> Envelope<'a> {
         self.text("requestData")
     }
 
-    pub(crate) fn fields(&self) -> &[Field<'a>] {
-        &self.fields
+    /// All fields, in the order of the body, with their names as they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
+        self.fields.iter().map(|field| (&*field.name, &field.value))
     }
 }
 

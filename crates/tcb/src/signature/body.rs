@@ -109,13 +109,10 @@ fn format_string(
     head: &Head<'_>,
     envelope: &Envelope<'_>,
 ) -> Result<String, SignatureError> {
-    for field in envelope.fields() {
-        let is_listed = signed
-            .params
-            .iter()
-            .any(|name| field.name.eq_ignore_ascii_case(name));
-        if !is_listed && !is_added_later(&field.name, envelope.action_name()) {
-            return Err(SignatureError::FieldNotSigned(field.name.to_string()));
+    for (field, _) in envelope.fields() {
+        let is_listed = signed.params.iter().any(|name| field.eq_ignore_ascii_case(name));
+        if !is_listed && !is_added_later(field, envelope.action_name()) {
+            return Err(SignatureError::FieldNotSigned(field.to_owned()));
         }
     }
     let mut format = format!("post\n{}\n", head.path);

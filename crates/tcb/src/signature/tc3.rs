@@ -5,11 +5,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Head, MAX_AGE, SecretKey, SignatureError, hex, names, same, seconds};
-use crate::{
-    Envelope, Value,
-    envelope::{Field, excerpt},
-    javascript,
-};
+use crate::{Envelope, Value, envelope::excerpt, javascript};
 
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const SCOPE: &str = "/tcb/tc3_request";
@@ -126,18 +122,18 @@ fn timestamp(head: &Head<'_>, now: u64) -> Result<u64, SignatureError> {
 
 /// The digest of the fields that are listed, and the certainty that those are all that hold something.
 fn payload_digest(listed: &[&str], envelope: &Envelope<'_>) -> Result<[u8; 64], SignatureError> {
-    let is_listed = |field: &Field<'_>| listed.iter().any(|name| is_named(field, name));
-    let mut unlisted = envelope.fields().iter().filter(|field| !is_listed(field));
-    if let Some(field) = unlisted.find(|field| signed_bytes(&field.value).is_some()) {
-        return Err(SignatureError::FieldNotSigned(field.name.to_string()));
+    let is_listed = |field: &str| listed.iter().any(|name| is_named(field, name));
+    let mut unlisted = envelope.fields().filter(|(name, _)| !is_listed(name));
+    if let Some((name, _)) = unlisted.find(|(_, value)| signed_bytes(value).is_some()) {
+        return Err(SignatureError::FieldNotSigned(name.to_owned()));
     }
     let mut digest = Sha256::new();
     for name in listed {
-        let mut fields = envelope.fields().iter();
-        let field = fields
-            .find(|field| is_named(field, name))
+        let mut fields = envelope.fields();
+        let (_, value) = fields
+            .find(|(field, _)| is_named(field, name))
             .ok_or_else(|| SignatureError::NoField(excerpt(name)))?;
-        if let Some(value) = signed_bytes(&field.value) {
+        if let Some(value) = signed_bytes(value) {
             digest.update("&");
             digest.update(name);
             digest.update("=");
@@ -149,13 +145,11 @@ fn payload_digest(listed: &[&str], envelope: &Envelope<'_>) -> Result<[u8; 64], 
 }
 
 /// Names are listed in lower case; a field's is of ASCII.
-fn is_named(field: &Field<'_>, listed: &str) -> bool {
-    field.name.len() == listed.len()
-        && field
-            .name
-            .bytes()
-            .zip(listed.bytes())
-            .all(|(theirs, lower)| theirs.to_ascii_lowercase() == lower)
+fn is_named(field: &str, listed: &str) -> bool {
+    field
+        .bytes()
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(listed.bytes())
 }
 
 /// What of a field goes into the digest; nothing of empty text, but something of an empty Buffer.

@@ -185,15 +185,14 @@ fn signed_meaning(request: &Request, envelope: &Envelope<'_>) -> BTreeMap<String
     };
     envelope
         .fields()
-        .iter()
-        .map(|field| {
-            let value = match &field.value {
+        .map(|(name, value)| {
+            let value = match value {
                 Value::Text(text) if tc3 => javascript::trim(text).into(),
                 Value::Text(text) => text.as_bytes().to_vec(),
                 Value::Json(raw) => raw.as_bytes().to_vec(),
                 Value::Bytes(bytes) => bytes.to_vec(),
             };
-            (field.name.to_ascii_lowercase(), value)
+            (name.to_ascii_lowercase(), value)
         })
         .filter(|(name, value)| !(added_later(name) || tc3 && value.is_empty()))
         .collect()
