@@ -48,14 +48,17 @@ async fn act(dev: &Dev, what: &str) -> (u16, Value) {
 async fn each_failure_has_its_code_and_the_next_call_is_served() {
     let project = Scratch::new(&[
         ("actor", ACTOR),
+        // The same, with time for what takes a while to go wrong.
+        ("patient", ACTOR),
         ("other", "exports.main = async (event) => event.n"),
     ]);
     project.write(
         "yunqiao.toml",
-        "[functions.actor]\ntimeout = \"2s\"\nmemory = 128\n",
+        "[functions.actor]\ntimeout = \"2s\"\n[functions.patient]\ntimeout = \"30s\"\nmemory = 128\n",
     );
     let dev = Dev::start(project.path());
     let alice = dev.login("alice").await;
+    let function = |what| if what == "memory" { "patient" } else { "actor" };
     for (what, status, code, says) in [
         ("throw", 500, -504002, "no such luck"),
         ("reject", 500, -504002, "a bare string"),
@@ -70,7 +73,7 @@ async fn each_failure_has_its_code_and_the_next_call_is_served() {
         ("large", 500, -604001, ""),
     ] {
         // Another function is called all the while.
-        let (answer, others) = tokio::join!(alice.call("actor", json!({"act": what})), async {
+        let (answer, others) = tokio::join!(alice.call(function(what), json!({"act": what})), async {
             let mut others = Vec::new();
             for n in 0..5 {
                 others.push(alice.call("other", json!({"n": n})).await.1["result"].take());
@@ -86,7 +89,7 @@ async fn each_failure_has_its_code_and_the_next_call_is_served() {
         assert!(text(&answer.1["errMsg"]).contains(says), "{what}: {}", answer.1);
         assert_eq!(others, [0, 1, 2, 3, 4], "{what}");
         assert_eq!(
-            alice.call("actor", json!({"act": "echo"})).await.1["result"]["act"],
+            alice.call(function(what), json!({"act": "echo"})).await.1["result"]["act"],
             "echo",
             "after {what}"
         );
@@ -100,7 +103,12 @@ async fn each_failure_has_its_code_and_the_next_call_is_served() {
     assert_eq!(status, 200);
     assert!(reply.get("result").is_none(), "{reply}");
     for flood in ["flood", "rawflood"] {
-        assert_eq!(act(&dev, flood).await.1["result"], "flooded");
+        let (status, reply) = alice.call("patient", json!({"act": flood})).await;
+        assert_eq!(
+            (status, &reply["result"]),
+            (200, &json!("flooded")),
+            "{flood}: {reply}"
+        );
     }
     dev.server.prints("which were not kept");
 }
