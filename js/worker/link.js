@@ -21,7 +21,7 @@ const MAGIC = 0x5951;
 const ASCII = 0x100;
 const MAX_BODY = 64 * 1024 * 1024;
 /** How long a line of output may wait for the host, in milliseconds. */
-const PATIENCE_MS = 100;
+const PATIENCE_MS = 1000;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Kinds of frames to the host. */

@@ -41,6 +41,8 @@ use pool::Pool;
 
 /// The oldest major version of Node that workers run on.
 pub const OLDEST_NODE: u32 = 18;
+/// The most output that can be kept of one call, whatever is asked for: a line of it must fit into one frame.
+const MAX_LOG: usize = 4 * 1024 * 1024;
 /// How long [`Runtime::shutdown`] waits for the last process to be gone.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -59,7 +61,7 @@ pub struct Options {
     pub spares: usize,
     /// Start workers under Node's inspector.
     pub inspect: Option<Inspect>,
-    /// Bytes of output kept of one call.
+    /// Bytes of output kept of one call; at most 4 MB.
     pub log_limit: usize,
 }
 
@@ -177,7 +179,11 @@ impl Runtime {
             .map_err(no_home)?;
         let home = home::Home::new(&cache_dir).map_err(no_home)?;
         let listener = UnixListener::bind(home.socket()).map_err(no_home)?;
-        let options = Options { cache_dir, ..options };
+        let options = Options {
+            cache_dir,
+            log_limit: options.log_limit.min(MAX_LOG),
+            ..options
+        };
         let pool = Pool::new(options, home, Box::new(progress));
         let tasks = vec![
             tokio::spawn(link::accept(Arc::clone(&pool), listener)),

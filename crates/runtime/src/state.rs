@@ -1066,6 +1066,21 @@ impl State {
             }
         }
 
+        // A debugger is to be attached before the first call.
+        for spec in specs
+            .iter()
+            .filter(|spec| spec.is_inspected() && spec.problem.is_none())
+        {
+            if let Some(number) = self.names.get(&spec.name).copied()
+                && self
+                    .functions
+                    .get(number)
+                    .is_some_and(|function| function.workers.is_empty())
+            {
+                self.start_worker(number, spec, now);
+            }
+        }
+
         self.spares.clear();
         for spec in specs
             .iter()

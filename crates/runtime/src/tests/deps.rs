@@ -249,3 +249,94 @@ async fn spares_go_when_nothing_needs_them() {
     eventually("the end of the spare", || bench.processes().is_empty()).await;
     bench.end().await;
 }
+
+#[tokio::test]
+async fn a_pack_is_used_while_its_files_are_as_they_were() {
+    let mut first = Bench::with(|options| options.spares = 1).await;
+    let cache = first.folder.path().join("cache");
+    let sdk = first.folder.path().join("packages/wx-server-sdk");
+    first.package(
+        "wx-server-sdk",
+        "exports.data = require('./data'); exports.name = require('./lib/deep').name;\n  exports.fail = () => { throw new Error('here'); };",
+    );
+    fs::create_dir_all(sdk.join("lib")).unwrap();
+    fs::write(sdk.join("data.json"), r#"{"b":"中"}"#).unwrap();
+    fs::write(
+        sdk.join("lib/deep.js"),
+        "exports.name = 'first'; exports.self = require.resolve('./deep');",
+    )
+    .unwrap();
+    let source = "const sdk = require('wx-server-sdk'); exports.main = () => {
+        try { sdk.fail(); } catch (error) { return [sdk.name, sdk.data, error.stack.split('\\n')[1].trim(), require.resolve('wx-server-sdk')]; } };";
+    let dependency = format!(r#""wx-server-sdk":"file:{}""#, sdk.display());
+    first.function("f", source);
+    first.depends("f", &dependency);
+    first.load().await;
+    let expected = first.result("f", "{}").await.unwrap();
+    assert!(
+        expected.starts_with(r#"["first",{"b":"中"},"at "#) && expected.contains("index.js:2:32"),
+        "{expected}"
+    );
+    let pack = fs::read_dir(cache.join("packs"))
+        .unwrap()
+        .flatten()
+        .next()
+        .expect("a pack")
+        .path();
+
+    // Another content under the same size and time: only the pack still knows the old one.
+    let modules = fs::read_dir(cache.join("trees"))
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.path().is_dir())
+        .unwrap();
+    let deep = modules.path().join("node_modules/wx-server-sdk/lib/deep.js");
+    let time = deep.metadata().unwrap().modified().unwrap();
+    let text = fs::read_to_string(&deep).unwrap().replace("first", "other");
+    fs::write(&deep, &text).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&deep)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    for spares in [0, 1] {
+        let mut bench = Bench::with(|options| {
+            options.cache_dir = cache.clone();
+            options.spares = spares;
+        })
+        .await;
+        bench.function("f", source);
+        bench.depends("f", &dependency);
+        bench.load().await;
+        assert_eq!(
+            bench.result("f", "{}").await.unwrap(),
+            expected,
+            "{spares} spares"
+        );
+        bench.end().await;
+    }
+
+    fs::write(&deep, format!("{text} ")).unwrap();
+    for (name, spares) in [("a changed file", 0), ("a broken pack", 1), ("a new pack", 0)] {
+        if name == "a broken pack" {
+            fs::write(&pack, "\u{1}nonsense").unwrap();
+        }
+        let mut bench = Bench::with(|options| {
+            options.cache_dir = cache.clone();
+            options.spares = spares;
+        })
+        .await;
+        bench.function("f", source);
+        bench.depends("f", &dependency);
+        bench.load().await;
+        assert_eq!(
+            bench.result("f", "{}").await.unwrap(),
+            expected.replace("first", "other"),
+            "{name}"
+        );
+        bench.end().await;
+    }
+    assert!(fs::read(&pack).unwrap().len() > 500, "it was written again");
+    first.end().await;
+}

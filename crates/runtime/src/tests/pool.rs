@@ -396,6 +396,85 @@ async fn a_process_that_cannot_be_started_is_told() {
 }
 
 #[tokio::test]
+async fn idle_workers_retire() {
+    let bench = Bench::one("exports.main = () => process.pid;").await;
+    bench.result("f", "{}").await.unwrap();
+    let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+    bench.runtime.pool.with(|state| state.retire_idle(later(59)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(workers(&bench), 1);
+    bench.runtime.pool.with(|state| state.retire_idle(later(61)));
+    eventually("the end of the worker", || bench.processes().is_empty()).await;
+    bench.result("f", "{}").await.unwrap();
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_get_loaded_is_given_up() {
+    let bench = Bench::one("for (;;);").await;
+    let call = bench.result("f", "{}");
+    let give_up = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        bench
+            .runtime
+            .pool
+            .with(|state| state.end_stuck(Instant::now() + Duration::from_secs(31)));
+    };
+    let (result, ()) = tokio::join!(call, give_up);
+    assert!(
+        matches!(&result, Err(CallError::CannotRun { why }) if why.contains("did not load within 30 s")),
+        "{result:?}"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn an_inspected_function_has_a_debugger_and_no_timeout() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut bench = Bench::with(|options| {
+        options.spares = 1;
+        options.inspect = Some(crate::Inspect {
+            function: Some("f".parse().unwrap()),
+            port,
+        });
+    })
+    .await;
+    let source =
+        "exports.main = () => new Promise((ok) => setTimeout(() => ok(process.execArgv.length), 1500));";
+    for name in ["f", "g"] {
+        bench.function(name, source).timeout = Duration::from_secs(1);
+    }
+    bench.load().await;
+    eventually("the debugger", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+    .await;
+    let told: Vec<String> = bench
+        .progress
+        .lock()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        told.contains(&format!("f: debugger at 127.0.0.1:{port}")),
+        "{told:?}"
+    );
+    assert_eq!(bench.result("f", "{}").await, Ok("2".to_owned()));
+    assert_eq!(
+        bench.result("g", "{}").await,
+        Err(CallError::TimedOut {
+            after: Duration::from_secs(1)
+        })
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn an_abandoned_call_runs_on_and_harms_nobody() {
     let mut bench = Bench::new().await;
     let source = "const fs = require('fs'), path = require('path');
