@@ -148,6 +148,7 @@ async fn a_function_that_is_not_there_is_not_found() {
         assert_eq!(code(&answer), (404, -501000), "{name}");
         assert_eq!(answer.1["errMsg"], "FunctionName parameter could not be found");
     }
+    dev.server.prints("there are: echo");
 }
 
 #[tokio::test]

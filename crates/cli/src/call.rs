@@ -25,7 +25,7 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
     {
         return call(&client, &running, &args, data, as_json).await;
     }
-    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::All))).await?;
+    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::Telling))).await?;
     let running = Running {
         url: headless.url.clone(),
         wechat: headless.wechat.clone(),

@@ -79,7 +79,7 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
     drop(stop);
     // A second interrupt does not wait for running calls.
     tokio::select! {
-        _ = async { serving.await } => {}
+        _ = serving => {}
         _ = exec::interrupted() => {}
     }
     local.runtime.shutdown().await;

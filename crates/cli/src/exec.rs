@@ -18,7 +18,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
     print::findings(&project);
-    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::All))).await?;
+    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::Telling))).await?;
     let status = command(&args, &headless).await;
     headless.stop().await;
     status

@@ -110,8 +110,8 @@ pub(crate) fn findings(project: &project::Project) {
 pub(crate) enum Calls {
     /// Each one, with what it printed: `dev`.
     All,
-    /// Those that failed, and whatever functions print: `serve`.
-    Failed,
+    /// Those that failed, and those that printed something: everywhere else.
+    Telling,
 }
 
 /// Prints calls and notes to standard error.

@@ -15,10 +15,10 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
     let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
     move |progress| {
         let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if progress.is_over() {
-            if let Some(bar) = bar.take() {
-                bar.finish_and_clear();
-            }
+        if progress.is_over()
+            && let Some(bar) = bar.take()
+        {
+            bar.finish_and_clear();
         }
         if !terminal || progress.is_over() {
             print::fact("", &progress);

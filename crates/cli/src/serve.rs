@@ -81,7 +81,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         clock: clock.clone(),
         store: Arc::clone(&store),
         runtime: runtime.clone(),
-        journal: Arc::new(Terminal(Calls::Failed)),
+        journal: Arc::new(Terminal(Calls::Telling)),
     })
     .await?;
     stack::load(&gateway, &project).await?;

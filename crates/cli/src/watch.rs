@@ -1,6 +1,6 @@
 //! Telling when a project's files changed and have settled.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -51,7 +51,7 @@ impl Changes {
 }
 
 /// Installed packages and hidden folders (`.git`, our own `.yunqiao`) are not the project's source.
-fn matters(root: &Path, path: &PathBuf) -> bool {
+fn matters(root: &Path, path: &Path) -> bool {
     let inner = path.strip_prefix(root).unwrap_or(path);
     inner.components().all(|part| match part {
         Component::Normal(name) => name != "node_modules" && !name.as_encoded_bytes().starts_with(b"."),

@@ -11,7 +11,7 @@ use tcb::{Caller, Trigger, User, codes};
 use crate::bearer::Bearer;
 use crate::event::{self, Request};
 use crate::failure::Failure;
-use crate::journal::CallRecord;
+use crate::journal::{CallRecord, Note};
 use crate::{Inner, ids, redeem};
 
 /// `SOURCE` of a call that a client made.
@@ -30,6 +30,8 @@ pub(crate) async fn call(
     body: &[u8],
 ) -> Result<Bytes, Failure> {
     let Some(known) = inner.sites.get(name) else {
+        let text = format!("there is no function {name:?}; there are: {}", inner.sites.names());
+        inner.journal.note(&Note { request_id, openid: Some(&bearer.openid), text: &text });
         return Err(Failure::no_function());
     };
     let request = Request::parse(body)?;

@@ -39,6 +39,14 @@ impl Sites {
             .cloned()
     }
 
+    /// All names, in order, for a person to read.
+    pub(crate) fn names(&self) -> String {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<_> = known.iter().flat_map(HashMap::keys).map(String::as_str).collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
+
     /// Whether functions were loaded at all.
     pub(crate) fn ready(&self) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
