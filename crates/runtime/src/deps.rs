@@ -40,7 +40,7 @@ pub(crate) struct Supply {
 
 /// A tree that some functions share.
 #[derive(Debug)]
-struct Tree {
+pub(crate) struct Tree {
     functions: Vec<FunctionName>,
     /// What goes into it.
     package: Map<String, Value>,
@@ -52,24 +52,29 @@ struct Tree {
     folder: PathBuf,
 }
 
-/// Finds or installs what each function needs.
-pub(crate) async fn supply(pool: &Arc<Pool>, functions: &[Function], node_major: u32) -> Vec<Supply> {
-    let mut supplies = vec![Supply::default(); functions.len()];
+/// Installs what is missing of what was planned for some functions.
+pub(crate) async fn supply<'a>(
+    pool: &Arc<Pool>,
+    plans: impl Iterator<Item = (&'a FunctionName, Result<Plan, String>)>,
+) -> Vec<Supply> {
+    let mut supplies = Vec::new();
     let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
     let mut wanted: Vec<(usize, String)> = Vec::new();
-    for (at, (function, supply)) in functions.iter().zip(&mut supplies).enumerate() {
-        match plan(function, node_major) {
+    for (at, (name, plan)) in plans.enumerate() {
+        let mut supply = Supply::default();
+        match plan {
             Ok(Plan::Own { sdk_in }) => supply.sdk_in = sdk_in,
             Ok(Plan::Tree { hash, tree }) => {
                 trees
                     .entry(hash.clone())
                     .or_insert(*tree)
                     .functions
-                    .push(function.name.clone());
+                    .push(name.clone());
                 wanted.push((at, hash));
             }
             Err(problem) => supply.problem = Some(problem),
         }
+        supplies.push(supply);
     }
 
     let base = pool.options.cache_dir.join("trees");
@@ -114,25 +119,23 @@ pub(crate) async fn supply(pool: &Arc<Pool>, functions: &[Function], node_major:
     supplies
 }
 
-enum Plan {
+/// Where a function will find what it needs.
+pub(crate) enum Plan {
     /// Its own folder has all it needs.
-    Own {
-        sdk_in: Option<PathBuf>,
-    },
-    Tree {
-        hash: String,
-        tree: Box<Tree>,
-    },
+    Own { sdk_in: Option<PathBuf> },
+    /// A tree in the cache has it, or will.
+    Tree { hash: String, tree: Box<Tree> },
 }
 
-fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
+/// Looks at a function's manifest and its own `node_modules`. The error says what is wrong with them.
+pub(crate) fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
     let own = function.dir.join("node_modules");
     let own = own.canonicalize().unwrap_or(own);
     let sdk_in = || own.join(SDK).is_dir().then(|| own.clone());
     let Some(manifest) = function
         .manifest
         .as_ref()
-        .filter(|manifest| manifest.has_dependencies)
+        .filter(|manifest| manifest.has_dependencies && function.problem.is_none())
     else {
         return Ok(Plan::Own { sdk_in: sdk_in() });
     };

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     LoadReport, Loaded, Progress,
-    deps::{self, Supply},
+    deps::{self, Plan, Supply},
     pool::Pool,
     spec::{Kind, Spec},
 };
@@ -20,16 +20,30 @@ use crate::{
 /// How long loading waits for the first spares: they make the first calls quick, but nothing fails without them.
 const SPARES_WITHIN: Duration = Duration::from_secs(5);
 
+/// What the disk says about a function.
+struct Survey {
+    function: Function,
+    context: String,
+    plan: Result<Plan, String>,
+    /// Over its files.
+    files: [u8; 32],
+}
+
 /// See [`crate::Runtime::load`].
 pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32) -> Vec<LoadReport> {
-    let functions: Vec<Function> = loaded
-        .iter()
-        .map(|loaded| real(loaded.function.clone()))
-        .collect();
-    let supplies = deps::supply(pool, &functions, node_major).await;
+    // Folders may be large, and calls are served meanwhile.
+    let surveys = tokio::task::spawn_blocking(move || survey(loaded, node_major)).await;
+    let Ok(surveys) = surveys else { return Vec::new() };
+    let (surveys, plans): (Vec<_>, Vec<_>) = surveys
+        .into_iter()
+        .map(|survey| ((survey.function, survey.context, survey.files), survey.plan))
+        .unzip();
+    let named = surveys.iter().map(|(function, ..)| &function.name).zip(plans);
+    let supplies = deps::supply(pool, named).await;
+
     let mut next_port = pool.options.inspect.as_ref().map_or(0, |inspect| inspect.port);
-    let mut specs = Vec::with_capacity(functions.len());
-    for ((function, supply), loaded) in functions.into_iter().zip(supplies).zip(loaded) {
+    let mut specs = Vec::with_capacity(surveys.len());
+    for ((function, context, files), supply) in surveys.into_iter().zip(supplies) {
         let wanted = pool.options.inspect.as_ref().is_some_and(|inspect| {
             inspect
                 .function
@@ -40,7 +54,7 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
         if wanted {
             next_port = next_port.wrapping_add(1);
         }
-        specs.push(Arc::new(spec(pool, &function, supply, &loaded.context, inspect)));
+        specs.push(Arc::new(spec(pool, &function, supply, &context, files, inspect)));
     }
 
     let reports: Vec<LoadReport> = pool.with(|state| {
@@ -66,6 +80,27 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     reports
 }
 
+fn survey(loaded: Vec<Loaded>, node_major: u32) -> Vec<Survey> {
+    let survey = |Loaded { function, context }| {
+        let function = real(function);
+        let mut hash = Sha256::new();
+        deps::stamp(&function.dir, &mut hash);
+        // What npm leaves behind when it has changed the function's own node_modules.
+        let installed = function.dir.join("node_modules/.package-lock.json");
+        hash.update(format!(
+            "{:?}",
+            installed.metadata().and_then(|it| it.modified()).ok()
+        ));
+        Survey {
+            plan: deps::plan(&function, node_major),
+            files: hash.finalize().into(),
+            function,
+            context,
+        }
+    };
+    loaded.into_iter().map(survey).collect()
+}
+
 /// Node knows modules by their real paths.
 fn real(mut function: Function) -> Function {
     if let Ok(folder) = function.dir.canonicalize() {
@@ -78,7 +113,14 @@ fn real(mut function: Function) -> Function {
     function
 }
 
-fn spec(pool: &Pool, function: &Function, supply: Supply, context: &str, inspect: Option<u16>) -> Spec {
+fn spec(
+    pool: &Pool,
+    function: &Function,
+    supply: Supply,
+    context: &str,
+    files: [u8; 32],
+    inspect: Option<u16>,
+) -> Spec {
     let mut problem = function.problem.clone().or(supply.problem);
     let mut context: Map<String, Value> = serde_json::from_str(context).unwrap_or_else(|error| {
         problem.get_or_insert_with(|| format!("its context is no JSON object: {error}"));
@@ -122,17 +164,7 @@ fn spec(pool: &Pool, function: &Function, supply: Supply, context: &str, inspect
     let mut hash = Sha256::new();
     hash.update(&order);
     hash.update(format!("{kind:?} {max_instances} {:?}", function.timeout));
-    deps::stamp(&function.dir, &mut hash);
-    // What npm leaves behind when it has changed the function's own node_modules.
-    hash.update(format!(
-        "{:?}",
-        function
-            .dir
-            .join("node_modules/.package-lock.json")
-            .metadata()
-            .and_then(|it| it.modified())
-            .ok()
-    ));
+    hash.update(files);
     Spec {
         name: function.name.clone(),
         timeout: function.timeout,

@@ -11,12 +11,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::{process::ChildStdin, sync::Notify};
 
 use crate::{
-    Call, CallError, Level, Line, Options, Outcome, Progress,
+    Call, CallError, Level, Line, Options, Outcome, Progress, Reply,
     frame::{FROM_WORKER_HEADER, Header, Kind, NO_CALL},
     home::Home,
     link::Link,
     spawn,
-    state::{Effects, State, reply},
+    state::{Effects, State},
 };
 
 /// How often running and waiting calls are looked at: deadlines are kept this exactly.
@@ -313,8 +313,8 @@ impl Drop for Pending {
 fn understand(state: &mut State, worker: WorkerId, header: &Header, body: Bytes, now: Instant) -> bool {
     let mut answered = |result, uncaught| state.answered(worker, header.id, result, uncaught, now);
     match header.kind {
-        Kind::Result => answered(reply(Some(body)), false),
-        Kind::Undefined => answered(reply(None), false),
+        Kind::Result => answered(Ok(Reply { json: Some(body) }), false),
+        Kind::Undefined => answered(Ok(Reply { json: None }), false),
         Kind::Threw => answered(Err(threw(&body)), header.number == 1),
         Kind::NotJson => answered(Err(CallError::NotJson { message: text(&body) }), false),
         Kind::TooLarge => answered(

@@ -111,6 +111,7 @@ async fn fills_the_heap() {
     .await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn fills_buffers_outside_of_the_heap() {
     let source = "const all = []; for (;;) { all.push(Buffer.alloc(8 << 20, 1)); await new Promise((ok) => setTimeout(ok, 5)); }";
@@ -244,6 +245,7 @@ async fn closes_every_descriptor() {
     .await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn leaves_children_behind() {
     let source = "const { spawn } = require('child_process');
@@ -270,6 +272,7 @@ async fn leaves_children_behind() {
     bench.end().await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn orphans_that_end_are_not_kept_as_zombies() {
     let bench = Bench::one(

@@ -195,6 +195,21 @@ pub(super) fn processes_of(home: &Path) -> Vec<String> {
         .collect()
 }
 
+/// The same where there is no `/proc`: only arguments can be seen.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processes_of(home: &Path) -> Vec<String> {
+    let output = std::process::Command::new("ps")
+        .args(["-axww", "-o", "pid=,command="])
+        .output()
+        .unwrap();
+    let home = home.to_str().unwrap();
+    let all = String::from_utf8_lossy(&output.stdout).into_owned();
+    all.lines()
+        .filter(|line| line.contains(home))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Waits until something is so, for at most five seconds.
 pub(super) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let since = Instant::now();

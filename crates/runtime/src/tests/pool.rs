@@ -490,6 +490,7 @@ async fn an_abandoned_call_runs_on_and_harms_nobody() {
     bench.end().await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_killed_gateway_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
