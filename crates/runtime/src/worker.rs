@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use tokio::process::ChildStdin;
 
 use crate::{
+    CallError,
     link::Link,
     spec::{Kind, Spec},
 };
@@ -39,6 +40,20 @@ pub(crate) enum Ending {
     Stuck,
     /// It closed its socket: the exit status will say more.
     HungUp,
+}
+
+impl Ending {
+    /// What it means for calls, where we know better than the exit status.
+    pub(crate) fn error(self, memory_mb: u32) -> Option<CallError> {
+        match self {
+            Self::Memory => Some(CallError::OutOfMemory { limit_mb: memory_mb }),
+            Self::Garbled => Some(CallError::WorkerFailed {
+                why: "the function's process wrote into the runtime's own connection and was ended"
+                    .to_owned(),
+            }),
+            Self::Retired | Self::Expired | Self::Stuck | Self::HungUp => None,
+        }
+    }
 }
 
 /// A worker process and its guard.

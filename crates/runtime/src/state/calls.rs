@@ -218,10 +218,20 @@ impl State {
         {
             function.queue.remove(key);
         }
+        let late = matches!(error, CallError::TimedOut { .. });
         self.finish(key, Err(error), now);
-        if let Some(worker) = worker {
+        // Where others run beside it, a call that is not late yet is left alone until it is: see `tick`.
+        if let Some(worker) = worker
+            && (late || !self.is_shared(worker))
+        {
             self.expire_worker(worker, now);
         }
+    }
+
+    /// Whether this worker runs several calls at a time.
+    fn is_shared(&self, key: usize) -> bool {
+        let worker = self.workers.get(key).and_then(|worker| worker.serves.as_ref());
+        worker.is_some_and(|(_, spec)| spec.concurrency > 1)
     }
 
     /// One of the worker's calls is over for its caller, but not for the worker. Nothing can stop a function but the end
@@ -232,11 +242,7 @@ impl State {
         };
         worker.draining = true;
         let serves = worker.serves.as_ref().map(|(number, _)| *number);
-        if worker
-            .running
-            .iter()
-            .all(|call| self.calls.get(*call).is_none_or(|slot| slot.settled))
-        {
+        if self.is_done(key) {
             self.kill(key, Ending::Expired, now);
         }
         if let Some(number) = serves {

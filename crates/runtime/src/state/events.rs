@@ -157,7 +157,7 @@ impl State {
         if uncaught {
             worker.draining = true;
         }
-        let (draining, idle) = (worker.draining, worker.running.is_empty());
+        let draining = worker.draining;
         let Some(slot) = self.calls.get_mut(key) else {
             return false;
         };
@@ -168,7 +168,7 @@ impl State {
         }
         if draining {
             self.forget_worker(number, id.key);
-            if idle {
+            if self.is_done(id.key) {
                 self.kill(id.key, Ending::Retired, now);
             }
         }
@@ -264,8 +264,8 @@ impl State {
         }
     }
 
-    /// A worker and everything it had started are dead. `how` says with which status; `error` what that means for the
-    /// calls that it still had.
+    /// A worker and everything it had started are dead. `error` says what its status means for the calls that it still
+    /// had, unless it was us who ended it.
     pub(crate) fn exited(&mut self, id: WorkerId, error: &CallError, now: Instant) {
         if self
             .workers
@@ -277,6 +277,10 @@ impl State {
         self.lose(id.key, Ending::HungUp);
         let worker = self.workers.remove(id.key);
         self.effects.changed = true;
+        let ended = worker
+            .ending
+            .and_then(|ending| ending.error(worker.kind.memory_mb));
+        let error = ended.as_ref().unwrap_or(error);
         for call in worker.running {
             self.detach(call);
             self.finish(call, Err(error.clone()), now);
@@ -291,16 +295,18 @@ impl State {
             .spec
             .as_ref()
             .is_some_and(|current| Arc::ptr_eq(current, &spec));
-        if worker.stage != Stage::Ready && worker.ending != Some(Ending::Retired) && current {
+        let came = worker.stage == Stage::Ready;
+        // Then its calls are provided for already.
+        let dismissed = matches!(worker.ending, Some(Ending::Retired | Ending::Stuck));
+        if current && !came && !dismissed {
             self.fail_next(number, error.clone(), now);
         } else {
             self.dispatch(number, now);
         }
     }
 
-    /// The process of a worker runs; `control` is what ends it. False when it is not wanted any more.
+    /// The process of a worker runs. `control` is what ends it: at once, when it is not wanted any more.
     pub(crate) fn launched(&mut self, id: WorkerId, control: ChildStdin) {
-        // Without a worker the control is dropped, which ends the process.
         if let Some(worker) = self.worker(id) {
             worker.control = Some(control);
         }

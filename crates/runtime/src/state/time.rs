@@ -17,8 +17,13 @@ impl State {
             return false;
         }
         let mut late = Vec::new();
+        let mut overdue = Vec::new();
         for (key, slot) in &self.calls {
             if slot.settled {
+                // Nobody waits for it, but its worker is still at it.
+                if slot.deadline.is_some_and(|deadline| deadline <= now) {
+                    overdue.extend(slot.worker);
+                }
                 continue;
             }
             if slot.frame.is_none() {
@@ -45,6 +50,11 @@ impl State {
         }
         for (key, error) in late {
             self.end(key, error, now);
+        }
+        for key in overdue {
+            if self.workers.get(key).is_some_and(|worker| !worker.draining) {
+                self.expire_worker(key, now);
+            }
         }
         for number in 0..self.functions.len() {
             self.dispatch(number, now);

@@ -223,19 +223,23 @@ impl State {
         let running = std::mem::take(&mut worker.running);
         let memory_mb = worker.kind.memory_mb;
         for call in running {
-            let error = match ending {
-                Ending::Memory => CallError::OutOfMemory { limit_mb: memory_mb },
-                Ending::Garbled => CallError::WorkerFailed {
-                    why: "the function's process wrote into the runtime's own connection and was ended"
-                        .to_owned(),
-                },
-                _ => CallError::WorkerFailed {
+            let error = ending
+                .error(memory_mb)
+                .unwrap_or_else(|| CallError::WorkerFailed {
                     why: "the function's process was ended".to_owned(),
-                },
-            };
+                });
             self.detach(call);
             self.finish(call, Err(error), now);
         }
+    }
+
+    /// Whether nobody waits for any of its calls.
+    pub(super) fn is_done(&self, key: usize) -> bool {
+        let Some(worker) = self.workers.get(key) else {
+            return true;
+        };
+        let settled = |call: &usize| self.calls.get(*call).is_none_or(|slot| slot.settled);
+        worker.running.iter().all(settled)
     }
 
     /// The call's worker has nothing to do with it any more.

@@ -205,3 +205,50 @@ async fn a_nested_call_has_no_more_time_than_its_ancestor() {
     assert!(left < 1000, "{left}");
     bench.end().await;
 }
+
+#[tokio::test]
+async fn where_calls_share_a_worker_one_without_ancestor_harms_nobody() {
+    let mut bench = Bench::new().await;
+    bench.function(
+        "outer",
+        "exports.main = () => new Promise((ok) => setTimeout(ok, 200));",
+    );
+    let source =
+        "exports.main = (event) => new Promise((ok) => setTimeout(() => ok(process.pid), event.ms));";
+    let inner = bench.function("inner", source);
+    inner.concurrency = 4;
+    inner.timeout = Duration::from_secs(2);
+    bench.load().await;
+    bench.result("outer", "{}").await.unwrap();
+    let before = bench.result("inner", r#"{"ms":0}"#).await.unwrap();
+    let outer = Call::new("outer".parse().unwrap(), frame("r", "{}"));
+    let id = outer.id();
+    let inner = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let nested = |ms| {
+            let event = format!(r#"{{"ms":{ms}}}"#);
+            bench
+                .runtime
+                .invoke(Call::nested("inner".parse().unwrap(), frame("r", &event), id))
+        };
+        tokio::join!(
+            nested(500),
+            nested(1_000_000),
+            bench.result("inner", r#"{"ms":1000}"#)
+        )
+    };
+    let (outer, (short, endless, beside)) = tokio::join!(bench.runtime.invoke(outer), inner);
+    assert!(outer.result.is_ok());
+    assert_eq!(short.result, Err(CallError::AncestorEnded));
+    assert_eq!(endless.result, Err(CallError::AncestorEnded));
+    assert_eq!(beside, Ok(before.clone()));
+    assert_eq!(
+        bench.result("inner", r#"{"ms":0}"#).await,
+        Ok(before.clone()),
+        "it is not replaced at once"
+    );
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let after = bench.result("inner", r#"{"ms":0}"#).await.unwrap();
+    assert_ne!(after, before, "but when the endless call is late");
+    bench.end().await;
+}

@@ -346,6 +346,7 @@ async fn with_several_calls_at_a_time_a_late_one_does_not_take_the_others_along(
         after, before,
         "the worker with the call that cannot be stopped gets no new ones"
     );
+    eventually("its end", || workers(&bench) == 1).await;
 
     let other = async { bench.result("f", r#"{"ms":200}"#).await };
     let (crash, other) = tokio::join!(bench.result("f", r#"{"crash":true}"#), other);
