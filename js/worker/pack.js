@@ -123,9 +123,9 @@ function start(tree) {
     return file;
   });
   wrap(Module._extensions, '.js', (js) => function (module, filename) {
-    const source = filename.startsWith(inside) ? plain(filename) : null;
-    if (source === null) return js.call(this, module, filename);
-    const script = new vm.Script(HEAD + source + TAIL, { ...PLACE, filename });
+    const source = fs.readFileSync(filename, 'utf8');
+    const script = filename.startsWith(inside) ? compile(source, filename) : null;
+    if (script === null) return js.call(this, module, filename);
     record.modules.set(filename, { source, script });
     run(module, filename, script);
   });
@@ -136,12 +136,16 @@ function start(tree) {
   return record;
 }
 
-/** The source of a module that can be run from a pack: an ordinary CommonJS one. */
-function plain(filename) {
-  const source = fs.readFileSync(filename, 'utf8');
-  // import() needs a loader that only Node itself can give, and an ES module is none of ours.
-  if (source.startsWith('#!') || source.startsWith('\ufeff') || /\bimport\s*\(|^\s*(import|export)\b/m.test(source)) return null;
-  return source;
+/** Compiles what can be run from a pack: an ordinary CommonJS module. */
+function compile(source, filename) {
+  // Node itself strips the first two, and only Node can give import() a loader.
+  if (source.startsWith('#!') || source.startsWith('\ufeff') || /\bimport\s*\(/.test(source)) return null;
+  try {
+    return new vm.Script(HEAD + source + TAIL, { ...PLACE, filename });
+  } catch {
+    // An ES module, or nothing that runs at all: Node knows what to say.
+    return null;
+  }
 }
 
 function finish(record, { file, tree }) {
