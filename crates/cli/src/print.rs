@@ -77,6 +77,11 @@ pub(crate) fn fact(name: &str, value: impl fmt::Display) {
     eprintln!("  {DIM}{name:<10}{DIM:#} {value}");
 }
 
+/// A step of something that takes long.
+pub(crate) fn step(text: impl fmt::Display) {
+    eprintln!("  {DIM}{text}{DIM:#}");
+}
+
 /// Something done.
 pub(crate) fn done(text: impl fmt::Display) {
     eprintln!("{GOOD}✓{GOOD:#} {text}");

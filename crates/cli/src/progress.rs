@@ -21,7 +21,7 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
             bar.finish_and_clear();
         }
         if !terminal || progress.is_over() {
-            print::fact("", &progress);
+            print::step(&progress);
             return;
         }
         let spinner = bar.get_or_insert_with(|| {
