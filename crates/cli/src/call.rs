@@ -1,17 +1,15 @@
 //! `yunqiao call`: one call as a simulated user would make it, by the public interfaces alone.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use project::Project;
 use serde_json::{Map, Value, json};
 
-use crate::args;
-use crate::exec::Headless;
-use crate::print::{self, Calls, Coded, Terminal};
+use crate::print::{self, Coded};
 use crate::run_file::{self, Running};
+use crate::{args, exec};
 
 /// Longer than any function may take, waiting and loading included.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -25,14 +23,14 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
     {
         return call(&client, &running, &args, data, as_json).await;
     }
-    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::Telling))).await?;
+    let local = exec::headless(&project, &args.node).await?;
     let running = Running {
-        url: headless.url.clone(),
-        wechat: headless.wechat.clone(),
+        url: local.url.clone(),
+        wechat: local.wechat.clone(),
         pid: std::process::id(),
     };
     let code = call(&client, &running, &args, data, as_json).await;
-    headless.stop().await;
+    local.stop().await;
     code
 }
 

@@ -9,7 +9,7 @@ use runtime::Inspect;
 
 use crate::print::{self, Calls, Terminal};
 use crate::run_file::{RunFile, Running};
-use crate::stack::{self, Local};
+use crate::stack::{self, Local, Place};
 use crate::watch::Changes;
 use crate::{args, exec};
 
@@ -19,42 +19,37 @@ const INSPECT_PORT: u16 = 9229;
 pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
     print::findings(&project);
-    let (gateway_listener, gateway_address) = stack::listen(args.host, args.port, "--port").await?;
-    let (wechat_listener, wechat_address) =
-        stack::listen(args.host, args.wechat_port, "--wechat-port").await?;
-    let (url, wechat) = (stack::url(gateway_address), stack::url(wechat_address));
-
-    let runtime = stack::runtime(&args.node, inspect(args.inspect.as_deref(), &project)?).await?;
-    let journal = Arc::new(Terminal(Calls::All));
-    let local = Local::start(&project, &wechat, ForeignCodes::FirstUser, runtime, journal).await?;
-    let (stop, stopped) = tokio::sync::watch::channel(());
-    let until = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
-        let _ = stopped.changed().await;
+    let place = Place {
+        host: args.host,
+        port: args.port,
+        wechat_port: args.wechat_port,
     };
-    tokio::spawn(
-        local
-            .simulator
-            .clone()
-            .serve(wechat_listener, until(stopped.clone())),
-    );
-
-    let functions = stack::load(&local.gateway, &project).await?;
-    let serving = tokio::spawn(local.gateway.clone().serve(gateway_listener, until(stopped)));
-    let run_file = RunFile::write(
-        &project.root,
-        &Running {
-            url: url.clone(),
-            wechat: wechat.clone(),
-            pid: std::process::id(),
-        },
-    )?;
+    let inspect = inspect(args.inspect.as_deref(), &project)?;
+    let journal = Arc::new(Terminal(Calls::All));
+    let local = Local::start(
+        &project,
+        place,
+        ForeignCodes::FirstUser,
+        &args.node,
+        inspect,
+        journal,
+    )
+    .await?;
+    let running = Running {
+        url: local.url.clone(),
+        wechat: local.wechat.clone(),
+        pid: std::process::id(),
+    };
+    let run_file = RunFile::write(&project.root, &running)?;
+    let mut changes = Changes::watch(&project.root)?;
 
     print::done(format_args!(
-        "{functions} functions of {}",
+        "{} functions of {}",
+        local.functions,
         project.root.display()
     ));
-    print::fact("gateway", &url);
-    print::fact("wechat", format_args!("{wechat} (simulated)"));
+    print::fact("gateway", &local.url);
+    print::fact("wechat", format_args!("{} (simulated)", local.wechat));
     if !args.host.is_loopback() {
         print::warning(
             format_args!(
@@ -64,9 +59,8 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
             "leave --host out to keep it to this machine",
         );
     }
-    println!("ready {url}");
+    println!("ready {}", local.url);
 
-    let mut changes = Changes::watch(&project.root)?;
     let interrupted = exec::interrupted();
     tokio::pin!(interrupted);
     loop {
@@ -76,13 +70,11 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
         }
     }
     drop(run_file);
-    drop(stop);
-    // A second interrupt does not wait for running calls.
+    // A second interrupt does not wait for running calls; the workers' guards see to what is left.
     tokio::select! {
-        _ = serving => {}
+        () = local.stop() => {}
         _ = exec::interrupted() => {}
     }
-    local.runtime.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
 

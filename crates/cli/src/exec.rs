@@ -1,6 +1,5 @@
 //! `yunqiao exec`: start, run a command, stop, exit with its status.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,76 +10,32 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args;
 use crate::print::{self, Calls, Terminal};
-use crate::stack::{self, Local};
-
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+use crate::stack::{Local, Place};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
     print::findings(&project);
-    let headless = Headless::start(&project, &args.node, Arc::new(Terminal(Calls::Telling))).await?;
-    let status = command(&args, &headless).await;
-    headless.stop().await;
+    let local = headless(&project, &args.node).await?;
+    let status = command(&args, &local).await;
+    local.stop().await;
     status
 }
 
-/// A project served on free loopback ports.
-pub(crate) struct Headless {
-    pub(crate) url: String,
-    pub(crate) wechat: String,
-    local: Local,
-    stop: tokio::sync::watch::Sender<()>,
-    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+/// The project on free ports, telling of calls what is worth reading after a test.
+pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Result<Local> {
+    let journal = Arc::new(Terminal(Calls::Telling));
+    Local::start(project, Place::FREE, ForeignCodes::Refuse, node, None, journal).await
 }
 
-impl Headless {
-    pub(crate) async fn start(
-        project: &Project,
-        node: &args::Node,
-        journal: Arc<dyn gateway::Journal>,
-    ) -> anyhow::Result<Headless> {
-        let (gateway_listener, gateway_address) = stack::listen(LOOPBACK, 0, "--port").await?;
-        let (wechat_listener, wechat_address) = stack::listen(LOOPBACK, 0, "--port").await?;
-        let wechat = stack::url(wechat_address);
-        let runtime = stack::runtime(node, None).await?;
-        let local = Local::start(project, &wechat, ForeignCodes::Refuse, runtime, journal).await?;
-        let (stop, stopped) = tokio::sync::watch::channel(());
-        let until = |mut stopped: tokio::sync::watch::Receiver<()>| async move {
-            let _ = stopped.changed().await;
-        };
-        tokio::spawn(
-            local
-                .simulator
-                .clone()
-                .serve(wechat_listener, until(stopped.clone())),
-        );
-        stack::load(&local.gateway, project).await?;
-        let serving = tokio::spawn(local.gateway.clone().serve(gateway_listener, until(stopped)));
-        Ok(Headless {
-            url: stack::url(gateway_address),
-            wechat,
-            local,
-            stop,
-            serving,
-        })
-    }
-
-    pub(crate) async fn stop(self) {
-        drop(self.stop);
-        let _ = self.serving.await;
-        self.local.runtime.shutdown().await;
-    }
-}
-
-async fn command(args: &args::Exec, headless: &Headless) -> anyhow::Result<ExitCode> {
+async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
     let (program, rest) = args
         .command
         .split_first()
         .context("no command was given after `--`")?;
     let mut child = Command::new(program)
         .args(rest)
-        .env("YUNQIAO_URL", &headless.url)
-        .env("YUNQIAO_WECHAT_URL", &headless.wechat)
+        .env("YUNQIAO_URL", &local.url)
+        .env("YUNQIAO_WECHAT_URL", &local.wechat)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} could not be started", program.display()))?;

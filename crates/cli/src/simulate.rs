@@ -11,6 +11,7 @@ use crate::{args, exec, print, stack};
 pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
     let (listener, address) = stack::listen(args.host, args.port, "--port").await?;
     let mut settings = simulator::Settings::default();
+    settings.allowed_hosts.push(stack::host_name(args.host));
     if let Some(appid) = args.appid {
         settings.appid = appid;
     }

@@ -1,7 +1,8 @@
 //! What `dev`, `exec`, `call` and `serve` have in common: the parts put together.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use seal::{KeyRing, RootKey};
 use simulator::Simulator;
 use store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::{args, paths, print, progress};
 
@@ -47,6 +50,14 @@ pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Resul
     Ok((listener, address))
 }
 
+/// An address as it stands in a URL and in a `Host` header.
+pub(crate) fn host_name(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
 /// The URL by which this machine reaches what listens at `address`.
 pub(crate) fn url(address: SocketAddr) -> String {
     let ip = match address.ip() {
@@ -57,45 +68,96 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// A project with a simulated WeChat behind it, both in this process.
+/// Where a project and its simulated WeChat are to be reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) wechat_port: u16,
+}
+
+impl Place {
+    /// Free ports that only this machine reaches.
+    pub(crate) const FREE: Place = Place {
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: 0,
+        wechat_port: 0,
+    };
+}
+
+/// A project that is served with a simulated WeChat behind it, both in this process.
 pub(crate) struct Local {
+    /// The gateway's address.
+    pub(crate) url: String,
+    /// The simulated WeChat's.
+    pub(crate) wechat: String,
+    /// How many functions can run.
+    pub(crate) functions: usize,
     pub(crate) gateway: Gateway,
-    pub(crate) runtime: Runtime,
-    pub(crate) simulator: Simulator,
+    runtime: Runtime,
+    stop: watch::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl Local {
-    /// Puts it together; the simulator will be reached at `wechat`.
+    /// Puts it together and serves it. WeChat's time is one for both sides.
     pub(crate) async fn start(
         project: &Project,
-        wechat: &str,
+        place: Place,
         foreign: project::ForeignCodes,
-        runtime: Runtime,
+        node: &args::Node,
+        inspect: Option<Inspect>,
         journal: Arc<dyn Journal>,
     ) -> anyhow::Result<Local> {
+        let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
+        let (wechat_listener, wechat_address) =
+            listen(place.host, place.wechat_port, "--wechat-port").await?;
+        let wechat = url(wechat_address);
         let clock = Clock::system();
-        let settings = simulator_settings(project, foreign);
+        let mut settings = simulator_settings(project, foreign);
+        settings.allowed_hosts.push(host_name(place.host));
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
         let simulator = Simulator::new(settings, clock.clone(), |notice| print::warning(notice, ""));
-        let store: Arc<dyn Store> = Arc::new(store::Memory::new());
+        let (stop, stopped) = watch::channel(());
+        tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
+
+        let runtime = runtime(node, inspect).await?;
         let gateway = gateway(Parts {
             project,
             appid,
-            wechat: wechat.to_owned(),
+            wechat: wechat.clone(),
             secret,
             loopback_pages: true,
             clock,
-            store,
+            store: Arc::new(store::Memory::new()),
             runtime: runtime.clone(),
             journal,
         })
         .await?;
+        let functions = load(&gateway, project).await?;
+        let serving = tokio::spawn(gateway.clone().serve(gateway_listener, closed(stopped)));
         Ok(Local {
+            url: url(address),
+            wechat,
+            functions,
             gateway,
             runtime,
-            simulator,
+            stop,
+            serving,
         })
     }
+
+    /// Takes no more calls, lets running ones end, and leaves nothing running.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        let _ = self.serving.await;
+        self.runtime.shutdown().await;
+    }
+}
+
+/// Resolves when the sender is gone.
+async fn closed(mut channel: watch::Receiver<()>) {
+    while channel.changed().await.is_ok() {}
 }
 
 /// What the simulated WeChat of a project is like.
