@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{Finding, Function, FunctionName, Manifest, ProjectError, files};
+use crate::{
+    Finding, Function, FunctionName, Manifest, ProjectError, files,
+    permissions::{self, Permissions},
+};
 
 /// The functions in the folder `root`, by name, and what is odd about them.
 pub(crate) fn functions(root: &Path, findings: &mut Vec<Finding>) -> Result<Vec<Function>, ProjectError> {
@@ -63,7 +66,7 @@ impl Plan {
             Ok(bytes) => plan.read_package(dir, &package, &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match index_of(dir) {
                 Some(entry) => plan.entry = entry,
-                None if dir.join("config.json").is_file() || dir.join("index.ts").is_file() => {
+                None if dir.join(permissions::FILE).is_file() || dir.join("index.ts").is_file() => {
                     plan.problem = Some(no_entry(dir, None));
                 }
                 None => return None,
@@ -124,25 +127,38 @@ impl Plan {
         if let Some((what, mend)) = self.oddity {
             find(dir.join("package.json"), what, mend);
         }
-        let config = dir.join("config.json");
-        match fs::read(&config) {
-            Ok(bytes) => {
-                if let Err(fault) = files::json_object(&bytes) {
+        let config = dir.join(permissions::FILE);
+        let permissions = match fs::read(&config) {
+            Ok(bytes) => match Permissions::parse(&bytes) {
+                Ok(permissions) => permissions,
+                Err(fault) => {
                     let what = format!(
                         "line {}, column {}: {}; the file is ignored",
                         fault.line, fault.column, fault.what
                     );
-                    find(config, what, fault.mend);
+                    find(config.clone(), what, fault.mend);
+                    Permissions::default()
                 }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::default(),
+            Err(error) => {
+                find(
+                    config.clone(),
+                    format!("it cannot be read: {error}"),
+                    "make it readable".to_owned(),
+                );
+                Permissions::default()
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => find(
-                config,
-                format!("it cannot be read: {error}"),
-                "make it readable".to_owned(),
-            ),
+        };
+        for fault in permissions.faults() {
+            find(
+                config.clone(),
+                format!("line {}: {}", fault.line, fault.what),
+                fault.mend,
+            );
         }
         let mut function = Function::new(name, dir, self.entry);
+        function.permissions = permissions.names().map(str::to_owned).collect();
         function.manifest = self.manifest;
         function.problem = self.problem;
         function

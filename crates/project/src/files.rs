@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::ProjectError;
 
 /// What is wrong with a text, where, and the mend.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) line: usize,
     pub(crate) column: usize,

@@ -1,6 +1,11 @@
 //! One cloud function of the project: where it lies and how it is to be run.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::{FunctionName, Manifest};
 
@@ -32,6 +37,9 @@ pub struct Function {
     pub concurrency: u32,
     /// How many workers it may have; by default 10.
     pub max_instances: u32,
+    /// The cloud calls that it may make: `permissions.openapi` of its `config.json`, name by name as written there, also
+    /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them.
+    pub permissions: BTreeSet<String>,
     /// Its `package.json` and lock file, if it has a `package.json`.
     pub manifest: Option<Manifest>,
     /// Why it cannot run, and the mend; `None` when nothing speaks against it.
@@ -51,6 +59,7 @@ impl Function {
             env: BTreeMap::new(),
             concurrency: 1,
             max_instances: 10,
+            permissions: BTreeSet::new(),
             manifest: None,
             problem: None,
         }

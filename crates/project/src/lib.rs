@@ -14,6 +14,7 @@ mod function;
 mod manifest;
 mod miniprogram;
 mod name;
+mod permissions;
 mod project;
 mod settings;
 mod table;

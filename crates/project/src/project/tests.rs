@@ -514,3 +514,32 @@ fn refusals_name_line_cause_and_mend() {
         "project.config.json:3:1: trailing comma — remove the comma before the closing bracket"
     );
 }
+
+#[test]
+fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "cloudfunctions/login/config.json",
+            "{\n  \"permissions\": {\n    \"openapi\": [\"wxacode.get\", \"phonenumber.getPhoneNumberk\"]\n  }\n}\n",
+        ),
+        ("cloudfunctions/other/index.js", ""),
+    ]);
+    let login = &project.functions["login"];
+    let names: Vec<_> = login.permissions.iter().map(String::as_str).collect();
+    assert_eq!(names, ["phonenumber.getPhoneNumberk", "wxacode.get"]);
+    assert_eq!(login.problem, None);
+    assert!(project.functions["other"].permissions.is_empty());
+    let [finding] = project.findings.as_slice() else {
+        panic!("{:?}", project.findings)
+    };
+    let text = finding.to_string();
+    for part in [
+        "config.json: line 3: ",
+        "-604100",
+        "did you mean `phonenumber.getPhoneNumber`?",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -1,0 +1,237 @@
+//! A function's `config.json`, of which we read `permissions.openapi`: the cloud calls that the function may make, as
+//! WeChat's document "云调用" lays down. The list is the function's own, and what is not in it is refused when it is
+//! called; so a name with a typo costs nothing until a user meets it, and is told when the project is read.
+
+use jsonc_parser::{
+    ParseOptions,
+    ast::{Object, ObjectProp, Value},
+    common::Ranged,
+};
+use openapi::{Api, code::API_NOT_FOUND};
+
+use crate::files::{self, Fault};
+
+/// The file's name.
+pub(crate) const FILE: &str = "config.json";
+
+/// What `permissions.openapi` lists.
+#[derive(Debug, Default)]
+pub(crate) struct Permissions {
+    pub(crate) declared: Vec<Declared>,
+    /// What is not as the document lays down, and therefore without effect.
+    pub(crate) malformed: Vec<Fault>,
+}
+
+/// One name of the list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Permissions {
+    /// Reads the file's bytes.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+        // The strict reader judges, the other one knows where things stand.
+        files::json_object(bytes)?;
+        let text = files::text(bytes)?;
+        let read = jsonc_parser::parse_to_ast(text, &Default::default(), &ParseOptions::default());
+        let mut permissions = Self::default();
+        if let Ok(Some(Value::Object(root))) = read.as_ref().map(|read| &read.value) {
+            permissions.read(text, root);
+        }
+        Ok(permissions)
+    }
+
+    fn read(&mut self, text: &str, root: &Object<'_>) {
+        let Some(list) = member(root, "permissions") else {
+            return;
+        };
+        let Value::Object(list) = &list.value else {
+            self.refuse(
+                text,
+                list,
+                "`permissions` is no object",
+                "write it as {\"openapi\": [\"…\"]}",
+            );
+            return;
+        };
+        let Some(list) = member(list, "openapi") else {
+            return;
+        };
+        let Value::Array(names) = &list.value else {
+            self.refuse(
+                text,
+                list,
+                "`permissions.openapi` is no array, so nothing is permitted",
+                "write it as [\"subscribeMessage.send\", …]",
+            );
+            return;
+        };
+        for name in &names.elements {
+            let Value::StringLit(literal) = name else {
+                self.refuse(
+                    text,
+                    name,
+                    "`permissions.openapi` lists what is no text",
+                    "write the interface's name in double quotes",
+                );
+                continue;
+            };
+            let (line, column) = files::position(text.as_bytes(), literal.range.start);
+            self.declared.push(Declared {
+                name: literal.value.clone().into_owned(),
+                line,
+                column,
+            });
+        }
+    }
+
+    fn refuse(&mut self, text: &str, at: &impl Ranged, what: &str, mend: &str) {
+        let (line, column) = files::position(text.as_bytes(), at.start());
+        self.malformed.push(Fault {
+            line,
+            column,
+            what: what.to_owned(),
+            mend: mend.to_owned(),
+        });
+    }
+
+    /// The names, as they are written.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.declared.iter().map(|declared| declared.name.as_str())
+    }
+
+    /// What is wrong with the list, whatever the function does: its shape, and names that nobody can call.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let misnomers = self.declared.iter().filter_map(|declared| {
+            let misnomer = Misnomer::of(&declared.name)?;
+            Some(Fault {
+                line: declared.line,
+                column: declared.column,
+                what: format!("`permissions.openapi` lists {}", misnomer.what),
+                mend: misnomer.mend(),
+            })
+        });
+        self.malformed.iter().cloned().chain(misnomers).collect()
+    }
+}
+
+/// A name that is listed or called, and that no cloud call has.
+#[derive(Debug)]
+pub(crate) struct Misnomer {
+    /// The name, and what is wrong with it.
+    pub(crate) what: String,
+    /// The name that was most likely meant.
+    pub(crate) near: Option<&'static str>,
+    /// Whether there is such an interface, only not for cloud functions.
+    pub(crate) exists: bool,
+}
+
+impl Misnomer {
+    /// `None` if a cloud function can call this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let found = openapi::find(name);
+        if found.is_some_and(Api::is_callable) {
+            return None;
+        }
+        Some(Self {
+            what: match found {
+                Some(_) => format!("`{name}`, which has no cloud call: it is answered with {API_NOT_FOUND}"),
+                None => format!("`{name}`, which does not exist: it is answered with {API_NOT_FOUND}"),
+            },
+            near: openapi::nearest(name).map(|api| api.name),
+            exists: found.is_some(),
+        })
+    }
+
+    /// What its author can do.
+    pub(crate) fn mend(&self) -> String {
+        match (self.near, self.exists) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => "call it over HTTPS, from a server that holds the access_token".to_owned(),
+            (None, false) => "look for its name with `yunqiao api WORD`".to_owned(),
+        }
+    }
+}
+
+/// The last member of this name, which is the one that counts.
+fn member<'a, 't>(object: &'a Object<'t>, name: &str) -> Option<&'a ObjectProp<'t>> {
+    object
+        .properties
+        .iter()
+        .rev()
+        .find(|member| member.name.as_str() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(text: &str) -> Permissions {
+        Permissions::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn names_are_read_as_written_with_their_lines() {
+        let read = parse(
+            "{\r\n  \"triggers\": [],\n  \"permissions\": {\n    \"openapi\": [\n      \"wxacode.get\",\n\
+             \"security\\u002emsgSecCheck\", \"no.such\"]}}",
+        );
+        let declared: Vec<_> = read
+            .declared
+            .iter()
+            .map(|name| (name.name.as_str(), name.line))
+            .collect();
+        assert_eq!(
+            declared,
+            [("wxacode.get", 5), ("security.msgSecCheck", 6), ("no.such", 6)]
+        );
+        assert_eq!(read.malformed, []);
+    }
+
+    #[test]
+    fn a_key_given_twice_counts_as_it_does_for_node() {
+        let read = parse(r#"{"permissions":{"openapi":["a.b"]},"permissions":{"openapi":["c.d"]}}"#);
+        assert_eq!(read.names().collect::<Vec<_>>(), ["c.d"]);
+    }
+
+    #[test]
+    fn what_has_another_shape_permits_nothing_and_is_told() {
+        for (text, part, names) in [
+            ("{}", None, 0),
+            (r#"{"permissions":{}}"#, None, 0),
+            (r#"{"permissions":["a.b"]}"#, Some("no object"), 0),
+            (r#"{"permissions":{"openapi":"a.b"}}"#, Some("no array"), 0),
+            (r#"{"permissions":{"openapi":["a.b",1]}}"#, Some("no text"), 1),
+        ] {
+            let read = parse(text);
+            assert_eq!(read.declared.len(), names, "{text}");
+            match part {
+                Some(part) => assert!(read.malformed[0].what.contains(part), "{:?}", read.malformed),
+                None => assert_eq!(read.malformed, []),
+            }
+        }
+        assert_eq!(Permissions::parse(b"{\n,}").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn misnomers_have_the_nearest_that_can_be_called() {
+        assert!(Misnomer::of("subscribeMessage.send").is_none());
+        let absent = Misnomer::of("subscribMessage.send").unwrap();
+        assert_eq!(
+            (absent.near, absent.exists),
+            (Some("subscribeMessage.send"), false)
+        );
+        assert!(absent.what.contains("-604100"), "{absent:?}");
+        let https_only = openapi::all()
+            .iter()
+            .find(|api| !api.is_callable() && openapi::nearest(api.name).is_none())
+            .unwrap();
+        let misnomer = Misnomer::of(https_only.name).unwrap();
+        assert!(misnomer.exists && misnomer.mend().contains("HTTPS"));
+        assert!(Misnomer::of("zzz").unwrap().mend().contains("yunqiao api"));
+    }
+}
