@@ -117,6 +117,25 @@ async fn a_token_that_is_not_ours_is_refused() {
     assert_eq!(code(&alice.call("echo", json!({})).await), (401, -501008));
 }
 
+#[tokio::test]
+async fn a_token_may_live_as_long_as_the_session() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    project.write("yunqiao.toml", "[login]\nttl = \"session\"\n");
+    let dev = Dev::start(project.path());
+    let (alice, bob) = (dev.login("alice").await, dev.login("bob").await);
+    // Four hours of calls: longer than a token of fixed life, and each asks WeChat anew.
+    for _ in 0..24 {
+        dev.sim("clock", json!({"advance": 601})).await;
+        assert_eq!(alice.call("echo", json!({})).await.0, 200);
+    }
+    // A login that this gateway never saw gives Alice a new session_key: the session that it knows has ended.
+    dev.sim("client", json!({"user": "alice", "api": "login", "rotate": true}))
+        .await;
+    dev.sim("clock", json!({"advance": 601})).await;
+    assert_eq!(code(&alice.call("echo", json!({})).await), (401, -501008));
+    assert_eq!(bob.call("echo", json!({})).await.0, 200);
+}
+
 trait Flip {
     fn pop_flipped(&self) -> String;
 }

@@ -24,10 +24,11 @@ pub(crate) const LARGE_AT_ONCE: usize = 32;
 /// The longest silence within a body.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A body that was read whole. Holds its permit as long as it lives.
+/// A body that was read whole.
 pub(crate) struct Whole<'a> {
     pub(crate) bytes: Bytes,
-    _permit: Option<SemaphorePermit<'a>>,
+    /// To be held for as long as anything of the body's size is: the bytes, or the event made of them.
+    pub(crate) permit: Option<SemaphorePermit<'a>>,
 }
 
 /// Reads a body to its end.
@@ -43,14 +44,14 @@ pub(crate) async fn read<'a>(mut body: Incoming, large: &'a Semaphore) -> Result
     let Some(first) = next(&mut body).await? else {
         return Ok(Whole {
             bytes: Bytes::new(),
-            _permit: None,
+            permit: None,
         });
     };
     // The common case: the whole body came with the head, and nothing is copied.
     if body.is_end_stream() {
         return Ok(Whole {
             bytes: first,
-            _permit: None,
+            permit: None,
         });
     }
     let mut permit = None;
@@ -69,7 +70,7 @@ pub(crate) async fn read<'a>(mut body: Incoming, large: &'a Semaphore) -> Result
     }
     Ok(Whole {
         bytes: whole.freeze(),
-        _permit: permit,
+        permit,
     })
 }
 

@@ -9,6 +9,7 @@ use runtime::{Call, CallError, Frame, Logs, Outcome, Reply};
 use tcb::{Caller, Trigger, User, codes};
 
 use crate::bearer::Bearer;
+use crate::body::Whole;
 use crate::event::{self, Request};
 use crate::failure::Failure;
 use crate::journal::{CallRecord, Note};
@@ -27,14 +28,22 @@ pub(crate) async fn call(
     bearer: &Bearer,
     client_ip: IpAddr,
     request_id: &str,
-    body: &[u8],
+    body: Whole<'_>,
 ) -> Result<Bytes, Failure> {
     let Some(known) = inner.sites.get(name) else {
-        let text = format!("there is no function {name:?}; there are: {}", inner.sites.names());
-        inner.journal.note(&Note { request_id, openid: Some(&bearer.openid), text: &text });
+        let text = format!(
+            "there is no function {name:?}; there are: {}",
+            inner.sites.names()
+        );
+        inner.journal.note(&Note {
+            request_id,
+            openid: Some(&bearer.openid),
+            text: &text,
+        });
         return Err(Failure::no_function());
     };
-    let request = Request::parse(body)?;
+    let Whole { bytes, permit } = body;
+    let request = Request::parse(&bytes)?;
     let items = redeem::redeem(inner, request_id, &bearer.openid, request.marked()).await;
 
     let mut frame = Frame::new();
@@ -58,9 +67,13 @@ pub(crate) async fn call(
         frame.event(),
     );
 
+    // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
+    let warnings = request.into_warnings();
+    drop((items, bytes));
+
     let outcome = inner.runtime.invoke(Call::new(known.name.clone(), frame)).await;
     let reply = match &outcome.result {
-        Ok(reply) => Ok(success(reply, request_id, &request.warnings)),
+        Ok(reply) => Ok(success(reply, request_id, &warnings)),
         Err(error) => Err(failure(error)),
     };
     let record = record(
@@ -69,8 +82,9 @@ pub(crate) async fn call(
         name,
         bearer,
         request_id,
-        &request.warnings,
+        &warnings,
     );
+    drop(permit);
     inner.journal.call(&record);
     reply
 }

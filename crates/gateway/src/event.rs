@@ -21,8 +21,7 @@ pub(crate) struct Request<'a> {
     fates: Vec<Fate>,
     /// The fields to fill in, in the order of `data`.
     marked: Vec<Marked<'a>>,
-    /// Fields that are not as the client may expect: raw name, text.
-    pub(crate) warnings: Vec<(String, String)>,
+    warnings: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +146,11 @@ impl<'a> Request<'a> {
             marked,
             warnings,
         })
+    }
+
+    /// Fields that are not as the client may expect: raw name, text.
+    pub(crate) fn into_warnings(self) -> Vec<(String, String)> {
+        self.warnings
     }
 
     /// The fields to fill in, in the order of `data`.

@@ -119,7 +119,7 @@ impl Gateway {
             Admitted::Call(name, bearer) => {
                 let body = body::read(incoming, &inner.large_bodies).await?;
                 inner.sessions.check(inner, request_id, &bearer).await?;
-                call::call(inner, name, &bearer, client_ip, request_id, &body.bytes).await
+                call::call(inner, name, &bearer, client_ip, request_id, body).await
             }
         }
     }
