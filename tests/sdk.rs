@@ -106,6 +106,53 @@ fn check(wx: &Value, openid: &str, version: &str) {
 }
 
 #[tokio::test]
+async fn several_calls_in_one_worker_each_see_their_own_caller() {
+    const LATE: &str = "
+const cloud = require('wx-server-sdk');
+cloud.init();
+let calls = 0, most = 0;
+exports.main = async () => {
+  most = Math.max(most, ++calls);
+  const before = cloud.getWXContext().OPENID;
+  await new Promise((done) => setTimeout(done, 20));
+  calls -= 1;
+  return { before, after: cloud.getWXContext().OPENID, env: process.env.WX_OPENID, pid: process.pid, most };
+};";
+    let project = Scratch::new(&[]);
+    let mut toml = String::new();
+    for (name, version) in [("old", "2.6.3"), ("new", "4.0.2")] {
+        project.write(&format!("cloudfunctions/{name}/index.js"), LATE);
+        let manifest = json!({"name": name, "dependencies": {"wx-server-sdk": version}});
+        project.write(
+            &format!("cloudfunctions/{name}/package.json"),
+            &manifest.to_string(),
+        );
+        toml.push_str(&format!(
+            "[functions.{name}]\nconcurrency = 16\nmax_instances = 1\n"
+        ));
+    }
+    project.write("yunqiao.toml", &toml);
+    let dev = Dev::start(project.path());
+    let (alice, bob) = (dev.login("alice").await, dev.login("bob").await);
+    for name in ["old", "new"] {
+        let users = [&alice, &bob];
+        let calls = (0..64).map(|n| {
+            let user = users[n % 2];
+            async move { (user.openid.clone(), user.result(name, json!({}), &[]).await) }
+        });
+        let mut most = 0;
+        for (openid, got) in futures_util::future::join_all(calls).await {
+            assert_eq!(
+                (&got["before"], &got["after"], &got["env"]),
+                (&json!(openid), &json!(openid), &json!(openid))
+            );
+            most = most.max(got["most"].as_u64().unwrap());
+        }
+        assert!(most > 1, "{name}: they did run at the same time");
+    }
+}
+
+#[tokio::test]
 async fn a_function_that_cannot_be_installed_fails_alone() {
     let project = Scratch::new(&[
         ("good", "exports.main = () => 'good'"),
