@@ -3,11 +3,13 @@
 //!
 //! [`Project::open`] reads the project in a folder, [`Project::from_config`] the one that a `yunqiao.toml` describes.
 //! What makes the whole project unreadable is a [`ProjectError`]; what keeps one function from running is that
-//! function's [`Function::problem`]; what is odd but harmless is a [`Finding`]. Each names the file, the cause and the
-//! mend, because most people meet this crate through its messages.
+//! function's [`Function::problem`]; what is odd but harmless is a [`Finding`]. The [`doctor`] looks deeper, into the
+//! functions' source, and cures. Each names the file, the cause and the mend, because most people meet this crate through
+//! its messages.
 
 mod cloudbaserc;
 mod discover;
+pub mod doctor;
 mod error;
 mod files;
 mod function;

@@ -22,7 +22,7 @@ const DECIDING: [&str; 7] = [
 /// The scripts of `package.json` that npm runs while it installs.
 const INSTALLING_SCRIPTS: [&str; 4] = ["preinstall", "install", "postinstall", "prepare"];
 /// Lock files in the order in which npm obeys them.
-const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
+pub(crate) const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
 
 /// What `npm` is told about a function's dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,196 @@
+//! The doctor: what is wrong with a project before anybody runs it, the mend, and for much of it the cure.
+//!
+//! [`examine`] compares what each function declares (`config.json`, `package.json`) with what its source calls and requires
+//! and with WeChat's catalogue; nothing is run, and nobody is asked. [`cure`] edits `config.json` and `package.json`, and
+//! leaves the rest of these files as their author wrote it; source it never touches. The source is searched as text:
+//! [`Report::unseen`] lists where that sees too little, and a permission is not called superfluous by a function that has
+//! such a place.
+
+mod cloud_calls;
+mod cure;
+mod dependencies;
+mod source;
+mod tokens;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{FunctionName, Project, permissions};
+use cure::Cure;
+use source::Source;
+
+/// What the doctor found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// What is wrong, by function, file and line; what concerns the whole project comes first.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Where calls may hide that a search of the text does not see.
+    pub unseen: Vec<Unseen>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// The function that it is about, if it is about one.
+    pub function: Option<FunctionName>,
+    /// The file or folder to look at.
+    pub file: PathBuf,
+    /// The line to look at, from 1, where there is one.
+    pub line: Option<usize>,
+    /// What is wrong there.
+    pub what: String,
+    /// What to do about it; empty where [`what`](Self::what) says it.
+    pub mend: String,
+    cure: Option<Cure>,
+}
+
+/// A place in a function's source that the doctor cannot follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unseen {
+    /// The function.
+    pub function: FunctionName,
+    /// The file or folder.
+    pub file: PathBuf,
+    /// The line, from 1; `None` if the whole file was left out, because it cannot be read or is larger than 2 MB.
+    pub line: Option<usize>,
+}
+
+/// Something that was cured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cured {
+    /// The file that was written.
+    pub file: PathBuf,
+    /// What was done in it.
+    pub what: String,
+}
+
+/// A file could not be edited; those before it were.
+#[derive(Debug, thiserror::Error)]
+pub enum CureError {
+    /// It cannot be read or written.
+    #[error("cannot edit {}: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        cause: io::Error,
+    },
+    /// It changed since it was examined, and is no longer what it has to be.
+    #[error("cannot edit {}: {what} — mend it, then examine again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What it is now.
+        what: String,
+    },
+}
+
+impl Diagnosis {
+    fn new(file: &Path, line: Option<usize>, what: String, mend: String) -> Self {
+        Self {
+            function: None,
+            file: file.to_owned(),
+            line,
+            what,
+            mend,
+            cure: None,
+        }
+    }
+
+    fn cured_by(mut self, cure: Cure) -> Self {
+        self.cure = Some(cure);
+        self
+    }
+
+    /// Whether [`cure`] can mend it.
+    #[must_use]
+    pub fn is_curable(&self) -> bool {
+        self.cure.is_some()
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    /// `file:line: what — mend`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.what)?;
+        if !self.mend.is_empty() {
+            write!(f, " — {}", self.mend)?;
+        }
+        Ok(())
+    }
+}
+
+/// Examines a project and the source of its functions, which are read anew.
+#[must_use]
+pub fn examine(project: &Project) -> Report {
+    let mut diagnoses = Vec::new();
+    let mut unseen = Vec::new();
+    for finding in &project.findings {
+        // What stands in a function's config.json is told below, with its line.
+        if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
+            diagnoses.push(Diagnosis {
+                function: finding.function.clone(),
+                ..Diagnosis::new(&finding.file, None, finding.what.clone(), finding.mend.clone())
+            });
+        }
+    }
+    for function in project.functions.values() {
+        let source = Source::read(&function.dir);
+        let mut found = Vec::new();
+        if let Some(problem) = &function.problem {
+            let what = format!("it cannot run: {problem}");
+            found.push(Diagnosis::new(&function.dir, None, what, String::new()));
+        }
+        cloud_calls::examine(function, &source, &mut found);
+        dependencies::examine(function, &source, project, &mut found);
+        diagnoses.extend(found.into_iter().map(|diagnosis| Diagnosis {
+            function: Some(function.name.clone()),
+            ..diagnosis
+        }));
+        unseen.extend(source.unseen.into_iter().map(|(file, line)| Unseen {
+            function: function.name.clone(),
+            file,
+            line,
+        }));
+    }
+    diagnoses.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
+    Report { diagnoses, unseen }
+}
+
+/// Cures what can be cured, and says what was done, file by file. Afterwards open and examine the project again: what one
+/// cure uncovers, and what has none, is told then.
+///
+/// # Errors
+/// A file cannot be read or written, or was changed for the worse since the report was made.
+pub fn cure(report: &Report) -> Result<Vec<Cured>, CureError> {
+    let mut cures: Vec<&Cure> = report
+        .diagnoses
+        .iter()
+        .filter_map(|diagnosis| diagnosis.cure.as_ref())
+        .collect();
+    // Those of one file together; otherwise they stay in order.
+    cures.sort_by_key(|cure| &cure.file);
+    let mut cured = Vec::new();
+    for of_file in cures.chunk_by(|a, b| a.file == b.file) {
+        let file = &of_file[0].file;
+        let done = cure::edit(file, of_file.iter().map(|cure| &cure.edit))?;
+        cured.extend(done.into_iter().map(|what| Cured {
+            file: file.clone(),
+            what,
+        }));
+    }
+    Ok(cured)
+}
+
+#[cfg(test)]
+mod tests;

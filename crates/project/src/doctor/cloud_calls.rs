@@ -1,0 +1,167 @@
+//! Declared against called: `permissions.openapi` of a function's `config.json` against the interfaces that its source calls,
+//! and both against WeChat's catalogue.
+
+use std::{collections::BTreeSet, fs, io, path::Path};
+
+use openapi::{Standing, code::NO_PERMISSION};
+
+use super::{
+    Diagnosis,
+    cure::{Cure, Edit},
+    source::{Mention, Source},
+};
+use crate::{
+    Function,
+    permissions::{self, Declared, Misnomer, Permissions},
+};
+
+pub(super) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
+    let config = function.dir.join(permissions::FILE);
+    let permissions = match fs::read(&config).map(|bytes| Permissions::parse(&bytes)) {
+        Ok(Ok(permissions)) => permissions,
+        // Until it can be read, what it permits is anybody's guess: nothing else is said of it.
+        Ok(Err(fault)) => {
+            let what = format!("{}; the file is ignored", fault.what);
+            return found.push(Diagnosis::new(&config, Some(fault.line), what, fault.mend));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::default(),
+        Err(error) => {
+            let what = format!("it cannot be read: {error}");
+            return found.push(Diagnosis::new(&config, None, what, "make it readable".to_owned()));
+        }
+    };
+    for fault in &permissions.malformed {
+        found.push(Diagnosis::new(
+            &config,
+            Some(fault.line),
+            fault.what.clone(),
+            fault.mend.clone(),
+        ));
+    }
+
+    let mut examined = Examined {
+        config: &config,
+        called: source.calls.iter().map(|call| call.name.as_str()).collect(),
+        declared: permissions.names().collect(),
+        expected: BTreeSet::new(),
+        sees_all: source.unseen.is_empty(),
+        is_editable: permissions.malformed.is_empty(),
+        found,
+    };
+    let mut seen = BTreeSet::new();
+    for call in source.calls.iter().filter(|call| seen.insert(&call.name)) {
+        examined.call(call);
+    }
+    let mut seen = BTreeSet::new();
+    for declared in &permissions.declared {
+        examined.declared(declared, seen.insert(&declared.name));
+    }
+}
+
+struct Examined<'a> {
+    config: &'a Path,
+    called: BTreeSet<&'a str>,
+    declared: BTreeSet<&'a str>,
+    /// Names that the author most likely meant to call.
+    expected: BTreeSet<&'static str>,
+    /// Whether the search of the source could follow everything.
+    sees_all: bool,
+    /// Whether `config.json` has the shape that an edit needs.
+    is_editable: bool,
+    found: &'a mut Vec<Diagnosis>,
+}
+
+impl Examined<'_> {
+    /// An interface that the source calls; each only once.
+    fn call(&mut self, call: &Mention) {
+        let Mention { name, file, line } = call;
+        let diagnosis = |what: String, mend: String| Diagnosis::new(file, Some(*line), what, mend);
+        if let Some(misnomer) = Misnomer::of(name) {
+            self.expected.extend(misnomer.near);
+            let what = format!("it calls {}", misnomer.what);
+            return self.found.push(diagnosis(what, misnomer.mend()));
+        }
+        if let Some(Standing::Withdrawn(errcode)) = openapi::find(name).map(|api| api.standing) {
+            let what =
+                format!("it calls `{name}`, which WeChat has withdrawn: it is answered with {errcode}");
+            self.found.push(diagnosis(what, instead_of_withdrawn(name)));
+        }
+        let is_meant_by_another = || {
+            let misnomers = self.declared.iter().filter_map(|declared| Misnomer::of(declared));
+            misnomers
+                .filter_map(|misnomer| misnomer.near)
+                .any(|near| near == name)
+        };
+        if !self.declared.contains(name.as_str()) && !is_meant_by_another() {
+            let what =
+                format!("it calls `{name}`, which is not permitted: it is answered with {NO_PERMISSION}");
+            let mend = format!("add \"{name}\" to permissions.openapi in config.json");
+            self.push(diagnosis(what, mend), Edit::Permit(name.clone()));
+        }
+    }
+
+    /// A name that `config.json` lists; `is_first` unless it was listed before.
+    fn declared(&mut self, declared: &Declared, is_first: bool) {
+        let Declared { name, line, .. } = declared;
+        let file = self.config;
+        let diagnosis = |what: String, mend: String| Diagnosis::new(file, Some(*line), what, mend);
+        if !is_first {
+            let what = format!("`{name}` is listed twice");
+            return self.push(
+                diagnosis(what, "remove one".to_owned()),
+                Edit::Unrepeat(name.clone()),
+            );
+        }
+        let is_called = self.called.contains(name.as_str());
+        if let Some(misnomer) = Misnomer::of(name) {
+            let what = format!("it lists {}", misnomer.what);
+            let found = diagnosis(what, misnomer.mend());
+            return match misnomer.near {
+                // What there is, is not taken for a typo on likeness alone.
+                Some(near) if !misnomer.exists || self.called.contains(near) => {
+                    let (from, to) = (name.clone(), near.to_owned());
+                    self.push(found, Edit::Rename { from, to });
+                }
+                // The catalogue may be older than the interface.
+                _ if !misnomer.exists => self.found.push(found),
+                _ => self.push(found, Edit::Forbid(name.clone())),
+            };
+        }
+        if is_called || self.expected.contains(name.as_str()) || !self.sees_all {
+            return;
+        }
+        let (what, mend) = match openapi::find(name).map(|api| api.standing) {
+            Some(Standing::Withdrawn(errcode)) => (
+                format!("it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}"),
+                instead_of_withdrawn(name),
+            ),
+            _ => (
+                format!("`{name}` is permitted, but never called"),
+                "remove it from permissions.openapi".to_owned(),
+            ),
+        };
+        self.push(diagnosis(what, mend), Edit::Forbid(name.clone()));
+    }
+
+    /// Tells it, with its cure if the file can be edited.
+    fn push(&mut self, diagnosis: Diagnosis, edit: Edit) {
+        self.found.push(if self.is_editable {
+            diagnosis.cured_by(Cure {
+                file: self.config.to_owned(),
+                edit,
+            })
+        } else {
+            diagnosis
+        });
+    }
+}
+
+/// What took the place of template and uniform messages, the only interfaces that were withdrawn.
+fn instead_of_withdrawn(name: &str) -> String {
+    match name.split_once('.') {
+        Some(("templateMessage" | "uniformMessage", "send")) => {
+            "send a subscribe message: `subscribeMessage.send`".to_owned()
+        }
+        _ => "take it out".to_owned(),
+    }
+}

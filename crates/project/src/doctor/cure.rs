@@ -1,0 +1,182 @@
+//! Edits to `config.json` and `package.json` that leave the rest of the file as it is: indentation, order, line ends, a byte
+//! order mark.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use jsonc_parser::{
+    ParseOptions,
+    cst::{CstArray, CstInputValue, CstObject, CstRootNode},
+};
+
+use super::CureError;
+use crate::{files, manifest::LOCKS};
+
+/// What cures a diagnosis.
+#[derive(Clone, Debug)]
+pub(super) struct Cure {
+    /// The file to edit; made if it is not there.
+    pub(super) file: PathBuf,
+    pub(super) edit: Edit,
+}
+
+/// One change to a file.
+#[derive(Clone, Debug)]
+pub(super) enum Edit {
+    /// Add a name to `permissions.openapi`.
+    Permit(String),
+    /// Remove it.
+    Forbid(String),
+    /// Write another instead, or remove it if that one is there.
+    Rename { from: String, to: String },
+    /// Remove all of it but the first.
+    Unrepeat(String),
+    /// Ask for a package in `dependencies`.
+    Depend { package: String, version: String },
+}
+
+/// Makes the edits in a file, and says what each did.
+pub(super) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
+    let failed = |cause| CureError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let changed = |what: &str| CureError::Changed {
+        path: path.to_owned(),
+        what: what.to_owned(),
+    };
+    let before = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}\n".to_vec(),
+        Err(error) => return Err(failed(error)),
+    };
+    files::json_object(&before).map_err(|fault| changed(&fault.what))?;
+    let text = files::text(&before).map_err(|fault| changed(&fault.what))?;
+    let root =
+        CstRootNode::parse(text, &ParseOptions::default()).map_err(|error| changed(&error.to_string()))?;
+    let object = root
+        .object_value()
+        .ok_or_else(|| changed("the file holds no JSON object"))?;
+    let mut done = Vec::new();
+    for edit in edits {
+        done.push(edit.apply(&object).map_err(changed)?);
+    }
+    let mark = if before.starts_with("\u{feff}".as_bytes()) {
+        "\u{feff}"
+    } else {
+        ""
+    };
+    let after = format!("{mark}{root}");
+    if after.as_bytes() != before {
+        fs::write(path, after).map_err(failed)?;
+    }
+    let has_lock = || LOCKS.iter().any(|lock| path.with_file_name(lock).is_file());
+    if path.ends_with("package.json") && has_lock() {
+        done.push("the lock file beside it is now out of date: run `npm install` there".to_owned());
+    }
+    Ok(done)
+}
+
+impl Edit {
+    /// What was done, or why it cannot be.
+    fn apply(&self, root: &CstObject) -> Result<String, &'static str> {
+        let done = match self {
+            Self::Permit(name) => {
+                let list = permissions(root)?;
+                if places(&list, name).is_empty() {
+                    append(&list, name);
+                }
+                format!("added \"{name}\" to permissions.openapi")
+            }
+            Self::Forbid(name) => {
+                remove(&permissions(root)?, name, 0);
+                format!("removed \"{name}\" from permissions.openapi")
+            }
+            Self::Unrepeat(name) => {
+                remove(&permissions(root)?, name, 1);
+                format!("removed the second \"{name}\" from permissions.openapi")
+            }
+            Self::Rename { from, to } => {
+                let list = permissions(root)?;
+                if places(&list, to).is_empty() {
+                    for place in places(&list, from).into_iter().take(1) {
+                        if let Some(literal) = list.elements()[place].as_string_lit() {
+                            literal.replace_with(CstInputValue::from(to.as_str()));
+                        }
+                    }
+                }
+                remove(&list, from, 0);
+                format!("wrote \"{to}\" instead of \"{from}\" in permissions.openapi")
+            }
+            Self::Depend { package, version } => {
+                let list = root
+                    .object_value_or_create("dependencies")
+                    .ok_or("`dependencies` is no object")?;
+                match list.get(package) {
+                    Some(there) => there.set_value(CstInputValue::from(version.as_str())),
+                    None => insert_sorted(&list, package, version),
+                }
+                // Listed in both, npm would take it for one that only its author needs.
+                if let Some(dev) = root
+                    .object_value("devDependencies")
+                    .and_then(|list| list.get(package))
+                {
+                    dev.remove();
+                }
+                format!("wrote \"{package}\": \"{version}\" into dependencies")
+            }
+        };
+        Ok(done)
+    }
+}
+
+/// `permissions.openapi`, made if it is not there.
+fn permissions(root: &CstObject) -> Result<CstArray, &'static str> {
+    root.object_value_or_create("permissions")
+        .ok_or("`permissions` is no object")?
+        .array_value_or_create("openapi")
+        .ok_or("`permissions.openapi` is no array")
+}
+
+/// Where a name stands in the list.
+fn places(list: &CstArray, name: &str) -> Vec<usize> {
+    let is_it =
+        |literal: jsonc_parser::cst::CstStringLit| literal.decoded_value().is_ok_and(|text| text == name);
+    let elements = list.elements().into_iter().enumerate();
+    elements
+        .filter_map(|(place, element)| element.as_string_lit().is_some_and(is_it).then_some(place))
+        .collect()
+}
+
+/// Removes a name from the list wherever it stands, but for the first `kept` times.
+fn remove(list: &CstArray, name: &str, kept: usize) {
+    for place in places(list, name).into_iter().skip(kept).rev() {
+        if let Some(element) = list.elements().into_iter().nth(place) {
+            element.remove();
+        }
+    }
+}
+
+/// Adds a name at the end; a list that was empty gets a line for each, as DevTools writes it.
+fn append(list: &CstArray, name: &str) {
+    if list.elements().is_empty() {
+        list.ensure_multiline();
+    }
+    list.append(CstInputValue::from(name));
+}
+
+/// Adds a package where npm would: in the order of names.
+fn insert_sorted(list: &CstObject, package: &str, version: &str) {
+    let names = list.properties();
+    let place = names
+        .iter()
+        .position(|property| {
+            property
+                .decoded_name()
+                .is_some_and(|name| name.as_str() > package)
+        })
+        .unwrap_or(names.len());
+    list.insert(place, package, CstInputValue::from(version));
+}

@@ -1,0 +1,3 @@
+import dayjs from 'dayjs'
+import axios from 'axios'
+export const helper = () => dayjs()

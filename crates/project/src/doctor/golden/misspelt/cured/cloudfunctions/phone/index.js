@@ -1,0 +1,2 @@
+const cloud = require('wx-server-sdk')
+exports.main = async ({ code }) => cloud.openapi.phonenumber.getPhoneNumberk({ code })

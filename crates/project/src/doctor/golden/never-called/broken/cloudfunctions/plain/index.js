@@ -1,0 +1,3 @@
+"use strict";
+const cloud = require("wx-server-sdk");
+exports.main = async () => cloud.openapi.wxacode.getUnlimited({ scene: "a" });

@@ -1,0 +1,2 @@
+import cloud from 'wx-server-sdk'
+export const main = async (): Promise<unknown> => cloud.openapi!.wxacode!.getUnlimited({ scene: 'a' })

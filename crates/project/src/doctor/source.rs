@@ -1,0 +1,455 @@
+//! What a function's source calls and requires, found by looking at the text: which `cloud.openapi` interfaces, and which
+//! packages.
+//!
+//! A textual search sees `cloud.openapi.wxacode.get(…)`, with options (`cloud.openapi({appid}).wxacode.get`), over several
+//! lines, with `?.` and `['get']`. It does not see a part that is computed (`openapi[kind]`) or kept in a variable of its own
+//! (`const { wxacode } = cloud.openapi`), nor what packages in `node_modules` call: where it sees that it does not see, it says so.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::tokens::{Kind, Token, tokens};
+
+/// The npm package through which functions call.
+pub(super) const SDK: &str = "wx-server-sdk";
+/// Larger files are bundles, or no source at all.
+const LARGEST: u64 = 2 << 20;
+
+/// What is in a function's source files.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    /// The interfaces that are called, in the order of files and lines.
+    pub(super) calls: Vec<Mention>,
+    /// The packages that are required.
+    pub(super) packages: Vec<Mention>,
+    /// Places that a textual search cannot follow; no line if that is the whole file.
+    pub(super) unseen: Vec<(PathBuf, Option<usize>)>,
+}
+
+/// A name and where it stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+}
+
+impl Source {
+    /// Reads the source files in a function's folder: JavaScript and TypeScript, not in `node_modules` or hidden folders,
+    /// and none of its tests.
+    pub(super) fn read(dir: &Path) -> Self {
+        let mut files = Vec::new();
+        let mut source = Self::default();
+        source.collect(dir, &mut files);
+        files.sort();
+        for file in files {
+            match fs::read(&file) {
+                Ok(bytes) if bytes.len() as u64 <= LARGEST => {
+                    source.scan(&file, &String::from_utf8_lossy(&bytes));
+                }
+                Ok(_) | Err(_) => source.unseen.push((file, None)),
+            }
+        }
+        if !source.packages.iter().any(|package| package.name == SDK) {
+            // Other libraries have an `openapi` as well: without the SDK, only what WeChat has is a call.
+            source.calls.retain(|call| openapi::find(&call.name).is_some());
+            if source.calls.is_empty() {
+                source.unseen.retain(|(_, line)| line.is_none());
+            }
+        }
+        source
+    }
+
+    fn collect(&mut self, dir: &Path, files: &mut Vec<PathBuf>) {
+        let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(_) => return self.unseen.push((dir.to_owned(), None)),
+        };
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            // A linked folder is not followed: it could lead in a circle.
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !is_skipped_folder(&name) => self.collect(&path, files),
+                Ok(kind) if !kind.is_dir() && is_source(&name) && path.is_file() => files.push(path),
+                _ => {}
+            }
+        }
+    }
+
+    fn scan(&mut self, file: &Path, text: &str) {
+        let tokens = tokens(text);
+        let mention = |name: String, line| Mention {
+            name,
+            file: file.to_owned(),
+            line,
+        };
+        for (at, token) in tokens.iter().enumerate() {
+            let before = at.checked_sub(1).map(|at| tokens[at].kind);
+            let mut after = Cursor(&tokens[at + 1..]);
+            let (word, is_member) = match token.kind {
+                Kind::Word(word) => (word, before == Some(Kind::Sign('.'))),
+                // `cloud['openapi']`
+                Kind::Text(text) if before == Some(Kind::Sign('[')) && after.sign(']') => (text, true),
+                _ => continue,
+            };
+            match word {
+                "openapi" => match after.interface(is_member) {
+                    Interface::Called(name) => self.calls.push(mention(name, token.line)),
+                    Interface::Unseen => self.unseen.push((file.to_owned(), Some(token.line))),
+                    Interface::None => {}
+                },
+                "callOpenAPI" if is_member => self.unseen.push((file.to_owned(), Some(token.line))),
+                "require" if !is_member => self
+                    .packages
+                    .extend(after.required().map(|name| mention(name, token.line))),
+                "import" | "export" if !is_member => self
+                    .packages
+                    .extend(after.imported().map(|name| mention(name, token.line))),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_skipped_folder(name: &str) -> bool {
+    name.starts_with('.')
+        || matches!(
+            name,
+            "node_modules" | "test" | "tests" | "__tests__" | "__mocks__"
+        )
+}
+
+fn is_source(name: &str) -> bool {
+    let Some((stem, ending)) = name.rsplit_once('.') else {
+        return false;
+    };
+    let is_aside = [".test", ".spec", ".config", ".d"]
+        .iter()
+        .any(|aside| stem.ends_with(aside));
+    matches!(ending, "js" | "mjs" | "cjs" | "ts" | "mts" | "cts") && !name.starts_with('.') && !is_aside
+}
+
+/// What follows the word `openapi`.
+enum Interface {
+    /// An interface by its name.
+    Called(String),
+    /// Something that the search cannot follow.
+    Unseen,
+    /// A name that is being declared: what is done with it is seen elsewhere.
+    None,
+}
+
+/// The tokens behind a word.
+#[derive(Clone, Copy)]
+struct Cursor<'a, 't>(&'a [Token<'t>]);
+
+impl<'t> Cursor<'_, 't> {
+    fn peek(&self) -> Option<Kind<'t>> {
+        self.0.first().map(|token| token.kind)
+    }
+
+    fn take(&mut self) -> Option<Kind<'t>> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first.kind)
+    }
+
+    /// Goes on if this sign is next.
+    fn sign(&mut self, sign: char) -> bool {
+        let found = self.peek() == Some(Kind::Sign(sign));
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    fn interface(mut self, is_member: bool) -> Interface {
+        if !is_member && self.is_declared() {
+            return Interface::None;
+        }
+        // `openapi({ appid, convertCase }).x.y`
+        if self.sign('(') {
+            let mut open = 1;
+            while open > 0 {
+                match self.take() {
+                    Some(Kind::Sign('(')) => open += 1,
+                    Some(Kind::Sign(')')) => open -= 1,
+                    Some(_) => {}
+                    None => return Interface::Unseen,
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        while let Some(part) = self.part() {
+            parts.push(part);
+        }
+        if parts.len() > 2 && matches!(parts.last(), Some(&("call" | "apply" | "bind"))) {
+            parts.pop();
+        }
+        let name = parts.join(".");
+        self.sign('.');
+        if openapi::find(&name).is_some() || (!parts.is_empty() && self.sign('(')) {
+            Interface::Called(name)
+        } else {
+            Interface::Unseen
+        }
+    }
+
+    /// Whether what precedes is a name that is being declared: `openapi = …`, `{ openapi, … } = …`, `{ openapi } from …`.
+    fn is_declared(mut self) -> bool {
+        if self.sign('=') {
+            return true;
+        }
+        if !matches!(self.peek(), Some(Kind::Sign(',' | '}'))) {
+            return false;
+        }
+        while self.take().is_some_and(|kind| kind != Kind::Sign('}')) {}
+        matches!(self.peek(), Some(Kind::Sign('=') | Kind::Word("from")))
+    }
+
+    /// `.word`, `?.word` or `['word']`; nothing is taken if neither follows.
+    fn part(&mut self) -> Option<&'t str> {
+        let mut ahead = *self;
+        // TypeScript: it is there, believe me.
+        ahead.sign('!');
+        let part = if ahead.sign('.') {
+            match ahead.take()? {
+                Kind::Word(word) => word,
+                Kind::Sign('[') => ahead.index()?,
+                _ => return None,
+            }
+        } else if ahead.sign('[') {
+            ahead.index()?
+        } else {
+            return None;
+        };
+        *self = ahead;
+        Some(part)
+    }
+
+    fn index(&mut self) -> Option<&'t str> {
+        match self.take()? {
+            Kind::Text(text) if self.sign(']') => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The package of `require('…')` or `require.resolve('…')`.
+    fn required(mut self) -> Option<String> {
+        if self.sign('.') && self.take() != Some(Kind::Word("resolve")) {
+            return None;
+        }
+        match (self.sign('('), self.take()?, self.take()?) {
+            (true, Kind::Text(text), Kind::Sign(')' | ',')) => package(text),
+            _ => None,
+        }
+    }
+
+    /// The package of `import '…'`, `import('…')`, `import … from '…'` or `export … from '…'`; types alone are not there
+    /// when it runs.
+    fn imported(mut self) -> Option<String> {
+        if self.sign('(') {
+            return match (self.take()?, self.take()?) {
+                (Kind::Text(text), Kind::Sign(')' | ',')) => package(text),
+                _ => None,
+            };
+        }
+        if let Some(Kind::Text(text)) = self.peek() {
+            return package(text);
+        }
+        let mut ahead = self;
+        if ahead.take() == Some(Kind::Word("type"))
+            && !matches!(ahead.peek(), Some(Kind::Word("from") | Kind::Sign(',')))
+        {
+            return None;
+        }
+        loop {
+            match self.take()? {
+                Kind::Word("from") => {
+                    if let Some(Kind::Text(text)) = self.peek() {
+                        return package(text);
+                    }
+                }
+                Kind::Word(_) | Kind::Text(_) | Kind::Sign('{' | '}' | ',' | '*') => {}
+                Kind::Sign(_) | Kind::Value => return None,
+            }
+        }
+    }
+}
+
+/// The npm package that a specifier names; `None` for a file, a Node builtin, a URL, or an alias of a bundler.
+fn package(specifier: &str) -> Option<String> {
+    let mut parts = specifier.split('/');
+    let first = parts.next()?;
+    let name = if first.starts_with('@') {
+        format!("{first}/{}", parts.next()?)
+    } else {
+        first.to_owned()
+    };
+    let is_name = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    let is_package = match name.strip_prefix('@') {
+        Some(scoped) => scoped.split('/').all(is_name),
+        None => is_name(&name) && !BUILTINS.contains(&name.as_str()),
+    };
+    is_package.then_some(name)
+}
+
+/// What Node has without installing anything: `module.builtinModules` of Node 18 to 24.
+const BUILTINS: [&str; 42] = [
+    "assert",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "crypto",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "domain",
+    "events",
+    "fs",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "repl",
+    "stream",
+    "string_decoder",
+    "sys",
+    "timers",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+    "zlib",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(text: &str) -> Source {
+        let mut source = Source::default();
+        source.scan(Path::new("index.js"), text);
+        source
+    }
+
+    fn names(mentions: &[Mention]) -> Vec<(&str, usize)> {
+        mentions
+            .iter()
+            .map(|mention| (mention.name.as_str(), mention.line))
+            .collect()
+    }
+
+    #[test]
+    fn every_way_of_writing_a_call_is_seen() {
+        for text in [
+            "cloud.openapi.wxacode.get({})",
+            "cloud.openapi({ appid: f('('), convertCase: false }).wxacode.get({})",
+            "cloud\n  .openapi\n  .wxacode\n  .get({})",
+            "cloud?.openapi?.wxacode?.get?.({})",
+            "cloud.openapi['wxacode'][\"get\"]({})",
+            "cloud['openapi'].wxacode.get({})",
+            "const { openapi, init } = cloud; openapi.wxacode.get({})",
+            "import { init, openapi } from './cloud.js'; openapi.wxacode.get({})",
+            "cloud.openapi!.wxacode!.get({})",
+            "const send = cloud.openapi.wxacode.get",
+            "cloud.openapi.wxacode.get.call(null, {})",
+            "cloud.openapi.wxacode.get<Reply>({})",
+            "const { openapi } = cloud; openapi.wxacode.get({})",
+            "`${await cloud.openapi.wxacode.get({})}`",
+        ] {
+            let source = scan(text);
+            assert_eq!(source.calls.len(), 1, "{text}");
+            assert_eq!(source.calls[0].name, "wxacode.get", "{text}");
+            assert_eq!(source.unseen, [], "{text}");
+        }
+        let source = scan("\ncloud.openapi.wxa.sec.order.getOrder({})\ncloud.openapi.no.such({})");
+        assert_eq!(
+            names(&source.calls),
+            [("wxa.sec.order.getOrder", 2), ("no.such", 3)]
+        );
+    }
+
+    #[test]
+    fn what_is_no_code_is_no_call() {
+        for text in [
+            "// cloud.openapi.wxacode.get({})",
+            "/* cloud.openapi.wxacode.get({}) */",
+            "'cloud.openapi.wxacode.get({})'",
+            "`cloud.openapi.wxacode.get({})`",
+            "const { openapi } = cloud",
+            "const openapi = 1",
+            "const { init, openapi } = require('./cloud')",
+        ] {
+            let source = scan(text);
+            assert_eq!((names(&source.calls), source.unseen.len()), (vec![], 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_said() {
+        for text in [
+            "const { wxacode } = cloud.openapi",
+            "cloud.openapi[kind].get({})",
+            "cloud.openapi.wxacode[method]({})",
+            "use(cloud.openapi)",
+            "use(openapi)",
+            "use({ openapi })",
+            "const { openapi: api } = cloud",
+            "cloud['openapi'][kind]()",
+            "cloud.callOpenAPI({ api: name })",
+            "cloud.openapi({ appid",
+        ] {
+            let source = scan(text);
+            assert_eq!((names(&source.calls), source.unseen.len()), (vec![], 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn packages_are_found_however_they_are_required() {
+        let source = scan(
+            "const a = require('a')\nrequire.resolve('b/package.json')\nimport c, { x as y } from 'c'\nimport * as d from 'd/sub'\n\
+             import '@e/f'\nawait import('g')\nexport * from 'h'\nexport { z } from \"i\"\nimport type, { j } from 'j'",
+        );
+        let expected: Vec<_> = ["a", "b", "c", "d", "@e/f", "g", "h", "i", "j"]
+            .into_iter()
+            .zip(1..)
+            .collect();
+        assert_eq!(names(&source.packages), expected);
+    }
+
+    #[test]
+    fn what_needs_no_installing_is_no_package() {
+        let source = scan(
+            "require('./a'); require('../b'); require('/opt/c'); require('fs'); require('fs/promises'); require('node:test')\n\
+             require(name); module.require('d'); require(`e${1}`); import.meta.url; import type { F } from 'f'\n\
+             import('@/g'); require('#h'); import i from 'https://example.com/i.js'; export const from = 'j'\nexport default { k: 'k' }",
+        );
+        assert_eq!(names(&source.packages), []);
+    }
+}

@@ -1,0 +1,212 @@
+//! Golden triples, `golden/NAME/`: a project as it is found (`broken`), what the doctor says (`diagnosis.txt`, those that it
+//! cannot cure marked), and the project when it is cured (`cured`). With `YUNQIAO_BLESS=1` in the environment what is said and
+//! done becomes what is expected: read the difference before you commit it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{collections::BTreeMap, env, fmt::Write, fs};
+
+use super::*;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor/golden")
+}
+
+/// The files below a folder, with their content.
+fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut tree = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                tree.insert(
+                    path.strip_prefix(root).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
+            }
+        }
+    }
+    tree
+}
+
+fn lay(root: &Path, tree: &BTreeMap<PathBuf, Vec<u8>>) {
+    for (path, content) in tree {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// What the doctor says, without the project's own folder.
+fn told(root: &Path, report: &Report) -> String {
+    let mut told = String::new();
+    for diagnosis in &report.diagnoses {
+        let mark = if diagnosis.is_curable() {
+            "curable"
+        } else {
+            "        "
+        };
+        writeln!(told, "{mark:8} {diagnosis}").unwrap();
+    }
+    for unseen in &report.unseen {
+        let line = unseen.line.map_or(String::new(), |line| format!(":{line}"));
+        writeln!(told, "unseen   {}{line}", unseen.file.display()).unwrap();
+    }
+    told.replace(&format!("{}/", root.display()), "")
+}
+
+fn text(tree: &BTreeMap<PathBuf, Vec<u8>>) -> String {
+    tree.iter().fold(String::new(), |text, (path, content)| {
+        format!(
+            "{text}--- {}\n{}",
+            path.display(),
+            String::from_utf8_lossy(content)
+        )
+    })
+}
+
+#[test]
+fn golden_triples() {
+    let bless = env::var_os("YUNQIAO_BLESS").is_some();
+    let mut names: Vec<_> = fs::read_dir(golden())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 7, "{names:?}");
+    for case in names {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        lay(root, &tree(&case.join("broken")));
+        let report = examine(&Project::open(root).unwrap());
+        let diagnosis = told(root, &report);
+        let cured = cure(&report).unwrap();
+        let after = tree(root);
+        if bless {
+            fs::write(case.join("diagnosis.txt"), &diagnosis).unwrap();
+            _ = fs::remove_dir_all(case.join("cured"));
+            lay(&case.join("cured"), &after);
+        }
+        let case_name = case.display();
+        let expected = fs::read_to_string(case.join("diagnosis.txt")).unwrap();
+        assert_eq!(diagnosis, expected, "{case_name}");
+        assert_eq!(text(&after), text(&tree(&case.join("cured"))), "{case_name}");
+
+        // Each cure says what it did, and none leaves anything for another.
+        let curable = report.diagnoses.iter().filter(|found| found.is_curable()).count();
+        assert!(cured.len() >= curable, "{case_name}: {cured:?}");
+        let again = examine(&Project::open(root).unwrap());
+        let left = again.diagnoses.iter().filter(|found| found.is_curable()).count();
+        assert_eq!(left, 0, "{case_name}: {}", told(root, &again));
+        assert!(cure(&again).unwrap().is_empty());
+    }
+}
+
+fn function(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let project = [("project.config.json", r#"{"appid":"wx0123456789abcdef"}"#)];
+    for (path, content) in project.iter().chain(files) {
+        lay(
+            dir.path(),
+            &BTreeMap::from([(PathBuf::from(path), content.as_bytes().to_vec())]),
+        );
+    }
+    dir
+}
+
+#[test]
+fn what_is_installed_and_what_is_a_test_is_not_searched() {
+    let call = "require('nowhere'); require('wx-server-sdk').openapi.wxacode.get({})";
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "exports.main = () => 1"),
+        ("cloudfunctions/a/node_modules/x/index.js", call),
+        ("cloudfunctions/a/.cache/index.js", call),
+        ("cloudfunctions/a/test/index.js", call),
+        ("cloudfunctions/a/lib/x.test.js", call),
+        ("cloudfunctions/a/lib/x.d.ts", call),
+        ("cloudfunctions/a/lib/x.py", call),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+}
+
+#[test]
+fn a_package_that_lies_in_the_function_s_own_folder_is_not_missing() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('x'); require('@y/z/part')"),
+        ("cloudfunctions/a/node_modules/x/package.json", "{}"),
+        ("cloudfunctions/a/node_modules/@y/z/package.json", "{}"),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+}
+
+#[test]
+fn another_library_s_openapi_is_none_of_ours() {
+    let dir = function(&[(
+        "cloudfunctions/a/index.js",
+        "app.openapi(route, handler); spec.openapi.info.load()",
+    )]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_told_and_nothing_is_called_superfluous() {
+    let large = " ".repeat((2 << 20) + 1);
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", &large),
+        (
+            "cloudfunctions/a/config.json",
+            r#"{"permissions":{"openapi":["wxacode.get"]}}"#,
+        ),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "unseen   cloudfunctions/a/index.js\n");
+}
+
+#[test]
+fn a_byte_order_mark_and_line_ends_stay() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "cloud.openapi.wxacode.get()"),
+        (
+            "cloudfunctions/a/config.json",
+            "\u{feff}{\r\n\t\"permissions\": {\r\n\t\t\"openapi\": [\r\n\t\t\t\"wxacode.gett\"\r\n\t\t]\r\n\t}\r\n}\r\n",
+        ),
+    ]);
+    cure(&examine(&Project::open(dir.path()).unwrap())).unwrap();
+    assert_eq!(
+        fs::read_to_string(dir.path().join("cloudfunctions/a/config.json")).unwrap(),
+        "\u{feff}{\r\n\t\"permissions\": {\r\n\t\t\"openapi\": [\r\n\t\t\t\"wxacode.get\"\r\n\t\t]\r\n\t}\r\n}\r\n",
+    );
+}
+
+#[test]
+fn a_lock_file_that_a_cure_puts_out_of_date_is_told() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('axios')"),
+        ("cloudfunctions/a/package.json", "{}"),
+        ("cloudfunctions/a/package-lock.json", "{}"),
+    ]);
+    let cured = cure(&examine(&Project::open(dir.path()).unwrap())).unwrap();
+    assert!(cured[1].what.contains("npm install"), "{cured:?}");
+}
+
+#[test]
+fn a_file_that_changed_for_the_worse_is_left_alone() {
+    let dir = function(&[("cloudfunctions/a/index.js", "cloud.openapi.wxacode.get()")]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    let config = dir.path().join("cloudfunctions/a/config.json");
+    for text in ["{ half", r#"{"permissions":[]}"#] {
+        fs::write(&config, text).unwrap();
+        let error = cure(&report).unwrap_err().to_string();
+        assert!(
+            error.contains("config.json") && error.contains("examine again"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&config).unwrap(), text);
+    }
+}
