@@ -154,9 +154,117 @@ fn a_folder_that_is_no_project_is_told_so() {
 }
 
 #[test]
+fn api_shows_the_catalogue() {
+    let (output, out, _) = run(yunqiao().args(["api", "subscribeMessage.send"]));
+    assert!(output.status.success());
+    let lines: Vec<_> = out.lines().collect();
+    let column = |line: &str, part: &str| line.find(part).unwrap_or_else(|| panic!("{part}: {out}"));
+    assert!(lines[1].starts_with("subscribeMessage.send "), "{out}");
+    for (head, cell) in [
+        ("method", "POST"),
+        ("path", "/cgi-bin/message/subscribe/send"),
+        ("cloud call", "yes"),
+        ("document", "https://"),
+    ] {
+        assert_eq!(column(lines[0], head), column(lines[1], cell), "{out}");
+    }
+
+    let (_, all, _) = run(yunqiao().arg("api"));
+    assert!(all.lines().count() > 600 && all.contains("withdrawn: 45103"));
+    let (_, out, _) = run(yunqiao().args(["api", "--json", "/wxa/getwxacodeunlimit"]));
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&found[0]["name"], &found[0]["cloudCall"], &found[0]["method"]),
+        (&json!("wxacode.getUnlimited"), &json!("yes"), &json!("POST"))
+    );
+}
+
+#[test]
+fn api_without_a_match_gives_a_hint() {
+    for (word, hint) in [
+        ("subscribMessage.send", "`subscribeMessage.send`"),
+        ("qqqqqqqq", "a part of its name"),
+    ] {
+        let (output, _, err) = run(yunqiao().args(["api", word]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(err.contains(word) && err.contains(hint), "{err}");
+    }
+}
+
+#[test]
+fn api_ends_well_when_nobody_reads_on() {
+    let mut child = yunqiao()
+        .arg("api")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn doctor_tells_cures_and_tells_what_is_left() {
+    let project = Scratch::new(&[(
+        "notify",
+        "const cloud = require('wx-server-sdk')\n\
+         exports.main = async () => {\n  await cloud.openapi.subscribeMessage.send({})\n  await cloud.openapi.no.such({})\n}\n",
+    )]);
+    let doctor = |args: &[&str]| run(yunqiao().arg("doctor").arg(project.path()).args(args));
+    let (output, out, _) = doctor(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    for part in [
+        "index.js:3: ",
+        "-604101",
+        "(--fix does it)",
+        "index.js:1: ",
+        "index.js:4: ",
+        "-604100",
+        "3 to mend, 2 of them by --fix",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    let (output, out, _) = doctor(&["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["diagnoses"][1]["function"], "notify");
+    assert_eq!(report["diagnoses"][1]["line"], 3);
+    assert_eq!(report["diagnoses"][1]["curable"], true);
+    assert!(!project.path().join("cloudfunctions/notify/config.json").exists());
+
+    let (output, out, _) = doctor(&["--fix"]);
+    assert_eq!(output.status.code(), Some(1));
+    for part in [
+        "config.json: added \"subscribeMessage.send\"",
+        "package.json: wrote \"wx-server-sdk\"",
+        "1 left for you",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    project.write(
+        "cloudfunctions/notify/index.js",
+        "exports.main = async () => require('wx-server-sdk').openapi.subscribeMessage.send({})",
+    );
+    let (output, out, _) = doctor(&[]);
+    assert!(output.status.success(), "{out}");
+    assert!(out.contains("nothing to mend in 1 function"), "{out}");
+}
+
+#[test]
+fn the_examples_are_in_good_health() {
+    let (output, out, _) = run(yunqiao().arg("doctor").arg(crate::support::quickstart()));
+    assert!(output.status.success(), "{out}");
+}
+
+#[test]
 fn help_is_there_for_every_command_and_free_of_colour_in_a_pipe() {
     for command in [
-        "dev", "exec", "call", "serve", "simulate", "decrypt", "sign", "verify", "init",
+        "dev", "exec", "call", "serve", "simulate", "decrypt", "sign", "verify", "api", "doctor", "init",
     ] {
         let (output, out, _) = run(yunqiao().args([command, "--help"]));
         assert!(output.status.success());

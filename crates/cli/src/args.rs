@@ -62,6 +62,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  yunqiao verify --session-key HyVFkGl5F5OQWJZZaNzBBg== --signature 75e81c… - < rawData.txt"
     )]
     Verify(Verify),
+    /// Show WeChat's server API: name, method, path, cloud call or not, document
+    #[command(after_help = "Example:\n  yunqiao api subscribeMessage\n\n\
+        An interface with cloud call is called as cloud.openapi.NAME(…), once config.json lists its name in permissions.openapi.")]
+    Api(Api),
+    /// Say what is wrong with the project in DIR, and the mend
+    #[command(after_help = "Example:\n  yunqiao doctor examples/quickstart\n\n\
+        The functions' source is searched as text: where the name of an interface is computed or kept in a variable, \
+        the place is named. What packages in node_modules call is not seen.")]
+    Doctor(Doctor),
     /// Make a working little project in DIR
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
@@ -254,6 +263,22 @@ pub(crate) struct Verify {
     /// The rawData, to the byte; `-` reads it from standard input
     #[arg(value_name = "RAWDATA")]
     pub(crate) raw_data: String,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Api {
+    /// A part of the name, the path, or the document's title; the best match comes first
+    pub(crate) word: Option<String>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Doctor {
+    /// The project: a folder with project.config.json or yunqiao.toml
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Mend what can be mended in config.json and package.json, and say what was done
+    #[arg(long)]
+    pub(crate) fix: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
 mod args;
 mod call;
 mod crypt;
 mod dev;
+mod doctor;
 mod exec;
 mod init;
 mod paths;
@@ -56,6 +58,8 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),
         Command::Verify(verify) => crypt::verify(&verify, args.json),
+        Command::Api(api) => api::run(&api, args.json),
+        Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Init(init) => init::run(&init),
     }
 }

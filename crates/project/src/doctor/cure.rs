@@ -100,15 +100,20 @@ impl Edit {
             }
             Self::Rename { from, to } => {
                 let list = permissions(root)?;
-                if places(&list, to).is_empty() {
-                    for place in places(&list, from).into_iter().take(1) {
-                        if let Some(literal) = list.elements()[place].as_string_lit() {
-                            literal.replace_with(CstInputValue::from(to.as_str()));
-                        }
-                    }
+                let is_there = !places(&list, to).is_empty();
+                let first = places(&list, from).into_iter().next();
+                if let (false, Some(literal)) = (
+                    is_there,
+                    first.and_then(|place| list.elements().get(place)?.as_string_lit()),
+                ) {
+                    literal.replace_with(CstInputValue::from(to.as_str()));
                 }
                 remove(&list, from, 0);
-                format!("wrote \"{to}\" instead of \"{from}\" in permissions.openapi")
+                if is_there {
+                    format!("removed \"{from}\" from permissions.openapi, where \"{to}\" is listed")
+                } else {
+                    format!("wrote \"{to}\" instead of \"{from}\" in permissions.openapi")
+                }
             }
             Self::Depend { package, version } => {
                 let list = root

@@ -1,0 +1,104 @@
+//! `yunqiao doctor`: what is wrong with a project, the mend, and with `--fix` the cure.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anstream::println;
+use project::Project;
+use project::doctor::{self, Cured, Report};
+use serde_json::json;
+
+use crate::args;
+use crate::print::{self, BAD, DIM, GOOD, WARN};
+
+/// Exits with 1 while something is wrong.
+pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
+    let mut project = Project::open(&args.dir)?;
+    let mut report = doctor::examine(&project);
+    let mut cured = Vec::new();
+    if args.fix {
+        cured = doctor::cure(&report)?;
+        project = Project::open(&args.dir)?;
+        report = doctor::examine(&project);
+    }
+    if json {
+        print::json(&as_json(&report, &cured));
+    } else {
+        show(&report, &cured, &project, args.fix);
+    }
+    Ok(if report.diagnoses.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn as_json(report: &Report, cured: &[Cured]) -> serde_json::Value {
+    let diagnoses = report.diagnoses.iter().map(|found| {
+        json!({
+            "function": found.function.as_ref().map(AsRef::<str>::as_ref),
+            "file": found.file,
+            "line": found.line,
+            "what": found.what,
+            "mend": found.mend,
+            "curable": found.is_curable(),
+        })
+    });
+    let cured = cured
+        .iter()
+        .map(|cured| json!({ "file": cured.file, "what": cured.what }));
+    let unseen = report.unseen.iter().map(|unseen| {
+        json!({ "function": unseen.function.as_ref() as &str, "file": unseen.file, "line": unseen.line })
+    });
+    json!({
+        "diagnoses": diagnoses.collect::<Vec<_>>(),
+        "cured": cured.collect::<Vec<_>>(),
+        "unseen": unseen.collect::<Vec<_>>(),
+    })
+}
+
+fn show(report: &Report, cured: &[Cured], project: &Project, fixed: bool) {
+    for cured in cured {
+        println!("{GOOD}✓{GOOD:#} {}: {}", place(&cured.file, None), cured.what);
+    }
+    for found in &report.diagnoses {
+        println!("{BAD}✗{BAD:#} {}: {}", place(&found.file, found.line), found.what);
+        let cure = if found.is_curable() {
+            " (--fix does it)"
+        } else {
+            ""
+        };
+        if !found.mend.is_empty() {
+            println!("  {DIM}{}{cure}{DIM:#}", found.mend);
+        }
+    }
+    for unseen in &report.unseen {
+        let why = match unseen.line {
+            Some(_) => "what is called from here cannot be seen in the text",
+            None => "it was not looked at: it cannot be read, or is larger than 2 MB",
+        };
+        println!("{WARN}?{WARN:#} {}: {why}", place(&unseen.file, unseen.line));
+    }
+    let count = report.diagnoses.len();
+    let curable = report.diagnoses.iter().filter(|found| found.is_curable()).count();
+    match (count, fixed) {
+        (0, _) => println!(
+            "{GOOD}✓{GOOD:#} nothing to mend in {}",
+            match project.functions.len() {
+                1 => "1 function".to_owned(),
+                functions => format!("{functions} functions"),
+            }
+        ),
+        (_, true) => println!("{count} left for you"),
+        (_, false) => println!("{count} to mend, {curable} of them by --fix"),
+    }
+}
+
+/// `file:line`, as an editor opens it.
+fn place(file: &Path, line: Option<usize>) -> String {
+    let file = file.strip_prefix(".").unwrap_or(file).display();
+    match line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_string(),
+    }
+}
