@@ -3,6 +3,8 @@
 //! An answer is what the `success` or `fail` callback gets, with its `errMsg`. Open data is encrypted with the user's
 //! session_key at that moment; with Cloud Development opened and a base library that knows it, it carries a `cloudID` too.
 
+use std::collections::BTreeMap;
+
 use opendata::Encrypted;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -41,6 +43,21 @@ pub(crate) struct ClientCall {
     /// `getGroupEnterInfo`: with the user's id inside the group.
     #[serde(default, rename = "needGroupOpenID")]
     need_group_openid: bool,
+    /// `requestSubscribeMessage`: for which templates.
+    #[serde(default)]
+    tmpl_ids: Vec<String>,
+    /// `requestSubscribeMessage`: what the user says to all of them. Ours, not WeChat's.
+    #[serde(default)]
+    answer: Choice,
+}
+
+/// What a user says to being sent messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Choice {
+    #[default]
+    Accept,
+    Reject,
 }
 
 /// What the callback gets.
@@ -62,6 +79,11 @@ pub(crate) struct ClientAnswer {
     iv: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", rename = "cloudID")]
     cloud_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    err_code: Option<i32>,
+    /// `requestSubscribeMessage`: by template id.
+    #[serde(flatten)]
+    choices: BTreeMap<String, Choice>,
 }
 
 /// The APIs that are simulated.
@@ -75,9 +97,10 @@ enum Api {
     GetPhoneNumber,
     GetShareInfo,
     GetGroupEnterInfo,
+    RequestSubscribeMessage,
 }
 
-const APIS: [(&str, Api); 8] = [
+const APIS: [(&str, Api); 9] = [
     ("login", Api::Login),
     ("checkSession", Api::CheckSession),
     ("getUserInfo", Api::GetUserInfo),
@@ -86,6 +109,7 @@ const APIS: [(&str, Api); 8] = [
     ("getPhoneNumber", Api::GetPhoneNumber),
     ("getShareInfo", Api::GetShareInfo),
     ("getGroupEnterInfo", Api::GetGroupEnterInfo),
+    ("requestSubscribeMessage", Api::RequestSubscribeMessage),
 ];
 
 /// Why the `fail` callback is called, in the client's words.
@@ -98,6 +122,23 @@ enum Failure {
     /// An option is left out that must be there.
     #[error("parameter error: parameter.{0} should be String instead of Undefined;")]
     Missing(&'static str),
+    /// `requestSubscribeMessage` without templates.
+    #[error("TmplIds can't be empty")]
+    NoTemplates,
+    /// `requestSubscribeMessage` for a template that the app does not have.
+    #[error("No template data return, verify the template id exist")]
+    UnknownTemplate,
+}
+
+impl Failure {
+    /// `errCode`, which is documented for `requestSubscribeMessage` alone.
+    fn code(self) -> Option<i32> {
+        match self {
+            Self::NoSession | Self::Missing(_) => None,
+            Self::NoTemplates => Some(10001),
+            Self::UnknownTemplate => Some(20001),
+        }
+    }
 }
 
 /// Has the user's client call the API.
@@ -139,7 +180,13 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
     }
     let (answer, outcome) = match outcome {
         Ok(answer) => (answer, "ok".to_owned()),
-        Err(why) => (ClientAnswer::default(), format!("fail {why}")),
+        Err(why) => {
+            let answer = ClientAnswer {
+                err_code: why.code(),
+                ..ClientAnswer::default()
+            };
+            (answer, format!("fail {why}"))
+        }
     };
     Ok(ClientAnswer {
         err_msg: format!("{name}:{outcome}"),
@@ -202,7 +249,28 @@ impl Client<'_> {
                 };
                 self.open_data(world, &data)
             }
+            Api::RequestSubscribeMessage => self.subscribe(world),
         }
+    }
+
+    fn subscribe(&self, world: &mut World) -> Result<ClientAnswer, Failure> {
+        let ids = &self.call.tmpl_ids;
+        if ids.is_empty() {
+            return Err(Failure::NoTemplates);
+        }
+        if !ids.iter().all(|id| world.templates.knows(id)) {
+            return Err(Failure::UnknownTemplate);
+        }
+        let answer = self.call.answer;
+        for id in ids {
+            world
+                .templates
+                .subscribe(&self.user.openid, id, answer == Choice::Accept);
+        }
+        Ok(ClientAnswer {
+            choices: ids.iter().map(|id| (id.clone(), answer)).collect(),
+            ..ClientAnswer::default()
+        })
     }
 
     fn user_info(&self, world: &mut World) -> Result<ClientAnswer, Failure> {

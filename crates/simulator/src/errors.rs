@@ -1,73 +1,108 @@
-//! What WeChat says when its server refuses: each errcode with its text, once.
+//! What WeChat says when its server refuses. Codes and texts are those of [`openapi::errcode`].
 //!
 //! The texts are those that developers have printed. Every one ends in a `rid`, three groups of eight hex digits of which
 //! the first is the time in seconds; `/sns/` puts a comma before it and the rest of WeChat does not, and some answers of
 //! `/wxa/` carry a hint as well.
 
 use clock::Timestamp;
+use openapi::errcode;
 use serde::Serialize;
 
 use crate::random;
 
 /// Why WeChat refuses a call of its server API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    SystemBusy,
     InvalidCredential,
     InvalidGrantType,
     InvalidOpenid,
+    InvalidMediaId,
     InvalidAppid,
     InvalidCode,
+    InvalidTemplateId,
     InvalidUrl,
     InvalidAppsecret,
+    InvalidScene,
+    PathLength,
+    SceneLength,
     CodeBeenUsed,
     TokenMissing,
     AppidMissing,
     AppsecretMissing,
+    MediaMissing,
     CodeMissing,
+    InvalidPage,
     TokenExpired,
     RequireGet,
     RequirePost,
+    UserRefused,
     EmptyPostData,
-    DataFormat,
     DailyQuota,
+    /// The API was withdrawn, and answers with this errcode alone.
+    Withdrawn(i32),
+    DataFormat,
+    /// What is wrong with which field: `data.time2.value is empty`.
+    Argument(String),
     InvalidSigMethod,
     InvalidSignature,
+    RiskyContent,
 }
 
 impl Refusal {
-    /// errcode and errmsg.
-    pub(crate) fn parts(self) -> (i32, &'static str) {
+    pub(crate) fn code(&self) -> i32 {
         match self {
-            Self::InvalidCredential => (
-                40001,
-                "invalid credential, access_token is invalid or not latest, could get access_token by \
-                 getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r",
-            ),
-            Self::InvalidGrantType => (40002, "invalid grant_type"),
-            Self::InvalidOpenid => (40003, "invalid openid"),
-            Self::InvalidAppid => (40013, "invalid appid"),
-            Self::InvalidCode => (40029, "invalid code"),
-            Self::InvalidUrl => (40066, "invalid url"),
-            Self::InvalidAppsecret => (40125, "invalid appsecret"),
-            Self::CodeBeenUsed => (40163, "code been used"),
-            Self::TokenMissing => (41001, "access_token missing"),
-            Self::AppidMissing => (41002, "appid missing"),
-            Self::AppsecretMissing => (41004, "appsecret missing"),
-            Self::CodeMissing => (41008, "missing code"),
-            Self::TokenExpired => (42001, "access_token expired"),
-            Self::RequireGet => (43001, "require GET method"),
-            Self::RequirePost => (43002, "require POST method"),
-            Self::EmptyPostData => (44002, "empty post data"),
-            Self::DailyQuota => (45009, "reach max api daily quota limit"),
-            Self::DataFormat => (47001, "data format error"),
-            Self::InvalidSigMethod => (87008, "invalid sig_method"),
-            Self::InvalidSignature => (87009, "invalid signature"),
+            Self::SystemBusy => errcode::SYSTEM_BUSY,
+            Self::InvalidCredential => errcode::INVALID_CREDENTIAL,
+            Self::InvalidGrantType => errcode::INVALID_GRANT_TYPE,
+            Self::InvalidOpenid => errcode::INVALID_OPENID,
+            Self::InvalidMediaId => errcode::INVALID_MEDIA_ID,
+            Self::InvalidAppid => errcode::INVALID_APPID,
+            Self::InvalidCode => errcode::INVALID_CODE,
+            Self::InvalidTemplateId => errcode::INVALID_TEMPLATE_ID,
+            Self::InvalidUrl => errcode::INVALID_URL,
+            Self::InvalidAppsecret => errcode::INVALID_APPSECRET,
+            Self::InvalidScene => 40129,
+            Self::PathLength => 40159,
+            Self::SceneLength => 40169,
+            Self::CodeBeenUsed => errcode::CODE_BEEN_USED,
+            Self::TokenMissing => errcode::ACCESS_TOKEN_MISSING,
+            Self::AppidMissing => errcode::APPID_MISSING,
+            Self::AppsecretMissing => errcode::APPSECRET_MISSING,
+            Self::MediaMissing => errcode::MEDIA_DATA_MISSING,
+            Self::CodeMissing => errcode::CODE_MISSING,
+            Self::InvalidPage => errcode::INVALID_PAGE,
+            Self::TokenExpired => errcode::ACCESS_TOKEN_EXPIRED,
+            Self::RequireGet => errcode::REQUIRE_GET,
+            Self::RequirePost => errcode::REQUIRE_POST,
+            Self::UserRefused => errcode::USER_REFUSED,
+            Self::EmptyPostData => errcode::EMPTY_POST_DATA,
+            Self::DailyQuota => errcode::DAILY_QUOTA,
+            Self::Withdrawn(code) => *code,
+            Self::DataFormat => errcode::DATA_FORMAT,
+            Self::Argument(_) => errcode::ARGUMENT_INVALID,
+            Self::InvalidSigMethod => errcode::INVALID_SIG_METHOD,
+            Self::InvalidSignature => errcode::INVALID_SIGNATURE,
+            Self::RiskyContent => errcode::RISKY_CONTENT,
+        }
+    }
+
+    /// What errmsg begins with: the text that [`errcode`] has, and here that of codes which one kind of API alone answers.
+    fn text(&self) -> &'static str {
+        match self {
+            Self::InvalidScene => "invalid scene",
+            Self::PathLength => "invalid length for path, or the data is not json string",
+            Self::SceneLength => "invalid length for scene, or the data is not json string",
+            known => errcode::text(known.code()).unwrap_or("this api has been withdrawn"),
         }
     }
 
     /// The body of the answer, as the servers of `family` write it at `now`.
-    pub(crate) fn body(self, family: Family, now: Timestamp) -> ErrorBody {
-        let (errcode, text) = self.parts();
+    pub(crate) fn body(&self, family: Family, now: Timestamp) -> ErrorBody {
+        let text = match self {
+            Self::Argument(which) => format!("{} {which}", self.text()),
+            _ => self.text().to_owned(),
+        };
         let rid = rid(now);
         let errmsg = match family {
             Family::Sns => format!("{text}, rid: {rid}"),
@@ -78,7 +113,10 @@ impl Refusal {
             }
             Family::Wxa => format!("{text} rid: {rid}"),
         };
-        ErrorBody { errcode, errmsg }
+        ErrorBody {
+            errcode: self.code(),
+            errmsg,
+        }
     }
 }
 
@@ -93,6 +131,17 @@ pub(crate) enum Family {
     Wxa,
 }
 
+impl Family {
+    /// Which one serves `path`. Of the rest too little was seen to tell it from `/wxa/`.
+    pub(crate) fn of(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("sns") => Self::Sns,
+            Some("cgi-bin") => Self::Cgi,
+            _ => Self::Wxa,
+        }
+    }
+}
+
 /// `{"errcode","errmsg"}`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ErrorBody {
@@ -101,7 +150,7 @@ pub(crate) struct ErrorBody {
 }
 
 /// What WeChat numbers a request with: `69a509f1-0d6eaf0b-6d509ece`.
-fn rid(now: Timestamp) -> String {
+pub(crate) fn rid(now: Timestamp) -> String {
     let second = u32::from_be_bytes(random::bytes());
     let third = u32::from_be_bytes(random::bytes());
     format!("{:08x}-{second:08x}-{third:08x}", now.secs())

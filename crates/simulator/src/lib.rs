@@ -1,19 +1,22 @@
 //! A WeChat to test against.
 //!
 //! It plays the three parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
-//! cloudIDs, phone numbers), the client (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and
+//! cloudIDs, phone numbers, and every other API of the catalogue, if only to record what it was asked), the client (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and
 //! the people: at least two users with deterministic data. `/sim/` is its own API: who the users are, what time it is in
 //! WeChat, which app is simulated.
 //!
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
-//! cryptography of [`opendata`] is common, and that is held to the official vectors.
+//! cryptography of [`opendata`] is common, which is held to the official vectors, and the catalogue of [`openapi`].
 //!
 //! One [`Simulator`] knows one app. Everything it remembers lies in memory behind one lock; nothing under that lock waits.
 
+mod acode;
+mod catalogued;
 mod client_api;
 mod cloudid;
 mod codes;
 mod errors;
+mod form;
 mod outbox;
 mod random;
 mod recent;
@@ -22,20 +25,22 @@ mod sessions;
 mod settings;
 mod shapes;
 mod sim_api;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod users;
+mod verdicts;
 
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::Router;
+use axum::{Router, extract::DefaultBodyLimit, handler::Handler};
 use clock::{Clock, Timestamp};
 
-pub use settings::{ForeignCodes, Secret, Settings};
+pub use settings::{ForeignCodes, Secret, Settings, Withdrawn};
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
@@ -66,6 +71,8 @@ struct World {
     phone_codes: codes::Codes,
     cloud_ids: cloudid::CloudIds,
     tokens: tokens::Tokens,
+    templates: templates::Templates,
+    verdicts: verdicts::Verdicts,
     outbox: outbox::Outbox,
 }
 
@@ -82,6 +89,8 @@ impl Simulator {
             phone_codes: codes::Codes::default(),
             cloud_ids: cloudid::CloudIds::default(),
             tokens: tokens::Tokens::default(),
+            templates: templates::Templates::default(),
+            verdicts: verdicts::Verdicts::default(),
             outbox: outbox::Outbox::default(),
         };
         Self(Arc::new(Inner {
@@ -96,7 +105,7 @@ impl Simulator {
     pub fn router(&self) -> Router {
         server_api::routes()
             .nest("/sim", sim_api::routes(self))
-            .fallback(server_api::no_such_path)
+            .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .with_state(self.clone())
     }
 
@@ -114,15 +123,16 @@ impl Simulator {
             .await
     }
 
-    /// Puts into the outbox what an API served elsewhere pretended to send: `api` as the documents name it, `to` an openid
-    /// or what else the receiver is called, `body` what was sent.
-    pub fn pretend(&self, api: &str, to: &str, body: serde_json::Value) {
+    /// Puts into the outbox what a call of `api` would have brought about: `to` an openid or what else the receiver is
+    /// called, empty where there is none.
+    fn pretend(&self, api: &str, to: &str, body: serde_json::Value, note: Option<String>) {
         let item = outbox::Item {
             api: api.to_owned(),
             to: to.to_owned(),
             body,
             at: self.now().secs(),
             simulated: true,
+            note,
         };
         self.world().outbox.put(item);
     }

@@ -1,7 +1,7 @@
 //! What would have reached somebody had this been WeChat: messages sent, codes drawn. `/sim/outbox` shows it.
 //!
-//! The APIs served so far give data and send nothing, so that the box stays empty unless whoever embeds the simulator puts
-//! something in with [`Simulator::pretend`](crate::Simulator::pretend).
+//! Every call of a catalogued API that succeeds comes here, but for those that only hand out tokens, sessions and open data
+//! (`server_api`), which reach nobody. An item's `note` says where the simulator does not behave as WeChat would.
 
 use std::collections::VecDeque;
 
@@ -25,6 +25,9 @@ pub(crate) struct Item {
     pub(crate) at: u64,
     /// Always true: said so that nobody takes it for proof that WeChat delivered anything.
     pub(crate) simulated: bool,
+    /// What WeChat would have done that was not done here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 impl Outbox {

@@ -1,4 +1,5 @@
-//! WeChat's server API, as `api.weixin.qq.com` speaks it: HTTP 200 whatever happens, the outcome in `errcode`.
+//! WeChat's server API, as `api.weixin.qq.com` speaks it: HTTP 200 whatever happens, the outcome in `errcode`. Here are the
+//! APIs that give out tokens, sessions, open data and phone numbers; `catalogued` serves the rest.
 //!
 //! Where the documents leave it open, what is checked first is: method, then the app's or the token's credentials, then
 //! the body, then what it asks for.
@@ -9,17 +10,19 @@ use axum::{
     Router,
     body::Bytes,
     extract::{FromRequest, Query, Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
 use opendata::{CloudIdError, SessionKey};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     ForeignCodes, Simulator,
     codes::CodeError,
     errors::{Family, Refusal},
+    form,
     shapes::{PhoneInfo, Watermark},
     tokens::Issued,
 };
@@ -42,20 +45,12 @@ pub(crate) fn routes() -> Router<Simulator> {
         )
 }
 
-/// Any path that is not served. What WeChat answers is not documented; the choice is 40066 `invalid url`, and HTTP 404 so
-/// that a client which looks at nothing else notices too.
-pub(crate) async fn no_such_path(State(sim): State<Simulator>, uri: Uri) -> Response {
-    sim.tell(format!("{} is not served by this simulator", uri.path()));
-    let body = Refusal::InvalidUrl.body(Family::Cgi, sim.now());
-    (StatusCode::NOT_FOUND, reply(Family::Cgi, &body)).into_response()
-}
-
 /// One call, before anybody has looked at it.
-struct Ask {
-    method: Method,
-    query: HashMap<String, String>,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) query: HashMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Ask {
@@ -81,7 +76,7 @@ impl<S: Send + Sync> FromRequest<S> for Ask {
 
 impl Ask {
     /// A parameter of the query; one that is left out is empty.
-    fn query(&self, name: &str) -> &str {
+    pub(crate) fn query(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
 
@@ -103,7 +98,7 @@ impl Ask {
 
     /// The JSON body. WeChat reads it whatever its content type says; `strict` behaves like those of its servers that were
     /// seen not to.
-    fn json<T: DeserializeOwned>(&self, sim: &Simulator) -> Result<T, Refusal> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, sim: &Simulator) -> Result<T, Refusal> {
         if self.body.is_empty() {
             return Err(Refusal::EmptyPostData);
         }
@@ -142,7 +137,7 @@ fn api<T: Serialize + 'static>(
 }
 
 /// `/sns/` says `text/plain` and escapes slashes, the others do neither (observed).
-fn reply(family: Family, body: &impl Serialize) -> Response {
+pub(crate) fn reply(family: Family, body: &impl Serialize) -> Response {
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
         Err(error) => {
@@ -164,7 +159,7 @@ fn escape_slashes(json: &str) -> String {
 }
 
 /// Of the app itself: appid first, as WeChat was seen to do.
-fn check_app(sim: &Simulator, appid: &str, secret: &str) -> Result<(), Refusal> {
+pub(crate) fn check_app(sim: &Simulator, appid: &str, secret: &str) -> Result<(), Refusal> {
     let settings = sim.settings();
     if appid.is_empty() {
         return Err(Refusal::AppidMissing);
@@ -186,7 +181,7 @@ fn check_app(sim: &Simulator, appid: &str, secret: &str) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn check_token(sim: &Simulator, ask: &Ask) -> Result<(), Refusal> {
+pub(crate) fn check_token(sim: &Simulator, ask: &Ask) -> Result<(), Refusal> {
     sim.world().tokens.check(ask.query("access_token"), sim.now())
 }
 
@@ -303,13 +298,18 @@ impl From<Issued> for AccessToken {
     }
 }
 
-/// `/cgi-bin/token`: GET as documented; POST with the same query is taken too.
+/// `/cgi-bin/token`: GET as documented; POST is taken too, with the same query or with a form that says the same.
 fn token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
     if ask.method != Method::POST {
         ask.is_get()?;
     }
-    check_app(sim, ask.query("appid"), ask.query("secret"))?;
-    if ask.query("grant_type") != "client_credential" {
+    let given = form::urlencoded(&ask.body);
+    let param = |name: &str| match ask.query(name) {
+        "" => given.get(name).and_then(Value::as_str).unwrap_or(""),
+        text => text,
+    };
+    check_app(sim, param("appid"), param("secret"))?;
+    if param("grant_type") != "client_credential" {
         return Err(Refusal::InvalidGrantType);
     }
     Ok(sim.world().tokens.plain(sim.now()).into())

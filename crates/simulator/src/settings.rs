@@ -24,6 +24,8 @@ pub struct Settings {
     /// Be as strict as the strictest client and server seen: `getUserProfile` wants its `desc`, `getShareInfo` its
     /// `shareTicket`, and a JSON body its content type.
     pub strict: bool,
+    /// What becomes of a call to an API that WeChat has withdrawn: template messages and uniform messages.
+    pub withdrawn: Withdrawn,
     /// A login gives the user a new session_key when the present one is at least this old. WeChat documents that a login
     /// *may* rotate the key, not at each call but with a shortest interval between two, and does not say which.
     pub session_rotation: Duration,
@@ -53,6 +55,7 @@ impl Default for Settings {
             cloud_opened: true,
             lib_version: "3.15.3".to_owned(),
             strict: false,
+            withdrawn: Withdrawn::Accept,
             session_rotation: Self::SESSION_ROTATION,
             session_idle: Self::SESSION_IDLE,
             allowed_hosts: Vec::new(),
@@ -67,6 +70,15 @@ pub enum ForeignCodes {
     /// hand out one constant code.
     FirstUser,
     /// 40029 `invalid code`.
+    Refuse,
+}
+
+/// What becomes of a call to an API that WeChat has withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// It succeeds as its document's sample prints, and the outbox says what WeChat answers today: old examples run.
+    Accept,
+    /// What WeChat answers: 45103, 45109.
     Refuse,
 }
 

@@ -3,6 +3,13 @@
 //! It is as open as the machine it runs on, so that it must be out of reach of web pages: it is served at known `Host`
 //! names only (a page's own name, pointed at this machine, is refused), a body must say that it is JSON (which a page may
 //! not send elsewhere without asking first), and nobody is ever told that another origin may read.
+//!
+//! ```text
+//! GET  /sim/templates -> {"templates":[{"priTmplId","title","content","example","type"}]}    POST one to add or replace it
+//! POST /sim/client    {"user":"alice","api":"requestSubscribeMessage","tmplIds":[…]} subscribes; "answer":"reject" does not
+//! GET  /sim/verdicts  -> {"verdicts":[{"kind":"text","contains","suggest","label"}, {"kind":"image","sha256",…}]}
+//!                     POST one to add it, the newest decides; DELETE leaves the ones of the start
+//! ```
 
 use std::{net::IpAddr, time::Duration};
 
@@ -24,7 +31,9 @@ use crate::{
     Simulator,
     client_api::{self, ClientAnswer, ClientCall},
     server_api::is_json,
+    templates::{Template, TemplateError, TemplateGiven},
     users::{User, UserChange, UserError},
+    verdicts::{Rule, Verdicts},
 };
 
 /// What message push is set up with: made up, and the same everywhere.
@@ -35,7 +44,8 @@ const PUSH_AES_KEY: &str = "YunqiaoSimulatorEncodingAESKey0123456789abc";
 /// The furthest that one step can take the clock: ten years.
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
-const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/outbox";
+const PATHS: &str =
+    "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/outbox";
 
 pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
     Router::new()
@@ -43,6 +53,17 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
         .route("/users", only("GET or POST", get(users).post(change_user)))
         .route("/client", only("POST", post(client)))
         .route("/clock", only("GET or POST", get(clock).post(step_clock)))
+        .route(
+            "/templates",
+            only("GET or POST", get(templates).post(put_template)),
+        )
+        .route(
+            "/verdicts",
+            only(
+                "GET, POST or DELETE",
+                get(verdicts).post(put_verdict).delete(reset_verdicts),
+            ),
+        )
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
         .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
         .layer(middleware::from_fn_with_state(sim.clone(), known_host))
@@ -76,6 +97,8 @@ pub(crate) enum SimError {
     UnknownApi { api: String, known: String },
     #[error(transparent)]
     User(#[from] UserError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     #[error("advance is 0 to {LONGEST_STEP} seconds, not {0}: WeChat's time only goes forward")]
     Step(u64),
 }
@@ -92,6 +115,7 @@ impl SimError {
             | Self::UnknownUser { .. }
             | Self::UnknownApi { .. }
             | Self::User(_)
+            | Self::Template(_)
             | Self::Step(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -206,6 +230,31 @@ async fn step_clock(State(sim): State<Simulator>, Body(step): Body<Step>) -> Res
         return Err(SimError::Step(step.advance));
     }
     Ok(shown(sim.clock().advance(Duration::from_secs(step.advance))))
+}
+
+async fn templates(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "templates": sim.world().templates.all() }))
+}
+
+async fn put_template(
+    State(sim): State<Simulator>,
+    Body(given): Body<TemplateGiven>,
+) -> Result<Json<Template>, SimError> {
+    Ok(Json(sim.world().templates.put(given)?.clone()))
+}
+
+async fn verdicts(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "verdicts": sim.world().verdicts.rules() }))
+}
+
+async fn put_verdict(state: State<Simulator>, Body(rule): Body<Rule>) -> Json<Value> {
+    state.world().verdicts.put(rule);
+    verdicts(state).await
+}
+
+async fn reset_verdicts(state: State<Simulator>) -> Json<Value> {
+    state.world().verdicts = Verdicts::default();
+    verdicts(state).await
 }
 
 async fn outbox(State(sim): State<Simulator>) -> Json<Value> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod catalogued;
 mod client;
 mod golden;
 mod server;
@@ -36,7 +37,9 @@ struct Sim {
 struct Answer {
     status: StatusCode,
     content_type: String,
+    /// Of an image, empty.
     text: String,
+    bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -86,11 +89,15 @@ impl Sim {
         let content_type = content_type
             .map_or("", |value| value.to_str().unwrap())
             .to_owned();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes().to_vec();
         Answer {
             status,
+            text: match content_type.as_str() {
+                "image/png" => String::new(),
+                _ => String::from_utf8(bytes.clone()).unwrap(),
+            },
             content_type,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
+            bytes,
         }
     }
 
@@ -162,6 +169,28 @@ impl Sim {
     async fn token(&self) -> String {
         let answer = self.get(&plain_token()).await.json();
         answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// A call of the path, which may have a query, with a token that is good.
+    async fn api(&self, path: &str, body: Value) -> Answer {
+        let path = self.with_token(path).await;
+        self.post(&path, body).await
+    }
+
+    async fn with_token(&self, path: &str) -> String {
+        let and = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{and}access_token={}", self.token().await)
+    }
+
+    /// What the outbox has got last.
+    async fn last_sent(&self) -> Value {
+        let outbox = self.sim(Method::GET, "/sim/outbox", Value::Null).await.json();
+        outbox["items"]
+            .as_array()
+            .unwrap()
+            .last()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// One item of `/wxa/getopendata`, parsed.

@@ -399,12 +399,31 @@ async fn a_phone_code_is_another_kind_than_a_login_code() {
 }
 
 #[tokio::test]
+async fn a_token_is_given_for_a_form_too() {
+    let sim = Sim::new();
+    let form = format!("grant_type=client_credential&{}", credentials());
+    for (path, body) in [
+        ("/cgi-bin/token".to_owned(), form),
+        (plain_token(), String::new()),
+    ] {
+        let answer = sim.wechat(Method::POST, &path, body).await.json();
+        assert_eq!(answer["expires_in"], 7200, "{answer}");
+    }
+    assert_eq!(
+        sim.wechat(Method::POST, "/cgi-bin/token", "grant_type=x")
+            .await
+            .errcode(),
+        41002
+    );
+}
+
+#[tokio::test]
 async fn a_path_that_is_not_served_says_so() {
     let sim = Sim::new();
     let answer = sim.get("/wxa/getopendat").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.json()["errcode"], 40066);
-    assert!(sim.heard("/wxa/getopendat is not served"));
+    assert!(sim.heard("/wxa/getopendat is no API"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use clock::{Clock, Timestamp};
+use clock::Clock;
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
@@ -82,24 +82,24 @@ async fn the_clock_goes_forward_only() {
 }
 
 #[tokio::test]
-async fn the_outbox_shows_what_was_pretended_until_it_is_emptied() {
-    let simulator = Simulator::new(
-        Settings::default(),
-        Clock::fixed(Timestamp::from_secs(NOW)),
-        |_| {},
-    );
-    let sim = Sim {
-        router: simulator.router(),
-        notices: Default::default(),
-    };
+async fn the_outbox_shows_what_was_sent_until_it_is_emptied() {
+    let sim = Sim::new();
     let empty = json!({ "items": [] });
     assert_eq!(
         sim.sim(Method::GET, "/sim/outbox", Value::Null).await.json(),
         empty
     );
-    simulator.pretend("subscribeMessage.send", "oAlice", json!({ "template_id": "t" }));
-    let item = json!({ "api": "subscribeMessage.send", "to": "oAlice", "body": { "template_id": "t" }, "at": NOW, "simulated": true });
+    let body = json!({ "touser": "oAlice", "msgtype": "text", "text": { "content": "hi" } });
+    sim.api("/cgi-bin/message/custom/send", body.clone()).await;
     let full = sim.sim(Method::GET, "/sim/outbox", Value::Null).await.json();
+    let item = json!({
+        "api": "customerServiceMessage.send",
+        "to": "oAlice",
+        "body": body,
+        "at": NOW,
+        "simulated": true,
+        "note": "only recorded: the simulator does no more than answer ok",
+    });
     assert_eq!(full, json!({ "items": [item] }));
     assert_eq!(
         sim.sim(Method::DELETE, "/sim/outbox", Value::Null).await.json(),

@@ -1,0 +1,382 @@
+//! Every other API of WeChat's server: what the catalogue of [`openapi`] lists answers at its path, with WeChat's manners.
+//!
+//! Some behave: subscribe messages, Mini Program codes, checks of texts and images. The rest is answered as done; that this
+//! is all that came of it is said by its item in the outbox, and told to the developer.
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use openapi::{Api, BodyKind, ReplyKind, Standing};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    Simulator, Withdrawn,
+    acode::Wanted,
+    errors::{Family, Refusal, rid},
+    form, random,
+    server_api::{Ask, check_app, check_token, reply},
+    templates::{Message, TemplateGiven},
+};
+
+/// The longest body that is read: the documents let a video have 10 MB, and a form adds little to that.
+pub(crate) const LONGEST_BODY: usize = 11 * 1024 * 1024;
+
+/// What the outbox says of a call that was answered as done without anything having been done.
+const ONLY_RECORDED: &str = "only recorded: the simulator does no more than answer ok";
+
+/// What a call is answered when all is well.
+enum Answer {
+    Json(Value),
+    Png(Vec<u8>),
+}
+
+/// A call that went well.
+struct Done {
+    answer: Answer,
+    /// Where the simulator only pretended.
+    note: Option<String>,
+}
+
+impl Done {
+    fn json(answer: Value) -> Self {
+        Self {
+            answer: Answer::Json(answer),
+            note: None,
+        }
+    }
+
+    fn ok() -> Self {
+        Self::json(json!({ "errcode": 0, "errmsg": "ok" }))
+    }
+
+    fn but(self, note: impl Into<String>) -> Self {
+        Self {
+            note: Some(note.into()),
+            ..self
+        }
+    }
+}
+
+/// What a call sent: params, and the SHA-256 of the file among them.
+struct Sent {
+    params: Map<String, Value>,
+    file: Option<String>,
+}
+
+/// Answers at any path without a route of its own.
+///
+/// What WeChat answers where the catalogue has nothing is not documented; the choice is 40066 `invalid url`, and HTTP 404
+/// so that a client which looks at nothing else notices too.
+pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: Ask) -> Response {
+    let path = uri.path();
+    let family = Family::of(path);
+    let apis = openapi::at_path(path);
+    if apis.is_empty() {
+        sim.tell(format!("{path} is no API that the catalogue knows"));
+        let body = Refusal::InvalidUrl.body(family, sim.now());
+        return (StatusCode::NOT_FOUND, reply(family, &body)).into_response();
+    }
+    match serve(&sim, apis, &ask).await {
+        Ok(Answer::Json(body)) => reply(family, &body),
+        Ok(Answer::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], Bytes::from(bytes)).into_response(),
+        Err(refusal) => reply(family, &refusal.body(family, sim.now())),
+    }
+}
+
+async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answer, Refusal> {
+    check_method(apis, &ask.method)?;
+    // Resets the quota that fetching tokens uses up, so that it takes the AppSecret instead of one.
+    let by_secret = apis[0].path == "/cgi-bin/clear_quota/v2";
+    if !by_secret {
+        check_token(sim, ask)?;
+    }
+    let mut sent = read(sim, apis[0], ask).await?;
+    if by_secret {
+        let secret = sent.params.remove("appsecret").unwrap_or_default();
+        let appid = sent.params.get("appid").and_then(Value::as_str);
+        check_app(sim, appid.unwrap_or(""), secret.as_str().unwrap_or(""))?;
+    }
+    let api = named(apis, &sent.params);
+    let done = act(sim, api, ask, &sent)?;
+    if let Some(note) = &done.note {
+        sim.tell(format!("{}: {note}", api.name));
+    }
+    let to = receiver(&sent.params).or_else(|| ask.query.get("openid").cloned());
+    sim.pretend(
+        api.name,
+        &to.unwrap_or_default(),
+        Value::Object(sent.params),
+        done.note,
+    );
+    Ok(done.answer)
+}
+
+/// 43001 where only GET is served, 43002 where only POST is. Where no document has the method, both are.
+fn check_method(apis: &[&Api], method: &Method) -> Result<(), Refusal> {
+    let takes = |wanted| {
+        apis.iter()
+            .any(|api| api.method.is_none_or(|takes| takes == wanted))
+    };
+    match (takes(openapi::Method::Get), takes(openapi::Method::Post)) {
+        (true, _) if method == Method::GET => Ok(()),
+        (_, true) if method == Method::POST => Ok(()),
+        (true, false) => Err(Refusal::RequireGet),
+        _ => Err(Refusal::RequirePost),
+    }
+}
+
+/// The params of a call, wherever they are. All APIs at one path have the same kind of body.
+async fn read(sim: &Simulator, api: &Api, ask: &Ask) -> Result<Sent, Refusal> {
+    let mut params: Map<String, Value> = ask
+        .query
+        .iter()
+        .filter(|(name, _)| *name != "access_token")
+        .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
+        .collect();
+    let mut file = None;
+    match api.body {
+        _ if ask.method == Method::GET => {}
+        BodyKind::None => {}
+        // One version of its document wants a form, the others JSON.
+        BodyKind::Json if api.path.starts_with("/wxaapi/newtmpl/") && form::is_urlencoded(ask) => {
+            params.extend(form::urlencoded(&ask.body));
+        }
+        BodyKind::Json => params.extend(ask.json::<Map<String, Value>>(sim)?),
+        BodyKind::Multipart(field) => match form::multipart(ask, field).await {
+            Ok(form) => {
+                params.extend(form.fields);
+                file = form.file;
+            }
+            // Those that take an `img_url` instead may have no body at all.
+            Err(_) if ask.body.is_empty() => {}
+            Err(error) => {
+                sim.tell(format!("{}: the body is no multipart form: {error}", api.name));
+                return Err(Refusal::MediaMissing);
+            }
+        },
+    }
+    if matches!(api.body, BodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
+        return Err(Refusal::MediaMissing);
+    }
+    Ok(Sent { params, file })
+}
+
+/// Which of the APIs at one path it was. Two paths tell theirs by an `action`; where nothing tells, it is the first that
+/// is a Mini Program's and has cloud call.
+fn named(apis: &[&'static Api], params: &Map<String, Value>) -> &'static Api {
+    let action = params.get("action").and_then(Value::as_str).unwrap_or("");
+    let name = match (apis[0].path, action) {
+        ("/wxa/plugin", "list") => "pluginManager.getPluginList",
+        ("/wxa/plugin", "unbind") => "pluginManager.unbindPlugin",
+        ("/wxa/plugin", _) => "pluginManager.applyPlugin",
+        ("/wxa/devplugin", "dev_apply_list") => "pluginManager.getPluginDevApplyList",
+        ("/wxa/devplugin", _) => "pluginManager.setDevPluginApplyStatus",
+        _ => "",
+    };
+    apis.iter()
+        .min_by_key(|api| {
+            let called = api.cloud_call == openapi::CloudCall::Yes;
+            (api.name != name, !called, api.is_official_account())
+        })
+        .map_or(apis[0], |api| api)
+}
+
+/// Who is to be reached: messages say `touser`, most others `openid`.
+fn receiver(params: &Map<String, Value>) -> Option<String> {
+    ["touser", "openid", "to_user"]
+        .iter()
+        .find_map(|name| params.get(*name)?.as_str().map(str::to_owned))
+}
+
+fn act(sim: &Simulator, api: &Api, ask: &Ask, sent: &Sent) -> Result<Done, Refusal> {
+    if let Standing::Withdrawn(code) = api.standing {
+        return match sim.settings().withdrawn {
+            Withdrawn::Accept => Ok(Done::ok().but(format!("withdrawn: {code} in production"))),
+            Withdrawn::Refuse => Err(Refusal::Withdrawn(code)),
+        };
+    }
+    match api.path {
+        "/cgi-bin/message/subscribe/send" => send(sim, &sent.params),
+        "/wxaapi/newtmpl/gettemplate" => Ok(Done::json(json!({
+            "errcode": 0,
+            "errmsg": "ok",
+            "data": sim.world().templates.all(),
+        }))),
+        "/wxaapi/newtmpl/addtemplate" => add_template(sim, &sent.params),
+        "/wxaapi/newtmpl/deltemplate" => {
+            let id = sent.params.get("priTmplId").and_then(Value::as_str);
+            if sim.world().templates.remove(id.unwrap_or("")) {
+                Ok(Done::ok())
+            } else {
+                Err(Refusal::InvalidTemplateId)
+            }
+        }
+        "/wxa/getwxacode" | "/cgi-bin/wxaapp/createwxaqrcode" => code(sim, &sent.params, Wanted::by_path),
+        "/wxa/getwxacodeunlimit" => code(sim, &sent.params, Wanted::by_scene),
+        "/wxa/msg_sec_check" => check_text(sim, &sent.params),
+        "/wxa/img_sec_check" => {
+            let sha256 = sent.file.as_deref().ok_or(Refusal::MediaMissing)?;
+            if sim.world().verdicts.of_image(sha256).is_risky() {
+                return Err(Refusal::RiskyContent);
+            }
+            Ok(Done::ok())
+        }
+        "/wxa/media_check_async" => Ok(Done::json(json!({
+            "errcode": 0,
+            "errmsg": "ok",
+            "trace_id": rid(sim.now()),
+        }))
+        .but("only recorded: the push message with the verdict does not come")),
+        "/cgi-bin/media/upload" => Ok(Done::json(json!({
+            "type": ask.query("type"),
+            "media_id": random::url_safe(64),
+            "created_at": sim.now().secs(),
+        }))
+        .but("only recorded: the file is not kept, and its media_id is good for nothing")),
+        _ if api.reply == ReplyKind::Binary => {
+            sim.tell(format!(
+                "{}: the simulator keeps no files, so that there is none to give",
+                api.name
+            ));
+            Err(Refusal::InvalidMediaId)
+        }
+        _ => Ok(Done::ok().but(ONLY_RECORDED)),
+    }
+}
+
+/// The params as what the API takes: of the wrong type they are 47001.
+fn typed<T: DeserializeOwned>(sim: &Simulator, params: &Map<String, Value>) -> Result<T, Refusal> {
+    T::deserialize(params).map_err(|error| {
+        sim.tell(format!("a body was refused with 47001: {error}"));
+        Refusal::DataFormat
+    })
+}
+
+/// `subscribeMessage.send`
+fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+    let message: Message = typed(sim, params)?;
+    let outcome = {
+        let world = &mut *sim.world();
+        match world.users.by_openid(&message.touser) {
+            Some(_) => world.templates.send(&message),
+            None => Err(Refusal::InvalidOpenid),
+        }
+    };
+    match &outcome {
+        Err(Refusal::InvalidTemplateId) => sim.tell(
+            "a subscribe message was refused with 40037: the app has no such template; POST /sim/templates \
+             {\"priTmplId\":…,\"content\":…} adds it",
+        ),
+        Err(Refusal::UserRefused) => sim.tell(
+            "a subscribe message was refused with 43101: the user has no subscription to this template left; POST \
+             /sim/client {\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]} subscribes",
+        ),
+        _ => {}
+    }
+    outcome.map(|()| Done::ok())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateWanted {
+    /// Of WeChat's library of templates.
+    tid: Value,
+    kid_list: Vec<Value>,
+}
+
+/// `subscribeMessage.addTemplate`. WeChat's library of templates is not here: the keywords are `thing`s with the numbers that
+/// were asked for.
+fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+    let wanted: TemplateWanted = typed(sim, params)?;
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let content = wanted
+        .kid_list
+        .iter()
+        .map(|kid| {
+            let kid: String = text(kid).chars().filter(char::is_ascii_digit).collect();
+            format!("关键词{kid}:{{{{thing{kid}.DATA}}}}\n")
+        })
+        .collect();
+    let given = TemplateGiven {
+        title: format!("模板{}", text(&wanted.tid)),
+        content,
+        ..TemplateGiven::default()
+    };
+    let id = match sim.world().templates.put(given) {
+        Ok(template) => template.pri_tmpl_id.clone(),
+        Err(error) => {
+            tracing::error!(%error, "a template that was made up is refused");
+            return Err(Refusal::SystemBusy);
+        }
+    };
+    let note =
+        "WeChat's library of templates is not here: each keyword is a `thing` with the number of its kid";
+    Ok(Done::json(json!({ "errcode": 0, "errmsg": "ok", "priTmplId": id })).but(note))
+}
+
+/// A Mini Program code.
+fn code(
+    sim: &Simulator,
+    params: &Map<String, Value>,
+    address: fn(&Wanted, &str) -> Result<String, Refusal>,
+) -> Result<Done, Refusal> {
+    let wanted: Wanted = typed(sim, params)?;
+    let address = address(&wanted, &sim.settings().appid)?;
+    match wanted.draw(&address) {
+        Ok(png) => Ok(Done {
+            answer: Answer::Png(png),
+            note: Some(format!(
+                "WeChat cannot open the code: it is a QR code of {address}"
+            )),
+        }),
+        Err(error) => {
+            tracing::error!(%error, address, "a code cannot be drawn");
+            Err(Refusal::SystemBusy)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct TextToCheck {
+    content: String,
+    version: Option<Value>,
+    scene: Option<Value>,
+    #[serde(default)]
+    openid: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    nickname: String,
+    #[serde(default)]
+    signature: String,
+}
+
+/// `security.msgSecCheck`: with a `version` it is the second one, which wants a user and a scene (both may be a number or
+/// a text) and has its verdict in the answer; without, the first, which refuses with 87014.
+fn check_text(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+    let text: TextToCheck = typed(sim, params)?;
+    let world = sim.world();
+    let verdict = world
+        .verdicts
+        .of_texts(&[&text.content, &text.title, &text.nickname, &text.signature]);
+    if text.version.is_none() {
+        return if verdict.is_risky() {
+            Err(Refusal::RiskyContent)
+        } else {
+            Ok(Done::ok())
+        };
+    }
+    if world.users.by_openid(&text.openid).is_none() {
+        return Err(Refusal::InvalidOpenid);
+    }
+    let scene = text.scene.unwrap_or_default();
+    let scene = scene.as_u64().or_else(|| scene.as_str()?.parse().ok());
+    if !scene.is_some_and(|scene| (1..=4).contains(&scene)) {
+        return Err(Refusal::InvalidScene);
+    }
+    Ok(Done::json(verdict.answer(&rid(sim.now()))))
+}

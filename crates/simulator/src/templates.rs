@@ -1,0 +1,248 @@
+//! Subscribe messages: which templates the app has, and who wants to hear of which.
+//!
+//! A template comes by `subscribeMessage.addTemplate` or `POST /sim/templates`. A user subscribes as in the client, with
+//! `requestSubscribeMessage` at `/sim/client`: a one-time template (type 2) is good for one message for each time it was
+//! accepted, a long-term one (type 3) until it is rejected.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::{errors::Refusal, random};
+
+/// Each acceptance is good for one message.
+const ONE_TIME: u8 = 2;
+/// One acceptance is good for all messages.
+const LONG_TERM: u8 = 3;
+
+/// A template, with the members that `subscribeMessage.getTemplateList` gives.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Template {
+    pub(crate) pri_tmpl_id: String,
+    title: String,
+    /// Lines such as `会议时间:{{date2.DATA}}`; they say which fields a message has.
+    content: String,
+    example: String,
+    #[serde(rename = "type")]
+    kind: u8,
+}
+
+/// What `POST /sim/templates` brings. All may be left out: the id is made up, the title and the content are empty (so that
+/// a message needs no fields), and it is a one-time template.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TemplateGiven {
+    pub(crate) pri_tmpl_id: Option<String>,
+    #[serde(default)]
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) content: String,
+    #[serde(default)]
+    pub(crate) example: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<u8>,
+}
+
+/// Why there can be no such template.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum TemplateError {
+    #[error("type is 2 (one-time) or 3 (long-term), not {0}")]
+    Kind(u8),
+    #[error("priTmplId {0:?} is no template id: give 1 to 64 characters of [A-Za-z0-9_-], or leave it out")]
+    Id(String),
+}
+
+/// What `subscribeMessage.send` is given; what else the API takes only changes how the message looks and where it leads.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Message {
+    #[serde(default)]
+    pub(crate) touser: String,
+    #[serde(default)]
+    template_id: String,
+    #[serde(default)]
+    data: Map<String, Value>,
+}
+
+/// All templates in the order in which they came, and all subscriptions: how many messages may still be sent to the user
+/// of this openid by this template. Of a long-term one it is always 1.
+#[derive(Debug, Default)]
+pub(crate) struct Templates {
+    all: Vec<Template>,
+    subscribed: HashMap<(String, String), u32>,
+}
+
+impl Templates {
+    pub(crate) fn all(&self) -> &[Template] {
+        &self.all
+    }
+
+    fn get(&self, id: &str) -> Option<&Template> {
+        self.all.iter().find(|template| template.pri_tmpl_id == id)
+    }
+
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.get(id).is_some()
+    }
+
+    /// Adds a template, or puts it in the place of the one with its id.
+    pub(crate) fn put(&mut self, given: TemplateGiven) -> Result<&Template, TemplateError> {
+        let kind = given.kind.unwrap_or(ONE_TIME);
+        if ![ONE_TIME, LONG_TERM].contains(&kind) {
+            return Err(TemplateError::Kind(kind));
+        }
+        let id = given.pri_tmpl_id.unwrap_or_else(|| random::url_safe(43));
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if !(1..=64).contains(&id.len()) || !id.bytes().all(legal) {
+            return Err(TemplateError::Id(id));
+        }
+        self.remove(&id);
+        self.all.push(Template {
+            pri_tmpl_id: id,
+            title: given.title,
+            content: given.content,
+            example: given.example,
+            kind,
+        });
+        Ok(&self.all[self.all.len() - 1])
+    }
+
+    /// Takes a template away and with it its subscriptions; false if there is none.
+    pub(crate) fn remove(&mut self, id: &str) -> bool {
+        let before = self.all.len();
+        self.all.retain(|template| template.pri_tmpl_id != id);
+        self.subscribed.retain(|(_, template), _| template != id);
+        self.all.len() < before
+    }
+
+    /// The user accepts, or rejects, messages of a template that is known.
+    pub(crate) fn subscribe(&mut self, openid: &str, id: &str, accept: bool) {
+        let Some(kind) = self.get(id).map(|template| template.kind) else {
+            return;
+        };
+        let key = (openid.to_owned(), id.to_owned());
+        match (accept, kind) {
+            (true, ONE_TIME) => {
+                let left = self.subscribed.entry(key).or_default();
+                *left = left.saturating_add(1);
+            }
+            (true, _) => {
+                self.subscribed.insert(key, 1);
+            }
+            // What was accepted before is not taken back by a rejection, but of a long-term template.
+            (false, ONE_TIME) => {}
+            (false, _) => {
+                self.subscribed.remove(&key);
+            }
+        }
+    }
+
+    /// Sends to a user that there is. The order in which WeChat checks is not known; this one tells the author of a
+    /// message about the message before it is about the user, and uses up a subscription only if all is well.
+    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Refusal> {
+        let template = self.get(&message.template_id).ok_or(Refusal::InvalidTemplateId)?;
+        for field in template.fields() {
+            check_field(field, message.data.get(field))?;
+        }
+        let long_term = template.kind == LONG_TERM;
+        let key = (message.touser.clone(), message.template_id.clone());
+        let left = self.subscribed.get_mut(&key).filter(|left| **left > 0);
+        let left = left.ok_or(Refusal::UserRefused)?;
+        if !long_term {
+            *left -= 1;
+        }
+        Ok(())
+    }
+}
+
+impl Template {
+    /// The names of the fields: `date2` of `{{date2.DATA}}`.
+    fn fields(&self) -> impl Iterator<Item = &str> {
+        self.content
+            .split("{{")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once(".DATA}}")?.0.trim()))
+    }
+}
+
+/// Of the rules that the document of `subscribeMessage.send` has for each kind of field, those on length and alphabet.
+fn check_field(field: &str, given: Option<&Value>) -> Result<(), Refusal> {
+    let text = match given.and_then(|given| given.get("value")) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    if text.trim().is_empty() {
+        return Err(Refusal::Argument(format!("data.{field}.value is empty")));
+    }
+    let length = text.chars().count();
+    let valid = match field.trim_end_matches(|end: char| end.is_ascii_digit()) {
+        "thing" => length <= 20,
+        "letter" => length <= 32 && text.chars().all(|c| c.is_ascii_alphabetic()),
+        "number" => length <= 32 && text.parse::<f64>().is_ok(),
+        "symbol" | "phrase" => length <= 5,
+        "character_string" => length <= 32 && text.is_ascii(),
+        "phone_number" => length <= 17 && text.is_ascii(),
+        "car_number" => length <= 8,
+        "name" => length <= if text.is_ascii() { 20 } else { 10 },
+        _ => true,
+    };
+    if valid {
+        Ok(())
+    } else {
+        Err(Refusal::Argument(format!("data.{field}.value invalid")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_template_says_which_fields_its_messages_have() {
+        let mut templates = Templates::default();
+        let content = "会议时间:{{date2.DATA}}\n会议地点:{{thing1.DATA}}\n".to_owned();
+        let template = templates
+            .put(TemplateGiven {
+                content,
+                ..TemplateGiven::default()
+            })
+            .unwrap();
+        assert_eq!(template.fields().collect::<Vec<_>>(), ["date2", "thing1"]);
+        assert_eq!(template.pri_tmpl_id.len(), 43);
+    }
+
+    #[test]
+    fn a_field_is_there_and_keeps_to_its_kind() {
+        let check = |field: &str, value: Value| check_field(field, Some(&json!({ "value": value })));
+        for (field, value) in [
+            ("thing1", json!("二十个字以内")),
+            ("number12", json!(39.5)),
+            ("character_string3", json!("No. 20260001")),
+            ("phrase3", json!("审核通过")),
+            ("date2", json!("2019-12-25 09:42")),
+        ] {
+            assert_eq!(check(field, value.clone()), Ok(()), "{field} {value}");
+        }
+        for (field, value) in [
+            ("thing1", json!("字".repeat(21))),
+            ("number12", json!("many")),
+            ("letter1", json!("a1")),
+            ("phrase3", json!("六个汉字太长")),
+            ("name1", json!("名".repeat(11))),
+        ] {
+            let invalid = Refusal::Argument(format!("data.{field}.value invalid"));
+            assert_eq!(check(field, value.clone()), Err(invalid), "{field} {value}");
+        }
+        let empty = Refusal::Argument("data.time2.value is empty".to_owned());
+        for given in [None, Some(&json!("12:00")), Some(&json!({ "value": " " }))] {
+            assert_eq!(check_field("time2", given), Err(empty.clone()), "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The APIs of the catalogue: each at its path, those that behave, and what is said of those that do not.
+
+use axum::{
+    body::Body,
+    http::{Method, Request, header},
+};
+use openapi::BodyKind;
+use serde_json::{Value, json};
+
+use super::Sim;
+use crate::{Settings, Withdrawn};
+
+const SEND: &str = "/cgi-bin/message/subscribe/send";
+const TEXT_CHECK: &str = "/wxa/msg_sec_check";
+
+/// A form with one file, as `security.imgSecCheck` wants it.
+async fn upload(sim: &Sim, path: &str, file: &str) -> super::Answer {
+    let form = format!(
+        "--b\r\ncontent-disposition: form-data; name=\"media\"; filename=\"a.png\"\r\ncontent-type: image/png\r\n\r\n{file}\r\n--b--\r\n"
+    );
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(sim.with_token(path).await)
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .body(Body::from(form));
+    sim.send(request.unwrap()).await
+}
+
+#[tokio::test]
+async fn every_api_answers_at_its_path_and_wants_a_token() {
+    let sim = Sim::new();
+    let token = sim.token().await;
+    for api in openapi::all() {
+        let method = Method::from_bytes(api.method_sent().as_str().as_bytes()).unwrap();
+        let body = if api.body == BodyKind::Json { "{}" } else { "" };
+        let bare = sim.wechat(method.clone(), api.path, body).await.errcode();
+        let no_token_needed = [
+            "/sns/jscode2session",
+            "/cgi-bin/token",
+            "/cgi-bin/stable_token",
+            "/cgi-bin/clear_quota/v2",
+        ];
+        if !no_token_needed.contains(&api.path) {
+            assert_eq!(bare, 41001, "{}", api.name);
+        }
+        let path = format!("{}?access_token={token}", api.path);
+        let answer = sim.wechat(method, &path, body).await;
+        assert!(
+            answer.errcode() < 100_000 && answer.errcode() != 41001,
+            "{} {answer:?}",
+            api.name
+        );
+        if api.method.is_some() {
+            let other = match api.method_sent() {
+                openapi::Method::Get => Method::POST,
+                openapi::Method::Post => Method::GET,
+            };
+            let shared = openapi::at_path(api.path)
+                .iter()
+                .any(|same| same.method != api.method);
+            if !shared && api.path != "/cgi-bin/token" {
+                let refused = if other == Method::POST { 43001 } else { 43002 };
+                assert_eq!(
+                    sim.wechat(other, &path, body).await.errcode(),
+                    refused,
+                    "{}",
+                    api.name
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_bodies_are_refused_as_wechat_does() {
+    let sim = Sim::new();
+    let old = format!("{SEND}?access_token={}", sim.token().await);
+    for (path, body, errcode, errmsg) in [
+        (SEND.to_owned(), "{}", 41001, "access_token missing rid: "),
+        (
+            format!("{SEND}?access_token=x"),
+            "{}",
+            40001,
+            "invalid credential, access_token is invalid or not latest",
+        ),
+        (old.clone(), "", 44002, "empty post data rid: "),
+        (old.clone(), "{", 47001, "data format error rid: "),
+        (old.clone(), "[]", 47001, "data format error rid: "),
+        (old.clone(), r#"{"touser":1}"#, 47001, "data format error rid: "),
+    ] {
+        let answer = sim.wechat(Method::POST, &path, body).await;
+        assert_eq!(answer.errcode(), errcode, "{path} {body}");
+        assert!(
+            answer.json()["errmsg"].as_str().unwrap().starts_with(errmsg),
+            "{answer:?}"
+        );
+    }
+    sim.advance(7200).await;
+    assert_eq!(sim.wechat(Method::POST, &old, "{}").await.errcode(), 42001);
+    assert_eq!(sim.last_sent().await, Value::Null, "a refusal reaches nobody");
+}
+
+#[tokio::test]
+async fn a_message_goes_to_who_subscribed_once_for_each_time() {
+    let sim = Sim::new();
+    let (openid, _) = sim.session("alice").await;
+    let message = json!({
+        "touser": openid,
+        "template_id": "once",
+        "page": "index",
+        "data": { "date2": { "value": "2019-12-25 09:42" }, "thing1": { "value": "会议室" } },
+    });
+    assert_eq!(sim.api(SEND, message.clone()).await.errcode(), 40037);
+    assert!(sim.heard("/sim/templates"));
+
+    let content = "会议时间:{{date2.DATA}}\n会议地点:{{thing1.DATA}}\n";
+    let template = json!({ "priTmplId": "once", "title": "报名结果通知", "content": content });
+    sim.sim(Method::POST, "/sim/templates", template).await;
+    let refused = sim.api(SEND, message.clone()).await;
+    assert_eq!(refused.errcode(), 43101);
+    assert!(
+        refused.text.contains("user refuse to accept the msg rid: "),
+        "{refused:?}"
+    );
+
+    let ask = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ["once"] });
+    let answer = sim.client(ask.clone()).await;
+    assert_eq!(
+        answer,
+        json!({ "errMsg": "requestSubscribeMessage:ok", "once": "accept" })
+    );
+
+    let mut incomplete = message.clone();
+    incomplete["data"]["date2"]["value"] = json!("");
+    let refused = sim.api(SEND, incomplete).await;
+    assert_eq!(refused.errcode(), 47003);
+    assert!(
+        refused
+            .text
+            .contains("argument invalid! data.date2.value is empty rid: "),
+        "{refused:?}"
+    );
+    let mut stranger = message.clone();
+    stranger["touser"] = json!("oNobody");
+    assert_eq!(sim.api(SEND, stranger).await.errcode(), 40003);
+
+    let sent = sim.api(SEND, message.clone()).await;
+    assert_eq!(sent.json(), json!({ "errcode": 0, "errmsg": "ok" }));
+    let item = sim.last_sent().await;
+    assert_eq!(item["api"], "subscribeMessage.send");
+    assert_eq!(item["to"], openid);
+    assert_eq!(item["body"], message);
+    assert_eq!(item["simulated"], true);
+    assert_eq!(item.get("note"), None);
+    assert_eq!(
+        sim.api(SEND, message.clone()).await.errcode(),
+        43101,
+        "it was for once"
+    );
+
+    sim.client(ask.clone()).await;
+    sim.client(ask).await;
+    for errcode in [0, 0, 43101] {
+        assert_eq!(sim.api(SEND, message.clone()).await.errcode(), errcode);
+    }
+}
+
+#[tokio::test]
+async fn a_long_term_template_is_subscribed_until_it_is_rejected() {
+    let sim = Sim::new();
+    let (openid, _) = sim.session("bob").await;
+    sim.sim(
+        Method::POST,
+        "/sim/templates",
+        json!({ "priTmplId": "always", "type": 3 }),
+    )
+    .await;
+    let mut ask = json!({ "user": "bob", "api": "requestSubscribeMessage", "tmplIds": ["always"] });
+    sim.client(ask.clone()).await;
+    let message = json!({ "touser": openid, "template_id": "always", "data": {} });
+    for _ in 0..3 {
+        assert_eq!(sim.api(SEND, message.clone()).await.errcode(), 0);
+    }
+    ask["answer"] = json!("reject");
+    assert_eq!(sim.client(ask).await["always"], "reject");
+    assert_eq!(sim.api(SEND, message).await.errcode(), 43101);
+
+    let ask = |ids: Value| json!({ "user": "bob", "api": "requestSubscribeMessage", "tmplIds": ids });
+    assert_eq!(sim.client(ask(json!([]))).await["errCode"], 10001);
+    assert_eq!(sim.client(ask(json!(["none"]))).await["errCode"], 20001);
+    let wrong = sim
+        .sim(Method::POST, "/sim/templates", json!({ "type": 1 }))
+        .await;
+    assert_eq!(wrong.status, 400);
+}
+
+#[tokio::test]
+async fn templates_come_and_go_by_the_server_api_too() {
+    let sim = Sim::new();
+    let path = sim.with_token("/wxaapi/newtmpl/addtemplate").await;
+    let form = Request::builder()
+        .method(Method::POST)
+        .uri(&path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from("tid=401&kidList=1&kidList=2&sceneDesc=x"));
+    let of_form = sim.send(form.unwrap()).await.json();
+    let of_json = sim
+        .post(&path, json!({ "tid": "401", "kidList": [1, 2] }))
+        .await
+        .json();
+    let list = sim.with_token("/wxaapi/newtmpl/gettemplate").await;
+    let listed = sim.get(&list).await.json();
+    for (at, added) in [of_form, of_json].iter().enumerate() {
+        assert_eq!(added["errcode"], 0, "{added}");
+        assert_eq!(listed["data"][at]["priTmplId"], added["priTmplId"]);
+        assert_eq!(
+            listed["data"][at]["content"],
+            "关键词1:{{thing1.DATA}}\n关键词2:{{thing2.DATA}}\n"
+        );
+        assert_eq!(listed["data"][at]["type"], 2);
+        let delete = json!({ "priTmplId": added["priTmplId"] });
+        assert_eq!(
+            sim.api("/wxaapi/newtmpl/deltemplate", delete.clone())
+                .await
+                .errcode(),
+            0
+        );
+        assert_eq!(
+            sim.api("/wxaapi/newtmpl/deltemplate", delete).await.errcode(),
+            40037
+        );
+    }
+    assert_eq!(sim.last_sent().await["api"], "subscribeMessage.deleteTemplate");
+    assert_eq!(sim.get(&list).await.json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn withdrawn_messages_succeed_with_a_note_or_are_refused() {
+    let path = "/cgi-bin/message/wxopen/template/send";
+    let message = json!({ "touser": "OPENID", "template_id": "TEMPLATE_ID", "form_id": "FORMID" });
+    let sim = Sim::new();
+    let sent = sim.api(path, message.clone()).await;
+    assert_eq!(sent.json(), json!({ "errcode": 0, "errmsg": "ok" }));
+    let item = sim.last_sent().await;
+    assert_eq!(item["api"], "templateMessage.send");
+    assert_eq!(item["note"], "withdrawn: 45103 in production");
+    assert!(sim.heard("withdrawn: 45103 in production"));
+
+    let today = Sim::with(Settings {
+        withdrawn: Withdrawn::Refuse,
+        ..Settings::default()
+    });
+    assert_eq!(today.api(path, message).await.errcode(), 45103);
+    let uniform = "/cgi-bin/message/wxopen/template/uniform_send";
+    assert_eq!(
+        today.api(uniform, json!({ "touser": "OPENID" })).await.errcode(),
+        45109
+    );
+    assert_eq!(today.last_sent().await, Value::Null);
+}
+
+/// What the code in a PNG says, its width, and the colours of a light and a dark module.
+fn scanned(png: &[u8]) -> (String, u32, [Vec<u8>; 2]) {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    let samples = frame.color_type.samples();
+    let width = frame.width as usize;
+    let light = pixels[..samples].to_vec();
+    let pixel = |at: usize| &pixels[at * samples..(at + 1) * samples];
+    let dark = (0..width * width)
+        .map(pixel)
+        .find(|pixel| *pixel != light)
+        .unwrap()
+        .to_vec();
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, width, |x, y| {
+        if pixel(y * width + x) == light { 255 } else { 0 }
+    });
+    let grids = image.detect_grids();
+    assert_eq!(grids.len(), 1);
+    let (_, text) = grids[0].decode().unwrap();
+    (text, frame.width, [light, dark])
+}
+
+#[tokio::test]
+async fn codes_are_images_that_say_what_was_asked_for() {
+    let sim = Sim::new();
+    let root = format!("yunqiao://wxacode/{}", Settings::default().appid);
+    let unlimited = "/wxa/getwxacodeunlimit";
+    let asked =
+        json!({ "scene": "a=1", "page": "pages/index/index", "check_path": true, "env_version": "release" });
+    let answer = sim.api(unlimited, asked.clone()).await;
+    assert_eq!(answer.content_type, "image/png");
+    let (text, width, colours) = scanned(&answer.bytes);
+    assert_eq!(text, format!("{root}/pages/index/index?scene=a%3D1"));
+    assert_eq!(width, 430);
+    assert_eq!(colours, [vec![255, 255, 255], vec![0, 0, 0]]);
+    let item = sim.last_sent().await;
+    assert_eq!(
+        (&item["api"], &item["body"]),
+        (&json!("wxacode.getUnlimited"), &asked)
+    );
+    assert!(item["note"].as_str().unwrap().contains(&text), "{item}");
+
+    let asked = json!({ "path": "pages/a?id=22579", "width": 600, "is_hyaline": true, "line_color": { "r": "10", "g": 20, "b": 30 } });
+    for path in ["/wxa/getwxacode", "/cgi-bin/wxaapp/createwxaqrcode"] {
+        let (text, width, colours) = scanned(&sim.api(path, asked.clone()).await.bytes);
+        assert_eq!(text, format!("{root}/pages/a?id=22579"));
+        assert_eq!(width, 600);
+        assert_eq!(colours, [vec![255, 255, 255, 0], vec![10, 20, 30, 255]]);
+    }
+
+    let refused = sim.api(unlimited, json!({ "scene": "中文" })).await;
+    assert_eq!(refused.content_type, "application/json; encoding=utf-8");
+    assert_eq!(refused.errcode(), 40129);
+}
+
+#[tokio::test]
+async fn texts_are_judged_by_the_rules() {
+    let sim = Sim::new();
+    let (openid, _) = sim.session("alice").await;
+    let first = |content: &str| json!({ "content": content });
+    assert_eq!(sim.api(TEXT_CHECK, first("hello world!")).await.errcode(), 0);
+    let sample = "特3456书yuuo莞6543李zxcz蒜7782法fgnv级";
+    let refused = sim.api(TEXT_CHECK, first(sample)).await;
+    assert_eq!(refused.errcode(), 87014);
+    assert!(refused.text.contains("risky content rid: "), "{refused:?}");
+
+    let second = |content: &str| json!({ "openid": openid, "scene": 1, "version": 2, "content": content });
+    let judged = sim.api(TEXT_CHECK, second(sample)).await.json();
+    assert_eq!(judged["errcode"], 0);
+    assert_eq!(judged["result"], json!({ "suggest": "risky", "label": 21000 }));
+    assert_eq!(judged["detail"][0]["strategy"], "content_model");
+    assert_eq!(judged["trace_id"].as_str().unwrap().len(), 26);
+    let passed = sim.api(TEXT_CHECK, second("hello world!")).await.json();
+    assert_eq!(passed["result"], json!({ "suggest": "pass", "label": 100 }));
+
+    let rule = json!({ "kind": "text", "contains": "world", "suggest": "review", "label": 10001 });
+    let rules = sim.sim(Method::POST, "/sim/verdicts", rule.clone()).await.json();
+    assert_eq!(rules["verdicts"][2], rule);
+    let judged = sim.api(TEXT_CHECK, second("hello world!")).await.json();
+    assert_eq!(judged["result"], json!({ "suggest": "review", "label": 10001 }));
+    let rules = sim.sim(Method::DELETE, "/sim/verdicts", Value::Null).await.json();
+    assert_eq!(rules["verdicts"].as_array().unwrap().len(), 2);
+
+    let mut wrong = second("x");
+    wrong["scene"] = json!(5);
+    assert_eq!(sim.api(TEXT_CHECK, wrong.clone()).await.errcode(), 40129);
+    wrong["openid"] = json!("oNobody");
+    assert_eq!(sim.api(TEXT_CHECK, wrong).await.errcode(), 40003);
+}
+
+#[tokio::test]
+async fn images_are_judged_by_the_rules() {
+    let sim = Sim::new();
+    let path = "/wxa/img_sec_check";
+    assert_eq!(
+        upload(&sim, path, "PNG").await.json(),
+        json!({ "errcode": 0, "errmsg": "ok" })
+    );
+    let file = &sim.last_sent().await["body"]["media"];
+    assert_eq!(
+        (&file["fileName"], &file["contentType"], &file["bytes"]),
+        (&json!("a.png"), &json!("image/png"), &json!(3))
+    );
+    let rule = json!({ "kind": "image", "sha256": file["sha256"], "suggest": "risky" });
+    sim.sim(Method::POST, "/sim/verdicts", rule).await;
+    assert_eq!(upload(&sim, path, "PNG").await.errcode(), 87014);
+    assert_eq!(upload(&sim, path, "JPG").await.errcode(), 0);
+    for body in [json!({ "media": "PNG" }).to_string(), String::new()] {
+        let bare = sim.with_token(path).await;
+        let refused = sim.wechat(Method::POST, &bare, body).await;
+        assert_eq!(refused.errcode(), 41005);
+        assert!(refused.text.contains("media data missing"), "{refused:?}");
+    }
+    // Three megabytes are more than the rest of the simulator reads.
+    let long = "x".repeat(3 << 20);
+    assert_eq!(upload(&sim, path, &long).await.errcode(), 0);
+}
+
+#[tokio::test]
+async fn apis_at_one_path_are_told_apart_where_they_can_be() {
+    let sim = Sim::new();
+    for (path, body, name) in [
+        (
+            "/wxa/plugin",
+            json!({ "action": "unbind" }),
+            "pluginManager.unbindPlugin",
+        ),
+        (
+            "/wxa/devplugin",
+            json!({ "action": "dev_agree" }),
+            "pluginManager.setDevPluginApplyStatus",
+        ),
+        ("/wxa/getsnticket", json!({}), "device.getSnTicket"),
+        (
+            "/customservice/kfaccount/add",
+            json!({}),
+            "officialAccount.customerService.addKFAccount",
+        ),
+    ] {
+        assert_eq!(sim.api(path, body).await.errcode(), 0);
+        assert_eq!(sim.last_sent().await["api"], name);
+    }
+    let path = sim.with_token("/cv/ocr/driving?img_url=http%3A%2F%2Fa").await;
+    assert_eq!(sim.wechat(Method::POST, &path, "").await.errcode(), 0);
+    assert_eq!(sim.last_sent().await["body"], json!({ "img_url": "http://a" }));
+}
+
+#[tokio::test]
+async fn the_one_api_without_a_token_takes_the_secret_and_does_not_show_it() {
+    let sim = Sim::new();
+    let path = "/cgi-bin/clear_quota/v2";
+    let settings = Settings::default();
+    let mut asked = json!({ "appid": settings.appid, "appsecret": "wrong" });
+    assert_eq!(sim.post(path, asked.clone()).await.errcode(), 40125);
+    asked["appsecret"] = json!(settings.secret.expose());
+    assert_eq!(sim.post(path, asked).await.errcode(), 0);
+    assert_eq!(sim.last_sent().await["body"], json!({ "appid": settings.appid }));
+}
