@@ -45,7 +45,7 @@ impl Permissions {
     }
 
     fn read(&mut self, text: &str, root: &Object<'_>) {
-        let Some(list) = member(root, "permissions") else {
+        let Some(list) = self.member(text, root, "permissions") else {
             return;
         };
         let Value::Object(list) = &list.value else {
@@ -57,7 +57,7 @@ impl Permissions {
             );
             return;
         };
-        let Some(list) = member(list, "openapi") else {
+        let Some(list) = self.member(text, list, "openapi") else {
             return;
         };
         let Value::Array(names) = &list.value else {
@@ -86,6 +86,26 @@ impl Permissions {
                 column,
             });
         }
+    }
+
+    /// The last member of this name, which is the one that counts.
+    fn member<'a, 't>(
+        &mut self,
+        text: &str,
+        object: &'a Object<'t>,
+        name: &str,
+    ) -> Option<&'a ObjectProp<'t>> {
+        let mut members = object
+            .properties
+            .iter()
+            .filter(|member| member.name.as_str() == name);
+        let first = members.next()?;
+        let Some(last) = members.next_back() else {
+            return Some(first);
+        };
+        let what = format!("`{name}` is given twice: the last one counts");
+        self.refuse(text, last, &what, "make one of them");
+        Some(last)
     }
 
     fn refuse(&mut self, text: &str, at: &impl Ranged, what: &str, mend: &str) {
@@ -156,15 +176,6 @@ impl Misnomer {
     }
 }
 
-/// The last member of this name, which is the one that counts.
-fn member<'a, 't>(object: &'a Object<'t>, name: &str) -> Option<&'a ObjectProp<'t>> {
-    object
-        .properties
-        .iter()
-        .rev()
-        .find(|member| member.name.as_str() == name)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -196,6 +207,7 @@ mod tests {
     fn a_key_given_twice_counts_as_it_does_for_node() {
         let read = parse(r#"{"permissions":{"openapi":["a.b"]},"permissions":{"openapi":["c.d"]}}"#);
         assert_eq!(read.names().collect::<Vec<_>>(), ["c.d"]);
+        assert!(read.malformed[0].what.contains("twice"), "{:?}", read.malformed);
     }
 
     #[test]

@@ -130,16 +130,13 @@ impl Examined<'_> {
         if is_called || self.expected.contains(name.as_str()) || !self.sees_all {
             return;
         }
-        let (what, mend) = match openapi::find(name).map(|api| api.standing) {
-            Some(Standing::Withdrawn(errcode)) => (
-                format!("it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}"),
-                instead_of_withdrawn(name),
-            ),
-            _ => (
-                format!("`{name}` is permitted, but never called"),
-                "remove it from permissions.openapi".to_owned(),
-            ),
+        let what = match openapi::find(name).map(|api| api.standing) {
+            Some(Standing::Withdrawn(errcode)) => {
+                format!("it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}")
+            }
+            _ => format!("`{name}` is permitted, but never called"),
         };
+        let mend = "remove it from permissions.openapi".to_owned();
         self.push(diagnosis(what, mend), Edit::Forbid(name.clone()));
     }
 
@@ -162,6 +159,6 @@ fn instead_of_withdrawn(name: &str) -> String {
         Some(("templateMessage" | "uniformMessage", "send")) => {
             "send a subscribe message: `subscribeMessage.send`".to_owned()
         }
-        _ => "take it out".to_owned(),
+        _ => "take the call out".to_owned(),
     }
 }

@@ -98,6 +98,8 @@ impl Source {
             match word {
                 "openapi" => match after.interface(is_member) {
                     Interface::Called(name) => self.calls.push(mention(name, token.line)),
+                    // `!cloud.openapi`, `typeof cloud.openapi`
+                    Interface::Unseen if at.checked_sub(3).is_some_and(|at| is_test(tokens[at].kind)) => {}
                     Interface::Unseen => self.unseen.push((file.to_owned(), Some(token.line))),
                     Interface::None => {}
                 },
@@ -132,13 +134,18 @@ fn is_source(name: &str) -> bool {
     matches!(ending, "js" | "mjs" | "cjs" | "ts" | "mts" | "cts") && !name.starts_with('.') && !is_aside
 }
 
+/// Whether what precedes an expression only asks whether it is there.
+fn is_test(before: Kind<'_>) -> bool {
+    matches!(before, Kind::Sign('!') | Kind::Word("typeof"))
+}
+
 /// What follows the word `openapi`.
 enum Interface {
     /// An interface by its name.
     Called(String),
     /// Something that the search cannot follow.
     Unseen,
-    /// A name that is being declared: what is done with it is seen elsewhere.
+    /// A name that is being declared, or a look whether it is there: what is done with it is seen elsewhere.
     None,
 }
 
@@ -191,10 +198,15 @@ impl<'t> Cursor<'_, 't> {
         }
         let name = parts.join(".");
         self.sign('.');
-        if openapi::find(&name).is_some() || (!parts.is_empty() && self.sign('(')) {
-            Interface::Called(name)
-        } else {
-            Interface::Unseen
+        let is_called = !parts.is_empty() && self.sign('(');
+        if is_called || openapi::find(&name).is_some() {
+            return Interface::Called(name);
+        }
+        // `cloud.openapi && …`, `if (… cloud.openapi.wxacode) {`: whether it is there, not what it does.
+        match (self.take(), self.take()) {
+            (Some(Kind::Sign('&')), Some(Kind::Sign('&')))
+            | (Some(Kind::Sign(')')), Some(Kind::Sign('{'))) => Interface::None,
+            _ => Interface::Unseen,
         }
     }
 
@@ -405,6 +417,10 @@ mod tests {
             "const { openapi } = cloud",
             "const openapi = 1",
             "const { init, openapi } = require('./cloud')",
+            "if (!cloud.openapi || !cloud.openapi.wxacode) return",
+            "cloud.openapi && cloud.openapi.wxacode && go()",
+            "if (code && cloud.openapi.wxacode) {}",
+            "typeof cloud.openapi === 'object'",
         ] {
             let source = scan(text);
             assert_eq!((names(&source.calls), source.unseen.len()), (vec![], 0), "{text}");
@@ -420,6 +436,7 @@ mod tests {
             "use(cloud.openapi)",
             "use(openapi)",
             "use({ openapi })",
+            "const api = cloud.openapi || {}",
             "const { openapi: api } = cloud",
             "cloud['openapi'][kind]()",
             "cloud.callOpenAPI({ api: name })",
