@@ -3,6 +3,7 @@
 //! WeChat draws two of them in a round form of its own that nobody else can. Here all are QR codes, as PNG, of the width
 //! and the colours that were asked for, and hold an address that says what they stand for:
 //! `yunqiao://wxacode/<appid>/<path>`, with `scene` in its query where one was given, and `#trial` or `#develop` after it.
+//! `auto_color` draws in black, which WeChat may do too, and `check_path` checks nothing: the app's pages are not known here.
 
 use std::fmt::Write;
 
@@ -81,7 +82,6 @@ impl Wanted {
         if !self.scene.bytes().all(legal) {
             return Err(Refusal::InvalidScene);
         }
-        // Which pages there are is not known here; how one is written is.
         if self.page.starts_with('/') || self.page.contains('?') {
             return Err(Refusal::InvalidPage);
         }

@@ -105,13 +105,8 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answ
     if let Some(note) = &done.note {
         sim.tell(format!("{}: {note}", api.name));
     }
-    let to = receiver(&sent.params).or_else(|| ask.query.get("openid").cloned());
-    sim.pretend(
-        api.name,
-        &to.unwrap_or_default(),
-        Value::Object(sent.params),
-        done.note,
-    );
+    let to = receiver(&sent.params);
+    sim.pretend(api.name, &to, Value::Object(sent.params), done.note);
     Ok(done.answer)
 }
 
@@ -129,7 +124,7 @@ fn check_method(apis: &[&Api], method: &Method) -> Result<(), Refusal> {
     }
 }
 
-/// The params of a call, wherever they are. All APIs at one path have the same kind of body.
+/// The params of a call, of query and body together, as a cloud call has them; the outbox shows them. All APIs at one path have the same kind of body.
 async fn read(sim: &Simulator, api: &Api, ask: &Ask) -> Result<Sent, Refusal> {
     let mut params: Map<String, Value> = ask
         .query
@@ -186,10 +181,12 @@ fn named(apis: &[&'static Api], params: &Map<String, Value>) -> &'static Api {
 }
 
 /// Who is to be reached: messages say `touser`, most others `openid`.
-fn receiver(params: &Map<String, Value>) -> Option<String> {
+fn receiver(params: &Map<String, Value>) -> String {
     ["touser", "openid", "to_user"]
         .iter()
-        .find_map(|name| params.get(*name)?.as_str().map(str::to_owned))
+        .find_map(|name| params.get(*name)?.as_str())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn act(sim: &Simulator, api: &Api, ask: &Ask, sent: &Sent) -> Result<Done, Refusal> {

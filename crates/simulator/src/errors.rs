@@ -93,6 +93,7 @@ impl Refusal {
             Self::InvalidScene => "invalid scene",
             Self::PathLength => "invalid length for path, or the data is not json string",
             Self::SceneLength => "invalid length for scene, or the data is not json string",
+            // Only a code that the catalogue gives may be without a text there.
             known => errcode::text(known.code()).unwrap_or("this api has been withdrawn"),
         }
     }
@@ -196,6 +197,13 @@ mod tests {
         assert_eq!(said(TokenMissing, Wxa), "access_token missing rid: …");
         assert_eq!(said(TokenExpired, Wxa), "access_token expired rid: …");
         assert_eq!(said(DataFormat, Wxa), "data format error hint: […] rid: …");
+        assert_eq!(said(UserRefused, Cgi), "user refuse to accept the msg rid: …");
+        assert_eq!(said(InvalidTemplateId, Cgi), "invalid template_id rid: …");
+        assert_eq!(said(MediaMissing, Wxa), "media data missing rid: …");
+        assert_eq!(
+            said(Argument("data.time2.value is empty".to_owned()), Cgi),
+            "argument invalid! data.time2.value is empty rid: …"
+        );
         assert!(InvalidCode.body(Sns, now).errmsg.contains("rid: 69a509f1-"));
     }
 }
