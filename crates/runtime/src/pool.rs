@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(10);
 const TICKS_PER_MEMORY_CHECK: u32 = 5;
 /// How often what is idle is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// Spares are started when no call has arrived for this long …
+/// Spares are started when no call has arrived for this long and none waits …
 const QUIET: Duration = Duration::from_millis(100);
 /// … or it has not been quiet for this long.
 const NEVER_QUIET: Duration = Duration::from_secs(2);
@@ -235,7 +235,7 @@ impl Pool {
         loop {
             self.refill.notified().await;
             let since = Instant::now();
-            while since.elapsed() < NEVER_QUIET && self.with(|state| state.busy_at.elapsed()) < QUIET {
+            while since.elapsed() < NEVER_QUIET && !self.with(|state| state.is_quiet(Instant::now(), QUIET)) {
                 tokio::time::sleep(QUIET).await;
             }
             self.fill_up();

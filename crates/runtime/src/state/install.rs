@@ -1,6 +1,9 @@
 //! Functions and spares as they are to be, and the end of all.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Function, State};
 use crate::{
@@ -133,6 +136,13 @@ impl State {
         };
         self.launch(kind, now);
         true
+    }
+
+    /// Whether spares can start without taking the machine from a call: none arrived within `quiet`, and none waits for a
+    /// worker that is starting.
+    pub(crate) fn is_quiet(&self, now: Instant, quiet: Duration) -> bool {
+        now.saturating_duration_since(self.busy_at) >= quiet
+            && self.functions.iter().all(|function| function.queue.is_empty())
     }
 
     /// Whether every spare that is to be there waits for a function.

@@ -116,7 +116,7 @@ pub(crate) struct State {
     ticking: bool,
     closed: bool,
     /// When a call last arrived: spares are filled up when it is quiet.
-    pub(crate) busy_at: Instant,
+    busy_at: Instant,
     pub(crate) effects: Effects,
 }
 
