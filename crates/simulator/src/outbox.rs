@@ -8,12 +8,16 @@ use std::collections::VecDeque;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How many items are kept; older ones give way.
+/// How many items are kept, and how many bytes of JSON they may be together; older ones give way, the newest stays.
 const CAPACITY: usize = 1000;
+const BYTES: usize = 16 * 1024 * 1024;
 
-/// The newest items, oldest first.
+/// The newest items, oldest first, each with its size.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(VecDeque<Item>);
+pub(crate) struct Outbox {
+    items: VecDeque<(usize, Item)>,
+    bytes: usize,
+}
 
 /// One of them.
 #[derive(Clone, Debug, Serialize)]
@@ -32,17 +36,61 @@ pub(crate) struct Item {
 
 impl Outbox {
     pub(crate) fn put(&mut self, item: Item) {
-        if self.0.len() == CAPACITY {
-            self.0.pop_front();
+        let size = item.body.to_string().len();
+        while self.items.len() == CAPACITY || self.bytes + size > BYTES {
+            let Some((oldest, _)) = self.items.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest;
         }
-        self.0.push_back(item);
+        self.bytes += size;
+        self.items.push_back((size, item));
     }
 
     pub(crate) fn items(&self) -> Vec<Item> {
-        self.0.iter().cloned().collect()
+        self.items.iter().map(|(_, item)| item.clone()).collect()
     }
 
     pub(crate) fn empty(&mut self) {
-        self.0.clear();
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(at: u64, length: usize) -> Item {
+        Item {
+            api: String::new(),
+            to: String::new(),
+            body: Value::from("x".repeat(length)),
+            at,
+            simulated: true,
+            note: None,
+        }
+    }
+
+    fn kept(outbox: &Outbox) -> Vec<u64> {
+        outbox.items().iter().map(|item| item.at).collect()
+    }
+
+    #[test]
+    fn older_items_give_way_by_number_and_by_size() {
+        let mut outbox = Outbox::default();
+        for at in 0..=CAPACITY as u64 {
+            outbox.put(item(at, 1));
+        }
+        assert_eq!((outbox.items.len(), kept(&outbox)[0]), (CAPACITY, 1));
+        for at in [5000, 5001] {
+            outbox.put(item(at, BYTES / 2 - 2));
+        }
+        assert_eq!(kept(&outbox), [5000, 5001]);
+        outbox.put(item(5002, BYTES * 2));
+        assert_eq!(kept(&outbox), [5002]);
+        outbox.put(item(5003, 1));
+        assert_eq!(kept(&outbox), [5003]);
+        outbox.empty();
+        assert_eq!((kept(&outbox).len(), outbox.bytes), (0, 0));
     }
 }
