@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Timestamp;
 use http::StatusCode;
+use openapi::errcode::SYSTEM_BUSY;
 use opendata::{WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT};
 use serde::{Deserialize, Serialize};
 
@@ -174,12 +175,10 @@ pub(crate) async fn login(inner: &Inner, request_id: &str, body: &[u8]) -> Resul
     crate::routes::to_json(&answer)
 }
 
-/// WeChat's "system busy": the code may be good, so it is not the client's fault.
-const BUSY: i64 = -1;
-
 fn refusal(error: &wechat::Error) -> Failure {
     match error {
-        wechat::Error::Refused { errcode, errmsg, .. } if *errcode != BUSY => {
+        // A busy WeChat has not judged the code: that is not the client's fault.
+        wechat::Error::Refused { errcode, errmsg, .. } if *errcode != i64::from(SYSTEM_BUSY) => {
             Failure::new(StatusCode::UNAUTHORIZED, *errcode, errmsg.clone())
         }
         _ => Failure::new(
