@@ -13,10 +13,10 @@ use std::{
 
 /// Where the SDK sends its requests. The name never resolves: the worker's hook hands them to the gateway.
 const ADMIN_URL: &str = "http://tcb.local/admin";
-/// Without a key pair the SDK raises an unhandled rejection on each request. It is no secret: requests are told apart
-/// by the call's own token.
-const SECRET_ID: &str = "yunqiao";
-const SECRET_KEY: &str = "yunqiao";
+/// The variables that hold the key pair with which the SDK signs its requests: id, then secret. Each worker has its own
+/// pair for all of its calls, so they are not part of a call's environment. Without a pair the SDK raises an unhandled
+/// rejection on each request.
+pub const KEY_VARIABLES: [&str; 2] = ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"];
 /// The names that the SDK may read of those that start with `TCB_` or are set for it: it sees no other. The platform's
 /// list, less `TCB_SESSIONTOKEN`, which only temporary key pairs have.
 const TCB_CONTEXT_KEYS: &str = "TCB_ENV,TCB_SEQID,TRIGGER_SRC,TCB_SOURCE";
@@ -162,8 +162,6 @@ impl Environment {
         for (name, value) in [
             ("TENCENTCLOUD_RUNENV", "SCF"),
             ("TENCENTCLOUD_REGION", &site.region),
-            ("TENCENTCLOUD_SECRETID", SECRET_ID),
-            ("TENCENTCLOUD_SECRETKEY", SECRET_KEY),
             ("SCF_NAMESPACE", &site.env_id),
             ("SCF_FUNCTIONNAME", &site.function_name),
             ("_SCF_TCB_LOG", "1"),

@@ -14,9 +14,11 @@ pub mod protobuf;
 mod recorded;
 pub mod reply;
 pub mod signature;
+mod source;
 
 pub use action::{Action, NotServed, SvrkitApi};
 pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
-pub use environment::{Caller, Environment, Site, Trigger, User};
+pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
 pub use multipart::{MultipartError, MultipartReason};
 pub use reply::Reply;
+pub use source::Source;
