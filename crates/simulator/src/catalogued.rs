@@ -19,6 +19,7 @@ use crate::{
     errors::{Family, Refusal, rid},
     form, random,
     server_api::{Ask, check_app, check_token, reply},
+    session_api,
     templates::{Message, TemplateGiven},
 };
 
@@ -91,22 +92,23 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answ
     check_method(apis, &ask.method)?;
     // Resets the quota that fetching tokens uses up, so that it takes the AppSecret instead of one.
     let by_secret = apis[0].path == "/cgi-bin/clear_quota/v2";
+    let mut appid = String::new();
     if !by_secret {
-        check_token(sim, ask)?;
+        appid = check_token(sim, ask)?;
     }
     let mut sent = read(sim, apis[0], ask).await?;
     if by_secret {
         let secret = sent.params.remove("appsecret").unwrap_or_default();
-        let appid = sent.params.get("appid").and_then(Value::as_str);
-        check_app(sim, appid.unwrap_or(""), secret.as_str().unwrap_or(""))?;
+        let given = sent.params.get("appid").and_then(Value::as_str);
+        appid = check_app(sim, given.unwrap_or(""), secret.as_str().unwrap_or(""))?.to_owned();
     }
     let api = named(apis, &sent.params);
-    let done = act(sim, api, ask, &sent)?;
+    let done = act(sim, api, &appid, ask, &sent)?;
     if let Some(note) = &done.note {
         sim.tell(format!("{}: {note}", api.name));
     }
     let to = receiver(&sent.params);
-    sim.pretend(api.name, &to, Value::Object(sent.params), done.note);
+    sim.pretend(api.name, appid, &to, Value::Object(sent.params), done.note);
     Ok(done.answer)
 }
 
@@ -189,7 +191,7 @@ fn receiver(params: &Map<String, Value>) -> String {
         .to_owned()
 }
 
-fn act(sim: &Simulator, api: &Api, ask: &Ask, sent: &Sent) -> Result<Done, Refusal> {
+fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Result<Done, Refusal> {
     if let Standing::Withdrawn(code) = api.standing {
         return match sim.settings().withdrawn {
             Withdrawn::Accept => Ok(Done::ok().but(format!("withdrawn: {code} in production"))),
@@ -212,8 +214,14 @@ fn act(sim: &Simulator, api: &Api, ask: &Ask, sent: &Sent) -> Result<Done, Refus
                 Err(Refusal::InvalidTemplateId)
             }
         }
-        "/wxa/getwxacode" | "/cgi-bin/wxaapp/createwxaqrcode" => code(sim, &sent.params, Wanted::by_path),
-        "/wxa/getwxacodeunlimit" => code(sim, &sent.params, Wanted::by_scene),
+        "/wxa/getwxacode" | "/cgi-bin/wxaapp/createwxaqrcode" => {
+            code(sim, appid, &sent.params, Wanted::by_path)
+        }
+        "/wxa/getwxacodeunlimit" => code(sim, appid, &sent.params, Wanted::by_scene),
+        "/wxa/set_user_storage" | "/wxa/remove_user_storage" | "/wxa/setuserinteractivedata" => {
+            session_api::signed_user(sim, ask, &ask.body)?;
+            Ok(Done::ok().but(ONLY_RECORDED))
+        }
         "/wxa/msg_sec_check" => check_text(sim, &sent.params),
         "/wxa/img_sec_check" => {
             let sha256 = sent.file.as_deref().ok_or(Refusal::MediaMissing)?;
@@ -318,11 +326,12 @@ fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Re
 /// A Mini Program code.
 fn code(
     sim: &Simulator,
+    appid: &str,
     params: &Map<String, Value>,
     address: fn(&Wanted, &str) -> Result<String, Refusal>,
 ) -> Result<Done, Refusal> {
     let wanted: Wanted = typed(sim, params)?;
-    let address = address(&wanted, &sim.settings().appid)?;
+    let address = address(&wanted, appid)?;
     match wanted.draw(&address) {
         Ok(png) => Ok(Done {
             answer: Answer::Png(png),

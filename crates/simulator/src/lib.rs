@@ -8,7 +8,7 @@
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
 //! cryptography of [`opendata`] is common, which is held to the official vectors, and the catalogue of [`openapi`].
 //!
-//! One [`Simulator`] knows one app. Everything it remembers lies in memory behind one lock; nothing under that lock waits.
+//! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock; nothing under that lock waits.
 
 mod acode;
 mod catalogued;
@@ -21,6 +21,7 @@ mod outbox;
 mod random;
 mod recent;
 mod server_api;
+mod session_api;
 mod sessions;
 mod settings;
 mod shapes;
@@ -104,6 +105,7 @@ impl Simulator {
     /// The whole of it as routes: WeChat's paths at any `Host`, `/sim/` at known ones only.
     pub fn router(&self) -> Router {
         server_api::routes()
+            .merge(session_api::routes())
             .nest("/sim", sim_api::routes(self))
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .with_state(self.clone())
@@ -124,10 +126,11 @@ impl Simulator {
     }
 
     /// Puts into the outbox what a call of `api` would have brought about: `to` an openid or what else the receiver is
-    /// called, empty where there is none.
-    fn pretend(&self, api: &str, to: &str, body: serde_json::Value, note: Option<String>) {
+    /// called, empty where there is none; `appid` the app that called.
+    fn pretend(&self, api: &str, appid: String, to: &str, body: serde_json::Value, note: Option<String>) {
         let item = outbox::Item {
             api: api.to_owned(),
+            appid: (appid != self.settings().appid).then_some(appid),
             to: to.to_owned(),
             body,
             at: self.now().secs(),

@@ -23,6 +23,9 @@ pub(crate) struct Outbox {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Item {
     pub(crate) api: String,
+    /// Which app called, where it was not the main one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) appid: Option<String>,
     pub(crate) to: String,
     pub(crate) body: Value,
     /// Seconds of WeChat's time.
@@ -63,6 +66,7 @@ mod tests {
     fn item(at: u64, length: usize) -> Item {
         Item {
             api: String::new(),
+            appid: None,
             to: String::new(),
             body: Value::from("x".repeat(length)),
             at,

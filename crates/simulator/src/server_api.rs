@@ -1,5 +1,6 @@
 //! WeChat's server API, as `api.weixin.qq.com` speaks it: HTTP 200 whatever happens, the outcome in `errcode`. Here are the
-//! APIs that give out tokens, sessions, open data and phone numbers; `catalogued` serves the rest.
+//! APIs that give out tokens, sessions, open data and phone numbers; `session_api` has those that lean on a user's
+//! session_key, and `catalogued` the rest.
 //!
 //! Where the documents leave it open, what is checked first is: method, then the app's or the token's credentials, then
 //! the body, then what it asks for.
@@ -14,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
-use opendata::{CloudIdError, SessionKey};
+use opendata::CloudIdError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -34,11 +35,6 @@ pub(crate) fn routes() -> Router<Simulator> {
         .route("/cgi-bin/token", api(Family::Cgi, token))
         .route("/cgi-bin/stable_token", api(Family::Cgi, stable_token))
         .route("/wxa/getopendata", api(Family::Wxa, get_open_data))
-        .route("/wxa/checksession", api(Family::Wxa, check_session))
-        .route(
-            "/wxa/resetusersessionkey",
-            api(Family::Wxa, reset_user_session_key),
-        )
         .route(
             "/wxa/business/getuserphonenumber",
             api(Family::Wxa, get_user_phone_number),
@@ -80,7 +76,7 @@ impl Ask {
         self.query.get(name).map_or("", String::as_str)
     }
 
-    fn is_get(&self) -> Result<(), Refusal> {
+    pub(crate) fn is_get(&self) -> Result<(), Refusal> {
         if self.method == Method::GET {
             Ok(())
         } else {
@@ -88,7 +84,7 @@ impl Ask {
         }
     }
 
-    fn is_post(&self) -> Result<(), Refusal> {
+    pub(crate) fn is_post(&self) -> Result<(), Refusal> {
         if self.method == Method::POST {
             Ok(())
         } else {
@@ -124,7 +120,8 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn api<T: Serialize + 'static>(
+/// The route of an API that `serve` answers.
+pub(crate) fn api<T: Serialize + 'static>(
     family: Family,
     serve: fn(&Simulator, &Ask) -> Result<T, Refusal>,
 ) -> MethodRouter<Simulator> {
@@ -158,31 +155,34 @@ fn escape_slashes(json: &str) -> String {
     json.replace('/', "\\/")
 }
 
-/// Of the app itself: appid first, as WeChat was seen to do.
-pub(crate) fn check_app(sim: &Simulator, appid: &str, secret: &str) -> Result<(), Refusal> {
+/// Of the app itself: appid first, as WeChat was seen to do. What comes back is the appid.
+pub(crate) fn check_app<'a>(sim: &'a Simulator, appid: &str, secret: &str) -> Result<&'a str, Refusal> {
     let settings = sim.settings();
     if appid.is_empty() {
         return Err(Refusal::AppidMissing);
     }
-    if appid != settings.appid {
+    let Some((appid, known)) = settings.app(appid) else {
         sim.tell(format!(
             "the appid {appid:?} is refused with 40013: this simulator knows {} alone (GET /sim/app)",
-            settings.appid
+            settings.appids()
         ));
         return Err(Refusal::InvalidAppid);
-    }
+    };
     if secret.is_empty() {
         return Err(Refusal::AppsecretMissing);
     }
-    if !settings.secret.is(secret) {
+    if !known.is(secret) {
         sim.tell("an AppSecret is refused with 40125: GET /sim/app tells the one to configure");
         return Err(Refusal::InvalidAppsecret);
     }
-    Ok(())
+    Ok(appid)
 }
 
-pub(crate) fn check_token(sim: &Simulator, ask: &Ask) -> Result<(), Refusal> {
-    sim.world().tokens.check(ask.query("access_token"), sim.now())
+/// Whether the call's access_token is good, and the appid of the app that it was issued to.
+pub(crate) fn check_token(sim: &Simulator, ask: &Ask) -> Result<String, Refusal> {
+    let world = sim.world();
+    let appid = world.tokens.check(ask.query("access_token"), sim.now())?;
+    Ok(appid.to_owned())
 }
 
 /// `GET /sns/jscode2session`. A success has neither errcode nor errmsg (observed; the documents list them).
@@ -196,13 +196,20 @@ struct Code2Session {
 
 fn code2session(sim: &Simulator, ask: &Ask) -> Result<Code2Session, Refusal> {
     ask.is_get()?;
-    check_app(sim, ask.query("appid"), ask.query("secret"))?;
+    let appid = check_app(sim, ask.query("appid"), ask.query("secret"))?;
     let code = ask.query("js_code");
     if code.is_empty() {
         return Err(Refusal::CodeMissing);
     }
     if ask.query("grant_type") != "authorization_code" {
         return Err(Refusal::InvalidGrantType);
+    }
+    if appid != sim.settings().appid {
+        sim.tell(format!(
+            "a login code came with the appid {appid} and was refused: users log in to {} alone",
+            sim.settings().appid
+        ));
+        return Err(Refusal::InvalidCode);
     }
     let now = sim.now();
     let name = redeem(sim, CodeKind::Login, code)?;
@@ -308,11 +315,11 @@ fn token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
         "" => given.get(name).and_then(Value::as_str).unwrap_or(""),
         text => text,
     };
-    check_app(sim, param("appid"), param("secret"))?;
+    let appid = check_app(sim, param("appid"), param("secret"))?;
     if param("grant_type") != "client_credential" {
         return Err(Refusal::InvalidGrantType);
     }
-    Ok(sim.world().tokens.plain(sim.now()).into())
+    Ok(sim.world().tokens.plain(appid, sim.now()).into())
 }
 
 #[derive(Deserialize)]
@@ -331,11 +338,11 @@ struct StableTokenAsk {
 fn stable_token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
     ask.is_post()?;
     let asked: StableTokenAsk = ask.json(sim)?;
-    check_app(sim, &asked.appid, &asked.secret)?;
+    let appid = check_app(sim, &asked.appid, &asked.secret)?;
     if asked.grant_type != "client_credential" {
         return Err(Refusal::InvalidGrantType);
     }
-    let issued = sim.world().tokens.stable(asked.force_refresh, sim.now())?;
+    let issued = sim.world().tokens.stable(appid, asked.force_refresh, sim.now())?;
     Ok(issued.into())
 }
 
@@ -396,68 +403,6 @@ fn item(id: &str, data: Result<&str, CloudIdError>) -> String {
         ),
     };
     escape_slashes(&text)
-}
-
-/// `{"errcode":0,"errmsg":"ok"}`
-#[derive(Debug, Serialize)]
-struct Done {
-    errcode: i32,
-    errmsg: &'static str,
-}
-
-const DONE: Done = Done {
-    errcode: 0,
-    errmsg: "ok",
-};
-
-/// Of `/wxa/checksession` and `/wxa/resetusersessionkey`: the name of the user whose session_key the caller knows. The
-/// signature is that of an empty body under the key's base64 text; a key that is void or never was is 87009 too.
-fn signed_user(sim: &Simulator, ask: &Ask) -> Result<String, Refusal> {
-    ask.is_get()?;
-    check_token(sim, ask)?;
-    let world = sim.world();
-    let user = world
-        .users
-        .by_openid(ask.query("openid"))
-        .ok_or(Refusal::InvalidOpenid)?;
-    if ask.query("sig_method") != "hmac_sha256" {
-        return Err(Refusal::InvalidSigMethod);
-    }
-    let valid = |key: &SessionKey| key.verify_session_signature(b"", ask.query("signature"));
-    match world.sessions.current(&user.name, sim.now()) {
-        Some(key) if valid(key) => Ok(user.name.clone()),
-        _ => Err(Refusal::InvalidSignature),
-    }
-}
-
-/// `GET /wxa/checksession`
-fn check_session(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
-    signed_user(sim, ask).map(|_| DONE)
-}
-
-#[derive(Debug, Serialize)]
-struct ResetSessionKey {
-    errcode: i32,
-    errmsg: &'static str,
-    openid: String,
-    session_key: String,
-}
-
-/// `GET /wxa/resetusersessionkey`
-fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey, Refusal> {
-    let name = signed_user(sim, ask)?;
-    let now = sim.now();
-    let mut world = sim.world();
-    let key = world
-        .sessions
-        .reset(&name, now)
-        .ok_or(Refusal::InvalidSignature)?;
-    Ok(ResetSessionKey {
-        errcode: 0,
-        errmsg: "ok",
-        openid: ask.query("openid").to_owned(),
-        session_key: key.expose().to_owned(),
-    })
 }
 
 #[derive(Deserialize)]

@@ -10,10 +10,16 @@ use zeroize::Zeroizing;
 /// project puts the project's appid in.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The app this WeChat knows. There is exactly one; any other is answered with 40013.
+    /// The app whose users these are. An appid that is neither this one nor among `other_apps` is answered with 40013.
     pub appid: String,
     /// Its AppSecret, handed out by `GET /sim/app`.
     pub secret: Secret,
+    /// Other apps, each with its appid and AppSecret, as `cloud.openapi({appid})` and an Official Account that shares a
+    /// cloud environment need them. Each gets access_tokens of its own, and with them every API.
+    ///
+    /// Here they share what in WeChat each has for itself: users, whose openids stay those of the first app, templates and
+    /// subscriptions, cloudIDs. Nobody logs in to them, so that `jscode2session` answers their appid with 40029.
+    pub other_apps: Vec<(String, Secret)>,
     /// What becomes of a login code or phone code that the simulator did not issue.
     pub foreign_codes: ForeignCodes,
     /// Whether the app has Cloud Development opened. Without it no open data carries a `cloudID`.
@@ -44,6 +50,24 @@ impl Settings {
     pub const SESSION_ROTATION: Duration = Duration::from_secs(10 * 60);
     /// The choice for `session_idle`: three days.
     pub const SESSION_IDLE: Duration = Duration::from_secs(3 * 24 * 3600);
+
+    /// The app of this appid as it was set up, the main one or another, with its AppSecret.
+    pub(crate) fn app(&self, appid: &str) -> Option<(&str, &Secret)> {
+        let others = self
+            .other_apps
+            .iter()
+            .map(|(appid, secret)| (appid.as_str(), secret));
+        std::iter::once((self.appid.as_str(), &self.secret))
+            .chain(others)
+            .find(|(known, _)| *known == appid)
+    }
+
+    /// For a message that says which there are.
+    pub(crate) fn appids(&self) -> String {
+        let others = self.other_apps.iter().map(|(appid, _)| appid.as_str());
+        let all: Vec<_> = std::iter::once(self.appid.as_str()).chain(others).collect();
+        all.join(", ")
+    }
 }
 
 impl Default for Settings {
@@ -51,6 +75,7 @@ impl Default for Settings {
         Self {
             appid: "wx5e1fb0a7c3d24968".to_owned(),
             secret: Secret::from("5f1c7a0e93b84d26a1e0c4d97b3862fa".to_owned()),
+            other_apps: Vec::new(),
             foreign_codes: ForeignCodes::Refuse,
             cloud_opened: true,
             lib_version: "3.15.3".to_owned(),

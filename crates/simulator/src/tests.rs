@@ -4,6 +4,7 @@
 
 mod catalogued;
 mod client;
+mod cloud;
 mod golden;
 mod server;
 mod sim;

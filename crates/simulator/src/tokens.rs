@@ -1,9 +1,10 @@
 //! access_tokens, of both kinds, which do not know of each other.
 //!
 //! `/cgi-bin/token` makes a new one at each call; the one before works for five minutes more. `/cgi-bin/stable_token` gives
-//! the same one until five minutes before its end, or, when forced, a new one at once that kills the old.
+//! the same one until five minutes before its end, or, when forced, a new one at once that kills the old. Every app has its
+//! own, and a token says whose it is.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use clock::Timestamp;
 
@@ -18,17 +19,24 @@ const FORCE_GAP: Duration = Duration::from_secs(30);
 /// Forced refreshes in one day, Beijing time.
 const FORCES_A_DAY: u32 = 20;
 
-/// Every token this WeChat has issued lately, and which are the newest.
+/// Every token this WeChat has issued lately, and which are the newest of each app, by appid.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     issued: Recent<Token>,
+    newest: HashMap<String, Newest>,
+}
+
+/// An app's newest tokens, one of each kind.
+#[derive(Debug, Default)]
+struct Newest {
     plain: Option<String>,
     stable: Option<String>,
     forced: Forced,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Token {
+    appid: String,
     expires_at: Timestamp,
     /// When it stops working because a newer one has come.
     outdated_at: Option<Timestamp>,
@@ -50,29 +58,27 @@ pub(crate) struct Issued {
 
 impl Tokens {
     /// `/cgi-bin/token`.
-    pub(crate) fn plain(&mut self, now: Timestamp) -> Issued {
-        if let Some(token) = self.plain.as_deref().and_then(|old| self.issued.get_mut(old)) {
+    pub(crate) fn plain(&mut self, appid: &str, now: Timestamp) -> Issued {
+        let newest = self.newest.entry(appid.to_owned()).or_default();
+        if let Some(token) = newest.plain.as_deref().and_then(|old| self.issued.get_mut(old)) {
             token.outdated_at = Some(now + OVERLAP);
         }
-        let new = self.issue(now);
-        self.plain = Some(new.token.clone());
+        let new = issue(&mut self.issued, appid, now);
+        newest.plain = Some(new.token.clone());
         new
     }
 
     /// `/cgi-bin/stable_token`; `force` is its `force_refresh`.
-    pub(crate) fn stable(&mut self, force: bool, now: Timestamp) -> Result<Issued, Refusal> {
-        if force
-            && self
-                .forced
-                .last
-                .is_none_or(|last| now.saturating_since(last) >= FORCE_GAP)
-        {
-            self.forced.count(now)?;
-            if let Some(token) = self.stable.take().and_then(|old| self.issued.get_mut(&old)) {
+    pub(crate) fn stable(&mut self, appid: &str, force: bool, now: Timestamp) -> Result<Issued, Refusal> {
+        let newest = self.newest.entry(appid.to_owned()).or_default();
+        let soon = |last| now.saturating_since(last) < FORCE_GAP;
+        if force && !newest.forced.last.is_some_and(soon) {
+            newest.forced.count(now)?;
+            if let Some(token) = newest.stable.take().and_then(|old| self.issued.get_mut(&old)) {
                 token.outdated_at = Some(now);
             }
         }
-        if let Some(old) = &self.stable
+        if let Some(old) = &newest.stable
             && let Some(token) = self.issued.get(old)
             && token.expires_at.saturating_since(now) >= OVERLAP
         {
@@ -81,13 +87,13 @@ impl Tokens {
                 expires_in: token.expires_at.saturating_since(now).as_secs(),
             });
         }
-        let new = self.issue(now);
-        self.stable = Some(new.token.clone());
+        let new = issue(&mut self.issued, appid, now);
+        newest.stable = Some(new.token.clone());
         Ok(new)
     }
 
-    /// Whether a call that brings `token` may go on.
-    pub(crate) fn check(&self, token: &str, now: Timestamp) -> Result<(), Refusal> {
+    /// Whether a call that brings `token` may go on, and as which appid.
+    pub(crate) fn check(&self, token: &str, now: Timestamp) -> Result<&str, Refusal> {
         if token.is_empty() {
             return Err(Refusal::TokenMissing);
         }
@@ -98,20 +104,21 @@ impl Tokens {
         if known.outdated_at.is_some_and(|at| now >= at) {
             return Err(Refusal::InvalidCredential);
         }
-        Ok(())
+        Ok(&known.appid)
     }
+}
 
-    fn issue(&mut self, now: Timestamp) -> Issued {
-        let token = format!("{ID_PREFIX}{}", random::url_safe(133));
-        let life = Token {
-            expires_at: now + LIFE,
-            outdated_at: None,
-        };
-        self.issued.put(token.clone(), life);
-        Issued {
-            token,
-            expires_in: LIFE.as_secs(),
-        }
+fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> Issued {
+    let token = format!("{ID_PREFIX}{}", random::url_safe(133));
+    let life = Token {
+        appid: appid.to_owned(),
+        expires_at: now + LIFE,
+        outdated_at: None,
+    };
+    issued.put(token.clone(), life);
+    Issued {
+        token,
+        expires_in: LIFE.as_secs(),
     }
 }
 

@@ -1,0 +1,184 @@
+//! The APIs that lean on a user's session_key: with some the app proves that it knows the key, by a signature made with
+//! it; with others WeChat uses the key on the app's behalf.
+//!
+//! A signature is `hmac_sha256(session_key, body)` in hex, the key as its base64 text (WeChat's documents "checkSessionKey" and
+//! "用户登录态签名"). A key that is void or never was is 87009 too.
+
+use axum::Router;
+use opendata::SessionKey;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Simulator, World,
+    errors::{Family, Refusal},
+    server_api::{Ask, api, check_token},
+};
+
+/// The paths that are served. `storage.*` also wants a signature; it changes something, and is `catalogued`.
+pub(crate) fn routes() -> Router<Simulator> {
+    Router::new()
+        .route("/wxa/checksession", api(Family::Wxa, check_session))
+        .route(
+            "/wxa/resetusersessionkey",
+            api(Family::Wxa, reset_user_session_key),
+        )
+        .route("/wxa/getvoipsign", api(Family::Wxa, get_voip_sign))
+}
+
+/// The name of the user in the query, whose session_key the call's `signature` of `body` was made with. The order in which
+/// WeChat looks at the three params is not known: a choice.
+pub(crate) fn signed_user(sim: &Simulator, ask: &Ask, body: &[u8]) -> Result<String, Refusal> {
+    let world = sim.world();
+    let user = world
+        .users
+        .by_openid(ask.query("openid"))
+        .ok_or(Refusal::InvalidOpenid)?;
+    if ask.query("sig_method") != "hmac_sha256" {
+        return Err(Refusal::InvalidSigMethod);
+    }
+    let valid = |key: &SessionKey| key.verify_session_signature(body, ask.query("signature"));
+    match world.sessions.current(&user.name, sim.now()) {
+        Some(key) if valid(key) => Ok(user.name.clone()),
+        _ => Err(Refusal::InvalidSignature),
+    }
+}
+
+/// `{"errcode":0,"errmsg":"ok"}`
+#[derive(Debug, Serialize)]
+struct Done {
+    errcode: i32,
+    errmsg: &'static str,
+}
+
+/// `GET /wxa/checksession`
+fn check_session(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
+    ask.is_get()?;
+    check_token(sim, ask)?;
+    signed_user(sim, ask, b"")?;
+    Ok(Done {
+        errcode: 0,
+        errmsg: "ok",
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct ResetSessionKey {
+    errcode: i32,
+    errmsg: &'static str,
+    openid: String,
+    session_key: String,
+}
+
+/// `GET /wxa/resetusersessionkey`
+fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey, Refusal> {
+    ask.is_get()?;
+    check_token(sim, ask)?;
+    let name = signed_user(sim, ask, b"")?;
+    let now = sim.now();
+    let mut world = sim.world();
+    let key = world
+        .sessions
+        .reset(&name, now)
+        .ok_or(Refusal::InvalidSignature)?;
+    Ok(ResetSessionKey {
+        errcode: 0,
+        errmsg: "ok",
+        openid: ask.query("openid").to_owned(),
+        session_key: key.expose().to_owned(),
+    })
+}
+
+/// The longest nonce is one character shorter than this ("长度应小于 128").
+const NONCE_END: usize = 128;
+
+#[derive(Deserialize)]
+struct VoipAsk {
+    #[serde(default)]
+    group_id: String,
+    #[serde(default)]
+    nonce: String,
+    /// Documented as a number; a text is taken too.
+    #[serde(default)]
+    timestamp: Value,
+}
+
+#[derive(Debug, Serialize)]
+struct VoipSign {
+    errcode: i32,
+    errmsg: &'static str,
+    signature: String,
+}
+
+/// `POST /wxa/getvoipsign?openid=…`: what `wx.joinVoIPChat` wants, signed for the user (WeChat's documents "获取实时语音签名" and
+/// "实时语音"). The documents know no errors but -1: a user without a session gets 87009, what is missing 40097, by choice.
+fn get_voip_sign(sim: &Simulator, ask: &Ask) -> Result<VoipSign, Refusal> {
+    ask.is_post()?;
+    let appid = check_token(sim, ask)?;
+    let asked: VoipAsk = ask.json(sim)?;
+    let timestamp = match &asked.timestamp {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let given = [&asked.group_id, &asked.nonce, &timestamp];
+    if given.iter().any(|text| text.is_empty()) || asked.nonce.chars().count() >= NONCE_END {
+        sim.tell(
+            "getVoIPSign was refused with 40097: it wants group_id, timestamp, and a nonce shorter than 128",
+        );
+        return Err(Refusal::InvalidArgs);
+    }
+    let signature = {
+        let world = sim.world();
+        session_key(sim, &world, ask.query("openid"))?
+            .map(|key| voip_signature(key, [&appid, &asked.group_id, &asked.nonce, &timestamp]))
+    };
+    let Some(signature) = signature else {
+        sim.tell("getVoIPSign was refused with 87009: the user has no session_key, the login is missing or too old");
+        return Err(Refusal::InvalidSignature);
+    };
+    Ok(VoipSign {
+        errcode: 0,
+        errmsg: "ok",
+        signature,
+    })
+}
+
+/// The session_key that is good now, if there is one, of the user with this openid. Using it for the app does not extend
+/// its life, as asking about it does not: a choice.
+fn session_key<'a>(
+    sim: &Simulator,
+    world: &'a World,
+    openid: &str,
+) -> Result<Option<&'a SessionKey>, Refusal> {
+    let user = world.users.by_openid(openid).ok_or(Refusal::InvalidOpenid)?;
+    Ok(world.sessions.current(&user.name, sim.now()))
+}
+
+/// `hmac_sha256([appId, groupId, nonceStr, timeStamp].sort().join(''), session_key)`
+fn voip_signature(key: &SessionKey, mut parts: [&str; 4]) -> String {
+    parts.sort_unstable();
+    key.session_signature(parts.concat().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_documents() {
+        let key = SessionKey::parse("gDyVgzwa0mFz9uUP7M6GQQ==").unwrap();
+        let parts = [
+            "wx20afc706a711eefc",
+            "1559129713_672975982",
+            "8AP6DT9ybtniUJfb",
+            "1559129714",
+        ];
+        assert_eq!(
+            voip_signature(&key, parts),
+            "b002b824688dd8593a6079e11d8c5e8734fbcb39a6d5906eb347bfbcad79c617"
+        );
+    }
+}
