@@ -73,6 +73,16 @@ pub enum ProjectError {
         /// What to do about it.
         mend: String,
     },
+    /// An environment variable is not what it should be.
+    #[error("the environment variable {name} {what} — {mend}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with its value, which may be a secret and is not quoted.
+        what: String,
+        /// What to do about it.
+        mend: String,
+    },
     /// The folder that should hold the cloud functions is not there.
     #[error("{} has no folder {}, which {named_by} names — create it, or name the right one there", root.display(), folder.display())]
     NoFunctionsFolder {

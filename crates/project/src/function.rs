@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{FunctionName, Manifest};
+use crate::{FunctionName, Manifest, permissions};
 
 /// How long a function may be allowed to run, in seconds: what WeChat's console offers.
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=60;
@@ -38,7 +38,8 @@ pub struct Function {
     /// How many workers it may have; by default 10.
     pub max_instances: u32,
     /// The cloud calls that it may make: `permissions.openapi` of its `config.json`, name by name as written there, also
-    /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them.
+    /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them. Empty when there is
+    /// no [`config_json`](Function::config_json), or none that can be read.
     pub permissions: BTreeSet<String>,
     /// Its `package.json` and lock file, if it has a `package.json`.
     pub manifest: Option<Manifest>,
@@ -63,6 +64,13 @@ impl Function {
             manifest: None,
             problem: None,
         }
+    }
+
+    /// The file whose `permissions.openapi` gives [`Function::permissions`], whether or not it is there: where its author
+    /// adds a permission.
+    #[must_use]
+    pub fn config_json(&self) -> PathBuf {
+        self.dir.join(permissions::FILE)
     }
 
     /// Whether Node loads [`Function::entry`] as an ES module.

@@ -2,17 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use crate::{
-    Finding, Function, FunctionName, ProjectError, Secret, Settings,
+    Finding, Function, FunctionName, ProjectError, Settings,
     cloudbaserc::{self, Cloudbaserc},
     discover, files,
     miniprogram::{self, MiniProgram},
-    settings::{self, FunctionSettings},
+    settings::{self, Environment, FunctionSettings},
     table::nearest,
 };
 
@@ -21,8 +20,6 @@ use crate::{
 pub const DEFAULT_ENV_ID: &str = "yunqiao";
 /// The folder that DevTools proposes for cloud functions.
 const USUAL_FUNCTIONS_ROOT: &str = "cloudfunctions";
-/// The environment variable that goes before `secret_file`.
-const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
 
 /// A Mini Program project, as its files describe it.
 #[derive(Clone, Debug)]
@@ -46,21 +43,22 @@ pub struct Project {
 
 impl Project {
     /// Opens the project in the folder `dir`: its `project.config.json`, `cloudbaserc.json` and `yunqiao.toml`, of
-    /// which the first or the last must be there. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set.
+    /// which the first or the last must be there. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set, and
+    /// the operator's secret from `YUNQIAO_OPERATOR_SECRET`.
     ///
     /// # Errors
-    /// No project there, a file that cannot be read or understood, or a setting that cannot be.
+    /// No project there, a file that cannot be read or understood, or a setting or variable that cannot be.
     pub fn open(dir: &Path) -> Result<Self, ProjectError> {
         Files {
             root: dir,
             toml: dir.join(settings::FILE),
             toml_required: false,
         }
-        .read(secret_from_environment())
+        .read(Environment::of_process()?)
     }
 
     /// Opens the project that a `yunqiao.toml` describes, wherever it is called; the other files are looked for
-    /// beside it. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set.
+    /// beside it. The environment's secrets go first, as in [`Project::open`].
     ///
     /// # Errors
     /// As [`Project::open`]; also when the file is not there.
@@ -75,15 +73,8 @@ impl Project {
             toml: path.to_owned(),
             toml_required: true,
         }
-        .read(secret_from_environment())
+        .read(Environment::of_process()?)
     }
-}
-
-fn secret_from_environment() -> Option<Secret> {
-    let secret = env::var(SECRET_VARIABLE).ok()?;
-    Some(secret.trim())
-        .filter(|secret| !secret.is_empty())
-        .map(Secret::from)
 }
 
 /// Where the files of a project are looked for.
@@ -94,7 +85,7 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn read(&self, secret: Option<Secret>) -> Result<Project, ProjectError> {
+    fn read(&self, environment: Environment) -> Result<Project, ProjectError> {
         let miniprogram_path = self.root.join(miniprogram::FILE);
         let cloudbaserc_path = self.root.join(cloudbaserc::FILE);
         let miniprogram_bytes = files::read(&miniprogram_path)?;
@@ -123,17 +114,8 @@ impl Files<'_> {
             None => Cloudbaserc::default(),
         };
         let mut toml = match &toml_bytes {
-            Some(bytes) => settings::File::parse(&self.toml, bytes, secret)?,
-            None => {
-                let settings = Settings {
-                    secret,
-                    ..Settings::default()
-                };
-                settings::File {
-                    settings,
-                    ..settings::File::default()
-                }
-            }
+            Some(bytes) => settings::File::parse(&self.toml, bytes, environment)?,
+            None => settings::File::absent(environment),
         };
 
         let mut findings = std::mem::take(&mut toml.findings);
@@ -182,9 +164,22 @@ impl Files<'_> {
             });
         }
 
+        let appid = toml.appid.or(miniprogram.appid);
+        if let Some((appid, line)) = appid
+            .as_ref()
+            .and_then(|appid| toml.app_lines.get_key_value(appid))
+        {
+            return Err(ProjectError::Setting {
+                path: self.toml.clone(),
+                line: *line,
+                what: format!("[apps.{appid}] is the project's own app"),
+                mend: "remove the table, and give its AppSecret as secret_file at the top of the file"
+                    .to_owned(),
+            });
+        }
         Ok(Project {
             root: self.root.to_owned(),
-            appid: toml.appid.or(miniprogram.appid),
+            appid,
             env_id: toml
                 .env_id
                 .or(cloudbaserc.env_id)

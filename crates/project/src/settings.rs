@@ -1,10 +1,9 @@
-//! `yunqiao.toml`: every key that can be set, with its default. Keys of parts that are not served yet (`[push]`,
-//! `[operator]`, `[permissions]`) are known by name and refused, because a setting that is silently without effect
-//! costs its author an evening.
+//! `yunqiao.toml`: every key that can be set, with its default. Keys of parts that are not served yet (`[push]`) are
+//! known by name and refused, because a setting that is silently without effect costs its author an evening.
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -36,6 +35,9 @@ pub struct Settings {
     pub wechat: Option<String>,
     /// The AppSecret: `YUNQIAO_APPSECRET`, else the content of `secret_file`.
     pub secret: Option<Secret>,
+    /// `[apps.APPID]`: the AppSecrets of other apps of the same owner, by appid, for
+    /// `cloud.openapi({appid}).…`. The project's own appid is never among them.
+    pub apps: BTreeMap<String, Secret>,
     /// `[keys] ring`, or the lines of `[keys] file`: root keys in base64, newest first. Empty: the store makes one and
     /// keeps it.
     pub keys: Vec<Secret>,
@@ -43,8 +45,13 @@ pub struct Settings {
     pub login: Login,
     /// `[open_data] max_age`: how old a watermark may be; by default 5 minutes.
     pub open_data_max_age: Duration,
+    /// `[permissions] cache`: how long a function's `permissions.openapi` counts as it was read, whatever its file says
+    /// by then; on the platform 10 minutes, by default none.
+    pub permissions_cache: Duration,
     /// `[cors] origins`: web origins that may call the gateway.
     pub cors_origins: Vec<String>,
+    /// `[operator]`.
+    pub operator: Operator,
     /// `[sim]`.
     pub sim: Sim,
 }
@@ -56,10 +63,13 @@ impl Default for Settings {
             store: None,
             wechat: None,
             secret: None,
+            apps: BTreeMap::new(),
             keys: Vec::new(),
             login: Login::default(),
             open_data_max_age: Duration::from_secs(300),
+            permissions_cache: Duration::ZERO,
             cors_origins: Vec::new(),
+            operator: Operator::default(),
             sim: Sim::default(),
         }
     }
@@ -87,6 +97,21 @@ impl Default for Ttl {
     }
 }
 
+/// `[operator]`: the listener for the operator, and for other servers of the same app.
+#[derive(Clone, Debug, Default)]
+pub struct Operator {
+    /// `listen`: where it listens.
+    pub listen: Option<SocketAddr>,
+    /// What a request must show: `YUNQIAO_OPERATOR_SECRET`, else `secret`, else the content of `secret_file`. At least
+    /// [`OPERATOR_SECRET_LENGTH`] characters, all of which an `Authorization` header can carry. Without one, the doors that
+    /// hand out tokens stay shut.
+    pub secret: Option<Secret>,
+}
+
+/// How many characters the operator's secret has at least. A choice: what `openssl rand -hex 8` prints, beyond guessing
+/// over a network.
+pub const OPERATOR_SECRET_LENGTH: usize = 16;
+
 /// `[sim]`: how the simulated WeChat behaves. What is `None` is left to the simulator's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sim {
@@ -102,6 +127,8 @@ pub struct Sim {
     pub session_rotation: Option<Duration>,
     /// How long an unused session_key lives.
     pub session_idle: Option<Duration>,
+    /// What becomes of calls to APIs that WeChat has withdrawn.
+    pub withdrawn: Option<Withdrawn>,
 }
 
 /// `[sim] foreign_codes`.
@@ -113,6 +140,56 @@ pub enum ForeignCodes {
     Refuse,
 }
 
+/// `[sim] withdrawn`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// They succeed, as they did before they were withdrawn.
+    Accept,
+    /// They are answered with the errcode that they have in production, such as 45103.
+    Refuse,
+}
+
+/// The secrets that the environment gives: each goes before what `yunqiao.toml` names, and a file named there need not exist
+/// then.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) secret: Option<Secret>,
+    pub(crate) operator_secret: Option<Secret>,
+}
+
+/// The environment variable that goes before `secret_file`.
+const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
+/// The environment variable that goes before `[operator] secret` and `secret_file`.
+const OPERATOR_SECRET_VARIABLE: &str = "YUNQIAO_OPERATOR_SECRET";
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn of_process() -> Result<Self, ProjectError> {
+        Self::read(|name| env::var(name).ok())
+    }
+
+    /// A variable that is empty counts as one that is not there.
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProjectError> {
+        let secret = |name| {
+            let text = Zeroizing::new(variable(name)?);
+            let text = text.trim();
+            (!text.is_empty()).then(|| Secret::from(text))
+        };
+        let operator_secret = secret(OPERATOR_SECRET_VARIABLE);
+        if let Some(weakness) = operator_secret.as_ref().and_then(weakness) {
+            return Err(ProjectError::Variable {
+                name: OPERATOR_SECRET_VARIABLE,
+                what: weakness,
+                mend: format!("export {OPERATOR_SECRET_VARIABLE}=$(openssl rand -hex 32)"),
+            });
+        }
+        Ok(Self {
+            secret: secret(SECRET_VARIABLE),
+            operator_secret,
+        })
+    }
+}
+
 /// Everything that one `yunqiao.toml` gives.
 #[derive(Debug, Default)]
 pub(crate) struct File {
@@ -122,6 +199,8 @@ pub(crate) struct File {
     pub(crate) functions_root: Option<String>,
     /// `[functions.NAME]`, by name.
     pub(crate) functions: BTreeMap<FunctionName, FunctionSettings>,
+    /// Line of each `[apps.APPID]`, for a message about one that is the project's own.
+    pub(crate) app_lines: BTreeMap<String, usize>,
     pub(crate) settings: Settings,
     pub(crate) findings: Vec<Finding>,
 }
@@ -139,9 +218,16 @@ pub(crate) struct FunctionSettings {
 }
 
 impl File {
-    /// Reads the file's bytes. Paths in it are relative to the folder of `path`. A `secret` that the environment gave
-    /// goes before `secret_file`, which need not exist then.
-    pub(crate) fn parse(path: &Path, bytes: &[u8], secret: Option<Secret>) -> Result<Self, ProjectError> {
+    /// What holds where there is no such file.
+    pub(crate) fn absent(environment: Environment) -> Self {
+        let mut file = Self::default();
+        file.settings.secret = environment.secret;
+        file.settings.operator.secret = environment.operator_secret;
+        file
+    }
+
+    /// Reads the file's bytes. Paths in it are relative to the folder of `path`.
+    pub(crate) fn parse(path: &Path, bytes: &[u8], environment: Environment) -> Result<Self, ProjectError> {
         let text = files::text(bytes).map_err(|fault| ProjectError::Setting {
             path: path.to_owned(),
             line: fault.line,
@@ -172,12 +258,15 @@ impl File {
                 "open_data",
                 "cors",
                 "sim",
+                "permissions",
+                "operator",
+                "apps",
             ],
-            &["push", "operator", "permissions"],
+            &["push"],
         )?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
-        let mut file = Self::default();
+        let mut file = Self::absent(environment);
         let text = |key| {
             top.get(key)
                 .map(|entry| entry.text().map(str::to_owned))
@@ -187,24 +276,25 @@ impl File {
         file.env_id = text("env")?;
         file.settings.store = text("store")?.map(|store| dir.join(store));
         if let Some(entry) = top.get("listen") {
-            let mend = "write an address and a port, such as \"127.0.0.1:8787\"";
-            let listen = entry
-                .text()?
-                .parse()
-                .map_err(|_| entry.refuse("is no address", mend))?;
-            file.settings.listen = Some(listen);
+            file.settings.listen = Some(address(&entry, "127.0.0.1:8787")?);
         }
         if let Some(entry) = top.get("wechat") {
             file.settings.wechat = Some(web_address(&entry, "https://api.weixin.qq.com")?);
         }
-        file.settings.secret = match (secret, top.get("secret_file")) {
-            (None, Some(entry)) => Some(read_secret_file(&entry, dir, &mut file.findings)?),
-            (secret, _) => secret,
-        };
+        if let (None, Some(entry)) = (&file.settings.secret, top.get("secret_file")) {
+            file.settings.secret = Some(read_secret_file(&entry, dir, &mut file.findings)?);
+        }
         if let Some(entry) = top.get("functions") {
             file.read_functions(&source, &entry)?;
         }
-        file.read_tables(&top, path, dir)?;
+        if let Some(entry) = top.get("apps") {
+            file.read_apps(&source, &entry, dir)?;
+        }
+        let holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
+        if holds_secret {
+            file.findings.extend(readable_by_others(path));
+        }
+        file.read_tables(&top)?;
         Ok(file)
     }
 
@@ -262,31 +352,102 @@ impl File {
         Ok(())
     }
 
-    fn read_tables(&mut self, top: &Table<'_>, path: &Path, dir: &Path) -> Result<(), ProjectError> {
+    /// `[apps.APPID]`, a table for each.
+    fn read_apps(&mut self, source: &Source<'_>, apps: &Entry<'_>, dir: &Path) -> Result<(), ProjectError> {
+        for (key, entry) in apps.table()?.entries() {
+            if key.text.is_empty() || !key.text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                let what = format!("{:?} is no appid", key.text);
+                let mend = "name another app of the same owner, such as [apps.wx0123456789abcdef]";
+                return Err(source.refuse(&key.span, what, mend.to_owned()));
+            }
+            let app = entry.table()?;
+            app.allow(&["secret_file"], &[])?;
+            let Some(secret_file) = app.get("secret_file") else {
+                return Err(entry.refuse(
+                    "has no secret_file",
+                    "name a file that holds its AppSecret, such as secret_file = \"other.secret\"",
+                ));
+            };
+            let secret = read_secret_file(&secret_file, dir, &mut self.findings)?;
+            let line = files::position(source.text.as_bytes(), key.span.start).0;
+            self.app_lines.insert(key.text.to_owned(), line);
+            self.settings.apps.insert(key.text.to_owned(), secret);
+        }
+        Ok(())
+    }
+
+    /// `[operator]`; gives whether the file itself holds a secret there.
+    fn read_operator(&mut self, top: &Table<'_>, dir: &Path) -> Result<bool, ProjectError> {
+        let Some(operator) = top.get("operator") else {
+            return Ok(false);
+        };
+        let operator = operator.table()?;
+        operator.allow(&["listen", "secret", "secret_file"], &[])?;
+        let settings = &mut self.settings.operator;
+        if let Some(entry) = operator.get("listen") {
+            settings.listen = Some(address(&entry, "127.0.0.1:8789")?);
+        }
+        let (inline, file) = (operator.get("secret"), operator.get("secret_file"));
+        if let (Some(_), Some(entry)) = (&inline, &file) {
+            return Err(entry.refuse("stands beside operator.secret", "give one of the two"));
+        }
+        let from_environment = settings.secret.is_some();
+        let holds_secret = inline.is_some();
+        if let Some(entry) = inline {
+            let secret = Secret::from(entry.text()?.trim());
+            if let Some(weakness) = weakness(&secret) {
+                return Err(entry.refuse(
+                    &weakness,
+                    "make one with `openssl rand -hex 32`, or keep it in a file and name that as secret_file",
+                ));
+            }
+            settings.secret.get_or_insert(secret);
+        }
+        if let Some(entry) = file
+            && !from_environment
+        {
+            let secret = read_secret_file(&entry, dir, &mut self.findings)?;
+            if let Some(weakness) = weakness(&secret) {
+                let name = entry.text()?;
+                return Err(entry.refuse(
+                    &format!("names a file whose text {weakness}"),
+                    &format!("make one with `openssl rand -hex 32 > {name}`"),
+                ));
+            }
+            settings.secret = Some(secret);
+        }
+        Ok(holds_secret)
+    }
+
+    /// `[keys]`; gives whether the file itself holds keys.
+    fn read_keys(&mut self, top: &Table<'_>, dir: &Path) -> Result<bool, ProjectError> {
+        let Some(keys) = top.get("keys") else {
+            return Ok(false);
+        };
+        let keys = keys.table()?;
+        keys.allow(&["ring", "file"], &[])?;
+        let ring = &mut self.settings.keys;
+        if let Some(entry) = keys.get("ring") {
+            for key in entry.texts()? {
+                ring.push(Secret::from(key.text()?));
+            }
+        }
+        let holds_keys = !ring.is_empty();
+        if let Some(entry) = keys.get("file") {
+            if holds_keys {
+                return Err(entry.refuse("stands beside keys.ring", "give one of the two"));
+            }
+            let lines = read_secret_file(&entry, dir, &mut self.findings)?;
+            let lines = lines.expose_secret().lines().map(str::trim);
+            ring.extend(lines.filter(|line| !line.is_empty()).map(Secret::from));
+        }
+        Ok(holds_keys)
+    }
+
+    fn read_tables(&mut self, top: &Table<'_>) -> Result<(), ProjectError> {
         let table = |key| top.get(key).map(|entry| entry.table()).transpose();
         let settings = &mut self.settings;
 
-        if let Some(keys) = table("keys")? {
-            keys.allow(&["ring", "file"], &[])?;
-            if let Some(ring) = keys.get("ring") {
-                for key in ring.texts()? {
-                    settings.keys.push(Secret::from(key.text()?));
-                }
-                if !settings.keys.is_empty() {
-                    self.findings.extend(readable_by_others(path));
-                }
-            }
-            if let Some(entry) = keys.get("file") {
-                if !settings.keys.is_empty() {
-                    return Err(entry.refuse("stands beside keys.ring", "give one of the two"));
-                }
-                let lines = read_secret_file(&entry, dir, &mut self.findings)?;
-                let lines = lines.expose_secret().lines().map(str::trim);
-                settings
-                    .keys
-                    .extend(lines.filter(|line| !line.is_empty()).map(Secret::from));
-            }
-        }
         if let Some(login) = table("login")? {
             login.allow(&["ttl"], &[])?;
             if let Some(entry) = login.get("ttl") {
@@ -302,6 +463,12 @@ impl File {
             open_data.allow(&["max_age"], &[])?;
             if let Some(entry) = open_data.get("max_age") {
                 settings.open_data_max_age = entry.duration()?;
+            }
+        }
+        if let Some(permissions) = table("permissions")? {
+            permissions.allow(&["cache"], &[])?;
+            if let Some(entry) = permissions.get("cache") {
+                settings.permissions_cache = entry.duration()?;
             }
         }
         if let Some(cors) = table("cors")? {
@@ -329,6 +496,7 @@ impl Sim {
                 "strict",
                 "session_rotation",
                 "session_idle",
+                "withdrawn",
             ],
             &[],
         )?;
@@ -341,6 +509,11 @@ impl Sim {
                 "is neither of its two values",
                 "write \"first-user\" or \"refuse\"",
             )),
+        });
+        let withdrawn = sim.get("withdrawn").map(|entry| match entry.text()? {
+            "accept" => Ok(Withdrawn::Accept),
+            "refuse" => Ok(Withdrawn::Refuse),
+            _ => Err(entry.refuse("is neither of its two values", "write \"accept\" or \"refuse\"")),
         });
         let lib_version = sim.get("lib_version").map(|entry| {
             let text = entry.text()?;
@@ -361,7 +534,30 @@ impl Sim {
             strict: boolean("strict")?,
             session_rotation: duration("session_rotation")?,
             session_idle: duration("session_idle")?,
+            withdrawn: withdrawn.transpose()?,
         })
+    }
+}
+
+/// An address to listen at.
+fn address(entry: &Entry<'_>, example: &str) -> Result<SocketAddr, ProjectError> {
+    let mend = || format!("write an address and a port, such as \"{example}\"");
+    entry
+        .text()?
+        .parse()
+        .map_err(|_| entry.refuse("is no address", &mend()))
+}
+
+/// What speaks against a secret that opens the operator's listener.
+fn weakness(secret: &Secret) -> Option<String> {
+    let secret = secret.expose_secret();
+    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // Nobody could send it.
+        Some("has characters that an Authorization header cannot carry".to_owned())
+    } else if secret.len() < OPERATOR_SECRET_LENGTH {
+        Some(format!("has fewer than {OPERATOR_SECRET_LENGTH} characters"))
+    } else {
+        None
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ForeignCodes, Ttl};
+use crate::{ForeignCodes, OPERATOR_SECRET_LENGTH, Secret, Ttl, Withdrawn};
 
 const CONFIG: (&str, &str) = (
     "project.config.json",
@@ -36,7 +36,10 @@ fn open_with(dir: &Path, secret: Option<&str>) -> Result<Project, ProjectError> 
         toml: dir.join(settings::FILE),
         toml_required: false,
     }
-    .read(secret.map(Secret::from))
+    .read(Environment {
+        secret: secret.map(Secret::from),
+        ..Environment::default()
+    })
 }
 
 fn open(files: &[(&str, &str)]) -> (TempDir, Project) {
@@ -315,6 +318,8 @@ fn every_setting_is_read() {
         CONFIG,
         LOGIN,
         ("app.secret", "  0123456789abcdef0123456789abcdef\n"),
+        ("operator.secret", "0perat0r-5ecret!\n"),
+        ("other.secret", "0ther5ecret\n"),
         (
             "yunqiao.toml",
             r#"
@@ -337,6 +342,14 @@ fn every_setting_is_read() {
             strict = true
             session_rotation = 0x3c
             session_idle = "3d"
+            withdrawn = "refuse"
+            [permissions]
+            cache = "10m"
+            [operator]
+            listen = "127.0.0.1:8789"
+            secret_file = "operator.secret"
+            [apps.wxfedcba9876543210]
+            secret_file = "other.secret"
             "#,
         ),
     ]);
@@ -373,8 +386,25 @@ fn every_setting_is_read() {
     assert_eq!(settings.sim.lib_version.as_deref(), Some("2.6.6"));
     assert_eq!(settings.sim.session_rotation, Some(Duration::from_secs(60)));
     assert_eq!(settings.sim.session_idle, Some(Duration::from_secs(259_200)));
-    assert!(!format!("{project:?}").contains("0123456789abcdef0123456789abcdef"));
-    assert!(!format!("{project:?}").contains("bmV3"));
+    assert_eq!(settings.sim.withdrawn, Some(Withdrawn::Refuse));
+    assert_eq!(settings.permissions_cache, Duration::from_secs(600));
+    let operator = &settings.operator;
+    assert_eq!(operator.listen, Some("127.0.0.1:8789".parse().unwrap()));
+    assert_eq!(
+        operator.secret.as_ref().unwrap().expose_secret(),
+        "0perat0r-5ecret!"
+    );
+    assert_eq!(settings.apps.len(), 1);
+    assert_eq!(settings.apps["wxfedcba9876543210"].expose_secret(), "0ther5ecret");
+    let shown = format!("{project:?}");
+    for secret in [
+        "0123456789abcdef0123456789abcdef",
+        "bmV3",
+        "0perat0r-5ecret!",
+        "0ther5ecret",
+    ] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
 }
 
 #[test]
@@ -387,6 +417,61 @@ fn the_environment_s_secret_goes_first_and_needs_no_file() {
     );
     let text = open_with(dir.path(), None).unwrap_err().to_string();
     assert!(text.contains("yunqiao.toml:1") && text.contains("gone"), "{text}");
+}
+
+#[test]
+fn the_environment_s_operator_secret_goes_first_and_is_judged_alike() {
+    let environment = |value: &'static str| {
+        Environment::read(move |name| (name == "YUNQIAO_OPERATOR_SECRET").then(|| value.to_owned()))
+    };
+    const STRONG: &str = "from-the-environment";
+    for toml in [
+        "operator.secret_file = \"gone\"",
+        "operator.secret = \"0perat0r-5ecret!\"",
+        "",
+    ] {
+        let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", toml)]);
+        let files = Files {
+            root: dir.path(),
+            toml: dir.path().join(settings::FILE),
+            toml_required: false,
+        };
+        let project = files
+            .read(environment(" from-the-environment\n").unwrap())
+            .unwrap();
+        assert_eq!(project.settings.secret.map(|_| ()), None);
+        let secret = project.settings.operator.secret.unwrap();
+        assert_eq!(secret.expose_secret(), STRONG, "{toml}");
+    }
+    assert!(environment(" ").unwrap().operator_secret.is_none());
+    assert_eq!(
+        environment("015characters!!").unwrap_err().to_string(),
+        "the environment variable YUNQIAO_OPERATOR_SECRET has fewer than 16 characters — export \
+         YUNQIAO_OPERATOR_SECRET=$(openssl rand -hex 32)"
+    );
+}
+
+/// Then the doors that hand out tokens stay shut.
+#[test]
+fn an_operator_without_a_secret_is_allowed() {
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("yunqiao.toml", "operator.listen = \"[::1]:0\"")]);
+    let operator = project.settings.operator;
+    assert_eq!(operator.listen, Some("[::1]:0".parse().unwrap()));
+    assert!(operator.secret.is_none());
+    assert_eq!(project.findings, []);
+    assert_eq!(project.settings.permissions_cache, Duration::ZERO);
+}
+
+#[test]
+fn an_operator_s_secret_has_its_least_length() {
+    for (length, accepted) in [
+        (OPERATOR_SECRET_LENGTH - 1, false),
+        (OPERATOR_SECRET_LENGTH, true),
+    ] {
+        let toml = format!("[operator]\nsecret = \"{}\"", "s".repeat(length));
+        let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", &toml)]);
+        assert_eq!(open_with(dir.path(), None).is_ok(), accepted, "{length}");
+    }
 }
 
 #[test]
@@ -416,11 +501,44 @@ fn a_secret_that_others_can_read_is_found() {
 }
 
 #[test]
-fn a_yunqiao_toml_that_holds_keys_counts_as_a_secret() {
-    let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", "keys.ring = [\"bmV3\"]")]);
-    for (mode, expected) in [(0o600, 0), (0o644, 1)] {
-        fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(open_with(dir.path(), None).unwrap().findings.len(), expected);
+fn a_yunqiao_toml_that_holds_secrets_counts_as_one() {
+    let keys = "keys.ring = [\"bmV3\"]";
+    let operator = "operator.secret = \"0perat0r-5ecret!\"";
+    for toml in [keys, operator, &format!("{keys}\n{operator}")] {
+        let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", toml)]);
+        for (mode, expected) in [(0o600, 0), (0o644, 1)] {
+            fs::set_permissions(dir.path().join("yunqiao.toml"), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(
+                open_with(dir.path(), None).unwrap().findings.len(),
+                expected,
+                "{toml}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_with_a_secret_is_looked_at() {
+    let files = ["app.secret", "operator.secret", "other.secret"];
+    let toml = "secret_file = \"app.secret\"\noperator.secret_file = \"operator.secret\"\n\
+                apps.wxfedcba9876543210.secret_file = \"other.secret\"";
+    let text = "0123456789abcdef";
+    let dir = lay(&[
+        CONFIG,
+        LOGIN,
+        (files[0], text),
+        (files[1], text),
+        (files[2], text),
+        ("yunqiao.toml", toml),
+    ]);
+    assert_eq!(open_with(dir.path(), None).unwrap().findings, []);
+    for file in files {
+        let path = dir.path().join(file);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        let findings = open_with(dir.path(), None).unwrap().findings;
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].file, path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
 
@@ -504,6 +622,74 @@ fn refusals_name_line_cause_and_mend() {
             "keys.file = \"k\"\nkeys.ring = [\"a\"]",
             "yunqiao.toml:1: `keys.file` stands beside keys.ring — give one of the two",
         ),
+        (
+            "[permissions]\ncache = \"ten minutes\"",
+            "yunqiao.toml:2: `permissions.cache` is no length of time — write a time such as \"2h\", \"10m\" or \"5s\", or whole seconds",
+        ),
+        (
+            "[permissions]\nopenapi = []",
+            "yunqiao.toml:2: unknown key `openapi` in [permissions] — known are cache",
+        ),
+        (
+            "[operator]\nlisten = 8789",
+            "yunqiao.toml:2: `operator.listen` is of kind integer — put the value in double quotes",
+        ),
+        (
+            "[operator]\nlisten = \"localhost:8789\"",
+            "yunqiao.toml:2: `operator.listen` is no address — write an address and a port, such as \"127.0.0.1:8789\"",
+        ),
+        (
+            "[operator]\nsecrets = \"x\"",
+            "yunqiao.toml:2: unknown key `secrets` in [operator] — did you mean `secret`?",
+        ),
+        (
+            "[operator]\nsecret = \"hunter2\"",
+            "yunqiao.toml:2: `operator.secret` has fewer than 16 characters — make one with `openssl rand -hex 32`, or keep it in a file and name that as secret_file",
+        ),
+        (
+            "[operator]\nsecret = \"correct horse battery staple\"",
+            "yunqiao.toml:2: `operator.secret` has characters that an Authorization header cannot carry — make one with `openssl rand -hex 32`, or keep it in a file and name that as secret_file",
+        ),
+        (
+            "[operator]\nsecret = \"0perat0r-5ecret!\"\nsecret_file = \"operator.secret\"",
+            "yunqiao.toml:3: `operator.secret_file` stands beside operator.secret — give one of the two",
+        ),
+        (
+            "[operator]\nsecret_file = \"cloudfunctions/login/index.js\"",
+            "yunqiao.toml:2: `operator.secret_file` names a file whose text has characters that an Authorization header cannot carry — make one with `openssl rand -hex 32 > cloudfunctions/login/index.js`",
+        ),
+        (
+            "[operator]\nsecret_file = \"gone.secret\"",
+            "yunqiao.toml:2: `operator.secret_file` names gone.secret, which cannot be read: No such file or directory (os error 2) — name a file that can be",
+        ),
+        (
+            "\n[apps.wx0123456789abcdef]\nsecret_file = \"project.config.json\"",
+            "yunqiao.toml:2: [apps.wx0123456789abcdef] is the project's own app — remove the table, and give its AppSecret as secret_file at the top of the file",
+        ),
+        (
+            "[apps.\"my app\"]\nsecret_file = \"s\"",
+            "yunqiao.toml:1: \"my app\" is no appid — name another app of the same owner, such as [apps.wx0123456789abcdef]",
+        ),
+        (
+            "[apps.wxfedcba9876543210]",
+            "yunqiao.toml:1: `apps.wxfedcba9876543210` has no secret_file — name a file that holds its AppSecret, such as secret_file = \"other.secret\"",
+        ),
+        (
+            "[apps.wxfedcba9876543210]\nsecret = \"s\"",
+            "yunqiao.toml:2: unknown key `secret` in [apps.wxfedcba9876543210] — did you mean `secret_file`?",
+        ),
+        (
+            "apps = [\"wxfedcba9876543210\"]",
+            "yunqiao.toml:1: `apps` is of kind array — write a table: [apps]",
+        ),
+        (
+            "[sim]\nwithdrawn = true",
+            "yunqiao.toml:2: `sim.withdrawn` is of kind boolean — put the value in double quotes",
+        ),
+        (
+            "[sim]\nwithdrawn = \"first-user\"",
+            "yunqiao.toml:2: `sim.withdrawn` is neither of its two values — write \"accept\" or \"refuse\"",
+        ),
     ] {
         assert_eq!(toml_refusal(toml), expected);
     }
@@ -531,6 +717,14 @@ fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
     assert_eq!(names, ["phonenumber.getPhoneNumberk", "wxacode.get"]);
     assert_eq!(login.problem, None);
     assert!(project.functions["other"].permissions.is_empty());
+    for (name, is_there) in [("login", true), ("other", false)] {
+        let config_json = project.functions[name].config_json();
+        let expected = format!("cloudfunctions/{name}/config.json");
+        assert_eq!(
+            (config_json.ends_with(expected), config_json.is_file()),
+            (true, is_there)
+        );
+    }
     let [finding] = project.findings.as_slice() else {
         panic!("{:?}", project.findings)
     };
