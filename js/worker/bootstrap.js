@@ -17,8 +17,10 @@ delete env.YUNQIAO_TOKEN;
 const { createRequire } = require('module');
 const path = require('path');
 
-require('./env').install();
-require('./nocloud').install();
+const environment = require('./env');
+environment.install();
+const cloud = require('./cloud');
+cloud.install();
 const link = require('./link');
 const calls = require('./call');
 const output = require('./console');
@@ -39,6 +41,7 @@ function onframe(kind, id, head, event, budget) {
   if (kind === FROM_HOST.CALL) run(new calls.Call(id, head, budget), event);
   else if (kind === FROM_HOST.LOAD) loadFunction(JSON.parse(head));
   else if (kind === FROM_HOST.PREPARE) prepare(JSON.parse(head));
+  else if (kind === FROM_HOST.IDENTIFY) identify(JSON.parse(head));
   else process.reallyExit(1);
 }
 
@@ -102,11 +105,18 @@ function answer(call, kind, number, text, limit) {
   return link.send(kind, call.id, number, text, limit);
 }
 
+/** Learns what is this worker's own: its way to the host, and the variables with its key pair. */
+function identify({ socket, variables }) {
+  cloud.identify(socket);
+  environment.configure(variables);
+  context.identify(variables);
+}
+
 async function loadFunction(spec) {
   try {
     output.configure(spec.logLimit);
     context.configure(spec.context);
-    require('./env').configure(spec.env);
+    environment.configure(spec.env);
     process.chdir(spec.dir);
     if (spec.tree) require('./resolve').install(spec.dir, spec.tree, spec.isModule);
     if (spec.pack && !prepared) require('./pack').expect(spec.pack);

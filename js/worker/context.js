@@ -6,9 +6,15 @@
  */
 
 let constants = {};
+/** Variables that this worker has in all of its calls. */
+let own = {};
 
 function configure(text) {
   constants = JSON.parse(text);
+}
+
+function identify(variables) {
+  own = variables;
 }
 
 function make(call) {
@@ -19,16 +25,16 @@ function make(call) {
     get request_id() {
       return fix(this, 'request_id', call.requestId);
     },
-    /** The call's variables as JSON text. */
+    /** The variables of the call and of its worker, as JSON text. */
     get environment() {
-      return fix(this, 'environment', JSON.stringify(call.env));
+      return fix(this, 'environment', JSON.stringify({ ...own, ...call.env }));
     },
     /** The same as `K=V;K=V`. */
     get environ() {
       return fix(
         this,
         'environ',
-        Object.entries(call.env)
+        Object.entries({ ...own, ...call.env })
           .map(([key, value]) => `${key}=${value}`)
           .join(';'),
       );
@@ -42,4 +48,4 @@ function fix(context, name, value) {
   return value;
 }
 
-module.exports = { configure, make };
+module.exports = { configure, identify, make };

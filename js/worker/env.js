@@ -4,7 +4,7 @@
  * process.env as a Proxy. A call brings its own variables; assigning and deleting them on the real process.env costs a
  * third of the throughput, and would mix the callers of a worker that serves several. So what a function sees is the
  * call's variables, parsed at the first look, in front of a plain copy of the worker's own. The copy holds PATH, HOME,
- * TMPDIR, LANG, and, once a function is loaded, the variables configured for it.
+ * TMPDIR, LANG, the worker's key pair, and, once a function is loaded, the variables configured for it.
  *
  * A write inside a call to one of the call's variables lasts as long as the call. Any other write goes to the copy and
  * to the real environment, as on the platform, where a process keeps what it was given; with several calls at a time it

@@ -40,7 +40,7 @@ const TO_HOST = {
 };
 
 /** Kinds of frames from the host. */
-const FROM_HOST = { CALL: 1, LOAD: 2, PREPARE: 3 };
+const FROM_HOST = { CALL: 1, LOAD: 2, PREPARE: 3, IDENTIFY: 4 };
 
 /** The call id of a frame that belongs to no call. */
 const NO_CALL = 0xffffffff;

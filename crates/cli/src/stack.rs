@@ -37,6 +37,7 @@ pub(crate) async fn runtime(node: &args::Node, inspect: Option<Inspect>) -> anyh
         spares: 1,
         inspect,
         log_limit: LOG_LIMIT,
+        key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
     };
     Ok(Runtime::start(options, progress::show()).await?)
 }

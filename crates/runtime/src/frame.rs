@@ -39,6 +39,8 @@ pub(crate) enum Order {
     Load = 2,
     /// Load what the functions of a tree have in common; the head says which tree.
     Prepare = 3,
+    /// Know who you are: the head has the worker's socket and key pair. The first of all.
+    Identify = 4,
 }
 
 /// A call's frame while it is being built: one buffer, first the head, then the event.

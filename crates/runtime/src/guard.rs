@@ -3,8 +3,8 @@
 //! A function may start processes that outlive it, detached or in sessions of their own, and the gateway may be killed
 //! at any moment. So Node is not the gateway's child but the guard's, and the guard (the same binary, re-executed) does
 //! only this: it waits until Node ends or its own standard input closes, which means that the gateway is gone or wants
-//! this worker gone; then it kills everything that descends from it, removes the worker's folder, and ends with Node's
-//! status. On Linux it is the *child subreaper*: whatever a function starts, however detached, becomes the guard's child
+//! this worker gone; then it kills everything that descends from it, removes the worker's folder and socket, and ends with
+//! Node's status. On Linux it is the *child subreaper*: whatever a function starts, however detached, becomes the guard's child
 //! when its parent dies, and is found. Elsewhere it kills Node's process group, which is the best there is: a child that
 //! left the group (`detached: true`) survives.
 //!
@@ -30,7 +30,7 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
-use crate::home::SOCKET;
+use crate::home::{SOCKET, door_of};
 
 /// How long to wait before looking again for what is left to kill.
 const KILL_PAUSE: Duration = Duration::from_micros(500);
@@ -92,6 +92,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
     let status = reap(node, &ended);
     let _ = fs::remove_dir_all(&folder);
+    let _ = fs::remove_file(door_of(&folder));
     // A gateway that ended in order removes its folder itself; for one that was killed the last guard does.
     if rustix::process::getppid() != gateway
         && let Some(home) = folder.parent()

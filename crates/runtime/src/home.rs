@@ -1,4 +1,4 @@
-//! The places on disk of one running runtime: a private folder with the socket and the workers' folders, and the
+//! The places on disk of one running runtime: a private folder with the sockets and the workers' folders, and the
 //! program that workers run, in the cache.
 
 use std::{
@@ -14,12 +14,12 @@ use tempfile::TempDir;
 const PROGRAM: &[(&str, &str)] = &[
     ("bootstrap.js", include_str!("../../../js/worker/bootstrap.js")),
     ("call.js", include_str!("../../../js/worker/call.js")),
+    ("cloud.js", include_str!("../../../js/worker/cloud.js")),
     ("console.js", include_str!("../../../js/worker/console.js")),
     ("context.js", include_str!("../../../js/worker/context.js")),
     ("env.js", include_str!("../../../js/worker/env.js")),
     ("link.js", include_str!("../../../js/worker/link.js")),
     ("load.js", include_str!("../../../js/worker/load.js")),
-    ("nocloud.js", include_str!("../../../js/worker/nocloud.js")),
     ("pack.js", include_str!("../../../js/worker/pack.js")),
     ("resolve.js", include_str!("../../../js/worker/resolve.js")),
     (
@@ -63,10 +63,20 @@ impl Home {
     pub(crate) fn of_worker(&self, serial: u64) -> PathBuf {
         self.folder.path().join(format!("worker-{serial}"))
     }
+
+    /// The socket by which one worker reaches the host.
+    pub(crate) fn door(&self, serial: u64) -> PathBuf {
+        door_of(&self.of_worker(serial))
+    }
 }
 
 /// The socket's name in the private folder.
 pub(crate) const SOCKET: &str = "socket";
+
+/// The socket of the worker that has this folder: beside it, because a function may clear out its `TMPDIR`.
+pub(crate) fn door_of(folder: &Path) -> PathBuf {
+    folder.with_extension("socket")
+}
 
 /// Writes the program into a folder named after its content, unless it is there.
 fn unpack(cache: &Path) -> io::Result<PathBuf> {

@@ -14,9 +14,11 @@ mod deps;
 mod frame;
 pub mod guard;
 mod home;
+mod key;
 mod link;
 mod load;
 mod logs;
+mod peer;
 mod pool;
 mod progress;
 mod queue;
@@ -30,11 +32,13 @@ mod worker;
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 use project::{Function, FunctionName};
-use tokio::{net::UnixListener, task::JoinHandle};
+use tokio::{net::UnixListener, sync::mpsc, task::JoinHandle};
 
 pub use call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply};
 pub use frame::Frame;
+pub use key::KeyPair;
 pub use logs::{Level, Line, Logs};
+pub use peer::{Connection, Peer, Running};
 pub use progress::Progress;
 
 use pool::Pool;
@@ -63,6 +67,8 @@ pub struct Options {
     pub inspect: Option<Inspect>,
     /// Bytes of output kept of one call; at most 4 MB.
     pub log_limit: usize,
+    /// Names of the two variables under which a worker's program finds its key pair: id, then secret.
+    pub key_variables: [String; 2],
 }
 
 /// Functions to be debugged: one worker each, and no timeouts.
@@ -216,6 +222,14 @@ impl Runtime {
     /// its result is thrown away.
     pub async fn invoke(&self, call: Call) -> Outcome {
         self.pool.invoke(call).await
+    }
+
+    /// The connections that the programs of all workers make, each to the socket of its own, for the one who serves them;
+    /// it ends when this runtime and its workers have. `None` but for the first time. As long as nobody has asked,
+    /// connections are closed at once.
+    #[must_use]
+    pub fn connections(&self) -> Option<mpsc::Receiver<Connection>> {
+        self.pool.connections()
     }
 
     /// Ends all workers, with everything they started, and waits until they are gone. Calls still under way fail.

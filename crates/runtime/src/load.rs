@@ -134,6 +134,8 @@ fn spec(
         function
             .env
             .iter()
+            // The key pair is each worker's own.
+            .filter(|(name, _)| !pool.options.key_variables.contains(name))
             .map(|(name, value)| (name.clone(), Value::from(value.as_str()))),
     );
     let kind = Kind {

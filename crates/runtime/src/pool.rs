@@ -2,16 +2,19 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::{process::ChildStdin, sync::Notify};
+use tokio::{
+    process::ChildStdin,
+    sync::{Notify, mpsc},
+};
 
 use crate::{
-    Call, CallError, Level, Line, Options, Outcome, Progress, Reply,
+    Call, CallError, Connection, InvocationId, Level, Line, Options, Outcome, Progress, Reply, Running,
     frame::{FROM_WORKER_HEADER, Header, Kind, NO_CALL},
     home::Home,
     link::Link,
@@ -31,6 +34,8 @@ const QUIET: Duration = Duration::from_millis(100);
 const NEVER_QUIET: Duration = Duration::from_secs(2);
 /// Results longer than this are not copied out of the read buffer, but leave with it.
 const COPY_BELOW: usize = 32 * 1024;
+/// How many connections of workers wait for the one who serves them; further ones wait in the sockets' own queues.
+const WAITING_CONNECTIONS: usize = 64;
 
 /// Names a worker; the serial number tells it from a later one with the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +50,8 @@ pub(crate) struct Pool {
     pub(crate) home: Home,
     progress: Box<dyn Fn(Progress) + Send + Sync>,
     state: Mutex<State>,
+    /// Where connections of workers go, once somebody wants them.
+    connections: OnceLock<mpsc::Sender<Connection>>,
     tick: Notify,
     refill: Notify,
     changed: Notify,
@@ -66,6 +73,7 @@ impl Pool {
             home,
             progress,
             state: Mutex::new(state),
+            connections: OnceLock::new(),
             tick: Notify::new(),
             refill: Notify::new(),
             changed: Notify::new(),
@@ -117,7 +125,8 @@ impl Pool {
     }
 
     pub(crate) fn connected(self: &Arc<Self>, worker: WorkerId, link: Link, pid: Option<i32>) -> bool {
-        self.with(|state| state.connected(worker, link, pid, Instant::now()))
+        let door = self.home.door(worker.serial);
+        self.with(|state| state.connected(worker, link, pid, &door, Instant::now()))
     }
 
     /// The writing side of a worker, if it is there still.
@@ -167,6 +176,26 @@ impl Pool {
 
     pub(crate) fn hung_up(self: &Arc<Self>, worker: WorkerId) {
         self.with(|state| state.hung_up(worker));
+    }
+
+    // What a worker's own socket is for -----------------------------------------------------------------------------
+
+    /// The connections of all workers, for whoever asks first.
+    pub(crate) fn connections(&self) -> Option<mpsc::Receiver<Connection>> {
+        let (sender, receiver) = mpsc::channel(WAITING_CONNECTIONS);
+        self.connections.set(sender).ok().map(|()| receiver)
+    }
+
+    /// Gives a connection to the one who serves it; if there is nobody, it is closed.
+    pub(crate) async fn hand_on(&self, connection: Connection) {
+        if let Some(server) = self.connections.get() {
+            let _ = server.send(connection).await;
+        }
+    }
+
+    pub(crate) fn running(self: &Arc<Self>, worker: WorkerId, call: InvocationId) -> Option<Running> {
+        let now = Instant::now();
+        self.with(|state| state.running(worker, call, now))
     }
 
     // What processes say --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     CallError, Level,
+    peer::Door,
     pool::{Pool, WorkerId},
     spec::Kind,
 };
@@ -50,11 +51,12 @@ pub(crate) async fn run(pool: Arc<Pool>, launch: Launch) {
     let worker = launch.worker;
     let limit_mb = launch.kind.memory_mb;
     let folder = pool.home.of_worker(worker.serial);
-    let error = match start(&pool, &launch, &folder) {
+    let started = Door::open(&pool, worker).and_then(|door| Ok((door, start(&pool, &launch, &folder)?)));
+    let error = match started {
         Err(error) => CallError::WorkerFailed {
             why: format!("a process for the function could not be started: {error}"),
         },
-        Ok(mut guard) => {
+        Ok((door, mut guard)) => {
             let output = guard.stdout.take();
             let errors = guard.stderr.take();
             if let Some(control) = guard.stdin.take() {
@@ -70,7 +72,10 @@ pub(crate) async fn run(pool: Arc<Pool>, launch: Launch) {
                     tail
                 }
             });
-            let status = guard.wait().await;
+            let status = tokio::select! {
+                status = guard.wait() => status,
+                never = door.keep() => match never {},
+            };
             if status.as_ref().is_ok_and(|status| status.code().is_none()) {
                 // The guard itself was killed, possibly by the function: what it would have done is left to us.
                 kill_orphan(pool.process_of(worker));

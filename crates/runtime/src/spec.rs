@@ -9,8 +9,10 @@ use std::{
 use project::FunctionName;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
+    KeyPair,
     deps::{SDK, hex},
     frame::{Frame, NO_CALL, Order},
 };
@@ -60,9 +62,24 @@ impl Kind {
     }
 }
 
-/// A frame that carries an order other than a call.
-pub(crate) fn order(order: Order, text: &str) -> Option<Vec<u8>> {
+/// A frame that carries an order other than a call. It may hold the worker's secret, and its buffer is used again: nothing
+/// is left in there.
+pub(crate) fn order(order: Order, text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut frame = Frame::new();
     frame.head().extend_from_slice(text.as_bytes());
-    frame.seal(order, NO_CALL, 0).ok().map(<[u8]>::to_vec)
+    let bytes = frame.seal(order, NO_CALL, 0).ok().map(<[u8]>::to_vec);
+    frame.head().zeroize();
+    bytes.map(Zeroizing::new)
+}
+
+/// What a worker is told about itself: its socket, and its key pair under the names by which its program looks for it.
+pub(crate) fn identity(door: &Path, names: &[String; 2], key: &KeyPair) -> Zeroizing<String> {
+    let [id, secret] = names.each_ref().map(|name| Value::from(name.as_str()));
+    let socket = Value::from(door.to_string_lossy());
+    // Hexadecimal digits: nothing to escape.
+    Zeroizing::new(format!(
+        r#"{{"socket":{socket},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
+        key.id(),
+        key.secret()
+    ))
 }

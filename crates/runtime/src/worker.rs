@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use tokio::process::ChildStdin;
 
 use crate::{
-    CallError,
+    CallError, KeyPair,
     link::Link,
     spec::{Kind, Spec},
 };
@@ -70,6 +70,8 @@ pub(crate) struct Worker {
     pub(crate) ending: Option<Ending>,
     /// Shown once by the process that connects.
     pub(crate) token: Option<String>,
+    /// What its program signs requests with; it has one before its process is started.
+    pub(crate) key: Option<Arc<KeyPair>>,
     pub(crate) link: Option<Link>,
     /// The guard's standard input: dropping it ends everything the worker consists of.
     pub(crate) control: Option<ChildStdin>,
@@ -90,6 +92,7 @@ impl Worker {
             draining: false,
             ending: None,
             token: Some(token),
+            key: None,
             link: None,
             control: None,
             pid: None,

@@ -3,7 +3,9 @@
 use std::{task::Waker, time::Instant};
 
 use super::{NESTED_EXTRA, Slot, State};
-use crate::{Call, CallError, InvocationId, Logs, MAX_DEPTH, Outcome, Reply, worker::Ending};
+use crate::{
+    Call, CallError, InvocationId, Logs, MAX_DEPTH, Outcome, Reply, Running, pool::WorkerId, worker::Ending,
+};
 
 impl State {
     /// Takes a call: hands it to a worker, or lets it wait. Gives its key.
@@ -98,6 +100,21 @@ impl State {
         self.calls
             .iter()
             .find(|(_, slot)| slot.id == id && slot.outcome.is_none() && !slot.settled)
+    }
+
+    /// A call, if this worker runs it and its outcome is not known.
+    pub(crate) fn running(&self, id: WorkerId, call: InvocationId, now: Instant) -> Option<Running> {
+        let worker = self
+            .workers
+            .get(id.key)
+            .filter(|worker| worker.serial == id.serial)?;
+        let mut slots = worker.running.iter().filter_map(|key| self.calls.get(*key));
+        let slot = slots.find(|slot| slot.id == call && !slot.settled)?;
+        Some(Running {
+            left: slot
+                .deadline
+                .map(|deadline| deadline.saturating_duration_since(now)),
+        })
     }
 
     /// Whether a call made from inside `parent` would have to wait for a worker that one of its ancestors holds, and no

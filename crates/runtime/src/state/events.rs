@@ -1,6 +1,7 @@
 //! What workers and their processes say, and what follows from it.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,10 +10,11 @@ use tokio::process::ChildStdin;
 
 use super::State;
 use crate::{
-    CallError, Level, Line, Progress, Reply,
+    CallError, KeyPair, Level, Line, Progress, Reply,
     frame::Order,
     link::Link,
     pool::WorkerId,
+    spec,
     worker::{Ending, Stage, Worker},
 };
 
@@ -37,8 +39,22 @@ impl State {
             .filter(|worker| worker.serial == id.serial && worker.ending.is_none())
     }
 
-    /// A worker is connected and can be told what to do.
-    pub(crate) fn connected(&mut self, id: WorkerId, link: Link, pid: Option<i32>, now: Instant) -> bool {
+    /// A worker that is about to be started gets its key pair.
+    pub(crate) fn give_key(&mut self, id: WorkerId, key: Arc<KeyPair>) {
+        if let Some(worker) = self.worker(id) {
+            worker.key = Some(key);
+        }
+    }
+
+    /// A worker is connected and can be told what to do. `door` is the socket of its own.
+    pub(crate) fn connected(
+        &mut self,
+        id: WorkerId,
+        link: Link,
+        pid: Option<i32>,
+        door: &Path,
+        now: Instant,
+    ) -> bool {
         let cache = self.cache.clone();
         let Some(worker) = self.worker(id) else {
             return false;
@@ -46,12 +62,19 @@ impl State {
         worker.link = Some(link);
         worker.pid = pid;
         worker.since = now;
-        let pack = worker.kind.pack(&cache);
+        // A worker whose function is known by now loads the SDK with it.
+        let pack = match worker.serves {
+            None => worker.kind.pack(&cache),
+            Some(_) => None,
+        };
         worker.stage = Stage::Preparing;
+        if let Some(key) = worker.key.clone() {
+            let identity = spec::identity(door, &self.key_variables, &key);
+            self.order(id.key, Order::Identify, &identity);
+        }
         match pack {
-            // A worker whose function is known by now loads the SDK with it.
-            Some(pack) if worker.serves.is_none() => self.order(id.key, Order::Prepare, &pack.to_string()),
-            _ => self.prepared(id, now),
+            Some(pack) => self.order(id.key, Order::Prepare, &pack.to_string()),
+            None => self.prepared(id, now),
         }
         self.worker(id).is_some()
     }

@@ -111,6 +111,7 @@ pub(crate) struct State {
     spares: Vec<Kind>,
     spares_each: usize,
     log_limit: usize,
+    key_variables: [String; 2],
     /// Where compiled code is kept.
     cache: PathBuf,
     ticking: bool,
@@ -131,6 +132,7 @@ impl State {
             spares: Vec::new(),
             spares_each: options.spares,
             log_limit: options.log_limit,
+            key_variables: options.key_variables.clone(),
             cache: options.cache_dir.clone(),
             ticking: false,
             closed: false,

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use project::FunctionName;
+
 use super::{NESTED_EXTRA, State};
 use crate::{
     CallError,
@@ -173,6 +175,12 @@ impl State {
             token,
         });
         key
+    }
+
+    /// The function that a live worker serves, or will.
+    pub(crate) fn function_of(&mut self, id: WorkerId) -> Option<FunctionName> {
+        let (_, spec) = self.worker(id)?.serves.as_ref()?;
+        Some(spec.name.clone())
     }
 
     /// Tells a worker to load its function.

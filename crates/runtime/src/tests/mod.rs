@@ -70,6 +70,7 @@ impl Bench {
             spares: 0,
             inspect: None,
             log_limit: 256 * 1024,
+            key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
         };
         change(&mut options);
         let progress = Arc::new(Mutex::new(Vec::new()));
