@@ -43,6 +43,9 @@ const KEPT = [
   'uniqueHeaders',
 ];
 
+/** Node's own, from before it is wrapped. */
+const send = http.request;
+
 /** Connections to the host, whichever name a request was for. */
 class HostAgent extends http.Agent {
   getName() {
@@ -97,7 +100,7 @@ function redirect(args, defaultPort) {
   } else {
     Object.assign(sent, { agent, socketPath });
   }
-  return http.request(sent, callback);
+  return send(sent, callback);
 }
 
 /** A connection that cannot be made. */

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod calls;
+mod cloud;
 mod deps;
 mod hostile;
 mod nested;
