@@ -1,13 +1,16 @@
 //! The client of api.weixin.qq.com, or of a simulator that answers in its place: nothing here knows which.
 //!
 //! A [`Client`] keeps WeChat's access_token (one request however many ask, kept in the store, renewed ahead of its
-//! end, fetched anew once when WeChat refuses it) and speaks the few APIs that the gateway needs by itself. An answer
-//! with an `errcode` is [`Error::Refused`] with WeChat's own code and text. No error and no log line carries a secret:
-//! WeChat wants AppSecret and access_token in query strings, so URLs are stripped from every error.
+//! end, fetched anew once when WeChat refuses it), speaks the few APIs that the gateway needs by itself, and sends any
+//! other ([`Client::call`]). Of its own APIs, an answer with an `errcode` is [`Error::Refused`] with WeChat's own code and text;
+//! of the others, the answer is given as it came. A busy WeChat is asked again, a few times, in either case. No error and no log line
+//! carries a secret: WeChat wants AppSecret and access_token in query strings, so URLs are stripped from every error.
 
+mod call;
 mod error;
 mod login;
 mod open_data;
+mod patience;
 mod phone;
 mod session;
 #[cfg(test)]
@@ -18,18 +21,21 @@ mod transport;
 use std::{fmt, sync::Arc, time::Duration};
 
 use clock::Clock;
+use openapi::errcode::refuses_token;
 use secrecy::{ExposeSecret, SecretString};
 use store::Store;
 
 pub use crate::{
+    call::{Called, Outgoing},
     error::{ConfigError, Error},
     login::Login,
     open_data::OpenDataItem,
     phone::PhoneNumber,
 };
 use crate::{
+    patience::Patience,
     token::TokenKeeper,
-    transport::{Answer, Request, Transport},
+    transport::{Answer, Incoming, Request, Transport},
 };
 
 /// What a client needs to know.
@@ -44,7 +50,7 @@ pub struct Config {
     pub store: Arc<dyn Store>,
     /// WeChat's time, by which the access_token lapses.
     pub clock: Clock,
-    /// How long a request may take, from connecting to the last byte; 5 seconds is a good value.
+    /// How long one attempt at a request may take, from connecting to the last byte; 5 seconds is a good value.
     pub timeout: Duration,
 }
 
@@ -96,24 +102,39 @@ impl Client {
         })))
     }
 
-    /// Sends a request that needs an access_token. When WeChat refuses the token, a new one is fetched and the
-    /// request sent once more.
-    async fn send_authorized(&self, request: Request<'_>) -> Result<Answer, Error> {
-        let token = self.0.tokens.token().await?;
-        match self.send_with(&request, &token).await {
-            Err(Error::Refused { errcode, .. }) if token::is_refusal_of_token(errcode) => {
-                self.0.tokens.drop_refused(&token).await;
-                let token = self.0.tokens.token().await?;
-                self.send_with(&request, &token).await
-            }
-            answer => answer,
-        }
+    /// The appid that this client stands for.
+    #[must_use]
+    pub fn appid(&self) -> &str {
+        &self.0.credentials.appid
     }
 
-    async fn send_with(&self, request: &Request<'_>, token: &SecretString) -> Result<Answer, Error> {
-        self.0
-            .transport
-            .send(request, &[("access_token", token.expose_secret())])
-            .await
+    /// As [`authorized`](Self::authorized), for one of this crate's own requests.
+    async fn send_authorized(&self, request: Request<'_>) -> Result<Answer, Error> {
+        let incoming = self.authorized(&request, &mut Patience::new()).await?;
+        incoming.judged(request.api)
+    }
+
+    /// Sends a request that needs an access_token. When WeChat refuses the token, a new one is fetched and the
+    /// request sent once more.
+    async fn authorized(&self, request: &Request<'_>, patience: &mut Patience) -> Result<Incoming, Error> {
+        let tokens = &self.0.tokens;
+        let token = tokens.token().await?.token;
+        let incoming = self.send_with(request, &token, patience).await?;
+        if !incoming.errcode.is_some_and(refuses_token) {
+            return Ok(incoming);
+        }
+        tokens.drop_refused(&token).await;
+        let token = tokens.token().await?.token;
+        self.send_with(request, &token, patience).await
+    }
+
+    async fn send_with(
+        &self,
+        request: &Request<'_>,
+        token: &SecretString,
+        patience: &mut Patience,
+    ) -> Result<Incoming, Error> {
+        let credentials = [("access_token", token.expose_secret())];
+        self.0.transport.send(request, &credentials, patience).await
     }
 }

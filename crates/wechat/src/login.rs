@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::{Client, Error, transport::Request};
+use crate::{Client, Error, patience::Patience, transport::Request};
 
 /// Who a login code stands for.
 #[derive(Clone, Debug)]
@@ -34,17 +34,15 @@ impl Client {
     /// one of the appid and AppSecret (40013, 40125).
     pub async fn code2session(&self, code: &str) -> Result<Login, Error> {
         let credentials = &self.0.credentials;
-        let request = Request {
-            api: "jscode2session",
-            path: "/sns/jscode2session",
-            query: &[("js_code", code), ("grant_type", "authorization_code")],
-            body: None,
-        };
+        let query = [("js_code", code), ("grant_type", "authorization_code")];
+        let request = Request::get("jscode2session", "/sns/jscode2session", &query);
         let secrets = [
             ("appid", credentials.appid.as_str()),
             ("secret", credentials.secret.expose_secret()),
         ];
-        let answer = self.0.transport.send(&request, &secrets).await?;
+        let mut patience = Patience::new();
+        let incoming = self.0.transport.send(&request, &secrets, &mut patience).await?;
+        let answer = incoming.judged(request.api)?;
         let Reply {
             openid,
             unionid,
@@ -112,12 +110,12 @@ mod tests {
         let Error::Refused {
             errcode: 40163,
             errmsg,
-            api: "jscode2session",
+            api,
         } = &error
         else {
             panic!("{error:?}")
         };
-        assert_eq!(errmsg, text);
+        assert_eq!((errmsg.as_str(), api.as_str()), (text, "jscode2session"));
     }
 
     #[tokio::test]

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    Client, Error,
-    transport::{Request, json_body},
-};
+use crate::{Client, Error, transport::Request};
 
 const API: &str = "getopendata";
 
@@ -62,13 +59,8 @@ impl Client {
         if asked.is_empty() {
             return Ok(Vec::new());
         }
-        let body = json_body(API, &Body { cloudid_list: &asked })?;
-        let request = Request {
-            api: API,
-            path: "/wxa/getopendata",
-            query: &[("openid", openid)],
-            body,
-        };
+        let (query, body) = ([("openid", openid)], Body { cloudid_list: &asked });
+        let request = Request::post(API, "/wxa/getopendata", &query, &body)?;
         let Reply { data_list } = self.send_authorized(request).await?.read()?;
 
         let mut items: Vec<OpenDataItem> = Vec::with_capacity(asked.len());

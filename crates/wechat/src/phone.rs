@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Client, Error,
-    transport::{Request, json_body},
-};
+use crate::{Client, Error, transport::Request};
 
 const API: &str = "getuserphonenumber";
 
@@ -47,13 +44,7 @@ impl Client {
     /// # Errors
     /// Refused with 40029 invalid code, 45011 too often, 40013 another app's, -1 busy.
     pub async fn get_user_phone_number(&self, code: &str) -> Result<PhoneNumber, Error> {
-        let body = json_body(API, &Body { code })?;
-        let request = Request {
-            api: API,
-            path: "/wxa/business/getuserphonenumber",
-            query: &[],
-            body,
-        };
+        let request = Request::post(API, "/wxa/business/getuserphonenumber", &[], &Body { code })?;
         Ok(self.send_authorized(request).await?.read::<Reply>()?.phone_info)
     }
 }

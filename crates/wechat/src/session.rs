@@ -1,6 +1,7 @@
 //! `/wxa/checksession` and `/wxa/resetusersessionkey`: whether a session_key is still the user's, and a new one in its
 //! place. Both prove that the caller has the key by a signature of an empty body with it.
 
+use openapi::errcode::INVALID_SIGNATURE;
 use opendata::SessionKey;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -9,9 +10,6 @@ use crate::{
     Client, Error,
     transport::{Answer, Request},
 };
-
-/// The signature is not one by the user's present session_key.
-const INVALID_SIGNATURE: i64 = 87009;
 
 #[derive(Deserialize)]
 struct ResetReply {
@@ -29,10 +27,7 @@ impl Client {
             .await
         {
             Ok(_) => Ok(true),
-            Err(Error::Refused {
-                errcode: INVALID_SIGNATURE,
-                ..
-            }) => Ok(false),
+            Err(Error::Refused { errcode, .. }) if errcode == i64::from(INVALID_SIGNATURE) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -62,13 +57,7 @@ impl Client {
             ("signature", signature.as_str()),
             ("sig_method", "hmac_sha256"),
         ];
-        self.send_authorized(Request {
-            api,
-            path,
-            query: &query,
-            body: None,
-        })
-        .await
+        self.send_authorized(Request::get(api, path, &query)).await
     }
 }
 

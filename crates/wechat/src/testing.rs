@@ -36,12 +36,16 @@ pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, String>,
-    pub(crate) body: String,
+    /// The query as it came.
+    pub(crate) raw_query: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_length: Option<usize>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Received {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     pub(crate) fn is(&self, api: &str) -> bool {
@@ -52,16 +56,27 @@ impl Received {
 /// What the server answers.
 pub(crate) struct Reply {
     pub(crate) status: &'static str,
+    pub(crate) content_type: &'static str,
     pub(crate) body: Vec<u8>,
     pub(crate) after: Duration,
+    /// Hang up in place of an answer.
+    pub(crate) hang_up: bool,
 }
 
+/// JSON, under the name that WeChat often gives it.
 pub(crate) fn reply(value: Value) -> Reply {
     Reply {
         status: "200 OK",
+        content_type: "text/plain",
         body: value.to_string().into_bytes(),
         after: Duration::ZERO,
+        hang_up: false,
     }
+}
+
+/// A refusal.
+pub(crate) fn refusal(errcode: i64, errmsg: &str) -> Reply {
+    reply(json!({"errcode": errcode, "errmsg": errmsg}))
 }
 
 /// A token reply.
@@ -73,25 +88,41 @@ pub(crate) struct Server {
     pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// Answers as `answer` says until the test ends.
     pub(crate) async fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", answer).await
+    }
+
+    /// As [`start`](Self::start), at this address.
+    pub(crate) async fn start_at(
+        address: &str,
+        answer: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let server = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             received: Arc::default(),
             connections: Arc::default(),
+            open: Arc::default(),
         };
         let (received, connections) = (Arc::clone(&server.received), Arc::clone(&server.connections));
+        let open = Arc::clone(&server.open);
         let answer = Arc::new(answer);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::Relaxed);
                 let (received, answer) = (Arc::clone(&received), Arc::clone(&answer));
-                // A client that hangs up is no failure of the server's.
-                tokio::spawn(async move { drop(serve(stream, &received, &*answer).await) });
+                let open = Arc::clone(&open);
+                open.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    // A client that hangs up is no failure of the server's.
+                    drop(serve(stream, &received, &*answer).await);
+                    open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         server
@@ -108,8 +139,14 @@ impl Server {
             .collect()
     }
 
+    /// How many connections there ever were.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many connections there are.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// A client of this server, with a clock that stands at [`START`].
@@ -134,6 +171,17 @@ pub(crate) fn client(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> Cli
     .unwrap()
 }
 
+/// Lets background work go on until `done`, and fails when it does not get there.
+pub(crate) async fn until(done: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it did not happen");
+}
+
 async fn serve(
     stream: TcpStream,
     received: &Mutex<Vec<Received>>,
@@ -145,19 +193,20 @@ async fn serve(
         if stream.read_line(&mut first).await? == 0 {
             return Ok(());
         }
-        let mut length = 0;
+        let (mut content_length, mut content_type) = (None, None);
         loop {
             let mut line = String::new();
             stream.read_line(&mut line).await?;
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
+            let Some((name, value)) = line.trim().split_once(": ") else {
                 break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => content_length = Some(value.parse().unwrap()),
+                "content-type" => content_type = Some(value.to_owned()),
+                _ => {}
             }
         }
-        let mut body = vec![0; length];
+        let mut body = vec![0; content_length.unwrap_or_default()];
         stream.read_exact(&mut body).await?;
 
         let mut words = first.split_whitespace();
@@ -167,14 +216,26 @@ async fn serve(
             method,
             path: url.path().to_owned(),
             query: url.query_pairs().into_owned().collect(),
-            body: String::from_utf8(body).unwrap(),
+            raw_query: url.query().unwrap_or_default().to_owned(),
+            content_type,
+            content_length,
+            body,
         };
         received.lock().unwrap().push(request.clone());
         let reply = answer(&request);
-        tokio::time::sleep(reply.after).await;
+        // A client that goes away is noticed while its answer is made, as servers do.
+        tokio::select! {
+            () = tokio::time::sleep(reply.after) => {}
+            _ = stream.fill_buf() => return Ok(()),
+        }
+        if reply.hang_up {
+            return Ok(());
+        }
+        let Reply {
+            status, content_type, ..
+        } = reply;
         let head = format!(
-            "HTTP/1.1 {}\r\ncontent-type: text/plain\r\nlocation: /elsewhere\r\ncontent-length: {}\r\n\r\n",
-            reply.status,
+            "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nlocation: /elsewhere\r\ncontent-length: {}\r\n\r\n",
             reply.body.len()
         );
         stream.write_all(head.as_bytes()).await?;

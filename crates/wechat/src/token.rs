@@ -14,8 +14,9 @@ use store::{AccessToken, Store};
 use tokio::sync::watch;
 
 use crate::{
-    Credentials, Error,
-    transport::{Request, Transport, json_body},
+    Client, Credentials, Error,
+    patience::Patience,
+    transport::{Request, Transport},
 };
 
 const API: &str = "stable_token";
@@ -28,12 +29,6 @@ const UNUSABLE_AHEAD: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 /// How often `force_refresh` is used at most: WeChat allows 20 a day.
 const FORCE_EVERY: Duration = Duration::from_secs(24 * 3600 / 20);
-
-/// Whether an errcode of an API says that the access_token is not, or no longer, good: 40001 not the latest, 40014
-/// invalid, 42001 expired.
-pub(crate) fn is_refusal_of_token(errcode: i64) -> bool {
-    matches!(errcode, 40001 | 40014 | 42001)
-}
 
 /// Keeps the access_token of one appid.
 pub(crate) struct TokenKeeper {
@@ -89,7 +84,7 @@ impl TokenKeeper {
     }
 
     /// A token that holds: at once if one is known, else when the one request for it has ended.
-    pub(crate) async fn token(self: &Arc<Self>) -> Result<SecretString, Error> {
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<AccessToken, Error> {
         let mut flight = {
             let now = self.clock.now();
             let mut state = self.state();
@@ -100,7 +95,7 @@ impl TokenKeeper {
                 if token.expires_at <= now + RENEW_AHEAD && !lately {
                     self.join_flight(&mut state, now);
                 }
-                return Ok(token.token);
+                return Ok(token);
             }
             self.join_flight(&mut state, now)
         };
@@ -110,27 +105,25 @@ impl TokenKeeper {
             .ok()
             .and_then(|answer| answer.clone());
         match answer {
-            Some(answer) => Ok(answer?.token),
+            Some(answer) => answer,
             // The request's task is gone, which happens only as the process ends.
             None => Err(Error::Unreadable {
-                api: API,
+                api: API.to_owned(),
                 why: "the request was broken off".to_owned(),
             }),
         }
     }
 
-    /// Drops a token that an API refused, unless a newer one has taken its place already.
+    /// Drops a token that an API refused, unless it was dropped already, and perhaps replaced.
     pub(crate) async fn drop_refused(&self, refused: &SecretString) {
         {
             let mut state = self.state();
-            if state
-                .token
-                .as_ref()
-                .is_some_and(|token| same(&token.token, refused))
-            {
-                state.token = None;
-                state.refused = Some(refused.clone());
+            let is_kept = |token: &AccessToken| same(&token.token, refused);
+            if !state.token.as_ref().is_some_and(is_kept) {
+                return;
             }
+            state.token = None;
+            state.refused = Some(refused.clone());
         }
         tracing::info!("WeChat refused the access_token; another is fetched");
         if let Err(error) = self
@@ -175,11 +168,11 @@ impl TokenKeeper {
 
     /// The store's token if it will do, else a new one.
     async fn obtain(&self) -> Result<AccessToken, Error> {
-        let refused = self.state().refused.clone();
+        // Asked anew each time: an API may refuse the token while this is under way.
         let is_refused = |token: &AccessToken| {
-            refused
-                .as_ref()
-                .is_some_and(|refused| same(&token.token, refused))
+            let state = self.state();
+            let refused = state.refused.as_ref();
+            refused.is_some_and(|refused| same(&token.token, refused))
         };
 
         match self.store.access_token(&self.credentials.appid).await {
@@ -231,17 +224,16 @@ impl TokenKeeper {
             secret: secret.expose_secret(),
             force_refresh,
         };
-        let body = json_body(API, &body)?;
-        let request = Request {
-            api: API,
-            path: "/cgi-bin/stable_token",
-            query: &[],
-            body,
-        };
+        let request = Request::post(API, "/cgi-bin/stable_token", &[], &body)?;
 
         // Its life begins when it is asked for at the latest.
         let asked_at = self.clock.now();
-        let answer = self.transport.send(&request, &[]).await?;
+        let mut patience = Patience::new();
+        let answer = self
+            .transport
+            .send(&request, &[], &mut patience)
+            .await?
+            .judged(API)?;
         let Reply {
             access_token,
             expires_in,
@@ -254,6 +246,21 @@ impl TokenKeeper {
             token: SecretString::from(access_token),
             expires_at,
         })
+    }
+}
+
+impl Client {
+    /// The access_token, and how long WeChat takes it still: for other servers of the same app, which must not fetch one of
+    /// their own. It is the one that this client itself uses, fetched if there is none; they ask again before it ends, and when
+    /// WeChat refuses it.
+    ///
+    /// # Errors
+    /// None is to be had: WeChat refuses appid, AppSecret or this machine's address (40013, 40125, 40164, 40243), or cannot be
+    /// reached.
+    pub async fn access_token(&self) -> Result<(SecretString, Duration), Error> {
+        let tokens = &self.0.tokens;
+        let AccessToken { token, expires_at } = tokens.token().await?;
+        Ok((token, expires_at.saturating_since(tokens.clock.now())))
     }
 }
 

@@ -1,15 +1,21 @@
-//! One HTTPS request and its answer, for every API alike: where it goes, how much of an answer is read, and what
-//! becomes of an `errcode`.
+//! One HTTPS request and its answer, for every API alike: where it goes, how often it is sent, how much of an answer is
+//! read, and what becomes of an `errcode`.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use reqwest::{Method, Url, redirect};
+use bytes::Bytes;
+use openapi::{Method, errcode::SYSTEM_BUSY};
+use reqwest::{
+    StatusCode, Url,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
+    redirect,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use crate::{ConfigError, Error};
+use crate::{ConfigError, Error, patience::Patience};
 
-/// The largest answer that is read. The APIs used here answer with a few kilobytes.
+/// The largest answer that is read to this crate's own requests, which have a few kilobytes.
 const LARGEST_ANSWER: usize = 4 << 20;
 /// Shorter than any server's own limit, so that a request is seldom sent into a connection that is being closed.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
@@ -23,18 +29,31 @@ pub(crate) struct Transport {
 
 /// A request, less its credentials.
 pub(crate) struct Request<'a> {
-    /// The API's name in messages: the last part of its path.
-    pub(crate) api: &'static str,
+    /// The API's name in messages.
+    pub(crate) api: &'a str,
+    pub(crate) method: Method,
     /// Its path, with a slash at the start.
-    pub(crate) path: &'static str,
-    pub(crate) query: &'a [(&'static str, &'a str)],
-    /// The JSON body of a POST; without one it is a GET.
-    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) content_type: Option<&'a str>,
+    /// Its body. An attempt more costs no copy of it.
+    pub(crate) body: Bytes,
+    /// How many bytes of an answer are read at most.
+    pub(crate) largest_answer: usize,
+}
+
+/// An answer as it came.
+pub(crate) struct Incoming {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    /// The `errcode` in it, if it is an object that has one.
+    pub(crate) errcode: Option<i64>,
 }
 
 /// An answer whose `errcode` was zero or absent.
 pub(crate) struct Answer {
-    api: &'static str,
+    api: String,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -45,13 +64,36 @@ struct Status {
     errmsg: Option<String>,
 }
 
-/// The JSON body of a request.
-pub(crate) fn json_body<T: Serialize>(api: &'static str, body: &T) -> Result<Option<Vec<u8>>, Error> {
-    let written = serde_json::to_vec(body);
-    written.map(Some).map_err(|_| Error::Unreadable {
-        api,
-        why: "the request cannot be written".to_owned(),
-    })
+impl<'a> Request<'a> {
+    /// A GET.
+    pub(crate) fn get(api: &'a str, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            api,
+            method: Method::Get,
+            path,
+            query,
+            content_type: None,
+            body: Bytes::new(),
+            largest_answer: LARGEST_ANSWER,
+        }
+    }
+
+    /// A POST of JSON.
+    pub(crate) fn post<T: Serialize>(
+        api: &'a str,
+        path: &'a str,
+        query: &'a [(&'a str, &'a str)],
+        body: &T,
+    ) -> Result<Self, Error> {
+        let body =
+            serde_json::to_vec(body).map_err(|_| unsendable(api, "its body cannot be written as JSON"))?;
+        Ok(Self {
+            method: Method::Post,
+            content_type: Some("application/json"),
+            body: body.into(),
+            ..Self::get(api, path, query)
+        })
+    }
 }
 
 impl Transport {
@@ -84,56 +126,125 @@ impl Transport {
         })
     }
 
-    /// Sends a request with `credentials` in its query.
+    /// Sends a request with `credentials` in its query, again while WeChat is busy or no connection comes about, as long as
+    /// there is `patience`.
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
         credentials: &[(&str, &str)],
-    ) -> Result<Answer, Error> {
+        patience: &mut Patience,
+    ) -> Result<Incoming, Error> {
+        loop {
+            patience.begin();
+            let outcome = self.attempt(request, credentials).await;
+            let may_repeat = match &outcome {
+                Ok(incoming) => incoming.errcode == Some(SYSTEM_BUSY.into()),
+                Err(Error::Unreachable { cause, .. }) => cause.is_connect(),
+                Err(_) => false,
+            };
+            if !may_repeat || !patience.pause().await {
+                return outcome;
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &Request<'_>, credentials: &[(&str, &str)]) -> Result<Incoming, Error> {
         let api = request.api;
         let unreachable = |error: reqwest::Error| Error::Unreachable {
-            api,
+            api: api.to_owned(),
             cause: Arc::new(error.without_url()),
         };
 
-        let mut url = Url::clone(&self.base);
-        url.set_path(request.path);
-        let method = if request.body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
         };
         let mut outgoing = self
             .http
-            .request(method, url)
+            .request(method, self.url(request)?)
             .query(credentials)
             .query(request.query);
-        if let Some(body) = &request.body {
-            outgoing = outgoing
-                .header("content-type", "application/json")
-                .body(body.clone());
+        if let Some(content_type) = request.content_type {
+            let value = HeaderValue::from_str(content_type)
+                .map_err(|_| unsendable(api, "its content type has characters that no header can carry"))?;
+            outgoing = outgoing.header(CONTENT_TYPE, value);
+        }
+        if !request.body.is_empty() {
+            outgoing = outgoing.body(request.body.clone());
+        } else if request.method == Method::Post {
+            // Left out otherwise, and a server may want it of a POST (411).
+            outgoing = outgoing.header(CONTENT_LENGTH, 0);
         }
 
         let mut incoming = outgoing.send().await.map_err(unreachable)?;
         let status = incoming.status();
+        let content_type = incoming.headers().get(CONTENT_TYPE);
+        let content_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let mut body = Zeroizing::new(Vec::with_capacity(1024));
         while let Some(chunk) = incoming.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
+            if body.len() + chunk.len() > request.largest_answer {
                 return Err(Error::Unreadable {
-                    api,
-                    why: format!("it is over {} MB", LARGEST_ANSWER >> 20),
+                    api: api.to_owned(),
+                    why: format!("it is over {} MB", request.largest_answer >> 20),
                 });
             }
             body.extend_from_slice(&chunk);
         }
-        if !status.is_success() {
-            return Err(Error::Unreadable {
-                api,
-                why: format!("its HTTP status is {status}, where WeChat's is always 200"),
-            });
-        }
+        Ok(Incoming {
+            errcode: status.is_success().then(|| errcode(&body)).flatten(),
+            status,
+            content_type,
+            body,
+        })
+    }
 
-        let answer = Answer { api, body };
+    fn url(&self, request: &Request<'_>) -> Result<Url, Error> {
+        let mut url = Url::clone(&self.base);
+        url.set_path(request.path);
+        // `/wxa/../cgi-bin/token` would go where its caller may not know that it goes.
+        if url.path() != request.path {
+            return Err(unsendable(
+                request.api,
+                "its path is not as it stands in a URL: it lacks a slash at the start, has `.`, `..` or `\\` in it, or is not percent-encoded",
+            ));
+        }
+        Ok(url)
+    }
+}
+
+fn unsendable(api: &str, why: &'static str) -> Error {
+    Error::Unsendable {
+        api: api.to_owned(),
+        why,
+    }
+}
+
+/// The `errcode` of an answer that is a JSON object. The content type is not asked: WeChat calls its refusals `text/plain` as well,
+/// and no picture begins with a brace and is JSON to its last byte.
+fn errcode(body: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Code {
+        errcode: Option<i64>,
+    }
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    serde_json::from_slice::<Code>(body).ok()?.errcode
+}
+
+impl Incoming {
+    /// The answer to one of this crate's own requests: JSON, and no refusal.
+    pub(crate) fn judged(self, api: &str) -> Result<Answer, Error> {
+        let answer = Answer {
+            api: api.to_owned(),
+            body: self.body,
+        };
+        if !self.status.is_success() {
+            let why = format!("its HTTP status is {}, where WeChat's is always 200", self.status);
+            return Err(answer.unreadable(why));
+        }
         let Status { errcode, errmsg } = answer.read()?;
         match errcode {
             None | Some(0) => Ok(answer),
@@ -142,7 +253,7 @@ impl Transport {
                 Err(Error::Refused {
                     errcode,
                     errmsg: errmsg.unwrap_or_default(),
-                    api,
+                    api: answer.api,
                 })
             }
         }
@@ -167,7 +278,7 @@ impl Answer {
 
     pub(crate) fn unreadable(&self, why: impl Into<String>) -> Error {
         Error::Unreadable {
-            api: self.api,
+            api: self.api.clone(),
             why: why.into(),
         }
     }
@@ -273,6 +384,7 @@ mod tests {
                 status,
                 body,
                 after: Duration::from_millis(after),
+                ..reply(serde_json::json!(null))
             }
         })
         .await;
