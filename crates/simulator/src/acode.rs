@@ -21,8 +21,8 @@ const WIDTH: (u32, u32, u32) = (280, 430, 1280);
 const QUIET: usize = 4;
 const LONGEST_PATH: usize = 1024;
 const LONGEST_SCENE: usize = 32;
-/// What a scene may have beside letters and digits.
-const SCENE_SIGNS: &[u8] = b"!#$&'()*+,/:;=?@-._~";
+/// What a scene, and the query of a link, may have beside letters and digits.
+pub(crate) const SCENE_SIGNS: &[u8] = b"!#$&'()*+,/:;=?@-._~";
 
 /// What all three APIs are asked.
 #[derive(Debug, Deserialize)]

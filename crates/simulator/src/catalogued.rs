@@ -1,6 +1,7 @@
 //! Every other API of WeChat's server: what the catalogue of [`openapi`] lists answers at its path, with WeChat's manners.
 //!
-//! Some behave: subscribe messages, Mini Program codes, checks of texts and images. The rest is answered as done; that this
+//! Some behave: subscribe and customer-service messages, Mini Program codes, links, checks of texts and images, quotas and rids.
+//! The rest is answered as done; that this
 //! is all that came of it is said by its item in the outbox, and told to the developer.
 
 use axum::{
@@ -16,9 +17,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     Simulator, Withdrawn,
     acode::Wanted,
+    conversations,
     errors::{Family, Refusal, rid},
-    form, random,
-    server_api::{Ask, check_app, check_token, reply},
+    form, links, quotas, random, rids,
+    server_api::{Ask, check_app, check_token, refuse, reply},
     session_api,
     templates::{Message, TemplateGiven},
 };
@@ -78,13 +80,13 @@ pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: Ask) -> 
     let apis = openapi::at_path(path);
     if apis.is_empty() {
         sim.tell(format!("{path} is no API that the catalogue knows"));
-        let body = Refusal::InvalidUrl.body(family, sim.now());
-        return (StatusCode::NOT_FOUND, reply(family, &body)).into_response();
+        let refused = refuse(&sim, family, &ask, &Refusal::InvalidUrl);
+        return (StatusCode::NOT_FOUND, refused).into_response();
     }
     match serve(&sim, apis, &ask).await {
         Ok(Answer::Json(body)) => reply(family, &body),
         Ok(Answer::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], Bytes::from(bytes)).into_response(),
-        Err(refusal) => reply(family, &refusal.body(family, sim.now())),
+        Err(refusal) => refuse(&sim, family, &ask, &refusal),
     }
 }
 
@@ -218,6 +220,19 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
             code(sim, appid, &sent.params, Wanted::by_path)
         }
         "/wxa/getwxacodeunlimit" => code(sim, appid, &sent.params, Wanted::by_scene),
+        "/cgi-bin/message/custom/send" => conversations::send(sim, &sent.params).map(|()| Done::ok()),
+        "/wxa/generatescheme" => links::scheme(sim, appid, &sent.params).map(Done::json),
+        "/wxa/generatenfcscheme" => links::nfc_scheme(sim, appid, &sent.params).map(Done::json),
+        "/wxa/queryscheme" => links::query_scheme(sim, appid, &sent.params).map(Done::json),
+        "/wxa/generate_urllink" => links::url(sim, appid, &sent.params).map(Done::json),
+        "/wxa/query_urllink" => links::query_url(sim, appid, &sent.params).map(Done::json),
+        "/wxa/genwxashortlink" => links::short(sim, appid, &sent.params).map(Done::json),
+        "/cgi-bin/openapi/quota/get" => quotas::get(sim, appid, &sent.params).map(Done::json),
+        "/cgi-bin/openapi/quota/clear" => quotas::clear_one(sim, appid, &sent.params).map(|()| Done::ok()),
+        "/cgi-bin/clear_quota" | "/cgi-bin/clear_quota/v2" => {
+            quotas::clear(sim, appid, &sent.params).map(|()| Done::ok())
+        }
+        "/cgi-bin/openapi/rid/get" => rids::get(sim, appid, &sent.params).map(Done::json),
         "/wxa/set_user_storage" | "/wxa/remove_user_storage" | "/wxa/setuserinteractivedata" => {
             session_api::signed_user(sim, ask, &ask.body)?;
             Ok(Done::ok().but(ONLY_RECORDED))
@@ -254,7 +269,7 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
 }
 
 /// The params as what the API takes: of the wrong type they are 47001.
-fn typed<T: DeserializeOwned>(sim: &Simulator, params: &Map<String, Value>) -> Result<T, Refusal> {
+pub(crate) fn typed<T: DeserializeOwned>(sim: &Simulator, params: &Map<String, Value>) -> Result<T, Refusal> {
     T::deserialize(params).map_err(|error| {
         sim.tell(format!("a body was refused with 47001: {error}"));
         Refusal::DataFormat

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    Simulator, World, random,
+    Simulator, World,
+    payments::{self, Payment},
+    random,
     settings::lib_at_least,
     shapes::{GroupEnterInfo, PhoneInfo, ShareInfo, UserInfo, UserProfile, Watermark, WeRunData},
     sim_api::SimError,
@@ -49,6 +51,12 @@ pub(crate) struct ClientCall {
     /// `requestSubscribeMessage`: what the user says to all of them. Ours, not WeChat's.
     #[serde(default)]
     answer: Choice,
+    /// `requestPayment`: what the payment is called; made up, or empty, where left out. Ours, not WeChat's.
+    transaction_id: Option<String>,
+    #[serde(default)]
+    mch_id: String,
+    #[serde(default)]
+    out_trade_no: String,
 }
 
 /// What a user says to being sent messages.
@@ -80,6 +88,16 @@ pub(crate) struct ClientAnswer {
     #[serde(skip_serializing_if = "Option::is_none", rename = "cloudID")]
     cloud_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    encrypt_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    /// Of a user's key, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<u64>,
+    /// `requestPayment`: ours, not WeChat's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     err_code: Option<i32>,
     /// `requestSubscribeMessage`: by template id.
     #[serde(flatten)]
@@ -98,9 +116,15 @@ enum Api {
     GetShareInfo,
     GetGroupEnterInfo,
     RequestSubscribeMessage,
+    GetLatestUserKey,
+    SendMessage,
+    EnterSession,
+    RequestPayment,
 }
 
-const APIS: [(&str, Api); 9] = [
+/// `sendMessage` and `enterSession` are what a user does in a customer-service conversation, which no function of `wx` does,
+/// and `getLatestUserKey` is one of `wx.getUserCryptoManager()`.
+const APIS: [(&str, Api); 13] = [
     ("login", Api::Login),
     ("checkSession", Api::CheckSession),
     ("getUserInfo", Api::GetUserInfo),
@@ -110,6 +134,10 @@ const APIS: [(&str, Api); 9] = [
     ("getShareInfo", Api::GetShareInfo),
     ("getGroupEnterInfo", Api::GetGroupEnterInfo),
     ("requestSubscribeMessage", Api::RequestSubscribeMessage),
+    ("getLatestUserKey", Api::GetLatestUserKey),
+    ("sendMessage", Api::SendMessage),
+    ("enterSession", Api::EnterSession),
+    ("requestPayment", Api::RequestPayment),
 ];
 
 /// Why the `fail` callback is called, in the client's words.
@@ -250,6 +278,43 @@ impl Client<'_> {
                 self.open_data(world, &data)
             }
             Api::RequestSubscribeMessage => self.subscribe(world),
+            Api::GetLatestUserKey => {
+                world.sessions.take(name, now).ok_or(Failure::NoSession)?;
+                let key = world.user_keys.latest(name, now);
+                Ok(ClientAnswer {
+                    encrypt_key: Some(key.encrypt_key.clone()),
+                    iv: Some(key.iv.clone()),
+                    version: Some(key.version),
+                    expire_time: Some(key.expires().secs()),
+                    ..ClientAnswer::default()
+                })
+            }
+            Api::SendMessage => {
+                world.conversations.user_wrote(&self.user.openid, now);
+                Ok(ClientAnswer::default())
+            }
+            Api::EnterSession => {
+                world.conversations.user_entered(&self.user.openid, now);
+                Ok(ClientAnswer::default())
+            }
+            Api::RequestPayment => Ok(self.pay(world)),
+        }
+    }
+
+    /// Says that the user has paid; nobody else learns of it.
+    fn pay(&self, world: &mut World) -> ClientAnswer {
+        let given = self.call.transaction_id.clone();
+        let transaction_id = given.unwrap_or_else(payments::transaction_id);
+        world.payments.put(Payment {
+            openid: self.user.openid.clone(),
+            transaction_id: transaction_id.clone(),
+            mch_id: self.call.mch_id.clone(),
+            out_trade_no: self.call.out_trade_no.clone(),
+            at: self.sim.now(),
+        });
+        ClientAnswer {
+            transaction_id: Some(transaction_id),
+            ..ClientAnswer::default()
         }
     }
 

@@ -24,9 +24,6 @@ pub(crate) enum Refusal {
     InvalidUrl,
     InvalidArgs,
     InvalidAppsecret,
-    InvalidScene,
-    PathLength,
-    SceneLength,
     CodeBeenUsed,
     TokenMissing,
     AppidMissing,
@@ -40,73 +37,111 @@ pub(crate) enum Refusal {
     UserRefused,
     EmptyPostData,
     DailyQuota,
-    /// The API was withdrawn, and answers with this errcode alone.
-    Withdrawn(i32),
     DataFormat,
-    /// What is wrong with which field: `data.time2.value is empty`.
-    Argument(String),
     InvalidSigMethod,
     InvalidSignature,
     RiskyContent,
+    InvalidMessageType,
+    InvalidScene,
+    PathLength,
+    InvalidPagePath,
+    SceneLength,
+    InvalidQuery,
+    EmptyContent,
+    ResponseTime,
+    ResponseCount,
+    ClearLimit,
+    RidNotFound,
+    RidMalformed,
+    RidForeign,
+    RidExpired,
+    CgiPathNotFound,
+    CgiPathForbidden,
+    LinkLife,
+    InvalidEnvVersion,
+    LinkNotFound,
+    PlainScheme,
+    NoSessionKey,
+    OpenNotExists,
+    InvalidTrade,
+    InvalidModelId,
+    /// The API was withdrawn, and answers with this errcode alone.
+    Withdrawn(i32),
+    /// What is wrong with which field: `data.time2.value is empty`.
+    Argument(String),
 }
 
 impl Refusal {
-    pub(crate) fn code(&self) -> i32 {
+    /// The errcode, and what errmsg begins with: the text that [`errcode`] has, and here that of codes which one kind of API
+    /// alone answers, from its document or from what developers have printed.
+    fn code_and_text(&self) -> (i32, &'static str) {
+        let known = |code| (code, errcode::text(code).unwrap_or("this api has been withdrawn"));
         match self {
-            Self::SystemBusy => errcode::SYSTEM_BUSY,
-            Self::InvalidCredential => errcode::INVALID_CREDENTIAL,
-            Self::InvalidGrantType => errcode::INVALID_GRANT_TYPE,
-            Self::InvalidOpenid => errcode::INVALID_OPENID,
-            Self::InvalidMediaId => errcode::INVALID_MEDIA_ID,
-            Self::InvalidAppid => errcode::INVALID_APPID,
-            Self::InvalidCode => errcode::INVALID_CODE,
-            Self::InvalidTemplateId => errcode::INVALID_TEMPLATE_ID,
-            Self::InvalidUrl => errcode::INVALID_URL,
-            Self::InvalidArgs => errcode::INVALID_ARGS,
-            Self::InvalidAppsecret => errcode::INVALID_APPSECRET,
-            Self::InvalidScene => 40129,
-            Self::PathLength => 40159,
-            Self::SceneLength => 40169,
-            Self::CodeBeenUsed => errcode::CODE_BEEN_USED,
-            Self::TokenMissing => errcode::ACCESS_TOKEN_MISSING,
-            Self::AppidMissing => errcode::APPID_MISSING,
-            Self::AppsecretMissing => errcode::APPSECRET_MISSING,
-            Self::MediaMissing => errcode::MEDIA_DATA_MISSING,
-            Self::CodeMissing => errcode::CODE_MISSING,
-            Self::InvalidPage => errcode::INVALID_PAGE,
-            Self::TokenExpired => errcode::ACCESS_TOKEN_EXPIRED,
-            Self::RequireGet => errcode::REQUIRE_GET,
-            Self::RequirePost => errcode::REQUIRE_POST,
-            Self::UserRefused => errcode::USER_REFUSED,
-            Self::EmptyPostData => errcode::EMPTY_POST_DATA,
-            Self::DailyQuota => errcode::DAILY_QUOTA,
-            Self::Withdrawn(code) => *code,
-            Self::DataFormat => errcode::DATA_FORMAT,
-            Self::Argument(_) => errcode::ARGUMENT_INVALID,
-            Self::InvalidSigMethod => errcode::INVALID_SIG_METHOD,
-            Self::InvalidSignature => errcode::INVALID_SIGNATURE,
-            Self::RiskyContent => errcode::RISKY_CONTENT,
+            Self::SystemBusy => known(errcode::SYSTEM_BUSY),
+            Self::InvalidCredential => known(errcode::INVALID_CREDENTIAL),
+            Self::InvalidGrantType => known(errcode::INVALID_GRANT_TYPE),
+            Self::InvalidOpenid => known(errcode::INVALID_OPENID),
+            Self::InvalidMediaId => known(errcode::INVALID_MEDIA_ID),
+            Self::InvalidAppid => known(errcode::INVALID_APPID),
+            Self::InvalidCode => known(errcode::INVALID_CODE),
+            Self::InvalidTemplateId => known(errcode::INVALID_TEMPLATE_ID),
+            Self::InvalidUrl => known(errcode::INVALID_URL),
+            Self::InvalidArgs => known(errcode::INVALID_ARGS),
+            Self::InvalidAppsecret => known(errcode::INVALID_APPSECRET),
+            Self::CodeBeenUsed => known(errcode::CODE_BEEN_USED),
+            Self::TokenMissing => known(errcode::ACCESS_TOKEN_MISSING),
+            Self::AppidMissing => known(errcode::APPID_MISSING),
+            Self::AppsecretMissing => known(errcode::APPSECRET_MISSING),
+            Self::MediaMissing => known(errcode::MEDIA_DATA_MISSING),
+            Self::CodeMissing => known(errcode::CODE_MISSING),
+            Self::InvalidPage => known(errcode::INVALID_PAGE),
+            Self::TokenExpired => known(errcode::ACCESS_TOKEN_EXPIRED),
+            Self::RequireGet => known(errcode::REQUIRE_GET),
+            Self::RequirePost => known(errcode::REQUIRE_POST),
+            Self::UserRefused => known(errcode::USER_REFUSED),
+            Self::EmptyPostData => known(errcode::EMPTY_POST_DATA),
+            Self::DailyQuota => known(errcode::DAILY_QUOTA),
+            Self::DataFormat => known(errcode::DATA_FORMAT),
+            Self::InvalidSigMethod => known(errcode::INVALID_SIG_METHOD),
+            Self::InvalidSignature => known(errcode::INVALID_SIGNATURE),
+            Self::RiskyContent => known(errcode::RISKY_CONTENT),
+            Self::Argument(_) => known(errcode::ARGUMENT_INVALID),
+            Self::Withdrawn(code) => known(*code),
+            Self::InvalidMessageType => (40008, "invalid message type"),
+            Self::InvalidScene => (40129, "invalid scene"),
+            Self::PathLength => (40159, "invalid length for path, or the data is not json string"),
+            Self::InvalidPagePath => (40165, "invalid weapp pagepath"),
+            Self::SceneLength => (40169, "invalid length for scene, or the data is not json string"),
+            Self::InvalidQuery => (40212, "invalid query"),
+            Self::EmptyContent => (44004, "empty content"),
+            Self::ResponseTime => (45015, "response out of time limit or subscription is canceled"),
+            Self::ResponseCount => (45047, "out of response count limit"),
+            Self::ClearLimit => (48006, "forbid to clear quota because of reaching the limit"),
+            Self::RidNotFound => (76001, "rid not found"),
+            Self::RidMalformed => (76002, "rid is error"),
+            Self::RidForeign => (76003, "could not query this rid,no permission"),
+            Self::RidExpired => (76004, "rid time is error"),
+            Self::CgiPathNotFound => (76021, "cgi_path not found, please check"),
+            Self::CgiPathForbidden => (76022, "could not use this cgi_path，no permission"),
+            Self::LinkLife => (85401, "time limit between 1min and 30days"),
+            Self::InvalidEnvVersion => (85402, "invalid env_version"),
+            Self::LinkNotFound => (85403, "not found"),
+            Self::PlainScheme => (85405, "appid or path not support plain scheme"),
+            Self::NoSessionKey => (87007, "session_key is not existd or expired"),
+            Self::OpenNotExists => (89002, "open not exists"),
+            Self::InvalidTrade => (89300, "invalid trade"),
+            // The document has Chinese only: the text is ours.
+            Self::InvalidModelId => (9_800_003, "invalid model_id"),
         }
     }
 
-    /// What errmsg begins with: the text that [`errcode`] has, and here that of codes which one kind of API alone answers.
-    fn text(&self) -> &'static str {
-        match self {
-            Self::InvalidScene => "invalid scene",
-            Self::PathLength => "invalid length for path, or the data is not json string",
-            Self::SceneLength => "invalid length for scene, or the data is not json string",
-            // Only a code that the catalogue gives may be without a text there.
-            known => errcode::text(known.code()).unwrap_or("this api has been withdrawn"),
-        }
-    }
-
-    /// The body of the answer, as the servers of `family` write it at `now`.
-    pub(crate) fn body(&self, family: Family, now: Timestamp) -> ErrorBody {
+    /// The body of the answer with this `rid`, as the servers of `family` write it.
+    pub(crate) fn body(&self, family: Family, rid: &str) -> ErrorBody {
+        let (errcode, text) = self.code_and_text();
         let text = match self {
-            Self::Argument(which) => format!("{} {which}", self.text()),
-            _ => self.text().to_owned(),
+            Self::Argument(which) => format!("{text} {which}"),
+            _ => text.to_owned(),
         };
-        let rid = rid(now);
         let errmsg = match family {
             Family::Sns => format!("{text}, rid: {rid}"),
             Family::Cgi => format!("{text} rid: {rid}"),
@@ -116,10 +151,7 @@ impl Refusal {
             }
             Family::Wxa => format!("{text} rid: {rid}"),
         };
-        ErrorBody {
-            errcode: self.code(),
-            errmsg,
-        }
+        ErrorBody { errcode, errmsg }
     }
 }
 
@@ -185,7 +217,7 @@ mod tests {
     #[test]
     fn the_texts_are_the_ones_developers_print() {
         let now = Timestamp::from_secs(0x69a5_09f1);
-        let said = |refusal: Refusal, family| without_noise(&refusal.body(family, now).errmsg);
+        let said = |refusal: Refusal, family| without_noise(&refusal.body(family, &rid(now)).errmsg);
         use Family::{Cgi, Sns, Wxa};
         use Refusal::*;
         assert_eq!(said(InvalidCode, Sns), "invalid code, rid: …");
@@ -206,6 +238,6 @@ mod tests {
             said(Argument("data.time2.value is empty".to_owned()), Cgi),
             "argument invalid! data.time2.value is empty rid: …"
         );
-        assert!(InvalidCode.body(Sns, now).errmsg.contains("rid: 69a509f1-"));
+        assert!(rid(now).starts_with("69a509f1-"));
     }
 }

@@ -15,11 +15,16 @@ mod catalogued;
 mod client_api;
 mod cloudid;
 mod codes;
+mod conversations;
 mod errors;
 mod form;
+mod links;
 mod outbox;
+mod payments;
+mod quotas;
 mod random;
 mod recent;
+mod rids;
 mod server_api;
 mod session_api;
 mod sessions;
@@ -30,11 +35,13 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod userkeys;
 mod users;
 mod verdicts;
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -75,6 +82,12 @@ struct World {
     templates: templates::Templates,
     verdicts: verdicts::Verdicts,
     outbox: outbox::Outbox,
+    quotas: quotas::Quotas,
+    rids: rids::Rids,
+    links: links::Links,
+    conversations: conversations::Conversations,
+    payments: payments::Payments,
+    user_keys: userkeys::UserKeys,
 }
 
 impl Simulator {
@@ -93,6 +106,12 @@ impl Simulator {
             templates: templates::Templates::default(),
             verdicts: verdicts::Verdicts::default(),
             outbox: outbox::Outbox::default(),
+            quotas: quotas::Quotas::default(),
+            rids: rids::Rids::default(),
+            links: links::Links::default(),
+            conversations: conversations::Conversations::default(),
+            payments: payments::Payments::default(),
+            user_keys: userkeys::UserKeys::default(),
         };
         Self(Arc::new(Inner {
             settings,
@@ -120,7 +139,8 @@ impl Simulator {
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        axum::serve(listener, self.router())
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service)
             .with_graceful_shutdown(shutdown)
             .await
     }

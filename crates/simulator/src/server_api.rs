@@ -5,13 +5,17 @@
 //! Where the documents leave it open, what is checked first is: method, then the app's or the token's credentials, then
 //! the body, then what it asks for.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{FromRequest, Query, Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    extract::{ConnectInfo, FromRequest, Query, Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
@@ -22,8 +26,10 @@ use serde_json::Value;
 use crate::{
     ForeignCodes, Simulator,
     codes::CodeError,
-    errors::{Family, Refusal},
+    errors::{self, Family, Refusal},
     form,
+    payments::get_paid_unionid,
+    rids::Trace,
     shapes::{PhoneInfo, Watermark},
     tokens::Issued,
 };
@@ -39,11 +45,17 @@ pub(crate) fn routes() -> Router<Simulator> {
             "/wxa/business/getuserphonenumber",
             api(Family::Wxa, get_user_phone_number),
         )
+        .route("/wxa/getpaidunionid", api(Family::Wxa, get_paid_unionid))
 }
 
 /// One call, before anybody has looked at it.
 pub(crate) struct Ask {
     pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    /// Where it came from, if a listener told.
+    pub(crate) from: Option<IpAddr>,
+    /// When it began, by machine time.
+    pub(crate) began: Instant,
     pub(crate) query: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -53,16 +65,21 @@ impl<S: Send + Sync> FromRequest<S> for Ask {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let began = Instant::now();
         let method = request.method().clone();
+        let uri = request.uri().clone();
+        let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let from = from.map(|ConnectInfo(address)| address.ip());
         let headers = request.headers().clone();
-        let query = Query::try_from_uri(request.uri())
-            .map_err(IntoResponse::into_response)?
-            .0;
+        let query = Query::try_from_uri(&uri).map_err(IntoResponse::into_response)?.0;
         let body = Bytes::from_request(request, state)
             .await
             .map_err(IntoResponse::into_response)?;
         Ok(Self {
             method,
+            uri,
+            from,
+            began,
             query,
             headers,
             body,
@@ -128,9 +145,24 @@ pub(crate) fn api<T: Serialize + 'static>(
     any(move |State(sim): State<Simulator>, ask: Ask| async move {
         match serve(&sim, &ask) {
             Ok(answer) => reply(family, &answer),
-            Err(refusal) => reply(family, &refusal.body(family, sim.now())),
+            Err(refusal) => refuse(&sim, family, &ask, &refusal),
         }
     })
+}
+
+/// The answer to a call that is refused. What was asked can be looked up by its rid from now on.
+pub(crate) fn refuse(sim: &Simulator, family: Family, ask: &Ask, refusal: &Refusal) -> Response {
+    let now = sim.now();
+    let rid = errors::rid(now);
+    let body = refusal.body(family, &rid);
+    let world = &mut *sim.world();
+    // Whoever called without a token that was issued here can only have meant the main app.
+    let appid = world
+        .tokens
+        .owner(ask.query("access_token"))
+        .unwrap_or(&sim.settings().appid);
+    world.rids.put(rid, Trace::new(appid, ask, &body, now));
+    reply(family, &body)
 }
 
 /// `/sns/` says `text/plain` and escapes slashes, the others do neither (observed).
@@ -178,10 +210,12 @@ pub(crate) fn check_app<'a>(sim: &'a Simulator, appid: &str, secret: &str) -> Re
     Ok(appid)
 }
 
-/// Whether the call's access_token is good, and the appid of the app that it was issued to.
+/// Whether the call's access_token is good, and the appid of the app that it was issued to; the call counts for its quota.
 pub(crate) fn check_token(sim: &Simulator, ask: &Ask) -> Result<String, Refusal> {
-    let world = sim.world();
-    let appid = world.tokens.check(ask.query("access_token"), sim.now())?;
+    let now = sim.now();
+    let world = &mut *sim.world();
+    let appid = world.tokens.check(ask.query("access_token"), now)?;
+    world.quotas.count(appid, ask.uri.path(), now);
     Ok(appid.to_owned())
 }
 

@@ -2,17 +2,18 @@
 //! it; with others WeChat uses the key on the app's behalf.
 //!
 //! A signature is `hmac_sha256(session_key, body)` in hex, the key as its base64 text (WeChat's documents "checkSessionKey" and
-//! "用户登录态签名"). A key that is void or never was is 87009 too.
+//! "用户登录态签名"). With a key that is void or never was, the signature of those that are documented with 87009 alone is invalid.
 
-use axum::Router;
+use axum::{Router, http::Method};
 use opendata::SessionKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Simulator, World,
+    Simulator,
     errors::{Family, Refusal},
     server_api::{Ask, api, check_token},
+    userkeys::KeyInfo,
 };
 
 /// The paths that are served. `storage.*` also wants a signature; it changes something, and is `catalogued`.
@@ -24,6 +25,10 @@ pub(crate) fn routes() -> Router<Simulator> {
             api(Family::Wxa, reset_user_session_key),
         )
         .route("/wxa/getvoipsign", api(Family::Wxa, get_voip_sign))
+        .route(
+            "/wxa/business/getuserencryptkey",
+            api(Family::Wxa, get_user_encrypt_key),
+        )
 }
 
 /// The name of the user in the query, whose session_key the call's `signature` of `body` was made with. The order in which
@@ -111,7 +116,8 @@ struct VoipSign {
 }
 
 /// `POST /wxa/getvoipsign?openid=…`: what `wx.joinVoIPChat` wants, signed for the user (WeChat's documents "获取实时语音签名" and
-/// "实时语音"). The documents know no errors but -1: a user without a session gets 87009, what is missing 40097, by choice.
+/// "实时语音"). They know no errors but -1: 87007 without a session_key and 40097 for what is missing are choices, and so is
+/// that use by the app does not extend the key's life.
 fn get_voip_sign(sim: &Simulator, ask: &Ask) -> Result<VoipSign, Refusal> {
     ask.is_post()?;
     let appid = check_token(sim, ask)?;
@@ -128,37 +134,52 @@ fn get_voip_sign(sim: &Simulator, ask: &Ask) -> Result<VoipSign, Refusal> {
         );
         return Err(Refusal::InvalidArgs);
     }
-    let signature = {
-        let world = sim.world();
-        session_key(sim, &world, ask.query("openid"))?
-            .map(|key| voip_signature(key, [&appid, &asked.group_id, &asked.nonce, &timestamp]))
-    };
-    let Some(signature) = signature else {
-        sim.tell("getVoIPSign was refused with 87009: the user has no session_key, the login is missing or too old");
-        return Err(Refusal::InvalidSignature);
-    };
+    let world = sim.world();
+    let user = world.users.by_openid(ask.query("openid"));
+    let name = &user.ok_or(Refusal::InvalidOpenid)?.name;
+    let key = world.sessions.current(name, sim.now());
+    let parts = [&appid, &asked.group_id, &asked.nonce, &timestamp].map(String::as_str);
     Ok(VoipSign {
         errcode: 0,
         errmsg: "ok",
-        signature,
+        signature: voip_signature(key.ok_or(Refusal::NoSessionKey)?, parts),
     })
-}
-
-/// The session_key that is good now, if there is one, of the user with this openid. Using it for the app does not extend
-/// its life, as asking about it does not: a choice.
-fn session_key<'a>(
-    sim: &Simulator,
-    world: &'a World,
-    openid: &str,
-) -> Result<Option<&'a SessionKey>, Refusal> {
-    let user = world.users.by_openid(openid).ok_or(Refusal::InvalidOpenid)?;
-    Ok(world.sessions.current(&user.name, sim.now()))
 }
 
 /// `hmac_sha256([appId, groupId, nonceStr, timeStamp].sort().join(''), session_key)`
 fn voip_signature(key: &SessionKey, mut parts: [&str; 4]) -> String {
     parts.sort_unstable();
     key.session_signature(parts.concat().as_bytes())
+}
+
+#[derive(Serialize)]
+struct EncryptKeys {
+    errcode: i32,
+    errmsg: &'static str,
+    key_info_list: Vec<KeyInfo>,
+}
+
+/// `GET /wxa/business/getuserencryptkey`; older versions of its document say POST, without a body.
+fn get_user_encrypt_key(sim: &Simulator, ask: &Ask) -> Result<EncryptKeys, Refusal> {
+    if ask.method != Method::POST {
+        ask.is_get()?;
+    }
+    check_token(sim, ask)?;
+    let now = sim.now();
+    {
+        let world = sim.world();
+        let user = world.users.by_openid(ask.query("openid"));
+        let name = &user.ok_or(Refusal::InvalidOpenid)?.name;
+        if world.sessions.current(name, now).is_none() {
+            return Err(Refusal::NoSessionKey);
+        }
+    }
+    let name = signed_user(sim, ask, b"")?;
+    Ok(EncryptKeys {
+        errcode: 0,
+        errmsg: "ok",
+        key_info_list: sim.world().user_keys.infos(&name, now),
+    })
 }
 
 #[cfg(test)]

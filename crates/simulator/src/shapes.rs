@@ -125,3 +125,35 @@ pub(crate) struct GroupEnterInfo<'a> {
 pub(crate) fn beijing_day(now: Timestamp) -> u64 {
     (now + Duration::from_secs(BEIJING)).secs() / DAY
 }
+
+/// The number of the month in Beijing, counted from January of the year 0 (Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms").
+pub(crate) fn beijing_month(now: Timestamp) -> u64 {
+    // Days since March 1st of the year 0, whose eras of 400 years are all alike and end in the leap day.
+    let days = beijing_day(now) + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let months_since_march = (5 * day_of_year + 2) / 153;
+    (era * 400 + year) * 12 + months_since_march + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_begins_at_midnight_in_beijing() {
+        for (secs, year, month) in [
+            (0, 1970, 1),
+            (1_582_991_999, 2020, 2),
+            (1_582_992_000, 2020, 3),
+            (1_795_263_000, 2026, 11),
+            (1_798_732_799, 2026, 12),
+            (1_798_732_800, 2027, 1),
+        ] {
+            let expected = year * 12 + month - 1;
+            assert_eq!(beijing_month(Timestamp::from_secs(secs)), expected, "{secs}");
+        }
+    }
+}

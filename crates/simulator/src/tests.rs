@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod behaving;
 mod catalogued;
 mod client;
 mod cloud;

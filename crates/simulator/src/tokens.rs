@@ -106,6 +106,11 @@ impl Tokens {
         }
         Ok(&known.appid)
     }
+
+    /// The appid of the app that `token` was issued to, be it good or not.
+    pub(crate) fn owner(&self, token: &str) -> Option<&str> {
+        self.issued.get(token).map(|token| token.appid.as_str())
+    }
 }
 
 fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> Issued {

@@ -167,3 +167,68 @@ async fn open_data_has_the_documented_shapes_and_a_cloud_id_stands_for_the_same(
         );
     }
 }
+
+#[tokio::test]
+async fn links_keys_and_look_ups_have_the_documented_shapes() {
+    let sim = Sim::new();
+    let (openid, key) = sim.session("alice").await;
+    let scheme = sim.api("/wxa/generatescheme", json!({})).await;
+    like!(&scheme.text, "generatescheme");
+    let query = async |body: Value| sim.api("/wxa/queryscheme", body).await.text;
+    like!(
+        &query(json!({ "scheme": scheme.json()["openlink"] })).await,
+        "queryscheme"
+    );
+    like!(&query(json!({ "query_type": 1 })).await, "queryscheme_quota");
+    let appid = crate::Settings::default().appid;
+    let plain = format!("weixin://dl/business/?appid={appid}&path=xxx&query=a=1&b=2&env_version=release");
+    like!(&query(json!({ "scheme": plain })).await, "queryscheme_plain");
+    let link = sim.api("/wxa/generate_urllink", json!({})).await;
+    like!(&link.text, "generate_urllink");
+    let asked = json!({ "url_link": link.json()["url_link"] });
+    like!(&sim.api("/wxa/query_urllink", asked).await.text, "query_urllink");
+    let asked = json!({ "page_url": "pages/index" });
+    like!(
+        &sim.api("/wxa/genwxashortlink", asked).await.text,
+        "genwxashortlink"
+    );
+
+    let signed = format!(
+        "openid={openid}&signature={}&sig_method=hmac_sha256",
+        key.session_signature(b"")
+    );
+    let path = sim
+        .with_token(&format!("/wxa/business/getuserencryptkey?{signed}"))
+        .await;
+    sim.get(&path).await;
+    sim.advance(3600).await;
+    like!(&sim.get(&path).await.text, "getuserencryptkey");
+    sim.client(json!({ "user": "alice", "api": "requestPayment" }))
+        .await;
+    let path = sim
+        .with_token(&format!("/wxa/getpaidunionid?openid={openid}"))
+        .await;
+    like!(&sim.get(&path).await.text, "getpaidunionid");
+    let asked = json!({ "group_id": "xxx", "nonce": "yyy", "timestamp": 12_312_312_312_u64 });
+    let path = format!("/wxa/getvoipsign?openid={openid}");
+    like!(&sim.api(&path, asked).await.text, "getvoipsign");
+
+    let asked = json!({ "cgi_path": "/wxa/gettemplatedraftlist" });
+    assert_eq!(
+        sim.api("/cgi-bin/openapi/quota/get", asked).await.errcode(),
+        76021
+    );
+    let asked = json!({ "cgi_path": "/cgi-bin/message/custom/send" });
+    like!(
+        &sim.api("/cgi-bin/openapi/quota/get", asked).await.text,
+        "quota_get"
+    );
+    let refused = sim.api("/cgi-bin/message/custom/send", json!({})).await.json();
+    let (_, rid) = refused["errmsg"].as_str().unwrap().split_once("rid: ").unwrap();
+    like!(
+        &sim.api("/cgi-bin/openapi/rid/get", json!({ "rid": rid }))
+            .await
+            .text,
+        "rid_get"
+    );
+}

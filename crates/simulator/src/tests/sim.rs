@@ -89,11 +89,12 @@ async fn the_outbox_shows_what_was_sent_until_it_is_emptied() {
         sim.sim(Method::GET, "/sim/outbox", Value::Null).await.json(),
         empty
     );
-    let body = json!({ "touser": "oAlice", "msgtype": "text", "text": { "content": "hi" } });
-    sim.api("/cgi-bin/message/custom/send", body.clone()).await;
+    let body = json!({ "touser": "oAlice", "command": "Typing" });
+    sim.api("/cgi-bin/message/custom/business/typing", body.clone())
+        .await;
     let full = sim.sim(Method::GET, "/sim/outbox", Value::Null).await.json();
     let item = json!({
-        "api": "customerServiceMessage.send",
+        "api": "customerServiceMessage.setTyping",
         "to": "oAlice",
         "body": body,
         "at": NOW,
