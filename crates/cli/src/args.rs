@@ -87,7 +87,10 @@ pub(crate) struct Dev {
     /// The simulated WeChat's port; 0 picks a free one
     #[arg(long, default_value_t = 8788)]
     pub(crate) wechat_port: u16,
-    /// The address to listen on; other than loopback opens both to the network (a phone, say)
+    /// The operator's port, on this machine only; 0 picks a free one
+    #[arg(long, default_value_t = 8789)]
+    pub(crate) operator_port: u16,
+    /// The address to listen on; other than loopback opens gateway and simulated WeChat to the network (a phone, say)
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// Start workers with Node's inspector: of one function, or of all

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anstream::println;
-use project::{ForeignCodes, FunctionName, Project};
+use project::{ExposeSecret, ForeignCodes, FunctionName, Project};
 use runtime::Inspect;
 
 use crate::print::{self, Calls, Terminal};
@@ -23,6 +23,7 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
         host: args.host,
         port: args.port,
         wechat_port: args.wechat_port,
+        operator_port: args.operator_port,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
     let journal = Arc::new(Terminal(Calls::All));
@@ -50,6 +51,14 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
     ));
     print::fact("gateway", &local.url);
     print::fact("wechat", format_args!("{} (simulated)", local.wechat));
+    print::fact(
+        "operator",
+        format_args!(
+            "{} (Authorization: Bearer {})",
+            local.operator,
+            local.operator_secret.expose_secret()
+        ),
+    );
     if !args.host.is_loopback() {
         print::warning(
             format_args!(

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use project::{ForeignCodes, Project};
+use project::{ExposeSecret, ForeignCodes, Project};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +36,8 @@ async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
         .args(rest)
         .env("YUNQIAO_URL", &local.url)
         .env("YUNQIAO_WECHAT_URL", &local.wechat)
+        .env("YUNQIAO_OPERATOR_URL", &local.operator)
+        .env("YUNQIAO_OPERATOR_SECRET", local.operator_secret.expose_secret())
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} could not be started", program.display()))?;

@@ -128,6 +128,7 @@ impl Journal for Terminal {
         let failed = record.error.is_some();
         if self.0 == Calls::All || failed || record.logs.dropped() > 0 || !record.logs.lines().is_empty() {
             headline(record);
+            cloud_calls(record);
             lines(record.logs);
         }
         for (field, text) in record.warnings {
@@ -148,9 +149,10 @@ impl Journal for Terminal {
 }
 
 fn headline(record: &CallRecord<'_>) {
+    let openid = record.openid.unwrap_or("no user");
     let CallRecord {
         function,
-        openid,
+        source,
         status,
         request_id,
         ..
@@ -162,16 +164,29 @@ fn headline(record: &CallRecord<'_>) {
     };
     match record.error {
         None => eprintln!(
-            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited} {DIM}{openid} {request_id}{DIM:#}"
+            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited} {DIM}{source} {openid} {request_id}{DIM:#}"
         ),
         Some((code, text)) => {
             eprintln!(
-                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited} {status} {code} {DIM}{openid} {request_id}{DIM:#}"
+                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited} {status} {code} {DIM}{source} {openid} {request_id}{DIM:#}"
             );
             for line in text.lines() {
                 eprintln!("  {BAD}│{BAD:#} {line}");
             }
         }
+    }
+}
+
+fn cloud_calls(record: &CallRecord<'_>) {
+    for call in record.cloud_calls {
+        let took = millis(call.took);
+        match call.code {
+            0 => eprintln!("  {DIM}→ {} {took}{DIM:#}", call.what),
+            code => eprintln!("  {WARN}→{WARN:#} {} {took} {code} {}", call.what, call.text),
+        }
+    }
+    if record.more_cloud_calls > 0 {
+        eprintln!("  {DIM}→ and {} more{DIM:#}", record.more_cloud_calls);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anstream::println;
 use anyhow::Context;
 use clock::Clock;
-use project::Project;
+use project::{Operator, Project};
 use store::{Redb, Store};
 
 use crate::print::{self, Calls, Terminal};
@@ -18,6 +18,7 @@ use crate::{args, exec};
 /// The real one.
 const WECHAT: &str = "https://api.weixin.qq.com";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+const OPERATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
 const STORE: &str = "yunqiao.redb";
 /// Sessions of users who were not seen for so long are dropped.
 const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
@@ -67,6 +68,21 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let store: Arc<dyn Store> = Arc::new(Redb::open(&store_path)?);
     let listen = project.settings.listen.unwrap_or(LISTEN);
     let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
+    let operator = match &project.settings.operator {
+        Operator { secret: None, listen } => {
+            if listen.is_some() {
+                print::warning(
+                    "[operator] has no secret, so nothing is listened on there",
+                    "name a file with `secret_file`: openssl rand -hex 32 > operator.secret",
+                );
+            }
+            None
+        }
+        Operator { listen, .. } => {
+            let listen = listen.unwrap_or(OPERATOR);
+            Some(stack::listen(listen.ip(), listen.port(), "`[operator] listen` in yunqiao.toml").await?)
+        }
+    };
     let runtime = stack::runtime(&args.node, None).await?;
     let gateway = stack::gateway(Parts {
         project: &project,
@@ -86,11 +102,25 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     .await?;
     stack::load(&gateway, &project).await?;
     let sweeping = tokio::spawn(sweep(store, clock));
+    let operating = operator.map(|(listener, address)| {
+        let operator = gateway::Operator {
+            secret: project.settings.operator.secret.clone(),
+            address,
+        };
+        tokio::spawn(
+            gateway
+                .clone()
+                .serve_operator(listener, operator, std::future::pending()),
+        )
+    });
     println!("ready {}", stack::url(address));
     gateway
         .serve(listener, async { drop(exec::interrupted().await) })
-        .await?;
+        .await;
     sweeping.abort();
+    if let Some(operating) = operating {
+        operating.abort();
+    }
     runtime.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,14 @@
 //! What `dev`, `exec`, `call` and `serve` have in common: the parts put together.
 
 use std::ffi::OsString;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clock::Clock;
-use gateway::{Gateway, Journal, Origins, TokenLife};
-use project::{Project, Secret, Ttl};
+use gateway::{Gateway, Journal, Operator, Origins, TokenLife};
+use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use seal::{KeyRing, RootKey};
 use simulator::Simulator;
@@ -37,7 +36,7 @@ pub(crate) async fn runtime(node: &args::Node, inspect: Option<Inspect>) -> anyh
         spares: 1,
         inspect,
         log_limit: LOG_LIMIT,
-        key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
+        key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
     };
     Ok(Runtime::start(options, progress::show()).await?)
 }
@@ -75,6 +74,7 @@ pub(crate) struct Place {
     pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) wechat_port: u16,
+    pub(crate) operator_port: u16,
 }
 
 impl Place {
@@ -83,6 +83,7 @@ impl Place {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: 0,
         wechat_port: 0,
+        operator_port: 0,
     };
 }
 
@@ -92,12 +93,16 @@ pub(crate) struct Local {
     pub(crate) url: String,
     /// The simulated WeChat's.
     pub(crate) wechat: String,
+    /// The operator's listener's, which only this machine reaches.
+    pub(crate) operator: String,
+    /// What is to be shown there: the configured secret, else one made for this run.
+    pub(crate) operator_secret: Secret,
     /// How many functions can run.
     pub(crate) functions: usize,
     pub(crate) gateway: Gateway,
     runtime: Runtime,
     stop: watch::Sender<()>,
-    serving: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl Local {
@@ -113,6 +118,10 @@ impl Local {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
         let (wechat_listener, wechat_address) =
             listen(place.host, place.wechat_port, "--wechat-port").await?;
+        // Whatever else is opened to the network: what is behind this one is the owner's alone.
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let (operator_listener, operator_address) =
+            listen(loopback, place.operator_port, "--operator-port").await?;
         let wechat = url(wechat_address);
         let clock = Clock::system();
         let mut settings = simulator_settings(project, foreign);
@@ -136,10 +145,22 @@ impl Local {
         })
         .await?;
         let functions = load(&gateway, project).await?;
+        let operator_secret = match &project.settings.operator.secret {
+            Some(secret) => secret.clone(),
+            None => one_time_secret()?,
+        };
+        let operator = Operator {
+            secret: Some(operator_secret.clone()),
+            address: operator_address,
+        };
+        let operating = gateway.clone();
+        tokio::spawn(operating.serve_operator(operator_listener, operator, closed(stopped.clone())));
         let serving = tokio::spawn(gateway.clone().serve(gateway_listener, closed(stopped)));
         Ok(Local {
             url: url(address),
             wechat,
+            operator: url(operator_address),
+            operator_secret,
             functions,
             gateway,
             runtime,
@@ -154,6 +175,13 @@ impl Local {
         let _ = self.serving.await;
         self.runtime.shutdown().await;
     }
+}
+
+/// A secret for the time that this process runs.
+fn one_time_secret() -> anyhow::Result<Secret> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("no randomness for a secret")?;
+    Ok(Secret::from(format!("{:032x}", u128::from_ne_bytes(bytes))))
 }
 
 /// Resolves when the sender is gone.
@@ -187,6 +215,16 @@ pub(crate) fn simulator_settings(project: &Project, foreign: project::ForeignCod
     if let Some(idle) = sim.session_idle {
         settings.session_idle = idle;
     }
+    if let Some(withdrawn) = sim.withdrawn {
+        settings.withdrawn = match withdrawn {
+            project::Withdrawn::Accept => simulator::Withdrawn::Accept,
+            project::Withdrawn::Refuse => simulator::Withdrawn::Refuse,
+        };
+    }
+    let others = project.settings.apps.iter();
+    settings.other_apps = others
+        .map(|(appid, secret)| (appid.clone(), secret.expose_secret().to_owned().into()))
+        .collect();
     settings
 }
 
@@ -209,14 +247,22 @@ const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A gateway without functions yet.
 pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
     let settings = &parts.project.settings;
-    let wechat = wechat::Client::new(wechat::Config {
-        base_url: parts.wechat,
-        appid: parts.appid.clone(),
-        secret: parts.secret,
-        store: Arc::clone(&parts.store),
-        clock: parts.clock.clone(),
-        timeout: WECHAT_TIMEOUT,
-    })?;
+    let client = |appid: &str, secret: &Secret| {
+        wechat::Client::new(wechat::Config {
+            base_url: parts.wechat.clone(),
+            appid: appid.to_owned(),
+            secret: secret.clone(),
+            store: Arc::clone(&parts.store),
+            clock: parts.clock.clone(),
+            timeout: WECHAT_TIMEOUT,
+        })
+    };
+    let wechat = client(&parts.appid, &parts.secret)?;
+    let apps = settings
+        .apps
+        .iter()
+        .map(|(appid, secret)| Ok((appid.clone(), client(appid, secret)?)))
+        .collect::<Result<_, wechat::ConfigError>>()?;
     Ok(Gateway::new(gateway::Config {
         appid: parts.appid,
         env_id: parts.project.env_id.clone(),
@@ -233,6 +279,8 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         clock: parts.clock,
         store: parts.store,
         wechat,
+        apps,
+        permissions_cache: settings.permissions_cache,
         runtime: parts.runtime,
         journal: parts.journal,
     }))
@@ -240,7 +288,6 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
 
 /// The configured ring, else the one that the store made at its first start and keeps.
 async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Result<KeyRing> {
-    use project::ExposeSecret;
     if settings.keys.is_empty() {
         return store
             .key_ring()

@@ -1,29 +1,31 @@
-//! `POST /v1/functions/{name}`: authenticate, take apart, redeem, run, splice.
+//! `POST /v1/functions/{name}`: authenticate, take apart, redeem, run, splice. And what every call of a function has
+//! in common, whoever makes it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use runtime::{Call, CallError, Frame, Logs, Outcome, Reply};
-use tcb::{Caller, Trigger, User, codes};
+use runtime::{Call, CallError, Frame, InvocationId, Outcome, Reply};
+use tcb::{Source, Trigger, codes};
 
 use crate::bearer::Bearer;
 use crate::body::Whole;
 use crate::event::{self, Request};
 use crate::failure::Failure;
+use crate::invocation::{Caller, Invocation, User};
 use crate::journal::{CallRecord, Note};
-use crate::{Inner, ids, redeem};
-
-/// `SOURCE` of a call that a client made.
-const SOURCE: &str = "wx_client";
+use crate::redeem::{self, Id};
+use crate::sites::Known;
+use crate::{Inner, ids};
 
 /// Runs `name` for `bearer` and gives the reply's body.
 ///
 /// # Errors
 /// What the error table of the contract says.
 pub(crate) async fn call(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     name: &str,
     bearer: &Bearer,
     client_ip: IpAddr,
@@ -31,62 +33,171 @@ pub(crate) async fn call(
     body: Whole<'_>,
 ) -> Result<Bytes, Failure> {
     let Some(known) = inner.sites.get(name) else {
-        let text = format!(
-            "there is no function {name:?}; there are: {}",
-            inner.sites.names()
-        );
-        inner.journal.note(&Note {
-            request_id,
-            openid: Some(&bearer.openid),
-            text: &text,
-        });
+        tell_missing(inner, name, request_id, Some(&bearer.openid));
         return Err(Failure::no_function());
     };
     let Whole { bytes, permit } = body;
     let request = Request::parse(&bytes)?;
-    let items = redeem::redeem(inner, request_id, &bearer.openid, request.marked()).await;
-
-    let mut frame = Frame::new();
+    let cloud_ids: Vec<Id<'_>> = request.marked().iter().map(event::Marked::cloud_id).collect();
+    let items = redeem::redeem(inner, request_id, &bearer.openid, &cloud_ids).await;
     let open_data: Vec<&str> = request.marked().iter().map(|marked| marked.raw_key).collect();
+
     let caller = Caller {
-        request_id,
-        source: SOURCE,
+        source: Source::CLIENT,
         user: Some(User {
-            openid: &bearer.openid,
-            unionid: bearer.unionid.as_deref(),
+            openid: bearer.openid.clone(),
+            unionid: bearer.unionid.clone(),
         }),
         client_ip: Some(client_ip),
-        api_token: &ids::api_token(),
-        open_data: &open_data,
-        trigger: Trigger::Tcb,
     };
-    known.environment.write(&caller, frame.head());
-    request.write(
-        &items,
-        &event::user_info(&inner.appid, &bearer.openid),
-        frame.event(),
+    let prepared = Prepared::new(
+        inner,
+        known,
+        caller,
+        request_id,
+        &open_data,
+        |user_info, event| {
+            request.write(&items, user_info, event);
+        },
     );
-
     // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
     let warnings = request.into_warnings();
     drop((items, bytes));
 
-    let outcome = inner.runtime.invoke(Call::new(known.name.clone(), frame)).await;
-    let reply = match &outcome.result {
-        Ok(reply) => Ok(success(reply, request_id, &warnings)),
-        Err(error) => Err(failure(error)),
-    };
-    let record = record(
-        &outcome,
-        reply.as_ref().err(),
-        name,
-        bearer,
-        request_id,
-        &warnings,
-    );
+    let finished = prepared.run(inner, None, warnings).await;
     drop(permit);
-    inner.journal.call(&record);
-    reply
+    Ok(success(&finished.result?, request_id, &finished.warnings))
+}
+
+/// A call with its frame written.
+pub(crate) struct Prepared {
+    known: Arc<Known>,
+    caller: Caller,
+    request_id: String,
+    token: String,
+    frame: Frame,
+}
+
+/// A call that is over, and was told to the journal.
+pub(crate) struct Finished {
+    pub(crate) result: Result<Reply, Failure>,
+    /// Those that it was given.
+    warnings: Vec<(String, String)>,
+}
+
+impl Prepared {
+    /// Writes all that the function gets: its environment, and by `event`, which is handed the text of `userInfo`, its
+    /// event. `open_data` are the names, as raw JSON, of the fields that the platform filled in.
+    pub(crate) fn new(
+        inner: &Inner,
+        known: Arc<Known>,
+        caller: Caller,
+        request_id: &str,
+        open_data: &[&str],
+        event: impl FnOnce(&[u8], &mut Vec<u8>),
+    ) -> Prepared {
+        let mut frame = Frame::new();
+        let token = ids::api_token();
+        let user = caller.user.as_ref();
+        known.environment.write(
+            &tcb::Caller {
+                request_id,
+                source: caller.source.as_str(),
+                user: user.map(|user| tcb::User {
+                    openid: &user.openid,
+                    unionid: user.unionid.as_deref(),
+                }),
+                client_ip: caller.client_ip,
+                api_token: &token,
+                open_data,
+                trigger: Trigger::Tcb,
+            },
+            frame.head(),
+        );
+        let openid = user.map(|user| user.openid.as_str());
+        event(&event::user_info(&inner.appid, openid), frame.event());
+        Prepared {
+            known,
+            caller,
+            request_id: request_id.to_owned(),
+            token,
+            frame,
+        }
+    }
+
+    /// Makes the call; with a `parent`, from inside that one. It is a task of its own: when whoever asked goes away, the
+    /// function runs on as on the platform, may still make its cloud calls, and its end is still told to the journal.
+    pub(crate) async fn run(
+        self,
+        inner: &Arc<Inner>,
+        parent: Option<InvocationId>,
+        warnings: Vec<(String, String)>,
+    ) -> Finished {
+        let task = tokio::spawn(self.make(Arc::clone(inner), parent, warnings));
+        task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the task of a call ended before the call");
+            Finished {
+                result: Err(Failure::internal()),
+                warnings: Vec::new(),
+            }
+        })
+    }
+
+    async fn make(
+        self,
+        inner: Arc<Inner>,
+        parent: Option<InvocationId>,
+        warnings: Vec<(String, String)>,
+    ) -> Finished {
+        let name = self.known.name.clone();
+        let call = match parent {
+            Some(parent) => Call::nested(name, self.frame, parent),
+            None => Call::new(name, self.frame),
+        };
+        let entered = inner.invocations.enter(
+            self.token,
+            Invocation::new(call.id(), self.request_id, self.known, self.caller),
+        );
+        let outcome = inner.runtime.invoke(call).await;
+        let invocation = entered.leave();
+        let Outcome {
+            result,
+            logs,
+            waited,
+            ran,
+        } = outcome;
+        let result = result.map_err(|error| failure(&error));
+        let error = result.as_ref().err();
+        let made = invocation.take_calls();
+        inner.journal.call(&CallRecord {
+            request_id: &invocation.request_id,
+            function: invocation.known.name.as_str(),
+            source: invocation.caller.source.as_str(),
+            openid: invocation.openid(),
+            status: error.map_or(StatusCode::OK, |failure| failure.status).as_u16(),
+            error: error.map(|failure| (failure.code, failure.text.as_ref())),
+            waited,
+            ran,
+            logs: &logs,
+            cloud_calls: &made.first,
+            more_cloud_calls: made.more,
+            warnings: &warnings,
+        });
+        Finished { result, warnings }
+    }
+}
+
+/// Notes that a function was called that is not there, and which are.
+pub(crate) fn tell_missing(inner: &Inner, name: &str, request_id: &str, openid: Option<&str>) {
+    let text = format!(
+        "there is no function {name:?}; there are: {}",
+        inner.sites.names()
+    );
+    inner.journal.note(&Note {
+        request_id,
+        openid,
+        text: &text,
+    });
 }
 
 /// The function's result, spliced in as it came.
@@ -131,26 +242,4 @@ fn failure(error: &CallError) -> Failure {
         _ => (StatusCode::INTERNAL_SERVER_ERROR, codes::EXECUTE_FAIL),
     };
     Failure::new(status, code, text())
-}
-
-fn record<'a>(
-    outcome: &'a Outcome,
-    failure: Option<&'a Failure>,
-    function: &'a str,
-    bearer: &'a Bearer,
-    request_id: &'a str,
-    warnings: &'a [(String, String)],
-) -> CallRecord<'a> {
-    let logs: &Logs = &outcome.logs;
-    CallRecord {
-        request_id,
-        function,
-        openid: &bearer.openid,
-        status: failure.map_or(StatusCode::OK, |failure| failure.status).as_u16(),
-        error: failure.map(|failure| (failure.code, failure.text.as_ref())),
-        waited: outcome.waited,
-        ran: outcome.ran,
-        logs,
-        warnings,
-    }
 }

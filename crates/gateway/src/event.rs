@@ -12,6 +12,7 @@ use json::Object;
 use opendata::MAX_CLOUD_IDS;
 
 use crate::failure::Failure;
+use crate::redeem::Id;
 
 /// The body of `POST /v1/functions/{name}`, checked.
 #[derive(Debug)]
@@ -41,6 +42,15 @@ pub(crate) struct Marked<'a> {
     pub(crate) raw_id: &'a str,
     /// The id; `None` where it has a lone surrogate and so cannot be an id of anybody's.
     pub(crate) id: Option<Cow<'a, str>>,
+}
+
+impl Marked<'_> {
+    pub(crate) fn cloud_id(&self) -> Id<'_> {
+        Id {
+            raw: self.raw_id,
+            text: self.id.as_deref(),
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -73,16 +83,18 @@ impl<'a> Request<'a> {
             }
             *slot = member.value;
         }
-        let data =
-            Object::parse(data.as_bytes()).map_err(|_| Failure::malformed("`data` must be an object"))?;
-        if let Some(name) = data.duplicate() {
-            return Err(Failure::malformed(format!(
-                "`data` has the field {name:?} twice; a field may be given once"
-            )));
-        }
+        let data = object(data)?;
         let names = json::array_of_strings(names)
             .map_err(|_| Failure::malformed("`cloudIDs` must be an array of field names of `data`"))?;
         Request::mark(data, &names)
+    }
+
+    /// Takes apart the `data` that a function calls another with. It names no cloudIDs.
+    ///
+    /// # Errors
+    /// 400 when it is not an object, or has a field twice.
+    pub(crate) fn of_function(data: &'a str) -> Result<Request<'a>, Failure> {
+        Request::mark(object(data)?, &[])
     }
 
     fn mark(data: Object<'a>, names: &[Cow<'_, str>]) -> Result<Request<'a>, Failure> {
@@ -179,13 +191,26 @@ impl<'a> Request<'a> {
     }
 }
 
-/// `userInfo` as a function called by a client sees it.
-pub(crate) fn user_info(appid: &str, openid: &str) -> Vec<u8> {
+/// `data`, no field of which may be there twice.
+fn object(data: &str) -> Result<Object<'_>, Failure> {
+    let data = Object::parse(data.as_bytes()).map_err(|_| Failure::malformed("`data` must be an object"))?;
+    match data.duplicate() {
+        Some(name) => Err(Failure::malformed(format!(
+            "`data` has the field {name:?} twice; a field may be given once"
+        ))),
+        None => Ok(data),
+    }
+}
+
+/// `userInfo` as a function sees it: who it was called for, if for anybody.
+pub(crate) fn user_info(appid: &str, openid: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(80);
     out.extend_from_slice(b"{\"appId\":");
     json::write_string(&mut out, appid);
-    out.extend_from_slice(b",\"openId\":");
-    json::write_string(&mut out, openid);
+    if let Some(openid) = openid {
+        out.extend_from_slice(b",\"openId\":");
+        json::write_string(&mut out, openid);
+    }
     out.push(b'}');
     out
 }

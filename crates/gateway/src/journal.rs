@@ -23,9 +23,11 @@ pub struct CallRecord<'a> {
     pub request_id: &'a str,
     /// The function's name.
     pub function: &'a str,
-    /// The user who called.
-    pub openid: &'a str,
-    /// The HTTP status of the reply.
+    /// How it came to be called: `SOURCE` of `getWXContext()`.
+    pub source: &'a str,
+    /// The user for whom it was called, if there is one.
+    pub openid: Option<&'a str>,
+    /// The HTTP status of the reply; of a call that another function made, the one that a client would have got.
     pub status: u16,
     /// 0, or the code and text of the failure.
     pub error: Option<(i64, &'a str)>,
@@ -35,8 +37,27 @@ pub struct CallRecord<'a> {
     pub ran: Duration,
     /// What the function printed.
     pub logs: &'a Logs,
+    /// What it asked of the cloud, in the order in which the answers came.
+    pub cloud_calls: &'a [CloudCall],
+    /// How many cloud calls it made beyond those that are kept.
+    pub more_cloud_calls: u64,
     /// Fields that were not filled in, and why: `(raw field name, text)`.
     pub warnings: &'a [(String, String)],
+}
+
+/// One request of a function to the cloud, as it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudCall {
+    /// What was asked: `openapi.subscribeMessage.send`, `getOpenData`, `callFunction login`.
+    pub what: String,
+    /// 0, or the code that the function was answered: the cloud's own, or WeChat's errcode.
+    pub code: i64,
+    /// The text that goes with the code; empty where there is none.
+    pub text: String,
+    /// When it was asked, from the beginning of the call.
+    pub at: Duration,
+    /// How long the answer took.
+    pub took: Duration,
 }
 
 /// Something to know, with its cause and mend.

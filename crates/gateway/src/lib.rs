@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod bearer;
 mod body;
 mod call;
@@ -15,39 +16,34 @@ mod cors;
 mod event;
 mod failure;
 mod ids;
+mod invocation;
 mod journal;
+mod listen;
 mod login;
 mod open_data;
+mod operator;
+mod permissions;
 mod redeem;
 mod routes;
 mod sites;
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use opendata::Tickets;
 use runtime::Runtime;
 use seal::KeyRing;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 pub use cors::Origins;
-pub use journal::{CallRecord, Journal, Note, Silent};
+pub use journal::{CallRecord, CloudCall, Journal, Note, Silent};
 pub use login::TokenLife;
-
-/// A client has this long to send a whole request head; the same bounds an idle kept-alive connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections served at once; further ones wait in the listen queue.
-const MAX_CONNECTIONS: usize = 4096;
-/// How long running calls may go on after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+pub use operator::Operator;
 
 /// What a gateway is made of.
 pub struct Config {
@@ -69,6 +65,10 @@ pub struct Config {
     pub store: Arc<dyn Store>,
     /// WeChat, or the simulator: only the base URL differs.
     pub wechat: wechat::Client,
+    /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`.
+    pub apps: BTreeMap<String, wechat::Client>,
+    /// How long a function's permissions are kept before a change of them counts.
+    pub permissions_cache: Duration,
     /// Runs the functions.
     pub runtime: Runtime,
     /// Is told of every call and of what an operator should know.
@@ -89,6 +89,9 @@ struct Inner {
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::Client,
+    apps: BTreeMap<String, wechat::Client>,
+    permissions: permissions::Permissions,
+    invocations: invocation::Invocations,
     runtime: Runtime,
     journal: Arc<dyn Journal>,
     sites: sites::Sites,
@@ -97,11 +100,13 @@ struct Inner {
 }
 
 impl Gateway {
-    /// Puts the parts together; nothing is listened on yet, and no function is known before [`load`](Self::load).
+    /// Puts the parts together; nothing is listened on yet, and no function is known before [`load`](Self::load). What
+    /// functions ask of the cloud is served from here on. Must be called inside a Tokio runtime.
     pub fn new(config: Config) -> Gateway {
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
-        Gateway(Arc::new(Inner {
+        let connections = config.runtime.connections();
+        let inner = Arc::new(Inner {
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
             tickets: Tickets::new(&config.keys, &config.appid),
             sessions: login::Sessions::new(config.token_life),
@@ -112,11 +117,18 @@ impl Gateway {
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
+            apps: config.apps,
+            permissions: permissions::Permissions::new(config.permissions_cache),
+            invocations: invocation::Invocations::default(),
             runtime: config.runtime,
             journal: config.journal,
             sites: sites::Sites::default(),
             large_bodies: Semaphore::new(body::LARGE_AT_ONCE),
-        }))
+        });
+        if let Some(connections) = connections {
+            tokio::spawn(admin::serve(Arc::downgrade(&inner), connections));
+        }
+        Gateway(inner)
     }
 
     /// Takes the project's functions, in place of those known so far: installs what they need, and replaces
@@ -129,58 +141,26 @@ impl Gateway {
     }
 
     /// Serves connections of `listener` until `stop` resolves, then lets running calls end.
-    ///
-    /// # Errors
-    /// Only when the listener itself fails for good.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let (stopping, stopped) = watch::channel(());
-        tokio::pin!(stop);
-        loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                break;
-            };
-            let (stream, peer) = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    // Out of descriptors, or a client that was gone at once: the listener itself is well.
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-                () = &mut stop => break,
-            };
-            // Small replies leave at once; a failure here only costs speed.
-            let _ = stream.set_nodelay(true);
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        listen::serve(listener, stop, move |request, peer| {
             let gateway = self.clone();
-            let mut stopped = stopped.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let gateway = gateway.clone();
-                    async move { Ok::<_, std::convert::Infallible>(gateway.answer(request, peer.ip()).await) }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::pin!(connection);
-                tokio::select! {
-                    _ = &mut connection => {}
-                    _ = stopped.changed() => {
-                        connection.as_mut().graceful_shutdown();
-                        let _ = connection.await;
-                    }
-                }
-                drop(slot);
-            });
-        }
-        drop(listener);
-        // Closing the channel wakes every connection task; all slots back means that all have ended.
-        drop(stopping);
-        let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(DRAIN, slots.acquire_many(all)).await;
-        Ok(())
+            async move { gateway.answer(request, peer.ip()).await }
+        })
+        .await;
+    }
+
+    /// Serves the operator's listener until `stop` resolves.
+    pub async fn serve_operator(
+        self,
+        listener: TcpListener,
+        operator: Operator,
+        stop: impl Future<Output = ()>,
+    ) {
+        let doors = Arc::new(operator::Doors::new(self, operator));
+        listen::serve(listener, stop, move |request, _| {
+            let doors = Arc::clone(&doors);
+            async move { doors.answer(request).await }
+        })
+        .await;
     }
 }

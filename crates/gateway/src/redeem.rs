@@ -6,28 +6,28 @@
 
 use opendata::{CloudIdError, Tickets, WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT};
 
-use crate::event::Marked;
 use crate::{Inner, Note};
 
-/// One JSON text for each marked field, in their order.
-pub(crate) async fn redeem(
-    inner: &Inner,
-    request_id: &str,
-    openid: &str,
-    marked: &[Marked<'_>],
-) -> Vec<Vec<u8>> {
-    let mut items = vec![Vec::new(); marked.len()];
+/// A cloudID as somebody handed it in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Id<'a> {
+    /// As a JSON string literal, in the spelling that is given back.
+    pub(crate) raw: &'a str,
+    /// The id itself; `None` where it has a lone surrogate and so cannot be an id of anybody's.
+    pub(crate) text: Option<&'a str>,
+}
+
+/// The texts `{"cloudID":…,"data":…}`, or with `errCode` and `errMsg`, one for each id, in their order.
+pub(crate) async fn redeem(inner: &Inner, request_id: &str, openid: &str, ids: &[Id<'_>]) -> Vec<Vec<u8>> {
+    let mut items = vec![Vec::new(); ids.len()];
     let mut foreign: Vec<&str> = Vec::new();
-    for (field, item) in marked.iter().zip(&mut items) {
-        match field.id.as_deref() {
-            None | Some("") => opendata::write_item(item, field.raw_id, refused(CloudIdError::Invalid)),
-            Some(id) if Tickets::is_ticket(id) => match inner.tickets.redeem(id, openid, inner.clock.now()) {
-                Ok(data) => opendata::write_item(item, field.raw_id, Ok(&data)),
-                Err(error) => opendata::write_item(item, field.raw_id, refused(error)),
-            },
-            Some(id) => {
-                if !foreign.contains(&id) {
-                    foreign.push(id);
+    for (id, item) in ids.iter().zip(&mut items) {
+        match id.text {
+            None | Some("") => opendata::write_item(item, id.raw, refused(CloudIdError::Invalid)),
+            Some(text) if Tickets::is_ticket(text) => ticket(inner, openid, id.raw, text, item),
+            Some(text) => {
+                if !foreign.contains(&text) {
+                    foreign.push(text);
                 }
             }
         }
@@ -44,25 +44,29 @@ pub(crate) async fn redeem(
             text: &text,
         });
     }
-    for (field, item) in marked.iter().zip(&mut items) {
-        let Some(id) = field.id.as_deref().filter(|id| foreign.contains(id)) else {
+    for (id, item) in ids.iter().zip(&mut items) {
+        let Some(text) = id.text.filter(|text| foreign.contains(text)) else {
             continue;
         };
         let found = answer
             .as_ref()
             .ok()
-            .and_then(|answer| answer.iter().find(|found| found.cloud_id == id));
+            .and_then(|answer| answer.iter().find(|found| found.cloud_id == text));
         match found {
             // The text of an object, spliced as WeChat wrote it.
             Some(found) => item.extend_from_slice(found.json.as_bytes()),
-            None => opendata::write_item(
-                item,
-                field.raw_id,
-                Err((WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT)),
-            ),
+            None => opendata::write_item(item, id.raw, Err((WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT))),
         }
     }
     items
+}
+
+/// Appends what a ticket of our own stands for; `raw` is its spelling as a JSON string literal.
+pub(crate) fn ticket(inner: &Inner, openid: &str, raw: &str, text: &str, item: &mut Vec<u8>) {
+    match inner.tickets.redeem(text, openid, inner.clock.now()) {
+        Ok(data) => opendata::write_item(item, raw, Ok(&data)),
+        Err(error) => opendata::write_item(item, raw, refused(error)),
+    }
 }
 
 fn refused<T>(error: CloudIdError) -> Result<T, (i32, &'static str)> {

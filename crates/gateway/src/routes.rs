@@ -13,7 +13,7 @@ use crate::bearer::{Bearer, Refused};
 use crate::failure::Failure;
 use crate::{Gateway, Inner, Note, body, call, cors, ids, login, open_data};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// Where a request goes.
 enum Door<'a> {
@@ -51,7 +51,7 @@ impl Gateway {
         request: Request<Incoming>,
         client_ip: IpAddr,
     ) -> Response<Full<Bytes>> {
-        let inner = &*self.0;
+        let inner = &self.0;
         let origin = inner.origins.allow(request.headers());
         let request_id = ids::request_id();
         let mut reply = if request.method() == Method::OPTIONS && origin.is_some() {
@@ -90,7 +90,7 @@ impl Gateway {
         client_ip: IpAddr,
         request_id: &str,
     ) -> Result<Bytes, Failure> {
-        let inner = &*self.0;
+        let inner = &self.0;
         let (head, incoming) = request.into_parts();
         let admitted = match admit(inner, request_id, &head) {
             Ok(admitted) => admitted,

@@ -1,6 +1,7 @@
 //! What the gateway knows of each function: its environment, rendered once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use project::{FunctionName, Project};
@@ -17,6 +18,10 @@ const REGION: &str = "ap-shanghai";
 pub(crate) struct Known {
     pub(crate) name: FunctionName,
     pub(crate) environment: Environment,
+    /// Names of the cloud calls that it may make, as its `config.json` has them.
+    pub(crate) permissions: BTreeSet<String>,
+    /// Its `config.json`, there or not: for whoever has to add a name.
+    pub(crate) config_json: PathBuf,
 }
 
 /// The functions of the project, by name.
@@ -77,6 +82,8 @@ impl Sites {
             let known = Known {
                 name: function.name.clone(),
                 environment,
+                permissions: function.permissions.clone(),
+                config_json: function.config_json(),
             };
             prepared.known.insert(function.name.to_string(), Arc::new(known));
         }

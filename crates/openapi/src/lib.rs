@@ -13,6 +13,7 @@ mod api;
 pub mod case;
 mod catalogue;
 pub mod code;
+mod credential;
 pub mod errcode;
 mod media;
 mod reply;
@@ -20,6 +21,7 @@ mod request;
 
 pub use api::{Api, BodyKind, CloudCall, Identity, Method, ReplyKind, Standing};
 pub use catalogue::{all, at_path, find, nearest, search};
+pub use credential::{hands_out_credentials, is_credential};
 pub use media::{Boundary, mime_type};
 pub use reply::Reply;
 pub use request::{Body, Pair, Request, RequestError};

@@ -1,0 +1,69 @@
+//! Which cloud calls a function may make: `permissions.openapi` of its `config.json`, as it was loaded last.
+//!
+//! WeChat's platform keeps a function's list for ten minutes, so that one who adds a name has to wait; `[permissions]
+//! cache` reproduces that. The time is WeChat's, so a test steps over it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clock::Timestamp;
+use project::FunctionName;
+
+use crate::sites::{Known, Sites};
+
+/// Judges by the functions' lists.
+#[derive(Debug)]
+pub(crate) struct Permissions {
+    cache: Duration,
+    kept: Mutex<HashMap<FunctionName, Kept>>,
+}
+
+/// A list that was looked at, and when.
+#[derive(Debug)]
+struct Kept {
+    since: Timestamp,
+    known: Arc<Known>,
+}
+
+impl Permissions {
+    /// With a `cache` of zero a change counts at once.
+    pub(crate) fn new(cache: Duration) -> Permissions {
+        Permissions {
+            cache,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// When a change counts, as the end of a sentence.
+    pub(crate) fn delay(&self) -> String {
+        match self.cache.as_secs() {
+            0 => String::new(),
+            seconds => format!(" ([permissions] cache: it counts after {seconds} s at most)"),
+        }
+    }
+
+    /// Whether the function may call the API of this name now.
+    pub(crate) fn allow(&self, sites: &Sites, function: &Arc<Known>, api: &str, now: Timestamp) -> bool {
+        let current = || {
+            sites
+                .get(function.name.as_str())
+                .unwrap_or_else(|| Arc::clone(function))
+        };
+        if self.cache.is_zero() {
+            return current().permissions.contains(api);
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = kept.entry(function.name.clone()).or_insert_with(|| Kept {
+            since: now,
+            known: current(),
+        });
+        if now.saturating_since(entry.since) >= self.cache {
+            *entry = Kept {
+                since: now,
+                known: current(),
+            };
+        }
+        entry.known.permissions.contains(api)
+    }
+}
