@@ -3,8 +3,9 @@
 //!
 //! A [`Runtime`] is started once, given functions with [`Runtime::load`] (again whenever they change), and then makes
 //! calls with [`Runtime::invoke`]. What a call's environment and event hold is the caller's business: this crate carries
-//! them, as bytes. `ARCHITECTURE.md` shows the way of one call; [`frame`](Frame) has the layout on the socket, `state`
-//! the rules of the pool, [`guard`] why a worker's children cannot stay behind.
+//! them, as bytes; and so it is with the requests that functions make in turn, which come out of
+//! [`Runtime::connections`]. `ARCHITECTURE.md` shows the way of one call; [`frame`](Frame) has the layout on the socket,
+//! `state` the rules of the pool, [`guard`] why a worker's children cannot stay behind.
 //!
 //! Calls need no more than one thread: a `current_thread` Tokio runtime that serves HTTP and the workers' sockets is the
 //! fastest set-up measured.
@@ -86,7 +87,8 @@ pub struct Loaded {
     /// What the project says about it.
     pub function: Function,
     /// The members of its `context` that never change, as the text of a JSON object. A member `environment`, if it is an
-    /// object, holds variables that the function's modules see while they are loaded.
+    /// object, holds the variables that the function's modules see while they are loaded. What [`Function::env`] says is
+    /// not added: which of it counts is the caller's to know.
     pub context: String,
 }
 

@@ -126,18 +126,10 @@ fn spec(
         problem.get_or_insert_with(|| format!("its context is no JSON object: {error}"));
         Map::new()
     });
-    let mut variables = match context.remove("environment") {
+    let variables = match context.remove("environment") {
         Some(Value::Object(variables)) => variables,
         _ => Map::new(),
     };
-    variables.extend(
-        function
-            .env
-            .iter()
-            // The key pair is each worker's own.
-            .filter(|(name, _)| !pool.options.key_variables.contains(name))
-            .map(|(name, value)| (name.clone(), Value::from(value.as_str()))),
-    );
     let kind = Kind {
         sdk_in: supply.sdk_in,
         memory_mb: function.memory_mb,

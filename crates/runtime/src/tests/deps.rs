@@ -239,6 +239,27 @@ async fn a_spare_has_loaded_the_sdk_before_the_first_call() {
 }
 
 #[tokio::test]
+async fn a_spare_has_its_keys_and_serves_no_function() {
+    let mut bench = Bench::with(|options| options.spares = 1).await;
+    let sdk = "require('http').get('http://tcb.local/').on('error', () => {});
+        exports.id = process.env.TENCENTCLOUD_SECRETID;";
+    bench.package("wx-server-sdk", sdk);
+    bench.function(
+        "f",
+        "const { id } = require('wx-server-sdk'); exports.main = () => id;",
+    );
+    bench.depends("f", r#""wx-server-sdk":"file:../../packages/wx-server-sdk""#);
+    let mut connections = bench.runtime.connections().unwrap();
+    bench.load().await;
+    let spare = connections.recv().await.unwrap().worker;
+    assert_eq!(spare.function(), None);
+    let id = bench.result("f", "{}").await;
+    assert_eq!(id, Ok(format!("\"{}\"", spare.key().id())));
+    assert_eq!(spare.function(), Some("f".parse().unwrap()));
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn spares_go_when_nothing_needs_them() {
     let mut bench = Bench::with(|options| options.spares = 1).await;
     bench.function("f", "exports.main = () => 1;");

@@ -110,10 +110,13 @@ impl Bench {
     pub(super) async fn load(&self) -> Vec<LoadReport> {
         let loaded = self.functions.iter().map(|function| Loaded {
             function: function.clone(),
-            context: format!(
-                r#"{{"function_name":"{}","memory_limit_in_mb":{},"environment":{{"TCB_ENV":"env-1"}}}}"#,
-                function.name, function.memory_mb
-            ),
+            context: {
+                let mut environment = function.env.clone();
+                environment.insert("TCB_ENV".to_owned(), "env-1".to_owned());
+                serde_json::json!({ "function_name": function.name.as_str(), "memory_limit_in_mb": function.memory_mb,
+                    "environment": environment })
+                .to_string()
+            },
         });
         self.runtime.load(loaded.collect()).await
     }
