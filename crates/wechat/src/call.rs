@@ -1,5 +1,5 @@
-//! Any of WeChat's APIs, for a caller that has made the request itself: the gateway, for a function's cloud calls and for the
-//! operator's other servers. The access_token is added here and never seen outside.
+//! Any of WeChat's APIs, for a caller that has made the request itself: the gateway, for a function's cloud calls and
+//! for the operator's other servers. The access_token is added here and never seen outside.
 
 use std::{fmt, time::Duration};
 
@@ -80,18 +80,20 @@ impl fmt::Debug for Called {
 }
 
 impl Client {
-    /// Sends a request to any API, with the access_token in its query, and gives the answer as it came, all `within` that
-    /// time: for the token, for each attempt (none of which takes longer than [`Config::timeout`](crate::Config::timeout)), and
-    /// for the pauses between them.
+    /// Sends a request to any API, with the access_token in its query, and gives the answer as it came. `within` is the
+    /// time for all of it: for the token, for each attempt (none of which takes longer than
+    /// [`Config::timeout`](crate::Config::timeout)), and for the pauses between them. It is machine time.
     ///
     /// * When WeChat refuses the token (40001, 40014, 42001), a new one is fetched and the request sent once more.
-    /// * While WeChat is busy (-1), and while no connection comes about, the request is sent up to twice more, after pauses of
-    ///   about 100 and 300 milliseconds. If a pause would outlast the time, what there is is given instead.
-    /// * Nothing else is repeated; above all not a request whose connection broke before the answer, which WeChat may have
-    ///   obeyed.
+    /// * While WeChat is busy (-1), and while no connection comes about, the request is sent up to twice more, after
+    ///   pauses of about 100 and 300 milliseconds. If a pause would outlast the time, or there were enough, what there
+    ///   is is given: the answer of -1 as it came.
+    /// * Nothing else is repeated; above all not a request whose connection broke before the answer, which WeChat may
+    ///   have obeyed.
     ///
     /// # Errors
-    /// The time ran out; WeChat cannot be reached; no token is to be had; the answer is over 20 MB; the path is none.
+    /// The time ran out; WeChat cannot be reached; no token is to be had, in which case the error's `api` is
+    /// `stable_token`; the answer is over 20 MB; path or content type are none that can be sent.
     pub async fn call(&self, request: &Outgoing<'_>, within: Duration) -> Result<Called, Error> {
         let query: Vec<(&str, &str)> = request
             .query

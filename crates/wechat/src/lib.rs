@@ -2,9 +2,10 @@
 //!
 //! A [`Client`] keeps WeChat's access_token (one request however many ask, kept in the store, renewed ahead of its
 //! end, fetched anew once when WeChat refuses it), speaks the few APIs that the gateway needs by itself, and sends any
-//! other ([`Client::call`]). Of its own APIs, an answer with an `errcode` is [`Error::Refused`] with WeChat's own code and text;
-//! of the others, the answer is given as it came. A busy WeChat is asked again, a few times, in either case. No error and no log line
-//! carries a secret: WeChat wants AppSecret and access_token in query strings, so URLs are stripped from every error.
+//! other ([`Client::call`]). Of the former, an answer with an `errcode` is [`Error::Refused`] with WeChat's own code and
+//! text; of the latter, the answer is given as it came. Either way, a busy WeChat is asked again, a few times. No error
+//! and no log line carries a secret: WeChat wants AppSecret and access_token in query strings, so URLs are stripped from
+//! every error.
 
 mod call;
 mod error;

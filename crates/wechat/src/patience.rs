@@ -1,14 +1,14 @@
-//! How often one request is repeated, and with which pauses. Only what cannot do a thing twice is repeated: an answer of -1,
-//! by which WeChat says that it is busy and has done nothing (its documents ask to try again later), and a connection that
-//! did not come about, so that nothing was sent. A connection that breaks before the answer is neither: the message may be on
-//! its way to its user already.
+//! How often one request is repeated, and with which pauses. It is repeated where WeChat's documents ask for it, which
+//! is at an answer of -1 (系统繁忙，此时请开发者稍候再试), and where nothing was sent, as no connection came about. When
+//! a connection breaks before the answer, neither is so: the message may be on its way to its user already, and a
+//! second would follow it.
 
 use std::{slice, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-/// The pauses before the second attempt and the third, which is the last. A choice: long enough for a moment's load to pass, short
-/// against the 3 seconds that a cloud function has by default.
+/// The pauses before the second attempt and the third, which is the last. A choice: long enough for a moment's load to
+/// pass, short against the 3 seconds that a cloud function has by default.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
 
 /// What is left of the attempts at one request. It counts in machine time: WeChat's may be stepped.
@@ -46,8 +46,8 @@ impl Patience {
         self.attempts
     }
 
-    /// Pauses before a further attempt, and gives `true`; `false` at once if there is to be none, as there were enough, or as
-    /// the time would be over by then.
+    /// Pauses before a further attempt, and gives `true`; `false` at once if there is to be none, as there were enough,
+    /// or as the time would be over by then.
     pub(crate) async fn pause(&mut self) -> bool {
         let Some(&pause) = self.pauses.next() else {
             return false;

@@ -154,21 +154,34 @@ impl Server {
         self.client_with(Arc::new(Memory::new()), Clock::fixed(START))
     }
 
+    /// A client with time, for much at once on a machine that has other things to do.
+    pub(crate) fn patient_client(&self) -> Client {
+        let config = config(&self.url, Arc::new(Memory::new()), Clock::fixed(START));
+        Client::new(Config {
+            timeout: Duration::from_secs(20),
+            ..config
+        })
+        .unwrap()
+    }
+
     pub(crate) fn client_with(&self, store: Arc<dyn Store>, clock: Clock) -> Client {
         client(&self.url, store, clock)
     }
 }
 
 pub(crate) fn client(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> Client {
-    Client::new(Config {
+    Client::new(config(base_url, store, clock)).unwrap()
+}
+
+fn config(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> Config {
+    Config {
         base_url: base_url.to_owned(),
         appid: APPID.to_owned(),
         secret: SecretString::from(SECRET),
         store,
         clock,
         timeout: Duration::from_millis(500),
-    })
-    .unwrap()
+    }
 }
 
 /// Lets background work go on until `done`, and fails when it does not get there.

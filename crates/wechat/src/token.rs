@@ -250,13 +250,12 @@ impl TokenKeeper {
 }
 
 impl Client {
-    /// The access_token, and how long WeChat takes it still: for other servers of the same app, which must not fetch one of
-    /// their own. It is the one that this client itself uses, fetched if there is none; they ask again before it ends, and when
-    /// WeChat refuses it.
+    /// The access_token, and how long WeChat takes it still, in WeChat's time: for other servers of the same app. It is the
+    /// one that this client itself uses, fetched if there is none; they keep it for a minute or so, and ask again.
     ///
     /// # Errors
-    /// None is to be had: WeChat refuses appid, AppSecret or this machine's address (40013, 40125, 40164, 40243), or cannot be
-    /// reached.
+    /// None is to be had: WeChat refuses appid, AppSecret or this machine's address (40013, 40125, 40164, 40243), or cannot
+    /// be reached.
     pub async fn access_token(&self) -> Result<(SecretString, Duration), Error> {
         let tokens = &self.0.tokens;
         let AccessToken { token, expires_at } = tokens.token().await?;

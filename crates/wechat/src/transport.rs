@@ -126,8 +126,8 @@ impl Transport {
         })
     }
 
-    /// Sends a request with `credentials` in its query, again while WeChat is busy or no connection comes about, as long as
-    /// there is `patience`.
+    /// Sends a request with `credentials` in its query, again while WeChat is busy or no connection comes about, as
+    /// long as there is `patience`.
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
@@ -207,7 +207,8 @@ impl Transport {
         if url.path() != request.path {
             return Err(unsendable(
                 request.api,
-                "its path is not as it stands in a URL: it lacks a slash at the start, has `.`, `..` or `\\` in it, or is not percent-encoded",
+                "its path would not stay as it is in a URL: it lacks a slash at the start, has `.`, `..` or `\\` in it, \
+                 or is not percent-encoded",
             ));
         }
         Ok(url)
@@ -221,8 +222,8 @@ fn unsendable(api: &str, why: &'static str) -> Error {
     }
 }
 
-/// The `errcode` of an answer that is a JSON object. The content type is not asked: WeChat calls its refusals `text/plain` as well,
-/// and no picture begins with a brace and is JSON to its last byte.
+/// The `errcode` of an answer that is a JSON object. The content type is not asked: what WeChat calls its refusals
+/// varies, and no picture begins with a brace and is JSON to its last byte.
 fn errcode(body: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Code {

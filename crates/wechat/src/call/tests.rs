@@ -12,16 +12,13 @@ use std::{
 
 use clock::Clock;
 use openapi::{Boundary, Pair};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use store::Memory;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{
-    Config,
-    testing::{self, APPID, Received, Reply, SECRET, START, Server, refusal, reply, token},
-};
+use crate::testing::{self, APPID, Received, Reply, SECRET, START, Server, refusal, reply, token};
 
 /// Long enough for everything here, on a busy machine too.
 const LONG: Duration = Duration::from_secs(20);
@@ -143,6 +140,8 @@ async fn a_get_and_a_post_of_nothing() {
         );
         assert_eq!(received.content_type, None);
     }
+    // Connections are reused.
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
@@ -155,7 +154,7 @@ async fn a_cold_start_makes_one_token_request() {
         false => reply(request.json()),
     })
     .await;
-    let mut numbers: Vec<_> = at_once(&server.client(), 200)
+    let mut numbers: Vec<_> = at_once(&server.patient_client(), 200)
         .await
         .iter()
         .map(|called| json_of(called)["number"].as_u64().unwrap())
@@ -192,7 +191,7 @@ async fn a_token_refused_amid_many_calls_is_renewed_once_and_fails_none() {
         }
     })
     .await;
-    let client = server.client();
+    let client = server.patient_client();
     client.call(&post("/wxa/first", b"{}"), LONG).await.unwrap();
     let answers = at_once(&client, 50).await;
     assert!(answers.iter().all(|called| json_of(called)["errcode"] == 0));
@@ -311,6 +310,26 @@ async fn a_wechat_that_stays_busy_has_the_last_word() {
     let error = client.get_open_data("oABC", &["id"]).await.unwrap_err();
     assert!(matches!(error, Error::Refused { errcode: -1, .. }), "{error:?}");
     assert_eq!(server.received("getopendata").len(), 3);
+}
+
+/// A renewed token makes no new beginning of it.
+#[tokio::test]
+async fn a_call_has_one_patience() {
+    let server = server(|_, before| match before {
+        1 => refusal(42001, "access_token expired rid: 1-2-3"),
+        _ => refusal(-1, "system error"),
+    })
+    .await;
+    let called = server
+        .client()
+        .call(&post("/wxa/some", b"{}"), LONG)
+        .await
+        .unwrap();
+    assert_eq!(
+        (json_of(&called)["errcode"].as_i64(), called.attempts),
+        (Some(-1), 4)
+    );
+    assert_eq!(server.received("/wxa/some").len(), 4);
 }
 
 #[tokio::test]
@@ -439,16 +458,7 @@ async fn an_answer_may_have_20_mb_and_not_a_byte_more() {
         ..reply(json!(null))
     })
     .await;
-    let client = Client::new(Config {
-        base_url: server.url.clone(),
-        appid: APPID.to_owned(),
-        secret: SecretString::from(SECRET),
-        store: Arc::new(Memory::new()),
-        clock: Clock::fixed(START),
-        timeout: LONG,
-    })
-    .unwrap();
-    assert_eq!(client.appid(), APPID);
+    let client = server.patient_client();
     let called = client.call(&post("/wxa/some", b"{}"), LONG).await.unwrap();
     assert_eq!(called.body.len(), 20 * 1024 * 1024);
     let error = client.call(&post("/wxa/some", b"{}"), LONG).await.unwrap_err();
@@ -558,6 +568,7 @@ async fn the_token_is_given_with_what_is_left_of_its_life() {
     let server = server(|request, _| reply(json!({"with": request.query["access_token"]}))).await;
     let clock = Clock::fixed(START);
     let client = server.client_with(Arc::new(Memory::new()), clock.clone());
+    assert_eq!(client.appid(), APPID);
     let (token, life) = client.access_token().await.unwrap();
     assert_eq!(life, Duration::from_secs(7200));
     let called = client.call(&post("/wxa/some", b"{}"), LONG).await.unwrap();
