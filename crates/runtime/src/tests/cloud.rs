@@ -584,6 +584,34 @@ async fn a_call_that_timed_out_is_nobodys() {
 }
 
 #[tokio::test]
+async fn a_call_that_timed_out_is_nobodys_while_others_go_on_beside_it() {
+    let mut bench = Bench::new().await;
+    let function = bench.function("f", &source(WAITS));
+    function.concurrency = 2;
+    function.max_instances = 1;
+    function.timeout = Duration::from_secs(9);
+    bench.load().await;
+    let host = Host::of(&bench);
+    let ((mut late, late_id), (other, other_id)) = (waiting("f", "late"), waiting("f", "other"));
+    late.budget = Some(Duration::from_millis(500));
+    let late = async {
+        let outcome = bench.runtime.invoke(late).await;
+        let worker = host.request("/wait-other").await.worker;
+        let running = (
+            worker.running(late_id).is_some(),
+            worker.running(other_id).is_some(),
+        );
+        host.go.send_replace(true);
+        (outcome, running)
+    };
+    let ((late, running), other) = tokio::join!(late, bench.runtime.invoke(other));
+    assert!(matches!(late.result, Err(CallError::TimedOut { .. })), "{late:?}");
+    assert_eq!(running, (false, true));
+    other.result.unwrap();
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_call_under_the_debugger_has_no_deadline() {
     let mut bench = Bench::with(|options| {
         options.inspect = Some(crate::Inspect {
