@@ -69,6 +69,29 @@ pub(crate) async fn call(
     Ok(success(&finished.result?, request_id, &finished.warnings))
 }
 
+/// Runs `name` for the operator, who says how it came to be called and for whom; `data` is an object's JSON text.
+///
+/// # Errors
+/// What the error table of the contract says.
+pub(crate) async fn call_as(
+    inner: &Arc<Inner>,
+    name: &str,
+    caller: Caller,
+    request_id: &str,
+    data: &str,
+) -> Result<Bytes, Failure> {
+    let Some(known) = inner.sites.get(name) else {
+        tell_missing(inner, name, request_id, None);
+        return Err(Failure::no_function());
+    };
+    let request = Request::of_server(data)?;
+    let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, event| {
+        request.write(&[], user_info, event);
+    });
+    let finished = prepared.run(inner, None, request.into_warnings()).await;
+    Ok(success(&finished.result?, request_id, &finished.warnings))
+}
+
 /// A call with its frame written.
 pub(crate) struct Prepared {
     known: Arc<Known>,

@@ -89,11 +89,11 @@ impl<'a> Request<'a> {
         Request::mark(data, &names)
     }
 
-    /// Takes apart the `data` that a function calls another with. It names no cloudIDs.
+    /// Takes apart the `data` that a function or the operator calls a function with. It names no cloudIDs.
     ///
     /// # Errors
     /// 400 when it is not an object, or has a field twice.
-    pub(crate) fn of_function(data: &'a str) -> Result<Request<'a>, Failure> {
+    pub(crate) fn of_server(data: &'a str) -> Result<Request<'a>, Failure> {
         Request::mark(object(data)?, &[])
     }
 

@@ -1,12 +1,16 @@
 //! The operator's listener: what only the owner of the service may reach, behind a secret.
 //!
 //! `/operator/access-token` gives WeChat's access_token to the other servers of the same app, so that one place fetches it;
-//! `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands. Nobody passes
+//! `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands;
+//! `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
+//! (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does. Nobody passes
 //! without the secret, and a web page does not get in even with a browser that would send one along: the `Host` must be one
 //! by which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer
 //! allows another origin to read it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -17,18 +21,20 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
-use tcb::codes;
+use tcb::{Source, codes};
 use wechat::{Called, Outgoing};
 
 use crate::failure::Failure;
-use crate::{Gateway, Note, ids, routes};
+use crate::invocation::{Caller, User};
+use crate::{Gateway, Note, call, ids, routes};
 
 /// What is forwarded to WeChat: these paths follow `/operator/wx`.
 const FORWARD: &str = "/operator/wx/";
 const ACCESS_TOKEN: &str = "/operator/access-token";
+const FUNCTIONS: &str = "/operator/functions/";
 /// The largest body that is forwarded: WeChat's largest media are 10 MB.
 const LARGEST_BODY: usize = 16 << 20;
 /// How long WeChat may take over a forwarded request.
@@ -48,6 +54,16 @@ pub(crate) struct Doors {
     gateway: Gateway,
     secret: Option<SecretString>,
     hosts: Vec<String>,
+}
+
+/// The body of a call of a function.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Invoke<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    source: Option<String>,
+    openid: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -129,17 +145,16 @@ impl Doors {
                     .headers
                     .get(CONTENT_TYPE)
                     .and_then(|value| value.to_str().ok());
-                let body = Limited::new(body, LARGEST_BODY)
-                    .collect()
+                let body = read(body).await?;
+                self.forward(method, &head.uri, content_type, &body, request_id)
                     .await
-                    .map_err(|error| {
-                        Failure::malformed(format!(
-                            "the request's body could not be read, or is over {} MB: {error}",
-                            LARGEST_BODY >> 20
-                        ))
-                    })?;
-                self.forward(method, &head.uri, content_type, &body.to_bytes(), request_id)
-                    .await
+            }
+            path if path.starts_with(FUNCTIONS) => {
+                if head.method != Method::POST {
+                    return Err(Failure::method("POST"));
+                }
+                let name = path.get(FUNCTIONS.len()..).unwrap_or_default();
+                self.invoke(name, &read(body).await?, request_id).await
             }
             _ => Err(Failure::not_found()),
         }
@@ -200,6 +215,33 @@ impl Doors {
             access_token: token.expose_secret(),
             expires_in: left.as_secs(),
         })?;
+        Ok(Good {
+            status: StatusCode::OK,
+            content_type: routes::JSON,
+            body,
+        })
+    }
+
+    async fn invoke(&self, name: &str, body: &[u8], request_id: &str) -> Result<Good, Failure> {
+        let Invoke {
+            data,
+            source,
+            openid,
+        } = serde_json::from_slice(body).map_err(|error| {
+            Failure::malformed(format!(
+                "the request body must be {{\"data\",\"source\"?,\"openid\"?}}: {error}"
+            ))
+        })?;
+        let caller = Caller {
+            source: Source::new(source.map_or(Cow::Borrowed("wx_http"), Cow::Owned)),
+            user: openid.map(|openid| User {
+                openid,
+                unionid: None,
+            }),
+            client_ip: None,
+        };
+        let data = data.map_or("{}", RawValue::get);
+        let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;
         Ok(Good {
             status: StatusCode::OK,
             content_type: routes::JSON,
@@ -277,6 +319,16 @@ impl Doors {
         };
         Failure::new(status, code, error.to_string())
     }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Failure> {
+    let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|error| {
+        Failure::malformed(format!(
+            "the request's body could not be read, or is over {} MB: {error}",
+            LARGEST_BODY >> 20
+        ))
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// Whether a path is what it seems: nothing in it is undone or resolved on the way.

@@ -38,7 +38,7 @@ async fn run(asked: &Asked<'_>, name: &str, data: Option<&str>, request_id: &str
         call::tell_missing(inner, name, request_id, invocation.openid());
         return Err(Failure::no_function());
     };
-    let request = Request::of_function(data.unwrap_or("{}"))?;
+    let request = Request::of_server(data.unwrap_or("{}"))?;
     let caller = Caller {
         source: invocation.caller.source.then_function(),
         ..invocation.caller.clone()

@@ -200,11 +200,14 @@ impl Asked<'_> {
         });
     }
 
-    fn note(&self, text: impl std::fmt::Display) {
+    /// Keeps that a request was refused by the cloud itself, and tells the operator why.
+    fn refused(&self, what: &str, code: i32, why: &str) {
+        let text = openapi::code::text(code).unwrap_or_default();
+        self.record(what.to_owned(), code, text);
         self.inner.journal.note(&Note {
             request_id: &self.invocation.request_id,
             openid: self.invocation.openid(),
-            text: &text,
+            text: &format_args!("{what} in {}: {why}", self.invocation.known.name),
         });
     }
 }

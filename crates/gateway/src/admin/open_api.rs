@@ -114,8 +114,7 @@ async fn ask(
 ) -> Result<Answer, Refusal> {
     let what = format!("openapi.{name}");
     let refused = |code: i32, why: &str| {
-        asked.note(format_args!("{what} in {}: {why}", asked.invocation.known.name));
-        asked.record(what.clone(), code, why);
+        asked.refused(&what, code, why);
         Refusal::Platform(code)
     };
     let api = permitted(asked, name).map_err(|(code, why)| refused(code, &why))?;

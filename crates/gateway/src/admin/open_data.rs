@@ -32,8 +32,7 @@ pub(super) async fn get(asked: &Asked<'_>, appid: Option<&str>, message: &[u8]) 
         }
     };
     let refuse = |code: i32, why: &str| {
-        asked.note(format_args!("{WHAT} in {}: {why}", asked.invocation.known.name));
-        asked.record(WHAT.to_owned(), code, why);
+        asked.refused(WHAT, code, why);
         reply::message(&CommOpenApiResp::error(code))
     };
     let Some(openid) = asked.invocation.openid() else {

@@ -35,8 +35,7 @@ pub(super) async fn sign(asked: &Asked<'_>, message: &[u8]) -> Reply {
         }
         Err(Failed::Params(text)) => reply::failure(asked.request_id, codes::INVALID_PARAM, &text),
         Err(Failed::Platform(code, why)) => {
-            asked.note(format_args!("{WHAT} in {}: {why}", asked.invocation.known.name));
-            asked.record(WHAT.to_owned(), code, why);
+            asked.refused(WHAT, code, &why);
             reply::message(&CommOpenApiResp::error(code))
         }
     }
