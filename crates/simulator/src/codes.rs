@@ -57,6 +57,11 @@ impl Codes {
 
     /// Whether it was issued here, whatever has become of it.
     pub(crate) fn knows(&self, text: &str) -> bool {
-        self.0.get(text).is_some()
+        self.user(text).is_some()
+    }
+
+    /// Whom it was issued to, whatever has become of it.
+    pub(crate) fn user(&self, text: &str) -> Option<&str> {
+        self.0.get(text).map(|code| code.user.as_str())
     }
 }

@@ -69,6 +69,8 @@ pub(crate) enum Refusal {
     Withdrawn(i32),
     /// What is wrong with which field: `data.time2.value is empty`.
     Argument(String),
+    /// What a fault was set to answer.
+    Fault(i32),
 }
 
 impl Refusal {
@@ -107,6 +109,7 @@ impl Refusal {
             Self::RiskyContent => known(errcode::RISKY_CONTENT),
             Self::Argument(_) => known(errcode::ARGUMENT_INVALID),
             Self::Withdrawn(code) => known(*code),
+            Self::Fault(code) => (*code, errcode::text(*code).unwrap_or("simulated fault")),
             Self::InvalidMessageType => (40008, "invalid message type"),
             Self::InvalidScene => (40129, "invalid scene"),
             Self::PathLength => (40159, "invalid length for path, or the data is not json string"),

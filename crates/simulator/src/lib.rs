@@ -17,6 +17,7 @@ mod cloudid;
 mod codes;
 mod conversations;
 mod errors;
+mod faults;
 mod form;
 mod links;
 mod outbox;
@@ -45,7 +46,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::{Router, extract::DefaultBodyLimit, handler::Handler};
+use axum::{Router, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
 
 pub use settings::{ForeignCodes, Secret, Settings, Withdrawn};
@@ -88,6 +89,7 @@ struct World {
     conversations: conversations::Conversations,
     payments: payments::Payments,
     user_keys: userkeys::UserKeys,
+    faults: faults::Faults,
 }
 
 impl Simulator {
@@ -112,6 +114,7 @@ impl Simulator {
             conversations: conversations::Conversations::default(),
             payments: payments::Payments::default(),
             user_keys: userkeys::UserKeys::default(),
+            faults: faults::Faults::default(),
         };
         Self(Arc::new(Inner {
             settings,
@@ -125,8 +128,9 @@ impl Simulator {
     pub fn router(&self) -> Router {
         server_api::routes()
             .merge(session_api::routes())
-            .nest("/sim", sim_api::routes(self))
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
+            .layer(middleware::from_fn_with_state(self.clone(), faults::around))
+            .nest("/sim", sim_api::routes(self))
             .with_state(self.clone())
     }
 

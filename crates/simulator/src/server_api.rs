@@ -14,8 +14,8 @@ use std::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{ConnectInfo, FromRequest, Query, Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    extract::{ConnectInfo, FromRequest, Query, Request, State, rejection::QueryRejection},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
@@ -54,7 +54,7 @@ pub(crate) struct Ask {
     pub(crate) uri: Uri,
     /// Where it came from, if a listener told.
     pub(crate) from: Option<IpAddr>,
-    /// When it began, by machine time.
+    /// When it was read, by machine time.
     pub(crate) began: Instant,
     pub(crate) query: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
@@ -65,29 +65,31 @@ impl<S: Send + Sync> FromRequest<S> for Ask {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let began = Instant::now();
-        let method = request.method().clone();
-        let uri = request.uri().clone();
-        let from = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let from = from.map(|ConnectInfo(address)| address.ip());
-        let headers = request.headers().clone();
-        let query = Query::try_from_uri(&uri).map_err(IntoResponse::into_response)?.0;
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
         let body = Bytes::from_request(request, state)
             .await
             .map_err(IntoResponse::into_response)?;
-        Ok(Self {
-            method,
-            uri,
-            from,
-            began,
-            query,
-            headers,
-            body,
-        })
+        Self::new(&parts, body).map_err(IntoResponse::into_response)
     }
 }
 
 impl Ask {
+    /// The call of this head and this body.
+    pub(crate) fn new(head: &Parts, body: Bytes) -> Result<Self, QueryRejection> {
+        let query = Query::try_from_uri(&head.uri)?;
+        let from = head.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            from: from.map(|ConnectInfo(address)| address.ip()),
+            began: Instant::now(),
+            query: query.0,
+            headers: head.headers.clone(),
+            body,
+        })
+    }
+
     /// A parameter of the query; one that is left out is empty.
     pub(crate) fn query(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)

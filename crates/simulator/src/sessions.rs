@@ -77,6 +77,14 @@ impl Sessions {
         Some(&session.key)
     }
 
+    /// A new key for everybody who has one.
+    pub(crate) fn reset_all(&mut self, now: Timestamp) {
+        let users: Vec<String> = self.of.keys().cloned().collect();
+        for user in users {
+            self.reset(&user, now);
+        }
+    }
+
     fn live(&self, user: &str, now: Timestamp) -> Option<&Session> {
         self.of
             .get(user)

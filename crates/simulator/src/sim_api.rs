@@ -7,8 +7,16 @@
 //! ```text
 //! GET  /sim/templates -> {"templates":[{"priTmplId","title","content","example","type"}]}    POST one to add or replace it
 //! POST /sim/client    {"user":"alice","api":"requestSubscribeMessage","tmplIds":[…]} subscribes; "answer":"reject" does not
+//!                     "sendMessage" writes to customer service, "enterSession" enters the conversation; "requestPayment",
+//!                     with "transactionId", or "mchId" and "outTradeNo", says that the user has paid. Ours, not WeChat's
 //! GET  /sim/verdicts  -> {"verdicts":[{"kind":"text","contains","suggest","label"}, {"kind":"image","sha256",…}]}
 //!                     POST one to add it, the newest decides; DELETE leaves the ones of the start
+//! GET  /sim/faults    -> {"faults":[{"api","kind","value","next","fired"}]}    POST one to add it; DELETE clears all
+//!      "api":  a name (cloudbase.getOpenData), a path (/wxa/getopendata), the last part of one (getopendata), or *
+//!      "kind": "latency" ("value": milliseconds), "cut" (closed before WeChat looks at the call), "half" (done, and closed
+//!              in the middle of the answer), "errcode" ("value": -1, 40001, 42001, 45009 or any other), "rotate" (a new
+//!              session_key for the user whom the call is about, or for all)
+//!      and "next": of how many calls, or "probability": 0 to 1, with a "seed" for the same sequence again
 //! ```
 
 use std::{net::IpAddr, time::Duration};
@@ -30,6 +38,7 @@ use thiserror::Error;
 use crate::{
     Simulator,
     client_api::{self, ClientAnswer, ClientCall},
+    faults::{FaultError, FaultGiven, Faults},
     server_api::is_json,
     templates::{Template, TemplateError, TemplateGiven},
     users::{User, UserChange, UserError},
@@ -44,8 +53,8 @@ const PUSH_AES_KEY: &str = "YunqiaoSimulatorEncodingAESKey0123456789abc";
 /// The furthest that one step can take the clock: ten years.
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
-const PATHS: &str =
-    "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/outbox";
+const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/faults, \
+                     /sim/outbox";
 
 pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
     Router::new()
@@ -62,6 +71,13 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
             only(
                 "GET, POST or DELETE",
                 get(verdicts).post(put_verdict).delete(reset_verdicts),
+            ),
+        )
+        .route(
+            "/faults",
+            only(
+                "GET, POST or DELETE",
+                get(faults).post(put_fault).delete(clear_faults),
             ),
         )
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
@@ -99,6 +115,8 @@ pub(crate) enum SimError {
     User(#[from] UserError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Fault(#[from] FaultError),
     #[error("advance is 0 to {LONGEST_STEP} seconds, not {0}: WeChat's time only goes forward")]
     Step(u64),
 }
@@ -116,6 +134,7 @@ impl SimError {
             | Self::UnknownApi { .. }
             | Self::User(_)
             | Self::Template(_)
+            | Self::Fault(_)
             | Self::Step(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -255,6 +274,20 @@ async fn put_verdict(state: State<Simulator>, Body(rule): Body<Rule>) -> Json<Va
 async fn reset_verdicts(state: State<Simulator>) -> Json<Value> {
     state.world().verdicts = Verdicts::default();
     verdicts(state).await
+}
+
+async fn faults(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "faults": sim.world().faults.all() }))
+}
+
+async fn put_fault(state: State<Simulator>, Body(given): Body<FaultGiven>) -> Result<Json<Value>, SimError> {
+    state.world().faults.put(given)?;
+    Ok(faults(state).await)
+}
+
+async fn clear_faults(state: State<Simulator>) -> Json<Value> {
+    state.world().faults = Faults::default();
+    faults(state).await
 }
 
 async fn outbox(State(sim): State<Simulator>) -> Json<Value> {

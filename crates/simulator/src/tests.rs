@@ -6,6 +6,7 @@ mod behaving;
 mod catalogued;
 mod client;
 mod cloud;
+mod faults;
 mod golden;
 mod server;
 mod sim;
