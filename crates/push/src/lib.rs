@@ -1,0 +1,55 @@
+//! Message push (消息推送): what WeChat sends to a server when a user writes, taps or pays, or when the platform has news.
+//!
+//! A [`Receiver`] takes a push apart: [`Query`] and body in, a [`Packet`] out that is believed, or a [`Refusal`]. The packet is the
+//! JSON object that a function receives, whatever was on the wire; its [`Key`] tells it from others, [`Routes`] say whose
+//! it is, and [`Verdict`] what a function's result means to WeChat. A [`Sender`] is the other side, for whoever plays
+//! WeChat. Below them lie the [`Token`] with both signatures, the [`EncodingAesKey`] with its [`envelope`], and the table of
+//! [`kinds`]. Random bytes and the time are given, not taken.
+//!
+//! The facts are from WeChat's documents "消息推送" (signatures, envelope, modes, replies), "接收消息和事件", "小程序订阅消息开发指南",
+//! "云函数接收消息推送", and from the official sample WXBizMsgCrypt (iv, error numbers).
+
+pub mod codes;
+mod convert;
+pub mod envelope;
+mod format;
+mod key;
+mod kind;
+mod packet;
+mod query;
+mod receiver;
+mod reply;
+mod route;
+mod sender;
+#[cfg(test)]
+mod tests;
+mod token;
+mod xml;
+
+/// The table of what WeChat pushes, and ways to find a row.
+pub mod kinds {
+    pub use crate::kind::{all, find, named, nearest};
+}
+
+pub use convert::WriteError;
+pub use envelope::EnvelopeError;
+pub use format::{Format, FormatError, MAX_BODY, Mode, SettingError, encrypt_of};
+pub use key::{EncodingAesKey, KeyError};
+pub use kind::{Actor, Field, Kind, ReplyKind};
+pub use packet::{Key, Packet};
+pub use query::{Query, QueryError};
+pub use receiver::{Body, FUTURE, MAX_AGE, Receiver, Refusal, Settings};
+pub use reply::{Remark, Reply, Verdict};
+pub use route::{Pattern, RouteError, Routes};
+pub use sender::{Request, Sender};
+pub use token::{Token, TokenError};
+pub use xml::{XmlError, XmlReason};
+
+/// The beginning of a text from outside, for an error.
+fn excerpt(text: &str) -> String {
+    const LONG: usize = 60;
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

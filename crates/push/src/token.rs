@@ -1,0 +1,110 @@
+//! The Token of the console's push settings, and the two signatures that are made with it.
+//!
+//! Both are the SHA-1, in lowercase hexadecimal, of some texts sorted by their bytes and joined without a separator (WeChat's
+//! document "消息推送"). So where one text ends and its neighbour begins is not signed: that the timestamp is a number near
+//! now has to be looked at besides.
+
+use std::fmt;
+
+use sha1::{Digest as _, Sha1};
+use subtle::ConstantTimeEq as _;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// What WeChat and a server share in order to know each other's pushes. Redacted in `Debug`, wiped when dropped, compared in
+/// constant time.
+#[derive(Clone)]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// Reads a Token as the console takes it: 3 to 32 letters and digits.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        if !(3..=32).contains(&text.len()) {
+            return Err(TokenError::Length(text.chars().count()));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(TokenError::Character);
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The text: for a console or a store, never for a log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The `signature` in the URL of a verification or a push: of Token, timestamp and nonce. It says nothing about the body.
+    #[must_use]
+    pub fn sign(&self, timestamp: &str, nonce: &str) -> String {
+        hash([self.0.as_str(), timestamp, nonce])
+    }
+
+    /// Whether `signature` is the one of these. In constant time.
+    #[must_use]
+    pub fn verify(&self, timestamp: &str, nonce: &str, signature: &str) -> bool {
+        same(&self.sign(timestamp, nonce), signature)
+    }
+
+    /// The `msg_signature` in the URL of an encrypted push, or the `MsgSignature` in an encrypted reply: `encrypt` is signed too.
+    #[must_use]
+    pub fn sign_message(&self, timestamp: &str, nonce: &str, encrypt: &str) -> String {
+        hash([self.0.as_str(), timestamp, nonce, encrypt])
+    }
+
+    /// Whether `signature` is the message signature of these. In constant time.
+    #[must_use]
+    pub fn verify_message(&self, timestamp: &str, nonce: &str, encrypt: &str, signature: &str) -> bool {
+        same(&self.sign_message(timestamp, nonce, encrypt), signature)
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Token {}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// Why a text is no Token. It never quotes the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// So many characters.
+    #[error(
+        "a Token is 3 to 32 letters and digits, and this is {0} characters: copy it from the console's push settings (消息推送配置)"
+    )]
+    Length(usize),
+    /// Another character.
+    #[error(
+        "a Token is 3 to 32 letters and digits, and this has another character (a blank, perhaps): copy it from the console's push settings (消息推送配置)"
+    )]
+    Character,
+}
+
+fn hash<const N: usize>(mut parts: [&str; N]) -> String {
+    parts.sort_unstable();
+    let mut sha1 = Sha1::new();
+    parts.iter().for_each(|part| sha1.update(part));
+    hex(&sha1.finalize())
+}
+
+/// Compares without telling by the time taken how far the two agree.
+fn same(ours: &str, theirs: &str) -> bool {
+    ours.as_bytes().ct_eq(theirs.as_bytes()).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
