@@ -5,7 +5,7 @@
 //! gives the same sequence, call by call, at every start. Latencies add up and are machine time. Of faults that decide how a
 //! call ends, the first that strikes wins, and those after it are not asked.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{io, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -310,7 +310,9 @@ pub(crate) async fn around(State(sim): State<Simulator>, request: Request, next:
         None => next.run(request).await,
         Some(End::Cut) => {
             sim.tell(format!("fault: {path} is cut before WeChat looks at it"));
-            cut(stream::empty(), None)
+            Response::new(Body::from_stream(stream::once(async {
+                Err::<Bytes, _>(broken())
+            })))
         }
         Some(End::Half) => {
             sim.tell(format!("fault: {path} is cut in the middle of its answer"));
@@ -337,28 +339,17 @@ async fn halve(answer: Response) -> Response {
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let half = whole.slice(..whole.len() / 2);
-    cut(stream::iter([Ok::<_, Infallible>(half)]), Some(parts))
+    let end = async {
+        tokio::time::sleep(PAUSE).await;
+        Err(broken())
+    };
+    let body = stream::once(async { Ok(half) }).chain(stream::once(end));
+    Response::from_parts(parts, Body::from_stream(body))
 }
 
-/// An answer that breaks off after `body`. A body that fails makes the server close the connection, and one that fails at
-/// once does so before anything was sent.
-fn cut(
-    body: impl stream::Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
-    parts: Option<axum::http::response::Parts>,
-) -> Response {
-    let pause = if parts.is_some() { PAUSE } else { Duration::ZERO };
-    let end = stream::once(async move {
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-        Err::<Bytes, _>(io::Error::new(io::ErrorKind::ConnectionAborted, "a fault cut it"))
-    });
-    let body = body.map(|part| Ok(part.unwrap_or_else(|never| match never {})));
-    let body = Body::from_stream(body.chain(end));
-    match parts {
-        Some(parts) => Response::from_parts(parts, body),
-        None => Response::new(body),
-    }
+/// What a body ends with so that the server closes the connection; where it is all there is, before anything was sent.
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "a fault cut it")
 }
 
 /// Gives a new session_key to the user whom the call is about, or to all; says to whom.

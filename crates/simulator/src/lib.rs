@@ -1,14 +1,16 @@
 //! A WeChat to test against.
 //!
 //! It plays the three parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
-//! cloudIDs, phone numbers, and every other API of the catalogue, if only to record what it was asked), the client (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and
-//! the people: at least two users with deterministic data. `/sim/` is its own API: who the users are, what time it is in
-//! WeChat, which app is simulated.
+//! cloudIDs, phone numbers, and every other API of the catalogue, if only to record what it was asked), the client
+//! (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and the people: at least two users with
+//! deterministic data. `/sim/` is its own API: who the users are, what time it is in WeChat, which app is simulated, what
+//! is to go wrong.
 //!
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
 //! cryptography of [`opendata`] is common, which is held to the official vectors, and the catalogue of [`openapi`].
 //!
-//! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock; nothing under that lock waits.
+//! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock;
+//! nothing under that lock waits. Users, templates and subscriptions can be kept in a file.
 
 mod acode;
 mod catalogued;
@@ -32,6 +34,7 @@ mod sessions;
 mod settings;
 mod shapes;
 mod sim_api;
+mod state;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ mod verdicts;
 use std::{
     fmt, io,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -50,6 +54,7 @@ use axum::{Router, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
 
 pub use settings::{ForeignCodes, Secret, Settings, Withdrawn};
+pub use state::StateError;
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
@@ -60,6 +65,7 @@ struct Inner {
     clock: Clock,
     notices: Box<dyn Fn(Notice) + Send + Sync>,
     world: Mutex<World>,
+    state: Option<Arc<state::StateFile>>,
 }
 
 /// A line for the developer: something that WeChat would not have told, and that explains what comes next.
@@ -92,13 +98,9 @@ struct World {
     faults: faults::Faults,
 }
 
-impl Simulator {
-    /// A WeChat with Alice and Bob in it, nobody logged in.
-    ///
-    /// `clock` is WeChat's time: every expiry follows it, and `/sim/clock` steps it for everyone who shares it. `notices`
-    /// is called, from any thread, with a line for the developer; it should not wait long.
-    pub fn new(settings: Settings, clock: Clock, notices: impl Fn(Notice) + Send + Sync + 'static) -> Self {
-        let world = World {
+impl World {
+    fn new(settings: &Settings) -> Self {
+        Self {
             users: users::Users::new(&settings.appid),
             sessions: sessions::Sessions::new(settings.session_rotation, settings.session_idle),
             login_codes: codes::Codes::default(),
@@ -115,23 +117,67 @@ impl Simulator {
             payments: payments::Payments::default(),
             user_keys: userkeys::UserKeys::default(),
             faults: faults::Faults::default(),
-        };
+        }
+    }
+}
+
+impl Simulator {
+    /// A WeChat with Alice and Bob in it, nobody logged in.
+    ///
+    /// `clock` is WeChat's time: every expiry follows it, and `/sim/clock` steps it for everyone who shares it. `notices`
+    /// is called, from any thread, with a line for the developer; it should not wait long.
+    pub fn new(settings: Settings, clock: Clock, notices: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        let world = World::new(&settings);
+        Self::of(settings, clock, notices, world, None)
+    }
+
+    /// As [`new`](Self::new), with the users, templates and subscriptions that `file` holds, which is kept up to date from now
+    /// on; one that is not there is made.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not what this program writes, or is another app's.
+    pub fn with_state(
+        file: &Path,
+        settings: Settings,
+        clock: Clock,
+        notices: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<Self, StateError> {
+        let mut world = World::new(&settings);
+        let file = state::StateFile::open(file, &settings.appid, &mut world)?;
+        Ok(Self::of(settings, clock, notices, world, Some(Arc::new(file))))
+    }
+
+    fn of(
+        settings: Settings,
+        clock: Clock,
+        notices: impl Fn(Notice) + Send + Sync + 'static,
+        world: World,
+        state: Option<Arc<state::StateFile>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             settings,
             clock,
             notices: Box::new(notices),
             world: Mutex::new(world),
+            state,
         }))
     }
 
     /// The whole of it as routes: WeChat's paths at any `Host`, `/sim/` at known ones only.
     pub fn router(&self) -> Router {
-        server_api::routes()
+        let router = server_api::routes()
             .merge(session_api::routes())
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .layer(middleware::from_fn_with_state(self.clone(), faults::around))
-            .nest("/sim", sim_api::routes(self))
-            .with_state(self.clone())
+            .nest("/sim", sim_api::routes(self));
+        let router = match &self.0.state {
+            Some(file) => {
+                let around = (self.clone(), Arc::clone(file));
+                router.layer(middleware::from_fn_with_state(around, state::around))
+            }
+            None => router,
+        };
+        router.with_state(self.clone())
     }
 
     /// Serves on `listener` until `shutdown` is done; calls that are under way are finished first.

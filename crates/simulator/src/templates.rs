@@ -18,8 +18,8 @@ const ONE_TIME: u8 = 2;
 const LONG_TERM: u8 = 3;
 
 /// A template, with the members that `subscribeMessage.getTemplateList` gives.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Template {
     pub(crate) pri_tmpl_id: String,
     title: String,
@@ -53,6 +53,17 @@ pub(crate) enum TemplateError {
     Kind(u8),
     #[error("priTmplId {0:?} is no template id: give 1 to 64 characters of [A-Za-z0-9_-], or leave it out")]
     Id(String),
+    #[error("there is a subscription to {0:?}, and no such template")]
+    Unknown(String),
+}
+
+/// How many messages of a template may still be sent to a user, as a state file keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Subscription {
+    openid: String,
+    pri_tmpl_id: String,
+    left: u32,
 }
 
 /// What `subscribeMessage.send` is given; what else the API takes only changes how the message looks and where it leads.
@@ -137,6 +148,53 @@ impl Templates {
                 self.subscribed.remove(&key);
             }
         }
+    }
+
+    /// All subscriptions, in an order of their own.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        let mut all: Vec<_> = self
+            .subscribed
+            .iter()
+            .map(|((openid, id), &left)| Subscription {
+                openid: openid.clone(),
+                pri_tmpl_id: id.clone(),
+                left,
+            })
+            .collect();
+        all.sort_by(|a, b| (&a.openid, &a.pri_tmpl_id).cmp(&(&b.openid, &b.pri_tmpl_id)));
+        all
+    }
+
+    /// Puts these in the place of those that there are, if they can be; else nothing is changed.
+    pub(crate) fn restore(
+        &mut self,
+        templates: Vec<Template>,
+        subscriptions: Vec<Subscription>,
+    ) -> Result<(), TemplateError> {
+        let mut new = Self::default();
+        for template in templates {
+            // The same rules as for a new one.
+            new.put(TemplateGiven {
+                pri_tmpl_id: Some(template.pri_tmpl_id),
+                title: template.title,
+                content: template.content,
+                example: template.example,
+                kind: Some(template.kind),
+            })?;
+        }
+        for Subscription {
+            openid,
+            pri_tmpl_id,
+            left,
+        } in subscriptions
+        {
+            if !new.knows(&pri_tmpl_id) {
+                return Err(TemplateError::Unknown(pri_tmpl_id));
+            }
+            new.subscribed.insert((openid, pri_tmpl_id), left);
+        }
+        *self = new;
+        Ok(())
     }
 
     /// Sends to a user that there is. The order in which WeChat checks is not known; this one tells the author of a

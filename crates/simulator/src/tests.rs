@@ -10,8 +10,12 @@ mod faults;
 mod golden;
 mod server;
 mod sim;
+mod state;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -24,7 +28,7 @@ use opendata::SessionKey;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{ForeignCodes, Settings, Simulator};
+use crate::{ForeignCodes, Notice, Settings, Simulator, StateError};
 
 /// 2026-11-21 20:10 in Beijing.
 const NOW: u64 = 1_795_263_000;
@@ -65,16 +69,22 @@ impl Sim {
     }
 
     fn with(settings: Settings) -> Self {
-        let notices = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&notices);
-        let clock = Clock::fixed(Timestamp::from_secs(NOW));
-        let simulator = Simulator::new(settings, clock, move |notice| {
-            heard.lock().unwrap().push(notice.to_string());
-        });
+        let notices = Arc::default();
+        let simulator = Simulator::new(settings, fixed_clock(), listener(&notices));
         Self {
             router: simulator.router(),
             notices,
         }
+    }
+
+    /// One that keeps its state in this file.
+    fn kept(file: &Path) -> Result<Self, StateError> {
+        let notices = Arc::default();
+        let simulator = Simulator::with_state(file, Settings::default(), fixed_clock(), listener(&notices))?;
+        Ok(Self {
+            router: simulator.router(),
+            notices,
+        })
     }
 
     fn heard(&self, words: &str) -> bool {
@@ -207,6 +217,15 @@ impl Sim {
         assert_eq!(answer["data_list"][0]["cloud_id"], id);
         serde_json::from_str(answer["data_list"][0]["json"].as_str().unwrap()).unwrap()
     }
+}
+
+fn fixed_clock() -> Clock {
+    Clock::fixed(Timestamp::from_secs(NOW))
+}
+
+fn listener(notices: &Arc<Mutex<Vec<String>>>) -> impl Fn(Notice) + Send + Sync + use<> {
+    let heard = Arc::clone(notices);
+    move |notice| heard.lock().unwrap().push(notice.to_string())
 }
 
 /// What the client's answer hides, opened with the key.

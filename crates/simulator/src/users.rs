@@ -15,11 +15,12 @@ pub(crate) const STEP_DAYS: usize = 31;
 const MOCK_PHONES: [&str; 4] = ["12066600001", "12066600002", "12066600003", "12066600004"];
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) openid: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unionid: Option<String>,
     pub(crate) profile: Profile,
     pub(crate) phone: String,
@@ -31,8 +32,8 @@ pub(crate) struct User {
 ///
 /// The default is what every user looks like since WeChat hides who they are (2021-04-28, and gender and region since
 /// 2021-10).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) nick_name: String,
     pub(crate) gender: u8,
@@ -108,6 +109,10 @@ pub(crate) enum UserError {
     Phone(String),
     #[error("steps has {0} entries: give at most 31, today's last; earlier days count as 0")]
     Steps(usize),
+    #[error("there is none: there must be one at least")]
+    Nobody,
+    #[error("{0} is there twice")]
+    Twice(String),
 }
 
 /// Everyone, in the order in which they came.
@@ -184,6 +189,26 @@ impl Users {
         Ok(&self.all[at])
     }
 
+    /// Puts these in the place of those that there are, if they can be; else nothing is changed.
+    pub(crate) fn restore(&mut self, kept: Vec<User>) -> Result<(), UserError> {
+        if kept.is_empty() {
+            return Err(UserError::Nobody);
+        }
+        let mut users = Self {
+            appid: self.appid.clone(),
+            all: Vec::new(),
+        };
+        for user in kept {
+            if users.named(&user.name).is_some() {
+                return Err(UserError::Twice(user.name));
+            }
+            // The same rules as for a change.
+            users.change(user.into())?;
+        }
+        *self = users;
+        Ok(())
+    }
+
     fn made_up(&self, name: &str) -> User {
         let steps = Sha256::digest(name);
         User {
@@ -197,6 +222,28 @@ impl Users {
                 .take(STEP_DAYS)
                 .map(|&byte| 1800 + u32::from(byte) * 53)
                 .collect(),
+        }
+    }
+}
+
+impl From<User> for UserChange {
+    fn from(user: User) -> Self {
+        let profile = user.profile;
+        Self {
+            name: user.name,
+            openid: Some(user.openid),
+            unionid: Some(user.unionid),
+            profile: ProfileChange {
+                nick_name: Some(profile.nick_name),
+                gender: Some(profile.gender),
+                language: Some(profile.language),
+                city: Some(profile.city),
+                province: Some(profile.province),
+                country: Some(profile.country),
+                avatar_url: Some(profile.avatar_url),
+            },
+            phone: Some(user.phone),
+            steps: Some(user.steps),
         }
     }
 }
