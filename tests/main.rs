@@ -8,6 +8,7 @@
 mod support;
 
 mod bad_input;
+mod cloud_call;
 mod commands;
 mod hostile;
 mod main_job;

@@ -159,28 +159,33 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
+/// What the operator of a [`Dev`] shows.
+pub(crate) const OPERATOR_SECRET: &str = "known-to-the-operator-alone";
+
 /// A project served by `yunqiao dev` on free ports.
 pub(crate) struct Dev {
     pub(crate) server: Server,
     pub(crate) wechat: String,
+    pub(crate) operator: String,
     pub(crate) client: reqwest::Client,
 }
 
 impl Dev {
     pub(crate) fn start(project: &Path) -> Dev {
-        let server =
-            Server::start(
-                yunqiao()
-                    .arg("dev")
-                    .arg(project)
-                    .args(["--port", "0", "--wechat-port", "0"]),
-            );
+        let server = Server::start(
+            yunqiao()
+                .arg("dev")
+                .arg(project)
+                .args(["--port", "0", "--wechat-port", "0", "--operator-port", "0"])
+                .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET),
+        );
         let file = fs::read(project.join(".yunqiao/run.json")).unwrap();
         let running: Value = serde_json::from_slice(&file).unwrap();
         assert_eq!(running["url"], server.url);
         assert_eq!(running["pid"], server.pid());
         Dev {
             wechat: text(&running["wechat"]),
+            operator: text(&running["operator"]),
             server,
             client: client(),
         }
@@ -201,6 +206,27 @@ impl Dev {
             reply.text().await.unwrap()
         );
         reply.json().await.unwrap()
+    }
+
+    /// What the simulated WeChat tells of itself.
+    pub(crate) async fn get_sim(&self, path: &str) -> Value {
+        let url = format!("{}/sim/{path}", self.wechat);
+        self.client.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A request to the operator's listener, with the secret.
+    pub(crate) fn operate(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, format!("{}/operator/{path}", self.operator))
+            .bearer_auth(OPERATOR_SECRET)
+    }
+
+    /// Calls a function as the operator can: from anywhere, for anybody.
+    pub(crate) async fn invoke(&self, name: &str, body: Value) -> Value {
+        let request = self.operate(reqwest::Method::POST, &format!("functions/{name}"));
+        let mut reply: Value = request.json(&body).send().await.unwrap().json().await.unwrap();
+        assert_eq!(reply["errMsg"], "cloud.callFunction:ok", "{reply}");
+        reply["result"].take()
     }
 
     /// What a client API of `user`'s gives.

@@ -24,12 +24,7 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
         return call(&client, &running, &args, data, as_json).await;
     }
     let local = exec::headless(&project, &args.node).await?;
-    let running = Running {
-        url: local.url.clone(),
-        wechat: local.wechat.clone(),
-        pid: std::process::id(),
-    };
-    let code = call(&client, &running, &args, data, as_json).await;
+    let code = call(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;
     code
 }

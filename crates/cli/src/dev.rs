@@ -8,7 +8,7 @@ use project::{ExposeSecret, ForeignCodes, FunctionName, Project};
 use runtime::Inspect;
 
 use crate::print::{self, Calls, Terminal};
-use crate::run_file::{RunFile, Running};
+use crate::run_file::RunFile;
 use crate::stack::{self, Local, Place};
 use crate::watch::Changes;
 use crate::{args, exec};
@@ -36,12 +36,7 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
         journal,
     )
     .await?;
-    let running = Running {
-        url: local.url.clone(),
-        wechat: local.wechat.clone(),
-        pid: std::process::id(),
-    };
-    let run_file = RunFile::write(&project.root, &running)?;
+    let run_file = RunFile::write(&project.root, &local.running())?;
     let mut changes = Changes::watch(&project.root)?;
 
     print::done(format_args!(

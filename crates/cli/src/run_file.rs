@@ -13,6 +13,8 @@ pub(crate) struct Running {
     pub(crate) url: String,
     /// The simulated WeChat's address.
     pub(crate) wechat: String,
+    /// The operator's listener's address. Its secret is not in this file: functions can read it.
+    pub(crate) operator: String,
     /// The process.
     pub(crate) pid: u32,
 }

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::run_file::Running;
 use crate::{args, paths, print, progress};
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
@@ -167,6 +168,16 @@ impl Local {
             stop,
             serving,
         })
+    }
+
+    /// Where it is to be found.
+    pub(crate) fn running(&self) -> Running {
+        Running {
+            url: self.url.clone(),
+            wechat: self.wechat.clone(),
+            operator: self.operator.clone(),
+            pid: std::process::id(),
+        }
     }
 
     /// Takes no more calls, lets running ones end, and leaves nothing running.
