@@ -28,8 +28,14 @@ use crate::{
 /// The longest body that is read: the documents let a video have 10 MB, and a form adds little to that.
 pub(crate) const LONGEST_BODY: usize = 11 * 1024 * 1024;
 
+/// Resets the quota that fetching tokens uses up, so that it takes the AppSecret instead of one.
+const BY_SECRET: &str = "/cgi-bin/clear_quota/v2";
+
 /// What the outbox says of a call that was answered as done without anything having been done.
 const ONLY_RECORDED: &str = "only recorded: the simulator does no more than answer ok";
+
+/// And of a link.
+const OPENS_NOTHING: &str = "WeChat cannot open the link: only the simulator knows it";
 
 /// What a call is answered when all is well.
 enum Answer {
@@ -92,18 +98,15 @@ pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: Ask) -> 
 
 async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answer, Refusal> {
     check_method(apis, &ask.method)?;
-    // Resets the quota that fetching tokens uses up, so that it takes the AppSecret instead of one.
-    let by_secret = apis[0].path == "/cgi-bin/clear_quota/v2";
-    let mut appid = String::new();
-    if !by_secret {
-        appid = check_token(sim, ask)?;
-    }
+    let appid = match apis[0].path {
+        BY_SECRET => None,
+        _ => Some(check_token(sim, ask)?),
+    };
     let mut sent = read(sim, apis[0], ask).await?;
-    if by_secret {
-        let secret = sent.params.remove("appsecret").unwrap_or_default();
-        let given = sent.params.get("appid").and_then(Value::as_str);
-        appid = check_app(sim, given.unwrap_or(""), secret.as_str().unwrap_or(""))?.to_owned();
-    }
+    let appid = match appid {
+        Some(appid) => appid,
+        None => app_by_secret(sim, &mut sent.params)?,
+    };
     let api = named(apis, &sent.params);
     let done = act(sim, api, &appid, ask, &sent)?;
     if let Some(note) = &done.note {
@@ -112,6 +115,13 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answ
     let to = receiver(&sent.params);
     sim.pretend(api.name, appid, &to, Value::Object(sent.params), done.note);
     Ok(done.answer)
+}
+
+/// The appid in these params, whose AppSecret is taken out of them.
+fn app_by_secret(sim: &Simulator, params: &mut Map<String, Value>) -> Result<String, Refusal> {
+    let secret = params.remove("appsecret").unwrap_or_default();
+    let appid = params.get("appid").and_then(Value::as_str).unwrap_or("");
+    check_app(sim, appid, secret.as_str().unwrap_or("")).map(str::to_owned)
 }
 
 /// 43001 where only GET is served, 43002 where only POST is. Where no document has the method, both are.
@@ -221,17 +231,15 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
         }
         "/wxa/getwxacodeunlimit" => code(sim, appid, &sent.params, Wanted::by_scene),
         "/cgi-bin/message/custom/send" => conversations::send(sim, &sent.params).map(|()| Done::ok()),
-        "/wxa/generatescheme" => links::scheme(sim, appid, &sent.params).map(Done::json),
-        "/wxa/generatenfcscheme" => links::nfc_scheme(sim, appid, &sent.params).map(Done::json),
+        "/wxa/generatescheme" => links::scheme(sim, appid, &sent.params).map(link),
+        "/wxa/generatenfcscheme" => links::nfc_scheme(sim, appid, &sent.params).map(link),
         "/wxa/queryscheme" => links::query_scheme(sim, appid, &sent.params).map(Done::json),
-        "/wxa/generate_urllink" => links::url(sim, appid, &sent.params).map(Done::json),
+        "/wxa/generate_urllink" => links::url(sim, appid, &sent.params).map(link),
         "/wxa/query_urllink" => links::query_url(sim, appid, &sent.params).map(Done::json),
-        "/wxa/genwxashortlink" => links::short(sim, appid, &sent.params).map(Done::json),
+        "/wxa/genwxashortlink" => links::short(sim, appid, &sent.params).map(link),
         "/cgi-bin/openapi/quota/get" => quotas::get(sim, appid, &sent.params).map(Done::json),
         "/cgi-bin/openapi/quota/clear" => quotas::clear_one(sim, appid, &sent.params).map(|()| Done::ok()),
-        "/cgi-bin/clear_quota" | "/cgi-bin/clear_quota/v2" => {
-            quotas::clear(sim, appid, &sent.params).map(|()| Done::ok())
-        }
+        "/cgi-bin/clear_quota" | BY_SECRET => quotas::clear(sim, appid, &sent.params).map(|()| Done::ok()),
         "/cgi-bin/openapi/rid/get" => rids::get(sim, appid, &sent.params).map(Done::json),
         "/wxa/set_user_storage" | "/wxa/remove_user_storage" | "/wxa/setuserinteractivedata" => {
             session_api::signed_user(sim, ask, &ask.body)?;
@@ -266,6 +274,11 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
         }
         _ => Ok(Done::ok().but(ONLY_RECORDED)),
     }
+}
+
+/// A link was made.
+fn link(answer: Value) -> Done {
+    Done::json(answer).but(OPENS_NOTHING)
 }
 
 /// The params as what the API takes: of the wrong type they are 47001.

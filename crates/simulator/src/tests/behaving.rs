@@ -1,6 +1,12 @@
 //! The APIs that remember what was done before: links, customer-service messages, payments, keys, quotas, rids.
 
-use axum::http::Method;
+use std::net::SocketAddr;
+
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{Method, Request},
+};
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
@@ -19,6 +25,9 @@ async fn a_scheme_is_known_until_it_expires() {
     let scheme = made["openlink"].as_str().unwrap().to_owned();
     assert!(scheme.starts_with("weixin://dl/business/?t="), "{scheme}");
     assert_eq!(scheme.len(), "weixin://dl/business/?t=XTSkBZlzqmn".len());
+    let item = sim.last_sent().await;
+    assert_eq!(item["api"], "urlscheme.generate");
+    assert!(item["note"].as_str().unwrap().contains("cannot open"), "{item}");
     let query = async |scheme: &str| {
         sim.api("/wxa/queryscheme", json!({ "scheme": scheme, "query_type": 0 }))
             .await
@@ -350,12 +359,19 @@ async fn a_refusal_is_looked_up_by_its_rid_for_a_week() {
     };
     let look = async |rid: &str| sim.api("/cgi-bin/openapi/rid/get", json!({ "rid": rid })).await;
     let path = sim.with_token(&format!("{KF_SEND}?x=1")).await;
-    let refused = sim.post(&path, json!({ "touser": "oNobody" })).await;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(&path)
+        // As a listener tells it.
+        .extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 50_000))))
+        .body(Body::from(r#"{"touser":"oNobody"}"#));
+    let refused = sim.send(request.unwrap()).await;
     let rid = rid_of(&refused);
     let request = look(&rid).await.json()["request"].clone();
     assert_eq!(request["invoke_time"], NOW);
     assert_eq!(request["request_body"], r#"{"touser":"oNobody"}"#);
     assert_eq!(request["response_body"], refused.text);
+    assert_eq!(request["client_ip"], "192.0.2.7");
     let url = request["request_url"].as_str().unwrap();
     assert!(
         url.starts_with("x=1&access_token=97_") && url.ends_with("xxxx") && url.len() < 40,
