@@ -157,10 +157,9 @@ impl WriteError {
 /// (an empty one not at all).
 pub(crate) fn to_elements(object: &str) -> Result<Vec<Element>, WriteError> {
     let kind = kind_of(object)?;
-    let elements = object_elements(object, kind, 1)?;
     Ok(match kind.and_then(|kind| kind.wrapper) {
-        Some(wrapper) => wrap(elements, wrapper),
-        None => elements,
+        Some(wrapper) => wrap(object_elements(object, kind, 2)?, wrapper),
+        None => object_elements(object, kind, 1)?,
     })
 }
 
