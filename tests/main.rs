@@ -16,3 +16,4 @@ mod open_data;
 mod production;
 mod reload;
 mod sdk;
+mod security;

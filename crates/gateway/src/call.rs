@@ -49,6 +49,7 @@ pub(crate) async fn call(
             unionid: bearer.unionid.clone(),
         }),
         client_ip: Some(client_ip),
+        trigger: Trigger::Tcb,
     };
     let prepared = Prepared::new(
         inner,
@@ -133,7 +134,7 @@ impl Prepared {
                 client_ip: caller.client_ip,
                 api_token: &token,
                 open_data,
-                trigger: Trigger::Tcb,
+                trigger: caller.trigger,
             },
             frame.head(),
         );

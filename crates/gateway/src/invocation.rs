@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use runtime::InvocationId;
-use tcb::Source;
+use tcb::{Source, Trigger};
 
 use crate::journal::CloudCall;
 use crate::sites::Known;
@@ -24,6 +24,7 @@ pub(crate) struct Caller {
     pub(crate) source: Source,
     pub(crate) user: Option<User>,
     pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) trigger: Trigger,
 }
 
 /// The user that a call is made for.

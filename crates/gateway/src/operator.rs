@@ -24,7 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
-use tcb::{Source, codes};
+use tcb::{Source, Trigger, codes};
 use wechat::{Called, Outgoing};
 
 use crate::failure::Failure;
@@ -239,6 +239,7 @@ impl Doors {
                 unionid: None,
             }),
             client_ip: None,
+            trigger: Trigger::Tcb,
         };
         let data = data.map_or("{}", RawValue::get);
         let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;

@@ -3,7 +3,7 @@
 //! The callee sees the caller's user, and a `SOURCE` that is one word longer: both from the server's own record of the
 //! call, whatever the request says. It waits for no worker that a call above it holds, and ends with the call that made it.
 
-use tcb::{Envelope, Reply, codes, reply};
+use tcb::{Envelope, Reply, Trigger, codes, reply};
 
 use super::Asked;
 use crate::call::{self, Prepared};
@@ -41,6 +41,7 @@ async fn run(asked: &Asked<'_>, name: &str, data: Option<&str>, request_id: &str
     let request = Request::of_server(data.unwrap_or("{}"))?;
     let caller = Caller {
         source: invocation.caller.source.then_function(),
+        trigger: Trigger::Tcb,
         ..invocation.caller.clone()
     };
     let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, event| {
