@@ -10,6 +10,7 @@ mod support;
 mod bad_input;
 mod cloud_call;
 mod commands;
+mod examples;
 mod hostile;
 mod main_job;
 mod open_data;
