@@ -518,3 +518,36 @@ async fn another_app_of_the_owner_has_its_own_token() {
         assert!(step["errCode"] == 0 || step["errcode"] == 0, "{got:?}");
     }
 }
+
+#[tokio::test]
+async fn what_goes_wrong_on_the_way_to_wechat_is_mended_or_told_in_time() {
+    let project = Scratch::new(&[]);
+    function(&project, "f", "4.0.2", STEPS, &PERMISSIONS);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let image = json!([{"api": "security.imgSecCheck", "media": "image/jpeg", "params": {}}]);
+    for (kind, value, next) in [("errcode", 40001, 1), ("errcode", 42001, 1), ("errcode", -1, 2)] {
+        let fault = json!({"api": "security.imgSecCheck", "kind": kind, "value": value, "next": next});
+        dev.sim("faults", fault).await;
+        let got = steps(&alice, "f", image.clone()).await;
+        assert_eq!(got[0]["got"]["errCode"], 0, "{value}: {}", got[0]);
+    }
+    let outbox = dev.get_sim("outbox").await;
+    let images: Vec<&Value> = outbox["items"].as_array().unwrap().iter().collect();
+    assert_eq!(images.len(), 3, "each counted once, the file whole: {outbox}");
+    assert!(
+        images.iter().all(|item| item["body"] == images[0]["body"]),
+        "{outbox}"
+    );
+
+    // The function has 3 seconds, and is told before they are over.
+    let fault = json!({"api": "security.msgSecCheck", "kind": "latency", "value": 10_000, "next": 1});
+    dev.sim("faults", fault).await;
+    let check = json!([{"api": "security.msgSecCheck", "params": {"content": "x"}}]);
+    let got = steps(&alice, "f", check.clone()).await;
+    assert_eq!(got[0], refused(-604102, "call open API timeout"));
+    let fault = json!({"api": "security.msgSecCheck", "kind": "cut", "next": 1});
+    dev.sim("faults", fault).await;
+    let got = steps(&alice, "f", check).await;
+    assert_eq!(got[0], refused(-604103, "call open API system error"));
+}
