@@ -18,8 +18,10 @@ mod message;
 mod mutate;
 mod plaintext;
 mod protobuf;
+mod push;
 mod signature;
 mod ticket;
+mod xml;
 
 use std::{
     fs, io, panic,
@@ -38,7 +40,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "json",
         run: json::target,
@@ -70,6 +72,14 @@ pub const TARGETS: [Target; 8] = [
     Target {
         name: "message",
         run: message::target,
+    },
+    Target {
+        name: "push",
+        run: push::target,
+    },
+    Target {
+        name: "xml",
+        run: xml::target,
     },
 ];
 
