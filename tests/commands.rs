@@ -1,7 +1,7 @@
 //! The commands that need no server, and what a person sees when something is wrong.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -65,6 +65,115 @@ fn decrypt_prints_the_plaintext() {
     );
     assert_eq!(code, Some(1));
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["errCode"], -41001);
+}
+
+/// WeChat's own example of a push in secure mode ("消息推送").
+const PUSH: [&str; 14] = [
+    "decrypt",
+    "--push",
+    "--token",
+    "AAAAA",
+    "--aes-key",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "--timestamp",
+    "1714112445",
+    "--nonce",
+    "415670741",
+    "--msg-signature",
+    "046e02f8204d34f8ba5fa3b1db94908f3df2e9b3",
+    "--appid",
+    "wxba5fad812f8e6fb9",
+];
+const ENCRYPT: &str = "+qdx1OKCy+5JPCBFWw70tm0fJGb2Jmeia4FCB7kao+/Q5c/ohsOzQHi8khUOb05JCpj0JB4RvQMkUyus8TPxLKJGQqcvZqzDpVzazhZv6JsXUnnR8XGT740XgXZUXQ7vJVnAG+tE8NUd4yFyjPy7GgiaviNrlCTj+l5kdfMuFUPpRSrfMZuMcp3Fn2Pede2IuQrKEYwKSqFIZoNqJ4M8EajAsjLY2km32IIjdf8YL/P50F7mStwntrA2cPDrM1kb6mOcfBgRtWygb3VIYnSeOBrebufAlr7F9mFUPAJGj04=";
+
+#[test]
+fn decrypt_push_prints_the_message_of_a_body_or_of_its_encrypt() {
+    let message = r#"{"ToUserName":"gh_97417a04a28d","FromUserName":"o9AgO5Kd5ggOC-bXrbNODIiE3bGY","CreateTime":1714112445,"MsgType":"event","Event":"debug_demo","debug_str":"hello world"}"#;
+    for data in [
+        ENCRYPT.to_owned(),
+        format!("{{\n  \"ToUserName\": \"gh_97417a04a28d\",\n  \"Encrypt\": \"{ENCRYPT}\"\n}}\n"),
+        format!("\u{feff}<xml><ToUserName>gh_1</ToUserName><Encrypt><![CDATA[{ENCRYPT}]]></Encrypt></xml>"),
+    ] {
+        let (code, out, err) = piped(&[&PUSH[..], &["-"]].concat(), &data);
+        assert_eq!((code, out.trim_end()), (Some(0), message), "{err}");
+        assert_eq!(piped(&[&PUSH[..], &[&data]].concat(), "").1, out);
+    }
+    let (code, out, _) = piped(&[&["--json"], &PUSH[..], &[ENCRYPT]].concat(), "");
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, shown["data"].as_str()), (Some(0), Some(message)));
+    assert_eq!(shown["packet"], serde_json::from_str::<Value>(message).unwrap());
+    // Of two keys, the one that fits.
+    let old = ["--aes-key", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"];
+    assert_eq!(piped(&[&PUSH[..], &old, &[ENCRYPT]].concat(), "").0, Some(0));
+}
+
+#[test]
+fn decrypt_push_says_what_is_wrong_with_the_official_number() {
+    let with = |name: &str, value: &str| {
+        let mut args = PUSH.map(str::to_owned);
+        let at = args.iter().position(|arg| arg == name).unwrap();
+        args[at + 1] = value.to_owned();
+        args
+    };
+    let body = format!(r#"{{"Encrypt":"{ENCRYPT}"}}"#);
+    for (args, data, number, text) in [
+        (
+            with("--nonce", "415670742"),
+            body.as_str(),
+            -40001,
+            "msg_signature",
+        ),
+        (with("--token", "AAAAB"), &body, -40001, "Token"),
+        (
+            with("--appid", "wx0000000000000000"),
+            &body,
+            -40005,
+            "wxba5fad812f8e6fb9",
+        ),
+        (
+            with("--aes-key", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"),
+            &body,
+            -40007,
+            "EncodingAESKey",
+        ),
+        (with("--aes-key", "short"), &body, -40004, "43"),
+        (with("--nonce", "415670741"), "{}", -40002, "Encrypt"),
+        (
+            with("--nonce", "415670741"),
+            "<!DOCTYPE xml><xml/>",
+            -40002,
+            "document type",
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, out, err) = piped(&[&args[..], &[data]].concat(), "");
+        assert_eq!((code, out.as_str()), (Some(1), ""));
+        assert!(err.contains(text) && err.contains(&number.to_string()), "{err}");
+        let (code, out, _) = piped(&[&["--json"], &args[..], &[data]].concat(), "");
+        assert_eq!(code, Some(1));
+        assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["errCode"], number);
+    }
+    // What is missing is named.
+    let (code, _, err) = piped(&[&PUSH[..10], &[ENCRYPT]].concat(), "");
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("--msg-signature") && err.contains("--appid"),
+        "{err}"
+    );
+    let (code, _, err) = piped(&["decrypt", ENCRYPT], "");
+    assert_eq!(code, Some(2));
+    assert!(err.contains("--session-key") && err.contains("--iv"), "{err}");
+}
+
+#[test]
+fn the_example_in_decrypts_help_works_as_written() {
+    let (_, help, _) = run(yunqiao().args(["decrypt", "--help"]));
+    let example = &help[help.rfind("yunqiao decrypt --push").unwrap()..];
+    let program = yunqiao().get_program().to_owned();
+    let script = format!("yunqiao() {{ \"$0\" \"$@\"; }}\n{example}");
+    let (output, out, err) = run(Command::new("sh").arg("-c").arg(script).arg(program));
+    assert!(output.status.success(), "{err}");
+    assert_eq!(out, "{\"demo_resp\":\"good luck\"}\n");
 }
 
 #[test]

@@ -47,9 +47,17 @@ pub(crate) enum Command {
     /// Run the simulated WeChat alone, for a backend in any language to be tested against
     #[command(after_help = "Example:\n  yunqiao simulate --port 8788")]
     Simulate(Simulate),
-    /// Decrypt open data: what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv
+    /// Decrypt open data (what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv), or a message push
     #[command(
-        after_help = "Example:\n  yunqiao decrypt --session-key tiihtNczf5v6AKRyjwEUhQ== --iv r7BXXKkLb8qrSNn05n0qiA== - < encryptedData.txt"
+        override_usage = "yunqiao decrypt --session-key K --iv IV [--appid A] DATA|-\n       \
+            yunqiao decrypt --push --token T --aes-key K --appid A --timestamp S --nonce N --msg-signature G DATA|-",
+        after_help = "Example:\n  yunqiao decrypt --session-key tiihtNczf5v6AKRyjwEUhQ== \\\n    \
+            --iv r7BXXKkLb8qrSNn05n0qiA== - < encryptedData.txt\n\n\
+            Example of a push:\n  yunqiao decrypt --push --token AAAAA --appid wxba5fad812f8e6fb9 \\\n    \
+            --aes-key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA \\\n    \
+            --timestamp 1713424427 --nonce 415670741 \\\n    \
+            --msg-signature 1b9339964ed2e271e7c7b6ff2b0ef902fc94dea1 \\\n    \
+            ELGduP2YcVatjqIS+eZbp80MNLoAUWvzzyJxgGzxZO/5sAvd070Bs6qrLARC9nVHm48Y4hyRbtzve1L32tmxSQ=="
     )]
     Decrypt(Decrypt),
     /// Print the signature of rawData: sha1(rawData + session_key)
@@ -234,15 +242,52 @@ pub(crate) struct SessionKey {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Decrypt {
-    #[command(flatten)]
-    pub(crate) key: SessionKey,
+    /// The session_key that auth.code2Session gave (24 characters of base64)
+    #[arg(
+        long,
+        env = "YUNQIAO_SESSION_KEY",
+        hide_env_values = true,
+        value_name = "K",
+        required_unless_present = "push"
+    )]
+    pub(crate) session_key: Option<String>,
     /// The iv that came with the data
-    #[arg(long)]
-    pub(crate) iv: String,
-    /// Refuse data whose watermark names another app
+    #[arg(long, required_unless_present = "push", conflicts_with = "push")]
+    pub(crate) iv: Option<String>,
+    /// Refuse data that was made for another app
     #[arg(long, value_name = "A")]
     pub(crate) appid: Option<String>,
-    /// The encryptedData; `-` reads it from standard input
+    /// Decrypt a message push instead, with the settings of the console (消息推送配置)
+    #[arg(long, requires_all = ["token", "aes_key", "appid", "timestamp", "nonce", "msg_signature"])]
+    pub(crate) push: bool,
+    /// The Token of the console's push settings
+    #[arg(
+        long,
+        env = "YUNQIAO_PUSH_TOKEN",
+        hide_env_values = true,
+        value_name = "T",
+        help_heading = "Message push"
+    )]
+    pub(crate) token: Option<String>,
+    /// The EncodingAESKey of the console's push settings (43 characters); may be given several times, for old and new
+    #[arg(
+        long,
+        env = "YUNQIAO_PUSH_AES_KEY",
+        hide_env_values = true,
+        value_name = "K",
+        help_heading = "Message push"
+    )]
+    pub(crate) aes_key: Vec<String>,
+    /// timestamp in the URL
+    #[arg(long, value_name = "S", requires = "push", help_heading = "Message push")]
+    pub(crate) timestamp: Option<String>,
+    /// nonce in the URL
+    #[arg(long, value_name = "N", requires = "push", help_heading = "Message push")]
+    pub(crate) nonce: Option<String>,
+    /// msg_signature in the URL
+    #[arg(long, value_name = "G", requires = "push", help_heading = "Message push")]
+    pub(crate) msg_signature: Option<String>,
+    /// The encryptedData; of a push, the body (JSON or XML) or the text of Encrypt; `-` reads it from standard input
     #[arg(value_name = "DATA")]
     pub(crate) data: String,
 }

@@ -1,4 +1,4 @@
-//! `decrypt`, `sign`, `verify`: the traditional way, offline.
+//! `decrypt`, `sign`, `verify`: the traditional way, offline; and `decrypt --push`.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -7,16 +7,21 @@ use std::time::Duration;
 use anyhow::Context;
 use clock::Clock;
 use opendata::{DecryptError, Policy, SessionKey};
+use push::{EncodingAesKey, Format, Packet, Token};
 
 use crate::args;
 use crate::print::{self, Coded};
 
 /// Prints the plaintext as it is.
 pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
-    let key = session_key(&args.key)?;
+    if args.push {
+        return decrypt_push(args, json);
+    }
+    let key = session_key(given(args.session_key.as_deref(), "--session-key")?)?;
     let data = read(&args.data)?;
     let coded = |error: DecryptError| Coded::new(error.code(), error.to_string());
-    let decrypted = opendata::decrypt(&key, data.trim_end(), &args.iv).map_err(coded)?;
+    let iv = given(args.iv.as_deref(), "--iv")?;
+    let decrypted = opendata::decrypt(&key, data.trim_end(), iv).map_err(coded)?;
     let text = decrypted.as_str().to_owned();
     if let Some(appid) = &args.appid {
         // Offline there is no telling how old data may be: only its app is checked.
@@ -34,9 +39,65 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints the message as it was encrypted; with `--json` also the packet that a function would receive, if it is one. Its age
+/// does not count: offline there is no telling how old it may be.
+fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
+    let token = Token::parse(given(args.token.as_deref(), "--token")?)?;
+    let keys = args.aes_key.iter().map(|text| EncodingAesKey::parse(text));
+    let keys: Vec<_> = keys
+        .collect::<Result<_, _>>()
+        .map_err(|error| Coded::new(error.code(), error.to_string()))?;
+    let appid = given(args.appid.as_deref(), "--appid")?;
+    let data = read(&args.data)?;
+    let data = data.trim_start_matches('\u{feff}').trim();
+    let encrypt = match written_in(data) {
+        Some(format) => push::encrypt_of(format, data.as_bytes())
+            .map_err(|error| Coded::new(error.code(), format!("the body of the push: {error}")))?,
+        None => data.to_owned(),
+    };
+    let [timestamp, nonce, signature] = [
+        given(args.timestamp.as_deref(), "--timestamp")?,
+        given(args.nonce.as_deref(), "--nonce")?,
+        given(args.msg_signature.as_deref(), "--msg-signature")?,
+    ];
+    if !token.verify_message(timestamp, nonce, &encrypt, signature) {
+        let refusal = push::Refusal::BadMessageSignature;
+        return Err(Coded::new(refusal.code(), refusal.to_string()).into());
+    }
+    let message = push::envelope::open(&keys, &encrypt, appid)
+        .map_err(|error| Coded::new(error.code(), error.to_string()))?;
+    let text = String::from_utf8(message).map_err(|_| {
+        let text = "the decrypted message is not UTF-8 text".to_owned();
+        Coded::new(push::codes::UNREADABLE, text)
+    })?;
+    if json {
+        let packet = written_in(text.trim_start())
+            .and_then(|format| Packet::parse(appid, format, text.as_bytes()).ok())
+            .and_then(|packet| serde_json::from_str::<serde_json::Value>(packet.as_json()).ok());
+        print::json(&serde_json::json!({ "data": text, "packet": packet }));
+    } else {
+        println!("{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a text that a person hands over looks like. (A server never guesses.)
+fn written_in(text: &str) -> Option<Format> {
+    match text.as_bytes().first()? {
+        b'{' => Some(Format::Json),
+        b'<' => Some(Format::Xml),
+        _ => None,
+    }
+}
+
+/// An argument that the command line has made sure of.
+fn given<'a>(value: Option<&'a str>, name: &str) -> anyhow::Result<&'a str> {
+    value.with_context(|| format!("{name} is missing"))
+}
+
 /// Prints the signature.
 pub(crate) fn sign(args: &args::Sign, json: bool) -> anyhow::Result<ExitCode> {
-    let signature = session_key(&args.key)?.sign(&read(&args.raw_data)?);
+    let signature = session_key(&args.key.session_key)?.sign(&read(&args.raw_data)?);
     if json {
         print::json(&serde_json::json!({ "signature": signature }));
     } else {
@@ -47,7 +108,7 @@ pub(crate) fn sign(args: &args::Sign, json: bool) -> anyhow::Result<ExitCode> {
 
 /// Exits with 0 when the signature is right, with 1 when it is not.
 pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode> {
-    let right = session_key(&args.key)?.verify(&read(&args.raw_data)?, &args.signature);
+    let right = session_key(&args.key.session_key)?.verify(&read(&args.raw_data)?, &args.signature);
     if json {
         print::json(&serde_json::json!({ "valid": right }));
     } else if right {
@@ -62,8 +123,8 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
     })
 }
 
-fn session_key(args: &args::SessionKey) -> anyhow::Result<SessionKey> {
-    let key = SessionKey::parse(&args.session_key);
+fn session_key(text: &str) -> anyhow::Result<SessionKey> {
+    let key = SessionKey::parse(text);
     key.map_err(|error| Coded::new(opendata::ILLEGAL_SESSION_KEY, error.to_string()).into())
 }
 
