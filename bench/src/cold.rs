@@ -32,7 +32,9 @@ pub(crate) fn measure(binary: &Path, dir: &Path, count: usize) -> Result<Vec<Lin
             source: SOURCE,
             concurrency: 1,
             max_instances: 1,
-            manifest: Some(MANIFEST),
+            manifest: Some(MANIFEST.to_owned()),
+            config: None,
+            timeout: None,
         })
         .collect();
     let ours = Ours::start(binary, dir, &functions)?;

@@ -38,24 +38,26 @@ pub(crate) fn head(bytes: &[u8]) -> Result<Option<Head>> {
         return Ok(None);
     };
     let body = blank + 4;
-    let mut lines = bytes[..blank].split(|byte| *byte == b'\n');
-    let status = lines
-        .next()
-        .and_then(|line| line.get(9..12))
+    let status = bytes
+        .get(9..12)
         .and_then(|digits| std::str::from_utf8(digits).ok())
         .and_then(|digits| digits.parse().ok())
         .context("a reply without a status line")?;
-    const NAME: &[u8] = b"content-length:";
-    let length: usize = lines
-        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
-        .and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok())
-        .and_then(|value| value.trim().parse().ok())
-        .context("a reply without a content-length")?;
+    let length = content_length(&bytes[..blank]).context("a reply without a content-length")?;
     Ok(Some(Head {
         status,
         body,
         end: body + length,
     }))
+}
+
+/// The length that the head of a request or a reply announces, if it does.
+pub(crate) fn content_length(head: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"content-length:";
+    let line = head
+        .split(|byte| *byte == b'\n')
+        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))?;
+    std::str::from_utf8(&line[NAME.len()..]).ok()?.trim().parse().ok()
 }
 
 /// Sends one request on a connection of its own and reads the reply.

@@ -2,12 +2,15 @@
 //!
 //! `cargo run --release -p yunqiao-bench` is all; `bench/README.md` says what is measured and how to read it.
 
+mod admin;
+mod at_once;
 mod cold;
 mod decrypt;
 mod http;
 mod load;
 mod machine;
 mod median;
+mod npm;
 mod ours;
 mod peers;
 mod process;
@@ -68,6 +71,8 @@ enum Part {
     Decrypt,
     /// Memory of the gateway
     Memory,
+    /// Calls of the cloud from inside a function
+    Admin,
 }
 
 fn main() -> ExitCode {
@@ -126,6 +131,14 @@ fn run(args: &Args) -> Result<()> {
             lines.extend(rounds::memory(idle, loaded));
         }
     }
+    if wanted(Part::Admin) {
+        lines.extend(admin::measure(
+            &binary(args, &target)?,
+            &cache,
+            &folder(&dir, "admin")?,
+            plan,
+        )?);
+    }
     if wanted(Part::Cold) {
         let count = if args.quick { 2 } else { 9 };
         lines.extend(cold::measure(
@@ -161,6 +174,8 @@ fn functions() -> [Function; 3] {
         concurrency,
         max_instances,
         manifest: None,
+        config: None,
+        timeout: None,
     };
     [
         function(workload::SERIAL, workload::FUNCTION, 1, 2),

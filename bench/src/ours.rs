@@ -21,7 +21,11 @@ pub(crate) struct Function {
     pub(crate) concurrency: u32,
     pub(crate) max_instances: u32,
     /// Its `package.json`, if it has one.
-    pub(crate) manifest: Option<&'static str>,
+    pub(crate) manifest: Option<String>,
+    /// Its `config.json`, if it has one.
+    pub(crate) config: Option<&'static str>,
+    /// How long a call may take, where the usual 3 seconds are too little.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Both processes, and a user who is logged in.
@@ -29,7 +33,10 @@ pub(crate) struct Ours {
     pub(crate) gateway: SocketAddr,
     pub(crate) token: String,
     pub(crate) process: Process,
-    wechat: SocketAddr,
+    pub(crate) wechat: SocketAddr,
+    /// The Mini Program's, as the simulator made them.
+    pub(crate) appid: String,
+    pub(crate) secret: String,
     // Dropped after `process`: the gateway may still ask it something while it stops.
     _simulator: Process,
 }
@@ -45,15 +52,15 @@ impl Ours {
         let wechat = simulator.ready(Duration::from_secs(20))?;
         let (_, app) = http::exchange(wechat, &get(wechat, "/sim/app"))?;
         let app: Value = serde_json::from_slice(&app).context("/sim/app is not JSON")?;
-        let appid = app["appid"].as_str().context("/sim/app has no appid")?;
-        let secret = app["secret"].as_str().context("/sim/app has no secret")?;
+        let appid = text(&app, "appid").context("/sim/app has no appid")?;
+        let secret = text(&app, "secret").context("/sim/app has no secret")?;
 
-        let config = write_project(dir, functions, appid, wechat)?;
+        let config = write_project(dir, functions, &appid, wechat)?;
         let mut command = Command::new(binary);
         command
             .args(["serve", "-c"])
             .arg(config)
-            .env("YUNQIAO_APPSECRET", secret);
+            .env("YUNQIAO_APPSECRET", &secret);
         let mut process = Process::start("serve", &mut command, dir)?;
         let gateway = process.ready(Duration::from_secs(180))?;
 
@@ -64,15 +71,14 @@ impl Ours {
             &json!({"user": "alice", "api": "login"}),
         )?;
         let login = http::json(gateway, "/v1/login", None, &json!({"code": code["code"]}))?;
-        let token = login["token"]
-            .as_str()
-            .context("no token after the login")?
-            .to_owned();
+        let token = text(&login, "token").context("no token after the login")?;
         Ok(Self {
             gateway,
             token,
             process,
             wechat,
+            appid,
+            secret,
             _simulator: simulator,
         })
     }
@@ -87,10 +93,7 @@ impl Ours {
         )?;
         let body = json!({"encryptedData": data["encryptedData"], "iv": data["iv"]});
         let reply = http::json(self.gateway, "/v1/open-data", Some(&self.token), &body)?;
-        Ok(reply["cloudID"]
-            .as_str()
-            .context("no cloudID for the open data")?
-            .to_owned())
+        text(&reply, "cloudID").context("no cloudID for the open data")
     }
 
     /// What a function returns.
@@ -98,6 +101,10 @@ impl Ours {
         let path = format!("/v1/functions/{function}");
         Ok(http::json(self.gateway, &path, Some(&self.token), body)?["result"].take())
     }
+}
+
+fn text(object: &Value, name: &str) -> Option<String> {
+    object[name].as_str().map(str::to_owned)
 }
 
 fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
@@ -120,11 +127,19 @@ fn write_project(dir: &Path, functions: &[Function], appid: &str, wechat: Socket
             config,
             "\n[functions.{name}]\nconcurrency = {concurrency}\nmax_instances = {max_instances}\n"
         )?;
+        if let Some(timeout) = function.timeout {
+            writeln!(config, "timeout = \"{}s\"", timeout.as_secs())?;
+        }
         let home = dir.join("cloudfunctions").join(name);
         fs::create_dir_all(&home)?;
         fs::write(home.join("index.js"), function.source)?;
-        if let Some(manifest) = function.manifest {
-            fs::write(home.join("package.json"), manifest)?;
+        for (file, text) in [
+            ("package.json", function.manifest.as_deref()),
+            ("config.json", function.config),
+        ] {
+            if let Some(text) = text {
+                fs::write(home.join(file), text)?;
+            }
         }
     }
     let path = dir.join("yunqiao.toml");

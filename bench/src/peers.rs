@@ -9,17 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Result, bail};
 
-use crate::{
-    process::{self, Process},
-    workload::FUNCTION,
-};
+use crate::{npm, process::Process, workload::FUNCTION};
 
 const PACKAGE: &str = "@cloudbase/functions-framework";
 const VERSION: &str = "1.18.0";
-const PLAIN: &str = include_str!("../peers/plain.js");
+/// Runs the function in the folder `function`, for whoever posts an event.
+pub(crate) const PLAIN: &str = include_str!("../peers/plain.js");
 
 /// A server that runs the measured function.
 pub(crate) struct Peer {
@@ -86,29 +83,6 @@ fn framework(name: &str, command: &mut Command, dir: &Path) -> Result<Peer> {
 
 /// Installs the framework by npm, once, and gives its program.
 fn install(cache: &Path) -> Result<PathBuf> {
-    let package = cache.join("node_modules").join(PACKAGE);
-    if installed(&package).as_deref() != Some(VERSION) {
-        println!("installing {PACKAGE} {VERSION} into {}", cache.display());
-        fs::create_dir_all(cache)?;
-        fs::write(cache.join("package.json"), "{\"private\":true}\n")?;
-        let mut npm = Command::new("npm");
-        npm.args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--loglevel=error",
-            &format!("{PACKAGE}@{VERSION}"),
-        ]);
-        ensure!(
-            process::run(npm.current_dir(cache))?,
-            "npm could not install {PACKAGE} {VERSION}"
-        );
-    }
-    Ok(package.join("bin/tcb-ff.js"))
-}
-
-fn installed(package: &Path) -> Option<String> {
-    let manifest = fs::read_to_string(package.join("package.json")).ok()?;
-    let manifest: Value = serde_json::from_str(&manifest).ok()?;
-    manifest["version"].as_str().map(str::to_owned)
+    npm::install(cache, PACKAGE, VERSION)?;
+    Ok(cache.join("node_modules").join(PACKAGE).join("bin/tcb-ff.js"))
 }
