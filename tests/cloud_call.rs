@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Scratch, User, text};
+use crate::support::{Dev, Scratch, User, eventually, text};
 
 const VERSIONS: [&str; 4] = ["1.8.3", "2.6.3", "3.0.4", "4.0.2"];
 
@@ -550,4 +550,58 @@ async fn what_goes_wrong_on_the_way_to_wechat_is_mended_or_told_in_time() {
     dev.sim("faults", fault).await;
     let got = steps(&alice, "f", check).await;
     assert_eq!(got[0], refused(-604103, "call open API system error"));
+}
+
+#[tokio::test]
+async fn the_older_way_and_voice_rooms_are_served_too() {
+    let project = every_version();
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    for version in VERSIONS {
+        let got = steps(
+            &alice,
+            &name(version),
+            json!([
+                {"call": "callOpenAPI", "params": {"api": "security.msgSecCheck", "data": {"content": "x"}}},
+                {"call": "callOpenAPI", "params": {"api": "wxacode.get", "data": {"path": "x"}}},
+                {"call": "getVoIPSign", "params": {"groupId": "g", "nonce": "n", "timestamp": 1700000000}},
+            ]),
+        )
+        .await;
+        assert_eq!(got[0]["got"]["result"]["errcode"], 0, "{version}: {}", got[0]);
+        let forbidden = json!({"errcode": -604101, "errmsg": "function has no permission to call this API"});
+        assert_eq!(got[1]["got"]["result"], forbidden, "{version}: {}", got[1]);
+        let sign = &got[2]["got"];
+        assert_eq!(sign["errMsg"], "getVoIPSign:ok", "{version}: {}", got[2]);
+        assert_eq!(
+            sign["signature"].as_str().map(str::len),
+            Some(64),
+            "{version}: {sign}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_takes_nothing_from_the_function() {
+    const SLOW: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async ({ file }) => {
+  await new Promise((done) => setTimeout(done, 600));
+  const { errCode } = await cloud.openapi.security.msgSecCheck({ content: 'x' });
+  require('fs').writeFileSync(file, String(errCode));
+};";
+    let project = Scratch::new(&[]);
+    function(&project, "slow", "4.0.2", SLOW, &["security.msgSecCheck"]);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let file = project.path().join(".done");
+    let call = alice.call("slow", json!({"file": file}));
+    let hung_up = tokio::time::timeout(std::time::Duration::from_millis(300), call).await;
+    assert!(hung_up.is_err());
+    eventually(
+        || std::fs::read(&file).is_ok_and(|code| code == b"0"),
+        || dev.server.printed(),
+    );
+    dev.server.prints("slow ");
 }
