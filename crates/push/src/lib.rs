@@ -47,7 +47,7 @@ pub use xml::{XmlError, XmlReason};
 
 /// The beginning of a text from outside, for an error.
 fn excerpt(text: &str) -> String {
-    const LONG: usize = 60;
+    const LONG: usize = 100;
     match text.char_indices().nth(LONG) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

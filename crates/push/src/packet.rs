@@ -143,6 +143,11 @@ impl Packet {
         }
     }
 
+    /// Whether there is a field of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        Object::parse(self.json.as_bytes()).is_ok_and(|object| object.get(name).is_some())
+    }
+
     /// Of all fields but `RetryTimes`, which counts how often WeChat has tried.
     fn digest(&self) -> [u8; 32] {
         let mut sha256 = Sha256::new();

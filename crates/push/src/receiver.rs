@@ -111,12 +111,11 @@ impl Receiver {
                     return Err(Refusal::Encrypted);
                 }
                 self.verify_signature(query, now)?;
-                match encrypt_of(*format, body) {
-                    Ok(_) => return Err(Refusal::Encrypted),
-                    Err(FormatError::NoEncrypt) => {}
-                    Err(error) => return Err(Refusal::Body(error)),
+                let packet = Packet::parse(appid, *format, body).map_err(Refusal::Body)?;
+                if packet.has("Encrypt") {
+                    return Err(Refusal::Encrypted);
                 }
-                Packet::parse(appid, *format, body).map_err(Refusal::Body)
+                Ok(packet)
             }
             mode @ (Mode::Compatible | Mode::Secure) => {
                 let (timestamp, nonce) = (

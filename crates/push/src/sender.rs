@@ -126,13 +126,16 @@ fn to_user_alone(to_user: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The object with `Encrypt` as its last field.
+/// The object with `Encrypt` as its last field, which it must not have yet.
 fn with_encrypt(format: Format, object: &str, encrypt: &str) -> Result<String, WriteError> {
+    let members = Object::parse(object.as_bytes())?;
+    if members.get("Encrypt").is_some() {
+        return Err(WriteError::Twice("Encrypt".to_owned()));
+    }
     match format {
         Format::Json => {
-            let members = Object::parse(object.as_bytes())?.members().len();
             let open = object.trim_end().strip_suffix('}').unwrap_or(object);
-            let comma = if members > 0 { "," } else { "" };
+            let comma = if members.members().is_empty() { "" } else { "," };
             // Base64 needs no escapes.
             Ok(format!("{open}{comma}\"Encrypt\":\"{encrypt}\"}}"))
         }

@@ -101,7 +101,8 @@ pub(crate) fn read(text: &[u8]) -> Result<Vec<Element>, XmlError> {
     loop {
         let event = reader.read_event().map_err(|error| XmlError {
             offset: offset(reader.error_position()),
-            reason: XmlReason::Malformed(error.to_string()),
+            // The parser quotes names, however long.
+            reason: XmlReason::Malformed(crate::excerpt(&error.to_string())),
         })?;
         let end = matches!(event, Event::Eof);
         builder.take(event).map_err(|reason| XmlError {
@@ -255,7 +256,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, XmlReason> {
         _ => match reference.resolve_char_ref() {
             Ok(Some(character)) => Ok(character),
             Ok(None) => Err(XmlReason::Entity(crate::excerpt(&name))),
-            Err(error) => Err(XmlReason::Malformed(error.to_string())),
+            Err(error) => Err(XmlReason::Malformed(crate::excerpt(&error.to_string()))),
         },
     }
 }

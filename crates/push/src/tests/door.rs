@@ -140,6 +140,22 @@ fn what_stands_beside_encrypt_counts_for_nothing() {
 }
 
 #[test]
+fn a_packet_with_an_encrypt_of_its_own_is_not_sent_beside_another() {
+    let own = r#"{"ToUserName":"gh_1","Encrypt":"YQ=="}"#;
+    for format in FORMATS {
+        let push = |mode| sender(mode, format).push(own, NOW, NONCE, RANDOM);
+        assert_eq!(
+            push(Mode::Compatible),
+            Err(WriteError::Twice("Encrypt".to_owned()))
+        );
+        let request = push(Mode::Secure).unwrap();
+        let query = Query::parse(&request.query).unwrap();
+        let received = receive(Mode::Secure, format, &query, request.body.as_bytes()).unwrap();
+        assert_eq!(received, packet(own));
+    }
+}
+
+#[test]
 fn a_field_that_decides_stands_once() {
     for (format, twice, reason) in [
         (

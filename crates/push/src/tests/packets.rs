@@ -142,7 +142,7 @@ fn an_event_is_known_by_all_but_the_number_of_its_attempts() {
 }
 
 #[test]
-fn the_two_formats_of_one_event_need_not_be_one_key_but_xml_is_stable() {
+fn an_event_in_xml_is_known_in_the_same_way() {
     let xml = |retry| {
         format!(
             "<xml><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[xpay_refund_notify]]></Event>\
