@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What WeChat pushed, as the JSON object that a function receives. From JSON its bytes are those that WeChat sent; XML became
-/// JSON as [`convert`](crate::convert) says.
+/// JSON in the shape of the documents' JSON examples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     appid: String,

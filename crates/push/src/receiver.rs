@@ -104,46 +104,49 @@ impl Receiver {
 
     /// Judges a push (a POST): its query and the bytes of its body.
     pub fn receive(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
-        let Settings { appid, format, .. } = &self.settings;
         match self.settings.mode {
-            Mode::Plain => {
-                if query.says_encrypted() {
-                    return Err(Refusal::Encrypted);
-                }
-                self.verify_signature(query, now)?;
-                let packet = Packet::parse(appid, *format, body).map_err(Refusal::Body)?;
-                if packet.has("Encrypt") {
-                    return Err(Refusal::Encrypted);
-                }
-                Ok(packet)
-            }
-            mode @ (Mode::Compatible | Mode::Secure) => {
-                let (timestamp, nonce) = (
-                    required(&query.timestamp, "timestamp")?,
-                    required(&query.nonce, "nonce")?,
-                );
-                let Some(signature) = &query.msg_signature else {
-                    return Err(Refusal::NotEncrypted {
-                        mode,
-                        lacks: "msg_signature in the URL",
-                    });
-                };
-                let encrypt = encrypt_of(*format, body).map_err(|error| match error {
-                    FormatError::NoEncrypt => Refusal::NotEncrypted {
-                        mode,
-                        lacks: "Encrypt in the body",
-                    },
-                    error => Refusal::Body(error),
-                })?;
-                let token = &self.settings.token;
-                if !token.verify_message(timestamp, nonce, &encrypt, signature) {
-                    return Err(Refusal::BadMessageSignature);
-                }
-                self.check_time(timestamp, now)?;
-                let message = envelope::open(&self.settings.keys, &encrypt, appid)?;
-                Packet::parse(appid, *format, &message).map_err(Refusal::Message)
-            }
+            Mode::Plain => self.receive_plain(query, body, now),
+            Mode::Compatible | Mode::Secure => self.receive_encrypted(query, body, now),
         }
+    }
+
+    fn receive_plain(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
+        let Settings { appid, format, .. } = &self.settings;
+        if query.says_encrypted() {
+            return Err(Refusal::Encrypted);
+        }
+        self.verify_signature(query, now)?;
+        let packet = Packet::parse(appid, *format, body).map_err(Refusal::Body)?;
+        if packet.has("Encrypt") {
+            return Err(Refusal::Encrypted);
+        }
+        Ok(packet)
+    }
+
+    fn receive_encrypted(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
+        let Settings {
+            appid,
+            token,
+            mode,
+            format,
+            keys,
+            ..
+        } = &self.settings;
+        let downgraded = |lacks| Refusal::NotEncrypted { mode: *mode, lacks };
+        let timestamp = required(&query.timestamp, "timestamp")?;
+        let nonce = required(&query.nonce, "nonce")?;
+        let signature = query.msg_signature.as_deref();
+        let signature = signature.ok_or(downgraded("msg_signature in the URL"))?;
+        let encrypt = encrypt_of(*format, body).map_err(|error| match error {
+            FormatError::NoEncrypt => downgraded("Encrypt in the body"),
+            error => Refusal::Body(error),
+        })?;
+        if !token.verify_message(timestamp, nonce, &encrypt, signature) {
+            return Err(Refusal::BadMessageSignature);
+        }
+        self.check_time(timestamp, now)?;
+        let message = envelope::open(keys, &encrypt, appid)?;
+        Packet::parse(appid, *format, &message).map_err(Refusal::Message)
     }
 
     /// What is answered to a push with this query. In secure mode, whatever is not a bare acknowledgement is encrypted, under the
