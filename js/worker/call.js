@@ -10,7 +10,7 @@ const { performance } = require('perf_hooks');
 class Call {
   constructor(id, head, budget) {
     this.id = id;
-    /** The head as it came: `{"r":request id,"e":{environment}}`. Parsed when somebody asks. */
+    /** The head as it came: `{"r":request id,"e":{environment}}`, or `{"a":attempt,…`. Parsed when somebody asks. */
     this.head = head;
     this.parsed = null;
     this.startedAt = performance.now();
@@ -24,6 +24,11 @@ class Call {
 
   get requestId() {
     return this.content().r;
+  }
+
+  /** Of a message push: how often it has been tried with this call, from 1. */
+  get attempt() {
+    return this.head.startsWith('{"a":') ? this.content().a : undefined;
   }
 
   /** The environment of this call; writes of the function change it for this call. */

@@ -18,8 +18,10 @@ function identify(variables) {
 }
 
 function make(call) {
+  const { attempt } = call;
   return {
     ...constants,
+    ...(attempt === undefined ? {} : { attempt }),
     callbackWaitsForEmptyEventLoop: true,
     getRemainingTimeInMillis: () => Math.max(0, Math.floor(call.budget - call.elapsed())),
     get request_id() {

@@ -162,13 +162,17 @@ fn headline(record: &CallRecord<'_>) {
         waited if waited < Duration::from_millis(10) => String::new(),
         waited => format!(" after waiting {}", millis(waited)),
     };
+    let attempt = match record.attempt {
+        None | Some(1) => String::new(),
+        Some(attempt) => format!(" attempt {attempt}"),
+    };
     match record.error {
         None => eprintln!(
-            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited} {DIM}{source} {openid} {request_id}{DIM:#}"
+            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {DIM}{source} {openid} {request_id}{DIM:#}"
         ),
         Some((code, text)) => {
             eprintln!(
-                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited} {status} {code} {DIM}{source} {openid} {request_id}{DIM:#}"
+                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {status} {code} {DIM}{source} {openid} {request_id}{DIM:#}"
             );
             for line in text.lines() {
                 eprintln!("  {BAD}│{BAD:#} {line}");

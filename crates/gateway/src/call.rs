@@ -50,6 +50,7 @@ pub(crate) async fn call(
         }),
         client_ip: Some(client_ip),
         trigger: Trigger::Tcb,
+        attempt: None,
     };
     let prepared = Prepared::new(
         inner,
@@ -135,6 +136,7 @@ impl Prepared {
                 api_token: &token,
                 open_data,
                 trigger: caller.trigger,
+                attempt: caller.attempt,
             },
             frame.head(),
         );
@@ -198,6 +200,7 @@ impl Prepared {
             function: invocation.known.name.as_str(),
             source: invocation.caller.source.as_str(),
             openid: invocation.openid(),
+            attempt: invocation.caller.attempt,
             status: error.map_or(StatusCode::OK, |failure| failure.status).as_u16(),
             error: error.map(|failure| (failure.code, failure.text.as_ref())),
             waited,

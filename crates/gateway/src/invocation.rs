@@ -25,6 +25,8 @@ pub(crate) struct Caller {
     pub(crate) user: Option<User>,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) trigger: Trigger,
+    /// Of a message push: how often it has been tried with this call, from 1.
+    pub(crate) attempt: Option<u32>,
 }
 
 /// The user that a call is made for.

@@ -27,6 +27,8 @@ pub struct CallRecord<'a> {
     pub source: &'a str,
     /// The user for whom it was called, if there is one.
     pub openid: Option<&'a str>,
+    /// Of a message push: how often it has been tried with this call, from 1.
+    pub attempt: Option<u32>,
     /// The HTTP status of the reply; of a call that another function made, the one that a client would have got.
     pub status: u16,
     /// 0, or the code and text of the failure.

@@ -223,11 +223,7 @@ impl Doors {
     }
 
     async fn invoke(&self, name: &str, body: &[u8], request_id: &str) -> Result<Good, Failure> {
-        let Invoke {
-            data,
-            source,
-            openid,
-        } = serde_json::from_slice(body).map_err(|error| {
+        let Invoke { data, source, openid } = serde_json::from_slice(body).map_err(|error| {
             Failure::malformed(format!(
                 "the request body must be {{\"data\",\"source\"?,\"openid\"?}}: {error}"
             ))
@@ -240,6 +236,7 @@ impl Doors {
             }),
             client_ip: None,
             trigger: Trigger::Tcb,
+            attempt: None,
         };
         let data = data.map_or("{}", RawValue::get);
         let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;
@@ -323,12 +320,15 @@ impl Doors {
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Failure> {
-    let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|error| {
-        Failure::malformed(format!(
-            "the request's body could not be read, or is over {} MB: {error}",
-            LARGEST_BODY >> 20
-        ))
-    })?;
+    let body = Limited::new(body, LARGEST_BODY)
+        .collect()
+        .await
+        .map_err(|error| {
+            Failure::malformed(format!(
+                "the request's body could not be read, or is over {} MB: {error}",
+                LARGEST_BODY >> 20
+            ))
+        })?;
     Ok(body.to_bytes())
 }
 

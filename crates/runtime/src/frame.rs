@@ -66,8 +66,8 @@ impl Frame {
         }
     }
 
-    /// Where the head is to be appended: the JSON text `{"r":"<request id>","e":{<environment>}}`. Append only, and
-    /// before the event.
+    /// Where the head is to be appended: the JSON text `{"r":"<request id>","e":{<environment>}}`, with `"a":<attempt>,`
+    /// before them where the call has one. Append only, and before the event.
     pub fn head(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.head_end.is_none(), "the head comes before the event");
         &mut self.bytes

@@ -108,6 +108,9 @@ pub struct Caller<'a> {
     pub open_data: &'a [&'a str],
     /// What set the call off.
     pub trigger: Trigger,
+    /// How often what set the call off has been tried with this one, from 1: `context.attempt`. Of message pushes only,
+    /// which are tried again.
+    pub attempt: Option<u32>,
 }
 
 /// The user that a call is made for.
@@ -208,13 +211,18 @@ impl Environment {
     }
 
     /// Appends the head of a call's frame: `{"r":"<request_id>","e":{…}}`, where `e` holds every variable of the
-    /// call, each a string.
+    /// call, each a string. Where the call has an attempt's number, `"a":1,` stands before them.
     pub fn write(&self, caller: &Caller<'_>, out: &mut Vec<u8>) {
         // What a caller brings fits into 768 bytes unless its ids are very long; the buffer grows then.
         let listed: usize = caller.open_data.iter().map(|field| 2 * field.len()).sum();
         out.reserve(self.members.len() + listed + 768);
 
-        out.extend_from_slice(br#"{"r":"#);
+        out.push(b'{');
+        if let Some(attempt) = caller.attempt {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, r#""a":{attempt},"#);
+        }
+        out.extend_from_slice(br#""r":"#);
         json::write_string(out, caller.request_id);
         out.extend_from_slice(br#","e":{"#);
         out.extend_from_slice(&self.members);

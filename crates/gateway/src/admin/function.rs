@@ -42,6 +42,7 @@ async fn run(asked: &Asked<'_>, name: &str, data: Option<&str>, request_id: &str
     let caller = Caller {
         source: invocation.caller.source.then_function(),
         trigger: Trigger::Tcb,
+        attempt: None,
         ..invocation.caller.clone()
     };
     let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, event| {

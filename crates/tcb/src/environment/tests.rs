@@ -33,6 +33,7 @@ const CALLER: Caller<'static> = Caller {
     api_token: "T0ken",
     open_data: &["\"weRunData\""],
     trigger: Trigger::Tcb,
+    attempt: None,
 };
 
 /// The variables of a call, after checking the head around them.
@@ -284,4 +285,16 @@ fn the_context_s_constants() {
     ] {
         assert!(!of_all_calls.contains_key(personal), "{personal}");
     }
+}
+
+#[test]
+fn an_attempt_s_number_stands_at_the_start_of_the_head() {
+    let head = |attempt| {
+        let mut out = Vec::new();
+        Environment::new(&site(&[])).write(&Caller { attempt, ..CALLER }, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let (without, with) = (head(None), head(Some(12)));
+    assert_eq!(with, without.replacen('{', r#"{"a":12,"#, 1));
+    assert_eq!(serde_json::from_str::<Value>(&with).unwrap()["a"], 12);
 }
