@@ -53,7 +53,7 @@ use std::{
 use axum::{Router, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
 
-pub use settings::{ForeignCodes, Secret, Settings, Withdrawn};
+pub use settings::{ForeignCodes, PushSettings, Secret, Settings, Withdrawn};
 pub use state::StateError;
 
 /// A simulated WeChat. Clones are the same one.

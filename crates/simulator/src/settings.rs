@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use push::{EncodingAesKey, Format, Mode, Token};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     /// else is refused, so that no web page can reach the simulator through a name that it had point here. `0.0.0.0` and
     /// `[::]` stand for every IP address; an IPv6 address is written in brackets.
     pub allowed_hosts: Vec<String>,
+    /// Where message pushes go, and how they look.
+    pub push: PushSettings,
 }
 
 impl Settings {
@@ -84,6 +87,50 @@ impl Default for Settings {
             session_rotation: Self::SESSION_ROTATION,
             session_idle: Self::SESSION_IDLE,
             allowed_hosts: Vec::new(),
+            push: PushSettings::default(),
+        }
+    }
+}
+
+/// The app's push settings (消息推送配置), as its console has them. `PushSettings::default()` has no URL, so that only
+/// `POST /sim/push` with one of its own pushes anything; secure mode and JSON.
+#[derive(Clone, Debug)]
+pub struct PushSettings {
+    /// Where pushes go: http or https.
+    pub url: Option<String>,
+    /// 消息加解密方式
+    pub mode: Mode,
+    /// 数据格式
+    pub format: Format,
+    /// Token; handed out by `GET /sim/app`.
+    pub token: Token,
+    /// EncodingAESKey; handed out by `GET /sim/app`.
+    pub aes_key: EncodingAesKey,
+    /// How long an answer is waited for before the push is sent again.
+    pub patience: Duration,
+}
+
+impl PushSettings {
+    /// WeChat's `patience`: 5 seconds.
+    pub const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// Made up, and the same everywhere: it guards nothing.
+    const TOKEN: &str = "yunqiaoPushToken";
+    /// 43 characters that any base64 decoder takes for 32 bytes.
+    const AES_KEY: &str = "YunqiaoSimulatorEncodingAESKey0123456789abc";
+}
+
+impl Default for PushSettings {
+    fn default() -> Self {
+        let made_up = "a test makes these settings";
+        Self {
+            url: None,
+            mode: Mode::Secure,
+            format: Format::Json,
+            token: Token::parse(Self::TOKEN).unwrap_or_else(|error| unreachable!("{made_up}: {error}")),
+            aes_key: EncodingAesKey::parse(Self::AES_KEY)
+                .unwrap_or_else(|error| unreachable!("{made_up}: {error}")),
+            patience: Self::PATIENCE,
         }
     }
 }

@@ -45,11 +45,6 @@ use crate::{
     verdicts::{Rule, Verdicts},
 };
 
-/// What message push is set up with: made up, and the same everywhere.
-const PUSH_TOKEN: &str = "yunqiaoPushToken";
-/// 43 characters that any base64 decoder takes for 32 bytes.
-const PUSH_AES_KEY: &str = "YunqiaoSimulatorEncodingAESKey0123456789abc";
-
 /// The furthest that one step can take the clock: ten years.
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
@@ -206,8 +201,8 @@ async fn app(State(sim): State<Simulator>) -> Json<Value> {
     Json(json!({
         "appid": settings.appid,
         "secret": settings.secret.expose(),
-        "token": PUSH_TOKEN,
-        "encodingAESKey": PUSH_AES_KEY,
+        "token": settings.push.token.expose(),
+        "encodingAESKey": settings.push.aes_key.expose(),
     }))
 }
 
