@@ -241,7 +241,8 @@ async fn a_web_page_of_another_origin_gets_nothing() {
     let localhost = host.replace("127.0.0.1", "localhost");
     let own = format!("http://{host}");
     // Even a page that knows the secret: its origin, its name for this machine, or its browser give it away.
-    let pages: [(&str, &[(&str, &str)], u16); 8] = [
+    type Page<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let pages: [Page<'_>; 8] = [
         ("a script", &[("origin", "https://evil.example")], 403),
         ("a sandboxed frame", &[("origin", "null")], 403),
         ("a rebound name", &[("host", "evil.example:8789")], 403),

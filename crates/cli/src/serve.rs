@@ -106,6 +106,8 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         let operator = gateway::Operator {
             secret: project.settings.operator.secret.clone(),
             address,
+            once: None,
+            pages: None,
         };
         tokio::spawn(
             gateway

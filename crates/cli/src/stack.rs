@@ -153,6 +153,8 @@ impl Local {
         let operator = Operator {
             secret: Some(operator_secret.clone()),
             address: operator_address,
+            once: None,
+            pages: None,
         };
         let operating = gateway.clone();
         tokio::spawn(operating.serve_operator(operator_listener, operator, closed(stopped.clone())));

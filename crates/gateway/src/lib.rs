@@ -43,7 +43,7 @@ use tokio::sync::Semaphore;
 pub use cors::Origins;
 pub use journal::{CallRecord, CloudCall, Journal, Note, Silent};
 pub use login::TokenLife;
-pub use operator::Operator;
+pub use operator::{Operator, PageBody, Pages};
 
 /// What a gateway is made of.
 pub struct Config {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,13 +23,14 @@ const MAX_CONNECTIONS: usize = 4096;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Answers the requests of `listener`'s connections until `stop` resolves, then lets running ones end.
-pub(crate) async fn serve<Answer, Reply>(
+pub(crate) async fn serve<Answer, Reply, Content>(
     listener: TcpListener,
     stop: impl Future<Output = ()>,
     answer: Answer,
 ) where
     Answer: Fn(Request<Incoming>, SocketAddr) -> Reply + Clone + Send + 'static,
-    Reply: Future<Output = Response<Full<Bytes>>> + Send,
+    Reply: Future<Output = Response<Content>> + Send,
+    Content: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stopping, stopped) = watch::channel(());

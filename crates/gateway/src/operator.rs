@@ -8,25 +8,33 @@
 //! by which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer
 //! allows another origin to read it.
 
+mod guard;
+
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use subtle::ConstantTimeEq;
 use tcb::{Source, Trigger, codes};
 use wechat::{Called, Outgoing};
 
+use self::guard::{Guard, Shown};
 use crate::failure::Failure;
 use crate::invocation::{Caller, User};
 use crate::{Gateway, Note, call, ids, routes};
@@ -35,25 +43,50 @@ use crate::{Gateway, Note, call, ids, routes};
 const FORWARD: &str = "/operator/wx/";
 const ACCESS_TOKEN: &str = "/operator/access-token";
 const FUNCTIONS: &str = "/operator/functions/";
+/// Where the page that asks for the secret sends it.
+const ENTER_AT: &str = "/operator/enter";
+/// That page. It needs no script, and none would run.
+const ENTER: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width>\
+    <title>云桥 Yunqiao</title><h1>云桥 Yunqiao</h1><form method=post action=/operator/enter>\
+    <p><label>The operator's secret · 运维密钥 <input type=password name=secret autofocus required></label> \
+    <button>Enter · 进入</button></p></form>\
+    <p><code>yunqiao dev</code> prints a link that needs none. · <code>yunqiao dev</code> 打印的链接不需要它。</p></html>";
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 /// The largest body that is forwarded: WeChat's largest media are 10 MB.
 const LARGEST_BODY: usize = 16 << 20;
 /// How long WeChat may take over a forwarded request.
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// Who may come in, and under which names.
-#[derive(Debug)]
+/// Who may come in, under which names, and what there is to see.
 pub struct Operator {
     /// What is to be shown as `Authorization: Bearer`. Without one, nobody comes in.
     pub secret: Option<SecretString>,
     /// The address that is listened on: it, and `localhost` with its port if it is this machine's own, are its names.
     pub address: SocketAddr,
+    /// What a browser shows as `?once=` to be let in, once.
+    pub once: Option<String>,
+    /// Whatever is at no door of the listener's own: the console.
+    pub pages: Option<Arc<dyn Pages>>,
+}
+
+/// The body of an answer; one that does not end is a stream of events.
+pub type PageBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Pages behind the listener's guards.
+pub trait Pages: Send + Sync + 'static {
+    /// Answers a request that was let in, its body read whole.
+    fn answer(
+        &self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Response<PageBody>> + Send + '_>>;
 }
 
 /// The doors of the listener.
 pub(crate) struct Doors {
     gateway: Gateway,
-    secret: Option<SecretString>,
-    hosts: Vec<String>,
+    guard: Guard,
+    pages: Option<Arc<dyn Pages>>,
 }
 
 /// The body of a call of a function.
@@ -81,60 +114,63 @@ struct Good {
 
 impl Doors {
     pub(crate) fn new(gateway: Gateway, operator: Operator) -> Doors {
-        let Operator { secret, address } = operator;
-        let port = address.port();
-        let mut hosts = vec![address.to_string()];
-        if address.ip().is_loopback() || address.ip().is_unspecified() {
-            hosts.extend([
-                format!("localhost:{port}"),
-                format!("127.0.0.1:{port}"),
-                format!("[::1]:{port}"),
-            ]);
-        }
         Doors {
             gateway,
-            secret,
-            hosts,
+            guard: Guard::new(operator.secret, operator.address, operator.once),
+            pages: operator.pages,
         }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<PageBody> {
         let request_id = ids::request_id();
+        let wants_page = routes::accepts_html(request.headers());
         let mut reply = match self.enter(request, &request_id).await {
-            Ok(Good {
-                status,
-                content_type,
-                body,
-            }) => {
-                let mut reply = Response::new(Full::new(body));
-                *reply.status_mut() = status;
-                reply.headers_mut().insert(CONTENT_TYPE, content_type);
+            Ok(reply) => reply,
+            Err(failure) if failure.status == StatusCode::UNAUTHORIZED && wants_page => {
+                let mut reply = reply(StatusCode::UNAUTHORIZED, HTML, ENTER.into());
+                reply.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
                 reply
             }
             Err(failure) => {
-                let mut reply = Response::new(Full::new(Bytes::from(failure.write(&request_id))));
-                *reply.status_mut() = failure.status;
-                let headers = reply.headers_mut();
-                headers.insert(CONTENT_TYPE, routes::JSON);
+                let mut reply = reply(failure.status, routes::JSON, failure.write(&request_id).into());
                 if failure.status == StatusCode::UNAUTHORIZED {
-                    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                    reply.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
                 }
                 reply
             }
         };
-        guard(reply.headers_mut());
+        guard_reply(reply.headers_mut());
         reply
     }
 
-    async fn enter(&self, request: Request<Incoming>, request_id: &str) -> Result<Good, Failure> {
+    async fn enter(
+        &self,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Result<Response<PageBody>, Failure> {
         let (head, body) = request.into_parts();
-        self.admit(&head.headers)?;
-        match head.uri.path() {
+        self.guard.origin(&head.headers)?;
+        if let Some(reply) = self.let_in(&head) {
+            return Ok(reply);
+        }
+        if head.uri.path() == ENTER_AT && head.method == Method::POST {
+            return self.ask_secret(&read(body).await?);
+        }
+        let shown = self.guard.admit(&head)?;
+        let path = head.uri.path();
+        if shown != Shown::Secret && (path == ACCESS_TOKEN || path.starts_with(FORWARD)) {
+            return Err(Failure::new(
+                StatusCode::UNAUTHORIZED,
+                codes::INVALID_REQUEST_SOURCE,
+                "here the secret itself is asked for, as `Authorization: Bearer <secret>`",
+            ));
+        }
+        let good = match path {
             ACCESS_TOKEN if matches!(head.method, Method::GET | Method::POST) => {
-                self.access_token(request_id).await
+                self.access_token(request_id).await?
             }
-            ACCESS_TOKEN => Err(Failure::method("GET, POST")),
+            ACCESS_TOKEN => return Err(Failure::method("GET, POST")),
             path if path.starts_with(FORWARD) => {
                 let method = match head.method {
                     Method::GET => openapi::Method::Get,
@@ -147,65 +183,58 @@ impl Doors {
                     .and_then(|value| value.to_str().ok());
                 let body = read(body).await?;
                 self.forward(method, &head.uri, content_type, &body, request_id)
-                    .await
+                    .await?
             }
             path if path.starts_with(FUNCTIONS) => {
                 if head.method != Method::POST {
                     return Err(Failure::method("POST"));
                 }
                 let name = path.get(FUNCTIONS.len()..).unwrap_or_default();
-                self.invoke(name, &read(body).await?, request_id).await
+                self.invoke(name, &read(body).await?, request_id).await?
             }
-            _ => Err(Failure::not_found()),
-        }
+            _ => {
+                let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
+                let body = read(body).await?;
+                return Ok(pages.answer(Request::from_parts(head, body)).await);
+            }
+        };
+        Ok(reply(good.status, good.content_type, good.body))
     }
 
-    /// The guards, in the order of what they cost to get past.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Failure> {
-        let forbidden =
-            |text: &'static str| Failure::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST_SOURCE, text);
-        let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let host = text(HOST).unwrap_or_default();
-        if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
-            return Err(forbidden(
-                "this listener is not known by the name in the Host header: use its address",
-            ));
+    /// Answers the one-time link with a cookie, and leads on to the page without it.
+    fn let_in(&self, head: &Parts) -> Option<Response<PageBody>> {
+        if head.method != Method::GET {
+            return None;
         }
-        if let Some(origin) = text(ORIGIN)
-            && origin
-                .strip_prefix("http://")
-                .is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
-        {
-            return Err(forbidden("pages of another origin have no business here"));
+        let query = head.uri.query()?;
+        let (_, once) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "once")?;
+        self.guard.take_once(&once).then(|| self.lead_in(head.uri.path()))
+    }
+
+    /// The page that asks for the secret has it.
+    fn ask_secret(&self, body: &[u8]) -> Result<Response<PageBody>, Failure> {
+        let shown = form_urlencoded::parse(body).find(|(name, _)| name == "secret");
+        if shown.is_some_and(|(_, secret)| self.guard.is_secret(secret.trim())) {
+            return Ok(self.lead_in("/"));
         }
-        if text(HeaderName::from_static("sec-fetch-site"))
-            .is_some_and(|site| !matches!(site, "same-origin" | "none"))
-        {
-            return Err(forbidden("pages of another origin have no business here"));
+        Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            codes::INVALID_REQUEST_SOURCE,
+            "that is not the secret",
+        ))
+    }
+
+    fn lead_in(&self, path: &str) -> Response<PageBody> {
+        let mut reply = reply(StatusCode::SEE_OTHER, HTML, Bytes::new());
+        let headers = reply.headers_mut();
+        if let Some(cookie) = self.guard.let_in() {
+            headers.insert(SET_COOKIE, cookie);
         }
-        let Some(secret) = &self.secret else {
-            return Err(Failure::new(
-                StatusCode::UNAUTHORIZED,
-                codes::INVALID_REQUEST_SOURCE,
-                "no secret is configured, so nobody comes in: name the file that holds it, as `secret_file` in [operator] \
-                 of yunqiao.toml",
-            ));
-        };
-        let shown = text(AUTHORIZATION).unwrap_or_default();
-        let shown = match shown.split_once(' ') {
-            Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") => shown.trim(),
-            _ => "",
-        };
-        // The lengths may be compared in the open: that of ours is no secret worth guessing.
-        if bool::from(shown.as_bytes().ct_eq(secret.expose_secret().as_bytes())) {
-            Ok(())
-        } else {
-            Err(Failure::new(
-                StatusCode::UNAUTHORIZED,
-                codes::INVALID_REQUEST_SOURCE,
-                "send the operator's secret as `Authorization: Bearer <secret>`",
-            ))
-        }
+        headers.insert(
+            LOCATION,
+            HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/")),
+        );
+        reply
     }
 
     async fn access_token(&self, request_id: &str) -> Result<Good, Failure> {
@@ -342,8 +371,15 @@ fn is_plain(path: &str) -> bool {
             .all(|part| !matches!(part, "" | "." | ".."))
 }
 
+fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<PageBody> {
+    let mut reply = Response::new(Full::new(body).boxed_unsync());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
 /// What each answer carries: nothing of it is kept, guessed at, or run.
-fn guard(headers: &mut HeaderMap) {
+fn guard_reply(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(

@@ -1,0 +1,249 @@
+//! Who may come in to the operator's listener.
+//!
+//! A program shows the secret, as `Authorization: Bearer`. A person opens the one-time link that `yunqiao dev` prints, or
+//! gives the secret to the page that asks for it, and has a cookie from then on: one that no other site's request carries
+//! along (`SameSite=Strict`) and no script reads. The cookie opens the console and not the doors that hand out tokens.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use tcb::codes;
+
+use crate::failure::Failure;
+use crate::ids;
+
+const COOKIE_NAME: &str = "yunqiao";
+/// Sessions of browsers that are remembered; past it all of them enter anew.
+const MANY: usize = 1000;
+
+/// What somebody showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The secret itself.
+    Secret,
+    /// The cookie of a browser that was let in.
+    Cookie,
+}
+
+/// Judges requests by their heads.
+pub(super) struct Guard {
+    secret: Option<SecretString>,
+    /// The names by which the listener is known.
+    hosts: Vec<String>,
+    /// What the one-time link holds, until it is used.
+    once: Mutex<Option<String>>,
+    /// Cookies that were given out.
+    sessions: Mutex<HashSet<String>>,
+}
+
+impl Guard {
+    pub(super) fn new(secret: Option<SecretString>, address: SocketAddr, once: Option<String>) -> Guard {
+        let port = address.port();
+        let mut hosts = vec![address.to_string()];
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            hosts.extend([
+                format!("localhost:{port}"),
+                format!("127.0.0.1:{port}"),
+                format!("[::1]:{port}"),
+            ]);
+        }
+        Guard {
+            secret,
+            hosts,
+            once: Mutex::new(once),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// Whether the request comes from where requests come from: it names this listener, and no other site's page made it.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let forbidden =
+            |text: &'static str| Failure::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST_SOURCE, text);
+        let host = text(headers, HOST).unwrap_or_default();
+        if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+            return Err(forbidden(
+                "this listener is not known by the name in the Host header: use its address",
+            ));
+        }
+        let foreign = text(headers, ORIGIN).is_some_and(|origin| {
+            origin
+                .strip_prefix("http://")
+                .is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
+        });
+        let elsewhere = text(headers, HeaderName::from_static("sec-fetch-site"))
+            .is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        if foreign || elsewhere {
+            return Err(forbidden("pages of another origin have no business here"));
+        }
+        Ok(())
+    }
+
+    /// What the request shows of itself.
+    ///
+    /// # Errors
+    /// 401 for nothing, or nothing good; 403 for what a form of another site's could have sent.
+    pub(super) fn admit(&self, head: &Parts) -> Result<Shown, Failure> {
+        let headers = &head.headers;
+        if self.secret.is_none() {
+            return Err(unauthorized(
+                "no secret is configured, so nobody comes in: name the file that holds it, as `secret_file` in [operator] \
+                 of yunqiao.toml",
+            ));
+        }
+        let shown = text(headers, AUTHORIZATION).unwrap_or_default();
+        if let Some((scheme, shown)) = shown.split_once(' ')
+            && scheme.eq_ignore_ascii_case("bearer")
+            && self.is_secret(shown.trim())
+        {
+            return Ok(Shown::Secret);
+        }
+        let known = cookies(headers).any(|cookie| self.sessions().contains(cookie));
+        if !known {
+            return Err(unauthorized(
+                "send the operator's secret as `Authorization: Bearer <secret>`",
+            ));
+        }
+        // No form of another site's can say either; that the cookie is strict should be enough.
+        let says = headers.contains_key("hx-request")
+            || text(headers, CONTENT_TYPE).is_some_and(|value| value.starts_with("application/json"));
+        if matches!(head.method, Method::GET | Method::HEAD) || says {
+            Ok(Shown::Cookie)
+        } else {
+            Err(Failure::new(
+                StatusCode::FORBIDDEN,
+                codes::INVALID_REQUEST_SOURCE,
+                "what changes something is sent as JSON, or with the console's own header",
+            ))
+        }
+    }
+
+    pub(super) fn is_secret(&self, shown: &str) -> bool {
+        // The lengths may be compared in the open: that of ours is no secret worth guessing.
+        self.secret
+            .as_ref()
+            .is_some_and(|secret| shown.as_bytes().ct_eq(secret.expose_secret().as_bytes()).into())
+    }
+
+    /// Whether this is what the one-time link holds; it holds nothing afterwards.
+    pub(super) fn take_once(&self, shown: &str) -> bool {
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = once
+            .as_ref()
+            .is_some_and(|once| shown.as_bytes().ct_eq(once.as_bytes()).into());
+        if good {
+            *once = None;
+        }
+        good
+    }
+
+    /// Lets a browser in: the `Set-Cookie` to answer it with.
+    pub(super) fn let_in(&self) -> Option<HeaderValue> {
+        let session = ids::api_token();
+        let cookie = format!("{COOKIE_NAME}={session}; HttpOnly; SameSite=Strict; Path=/");
+        let mut sessions = self.sessions();
+        if sessions.len() >= MANY {
+            sessions.clear();
+        }
+        sessions.insert(session);
+        HeaderValue::from_str(&cookie).ok()
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    // What is no text is nothing that anybody here expects, and must not pass for absent.
+    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE_NAME)
+        .map(|(_, value)| value)
+}
+
+fn unauthorized(text: &'static str) -> Failure {
+    Failure::new(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST_SOURCE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use http::Request;
+
+    use super::*;
+
+    fn guard() -> Guard {
+        let secret = SecretString::from("the secret of the operator".to_owned());
+        Guard::new(
+            Some(secret),
+            "127.0.0.1:8789".parse().unwrap(),
+            Some("once".to_owned()),
+        )
+    }
+
+    fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).header("host", "127.0.0.1:8789");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_link_is_good_once_and_gives_a_cookie() {
+        let guard = guard();
+        assert!(!guard.take_once("") && !guard.take_once("twice"));
+        assert!(guard.take_once("once") && !guard.take_once("once"));
+        let cookie = guard.let_in().unwrap();
+        let cookie = cookie.to_str().unwrap();
+        assert!(
+            cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/"),
+            "{cookie}"
+        );
+        let pair = cookie.split(';').next().unwrap();
+        let others = format!("a=b; {pair}; c=d");
+        assert_eq!(
+            guard.admit(&head("GET", &[("cookie", &others)])).unwrap(),
+            Shown::Cookie
+        );
+        for (headers, status) in [
+            (vec![("cookie", pair)], Some(403)),
+            (vec![("cookie", pair), ("content-type", "text/plain")], Some(403)),
+            (vec![("cookie", pair), ("hx-request", "true")], None),
+            (vec![("cookie", pair), ("content-type", "application/json")], None),
+            (vec![("cookie", "yunqiao=x"), ("hx-request", "true")], Some(401)),
+        ] {
+            let refused = guard.admit(&head("POST", &headers)).err();
+            assert_eq!(
+                refused.map(|refused| refused.status.as_u16()),
+                status,
+                "{headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_secret_nobody_comes_in() {
+        let guard = Guard::new(None, "127.0.0.1:1".parse().unwrap(), None);
+        let shown = head("GET", &[("authorization", "Bearer ")]);
+        assert_eq!(guard.admit(&shown).unwrap_err().status, 401);
+        assert!(!guard.is_secret("") && !guard.take_once(""));
+    }
+}
