@@ -27,4 +27,6 @@ pub use manifest::Manifest;
 pub use name::{FunctionName, IllegalName};
 pub use project::{DEFAULT_ENV_ID, Project};
 pub use secrecy::{ExposeSecret, SecretString as Secret};
-pub use settings::{ForeignCodes, Login, OPERATOR_SECRET_LENGTH, Operator, Settings, Sim, Ttl, Withdrawn};
+pub use settings::{
+    ForeignCodes, Login, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Ttl, Withdrawn,
+};

@@ -164,6 +164,8 @@ impl Files<'_> {
             });
         }
 
+        findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
+
         let appid = toml.appid.or(miniprogram.appid);
         if let Some((appid, line)) = appid
             .as_ref()

@@ -1,5 +1,7 @@
-//! `yunqiao.toml`: every key that can be set, with its default. Keys of parts that are not served yet (`[push]`) are
-//! known by name and refused, because a setting that is silently without effect costs its author an evening.
+//! `yunqiao.toml`: every key that can be set, with its default. An unknown key is refused, because a setting that is
+//! silently without effect costs its author an evening.
+
+mod push;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +22,8 @@ use crate::{
     function::{CONCURRENCY, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS},
     table::{Entry, Source, Table},
 };
+
+pub use self::push::{Push, PushConsole};
 
 /// The file's name.
 pub(crate) const FILE: &str = "yunqiao.toml";
@@ -52,6 +56,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// `[operator]`.
     pub operator: Operator,
+    /// `[push]`.
+    pub push: Push,
     /// `[sim]`.
     pub sim: Sim,
 }
@@ -70,6 +76,7 @@ impl Default for Settings {
             permissions_cache: Duration::ZERO,
             cors_origins: Vec::new(),
             operator: Operator::default(),
+            push: Push::default(),
             sim: Sim::default(),
         }
     }
@@ -244,26 +251,24 @@ impl File {
             )
         })?;
         let top = Table::top(&source, tree.get_ref());
-        top.allow(
-            &[
-                "appid",
-                "secret_file",
-                "functions",
-                "env",
-                "listen",
-                "store",
-                "wechat",
-                "keys",
-                "login",
-                "open_data",
-                "cors",
-                "sim",
-                "permissions",
-                "operator",
-                "apps",
-            ],
-            &["push"],
-        )?;
+        top.allow(&[
+            "appid",
+            "secret_file",
+            "functions",
+            "env",
+            "listen",
+            "store",
+            "wechat",
+            "keys",
+            "login",
+            "open_data",
+            "cors",
+            "sim",
+            "permissions",
+            "operator",
+            "apps",
+            "push",
+        ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
         let mut file = Self::absent(environment);
@@ -290,7 +295,12 @@ impl File {
         if let Some(entry) = top.get("apps") {
             file.read_apps(&source, &entry, dir)?;
         }
-        let holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
+        let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
+        if let Some(entry) = top.get("push") {
+            let (push, holds_push_secret) = Push::read(&source, &entry, dir, &mut file.findings)?;
+            file.settings.push = push;
+            holds_secret |= holds_push_secret;
+        }
         if holds_secret {
             file.findings.extend(readable_by_others(path));
         }
@@ -318,7 +328,7 @@ impl File {
                 )
             })?;
             let table = entry.table()?;
-            table.allow(&["timeout", "memory", "concurrency", "max_instances", "env"], &[])?;
+            table.allow(&["timeout", "memory", "concurrency", "max_instances", "env"])?;
             let whole = |key, range, unit| table.get(key).map(|entry| entry.whole(range, unit)).transpose();
             let timeout = table
                 .get("timeout")
@@ -361,7 +371,7 @@ impl File {
                 return Err(source.refuse(&key.span, what, mend.to_owned()));
             }
             let app = entry.table()?;
-            app.allow(&["secret_file"], &[])?;
+            app.allow(&["secret_file"])?;
             let Some(secret_file) = app.get("secret_file") else {
                 return Err(entry.refuse(
                     "has no secret_file",
@@ -382,7 +392,7 @@ impl File {
             return Ok(false);
         };
         let operator = operator.table()?;
-        operator.allow(&["listen", "secret", "secret_file"], &[])?;
+        operator.allow(&["listen", "secret", "secret_file"])?;
         let settings = &mut self.settings.operator;
         if let Some(entry) = operator.get("listen") {
             settings.listen = Some(address(&entry, "127.0.0.1:8789")?);
@@ -425,7 +435,7 @@ impl File {
             return Ok(false);
         };
         let keys = keys.table()?;
-        keys.allow(&["ring", "file"], &[])?;
+        keys.allow(&["ring", "file"])?;
         let ring = &mut self.settings.keys;
         if let Some(entry) = keys.get("ring") {
             for key in entry.texts()? {
@@ -449,7 +459,7 @@ impl File {
         let settings = &mut self.settings;
 
         if let Some(login) = table("login")? {
-            login.allow(&["ttl"], &[])?;
+            login.allow(&["ttl"])?;
             if let Some(entry) = login.get("ttl") {
                 let session = entry.text().is_ok_and(|text| text == "session");
                 settings.login.ttl = if session {
@@ -460,19 +470,19 @@ impl File {
             }
         }
         if let Some(open_data) = table("open_data")? {
-            open_data.allow(&["max_age"], &[])?;
+            open_data.allow(&["max_age"])?;
             if let Some(entry) = open_data.get("max_age") {
                 settings.open_data_max_age = entry.duration()?;
             }
         }
         if let Some(permissions) = table("permissions")? {
-            permissions.allow(&["cache"], &[])?;
+            permissions.allow(&["cache"])?;
             if let Some(entry) = permissions.get("cache") {
                 settings.permissions_cache = entry.duration()?;
             }
         }
         if let Some(cors) = table("cors")? {
-            cors.allow(&["origins"], &[])?;
+            cors.allow(&["origins"])?;
             if let Some(entry) = cors.get("origins") {
                 for origin in entry.texts()? {
                     settings.cors_origins.push(web_origin(&origin)?);
@@ -488,18 +498,15 @@ impl File {
 
 impl Sim {
     fn read(sim: &Table<'_>) -> Result<Self, ProjectError> {
-        sim.allow(
-            &[
-                "foreign_codes",
-                "cloud_opened",
-                "lib_version",
-                "strict",
-                "session_rotation",
-                "session_idle",
-                "withdrawn",
-            ],
-            &[],
-        )?;
+        sim.allow(&[
+            "foreign_codes",
+            "cloud_opened",
+            "lib_version",
+            "strict",
+            "session_rotation",
+            "session_idle",
+            "withdrawn",
+        ])?;
         let boolean = |key| sim.get(key).map(|entry| entry.boolean()).transpose();
         let duration = |key| sim.get(key).map(|entry| entry.duration()).transpose();
         let foreign_codes = sim.get("foreign_codes").map(|entry| match entry.text()? {

@@ -68,8 +68,8 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Refuses a key that is none of `known`, naming the nearest; `later` are keys that this version does not serve.
-    pub(crate) fn allow(&self, known: &[&str], later: &[&str]) -> Result<(), ProjectError> {
+    /// Refuses a key that is none of `known`, naming the nearest.
+    pub(crate) fn allow(&self, known: &[&str]) -> Result<(), ProjectError> {
         for (key, _) in self.entries() {
             let place = if self.name.is_empty() {
                 String::new()
@@ -78,11 +78,6 @@ impl<'a> Table<'a> {
             };
             if known.contains(&key.text) {
                 continue;
-            }
-            if later.contains(&key.text) {
-                let what = format!("`{}`{place} is not served yet", key.text);
-                let mend = "remove it: this version would not do what it says".to_owned();
-                return Err(self.source.refuse(&key.span, what, mend));
             }
             let mend = match nearest(key.text, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),

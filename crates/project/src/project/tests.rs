@@ -558,7 +558,51 @@ fn refusals_name_line_cause_and_mend() {
         ),
         (
             "[push]\ntoken = \"x\"",
-            "yunqiao.toml:1: `push` is not served yet — remove it: this version would not do what it says",
+            "yunqiao.toml:2: `push.token` is no Token — a Token is 3 to 32 letters and digits, and this is 1 characters: copy it from \
+             the console's push settings (消息推送配置)",
+        ),
+        (
+            "[push]\ntoken = \"abc\"",
+            "yunqiao.toml:1: `push` has a token and no mode — write the console's: mode = \"secure\" (安全模式), \"compatible\" (兼容模式) \
+             or \"plain\" (明文模式)",
+        ),
+        (
+            "[push]\ntoken = \"abc\"\nmode = \"safe\"",
+            "yunqiao.toml:3: `push.mode` is no push mode — write the console's: \"secure\" (安全模式), \"compatible\" (兼容模式) \
+             or \"plain\" (明文模式)",
+        ),
+        (
+            "[push]\ntoken = \"abc\"\nmode = \"plain\"",
+            "yunqiao.toml:1: `push` has a token and no format — write the console's: format = \"json\" or \"xml\"",
+        ),
+        (
+            "[push]\ntoken = \"abc\"\nmode = \"secure\"\nformat = \"json\"",
+            "yunqiao.toml:1: `push` has no key — push mode \"secure\" needs the EncodingAESKey of the console's push settings: give it as \
+             aes_keys = [\"…\"], or name a file with aes_keys_file",
+        ),
+        (
+            "[push]\naes_keys = [\"abc\"]",
+            "yunqiao.toml:2: `push.aes_keys` is no EncodingAESKey — an EncodingAESKey is 43 letters and digits, and this is 3 characters: \
+             copy it from the console's push settings (消息推送配置)",
+        ),
+        (
+            "[push]\nmode = \"plain\"",
+            "yunqiao.toml:2: `push.mode` stands there without a token — give the console's Token as token or token_file; or leave all but \
+             the routes out, for the simulator's",
+        ),
+        (
+            "[push]\ntoken = \"abc\"\ntoken_file = \"t\"",
+            "yunqiao.toml:3: `push.token_file` stands beside push.token — give one of the two",
+        ),
+        (
+            "[push.routes]\nevent = \"login\"",
+            "yunqiao.toml:2: a route for events names one, as in `event/user_enter_tempsession`; `*` takes whatever no other route takes — \
+             write a message type such as `text`, an event such as `event/user_enter_tempsession`, or `*` for the rest",
+        ),
+        (
+            "[push.routes]\ntext = \"no/name\"",
+            "yunqiao.toml:2: `push.routes.text` names no function — \"no/name\" is no function name: use at most 60 letters, digits, `-` \
+             and `_`, beginning with a letter",
         ),
         (
             "listen = \"8787\"",
@@ -734,4 +778,73 @@ fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
     ] {
         assert!(text.contains(part), "{text}");
     }
+}
+
+#[test]
+fn push_settings_are_those_of_the_console() {
+    let keys = ["a".repeat(43), "b".repeat(43)];
+    for (toml, private) in [
+        (
+            format!(
+                "[push]\ntoken = \"abc\"\naes_keys = [\"{}\", \"{}\"]\nmode = \"compatible\"\nformat = \"xml\"\n[push.routes]\n\
+                 text = \"login\"\nuser_enter_tempsession = \"login\"\n\"*\" = \"login\"",
+                keys[0], keys[1]
+            ),
+            false,
+        ),
+        (
+            "[push]\ntoken_file = \"token.secret\"\naes_keys_file = \"keys.secret\"\nmode = \"compatible\"\nformat = \"xml\"\n\
+             routes = { text = \"login\", \"event/user_enter_tempsession\" = \"login\", \"*\" = \"login\" }"
+                .to_owned(),
+            true,
+        ),
+    ] {
+        let (_dir, project) = open(&[
+            CONFIG,
+            LOGIN,
+            ("yunqiao.toml", &toml),
+            ("token.secret", " abc\n"),
+            ("keys.secret", &format!("{}\n\n{}\n", keys[0], keys[1])),
+        ]);
+        let push = &project.settings.push;
+        let console = push.console.as_ref().unwrap().settings("wx1");
+        assert_eq!((console.appid.as_str(), console.token.expose()), ("wx1", "abc"));
+        assert_eq!(console.keys.iter().map(|key| key.expose()).collect::<Vec<_>>(), keys);
+        assert_eq!((console.mode, console.format), (push::Mode::Compatible, push::Format::Xml));
+        let mut routes: Vec<_> = push.routes.iter().map(|(of, to)| format!("{of} {to}")).collect();
+        routes.sort();
+        assert_eq!(routes, ["* login", "event/user_enter_tempsession login", "text login"]);
+        // A file with secrets in it is its owner's alone.
+        assert_eq!(project.findings.len(), usize::from(!private), "{:?}", project.findings);
+        assert!(!format!("{:?}", project.settings).contains(&keys[0]));
+    }
+}
+
+#[test]
+fn routes_that_lead_nowhere_are_told_with_what_is_near() {
+    let toml = "[push.routes]\ntext = \"logn\"\nvoice = \"zzz\"\n\"event/user_enter_tempsesion\" = \"login\"\n\"event/qqq\" = \"login\"";
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("yunqiao.toml", toml)]);
+    assert!(project.settings.push.console.is_none());
+    let told: Vec<_> = project
+        .findings
+        .iter()
+        .map(|finding| (finding.what.as_str(), finding.mend.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "[push.routes] has `event/user_enter_tempsesion`, and no kind of that name is known",
+                "did you mean `user_enter_tempsession`? (one that WeChat added lately works all the same)",
+            ),
+            (
+                "[push.routes] sends `text` to \"logn\", and there is no such function",
+                "did you mean `login`?",
+            ),
+            (
+                "[push.routes] sends `voice` to \"zzz\", and there is no such function",
+                "name an existing function, or remove the route",
+            ),
+        ]
+    );
 }

@@ -1,0 +1,236 @@
+//! `[push]`: how pushes of WeChat's are known, as the console's push settings (消息推送配置) say it, and which function
+//! gets which. Mode and format have no default: what the console is set to is told here, and never guessed.
+
+use std::path::Path;
+
+use push::{EncodingAesKey, Format, Mode, Pattern, Receiver, Routes, Settings, Token};
+use secrecy::ExposeSecret;
+
+use super::read_secret_file;
+use crate::{
+    Finding, FunctionName, ProjectError,
+    table::{Entry, Source, Table},
+};
+
+/// `[push]`.
+#[derive(Clone, Debug, Default)]
+pub struct Push {
+    /// What stands in the console; `None` where only routes are given, or nothing.
+    pub console: Option<PushConsole>,
+    /// `[push.routes]`: the function of each kind of packet.
+    pub routes: Routes<FunctionName>,
+}
+
+/// The console's push settings.
+#[derive(Clone, Debug)]
+pub struct PushConsole {
+    /// Token: `token`, or the content of `token_file`.
+    pub token: Token,
+    /// EncodingAESKey: `aes_keys`, or the lines of `aes_keys_file`, the newest first. At least one unless the mode is plain.
+    pub keys: Vec<EncodingAesKey>,
+    /// 消息加解密方式: `mode`.
+    pub mode: Mode,
+    /// 数据格式: `format`.
+    pub format: Format,
+}
+
+impl PushConsole {
+    /// The settings of whoever receives pushes for this app, or sends them.
+    #[must_use]
+    pub fn settings(&self, appid: &str) -> Settings {
+        Settings::new(
+            appid,
+            self.token.clone(),
+            self.mode,
+            self.format,
+            self.keys.clone(),
+        )
+    }
+}
+
+impl Push {
+    /// Reads the table; gives with it whether the file itself holds a secret there.
+    pub(super) fn read(
+        source: &Source<'_>,
+        push: &Entry<'_>,
+        dir: &Path,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(Self, bool), ProjectError> {
+        let table = push.table()?;
+        table.allow(&[
+            "token",
+            "token_file",
+            "aes_keys",
+            "aes_keys_file",
+            "mode",
+            "format",
+            "routes",
+        ])?;
+        let (token, token_inline) = read_token(&table, dir, findings)?;
+        let (keys, keys_inline) = read_keys(&table, dir, findings)?;
+        let console = match token {
+            Some(token) => Some(read_console(push, &table, token, keys)?),
+            None => {
+                let alone = ["aes_keys", "aes_keys_file", "mode", "format"];
+                if let Some(entry) = alone.iter().find_map(|key| table.get(key)) {
+                    return Err(entry.refuse(
+                        "stands there without a token",
+                        "give the console's Token as token or token_file; or leave all but the routes out, for the simulator's",
+                    ));
+                }
+                None
+            }
+        };
+        let mut routes = Routes::default();
+        if let Some(entry) = table.get("routes") {
+            for (key, target) in entry.table()?.entries() {
+                let refuse = |what| {
+                    const MEND: &str = "write a message type such as `text`, an event such as `event/user_enter_tempsession`, or `*` \
+                                        for the rest";
+                    source.refuse(&key.span, what, MEND.to_owned())
+                };
+                let pattern = Pattern::parse(key.text).map_err(|error| refuse(error.to_string()))?;
+                let function = target.text()?.parse().map_err(|illegal: crate::IllegalName| {
+                    target.refuse("names no function", &illegal.to_string())
+                })?;
+                routes
+                    .add(pattern, function)
+                    .map_err(|error| refuse(error.to_string()))?;
+            }
+        }
+        Ok((Self { console, routes }, token_inline || keys_inline))
+    }
+
+    /// What is odd about the routes, where these functions are there; in the order of the routes' names.
+    pub(crate) fn findings<'f>(
+        &self,
+        file: &Path,
+        functions: impl Iterator<Item = &'f FunctionName> + Clone,
+    ) -> Vec<Finding> {
+        let finding = |what, mend| Finding {
+            function: None,
+            file: file.to_owned(),
+            what,
+            mend,
+        };
+        let mut routes: Vec<_> = self.routes.iter().collect();
+        routes.sort_by_key(|(pattern, _)| pattern.to_string());
+        let mut findings = Vec::new();
+        for (pattern, target) in routes {
+            if let Some(near) = pattern.suggestion() {
+                findings.push(finding(
+                    format!("[push.routes] has `{pattern}`, and no kind of that name is known"),
+                    format!("did you mean `{near}`? (one that WeChat added lately works all the same)"),
+                ));
+            }
+            if !functions.clone().any(|name| name == target) {
+                let names = functions.clone().map(FunctionName::as_str);
+                let mend = match crate::table::nearest(target.as_str(), names) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "name an existing function, or remove the route".to_owned(),
+                };
+                let what =
+                    format!("[push.routes] sends `{pattern}` to {target:?}, and there is no such function");
+                findings.push(finding(what, mend));
+            }
+        }
+        findings
+    }
+}
+
+/// The Token, and whether it stands in the file itself.
+fn read_token(
+    table: &Table<'_>,
+    dir: &Path,
+    findings: &mut Vec<Finding>,
+) -> Result<(Option<Token>, bool), ProjectError> {
+    let parse = |entry: &Entry<'_>, text: &str| {
+        Token::parse(text).map_err(|error| entry.refuse("is no Token", &error.to_string()))
+    };
+    match (table.get("token"), table.get("token_file")) {
+        (Some(_), Some(entry)) => Err(entry.refuse("stands beside push.token", "give one of the two")),
+        (Some(entry), None) => Ok((Some(parse(&entry, entry.text()?)?), true)),
+        (None, Some(entry)) => {
+            let text = read_secret_file(&entry, dir, findings)?;
+            Ok((Some(parse(&entry, text.expose_secret())?), false))
+        }
+        (None, None) => Ok((None, false)),
+    }
+}
+
+/// The keys, and whether they stand in the file itself.
+fn read_keys(
+    table: &Table<'_>,
+    dir: &Path,
+    findings: &mut Vec<Finding>,
+) -> Result<(Vec<EncodingAesKey>, bool), ProjectError> {
+    let parse = |entry: &Entry<'_>, text: &str| {
+        EncodingAesKey::parse(text).map_err(|error| entry.refuse("is no EncodingAESKey", &error.to_string()))
+    };
+    match (table.get("aes_keys"), table.get("aes_keys_file")) {
+        (Some(_), Some(entry)) => Err(entry.refuse("stands beside push.aes_keys", "give one of the two")),
+        (Some(entry), None) => {
+            let keys = entry
+                .texts()?
+                .into_iter()
+                .map(|entry| parse(&entry, entry.text()?));
+            let keys = keys.collect::<Result<Vec<_>, _>>()?;
+            let inline = !keys.is_empty();
+            Ok((keys, inline))
+        }
+        (None, Some(entry)) => {
+            let text = read_secret_file(&entry, dir, findings)?;
+            let lines = text.expose_secret().lines().map(str::trim);
+            let keys = lines
+                .filter(|line| !line.is_empty())
+                .map(|line| parse(&entry, line));
+            Ok((keys.collect::<Result<_, _>>()?, false))
+        }
+        (None, None) => Ok((Vec::new(), false)),
+    }
+}
+
+fn read_console(
+    push: &Entry<'_>,
+    table: &Table<'_>,
+    token: Token,
+    keys: Vec<EncodingAesKey>,
+) -> Result<PushConsole, ProjectError> {
+    let missing = |key: &str, mend: &str| push.refuse(&format!("has a token and no {key}"), mend);
+    let Some(entry) = table.get("mode") else {
+        return Err(missing(
+            "mode",
+            "write the console's: mode = \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+        ));
+    };
+    let mode: Mode = entry.text()?.parse().map_err(|_| {
+        entry.refuse(
+            "is no push mode",
+            "write the console's: \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+        )
+    })?;
+    let Some(entry) = table.get("format") else {
+        return Err(missing(
+            "format",
+            "write the console's: format = \"json\" or \"xml\"",
+        ));
+    };
+    let format: Format = entry
+        .text()?
+        .parse()
+        .map_err(|_| entry.refuse("is no push format", "write the console's: \"json\" or \"xml\""))?;
+    let console = PushConsole {
+        token,
+        keys,
+        mode,
+        format,
+    };
+    // The appid is judged where it is given, and may stand in another file.
+    match Receiver::new(console.settings("any")) {
+        Ok(_) => Ok(console),
+        Err(error) => Err(push.refuse(
+            "has no key",
+            &format!("{error}: give it as aes_keys = [\"…\"], or name a file with aes_keys_file"),
+        )),
+    }
+}
