@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     Finding, Function, FunctionName, Manifest, ProjectError, files,
     permissions::{self, Permissions},
+    triggers::Triggers,
 };
 
 /// The functions in the folder `root`, by name, and what is odd about them.
@@ -128,9 +129,13 @@ impl Plan {
             find(dir.join("package.json"), what, mend);
         }
         let config = dir.join(permissions::FILE);
+        let mut triggers = Triggers::default();
         let permissions = match fs::read(&config) {
             Ok(bytes) => match Permissions::parse(&bytes) {
-                Ok(permissions) => permissions,
+                Ok(permissions) => {
+                    triggers = Triggers::parse(&bytes);
+                    permissions
+                }
                 Err(fault) => {
                     let what = format!(
                         "line {}, column {}: {}; the file is ignored",
@@ -150,7 +155,7 @@ impl Plan {
                 Permissions::default()
             }
         };
-        for fault in permissions.faults() {
+        for fault in permissions.faults().into_iter().chain(triggers.faults) {
             find(
                 config.clone(),
                 format!("line {}: {}", fault.line, fault.what),
@@ -159,6 +164,7 @@ impl Plan {
         }
         let mut function = Function::new(name, dir, self.entry);
         function.permissions = permissions.names().map(str::to_owned).collect();
+        function.triggers = triggers.triggers;
         function.manifest = self.manifest;
         function.problem = self.problem;
         function

@@ -10,6 +10,7 @@ mod cloud_calls;
 mod cure;
 mod dependencies;
 mod source;
+mod timers;
 mod tokens;
 
 use std::{
@@ -152,6 +153,7 @@ pub fn examine(project: &Project) -> Report {
             found.push(Diagnosis::new(&function.dir, None, what, String::new()));
         }
         cloud_calls::examine(function, &source, &mut found);
+        timers::examine(function, &mut found);
         dependencies::examine(function, &source, project, &mut found);
         diagnoses.extend(found.into_iter().map(|diagnosis| Diagnosis {
             function: Some(function.name.clone()),

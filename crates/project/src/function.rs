@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{FunctionName, Manifest, permissions};
+use crate::{FunctionName, Manifest, Trigger, permissions};
 
 /// How long a function may be allowed to run, in seconds: what WeChat's console offers.
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=60;
@@ -41,6 +41,8 @@ pub struct Function {
     /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them. Empty when there is
     /// no [`config_json`](Function::config_json), or none that can be read.
     pub permissions: BTreeSet<String>,
+    /// Its timers: `triggers` of its `config.json`, less what is not as it should be.
+    pub triggers: Vec<Trigger>,
     /// Its `package.json` and lock file, if it has a `package.json`.
     pub manifest: Option<Manifest>,
     /// Why it cannot run, and the mend; `None` when nothing speaks against it.
@@ -61,6 +63,7 @@ impl Function {
             concurrency: 1,
             max_instances: 10,
             permissions: BTreeSet::new(),
+            triggers: Vec::new(),
             manifest: None,
             problem: None,
         }

@@ -8,6 +8,7 @@
 //! its messages.
 
 mod cloudbaserc;
+mod cron;
 mod discover;
 pub mod doctor;
 mod error;
@@ -20,7 +21,9 @@ mod permissions;
 mod project;
 mod settings;
 mod table;
+mod triggers;
 
+pub use cron::{BadCron, Cron};
 pub use error::{Finding, ProjectError};
 pub use function::{CONCURRENCY, Function, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
 pub use manifest::Manifest;
@@ -28,5 +31,7 @@ pub use name::{FunctionName, IllegalName};
 pub use project::{DEFAULT_ENV_ID, Project};
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
-    ForeignCodes, Login, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Ttl, Withdrawn,
+    ForeignCodes, Login, Missed, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers,
+    Ttl, Withdrawn,
 };
+pub use triggers::Trigger;

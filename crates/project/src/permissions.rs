@@ -1,4 +1,4 @@
-//! A function's `config.json`, of which we read `permissions.openapi`: the cloud calls that the function may make, as
+//! A function's `config.json`, of which this reads `permissions.openapi`: the cloud calls that the function may make, as
 //! WeChat's document "云调用" lays down. The list is the function's own, and what is not in it is refused when it is
 //! called; so a name with a typo costs nothing until a user meets it, and is told when the project is read.
 

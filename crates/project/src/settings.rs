@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::tz::{self, TimeZone};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use toml::de::DeTable;
 
@@ -60,6 +61,8 @@ pub struct Settings {
     pub push: Push,
     /// `[sim]`.
     pub sim: Sim,
+    /// `[timers]`.
+    pub timers: Timers,
 }
 
 impl Default for Settings {
@@ -78,6 +81,7 @@ impl Default for Settings {
             operator: Operator::default(),
             push: Push::default(),
             sim: Sim::default(),
+            timers: Timers::default(),
         }
     }
 }
@@ -118,6 +122,34 @@ pub struct Operator {
 /// How many characters the operator's secret has at least. A choice: what `openssl rand -hex 8` prints, beyond guessing
 /// over a network.
 pub const OPERATOR_SECRET_LENGTH: usize = 16;
+
+/// `[timers]`: how the functions' timers are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// `zone`: whose clock time a timer's `config` means; by default UTC+8, as on the platform.
+    pub zone: TimeZone,
+    /// `missed`.
+    pub missed: Missed,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            zone: TimeZone::fixed(tz::offset(8)),
+            missed: Missed::Skip,
+        }
+    }
+}
+
+/// `[timers] missed`: what becomes of a tick for which nobody was awake, because the service was down or its machine
+/// asleep. The platform is never down, so this is a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// Nothing, as with cron: the default, because a job that is meant for the night is not always welcome in the morning.
+    Skip,
+    /// The last one is made up for as soon as possible, whatever number was missed.
+    RunOnce,
+}
 
 /// `[sim]`: how the simulated WeChat behaves. What is `None` is left to the simulator's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -268,6 +300,7 @@ impl File {
             "operator",
             "apps",
             "push",
+            "timers",
         ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
@@ -489,10 +522,40 @@ impl File {
                 }
             }
         }
+        if let Some(timers) = table("timers")? {
+            settings.timers = Timers::read(&timers)?;
+        }
         if let Some(sim) = table("sim")? {
             settings.sim = Sim::read(&sim)?;
         }
         Ok(())
+    }
+}
+
+impl Timers {
+    fn read(timers: &Table<'_>) -> Result<Self, ProjectError> {
+        timers.allow(&["zone", "missed"])?;
+        let mut settings = Self::default();
+        if let Some(entry) = timers.get("zone") {
+            settings.zone = TimeZone::get(entry.text()?).map_err(|_| {
+                entry.refuse(
+                    "is no time zone",
+                    "write a name such as \"Asia/Shanghai\", \"Europe/Berlin\" or \"UTC\"",
+                )
+            })?;
+        }
+        if let Some(entry) = timers.get("missed") {
+            settings.missed = match entry.text()? {
+                "skip" => Missed::Skip,
+                "run-once" => Missed::RunOnce,
+                _ => {
+                    return Err(
+                        entry.refuse("is neither of its two values", "write \"skip\" or \"run-once\"")
+                    );
+                }
+            };
+        }
+        Ok(settings)
     }
 }
 

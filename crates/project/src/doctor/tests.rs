@@ -76,7 +76,7 @@ fn golden_triples() {
         .map(|entry| entry.unwrap().path())
         .collect();
     names.sort();
-    assert!(names.len() >= 7, "{names:?}");
+    assert!(names.len() >= 8, "{names:?}");
     for case in names {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();

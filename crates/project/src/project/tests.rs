@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ForeignCodes, OPERATOR_SECRET_LENGTH, Secret, Ttl, Withdrawn};
+use crate::{ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, Ttl, Withdrawn};
 
 const CONFIG: (&str, &str) = (
     "project.config.json",
@@ -343,6 +343,9 @@ fn every_setting_is_read() {
             session_rotation = 0x3c
             session_idle = "3d"
             withdrawn = "refuse"
+            [timers]
+            zone = "Europe/Berlin"
+            missed = "run-once"
             [permissions]
             cache = "10m"
             [operator]
@@ -387,6 +390,8 @@ fn every_setting_is_read() {
     assert_eq!(settings.sim.session_rotation, Some(Duration::from_secs(60)));
     assert_eq!(settings.sim.session_idle, Some(Duration::from_secs(259_200)));
     assert_eq!(settings.sim.withdrawn, Some(Withdrawn::Refuse));
+    assert_eq!(settings.timers.zone.iana_name(), Some("Europe/Berlin"));
+    assert_eq!(settings.timers.missed, Missed::RunOnce);
     assert_eq!(settings.permissions_cache, Duration::from_secs(600));
     let operator = &settings.operator;
     assert_eq!(operator.listen, Some("127.0.0.1:8789".parse().unwrap()));
@@ -727,6 +732,14 @@ fn refusals_name_line_cause_and_mend() {
         (
             "[sim]\nwithdrawn = true",
             "yunqiao.toml:2: `sim.withdrawn` is of kind boolean — put the value in double quotes",
+        ),
+        (
+            "[timers]\nzone = \"Peking\"",
+            "yunqiao.toml:2: `timers.zone` is no time zone — write a name such as \"Asia/Shanghai\", \"Europe/Berlin\" or \"UTC\"",
+        ),
+        (
+            "[timers]\nmissed = \"once\"",
+            "yunqiao.toml:2: `timers.missed` is neither of its two values — write \"skip\" or \"run-once\"",
         ),
         (
             "[sim]\nwithdrawn = \"first-user\"",

@@ -1,0 +1,19 @@
+//! What is wrong with `triggers` of a function's `config.json`. Nothing of it is cured: only its author knows when it is to
+//! fire.
+
+use std::fs;
+
+use super::Diagnosis;
+use crate::{Function, files, triggers::Triggers};
+
+pub(super) fn examine(function: &Function, found: &mut Vec<Diagnosis>) {
+    let config = function.config_json();
+    let Ok(bytes) = fs::read(&config) else { return };
+    if files::json_object(&bytes).is_err() {
+        // Told with the cloud calls; until it can be read, it lists nothing.
+        return;
+    }
+    let triggers = Triggers::parse(&bytes);
+    let faults = triggers.faults.into_iter().chain(triggers.second);
+    found.extend(faults.map(|fault| Diagnosis::new(&config, Some(fault.line), fault.what, fault.mend)));
+}
