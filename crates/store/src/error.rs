@@ -1,7 +1,7 @@
 //! How a store fails. A cause stands in the error's own text, between what happened and the mend, and is therefore not
 //! its `source()` as well: a report of the whole chain would tell it twice.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, sync::Arc};
 
 /// Why a store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What is wrong with it; it never quotes the record.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What several changes were to be written with failed, and all of them with it.
+    #[error("{0}")]
+    Shared(Arc<StoreError>),
     /// The process is shutting down.
     #[error("the store was closed while it worked")]
     Closed,

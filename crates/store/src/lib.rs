@@ -1,4 +1,5 @@
-//! What must outlive a restart: each user's session_key, the key ring that seals tokens, and WeChat's access_token.
+//! What must outlive a restart: each user's session_key, the key ring that seals tokens, WeChat's access_token, and the
+//! message pushes that were taken in.
 //!
 //! One trait, [`Store`], with two kinds behind it: [`Memory`] for `dev`, `exec` and tests, and [`Redb`], one file on
 //! disk. What a method answered survives a SIGKILL of the process that answered; that is the whole promise, and every
@@ -7,19 +8,29 @@
 
 mod error;
 mod memory;
+mod pushes;
 mod record;
 mod redb;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use clock::Timestamp;
 use opendata::SessionKey;
 use seal::KeyRing;
 use secrecy::SecretString;
 
-pub use crate::{error::StoreError, memory::Memory, redb::Redb};
+pub use crate::{
+    error::StoreError,
+    memory::Memory,
+    pushes::{Bounds, Death, Ended, Pushed, Taken},
+    redb::Redb,
+};
 
 /// A future on the heap, which a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -124,4 +135,31 @@ pub trait Store: Send + Sync + 'static {
         appid: &'a str,
         refused: &'a SecretString,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes a push in, unless one of its key is known. Pushes are numbered in the order of these calls.
+    fn take_push<'a>(
+        &'a self,
+        key: &'a str,
+        packet: &'a str,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Taken, StoreError>>;
+
+    /// Notes that an attempt begins; answers its number, from 1, or `None` if no push of this number waits for one.
+    fn begin_push(&self, id: u64) -> BoxFuture<'_, Result<Option<u32>, StoreError>>;
+
+    /// Notes how an attempt ended. A push that is not open is no error.
+    fn end_push(&self, id: u64, ended: Ended, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Makes a dead letter wait for an attempt again, and answers with it; `None` if there is no such dead letter. `afresh`
+    /// forgets its attempts so far.
+    fn revive_push(&self, id: u64, afresh: bool) -> BoxFuture<'_, Result<Option<Pushed>, StoreError>>;
+
+    /// Drops a dead letter; its duplicates count as dealt with. Answers whether there was one.
+    fn dismiss_push(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// All open pushes in the order in which they were taken, dead letters among them.
+    fn open_pushes(&self) -> BoxFuture<'_, Result<Vec<Pushed>, StoreError>>;
+
+    /// Forgets what is beyond the bounds; answers how many.
+    fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>>;
 }

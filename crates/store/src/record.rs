@@ -1,6 +1,9 @@
 //! The form in which things are kept: JSON, so that a later version can add a member and still read what is there.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use clock::Timestamp;
 use opendata::SessionKey;
@@ -8,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, Previous, Session, StoreError};
+use crate::{AccessToken, Death, Previous, Pushed, Session, StoreError};
 
 /// A [`Session`]; times in milliseconds. The keys are borrowed, so that reading leaves no copy of them behind.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +38,37 @@ struct TokenRecord<'a> {
     expires_at: u64,
 }
 
+/// A [`Pushed`] without its number, which is its key.
+#[derive(Serialize, Deserialize)]
+struct PushRecord<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    packet: Cow<'a, str>,
+    taken_at: u64,
+    attempts: u32,
+    failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dead: Option<DeathRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeathRecord {
+    error: String,
+    at: u64,
+}
+
+/// What became of the push of a key: open, or done at a time.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KnownPush {
+    pub(crate) id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer: Option<String>,
+}
+
+const PUSH: &str = "message push";
 const SESSION: &str = "session";
 const TOKEN: &str = "access_token";
 
@@ -115,4 +149,62 @@ pub(crate) fn to_token(bytes: &[u8]) -> Result<AccessToken, StoreError> {
         token: SecretString::from(&*record.token),
         expires_at: Timestamp::from_millis(record.expires_at),
     })
+}
+
+/// Milliseconds since the epoch, 0 for what is before.
+pub(crate) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(millis))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// The record of an open push.
+pub(crate) fn of_push(push: &Pushed) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    write(
+        PUSH,
+        &PushRecord {
+            key: push.key.as_str().into(),
+            packet: push.packet.as_str().into(),
+            taken_at: millis(push.taken_at),
+            attempts: push.attempts,
+            failures: push.failures,
+            dead: push.dead.as_ref().map(|death| DeathRecord {
+                error: death.error.clone(),
+                at: millis(death.at),
+            }),
+        },
+    )
+}
+
+/// The open push of a record.
+pub(crate) fn to_push(id: u64, bytes: &[u8]) -> Result<Pushed, StoreError> {
+    let record: PushRecord<'_> =
+        serde_json::from_slice(bytes).map_err(|error| unreadable_json(PUSH, &error))?;
+    Ok(Pushed {
+        id,
+        key: record.key.into_owned(),
+        packet: record.packet.into_owned(),
+        taken_at: time(record.taken_at),
+        attempts: record.attempts,
+        failures: record.failures,
+        dead: record.dead.map(|death| Death {
+            error: death.error,
+            at: time(death.at),
+        }),
+    })
+}
+
+/// The record of what became of a push.
+pub(crate) fn of_known_push(known: &KnownPush) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    write(PUSH, known)
+}
+
+/// What became of a push, from its record.
+pub(crate) fn to_known_push(bytes: &[u8]) -> Result<KnownPush, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| unreadable_json(PUSH, &error))
 }

@@ -1,5 +1,7 @@
 //! The store on disk: one redb file. Every method is one transaction, committed to the disk before it is answered,
-//! and run on a thread where waiting for the disk holds nobody up.
+//! and run on a thread where waiting for the disk holds nobody up; those that change pushes share transactions.
+
+mod pushes;
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -7,6 +9,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use ::redb::{
@@ -19,12 +22,12 @@ use seal::{KeyRing, RootKey};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, BoxFuture, Session, Store, StoreError, record};
+use crate::{AccessToken, Bounds, BoxFuture, Ended, Pushed, Session, Store, StoreError, Taken, record};
 
 /// The format of the file that this version writes, and the latest that it reads.
 const FORMAT: u64 = 1;
 
-/// `format`: the file's format.
+/// `format`: the file's format. `last_push`: the number of the push that was taken last.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// `key_ring`: root keys in base64, newest first, one a line.
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
@@ -44,6 +47,7 @@ pub struct Redb(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     database: Database,
+    changes: pushes::Changes,
 }
 
 impl Redb {
@@ -55,6 +59,7 @@ impl Redb {
         let inner = Inner {
             path: path.to_owned(),
             database: open_database(path)?,
+            changes: pushes::Changes::default(),
         };
         inner.settle_format()?;
         Ok(Self(Arc::new(inner)))
@@ -150,7 +155,14 @@ impl Inner {
                 Err(error) => return Err(self.failed(error)),
             };
             let format = table.get("format").map_err(|error| self.failed(error))?;
-            Ok(format.map(|format| format.value()))
+            let format = format.map(|format| format.value());
+            // The tables for pushes came later, within the first format.
+            let has_pushes = match transaction.open_table(pushes::OPEN) {
+                Ok(_) => true,
+                Err(TableError::TableDoesNotExist(_)) => false,
+                Err(error) => return Err(self.failed(error)),
+            };
+            Ok(format.filter(|format| has_pushes || *format > FORMAT))
         })?;
         match found {
             Some(FORMAT) => Ok(()),
@@ -159,17 +171,20 @@ impl Inner {
                 found,
                 known: FORMAT,
             }),
-            // Nothing, as there is no format before the first.
+            // Nothing, or not all, as there is no format before the first.
             _ => self.write(|transaction| {
                 let mut meta = transaction.open_table(META).map_err(|error| self.failed(error))?;
                 meta.insert("format", FORMAT)
                     .map_err(|error| self.failed(error))?;
                 // Reading transactions take for granted that the tables exist.
-                for table in [KEYS, SESSIONS, TOKENS] {
+                for table in [KEYS, SESSIONS, TOKENS, pushes::KNOWN] {
                     transaction
                         .open_table(table)
                         .map_err(|error| self.failed(error))?;
                 }
+                transaction
+                    .open_table(pushes::OPEN)
+                    .map_err(|error| self.failed(error))?;
                 Ok(())
             }),
         }
@@ -394,6 +409,40 @@ impl Store for Redb {
                 Ok((if is_refused { Change::Remove } else { Change::Keep }, ()))
             })
         })
+    }
+
+    fn take_push<'a>(
+        &'a self,
+        key: &'a str,
+        packet: &'a str,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Taken, StoreError>> {
+        let (key, packet) = (key.to_owned(), packet.to_owned());
+        self.change_pushes(move |pushes| pushes.take(&key, &packet, now))
+    }
+
+    fn begin_push(&self, id: u64) -> BoxFuture<'_, Result<Option<u32>, StoreError>> {
+        self.change_pushes(move |pushes| pushes.begin(id))
+    }
+
+    fn end_push(&self, id: u64, ended: Ended, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.change_pushes(move |pushes| pushes.end(id, ended, now))
+    }
+
+    fn revive_push(&self, id: u64, afresh: bool) -> BoxFuture<'_, Result<Option<Pushed>, StoreError>> {
+        self.change_pushes(move |pushes| pushes.revive(id, afresh))
+    }
+
+    fn dismiss_push(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.change_pushes(move |pushes| pushes.dismiss(id, now))
+    }
+
+    fn open_pushes(&self) -> BoxFuture<'_, Result<Vec<Pushed>, StoreError>> {
+        self.run(Inner::open_pushes)
+    }
+
+    fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.change_pushes(move |pushes| pushes.sweep(bounds))
     }
 }
 
