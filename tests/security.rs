@@ -115,20 +115,17 @@ fn function(project: &Scratch, name: &str, source: &str) {
     project.write(&format!("cloudfunctions/{name}/config.json"), &config.to_string());
 }
 
+/// `/operator/access-token`, for who has the secret.
+async fn access_token(dev: &Dev) -> Value {
+    let request = dev.operate(Method::GET, "access-token");
+    request.send().await.unwrap().json().await.unwrap()
+}
+
 /// What nobody but the server and the operator may see.
 async fn secrets(dev: &Dev) -> Vec<String> {
-    let token: Value = dev
-        .operate(Method::GET, "access-token")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let app = dev.get_sim("app").await;
     let secrets = vec![
-        text(&token["access_token"]),
-        text(&app["secret"]),
+        text(&access_token(dev).await["access_token"]),
+        text(&dev.get_sim("app").await["secret"]),
         OPERATOR_SECRET.to_owned(),
     ];
     assert!(secrets.iter().all(|secret| secret.len() >= 16));
@@ -363,14 +360,7 @@ async fn the_operator_calls_wechat_without_a_token() {
     assert_eq!(reply.status(), 405);
 
     // For the other servers of the same app: a token that WeChat takes.
-    let token: Value = dev
-        .operate(Method::GET, "access-token")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let token = access_token(&dev).await;
     let left = token["expires_in"].as_u64().unwrap();
     assert!((6000..=7200).contains(&left), "{token}");
     let url = format!(

@@ -211,7 +211,10 @@ pub(super) async fn send(
     let mut request = api
         .request(pairs, &Boundary::new(rand::random()))
         .map_err(|error| Failed::Params(error.to_string()))?;
-    identify(asked, api, &mut request).await?;
+    // Another app knows this one's users by other openids.
+    if wechat.appid() == asked.inner.appid {
+        identify(asked, api, &mut request).await?;
+    }
 
     let within = match asked.left {
         Some(left) => left.saturating_sub(AHEAD).min(WITHIN),
