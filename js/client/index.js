@@ -1,0 +1,464 @@
+// Made from src/ by: npm run build
+var __defProp = Object.defineProperty;
+var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
+var __getOwnPropNames = Object.getOwnPropertyNames;
+var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __export = (target, all) => {
+  for (var name in all)
+    __defProp(target, name, { get: all[name], enumerable: true });
+};
+var __copyProps = (to, from, except, desc) => {
+  if (from && typeof from === "object" || typeof from === "function") {
+    for (let key of __getOwnPropNames(from))
+      if (!__hasOwnProp.call(to, key) && key !== except)
+        __defProp(to, key, { get: () => from[key], enumerable: !(desc = __getOwnPropDesc(from, key)) || desc.enumerable });
+  }
+  return to;
+};
+var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: true }), mod);
+
+// src/index.mjs
+var index_exports = {};
+__export(index_exports, {
+  CloudID: () => CloudID,
+  callFunction: () => callFunction,
+  init: () => init,
+  install: () => install2
+});
+module.exports = __toCommonJS(index_exports);
+
+// src/cloud-id.mjs
+var MAX_CLOUD_IDS = 5;
+var CLOUD_ID_LIFE = 3e5;
+function CloudID(id) {
+  if (!(this instanceof CloudID)) return new CloudID(id);
+  this.cloudID = id;
+}
+CloudID.prototype.toJSON = function() {
+  return this.cloudID;
+};
+
+// src/failure.mjs
+function failure(errMsg, more) {
+  return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
+}
+function failed(api, cause) {
+  const { errCode = -1, requestID } = cause;
+  const errMsg = `${api}:fail ${cause.errMsg || cause.message || cause}`;
+  const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
+  return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
+}
+
+// src/encode.mjs
+function fields(data) {
+  if (data === void 0 || data === null) return [];
+  if (typeof data !== "object" || Array.isArray(data)) {
+    throw failure(`parameter.data should be object instead of ${Array.isArray(data) ? "array" : typeof data};`);
+  }
+  let room = MAX_CLOUD_IDS;
+  return Object.keys(data).map((key) => {
+    const value = data[key];
+    if (!(value instanceof CloudID)) return { key, text: json(key, value) };
+    const id = value.cloudID;
+    if (typeof id !== "string") {
+      throw failure(`data.${key} is a CloudID of ${id}: the result that it is from has no cloudID`);
+    }
+    if (room-- > 0) return { key, id };
+    console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as the string that it is`);
+    return { key, text: json(key, id) };
+  });
+}
+function body(fields2) {
+  const members = [];
+  const names = [];
+  for (const { key, id, text = JSON.stringify(id) } of fields2) {
+    const name = JSON.stringify(key);
+    if (id !== void 0) names.push(name);
+    if (text !== void 0) members.push(`${name}:${text}`);
+  }
+  return `{"data":{${members.join()}},"cloudIDs":[${names.join()}]}`;
+}
+function json(key, value) {
+  try {
+    return JSON.stringify(value, binary);
+  } catch (error) {
+    throw failure(`data.${key} cannot be sent as JSON: ${error.message}`);
+  }
+}
+function binary(key, value) {
+  const whole = Object.prototype.toString.call(value) === "[object ArrayBuffer]";
+  if (!whole && !ArrayBuffer.isView(value)) return value;
+  const bytes = whole ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return { type: "Buffer", data: Array.from(bytes) };
+}
+
+// src/open-data.mjs
+var PREFIX = "yq_local_";
+var KEPT = 2 * CLOUD_ID_LIFE;
+var OpenData = class {
+  /** @param exchange (data, once) gives a promise of `{cloudID}`; `once`: without a new login */
+  constructor(exchange) {
+    this.exchange = exchange;
+    this.kept = /* @__PURE__ */ new Map();
+    this.count = 0;
+  }
+  /** Gives `result` a `cloudID` where it has open data and none. */
+  adopt(result) {
+    if (result && typeof result.encryptedData === "string" && typeof result.iv === "string" && !result.cloudID) {
+      const now = Date.now();
+      this.kept.forEach(({ at }, handle) => now - at > KEPT && this.kept.delete(handle));
+      const { encryptedData, iv, rawData, signature } = result;
+      const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature });
+      result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`;
+      this.kept.set(result.cloudID, { at: now, data, cloudID: void 0 });
+    }
+    return result;
+  }
+  /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
+  cloudID(id, once) {
+    const kept = this.kept.get(id);
+    if (!kept) return id;
+    if (!kept.cloudID) {
+      kept.cloudID = this.exchange(kept.data, once).then(
+        ({ cloudID }) => cloudID,
+        (error) => {
+          kept.cloudID = void 0;
+          if (error.status !== 400) throw error;
+          console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`);
+          return id;
+        }
+      );
+    }
+    return kept.cloudID;
+  }
+  /** Exchanges what was not yet, as far as it can be: what is taken from now on has another key. */
+  flush() {
+    const waiting = Array.from(this.kept.keys()).filter((handle) => !this.kept.get(handle).cloudID);
+    return Promise.all(waiting.map((handle) => this.cloudID(handle, true).catch(() => {
+    })));
+  }
+};
+
+// src/session.mjs
+var Session = class {
+  /** @param logIn gives a promise of `{token, expiresIn}`, in seconds */
+  constructor(logIn) {
+    this.logIn = logIn;
+    this.login = void 0;
+  }
+  /**
+   * The token, good for `spare` more milliseconds if it can be. Whoever asks while a login is under way waits for
+   * that one.
+   */
+  token(spare = 0) {
+    const { login } = this;
+    if (!login || Date.now() > login.until - Math.min(spare, login.life / 2)) this.begin();
+    return this.login.token;
+  }
+  /** Logs in anew, after `before`. */
+  begin(before2) {
+    const login = { until: Infinity, life: Infinity };
+    login.token = Promise.resolve(before2).then(this.logIn).then(
+      ({ token, expiresIn }) => {
+        login.life = expiresIn * 1e3;
+        login.until = Date.now() + login.life;
+        return login.text = token;
+      },
+      (error) => {
+        if (this.login === login) this.login = void 0;
+        throw error;
+      }
+    );
+    login.token.catch(() => {
+    });
+    this.login = login;
+  }
+  /** The server does not take `token` any more. */
+  end(token) {
+    if (this.login && this.login.text === token) this.login = void 0;
+  }
+};
+
+// src/settle.mjs
+function settle({ success, fail, complete }, promise) {
+  if (!success && !fail && !complete) return promise;
+  const tell = (callback) => (outcome) => {
+    if (callback) callback(outcome);
+    if (complete) complete(outcome);
+  };
+  promise.then(tell(success), tell(fail));
+}
+function promised(wx2, api, options) {
+  return new Promise((success, fail) => {
+    const asked = Object.assign({}, options, { success, fail });
+    delete asked.complete;
+    api.call(wx2, asked);
+  });
+}
+
+// src/transport.mjs
+var TIMEOUT = 12e4;
+async function post(wx2, url, text, token) {
+  const header = { "content-type": "application/json" };
+  if (token) header.authorization = `Bearer ${token}`;
+  const send = wx2 && wx2.request ? byWx : byFetch;
+  const { status, body: body2 } = await send(url, text, header, wx2).catch((error) => {
+    const { errMsg: errMsg2, message, cause } = error;
+    throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
+  });
+  const answer = parsed(body2);
+  if (status >= 200 && status < 300 && answer) return answer;
+  const { errCode = -1, errMsg = `HTTP ${status}: ${String(body2).slice(0, 200)} (${url})`, requestID } = answer || {};
+  throw failure(errMsg, { errCode, requestID, status });
+}
+function parsed(body2) {
+  try {
+    const value = typeof body2 === "string" ? JSON.parse(body2) : body2;
+    return value && typeof value === "object" ? value : void 0;
+  } catch (error) {
+    return void 0;
+  }
+}
+async function byWx(url, data, header, wx2) {
+  const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT };
+  const reply = await promised(wx2, wx2.request, options);
+  return { status: reply.statusCode, body: reply.data };
+}
+async function byFetch(url, body2, headers) {
+  if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
+  const reply = await fetch(url, { method: "POST", headers, body: body2, credentials: "omit" });
+  return { status: reply.status, body: await reply.text() };
+}
+
+// src/simulator.mjs
+var PORT = 8788;
+var Simulator = class {
+  /** @param simulate a user's name, or `{user, wechat}`; without `wechat`, the usual port of the host of `endpoint` */
+  constructor(wx2, simulate2, endpoint) {
+    const { user, wechat } = typeof simulate2 === "string" ? { user: simulate2 } : simulate2;
+    this.wx = wx2;
+    this.user = user;
+    this.url = wechat ? wechat.replace(/\/+$/, "") : `${/^https?:\/\/(\[[^\]]*\]|[^/:?#]+)/.exec(endpoint)[0]}:${PORT}`;
+  }
+  /** What the user's `wx[api]` gives. */
+  async call(api, options) {
+    const text = JSON.stringify(Object.assign({}, options, { user: this.user, api }));
+    const result = await post(this.wx, `${this.url}/sim/client`, text).catch(({ errMsg }) => {
+      throw { errMsg: `${api}:fail ${errMsg}` };
+    });
+    if (result.errMsg !== `${api}:ok`) throw result;
+    return result;
+  }
+};
+
+// src/cloud.mjs
+var Cloud = class {
+  constructor(wx2) {
+    this.wx = wx2;
+    this.natives = {};
+    this.installed = false;
+    this.settings = void 0;
+    this.endpoint = void 0;
+    this.simulator = void 0;
+    this.session = new Session(() => this.logIn());
+    this.openData = new OpenData((data, once) => this.ask("/v1/open-data", JSON.stringify(data), once));
+  }
+  /** Again, it changes what is given: an app's own `wx.cloud.init` may stay as it is where `endpoint` was given before. */
+  init(options) {
+    const before2 = this.settings || {};
+    const settings = Object.assign({}, before2, options);
+    const { endpoint, login, simulate: simulate2 } = settings;
+    if (!/^https?:\/\/[^/]/.test(endpoint)) {
+      throw failed("cloud.init", `endpoint should be the address of your server, such as https://cloud.example.com, instead of ${endpoint}`);
+    }
+    if (login && typeof login !== "function") {
+      throw failed("cloud.init", `login should be a function that gives a code instead of ${typeof login}`);
+    }
+    this.settings = settings;
+    if (endpoint === before2.endpoint && login === before2.login && simulate2 === before2.simulate) return;
+    this.endpoint = endpoint.replace(/\/+$/, "");
+    this.simulator = simulate2 ? new Simulator(this.wx, simulate2, endpoint) : void 0;
+    this.session = new Session(() => this.logIn());
+    if (this.installed) this.session.begin();
+  }
+  callFunction(options) {
+    options = options || {};
+    const calling = this.call(options).catch((error) => {
+      throw failed("cloud.callFunction", error);
+    });
+    return settle(options, calling);
+  }
+  async call({ name, data }) {
+    if (!this.settings) {
+      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server");
+    }
+    if (typeof name !== "string" || !name) {
+      throw failure(`parameter.name should be ${name === "" ? "the name of a function" : "string"} instead of ${name === "" ? "empty" : typeof name};`);
+    }
+    const sent = fields(data);
+    await Promise.all(
+      sent.map(async (field) => {
+        if (field.id !== void 0) field.id = await this.openData.cloudID(field.id);
+      })
+    );
+    const { result, errMsg, requestID, warnings } = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent));
+    for (const { field, errMsg: errMsg2 } of warnings || []) console.warn(`data.${field}: ${errMsg2}`);
+    return { result, errMsg, requestID };
+  }
+  /** Asks the server as the user. A token that has ended is a reason for one new login, and for asking once more. */
+  async ask(path, text, once) {
+    const { session } = this;
+    const url = this.endpoint + path;
+    const token = await session.token();
+    return post(this.wx, url, text, token).catch(async (error) => {
+      if (error.status !== 401 || once) throw error;
+      session.end(token);
+      return post(this.wx, url, text, await session.token());
+    });
+  }
+  async logIn() {
+    const code = await this.code();
+    if (typeof code !== "string" || !code) throw failure(`login gave no code but ${code}`);
+    return post(this.wx, `${this.endpoint}/v1/login`, JSON.stringify({ code }));
+  }
+  async code() {
+    const { login } = this.settings;
+    if (login) return login();
+    if (!this.simulator && !(this.wx && this.wx.login)) {
+      throw failure("there is no wx.login here: give init a `login`, a function that gives a code");
+    }
+    return (await this.native("login")).code;
+  }
+  /** What the user's WeChat gives: the simulated one's, where there is one. */
+  native(api, options) {
+    if (this.simulator) return this.simulator.call(api, options);
+    return promised(this.wx, this.natives[api] || this.wx[api], options);
+  }
+  /** Resolves when open data may be taken: it will be encrypted with a key that the server knows. */
+  async ready() {
+    if (this.settings) await this.session.token(CLOUD_ID_LIFE).catch(() => {
+    });
+  }
+  /**
+   * The app has logged in by itself, which may have rotated the key. The server learns the new one by a login at once:
+   * WeChat does not rotate again so soon. What was taken before is exchanged first, and a login under way ends first, or
+   * the server would end with the older key.
+   */
+  renew() {
+    const { session } = this;
+    if (!session.login) return;
+    const exchanged = this.openData.flush();
+    session.begin(Promise.all([exchanged, session.login.token.catch(() => {
+    })]));
+  }
+};
+Cloud.prototype.CloudID = CloudID;
+
+// src/install.mjs
+var OPEN_DATA = [
+  "getUserInfo",
+  "getWeRunData",
+  "getShareInfo",
+  "getGroupEnterInfo",
+  "getChatToolInfo",
+  "getGameClubData",
+  "getUserInteractiveStorage"
+];
+var ON_TAP = ["getUserProfile"];
+var BUTTON = /^(getUserInfo|get(?:Realtime)?(PhoneNumber)):(?!.*deny)/;
+var HANDED_OUT = ["cloudID", "code", "encryptedData", "iv", "rawData", "signature", "userInfo"];
+var installed = /* @__PURE__ */ new WeakMap();
+var simulated = /* @__PURE__ */ new WeakSet();
+function install(wx2, cloud2) {
+  if (!wx2 || typeof wx2.request !== "function") throw failed("cloud.install", "install takes the wx of a Mini Program");
+  if (installed.has(wx2)) return installed.get(wx2);
+  const front = facade(cloud2, wx2.cloud);
+  installed.set(wx2, front);
+  cloud2.installed = true;
+  put(wx2, "cloud", front);
+  const wrap = (name, wrapped) => {
+    if (typeof wx2[name] !== "function") return;
+    cloud2.natives[name] = wx2[name];
+    put(wx2, name, (options = {}) => settle(options, wrapped(name, options)));
+  };
+  const adopt = (result) => cloud2.openData.adopt(result);
+  for (const name of OPEN_DATA) wrap(name, async (api, options) => {
+    await cloud2.ready();
+    return adopt(await cloud2.native(api, options));
+  });
+  for (const name of ON_TAP) wrap(name, async (api, options) => {
+    if (cloud2.simulator) await cloud2.ready();
+    return adopt(await cloud2.native(api, options));
+  });
+  wrap("login", async (api, options) => {
+    const result = await cloud2.native(api, options);
+    cloud2.renew();
+    return result;
+  });
+  wrap("checkSession", (api, options) => cloud2.native(api, options));
+  const handle = (options) => handlers(cloud2, options);
+  const handleMethods = (options) => Object.assign({}, options, options.methods && { methods: handle(options.methods) });
+  if (typeof Page === "function") Page = before(Page, handle);
+  if (typeof Component === "function") Component = before(Component, handleMethods);
+  if (typeof Behavior === "function") Behavior = before(Behavior, handleMethods);
+  return front;
+}
+function facade(cloud2, original) {
+  const own = {
+    init: (options) => cloud2.init(options),
+    callFunction: (options) => cloud2.callFunction(options),
+    CloudID: cloud2.CloudID
+  };
+  let initialized;
+  return new Proxy(own, {
+    has: (own2, key) => key in own2 || Boolean(original && key in original),
+    get(own2, key) {
+      if (key in own2 || !original || original[key] === void 0) return own2[key];
+      if (initialized !== cloud2.settings && original.init) {
+        initialized = cloud2.settings;
+        const { env, traceUser } = initialized;
+        original.init({ env, traceUser });
+      }
+      return typeof original[key] === "function" ? original[key].bind(original) : original[key];
+    }
+  });
+}
+function put(target, key, value) {
+  Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+}
+function before(register, change) {
+  return function(options) {
+    return register.call(this, options && typeof options === "object" ? change(options) : options);
+  };
+}
+function handlers(cloud2, options) {
+  const handling = Object.assign({}, options);
+  for (const key of Object.keys(options)) {
+    const handler = options[key];
+    if (typeof handler !== "function") continue;
+    handling[key] = function(event) {
+      const detail = event && event.detail;
+      const run = () => {
+        if (detail) cloud2.openData.adopt(detail);
+        return handler.apply(this, arguments);
+      };
+      const button = cloud2.simulator && detail && BUTTON.exec(detail.errMsg);
+      return button && !simulated.has(detail) ? simulate(cloud2, button, detail).then(run) : run();
+    };
+  }
+  return handling;
+}
+async function simulate(cloud2, [, api, phone], detail) {
+  simulated.add(detail);
+  for (const key of HANDED_OUT) delete detail[key];
+  await cloud2.ready();
+  const result = await cloud2.native(phone ? `get${phone}` : api).catch((error) => error);
+  Object.assign(detail, result, { errMsg: result.errMsg });
+}
+
+// src/index.mjs
+var app = typeof wx === "object" && wx && wx.request ? wx : void 0;
+var cloud = new Cloud(app);
+var init = (options) => cloud.init(options);
+var callFunction = (options) => cloud.callFunction(options);
+var install2 = (wx2) => install(wx2, wx2 === app ? cloud : new Cloud(wx2));

@@ -1,0 +1,57 @@
+// Open data that WeChat handed out without a cloudID, because Cloud Development is not opened. It gets a local
+// handle at once, so that the app's code finds a `cloudID` where it looks for one; the server is asked for a real
+// one when the handle is first used in a call.
+
+import { CLOUD_ID_LIFE } from './cloud-id.mjs'
+
+/** The server knows its own cloudIDs by how they begin: a handle that never got one is invalid, and stays here. */
+const PREFIX = 'yq_local_'
+/** A cloudID that the server made in the last moment of the data lives on for as long again. */
+const KEPT = 2 * CLOUD_ID_LIFE
+
+export class OpenData {
+  /** @param exchange (data, once) gives a promise of `{cloudID}`; `once`: without a new login */
+  constructor(exchange) {
+    this.exchange = exchange
+    this.kept = new Map()
+    this.count = 0
+  }
+
+  /** Gives `result` a `cloudID` where it has open data and none. */
+  adopt(result) {
+    if (result && typeof result.encryptedData === 'string' && typeof result.iv === 'string' && !result.cloudID) {
+      const now = Date.now()
+      this.kept.forEach(({ at }, handle) => now - at > KEPT && this.kept.delete(handle))
+      const { encryptedData, iv, rawData, signature } = result
+      const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature })
+      result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`
+      this.kept.set(result.cloudID, { at: now, data, cloudID: undefined })
+    }
+    return result
+  }
+
+  /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
+  cloudID(id, once) {
+    const kept = this.kept.get(id)
+    if (!kept) return id
+    if (!kept.cloudID) {
+      kept.cloudID = this.exchange(kept.data, once).then(
+        ({ cloudID }) => cloudID,
+        (error) => {
+          kept.cloudID = undefined
+          if (error.status !== 400) throw error
+          // As with WeChat, the call goes on, and the function is told that the cloudID is invalid.
+          console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`)
+          return id
+        },
+      )
+    }
+    return kept.cloudID
+  }
+
+  /** Exchanges what was not yet, as far as it can be: what is taken from now on has another key. */
+  flush() {
+    const waiting = Array.from(this.kept.keys()).filter((handle) => !this.kept.get(handle).cloudID)
+    return Promise.all(waiting.map((handle) => this.cloudID(handle, true).catch(() => {})))
+  }
+}
