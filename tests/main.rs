@@ -18,3 +18,4 @@ mod production;
 mod reload;
 mod sdk;
 mod security;
+mod wx;

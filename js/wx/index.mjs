@@ -1,0 +1,3 @@
+import wx from './index.js';
+
+export const createWx = wx.createWx;

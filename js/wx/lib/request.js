@@ -1,0 +1,269 @@
+'use strict';
+
+/*
+ * wx.request: what a Mini Program sends to its own backend. How data becomes a query or a body, what becomes of headers and
+ * answers, and how many go at once is as in base library 2.3.2, and in WeChat's document "wx.request" where it says more.
+ */
+
+const { Failure, answer, callBack, failed, requireString, typeName } = require('./call');
+const { exchange } = require('./http');
+
+/** Milliseconds (WeChat's document "wx.request"). */
+const DEFAULT_TIMEOUT = 60000;
+/** How many requests go at once; the others wait (WeChat's document "network"). */
+const MOST_AT_ONCE = 10;
+
+/** `errno` (WeChat's document "Errno"; the numbers as observed). */
+const ERRNO = { timedOut: 5, parameter: 1001, network: 600001, invalidUrl: 600009 };
+
+/** What Chromium's network calls the errors of Node's. */
+const NET_ERRORS = {
+  ECONNREFUSED: [-102, 'ERR_CONNECTION_REFUSED'],
+  ECONNRESET: [-101, 'ERR_CONNECTION_RESET'],
+  EPIPE: [-101, 'ERR_CONNECTION_RESET'],
+  ENOTFOUND: [-105, 'ERR_NAME_NOT_RESOLVED'],
+  EAI_AGAIN: [-105, 'ERR_NAME_NOT_RESOLVED'],
+  EHOSTUNREACH: [-109, 'ERR_ADDRESS_UNREACHABLE'],
+  ENETUNREACH: [-109, 'ERR_ADDRESS_UNREACHABLE'],
+  ETIMEDOUT: [-118, 'ERR_CONNECTION_TIMED_OUT'],
+  TOO_MANY_REDIRECTS: [-310, 'ERR_TOO_MANY_REDIRECTS'],
+  DEPTH_ZERO_SELF_SIGNED_CERT: [-202, 'ERR_CERT_AUTHORITY_INVALID'],
+  SELF_SIGNED_CERT_IN_CHAIN: [-202, 'ERR_CERT_AUTHORITY_INVALID'],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [-202, 'ERR_CERT_AUTHORITY_INVALID'],
+  CERT_HAS_EXPIRED: [-201, 'ERR_CERT_DATE_INVALID'],
+  ERR_TLS_CERT_ALTNAME_INVALID: [-200, 'ERR_CERT_COMMON_NAME_INVALID'],
+};
+
+/** Texts and numbers as they are, anything else as its type; content-type in lower case, and no Referer of the app's own. */
+function headersOf(given) {
+  const headers = {};
+  if (typeName(given) === 'Object') {
+    for (const [name, value] of Object.entries(given)) {
+      const lower = name.toLowerCase();
+      if (lower === 'referer') continue;
+      const text = ['string', 'number'].includes(typeof value) ? String(value) : Object.prototype.toString.call(value);
+      headers[lower === 'content-type' ? lower : name] = text;
+    }
+  }
+  headers['content-type'] ||= 'application/json';
+  return headers;
+}
+
+/** GET takes data as its query: a name that the URL has already gets the new value, and a nested object is JSON. */
+function withQuery(url, data) {
+  if (data === null || typeof data !== 'object' || Object.keys(data).length === 0) return url;
+  const [path, query = ''] = url.split('?');
+  const fields = {};
+  for (const part of query.split('&').filter((part) => part !== '')) {
+    const [name, value] = part.split('=');
+    fields[name] = value;
+  }
+  for (const [name, value] of Object.entries(data)) {
+    fields[encodeURIComponent(name)] = encodeURIComponent(typeof value === 'object' ? JSON.stringify(value) : value);
+  }
+  const pairs = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+  return `${path}?${pairs.join('&')}`;
+}
+
+/** The body that data becomes, by the content type. */
+function bodyOf(data, contentType) {
+  if (data === undefined) return '';
+  if (typeof data === 'string') return data;
+  if (typeName(data) === 'ArrayBuffer') return Buffer.from(data);
+  if (contentType.includes('application/x-www-form-urlencoded') && data !== null && typeof data === 'object') {
+    const pairs = Object.entries(data);
+    return pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');
+  }
+  return contentType.includes('application/json') || typeof data === 'object' ? JSON.stringify(data) : String(data);
+}
+
+/** The body of an answer as the app wants it. Text that should be JSON and is none stays text. */
+function dataOf(bytes, { responseType, dataType }) {
+  if (responseType === 'arraybuffer') return arrayBuffer(bytes);
+  const text = bytes.toString().replace(/^\ufeff/, '');
+  if (dataType !== 'json') return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function arrayBuffer(bytes) {
+  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+}
+
+function netFailure(error) {
+  if (error instanceof Failure) return error;
+  // What Chromium has no name for keeps Node's own words.
+  const [code, name] = NET_ERRORS[error.code] ?? [-2, `ERR_FAILED (${error.message})`];
+  return new Failure(`errcode:${code} cronet_error_code:${code} error_msg:net::${name}`, {
+    errno: ERRNO.network,
+    exception: { retryCount: 0, reasons: [] },
+  });
+}
+
+function isHttp(url) {
+  try {
+    return /^https?:$/.test(new URL(url).protocol);
+  } catch {
+    return false;
+  }
+}
+
+/** What the app asked for, checked, or a {@link Failure}. */
+function checked(options) {
+  requireString(options, 'url', { errno: ERRNO.parameter });
+  const { url, data } = options;
+  if (!isHttp(url)) {
+    throw new Failure(`invalid url "${url}"`, { errno: ERRNO.invalidUrl });
+  }
+  const method = typeof options.method === 'string' ? options.method.toUpperCase() : 'GET';
+  // Ours: Node gives no answer to CONNECT as it does to others, and no app is known that would ask for one.
+  if (method === 'CONNECT') throw new Failure('CONNECT is not carried by this wx', { errno: ERRNO.parameter });
+  const headers = headersOf(options.header);
+  const bodiless = method === 'GET' || method === 'HEAD';
+  return {
+    url: method === 'GET' ? withQuery(url, data) : url,
+    method,
+    headers,
+    body: bodiless ? null : bodyOf(data, headers['content-type']),
+    redirect: options.redirect,
+  };
+}
+
+/** What wx.request gives: a request on its way, or waiting for its turn. */
+class RequestTask {
+  #events;
+  #abort;
+
+  constructor(events, abort) {
+    this.#events = events;
+    this.#abort = abort;
+  }
+
+  /** Makes the request fail, if it is not over. */
+  abort() {
+    this.#abort(new Failure('abort'));
+  }
+
+  onHeadersReceived(listener) {
+    this.#events.headers.add(listener);
+  }
+
+  offHeadersReceived(listener) {
+    forget(this.#events.headers, listener);
+  }
+
+  /** With `enableChunked`. */
+  onChunkReceived(listener) {
+    this.#events.chunk.add(listener);
+  }
+
+  offChunkReceived(listener) {
+    forget(this.#events.chunk, listener);
+  }
+}
+
+/** Without a listener all are meant. */
+function forget(listeners, listener) {
+  if (listener === undefined) listeners.clear();
+  else listeners.delete(listener);
+}
+
+/** Makes a `wx.request`. The simulator is only asked for the appid, which stands in the Referer. */
+function createRequest(simulator) {
+  let going = 0;
+  const waiting = [];
+
+  /** Ends when it is this one's turn, or fails when `aborted` does before that. */
+  const turn = (aborted) => {
+    if (going < MOST_AT_ONCE) {
+      going += 1;
+      return Promise.resolve();
+    }
+    return new Promise((begin, fail) => {
+      waiting.push(begin);
+      aborted.catch((failure) => {
+        const at = waiting.indexOf(begin);
+        if (at < 0) return;
+        waiting.splice(at, 1);
+        fail(failure);
+      });
+    });
+  };
+  const over = () => {
+    const begin = waiting.shift();
+    if (begin === undefined) going -= 1;
+    else begin();
+  };
+
+  /** `https://servicewechat.com/{appid}/{version}/page-frame.html` (WeChat's document "network"). */
+  const referer = async () => {
+    const appid = simulator.appid ?? (await simulator.app().then((app) => app.appid, () => undefined));
+    return appid === undefined ? {} : { Referer: `https://servicewechat.com/${appid}/devtools/page-frame.html` };
+  };
+
+  /** Carries one request, until `aborted` fails. */
+  const carry = async (asked, options, events, aborted) => {
+    const headers = { ...asked.headers, ...(await Promise.race([referer(), aborted])) };
+    const { done, abort } = exchange({
+      ...asked,
+      headers,
+      onHeaders: (head) => events.headers.forEach((listener) => callBack(listener, head)),
+      onChunk: (chunk) => {
+        if (options.enableChunked) events.chunk.forEach((listener) => callBack(listener, { data: arrayBuffer(chunk) }));
+      },
+    });
+    aborted.catch(abort);
+    const timer = setTimeout(
+      () => abort(new Failure('timeout', { errno: ERRNO.timedOut })),
+      options.timeout ?? DEFAULT_TIMEOUT,
+    );
+    try {
+      const { statusCode, header, cookies, body } = await done;
+      const data = dataOf(body, {
+        responseType: String(options.responseType ?? 'text').toLowerCase(),
+        dataType: options.dataType || 'json',
+      });
+      return { data, statusCode, header, cookies, errMsg: 'request:ok', exception: { retryCount: 0, reasons: [] } };
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const outcome = async (asked, options, events, aborted) => {
+    await turn(aborted);
+    try {
+      return await carry(asked, options, events, aborted);
+    } finally {
+      over();
+    }
+  };
+
+  return function request(given) {
+    const options = given ?? {};
+    let asked;
+    try {
+      asked = checked(options);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      // What is refused never becomes a task (observed).
+      setTimeout(() => answer(options, false, failed('request', failure)));
+      return undefined;
+    }
+    const events = { headers: new Set(), chunk: new Set() };
+    let abort;
+    const aborted = new Promise((_, reject) => {
+      abort = reject;
+    });
+    aborted.catch(() => {});
+    outcome(asked, options, events, aborted).then(
+      (result) => answer(options, true, result),
+      (error) => answer(options, false, failed('request', netFailure(error))),
+    );
+    return new RequestTask(events, abort);
+  };
+}
+
+module.exports = { createRequest };
