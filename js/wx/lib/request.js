@@ -1,12 +1,12 @@
 'use strict';
 
 /*
- * wx.request: what a Mini Program sends to its own backend. How data becomes a query or a body, what becomes of headers and
- * answers, and how many go at once is as in base library 2.3.2, and in WeChat's document "wx.request" where it says more.
+ * wx.request: what a Mini Program sends to its own backend, how many of them at once, and how each ends.
  */
 
-const { Failure, answer, callBack, failed, requireString, typeName } = require('./call');
+const { Failure, answer, callBack, failed, requireString } = require('./call');
 const { exchange } = require('./http');
+const { arrayBuffer, bodyOf, dataOf, headersOf, withQuery } = require('./payload');
 
 /** Milliseconds (WeChat's document "wx.request"). */
 const DEFAULT_TIMEOUT = 60000;
@@ -33,65 +33,6 @@ const NET_ERRORS = {
   CERT_HAS_EXPIRED: [-201, 'ERR_CERT_DATE_INVALID'],
   ERR_TLS_CERT_ALTNAME_INVALID: [-200, 'ERR_CERT_COMMON_NAME_INVALID'],
 };
-
-/** Texts and numbers as they are, anything else as its type; content-type in lower case, and no Referer of the app's own. */
-function headersOf(given) {
-  const headers = {};
-  if (typeName(given) === 'Object') {
-    for (const [name, value] of Object.entries(given)) {
-      const lower = name.toLowerCase();
-      if (lower === 'referer') continue;
-      const text = ['string', 'number'].includes(typeof value) ? String(value) : Object.prototype.toString.call(value);
-      headers[lower === 'content-type' ? lower : name] = text;
-    }
-  }
-  headers['content-type'] ||= 'application/json';
-  return headers;
-}
-
-/** GET takes data as its query: a name that the URL has already gets the new value, and a nested object is JSON. */
-function withQuery(url, data) {
-  if (data === null || typeof data !== 'object' || Object.keys(data).length === 0) return url;
-  const [path, query = ''] = url.split('?');
-  const fields = {};
-  for (const part of query.split('&').filter((part) => part !== '')) {
-    const [name, value] = part.split('=');
-    fields[name] = value;
-  }
-  for (const [name, value] of Object.entries(data)) {
-    fields[encodeURIComponent(name)] = encodeURIComponent(typeof value === 'object' ? JSON.stringify(value) : value);
-  }
-  const pairs = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
-  return `${path}?${pairs.join('&')}`;
-}
-
-/** The body that data becomes, by the content type. */
-function bodyOf(data, contentType) {
-  if (data === undefined) return '';
-  if (typeof data === 'string') return data;
-  if (typeName(data) === 'ArrayBuffer') return Buffer.from(data);
-  if (contentType.includes('application/x-www-form-urlencoded') && data !== null && typeof data === 'object') {
-    const pairs = Object.entries(data);
-    return pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');
-  }
-  return contentType.includes('application/json') || typeof data === 'object' ? JSON.stringify(data) : String(data);
-}
-
-/** The body of an answer as the app wants it. Text that should be JSON and is none stays text. */
-function dataOf(bytes, { responseType, dataType }) {
-  if (responseType === 'arraybuffer') return arrayBuffer(bytes);
-  const text = bytes.toString().replace(/^\ufeff/, '');
-  if (dataType !== 'json') return text;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
-
-function arrayBuffer(bytes) {
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
-}
 
 function netFailure(error) {
   if (error instanceof Failure) return error;
@@ -204,38 +145,32 @@ function createRequest(simulator) {
     return appid === undefined ? {} : { Referer: `https://servicewechat.com/${appid}/devtools/page-frame.html` };
   };
 
-  /** Carries one request, until `aborted` fails. */
-  const carry = async (asked, options, events, aborted) => {
-    const headers = { ...asked.headers, ...(await Promise.race([referer(), aborted])) };
-    const { done, abort } = exchange({
-      ...asked,
-      headers,
-      onHeaders: (head) => events.headers.forEach((listener) => callBack(listener, head)),
-      onChunk: (chunk) => {
-        if (options.enableChunked) events.chunk.forEach((listener) => callBack(listener, { data: arrayBuffer(chunk) }));
-      },
-    });
-    aborted.catch(abort);
-    const timer = setTimeout(
-      () => abort(new Failure('timeout', { errno: ERRNO.timedOut })),
-      options.timeout ?? DEFAULT_TIMEOUT,
-    );
+  /** Carries one request, until `aborted` fails, as `abort` makes it. */
+  const carry = async (asked, options, events, { abort, aborted }) => {
+    const late = () => abort(new Failure('timeout', { errno: ERRNO.timedOut }));
+    const timer = setTimeout(late, options.timeout ?? DEFAULT_TIMEOUT);
     try {
-      const { statusCode, header, cookies, body } = await done;
-      const data = dataOf(body, {
-        responseType: String(options.responseType ?? 'text').toLowerCase(),
-        dataType: options.dataType || 'json',
+      const headers = { ...asked.headers, ...(await Promise.race([referer(), aborted])) };
+      const exchanged = exchange({
+        ...asked,
+        headers,
+        onHeaders: (head) => events.headers.forEach((listener) => callBack(listener, head)),
+        onChunk: (chunk) => {
+          if (options.enableChunked) events.chunk.forEach((listener) => callBack(listener, { data: arrayBuffer(chunk) }));
+        },
       });
-      return { data, statusCode, header, cookies, errMsg: 'request:ok', exception: { retryCount: 0, reasons: [] } };
+      aborted.catch(exchanged.abort);
+      const { body, ...head } = await exchanged.done;
+      return { data: dataOf(body, options), ...head, errMsg: 'request:ok', exception: { retryCount: 0, reasons: [] } };
     } finally {
       clearTimeout(timer);
     }
   };
 
-  const outcome = async (asked, options, events, aborted) => {
-    await turn(aborted);
+  const outcome = async (asked, options, events, ending) => {
+    await turn(ending.aborted);
     try {
-      return await carry(asked, options, events, aborted);
+      return await carry(asked, options, events, ending);
     } finally {
       over();
     }
@@ -248,21 +183,22 @@ function createRequest(simulator) {
       asked = checked(options);
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure;
-      // What is refused never becomes a task (observed).
+      // What is refused never becomes a task (observed with base library 2.3.2).
       setTimeout(() => answer(options, false, failed('request', failure)));
       return undefined;
     }
     const events = { headers: new Set(), chunk: new Set() };
-    let abort;
-    const aborted = new Promise((_, reject) => {
-      abort = reject;
+    const ending = {};
+    ending.aborted = new Promise((_, abort) => {
+      ending.abort = abort;
     });
-    aborted.catch(() => {});
-    outcome(asked, options, events, aborted).then(
+    // It has ended otherwise, where nobody hears of it.
+    ending.aborted.catch(() => {});
+    outcome(asked, options, events, ending).then(
       (result) => answer(options, true, result),
       (error) => answer(options, false, failed('request', netFailure(error))),
     );
-    return new RequestTask(events, abort);
+    return new RequestTask(events, ending.abort);
   };
 }
 

@@ -31,7 +31,7 @@ before(async () => {
   wx = createWx();
   server = await serve(async ({ url, method, headers }, body) => {
     if (url.startsWith('/echo')) return [200, {}, JSON.stringify({ url, method, headers, body: body.toString('latin1') })];
-    if (url === '/never') return new Promise(() => {});
+    if (url.startsWith('/never')) return new Promise(() => {});
     return ANSWERS[url.replace('/answer/', '')];
   });
 });
@@ -226,6 +226,32 @@ test('a task can be aborted, and tells of headers and chunks', async () => {
   const chunks = Buffer.concat(seen.slice(1).map((chunk) => Buffer.from(chunk)));
   assert.equal(chunks.toString(), ANSWERS.json[2]);
   assert.deepEqual(result.data, { a: [1, '二'] });
+});
+
+test('an answer that stalls is ended in the middle', async () => {
+  const stalls = http.createServer(({ url }, response) => {
+    response.writeHead(200, url === '/gzip' ? { 'Content-Encoding': 'gzip' } : { 'Content-Length': 100 });
+    response.write(url === '/gzip' ? zlib.gzipSync('part').subarray(0, 12) : 'part');
+  });
+  await new Promise((listening) => {
+    stalls.listen(0, '127.0.0.1', listening);
+  });
+  const url = `http://127.0.0.1:${stalls.address().port}`;
+  for (const path of ['/', '/gzip']) {
+    assert.deepEqual(await failure('', { url: url + path, timeout: 50 }), { errMsg: 'request:fail timeout', errno: 5 });
+    const ended = await new Promise((complete) => {
+      const task = wx.request({ url: url + path, complete });
+      task.onHeadersReceived(() => task.abort());
+    });
+    assert.deepEqual(ended, { errMsg: 'request:fail abort' });
+  }
+  stalls.close();
+});
+
+test('a silent simulator holds no request up for longer than its timeout', async () => {
+  const silent = createWx({ wechat: `${server.url}/never` });
+  const late = await new Promise((fail) => silent.request({ url: `${server.url}/echo`, timeout: 30, fail }));
+  assert.deepEqual(late, { errMsg: 'request:fail timeout', errno: 5 });
 });
 
 test('ten go at once, the others wait for their turn', async () => {
