@@ -1,8 +1,10 @@
 //! Every other API of WeChat's server: what the catalogue of [`openapi`] lists answers at its path, with WeChat's manners.
 //!
-//! Some behave: subscribe and customer-service messages, Mini Program codes, links, checks of texts and images, quotas and rids.
-//! The rest is answered as done; that this
-//! is all that came of it is said by its item in the outbox, and told to the developer.
+//! Some behave: subscribe and customer-service messages, Mini Program codes, links, checks of texts, images and media, quotas
+//! and rids. The rest is answered as done; that this is all that came of it is said by its item in the outbox, and told to
+//! the developer.
+
+use std::time::Duration;
 
 use axum::{
     body::Bytes,
@@ -19,7 +21,7 @@ use crate::{
     acode::Wanted,
     conversations,
     errors::{Family, Refusal, rid},
-    form, links, quotas, random, rids,
+    form, links, pushes, quotas, random, rids,
     server_api::{Ask, check_app, check_token, refuse, reply},
     session_api,
     templates::{Message, TemplateGiven},
@@ -211,7 +213,7 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
         };
     }
     match api.path {
-        "/cgi-bin/message/subscribe/send" => send(sim, &sent.params),
+        "/cgi-bin/message/subscribe/send" => send(sim, appid, &sent.params),
         "/wxaapi/newtmpl/gettemplate" => Ok(Done::json(json!({
             "errcode": 0,
             "errmsg": "ok",
@@ -253,12 +255,7 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
             }
             Ok(Done::ok())
         }
-        "/wxa/media_check_async" => Ok(Done::json(json!({
-            "errcode": 0,
-            "errmsg": "ok",
-            "trace_id": rid(sim.now()),
-        }))
-        .but("only recorded: the push message with the verdict does not come")),
+        "/wxa/media_check_async" => check_media(sim, appid, &sent.params),
         "/cgi-bin/media/upload" => Ok(Done::json(json!({
             "type": ask.query("type"),
             "media_id": random::url_safe(64),
@@ -290,12 +287,12 @@ pub(crate) fn typed<T: DeserializeOwned>(sim: &Simulator, params: &Map<String, V
 }
 
 /// `subscribeMessage.send`
-fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Done, Refusal> {
     let message: Message = typed(sim, params)?;
     let outcome = {
         let world = &mut *sim.world();
-        match world.users.by_openid(&message.touser) {
-            Some(_) => world.templates.send(&message),
+        match world.users.by_openid(&message.touser).cloned() {
+            Some(user) => world.templates.send(&message).map(|()| user),
             None => Err(Refusal::InvalidOpenid),
         }
     };
@@ -310,7 +307,18 @@ fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
         ),
         _ => {}
     }
-    outcome.map(|()| Done::ok())
+    let user = outcome?;
+    if appid == sim.settings().appid {
+        let item = json!({
+            "TemplateId": message.template_id,
+            "MsgID": random::digits(19),
+            "ErrorCode": "0",
+            "ErrorStatus": "success",
+        });
+        let fields = Map::from_iter([("List".to_owned(), item)]);
+        pushes::later(sim, "subscribe_msg_sent_event", &user, fields, Duration::ZERO);
+    }
+    Ok(Done::ok())
 }
 
 #[derive(Deserialize)]
@@ -349,6 +357,39 @@ fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Re
     let note =
         "WeChat's library of templates is not here: each keyword is a `thing` with the number of its kid";
     Ok(Done::json(json!({ "errcode": 0, "errmsg": "ok", "priTmplId": id })).but(note))
+}
+
+/// How long a check of media takes, by machine time; WeChat's takes up to half an hour.
+const MEDIA_CHECK: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+struct MediaToCheck {
+    #[serde(default)]
+    media_url: String,
+    version: Option<Value>,
+}
+
+/// `security.mediaCheckAsync`: the verdict comes by push.
+fn check_media(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Done, Refusal> {
+    let media: MediaToCheck = typed(sim, params)?;
+    let trace_id = rid(sim.now());
+    let done = Done::json(json!({ "errcode": 0, "errmsg": "ok", "trace_id": trace_id }));
+    if sim.settings().push.url.is_none() || appid != sim.settings().appid {
+        return Ok(done.but("only recorded: there is no URL to push the verdict to"));
+    }
+    let version = media.version.unwrap_or_default();
+    let version = version.as_u64().or_else(|| version.as_str()?.parse().ok());
+    let (verdict, user) = {
+        let world = sim.world();
+        (
+            world.verdicts.of_media(&media.media_url),
+            world.users.first().clone(),
+        )
+    };
+    let event = verdict.event(appid, &trace_id, version.unwrap_or(1));
+    let fields = event.as_object().cloned().unwrap_or_default();
+    pushes::later(sim, "wxa_media_check", &user, fields, MEDIA_CHECK);
+    Ok(done)
 }
 
 /// A Mini Program code.

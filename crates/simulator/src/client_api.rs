@@ -3,16 +3,18 @@
 //! An answer is what the `success` or `fail` callback gets, with its `errMsg`. Open data is encrypted with the user's
 //! session_key at that moment; with Cloud Development opened and a base library that knows it, it carries a `cloudID` too.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use opendata::Encrypted;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::{
     Simulator, World,
+    packets::{self, Fields},
     payments::{self, Payment},
-    random,
+    pushes, random,
     settings::lib_at_least,
     shapes::{GroupEnterInfo, PhoneInfo, ShareInfo, UserInfo, UserProfile, Watermark, WeRunData},
     sim_api::SimError,
@@ -57,6 +59,11 @@ pub(crate) struct ClientCall {
     mch_id: String,
     #[serde(default)]
     out_trade_no: String,
+    /// `sendMessage`: the text. Ours, not WeChat's.
+    content: Option<String>,
+    /// `enterSession`: the `session-from` of the button. Ours, not WeChat's.
+    #[serde(default)]
+    session_from: String,
 }
 
 /// What a user says to being sent messages.
@@ -179,7 +186,7 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         api: call.api.clone(),
         known: APIS.map(|(name, _)| name).join(", "),
     })?;
-    let (before, outcome, after) = {
+    let (user, before, outcome, after) = {
         let world = &mut *sim.world();
         let user = match world.users.named(&call.user) {
             Some(user) => user.clone(),
@@ -192,9 +199,13 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         };
         let key = |world: &World| world.sessions.current(&call.user, sim.now()).cloned();
         let before = key(world);
-        let outcome = Client { sim, call, user }.run(api, world);
-        (before, outcome, key(world))
+        let client = Client { sim, call, user };
+        let outcome = client.run(api, world);
+        (client.user, before, outcome, key(world))
     };
+    if outcome.is_ok() {
+        tell_app(sim, call, api, &user);
+    }
     match &outcome {
         Ok(_) if before.is_some() && before != after => sim.tell(format!(
             "{}'s login gave a new session_key: open data taken before it can no longer be decrypted",
@@ -220,6 +231,44 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         err_msg: format!("{name}:{outcome}"),
         ..answer
     })
+}
+
+/// What WeChat pushes to the app because of a call that went well.
+fn tell_app(sim: &Simulator, call: &ClientCall, api: Api, user: &User) {
+    let (kind, fields) = match api {
+        Api::SendMessage => {
+            // Left out, it is made up.
+            let content = call
+                .content
+                .iter()
+                .map(|text| ("Content".to_owned(), json!(text)));
+            ("text", content.collect())
+        }
+        Api::EnterSession => (
+            "user_enter_tempsession",
+            Fields::from_iter([("SessionFrom".to_owned(), json!(call.session_from))]),
+        ),
+        Api::RequestSubscribeMessage => {
+            let items = call
+                .tmpl_ids
+                .iter()
+                .map(|id| {
+                    json!({
+                        "TemplateId": id,
+                        "SubscribeStatusString": call.answer,
+                        // Which numbers there are, and what each means, the document's examples do not say.
+                        "PopupScene": "2",
+                    })
+                })
+                .collect();
+            (
+                "subscribe_msg_popup_event",
+                Fields::from_iter([("List".to_owned(), packets::list(items))]),
+            )
+        }
+        _ => return,
+    };
+    pushes::later(sim, kind, user, fields, Duration::ZERO);
 }
 
 /// The user's client with one call to make.

@@ -1,6 +1,7 @@
 //! What goes wrong on purpose, so that a client of WeChat's can be tested for it. `/sim/faults` sets it.
 //!
-//! A fault is for the calls of one API, or of several, or of all of WeChat's server; `/sim/` is never touched. It strikes the
+//! A fault is for the calls of one API, or of several, or of all of WeChat's server, or for what WeChat pushes; `/sim/` is never
+//! touched. It strikes the
 //! next so many of them, or each with a probability: then its dice are thrown once for each of its calls, and the same seed
 //! gives the same sequence, call by call, at every start. Latencies add up and are machine time. Of faults that decide how a
 //! call ends, the first that strikes wins, and those after it are not asked.
@@ -48,6 +49,21 @@ enum Kind {
     Errcode,
     /// Before WeChat looks at the call, the user whom it is about gets a new session_key; where none can be made out, all do.
     Rotate,
+    /// A push is sent once more although it was acknowledged.
+    Duplicate,
+    /// A push is held back until the next one has gone out; never more than one is.
+    Reorder,
+}
+
+impl Kind {
+    /// Whether it can strike a call of WeChat's server, and a push.
+    fn strikes(self) -> (bool, bool) {
+        match self {
+            Self::Latency => (true, true),
+            Self::Cut | Self::Half | Self::Errcode | Self::Rotate => (true, false),
+            Self::Duplicate | Self::Reorder => (false, true),
+        }
+    }
 }
 
 /// What `POST /sim/faults` brings.
@@ -89,7 +105,7 @@ pub(crate) struct Fault {
 pub(crate) enum FaultError {
     #[error(
         "no API is called {api:?}{}: give a name (cloudbase.getOpenData), a path (/wxa/getopendata), the last part of one \
-         (getopendata), or * for all",
+         (getopendata), * for all, or push for what WeChat pushes",
         .nearest.as_ref().map_or_else(String::new, |nearest| format!(", did you mean {nearest}"))
     )]
     Api { api: String, nearest: Option<String> },
@@ -97,8 +113,12 @@ pub(crate) enum FaultError {
     Latency,
     #[error("kind errcode wants value, the code to answer, such as -1, 40001, 42001 or 45009; 0 is none")]
     Errcode,
-    #[error("kinds cut, half and rotate take no value: leave it out")]
+    #[error("kinds cut, half, rotate, duplicate and reorder take no value: leave it out")]
     Value,
+    #[error("kinds duplicate and reorder are for pushes: give \"api\":\"push\"")]
+    OfPushes,
+    #[error("\"push\" is what WeChat sends, and knows the kinds latency, duplicate and reorder")]
+    NotOfPushes,
     #[error("give either next (of how many calls) or probability (0 to 1, with a seed if you like)")]
     When,
     #[error("next is 1 or more, not 0")]
@@ -112,15 +132,24 @@ pub(crate) enum FaultError {
 /// Which calls a fault is for.
 #[derive(Debug)]
 enum Aim {
+    /// Of WeChat's server.
     All,
     Paths(Vec<&'static str>),
+    /// What WeChat pushes.
+    Pushes,
 }
+
+/// What stands for pushes in `api`.
+const PUSHES: &str = "push";
 
 impl Aim {
     /// Of APIs that share a path, each name means all of them.
     fn at(api: &str) -> Result<Self, FaultError> {
         if api == "*" {
             return Ok(Self::All);
+        }
+        if api == PUSHES {
+            return Ok(Self::Pushes);
         }
         let meant = |known: &&Api| known.name == api || known.path == api || last_part(known.path) == api;
         let mut paths: Vec<_> = openapi::all().iter().filter(meant).map(|api| api.path).collect();
@@ -138,6 +167,7 @@ impl Aim {
         match self {
             Self::All => true,
             Self::Paths(paths) => paths.contains(&path),
+            Self::Pushes => false,
         }
     }
 }
@@ -164,6 +194,11 @@ impl TryFrom<FaultGiven> for Fault {
 
     fn try_from(given: FaultGiven) -> Result<Self, FaultError> {
         let aim = Aim::at(&given.api)?;
+        match (given.kind.strikes(), &aim) {
+            ((_, false), Aim::Pushes) => return Err(FaultError::NotOfPushes),
+            ((false, _), Aim::All | Aim::Paths(_)) => return Err(FaultError::OfPushes),
+            _ => {}
+        }
         match (given.kind, given.value) {
             (Kind::Latency, Some(1..=LONGEST_LATENCY)) => {}
             (Kind::Latency, _) => return Err(FaultError::Latency),
@@ -261,10 +296,41 @@ impl Faults {
                 Kind::Cut => plan.end = Some(End::Cut),
                 Kind::Half => plan.end = Some(End::Half),
                 Kind::Errcode => plan.end = i32::try_from(value).ok().map(End::Errcode),
+                Kind::Duplicate | Kind::Reorder => {}
             }
         }
         plan
     }
+
+    /// What is to happen to a push that begins now. While one is held back already, no other can be, and faults that would are
+    /// not asked.
+    pub(crate) fn strike_push(&mut self, may_hold: bool) -> PushPlan {
+        let mut plan = PushPlan::default();
+        for fault in self.0.iter_mut().filter(|fault| matches!(fault.aim, Aim::Pushes)) {
+            let idle = match fault.kind {
+                Kind::Duplicate => plan.duplicate,
+                Kind::Reorder => plan.reorder || !may_hold,
+                _ => false,
+            };
+            if idle || !fault.strikes() {
+                continue;
+            }
+            match fault.kind {
+                Kind::Duplicate => plan.duplicate = true,
+                Kind::Reorder => plan.reorder = true,
+                _ => plan.latency += Duration::from_millis(fault.value.unwrap_or(0).unsigned_abs()),
+            }
+        }
+        plan
+    }
+}
+
+/// What is to happen to one push.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PushPlan {
+    pub(crate) latency: Duration,
+    pub(crate) duplicate: bool,
+    pub(crate) reorder: bool,
 }
 
 /// What is to happen to one call.

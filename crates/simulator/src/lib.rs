@@ -1,18 +1,20 @@
 //! A WeChat to test against.
 //!
-//! It plays the three parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
+//! It plays the four parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
 //! cloudIDs, phone numbers, and every other API of the catalogue, if only to record what it was asked), the client
-//! (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), and the people: at least two users with
-//! deterministic data. `/sim/` is its own API: who the users are, what time it is in WeChat, which app is simulated, what
+//! (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), the people: at least two users with
+//! deterministic data, and the platform that pushes messages and events to the app's server. `/sim/` is its own API: who the users are, what time it is in WeChat, which app is simulated, what
 //! is to go wrong.
 //!
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
-//! cryptography of [`opendata`] is common, which is held to the official vectors, and the catalogue of [`openapi`].
+//! cryptography of [`opendata`] and [`push`](::push) is common, which is held to the official vectors, and the catalogue of
+//! [`openapi`].
 //!
 //! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock;
 //! nothing under that lock waits. Users, templates and subscriptions can be kept in a file.
 
 mod acode;
+mod callbacks;
 mod catalogued;
 mod client_api;
 mod cloudid;
@@ -23,7 +25,9 @@ mod faults;
 mod form;
 mod links;
 mod outbox;
+mod packets;
 mod payments;
+mod pushes;
 mod quotas;
 mod random;
 mod recent;
@@ -66,6 +70,7 @@ struct Inner {
     notices: Box<dyn Fn(Notice) + Send + Sync>,
     world: Mutex<World>,
     state: Option<Arc<state::StateFile>>,
+    wire: pushes::Wire,
 }
 
 /// A line for the developer: something that WeChat would not have told, and that explains what comes next.
@@ -96,6 +101,8 @@ struct World {
     payments: payments::Payments,
     user_keys: userkeys::UserKeys,
     faults: faults::Faults,
+    pushes: pushes::Pushes,
+    callbacks: callbacks::Callbacks,
 }
 
 impl World {
@@ -117,6 +124,8 @@ impl World {
             payments: payments::Payments::default(),
             user_keys: userkeys::UserKeys::default(),
             faults: faults::Faults::default(),
+            pushes: pushes::Pushes::default(),
+            callbacks: callbacks::Callbacks::default(),
         }
     }
 }
@@ -160,6 +169,7 @@ impl Simulator {
             notices: Box::new(notices),
             world: Mutex::new(world),
             state,
+            wire: pushes::Wire::default(),
         }))
     }
 
@@ -167,6 +177,7 @@ impl Simulator {
     pub fn router(&self) -> Router {
         let router = server_api::routes()
             .merge(session_api::routes())
+            .merge(callbacks::routes())
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .layer(middleware::from_fn_with_state(self.clone(), faults::around))
             .nest("/sim", sim_api::routes(self));

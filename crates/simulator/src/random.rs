@@ -36,3 +36,18 @@ pub(crate) fn alphanumeric(len: usize) -> String {
 pub(crate) fn hex<const N: usize>() -> String {
     bytes::<N>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Any number.
+pub(crate) fn number() -> u32 {
+    u32::from_be_bytes(bytes())
+}
+
+/// `len` decimal digits, the first no zero.
+pub(crate) fn digits(len: usize) -> String {
+    let mut text = String::with_capacity(len);
+    while text.len() < len {
+        let more = u64::from_be_bytes(bytes()).to_string();
+        text.extend(more.chars().take(len - text.len()));
+    }
+    text
+}

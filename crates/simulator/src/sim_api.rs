@@ -16,7 +16,12 @@
 //!      "kind": "latency" ("value": milliseconds), "cut" (closed before WeChat looks at the call), "half" (done, and closed
 //!              in the middle of the answer), "errcode" ("value": -1, 40001, 42001, 45009 or any other), "rotate" (a new
 //!              session_key for the user whom the call is about, or for all)
+//!              and with "api":"push": "latency", "duplicate" (sent once more though acknowledged), "reorder" (held back until
+//!              the next push has gone out)
 //!      and "next": of how many calls, or "probability": 0 to 1, with a "seed" for the same sequence again
+//! POST /sim/push      {"type":"text","user":"alice","fields":{…},"url"?} pushes a message or event of any known kind
+//!                     -> {"type","url","mode","format","packet","attempts":[{"at","ms","status","answer","reply","acknowledged",
+//!                     "meaning"}]}; GET shows the last hundred pushes, those that happened of themselves among them
 //! ```
 
 use std::{net::IpAddr, time::Duration};
@@ -39,6 +44,8 @@ use crate::{
     Simulator,
     client_api::{self, ClientAnswer, ClientCall},
     faults::{FaultError, FaultGiven, Faults},
+    packets,
+    pushes::{self, PushError, PushGiven, Told},
     server_api::is_json,
     templates::{Template, TemplateError, TemplateGiven},
     users::{User, UserChange, UserError},
@@ -49,7 +56,7 @@ use crate::{
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
 const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/faults, \
-                     /sim/outbox";
+                     /sim/outbox, /sim/push";
 
 pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
     Router::new()
@@ -75,6 +82,7 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
                 get(faults).post(put_fault).delete(clear_faults),
             ),
         )
+        .route("/push", only("GET or POST", get(pushes).post(push)))
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
         .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
         .layer(middleware::from_fn_with_state(sim.clone(), known_host))
@@ -112,6 +120,8 @@ pub(crate) enum SimError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Fault(#[from] FaultError),
+    #[error(transparent)]
+    Push(#[from] PushError),
     #[error("advance is 0 to {LONGEST_STEP} seconds, not {0}: WeChat's time only goes forward")]
     Step(u64),
 }
@@ -124,12 +134,14 @@ impl SimError {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unread(why) => why.status(),
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Push(PushError::Ended(_) | PushError::Client(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Body(_)
             | Self::UnknownUser { .. }
             | Self::UnknownApi { .. }
             | Self::User(_)
             | Self::Template(_)
             | Self::Fault(_)
+            | Self::Push(_)
             | Self::Step(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -201,6 +213,7 @@ async fn app(State(sim): State<Simulator>) -> Json<Value> {
     Json(json!({
         "appid": settings.appid,
         "secret": settings.secret.expose(),
+        "originalID": packets::original_id(&settings.appid),
         "token": settings.push.token.expose(),
         "encodingAESKey": settings.push.aes_key.expose(),
     }))
@@ -283,6 +296,14 @@ async fn put_fault(state: State<Simulator>, Body(given): Body<FaultGiven>) -> Re
 async fn clear_faults(state: State<Simulator>) -> Json<Value> {
     state.world().faults = Faults::default();
     faults(state).await
+}
+
+async fn push(State(sim): State<Simulator>, Body(given): Body<PushGiven>) -> Result<Json<Told>, SimError> {
+    Ok(Json(pushes::push(&sim, given).await?))
+}
+
+async fn pushes(State(sim): State<Simulator>) -> Json<Value> {
+    Json(json!({ "pushes": sim.world().pushes.all() }))
 }
 
 async fn outbox(State(sim): State<Simulator>) -> Json<Value> {

@@ -72,7 +72,7 @@ pub(crate) struct Message {
     #[serde(default)]
     pub(crate) touser: String,
     #[serde(default)]
-    template_id: String,
+    pub(crate) template_id: String,
     #[serde(default)]
     data: Map<String, Value>,
 }

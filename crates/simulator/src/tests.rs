@@ -8,6 +8,7 @@ mod client;
 mod cloud;
 mod faults;
 mod golden;
+mod pushes;
 mod server;
 mod sim;
 mod state;

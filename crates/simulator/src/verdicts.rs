@@ -19,7 +19,7 @@ const LABEL_OTHER: u32 = 21000;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     kind: Kind,
-    /// `text`: for texts that have this in them; all if it is left out.
+    /// `text`: for texts that have this in them; `media`: for addresses that do; all if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contains: Option<String>,
     /// `image`: for the file with this SHA-256, in hex; all if it is left out.
@@ -36,6 +36,8 @@ pub(crate) struct Rule {
 enum Kind {
     Text,
     Image,
+    /// What is checked later, by its address: the file is not fetched.
+    Media,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +90,13 @@ impl Verdicts {
         })
     }
 
+    /// What is said of the file at this address.
+    pub(crate) fn of_media(&self, url: &str) -> Verdict {
+        self.newest(|rule| {
+            rule.kind == Kind::Media && rule.contains.as_ref().is_none_or(|part| url.contains(part))
+        })
+    }
+
     fn newest(&self, about: impl Fn(&Rule) -> bool) -> Verdict {
         match self.0.iter().rev().find(|rule| about(rule)) {
             Some(rule) => Verdict {
@@ -128,6 +137,37 @@ impl Verdict {
                 { "strategy": "content_model", "errcode": 0, "suggest": suggest, "label": label, "prob": 90 },
             ],
             "trace_id": trace_id,
+            "result": { "suggest": suggest, "label": label },
+        })
+    }
+
+    /// The fields of the event `wxa_media_check` with which a check of this version ends; null is one that is not there.
+    pub(crate) fn event(self, appid: &str, trace_id: &str, version: u64) -> Value {
+        let (suggest, label) = (self.suggest, self.label);
+        if version < 2 {
+            return json!({
+                "isrisky": u8::from(self.is_risky()),
+                "extra_info_json": "",
+                "appid": appid,
+                "trace_id": trace_id,
+                "status_code": 0,
+                // Of the second version alone.
+                "version": null,
+                "detail": null,
+                "errcode": null,
+                "errmsg": null,
+                "result": null,
+            });
+        }
+        json!({
+            "appid": appid,
+            "trace_id": trace_id,
+            "version": 2,
+            "detail": [
+                { "strategy": "content_model", "errcode": 0, "suggest": suggest, "label": label, "prob": 90 },
+            ],
+            "errcode": 0,
+            "errmsg": "ok",
             "result": { "suggest": suggest, "label": label },
         })
     }
