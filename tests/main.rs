@@ -18,4 +18,5 @@ mod production;
 mod reload;
 mod sdk;
 mod security;
+mod strangers;
 mod wx;
