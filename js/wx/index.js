@@ -9,11 +9,11 @@
 const accountApi = require('./lib/account');
 const canIUse = require('./lib/can-i-use');
 const consentApi = require('./lib/consent');
-const openDataApi = require('./lib/open-data');
+const hold = require('./lib/hold');
+const { openDataApi } = require('./lib/open-data');
 const { Phone } = require('./lib/phone');
 const { createRequest } = require('./lib/request');
 const { Simulator } = require('./lib/simulator');
-const hold = require('./lib/hold');
 
 /**
  * Makes a `wx` of its own: one phone, in one user's hand. Its functions need no `this`.

@@ -70,7 +70,9 @@ function begin({ url, method, headers, body }) {
   const { request } = /^https:/i.test(url) ? https : http;
   // Node itself says no length to a DELETE.
   const length = body ? { 'content-length': Buffer.byteLength(body) } : {};
-  const begun = request(url, { method, headers: { ...headers, ...length }, agent: false });
+  // localhost is reached by whichever of its addresses answers, in Node 18 too.
+  const options = { agent: false, autoSelectFamily: true };
+  const begun = request(url, { method, headers: { ...headers, ...length }, ...options });
   begun.end(body ?? undefined);
   return begun;
 }

@@ -55,7 +55,7 @@ function isListOfTexts(value) {
 }
 
 /** The part of `wx` that logs in and hands out open data. */
-module.exports = (simulator, phone) => ({
+const openDataApi = (simulator, phone) => ({
   login: api('login', ({ timeout }) => within(timeout, simulator.client(phone.user, 'login', {}))),
 
   checkSession: api('checkSession', () => simulator.client(phone.user, 'checkSession', {})),
@@ -104,7 +104,7 @@ const BUTTONS = {
 };
 
 /** The event that a button with this open-type gives its handler; that the user refused is told in its `detail` too. */
-module.exports.openDataEvent = async (simulator, phone, openType) => {
+async function openDataEvent(simulator, phone, openType) {
   if (!Object.hasOwn(BUTTONS, openType)) {
     throw new TypeError(`there is no button of open-type ${JSON.stringify(openType)} here, but of ${Object.keys(BUTTONS).join(', ')}`);
   }
@@ -115,4 +115,6 @@ module.exports.openDataEvent = async (simulator, phone, openType) => {
   });
   const target = { id: '', dataset: {}, offsetTop: 0, offsetLeft: 0 };
   return { type: button.event, timeStamp: performance.now(), target, currentTarget: target, detail };
-};
+}
+
+module.exports = { openDataApi, openDataEvent };

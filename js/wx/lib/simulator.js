@@ -62,6 +62,7 @@ class Simulator {
       throw new Failure(error.message);
     }
     const { errMsg, ...rest } = answer;
+    if (typeof errMsg !== 'string') throw new Failure(`${this.#url} is no simulated WeChat: it answers without an errMsg`);
     if (errMsg === `${api}:ok`) return rest;
     throw new Failure(errMsg.replace(`${api}:fail`, '').trimStart(), rest);
   }
@@ -77,17 +78,25 @@ class Simulator {
         body: body === undefined ? null : JSON.stringify(body),
       }).done;
     } catch (error) {
-      throw new Error(`no simulated WeChat answers at ${url} (${error.message}): ${HOW}`, { cause: error });
+      throw new Error(`no simulated WeChat answers at ${url} (${error.message || error.code}): ${HOW}`, { cause: error });
     }
-    const text = reply.body.toString();
-    let answer;
-    try {
-      answer = JSON.parse(text);
-    } catch (error) {
-      throw new Error(`${url} is no simulated WeChat: it answers ${reply.statusCode} ${text.slice(0, 100)}`, { cause: error });
+    const answer = jsonObject(reply.body);
+    if (answer === null) {
+      const shown = reply.body.toString().slice(0, 100);
+      throw new Error(`${url} is no simulated WeChat: it answers ${reply.statusCode} ${shown}`);
     }
     if (reply.statusCode !== 200) throw new Error(answer.errMsg ?? `${url} answers ${reply.statusCode}`);
     return answer;
+  }
+}
+
+/** What the text says, if it is an object's; else null. */
+function jsonObject(bytes) {
+  try {
+    const value = JSON.parse(bytes.toString());
+    return typeof value === 'object' ? value : null;
+  } catch {
+    return null;
   }
 }
 

@@ -430,12 +430,22 @@ test('a mistake of the test is named, and goes where the failure goes', async ()
   assert.match((await failure(nobody.login())).errMsg, /^login:fail there is no user "nobody-of-that-name": there are alice/);
   await assert.rejects(nobody.simulator.advanceClock(-1), /advance|body/);
 
-  const closed = await serve(() => [200, {}, 'hello']);
-  const { errMsg } = await failure(createWx({ wechat: closed.url }).login());
-  assert.match(errMsg, /^login:fail http:.* is no simulated WeChat: it answers 200 hello/);
-  closed.close();
-  const silent = createWx({ wechat: closed.url });
-  assert.match((await failure(silent.login())).errMsg, /^login:fail no simulated WeChat answers at .*ECONNREFUSED.*yunqiao simulate/);
+  for (const [answer, text] of [
+    ['hello', /^login:fail http:.* is no simulated WeChat: it answers 200 hello$/],
+    ['null', /^login:fail http:.* is no simulated WeChat: it answers 200 null$/],
+    ['{}', /^login:fail http:.* is no simulated WeChat: it answers without an errMsg$/],
+  ]) {
+    const other = await serve(() => [200, {}, answer]);
+    assert.match((await failure(createWx({ wechat: other.url }).login())).errMsg, text);
+    other.close();
+    const { port } = new URL(other.url);
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const { errMsg } = await failure(createWx({ wechat: `http://${host}:${port}` }).login());
+      assert.match(errMsg, /^login:fail no simulated WeChat answers at .*ECONNREFUSED.*yunqiao simulate/);
+    }
+  }
+  const { port } = new URL(wechat);
+  assert.equal((await createWx({ wechat: `http://localhost:${port}/` }).login()).errMsg, 'login:ok');
 });
 
 test('a login that takes too long fails in time', async () => {
