@@ -162,4 +162,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets what is beyond the bounds; answers how many.
     fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>>;
+
+    /// Up to which moment of the machine's time the ticks of timers were seen to, if that was ever kept.
+    fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>>;
+
+    /// Keeps it, in place of the one before.
+    fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -26,6 +26,7 @@ struct State {
     last_push: u64,
     open_pushes: BTreeMap<u64, Pushed>,
     known_pushes: HashMap<String, Known>,
+    timers_seen: Option<SystemTime>,
 }
 
 /// What became of the push of a key.
@@ -217,5 +218,14 @@ impl Store for Memory {
 
     fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>> {
         now(self.state().sweep_pushes(bounds))
+    }
+
+    fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
+        now(self.state().timers_seen)
+    }
+
+    fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.state().timers_seen = Some(seen);
+        now(())
     }
 }

@@ -27,8 +27,10 @@ use crate::{AccessToken, Bounds, BoxFuture, Ended, Pushed, Session, Store, Store
 /// The format of the file that this version writes, and the latest that it reads.
 const FORMAT: u64 = 1;
 
-/// `format`: the file's format. `last_push`: the number of the push that was taken last.
+/// `format`: the file's format. `last_push`: the number of the push that was taken last. `timers_seen`: milliseconds since
+/// the epoch.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const TIMERS_SEEN: &str = "timers_seen";
 /// `key_ring`: root keys in base64, newest first, one a line.
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 /// By openid.
@@ -188,6 +190,15 @@ impl Inner {
                 Ok(())
             }),
         }
+    }
+
+    /// A number of the table of such.
+    fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(META).map_err(|error| self.failed(error))?;
+            let number = table.get(key).map_err(|error| self.failed(error))?;
+            Ok(number.map(|number| number.value()))
+        })
     }
 
     fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -443,6 +454,23 @@ impl Store for Redb {
 
     fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>> {
         self.change_pushes(move |pushes| pushes.sweep(bounds))
+    }
+
+    fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
+        self.run(|inner| Ok(inner.meta(TIMERS_SEEN)?.map(record::time)))
+    }
+
+    fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(move |inner| {
+            inner.write(|transaction| {
+                let mut meta = transaction
+                    .open_table(META)
+                    .map_err(|error| inner.failed(error))?;
+                meta.insert(TIMERS_SEEN, record::millis(seen))
+                    .map_err(|error| inner.failed(error))?;
+                Ok(())
+            })
+        })
     }
 }
 

@@ -147,6 +147,18 @@ async fn an_access_token_is_kept_per_appid_and_dropped_only_if_it_is_the_refused
 }
 
 #[tokio::test]
+async fn what_timers_saw_last_is_kept() {
+    let (_dir, stores) = every_kind();
+    for store in stores {
+        assert_eq!(store.timers_seen().await.unwrap(), None);
+        for at in [100, 99] {
+            store.put_timers_seen(machine(at)).await.unwrap();
+            assert_eq!(store.timers_seen().await.unwrap(), Some(machine(at)));
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_key_ring_is_made_once() {
     let (_dir, stores) = every_kind();
     for store in stores {
