@@ -38,7 +38,10 @@ pub(crate) enum Command {
     Exec(Exec),
     /// Call a function as a simulated user
     #[command(
-        after_help = "Example:\n  yunqiao call werun --cloud-id weRunData=weRunData --dir examples/quickstart"
+        after_help = "Examples:\n  yunqiao call werun --cloud-id weRunData=weRunData --dir examples/quickstart\n  \
+            yunqiao call report --timer\n\n\
+            A timer is fired in a running `yunqiao dev` only if this command knows the operator's secret of it, from \
+            YUNQIAO_OPERATOR_SECRET or [operator] in yunqiao.toml; else the project is run for this call alone."
     )]
     Call(Call),
     /// Serve in production, as yunqiao.toml says
@@ -140,6 +143,15 @@ pub(crate) struct Call {
     /// Put a fresh cloudID of KIND at the top-level field FIELD, as wx.cloud.CloudID would
     #[arg(long = "cloud-id", value_name = "FIELD=KIND", help_heading = None)]
     pub(crate) cloud_ids: Vec<CloudId>,
+    /// Fire a timer of the function now: the one of this name in its config.json, or the only one
+    #[arg(
+        long,
+        value_name = "TRIGGER",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["data", "user", "cloud_ids"]
+    )]
+    pub(crate) timer: Option<String>,
     /// The project, whose running `yunqiao dev` is used where there is one
     #[arg(long, default_value = ".")]
     pub(crate) dir: PathBuf,

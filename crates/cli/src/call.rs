@@ -1,10 +1,11 @@
-//! `yunqiao call`: one call as a simulated user would make it, by the public interfaces alone.
+//! `yunqiao call`: one call as a simulated user would make it, by the public interfaces alone; or one as a timer makes it, by
+//! the operator's.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use project::Project;
+use project::{ExposeSecret, Project, Secret};
 use serde_json::{Map, Value, json};
 
 use crate::print::{self, Coded};
@@ -18,15 +19,69 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
     let data = data(&args)?;
     let project = Project::open(&args.dir)?;
     let client = client()?;
-    if let Some(running) = run_file::find(&project.root)
-        && client.get(format!("{}/readyz", running.url)).send().await.is_ok()
-    {
+    let running = running(&client, &project).await;
+    if let Some(trigger) = &args.timer {
+        return fire(&client, &project, running, &args, trigger, as_json).await;
+    }
+    if let Some(running) = running {
         return call(&client, &running, &args, data, as_json).await;
     }
     let local = exec::headless(&project, &args.node).await?;
     let code = call(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;
     code
+}
+
+/// The project's running `dev`, if there is one and it answers.
+async fn running(client: &reqwest::Client, project: &Project) -> Option<Running> {
+    let running = run_file::find(&project.root)?;
+    let asked = client.get(format!("{}/readyz", running.url)).send().await;
+    asked.is_ok().then_some(running)
+}
+
+/// Fires a timer of the function, in the running `dev` or in a project that runs for it alone. `dev` asks for the operator's
+/// secret, which does not stand where functions could read it.
+async fn fire(
+    client: &reqwest::Client,
+    project: &Project,
+    running: Option<Running>,
+    args: &args::Call,
+    trigger: &str,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    match (running, &project.settings.operator.secret) {
+        (Some(running), Some(secret)) => {
+            return fire_at(client, &running.operator, secret, &args.name, trigger, as_json).await;
+        }
+        (Some(_), None) => print::warning(
+            "the running `yunqiao dev` asks for the operator's secret, so the timer is fired in a project that runs for it alone",
+            "start both with the same YUNQIAO_OPERATOR_SECRET",
+        ),
+        (None, _) => {}
+    }
+    let local = exec::headless(project, &args.node).await?;
+    let secret = &local.operator_secret;
+    let code = fire_at(client, &local.operator, secret, &args.name, trigger, as_json).await;
+    local.stop().await;
+    code
+}
+
+async fn fire_at(
+    client: &reqwest::Client,
+    operator: &str,
+    secret: &Secret,
+    name: &str,
+    trigger: &str,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let body = match trigger {
+        "" => json!({}),
+        trigger => json!({ "trigger": trigger }),
+    };
+    let url = format!("{operator}/operator/functions/{name}/timer");
+    let reply = post(client, &url, Some(secret.expose_secret()), &body).await?;
+    show(reply, as_json);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Both ends are on this machine: no proxy, no certificates.
@@ -78,7 +133,7 @@ async fn call(
         fields.push(cloud_id.field.clone());
     }
     let url = format!("{}/v1/functions/{}", running.url, args.name);
-    let mut reply = post(
+    let reply = post(
         client,
         &url,
         Some(&token),
@@ -95,12 +150,16 @@ async fn call(
             "",
         );
     }
+    show(reply, as_json);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(mut reply: Value, as_json: bool) {
     if as_json {
         print::json(&reply);
     } else if !reply["result"].is_null() {
         anstream::println!("{:#}", reply["result"].take());
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn as_user(

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
     let journal = Arc::new(Terminal(Calls::All));
-    let local = Local::start(
+    let mut local = Local::start(
         &project,
         place,
         ForeignCodes::FirstUser,
@@ -63,6 +63,7 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
             "leave --host out to keep it to this machine",
         );
     }
+    local.fire_timers();
     println!("ready {}", local.url);
 
     let interrupted = exec::interrupted();

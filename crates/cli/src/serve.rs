@@ -84,6 +84,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = stack::runtime(&args.node, None).await?;
+    let app_secret = secret.clone();
     let gateway = stack::gateway(Parts {
         project: &project,
         appid,
@@ -105,6 +106,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let operating = operator.map(|(listener, address)| {
         let operator = gateway::Operator {
             secret: project.settings.operator.secret.clone(),
+            app_secret,
             address,
             once: None,
             pages: None,
@@ -115,10 +117,16 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
                 .serve_operator(listener, operator, std::future::pending()),
         )
     });
+    // On its own, so that what timers set off has as long to end as what clients did.
+    let timers = gateway
+        .clone()
+        .fire_timers(async { drop(exec::interrupted().await) });
+    let timers = tokio::spawn(timers);
     println!("ready {}", stack::url(address));
     gateway
         .serve(listener, async { drop(exec::interrupted().await) })
         .await;
+    let _ = timers.await;
     sweeping.abort();
     if let Some(operating) = operating {
         operating.abort();

@@ -104,6 +104,7 @@ pub(crate) struct Local {
     runtime: Runtime,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
+    timers: Option<JoinHandle<()>>,
 }
 
 impl Local {
@@ -133,6 +134,7 @@ impl Local {
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 
         let runtime = runtime(node, inspect).await?;
+        let app_secret = secret.clone();
         let gateway = gateway(Parts {
             project,
             appid,
@@ -152,6 +154,7 @@ impl Local {
         };
         let operator = Operator {
             secret: Some(operator_secret.clone()),
+            app_secret,
             address: operator_address,
             once: None,
             pages: None,
@@ -169,6 +172,7 @@ impl Local {
             runtime,
             stop,
             serving,
+            timers: None,
         })
     }
 
@@ -182,10 +186,19 @@ impl Local {
         }
     }
 
+    /// Fires the functions' timers from now on.
+    pub(crate) fn fire_timers(&mut self) {
+        let firing = self.gateway.clone().fire_timers(closed(self.stop.subscribe()));
+        self.timers = Some(tokio::spawn(firing));
+    }
+
     /// Takes no more calls, lets running ones end, and leaves nothing running.
     pub(crate) async fn stop(self) {
         drop(self.stop);
         let _ = self.serving.await;
+        if let Some(timers) = self.timers {
+            let _ = timers.await;
+        }
         self.runtime.shutdown().await;
     }
 }

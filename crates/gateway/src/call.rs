@@ -68,7 +68,7 @@ pub(crate) async fn call(
 
     let finished = prepared.run(inner, None, warnings).await;
     drop(permit);
-    Ok(success(&finished.result?, request_id, &finished.warnings))
+    answer(finished, request_id)
 }
 
 /// Runs `name` for the operator, who says how it came to be called and for whom; `data` is an object's JSON text.
@@ -91,7 +91,7 @@ pub(crate) async fn call_as(
         request.write(&[], user_info, event);
     });
     let finished = prepared.run(inner, None, request.into_warnings()).await;
-    Ok(success(&finished.result?, request_id, &finished.warnings))
+    answer(finished, request_id)
 }
 
 /// A call with its frame written.
@@ -225,6 +225,11 @@ pub(crate) fn tell_missing(inner: &Inner, name: &str, request_id: &str, openid: 
         openid,
         text: &text,
     });
+}
+
+/// What the caller is answered.
+pub(crate) fn answer(finished: Finished, request_id: &str) -> Result<Bytes, Failure> {
+    Ok(success(&finished.result?, request_id, &finished.warnings))
 }
 
 /// The function's result, spliced in as it came.

@@ -173,6 +173,17 @@ impl<'a> Request<'a> {
     /// Appends the event: the client's fields with `items` (JSON texts, one for each of
     /// [`marked`](Self::marked)) in their places, then what the platform adds.
     pub(crate) fn write(&self, items: &[Vec<u8>], user_info: &[u8], out: &mut Vec<u8>) {
+        self.write_fields(items, user_info, out);
+        out.extend_from_slice(b",\"tcbContext\":{}}");
+    }
+
+    /// Appends the event of a call by WeChat's HTTP API, which has `userInfo` alone of the platform's.
+    pub(crate) fn write_for_server(&self, user_info: &[u8], out: &mut Vec<u8>) {
+        self.write_fields(&[], user_info, out);
+        out.push(b'}');
+    }
+
+    fn write_fields(&self, items: &[Vec<u8>], user_info: &[u8], out: &mut Vec<u8>) {
         out.push(b'{');
         for (member, fate) in self.data.members().iter().zip(&self.fates) {
             let value = match *fate {
@@ -187,7 +198,6 @@ impl<'a> Request<'a> {
         }
         out.extend_from_slice(b"\"userInfo\":");
         out.extend_from_slice(user_info);
-        out.extend_from_slice(b",\"tcbContext\":{}}");
     }
 }
 

@@ -15,6 +15,7 @@ mod call;
 mod cors;
 mod event;
 mod failure;
+mod http_api;
 mod ids;
 mod invocation;
 mod journal;
@@ -26,6 +27,7 @@ mod permissions;
 mod redeem;
 mod routes;
 mod sites;
+mod timers;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -82,6 +84,7 @@ pub struct Gateway(Arc<Inner>);
 struct Inner {
     appid: String,
     env_id: String,
+    keys: KeyRing,
     bearers: bearer::Bearers,
     tickets: Tickets,
     policy: opendata::Policy,
@@ -95,6 +98,7 @@ struct Inner {
     runtime: Runtime,
     journal: Arc<dyn Journal>,
     sites: sites::Sites,
+    timers: timers::Plans,
     sessions: login::Sessions,
     large_bodies: Semaphore,
 }
@@ -111,6 +115,7 @@ impl Gateway {
             tickets: Tickets::new(&config.keys, &config.appid),
             sessions: login::Sessions::new(config.token_life),
             appid: config.appid,
+            keys: config.keys,
             env_id: config.env_id,
             policy,
             origins: config.origins,
@@ -123,6 +128,7 @@ impl Gateway {
             runtime: config.runtime,
             journal: config.journal,
             sites: sites::Sites::default(),
+            timers: timers::Plans::default(),
             large_bodies: Semaphore::new(body::LARGE_AT_ONCE),
         });
         if let Some(connections) = connections {
@@ -137,6 +143,7 @@ impl Gateway {
         let mut sites = self.0.sites.prepare(&self.0, project);
         let reports = self.0.runtime.load(sites.loaded()).await;
         self.0.sites.put(sites);
+        self.0.timers.put(project);
         reports
     }
 

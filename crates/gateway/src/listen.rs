@@ -20,7 +20,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections served at once; further ones wait in the listen queue.
 const MAX_CONNECTIONS: usize = 4096;
 /// How long running calls may go on after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// Answers the requests of `listener`'s connections until `stop` resolves, then lets running ones end.
 pub(crate) async fn serve<Answer, Reply, Content>(

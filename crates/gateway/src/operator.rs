@@ -3,8 +3,9 @@
 //! `/operator/access-token` gives WeChat's access_token to the other servers of the same app, so that one place fetches it;
 //! `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands;
 //! `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
-//! (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does. Nobody passes
-//! without the secret, and a web page does not get in even with a browser that would send one along: the `Host` must be one
+//! (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does;
+//! `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now. Nobody passes
+//! without the secret, but to WeChat's own HTTP API (`http_api`), which asks for WeChat's credentials; and a web page does not get in even with a browser that would send one along: the `Host` must be one
 //! by which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer
 //! allows another origin to read it.
 
@@ -36,13 +37,16 @@ use wechat::{Called, Outgoing};
 
 use self::guard::{Guard, Shown};
 use crate::failure::Failure;
+use crate::http_api::{Door, HttpApi};
 use crate::invocation::{Caller, User};
-use crate::{Gateway, Note, call, ids, routes};
+use crate::{Gateway, Note, call, ids, routes, timers};
 
 /// What is forwarded to WeChat: these paths follow `/operator/wx`.
 const FORWARD: &str = "/operator/wx/";
 const ACCESS_TOKEN: &str = "/operator/access-token";
 const FUNCTIONS: &str = "/operator/functions/";
+/// What follows the name of a function whose timer is to fire.
+const TIMER: &str = "/timer";
 /// Where the page that asks for the secret sends it.
 const ENTER_AT: &str = "/operator/enter";
 /// That page. It needs no script, and none would run.
@@ -62,6 +66,8 @@ const WITHIN: Duration = Duration::from_secs(15);
 pub struct Operator {
     /// What is to be shown as `Authorization: Bearer`. Without one, nobody comes in.
     pub secret: Option<SecretString>,
+    /// The app's AppSecret, which callers of WeChat's HTTP API show.
+    pub app_secret: SecretString,
     /// The address that is listened on: it, and `localhost` with its port if it is this machine's own, are its names.
     pub address: SocketAddr,
     /// What a browser shows as `?once=` to be let in, once.
@@ -85,6 +91,7 @@ pub trait Pages: Send + Sync + 'static {
 /// The doors of the listener.
 pub(crate) struct Doors {
     gateway: Gateway,
+    http_api: HttpApi,
     guard: Guard,
     pages: Option<Arc<dyn Pages>>,
 }
@@ -97,6 +104,13 @@ struct Invoke<'a> {
     data: Option<&'a RawValue>,
     source: Option<String>,
     openid: Option<String>,
+}
+
+/// The body of a request to fire a timer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fire {
+    trigger: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +129,7 @@ struct Good {
 impl Doors {
     pub(crate) fn new(gateway: Gateway, operator: Operator) -> Doors {
         Doors {
+            http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
             guard: Guard::new(operator.secret, operator.address, operator.once),
             pages: operator.pages,
@@ -151,6 +166,10 @@ impl Doors {
     ) -> Result<Response<PageBody>, Failure> {
         let (head, body) = request.into_parts();
         self.guard.origin(&head.headers)?;
+        if let Some(door) = Door::of(head.uri.path()) {
+            let answer = self.http_api.answer(&self.gateway, door, &head, body, request_id);
+            return Ok(reply(StatusCode::OK, routes::JSON, answer.await));
+        }
         if let Some(reply) = self.let_in(&head) {
             return Ok(reply);
         }
@@ -190,7 +209,11 @@ impl Doors {
                     return Err(Failure::method("POST"));
                 }
                 let name = path.get(FUNCTIONS.len()..).unwrap_or_default();
-                self.invoke(name, &read(body).await?, request_id).await?
+                let body = read(body).await?;
+                match name.strip_suffix(TIMER) {
+                    Some(name) => self.fire(name, &body, request_id).await?,
+                    None => self.invoke(name, &body, request_id).await?,
+                }
             }
             _ => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
@@ -269,6 +292,18 @@ impl Doors {
         };
         let data = data.map_or("{}", RawValue::get);
         let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;
+        Ok(Good {
+            status: StatusCode::OK,
+            content_type: routes::JSON,
+            body,
+        })
+    }
+
+    async fn fire(&self, name: &str, body: &[u8], request_id: &str) -> Result<Good, Failure> {
+        let Fire { trigger } = serde_json::from_slice(body).map_err(|error| {
+            Failure::malformed(format!("the request body must be {{\"trigger\"?}}: {error}"))
+        })?;
+        let body = timers::fire_now(&self.gateway.0, name, trigger.as_deref(), request_id).await?;
         Ok(Good {
             status: StatusCode::OK,
             content_type: routes::JSON,

@@ -37,6 +37,8 @@ errcodes! {
     INVALID_URL = 40066, "invalid url";
     /// A param is missing or not what the API takes.
     INVALID_ARGS = 40097, "invalid args";
+    /// A required param is not there. The text is ours: the document has Chinese only.
+    PARAMETER_MISSING = 40101, "missing parameter";
     /// The AppSecret is not that of the appid.
     INVALID_APPSECRET = 40125, "invalid appsecret";
     /// The code was exchanged before.

@@ -40,6 +40,8 @@ pub enum Kind {
     Bearer,
     /// Open data that was decrypted for a client, in the shape of a cloudID.
     Ticket,
+    /// What another server shows to WeChat's HTTP API, where we answer it.
+    HttpApi,
 }
 
 impl Kind {
@@ -47,6 +49,7 @@ impl Kind {
         match self {
             Kind::Bearer => b"bearer",
             Kind::Ticket => b"ticket",
+            Kind::HttpApi => b"http-api",
         }
     }
 
@@ -54,6 +57,7 @@ impl Kind {
         match self {
             Kind::Bearer => 1,
             Kind::Ticket => 2,
+            Kind::HttpApi => 3,
         }
     }
 }

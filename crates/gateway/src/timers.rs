@@ -1,0 +1,361 @@
+//! Timers: functions that are called by the clock, as `triggers` of their `config.json` say.
+//!
+//! The time is the *machine's*, not WeChat's: a timer is no expiry of WeChat's, and a test that steps WeChat's clock by a
+//! month to see a session end would otherwise set off a month of jobs. Nobody is who a timer calls for, the event is the
+//! timer's alone, and cloud calls may be made (WeChat's document "定时触发器").
+//!
+//! Where the documents are silent, these are choices. A tick that finds the one before still running runs beside it, as two
+//! users' calls do. A tick that fails is not repeated: the next one comes. Of several ticks of one timer that came due
+//! together, because the process had no time for them, the last is run. A tick for which nobody was awake within
+//! [`GRACE`] is missed; `[timers] missed` says what becomes of it. Moments of the past are never repeated when the
+//! machine's clock is set back, unless by more than [`SET_BACK`]: then it was wrong before.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp as Moment, Unit};
+use project::{FunctionName, Missed, Project, Trigger};
+use tcb::{Source, Trigger as Set};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::call::{self, Prepared};
+use crate::failure::Failure;
+use crate::invocation::Caller;
+use crate::listen::DRAIN;
+use crate::{Gateway, Inner, Note, ids};
+
+/// How late a tick may be and still count as on time.
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// How far the machine's clock may be set back before what it showed until then is forgotten.
+const SET_BACK: SignedDuration = SignedDuration::from_hours(1);
+/// How often the machine's clock is looked at, whatever it said when the next tick was waited for: it may be set, and it
+/// goes on while the machine sleeps.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// What fires when, as the project was loaded last.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    settings: project::Timers,
+    timers: Vec<(FunctionName, Trigger)>,
+}
+
+/// The plan in force; who fires is told of a new one.
+#[derive(Debug)]
+pub(crate) struct Plans(watch::Sender<Arc<Plan>>);
+
+impl Default for Plans {
+    fn default() -> Self {
+        Plans(watch::Sender::new(Arc::default()))
+    }
+}
+
+impl Plans {
+    pub(crate) fn put(&self, project: &Project) {
+        let timers = project.functions.values().flat_map(|function| {
+            let triggers = function.triggers.iter().cloned();
+            triggers.map(|trigger| (function.name.clone(), trigger))
+        });
+        self.0.send_replace(Arc::new(Plan {
+            settings: project.settings.timers.clone(),
+            timers: timers.collect(),
+        }));
+    }
+}
+
+/// A tick that has come.
+#[derive(Debug, PartialEq)]
+struct Due<'a> {
+    function: &'a FunctionName,
+    trigger: &'a str,
+    at: Moment,
+    missed: bool,
+}
+
+impl Plan {
+    /// The last tick of each timer after `seen`, up to `now`.
+    fn due(&self, seen: Moment, now: Moment) -> impl Iterator<Item = Due<'_>> {
+        self.timers.iter().filter_map(move |(function, trigger)| {
+            let at = trigger.cron.last_until(now, &self.settings.zone)?;
+            (at > seen).then(|| Due {
+                function,
+                trigger: &trigger.name,
+                at,
+                missed: now.duration_since(at) > GRACE,
+            })
+        })
+    }
+
+    /// How long nothing comes.
+    fn quiet(&self, now: Moment) -> Duration {
+        let next = self.timers.iter().filter_map(|(_, trigger)| {
+            let next = trigger.cron.next_after(now, &self.settings.zone)?;
+            Duration::try_from(next.duration_since(now)).ok()
+        });
+        next.min().unwrap_or(LOOK).min(LOOK)
+    }
+
+    fn makes_up(&self) -> bool {
+        self.settings.missed == Missed::RunOnce
+    }
+}
+
+/// What is remembered to be over after the machine's clock shows `now`.
+fn over(seen: Moment, now: Moment) -> Moment {
+    if seen.duration_since(now) > SET_BACK {
+        now
+    } else {
+        seen.max(now)
+    }
+}
+
+impl Gateway {
+    /// Fires the functions' timers until `stop` resolves, then lets those under way end, for a while. To be called after
+    /// [`load`](Self::load); what a later one adds or takes away counts from then on.
+    pub async fn fire_timers(self, stop: impl Future<Output = ()>) {
+        let inner = &self.0;
+        let mut plans = inner.timers.0.subscribe();
+        let mut plan = Arc::clone(&plans.borrow_and_update());
+        let mut seen = Moment::now();
+        if plan.makes_up() {
+            let before = seen_before(inner).await;
+            keep(inner, seen).await;
+            // The first start ever misses nothing.
+            seen = before.unwrap_or(seen).min(seen);
+        }
+        let mut running = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            let now = Moment::now();
+            let mut due = plan.due(seen, now).peekable();
+            if due.peek().is_some() && plan.makes_up() {
+                // First, so that what is cut off is not taken for missed.
+                keep(inner, now).await;
+            }
+            for due in due {
+                set_off(inner, &due, plan.makes_up(), &mut running);
+            }
+            seen = over(seen, now);
+            if plans.has_changed().unwrap_or(false) {
+                plan = Arc::clone(&plans.borrow_and_update());
+                continue;
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                _ = plans.changed() => plans.mark_changed(),
+                () = tokio::time::sleep(plan.quiet(now)) => {}
+                Some(_) = running.join_next() => {}
+            }
+        }
+        let ended = async { while running.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN, ended).await;
+    }
+}
+
+/// Runs a tick, or tells that it is left out.
+fn set_off(inner: &Arc<Inner>, due: &Due<'_>, makes_up: bool, running: &mut JoinSet<()>) {
+    let request_id = ids::request_id();
+    let Due {
+        function,
+        trigger,
+        at,
+        missed,
+    } = *due;
+    if missed {
+        let becomes = match makes_up {
+            true => "it is made up for now",
+            false => "it is left out, as [timers] missed = \"skip\" says",
+        };
+        inner.journal.note(&Note {
+            request_id: &request_id,
+            openid: None,
+            text: &format_args!("{function} was to be called by its timer {trigger:?} at {at}, when nobody was awake: {becomes}"),
+        });
+        if !makes_up {
+            return;
+        }
+    }
+    let (inner, name, trigger) = (Arc::clone(inner), function.to_string(), trigger.to_owned());
+    running.spawn(async move {
+        // How it ended, the journal is told.
+        let _ = fire(&inner, &name, &trigger, at, &request_id).await;
+    });
+}
+
+/// Calls a function as its timer does, for the tick at `at`, and gives the body that a client would be answered.
+async fn fire(
+    inner: &Arc<Inner>,
+    name: &str,
+    trigger: &str,
+    at: Moment,
+    request_id: &str,
+) -> Result<bytes::Bytes, Failure> {
+    let Some(known) = inner.sites.get(name) else {
+        call::tell_missing(inner, name, request_id, None);
+        return Err(Failure::no_function());
+    };
+    let caller = Caller {
+        source: Source::new("wx_trigger"),
+        user: None,
+        client_ip: None,
+        trigger: Set::Timer,
+        attempt: None,
+    };
+    let prepared = Prepared::new(inner, known, caller, request_id, &[], |_, event| {
+        write_event(trigger, at, event);
+    });
+    let finished = prepared.run(inner, None, Vec::new()).await;
+    call::answer(finished, request_id)
+}
+
+/// Fires one timer of a function now: that of the name, or the only one.
+///
+/// # Errors
+/// No such function, no such timer, several and none named; else as any call.
+pub(crate) async fn fire_now(
+    inner: &Arc<Inner>,
+    name: &str,
+    wanted: Option<&str>,
+    request_id: &str,
+) -> Result<bytes::Bytes, Failure> {
+    if inner.sites.get(name).is_none() {
+        call::tell_missing(inner, name, request_id, None);
+        return Err(Failure::no_function());
+    }
+    let plan = Arc::clone(&inner.timers.0.borrow());
+    let of_function = plan
+        .timers
+        .iter()
+        .filter(|(function, _)| function.as_str() == name);
+    let names: Vec<&str> = of_function.map(|(_, trigger)| trigger.name.as_str()).collect();
+    let trigger = match (wanted, names.as_slice()) {
+        (_, []) => Err(format!(
+            "{name} has no timer: give it one as `triggers` in its config.json"
+        )),
+        (Some(wanted), names) if names.contains(&wanted) => Ok(wanted),
+        (Some(wanted), names) => Err(format!(
+            "{name} has no timer {wanted:?}; it has: {}",
+            names.join(", ")
+        )),
+        (None, [only]) => Ok(*only),
+        (None, names) => Err(format!(
+            "{name} has several timers, name one of them: {}",
+            names.join(", ")
+        )),
+    };
+    let trigger = trigger.map_err(Failure::malformed)?;
+    // As a tick is: a whole second.
+    let now = Moment::now();
+    let at = now.round(Unit::Second).unwrap_or(now);
+    fire(inner, name, trigger, at, request_id).await
+}
+
+/// The event of a timer: these four fields, of which `Message` is what the platform's console lets one add.
+fn write_event(trigger: &str, at: Moment, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"Type\":\"Timer\",\"TriggerName\":");
+    json::write_string(out, trigger);
+    out.extend_from_slice(b",\"Time\":\"");
+    out.extend_from_slice(at.to_string().as_bytes());
+    out.extend_from_slice(b"\",\"Message\":\"\"}");
+}
+
+/// Up to when ticks were seen to by whoever fired them before.
+async fn seen_before(inner: &Inner) -> Option<Moment> {
+    let seen = inner.store.timers_seen().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "missed ticks of timers cannot be made up for");
+        None
+    });
+    Moment::try_from(seen?).ok()
+}
+
+async fn keep(inner: &Inner, seen: Moment) {
+    if let Err(error) = inner.store.put_timers_seen(seen.into()).await {
+        tracing::warn!(%error, "after a restart, ticks of timers will be taken for missed that were not");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use project::Cron;
+
+    use super::*;
+
+    fn plan(timers: &[(&str, &str)]) -> Plan {
+        let timers = timers.iter().map(|(name, cron)| {
+            let trigger = Trigger {
+                name: (*name).to_owned(),
+                cron: Cron::parse(cron).unwrap(),
+            };
+            ("f".parse().unwrap(), trigger)
+        });
+        Plan {
+            settings: project::Timers::default(),
+            timers: timers.collect(),
+        }
+    }
+
+    /// A moment as the clocks of UTC+8 show it.
+    fn at(time: &str) -> Moment {
+        format!("2026-11-21T{time}+08:00").parse().unwrap()
+    }
+
+    fn due(plan: &Plan, seen: &str, now: &str) -> Vec<(String, Moment, bool)> {
+        let due = plan.due(at(seen), at(now));
+        due.map(|due| (due.trigger.to_owned(), due.at, due.missed))
+            .collect()
+    }
+
+    #[test]
+    fn each_tick_is_due_once() {
+        let plan = plan(&[("each", "* * * * * * *"), ("hourly", "0 0 * * * * *")]);
+        let each = |time| ("each".to_owned(), at(time), false);
+        let hourly = |time| ("hourly".to_owned(), at(time), false);
+        assert_eq!(due(&plan, "12:59:58.5", "12:59:58.9"), []);
+        assert_eq!(due(&plan, "12:59:58.9", "12:59:59"), [each("12:59:59")]);
+        assert_eq!(
+            due(&plan, "12:59:59", "13:00:00.001"),
+            [each("13:00:00"), hourly("13:00:00")]
+        );
+        assert_eq!(due(&plan, "13:00:00.001", "13:00:00.002"), []);
+        assert_eq!(plan.quiet(at("13:00:00.25")), Duration::from_millis(750));
+    }
+
+    #[test]
+    fn of_ticks_that_came_together_the_last_one_counts_and_a_late_one_is_missed() {
+        let plan = plan(&[("each", "* * * * * * *"), ("hourly", "0 0 * * * * *")]);
+        assert_eq!(
+            due(&plan, "09:30:00", "13:01:00.5"),
+            [
+                ("each".to_owned(), at("13:01:00"), false),
+                ("hourly".to_owned(), at("13:00:00"), true)
+            ]
+        );
+        assert!(!due(&plan, "09:30:00", "13:01:00")[1].2);
+    }
+
+    #[test]
+    fn the_clock_is_looked_at_though_nothing_comes() {
+        assert_eq!(plan(&[]).quiet(at("13:00:00")), LOOK);
+        assert_eq!(plan(&[("once", "0 0 0 1 1 * 2020")]).quiet(at("13:00:00")), LOOK);
+        assert_eq!(plan(&[("daily", "0 0 2 * * * *")]).quiet(at("13:00:00")), LOOK);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_repeats_nothing_unless_it_was_wrong() {
+        assert_eq!(over(at("13:00:00"), at("13:00:01")), at("13:00:01"));
+        assert_eq!(over(at("13:00:00"), at("12:30:00")), at("13:00:00"));
+        assert_eq!(over(at("13:00:00"), at("11:30:00")), at("11:30:00"));
+    }
+
+    #[test]
+    fn the_event_is_the_documents() {
+        let mut event = Vec::new();
+        write_event("myTrigger", at("02:00:00"), &mut event);
+        assert_eq!(
+            String::from_utf8(event).unwrap(),
+            r#"{"Type":"Timer","TriggerName":"myTrigger","Time":"2026-11-20T18:00:00Z","Message":""}"#
+        );
+    }
+}
