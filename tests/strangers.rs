@@ -2,6 +2,7 @@
 //! script in `strangers/` that does no more than hand on what it is told.
 
 mod install;
+mod pushed;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -72,9 +73,19 @@ use Sdk::{CoWechatApi, NodeEasywechat, Wechatpy};
 
 const ALL: [Sdk; 3] = [Wechatpy, CoWechatApi, NodeEasywechat];
 
-/// A backend that is built on one of them.
+impl Sdk {
+    fn script(self) -> &'static str {
+        match self {
+            Wechatpy => "with_wechatpy.py",
+            CoWechatApi => "with_co_wechat_api.js",
+            NodeEasywechat => "with_node_easywechat.js",
+        }
+    }
+}
+
+/// A running script that stands on somebody else's SDK.
 struct Stranger {
-    sdk: Sdk,
+    script: &'static str,
     child: Child,
     told: ChildStdin,
     says: BufReader<ChildStdout>,
@@ -87,27 +98,23 @@ impl Stranger {
 
     fn as_app(sdk: Sdk, wechat: &WeChat, appid: &str, secret: &str) -> Stranger {
         let settings = json!({"wechat": wechat.0.url, "appid": appid, "secret": secret});
-        Self::start(sdk, &settings)
+        Self::start(sdk.script(), &settings)
     }
 
-    fn start(sdk: Sdk, settings: &Value) -> Stranger {
-        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/strangers");
-        let mut command = match sdk {
-            Wechatpy => {
-                let mut command = Command::new(install::python());
-                command.arg("-B").arg(scripts.join("with_wechatpy.py"));
-                command
-            }
-            CoWechatApi | NodeEasywechat => {
-                let mut command = Command::new("node");
-                command.arg(scripts.join(match sdk {
-                    CoWechatApi => "with_co_wechat_api.js",
-                    _ => "with_node_easywechat.js",
-                }));
-                command.env("NODE_PATH", install::node_modules());
-                command
-            }
+    fn start(script: &'static str, settings: &Value) -> Stranger {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/strangers")
+            .join(script);
+        let mut command = if script.ends_with(".py") {
+            let mut command = Command::new(install::python());
+            command.arg("-B");
+            command
+        } else {
+            let mut command = Command::new("node");
+            command.env("NODE_PATH", install::node_modules());
+            command
         };
+        command.arg(path);
         let mut child = command
             .arg(settings.to_string())
             .stdin(Stdio::piped())
@@ -115,12 +122,12 @@ impl Stranger {
             .spawn()
             .unwrap();
         let mut stranger = Stranger {
-            sdk,
+            script,
             told: child.stdin.take().unwrap(),
             says: BufReader::new(child.stdout.take().unwrap()),
             child,
         };
-        assert_eq!(stranger.answer(), json!({"ok": "ready"}), "{sdk:?}");
+        assert_eq!(stranger.answer(), json!({"ok": "ready"}), "{script}");
         stranger
     }
 
@@ -133,20 +140,20 @@ impl Stranger {
     fn answer(&mut self) -> Value {
         let mut line = String::new();
         self.says.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{:?} said {line:?}", self.sdk))
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("{} said {line:?}", self.script))
     }
 
     /// What comes of a deed that succeeds.
     fn gets(&mut self, deed: &str, with: Value) -> Value {
         let mut said = self.does(deed, with.clone());
-        assert!(said.get("ok").is_some(), "{:?} {deed} {with}: {said}", self.sdk);
+        assert!(said.get("ok").is_some(), "{} {deed} {with}: {said}", self.script);
         said["ok"].take()
     }
 
     /// Does what fails with WeChat's `errcode`, and says so.
     fn fails(&mut self, deed: &str, with: Value, errcode: i32) {
         let said = self.does(deed, with.clone());
-        assert_eq!(said["errcode"], errcode, "{:?} {deed} {with}: {said}", self.sdk);
+        assert_eq!(said["errcode"], errcode, "{} {deed} {with}: {said}", self.script);
     }
 }
 

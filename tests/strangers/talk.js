@@ -10,7 +10,7 @@ const answer = (said) => process.stdout.write(`${JSON.stringify(said)}\n`);
 console.log = console.error;
 
 // Does what it is told until nobody tells any more. `errcode` finds WeChat's in what was thrown.
-exports.listen = async (deeds, errcode) => {
+exports.listen = async (deeds, errcode = () => undefined) => {
   answer({ ok: 'ready' });
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const told = JSON.parse(line);

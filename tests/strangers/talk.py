@@ -16,8 +16,8 @@ def answer(said):
     ANSWERS.flush()
 
 
-def listen(deeds, refused):
-    """Does what it is told until nobody tells any more. `refused` turns WeChat's refusal, an exception, into its errcode."""
+def listen(deeds, refused=()):
+    """Does what it is told until nobody tells any more. `refused` is the exception that has WeChat's errcode."""
     answer({"ok": "ready"})
     for line in sys.stdin:
         told = json.loads(line)

@@ -1,7 +1,7 @@
 // A backend built on node-easywechat, with WeChat's stable access_token.
 'use strict';
 
-const { MiniApp } = require('node-easywechat');
+const { FormData, MiniApp } = require('node-easywechat');
 const { settings, listen } = require('./talk');
 
 const { appid, secret, wechat } = settings;
@@ -31,7 +31,7 @@ const checked = (reply) => {
 };
 const post = async (path, json) => checked(await app.getClient().request('POST', path, { json }));
 const post_file = async (path, params, name, contentType, data) => {
-  const form = new (require('form-data'))();
+  const form = new FormData();
   form.append('media', Buffer.from(data, 'base64'), { filename: name, contentType });
   return checked(await app.getClient().request('POST', path, { params, formData: form }));
 };
