@@ -96,7 +96,7 @@ function binary(key, value) {
 var PREFIX = "yq_local_";
 var KEPT = 2 * CLOUD_ID_LIFE;
 var OpenData = class {
-  /** @param exchange (data, once) gives a promise of `{cloudID}`; `once`: without a new login */
+  /** @param exchange (data, token) gives a promise of `{cloudID}`; without `token` it is of the present login */
   constructor(exchange) {
     this.exchange = exchange;
     this.kept = /* @__PURE__ */ new Map();
@@ -110,16 +110,16 @@ var OpenData = class {
       const { encryptedData, iv, rawData, signature } = result;
       const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature });
       result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`;
-      this.kept.set(result.cloudID, { at: now, data, cloudID: void 0 });
+      this.kept.set(result.cloudID, { at: now, data, early: Promise.resolve(), cloudID: void 0 });
     }
     return result;
   }
   /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
-  cloudID(id, once) {
+  cloudID(id) {
     const kept = this.kept.get(id);
     if (!kept) return id;
     if (!kept.cloudID) {
-      kept.cloudID = this.exchange(kept.data, once).then(
+      kept.cloudID = kept.early.then((early) => early || this.exchange(kept.data)).then(
         ({ cloudID }) => cloudID,
         (error) => {
           kept.cloudID = void 0;
@@ -131,19 +131,32 @@ var OpenData = class {
     }
     return kept.cloudID;
   }
-  /** Exchanges what was not yet, as far as it can be: what is taken from now on has another key. */
-  flush() {
-    const waiting = Array.from(this.kept.keys()).filter((handle) => !this.kept.get(handle).cloudID);
-    return Promise.all(waiting.map((handle) => this.cloudID(handle, true).catch(() => {
-    })));
+  /**
+   * A new login is about to be made, which may rotate the key: what was taken under the key before is exchanged with the
+   * token before. Where that fails, the new one is tried when the time comes.
+   */
+  flush(token) {
+    const early = [];
+    this.kept.forEach((kept) => {
+      if (kept.cloudID) return;
+      kept.early = kept.early.then((early2) => early2 || token.then((token2) => this.exchange(kept.data, token2))).catch(() => {
+      });
+      early.push(kept.early);
+    });
+    return Promise.all(early);
   }
 };
 
 // src/session.mjs
 var Session = class {
-  /** @param logIn gives a promise of `{token, expiresIn}`, in seconds */
-  constructor(logIn) {
+  /**
+   * @param logIn gives a promise of `{token, expiresIn}`, in seconds
+   * @param before is given the (promise of the) token that is about to be followed by another, and may use it until
+   * the promise that it gives resolves
+   */
+  constructor(logIn, before2) {
     this.logIn = logIn;
+    this.before = before2;
     this.login = void 0;
   }
   /**
@@ -155,10 +168,13 @@ var Session = class {
     if (!login || Date.now() > login.until - Math.min(spare, login.life / 2)) this.begin();
     return this.login.token;
   }
-  /** Logs in anew, after `before`. */
-  begin(before2) {
+  /** Logs in anew. One login ends before the next begins, or the server might hear of the last key first. */
+  begin() {
+    const last = this.login && this.login.token;
     const login = { until: Infinity, life: Infinity };
-    login.token = Promise.resolve(before2).then(this.logIn).then(
+    const ready = last && Promise.all([this.before(last), last.catch(() => {
+    })]);
+    login.token = Promise.resolve(ready).then(this.logIn).then(
       ({ token, expiresIn }) => {
         login.life = expiresIn * 1e3;
         login.until = Date.now() + login.life;
@@ -255,13 +271,14 @@ var Simulator = class {
 var Cloud = class {
   constructor(wx2) {
     this.wx = wx2;
-    this.natives = {};
-    this.installed = false;
     this.settings = void 0;
     this.endpoint = void 0;
     this.simulator = void 0;
-    this.session = new Session(() => this.logIn());
-    this.openData = new OpenData((data, once) => this.ask("/v1/open-data", JSON.stringify(data), once));
+    this.session = void 0;
+    this.openData = new OpenData((data, token) => this.exchange(JSON.stringify(data), token));
+    this.natives = {};
+    this.installed = false;
+    this.appLogin = void 0;
   }
   /** Again, it changes what is given: an app's own `wx.cloud.init` may stay as it is where `endpoint` was given before. */
   init(options) {
@@ -269,7 +286,10 @@ var Cloud = class {
     const settings = Object.assign({}, before2, options);
     const { endpoint, login, simulate: simulate2 } = settings;
     if (!/^https?:\/\/[^/]/.test(endpoint)) {
-      throw failed("cloud.init", `endpoint should be the address of your server, such as https://cloud.example.com, instead of ${endpoint}`);
+      throw failed(
+        "cloud.init",
+        `endpoint should be the address of your server, such as https://cloud.example.com, instead of ${endpoint}`
+      );
     }
     if (login && typeof login !== "function") {
       throw failed("cloud.init", `login should be a function that gives a code instead of ${typeof login}`);
@@ -278,7 +298,7 @@ var Cloud = class {
     if (endpoint === before2.endpoint && login === before2.login && simulate2 === before2.simulate) return;
     this.endpoint = endpoint.replace(/\/+$/, "");
     this.simulator = simulate2 ? new Simulator(this.wx, simulate2, endpoint) : void 0;
-    this.session = new Session(() => this.logIn());
+    this.session = new Session(() => this.logIn(), (token) => this.openData.flush(token));
     if (this.installed) this.session.begin();
   }
   callFunction(options) {
@@ -292,26 +312,31 @@ var Cloud = class {
     if (!this.settings) {
       throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server");
     }
-    if (typeof name !== "string" || !name) {
-      throw failure(`parameter.name should be ${name === "" ? "the name of a function" : "string"} instead of ${name === "" ? "empty" : typeof name};`);
-    }
+    if (typeof name !== "string") throw failure(`parameter.name should be string instead of ${typeof name};`);
+    if (!name) throw failure("parameter.name should be the name of a function instead of empty;");
     const sent = fields(data);
-    await Promise.all(
-      sent.map(async (field) => {
-        if (field.id !== void 0) field.id = await this.openData.cloudID(field.id);
-      })
-    );
-    const { result, errMsg, requestID, warnings } = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent));
+    const redeemed = sent.map(async (field) => {
+      if (field.id !== void 0) field.id = await this.openData.cloudID(field.id);
+    });
+    await Promise.all(redeemed);
+    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent));
+    const { result, errMsg, requestID, warnings } = answer;
     for (const { field, errMsg: errMsg2 } of warnings || []) console.warn(`data.${field}: ${errMsg2}`);
     return { result, errMsg, requestID };
   }
+  async exchange(text, token) {
+    const path = "/v1/open-data";
+    if (token) return post(this.wx, this.endpoint + path, text, token);
+    await this.appLogin;
+    return this.ask(path, text);
+  }
   /** Asks the server as the user. A token that has ended is a reason for one new login, and for asking once more. */
-  async ask(path, text, once) {
+  async ask(path, text) {
     const { session } = this;
     const url = this.endpoint + path;
     const token = await session.token();
     return post(this.wx, url, text, token).catch(async (error) => {
-      if (error.status !== 401 || once) throw error;
+      if (error.status !== 401) throw error;
       session.end(token);
       return post(this.wx, url, text, await session.token());
     });
@@ -336,23 +361,27 @@ var Cloud = class {
   }
   /** Resolves when open data may be taken: it will be encrypted with a key that the server knows. */
   async ready() {
-    if (this.settings) await this.session.token(CLOUD_ID_LIFE).catch(() => {
+    await this.appLogin;
+    if (this.session) await this.session.token(CLOUD_ID_LIFE).catch(() => {
     });
   }
   /**
-   * The app has logged in by itself, which may have rotated the key. The server learns the new one by a login at once:
-   * WeChat does not rotate again so soon. What was taken before is exchanged first, and a login under way ends first, or
-   * the server would end with the older key.
+   * The app's own `wx.login`. It may rotate the key, of which the server learns by a login of ours at once: WeChat does
+   * not rotate again so soon.
    */
-  renew() {
-    const { session } = this;
-    if (!session.login) return;
-    const exchanged = this.openData.flush();
-    session.begin(Promise.all([exchanged, session.login.token.catch(() => {
-    })]));
+  async loginOfApp(options) {
+    const login = this.native("login", options).then((result) => {
+      if (this.session && this.session.login) this.session.begin();
+      return result;
+    });
+    const over = login.catch(() => {
+    }).then(() => {
+      if (this.appLogin === over) this.appLogin = void 0;
+    });
+    this.appLogin = over;
+    return login;
   }
 };
-Cloud.prototype.CloudID = CloudID;
 
 // src/install.mjs
 var OPEN_DATA = [
@@ -390,11 +419,7 @@ function install(wx2, cloud2) {
     if (cloud2.simulator) await cloud2.ready();
     return adopt(await cloud2.native(api, options));
   });
-  wrap("login", async (api, options) => {
-    const result = await cloud2.native(api, options);
-    cloud2.renew();
-    return result;
-  });
+  wrap("login", (api, options) => cloud2.loginOfApp(options));
   wrap("checkSession", (api, options) => cloud2.native(api, options));
   const handle = (options) => handlers(cloud2, options);
   const handleMethods = (options) => Object.assign({}, options, options.methods && { methods: handle(options.methods) });
@@ -407,7 +432,7 @@ function facade(cloud2, original) {
   const own = {
     init: (options) => cloud2.init(options),
     callFunction: (options) => cloud2.callFunction(options),
-    CloudID: cloud2.CloudID
+    CloudID
   };
   let initialized;
   return new Proxy(own, {

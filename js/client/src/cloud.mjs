@@ -1,6 +1,6 @@
 // The cloud: what `wx.cloud` is to an app, as far as it is served by a server of its owner's.
 
-import { CloudID, CLOUD_ID_LIFE } from './cloud-id.mjs'
+import { CLOUD_ID_LIFE } from './cloud-id.mjs'
 import { body, fields } from './encode.mjs'
 import { failed, failure } from './failure.mjs'
 import { OpenData } from './open-data.mjs'
@@ -12,14 +12,16 @@ import { post } from './transport.mjs'
 export class Cloud {
   constructor(wx) {
     this.wx = wx
-    /** WeChat's own APIs, where `install` put others in their places. */
-    this.natives = {}
-    this.installed = false
     this.settings = undefined
     this.endpoint = undefined
     this.simulator = undefined
-    this.session = new Session(() => this.logIn())
-    this.openData = new OpenData((data, once) => this.ask('/v1/open-data', JSON.stringify(data), once))
+    this.session = undefined
+    this.openData = new OpenData((data, token) => this.exchange(JSON.stringify(data), token))
+    /** WeChat's own APIs, where `install` put others in their places. */
+    this.natives = {}
+    this.installed = false
+    /** A login that the app makes by itself, while it is under way. */
+    this.appLogin = undefined
   }
 
   /** Again, it changes what is given: an app's own `wx.cloud.init` may stay as it is where `endpoint` was given before. */
@@ -28,7 +30,10 @@ export class Cloud {
     const settings = Object.assign({}, before, options)
     const { endpoint, login, simulate } = settings
     if (!/^https?:\/\/[^/]/.test(endpoint)) {
-      throw failed('cloud.init', `endpoint should be the address of your server, such as https://cloud.example.com, instead of ${endpoint}`)
+      throw failed(
+        'cloud.init',
+        `endpoint should be the address of your server, such as https://cloud.example.com, instead of ${endpoint}`,
+      )
     }
     if (login && typeof login !== 'function') {
       throw failed('cloud.init', `login should be a function that gives a code instead of ${typeof login}`)
@@ -37,7 +42,7 @@ export class Cloud {
     if (endpoint === before.endpoint && login === before.login && simulate === before.simulate) return
     this.endpoint = endpoint.replace(/\/+$/, '')
     this.simulator = simulate ? new Simulator(this.wx, simulate, endpoint) : undefined
-    this.session = new Session(() => this.logIn())
+    this.session = new Session(() => this.logIn(), (token) => this.openData.flush(token))
     // Open data is encrypted with the key of the last login: be logged in before the app takes any.
     if (this.installed) this.session.begin()
   }
@@ -52,29 +57,35 @@ export class Cloud {
 
   async call({ name, data }) {
     if (!this.settings) {
-      throw failure('Cloud API isn\'t enabled, please call init first, with the endpoint of your server')
+      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server")
     }
-    if (typeof name !== 'string' || !name) {
-      throw failure(`parameter.name should be ${name === '' ? 'the name of a function' : 'string'} instead of ${name === '' ? 'empty' : typeof name};`)
-    }
+    if (typeof name !== 'string') throw failure(`parameter.name should be string instead of ${typeof name};`)
+    if (!name) throw failure('parameter.name should be the name of a function instead of empty;')
     const sent = fields(data)
-    await Promise.all(
-      sent.map(async (field) => {
-        if (field.id !== undefined) field.id = await this.openData.cloudID(field.id)
-      }),
-    )
-    const { result, errMsg, requestID, warnings } = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent))
+    const redeemed = sent.map(async (field) => {
+      if (field.id !== undefined) field.id = await this.openData.cloudID(field.id)
+    })
+    await Promise.all(redeemed)
+    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent))
+    const { result, errMsg, requestID, warnings } = answer
     for (const { field, errMsg } of warnings || []) console.warn(`data.${field}: ${errMsg}`)
     return { result, errMsg, requestID }
   }
 
+  async exchange(text, token) {
+    const path = '/v1/open-data'
+    if (token) return post(this.wx, this.endpoint + path, text, token)
+    await this.appLogin
+    return this.ask(path, text)
+  }
+
   /** Asks the server as the user. A token that has ended is a reason for one new login, and for asking once more. */
-  async ask(path, text, once) {
+  async ask(path, text) {
     const { session } = this
     const url = this.endpoint + path
     const token = await session.token()
     return post(this.wx, url, text, token).catch(async (error) => {
-      if (error.status !== 401 || once) throw error
+      if (error.status !== 401) throw error
       session.end(token)
       return post(this.wx, url, text, await session.token())
     })
@@ -103,20 +114,23 @@ export class Cloud {
 
   /** Resolves when open data may be taken: it will be encrypted with a key that the server knows. */
   async ready() {
-    if (this.settings) await this.session.token(CLOUD_ID_LIFE).catch(() => {})
+    await this.appLogin
+    if (this.session) await this.session.token(CLOUD_ID_LIFE).catch(() => {})
   }
 
   /**
-   * The app has logged in by itself, which may have rotated the key. The server learns the new one by a login at once:
-   * WeChat does not rotate again so soon. What was taken before is exchanged first, and a login under way ends first, or
-   * the server would end with the older key.
+   * The app's own `wx.login`. It may rotate the key, of which the server learns by a login of ours at once: WeChat does
+   * not rotate again so soon.
    */
-  renew() {
-    const { session } = this
-    if (!session.login) return
-    const exchanged = this.openData.flush()
-    session.begin(Promise.all([exchanged, session.login.token.catch(() => {})]))
+  async loginOfApp(options) {
+    const login = this.native('login', options).then((result) => {
+      if (this.session && this.session.login) this.session.begin()
+      return result
+    })
+    const over = login.catch(() => {}).then(() => {
+      if (this.appLogin === over) this.appLogin = undefined
+    })
+    this.appLogin = over
+    return login
   }
 }
-
-Cloud.prototype.CloudID = CloudID

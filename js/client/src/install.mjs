@@ -3,6 +3,7 @@
 
 /* global Page:writable, Component:writable, Behavior:writable */
 
+import { CloudID } from './cloud-id.mjs'
 import { failed } from './failure.mjs'
 import { settle } from './settle.mjs'
 
@@ -50,11 +51,7 @@ export function install(wx, cloud) {
     if (cloud.simulator) await cloud.ready()
     return adopt(await cloud.native(api, options))
   })
-  wrap('login', async (api, options) => {
-    const result = await cloud.native(api, options)
-    cloud.renew()
-    return result
-  })
+  wrap('login', (api, options) => cloud.loginOfApp(options))
   wrap('checkSession', (api, options) => cloud.native(api, options))
 
   const handle = (options) => handlers(cloud, options)
@@ -70,7 +67,7 @@ function facade(cloud, original) {
   const own = {
     init: (options) => cloud.init(options),
     callFunction: (options) => cloud.callFunction(options),
-    CloudID: cloud.CloudID,
+    CloudID,
   }
   let initialized
   return new Proxy(own, {

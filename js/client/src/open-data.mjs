@@ -10,7 +10,7 @@ const PREFIX = 'yq_local_'
 const KEPT = 2 * CLOUD_ID_LIFE
 
 export class OpenData {
-  /** @param exchange (data, once) gives a promise of `{cloudID}`; `once`: without a new login */
+  /** @param exchange (data, token) gives a promise of `{cloudID}`; without `token` it is of the present login */
   constructor(exchange) {
     this.exchange = exchange
     this.kept = new Map()
@@ -25,17 +25,17 @@ export class OpenData {
       const { encryptedData, iv, rawData, signature } = result
       const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature })
       result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`
-      this.kept.set(result.cloudID, { at: now, data, cloudID: undefined })
+      this.kept.set(result.cloudID, { at: now, data, early: Promise.resolve(), cloudID: undefined })
     }
     return result
   }
 
   /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
-  cloudID(id, once) {
+  cloudID(id) {
     const kept = this.kept.get(id)
     if (!kept) return id
     if (!kept.cloudID) {
-      kept.cloudID = this.exchange(kept.data, once).then(
+      kept.cloudID = kept.early.then((early) => early || this.exchange(kept.data)).then(
         ({ cloudID }) => cloudID,
         (error) => {
           kept.cloudID = undefined
@@ -49,9 +49,17 @@ export class OpenData {
     return kept.cloudID
   }
 
-  /** Exchanges what was not yet, as far as it can be: what is taken from now on has another key. */
-  flush() {
-    const waiting = Array.from(this.kept.keys()).filter((handle) => !this.kept.get(handle).cloudID)
-    return Promise.all(waiting.map((handle) => this.cloudID(handle, true).catch(() => {})))
+  /**
+   * A new login is about to be made, which may rotate the key: what was taken under the key before is exchanged with the
+   * token before. Where that fails, the new one is tried when the time comes.
+   */
+  flush(token) {
+    const early = []
+    this.kept.forEach((kept) => {
+      if (kept.cloudID) return
+      kept.early = kept.early.then((early) => early || token.then((token) => this.exchange(kept.data, token))).catch(() => {})
+      early.push(kept.early)
+    })
+    return Promise.all(early)
   }
 }

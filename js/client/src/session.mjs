@@ -1,9 +1,14 @@
 // One login for all calls, kept as long as its token lives.
 
 export class Session {
-  /** @param logIn gives a promise of `{token, expiresIn}`, in seconds */
-  constructor(logIn) {
+  /**
+   * @param logIn gives a promise of `{token, expiresIn}`, in seconds
+   * @param before is given the (promise of the) token that is about to be followed by another, and may use it until
+   * the promise that it gives resolves
+   */
+  constructor(logIn, before) {
     this.logIn = logIn
+    this.before = before
     this.login = undefined
   }
 
@@ -18,10 +23,12 @@ export class Session {
     return this.login.token
   }
 
-  /** Logs in anew, after `before`. */
-  begin(before) {
+  /** Logs in anew. One login ends before the next begins, or the server might hear of the last key first. */
+  begin() {
+    const last = this.login && this.login.token
     const login = { until: Infinity, life: Infinity }
-    login.token = Promise.resolve(before).then(this.logIn).then(
+    const ready = last && Promise.all([this.before(last), last.catch(() => {})])
+    login.token = Promise.resolve(ready).then(this.logIn).then(
       ({ token, expiresIn }) => {
         login.life = expiresIn * 1e3
         login.until = Date.now() + login.life

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 
 import * as esm from '@yunqiao/client'
 
+import { Session } from '../src/session.mjs'
 import { advance, client, code, failure, gateway, openid, warnings, wechat } from './support.mjs'
 
 const { callFunction, CloudID, init } = esm
@@ -201,6 +203,42 @@ test('when the token has ended there is one login more, and each call is repeate
   assert.equal(logins, 2)
 })
 
+test('one login ends before the next begins, and one that fails is none', async () => {
+  let under = 0
+  const made = []
+  const logIn = async () => {
+    assert.equal(++under, 1)
+    await delay(10)
+    under--
+    made.push(made.length)
+    if (made.length === 1) throw new Error('the first fails')
+    return { token: `t${made.length}`, expiresIn: 600 }
+  }
+  const before = []
+  const session = new Session(logIn, async (token) => before.push(await token.catch(({ message }) => message)))
+  const first = session.token()
+  session.begin()
+  session.begin()
+  await assert.rejects(first, { message: 'the first fails' })
+  assert.equal(await session.token(), 't3')
+  assert.deepEqual(before, ['the first fails', 't2'])
+})
+
+test('a token is followed by another before it ends under open data, but not sooner than at half its life', async (t) => {
+  let count = 0
+  const session = new Session(async () => ({ token: `t${++count}`, expiresIn: 400 }), async () => {})
+  let now = Date.now()
+  t.mock.method(Date, 'now', () => now)
+  const good = async (spare) => [await session.token(), await session.token(spare)]
+  assert.deepEqual(await good(300e3), ['t1', 't1'])
+  now += 199e3
+  assert.deepEqual(await good(300e3), ['t1', 't1'])
+  now += 2e3
+  assert.deepEqual(await good(300e3), ['t1', 't2'])
+  now += 401e3
+  assert.deepEqual(await good(0), ['t3', 't3'])
+})
+
 test('a token that the server never takes is no reason to go on logging in', async (t) => {
   const paths = []
   const stubborn = (request, reply) => {
@@ -256,6 +294,21 @@ test('without its address the simulator is taken to be at port 8788 of the same 
     await failure(callFunction({ name: 'echo' }))
   }
   assert.deepEqual(asked, ['http://192.168.1.5', 'https://dev.example.com', 'http://[::1]'].map((host) => `${host}:8788/sim/client`))
+})
+
+test('each wx has a cloud of its own', async () => {
+  const { createWx } = createRequire(import.meta.url)('../../wx')
+  const calling = ['alice', 'bob'].map(async (user) => {
+    const wx = createWx({ wechat, user })
+    const cloud = esm.install(wx)
+    assert.equal(wx.cloud, cloud)
+    cloud.init({ endpoint: gateway })
+    const { cloudID } = await wx.getUserInfo()
+    const { result } = await cloud.callFunction({ name: 'echo', data: { user: cloud.CloudID(cloudID) } })
+    assert.equal(result.userInfo.openId, await openid(user))
+    assert.equal(result.user.data.openId, await openid(user))
+  })
+  await Promise.all(calling)
 })
 
 test('init again keeps the login as long as server and user are the same', async () => {

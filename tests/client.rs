@@ -1,0 +1,77 @@
+//! `js/client`, the drop-in for `wx.cloud`: its own tests against the real server, in each place where it runs.
+//!
+//! The scripts assert; here, that each of their tests ran, and that the command's exit status was theirs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{quickstart, run, yunqiao};
+
+fn client() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../js/client")
+        .canonicalize()
+        .unwrap()
+}
+
+/// Node with `project` behind it.
+fn exec(project: &Path) -> Command {
+    let mut command = yunqiao();
+    command.arg("exec").arg(project).args(["--", "node"]);
+    command
+}
+
+/// The number that Node's test runner gives at its end for `what`, such as `pass`.
+fn count(tap: &str, what: &str) -> Option<u32> {
+    tap.lines()
+        .find_map(|line| line.strip_prefix("# ")?.strip_prefix(what)?.trim().parse().ok())
+}
+
+/// Has `node` run the tests of `script`: at least `tests` of them, every one of which passes.
+#[track_caller]
+fn passes(node: &mut Command, script: &str, tests: u32) {
+    let script = client().join("test").join(script);
+    let (output, out, err) = run(node.args(["--test", "--test-reporter=tap"]).arg(&script));
+    assert!(output.status.success(), "{}: {out}{err}", script.display());
+    let ran = count(&out, "tests").unwrap_or_default();
+    assert!(ran >= tests, "{ran} tests ran, not {tests}: {out}{err}");
+    assert_eq!(count(&out, "pass"), Some(ran), "{out}{err}");
+    for what in ["fail", "cancelled", "skipped", "todo"] {
+        assert_eq!(count(&out, what), Some(0), "{what}: {out}{err}");
+    }
+}
+
+#[test]
+fn it_calls_from_node() {
+    passes(&mut exec(&client().join("test/opened")), "node.test.mjs", 25);
+}
+
+#[test]
+fn it_calls_from_a_page_of_another_origin() {
+    passes(&mut exec(&client().join("test/opened")), "browser.test.mjs", 2);
+}
+
+#[test]
+fn it_calls_from_a_mini_program_without_cloud_development() {
+    passes(
+        &mut exec(&client().join("test/closed")),
+        "mini-program.test.mjs",
+        18,
+    );
+}
+
+#[test]
+fn the_quickstarts_mini_program_runs_with_it_as_it_is() {
+    passes(&mut exec(&quickstart()), "quickstart.test.mjs", 3);
+}
+
+/// Size, types, and that the committed files are what the sources make.
+#[test]
+fn it_is_packed_small_and_typed() {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client-tools");
+    passes(
+        Command::new("node").env("CLIENT_TOOLS", tools),
+        "package.test.mjs",
+        6,
+    );
+}
