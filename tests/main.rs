@@ -16,6 +16,7 @@ mod hostile;
 mod main_job;
 mod open_data;
 mod production;
+mod push;
 mod reload;
 mod sdk;
 mod security;
