@@ -10,6 +10,7 @@ from werobot.replies import TransferCustomerServiceReply
 import talk
 
 robot = WeRoBot(
+    enable_session=False,
     token=talk.SETTINGS["token"],
     app_id=talk.SETTINGS["appid"],
     # With a key it encrypts whatever it answers.
