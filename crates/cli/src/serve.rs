@@ -83,6 +83,14 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             Some(stack::listen(listen.ip(), listen.port(), "`[operator] listen` in yunqiao.toml").await?)
         }
     };
+    let push = &project.settings.push;
+    if push.console.is_none() && !push.routes.is_empty() {
+        print::warning(
+            "[push] has routes and no token, so nothing is received",
+            "give the console's push settings (消息推送配置): token_file, aes_keys_file, mode and format",
+        );
+    }
+    let push = push.console.as_ref().map(|console| console.settings(&appid));
     let runtime = stack::runtime(&args.node, None).await?;
     let app_secret = secret.clone();
     let gateway = stack::gateway(Parts {
@@ -94,6 +102,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             .clone()
             .unwrap_or_else(|| WECHAT.to_owned()),
         secret,
+        push,
         loopback_pages: false,
         clock: clock.clone(),
         store: Arc::clone(&store),

@@ -128,6 +128,8 @@ impl Local {
         let clock = Clock::system();
         let mut settings = simulator_settings(project, foreign);
         settings.allowed_hosts.push(host_name(place.host));
+        settings.push.url = Some(format!("{}/v1/push", url(address)));
+        let push = push_settings(project, &settings);
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
         let simulator = Simulator::new(settings, clock.clone(), |notice| print::warning(notice, ""));
         let (stop, stopped) = watch::channel(());
@@ -140,6 +142,7 @@ impl Local {
             appid,
             wechat: wechat.clone(),
             secret,
+            push: Some(push),
             loopback_pages: true,
             clock,
             store: Arc::new(store::Memory::new()),
@@ -247,11 +250,36 @@ pub(crate) fn simulator_settings(project: &Project, foreign: project::ForeignCod
             project::Withdrawn::Refuse => simulator::Withdrawn::Refuse,
         };
     }
+    if let Some(console) = &project.settings.push.console {
+        settings.push.token = console.token.clone();
+        settings.push.mode = console.mode;
+        settings.push.format = console.format;
+        if let Some(key) = console.keys.first() {
+            settings.push.aes_key = key.clone();
+        }
+    }
     let others = project.settings.apps.iter();
     settings.other_apps = others
         .map(|(appid, secret)| (appid.clone(), secret.expose_secret().to_owned().into()))
         .collect();
     settings
+}
+
+/// How a gateway knows the pushes of a simulated WeChat: as the project's console says, else as the simulator does.
+fn push_settings(project: &Project, simulated: &simulator::Settings) -> push::Settings {
+    match &project.settings.push.console {
+        Some(console) => console.settings(&simulated.appid),
+        None => {
+            let simulator::PushSettings {
+                token,
+                aes_key,
+                mode,
+                format,
+                ..
+            } = simulated.push.clone();
+            push::Settings::new(&simulated.appid, token, mode, format, vec![aes_key])
+        }
+    }
 }
 
 /// What a gateway is made of, where its project does not say it.
@@ -260,6 +288,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) appid: String,
     pub(crate) wechat: String,
     pub(crate) secret: Secret,
+    /// How WeChat's pushes are known; without it none is received.
+    pub(crate) push: Option<push::Settings>,
     pub(crate) loopback_pages: bool,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
@@ -307,6 +337,11 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         wechat,
         apps,
         permissions_cache: settings.permissions_cache,
+        push: parts
+            .push
+            .map(push::Receiver::new)
+            .transpose()
+            .context("[push]")?,
         runtime: parts.runtime,
         journal: parts.journal,
     }))

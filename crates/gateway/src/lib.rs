@@ -1,4 +1,4 @@
-//! The server that a Mini Program talks to: login, call, open data.
+//! The server that a Mini Program talks to: login, call, open data; and that WeChat talks to: message push.
 //!
 //! A request walks through here in the order of the modules: [`serve`](Gateway::serve) accepts it and bounds
 //! it, `routes` picks the door, `bearer` says who is calling, `event` takes the client's bytes apart without
@@ -24,6 +24,7 @@ mod login;
 mod open_data;
 mod operator;
 mod permissions;
+mod push;
 mod redeem;
 mod routes;
 mod sites;
@@ -71,6 +72,9 @@ pub struct Config {
     pub apps: BTreeMap<String, wechat::Client>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
+    /// Knows WeChat's message pushes; without it there is no `/v1/push`. Which function gets which, the project says that is
+    /// [loaded](Gateway::load).
+    pub push: Option<::push::Receiver>,
     /// Runs the functions.
     pub runtime: Runtime,
     /// Is told of every call and of what an operator should know.
@@ -95,6 +99,7 @@ struct Inner {
     apps: BTreeMap<String, wechat::Client>,
     permissions: permissions::Permissions,
     invocations: invocation::Invocations,
+    push: Option<push::Pushes>,
     runtime: Runtime,
     journal: Arc<dyn Journal>,
     sites: sites::Sites,
@@ -125,6 +130,7 @@ impl Gateway {
             apps: config.apps,
             permissions: permissions::Permissions::new(config.permissions_cache),
             invocations: invocation::Invocations::default(),
+            push: config.push.map(push::Pushes::new),
             runtime: config.runtime,
             journal: config.journal,
             sites: sites::Sites::default(),
@@ -133,6 +139,9 @@ impl Gateway {
         });
         if let Some(connections) = connections {
             tokio::spawn(admin::serve(Arc::downgrade(&inner), connections));
+        }
+        if inner.push.is_some() {
+            tokio::spawn(push::sweep(Arc::downgrade(&inner)));
         }
         Gateway(inner)
     }
@@ -144,16 +153,24 @@ impl Gateway {
         let reports = self.0.runtime.load(sites.loaded()).await;
         self.0.sites.put(sites);
         self.0.timers.put(project);
+        if let Some(pushes) = &self.0.push {
+            pushes.route(project.settings.push.routes.clone());
+            push::recover(&self.0).await;
+        }
         reports
     }
 
     /// Serves connections of `listener` until `stop` resolves, then lets running calls end.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let serving = self.clone();
         listen::serve(listener, stop, move |request, peer| {
-            let gateway = self.clone();
+            let gateway = serving.clone();
             async move { gateway.answer(request, peer.ip()).await }
         })
         .await;
+        if let Some(pushes) = &self.0.push {
+            pushes.close().await;
+        }
     }
 
     /// Calls a function as a client does who is logged in as `user`, and answers as the client would be answered: the HTTP

@@ -4,8 +4,10 @@
 //! `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands;
 //! `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
 //! (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does;
-//! `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now. Nobody passes
-//! without the secret, but to WeChat's own HTTP API (`http_api`), which asks for WeChat's credentials; and a web page does not get in even with a browser that would send one along: the `Host` must be one
+//! `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now; below
+//! `/operator/push` are the message pushes that were given up. Nobody passes without the secret, but to WeChat's own HTTP
+//! API (`http_api`), which asks for WeChat's credentials; and a web page does not get in even with a browser that would
+//! send one along: the `Host` must be one
 //! by which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer
 //! allows another origin to read it.
 
@@ -39,7 +41,7 @@ use self::guard::{Guard, Shown};
 use crate::failure::Failure;
 use crate::http_api::{Door, HttpApi};
 use crate::invocation::{Caller, User};
-use crate::{Gateway, Note, call, ids, routes, timers};
+use crate::{Gateway, Note, call, ids, push, routes, timers};
 
 /// What is forwarded to WeChat: these paths follow `/operator/wx`.
 const FORWARD: &str = "/operator/wx/";
@@ -215,6 +217,11 @@ impl Doors {
                     None => self.invoke(name, &body, request_id).await?,
                 }
             }
+            path if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Good {
+                status: StatusCode::OK,
+                content_type: routes::JSON,
+                body: push::answer_operator(&self.gateway.0, &head.method, path, request_id).await?,
+            },
             _ => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 let body = read(body).await?;

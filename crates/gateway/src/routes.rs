@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::bearer::{Bearer, Refused};
 use crate::failure::Failure;
-use crate::{Gateway, Inner, Note, body, call, cors, ids, login, open_data};
+use crate::{Gateway, Inner, Note, body, call, cors, ids, login, open_data, push};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
@@ -52,6 +52,10 @@ impl Gateway {
         client_ip: IpAddr,
     ) -> Response<Full<Bytes>> {
         let inner = &self.0;
+        // WeChat's servers are no page's: nothing of what follows is theirs.
+        if request.uri().path() == push::PATH {
+            return push::answer(inner, request).await;
+        }
         let origin = inner.origins.allow(request.headers());
         let request_id = ids::request_id();
         let mut reply = if request.method() == Method::OPTIONS && origin.is_some() {

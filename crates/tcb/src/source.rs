@@ -17,6 +17,8 @@ const MAY_CALL_CLOUD: [&str; 5] = ["wx_client", "wx_devtools", "wx_http", "wx_tr
 impl Source {
     /// A Mini Program's client.
     pub const CLIENT: Source = Source(Cow::Borrowed("wx_client"));
+    /// A message push. **Choice**: the document has no word for it.
+    pub const PUSH: Source = Source(Cow::Borrowed("wx_push"));
 
     /// A chain that begins with this word: one of the document's, such as `wx_http`, or another.
     #[must_use]

@@ -1,0 +1,396 @@
+//! From the store to the function: each push in its turn, until it is dealt with or given up.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
+use push::{Format, Packet, Reply, Verdict};
+use store::{Ended, Pushed, StoreError, Taken};
+use tcb::{Source, Trigger};
+
+use super::table::{Item, Outcome, Stored};
+use super::{ATTEMPTS, BACK_OFF, MOST_BEGUN, Pushes, count, kind_of, machine_time};
+use crate::call::{self, Prepared};
+use crate::invocation::{Caller, User};
+use crate::{Inner, Note, ids};
+
+/// How long to wait for a store that failed.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// How much of a failure is kept with a dead letter, in characters.
+const KEPT_OF_ERROR: usize = 2000;
+
+/// Has the store take an item in, and says how it stands with it. That is when WeChat may be told that we have it.
+pub(super) async fn store(inner: Arc<Inner>, item: Arc<Item>) {
+    let Some(pushes) = &inner.push else { return };
+    match taken(&inner, &item).await {
+        Ok(Known::Open { stored, is_new }) => {
+            count(match is_new {
+                true => &pushes.counts.taken,
+                false => &pushes.counts.duplicates,
+            });
+            item.stage.send_modify(|stage| stage.stored = Some(stored));
+        }
+        Ok(Known::Done(reply)) => {
+            count(&pushes.counts.duplicates);
+            pushes.table.end(&item, Outcome::Answer(reply));
+        }
+        Err(error) => {
+            note(
+                &inner,
+                &item,
+                &format_args!("a push could not be kept, and was not taken: {error}"),
+            );
+            pushes.table.end(&item, Outcome::Failed);
+        }
+    }
+}
+
+/// How the store knows a push.
+enum Known {
+    Open { stored: Stored, is_new: bool },
+    Done(Reply),
+}
+
+async fn taken(inner: &Inner, item: &Item) -> Result<Known, StoreError> {
+    let now = machine_time();
+    let mut taken = inner
+        .store
+        .take_push(&item.key, item.packet.as_json(), now)
+        .await?;
+    if let Taken::Open(push) = &taken
+        && push.dead.is_some()
+    {
+        taken = match inner.store.revive_push(push.id, false).await? {
+            Some(push) => Taken::Open(push),
+            // The operator was faster, one way or the other.
+            None => {
+                inner
+                    .store
+                    .take_push(&item.key, item.packet.as_json(), now)
+                    .await?
+            }
+        };
+    }
+    Ok(match taken {
+        Taken::New(id) => Known::Open {
+            stored: Stored {
+                id,
+                attempts: 0,
+                failures: 0,
+            },
+            is_new: true,
+        },
+        Taken::Open(push) => Known::Open {
+            stored: stored(&push),
+            is_new: false,
+        },
+        Taken::Done { answer } => Known::Done(answer.map_or(Reply::Success, Reply::Object)),
+    })
+}
+
+fn stored(push: &Pushed) -> Stored {
+    Stored {
+        id: push.id,
+        attempts: push.attempts,
+        failures: push.failures,
+    }
+}
+
+/// Enters what was open when the last process ended, once.
+pub(crate) async fn recover(inner: &Arc<Inner>) {
+    let Some(pushes) = &inner.push else { return };
+    if pushes.recovered.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let open = match inner.store.open_pushes().await {
+        Ok(open) => open,
+        Err(error) => {
+            inner.journal.note(&Note {
+                request_id: &ids::request_id(),
+                openid: None,
+                text: &format_args!("the pushes that are still open could not be read: {error}"),
+            });
+            return;
+        }
+    };
+    for push in open.into_iter().filter(|push| push.dead.is_none()) {
+        resume(inner, pushes, &push).await;
+    }
+}
+
+/// Puts a push of the store's in its lane.
+pub(super) async fn resume(inner: &Arc<Inner>, pushes: &Pushes, push: &Pushed) {
+    let appid = pushes.receiver.settings().appid.as_str();
+    let Ok(packet) = Packet::parse(appid, Format::Json, push.packet.as_bytes()) else {
+        tracing::error!(
+            id = push.id,
+            "the store holds a push that is no packet; it is left there"
+        );
+        return;
+    };
+    // Nothing that is in the store already is too much.
+    while let Some(entered) = pushes.table.enter(push.key.clone(), packet.clone(), usize::MAX) {
+        if entered.is_new {
+            let stored = Some(stored(push));
+            entered.item.stage.send_modify(|stage| stage.stored = stored);
+            if let Some(lane) = entered.lane {
+                tokio::spawn(walk(Arc::clone(inner), lane));
+            }
+            return;
+        }
+        // A duplicate that came in this moment, about which the store was asked before.
+        let _ = entered.item.stage.subscribe().wait_for(|stage| stage.over).await;
+    }
+}
+
+/// Delivers what stands in a lane, one after another, until it is empty.
+pub(super) async fn walk(inner: Arc<Inner>, lane: String) {
+    let Some(pushes) = &inner.push else { return };
+    while let Some(item) = pushes.table.first(&lane) {
+        if deliver(&inner, pushes, &item).await.is_break() {
+            // The service ends. What stands here is in the store.
+            return;
+        }
+        pushes.table.advance(&lane);
+    }
+}
+
+/// How one attempt ended.
+enum Tried {
+    Done(Reply),
+    /// With what the function itself wants WeChat to be told, if anything.
+    Failed {
+        reply: Option<Reply>,
+        error: String,
+    },
+    /// There was no free worker.
+    Busy(String),
+}
+
+/// Makes attempts until the push is dealt with or given up. Breaks when the service ends.
+async fn deliver(inner: &Arc<Inner>, pushes: &Pushes, item: &Arc<Item>) -> ControlFlow<()> {
+    let settled = {
+        let mut stage = item.stage.subscribe();
+        let settled = stage.wait_for(|stage| stage.stored.is_some() || stage.over).await;
+        settled
+            .ok()
+            .and_then(|stage| if stage.over { None } else { stage.stored })
+    };
+    let Some(Stored {
+        id,
+        mut attempts,
+        mut failures,
+    }) = settled
+    else {
+        return ControlFlow::Continue(());
+    };
+    loop {
+        let (tried, gate);
+        if attempts >= MOST_BEGUN {
+            gate = pushes.gate.read().await;
+            let error = format!(
+                "{attempts} attempts were begun, of which {failures} failed; the others ended with the process, or found no free worker"
+            );
+            tried = Tried::Failed { reply: None, error };
+        } else {
+            let target = pushes.target(&item.packet);
+            // A slot for as long as the attempt runs; one that nobody takes is made at once.
+            let slots = target.as_ref().map(|function| pushes.slots(function));
+            let slot = match &slots {
+                Some(slots) => slots.acquire().await.ok(),
+                None => None,
+            };
+            gate = pushes.gate.read().await;
+            if pushes.closing() {
+                return ControlFlow::Break(());
+            }
+            match persist(inner, pushes, item, || inner.store.begin_push(id)).await? {
+                Some(attempt) => attempts = attempt,
+                // Somebody else has dealt with it.
+                None => {
+                    pushes.table.end(item, Outcome::Answer(Reply::Success));
+                    return ControlFlow::Continue(());
+                }
+            }
+            tried = match &target {
+                Some(function) => attempt(inner, &item.packet, function.as_str(), attempts).await,
+                None => Tried::Failed {
+                    reply: None,
+                    error: format!("no route takes the kind {} any more", kind_of(&item.packet)),
+                },
+            };
+            drop(slot);
+        }
+        let done = matches!(tried, Tried::Done(_));
+        if !done && pushes.closing() {
+            // The end of the service may have been what failed it.
+            return ControlFlow::Break(());
+        }
+        let (reply, error) = match tried {
+            Tried::Done(reply) => {
+                let answer = match &reply {
+                    Reply::Object(object) => Some(object.clone()),
+                    Reply::Success => None,
+                };
+                let ended = Ended::Done { answer };
+                persist(inner, pushes, item, || {
+                    inner.store.end_push(id, ended.clone(), machine_time())
+                })
+                .await?;
+                count(&pushes.counts.done);
+                pushes.table.end(item, Outcome::Answer(reply));
+                return ControlFlow::Continue(());
+            }
+            Tried::Busy(_) if attempts < MOST_BEGUN => (None, None),
+            Tried::Busy(error) => (None, Some(error)),
+            Tried::Failed { reply, error } => {
+                count(&pushes.counts.failed);
+                failures += 1;
+                (reply, Some(error))
+            }
+        };
+        match error {
+            Some(error) if failures >= ATTEMPTS || attempts >= MOST_BEGUN => {
+                let error: String = error.chars().take(KEPT_OF_ERROR).collect();
+                let ended = Ended::Dead { error: error.clone() };
+                persist(inner, pushes, item, || {
+                    inner.store.end_push(id, ended.clone(), machine_time())
+                })
+                .await?;
+                count(&pushes.counts.dead);
+                tell_dead(inner, item, id, attempts, &error);
+                pushes
+                    .table
+                    .end(item, reply.map_or(Outcome::Failed, Outcome::Answer));
+                return ControlFlow::Continue(());
+            }
+            Some(_) => {
+                persist(inner, pushes, item, || {
+                    inner.store.end_push(id, Ended::Failed, machine_time())
+                })
+                .await?;
+            }
+            None => {}
+        }
+        drop(gate);
+        rest(item, reply.unwrap_or(Reply::Success), back_off(failures)).await;
+    }
+}
+
+/// How long to wait after so many attempts that failed.
+fn back_off(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => BACK_OFF[0],
+        _ => BACK_OFF[1],
+    }
+}
+
+/// Tells those who wait what the attempt came to, and waits for the time of the next one, or until a duplicate comes.
+async fn rest(item: &Item, reply: Reply, span: Duration) {
+    let mut hurry = pin!(item.hurry.notified());
+    // From here on, and so before anybody can know that it rests.
+    hurry.as_mut().enable();
+    item.stage.send_modify(|stage| {
+        stage.ended += 1;
+        stage.outcome = Some(Outcome::Answer(reply));
+        stage.resting = true;
+    });
+    let _ = tokio::time::timeout(span, hurry).await;
+    item.stage.send_modify(|stage| stage.resting = false);
+}
+
+/// Asks the store for as long as it fails: what happened must be kept, or it would happen again. Breaks when the service ends.
+async fn persist<T, Asked>(
+    inner: &Inner,
+    pushes: &Pushes,
+    item: &Item,
+    mut ask: impl FnMut() -> Asked,
+) -> ControlFlow<(), T>
+where
+    Asked: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match ask().await {
+            Ok(answer) => return ControlFlow::Continue(answer),
+            Err(_) if pushes.closing() => return ControlFlow::Break(()),
+            Err(error) => {
+                note(
+                    inner,
+                    item,
+                    &format_args!("how it stands with a push could not be kept: {error}"),
+                );
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Calls the function, which gets the packet alone, and judges what it gives.
+async fn attempt(inner: &Arc<Inner>, packet: &Packet, function: &str, attempt: u32) -> Tried {
+    let request_id = ids::request_id();
+    let openid = packet.user();
+    let failed = |error: String| Tried::Failed { reply: None, error };
+    let Some(known) = inner.sites.get(function) else {
+        call::tell_missing(inner, function, &request_id, openid);
+        return failed(format!("there is no function {function:?}"));
+    };
+    let caller = Caller {
+        source: Source::PUSH,
+        user: openid.map(|openid| User {
+            openid: openid.to_owned(),
+            unionid: None,
+        }),
+        client_ip: None,
+        trigger: Trigger::Tcb,
+        attempt: Some(attempt),
+    };
+    let prepared = Prepared::new(inner, known, caller, &request_id, &[], |_, event| {
+        event.extend_from_slice(packet.as_json().as_bytes());
+    });
+    let reply = match prepared.run(inner, None, Vec::new()).await.result {
+        Ok(reply) => reply,
+        Err(failure) if failure.status == StatusCode::TOO_MANY_REQUESTS => {
+            return Tried::Busy(failure.text.into_owned());
+        }
+        Err(failure) => return failed(failure.text.into_owned()),
+    };
+    let result = reply.json.as_deref().unwrap_or_default();
+    let Verdict { reply, error, remark } = Verdict::of(packet, &String::from_utf8_lossy(result));
+    if let Some(remark) = remark {
+        inner.journal.note(&Note {
+            request_id: &request_id,
+            openid,
+            text: &format_args!("{function}, for a push of the kind {}: {remark}", kind_of(packet)),
+        });
+    }
+    match error {
+        None => Tried::Done(reply),
+        Some(code) => Tried::Failed {
+            error: format!("the function answered with the error code {code}"),
+            reply: matches!(reply, Reply::Object(_)).then_some(reply),
+        },
+    }
+}
+
+fn tell_dead(inner: &Inner, item: &Item, id: u64, attempts: u32, error: &str) {
+    let first_line = error.lines().next().unwrap_or_default();
+    let text = format!(
+        "a push of the kind {} was given up after {attempts} attempts, and is a dead letter ({first_line}); on the operator's listener \
+         POST /operator/push/dead/{id}/replay sends it through again",
+        kind_of(&item.packet)
+    );
+    note(inner, item, &text);
+}
+
+fn note(inner: &Inner, item: &Item, text: &dyn Display) {
+    inner.journal.note(&Note {
+        request_id: &ids::request_id(),
+        openid: item.packet.user(),
+        text: &text,
+    });
+}
