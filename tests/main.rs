@@ -8,6 +8,7 @@
 mod support;
 
 mod bad_input;
+mod callers;
 mod client;
 mod cloud_call;
 mod commands;

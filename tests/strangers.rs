@@ -63,18 +63,18 @@ impl WeChat {
 
 /// The SDKs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sdk {
+pub(crate) enum Sdk {
     Wechatpy,
     CoWechatApi,
     NodeEasywechat,
 }
 
-use Sdk::{CoWechatApi, NodeEasywechat, Wechatpy};
+pub(crate) use Sdk::{CoWechatApi, NodeEasywechat, Wechatpy};
 
 const ALL: [Sdk; 3] = [Wechatpy, CoWechatApi, NodeEasywechat];
 
 impl Sdk {
-    fn script(self) -> &'static str {
+    pub(crate) fn script(self) -> &'static str {
         match self {
             Wechatpy => "with_wechatpy.py",
             CoWechatApi => "with_co_wechat_api.js",
@@ -84,7 +84,7 @@ impl Sdk {
 }
 
 /// A running script that stands on somebody else's SDK.
-struct Stranger {
+pub(crate) struct Stranger {
     script: &'static str,
     child: Child,
     told: ChildStdin,
@@ -101,7 +101,7 @@ impl Stranger {
         Self::start(sdk.script(), &settings)
     }
 
-    fn start(script: &'static str, settings: &Value) -> Stranger {
+    pub(crate) fn start(script: &'static str, settings: &Value) -> Stranger {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/strangers")
             .join(script);
@@ -144,14 +144,14 @@ impl Stranger {
     }
 
     /// What comes of a deed that succeeds.
-    fn gets(&mut self, deed: &str, with: Value) -> Value {
+    pub(crate) fn gets(&mut self, deed: &str, with: Value) -> Value {
         let mut said = self.does(deed, with.clone());
         assert!(said.get("ok").is_some(), "{} {deed} {with}: {said}", self.script);
         said["ok"].take()
     }
 
     /// Does what fails with WeChat's `errcode`, and says so.
-    fn fails(&mut self, deed: &str, with: Value, errcode: i32) {
+    pub(crate) fn fails(&mut self, deed: &str, with: Value, errcode: i32) {
         let said = self.does(deed, with.clone());
         assert_eq!(said["errcode"], errcode, "{} {deed} {with}: {said}", self.script);
     }

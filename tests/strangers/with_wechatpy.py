@@ -55,6 +55,7 @@ talk.listen(
         "check_text": client.wxa.check_text_security,
         "check_image": lambda name, kind, data: client.wxa.check_image_security(file(name, kind, data)),
         "paid_unionid": client.wxa.get_paid_unionid,
+        "invoke": client.cloud.invoke_cloud_function,
     },
     WeChatClientException,
 )
