@@ -8,7 +8,7 @@ const { after, before, test } = require('node:test');
 const zlib = require('node:zlib');
 
 const { createWx } = require('..');
-const { serve } = require('../fixtures/backend');
+const { listen, serve } = require('../fixtures/backend');
 
 let wx;
 let server;
@@ -161,12 +161,9 @@ test('failures carry WeChat’s text and errno', async () => {
     response.writeHead(200, { 'Content-Length': 100 }).write('part');
     setTimeout(() => response.destroy(), 10);
   });
-  await new Promise((listening) => {
-    cut.listen(0, '127.0.0.1', listening);
-  });
-  const half = await failure('', { url: `http://127.0.0.1:${cut.address().port}` });
-  assert.match(half.errMsg, /ERR_CONNECTION_RESET$/);
-  cut.close();
+  const { url, close } = await listen(cut);
+  assert.match((await failure('', { url })).errMsg, /ERR_CONNECTION_RESET$/);
+  close();
 
   assert.match((await failure('/answer/broken')).errMsg, /^request:fail errcode:-2 .*ERR_FAILED \(.*header/);
   assert.match((await failure('/echo', { header: { 'X-Bad': '\n' } })).errMsg, /ERR_FAILED \(.*X-Bad/);
@@ -233,10 +230,7 @@ test('an answer that stalls is ended in the middle', async () => {
     response.writeHead(200, url === '/gzip' ? { 'Content-Encoding': 'gzip' } : { 'Content-Length': 100 });
     response.write(url === '/gzip' ? zlib.gzipSync('part').subarray(0, 12) : 'part');
   });
-  await new Promise((listening) => {
-    stalls.listen(0, '127.0.0.1', listening);
-  });
-  const url = `http://127.0.0.1:${stalls.address().port}`;
+  const { url, close } = await listen(stalls);
   for (const path of ['/', '/gzip']) {
     assert.deepEqual(await failure('', { url: url + path, timeout: 50 }), { errMsg: 'request:fail timeout', errno: 5 });
     const ended = await new Promise((complete) => {
@@ -245,7 +239,7 @@ test('an answer that stalls is ended in the middle', async () => {
     });
     assert.deepEqual(ended, { errMsg: 'request:fail abort' });
   }
-  stalls.close();
+  close();
 });
 
 test('a silent simulator holds no request up for longer than its timeout', async () => {

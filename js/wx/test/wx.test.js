@@ -225,6 +225,20 @@ test('calls reach WeChat in the order in which they were made', async () => {
   const [first, , info] = await Promise.all([wx.checkSession().catch((error) => error), wx.login(), wx.getUserInfo()]);
   assert.match(first.errMsg, /^checkSession:fail/);
   assert.equal(info.errMsg, 'getUserInfo:ok');
+
+  const heard = [];
+  const slow = await serve(async (_, body) => {
+    const { api } = JSON.parse(body);
+    heard.push(`${api} is asked`);
+    await new Promise((later) => setTimeout(later, 20));
+    heard.push(`${api} is answered`);
+    return [200, {}, JSON.stringify({ errMsg: `${api}:ok` })];
+  });
+  const other = createWx({ wechat: slow.url });
+  await Promise.all([other.login(), other.getWeRunData()]);
+  const order = ['login is asked', 'login is answered', 'getWeRunData is asked', 'getWeRunData is answered'];
+  assert.deepEqual(heard, order);
+  slow.close();
 });
 
 test('without credentials nothing is encrypted, and no login is needed', async () => {
