@@ -56,7 +56,7 @@ fn it_calls_from_a_mini_program_without_cloud_development() {
     passes(
         &mut exec(&client().join("test/closed")),
         "mini-program.test.mjs",
-        18,
+        19,
     );
 }
 

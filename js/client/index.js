@@ -43,40 +43,33 @@ function failure(errMsg, more) {
   return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
 }
 function failed(api, cause) {
-  const { errCode = -1, requestID } = cause;
-  const errMsg = `${api}:fail ${cause.errMsg || cause.message || cause}`;
+  const { errCode = -1, errMsg: text, message, requestID } = Object(cause);
+  const errMsg = `${api}:fail ${text || message || cause}`;
   const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
   return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
 }
 
 // src/encode.mjs
-function fields(data) {
-  if (data === void 0 || data === null) return [];
+function encode(data) {
+  if (data === void 0 || data === null) data = {};
   if (typeof data !== "object" || Array.isArray(data)) {
     throw failure(`parameter.data should be object instead of ${Array.isArray(data) ? "array" : typeof data};`);
   }
-  let room = MAX_CLOUD_IDS;
-  return Object.keys(data).map((key) => {
-    const value = data[key];
-    if (!(value instanceof CloudID)) return { key, text: json(key, value) };
-    const id = value.cloudID;
-    if (typeof id !== "string") {
-      throw failure(`data.${key} is a CloudID of ${id}: the result that it is from has no cloudID`);
-    }
-    if (room-- > 0) return { key, id };
-    console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as the string that it is`);
-    return { key, text: json(key, id) };
-  });
-}
-function body(fields2) {
   const members = [];
-  const names = [];
-  for (const { key, id, text = JSON.stringify(id) } of fields2) {
-    const name = JSON.stringify(key);
-    if (id !== void 0) names.push(name);
-    if (text !== void 0) members.push(`${name}:${text}`);
+  const cloudIDs = [];
+  for (const key of Object.keys(data)) {
+    const value = data[key];
+    if (value instanceof CloudID) {
+      if (typeof value.cloudID !== "string") {
+        throw failure(`data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`);
+      }
+      if (cloudIDs.length < MAX_CLOUD_IDS) cloudIDs.push(key);
+      else console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`);
+    }
+    const text = json(key, value);
+    if (text !== void 0) members.push(`${JSON.stringify(key)}:${text}`);
   }
-  return `{"data":{${members.join()}},"cloudIDs":[${names.join()}]}`;
+  return `{"data":{${members.join()}},"cloudIDs":${JSON.stringify(cloudIDs)}}`;
 }
 function json(key, value) {
   try {
@@ -94,6 +87,7 @@ function binary(key, value) {
 
 // src/open-data.mjs
 var PREFIX = "yq_local_";
+var HANDLE = /yq_local_[0-9a-z]+_\d+/g;
 var KEPT = 2 * CLOUD_ID_LIFE;
 var OpenData = class {
   /** @param exchange (data, token) gives a promise of `{cloudID}`; without `token` it is of the present login */
@@ -114,10 +108,19 @@ var OpenData = class {
     }
     return result;
   }
-  /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
-  cloudID(id) {
-    const kept = this.kept.get(id);
-    if (!kept) return id;
+  /**
+   * A body with the server's cloudIDs in the places of handles, wherever they are: a function may get a cloudID as a plain
+   * string, and ask `cloud.getOpenData` for it.
+   */
+  async redeem(body) {
+    const handles = Array.from(new Set(body.match(HANDLE)));
+    const cloudIDs = await Promise.all(handles.map((handle) => this.cloudID(handle)));
+    return body.replace(HANDLE, (handle) => cloudIDs[handles.indexOf(handle)]);
+  }
+  /** The server's cloudID for a handle; one that it does not get stays what it is. */
+  cloudID(handle) {
+    const kept = this.kept.get(handle);
+    if (!kept) return handle;
     if (!kept.cloudID) {
       kept.cloudID = kept.early.then((early) => early || this.exchange(kept.data)).then(
         ({ cloudID }) => cloudID,
@@ -125,7 +128,7 @@ var OpenData = class {
           kept.cloudID = void 0;
           if (error.status !== 400) throw error;
           console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`);
-          return id;
+          return handle;
         }
       );
     }
@@ -218,18 +221,18 @@ async function post(wx2, url, text, token) {
   const header = { "content-type": "application/json" };
   if (token) header.authorization = `Bearer ${token}`;
   const send = wx2 && wx2.request ? byWx : byFetch;
-  const { status, body: body2 } = await send(url, text, header, wx2).catch((error) => {
+  const { status, body } = await send(url, text, header, wx2).catch((error) => {
     const { errMsg: errMsg2, message, cause } = error;
     throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
   });
-  const answer = parsed(body2);
+  const answer = parsed(body);
   if (status >= 200 && status < 300 && answer) return answer;
-  const { errCode = -1, errMsg = `HTTP ${status}: ${String(body2).slice(0, 200)} (${url})`, requestID } = answer || {};
+  const { errCode = -1, errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`, requestID } = answer || {};
   throw failure(errMsg, { errCode, requestID, status });
 }
-function parsed(body2) {
+function parsed(body) {
   try {
-    const value = typeof body2 === "string" ? JSON.parse(body2) : body2;
+    const value = typeof body === "string" ? JSON.parse(body) : body;
     return value && typeof value === "object" ? value : void 0;
   } catch (error) {
     return void 0;
@@ -240,9 +243,9 @@ async function byWx(url, data, header, wx2) {
   const reply = await promised(wx2, wx2.request, options);
   return { status: reply.statusCode, body: reply.data };
 }
-async function byFetch(url, body2, headers) {
+async function byFetch(url, body, headers) {
   if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
-  const reply = await fetch(url, { method: "POST", headers, body: body2, credentials: "omit" });
+  const reply = await fetch(url, { method: "POST", headers, body, credentials: "omit" });
   return { status: reply.status, body: await reply.text() };
 }
 
@@ -314,12 +317,8 @@ var Cloud = class {
     }
     if (typeof name !== "string") throw failure(`parameter.name should be string instead of ${typeof name};`);
     if (!name) throw failure("parameter.name should be the name of a function instead of empty;");
-    const sent = fields(data);
-    const redeemed = sent.map(async (field) => {
-      if (field.id !== void 0) field.id = await this.openData.cloudID(field.id);
-    });
-    await Promise.all(redeemed);
-    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent));
+    const body = await this.openData.redeem(encode(data));
+    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body);
     const { result, errMsg, requestID, warnings } = answer;
     for (const { field, errMsg: errMsg2 } of warnings || []) console.warn(`data.${field}: ${errMsg2}`);
     return { result, errMsg, requestID };
@@ -408,17 +407,16 @@ function install(wx2, cloud2) {
   const wrap = (name, wrapped) => {
     if (typeof wx2[name] !== "function") return;
     cloud2.natives[name] = wx2[name];
-    put(wx2, name, (options = {}) => settle(options, wrapped(name, options)));
+    put(wx2, name, (given) => {
+      const options = given || {};
+      return settle(options, wrapped(name, options));
+    });
   };
-  const adopt = (result) => cloud2.openData.adopt(result);
-  for (const name of OPEN_DATA) wrap(name, async (api, options) => {
-    await cloud2.ready();
-    return adopt(await cloud2.native(api, options));
-  });
-  for (const name of ON_TAP) wrap(name, async (api, options) => {
-    if (cloud2.simulator) await cloud2.ready();
-    return adopt(await cloud2.native(api, options));
-  });
+  const open = async (api, options) => {
+    if (cloud2.simulator || !ON_TAP.includes(api)) await cloud2.ready();
+    return cloud2.openData.adopt(await cloud2.native(api, options));
+  };
+  for (const name of OPEN_DATA.concat(ON_TAP)) wrap(name, open);
   wrap("login", (api, options) => cloud2.loginOfApp(options));
   wrap("checkSession", (api, options) => cloud2.native(api, options));
   const handle = (options) => handlers(cloud2, options);

@@ -1,7 +1,7 @@
 // The cloud: what `wx.cloud` is to an app, as far as it is served by a server of its owner's.
 
 import { CLOUD_ID_LIFE } from './cloud-id.mjs'
-import { body, fields } from './encode.mjs'
+import { encode } from './encode.mjs'
 import { failed, failure } from './failure.mjs'
 import { OpenData } from './open-data.mjs'
 import { Session } from './session.mjs'
@@ -61,12 +61,8 @@ export class Cloud {
     }
     if (typeof name !== 'string') throw failure(`parameter.name should be string instead of ${typeof name};`)
     if (!name) throw failure('parameter.name should be the name of a function instead of empty;')
-    const sent = fields(data)
-    const redeemed = sent.map(async (field) => {
-      if (field.id !== undefined) field.id = await this.openData.cloudID(field.id)
-    })
-    await Promise.all(redeemed)
-    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body(sent))
+    const body = await this.openData.redeem(encode(data))
+    const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body)
     const { result, errMsg, requestID, warnings } = answer
     for (const { field, errMsg } of warnings || []) console.warn(`data.${field}: ${errMsg}`)
     return { result, errMsg, requestID }

@@ -4,37 +4,28 @@
 import { CloudID, MAX_CLOUD_IDS } from './cloud-id.mjs'
 import { failure } from './failure.mjs'
 
-/** The fields of `data`: `{key, text}`, or `{key, id}` where it is to be replaced. Throws what says why it cannot be sent. */
-export function fields(data) {
-  if (data === undefined || data === null) return []
+/** The body of a call. Throws what says why `data` cannot be sent. */
+export function encode(data) {
+  if (data === undefined || data === null) data = {}
   if (typeof data !== 'object' || Array.isArray(data)) {
     throw failure(`parameter.data should be object instead of ${Array.isArray(data) ? 'array' : typeof data};`)
   }
-  let room = MAX_CLOUD_IDS
-  return Object.keys(data).map((key) => {
-    const value = data[key]
-    if (!(value instanceof CloudID)) return { key, text: json(key, value) }
-    const id = value.cloudID
-    if (typeof id !== 'string') {
-      throw failure(`data.${key} is a CloudID of ${id}: the result that it is from has no cloudID`)
-    }
-    if (room-- > 0) return { key, id }
-    console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as the string that it is`)
-    return { key, text: json(key, id) }
-  })
-}
-
-/** The request's body, once each `id` is one that the server knows. */
-export function body(fields) {
   const members = []
-  const names = []
-  for (const { key, id, text = JSON.stringify(id) } of fields) {
-    const name = JSON.stringify(key)
-    if (id !== undefined) names.push(name)
+  const cloudIDs = []
+  for (const key of Object.keys(data)) {
+    const value = data[key]
+    if (value instanceof CloudID) {
+      if (typeof value.cloudID !== 'string') {
+        throw failure(`data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`)
+      }
+      if (cloudIDs.length < MAX_CLOUD_IDS) cloudIDs.push(key)
+      else console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`)
+    }
+    const text = json(key, value)
     // What JSON cannot say, such as a function, is left out.
-    if (text !== undefined) members.push(`${name}:${text}`)
+    if (text !== undefined) members.push(`${JSON.stringify(key)}:${text}`)
   }
-  return `{"data":{${members.join()}},"cloudIDs":[${names.join()}]}`
+  return `{"data":{${members.join()}},"cloudIDs":${JSON.stringify(cloudIDs)}}`
 }
 
 function json(key, value) {

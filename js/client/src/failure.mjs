@@ -8,8 +8,8 @@ export function failure(errMsg, more) {
 
 /** The failure of `api`. A new one each time: several calls may fail for one cause, such as a login. */
 export function failed(api, cause) {
-  const { errCode = -1, requestID } = cause
-  const errMsg = `${api}:fail ${cause.errMsg || cause.message || cause}`
+  const { errCode = -1, errMsg: text, message, requestID } = Object(cause)
+  const errMsg = `${api}:fail ${text || message || cause}`
   const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`)
   return Object.assign(error, { errCode, errMsg }, requestID && { requestID })
 }

@@ -7,7 +7,10 @@ import { CloudID } from './cloud-id.mjs'
 import { failed } from './failure.mjs'
 import { settle } from './settle.mjs'
 
-/** APIs whose results carry `encryptedData` and `iv` (WeChat's documents, and those of mini games). */
+/**
+ * APIs whose results carry `encryptedData` and `iv` (WeChat's documents, and those of mini games). `authPrivateMessage` is not
+ * among them: what it encrypts is no open data, but a text, for which there is no cloudID.
+ */
 const OPEN_DATA = [
   'getUserInfo',
   'getWeRunData',
@@ -40,17 +43,16 @@ export function install(wx, cloud) {
   const wrap = (name, wrapped) => {
     if (typeof wx[name] !== 'function') return
     cloud.natives[name] = wx[name]
-    put(wx, name, (options = {}) => settle(options, wrapped(name, options)))
+    put(wx, name, (given) => {
+      const options = given || {}
+      return settle(options, wrapped(name, options))
+    })
   }
-  const adopt = (result) => cloud.openData.adopt(result)
-  for (const name of OPEN_DATA) wrap(name, async (api, options) => {
-    await cloud.ready()
-    return adopt(await cloud.native(api, options))
-  })
-  for (const name of ON_TAP) wrap(name, async (api, options) => {
-    if (cloud.simulator) await cloud.ready()
-    return adopt(await cloud.native(api, options))
-  })
+  const open = async (api, options) => {
+    if (cloud.simulator || !ON_TAP.includes(api)) await cloud.ready()
+    return cloud.openData.adopt(await cloud.native(api, options))
+  }
+  for (const name of OPEN_DATA.concat(ON_TAP)) wrap(name, open)
   wrap('login', (api, options) => cloud.loginOfApp(options))
   wrap('checkSession', (api, options) => cloud.native(api, options))
 

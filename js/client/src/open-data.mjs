@@ -4,8 +4,9 @@
 
 import { CLOUD_ID_LIFE } from './cloud-id.mjs'
 
-/** The server knows its own cloudIDs by how they begin: a handle that never got one is invalid, and stays here. */
+/** The server knows its own cloudIDs by how they begin: a handle that never got one is invalid, and WeChat is not asked. */
 const PREFIX = 'yq_local_'
+const HANDLE = /yq_local_[0-9a-z]+_\d+/g
 /** A cloudID that the server made in the last moment of the data lives on for as long again. */
 const KEPT = 2 * CLOUD_ID_LIFE
 
@@ -30,10 +31,20 @@ export class OpenData {
     return result
   }
 
-  /** What to send for `id`: a promise of the server's cloudID for a handle, and any other id as it is. */
-  cloudID(id) {
-    const kept = this.kept.get(id)
-    if (!kept) return id
+  /**
+   * A body with the server's cloudIDs in the places of handles, wherever they are: a function may get a cloudID as a plain
+   * string, and ask `cloud.getOpenData` for it.
+   */
+  async redeem(body) {
+    const handles = Array.from(new Set(body.match(HANDLE)))
+    const cloudIDs = await Promise.all(handles.map((handle) => this.cloudID(handle)))
+    return body.replace(HANDLE, (handle) => cloudIDs[handles.indexOf(handle)])
+  }
+
+  /** The server's cloudID for a handle; one that it does not get stays what it is. */
+  cloudID(handle) {
+    const kept = this.kept.get(handle)
+    if (!kept) return handle
     if (!kept.cloudID) {
       kept.cloudID = kept.early.then((early) => early || this.exchange(kept.data)).then(
         ({ cloudID }) => cloudID,
@@ -42,7 +53,7 @@ export class OpenData {
           if (error.status !== 400) throw error
           // As with WeChat, the call goes on, and the function is told that the cloudID is invalid.
           console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`)
-          return id
+          return handle
         },
       )
     }

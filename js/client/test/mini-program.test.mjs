@@ -159,6 +159,22 @@ test('every API that hands out open data has a cloudID, and each is exchanged on
   assert.equal((await wx.getUserInfo({ withCredentials: false })).cloudID, undefined)
 })
 
+test('a cloudID that is sent as a plain string is one that a function can redeem', async () => {
+  const mini = await app('alice', '')
+  const { wx } = mini.world
+  const { cloudID } = await wx.getWeRunData()
+  const data = { plain: cloudID, deep: [{ nested: wx.cloud.CloudID(cloudID) }], text: JSON.stringify({ cloudID }), other: 'yq_local_x_1' }
+  const { result } = await wx.cloud.callFunction({ name: 'echo', data })
+  assert.match(result.plain, /^yq_(?!local_)[\w-]{100,}$/)
+  assert.equal(result.deep[0].nested, result.plain)
+  assert.equal(result.text, JSON.stringify({ cloudID: result.plain }))
+  assert.equal(result.other, 'yq_local_x_1')
+  // The server takes it as any cloudID.
+  const again = await wx.cloud.callFunction({ name: 'echo', data: { run: wx.cloud.CloudID(result.plain) } })
+  received(again.result.run)
+  assert.equal(mini.to('/v1/open-data').length, 1)
+})
+
 test('what WeChat refuses is told as WeChat tells it', async () => {
   const mini = await app('alice', '')
   mini.phone.deny('scope.werun')

@@ -269,6 +269,8 @@ test('a login that is refused fails all that wait for it, and the next call trie
 test('a login that throws, or gives no code, is told as what it is', async () => {
   as('alice', { login: () => Promise.reject(new Error('the user is away')) })
   assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail the user is away')
+  as('alice', { login: () => Promise.reject() })
+  assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail undefined')
   as('alice', { login: () => undefined })
   assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail login gave no code but undefined')
   init({ endpoint: gateway, login: undefined })
