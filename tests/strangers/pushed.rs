@@ -8,9 +8,9 @@ use simulator::{PushSettings, Secret, Settings, Simulator};
 use super::{SECRET, Stranger};
 use crate::support::{APPID, client};
 
-const TOKEN: &str = "strangersToken";
-const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
-const SERVERS: [&str; 3] = [
+pub(super) const TOKEN: &str = "strangersToken";
+pub(super) const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+pub(super) const SERVERS: [&str; 3] = [
     "pushed_to_wechatpy.py",
     "pushed_to_werobot.py",
     "pushed_to_node_easywechat.js",

@@ -1,4 +1,4 @@
-// A push server built on node-easywechat.
+// A push server built on node-easywechat. With its cryptography it can push, too.
 'use strict';
 
 const http = require('node:http');
@@ -6,11 +6,13 @@ const { MiniApp, ServerRequest } = require('node-easywechat');
 const { settings, listen } = require('./talk');
 
 const { appid, secret, token, aesKey, mode } = settings;
+const application = () => new MiniApp({ app_id: appid, secret, token, aes_key: aesKey });
+const parsed = (body) => new ServerRequest('POST', '/', {}, Buffer.from(body)).getParsedBody();
 let received = [];
 
 const server = http.createServer(async (request, response) => {
   try {
-    const app = new MiniApp({ app_id: appid, secret, token, aes_key: aesKey });
+    const app = application();
     app.setRequest(await ServerRequest.createFromIncomingMessage(request));
     const one = app.getServer();
     one.withHandler(async (message) => {
@@ -34,6 +36,18 @@ server.listen(0, '127.0.0.1', () =>
       const all = received;
       received = [];
       return all;
+    },
+    // A packet as WeChat encrypts it, with the signature of the request and its own.
+    seal: async (packet, timestamp, nonce) => {
+      const encryptor = application().getEncryptor();
+      const sent = await parsed(encryptor.encrypt(packet, nonce, timestamp));
+      const signature = encryptor.createSignature(token, timestamp, nonce);
+      return { signature, msg_signature: sent.MsgSignature, encrypt: sent.Encrypt };
+    },
+    // What the other side answered.
+    open: async (answer) => {
+      const said = await parsed(answer);
+      return application().getEncryptor().decrypt(said.Encrypt, said.MsgSignature, said.Nonce, String(said.TimeStamp));
     },
   }),
 );

@@ -1,14 +1,15 @@
-"""A push server built on wechatpy: for XML all of it is wechatpy's; JSON it decrypts, and leaves to be read."""
+"""A push server built on wechatpy: for XML all of it is wechatpy's; JSON it decrypts, and leaves to be read. It can push, too."""
 
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import xmltodict
 from wechatpy import parse_message
 from wechatpy.crypto import WeChatCrypto
 from wechatpy.replies import TransferCustomerServiceReply
-from wechatpy.utils import check_signature
+from wechatpy.utils import WeChatSigner, check_signature
 
 import talk
 
@@ -53,6 +54,27 @@ class Server(BaseHTTPRequestHandler):
         pass
 
 
+def sealed(packet, timestamp, nonce):
+    """A packet as WeChat encrypts it, with the signature of the request and its own."""
+    signer = WeChatSigner()
+    signer.add_data(TOKEN, timestamp, nonce)
+    sent = xmltodict.parse(crypto.encrypt_message(packet, nonce, timestamp))["xml"]
+    return {"signature": signer.signature, "msg_signature": sent["MsgSignature"], "encrypt": sent["Encrypt"]}
+
+
+def opened(answer):
+    """What the other side answered."""
+    said = json.loads(answer) if answer.startswith("{") else xmltodict.parse(answer)["xml"]
+    return crypto.decrypt_message(said, said["MsgSignature"], str(said["TimeStamp"]), said["Nonce"])
+
+
 server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-talk.listen({"url": lambda: f"http://127.0.0.1:{server.server_port}/", "received": lambda: [received.pop(0) for _ in received[:]]})
+talk.listen(
+    {
+        "url": lambda: f"http://127.0.0.1:{server.server_port}/",
+        "received": lambda: [received.pop(0) for _ in received[:]],
+        "seal": sealed,
+        "open": opened,
+    }
+)
