@@ -142,6 +142,32 @@ async fn a_timer_fires_each_second_makes_cloud_calls_and_follows_its_file() {
     assert_eq!(called["TRIGGER_SRC"], "tcb");
 }
 
+/// Takes longer than the time between two ticks.
+const SLOW: &str = r"
+const fs = require('fs');
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+exports.main = async () => {
+  fs.appendFileSync(process.env.WITNESS, 'b');
+  await wait(1500);
+  fs.appendFileSync(process.env.WITNESS, 'e');
+};";
+
+#[test]
+fn a_tick_waits_for_no_other_and_is_not_cut_off_by_the_end() {
+    let project = Scratch::new(&[("f", SLOW)]);
+    let outside = TempDir::new().unwrap();
+    let path = outside.path().join("ticks");
+    let variable = format!("[functions.f.env]\nWITNESS = {:?}\n", path.display().to_string());
+    project.write("yunqiao.toml", &variable);
+    configure(&project, "f", &json!([timer("each-second", EACH_SECOND)]));
+    let ticks = || fs::read_to_string(&path).unwrap_or_default();
+    let dev = Dev::start(project.path());
+    eventually(|| ticks().contains("bb") && ticks().ends_with('b'), ticks);
+    drop(dev);
+    let ticks = ticks();
+    assert_eq!(ticks.matches('b').count(), ticks.matches('e').count(), "{ticks}");
+}
+
 #[test]
 fn a_test_suite_is_not_disturbed_by_timers() {
     let project = Scratch::new(&[(
