@@ -18,6 +18,7 @@ mod main_job;
 mod open_data;
 mod production;
 mod push;
+mod push_sim;
 mod reload;
 mod sdk;
 mod security;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
 
 /// Your own WeChat cloud: runs Mini Program cloud functions on a laptop, in CI and in production.
 #[derive(Debug, Parser)]
@@ -48,8 +49,17 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  yunqiao serve -c yunqiao.toml --check")]
     Serve(Serve),
     /// Run the simulated WeChat alone, for a backend in any language to be tested against
-    #[command(after_help = "Example:\n  yunqiao simulate --port 8788")]
+    #[command(
+        after_help = "Example:\n  yunqiao simulate --port 8788 --push-url http://127.0.0.1:3000/wechat"
+    )]
     Simulate(Simulate),
+    /// Have the simulated WeChat push a message or an event, and say what it was answered
+    #[command(after_help = "Examples:\n  yunqiao push --list xpay\n  \
+        yunqiao push text --as bob --content 你好 --dir examples/quickstart\n  \
+        yunqiao push xpay_goods_deliver_notify --field OutTradeNo=T1 --field Env=1 --url http://127.0.0.1:3000/wechat\n\n\
+        Signed and encrypted with the token and encodingAESKey that GET /sim/app of the simulated WeChat tells. The exit \
+        status is 1 if nobody acknowledged.")]
+    Push(Push),
     /// Decrypt open data (what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv), or a message push
     #[command(
         override_usage = "yunqiao decrypt --session-key K --iv IV [--appid A] DATA|-\n       \
@@ -243,6 +253,73 @@ pub(crate) struct Simulate {
     /// Its AppSecret, which a backend under test is configured with
     #[arg(long)]
     pub(crate) secret: Option<String>,
+    /// Keep users, templates and subscriptions in FILE from one start to the next
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Where messages and events are pushed; without it only `yunqiao push --url` pushes any
+    #[arg(long, value_name = "URL")]
+    pub(crate) push_url: Option<String>,
+    /// How pushes are encrypted (消息加解密方式): plain, compatible or secure
+    #[arg(long, value_name = "MODE", default_value = "secure")]
+    pub(crate) push_mode: push::Mode,
+    /// How pushes are written (数据格式): json or xml
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) push_format: push::Format,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Push {
+    /// The message's MsgType, the event's Event, or the console's name for it
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// List what can be pushed, with its fields: all, or where TYPE is a part of the name
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// The simulated user whose message or event it is; the first if left out
+    #[arg(long = "as", value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// The field Content: what a user writes
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) content: Option<String>,
+    /// A field instead of the made-up one; V is JSON where it can be read as JSON, and else a text; null leaves K out
+    #[arg(long = "field", value_name = "K=V")]
+    pub(crate) fields: Vec<FieldGiven>,
+    /// Fields as a JSON object; --field and --content go before them
+    #[arg(long, value_name = "JSON")]
+    pub(crate) data: Option<String>,
+    /// Where to, instead of to the project's functions
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// The simulated WeChat that pushes, as `yunqiao simulate` printed it
+    #[arg(long, value_name = "URL")]
+    pub(crate) wechat: Option<String>,
+    /// The project, whose running `yunqiao dev` is used where there is one
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: Node,
+}
+
+/// `K=V`.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldGiven {
+    pub(crate) name: String,
+    pub(crate) value: Value,
+}
+
+impl FromStr for FieldGiven {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<FieldGiven, &'static str> {
+        let (name, value) = text
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or("write K=V, such as SessionFrom=help")?;
+        Ok(FieldGiven {
+            name: name.to_owned(),
+            value: serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+        })
+    }
 }
 
 #[derive(Debug, Arguments)]

@@ -85,7 +85,7 @@ async fn fire_at(
 }
 
 /// Both ends are on this machine: no proxy, no certificates.
-fn client() -> anyhow::Result<reqwest::Client> {
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     // Fails only where a provider is installed already, which will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder()
@@ -178,7 +178,7 @@ async fn as_user(
 }
 
 /// Posts JSON; an answer other than 200 is an error with its code.
-async fn post(
+pub(crate) async fn post(
     client: &reqwest::Client,
     url: &str,
     token: Option<&str>,

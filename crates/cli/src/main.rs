@@ -16,6 +16,7 @@ mod init;
 mod paths;
 mod print;
 mod progress;
+mod push;
 mod run_file;
 mod serve;
 mod simulate;
@@ -54,6 +55,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Exec(args) => runtime()?.block_on(exec::run(args)),
         Command::Call(call) => runtime()?.block_on(call::run(call, args.json)),
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::Push(push) => runtime()?.block_on(push::run(push, args.json)),
         Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),

@@ -18,10 +18,32 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
     if let Some(secret) = args.secret {
         settings.secret = secret.into();
     }
+    if let Some(url) = &args.push_url {
+        let bad =
+            |why: &dyn std::fmt::Display| anyhow::anyhow!("--push-url {url:?} is no URL to push to: {why}");
+        let parsed = reqwest::Url::parse(url).map_err(|error| bad(&error))?;
+        if !["http", "https"].contains(&parsed.scheme()) {
+            return Err(bad(&"it must begin with http:// or https://"));
+        }
+    }
+    settings.push.url = args.push_url;
+    settings.push.mode = args.push_mode;
+    settings.push.format = args.push_format;
     let url = stack::url(address);
     print::fact("appid", &settings.appid);
-    print::fact("secret", format_args!("GET {url}/sim/app tells it"));
-    let simulator = Simulator::new(settings, Clock::system(), |notice| print::warning(notice, ""));
+    print::fact(
+        "secret",
+        format_args!("GET {url}/sim/app tells it, and the token and encodingAESKey of pushes"),
+    );
+    if let Some(url) = &settings.push.url {
+        let (mode, format) = (settings.push.mode.as_str(), settings.push.format.as_str());
+        print::fact("push", format_args!("{url} ({mode}, {format})"));
+    }
+    let (clock, tell) = (Clock::system(), |notice| print::warning(notice, ""));
+    let simulator = match &args.state {
+        Some(file) => Simulator::with_state(file, settings, clock, tell)?,
+        None => Simulator::new(settings, clock, tell),
+    };
     println!("ready {url}");
     simulator
         .serve(listener, async { drop(exec::interrupted().await) })

@@ -177,7 +177,7 @@ fn made_up(name: &str, about: &About<'_>) -> Value {
     let lower = name.to_ascii_lowercase();
     let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
     match lower.as_str() {
-        "msgid" if name == "MsgId" => json!(10_000_000_000_000_000 + u64::from(random::number())),
+        "msgid" if name == "MsgId" => json!(random::digits(17).parse::<u64>().unwrap_or_default()),
         "retrytimes" | "errcode" | "errorcode" | "retcode" | "fail_ret" | "ret" => json!(0),
         "errmsg" | "retmsg" => json!("ok"),
         _ if lower.contains("openid") || lower == "open_id" => json!(about.user.openid),

@@ -1,0 +1,235 @@
+//! `yunqiao push`: has the simulated WeChat push a message or an event, and tells what it was answered.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstream::println;
+use anyhow::{Context, bail};
+use clock::Clock;
+use project::{ForeignCodes, Project};
+use push::{Field, Kind, kinds};
+use serde_json::{Map, Value, json};
+use simulator::Simulator;
+use tokio::sync::oneshot;
+
+use crate::print::{self, BAD, DIM, GOOD};
+use crate::{args, call, exec, run_file, stack};
+
+/// How long a simulated WeChat may take to say that it is there.
+const GREETING: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitCode> {
+    let kind = match &args.kind {
+        Some(kind) if !args.list => kind,
+        word => return list(word.as_deref(), as_json),
+    };
+    let asked = asked(kind, &args)?;
+    let client = call::client()?;
+    if let Some(wechat) = &args.wechat {
+        return push(&client, wechat.trim_end_matches('/'), &asked, as_json).await;
+    }
+    let project = Project::open(&args.dir);
+    if let Ok(project) = &project
+        && let Some(running) = run_file::find(&project.root)
+        && is_there(&client, &running.wechat).await
+    {
+        return push(&client, &running.wechat, &asked, as_json).await;
+    }
+    if args.url.is_some() {
+        // Nothing of the project's is called, which need not even be one.
+        return alone(&client, project.ok().as_ref(), &asked, as_json).await;
+    }
+    let local = exec::headless(&project?, &args.node).await?;
+    let code = push(&client, &local.wechat, &asked, as_json).await;
+    local.stop().await;
+    code
+}
+
+async fn is_there(client: &reqwest::Client, wechat: &str) -> bool {
+    let app = client.get(format!("{wechat}/sim/app")).timeout(GREETING);
+    app.send().await.is_ok()
+}
+
+/// By a simulated WeChat that is there for this one push.
+async fn alone(
+    client: &reqwest::Client,
+    project: Option<&Project>,
+    asked: &Value,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let (listener, address) = stack::listen(loopback, 0, "--wechat").await?;
+    let settings = match project {
+        Some(project) => stack::simulator_settings(project, ForeignCodes::Refuse),
+        None => simulator::Settings::default(),
+    };
+    let simulator = Simulator::new(settings, Clock::system(), |notice| print::warning(notice, ""));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(simulator.serve(listener, async { drop(stopped.await) }));
+    let code = push(client, &stack::url(address), asked, as_json).await;
+    drop(stop);
+    serving.await??;
+    code
+}
+
+/// What `/sim/push` is asked.
+fn asked(kind: &str, args: &args::Push) -> anyhow::Result<Value> {
+    let mut fields = match args.data.as_deref().map(serde_json::from_str) {
+        None => Map::new(),
+        Some(Ok(Value::Object(fields))) => fields,
+        Some(Ok(_)) => bail!("--data must be a JSON object, such as '{{\"Content\":\"你好\"}}'"),
+        Some(Err(error)) => bail!("--data is not JSON: {error}"),
+    };
+    if let Some(content) = &args.content {
+        fields.insert("Content".to_owned(), json!(content));
+    }
+    for args::FieldGiven { name, value } in &args.fields {
+        fields.insert(name.clone(), value.clone());
+    }
+    let mut asked = json!({ "type": kind, "fields": fields });
+    if let Some(user) = &args.user {
+        asked["user"] = json!(user);
+    }
+    if let Some(url) = &args.url {
+        asked["url"] = json!(url);
+    }
+    Ok(asked)
+}
+
+async fn push(
+    client: &reqwest::Client,
+    wechat: &str,
+    asked: &Value,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let told = call::post(client, &format!("{wechat}/sim/push"), None, asked).await?;
+    let attempts = told["attempts"]
+        .as_array()
+        .context("the simulated WeChat told nothing")?;
+    let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
+    if as_json {
+        print::json(&told);
+    } else {
+        show(&told, attempts);
+    }
+    let good = done || told["heldBack"] == true;
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn show(told: &Value, attempts: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    println!(
+        "{} → {} {DIM}({}, {}){DIM:#}",
+        text(&told["type"]),
+        text(&told["url"]),
+        text(&told["mode"]),
+        text(&told["format"])
+    );
+    for line in format!("{:#}", told["packet"]).lines() {
+        println!("  {DIM}{line}{DIM:#}");
+    }
+    if told["heldBack"] == true {
+        println!("held back by a fault until the next push has gone out");
+    }
+    for attempt in attempts {
+        let (style, mark) = match attempt["acknowledged"] == true {
+            true => (GOOD, '✓'),
+            false => (BAD, '✗'),
+        };
+        let status = match attempt["status"].as_u64() {
+            Some(status) => status.to_string(),
+            None => "no answer".to_owned(),
+        };
+        let again = if attempt["duplicate"] == true {
+            " (sent twice by a fault)"
+        } else {
+            ""
+        };
+        let (took, meaning) = (&attempt["ms"], text(&attempt["meaning"]));
+        println!("{style}{mark}{style:#} {status} in {took} ms{again}: {meaning}");
+        match &attempt["reply"] {
+            Value::Object(reply) => println!("  {}", json!(reply)),
+            // What was said, where nobody could read it.
+            Value::Null => {
+                for line in text(&attempt["answer"]).lines().take(5) {
+                    println!("  {DIM}{line}{DIM:#}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The kinds whose name, in the packet or in the console, has this word in it; all without one.
+fn list(word: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let word = word.unwrap_or_default().to_ascii_lowercase();
+    let matches = |name: &str| name.to_ascii_lowercase().contains(&word);
+    let found: Vec<&Kind> = kinds::all()
+        .iter()
+        .filter(|kind| matches(kind.name()) || kind.console.is_some_and(matches))
+        .collect();
+    if found.is_empty() {
+        match kinds::nearest(&word) {
+            Some(near) => bail!("no message or event matches {word:?}; did you mean `{near}`?"),
+            None => bail!("no message or event matches {word:?}; `yunqiao push --list` lists them all"),
+        }
+    }
+    if as_json {
+        print::json(&found.into_iter().map(describe).collect());
+        return Ok(ExitCode::SUCCESS);
+    }
+    match table(&found) {
+        // `yunqiao push --list | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+fn describe(kind: &Kind) -> Value {
+    json!({
+        "name": kind.name(),
+        "msgType": kind.msg_type,
+        "event": kind.event,
+        "console": kind.console,
+        "audience": kind.audience,
+        "title": kind.title,
+        "fields": kind.fields().map(field).collect::<Vec<_>>(),
+        "document": kind.document,
+    })
+}
+
+/// `GoodsInfo{ProductId,Quantity}`
+fn field(field: Field) -> String {
+    let inner: Vec<_> = field.fields().map(self::field).collect();
+    match inner.is_empty() {
+        true => field.name.to_owned(),
+        false => format!("{}{{{}}}", field.name, inner.join(",")),
+    }
+}
+
+fn table(found: &[&Kind]) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for kind in found {
+        let console = kind
+            .console
+            .map_or_else(String::new, |console| format!(" (in the console: {console})"));
+        writeln!(
+            out,
+            "{}{console}  {DIM}{}, {}{DIM:#}",
+            kind.name(),
+            kind.title,
+            kind.audience
+        )?;
+        let fields: Vec<_> = kind.fields().map(field).collect();
+        if !fields.is_empty() {
+            writeln!(out, "  {DIM}{}{DIM:#}", fields.join(" "))?;
+        }
+    }
+    out.flush()
+}
