@@ -1,5 +1,7 @@
 //! What the simulator pushes, taken by strangers' push servers.
 
+use std::time::Duration;
+
 use ::push::{EncodingAesKey, Format, Mode, Token};
 use clock::Clock;
 use serde_json::{Value, json};
@@ -26,6 +28,8 @@ impl Platform {
             format,
             token: Token::parse(token).unwrap(),
             aes_key: EncodingAesKey::parse(aes_key).unwrap(),
+            // A busy machine is no reason to push again.
+            patience: Duration::from_secs(30),
             ..PushSettings::default()
         };
         let settings = Settings {
