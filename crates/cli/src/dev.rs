@@ -54,6 +54,14 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
             local.operator_secret.expose_secret()
         ),
     );
+    let timers = project.functions.values().flat_map(|function| {
+        let triggers = function.triggers.iter();
+        triggers.map(|trigger| format!("{} of {}", trigger.name, function.name))
+    });
+    let timers: Vec<_> = timers.collect();
+    if !timers.is_empty() {
+        print::fact("timers", timers.join(", "));
+    }
     if !args.host.is_loopback() {
         print::warning(
             format_args!(

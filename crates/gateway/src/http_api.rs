@@ -10,6 +10,9 @@
 //! one and ends none; whatever `env` is named, there is one; a function has its own time instead of 5 seconds; a failed call
 //! is told with the code that a client would be told (-501000, -504002 …), and one that returned nothing gives `null`.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use bytes::Bytes;
 use clock::{Clock, Timestamp};
 use http::Method;
@@ -20,8 +23,6 @@ use openapi::errcode;
 use seal::{KeyRing, Kind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::borrow::Cow;
-use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tcb::{Source, Trigger};
 

@@ -7,8 +7,9 @@
 //! Where the documents are silent, these are choices. A tick that finds the one before still running runs beside it, as two
 //! users' calls do. A tick that fails is not repeated: the next one comes. Of several ticks of one timer that came due
 //! together, because the process had no time for them, the last is run. A tick for which nobody was awake within
-//! [`GRACE`] is missed; `[timers] missed` says what becomes of it. Moments of the past are never repeated when the
-//! machine's clock is set back, unless by more than [`SET_BACK`]: then it was wrong before.
+//! [`GRACE`] is missed; `[timers] missed` says what becomes of it, also of a timer that was added meanwhile. Moments of the
+//! past are never repeated when the machine's clock is set back, unless by more than [`SET_BACK`]: then it was wrong before.
+//! Each process fires for itself: two that serve one project fire each tick twice.
 
 use std::future::Future;
 use std::sync::Arc;
