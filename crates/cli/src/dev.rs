@@ -1,22 +1,22 @@
 //! `yunqiao dev`: the project with a simulated WeChat behind it, reloaded on change.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anstream::println;
 use project::{ExposeSecret, ForeignCodes, FunctionName, Project};
 use runtime::Inspect;
 
-use crate::print::{self, Calls, Terminal};
+use crate::print::{self, Calls};
 use crate::run_file::RunFile;
-use crate::stack::{self, Local, Place};
+use crate::stack::{self, Local, Place, Seen};
 use crate::watch::Changes;
 use crate::{args, exec};
 
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
 const INSPECT_PORT: u16 = 9229;
 
-pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
+/// With `verbose`, prints the operator's secret as well.
+pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
     print::findings(&project);
     let place = Place {
@@ -26,14 +26,17 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
         operator_port: args.operator_port,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
-    let journal = Arc::new(Terminal(Calls::All));
+    let seen = Seen {
+        calls: Calls::All,
+        console: true,
+    };
     let mut local = Local::start(
         &project,
         place,
         ForeignCodes::FirstUser,
         &args.node,
         inspect,
-        journal,
+        seen,
     )
     .await?;
     let run_file = RunFile::write(&project.root, &local.running())?;
@@ -47,13 +50,19 @@ pub(crate) async fn run(args: args::Dev) -> anyhow::Result<ExitCode> {
     print::fact("gateway", &local.url);
     print::fact("wechat", format_args!("{} (simulated)", local.wechat));
     print::fact(
-        "operator",
-        format_args!(
-            "{} (Authorization: Bearer {})",
-            local.operator,
-            local.operator_secret.expose_secret()
-        ),
+        "console",
+        format_args!("{}/?once={}", local.operator, local.once.expose_secret()),
     );
+    if verbose > 0 {
+        print::fact(
+            "operator",
+            format_args!(
+                "{} (Authorization: Bearer {})",
+                local.operator,
+                local.operator_secret.expose_secret()
+            ),
+        );
+    }
     let timers = project.functions.values().flat_map(|function| {
         let triggers = function.triggers.iter();
         triggers.map(|trigger| format!("{} of {}", trigger.name, function.name))
@@ -95,7 +104,7 @@ async fn reload(args: &args::Dev, local: &Local) {
     match Project::open(&args.dir) {
         Ok(project) => {
             print::findings(&project);
-            match stack::load(&local.gateway, &project).await {
+            match stack::load(&local.gateway, &project, local.console.as_ref()).await {
                 Ok(functions) => print::done(format_args!("reloaded: {functions} functions")),
                 Err(error) => print::warning(format_args!("{error:#}"), ""),
             }

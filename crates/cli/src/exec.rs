@@ -1,7 +1,6 @@
 //! `yunqiao exec`: start, run a command, stop, exit with its status.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use project::{ExposeSecret, ForeignCodes, Project};
@@ -9,8 +8,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args;
-use crate::print::{self, Calls, Terminal};
-use crate::stack::{Local, Place};
+use crate::print::{self, Calls};
+use crate::stack::{Local, Place, Seen};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
@@ -23,8 +22,11 @@ pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
 
 /// The project on free ports, telling of calls what is worth reading after a test.
 pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Result<Local> {
-    let journal = Arc::new(Terminal(Calls::Telling));
-    Local::start(project, Place::FREE, ForeignCodes::Refuse, node, None, journal).await
+    let seen = Seen {
+        calls: Calls::Telling,
+        console: false,
+    };
+    Local::start(project, Place::FREE, ForeignCodes::Refuse, node, None, seen).await
 }
 
 async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {

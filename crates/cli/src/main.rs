@@ -51,7 +51,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     print::subscribe(args.verbose);
     match args.command {
-        Command::Dev(args) => runtime()?.block_on(dev::run(args)),
+        Command::Dev(dev) => runtime()?.block_on(dev::run(dev, args.verbose)),
         Command::Exec(args) => runtime()?.block_on(exec::run(args)),
         Command::Call(call) => runtime()?.block_on(call::run(call, args.json)),
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),

@@ -1,10 +1,12 @@
 //! What a person sees: errors, calls, notes. Colour only on a terminal (and not where `NO_COLOR` is set).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
+use console::Recorder;
 use gateway::{CallRecord, Journal, Note};
 use runtime::{Level, Logs};
 
@@ -145,6 +147,21 @@ impl Journal for Terminal {
             "{WARN}!{WARN:#} {}{of} {DIM}{}{DIM:#}",
             note.text, note.request_id
         );
+    }
+}
+
+/// Prints, and keeps for the console.
+pub(crate) struct Both(pub(crate) Terminal, pub(crate) Arc<Recorder>);
+
+impl Journal for Both {
+    fn call(&self, record: &CallRecord<'_>) {
+        self.0.call(record);
+        self.1.call(record);
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        self.0.note(note);
+        self.1.note(note);
     }
 }
 

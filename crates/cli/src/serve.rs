@@ -8,11 +8,12 @@ use std::time::Duration;
 use anstream::println;
 use anyhow::Context;
 use clock::Clock;
+use console::Console;
 use project::{Operator, Project};
 use store::{Redb, Store};
 
-use crate::print::{self, Calls, Terminal};
-use crate::stack::{self, Parts};
+use crate::print::{self, Calls};
+use crate::stack::{self, Parts, Seen};
 use crate::{args, exec};
 
 /// The real one.
@@ -91,6 +92,11 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         );
     }
     let push = push.console.as_ref().map(|console| console.settings(&appid));
+    let seen = Seen {
+        calls: Calls::Telling,
+        console: operator.is_some(),
+    };
+    let (journal, recorder) = seen.journal();
     let runtime = stack::runtime(&args.node, None).await?;
     let app_secret = secret.clone();
     let gateway = stack::gateway(Parts {
@@ -107,10 +113,11 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         clock: clock.clone(),
         store: Arc::clone(&store),
         runtime: runtime.clone(),
-        journal: Arc::new(Terminal(Calls::Telling)),
+        journal,
     })
     .await?;
-    stack::load(&gateway, &project).await?;
+    let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, None));
+    stack::load(&gateway, &project, console.as_ref()).await?;
     let sweeping = tokio::spawn(sweep(store, clock));
     let operating = operator.map(|(listener, address)| {
         let operator = gateway::Operator {
@@ -118,7 +125,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             app_secret,
             address,
             once: None,
-            pages: None,
+            pages: stack::pages(console.as_ref()),
         };
         tokio::spawn(
             gateway

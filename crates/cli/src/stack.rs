@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clock::Clock;
+use console::{Console, Recorder, Simulated};
 use gateway::{Gateway, Journal, Operator, Origins, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
@@ -17,8 +18,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::print::{Calls, Terminal};
 use crate::run_file::Running;
-use crate::{args, paths, print, progress};
+use crate::{args, call, paths, print, progress};
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
 pub(crate) const GUARD: &str = "__guard";
@@ -88,6 +90,36 @@ impl Place {
     };
 }
 
+/// Who sees what happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// What the terminal shows.
+    pub(crate) calls: Calls,
+    /// Whether there is a console that shows the rest.
+    pub(crate) console: bool,
+}
+
+impl Seen {
+    /// What the gateway tells, and what the console shows of it.
+    pub(crate) fn journal(self) -> (Arc<dyn Journal>, Option<Arc<Recorder>>) {
+        let terminal = Terminal(self.calls);
+        if self.console {
+            let recorder = Arc::new(Recorder::default());
+            (
+                Arc::new(print::Both(terminal, Arc::clone(&recorder))),
+                Some(recorder),
+            )
+        } else {
+            (Arc::new(terminal), None)
+        }
+    }
+}
+
+/// The console, as the operator's listener takes it.
+pub(crate) fn pages(console: Option<&Console>) -> Option<Arc<dyn gateway::Pages>> {
+    console.map(|console| Arc::new(console.clone()) as Arc<dyn gateway::Pages>)
+}
+
 /// A project that is served with a simulated WeChat behind it, both in this process.
 pub(crate) struct Local {
     /// The gateway's address.
@@ -98,6 +130,10 @@ pub(crate) struct Local {
     pub(crate) operator: String,
     /// What is to be shown there: the configured secret, else one made for this run.
     pub(crate) operator_secret: Secret,
+    /// What opens the console in a browser, once.
+    pub(crate) once: Secret,
+    /// The console, if there is one.
+    pub(crate) console: Option<Console>,
     /// How many functions can run.
     pub(crate) functions: usize,
     pub(crate) gateway: Gateway,
@@ -115,7 +151,7 @@ impl Local {
         foreign: project::ForeignCodes,
         node: &args::Node,
         inspect: Option<Inspect>,
-        journal: Arc<dyn Journal>,
+        seen: Seen,
     ) -> anyhow::Result<Local> {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
         let (wechat_listener, wechat_address) =
@@ -131,7 +167,14 @@ impl Local {
         settings.push.url = Some(format!("{}/v1/push", url(address)));
         let push = push_settings(project, &settings);
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
-        let simulator = Simulator::new(settings, clock.clone(), |notice| print::warning(notice, ""));
+        let (journal, recorder) = seen.journal();
+        let told = recorder.clone();
+        let simulator = Simulator::new(settings, clock.clone(), move |notice| {
+            if let Some(recorder) = &told {
+                recorder.tell(&notice);
+            }
+            print::warning(notice, "");
+        });
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 
@@ -150,17 +193,25 @@ impl Local {
             journal,
         })
         .await?;
-        let functions = load(&gateway, project).await?;
+        let console = match recorder {
+            Some(recorder) => {
+                let simulated = Simulated::new(wechat.clone(), call::client()?);
+                Some(Console::new(gateway.clone(), recorder, Some(simulated)))
+            }
+            None => None,
+        };
+        let functions = load(&gateway, project, console.as_ref()).await?;
         let operator_secret = match &project.settings.operator.secret {
             Some(secret) => secret.clone(),
             None => one_time_secret()?,
         };
+        let once = one_time_secret()?;
         let operator = Operator {
             secret: Some(operator_secret.clone()),
             app_secret,
             address: operator_address,
-            once: None,
-            pages: None,
+            once: console.is_some().then(|| once.expose_secret().to_owned()),
+            pages: pages(console.as_ref()),
         };
         let operating = gateway.clone();
         tokio::spawn(operating.serve_operator(operator_listener, operator, closed(stopped.clone())));
@@ -170,6 +221,8 @@ impl Local {
             wechat,
             operator: url(operator_address),
             operator_secret,
+            once,
+            console,
             functions,
             gateway,
             runtime,
@@ -365,8 +418,12 @@ async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Re
     Ok(KeyRing::new(keys)?)
 }
 
-/// Loads the project's functions and says what cannot run. `Err` when none can.
-pub(crate) async fn load(gateway: &Gateway, project: &Project) -> anyhow::Result<usize> {
+/// Loads the project's functions, and says what cannot run and what is there now. `Err` when none can.
+pub(crate) async fn load(
+    gateway: &Gateway,
+    project: &Project,
+    console: Option<&Console>,
+) -> anyhow::Result<usize> {
     let reports = gateway.load(project).await;
     let mut good = 0;
     for report in &reports {
@@ -375,8 +432,12 @@ pub(crate) async fn load(gateway: &Gateway, project: &Project) -> anyhow::Result
             Some(problem) => print::warning(format_args!("{} cannot run: {problem}", report.name), ""),
         }
     }
-    if good == 0 && !reports.is_empty() {
-        bail!("none of the {} functions can run", reports.len());
+    let all = reports.len();
+    if let Some(console) = console {
+        console.show(project.clone(), reports);
+    }
+    if good == 0 && all > 0 {
+        bail!("none of the {} functions can run", all);
     }
     Ok(good)
 }

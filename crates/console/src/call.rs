@@ -1,0 +1,417 @@
+//! The page Call: choose a function and a user, write the event, hand over open data, send; then see what came back and what
+//! happened inside.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gateway::PageBody;
+use http::{Response, StatusCode};
+use json::{Object, Reason};
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::lang::Lang;
+use crate::layout::{self, Page, Viewer, outcome, span, trouble};
+use crate::recorder::beginning;
+use crate::web::{self, Fields};
+use crate::{Inner, calls};
+
+/// The kinds of open data that a client can hand over, each with the client API that gives it; as `yunqiao call` names them.
+const KINDS: [(&str, &str); 5] = [
+    ("weRunData", "getWeRunData"),
+    ("userInfo", "getUserInfo"),
+    ("phoneNumber", "getPhoneNumber"),
+    ("shareInfo", "getShareInfo"),
+    ("groupEnterInfo", "getGroupEnterInfo"),
+];
+
+/// A call that was made on this page, to be looked at and made again.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    form: Form,
+    /// The data as it was sent, with the cloudIDs.
+    pub(crate) event: String,
+    reply: Bytes,
+    /// How long the answer took.
+    pub(crate) took: Duration,
+}
+
+/// What the form holds.
+#[derive(Clone, Debug)]
+struct Form {
+    function: String,
+    /// A simulated user's name; without a simulator the openid.
+    user: String,
+    unionid: String,
+    event: String,
+    /// Kind and field.
+    open_data: Vec<(String, String)>,
+}
+
+/// Why a call was not made.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{0}")]
+    Event(Fault),
+    #[error("{0}")]
+    Simulated(#[from] crate::simulated::Error),
+    #[error("there is no simulated user {0:?}")]
+    NoUser(String),
+    #[error("an openid is needed: whose call is it?")]
+    NoOpenid,
+    #[error("the open data {0} needs the name of a field")]
+    NoField(String),
+}
+
+/// Where an event is not the JSON object that it must be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {reason}")]
+pub(crate) struct Fault {
+    line: usize,
+    column: usize,
+    reason: Reason,
+}
+
+impl Asked {
+    /// What the function returned, as it wrote it.
+    pub(crate) fn result(&self) -> Option<&str> {
+        Object::parse(&self.reply).ok()?.get("result")
+    }
+
+    /// As the reply names it; empty where the reply has none.
+    pub(crate) fn request_id(&self) -> String {
+        let reply = Object::parse(&self.reply).ok();
+        let raw = reply.as_ref().and_then(|reply| reply.get("requestID"));
+        raw.and_then(json::unescape).unwrap_or_default().into_owned()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.event.len() + self.form.event.len() + self.reply.len()
+    }
+}
+
+impl Form {
+    fn of(fields: &Fields) -> Form {
+        let given = KINDS
+            .iter()
+            .filter(|(kind, _)| !fields.get(&format!("with-{kind}")).is_empty());
+        Form {
+            function: fields.get("function").to_owned(),
+            user: fields.get("user").trim().to_owned(),
+            unionid: fields.get("unionid").trim().to_owned(),
+            event: match fields.get("event") {
+                blank if blank.trim().is_empty() => "{}".to_owned(),
+                // What a form's line ends are in a browser.
+                event => event.replace("\r\n", "\n"),
+            },
+            open_data: given
+                .map(|(kind, _)| {
+                    (
+                        (*kind).to_owned(),
+                        fields.get(&format!("field-{kind}")).trim().to_owned(),
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    /// The field for which open data of this kind was asked.
+    fn field(&self, kind: &str) -> Option<&str> {
+        let mut all = self.open_data.iter();
+        all.find(|(known, _)| known == kind)
+            .map(|(_, field)| field.as_str())
+    }
+
+    /// The same call on the command line.
+    fn command(&self, dir: &str) -> String {
+        let mut command = format!(
+            "yunqiao call {} --as {}",
+            quote(&self.function),
+            quote(&self.user)
+        );
+        if self.event.trim() != "{}" {
+            command += &format!(" --data {}", quote(&self.event));
+        }
+        for (kind, field) in &self.open_data {
+            command += &format!(" --cloud-id {}", quote(&format!("{field}={kind}")));
+        }
+        command + &format!(" --dir {}", quote(dir))
+    }
+}
+
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+    let lang = viewer.lang;
+    let again = inner.asked(fields.get("again"));
+    let form = again
+        .as_ref()
+        .map_or_else(|| Form::of(fields), |asked| asked.form.clone());
+    let users = inner.users().await;
+    let shown = inner.shown();
+    let names: Vec<&str> = shown.iter().flat_map(|shown| shown.names()).collect();
+    let content = html! {
+        noscript { (trouble(lang.t("Sending needs the page's scripts, which this browser does not run.", "发送需要页面脚本，当前浏览器未运行脚本。"))) }
+        @if !viewer.simulated {
+            p .notice { (lang.t("This is production: the function runs for a real user, with everything that it does.", "这是生产环境：云函数会以真实用户的身份执行，产生真实影响。")) }
+        }
+        form #call .call hx-post="/call" hx-target="#result" hx-swap="innerHTML show:top" hx-disabled-elt="find button" hx-indicator="#busy" hx-disinherit="*" {
+            div .row {
+                label {
+                    (lang.t("Function", "云函数"))
+                    select name="function" required {
+                        @for name in &names { option value=(name) selected[*name == form.function] { (name) } }
+                    }
+                }
+                @if viewer.simulated {
+                    label {
+                        (lang.t("User", "用户"))
+                        select name="user" required {
+                            @for user in &users { option value=(user.name) selected[user.name == form.user] { (user.name) } }
+                        }
+                    }
+                } @else {
+                    label { "openid" input name="user" value=(form.user) required autocomplete="off"; }
+                    label { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off"; }
+                }
+            }
+            label for="event" { (lang.t("Event, a JSON object", "event（JSON 对象）")) }
+            textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check"
+                hx-post="/call/check" hx-trigger="input changed delay:300ms" hx-target="#check" { (form.event) }
+            div #check aria-live="polite" { (checked(lang, &form.event)) }
+            @if viewer.simulated {
+                fieldset {
+                    legend { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
+                    @for (kind, _) in KINDS {
+                        div .kind {
+                            label .check {
+                                input type="checkbox" name={ "with-" (kind) } value="1" checked[form.field(kind).is_some()];
+                                " " (kind)
+                            }
+                            label {
+                                (lang.t("field", "字段")) " "
+                                input name={ "field-" (kind) } value=(form.field(kind).unwrap_or(kind)) autocomplete="off" spellcheck="false";
+                            }
+                        }
+                    }
+                }
+            }
+            p .actions {
+                button .button type="submit" title="Ctrl+Enter" { (lang.t("Send", "发送")) }
+                span #busy .busy role="status" { (lang.t("running …", "执行中……")) }
+            }
+        }
+        section #result aria-live="polite" aria-label=(lang.t("Result", "结果")) {
+            @if let Some(asked) = &again { (answer(inner, viewer, asked)) }
+        }
+    };
+    layout::page(viewer, Page::Call, content)
+}
+
+/// Says whether the event will do, while it is being written.
+pub(crate) fn check(viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+    web::html(StatusCode::OK, checked(viewer.lang, &Form::of(fields).event))
+}
+
+fn checked(lang: Lang, event: &str) -> Markup {
+    match object(event) {
+        Ok(_) => html! { p .dim { "✓ " (lang.t("a JSON object", "是 JSON 对象")) } },
+        Err(fault) => html! { p .trouble { (fault_text(lang, &fault)) } },
+    }
+}
+
+fn fault_text(lang: Lang, fault: &Fault) -> String {
+    match lang {
+        Lang::En => fault.to_string(),
+        Lang::Zh => format!("第 {} 行第 {} 列：{}", fault.line, fault.column, fault.reason),
+    }
+}
+
+/// Makes the call, and shows what came of it.
+pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+    let form = Form::of(fields);
+    let shown = match make(inner, viewer, form).await {
+        Ok(asked) => answer(inner, viewer, &asked),
+        Err(Refusal::Event(fault)) => trouble(&fault_text(viewer.lang, &fault)),
+        Err(refusal) => trouble(&refusal.to_string()),
+    };
+    web::html(StatusCode::OK, shown)
+}
+
+async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<std::sync::Arc<Asked>, Refusal> {
+    object(&form.event).map_err(Refusal::Event)?;
+    let (openid, unionid) = match &inner.simulated {
+        Some(simulated) => {
+            let user = simulated
+                .users()
+                .await?
+                .into_iter()
+                .find(|user| user.name == form.user);
+            let user = user.ok_or_else(|| Refusal::NoUser(form.user.clone()))?;
+            (user.openid, user.unionid)
+        }
+        None if form.user.is_empty() => return Err(Refusal::NoOpenid),
+        None => (
+            form.user.clone(),
+            Some(form.unionid.clone()).filter(|id| !id.is_empty()),
+        ),
+    };
+    let mut cloud_ids = Vec::new();
+    for (kind, field) in form.open_data.iter().filter(|_| viewer.simulated) {
+        if field.is_empty() {
+            return Err(Refusal::NoField(kind.clone()));
+        }
+        let api = KINDS.iter().find(|(known, _)| known == kind);
+        if let (Some(simulated), Some((_, api))) = (&inner.simulated, api) {
+            cloud_ids.push((field.as_str(), simulated.cloud_id(&form.user, api).await?));
+        }
+    }
+    let event = with_cloud_ids(&form.event, &cloud_ids).map_err(Refusal::Event)?;
+    let fields: Vec<&str> = cloud_ids.iter().map(|(field, _)| *field).collect();
+    let body = format!("{{\"data\":{event},\"cloudIDs\":{}}}", Value::from(fields));
+    let began = Instant::now();
+    let (_, reply) = inner
+        .gateway
+        .call(&form.function, &openid, unionid.as_deref(), body.into())
+        .await;
+    let took = began.elapsed();
+    Ok(inner.keep(Asked {
+        form,
+        event,
+        reply,
+        took,
+    }))
+}
+
+/// What came back, and what happened inside.
+fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
+    let lang = viewer.lang;
+    let reply: Value = serde_json::from_slice(&asked.reply).unwrap_or_default();
+    let failed = reply["errCode"].is_number();
+    let request_id = reply["requestID"].as_str().unwrap_or_default();
+    let call = inner.recorder.call(request_id);
+    html! {
+        h2 { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
+        p .actions {
+            button type="submit" form="call" { (lang.t("Repeat", "重复")) }
+            @if call.is_some() { a href={ "/calls/" (request_id) } { (lang.t("Keep this call open", "单独查看这次调用")) } }
+        }
+        @match &call {
+            Some(call) => (calls::parts(inner, viewer, call, Some(asked))),
+            None => {
+                // It was refused before any function ran.
+                pre .error tabindex="0" { (reply["errCode"]) " " (reply["errMsg"].as_str().unwrap_or_default()) }
+            }
+        }
+        @if viewer.simulated { (command(inner, viewer, &asked.form)) }
+    }
+}
+
+fn command(inner: &Inner, viewer: &Viewer, form: &Form) -> Markup {
+    let lang = viewer.lang;
+    let shown = inner.shown();
+    // Where the command will be typed, nobody knows.
+    let dir = shown.and_then(|shown| std::path::absolute(&shown.project.root).ok());
+    let dir = dir.map(|dir| dir.display().to_string());
+    html! {
+        h2 { (lang.t("On the command line", "命令行")) }
+        pre #command .json tabindex="0" { (form.command(dir.as_deref().unwrap_or("."))) }
+        button type="button" data-copy="command" data-copied=(lang.t("Copied", "已复制")) { (lang.t("Copy", "复制")) }
+    }
+}
+
+/// The way to make a call again.
+pub(crate) fn again(viewer: &Viewer, request_id: &str, asked: &Asked) -> Markup {
+    let lang = viewer.lang;
+    html! {
+        p .actions {
+            a .button href=(web::link("/call", &[("again", request_id)])) { (lang.t("Call again", "再次调用")) }
+            span .dim { (lang.t("made here as ", "在此处调用，用户 ")) (asked.form.user) }
+        }
+    }
+}
+
+fn object(text: &str) -> Result<Object<'_>, Fault> {
+    Object::parse(text.as_bytes()).map_err(|error| {
+        let before = beginning(text, error.offset);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Fault {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            reason: error.reason,
+        }
+    })
+}
+
+/// The event with these fields set to these ids, and everything else as it was written.
+fn with_cloud_ids(event: &str, cloud_ids: &[(&str, String)]) -> Result<String, Fault> {
+    if cloud_ids.is_empty() {
+        return Ok(event.to_owned());
+    }
+    let object = object(event)?;
+    let stays = object.members().iter();
+    let stays = stays.filter(|member| !cloud_ids.iter().any(|(field, _)| member.key_is(field)));
+    let stays = stays.map(|member| format!("{}:{}", member.raw_key, member.value));
+    let set = cloud_ids
+        .iter()
+        .map(|(field, id)| format!("{}:{}", Value::from(*field), Value::from(id.as_str())));
+    Ok(format!("{{{}}}", stays.chain(set).collect::<Vec<_>>().join(",")))
+}
+
+/// A word of a shell's.
+fn quote(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_fault_has_its_place() {
+        for (text, line, column) in [
+            ("{\"a\": 1,}", 1, 9),
+            ("{\n  \"云\" 1}", 2, 7),
+            ("[1]", 1, 1),
+            ("{", 1, 2),
+        ] {
+            let fault = object(text).unwrap_err();
+            assert_eq!((fault.line, fault.column), (line, column), "{text}: {fault}");
+        }
+        assert!(object("{\"a\": 12345678901234567890}").is_ok());
+    }
+
+    #[test]
+    fn a_cloud_id_takes_its_field_and_leaves_the_rest() {
+        let ids = [("b\"", "79_x".to_owned())];
+        let event = with_cloud_ids(
+            r#" {"a": 1.0, "b\u0022": null, "c": 12345678901234567890} "#,
+            &ids,
+        )
+        .unwrap();
+        assert_eq!(event, r#"{"a":1.0,"c":12345678901234567890,"b\"":"79_x"}"#);
+        assert_eq!(
+            with_cloud_ids("{}", &[("f", "i".to_owned())]).unwrap(),
+            r#"{"f":"i"}"#
+        );
+    }
+
+    #[test]
+    fn a_command_survives_the_shell() {
+        let form = Form {
+            function: "werun".to_owned(),
+            user: "al ice".to_owned(),
+            unionid: String::new(),
+            event: "{\"it's\": \"$HOME\"}".to_owned(),
+            open_data: vec![("weRunData".to_owned(), "steps".to_owned())],
+        };
+        assert_eq!(
+            form.command("/a b"),
+            r#"yunqiao call werun --as 'al ice' --data '{"it'\''s": "$HOME"}' --cloud-id steps=weRunData --dir '/a b'"#
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! The page Functions: what there is, how each is set up, what is wrong with it, and how its last calls went.
+
+use std::sync::Arc;
+
+use gateway::PageBody;
+use http::Response;
+use maud::{Markup, html};
+use project::doctor::{self, Report};
+use project::{Function, FunctionName, Project};
+use runtime::LoadReport;
+use tokio::sync::OnceCell;
+
+use crate::lang::Lang;
+use crate::layout::{self, Page, Viewer, outcome, span, time};
+use crate::{Inner, web};
+
+/// Last calls of a function that are shown.
+const LAST: usize = 5;
+
+/// The project as it was loaded last.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) project: Project,
+    reports: Vec<LoadReport>,
+    /// The functions' source is searched when somebody looks for the first time.
+    examined: OnceCell<Option<Report>>,
+}
+
+/// Something that is wrong, with its mend.
+struct Wrong {
+    place: String,
+    what: String,
+    mend: String,
+}
+
+impl Shown {
+    pub(crate) fn new(project: Project, reports: Vec<LoadReport>) -> Shown {
+        Shown {
+            project,
+            reports,
+            examined: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.project.functions.keys().map(FunctionName::as_str)
+    }
+
+    /// Why a function cannot run.
+    fn problem(&self, name: &FunctionName) -> Option<&str> {
+        let report = self.reports.iter().find(|report| report.name == *name);
+        let function = self.project.functions.get(name);
+        report
+            .and_then(|report| report.problem.as_deref())
+            .or_else(|| function?.problem.as_deref())
+    }
+
+    /// What the doctor says of a function, or of the project as a whole.
+    async fn findings(self: &Arc<Self>, of: Option<&FunctionName>) -> Vec<Wrong> {
+        let this = Arc::clone(self);
+        let examine = async || {
+            let examined = tokio::task::spawn_blocking(move || doctor::examine(&this.project));
+            examined.await.ok()
+        };
+        let report = self.examined.get_or_init(examine).await.as_ref();
+        let diagnoses = report.map_or(&[][..], |report| &report.diagnoses);
+        let of_it = diagnoses
+            .iter()
+            .filter(|diagnosis| diagnosis.function.as_ref() == of);
+        let shown = of_it.map(|diagnosis| {
+            let file = diagnosis.file.strip_prefix(&self.project.root);
+            let file = file.unwrap_or(&diagnosis.file).display();
+            Wrong {
+                place: match diagnosis.line {
+                    Some(line) => format!("{file}:{line}"),
+                    None => file.to_string(),
+                },
+                what: diagnosis.what.clone(),
+                mend: diagnosis.mend.clone(),
+            }
+        });
+        shown.collect()
+    }
+}
+
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<PageBody> {
+    let now = list(inner, viewer).await;
+    layout::page(viewer, Page::Functions, layout::live("/live/functions", now))
+}
+
+/// The part of the page that follows what happens.
+pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
+    let lang = viewer.lang;
+    let Some(shown) = inner.shown() else {
+        return html! { p .dim { (lang.t("The functions are being loaded.", "正在加载云函数。")) } };
+    };
+    let mut cards = Vec::new();
+    for function in shown.project.functions.values() {
+        let wrong = shown.findings(Some(&function.name)).await;
+        cards.push(card(inner, lang, &shown, function, &wrong));
+    }
+    let whole = shown.findings(None).await;
+    let project = &shown.project;
+    html! {
+        p .dim {
+            code { (project.appid.as_deref().unwrap_or("–")) } " · "
+            (lang.t("environment", "环境")) " " code { (project.env_id) } " · "
+            code { (std::path::absolute(&project.root).as_ref().unwrap_or(&project.root).display()) }
+        }
+        (findings(lang, &whole))
+        @if cards.is_empty() { p { (lang.t("There are no functions.", "没有云函数。")) } }
+        div .cards { @for card in &cards { (card) } }
+    }
+}
+
+fn card(inner: &Inner, lang: Lang, shown: &Shown, function: &Function, wrong: &[Wrong]) -> Markup {
+    let name = function.name.as_str();
+    let problem = shown.problem(&function.name);
+    let last = inner.recorder.calls(LAST, |call| call.function == name);
+    html! {
+        article .card {
+            h2 {
+                (name) " "
+                @match problem {
+                    Some(_) => span .badge.bad { "✗ " (lang.t("cannot run", "无法运行")) },
+                    None => span .badge.good { "✓ " (lang.t("ready", "就绪")) },
+                }
+            }
+            @if let Some(problem) = problem { (layout::trouble(problem)) }
+            dl .facts {
+                div { dt { (lang.t("timeout", "超时")) } dd { (function.timeout.as_secs()) " s" } }
+                div { dt { (lang.t("memory", "内存")) } dd { (function.memory_mb) " MB" } }
+                div { dt { (lang.t("instances", "实例")) } dd { "≤ " (function.max_instances) } }
+                @if function.concurrency > 1 {
+                    div { dt { (lang.t("concurrency", "并发")) } dd { (function.concurrency) } }
+                }
+            }
+            @if !function.triggers.is_empty() {
+                h3 { (lang.t("Timers", "定时触发器")) }
+                ul .chips { @for trigger in &function.triggers { li { code { (trigger.name) } } } }
+            }
+            @if !function.permissions.is_empty() {
+                h3 { (lang.t("May call", "云调用权限")) }
+                ul .chips { @for name in &function.permissions { li { code { (name) } } } }
+            }
+            (findings(lang, wrong))
+            @if !last.is_empty() {
+                h3 { (lang.t("Last calls", "最近调用")) }
+                ul .last {
+                    @for call in &last {
+                        li {
+                            a id={ "last-" (call.number) } href={ "/calls/" (call.request_id) } { (time(call.at)) }
+                            " " (outcome(lang, call.failed())) " " span .dim { (span(call.ran)) }
+                        }
+                    }
+                }
+            }
+            p .actions {
+                @if problem.is_none() {
+                    a .button id={ "call-" (name) } href=(web::link("/call", &[("function", name)])) { (lang.t("Call", "调用")) }
+                }
+                a id={ "calls-" (name) } href=(web::link("/calls", &[("function", name)])) { (lang.t("All calls", "全部调用")) }
+            }
+        }
+    }
+}
+
+fn findings(lang: Lang, wrong: &[Wrong]) -> Markup {
+    html! {
+        @if !wrong.is_empty() {
+            h3 { (lang.t("Doctor", "诊断")) }
+            ul .findings {
+                @for wrong in wrong {
+                    li {
+                        code .dim { (wrong.place) } br;
+                        (wrong.what)
+                        @if !wrong.mend.is_empty() { br; span .mend { "→ " (wrong.mend) } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Chinese or English: each text stands in both where it is used.
+
+use http::HeaderMap;
+use http::header::ACCEPT_LANGUAGE;
+
+/// Keeps what was chosen with the switch.
+pub(crate) const COOKIE: &str = "yunqiao_lang";
+
+/// The language of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lang {
+    En,
+    Zh,
+}
+
+impl Lang {
+    /// What was chosen, else what the browser likes best of the two, else English.
+    pub(crate) fn of(headers: &HeaderMap) -> Lang {
+        crate::web::cookie(headers, COOKIE)
+            .and_then(Lang::from_code)
+            .unwrap_or_else(|| Lang::liked(headers))
+    }
+
+    pub(crate) fn from_code(code: &str) -> Option<Lang> {
+        match code {
+            "en" => Some(Lang::En),
+            "zh" => Some(Lang::Zh),
+            _ => None,
+        }
+    }
+
+    /// As `lang` of HTML has it.
+    pub(crate) fn tag(self) -> &'static str {
+        self.t("en", "zh-CN")
+    }
+
+    pub(crate) fn t(self, en: &'static str, zh: &'static str) -> &'static str {
+        match self {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+
+    fn liked(headers: &HeaderMap) -> Lang {
+        let header = headers.get(ACCEPT_LANGUAGE);
+        let list = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let mut best = (0.0, Lang::En);
+        for entry in list.split(',') {
+            let mut parts = entry.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default();
+            let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+            let weight = parts.find_map(|part| part.strip_prefix("q="));
+            let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+            if let Some(lang) = Lang::from_code(&primary)
+                && weight > best.0
+            {
+                best = (weight, lang);
+            }
+        }
+        best.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_switch_goes_before_what_the_browser_likes() {
+        for (cookie, accept, expected) in [
+            ("", "", Lang::En),
+            ("", "zh-CN,zh;q=0.9,en;q=0.8", Lang::Zh),
+            ("", "de,en;q=0.7,zh;q=0.8", Lang::Zh),
+            ("", "en-GB,zh", Lang::En),
+            ("", "zh;q=nonsense,en;q=0.1", Lang::En),
+            ("yunqiao=x; yunqiao_lang=zh", "en", Lang::Zh),
+            ("yunqiao_lang=en", "zh", Lang::En),
+            ("yunqiao_lang=\"><script>", "zh", Lang::Zh),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("cookie", cookie.parse().unwrap());
+            headers.insert(ACCEPT_LANGUAGE, accept.parse().unwrap());
+            assert_eq!(Lang::of(&headers), expected, "{cookie:?} {accept:?}");
+        }
+    }
+}

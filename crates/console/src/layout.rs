@@ -1,0 +1,214 @@
+//! What the pages have in common: the frame around them, and how times, results and people are shown.
+
+use std::time::Duration;
+
+use gateway::PageBody;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use maud::{DOCTYPE, Markup, html};
+
+use crate::lang::Lang;
+use crate::pretty::pretty;
+use crate::simulated::User;
+use crate::web;
+
+/// No script from a page's text, no style but ours, nothing kept of a page that was left.
+const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0,"refreshOnHistoryMiss":true}"#;
+
+/// A page to go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    Functions,
+    Call,
+    Calls,
+    Outbox,
+    Users,
+    Charts,
+}
+
+impl Page {
+    const ALL: [Page; 6] = [
+        Page::Functions,
+        Page::Call,
+        Page::Calls,
+        Page::Outbox,
+        Page::Users,
+        Page::Charts,
+    ];
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Page::Functions => "/",
+            Page::Call => "/call",
+            Page::Calls => "/calls",
+            Page::Outbox => "/outbox",
+            Page::Users => "/users",
+            Page::Charts => "/charts",
+        }
+    }
+
+    fn title(self, lang: Lang) -> &'static str {
+        match self {
+            Page::Functions => lang.t("Functions", "云函数"),
+            Page::Call => lang.t("Call", "调用"),
+            Page::Calls => lang.t("Calls", "调用记录"),
+            Page::Outbox => lang.t("Outbox", "发件箱"),
+            Page::Users => lang.t("Users", "用户"),
+            Page::Charts => lang.t("Charts", "图表"),
+        }
+    }
+
+    /// Whether it shows the simulated WeChat.
+    fn is_simulated(self) -> bool {
+        matches!(self, Page::Outbox | Page::Users)
+    }
+}
+
+/// Who asks for a page.
+#[derive(Clone, Debug)]
+pub(crate) struct Viewer {
+    pub(crate) lang: Lang,
+    /// The path with its query, to come back to.
+    pub(crate) here: String,
+    /// Whether there is a simulated WeChat to show.
+    pub(crate) simulated: bool,
+}
+
+/// A whole page.
+pub(crate) fn page(viewer: &Viewer, at: Page, content: Markup) -> Response<PageBody> {
+    frame(viewer, StatusCode::OK, Some(at), at.title(viewer.lang), content)
+}
+
+/// A page that says what went wrong.
+pub(crate) fn failed(viewer: &Viewer, status: StatusCode, text: &str) -> Response<PageBody> {
+    let title = status.canonical_reason().unwrap_or("?");
+    frame(
+        viewer,
+        status,
+        None,
+        title,
+        html! { (trouble(text)) p { a href="/" { (viewer.lang.t("Functions", "云函数")) } } },
+    )
+}
+
+fn frame(
+    viewer: &Viewer,
+    status: StatusCode,
+    at: Option<Page>,
+    title: &str,
+    content: Markup,
+) -> Response<PageBody> {
+    let lang = viewer.lang;
+    let other = match lang {
+        Lang::En => ("zh", "zh-CN", "中文"),
+        Lang::Zh => ("en", "en", "English"),
+    };
+    let pages = Page::ALL.into_iter();
+    let pages = pages.filter(|page| viewer.simulated || !page.is_simulated());
+    let markup = html! {
+        (DOCTYPE)
+        html lang=(lang.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="htmx-config" content=(HTMX);
+                title { (title) " · Yunqiao 云桥" }
+                link rel="icon" href="/assets/icon.svg";
+                link rel="stylesheet" href="/assets/console.css";
+                script src="/assets/htmx.min.js" defer {}
+                script src="/assets/htmx-sse.min.js" defer {}
+                script src="/assets/console.js" defer {}
+            }
+            body {
+                a .skip href="#content" { (lang.t("Skip to the content", "跳到正文")) }
+                header {
+                    a .brand href="/" { img src="/assets/icon.svg" alt="" width="24" height="24"; span { "Yunqiao 云桥" } }
+                    nav aria-label=(lang.t("Pages", "页面")) {
+                        @for page in pages {
+                            a href=(page.path()) aria-current=[(at == Some(page)).then_some("page")] { (page.title(lang)) }
+                        }
+                    }
+                    a .lang lang=(other.1) hreflang=(other.1) href=(web::link("/lang", &[("to", other.0), ("back", &viewer.here)])) { (other.2) }
+                }
+                main #content tabindex="-1" {
+                    h1 { (title) }
+                    (content)
+                }
+            }
+        }
+    };
+    web::html(status, markup)
+}
+
+/// A part of a page that follows what happens, at `path`; it is shown as it is now.
+pub(crate) fn live(path: &str, now: Markup) -> Markup {
+    html! { div hx-ext="sse" sse-connect=(path) sse-swap="page" { (now) } }
+}
+
+/// Says what went wrong.
+pub(crate) fn trouble(text: &str) -> Markup {
+    html! { p .trouble role="alert" { (text) } }
+}
+
+/// JSON as text, laid out.
+pub(crate) fn json(lang: Lang, text: &str) -> Markup {
+    let (text, cut) = pretty(text);
+    html! {
+        pre .json tabindex="0" { (text) }
+        @if cut { p .dim { (lang.t("… and more, which is not shown.", "……其余未显示。")) } }
+    }
+}
+
+/// A span of time, short.
+pub(crate) fn span(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..10_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        micros @ 10_000..10_000_000 => format!("{} ms", micros / 1000),
+        micros => format!("{} s", micros / 1_000_000),
+    }
+}
+
+/// The time of day, where this machine is.
+pub(crate) fn time(at: Timestamp) -> Markup {
+    let there = at.to_zoned(TimeZone::system());
+    html! { time datetime=(at) title=(there.strftime("%F %T%.3f")) { (there.strftime("%T")) } }
+}
+
+/// Whether a call went well.
+pub(crate) fn outcome(lang: Lang, failed: bool) -> Markup {
+    if failed {
+        html! { span .badge.bad { "✗ " (lang.t("failed", "失败")) } }
+    } else {
+        html! { span .badge.good { "✓ " (lang.t("ok", "成功")) } }
+    }
+}
+
+/// A user by the name that we know, else by openid.
+pub(crate) fn person(users: &[User], lang: Lang, openid: Option<&str>) -> Markup {
+    let Some(openid) = openid.filter(|openid| !openid.is_empty()) else {
+        return html! { span .dim { (lang.t("no user", "无用户")) } };
+    };
+    match users.iter().find(|user| user.openid == openid) {
+        Some(user) => html! { span title=(openid) { (user.name) } },
+        None => html! { code { (openid) } },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (micros, text) in [
+            (0, "0.0 ms"),
+            (1_250, "1.2 ms"),
+            (12_900, "12 ms"),
+            (12_000_000, "12 s"),
+        ] {
+            assert_eq!(span(Duration::from_micros(micros)), text);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The web console: what functions there are, calling one, and what happened inside.
+//!
+//! The pages are made here, on the server ([`maud`]); htmx fetches parts of them, and a page that follows what happens is sent
+//! its newest state as server-sent events (`live`). The gateway's operator listener lets people in and guards each request; the
+//! [`Console`] is what it shows them. What happened is kept, within bounds, by a [`Recorder`]. Everything that came from a
+//! function, an event or a message is text to a page: maud escapes it, and the listener's `Content-Security-Policy` lets no
+//! script run that is not a file of ours.
+
+#![forbid(unsafe_code)]
+
+mod assets;
+mod call;
+mod calls;
+mod charts;
+mod functions;
+mod lang;
+mod layout;
+mod live;
+mod minutes;
+mod outbox;
+mod pretty;
+mod recorder;
+mod simulated;
+mod users;
+mod waterfall;
+mod web;
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use gateway::{Gateway, PageBody, Pages};
+use http::{Method, Request, Response, StatusCode};
+use maud::Markup;
+use project::Project;
+use runtime::LoadReport;
+
+use crate::call::Asked;
+use crate::calls::Filter;
+use crate::functions::Shown;
+use crate::lang::Lang;
+use crate::layout::Viewer;
+pub use crate::recorder::Recorder;
+pub use crate::simulated::Simulated;
+use crate::web::Fields;
+
+/// Calls made on the page Call that are kept, with what they returned.
+const ASKED: usize = 50;
+/// Bytes that they may have together; the newest stays in any case.
+const ASKED_BYTES: usize = 8 << 20;
+
+/// The console of one gateway. Clones share everything.
+#[derive(Clone)]
+pub struct Console(Arc<Inner>);
+
+struct Inner {
+    gateway: Gateway,
+    recorder: Arc<Recorder>,
+    simulated: Option<Simulated>,
+    shown: Mutex<Option<Arc<Shown>>>,
+    asked: Mutex<VecDeque<(String, Arc<Asked>)>>,
+}
+
+impl Console {
+    /// A console for `gateway`, whose journal tells `recorder`. With `simulated` it shows the simulated WeChat too, and calls
+    /// as its users; without it, as whatever openid is given.
+    pub fn new(gateway: Gateway, recorder: Arc<Recorder>, simulated: Option<Simulated>) -> Console {
+        Console(Arc::new(Inner {
+            gateway,
+            recorder,
+            simulated,
+            shown: Mutex::default(),
+            asked: Mutex::default(),
+        }))
+    }
+
+    /// Shows this project from now on, as it was loaded.
+    pub fn show(&self, project: Project, reports: Vec<LoadReport>) {
+        *lock(&self.0.shown) = Some(Arc::new(Shown::new(project, reports)));
+        self.0.recorder.wake();
+    }
+}
+
+impl Pages for Console {
+    fn answer(
+        &self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Response<PageBody>> + Send + '_>> {
+        Box::pin(answer(&self.0, request))
+    }
+}
+
+impl Inner {
+    fn shown(&self) -> Option<Arc<Shown>> {
+        lock(&self.shown).clone()
+    }
+
+    /// The simulated users; none where there are none, or the simulator does not answer: the page is shown without their names.
+    async fn users(&self) -> Vec<simulated::User> {
+        match &self.simulated {
+            Some(simulated) => simulated.users().await.unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    /// A call that was made on the page Call.
+    fn asked(&self, request_id: &str) -> Option<Arc<Asked>> {
+        let asked = lock(&self.asked);
+        let mut all = asked.iter();
+        all.find(|(id, _)| id == request_id)
+            .map(|(_, asked)| Arc::clone(asked))
+    }
+
+    /// Keeps a call that was made on the page Call.
+    fn keep(&self, made: Asked) -> Arc<Asked> {
+        let made = Arc::new(made);
+        let mut asked = lock(&self.asked);
+        asked.push_back((made.request_id(), Arc::clone(&made)));
+        let mut bytes: usize = asked.iter().map(|(_, asked)| asked.bytes()).sum();
+        while asked.len() > ASKED || (bytes > ASKED_BYTES && asked.len() > 1) {
+            let Some((_, oldest)) = asked.pop_front() else {
+                break;
+            };
+            bytes -= oldest.bytes();
+        }
+        made
+    }
+}
+
+async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<PageBody> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let query = Fields::parse(head.uri.query().unwrap_or_default().as_bytes());
+    let viewer = Viewer {
+        lang: Lang::of(&head.headers),
+        here: head
+            .uri
+            .path_and_query()
+            .map_or("/", |whole| whole.as_str())
+            .to_owned(),
+        simulated: inner.simulated.is_some(),
+    };
+    let form = || Fields::parse(&body);
+    match (&head.method, path, &inner.simulated) {
+        (&Method::GET, "/", _) => functions::page(inner, &viewer).await,
+        (&Method::GET, "/call", _) => call::page(inner, &viewer, &query).await,
+        (&Method::POST, "/call", _) => call::send(inner, &viewer, &form()).await,
+        (&Method::POST, "/call/check", _) => call::check(&viewer, &form()),
+        (&Method::GET, "/calls", _) => calls::page(inner, &viewer, &query).await,
+        (&Method::GET, "/charts", _) => charts::page(inner, &viewer),
+        (&Method::GET, "/outbox", Some(simulated)) => outbox::page(inner, &viewer, simulated).await,
+        (&Method::POST, "/outbox/empty", Some(simulated)) => outbox::empty(inner, &viewer, simulated).await,
+        (&Method::GET, "/users", Some(simulated)) => users::page(&viewer, simulated).await,
+        (&Method::POST, path, Some(simulated)) if path.starts_with("/users/") => {
+            let what = path.trim_start_matches("/users/");
+            users::act(&viewer, simulated, what, &form()).await
+        }
+        (&Method::GET, "/lang", _) => switch(&query),
+        (&Method::GET, path, _) => {
+            if let Some(asset) = path.strip_prefix("/assets/").and_then(assets::find) {
+                return asset;
+            }
+            if let Some(part) = path
+                .strip_prefix("/live/")
+                .and_then(|name| Part::of(name, &query))
+            {
+                let (inner, changed) = (Arc::clone(inner), inner.recorder.watch());
+                return live::follow(changed, move || {
+                    part.clone().render(Arc::clone(&inner), viewer.clone())
+                });
+            }
+            match path.strip_prefix("/calls/") {
+                Some(request_id) => calls::details(inner, &viewer, request_id).await,
+                None => missing(&viewer),
+            }
+        }
+        _ => missing(&viewer),
+    }
+}
+
+/// A part of a page that follows what happens.
+#[derive(Clone, Debug)]
+enum Part {
+    Functions,
+    Calls(Filter),
+    Outbox,
+    Charts,
+}
+
+impl Part {
+    fn of(name: &str, query: &Fields) -> Option<Part> {
+        Some(match name {
+            "functions" => Part::Functions,
+            "calls" => Part::Calls(Filter::of(query)),
+            "outbox" => Part::Outbox,
+            "charts" => Part::Charts,
+            _ => return None,
+        })
+    }
+
+    async fn render(self, inner: Arc<Inner>, viewer: Viewer) -> Markup {
+        match self {
+            Part::Functions => functions::list(&inner, &viewer).await,
+            Part::Calls(filter) => {
+                let users = inner.users().await;
+                calls::rows(&inner, &viewer, &filter, &users)
+            }
+            Part::Outbox => match &inner.simulated {
+                Some(simulated) => outbox::list(&inner, &viewer, simulated).await,
+                None => Markup::default(),
+            },
+            Part::Charts => charts::charts(&inner, &viewer),
+        }
+    }
+}
+
+fn missing(viewer: &Viewer) -> Response<PageBody> {
+    let text = viewer.lang.t("There is no such page.", "没有这个页面。");
+    layout::failed(viewer, StatusCode::NOT_FOUND, text)
+}
+
+/// Keeps the language that was chosen.
+fn switch(query: &Fields) -> Response<PageBody> {
+    let lang = Lang::from_code(query.get("to")).unwrap_or(Lang::En);
+    let cookie = format!(
+        "{}={}; SameSite=Strict; Path=/; Max-Age=31536000",
+        lang::COOKIE,
+        lang.t("en", "zh")
+    );
+    web::lead(query.get("back"), &cookie)
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,363 @@
+//! What happened lately, kept for the pages: the last calls with their logs, the last notes, and counts by the minute.
+//!
+//! A record is copied once, cut to a bound, into a ring; whoever watches is woken, and nobody is if nobody does. All bounds
+//! are here: whatever functions print and however often they are called, the memory is bounded.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gateway::{CallRecord, CloudCall, Journal, Note};
+use jiff::Timestamp;
+use runtime::Level;
+use tokio::sync::watch;
+
+use crate::minutes::Minutes;
+
+/// Calls that are kept.
+const CALLS: usize = 500;
+/// Bytes of text that they may have together.
+const CALL_BYTES: usize = 16 << 20;
+/// Bytes of one call's logs.
+const LOG_BYTES: usize = 64 << 10;
+/// Bytes of any other text: an error with its stack, a note.
+const TEXT_BYTES: usize = 8 << 10;
+/// Cloud calls of one call.
+const CLOUD_CALLS: usize = 100;
+const NOTES: usize = 200;
+
+/// A call that has ended.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Counts up from 1.
+    pub(crate) number: u64,
+    /// When it ended.
+    pub(crate) at: Timestamp,
+    pub(crate) request_id: String,
+    pub(crate) function: String,
+    pub(crate) source: String,
+    pub(crate) openid: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) status: u16,
+    pub(crate) error: Option<(i64, String)>,
+    pub(crate) waited: Duration,
+    pub(crate) ran: Duration,
+    pub(crate) logs: Vec<Line>,
+    /// Whether it printed more than is kept.
+    pub(crate) more_logs: bool,
+    pub(crate) cloud_calls: Vec<CloudCall>,
+    pub(crate) more_cloud_calls: u64,
+    pub(crate) warnings: Vec<(String, String)>,
+    bytes: usize,
+}
+
+/// Something that a function printed.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) level: Level,
+    pub(crate) at: Duration,
+    pub(crate) text: String,
+}
+
+/// Something that the operator was told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) at: Timestamp,
+    pub(crate) request_id: String,
+    pub(crate) openid: Option<String>,
+    pub(crate) text: String,
+}
+
+/// Keeps what happened lately. The gateway tells it as a [`Journal`].
+#[derive(Debug)]
+pub struct Recorder {
+    kept: Mutex<Kept>,
+    changed: watch::Sender<()>,
+    began: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    calls: VecDeque<Arc<Call>>,
+    bytes: usize,
+    number: u64,
+    notes: VecDeque<Arc<Told>>,
+    minutes: Minutes,
+}
+
+impl Default for Recorder {
+    fn default() -> Recorder {
+        Recorder {
+            kept: Mutex::default(),
+            changed: watch::Sender::new(()),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Recorder {
+    /// The kept calls that `wanted` takes, the newest first, at most `most`.
+    pub(crate) fn calls(&self, most: usize, wanted: impl Fn(&Call) -> bool) -> Vec<Arc<Call>> {
+        let kept = self.kept();
+        let newest_first = kept.calls.iter().rev();
+        newest_first
+            .filter(|call| wanted(call))
+            .take(most)
+            .map(Arc::clone)
+            .collect()
+    }
+
+    pub(crate) fn call(&self, request_id: &str) -> Option<Arc<Call>> {
+        self.calls(1, |call| call.request_id == request_id).pop()
+    }
+
+    /// How many calls there were, kept or not.
+    pub(crate) fn count(&self) -> u64 {
+        self.kept().number
+    }
+
+    /// The notes that `wanted` takes, the newest first, at most `most`.
+    pub(crate) fn notes(&self, most: usize, wanted: impl Fn(&Told) -> bool) -> Vec<Arc<Told>> {
+        let kept = self.kept();
+        let newest_first = kept.notes.iter().rev();
+        newest_first
+            .filter(|note| wanted(note))
+            .take(most)
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// The counts of the last minutes, and which minute it is.
+    pub(crate) fn minutes<T>(&self, read: impl FnOnce(&Minutes, u64) -> T) -> T {
+        read(&self.kept().minutes, self.minute())
+    }
+
+    /// Is woken when something has happened, from now on.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Wakes whoever watches.
+    pub(crate) fn wake(&self) {
+        if self.changed.receiver_count() > 0 {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Keeps something that the simulated WeChat tells, or the program itself: it belongs to no call that we know of.
+    pub fn tell(&self, text: &dyn fmt::Display) {
+        self.note(&Note {
+            request_id: "",
+            openid: None,
+            text,
+        });
+    }
+
+    fn minute(&self) -> u64 {
+        self.began.elapsed().as_secs() / 60
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal for Recorder {
+    fn call(&self, record: &CallRecord<'_>) {
+        let mut call = Call::copy(record);
+        let minute = self.minute();
+        {
+            let kept = &mut *self.kept();
+            kept.minutes
+                .add(minute, record.function, record.error.is_some(), record.ran);
+            kept.number += 1;
+            call.number = kept.number;
+            kept.bytes += call.bytes;
+            kept.calls.push_back(Arc::new(call));
+            while kept.calls.len() > CALLS || kept.bytes > CALL_BYTES {
+                let Some(oldest) = kept.calls.pop_front() else {
+                    break;
+                };
+                kept.bytes -= oldest.bytes;
+            }
+        }
+        self.wake();
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        let told = Told {
+            at: Timestamp::now(),
+            request_id: note.request_id.to_owned(),
+            openid: note.openid.map(cut),
+            text: cut(&note.text.to_string()),
+        };
+        {
+            let kept = &mut *self.kept();
+            kept.notes.push_back(Arc::new(told));
+            if kept.notes.len() > NOTES {
+                kept.notes.pop_front();
+            }
+        }
+        self.wake();
+    }
+}
+
+impl Call {
+    fn copy(record: &CallRecord<'_>) -> Call {
+        let mut logs = Vec::new();
+        let mut room = LOG_BYTES;
+        let lines = record.logs.lines();
+        for line in lines {
+            // An empty line takes room as well.
+            let Some(left) = room.checked_sub(line.text.len().max(16)) else {
+                break;
+            };
+            room = left;
+            logs.push(Line {
+                level: line.level,
+                at: line.at,
+                text: line.text.clone(),
+            });
+        }
+        let cloud_calls: Vec<CloudCall> = record
+            .cloud_calls
+            .iter()
+            .take(CLOUD_CALLS)
+            .map(|made| CloudCall {
+                what: cut(&made.what),
+                text: cut(&made.text),
+                ..*made
+            })
+            .collect();
+        let error = record.error.map(|(code, text)| (code, cut(text)));
+        let warnings: Vec<_> = record
+            .warnings
+            .iter()
+            .take(CLOUD_CALLS)
+            .map(|(field, text)| (cut(field), cut(text)))
+            .collect();
+        let texts = cloud_calls
+            .iter()
+            .map(|made| made.what.len() + made.text.len())
+            .sum::<usize>()
+            + warnings
+                .iter()
+                .map(|(field, text)| field.len() + text.len())
+                .sum::<usize>()
+            + error.as_ref().map_or(0, |(_, text)| text.len());
+        Call {
+            number: 0,
+            at: Timestamp::now(),
+            request_id: record.request_id.to_owned(),
+            function: record.function.to_owned(),
+            source: cut(record.source),
+            openid: record.openid.map(cut),
+            attempt: record.attempt,
+            status: record.status,
+            error,
+            waited: record.waited,
+            ran: record.ran,
+            more_logs: record.logs.is_truncated() || logs.len() < lines.len(),
+            logs,
+            more_cloud_calls: record.more_cloud_calls + (record.cloud_calls.len() - cloud_calls.len()) as u64,
+            cloud_calls,
+            warnings,
+            bytes: texts + LOG_BYTES - room,
+        }
+    }
+
+    /// Whether a note is about this call, or about nothing in particular while it ran.
+    pub(crate) fn concerns(&self, note: &Told) -> bool {
+        let took = jiff::SignedDuration::try_from(self.waited + self.ran).unwrap_or_default();
+        note.request_id == self.request_id
+            || note.request_id.is_empty() && note.at <= self.at && note.at >= self.at - took
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+}
+
+/// The text, or its beginning.
+fn cut(text: &str) -> String {
+    beginning(text, TEXT_BYTES).to_owned()
+}
+
+/// The longest beginning of the text that has no more bytes, and no part of a character.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use runtime::Logs;
+
+    use super::*;
+
+    fn record<'a>(id: &'a str, error: Option<(i64, &'a str)>, logs: &'a Logs) -> CallRecord<'a> {
+        CallRecord {
+            request_id: id,
+            function: "login",
+            source: "wx_client",
+            openid: Some("o-alice"),
+            attempt: None,
+            status: 200,
+            error,
+            waited: Duration::ZERO,
+            ran: Duration::from_millis(2),
+            logs,
+            cloud_calls: &[],
+            more_cloud_calls: 0,
+            warnings: &[],
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_all_are_counted() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        for id in 0..CALLS + 3 {
+            Journal::call(&recorder, &record(&id.to_string(), None, &logs));
+        }
+        assert_eq!(recorder.count(), CALLS as u64 + 3);
+        let kept = recorder.calls(usize::MAX, |_| true);
+        assert_eq!((kept.len(), kept[0].number), (CALLS, CALLS as u64 + 3));
+        assert!(recorder.call("2").is_none() && recorder.call("3").is_some());
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_memory_is_bounded() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        let long = "云".repeat(1 << 20);
+        for _ in 0..CALLS {
+            Journal::call(&recorder, &record("1", Some((-504002, &long)), &logs));
+            recorder.note(&Note {
+                request_id: "1",
+                openid: Some(&long),
+                text: &long,
+            });
+        }
+        let call = recorder.call("1").unwrap();
+        assert!(call.error.as_ref().unwrap().1.len() <= TEXT_BYTES);
+        let kept = recorder.kept();
+        assert!(kept.bytes <= CALL_BYTES && kept.notes.len() == NOTES);
+        assert_eq!(
+            kept.bytes,
+            kept.calls.iter().map(|call| call.bytes).sum::<usize>()
+        );
+    }
+
+    #[tokio::test]
+    async fn who_watches_is_woken() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        let mut watch = recorder.watch();
+        assert!(!watch.has_changed().unwrap());
+        Journal::call(&recorder, &record("1", None, &logs));
+        watch.changed().await.unwrap();
+    }
+}

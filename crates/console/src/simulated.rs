@@ -1,0 +1,170 @@
+//! The simulated WeChat behind the project, by its own HTTP: its users, its outbox, its clock.
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+/// The simulator, as the console reaches it.
+#[derive(Debug)]
+pub struct Simulated {
+    client: reqwest::Client,
+    url: String,
+}
+
+/// Why the simulator did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the simulated WeChat does not answer: {0}")]
+    Unreachable(#[from] reqwest::Error),
+    /// Its own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A simulated person.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) openid: String,
+    pub(crate) unionid: Option<String>,
+    pub(crate) profile: Profile,
+    pub(crate) phone: String,
+    /// A day each, today's last.
+    pub(crate) steps: Vec<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Profile {
+    pub(crate) nick_name: String,
+}
+
+/// Something that would have reached somebody.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Item {
+    pub(crate) api: String,
+    pub(crate) to: String,
+    pub(crate) body: Value,
+    /// Seconds of WeChat's time.
+    pub(crate) at: i64,
+    pub(crate) note: Option<String>,
+}
+
+/// A template of subscribe messages.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Template {
+    pub(crate) pri_tmpl_id: String,
+    pub(crate) title: String,
+    /// Lines such as `会议时间:{{date2.DATA}}`.
+    pub(crate) content: String,
+}
+
+impl Simulated {
+    /// The simulator at `url`, asked with a client that goes straight to loopback.
+    pub fn new(url: String, client: reqwest::Client) -> Simulated {
+        Simulated { client, url }
+    }
+
+    pub(crate) async fn users(&self) -> Result<Vec<User>, Error> {
+        #[derive(Deserialize)]
+        struct Users {
+            users: Vec<User>,
+        }
+        Ok(self.get::<Users>("users").await?.users)
+    }
+
+    pub(crate) async fn outbox(&self) -> Result<Vec<Item>, Error> {
+        #[derive(Deserialize)]
+        struct Outbox {
+            items: Vec<Item>,
+        }
+        Ok(self.get::<Outbox>("outbox").await?.items)
+    }
+
+    pub(crate) async fn templates(&self) -> Result<Vec<Template>, Error> {
+        #[derive(Deserialize)]
+        struct Templates {
+            templates: Vec<Template>,
+        }
+        Ok(self.get::<Templates>("templates").await?.templates)
+    }
+
+    /// Seconds of WeChat's time.
+    pub(crate) async fn now(&self) -> Result<i64, Error> {
+        Ok(self.get::<Now>("clock").await?.now)
+    }
+
+    /// Adds a user, or changes one.
+    pub(crate) async fn change_user(&self, change: &Value) -> Result<(), Error> {
+        self.post::<Value>("users", change).await.map(drop)
+    }
+
+    pub(crate) async fn advance(&self, seconds: u64) -> Result<(), Error> {
+        self.post::<Now>("clock", &json!({ "advance": seconds }))
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn empty_outbox(&self) -> Result<(), Error> {
+        let request = self.client.delete(format!("{}/sim/outbox", self.url));
+        read::<Value>(request).await.map(drop)
+    }
+
+    /// Logs the user in; with a new session_key if `rotate` says so.
+    pub(crate) async fn login(&self, user: &str, rotate: bool) -> Result<(), Error> {
+        let ask = json!({ "user": user, "api": "login", "rotate": rotate });
+        self.post::<Value>("client", &ask).await.map(drop)
+    }
+
+    /// A cloudID of what `api` gives. Somebody who is not logged in is, first.
+    pub(crate) async fn cloud_id(&self, user: &str, api: &str) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "errMsg")]
+            err_msg: String,
+            #[serde(rename = "cloudID")]
+            cloud_id: Option<String>,
+        }
+        let session: Answer = self
+            .post("client", &json!({ "user": user, "api": "checkSession" }))
+            .await?;
+        if !session.err_msg.ends_with(":ok") {
+            self.login(user, false).await?;
+        }
+        let answer: Answer = self.post("client", &json!({ "user": user, "api": api })).await?;
+        if !answer.err_msg.ends_with(":ok") {
+            return Err(Error::Refused(answer.err_msg));
+        }
+        answer.cloud_id.ok_or_else(|| {
+            Error::Refused(format!(
+                "{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml"
+            ))
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        read(self.client.get(format!("{}/sim/{path}", self.url))).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Error> {
+        read(self.client.post(format!("{}/sim/{path}", self.url)).json(body)).await
+    }
+}
+
+#[derive(Deserialize)]
+struct Now {
+    now: i64,
+}
+
+async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, Error> {
+    let reply = request.send().await?;
+    if reply.status().is_success() {
+        return Ok(reply.json().await?);
+    }
+    let status = reply.status();
+    let answer: Value = reply.json().await.unwrap_or_default();
+    let text = answer["errMsg"].as_str();
+    Err(Error::Refused(
+        text.map_or_else(|| status.to_string(), str::to_owned),
+    ))
+}

@@ -1,0 +1,186 @@
+//! The page Users: the simulated people, what they hand over as open data, and WeChat's time.
+
+use gateway::PageBody;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+use serde_json::{Map, Value, json};
+
+use crate::lang::Lang;
+use crate::layout::{self, Page, Viewer, trouble};
+use crate::simulated::{Error, Simulated, User};
+use crate::web::{self, Fields};
+
+/// Steps of the clock that are offered: seconds, and their names. A cloudID lives five minutes, a bearer token two hours.
+const STEPS: [(u64, &str, &str); 4] = [
+    (301, "5 min 1 s", "5 分 1 秒"),
+    (7201, "2 h 1 s", "2 小时 1 秒"),
+    (86_400, "1 day", "1 天"),
+    (2_592_000, "30 days", "30 天"),
+];
+
+pub(crate) async fn page(viewer: &Viewer, simulated: &Simulated) -> Response<PageBody> {
+    let now = content(viewer, simulated, None).await;
+    layout::page(viewer, Page::Users, html! { div #users { (now) } })
+}
+
+/// Does what a form of the page asks for, and shows the page as it is then.
+pub(crate) async fn act(
+    viewer: &Viewer,
+    simulated: &Simulated,
+    what: &str,
+    form: &Fields,
+) -> Response<PageBody> {
+    let lang = viewer.lang;
+    let name = form.get("name");
+    let done = match what {
+        "change" => match change(form) {
+            Ok(change) => simulated
+                .change_user(&change)
+                .await
+                .map(|()| lang.t("Saved: ", "已保存：")),
+            Err(error) => Err(Error::Refused(error.to_owned())),
+        },
+        "rotate" => {
+            let rotated = simulated.login(name, true).await;
+            rotated.map(|()| {
+                lang.t(
+                    "A new session_key; open data taken before is void: ",
+                    "已更换 session_key，此前取得的开放数据失效：",
+                )
+            })
+        }
+        "clock" => match form.get("advance").parse() {
+            Ok(seconds) => simulated
+                .advance(seconds)
+                .await
+                .map(|()| lang.t("WeChat's time was stepped.", "微信时间已前进。")),
+            Err(_) => Err(Error::Refused("advance is a number of seconds".to_owned())),
+        },
+        _ => return crate::missing(viewer),
+    };
+    let said = match done {
+        Ok(text) => html! { p .notice role="status" { (text) (name) } },
+        Err(error) => trouble(&error.to_string()),
+    };
+    web::html(StatusCode::OK, content(viewer, simulated, Some(said)).await)
+}
+
+/// What the form changes; what was left empty stays as it is.
+fn change(form: &Fields) -> Result<Value, &'static str> {
+    let mut change = Map::new();
+    change.insert("name".to_owned(), form.get("name").into());
+    if !form.get("phone").is_empty() {
+        change.insert("phone".to_owned(), form.get("phone").into());
+    }
+    if !form.get("nick").is_empty() {
+        change.insert("profile".to_owned(), json!({ "nickName": form.get("nick") }));
+    }
+    if !form.get("steps").is_empty() {
+        let days = form
+            .get("steps")
+            .split([',', ' ', '，'])
+            .filter(|day| !day.is_empty());
+        let days: Result<Vec<u32>, _> = days.map(str::parse).collect();
+        let days = days.map_err(|_| "steps are whole numbers, one for each day, today's last")?;
+        change.insert("steps".to_owned(), days.into());
+    }
+    Ok(change.into())
+}
+
+async fn content(viewer: &Viewer, simulated: &Simulated, said: Option<Markup>) -> Markup {
+    let lang = viewer.lang;
+    let read = async || Ok::<_, Error>((simulated.users().await?, simulated.now().await?));
+    match read().await {
+        Ok((users, now)) => html! {
+            (said.unwrap_or_default())
+            (clock(lang, now))
+            div .cards { @for user in &users { (card(lang, user)) } (newcomer(lang)) }
+        },
+        Err(error) => html! { (said.unwrap_or_default()) (trouble(&error.to_string())) },
+    }
+}
+
+fn clock(lang: Lang, now: i64) -> Markup {
+    let now = Timestamp::from_second(now).ok();
+    let now = now.map(|now| now.to_zoned(TimeZone::system()).strftime("%F %T").to_string());
+    html! {
+        section .card aria-label=(lang.t("WeChat's time", "微信时间")) {
+            h2 { (lang.t("WeChat's time", "微信时间")) }
+            p { time { (now.unwrap_or_default()) } " " span .dim { (lang.t(
+                "decides what has expired: login codes, cloudIDs, tokens. It only goes forward.",
+                "决定登录 code、cloudID、token 是否过期，只能向前。",
+            )) } }
+            form .actions hx-post="/users/clock" hx-target="#users" {
+                span { (lang.t("Step it by", "前进")) }
+                @for (seconds, en, zh) in STEPS { button name="advance" value=(seconds) { (lang.t(en, zh)) } }
+            }
+        }
+    }
+}
+
+fn card(lang: Lang, user: &User) -> Markup {
+    let most = user.steps.iter().copied().max().unwrap_or(1).max(1);
+    let today = user.steps.last().copied().unwrap_or_default();
+    html! {
+        article .card {
+            h2 { (user.name) " " span .dim { (user.profile.nick_name) } }
+            dl .facts.lines {
+                div { dt { "openid" } dd { code { (user.openid) } } }
+                @if let Some(unionid) = &user.unionid { div { dt { "unionid" } dd { code { (unionid) } } } }
+                div { dt { (lang.t("phone", "手机号")) } dd { (user.phone) } }
+                div { dt { (lang.t("steps today", "今日步数")) } dd { (today) } }
+            }
+            svg .steps viewBox="0 0 310 60" role="img" aria-label=(lang.t("Steps of the last 31 days", "最近 31 天的步数")) {
+                @for (day, steps) in user.steps.iter().enumerate() {
+                    @let high = f64::from(*steps) * 60.0 / f64::from(most);
+                    rect x=(day * 10 + 1) width="8" y=(60.0 - high) height=(high) {}
+                }
+            }
+            details {
+                summary { (lang.t("Change", "修改")) }
+                form .edit hx-post="/users/change" hx-target="#users" {
+                    input type="hidden" name="name" value=(user.name);
+                    label { (lang.t("Nickname", "昵称")) input name="nick" value=(user.profile.nick_name); }
+                    label { (lang.t("Phone", "手机号")) input name="phone" inputmode="numeric" value=(user.phone); }
+                    label { (lang.t("Steps, today's last", "步数（今日在最后）")) input name="steps" placeholder="8000, 12000"; }
+                    button { (lang.t("Save", "保存")) }
+                }
+            }
+            form .actions hx-post="/users/rotate" hx-target="#users" {
+                input type="hidden" name="name" value=(user.name);
+                button { (lang.t("Log in anew, with a new session_key", "重新登录并更换 session_key")) }
+            }
+        }
+    }
+}
+
+fn newcomer(lang: Lang) -> Markup {
+    html! {
+        article .card {
+            h2 { (lang.t("Somebody new", "新用户")) }
+            form .edit hx-post="/users/change" hx-target="#users" {
+                label { (lang.t("Name", "名字")) input name="name" required maxlength="64" autocomplete="off"; }
+                label { (lang.t("Nickname (if any)", "昵称（可空）")) input name="nick" autocomplete="off"; }
+                button { (lang.t("Add", "添加")) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_left_empty_stays() {
+        let form = Fields::parse("name=a&nick=&phone=12066600001&steps=1%2C 2，3".as_bytes());
+        assert_eq!(
+            change(&form).unwrap(),
+            json!({"name": "a", "phone": "12066600001", "steps": [1, 2, 3]})
+        );
+        assert!(change(&Fields::parse(b"name=a&steps=x")).is_err());
+    }
+}

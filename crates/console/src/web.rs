@@ -1,0 +1,100 @@
+//! Requests and replies of the console: fields in, HTML or a stream of events out.
+
+use bytes::Bytes;
+use gateway::PageBody;
+use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use maud::Markup;
+
+/// A query's or a form's fields, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    pub(crate) fn parse(text: &[u8]) -> Fields {
+        Fields(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// The first of this name; empty where there is none.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        let mut all = self.0.iter();
+        all.find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// A path with a query whose values may be anything.
+pub(crate) fn link(path: &str, fields: &[(&str, &str)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    match query.finish() {
+        query if query.is_empty() => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
+}
+
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(known, value)| (known == name).then_some(value))
+}
+
+pub(crate) fn html(status: StatusCode, page: Markup) -> Response<PageBody> {
+    typed(status, "text/html; charset=utf-8", page.into_string().into())
+}
+
+pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<PageBody> {
+    let mut reply = Response::new(Full::new(body).boxed_unsync());
+    *reply.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+/// Leads on to a page of ours, with a cookie to keep.
+pub(crate) fn lead(to: &str, cookie: &str) -> Response<PageBody> {
+    let mut reply = typed(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
+    let ours = to.starts_with('/') && !to.starts_with("//") && !to.contains('\\');
+    let to = HeaderValue::from_str(to).ok().filter(|_| ours);
+    let headers = reply.headers_mut();
+    headers.insert(LOCATION, to.unwrap_or(HeaderValue::from_static("/")));
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        headers.insert(SET_COOKIE, cookie);
+    }
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_links_stay_values() {
+        assert_eq!(link("/calls", &[("function", ""), ("user", "")]), "/calls");
+        assert_eq!(
+            link("/calls", &[("user", "a&b=\"<"), ("status", "失败")]),
+            "/calls?user=a%26b%3D%22%3C&status=%E5%A4%B1%E8%B4%A5"
+        );
+    }
+
+    #[test]
+    fn the_switch_leads_nowhere_else() {
+        for (to, leads) in [
+            ("/calls?user=a", "/calls?user=a"),
+            ("//elsewhere.example", "/"),
+            ("/\\elsewhere.example", "/"),
+            ("https://elsewhere.example", "/"),
+            ("/a\nb", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(lead(to, "a=b").headers()[LOCATION], leads, "{to:?}");
+        }
+    }
+}
