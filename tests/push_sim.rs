@@ -230,19 +230,52 @@ async fn an_answer_is_waited_for_five_seconds_and_fields_are_given() {
 }
 
 #[tokio::test]
-async fn a_push_finds_the_running_project_or_needs_none() {
-    let project = Scratch::new(&[("kefu", "exports.main = async () => 'success'")]);
+async fn a_push_finds_the_running_project_or_starts_it_or_needs_none() {
+    let source = "exports.main = async (event) => ({
+        MsgType: 'transfer_customer_service', ToUserName: event.FromUserName, Content: event.Content,
+    })";
+    let project = Scratch::new(&[("kefu", source)]);
+    project.write("yunqiao.toml", "[push.routes]\ntext = \"kefu\"\n");
     let dir = project.path().to_str().unwrap();
-    let dev = Dev::start(project.path());
-    let (_, out, err) = yunqiao_says(&["push", "text", "--dir", dir, "--json"]).await;
-    let told: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
-    assert_eq!(told["url"], format!("{}/v1/push", dev.server.url));
-    assert_eq!(
-        (&told["mode"], &told["format"]),
-        (&json!("secure"), &json!("json"))
-    );
-    let shown = dev.get_sim("push").await;
-    assert_eq!(shown["pushes"][0]["packet"]["MsgId"], told["packet"]["MsgId"]);
+    let args = [
+        "push",
+        "text",
+        "--field",
+        "content=1",
+        "--content",
+        "2",
+        "--dir",
+        dir,
+        "--json",
+    ];
+    let by_dev = Dev::start(project.path());
+    for dev in [Some(by_dev), None] {
+        let (code, out, err) = yunqiao_says(&args).await;
+        let told: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        assert_eq!(code, Some(0), "{told} {err}");
+        assert_eq!(
+            (&told["mode"], &told["format"]),
+            (&json!("secure"), &json!("json"))
+        );
+        let attempt = &told["attempts"][0];
+        assert_eq!(
+            attempt["meaning"], "passed on to the customer-service staff",
+            "{told}"
+        );
+        assert_eq!(
+            (&attempt["reply"]["Content"], &attempt["reply"]["ToUserName"]),
+            (&json!("2"), &told["packet"]["FromUserName"])
+        );
+        assert!(
+            err.contains("text has no field \"content\": did you mean Content?"),
+            "{err}"
+        );
+        if let Some(dev) = dev {
+            assert_eq!(told["url"], format!("{}/v1/push", dev.server.url));
+            let shown = dev.get_sim("push").await;
+            assert_eq!(shown["pushes"][0]["packet"]["MsgId"], told["packet"]["MsgId"]);
+        }
+    }
 
     // Nobody listens at the address; whose project it is does not matter.
     let elsewhere = TempDir::new().unwrap();

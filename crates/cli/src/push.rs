@@ -108,6 +108,9 @@ async fn push(
     let attempts = told["attempts"]
         .as_array()
         .context("the simulated WeChat told nothing")?;
+    for warning in told["warnings"].as_array().into_iter().flatten() {
+        print::warning(warning.as_str().unwrap_or_default(), "");
+    }
     let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
     if as_json {
         print::json(&told);

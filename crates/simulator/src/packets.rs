@@ -93,6 +93,28 @@ pub(crate) fn packet(kind: &'static Kind, about: &About<'_>, given: Fields) -> R
     Ok(packet)
 }
 
+/// The fields of every packet.
+const HEADER: [&str; 5] = ["ToUserName", "FromUserName", "CreateTime", "MsgType", "Event"];
+
+/// What is odd about the fields that were given: those that look like one of the kind's and are none. They are sent all the same,
+/// as WeChat may have fields that no document lists.
+pub(crate) fn doubts(kind: &Kind, given: &Fields) -> Vec<String> {
+    let known: Vec<_> = HEADER
+        .into_iter()
+        .chain(kind.fields().map(|field| field.name))
+        .collect();
+    let strange = given.keys().filter(|name| !known.contains(&name.as_str()));
+    strange
+        .filter_map(|name| {
+            let distance = |known: &str| strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase());
+            let (distance, near) = known.iter().map(|known| (distance(known), known)).min()?;
+            let kind = kind.name();
+            (distance * 5 <= near.len())
+                .then(|| format!("{kind} has no field {name:?}: did you mean {near}?"))
+        })
+        .collect()
+}
+
 /// In JSON, a list of one is the thing itself ("小程序订阅消息开发指南").
 pub(crate) fn list(mut items: Vec<Value>) -> Value {
     match items.len() {
@@ -283,6 +305,14 @@ mod tests {
             (&json!("在吗"), &json!("m1"))
         );
         assert!(made("wx_verify_dispatch", json!({ "a": 1 })).is_ok());
+        let doubts = |given: Value| doubts(kind("text").unwrap(), given.as_object().unwrap());
+        assert_eq!(
+            doubts(json!({ "content": "", "Content": "", "fromUserNam": "", "Extra": 1 })),
+            [
+                "text has no field \"content\": did you mean Content?",
+                "text has no field \"fromUserNam\": did you mean FromUserName?",
+            ]
+        );
     }
 
     #[test]

@@ -95,6 +95,9 @@ pub(crate) struct Told {
     mode: &'static str,
     format: &'static str,
     packet: Fields,
+    /// What may be a mistake in what was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// A fault keeps it until the next has gone out; `GET /sim/push` tells its attempts then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     held_back: bool,
@@ -179,6 +182,7 @@ impl Wire {
 struct Push {
     packet: Packet,
     fields: Fields,
+    warnings: Vec<String>,
     url: Url,
     client: Client,
     sender: Sender,
@@ -201,6 +205,7 @@ impl Push {
             user,
             now: sim.now(),
         };
+        let warnings = packets::doubts(kind, &given);
         let fields = packets::packet(kind, &about, given)?;
         let text = serde_json::Value::Object(fields.clone()).to_string();
         let packet = Packet::parse(appid, Format::Json, text.as_bytes())?;
@@ -218,6 +223,7 @@ impl Push {
             client: sim.0.wire.to(&url)?,
             packet,
             fields,
+            warnings,
             url,
             sender,
             duplicate: false,
@@ -239,6 +245,7 @@ impl Push {
             mode: settings.mode.as_str(),
             format: settings.format.as_str(),
             packet: self.fields.clone(),
+            warnings: self.warnings.clone(),
             held_back: false,
             attempts,
         }
