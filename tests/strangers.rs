@@ -21,9 +21,12 @@ struct WeChat(Server);
 
 impl WeChat {
     fn start() -> WeChat {
-        WeChat(Server::start(yunqiao().args([
-            "simulate", "--port", "0", "--appid", APPID, "--secret", SECRET,
-        ])))
+        Self::with(APPID, &[])
+    }
+
+    fn with(appid: &str, options: &[&str]) -> WeChat {
+        let start = ["simulate", "--port", "0", "--appid", appid, "--secret", SECRET];
+        WeChat(Server::start(yunqiao().args(start).args(options)))
     }
 
     async fn sim(&self, path: &str, body: Value) -> Value {

@@ -1,73 +1,37 @@
 //! What the simulator pushes, taken by strangers' push servers.
 
-use std::time::Duration;
-
-use ::push::{EncodingAesKey, Format, Mode, Token};
-use clock::Clock;
 use serde_json::{Value, json};
-use simulator::{PushSettings, Secret, Settings, Simulator};
 
-use super::{SECRET, Stranger};
-use crate::support::{APPID, client};
+use super::{Stranger, WeChat};
+use crate::support::APPID;
 
-pub(super) const TOKEN: &str = "strangersToken";
-pub(super) const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 pub(super) const SERVERS: [&str; 3] = [
     "pushed_to_wechatpy.py",
     "pushed_to_werobot.py",
     "pushed_to_node_easywechat.js",
 ];
 
-/// A simulator with these push settings, in this process.
-struct Platform(String);
-
-impl Platform {
-    async fn start(appid: &str, token: &str, aes_key: &str, mode: Mode, format: Format) -> Platform {
-        let push = PushSettings {
-            mode,
-            format,
-            token: Token::parse(token).unwrap(),
-            aes_key: EncodingAesKey::parse(aes_key).unwrap(),
-            // A busy machine is no reason to push again.
-            patience: Duration::from_secs(30),
-            ..PushSettings::default()
-        };
-        let settings = Settings {
-            appid: appid.to_owned(),
-            secret: Secret::from(SECRET.to_owned()),
-            push,
-            ..Settings::default()
-        };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/sim/push", listener.local_addr().unwrap());
-        let simulator = Simulator::new(settings, Clock::system(), |_| {});
-        tokio::spawn(simulator.serve(listener, std::future::pending()));
-        Platform(url)
-    }
-
-    /// What became of a push, or why there was none.
-    async fn pushes(&self, what: Value) -> Value {
-        let reply = client().post(&self.0).json(&what).send().await.unwrap();
-        reply.json().await.unwrap()
-    }
+fn pushing(appid: &str, mode: &str, format: &str) -> WeChat {
+    WeChat::with(appid, &["--push-mode", mode, "--push-format", format])
 }
 
-fn server(script: &'static str, mode: Mode) -> (Stranger, Value) {
-    let settings = json!({
-        "appid": APPID, "secret": SECRET, "token": TOKEN, "aesKey": AES_KEY, "mode": mode.as_str(),
-    });
-    let mut stranger = Stranger::start(script, &settings);
+/// What a push server is configured with, which is the same at every start.
+async fn settings(wechat: &WeChat, mode: &str) -> Value {
+    let mut app = wechat.get("app").await;
+    app["mode"] = mode.into();
+    app
+}
+
+fn server(script: &'static str, settings: &Value) -> (Stranger, Value) {
+    let mut stranger = Stranger::start(script, settings);
     let url = stranger.gets("url", json!([]));
     (stranger, url)
 }
 
 /// Whether the stranger can read such pushes at all.
-fn reads(script: &str, mode: Mode, format: Format) -> bool {
-    match format {
-        Format::Xml => true,
-        // node-easywechat takes what it decrypts for XML, WeRoBot everything.
-        Format::Json => script.contains("wechatpy") || (script.contains("easywechat") && mode == Mode::Plain),
-    }
+fn reads(script: &str, mode: &str, format: &str) -> bool {
+    // node-easywechat takes what it decrypts for XML, WeRoBot everything.
+    format == "xml" || script.contains("wechatpy") || (script.contains("easywechat") && mode == "plain")
 }
 
 /// In XML there are only texts.
@@ -82,20 +46,18 @@ fn as_text(value: &Value) -> Value {
 async fn strangers_take_what_the_simulator_pushes() {
     // What XML has to escape, what ends a CDATA section, and what takes four bytes.
     let content = "你好 <b>&amp; ]]> \" 😀";
-    for script in SERVERS {
-        for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-            let (mut stranger, url) = server(script, mode);
-            for format in [Format::Json, Format::Xml] {
+    for mode in ["plain", "compatible", "secure"] {
+        for format in ["json", "xml"] {
+            let wechat = pushing(APPID, mode, format);
+            for script in SERVERS {
                 if !reads(script, mode, format) {
                     continue;
                 }
-                let said = format!("{script} {} {}", mode.as_str(), format.as_str());
-                let platform = Platform::start(APPID, TOKEN, AES_KEY, mode, format).await;
+                let said = format!("{script} {mode} {format}");
+                let (mut stranger, url) = server(script, &settings(&wechat, mode).await);
                 let text = json!({"type": "text", "user": "bob", "fields": {"Content": content}, "url": url});
-                let told = platform.pushes(text).await;
-                let attempts = told["attempts"]
-                    .as_array()
-                    .unwrap_or_else(|| panic!("{said}: {told}"));
+                let told = wechat.sim("push", text).await;
+                let attempts = told["attempts"].as_array().unwrap();
                 assert_eq!(
                     (attempts.len(), &attempts[0]["acknowledged"]),
                     (1, &json!(true)),
@@ -108,18 +70,17 @@ async fn strangers_take_what_the_simulator_pushes() {
                     assert_eq!(as_text(got), as_text(sent), "{said}: {field}");
                 }
                 // What it answers is read, encrypted where it is.
-                let passes_on =
-                    format == Format::Xml && !(script.contains("easywechat") && mode == Mode::Plain);
+                let passes_on = format == "xml" && !(script.contains("easywechat") && mode == "plain");
                 if passes_on {
                     let reply = &attempts[0]["reply"];
                     assert_eq!(reply["MsgType"], "transfer_customer_service", "{said}: {told}");
                     let encrypted = attempts[0]["answer"].as_str().unwrap().contains("<Encrypt>");
-                    assert_eq!(encrypted, mode != Mode::Plain, "{said}: {told}");
+                    assert_eq!(encrypted, mode != "plain", "{said}: {told}");
                 }
 
                 let event =
                     json!({"type": "user_enter_tempsession", "fields": {"SessionFrom": "a=1"}, "url": url});
-                let told = platform.pushes(event).await;
+                let told = wechat.sim("push", event).await;
                 assert_eq!(told["attempts"][0]["acknowledged"], true, "{said}: {told}");
                 let got = stranger.gets("received", json!([]));
                 assert_eq!(got[0]["SessionFrom"], "a=1", "{said}: {got}");
@@ -130,16 +91,15 @@ async fn strangers_take_what_the_simulator_pushes() {
 
 #[tokio::test]
 async fn every_kind_arrives_at_a_stranger_as_it_was_sent() {
-    let (mut stranger, url) = server(SERVERS[0], Mode::Secure);
-    let json = Platform::start(APPID, TOKEN, AES_KEY, Mode::Secure, Format::Json).await;
-    let xml = Platform::start(APPID, TOKEN, AES_KEY, Mode::Secure, Format::Xml).await;
+    let (json, xml) = (pushing(APPID, "secure", "json"), pushing(APPID, "secure", "xml"));
+    let (mut stranger, url) = server(SERVERS[0], &settings(&json, "secure").await);
     let mut sent = 0;
     for kind in ::push::kinds::all() {
         let what = json!({"type": kind.name(), "url": url, "fields": {"Said": "云桥"}});
-        let told = json.pushes(what.clone()).await;
+        let told = json.sim("push", what.clone()).await;
         let got = stranger.gets("received", json!([]));
         assert_eq!(got[0], told["packet"], "{}: {told}", kind.name());
-        let told = xml.pushes(what).await;
+        let told = xml.sim("push", what).await;
         assert_eq!(told["attempts"].as_array().unwrap().len(), 1, "{told}");
         let mut got = stranger.gets("received", json!([]))[0].take();
         let got = got.as_object_mut().unwrap();
@@ -160,27 +120,85 @@ async fn every_kind_arrives_at_a_stranger_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_stranger_refuses_pushes_that_are_not_its_apps() {
-    let (mut stranger, url) = server(SERVERS[0], Mode::Secure);
-    let text = json!({"type": "text", "url": url});
-    let other_key = AES_KEY.replace('a', "b");
-    for (appid, token, aes_key, why) in [
-        (APPID, "anotherToken", AES_KEY, "InvalidSignatureException"),
-        ("wxfedcba9876543210", TOKEN, AES_KEY, "InvalidAppIdException"),
-        (APPID, TOKEN, other_key.as_str(), ""),
+async fn a_stranger_refuses_what_another_app_is_pushed() {
+    let wechat = pushing(APPID, "secure", "xml");
+    let other = pushing("wxfedcba9876543210", "secure", "xml");
+    let own = settings(&wechat, "secure").await;
+    let with = |field: &str, value: &str| {
+        let mut settings = own.clone();
+        settings[field] = value.into();
+        settings
+    };
+    for (wechat, settings, why) in [
+        (
+            &wechat,
+            with("token", "anotherToken"),
+            "InvalidSignatureException",
+        ),
+        (&wechat, with("encodingAESKey", &"x".repeat(43)), ""),
+        (&other, own.clone(), "InvalidAppIdException"),
     ] {
-        let platform = Platform::start(appid, token, aes_key, Mode::Secure, Format::Xml).await;
-        let told = platform.pushes(text.clone()).await;
+        let (mut stranger, url) = server(SERVERS[0], &settings);
+        let told = wechat.sim("push", json!({"type": "text", "url": url})).await;
         let attempts = told["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 3, "{told}");
         for attempt in attempts {
-            assert_eq!(
-                (&attempt["status"], &attempt["acknowledged"]),
-                (&json!(403), &json!(false)),
-                "{told}"
-            );
+            let (status, acknowledged) = (&attempt["status"], &attempt["acknowledged"]);
+            assert_eq!((status, acknowledged), (&json!(403), &json!(false)), "{told}");
             assert!(attempt["answer"].as_str().unwrap().contains(why), "{told}");
         }
+        assert_eq!(stranger.gets("received", json!([])), json!([]));
     }
-    assert_eq!(stranger.gets("received", json!([])), json!([]));
+}
+
+#[tokio::test]
+async fn what_a_user_does_is_pushed_to_a_stranger_who_answers() {
+    let app = settings(&WeChat::start(), "secure").await;
+    let (mut server, url) = server(SERVERS[0], &app);
+    let url = url.as_str().unwrap();
+    let wechat = WeChat::with(APPID, &["--push-url", url, "--push-format", "xml"]);
+    let mut service = Stranger::of(super::Wechatpy, &wechat);
+    let openid = wechat.openid("alice").await;
+
+    let writes = json!({"user": "alice", "api": "sendMessage", "content": "在吗"});
+    wechat.sim("client", writes).await;
+    let got = waits(&mut server);
+    assert_eq!((&got["Content"], &got["FromUserName"]), (&json!("在吗"), &openid));
+    service.gets("text_message", json!([got["FromUserName"], "在"]));
+    let outbox = wechat.get("outbox").await["items"].take();
+    assert_eq!(
+        (&outbox[0]["to"], &outbox[0]["body"]["text"]["content"]),
+        (&openid, &json!("在"))
+    );
+
+    let template = wechat.sim("templates", json!({})).await["priTmplId"].take();
+    let accepts = json!({"user": "alice", "api": "requestSubscribeMessage", "tmplIds": [template]});
+    wechat.sim("client", accepts).await;
+    let got = waits(&mut server);
+    let asked = &got["SubscribeMsgPopupEvent"]["List"];
+    assert_eq!(
+        (&asked["TemplateId"], &asked["SubscribeStatusString"]),
+        (&template, &json!("accept")),
+        "{got}"
+    );
+    service.gets("subscribe_message", json!([openid, template, {}]));
+    let got = waits(&mut server);
+    let sent = &got["SubscribeMsgSentEvent"]["List"];
+    assert_eq!(
+        (&sent["TemplateId"], &sent["ErrorStatus"]),
+        (&template, &json!("success")),
+        "{got}"
+    );
+}
+
+/// The one push that has to come.
+fn waits(server: &mut Stranger) -> Value {
+    for _ in 0..1000 {
+        let mut got = server.gets("received", json!([]));
+        if got[0].is_object() {
+            return got[0].take();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("nothing was pushed");
 }

@@ -5,8 +5,8 @@ const http = require('node:http');
 const { MiniApp, ServerRequest } = require('node-easywechat');
 const { settings, listen } = require('./talk');
 
-const { appid, secret, token, aesKey, mode } = settings;
-const application = () => new MiniApp({ app_id: appid, secret, token, aes_key: aesKey });
+const { appid, secret, token, encodingAESKey, mode } = settings;
+const application = () => new MiniApp({ app_id: appid, secret, token, aes_key: encodingAESKey });
 const parsed = (body) => new ServerRequest('POST', '/', {}, Buffer.from(body)).getParsedBody();
 let received = [];
 

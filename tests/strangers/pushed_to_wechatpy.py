@@ -14,7 +14,7 @@ from wechatpy.utils import WeChatSigner, check_signature
 import talk
 
 TOKEN = talk.SETTINGS["token"]
-crypto = WeChatCrypto(TOKEN, talk.SETTINGS["aesKey"], talk.SETTINGS["appid"])
+crypto = WeChatCrypto(TOKEN, talk.SETTINGS["encodingAESKey"], talk.SETTINGS["appid"])
 received = []
 
 

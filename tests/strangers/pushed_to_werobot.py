@@ -16,7 +16,7 @@ robot = WeRoBot(
     token=talk.SETTINGS["token"],
     app_id=talk.SETTINGS["appid"],
     # With a key it encrypts whatever it answers.
-    **({"encoding_aes_key": talk.SETTINGS["aesKey"]} if talk.SETTINGS["mode"] != "plain" else {}),
+    **({"encoding_aes_key": talk.SETTINGS["encodingAESKey"]} if talk.SETTINGS["mode"] != "plain" else {}),
 )
 # It would keep what users said in a file.
 robot.config["SESSION_STORAGE"] = False

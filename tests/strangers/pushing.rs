@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::pushed::{AES_KEY, SERVERS, TOKEN};
+use super::pushed::SERVERS;
 use super::{SECRET, Stranger};
 use crate::support::{APPID, Dev, Scratch, text};
+
+const TOKEN: &str = "strangersToken";
+const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
 /// Notes what it gets, and passes it on to the staff.
 const FUNCTION: &str = "
@@ -127,7 +130,7 @@ impl Push {
 
 fn stranger(script: &'static str, appid: &str) -> Stranger {
     let settings = json!({
-        "appid": appid, "secret": SECRET, "token": TOKEN, "aesKey": AES_KEY, "mode": "secure",
+        "appid": appid, "secret": SECRET, "token": TOKEN, "encodingAESKey": AES_KEY, "mode": "secure",
     });
     Stranger::start(script, &settings)
 }
