@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clock::Timestamp;
 use futures_util::future::join_all;
@@ -471,31 +471,30 @@ async fn duplicates_are_answered_and_senders_kept_in_order() {
         let pusher = &pusher;
         async move {
             let messages = (10..15).map(|id| async move {
-                tokio::time::sleep(Duration::from_millis(30 * (id - 10))).await;
+                tokio::time::sleep(Duration::from_millis(80 * (id - 10))).await;
                 pusher
                     .reply(&message(
                         from,
                         id,
-                        &format!("sleep {} {from} {id}", (15 - id) * 60),
+                        &format!("sleep {} {from} {id}", (15 - id) * 120),
                     ))
                     .await
             });
             join_all(messages).await
         }
     };
-    let begun = Instant::now();
     join_all(["oCarol", "oDave", "oErin"].map(sent)).await;
-    // One after another they would have taken 2.7 seconds.
-    assert!(
-        begun.elapsed() < Duration::from_millis(2500),
-        "{:?}",
-        begun.elapsed()
-    );
-    let ends: Vec<_> = place
-        .noted()
+    let noted = place.noted();
+    let ends: Vec<_> = noted.iter().filter_map(|line| line["end"].as_str()).collect();
+    let first_end = noted
         .iter()
-        .filter_map(|line| line["end"].as_str().map(str::to_owned))
-        .collect();
+        .position(|line| line["end"].as_str().is_some_and(|end| end.ends_with(" 10")));
+    for from in ["oCarol", "oDave", "oErin"] {
+        let begin = noted
+            .iter()
+            .position(|line| line["event"]["FromUserName"] == from);
+        assert!(begin < first_end, "{from} waited for another: {noted:?}");
+    }
     for from in ["oCarol", "oDave", "oErin"] {
         let order: Vec<_> = ends
             .iter()
@@ -508,19 +507,20 @@ async fn duplicates_are_answered_and_senders_kept_in_order() {
 #[tokio::test]
 async fn a_slow_function_is_acknowledged_in_time_and_goes_on() {
     let (place, _dev, pusher) = dev();
-    let packet = message("oAlice", 1, "sleep 6000");
-    let begun = Instant::now();
+    let packet = message("oAlice", 1, "sleep 6500");
+    let ends = || {
+        place
+            .noted()
+            .iter()
+            .filter(|line| line["end"].is_string())
+            .count()
+    };
+    // The pusher waits 5 seconds, as WeChat does.
     assert_eq!(pusher.reply(&packet).await, Value::Null);
-    let took = begun.elapsed();
-    assert!((4.0..5.0).contains(&took.as_secs_f64()), "{took:?}");
+    assert_eq!(ends(), 0, "it was acknowledged while it runs");
     // WeChat asks again while it runs, and has the answer as soon as there is one.
     assert_eq!(pusher.reply(&packet).await["Attempt"], 1);
-    assert!(
-        (5.9..8.0).contains(&begun.elapsed().as_secs_f64()),
-        "{:?}",
-        begun.elapsed()
-    );
-    assert_eq!(place.attempts(&packet), [1]);
+    assert_eq!((place.attempts(&packet), ends()), (vec![1], 1));
 }
 
 #[tokio::test]
@@ -586,10 +586,10 @@ async fn what_fails_is_tried_again_and_then_a_dead_letter() {
     let id = dead().await[0]["id"].to_string();
     assert_eq!(operate(Method::POST, format!("{id}/replay")).await, 200);
     eventually(
-        || place.attempts(&broken) == [1, 2, 3, 4, 1],
+        || place.attempts(&broken) == [1, 2, 3, 4, 5],
         || format!("{:?}", place.attempts(&broken)),
     );
-    assert_eq!(pusher.reply(&broken).await["Attempt"], 1);
+    assert_eq!(pusher.reply(&broken).await["Attempt"], 5);
     assert_eq!(dead().await, Vec::<Value>::new());
     assert_eq!(operate(Method::POST, format!("{id}/replay")).await, 404);
 

@@ -151,7 +151,7 @@ pub trait Store: Send + Sync + 'static {
     fn end_push(&self, id: u64, ended: Ended, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Makes a dead letter wait for an attempt again, and answers with it; `None` if there is no such dead letter. `afresh`
-    /// forgets its attempts so far.
+    /// gives it as many attempts as a new one has.
     fn revive_push(&self, id: u64, afresh: bool) -> BoxFuture<'_, Result<Option<Pushed>, StoreError>>;
 
     /// Drops a dead letter; its duplicates count as dealt with. Answers whether there was one.

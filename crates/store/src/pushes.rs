@@ -18,9 +18,11 @@ pub struct Pushed {
     pub packet: String,
     /// When it was taken, in machine time.
     pub taken_at: SystemTime,
-    /// How many attempts were begun.
+    /// How many attempts were begun, ever.
     pub attempts: u32,
-    /// How many of them failed. One that was begun and neither failed nor ended well was cut off, with the process.
+    /// How many of them before it was last revived afresh.
+    pub earlier: u32,
+    /// How many failed since. One that was begun and neither failed nor ended well was cut off, with the process.
     pub failures: u32,
     /// What made a dead letter of it; `None` while it waits for an attempt.
     pub dead: Option<Death>,
@@ -74,6 +76,7 @@ impl Pushed {
             packet: packet.to_owned(),
             taken_at: now,
             attempts: 0,
+            earlier: 0,
             failures: 0,
             dead: None,
         }
@@ -94,10 +97,10 @@ impl Pushed {
         self.dead = error.map(|error| Death { error, at });
     }
 
-    /// Makes a dead letter wait again; `afresh` forgets its attempts so far. Answers whether it was one.
+    /// Makes a dead letter wait again; `afresh` with as many attempts ahead as a new one. Answers whether it was one.
     pub(crate) fn revive(&mut self, afresh: bool) -> bool {
         if afresh && self.dead.is_some() {
-            self.attempts = 0;
+            self.earlier = self.attempts;
             self.failures = 0;
         }
         self.dead.take().is_some()

@@ -47,6 +47,7 @@ struct PushRecord<'a> {
     packet: Cow<'a, str>,
     taken_at: u64,
     attempts: u32,
+    earlier: u32,
     failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dead: Option<DeathRecord>,
@@ -172,6 +173,7 @@ pub(crate) fn of_push(push: &Pushed) -> Result<Zeroizing<Vec<u8>>, StoreError> {
             packet: push.packet.as_str().into(),
             taken_at: millis(push.taken_at),
             attempts: push.attempts,
+            earlier: push.earlier,
             failures: push.failures,
             dead: push.dead.as_ref().map(|death| DeathRecord {
                 error: death.error.clone(),
@@ -191,6 +193,7 @@ pub(crate) fn to_push(id: u64, bytes: &[u8]) -> Result<Pushed, StoreError> {
         packet: record.packet.into_owned(),
         taken_at: time(record.taken_at),
         attempts: record.attempts,
+        earlier: record.earlier,
         failures: record.failures,
         dead: record.dead.map(|death| Death {
             error: death.error,

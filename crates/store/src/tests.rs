@@ -265,8 +265,8 @@ async fn a_push_that_fails_becomes_a_dead_letter_that_can_be_revived_or_dismisse
         assert_eq!(store.begin_push(1).await.unwrap(), Some(4));
         store.end_push(1, dead("again"), machine(5)).await.unwrap();
         let revived = store.revive_push(1, true).await.unwrap().unwrap();
-        assert_eq!((revived.attempts, revived.failures), (0, 0));
-        assert_eq!(store.begin_push(1).await.unwrap(), Some(1));
+        assert_eq!((revived.attempts, revived.earlier, revived.failures), (4, 4, 0));
+        assert_eq!(store.begin_push(1).await.unwrap(), Some(5));
         store.end_push(1, dead("for ever"), machine(6)).await.unwrap();
 
         assert!(store.dismiss_push(1, machine(7)).await.unwrap());

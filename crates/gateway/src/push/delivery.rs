@@ -1,7 +1,6 @@
 //! From the store to the function: each push in its turn, until it is dealt with or given up.
 
 use std::fmt::Display;
-use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::StatusCode;
+use project::FunctionName;
 use push::{Format, Packet, Reply, Verdict};
-use store::{Ended, Pushed, StoreError, Taken};
+use store::{BoxFuture, Ended, Pushed, Store, StoreError, Taken};
 use tcb::{Source, Trigger};
 
 use super::table::{Item, Outcome, Stored};
@@ -81,6 +81,7 @@ async fn taken(inner: &Inner, item: &Item) -> Result<Known, StoreError> {
             stored: Stored {
                 id,
                 attempts: 0,
+                earlier: 0,
                 failures: 0,
             },
             is_new: true,
@@ -97,6 +98,7 @@ fn stored(push: &Pushed) -> Stored {
     Stored {
         id: push.id,
         attempts: push.attempts,
+        earlier: push.earlier,
         failures: push.failures,
     }
 }
@@ -170,115 +172,170 @@ enum Tried {
     },
     /// There was no free worker.
     Busy(String),
+    /// It was not begun: somebody else has dealt with the push.
+    Superfluous,
 }
 
-/// Makes attempts until the push is dealt with or given up. Breaks when the service ends.
-async fn deliver(inner: &Arc<Inner>, pushes: &Pushes, item: &Arc<Item>) -> ControlFlow<()> {
-    let settled = {
-        let mut stage = item.stage.subscribe();
-        let settled = stage.wait_for(|stage| stage.stored.is_some() || stage.over).await;
-        settled
-            .ok()
-            .and_then(|stage| if stage.over { None } else { stage.stored })
-    };
-    let Some(Stored {
-        id,
-        mut attempts,
-        mut failures,
-    }) = settled
-    else {
+/// What follows an attempt.
+enum Next {
+    Nothing,
+    /// Another one, after so long. WeChat is answered this meanwhile.
+    Another(Reply, Duration),
+}
+
+/// Sees a push through. Breaks when the service ends.
+async fn deliver(inner: &Arc<Inner>, pushes: &Pushes, item: &Item) -> ControlFlow<()> {
+    let mut stage = item.stage.subscribe();
+    let settled = stage.wait_for(|stage| stage.stored.is_some() || stage.over).await;
+    let stored = settled
+        .ok()
+        .filter(|stage| !stage.over)
+        .and_then(|stage| stage.stored);
+    let Some(stored) = stored else {
         return ControlFlow::Continue(());
     };
+    let mut delivery = Delivery {
+        inner,
+        pushes,
+        item,
+        stored,
+    };
     loop {
-        let (tried, gate);
-        if attempts >= MOST_BEGUN {
-            gate = pushes.gate.read().await;
-            let error = format!(
-                "{attempts} attempts were begun, of which {failures} failed; the others ended with the process, or found no free worker"
-            );
-            tried = Tried::Failed { reply: None, error };
-        } else {
-            let target = pushes.target(&item.packet);
-            // A slot for as long as the attempt runs; one that nobody takes is made at once.
-            let slots = target.as_ref().map(|function| pushes.slots(function));
-            let slot = match &slots {
-                Some(slots) => slots.acquire().await.ok(),
-                None => None,
-            };
-            gate = pushes.gate.read().await;
-            if pushes.closing() {
-                return ControlFlow::Break(());
-            }
-            match persist(inner, pushes, item, || inner.store.begin_push(id)).await? {
-                Some(attempt) => attempts = attempt,
-                // Somebody else has dealt with it.
-                None => {
-                    pushes.table.end(item, Outcome::Answer(Reply::Success));
-                    return ControlFlow::Continue(());
-                }
-            }
-            tried = match &target {
-                Some(function) => attempt(inner, &item.packet, function.as_str(), attempts).await,
-                None => Tried::Failed {
-                    reply: None,
-                    error: format!("no route takes the kind {} any more", kind_of(&item.packet)),
-                },
-            };
-            drop(slot);
+        match delivery.attempt().await? {
+            Next::Nothing => return ControlFlow::Continue(()),
+            Next::Another(reply, span) => rest(item, reply, span).await,
         }
-        let done = matches!(tried, Tried::Done(_));
-        if !done && pushes.closing() {
+    }
+}
+
+/// A push in its turn.
+struct Delivery<'a> {
+    inner: &'a Arc<Inner>,
+    pushes: &'a Pushes,
+    item: &'a Item,
+    stored: Stored,
+}
+
+impl Delivery<'_> {
+    /// Makes an attempt and keeps what it came to.
+    async fn attempt(&mut self) -> ControlFlow<(), Next> {
+        let target = self.pushes.target(&self.item.packet);
+        let slots = target.as_ref().map(|function| self.pushes.slots(function));
+        let _slot = match &slots {
+            Some(slots) => slots.acquire().await.ok(),
+            None => None,
+        };
+        let _open = self.pushes.gate.read().await;
+        if self.pushes.closing() {
+            return ControlFlow::Break(());
+        }
+        let tried = self.attempt_at(target.as_ref()).await?;
+        if self.pushes.closing() && !matches!(tried, Tried::Done(_)) {
             // The end of the service may have been what failed it.
             return ControlFlow::Break(());
         }
+        self.settle(tried).await
+    }
+
+    async fn attempt_at(&mut self, target: Option<&FunctionName>) -> ControlFlow<(), Tried> {
+        let Stored { id, failures, .. } = self.stored;
+        let failed = |error| ControlFlow::Continue(Tried::Failed { reply: None, error });
+        if self.is_last() {
+            return failed(format!(
+                "{MOST_BEGUN} attempts were begun, of which {failures} failed; the others ended with the process, or found no free worker"
+            ));
+        }
+        match self.persist(|store| store.begin_push(id)).await? {
+            Some(attempt) => self.stored.attempts = attempt,
+            None => return ControlFlow::Continue(Tried::Superfluous),
+        }
+        let packet = &self.item.packet;
+        match target {
+            Some(function) => {
+                let tried = call_function(self.inner, packet, function.as_str(), self.stored.attempts).await;
+                ControlFlow::Continue(tried)
+            }
+            None => failed(format!("no route takes the kind {} any more", kind_of(packet))),
+        }
+    }
+
+    /// Keeps what an attempt came to, and tells those who wait if it was the last one.
+    async fn settle(&mut self, tried: Tried) -> ControlFlow<(), Next> {
         let (reply, error) = match tried {
             Tried::Done(reply) => {
                 let answer = match &reply {
                     Reply::Object(object) => Some(object.clone()),
                     Reply::Success => None,
                 };
-                let ended = Ended::Done { answer };
-                persist(inner, pushes, item, || {
-                    inner.store.end_push(id, ended.clone(), machine_time())
-                })
-                .await?;
-                count(&pushes.counts.done);
-                pushes.table.end(item, Outcome::Answer(reply));
-                return ControlFlow::Continue(());
+                self.keep(Ended::Done { answer }).await?;
+                count(&self.pushes.counts.done);
+                return self.over(Outcome::Answer(reply));
             }
-            Tried::Busy(_) if attempts < MOST_BEGUN => (None, None),
-            Tried::Busy(error) => (None, Some(error)),
-            Tried::Failed { reply, error } => {
-                count(&pushes.counts.failed);
-                failures += 1;
-                (reply, Some(error))
+            Tried::Superfluous => return self.over(Outcome::Answer(Reply::Success)),
+            Tried::Busy(_) if !self.is_last() => {
+                return ControlFlow::Continue(Next::Another(Reply::Success, BACK_OFF[0]));
             }
+            Tried::Busy(error) => (None, error),
+            Tried::Failed { reply, error } => (reply, error),
         };
-        match error {
-            Some(error) if failures >= ATTEMPTS || attempts >= MOST_BEGUN => {
-                let error: String = error.chars().take(KEPT_OF_ERROR).collect();
-                let ended = Ended::Dead { error: error.clone() };
-                persist(inner, pushes, item, || {
-                    inner.store.end_push(id, ended.clone(), machine_time())
-                })
-                .await?;
-                count(&pushes.counts.dead);
-                tell_dead(inner, item, id, attempts, &error);
-                pushes
-                    .table
-                    .end(item, reply.map_or(Outcome::Failed, Outcome::Answer));
-                return ControlFlow::Continue(());
-            }
-            Some(_) => {
-                persist(inner, pushes, item, || {
-                    inner.store.end_push(id, Ended::Failed, machine_time())
-                })
-                .await?;
-            }
-            None => {}
+        count(&self.pushes.counts.failed);
+        self.stored.failures += 1;
+        if self.stored.failures < ATTEMPTS && !self.is_last() {
+            self.keep(Ended::Failed).await?;
+            let span = back_off(self.stored.failures);
+            return ControlFlow::Continue(Next::Another(reply.unwrap_or(Reply::Success), span));
         }
-        drop(gate);
-        rest(item, reply.unwrap_or(Reply::Success), back_off(failures)).await;
+        let error: String = error.chars().take(KEPT_OF_ERROR).collect();
+        self.keep(Ended::Dead { error: error.clone() }).await?;
+        count(&self.pushes.counts.dead);
+        self.tell_dead(&error);
+        self.over(reply.map_or(Outcome::Failed, Outcome::Answer))
+    }
+
+    /// Whether so many attempts were begun that there is no further one.
+    fn is_last(&self) -> bool {
+        self.stored.attempts - self.stored.earlier >= MOST_BEGUN
+    }
+
+    fn over(&self, outcome: Outcome) -> ControlFlow<(), Next> {
+        self.pushes.table.end(self.item, outcome);
+        ControlFlow::Continue(Next::Nothing)
+    }
+
+    async fn keep(&self, ended: Ended) -> ControlFlow<()> {
+        let id = self.stored.id;
+        self.persist(|store| store.end_push(id, ended.clone(), machine_time()))
+            .await
+    }
+
+    /// Asks the store for as long as it fails: what happened must be kept, or it would happen again. Breaks when the service
+    /// ends.
+    async fn persist<'s, T>(
+        &'s self,
+        ask: impl Fn(&'s dyn Store) -> BoxFuture<'s, Result<T, StoreError>>,
+    ) -> ControlFlow<(), T> {
+        loop {
+            match ask(&*self.inner.store).await {
+                Ok(answer) => return ControlFlow::Continue(answer),
+                Err(_) if self.pushes.closing() => return ControlFlow::Break(()),
+                Err(error) => {
+                    let text = format!("how it stands with a push could not be kept: {error}");
+                    note(self.inner, self.item, &text);
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    fn tell_dead(&self, error: &str) {
+        let Stored { id, attempts, .. } = self.stored;
+        let text = format!(
+            "a push of the kind {} was given up after {attempts} attempts, and is a dead letter ({}); on the operator's listener \
+             POST /operator/push/dead/{id}/replay sends it through again",
+            kind_of(&self.item.packet),
+            error.lines().next().unwrap_or_default(),
+        );
+        note(self.inner, self.item, &text);
     }
 }
 
@@ -304,34 +361,8 @@ async fn rest(item: &Item, reply: Reply, span: Duration) {
     item.stage.send_modify(|stage| stage.resting = false);
 }
 
-/// Asks the store for as long as it fails: what happened must be kept, or it would happen again. Breaks when the service ends.
-async fn persist<T, Asked>(
-    inner: &Inner,
-    pushes: &Pushes,
-    item: &Item,
-    mut ask: impl FnMut() -> Asked,
-) -> ControlFlow<(), T>
-where
-    Asked: Future<Output = Result<T, StoreError>>,
-{
-    loop {
-        match ask().await {
-            Ok(answer) => return ControlFlow::Continue(answer),
-            Err(_) if pushes.closing() => return ControlFlow::Break(()),
-            Err(error) => {
-                note(
-                    inner,
-                    item,
-                    &format_args!("how it stands with a push could not be kept: {error}"),
-                );
-                tokio::time::sleep(STORE_AGAIN).await;
-            }
-        }
-    }
-}
-
 /// Calls the function, which gets the packet alone, and judges what it gives.
-async fn attempt(inner: &Arc<Inner>, packet: &Packet, function: &str, attempt: u32) -> Tried {
+async fn call_function(inner: &Arc<Inner>, packet: &Packet, function: &str, attempt: u32) -> Tried {
     let request_id = ids::request_id();
     let openid = packet.user();
     let failed = |error: String| Tried::Failed { reply: None, error };
@@ -375,16 +406,6 @@ async fn attempt(inner: &Arc<Inner>, packet: &Packet, function: &str, attempt: u
             reply: matches!(reply, Reply::Object(_)).then_some(reply),
         },
     }
-}
-
-fn tell_dead(inner: &Inner, item: &Item, id: u64, attempts: u32, error: &str) {
-    let first_line = error.lines().next().unwrap_or_default();
-    let text = format!(
-        "a push of the kind {} was given up after {attempts} attempts, and is a dead letter ({first_line}); on the operator's listener \
-         POST /operator/push/dead/{id}/replay sends it through again",
-        kind_of(&item.packet)
-    );
-    note(inner, item, &text);
 }
 
 fn note(inner: &Inner, item: &Item, text: &dyn Display) {

@@ -11,7 +11,7 @@
 //!   the function's own object where that says what is wrong (`{"ErrCode":1,…}`), so that WeChat pushes it once more as
 //!   well; and with HTTP 500 when it has become a dead letter.
 //! * A push that WeChat sends again while its next attempt is due begins that attempt at once. That of a dead letter is one
-//!   attempt more.
+//!   attempt more; the operator's replay is three, whose numbers go on from the last: `context.attempt` is 1 once.
 //! * Pushes of one `FromUserName` run one after another, each with all of its attempts before the next begins. Those
 //!   without one have no order.
 //! * An attempt that ended because the process did, and one for which there was no free worker, is counted in

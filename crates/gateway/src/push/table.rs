@@ -36,7 +36,10 @@ pub(super) struct Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) id: u64,
+    /// Attempts that were begun, ever.
     pub(super) attempts: u32,
+    /// Those of them that do not count any more.
+    pub(super) earlier: u32,
     pub(super) failures: u32,
 }
 
