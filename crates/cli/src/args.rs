@@ -56,7 +56,7 @@ pub(crate) enum Command {
     /// Have the simulated WeChat push a message or an event, and say what it was answered
     #[command(after_help = "Examples:\n  yunqiao push --list xpay\n  \
         yunqiao push text --as bob --content 你好 --dir examples/quickstart\n  \
-        yunqiao push xpay_goods_deliver_notify --field OutTradeNo=T1 --field Env=1 --url http://127.0.0.1:3000/wechat\n\n\
+        yunqiao push xpay_goods_deliver_notify --field OutTradeNo=T1 --url http://127.0.0.1:3000/\n\n\
         Signed and encrypted with the token and encodingAESKey that GET /sim/app of the simulated WeChat tells. The exit \
         status is 1 if nobody acknowledged.")]
     Push(Push),

@@ -2,7 +2,7 @@
 //!
 //! Fields that are given go before those that are made up here, and null leaves one out. **Choice**: a value is made up by its field's name. Moments are
 //! now, openids the user's, appids the app's, ids are random, what counts or measures is a small number, and a text with
-//! nothing better to say is 测试. Where a document lists what a field may hold, it is the first that means success. Fields that
+//! nothing better to say is 测试. Where a document lists what a field may hold, it is the one that means success. Fields that
 //! are there in some cases only (a team's purchase, Apple's subscriptions) are left out.
 //!
 //! `FromUserName` is the user's openid where a user is the cause, and else an openid of WeChat's own, which every app here sees
@@ -161,9 +161,12 @@ fn documented(kind: &Kind, field: &str) -> Option<Option<Value>> {
         ("location", "Location_X") => json!(23.134521),
         ("location", "Location_Y") => json!(113.358803),
         ("subscribe_msg_popup_event", "PopupScene") => json!("2"),
+        // Only rejections are pushed.
+        ("subscribe_msg_change_event", "SubscribeStatusString") => json!("reject"),
         (_, "SubscribeStatusString") => json!("accept"),
         (_, "ErrorStatus") => json!("success"),
         (_, "TemplateId") => json!(random::url_safe(43)),
+        ("user_authorization_revoke", "RevokeInfo") => json!("1"),
         ("wxa_media_check", "version") => json!(2),
         ("wxa_media_check", "label") => json!(100),
         ("wxa_media_check", "prob") => json!(90),
@@ -205,6 +208,7 @@ fn made_up(name: &str, about: &About<'_>) -> Value {
         _ if lower.contains("openid") || lower == "open_id" => json!(about.user.openid),
         _ if ends(&["appid"]) => json!(about.appid),
         _ if ends(&["id_list", "material_id"]) => json!([]),
+        _ if ends(&["phone", "phone_number"]) => json!(about.user.phone),
         _ if ends(&["url"]) => json!("https://example.com/yunqiao"),
         _ if ends(&["path"]) => json!("pages/index/index"),
         _ if ends(&["time", "timestamp", "date"]) => json!(about.now.secs()),
@@ -320,6 +324,8 @@ mod tests {
         let popup = made("subscribe_msg_popup_event", json!({})).unwrap();
         assert_eq!(popup["CreateTime"], "1795263000");
         assert_eq!(popup["List"]["PopupScene"], "2");
+        let change = made("subscribe_msg_change_event", json!({})).unwrap();
+        assert_eq!(change["List"]["SubscribeStatusString"], "reject");
         let checked = made("wxa_media_check", json!({})).unwrap();
         assert_eq!(checked["result"], json!({ "suggest": "pass", "label": 100 }));
         assert_eq!(checked["detail"][0]["prob"], 90);
