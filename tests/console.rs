@@ -1,0 +1,411 @@
+//! The console, as a browser meets it: let in by a link, guarded, escaped, live; and used by clicks in Chromium.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::{Dev, OPERATOR_SECRET, Scratch, client, quickstart, run};
+
+/// What must never be markup, wherever it comes from.
+const HOSTILE: &str = "'\"></pre></textarea></svg><script>alert(1)</script><img src=x onerror=alert(1)>\r\nevent: page\n\ndata: x";
+
+/// The link that `dev` prints.
+fn link(dev: &Dev) -> String {
+    dev.server.prints("?once=");
+    let printed = dev.server.printed();
+    let at = printed.find("?once=").unwrap();
+    let line = printed[..at].rfind("http").unwrap();
+    printed[line..].split_whitespace().next().unwrap().to_owned()
+}
+
+/// A browser's part: its cookie goes along with each request.
+struct Tab {
+    client: reqwest::Client,
+    base: String,
+    cookie: String,
+}
+
+impl Tab {
+    /// Opens the link.
+    async fn open(dev: &Dev) -> Tab {
+        let _ = client();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let reply = client.get(link(dev)).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::SEE_OTHER);
+        assert_eq!(reply.headers()["location"], "/");
+        let cookie = reply.headers()["set-cookie"].to_str().unwrap();
+        Tab {
+            client,
+            base: dev.operator.clone(),
+            cookie: cookie.split(';').next().unwrap().to_owned(),
+        }
+    }
+
+    fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.get(format!("{}{path}", self.base));
+        request.header("cookie", &self.cookie)
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let reply = self.get(path).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+        assert_eq!(reply.headers()["content-security-policy"], "default-src 'self'");
+        assert_eq!(reply.headers()["content-type"], "text/html; charset=utf-8");
+        reply.text().await.unwrap()
+    }
+
+    fn post(&self, path: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        let request = self.client.post(format!("{}{path}", self.base));
+        request
+            .header("cookie", &self.cookie)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.extend_pairs(form).finish())
+    }
+
+    /// As htmx sends a form.
+    async fn send(&self, path: &str, form: &[(&str, &str)]) -> String {
+        let reply = self
+            .post(path, form)
+            .header("hx-request", "true")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(reply.status(), 200, "{path}");
+        reply.text().await.unwrap()
+    }
+}
+
+/// Nothing on the page is markup that was not ours, and nothing of ours needs more than the policy allows.
+fn is_inert(page: &str, path: &str) {
+    for forbidden in [
+        "<script>",
+        "<img src=x",
+        "onerror=alert(1)>",
+        " style=",
+        "<style",
+        "javascript:",
+    ] {
+        assert!(!page.contains(forbidden), "{path}: {forbidden} in {page}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_somebody_else_wrote_is_markup() {
+    let text = serde_json::to_string(HOSTILE).unwrap();
+    let source = format!(
+        "exports.main = async (event) => {{\n\
+         console.log({text}); console.error({text})\n\
+         if (event.fail) throw new Error({text})\n\
+         return {{ [{text}]: {text}, event }} }}"
+    );
+    let project = Scratch::new(&[("echo", &source)]);
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    dev.sim(
+        "users",
+        json!({"name": "carol", "profile": {"nickName": HOSTILE}}),
+    )
+    .await;
+    dev.sim("users", json!({"name": "<script>alert(1)</script>"}))
+        .await;
+
+    // A message to alice, as any backend of the app's would send it.
+    let app = dev.get_sim("app").await;
+    let query = [
+        ("grant_type", "client_credential"),
+        ("appid", app["appid"].as_str().unwrap()),
+        ("secret", app["secret"].as_str().unwrap()),
+    ];
+    let token = dev
+        .client
+        .get(format!("{}/cgi-bin/token", dev.wechat))
+        .query(&query);
+    let token: serde_json::Value = token.send().await.unwrap().json().await.unwrap();
+    dev.sim("client", json!({"user": "alice", "api": "sendMessage"}))
+        .await;
+    let users = dev.get_sim("users").await;
+    let message =
+        json!({"touser": users["users"][0]["openid"], "msgtype": "text", "text": {"content": HOSTILE}});
+    let sent = dev
+        .client
+        .post(format!("{}/cgi-bin/message/custom/send", dev.wechat))
+        .query(&[("access_token", token["access_token"].as_str().unwrap())])
+        .json(&message);
+    let sent: serde_json::Value = sent.send().await.unwrap().json().await.unwrap();
+    assert_eq!(sent["errcode"], 0, "{sent}");
+
+    let event = json!({HOSTILE: HOSTILE}).to_string();
+    let mut pages = Vec::new();
+    for (event, user) in [
+        (event.as_str(), "alice"),
+        ("{\"fail\": true}", "alice"),
+        (HOSTILE, "alice"),
+        ("{}", HOSTILE),
+        ("{}", "<script>alert(1)</script>"),
+    ] {
+        let form = [
+            ("function", "echo"),
+            ("user", user),
+            ("event", event),
+            ("with-weRunData", "1"),
+            ("field-weRunData", HOSTILE),
+        ];
+        pages.push(("POST /call".to_owned(), tab.send("/call", &form).await));
+        pages.push((
+            "POST /call/check".to_owned(),
+            tab.send("/call/check", &form).await,
+        ));
+    }
+    assert!(pages[0].1.contains("&lt;script&gt;alert(1)"), "{}", pages[0].1);
+    assert!(pages[2].1.contains("&lt;script&gt;alert(1)"), "{}", pages[2].1);
+    pages.push((
+        "POST /call".to_owned(),
+        tab.send("/call", &[("function", HOSTILE), ("user", "alice")])
+            .await,
+    ));
+    pages.push((
+        "POST /users/change".to_owned(),
+        tab.send("/users/change", &[("name", HOSTILE), ("steps", HOSTILE)])
+            .await,
+    ));
+    pages.push((
+        "POST /users/rotate".to_owned(),
+        tab.send("/users/rotate", &[("name", HOSTILE)]).await,
+    ));
+
+    let calls = tab.page("/calls").await;
+    let ids: Vec<&str> = calls
+        .split("href=\"/calls/")
+        .skip(1)
+        .map(|rest| &rest[..36])
+        .collect();
+    assert_eq!(ids.len(), 3, "{calls}");
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query
+        .append_pair("function", HOSTILE)
+        .append_pair("user", HOSTILE)
+        .append_pair("event", HOSTILE)
+        .finish();
+    let mut paths: Vec<String> = ["/", "/call", "/calls", "/outbox", "/users", "/charts"]
+        .map(str::to_owned)
+        .to_vec();
+    paths.extend([format!("/calls?{query}"), format!("/call?{query}")]);
+    for id in ids {
+        paths.extend([format!("/calls/{id}"), format!("/call?again={id}")]);
+    }
+    for path in paths {
+        pages.push((path.clone(), tab.page(&path).await));
+    }
+    for (path, page) in &pages {
+        is_inert(page, path);
+    }
+    let of = |path: &str| &pages.iter().find(|(known, _)| known == path).unwrap().1;
+    for path in ["/outbox", "/users"] {
+        assert!(
+            of(path).contains("&lt;script&gt;alert(1)"),
+            "{path}: {}",
+            of(path)
+        );
+    }
+
+    // Nor is any of it an event of its own.
+    let live = first_event(tab.get("/live/calls").send().await.unwrap()).await;
+    is_inert(&live, "/live/calls");
+    let events = live.lines().filter(|line| line.starts_with("event:"));
+    assert_eq!(events.count(), 1, "{live}");
+}
+
+/// Reads a stream of events up to the end of the first.
+async fn first_event(mut reply: reqwest::Response) -> String {
+    assert_eq!(reply.headers()["content-type"], "text/event-stream");
+    let mut text = String::new();
+    while !text.contains("\n\n") {
+        text.push_str(std::str::from_utf8(&reply.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn nobody_else_gets_anything() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let dev = Dev::start(project.path());
+    let stranger = client();
+    let html = ("accept", "text/html");
+    let asked = stranger
+        .get(format!("{}/calls", dev.operator))
+        .header(html.0, html.1);
+    let asked = asked.send().await.unwrap();
+    assert_eq!(asked.status(), 401);
+    let asked = asked.text().await.unwrap();
+    assert!(
+        asked.contains("type=password") && !asked.contains("echo"),
+        "{asked}"
+    );
+
+    let tab = Tab::open(&dev).await;
+    let again = stranger.get(link(&dev)).send().await.unwrap();
+    assert_eq!(again.status(), 401, "a link is good once");
+
+    // With the cookie, which a browser would not even send along: another origin, a rebound name, a frame.
+    for (header, value) in [
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+        ("host", "evil.example:8789"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        for path in ["/", "/calls", "/live/calls", "/assets/console.js"] {
+            let reply = tab.get(path).header(header, value).send().await.unwrap();
+            assert_eq!(reply.status(), 403, "{header}: {value} {path}");
+            let text = reply.text().await.unwrap();
+            assert!(!text.contains("echo") && text.contains("errCode"), "{text}");
+        }
+    }
+    // A form of another site's, and one that is sent as such a form would be.
+    let form = [("function", "echo"), ("user", "alice"), ("event", "{}")];
+    for path in ["/call", "/users/clock", "/users/change", "/outbox/empty"] {
+        let foreign = tab.post(path, &form).header("origin", "https://evil.example");
+        assert_eq!(
+            foreign
+                .header("hx-request", "true")
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            403
+        );
+        assert_eq!(tab.post(path, &form).send().await.unwrap().status(), 403);
+    }
+    assert!(
+        tab.page("/calls").await.contains("No call yet"),
+        "nothing was called"
+    );
+    // The same, as our page sends it.
+    assert!(tab.send("/call", &form).await.contains("✓"));
+
+    // The cookie opens the console, and no door with a token behind it.
+    let token = tab.get("/operator/access-token").send().await.unwrap();
+    assert_eq!(token.status(), 401);
+    // Whoever has the secret sees the pages too.
+    let shown = stranger
+        .get(format!("{}/charts", dev.operator))
+        .bearer_auth(OPERATOR_SECRET);
+    assert_eq!(shown.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_call_is_seen_as_it_happens() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    let mut live = tab
+        .get("/live/calls?status=ok&function=echo")
+        .send()
+        .await
+        .unwrap();
+    let mut seen = String::new();
+    let alice = dev.login("alice").await;
+    let (status, reply) = alice.call("echo", json!({"a": 1})).await;
+    assert_eq!(status, 200);
+    let id = reply["requestID"].as_str().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !seen.contains(id) {
+        assert!(Instant::now() < deadline, "{seen}");
+        seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(seen.contains("alice") && seen.contains("wx_client"), "{seen}");
+
+    // A change of the project is seen too.
+    let mut live = tab.get("/live/functions").send().await.unwrap();
+    project.write("cloudfunctions/second/index.js", "exports.main = () => 2");
+    let mut seen = String::new();
+    while !seen.contains("second") {
+        seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let page = tab.page(&format!("/calls/{id}")).await;
+    assert!(page.contains(id) && page.contains("echo"), "{page}");
+    assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);
+}
+
+#[tokio::test]
+async fn pages_speak_the_readers_language() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    let chinese = tab.get("/").header("accept-language", "zh-CN,zh;q=0.9,en;q=0.8");
+    let chinese = chinese.send().await.unwrap().text().await.unwrap();
+    assert!(
+        chinese.contains("lang=\"zh-CN\"") && chinese.contains("云函数"),
+        "{chinese}"
+    );
+    let chosen = tab
+        .get("/lang?to=zh&back=%2Fcalls%3Fstatus%3Dok")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (chosen.status(), &chosen.headers()["location"]),
+        (StatusCode::SEE_OTHER, &"/calls?status=ok".parse().unwrap())
+    );
+    let cookie = format!("{}; yunqiao_lang=zh", tab.cookie);
+    let request = tab
+        .client
+        .get(format!("{}/calls", tab.base))
+        .header("cookie", cookie);
+    assert!(
+        request
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .contains("调用记录")
+    );
+    let away = tab
+        .get("/lang?to=en&back=%2F%2Fevil.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(away.headers()["location"], "/");
+}
+
+#[test]
+fn the_main_job_is_done_by_clicks() {
+    // The quickstart's files, in a folder of our own: another test may serve the example itself.
+    let project = Scratch::new(&[]);
+    copy(&quickstart(), project.path());
+    let dev = Dev::start(project.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/main-job.mjs");
+    let mut node = Command::new("node");
+    node.arg(script).args([&link(&dev), &dev.server.url, &dev.wechat]);
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, name) = (
+            entry.as_ref().unwrap().path(),
+            entry.as_ref().unwrap().file_name(),
+        );
+        if name == "node_modules" || name == ".yunqiao" {
+            continue;
+        }
+        let to = to.join(name);
+        if entry.is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&entry, &to);
+        } else {
+            std::fs::copy(entry, to).unwrap();
+        }
+    }
+}
