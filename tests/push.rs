@@ -351,6 +351,15 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
         },
     )
     .await;
+    let guessed = guessed.sender.verification("echo", now(), "n");
+    let verification = pusher
+        .client
+        .get(format!("{}?{guessed}", pusher.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(verification.status(), 403);
+    assert!(!verification.text().await.unwrap().contains("echo"));
     assert_eq!(place.noted(), Vec::<Value>::new());
 
     // Replayed within the hour: known, answered, and not run again.
@@ -385,7 +394,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
         .unwrap();
     assert_eq!(
         (&counts["refused"], &counts["taken"], &counts["duplicates"]),
-        (&json!(9), &json!(1), &json!(1)),
+        (&json!(10), &json!(1), &json!(1)),
         "{counts}"
     );
     dev.server.prints("a push was refused (-40005)");
@@ -672,7 +681,7 @@ async fn what_is_open_when_the_server_ends_is_delivered_after_a_restart() {
 const COUNTED: &str = r"
 const fs = require('fs');
 exports.main = async (event, { attempt }) => {
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await new Promise((resolve) => setTimeout(resolve, 12));
   const number = event.MsgId || event.OutTradeNo.split('-')[1];
   fs.appendFileSync(process.env.LOG, JSON.stringify([event.FromUserName, Number(number), attempt]) + '\n');
   if (event.MsgType === 'event') return { ErrCode: 0, Attempt: attempt };
@@ -746,8 +755,8 @@ async fn no_push_is_lost_or_done_twice_when_the_gateway_is_killed() {
         let mut server = server;
         tokio::spawn(async move {
             for kills in 0_u32.. {
-                let moment = u64::from_be_bytes(random()[..8].try_into().unwrap()) % 1500;
-                tokio::time::sleep(Duration::from_millis(200 + moment)).await;
+                let moment = u64::from_be_bytes(random()[..8].try_into().unwrap()) % 1000;
+                tokio::time::sleep(Duration::from_millis(100 + moment)).await;
                 let _nobody = alive.write().await;
                 if tasks.iter().all(tokio::task::JoinHandle::is_finished) {
                     let answered = join_all(tasks).await;
@@ -767,7 +776,7 @@ async fn no_push_is_lost_or_done_twice_when_the_gateway_is_killed() {
         answered.into_iter().flat_map(Result::unwrap).collect();
     let total = SENDERS * EACH + PAYMENTS;
     assert_eq!(answered.len() as u64, total);
-    assert!(kills >= 4, "{kills} kills are too few to show anything");
+    assert!(kills >= 3, "{kills} kills are too few to show anything");
 
     // What was acknowledged before it was done is done by and by.
     let done = || -> Vec<(String, u64, u64)> {

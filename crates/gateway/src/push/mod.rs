@@ -41,7 +41,7 @@ pub(crate) use self::door::{PATH, answer};
 pub(crate) use self::letters::{BELOW_OPERATOR, OPERATOR, answer as answer_operator};
 
 /// How long after it was dealt with a push is known again. WeChat's own attempts end within a minute for most kinds; for
-/// payments, whose gaps double fifteen times, within nine hours if they are seconds.
+/// payments, whose gaps double fifteen times, within nineteen hours if they are seconds.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// How long dead letters are kept for the operator.
 const DEAD_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -51,7 +51,8 @@ const SWEEP: Duration = Duration::from_secs(3600);
 const ATTEMPTS: u32 = 3;
 /// Attempts that may be begun, however they ended: a push that brings the process down must not do so for ever.
 const MOST_BEGUN: u32 = 10;
-/// How long to wait after the first, and after each later attempt that failed. The sender's next push waits, too.
+/// How long to wait after the first, and after each later attempt that failed: long enough for a worker to come back, short
+/// enough for the sender's next push, which waits as well.
 const BACK_OFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// WeChat waits 5 seconds from when it begins to send; what is on the way has half a second.
 const ANSWER_WITHIN: Duration = Duration::from_millis(4500);
