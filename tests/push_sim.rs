@@ -277,6 +277,11 @@ async fn a_push_finds_the_running_project_or_starts_it_or_needs_none() {
         }
     }
 
+    let (code, out, err) = yunqiao_says(&["push", "--verify", "--dir", dir]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.starts_with("verification → http://127.0.0.1:"), "{out}");
+    assert!(out.trim_end().ends_with(" ms: verified"), "{out}");
+
     // Nobody listens at the address; whose project it is does not matter.
     let elsewhere = TempDir::new().unwrap();
     let dir = elsewhere.path().to_str().unwrap();

@@ -275,6 +275,9 @@ pub(crate) struct Push {
     /// List what can be pushed, with its fields: all, or where TYPE is a part of the name
     #[arg(long)]
     pub(crate) list: bool,
+    /// Push nothing: verify the URL as WeChat does before it pushes there
+    #[arg(long, conflicts_with_all = ["kind", "list", "user", "content", "fields", "data"])]
+    pub(crate) verify: bool,
     /// The simulated user whose message or event it is; the first if left out
     #[arg(long = "as", value_name = "USER")]
     pub(crate) user: Option<String>,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstream::println;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clock::Clock;
 use project::{ForeignCodes, Project};
 use push::{Field, Kind, kinds};
@@ -21,11 +21,11 @@ use crate::{args, call, exec, run_file, stack};
 const GREETING: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitCode> {
-    let kind = match &args.kind {
-        Some(kind) if !args.list => kind,
+    let asked = match &args.kind {
+        None if args.verify => Asked::verification(&args),
+        Some(kind) if !args.list => Asked::push(kind, &args)?,
         word => return list(word.as_deref(), as_json),
     };
-    let asked = asked(kind, &args)?;
     let client = call::client()?;
     if let Some(wechat) = &args.wechat {
         return push(&client, wechat.trim_end_matches('/'), &asked, as_json).await;
@@ -56,7 +56,7 @@ async fn is_there(client: &reqwest::Client, wechat: &str) -> bool {
 async fn alone(
     client: &reqwest::Client,
     project: Option<&Project>,
-    asked: &Value,
+    asked: &Asked,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -74,55 +74,95 @@ async fn alone(
     code
 }
 
-/// What `/sim/push` is asked.
-fn asked(kind: &str, args: &args::Push) -> anyhow::Result<Value> {
-    let mut fields = match args.data.as_deref().map(serde_json::from_str) {
-        None => Map::new(),
-        Some(Ok(Value::Object(fields))) => fields,
-        Some(Ok(_)) => bail!("--data must be a JSON object, such as '{{\"Content\":\"你好\"}}'"),
-        Some(Err(error)) => bail!("--data is not JSON: {error}"),
-    };
-    if let Some(content) = &args.content {
-        fields.insert("Content".to_owned(), json!(content));
+/// What the simulated WeChat is asked.
+struct Asked {
+    path: &'static str,
+    body: Value,
+}
+
+impl Asked {
+    fn verification(args: &args::Push) -> Asked {
+        let url = args.url.iter().map(|url| ("url".to_owned(), json!(url)));
+        Asked {
+            path: "/sim/push/verify",
+            body: Value::Object(url.collect()),
+        }
     }
-    for args::FieldGiven { name, value } in &args.fields {
-        fields.insert(name.clone(), value.clone());
+
+    fn push(kind: &str, args: &args::Push) -> anyhow::Result<Asked> {
+        let mut fields = match args.data.as_deref().map(serde_json::from_str) {
+            None => Map::new(),
+            Some(Ok(Value::Object(fields))) => fields,
+            Some(Ok(_)) => bail!("--data must be a JSON object, such as '{{\"Content\":\"你好\"}}'"),
+            Some(Err(error)) => bail!("--data is not JSON: {error}"),
+        };
+        if let Some(content) = &args.content {
+            fields.insert("Content".to_owned(), json!(content));
+        }
+        for args::FieldGiven { name, value } in &args.fields {
+            fields.insert(name.clone(), value.clone());
+        }
+        let mut body = json!({ "type": kind, "fields": fields });
+        if let Some(user) = &args.user {
+            body["user"] = json!(user);
+        }
+        if let Some(url) = &args.url {
+            body["url"] = json!(url);
+        }
+        Ok(Asked {
+            path: "/sim/push",
+            body,
+        })
     }
-    let mut asked = json!({ "type": kind, "fields": fields });
-    if let Some(user) = &args.user {
-        asked["user"] = json!(user);
-    }
-    if let Some(url) = &args.url {
-        asked["url"] = json!(url);
-    }
-    Ok(asked)
 }
 
 async fn push(
     client: &reqwest::Client,
     wechat: &str,
-    asked: &Value,
+    asked: &Asked,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let told = call::post(client, &format!("{wechat}/sim/push"), None, asked).await?;
-    let attempts = told["attempts"]
-        .as_array()
-        .context("the simulated WeChat told nothing")?;
+    let told = call::post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;
     for warning in told["warnings"].as_array().into_iter().flatten() {
         print::warning(warning.as_str().unwrap_or_default(), "");
     }
-    let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
+    let attempts = told["attempts"].as_array().map_or(&[][..], Vec::as_slice);
     if as_json {
         print::json(&told);
-    } else {
+    } else if asked.path == "/sim/push" {
         show(&told, attempts);
+    } else {
+        println!("verification → {}", told["url"].as_str().unwrap_or_default());
+        outcome(&told, told["verified"] == true, "");
     }
-    let good = done || told["heldBack"] == true;
+    let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
+    let good = done || told["heldBack"] == true || told["verified"] == true;
     Ok(if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// One request that WeChat sent, and what came of it.
+fn outcome(told: &Value, good: bool, note: &str) {
+    let (style, mark) = if good { (GOOD, '✓') } else { (BAD, '✗') };
+    let status = match told["status"].as_u64() {
+        Some(status) => status.to_string(),
+        None => "no answer".to_owned(),
+    };
+    let (took, meaning) = (&told["ms"], told["meaning"].as_str().unwrap_or_default());
+    println!("{style}{mark}{style:#} {status} in {took} ms{note}: {meaning}");
+    match &told["reply"] {
+        Value::Object(reply) => println!("  {}", json!(reply)),
+        // What was said, where it was not what it should be.
+        Value::Null if !good => {
+            for line in told["answer"].as_str().unwrap_or_default().lines().take(5) {
+                println!("  {DIM}{line}{DIM:#}");
+            }
+        }
+        _ => {}
+    }
 }
 
 fn show(told: &Value, attempts: &[Value]) {
@@ -141,31 +181,11 @@ fn show(told: &Value, attempts: &[Value]) {
         println!("held back by a fault until the next push has gone out");
     }
     for attempt in attempts {
-        let (style, mark) = match attempt["acknowledged"] == true {
-            true => (GOOD, '✓'),
-            false => (BAD, '✗'),
+        let again = match attempt["duplicate"] == true {
+            true => " (sent twice by a fault)",
+            false => "",
         };
-        let status = match attempt["status"].as_u64() {
-            Some(status) => status.to_string(),
-            None => "no answer".to_owned(),
-        };
-        let again = if attempt["duplicate"] == true {
-            " (sent twice by a fault)"
-        } else {
-            ""
-        };
-        let (took, meaning) = (&attempt["ms"], text(&attempt["meaning"]));
-        println!("{style}{mark}{style:#} {status} in {took} ms{again}: {meaning}");
-        match &attempt["reply"] {
-            Value::Object(reply) => println!("  {}", json!(reply)),
-            // What was said, where nobody could read it.
-            Value::Null => {
-                for line in text(&attempt["answer"]).lines().take(5) {
-                    println!("  {DIM}{line}{DIM:#}");
-                }
-            }
-            _ => {}
-        }
+        outcome(attempt, attempt["acknowledged"] == true, again);
     }
 }
 

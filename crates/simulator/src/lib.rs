@@ -46,6 +46,7 @@ mod tokens;
 mod userkeys;
 mod users;
 mod verdicts;
+mod verification;
 
 use std::{
     fmt, io,

@@ -17,13 +17,13 @@ use std::{
 };
 
 use push::{Format, FormatError, MAX_BODY, Packet, Reply, ReplyKind, Sender, SettingError, WriteError};
-use reqwest::{Client, Url, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Simulator,
+    PushSettings, Simulator,
     packets::{self, About, Fields},
     random,
     users::User,
@@ -157,7 +157,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    fn to(&self, url: &Url) -> Result<Client, PushError> {
+    pub(crate) fn to(&self, url: &Url) -> Result<Client, PushError> {
         let tls = url.scheme() == "https";
         let place = if tls { &self.https } else { &self.http };
         if let Some(client) = place.get() {
@@ -197,7 +197,6 @@ impl Push {
         given: Fields,
         url: Option<&str>,
     ) -> Result<Self, PushError> {
-        let settings = &sim.settings().push;
         let appid = &sim.settings().appid;
         let kind = packets::kind(name)?;
         let about = About {
@@ -209,14 +208,8 @@ impl Push {
         let fields = packets::packet(kind, &about, given)?;
         let text = serde_json::Value::Object(fields.clone()).to_string();
         let packet = Packet::parse(appid, Format::Json, text.as_bytes())?;
-        let url = parse_url(url.or(settings.url.as_deref()).ok_or(PushError::NoUrl)?)?;
-        let sender = Sender::new(push::Settings::new(
-            appid,
-            settings.token.clone(),
-            settings.mode,
-            settings.format,
-            vec![settings.aes_key.clone()],
-        ))?;
+        let url = target(sim, url)?;
+        let sender = sender(sim)?;
         // What cannot be written is said now, and not by each attempt.
         sender.push(&text, sim.now(), "0", [0; 16])?;
         Ok(Self {
@@ -310,7 +303,7 @@ impl Push {
         match sent {
             Ok((status, body)) => {
                 attempt.status = Some(status);
-                attempt.answer = Some(String::from_utf8_lossy(&body).chars().take(TOLD).collect());
+                attempt.answer = Some(excerpt(&body));
                 (attempt.acknowledged, attempt.meaning) = if (200..300).contains(&status) {
                     match self.sender.read_reply(&body) {
                         Ok(reply) => {
@@ -341,34 +334,49 @@ impl Push {
 
     /// Status and body, or why there is no answer.
     async fn post(&self, request: push::Request, patience: Duration) -> Result<(u16, Vec<u8>), String> {
-        let mut url = self.url.clone();
-        let query = match url.query() {
-            Some(own) if !own.is_empty() => format!("{own}&{}", request.query),
-            _ => request.query,
-        };
-        url.set_query(Some(&query));
-        let answer = async {
-            let request = self
-                .client
-                .post(url)
-                .header(CONTENT_TYPE, request.content_type)
-                .body(request.body);
-            let mut answer = request.send().await?;
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_BODY {
-                    break;
-                }
-            }
-            Ok((answer.status().as_u16(), body))
-        };
-        match tokio::time::timeout(patience, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(chain(&reqwest::Error::without_url(error))),
-            Err(_) => Err(format!("there was no answer within {} s", patience.as_secs_f64())),
-        }
+        let post = self
+            .client
+            .post(with_query(&self.url, &request.query))
+            .header(CONTENT_TYPE, request.content_type)
+            .body(request.body);
+        exchange(post, patience).await
     }
+}
+
+/// The URL with more in its query.
+pub(crate) fn with_query(url: &Url, more: &str) -> Url {
+    let mut url = url.clone();
+    let query = match url.query() {
+        Some(own) if !own.is_empty() => format!("{own}&{more}"),
+        _ => more.to_owned(),
+    };
+    url.set_query(Some(&query));
+    url
+}
+
+/// Status and body, or why there is no answer.
+pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Result<(u16, Vec<u8>), String> {
+    let answer = async {
+        let mut answer = request.send().await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY {
+                break;
+            }
+        }
+        Ok((answer.status().as_u16(), body))
+    };
+    match tokio::time::timeout(patience, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(chain(&reqwest::Error::without_url(error))),
+        Err(_) => Err(format!("there was no answer within {} s", patience.as_secs_f64())),
+    }
+}
+
+/// The beginning of an answer, to be told.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(TOLD).collect()
 }
 
 /// An error with its causes.
@@ -380,6 +388,25 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Where to: the URL that is given, else the configured one.
+pub(crate) fn target(sim: &Simulator, given: Option<&str>) -> Result<Url, PushError> {
+    let url = given.or(sim.settings().push.url.as_deref());
+    parse_url(url.ok_or(PushError::NoUrl)?)
+}
+
+/// Who signs and encrypts, as the push settings say.
+pub(crate) fn sender(sim: &Simulator) -> Result<Sender, PushError> {
+    let PushSettings {
+        token,
+        mode,
+        format,
+        aes_key,
+        ..
+    } = sim.settings().push.clone();
+    let settings = push::Settings::new(&sim.settings().appid, token, mode, format, vec![aes_key]);
+    Ok(Sender::new(settings)?)
 }
 
 fn parse_url(text: &str) -> Result<Url, PushError> {

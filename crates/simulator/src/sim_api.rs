@@ -22,6 +22,7 @@
 //! POST /sim/push      {"type":"text","user":"alice","fields":{…},"url"?} pushes a message or event of any known kind
 //!                     -> {"type","url","mode","format","packet","attempts":[{"at","ms","status","answer","reply","acknowledged",
 //!                     "meaning"}]}; GET shows the last hundred pushes, those that happened of themselves among them
+//! POST /sim/push/verify {"url"?} asks the URL for an echostr, as WeChat does before it pushes there -> {"verified","meaning",…}
 //! ```
 
 use std::{net::IpAddr, time::Duration};
@@ -50,13 +51,14 @@ use crate::{
     templates::{Template, TemplateError, TemplateGiven},
     users::{User, UserChange, UserError},
     verdicts::{Rule, Verdicts},
+    verification::{self, Verified, VerifyGiven},
 };
 
 /// The furthest that one step can take the clock: ten years.
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
 const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/faults, \
-                     /sim/outbox, /sim/push";
+                     /sim/outbox, /sim/push, /sim/push/verify";
 
 pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
     Router::new()
@@ -83,6 +85,7 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
             ),
         )
         .route("/push", only("GET or POST", get(pushes).post(push)))
+        .route("/push/verify", only("POST", post(verify)))
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
         .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
         .layer(middleware::from_fn_with_state(sim.clone(), known_host))
@@ -300,6 +303,13 @@ async fn clear_faults(state: State<Simulator>) -> Json<Value> {
 
 async fn push(State(sim): State<Simulator>, Body(given): Body<PushGiven>) -> Result<Json<Told>, SimError> {
     Ok(Json(pushes::push(&sim, given).await?))
+}
+
+async fn verify(
+    State(sim): State<Simulator>,
+    Body(given): Body<VerifyGiven>,
+) -> Result<Json<Verified>, SimError> {
+    Ok(Json(verification::verify(&sim, given).await?))
 }
 
 async fn pushes(State(sim): State<Simulator>) -> Json<Value> {

@@ -121,6 +121,13 @@ async fn answer(
 ) -> (StatusCode, String) {
     let query = query.unwrap();
     let now = Timestamp::from_secs(NOW);
+    if method == Method::GET {
+        let query = Query::parse(&query).unwrap();
+        return (
+            StatusCode::OK,
+            receiver.verify_url(&query, now).unwrap().to_owned(),
+        );
+    }
     assert_eq!(method, Method::POST);
     assert_eq!(
         headers[header::CONTENT_TYPE],
@@ -324,6 +331,26 @@ async fn where_nobody_listens_each_attempt_says_so() {
             "{attempt}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_url_is_verified_on_demand() {
+    let backend = Backend::start(Mode::Secure, Format::Xml).await;
+    let sim = backend.sim();
+    let verify = async |given: Value| sim.sim(Method::POST, "/sim/push/verify", given).await.json();
+    let told = verify(json!({})).await;
+    assert_eq!(
+        (&told["verified"], &told["meaning"]),
+        (&json!(true), &json!("verified"))
+    );
+    assert_eq!(
+        (&told["url"], &told["status"]),
+        (&json!(backend.url), &json!(200))
+    );
+    assert_eq!(told["answer"].as_str().map(str::len), Some(19));
+    let told = verify(json!({ "url": "http://127.0.0.1:1/" })).await;
+    assert_eq!(told["verified"], false);
+    assert!(told["meaning"].as_str().unwrap().contains("refused"), "{told}");
 }
 
 #[tokio::test]
