@@ -286,8 +286,9 @@ async fn a_push_finds_the_running_project_or_starts_it_or_needs_none() {
     let elsewhere = TempDir::new().unwrap();
     let dir = elsewhere.path().to_str().unwrap();
     let args = ["push", "text", "--dir", dir, "--url", "http://127.0.0.1:1/"];
-    let (code, out, _) = yunqiao_says(&args).await;
+    let (code, out, err) = yunqiao_says(&args).await;
     assert_eq!(code, Some(1));
+    assert!(err.contains("token      yunqiaoPushToken"), "{err}");
     assert_eq!(out.matches("Connection refused").count(), 3, "{out}");
     let (code, _, err) = yunqiao_says(&["push", "text", "--dir", dir]).await;
     assert_eq!(code, Some(1));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anstream::println;
 use anyhow::bail;
 use clock::Clock;
-use project::{ForeignCodes, Project};
+use project::{ForeignCodes, Project, ProjectError};
 use push::{Field, Kind, kinds};
 use serde_json::{Map, Value, json};
 use simulator::Simulator;
@@ -30,21 +30,27 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
     if let Some(wechat) = &args.wechat {
         return push(&client, wechat.trim_end_matches('/'), &asked, as_json).await;
     }
-    let project = Project::open(&args.dir);
-    if let Ok(project) = &project
+    let project = match Project::open(&args.dir) {
+        Ok(project) => Some(project),
+        // Nothing of a project's is called then.
+        Err(ProjectError::NotAProject { .. }) if args.url.is_some() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(project) = &project
         && let Some(running) = run_file::find(&project.root)
         && is_there(&client, &running.wechat).await
     {
         return push(&client, &running.wechat, &asked, as_json).await;
     }
-    if args.url.is_some() {
-        // Nothing of the project's is called, which need not even be one.
-        return alone(&client, project.ok().as_ref(), &asked, as_json).await;
+    match project {
+        Some(project) if args.url.is_none() => {
+            let local = exec::headless(&project, &args.node).await?;
+            let code = push(&client, &local.wechat, &asked, as_json).await;
+            local.stop().await;
+            code
+        }
+        project => alone(&client, project.as_ref(), &asked, as_json).await,
     }
-    let local = exec::headless(&project?, &args.node).await?;
-    let code = push(&client, &local.wechat, &asked, as_json).await;
-    local.stop().await;
-    code
 }
 
 async fn is_there(client: &reqwest::Client, wechat: &str) -> bool {
@@ -52,7 +58,8 @@ async fn is_there(client: &reqwest::Client, wechat: &str) -> bool {
     app.send().await.is_ok()
 }
 
-/// By a simulated WeChat that is there for this one push.
+/// By a simulated WeChat that is there for this one push. Outside of a project it says how a backend is to know it; what
+/// it says is no secret, but the same for everybody.
 async fn alone(
     client: &reqwest::Client,
     project: Option<&Project>,
@@ -63,7 +70,13 @@ async fn alone(
     let (listener, address) = stack::listen(loopback, 0, "--wechat").await?;
     let settings = match project {
         Some(project) => stack::simulator_settings(project, ForeignCodes::Refuse),
-        None => simulator::Settings::default(),
+        None => {
+            let settings = simulator::Settings::default();
+            print::fact("appid", &settings.appid);
+            print::fact("token", settings.push.token.expose());
+            print::fact("aes key", settings.push.aes_key.expose());
+            settings
+        }
     };
     let simulator = Simulator::new(settings, Clock::system(), |notice| print::warning(notice, ""));
     let (stop, stopped) = oneshot::channel::<()>();
