@@ -106,6 +106,10 @@ async fn the_production_path_does_the_main_job_and_outlives_a_kill() {
     let (status, answer) = post(format!("{}/v1/open-data", gateway.url), Some(&token), encrypted).await;
     assert_eq!(status, 200, "{answer}");
 
+    // Without [push] nobody pushes.
+    let (status, reply) = post(format!("{}/v1/push", gateway.url), None, json!({})).await;
+    assert_eq!((status, &reply["errCode"]), (404, &json!(-501007)), "{reply}");
+
     // Without WeChat: the call runs, its ids say so, and nobody can log in.
     drop(wechat);
     let (status, reply) = call(&gateway, &steps["cloudID"]).await;

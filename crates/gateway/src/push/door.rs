@@ -15,7 +15,7 @@ use tcb::codes;
 use tokio::sync::watch;
 
 use super::table::{Entered, Outcome, Stage};
-use super::{ANSWER_WITHIN, MOST_OPEN, Pushes, count, delivery};
+use super::{ANSWER_WITHIN, MOST_OPEN, Pushes, count, delivery, not_set_up};
 use crate::failure::Failure;
 use crate::{Inner, Note, body, ids, routes};
 
@@ -31,11 +31,7 @@ pub(crate) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Re
         Some(pushes) => enter(inner, pushes, &request_id, &head, incoming, arrived).await,
         None => {
             body::discard(incoming, 0).await;
-            Err(Failure::new(
-                StatusCode::NOT_FOUND,
-                codes::INVALID_PARAM,
-                "message push is not set up here: [push] in yunqiao.toml does that",
-            ))
+            Err(not_set_up())
         }
     };
     let mut reply = match answered {
@@ -101,18 +97,32 @@ async fn enter(
         .receive(&query, &body.bytes, inner.clock.now())
         .map_err(|refusal| refused(&refusal))?;
     drop(body);
+    // XML can become longer as JSON, and what is kept must be read again.
+    if packet.as_json().len() > push::MAX_BODY {
+        return Err(Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            codes::INVALID_PARAM,
+            "the packet is over 1 MB as JSON",
+        ));
+    }
     let reply = take(inner, pushes, request_id, packet, arrived).await?;
-    pushes
-        .receiver
-        .answer(&reply, &query, inner.clock.now(), rand::rng().random())
-        .map_err(|error| {
+    let answer = |reply: &Reply| {
+        let random = rand::rng().random();
+        pushes.receiver.answer(reply, &query, inner.clock.now(), random)
+    };
+    answer(&reply)
+        .or_else(|error| {
             inner.journal.note(&Note {
                 request_id,
                 openid: None,
-                text: &format_args!("the reply to a push could not be written: {error}"),
+                text: &format_args!(
+                    "what a function answered to a push cannot be written in this format, and WeChat was answered success: {error}"
+                ),
             });
-            Failure::internal()
+            // The function has done its work.
+            answer(&Reply::Success)
         })
+        .map_err(|_| Failure::internal())
 }
 
 /// Whoever sent it is told no more than that it is refused: it may be anybody. **Choice**: 403 and the official sample's

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use store::{Pushed, StoreError};
 use tcb::codes;
 
-use super::{Pushes, delivery, kind_of, machine_time};
+use super::{Pushes, delivery, kind_of, machine_time, not_set_up};
 use crate::failure::Failure;
 use crate::{Inner, Note, routes};
 
@@ -71,13 +71,7 @@ pub(crate) async fn answer(
     path: &str,
     request_id: &str,
 ) -> Result<Bytes, Failure> {
-    let pushes = inner.push.as_ref().ok_or_else(|| {
-        Failure::new(
-            StatusCode::NOT_FOUND,
-            codes::INVALID_PARAM,
-            "message push is not set up here: [push] in yunqiao.toml does that",
-        )
-    })?;
+    let pushes = inner.push.as_ref().ok_or_else(not_set_up)?;
     let failed = |error: StoreError| {
         inner.journal.note(&Note {
             request_id,

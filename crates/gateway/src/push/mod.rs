@@ -28,12 +28,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use project::FunctionName;
 use push::{Receiver, Routes};
 use store::Bounds;
+use tcb::codes;
 use tokio::sync::Semaphore;
 
 use self::table::Table;
+use crate::failure::Failure;
 use crate::{Inner, Note, ids};
 
 pub(crate) use self::delivery::recover;
@@ -163,6 +166,15 @@ impl Pushes {
 #[expect(clippy::disallowed_methods, reason = "it is machine time that is asked for")]
 fn machine_time() -> SystemTime {
     SystemTime::now()
+}
+
+/// What is answered where there is no message push.
+fn not_set_up() -> Failure {
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        codes::INVALID_PARAM,
+        "message push is not set up here: [push] in yunqiao.toml does that",
+    )
 }
 
 /// A packet's kind as a route names it.
