@@ -211,14 +211,14 @@ pub(crate) fn check(viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
     web::html(StatusCode::OK, checked(viewer.lang, &Form::of(fields).event))
 }
 
-fn checked(lang: Lang, event: &str) -> Markup {
+pub(crate) fn checked(lang: Lang, event: &str) -> Markup {
     match object(event) {
         Ok(_) => html! { p .dim { "✓ " (lang.t("a JSON object", "是 JSON 对象")) } },
         Err(fault) => html! { p .trouble { (fault_text(lang, &fault)) } },
     }
 }
 
-fn fault_text(lang: Lang, fault: &Fault) -> String {
+pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
     match lang {
         Lang::En => fault.to_string(),
         Lang::Zh => format!("第 {} 行第 {} 列：{}", fault.line, fault.column, fault.reason),
@@ -329,7 +329,8 @@ pub(crate) fn again(viewer: &Viewer, request_id: &str, asked: &Asked) -> Markup 
     }
 }
 
-fn object(text: &str) -> Result<Object<'_>, Fault> {
+/// The event's members, if it is an object.
+pub(crate) fn object(text: &str) -> Result<Object<'_>, Fault> {
     Object::parse(text.as_bytes()).map_err(|error| {
         let before = beginning(text, error.offset);
         let line = before.rsplit('\n').next().unwrap_or_default();

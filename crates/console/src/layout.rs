@@ -23,16 +23,18 @@ pub(crate) enum Page {
     Call,
     Calls,
     Outbox,
+    Push,
     Users,
     Charts,
 }
 
 impl Page {
-    const ALL: [Page; 6] = [
+    const ALL: [Page; 7] = [
         Page::Functions,
         Page::Call,
         Page::Calls,
         Page::Outbox,
+        Page::Push,
         Page::Users,
         Page::Charts,
     ];
@@ -43,6 +45,7 @@ impl Page {
             Page::Call => "/call",
             Page::Calls => "/calls",
             Page::Outbox => "/outbox",
+            Page::Push => "/push",
             Page::Users => "/users",
             Page::Charts => "/charts",
         }
@@ -54,6 +57,7 @@ impl Page {
             Page::Call => lang.t("Call", "调用"),
             Page::Calls => lang.t("Calls", "调用记录"),
             Page::Outbox => lang.t("Outbox", "发件箱"),
+            Page::Push => lang.t("Push", "消息推送"),
             Page::Users => lang.t("Users", "用户"),
             Page::Charts => lang.t("Charts", "图表"),
         }

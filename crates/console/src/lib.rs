@@ -19,6 +19,7 @@ mod live;
 mod minutes;
 mod outbox;
 mod pretty;
+mod pushes;
 mod recorder;
 mod simulated;
 mod users;
@@ -150,7 +151,16 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<PageBod
         (&Method::GET, "/calls", _) => calls::page(inner, &viewer, &query).await,
         (&Method::GET, "/charts", _) => charts::page(inner, &viewer),
         (&Method::GET, "/outbox", Some(simulated)) => outbox::page(inner, &viewer, simulated).await,
+        (&Method::GET, path, Some(simulated)) if path.starts_with("/outbox/images/") => {
+            outbox::image(&viewer, simulated, path.trim_start_matches("/outbox/images/")).await
+        }
         (&Method::POST, "/outbox/empty", Some(simulated)) => outbox::empty(inner, &viewer, simulated).await,
+        (&Method::GET, "/push", _) => pushes::page(inner, &viewer).await,
+        (&Method::GET, "/push/fields", Some(_)) => pushes::fields(&viewer, &query),
+        (&Method::POST, "/push", Some(simulated)) => pushes::send(&viewer, simulated, &form()).await,
+        (&Method::POST, path, _) if path.starts_with("/push/dead/") => {
+            pushes::letter(inner, &viewer, path.trim_start_matches("/push/dead/")).await
+        }
         (&Method::GET, "/users", Some(simulated)) => users::page(&viewer, simulated).await,
         (&Method::POST, path, Some(simulated)) if path.starts_with("/users/") => {
             let what = path.trim_start_matches("/users/");
@@ -185,6 +195,7 @@ enum Part {
     Functions,
     Calls(Filter),
     Outbox,
+    Push,
     Charts,
 }
 
@@ -194,6 +205,7 @@ impl Part {
             "functions" => Part::Functions,
             "calls" => Part::Calls(Filter::of(query)),
             "outbox" => Part::Outbox,
+            "push" => Part::Push,
             "charts" => Part::Charts,
             _ => return None,
         })
@@ -210,6 +222,7 @@ impl Part {
                 Some(simulated) => outbox::list(&inner, &viewer, simulated).await,
                 None => Markup::default(),
             },
+            Part::Push => pushes::list(&inner, &viewer).await,
             Part::Charts => charts::charts(&inner, &viewer),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::lang::Lang;
 use crate::layout::{self, Page, Viewer, person, time, trouble};
 use crate::simulated::{Error, Item, Simulated, Template, User};
-use crate::{Inner, web};
+use crate::{Inner, missing, web};
 
 /// Items that are shown.
 const MOST: usize = 50;
@@ -26,6 +26,18 @@ pub(crate) async fn empty(inner: &Inner, viewer: &Viewer, simulated: &Simulated)
         Err(error) => trouble(&error.to_string()),
     };
     web::html(StatusCode::OK, shown)
+}
+
+/// What was drawn.
+pub(crate) async fn image(viewer: &Viewer, simulated: &Simulated, number: &str) -> Response<PageBody> {
+    let image = match number.parse() {
+        Ok(number) => simulated.image(number).await.ok().flatten(),
+        Err(_) => None,
+    };
+    image.map_or_else(
+        || missing(viewer),
+        |image| web::typed(StatusCode::OK, "image/png", image),
+    )
 }
 
 /// The part of the page that follows what happens.
@@ -69,7 +81,12 @@ fn message(lang: Lang, item: &Item, templates: &[Template], users: &[User]) -> M
                 @if let Ok(at) = Timestamp::from_second(item.at) { (time(at)) " · " }
                 code { (item.api) }
             }
-            div .bubble { (content(lang, item, body, templates)) }
+            div .bubble {
+                (content(lang, item, body, templates))
+                @if let Some(number) = item.image {
+                    img src={ "/outbox/images/" (number) } alt=(lang.t("what was drawn", "生成的图片")) width="160" loading="lazy";
+                }
+            }
             @if let Some(note) = &item.note { p .warn { (note) } }
         }
     }
@@ -170,6 +187,7 @@ mod tests {
             to: HOSTILE.to_owned(),
             body,
             at: 0,
+            image: Some(7),
             note: Some(HOSTILE.to_owned()),
         }
     }
@@ -211,7 +229,10 @@ mod tests {
             item(HOSTILE, json!(HOSTILE)),
         ];
         let page = shown(Lang::Zh, &items, &[], &[]).into_string();
-        assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+        assert!(
+            !page.contains("<script") && !page.contains("<img src=x"),
+            "{page}"
+        );
         assert!(page.matches("&lt;script&gt;").count() >= 3 * items.len());
     }
 }

@@ -1,5 +1,6 @@
 //! The simulated WeChat behind the project, by its own HTTP: its users, its outbox, its clock.
 
+use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -46,6 +47,8 @@ pub(crate) struct Item {
     pub(crate) body: Value,
     /// Seconds of WeChat's time.
     pub(crate) at: i64,
+    /// The number of what was drawn.
+    pub(crate) image: Option<u64>,
     pub(crate) note: Option<String>,
 }
 
@@ -57,6 +60,38 @@ pub(crate) struct Template {
     pub(crate) title: String,
     /// Lines such as `会议时间:{{date2.DATA}}`.
     pub(crate) content: String,
+}
+
+/// A push, and what became of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pushed {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) url: String,
+    pub(crate) mode: String,
+    pub(crate) format: String,
+    pub(crate) packet: Value,
+    #[serde(default)]
+    pub(crate) warnings: Vec<String>,
+    #[serde(default)]
+    pub(crate) held_back: bool,
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// One time that it was sent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Attempt {
+    pub(crate) ms: u64,
+    #[serde(default)]
+    pub(crate) duplicate: bool,
+    pub(crate) status: Option<u16>,
+    /// The body as it came.
+    pub(crate) answer: Option<String>,
+    /// What the body says, decrypted.
+    pub(crate) reply: Option<Value>,
+    pub(crate) acknowledged: bool,
+    pub(crate) meaning: String,
 }
 
 impl Simulated {
@@ -79,6 +114,18 @@ impl Simulated {
             items: Vec<Item>,
         }
         Ok(self.get::<Outbox>("outbox").await?.items)
+    }
+
+    /// The PNG of this number; `None` where there is none, or none any more.
+    pub(crate) async fn image(&self, number: u64) -> Result<Option<Bytes>, Error> {
+        let request = self
+            .client
+            .get(format!("{}/sim/outbox/images/{number}", self.url));
+        let reply = request.send().await?;
+        if !reply.status().is_success() {
+            return Ok(None);
+        }
+        Ok(Some(reply.bytes().await?))
     }
 
     pub(crate) async fn templates(&self) -> Result<Vec<Template>, Error> {
@@ -108,6 +155,20 @@ impl Simulated {
     pub(crate) async fn empty_outbox(&self) -> Result<(), Error> {
         let request = self.client.delete(format!("{}/sim/outbox", self.url));
         read::<Value>(request).await.map(drop)
+    }
+
+    /// Pushes a message or an event, and waits for the end of its attempts.
+    pub(crate) async fn push(&self, ask: &Value) -> Result<Pushed, Error> {
+        self.post("push", ask).await
+    }
+
+    /// The last pushes, the oldest first.
+    pub(crate) async fn pushes(&self) -> Result<Vec<Pushed>, Error> {
+        #[derive(Deserialize)]
+        struct Pushes {
+            pushes: Vec<Pushed>,
+        }
+        Ok(self.get::<Pushes>("push").await?.pushes)
     }
 
     /// Logs the user in; with a new session_key if `rotate` says so.

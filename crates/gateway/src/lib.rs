@@ -200,6 +200,16 @@ impl Gateway {
         }
     }
 
+    /// Answers what the operator asks of message push, at `/operator/push` or below: the HTTP status and the body. For the
+    /// console, which shows it.
+    pub async fn operate_push(&self, method: &http::Method, path: &str) -> (http::StatusCode, bytes::Bytes) {
+        let request_id = ids::request_id();
+        match push::answer_operator(&self.0, method, path, &request_id).await {
+            Ok(body) => (http::StatusCode::OK, body),
+            Err(failure) => (failure.status, failure.write(&request_id).into()),
+        }
+    }
+
     /// Serves the operator's listener until `stop` resolves.
     pub async fn serve_operator(
         self,

@@ -42,7 +42,7 @@ const OPENS_NOTHING: &str = "WeChat cannot open the link: only the simulator kno
 /// What a call is answered when all is well.
 enum Answer {
     Json(Value),
-    Png(Vec<u8>),
+    Png(Bytes),
 }
 
 /// A call that went well.
@@ -93,7 +93,7 @@ pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: Ask) -> 
     }
     match serve(&sim, apis, &ask).await {
         Ok(Answer::Json(body)) => reply(family, &body),
-        Ok(Answer::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], Bytes::from(bytes)).into_response(),
+        Ok(Answer::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], bytes).into_response(),
         Err(refusal) => refuse(&sim, family, &ask, &refusal),
     }
 }
@@ -115,7 +115,11 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answ
         sim.tell(format!("{}: {note}", api.name));
     }
     let to = receiver(&sent.params);
-    sim.pretend(api.name, appid, &to, Value::Object(sent.params), done.note);
+    let image = match &done.answer {
+        Answer::Png(bytes) => Some(bytes.clone()),
+        Answer::Json(_) => None,
+    };
+    sim.pretend(api.name, appid, &to, Value::Object(sent.params), image, done.note);
     Ok(done.answer)
 }
 
@@ -403,7 +407,7 @@ fn code(
     let address = address(&wanted, appid)?;
     match wanted.draw(&address) {
         Ok(png) => Ok(Done {
-            answer: Answer::Png(png),
+            answer: Answer::Png(png.into()),
             note: Some(format!(
                 "WeChat cannot open the code: it is a QR code of {address}"
             )),

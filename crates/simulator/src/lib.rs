@@ -55,7 +55,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::{Router, extract::DefaultBodyLimit, handler::Handler, middleware};
+use axum::{Router, body::Bytes, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
 
 pub use settings::{ForeignCodes, PushSettings, Secret, Settings, Withdrawn};
@@ -208,8 +208,16 @@ impl Simulator {
     }
 
     /// Puts into the outbox what a call of `api` would have brought about: `to` an openid or what else the receiver is
-    /// called, empty where there is none; `appid` the app that called.
-    fn pretend(&self, api: &str, appid: String, to: &str, body: serde_json::Value, note: Option<String>) {
+    /// called, empty where there is none; `appid` the app that called; `image` what was drawn, a PNG.
+    fn pretend(
+        &self,
+        api: &str,
+        appid: String,
+        to: &str,
+        body: serde_json::Value,
+        image: Option<Bytes>,
+        note: Option<String>,
+    ) {
         let item = outbox::Item {
             api: api.to_owned(),
             appid: (appid != self.settings().appid).then_some(appid),
@@ -217,9 +225,10 @@ impl Simulator {
             body,
             at: self.now().secs(),
             simulated: true,
+            image: None,
             note,
         };
-        self.world().outbox.put(item);
+        self.world().outbox.put(item, image);
     }
 
     fn settings(&self) -> &Settings {

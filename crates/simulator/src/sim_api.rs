@@ -19,6 +19,8 @@
 //!              and with "api":"push": "latency", "duplicate" (sent once more though acknowledged), "reorder" (held back until
 //!              the next push has gone out)
 //!      and "next": of how many calls, or "probability": 0 to 1, with a "seed" for the same sequence again
+//! GET  /sim/outbox    -> {"items":[{"api","to","body","at","simulated":true,"image"?}]}    DELETE empties it
+//! GET  /sim/outbox/images/N    the PNG that an item names as "image": N
 //! POST /sim/push      {"type":"text","user":"alice","fields":{…},"url"?} pushes a message or event of any known kind
 //!                     -> {"type","url","mode","format","packet","attempts":[{"at","ms","status","answer","reply","acknowledged",
 //!                     "meaning"}]}; GET shows the last hundred pushes, those that happened of themselves among them
@@ -87,6 +89,7 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
         .route("/push", only("GET or POST", get(pushes).post(push)))
         .route("/push/verify", only("POST", post(verify)))
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
+        .route("/outbox/images/{number}", only("GET", get(outbox_image)))
         .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
         .layer(middleware::from_fn_with_state(sim.clone(), known_host))
 }
@@ -318,6 +321,17 @@ async fn pushes(State(sim): State<Simulator>) -> Json<Value> {
 
 async fn outbox(State(sim): State<Simulator>) -> Json<Value> {
     Json(json!({ "items": sim.world().outbox.items() }))
+}
+
+async fn outbox_image(State(sim): State<Simulator>, uri: Uri) -> Result<Response, SimError> {
+    let number = uri
+        .path()
+        .rsplit('/')
+        .next()
+        .and_then(|number| number.parse().ok());
+    let image = number.and_then(|number| sim.world().outbox.image(number));
+    let image = image.ok_or_else(|| SimError::NoSuchPath(uri.path().to_owned()))?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], image).into_response())
 }
 
 async fn empty_outbox(State(sim): State<Simulator>) -> Json<Value> {

@@ -1,0 +1,269 @@
+//! The page Push: have the simulated WeChat push a message or an event and watch its attempts; what the gateway took and gave
+//! up, to be tried once more.
+
+use bytes::Bytes;
+use gateway::{Gateway, PageBody};
+use http::{Method, Response, StatusCode};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use push::{Kind, kinds};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::call::{checked, fault_text, object};
+use crate::lang::Lang;
+use crate::layout::{self, Page, Viewer, time, trouble};
+use crate::simulated::{Attempt, Pushed, Simulated};
+use crate::web::{self, Fields};
+use crate::{Inner, missing};
+
+/// Pushes that are shown.
+const MOST: usize = 20;
+/// Where the gateway keeps what it gave up.
+const DEAD: &str = "/operator/push/dead";
+
+/// What the gateway counted since its start.
+#[derive(Deserialize)]
+struct Overview {
+    taken: u64,
+    duplicates: u64,
+    done: u64,
+    failed: u64,
+    dead: u64,
+    open: u64,
+}
+
+#[derive(Deserialize)]
+struct Letters {
+    items: Vec<Letter>,
+}
+
+/// A push that was given up.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Letter {
+    id: u64,
+    kind: String,
+    from_user: String,
+    died_at: i64,
+    attempts: u32,
+    error: String,
+    packet: Option<Box<RawValue>>,
+}
+
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<PageBody> {
+    let composed = match &inner.simulated {
+        Some(_) => compose(inner, viewer.lang).await,
+        None => Markup::default(),
+    };
+    let now = list(inner, viewer).await;
+    let content = html! { (composed) (layout::live("/live/push", now)) };
+    layout::page(viewer, Page::Push, content)
+}
+
+async fn compose(inner: &Inner, lang: Lang) -> Markup {
+    let users = inner.users().await;
+    let (messages, events): (Vec<&Kind>, Vec<&Kind>) =
+        kinds::all().iter().partition(|kind| kind.event.is_empty());
+    let group = |label: &str, all: &[&Kind]| {
+        html! {
+            optgroup label=(label) {
+                @for kind in all { option value=(kind.name()) { (kind.name()) " · " (kind.title) } }
+            }
+        }
+    };
+    html! {
+        form #push .call hx-post="/push" hx-target="#result" hx-disabled-elt="find button" hx-indicator="#busy" hx-disinherit="*" {
+            div .row {
+                label {
+                    (lang.t("Message or event", "消息或事件"))
+                    select name="type" required hx-get="/push/fields" hx-trigger="change" hx-target="#fields" {
+                        (group(lang.t("Messages", "消息"), &messages))
+                        (group(lang.t("Events", "事件"), &events))
+                    }
+                }
+                label {
+                    (lang.t("From", "来自用户"))
+                    select name="user" required { @for user in &users { option value=(user.name) { (user.name) } } }
+                }
+            }
+            label for="event" { (lang.t("Fields to set, a JSON object", "要设置的字段（JSON 对象）")) }
+            div #fields .dim { (known(lang, kinds::all().first())) }
+            textarea #event name="event" rows="3" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check"
+                hx-post="/call/check" hx-trigger="input changed delay:300ms" hx-target="#check" { "{}" }
+            div #check aria-live="polite" { (checked(lang, "{}")) }
+            p .actions {
+                button .button type="submit" title="Ctrl+Enter" { (lang.t("Push", "推送")) }
+                span #busy .busy role="status" { (lang.t("pushing …", "推送中……")) }
+            }
+        }
+        section #result aria-live="polite" aria-label=(lang.t("Attempts", "推送结果")) {}
+    }
+}
+
+/// The fields of the kind that was chosen.
+pub(crate) fn fields(viewer: &Viewer, query: &Fields) -> Response<PageBody> {
+    let chosen = kinds::named(query.get("type")).next();
+    web::html(StatusCode::OK, known(viewer.lang, chosen))
+}
+
+fn known(lang: Lang, kind: Option<&Kind>) -> Markup {
+    let names: Vec<&str> = kind
+        .iter()
+        .flat_map(|kind| kind.fields())
+        .map(|field| field.name)
+        .collect();
+    html! {
+        @if names.is_empty() {
+            (lang.t("No document says which fields it has.", "文档未列出它的字段。"))
+        } @else {
+            (lang.t("Left out, they are made up: ", "不填则自动生成：")) code { (names.join(", ")) }
+        }
+    }
+}
+
+/// Has it pushed, and shows what became of it.
+pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) -> Response<PageBody> {
+    let lang = viewer.lang;
+    let fields = match form.get("event") {
+        blank if blank.trim().is_empty() => "{}",
+        fields => fields,
+    };
+    let shown = match object(fields).map(|_| serde_json::from_str::<Value>(fields)) {
+        Err(fault) => trouble(&fault_text(lang, &fault)),
+        Ok(Err(error)) => trouble(&error.to_string()),
+        Ok(Ok(fields)) => {
+            let ask = json!({ "type": form.get("type"), "user": form.get("user"), "fields": fields });
+            match simulated.push(&ask).await {
+                Ok(pushed) => {
+                    html! { h2 { (lang.t("Pushed", "已推送")) } ol .outbox { (item(lang, &pushed)) } }
+                }
+                Err(error) => trouble(&error.to_string()),
+            }
+        }
+    };
+    web::html(StatusCode::OK, shown)
+}
+
+/// Does something about a dead letter, and shows those that are left.
+pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, path: &str) -> Response<PageBody> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let (method, path) = match parts.as_slice() {
+        [id, "replay"] => (Method::POST, format!("{DEAD}/{id}/replay")),
+        [id, "drop"] => (Method::DELETE, format!("{DEAD}/{id}")),
+        _ => return missing(viewer),
+    };
+    let said = ask::<Value>(&inner.gateway, &method, &path).await.err();
+    let now = list(inner, viewer).await;
+    web::html(
+        StatusCode::OK,
+        html! { @if let Some(said) = &said { (trouble(said)) } (now) },
+    )
+}
+
+/// The part of the page that follows what happens.
+pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
+    let lang = viewer.lang;
+    let overview = ask::<Overview>(&inner.gateway, &Method::GET, "/operator/push").await;
+    let letters = ask::<Letters>(&inner.gateway, &Method::GET, DEAD).await;
+    let pushes = match &inner.simulated {
+        Some(simulated) => simulated.pushes().await.map_err(|error| error.to_string()),
+        None => Ok(Vec::new()),
+    };
+    html! {
+        @match &overview {
+            Ok(overview) => (counts(lang, overview)),
+            Err(error) => (trouble(error)),
+        }
+        @if let Ok(letters) = &letters && !letters.items.is_empty() {
+            h2 { (lang.t("Dead letters: given up after several attempts", "死信：多次处理失败，已放弃")) }
+            ol .outbox { @for letter in &letters.items { (dead(lang, letter)) } }
+        }
+        @match &pushes {
+            Err(error) => (trouble(error)),
+            Ok(pushes) if pushes.is_empty() => {}
+            Ok(pushes) => {
+                h2 { (lang.t("The last pushes", "最近的推送")) }
+                ol .outbox { @for pushed in pushes.iter().rev().take(MOST) { (item(lang, pushed)) } }
+            }
+        }
+    }
+}
+
+fn counts(lang: Lang, overview: &Overview) -> Markup {
+    let all = [
+        (lang.t("taken", "已接收"), overview.taken),
+        (lang.t("duplicates", "重复"), overview.duplicates),
+        (lang.t("done", "已处理"), overview.done),
+        (lang.t("attempts that failed", "失败次数"), overview.failed),
+        (lang.t("given up", "已放弃"), overview.dead),
+        (lang.t("under way", "处理中"), overview.open),
+    ];
+    html! { dl .facts { @for (name, count) in all { div { dt { (name) } dd { (count) } } } } }
+}
+
+fn dead(lang: Lang, letter: &Letter) -> Markup {
+    html! {
+        li .message {
+            p .dim {
+                strong { (letter.kind) } " · " code { (letter.from_user) } " · "
+                @if let Ok(at) = Timestamp::from_second(letter.died_at) { (time(at)) " · " }
+                (letter.attempts) (lang.t(" attempts", " 次"))
+            }
+            pre .error tabindex="0" { (letter.error) }
+            @if let Some(packet) = &letter.packet { (layout::json(lang, packet.get())) }
+            p .actions {
+                button hx-post={ "/push/dead/" (letter.id) "/replay" } hx-target="closest [sse-swap]" { (lang.t("Try again", "重新处理")) }
+                button hx-post={ "/push/dead/" (letter.id) "/drop" } hx-target="closest [sse-swap]" { (lang.t("Drop", "丢弃")) }
+            }
+        }
+    }
+}
+
+fn item(lang: Lang, pushed: &Pushed) -> Markup {
+    html! {
+        li .message {
+            p .dim { strong { (pushed.kind) } " → " code { (pushed.url) } " (" (pushed.mode) ", " (pushed.format) ")" }
+            @for warning in &pushed.warnings { p .warn { (warning) } }
+            @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被设定的故障扣住，待下一次推送之后发出。")) } }
+            ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
+            details { summary { (lang.t("Packet", "内容")) } (layout::json(lang, &pushed.packet.to_string())) }
+        }
+    }
+}
+
+fn tried(lang: Lang, attempt: &Attempt) -> Markup {
+    let (class, mark) = if attempt.acknowledged {
+        ("good", "✓")
+    } else {
+        ("bad", "✗")
+    };
+    html! {
+        li {
+            span .(class) { (mark) " " }
+            @match attempt.status { Some(status) => (status), None => (lang.t("no answer", "无应答")) }
+            " · " (attempt.ms) " ms · " (attempt.meaning)
+            @if attempt.duplicate { " · " (lang.t("sent twice, by a fault", "因设定的故障重复发送")) }
+            @match (&attempt.reply, &attempt.answer) {
+                (Some(reply @ Value::Object(_)), _) => (layout::json(lang, &reply.to_string())),
+                (None, Some(answer)) if !answer.is_empty() => pre { (answer) },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What the gateway says of its pushes; else, why it says nothing.
+async fn ask<T: for<'a> Deserialize<'a>>(
+    gateway: &Gateway,
+    method: &Method,
+    path: &str,
+) -> Result<T, String> {
+    let (status, body): (StatusCode, Bytes) = gateway.operate_push(method, path).await;
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(|error| error.to_string());
+    }
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    Err(answer["errMsg"].as_str().unwrap_or_default().to_owned())
+}
