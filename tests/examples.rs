@@ -1,18 +1,22 @@
 //! The examples beside the quickstart: each runs its own script, as its README says, and is in good health.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 
-use crate::support::{quickstart, run, yunqiao};
+use tempfile::TempDir;
+
+use crate::support::{Dev, OPERATOR_SECRET, quickstart, run, yunqiao};
 
 fn example(name: &str) -> PathBuf {
     quickstart().with_file_name(name)
 }
 
-/// Every line that it prints was asserted in the script; here, that it came to each of them.
-#[test]
-fn server_apis_are_called_from_functions() {
-    let project = example("openapi");
-    let script = project.join("test/openapi.mjs");
+/// What its script prints, all of which is well, and the log. Every line was asserted in the script; the tests see to it that
+/// it came to each of them.
+fn script(name: &str, shown: &[&str]) -> (String, String) {
+    let project = example(name);
+    let script = project.join(format!("test/{name}.mjs"));
     let (output, out, err) = run(yunqiao()
         .arg("exec")
         .arg(&project)
@@ -20,7 +24,37 @@ fn server_apis_are_called_from_functions() {
         .arg(script));
     assert!(output.status.success(), "{out}{err}");
     assert!(out.lines().all(|line| line.starts_with("ok    ")), "{out}");
-    for shown in [
+    for shown in shown {
+        assert!(out.lines().any(|line| line.ends_with(shown)), "{shown}: {out}");
+    }
+    (out, err)
+}
+
+/// A copy of an example, which may be running where it stands.
+fn copied(name: &str) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    let copied = Command::new("cp")
+        .arg("-R")
+        .arg(example(name).join("."))
+        .arg(copy.path())
+        .status();
+    assert!(copied.unwrap().success());
+    // Where the one that runs is found.
+    let _ = fs::remove_dir_all(copy.path().join(".yunqiao"));
+    copy
+}
+
+/// A command given in a project's folder, by who knows the operator's secret.
+fn given(project: &TempDir, args: &[&str]) -> (Output, String, String) {
+    run(yunqiao()
+        .current_dir(project.path())
+        .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET)
+        .args(args))
+}
+
+#[test]
+fn server_apis_are_called_from_functions() {
+    let shown = [
         "a template that the app does not have fails the call, and says so: 40037",
         "alice did not subscribe, and gets no message: 43101",
         "alice subscribes once, and the message goes through",
@@ -34,17 +68,51 @@ fn server_apis_are_called_from_functions() {
         "a phone number comes by the button's code, once: 40029",
         "WeChat's own path answers the operator, without a token",
         "and nobody else",
-    ] {
-        assert!(out.lines().any(|line| line.ends_with(shown)), "{shown}: {out}");
-    }
+    ];
+    let (out, err) = script("openapi", &shown);
     // What somebody has to mend is in the log, with the mend.
     assert!(err.contains("is no template of this app"), "{err}");
     assert!(!format!("{out}{err}").contains("access_token"), "{out}{err}");
 }
 
 #[test]
-fn the_doctor_finds_nothing() {
-    let (output, out, err) = run(yunqiao().arg("doctor").arg(example("openapi")));
+fn a_bot_answers_what_users_write() {
+    let shown = [
+        "a text is answered",
+        "an image comes back",
+        "who enters is greeted, by where they come from",
+        "what a user does in the client is pushed of itself",
+        "人工 hands the message to the staff, and the bot says nothing",
+        "a client that says that it is alice writes to nobody but itself",
+        "who entered two minutes ago gets no greeting any more: 45015",
+        "who was written to twice since gets no third message: 45047",
+        "what WeChat refuses for the moment is tried again",
+    ];
+    let (_, err) = script("kefu", &shown);
+    for code in [45015, 45047] {
+        assert!(err.contains(&format!("gets no answer: {code}")), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_push_in_the_bots_folder_is_answered_in_the_outbox() {
+    let project = copied("kefu");
+    let dev = Dev::start(project.path());
+    let (output, out, err) = given(&project, &["push", "text", "--content", "你好"]);
     assert!(output.status.success(), "{out}{err}");
-    assert!(out.contains("nothing to mend in 5 functions"), "{out}");
+    let outbox = dev.get_sim("outbox").await;
+    let sent = &outbox["items"][0];
+    assert_eq!(sent["api"], "customerServiceMessage.send", "{outbox}");
+    assert_eq!(sent["simulated"], true);
+    let answer = sent["body"]["text"]["content"].as_str().unwrap();
+    assert!(answer.starts_with("你好！"), "{answer}");
+}
+
+#[test]
+fn the_doctor_finds_nothing() {
+    for (name, functions) in [("openapi", "5 functions"), ("kefu", "1 function")] {
+        let (output, out, err) = run(yunqiao().arg("doctor").arg(example(name)));
+        assert!(output.status.success(), "{out}{err}");
+        assert!(out.contains(&format!("nothing to mend in {functions}")), "{out}");
+    }
 }
