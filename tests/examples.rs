@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Dev, OPERATOR_SECRET, quickstart, run, yunqiao};
@@ -109,8 +110,55 @@ async fn a_push_in_the_bots_folder_is_answered_in_the_outbox() {
 }
 
 #[test]
+fn a_timer_reminds_who_asked_for_it() {
+    let shown = [
+        "alice and bob are told their openids, which are those on the list",
+        "a template that the app does not have fails the timer, and says so: 40037",
+        "nobody subscribed, and nobody is reminded",
+        "alice asks to be reminded, and is, at the time in Beijing",
+        "the next time she is not, for once is once: 43101",
+        "both ask, and both are reminded",
+        "what is wrong with one message does not hold up the other, and fails the timer",
+        "who is not on the list is not reminded",
+        "a client cannot, though it says that it is the timer",
+        "nor can who does not know the secret",
+    ];
+    let (_, err) = script("reminder", &shown);
+    assert!(err.contains("is no template of this app"), "{err}");
+}
+
+#[tokio::test]
+async fn a_timer_fired_in_the_reminders_folder_sends_a_message() {
+    let project = copied("reminder");
+    let dev = Dev::start(project.path());
+    dev.server.prints("eachMorning of remind");
+    let template = "Zp4mGq1S7vTn0cXeLr8wYb2HkUd5JfAo3iN6sQxV9tE";
+    let content = "{{thing1.DATA}} {{time2.DATA}}";
+    dev.sim("templates", json!({"priTmplId": template, "content": content}))
+        .await;
+    let subscribes = json!({"user": "alice", "api": "requestSubscribeMessage", "tmplIds": [template]});
+    dev.sim("client", subscribes).await;
+    for (sent, not) in [(1, 1), (0, 2)] {
+        let (_, out, err) = given(&project, &["call", "remind", "--timer", "--json"]);
+        let told: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+        assert_eq!(
+            told["result"],
+            json!({"sent": sent, "notSubscribed": not}),
+            "{out}"
+        );
+    }
+    let outbox = dev.get_sim("outbox").await;
+    assert_eq!(outbox["items"].as_array().map(Vec::len), Some(1), "{outbox}");
+    assert_eq!(outbox["items"][0]["api"], "subscribeMessage.send");
+}
+
+#[test]
 fn the_doctor_finds_nothing() {
-    for (name, functions) in [("openapi", "5 functions"), ("kefu", "1 function")] {
+    for (name, functions) in [
+        ("openapi", "5 functions"),
+        ("kefu", "1 function"),
+        ("reminder", "2 functions"),
+    ] {
         let (output, out, err) = run(yunqiao().arg("doctor").arg(example(name)));
         assert!(output.status.success(), "{out}{err}");
         assert!(out.contains(&format!("nothing to mend in {functions}")), "{out}");
