@@ -135,6 +135,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // One that was waited for is gone, and its number may be another's.
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(15);

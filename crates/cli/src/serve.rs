@@ -70,7 +70,9 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let listen = project.settings.listen.unwrap_or(LISTEN);
     let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
     let operator = match &project.settings.operator {
-        Operator { secret: None, listen } => {
+        Operator {
+            secret: None, listen, ..
+        } => {
             if listen.is_some() {
                 print::warning(
                     "[operator] has no secret, so nothing is listened on there",
@@ -124,6 +126,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             secret: project.settings.operator.secret.clone(),
             app_secret,
             address,
+            hosts: project.settings.operator.hosts.clone(),
             once: None,
             pages: stack::pages(console.as_ref()),
         };

@@ -210,6 +210,7 @@ impl Local {
             secret: Some(operator_secret.clone()),
             app_secret,
             address: operator_address,
+            hosts: project.settings.operator.hosts.clone(),
             once: console.is_some().then(|| once.expose_secret().to_owned()),
             pages: pages(console.as_ref()),
         };

@@ -72,6 +72,8 @@ pub struct Operator {
     pub app_secret: SecretString,
     /// The address that is listened on: it, and `localhost` with its port if it is this machine's own, are its names.
     pub address: SocketAddr,
+    /// Further names, as they stand in a `Host` header.
+    pub hosts: Vec<String>,
     /// What a browser shows as `?once=` to be let in, once.
     pub once: Option<String>,
     /// Whatever is at no door of the listener's own: the console.
@@ -133,7 +135,7 @@ impl Doors {
         Doors {
             http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
-            guard: Guard::new(operator.secret, operator.address, operator.once),
+            guard: Guard::new(operator.secret, operator.address, operator.hosts, operator.once),
             pages: operator.pages,
         }
     }

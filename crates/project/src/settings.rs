@@ -113,6 +113,8 @@ impl Default for Ttl {
 pub struct Operator {
     /// `listen`: where it listens.
     pub listen: Option<SocketAddr>,
+    /// `hosts`: further names by which it is reached, as they stand in a `Host` header.
+    pub hosts: Vec<String>,
     /// What a request must show: `YUNQIAO_OPERATOR_SECRET`, else `secret`, else the content of `secret_file`. At least
     /// [`OPERATOR_SECRET_LENGTH`] characters, all of which an `Authorization` header can carry. Without one, the doors that
     /// hand out tokens stay shut.
@@ -425,8 +427,13 @@ impl File {
             return Ok(false);
         };
         let operator = operator.table()?;
-        operator.allow(&["listen", "secret", "secret_file"])?;
+        operator.allow(&["listen", "hosts", "secret", "secret_file"])?;
         let settings = &mut self.settings.operator;
+        if let Some(hosts) = operator.get("hosts") {
+            for host in hosts.texts()? {
+                settings.hosts.push(host_header(&host)?);
+            }
+        }
         if let Some(entry) = operator.get("listen") {
             settings.listen = Some(address(&entry, "127.0.0.1:8789")?);
         }
@@ -661,6 +668,19 @@ fn web_origin(entry: &Entry<'_>) -> Result<String, ProjectError> {
         ));
     }
     Ok(text.to_lowercase())
+}
+
+/// A name as it stands in a `Host` header: a name or address, and the port unless it is the scheme's own.
+fn host_header(entry: &Entry<'_>) -> Result<String, ProjectError> {
+    let text = entry.text()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if text.is_empty() || !text.bytes().all(plain) {
+        return Err(entry.refuse(
+            "has what no Host header holds",
+            "write the name as callers do, without a scheme or a path, such as \"ops.example.com:8789\"",
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// The trimmed content of a file that holds a secret.

@@ -43,9 +43,15 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(secret: Option<SecretString>, address: SocketAddr, once: Option<String>) -> Guard {
+    /// `hosts` are names beside those that the address has by itself.
+    pub(super) fn new(
+        secret: Option<SecretString>,
+        address: SocketAddr,
+        mut hosts: Vec<String>,
+        once: Option<String>,
+    ) -> Guard {
         let port = address.port();
-        let mut hosts = vec![address.to_string()];
+        hosts.push(address.to_string());
         if address.ip().is_loopback() || address.ip().is_unspecified() {
             hosts.extend([
                 format!("localhost:{port}"),
@@ -71,13 +77,14 @@ impl Guard {
         let host = text(headers, HOST).unwrap_or_default();
         if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             return Err(forbidden(
-                "this listener is not known by the name in the Host header: use its address",
+                "this listener is not known by the name in the Host header: use its address, or add the name to [operator] \
+                 hosts in yunqiao.toml",
             ));
         }
         let foreign = text(headers, ORIGIN).is_some_and(|origin| {
-            origin
-                .strip_prefix("http://")
-                .is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
+            // Behind a proxy that terminates TLS the scheme is the proxy's.
+            let origin = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
+            origin.is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
         });
         let elsewhere = text(headers, HeaderName::from_static("sec-fetch-site"))
             .is_some_and(|site| !matches!(site, "same-origin" | "none"));
@@ -194,6 +201,7 @@ mod tests {
         Guard::new(
             Some(secret),
             "127.0.0.1:8789".parse().unwrap(),
+            vec!["ops.example.com".to_owned()],
             Some("once".to_owned()),
         )
     }
@@ -240,8 +248,31 @@ mod tests {
     }
 
     #[test]
+    fn it_is_known_by_its_names_alone() {
+        let guard = guard();
+        let judged = |host: &str, origin: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            headers.insert(ORIGIN, origin.parse().unwrap());
+            guard.origin(&headers).is_ok()
+        };
+        assert!(judged("127.0.0.1:8789", "http://127.0.0.1:8789"));
+        assert!(judged("LOCALHOST:8789", "http://localhost:8789"));
+        assert!(judged("ops.example.com", "https://ops.example.com"));
+        for (host, origin) in [
+            ("ops.example.com", "https://evil.example"),
+            ("ops.example.com", "null"),
+            ("ops.example.com:8789", "http://ops.example.com:8789"),
+            ("evil.example", "http://evil.example"),
+            ("127.0.0.1", "http://127.0.0.1"),
+        ] {
+            assert!(!judged(host, origin), "{host} {origin}");
+        }
+    }
+
+    #[test]
     fn without_a_secret_nobody_comes_in() {
-        let guard = Guard::new(None, "127.0.0.1:1".parse().unwrap(), None);
+        let guard = Guard::new(None, "127.0.0.1:1".parse().unwrap(), Vec::new(), None);
         let shown = head("GET", &[("authorization", "Bearer ")]);
         assert_eq!(guard.admit(&shown).unwrap_err().status, 401);
         assert!(!guard.is_secret("") && !guard.take_once(""));
