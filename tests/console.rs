@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::{Dev, OPERATOR_SECRET, Scratch, client, quickstart, run};
+use crate::support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, quickstart, run, yunqiao};
 
 /// What must never be markup, wherever it comes from.
 const HOSTILE: &str = "'\"></pre></textarea></svg><script>alert(1)</script><img src=x onerror=alert(1)>\r\nevent: page\n\ndata: x";
@@ -181,6 +181,11 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         tab.send("/users/rotate", &[("name", HOSTILE)]).await,
     ));
 
+    for fields in [HOSTILE, &event, &json!({"Content": HOSTILE}).to_string()] {
+        let form = [("type", "text"), ("user", "alice"), ("event", fields)];
+        pages.push(("POST /push".to_owned(), tab.send("/push", &form).await));
+    }
+
     let calls = tab.page("/calls").await;
     let ids: Vec<&str> = calls
         .split("href=\"/calls/")
@@ -194,7 +199,7 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         .append_pair("user", HOSTILE)
         .append_pair("event", HOSTILE)
         .finish();
-    let mut paths: Vec<String> = ["/", "/call", "/calls", "/outbox", "/users", "/charts"]
+    let mut paths: Vec<String> = ["/", "/call", "/calls", "/outbox", "/push", "/users", "/charts"]
         .map(str::to_owned)
         .to_vec();
     paths.extend([format!("/calls?{query}"), format!("/call?{query}")]);
@@ -208,7 +213,7 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         is_inert(page, path);
     }
     let of = |path: &str| &pages.iter().find(|(known, _)| known == path).unwrap().1;
-    for path in ["/outbox", "/users"] {
+    for path in ["/outbox", "/push", "/users"] {
         assert!(
             of(path).contains("&lt;script&gt;alert(1)"),
             "{path}: {}",
@@ -330,6 +335,12 @@ async fn a_call_is_seen_as_it_happens() {
     while !seen.contains("second") {
         seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
     }
+    // One that cannot be read is not, and says so.
+    project.write("project.config.json", "{ <nonsense>");
+    while !seen.contains("Not reloaded") {
+        seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(tab.page("/").await.contains("echo"));
     let page = tab.page(&format!("/calls/{id}")).await;
     assert!(page.contains(id) && page.contains("echo"), "{page}");
     assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);
@@ -376,6 +387,64 @@ async fn pages_speak_the_readers_language() {
         .await
         .unwrap();
     assert_eq!(away.headers()["location"], "/");
+}
+
+#[tokio::test]
+async fn in_production_it_shows_what_is_there() {
+    let project = Scratch::new(&[("whoami", "exports.main = (event) => event.userInfo")]);
+    project.write("appsecret", "0123456789abcdef0123456789abcdef");
+    let config = format!(
+        "appid = {APPID:?}\nsecret_file = \"appsecret\"\nlisten = \"127.0.0.1:0\"\n\
+         wechat = \"http://127.0.0.1:9\"\n[operator]\nlisten = \"127.0.0.1:{port}\"\n",
+        port = free_port()
+    );
+    project.write("yunqiao.toml", &config);
+    let operator = config
+        .split("listen = \"")
+        .nth(2)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let mut command = yunqiao();
+    command
+        .arg("serve")
+        .arg("-c")
+        .arg(project.path().join("yunqiao.toml"));
+    let server = Server::start(command.env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET));
+
+    let client = client();
+    let get = |path: &str| {
+        client
+            .get(format!("http://{operator}{path}"))
+            .bearer_auth(OPERATOR_SECRET)
+            .send()
+    };
+    let home = get("/").await.unwrap().text().await.unwrap();
+    assert!(
+        home.contains("whoami") && !home.contains("/outbox") && !home.contains("/users"),
+        "{home}"
+    );
+    for path in ["/outbox", "/users", "/outbox/images/1"] {
+        assert_eq!(get(path).await.unwrap().status(), 404, "{path}");
+    }
+    let form = "function=whoami&user=o-somebody&event=%7B%7D";
+    let called = client
+        .post(format!("http://{operator}/call"))
+        .bearer_auth(OPERATOR_SECRET)
+        .body(form);
+    let called = called.send().await.unwrap().text().await.unwrap();
+    assert!(
+        called.contains("o-somebody") && called.contains(APPID),
+        "{called}"
+    );
+    drop(server);
+}
+
+/// A port that nobody listens on just now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 #[test]

@@ -60,6 +60,15 @@ await browsing(async (browser) => {
   await page.follow('table.calls tbody a', `/calls/${requestID}`)
   await page.shows('#content', requestID)
 
+  // A push, composed; nobody takes it here, and it is acknowledged.
+  await page.follow('nav a[href="/push"]', '/push')
+  await page.choose('select[name=type]', 'user_enter_tempsession')
+  await page.shows('#fields', 'SessionFrom')
+  await page.write('#event', '{"SessionFrom": "console"}')
+  await page.click('form#push button[type=submit]')
+  await page.shows('#result', 'acknowledged')
+  await page.shows('[sse-swap]', 'user_enter_tempsession')
+
   // Later, by WeChat's time.
   await page.follow('nav a[href="/users"]', '/users')
   const before = await page.text('#users time')
@@ -73,7 +82,7 @@ await browsing(async (browser) => {
   const light = (color) => color.match(/\d+/g).slice(0, 3).every((part) => Number(part) > 128)
   assert.equal(light(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)), false)
   await page.wide(320)
-  for (const path of ['/', '/call', '/calls', `/calls/${requestID}`, '/outbox', '/users', '/charts']) {
+  for (const path of ['/', '/call', '/calls', `/calls/${requestID}`, '/outbox', '/push', '/users', '/charts']) {
     await page.goto(new URL(path, link).href)
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 320, `${path} is wider than a phone`)
   }

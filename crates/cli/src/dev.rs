@@ -109,10 +109,15 @@ async fn reload(args: &args::Dev, local: &Local) {
                 Err(error) => print::warning(format_args!("{error:#}"), ""),
             }
         }
-        Err(error) => print::warning(
-            format_args!("not reloaded: {error}"),
-            "what was loaded before goes on",
-        ),
+        Err(error) => {
+            print::warning(
+                format_args!("not reloaded: {error}"),
+                "what was loaded before goes on",
+            );
+            if let Some(console) = &local.console {
+                console.stale(Some(error.to_string()));
+            }
+        }
     }
 }
 

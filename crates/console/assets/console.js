@@ -16,3 +16,15 @@ document.addEventListener('keydown', (event) => {
 document.addEventListener('htmx:beforeSwap', ({ detail }) => {
   if (detail.xhr.status >= 400 && detail.xhr.getResponseHeader('content-type')?.startsWith('text/html')) detail.shouldSwap = true
 })
+
+// A page that no longer follows says so.
+const offline = (is) => () => (document.getElementById('offline').hidden = !is)
+document.addEventListener('htmx:sseError', offline(true))
+document.addEventListener('htmx:sseOpen', offline(false))
+
+// What somebody has opened or marked is not taken away by what happens meanwhile.
+document.addEventListener('htmx:sseBeforeMessage', (event) => {
+  const marked = getSelection()
+  const busy = event.target.querySelector('details[open]') || (!marked.isCollapsed && event.target.contains(marked.anchorNode))
+  if (busy) event.preventDefault()
+})

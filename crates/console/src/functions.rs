@@ -107,6 +107,9 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
             (lang.t("environment", "环境")) " " code { (project.env_id) } " · "
             code { (std::path::absolute(&project.root).as_ref().unwrap_or(&project.root).display()) }
         }
+        @if let Some(why) = inner.stale() {
+            (layout::trouble(&format!("{}{why}", lang.t("Not reloaded, what was loaded before goes on: ", "未重新加载，沿用之前的版本："))))
+        }
         (findings(lang, &whole))
         @if cards.is_empty() { p { (lang.t("There are no functions.", "没有云函数。")) } }
         div .cards { @for card in &cards { (card) } }

@@ -136,6 +136,9 @@ fn frame(
                     }
                     a .lang lang=(other.1) hreflang=(other.1) href=(web::link("/lang", &[("to", other.0), ("back", &viewer.here)])) { (other.2) }
                 }
+                p #offline .trouble hidden role="status" {
+                    (lang.t("The server does not answer: what is shown may be old.", "服务器没有响应：显示的内容可能已过时。"))
+                }
                 main #content tabindex="-1" {
                     h1 { (title) }
                     (content)

@@ -60,6 +60,8 @@ struct Inner {
     recorder: Arc<Recorder>,
     simulated: Option<Simulated>,
     shown: Mutex<Option<Arc<Shown>>>,
+    /// Why it is not what lies in the project's folder.
+    stale: Mutex<Option<String>>,
     asked: Mutex<VecDeque<(String, Arc<Asked>)>>,
 }
 
@@ -72,6 +74,7 @@ impl Console {
             recorder,
             simulated,
             shown: Mutex::default(),
+            stale: Mutex::default(),
             asked: Mutex::default(),
         }))
     }
@@ -79,6 +82,12 @@ impl Console {
     /// Shows this project from now on, as it was loaded.
     pub fn show(&self, project: Project, reports: Vec<LoadReport>) {
         *lock(&self.0.shown) = Some(Arc::new(Shown::new(project, reports)));
+        self.stale(None);
+    }
+
+    /// Says why the project was not loaded anew, or that nothing stands against what is shown.
+    pub fn stale(&self, why: Option<String>) {
+        *lock(&self.0.stale) = why;
         self.0.recorder.wake();
     }
 }
@@ -95,6 +104,10 @@ impl Pages for Console {
 impl Inner {
     fn shown(&self) -> Option<Arc<Shown>> {
         lock(&self.shown).clone()
+    }
+
+    fn stale(&self) -> Option<String> {
+        lock(&self.stale).clone()
     }
 
     /// The simulated users; none where there are none, or the simulator does not answer: the page is shown without their names.
