@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dev, OPERATOR_SECRET, quickstart, run, yunqiao};
+use crate::support::{Dev, quickstart, run, yunqiao};
 
 fn example(name: &str) -> PathBuf {
     quickstart().with_file_name(name)
@@ -45,12 +45,9 @@ fn copied(name: &str) -> TempDir {
     copy
 }
 
-/// A command given in a project's folder, by who knows the operator's secret.
+/// A command given in a project's folder.
 fn given(project: &TempDir, args: &[&str]) -> (Output, String, String) {
-    run(yunqiao()
-        .current_dir(project.path())
-        .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET)
-        .args(args))
+    run(yunqiao().current_dir(project.path()).args(args))
 }
 
 #[test]

@@ -296,6 +296,20 @@ async fn a_web_page_of_another_origin_gets_nothing() {
             }
         }
     }
+    // The pass that lies in the project's folder, where functions can read it, opens no door to a token.
+    let running = std::fs::read(project.path().join(".yunqiao/run.json")).unwrap();
+    let pass = text(&serde_json::from_slice::<Value>(&running).unwrap()["pass"]);
+    for (path, status) in [
+        ("access-token", 401),
+        ("wx/wxa/msg_sec_check", 401),
+        ("functions/f", 200),
+    ] {
+        let url = format!("{}/operator/{path}", dev.operator);
+        let reply = dev.client.post(url).bearer_auth(&pass).json(&json!({}));
+        let reply = reply.send().await.unwrap();
+        assert_eq!(reply.status(), status, "{path}");
+        tells_nothing(&reply.text().await.unwrap(), &secrets);
+    }
     // What a page can send without asking first carries no secret; and asking first is not answered.
     let url = format!("{}/operator/functions/f", dev.operator);
     let form = dev

@@ -40,9 +40,7 @@ pub(crate) enum Command {
     /// Call a function as a simulated user
     #[command(
         after_help = "Example:\n  yunqiao call werun --cloud-id weRunData=weRunData --dir examples/quickstart\n  \
-            yunqiao call report --timer\n\n\
-            A timer is fired in a running `yunqiao dev` only if this command knows the operator's secret of it, from \
-            YUNQIAO_OPERATOR_SECRET or [operator] in yunqiao.toml; else the project is run for this call alone."
+            yunqiao call report --timer"
     )]
     Call(Call),
     /// Serve in production, as yunqiao.toml says

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use project::{ExposeSecret, Project, Secret};
+use project::Project;
 use serde_json::{Map, Value, json};
 
 use crate::print::{self, Coded};
@@ -19,17 +19,26 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
     let data = data(&args)?;
     let project = Project::open(&args.dir)?;
     let client = client()?;
-    let running = running(&client, &project).await;
-    if let Some(trigger) = &args.timer {
-        return fire(&client, &project, running, &args, trigger, as_json).await;
-    }
-    if let Some(running) = running {
-        return call(&client, &running, &args, data, as_json).await;
+    if let Some(running) = running(&client, &project).await {
+        return make(&client, &running, &args, data, as_json).await;
     }
     let local = exec::headless(&project, &args.node).await?;
-    let code = call(&client, &local.running(), &args, data, as_json).await;
+    let code = make(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;
     code
+}
+
+async fn make(
+    client: &reqwest::Client,
+    running: &Running,
+    args: &args::Call,
+    data: Map<String, Value>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    match &args.timer {
+        Some(trigger) => fire(client, running, &args.name, trigger, as_json).await,
+        None => call(client, running, args, data, as_json).await,
+    }
 }
 
 /// The project's running `dev`, if there is one and it answers.
@@ -39,37 +48,10 @@ async fn running(client: &reqwest::Client, project: &Project) -> Option<Running>
     asked.is_ok().then_some(running)
 }
 
-/// Fires a timer of the function, in the running `dev` or in a project that runs for it alone. `dev` asks for the operator's
-/// secret, which does not stand where functions could read it.
+/// Fires a timer of the function.
 async fn fire(
     client: &reqwest::Client,
-    project: &Project,
-    running: Option<Running>,
-    args: &args::Call,
-    trigger: &str,
-    as_json: bool,
-) -> anyhow::Result<ExitCode> {
-    match (running, &project.settings.operator.secret) {
-        (Some(running), Some(secret)) => {
-            return fire_at(client, &running.operator, secret, &args.name, trigger, as_json).await;
-        }
-        (Some(_), None) => print::warning(
-            "the running `yunqiao dev` asks for the operator's secret, so the timer is fired in a project that runs for it alone",
-            "start both with the same YUNQIAO_OPERATOR_SECRET",
-        ),
-        (None, _) => {}
-    }
-    let local = exec::headless(project, &args.node).await?;
-    let secret = &local.operator_secret;
-    let code = fire_at(client, &local.operator, secret, &args.name, trigger, as_json).await;
-    local.stop().await;
-    code
-}
-
-async fn fire_at(
-    client: &reqwest::Client,
-    operator: &str,
-    secret: &Secret,
+    running: &Running,
     name: &str,
     trigger: &str,
     as_json: bool,
@@ -78,8 +60,8 @@ async fn fire_at(
         "" => json!({}),
         trigger => json!({ "trigger": trigger }),
     };
-    let url = format!("{operator}/operator/functions/{name}/timer");
-    let reply = post(client, &url, Some(secret.expose_secret()), &body).await?;
+    let url = format!("{}/operator/functions/{name}/timer", running.operator);
+    let reply = post(client, &url, Some(&running.pass), &body).await?;
     show(reply, as_json);
     Ok(ExitCode::SUCCESS)
 }

@@ -123,11 +123,14 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let sweeping = tokio::spawn(sweep(store, clock));
     let operating = operator.map(|(listener, address)| {
         let operator = gateway::Operator {
-            secret: project.settings.operator.secret.clone(),
+            admission: gateway::Admission {
+                secret: project.settings.operator.secret.clone(),
+                pass: None,
+                address,
+                hosts: project.settings.operator.hosts.clone(),
+                once: None,
+            },
             app_secret,
-            address,
-            hosts: project.settings.operator.hosts.clone(),
-            once: None,
             pages: stack::pages(console.as_ref()),
         };
         tokio::spawn(

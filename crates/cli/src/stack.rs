@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clock::Clock;
 use console::{Console, Recorder, Simulated};
-use gateway::{Gateway, Journal, Operator, Origins, TokenLife};
+use gateway::{Admission, Gateway, Journal, Operator, Origins, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use seal::{KeyRing, RootKey};
@@ -130,6 +130,8 @@ pub(crate) struct Local {
     pub(crate) operator: String,
     /// What is to be shown there: the configured secret, else one made for this run.
     pub(crate) operator_secret: Secret,
+    /// What opens the doors there that hand out no tokens.
+    pass: Secret,
     /// What opens the console in a browser, once.
     pub(crate) once: Secret,
     /// The console, if there is one.
@@ -205,13 +207,16 @@ impl Local {
             Some(secret) => secret.clone(),
             None => one_time_secret()?,
         };
-        let once = one_time_secret()?;
+        let (once, pass) = (one_time_secret()?, one_time_secret()?);
         let operator = Operator {
-            secret: Some(operator_secret.clone()),
+            admission: Admission {
+                secret: Some(operator_secret.clone()),
+                pass: Some(pass.clone()),
+                address: operator_address,
+                hosts: project.settings.operator.hosts.clone(),
+                once: console.is_some().then(|| once.clone()),
+            },
             app_secret,
-            address: operator_address,
-            hosts: project.settings.operator.hosts.clone(),
-            once: console.is_some().then(|| once.expose_secret().to_owned()),
             pages: pages(console.as_ref()),
         };
         let operating = gateway.clone();
@@ -222,6 +227,7 @@ impl Local {
             wechat,
             operator: url(operator_address),
             operator_secret,
+            pass,
             once,
             console,
             functions,
@@ -239,6 +245,7 @@ impl Local {
             url: self.url.clone(),
             wechat: self.wechat.clone(),
             operator: self.operator.clone(),
+            pass: self.pass.expose_secret().to_owned(),
             pid: std::process::id(),
         }
     }

@@ -46,7 +46,7 @@ use tokio::sync::Semaphore;
 pub use cors::Origins;
 pub use journal::{CallRecord, CloudCall, Journal, Note, Silent};
 pub use login::TokenLife;
-pub use operator::{Operator, PageBody, Pages};
+pub use operator::{Admission, Operator, PageBody, Pages};
 
 /// What a gateway is made of.
 pub struct Config {

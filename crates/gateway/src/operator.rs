@@ -16,7 +16,6 @@ mod guard;
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +36,7 @@ use serde_json::value::RawValue;
 use tcb::{Source, Trigger, codes};
 use wechat::{Called, Outgoing};
 
+pub use self::guard::Admission;
 use self::guard::{Guard, Shown};
 use crate::failure::Failure;
 use crate::http_api::{Door, HttpApi};
@@ -64,18 +64,12 @@ const LARGEST_BODY: usize = 16 << 20;
 /// How long WeChat may take over a forwarded request.
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// Who may come in, under which names, and what there is to see.
+/// Who may come in, and what there is to see.
 pub struct Operator {
-    /// What is to be shown as `Authorization: Bearer`. Without one, nobody comes in.
-    pub secret: Option<SecretString>,
+    /// Who may come in.
+    pub admission: Admission,
     /// The app's AppSecret, which callers of WeChat's HTTP API show.
     pub app_secret: SecretString,
-    /// The address that is listened on: it, and `localhost` with its port if it is this machine's own, are its names.
-    pub address: SocketAddr,
-    /// Further names, as they stand in a `Host` header.
-    pub hosts: Vec<String>,
-    /// What a browser shows as `?once=` to be let in, once.
-    pub once: Option<String>,
     /// Whatever is at no door of the listener's own: the console.
     pub pages: Option<Arc<dyn Pages>>,
 }
@@ -135,7 +129,7 @@ impl Doors {
         Doors {
             http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
-            guard: Guard::new(operator.secret, operator.address, operator.hosts, operator.once),
+            guard: Guard::new(operator.admission),
             pages: operator.pages,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! A program shows the secret, as `Authorization: Bearer`. A person opens the one-time link that `yunqiao dev` prints, or
 //! gives the secret to the page that asks for it, and has a cookie from then on: one that no other site's request carries
-//! along (`SameSite=Strict`) and no script reads. The cookie opens the console and not the doors that hand out tokens.
+//! along (`SameSite=Strict`) and no script reads. The cookie opens the console and not the doors that hand out tokens; so
+//! does the pass that `dev` leaves for other commands in a file that functions could read.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -27,29 +28,45 @@ const MANY: usize = 1000;
 pub(super) enum Shown {
     /// The secret itself.
     Secret,
-    /// The cookie of a browser that was let in.
-    Cookie,
+    /// The cookie of a browser that was let in, or the pass.
+    Pass,
+}
+
+/// Who may come in, and under which names the listener is known.
+pub struct Admission {
+    /// What is to be shown as `Authorization: Bearer`. Without one, nobody comes in.
+    pub secret: Option<SecretString>,
+    /// What opens as much as a cookie does, shown in the same way.
+    pub pass: Option<SecretString>,
+    /// The address that is listened on: it, and `localhost` with its port if it is this machine's own, are its names.
+    pub address: SocketAddr,
+    /// Further names, as they stand in a `Host` header.
+    pub hosts: Vec<String>,
+    /// What a browser shows as `?once=` to be let in, once.
+    pub once: Option<SecretString>,
 }
 
 /// Judges requests by their heads.
 pub(super) struct Guard {
     secret: Option<SecretString>,
+    pass: Option<SecretString>,
     /// The names by which the listener is known.
     hosts: Vec<String>,
     /// What the one-time link holds, until it is used.
-    once: Mutex<Option<String>>,
+    once: Mutex<Option<SecretString>>,
     /// Cookies that were given out.
     sessions: Mutex<HashSet<String>>,
 }
 
 impl Guard {
-    /// `hosts` are names beside those that the address has by itself.
-    pub(super) fn new(
-        secret: Option<SecretString>,
-        address: SocketAddr,
-        mut hosts: Vec<String>,
-        once: Option<String>,
-    ) -> Guard {
+    pub(super) fn new(operator: Admission) -> Guard {
+        let Admission {
+            secret,
+            pass,
+            address,
+            mut hosts,
+            once,
+        } = operator;
         let port = address.port();
         hosts.push(address.to_string());
         if address.ip().is_loopback() || address.ip().is_unspecified() {
@@ -61,6 +78,7 @@ impl Guard {
         }
         Guard {
             secret,
+            pass,
             hosts,
             once: Mutex::new(once),
             sessions: Mutex::default(),
@@ -107,13 +125,15 @@ impl Guard {
             ));
         }
         let shown = text(headers, AUTHORIZATION).unwrap_or_default();
-        if let Some((scheme, shown)) = shown.split_once(' ')
-            && scheme.eq_ignore_ascii_case("bearer")
-            && self.is_secret(shown.trim())
-        {
+        let bearer = match shown.split_once(' ') {
+            Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") => shown.trim(),
+            _ => "",
+        };
+        if same(self.secret.as_ref(), bearer) {
             return Ok(Shown::Secret);
         }
-        let known = cookies(headers).any(|cookie| self.sessions().contains(cookie));
+        let known = same(self.pass.as_ref(), bearer)
+            || cookies(headers).any(|cookie| self.sessions().contains(cookie));
         if !known {
             return Err(unauthorized(
                 "send the operator's secret as `Authorization: Bearer <secret>`",
@@ -123,7 +143,7 @@ impl Guard {
         let says = headers.contains_key("hx-request")
             || text(headers, CONTENT_TYPE).is_some_and(|value| value.starts_with("application/json"));
         if matches!(head.method, Method::GET | Method::HEAD) || says {
-            Ok(Shown::Cookie)
+            Ok(Shown::Pass)
         } else {
             Err(Failure::new(
                 StatusCode::FORBIDDEN,
@@ -134,18 +154,13 @@ impl Guard {
     }
 
     pub(super) fn is_secret(&self, shown: &str) -> bool {
-        // The lengths may be compared in the open: that of ours is no secret worth guessing.
-        self.secret
-            .as_ref()
-            .is_some_and(|secret| shown.as_bytes().ct_eq(secret.expose_secret().as_bytes()).into())
+        same(self.secret.as_ref(), shown)
     }
 
     /// Whether this is what the one-time link holds; it holds nothing afterwards.
     pub(super) fn take_once(&self, shown: &str) -> bool {
         let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = once
-            .as_ref()
-            .is_some_and(|once| shown.as_bytes().ct_eq(once.as_bytes()).into());
+        let good = same(once.as_ref(), shown);
         if good {
             *once = None;
         }
@@ -167,6 +182,12 @@ impl Guard {
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it is what is kept, if anything is. In constant time; the lengths may be compared in the open: that of ours is no
+/// secret worth guessing.
+fn same(kept: Option<&SecretString>, shown: &str) -> bool {
+    kept.is_some_and(|kept| shown.as_bytes().ct_eq(kept.expose_secret().as_bytes()).into())
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -196,14 +217,19 @@ mod tests {
 
     use super::*;
 
+    fn admission() -> Admission {
+        let secret = |text: &str| Some(SecretString::from(text.to_owned()));
+        Admission {
+            secret: secret("the secret of the operator"),
+            pass: secret("pass"),
+            address: "127.0.0.1:8789".parse().unwrap(),
+            hosts: vec!["ops.example.com".to_owned()],
+            once: secret("once"),
+        }
+    }
+
     fn guard() -> Guard {
-        let secret = SecretString::from("the secret of the operator".to_owned());
-        Guard::new(
-            Some(secret),
-            "127.0.0.1:8789".parse().unwrap(),
-            vec!["ops.example.com".to_owned()],
-            Some("once".to_owned()),
-        )
+        Guard::new(admission())
     }
 
     fn head(method: &str, headers: &[(&str, &str)]) -> Parts {
@@ -229,7 +255,7 @@ mod tests {
         let others = format!("a=b; {pair}; c=d");
         assert_eq!(
             guard.admit(&head("GET", &[("cookie", &others)])).unwrap(),
-            Shown::Cookie
+            Shown::Pass
         );
         for (headers, status) in [
             (vec![("cookie", pair)], Some(403)),
@@ -272,9 +298,29 @@ mod tests {
 
     #[test]
     fn without_a_secret_nobody_comes_in() {
-        let guard = Guard::new(None, "127.0.0.1:1".parse().unwrap(), Vec::new(), None);
-        let shown = head("GET", &[("authorization", "Bearer ")]);
-        assert_eq!(guard.admit(&shown).unwrap_err().status, 401);
+        let guard = Guard::new(Admission {
+            secret: None,
+            ..admission()
+        });
+        for shown in ["Bearer ", "Bearer pass"] {
+            let shown = head("GET", &[("authorization", shown)]);
+            assert_eq!(guard.admit(&shown).unwrap_err().status, 401);
+        }
         assert!(!guard.is_secret("") && !guard.take_once(""));
+    }
+
+    #[test]
+    fn a_pass_opens_less_than_the_secret() {
+        let guard = guard();
+        for (shown, opens) in [
+            ("Bearer the secret of the operator", Some(Shown::Secret)),
+            ("bearer pass", Some(Shown::Pass)),
+            ("Bearer once", None),
+            ("Basic pass", None),
+            ("Bearer ", None),
+        ] {
+            let head = head("GET", &[("authorization", shown)]);
+            assert_eq!(guard.admit(&head).ok(), opens, "{shown}");
+        }
     }
 }
