@@ -80,6 +80,8 @@ pub(crate) struct Pushes {
     counts: Counts,
     /// Kinds of which it was said that no route takes them.
     unrouted: Mutex<BTreeSet<String>>,
+    /// It was said that there are no routes.
+    told_of_none: AtomicBool,
 }
 
 /// What happened since the start.
@@ -110,6 +112,7 @@ impl Pushes {
             recovered: AtomicBool::new(false),
             counts: Counts::default(),
             unrouted: Mutex::default(),
+            told_of_none: AtomicBool::new(false),
         }
     }
 
@@ -143,10 +146,24 @@ impl Pushes {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// Notes once for each kind that no route takes it.
+    /// Notes once for each kind that no route takes it; where there are no routes, once in all.
     fn tell_unrouted(&self, inner: &Inner, request_id: &str, packet: &push::Packet) {
         count(&self.counts.unrouted);
         let kind = kind_of(packet);
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if routes.is_empty() && !self.told_of_none.swap(true, Ordering::Relaxed) {
+            inner.journal.note(&Note {
+                request_id,
+                openid: packet.user(),
+                text: &format_args!(
+                    "message pushes arrive ({kind} was the first) and no function takes any: name functions for them in \
+                     [push.routes] of yunqiao.toml"
+                ),
+            });
+        }
+        if routes.is_empty() {
+            return;
+        }
         let mut told = self.unrouted.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < 1000 && told.insert(kind.clone()) {
             inner.journal.note(&Note {
