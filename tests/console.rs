@@ -341,6 +341,20 @@ async fn a_call_is_seen_as_it_happens() {
         seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
     }
     assert!(tab.page("/").await.contains("echo"));
+    // What became of a cloudID is told: it lived five minutes.
+    let id_of_steps = dev.wx("alice", "getWeRunData").await["cloudID"].take();
+    dev.sim("clock", json!({"advance": 301})).await;
+    let body = json!({"data": {"steps": id_of_steps}, "cloudIDs": ["steps"]});
+    let (_, reply) = dev.login("alice").await.call_raw("echo", body.to_string()).await;
+    assert_eq!(reply["result"]["steps"]["errCode"], -601006, "{reply}");
+    let page = tab
+        .page(&format!("/calls/{}", reply["requestID"].as_str().unwrap()))
+        .await;
+    assert!(
+        page.contains("&quot;steps&quot;") && page.contains("-601006"),
+        "{page}"
+    );
+
     let page = tab.page(&format!("/calls/{id}")).await;
     assert!(page.contains(id) && page.contains("echo"), "{page}");
     assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);

@@ -29,7 +29,7 @@ await browsing(async (browser) => {
   await page.click('form#call button[type=submit]')
   await page.shows('#result', '"days": 31')
   await page.shows('#result .logs', '31 days')
-  await page.shows('#result .path', 'run')
+  await page.shows('#result .path', 'redeem cloudIDs')
   await page.shows('#command', 'yunqiao call werun --as alice --cloud-id weRunData=weRunData --dir ')
   await page.click('[data-copy=command]')
 

@@ -25,6 +25,9 @@ const KINDS: [(&str, &str); 5] = [
     ("groupEnterInfo", "getGroupEnterInfo"),
 ];
 
+/// The largest body that a client may send: what is larger, the gateway answers with 413.
+const LARGEST: usize = 6 << 20;
+
 /// A call that was made on this page, to be looked at and made again.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -59,6 +62,8 @@ enum Refusal {
     NoUser(String),
     #[error("an openid is needed: whose call is it?")]
     NoOpenid,
+    #[error("the event is larger than 6 MB, which no client may send: it would be answered with 413")]
+    TooLarge,
     #[error("the open data {0} needs the name of a field")]
     NoField(String),
 }
@@ -199,7 +204,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
                 span #busy .busy role="status" { (lang.t("running …", "执行中……")) }
             }
         }
-        section #result aria-live="polite" aria-label=(lang.t("Result", "结果")) {
+        section #result aria-label=(lang.t("Result", "结果")) {
             @if let Some(asked) = &again { (answer(inner, viewer, asked)) }
         }
     };
@@ -267,6 +272,9 @@ async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<std::sync::A
     let event = with_cloud_ids(&form.event, &cloud_ids).map_err(Refusal::Event)?;
     let fields: Vec<&str> = cloud_ids.iter().map(|(field, _)| *field).collect();
     let body = format!("{{\"data\":{event},\"cloudIDs\":{}}}", Value::from(fields));
+    if body.len() > LARGEST {
+        return Err(Refusal::TooLarge);
+    }
     let began = Instant::now();
     let (_, reply) = inner
         .gateway
@@ -289,7 +297,7 @@ fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
     let request_id = reply["requestID"].as_str().unwrap_or_default();
     let call = inner.recorder.call(request_id);
     html! {
-        h2 { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
+        h2 role="status" { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
         p .actions {
             button type="submit" form="call" { (lang.t("Repeat", "重复")) }
             @if call.is_some() { a href={ "/calls/" (request_id) } { (lang.t("Keep this call open", "单独查看这次调用")) } }

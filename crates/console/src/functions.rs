@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use gateway::PageBody;
 use http::Response;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use project::doctor::{self, Report};
-use project::{Function, FunctionName, Project};
+use project::{Function, FunctionName, Project, Trigger};
 use runtime::LoadReport;
 use tokio::sync::OnceCell;
 
@@ -140,7 +142,7 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, function: &Function, wrong: &[
             }
             @if !function.triggers.is_empty() {
                 h3 { (lang.t("Timers", "定时触发器")) }
-                ul .chips { @for trigger in &function.triggers { li { code { (trigger.name) } } } }
+                ul .chips { @for trigger in &function.triggers { li { (timer(lang, shown, trigger)) } } }
             }
             @if !function.permissions.is_empty() {
                 h3 { (lang.t("May call", "云调用权限")) }
@@ -164,6 +166,19 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, function: &Function, wrong: &[
                 }
                 a id={ "calls-" (name) } href=(web::link("/calls", &[("function", name)])) { (lang.t("All calls", "全部调用")) }
             }
+        }
+    }
+}
+
+/// A timer, and when it fires next.
+fn timer(lang: Lang, shown: &Shown, trigger: &Trigger) -> Markup {
+    let zone = &shown.project.settings.timers.zone;
+    let next = trigger.cron.next_after(Timestamp::now(), zone);
+    html! {
+        code { (trigger.name) } " "
+        @match next {
+            Some(next) => span .dim { (lang.t("next ", "下次 ")) time datetime=(next) { (next.to_zoned(TimeZone::system()).strftime("%F %T")) } },
+            None => span .dim { (lang.t("never again", "不再触发")) },
         }
     }
 }

@@ -98,7 +98,7 @@ async fn compose(inner: &Inner, lang: Lang) -> Markup {
                 span #busy .busy role="status" { (lang.t("pushing …", "推送中……")) }
             }
         }
-        section #result aria-live="polite" aria-label=(lang.t("Attempts", "推送结果")) {}
+        section #result aria-label=(lang.t("Attempts", "推送结果")) {}
     }
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) 
             let ask = json!({ "type": form.get("type"), "user": form.get("user"), "fields": fields });
             match simulated.push(&ask).await {
                 Ok(pushed) => {
-                    html! { h2 { (lang.t("Pushed", "已推送")) } ol .outbox { (item(lang, &pushed)) } }
+                    html! { h2 role="status" { (lang.t("Pushed", "已推送")) } ol .outbox { (item(lang, &pushed)) } }
                 }
                 Err(error) => trouble(&error.to_string()),
             }

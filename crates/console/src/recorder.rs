@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gateway::{CallRecord, CloudCall, Journal, Note};
+use gateway::{CallRecord, CloudCall, Journal, Note, Redeemed};
 use jiff::Timestamp;
 use runtime::Level;
 use tokio::sync::watch;
@@ -41,6 +41,7 @@ pub(crate) struct Call {
     pub(crate) attempt: Option<u32>,
     pub(crate) status: u16,
     pub(crate) error: Option<(i64, String)>,
+    pub(crate) redeemed: Redeemed,
     pub(crate) waited: Duration,
     pub(crate) ran: Duration,
     pub(crate) logs: Vec<Line>,
@@ -237,10 +238,20 @@ impl Call {
             .take(CLOUD_CALLS)
             .map(|(field, text)| (cut(field), cut(text)))
             .collect();
-        let texts = cloud_calls
+        let fields = record.redeemed.fields.iter();
+        let redeemed = Redeemed {
+            took: record.redeemed.took,
+            fields: fields.map(|(field, code)| (cut(field), *code)).collect(),
+        };
+        let texts = redeemed
+            .fields
             .iter()
-            .map(|made| made.what.len() + made.text.len())
+            .map(|(field, _)| field.len())
             .sum::<usize>()
+            + cloud_calls
+                .iter()
+                .map(|made| made.what.len() + made.text.len())
+                .sum::<usize>()
             + warnings
                 .iter()
                 .map(|(field, text)| field.len() + text.len())
@@ -256,6 +267,7 @@ impl Call {
             attempt: record.attempt,
             status: record.status,
             error,
+            redeemed,
             waited: record.waited,
             ran: record.ran,
             more_logs: record.logs.is_truncated() || logs.len() < lines.len(),
@@ -269,7 +281,8 @@ impl Call {
 
     /// Whether a note is about this call, or about nothing in particular while it ran.
     pub(crate) fn concerns(&self, note: &Told) -> bool {
-        let took = jiff::SignedDuration::try_from(self.waited + self.ran).unwrap_or_default();
+        let took =
+            jiff::SignedDuration::try_from(self.redeemed.took + self.waited + self.ran).unwrap_or_default();
         note.request_id == self.request_id
             || note.request_id.is_empty() && note.at <= self.at && note.at >= self.at - took
     }
@@ -300,6 +313,11 @@ mod tests {
 
     use super::*;
 
+    static NONE: Redeemed = Redeemed {
+        took: Duration::ZERO,
+        fields: Vec::new(),
+    };
+
     fn record<'a>(id: &'a str, error: Option<(i64, &'a str)>, logs: &'a Logs) -> CallRecord<'a> {
         CallRecord {
             request_id: id,
@@ -309,6 +327,7 @@ mod tests {
             attempt: None,
             status: 200,
             error,
+            redeemed: &NONE,
             waited: Duration::ZERO,
             ran: Duration::from_millis(2),
             logs,

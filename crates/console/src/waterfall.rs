@@ -23,41 +23,43 @@ struct Step<'a> {
     code: Option<(i64, &'a str)>,
 }
 
-/// The waterfall of a call. `total` is how long the caller waited for the answer, where that is known: what lies before the
-/// function's turn is then the exchange of cloudIDs.
+/// The waterfall of a call. `total` is how long the caller waited for the answer, where that is known.
 pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Markup {
-    let inside = call.waited + call.ran;
-    let before = total.map_or(Duration::ZERO, |total| total.saturating_sub(inside));
+    let redeemed = &call.redeemed;
+    let before = if redeemed.fields.is_empty() {
+        Duration::ZERO
+    } else {
+        redeemed.took
+    };
+    let inside = before + call.waited + call.ran;
     let mut steps = Vec::new();
-    if total.is_some() {
-        let what = lang.t(
-            "authenticate, redeem cloudIDs, answer",
-            "鉴权、兑换 cloudID、返回",
-        );
+    let own = |what, kind, at, took| Step {
+        what,
+        kind,
+        at,
+        took,
+        code: None,
+    };
+    if !redeemed.fields.is_empty() {
+        let what = lang.t("redeem cloudIDs", "兑换 cloudID");
+        steps.push(own(what, "redeem", Duration::ZERO, before));
+    }
+    for (field, code) in &redeemed.fields {
         steps.push(Step {
-            what,
-            kind: "redeem",
+            what: field,
+            kind: if *code == 0 { "redeem" } else { "cloud-bad" },
             at: Duration::ZERO,
             took: before,
-            code: None,
+            code: Some((*code, "")),
         });
     }
-    let mut own = |what, kind, at, took| {
-        steps.push(Step {
-            what,
-            kind,
-            at,
-            took,
-            code: None,
-        })
-    };
-    own(
+    steps.push(own(
         lang.t("wait for a worker", "等待实例"),
         "wait",
         before,
         call.waited,
-    );
-    own(lang.t("run", "执行"), "run", before + call.waited, call.ran);
+    ));
+    steps.push(own(lang.t("run", "执行"), "run", before + call.waited, call.ran));
     steps.extend(call.cloud_calls.iter().map(|made| Step {
         what: &made.what,
         kind: if made.code == 0 { "cloud" } else { "cloud-bad" },
@@ -65,6 +67,10 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
         took: made.took,
         code: Some((made.code, &made.text)),
     }));
+    if let Some(total) = total {
+        let what = lang.t("the rest: take apart, splice, answer", "其余：解析、拼接、返回");
+        steps.push(own(what, "wait", inside, total.saturating_sub(inside)));
+    }
     let ends = steps.iter().map(|step| step.at + step.took);
     let whole = ends.max().unwrap_or_default().as_secs_f64().max(1e-6);
     let x = |time: Duration| time.as_secs_f64() / whole * WIDE;

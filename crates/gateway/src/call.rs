@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,7 +16,7 @@ use crate::body::Whole;
 use crate::event::{self, Request};
 use crate::failure::Failure;
 use crate::invocation::{Caller, Invocation, User};
-use crate::journal::{CallRecord, Note};
+use crate::journal::{CallRecord, Note, Redeemed};
 use crate::redeem::{self, Id};
 use crate::sites::Known;
 use crate::{Inner, ids};
@@ -39,7 +40,12 @@ pub(crate) async fn call(
     let Whole { bytes, permit } = body;
     let request = Request::parse(&bytes)?;
     let cloud_ids: Vec<Id<'_>> = request.marked().iter().map(event::Marked::cloud_id).collect();
+    let began = Instant::now();
     let items = redeem::redeem(inner, request_id, &bearer.openid, &cloud_ids).await;
+    let redeemed = Redeemed {
+        took: began.elapsed(),
+        fields: request.marked().iter().zip(&items).map(exchanged).collect(),
+    };
     let open_data: Vec<&str> = request.marked().iter().map(|marked| marked.raw_key).collect();
 
     let caller = Caller {
@@ -52,7 +58,7 @@ pub(crate) async fn call(
         trigger: Trigger::Tcb,
         attempt: None,
     };
-    let prepared = Prepared::new(
+    let mut prepared = Prepared::new(
         inner,
         known,
         caller,
@@ -62,6 +68,7 @@ pub(crate) async fn call(
             request.write(&items, user_info, event);
         },
     );
+    prepared.redeemed = redeemed;
     // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
     let warnings = request.into_warnings();
     drop((items, bytes));
@@ -94,6 +101,14 @@ pub(crate) async fn call_as(
     answer(finished, request_id)
 }
 
+/// A field whose cloudID was exchanged, and what that came to.
+fn exchanged((marked, item): (&event::Marked<'_>, &Vec<u8>)) -> (String, i64) {
+    let item = json::Object::parse(item).ok();
+    let code = item.as_ref().and_then(|item| item.get("errCode"));
+    let code = code.and_then(|code| code.parse().ok()).unwrap_or_default();
+    (marked.raw_key.to_owned(), code)
+}
+
 /// A call with its frame written.
 pub(crate) struct Prepared {
     known: Arc<Known>,
@@ -101,6 +116,7 @@ pub(crate) struct Prepared {
     request_id: String,
     token: String,
     frame: Frame,
+    redeemed: Redeemed,
 }
 
 /// A call that is over, and was told to the journal.
@@ -148,6 +164,7 @@ impl Prepared {
             request_id: request_id.to_owned(),
             token,
             frame,
+            redeemed: Redeemed::default(),
         }
     }
 
@@ -203,6 +220,7 @@ impl Prepared {
             attempt: invocation.caller.attempt,
             status: error.map_or(StatusCode::OK, |failure| failure.status).as_u16(),
             error: error.map(|failure| (failure.code, failure.text.as_ref())),
+            redeemed: &self.redeemed,
             waited,
             ran,
             logs: &logs,

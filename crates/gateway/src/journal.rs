@@ -33,6 +33,8 @@ pub struct CallRecord<'a> {
     pub status: u16,
     /// 0, or the code and text of the failure.
     pub error: Option<(i64, &'a str)>,
+    /// The cloudIDs that were exchanged before.
+    pub redeemed: &'a Redeemed,
     /// How long the call waited for a worker.
     pub waited: Duration,
     /// How long the function ran.
@@ -45,6 +47,15 @@ pub struct CallRecord<'a> {
     pub more_cloud_calls: u64,
     /// Fields that were not filled in, and why: `(raw field name, text)`.
     pub warnings: &'a [(String, String)],
+}
+
+/// The exchange of a call's cloudIDs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redeemed {
+    /// How long it took, all of them together.
+    pub took: Duration,
+    /// The fields in the order of `data`: the name as a JSON string, and 0 or the code with which the id was refused.
+    pub fields: Vec<(String, i64)>,
 }
 
 /// One request of a function to the cloud, as it was answered.
