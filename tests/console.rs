@@ -404,6 +404,41 @@ async fn pages_speak_the_readers_language() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_seen_and_dropped() {
+    let source = format!("exports.main = () => {{ throw new Error({}) }}", json!(HOSTILE));
+    let project = Scratch::new(&[("fails", &source)]);
+    project.write("yunqiao.toml", "[push.routes]\ntext = \"fails\"\n");
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    let form = [
+        ("type", "text"),
+        ("user", "alice"),
+        ("event", "{\"Content\": \"<script>alert(1)</script>\"}"),
+    ];
+    assert!(tab.send("/push", &form).await.contains("acknowledged"));
+    // Two waits between three attempts: eleven seconds.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let page = loop {
+        let page = tab.page("/push").await;
+        if page.contains("Dead letters") {
+            break page;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    is_inert(&page, "/push");
+    let at = page.find("/push/dead/").unwrap();
+    let id = page[at..].split('/').nth(3).unwrap();
+    assert!(
+        tab.send("/push/dead/none/drop", &[])
+            .await
+            .contains("no dead letter")
+    );
+    let left = tab.send(&format!("/push/dead/{id}/drop"), &[]).await;
+    assert!(!left.contains("Dead letters"), "{left}");
+}
+
+#[tokio::test]
 async fn in_production_it_shows_what_is_there() {
     let project = Scratch::new(&[("whoami", "exports.main = (event) => event.userInfo")]);
     project.write("appsecret", "0123456789abcdef0123456789abcdef");

@@ -31,7 +31,7 @@ await browsing(async (browser) => {
     await page.wide(width)
     await pause()
     const { cssContentSize } = await page.send('Page.getLayoutMetrics')
-    const clip = { ...cssContentSize, width, height: Math.min(cssContentSize.height, 1500), scale: 1 }
+    const clip = { ...cssContentSize, width, height: Math.min(cssContentSize.height, 2000), scale: 1 }
     const { data } = await page.send('Page.captureScreenshot', { format: 'png', clip, captureBeyondViewport: true })
     await writeFile(join(folder, `${name}.png`), data, 'base64')
   }

@@ -1,6 +1,7 @@
 //! The page Call: choose a function and a user, write the event, hand over open data, send; then see what came back and what
 //! happened inside.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -54,9 +55,9 @@ struct Form {
 /// Why a call was not made.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("{0}")]
+    #[error(transparent)]
     Event(Fault),
-    #[error("{0}")]
+    #[error(transparent)]
     Simulated(#[from] crate::simulated::Error),
     #[error("there is no simulated user {0:?}")]
     NoUser(String),
@@ -241,7 +242,7 @@ pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
     web::html(StatusCode::OK, shown)
 }
 
-async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<std::sync::Arc<Asked>, Refusal> {
+async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, Refusal> {
     object(&form.event).map_err(Refusal::Event)?;
     let (openid, unionid) = match &inner.simulated {
         Some(simulated) => {

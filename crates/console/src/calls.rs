@@ -1,5 +1,7 @@
 //! The page Calls: the last calls as they happen, filtered, and everything that is known of one.
 
+use std::sync::Arc;
+
 use gateway::PageBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -234,6 +236,6 @@ fn logs(viewer: &Viewer, call: &Call) -> Markup {
     }
 }
 
-fn told(notes: &[std::sync::Arc<Told>]) -> Markup {
+fn told(notes: &[Arc<Told>]) -> Markup {
     html! { ul .findings { @for note in notes { li { span .dim { (time(note.at)) } " " (note.text) } } } }
 }

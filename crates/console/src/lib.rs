@@ -144,7 +144,6 @@ impl Inner {
 
 async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<PageBody> {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
     let query = Fields::parse(head.uri.query().unwrap_or_default().as_bytes());
     let viewer = Viewer {
         lang: Lang::of(&head.headers),
@@ -156,48 +155,41 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<PageBod
         simulated: inner.simulated.is_some(),
     };
     let form = || Fields::parse(&body);
-    match (&head.method, path, &inner.simulated) {
-        (&Method::GET, "/", _) => functions::page(inner, &viewer).await,
-        (&Method::GET, "/call", _) => call::page(inner, &viewer, &query).await,
-        (&Method::POST, "/call", _) => call::send(inner, &viewer, &form()).await,
-        (&Method::POST, "/call/check", _) => call::check(&viewer, &form()),
-        (&Method::GET, "/calls", _) => calls::page(inner, &viewer, &query).await,
-        (&Method::GET, "/charts", _) => charts::page(inner, &viewer),
-        (&Method::GET, "/outbox", Some(simulated)) => outbox::page(inner, &viewer, simulated).await,
-        (&Method::GET, path, Some(simulated)) if path.starts_with("/outbox/images/") => {
-            outbox::image(&viewer, simulated, path.trim_start_matches("/outbox/images/")).await
+    let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    match (&head.method, path.as_slice(), &inner.simulated) {
+        (&Method::GET, [""], _) => functions::page(inner, &viewer).await,
+        (&Method::GET, ["call"], _) => call::page(inner, &viewer, &query).await,
+        (&Method::POST, ["call"], _) => call::send(inner, &viewer, &form()).await,
+        (&Method::POST, ["call", "check"], _) => call::check(&viewer, &form()),
+        (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
+        (&Method::GET, ["calls", request_id], _) => calls::details(inner, &viewer, request_id).await,
+        (&Method::GET, ["charts"], _) => charts::page(inner, &viewer),
+        (&Method::GET, ["push"], _) => pushes::page(inner, &viewer).await,
+        (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
+        (&Method::GET, ["push", "fields"], Some(_)) => pushes::fields(&viewer, &query),
+        (&Method::POST, ["push"], Some(simulated)) => pushes::send(&viewer, simulated, &form()).await,
+        (&Method::GET, ["outbox"], Some(simulated)) => outbox::page(inner, &viewer, simulated).await,
+        (&Method::GET, ["outbox", "images", number], Some(simulated)) => {
+            outbox::image(&viewer, simulated, number).await
         }
-        (&Method::POST, "/outbox/empty", Some(simulated)) => outbox::empty(inner, &viewer, simulated).await,
-        (&Method::GET, "/push", _) => pushes::page(inner, &viewer).await,
-        (&Method::GET, "/push/fields", Some(_)) => pushes::fields(&viewer, &query),
-        (&Method::POST, "/push", Some(simulated)) => pushes::send(&viewer, simulated, &form()).await,
-        (&Method::POST, path, _) if path.starts_with("/push/dead/") => {
-            pushes::letter(inner, &viewer, path.trim_start_matches("/push/dead/")).await
+        (&Method::POST, ["outbox", "empty"], Some(simulated)) => {
+            outbox::empty(inner, &viewer, simulated).await
         }
-        (&Method::GET, "/users", Some(simulated)) => users::page(&viewer, simulated).await,
-        (&Method::POST, path, Some(simulated)) if path.starts_with("/users/") => {
-            let what = path.trim_start_matches("/users/");
+        (&Method::GET, ["users"], Some(simulated)) => users::page(&viewer, simulated).await,
+        (&Method::POST, ["users", what], Some(simulated)) => {
             users::act(&viewer, simulated, what, &form()).await
         }
-        (&Method::GET, "/lang", _) => switch(&query),
-        (&Method::GET, path, _) => {
-            if let Some(asset) = path.strip_prefix("/assets/").and_then(assets::find) {
-                return asset;
-            }
-            if let Some(part) = path
-                .strip_prefix("/live/")
-                .and_then(|name| Part::of(name, &query))
-            {
+        (&Method::GET, ["lang"], _) => switch(&query),
+        (&Method::GET, ["assets", name], _) => assets::find(name).unwrap_or_else(|| missing(&viewer)),
+        (&Method::GET, ["live", part], _) => match Part::of(part, &query) {
+            Some(part) => {
                 let (inner, changed) = (Arc::clone(inner), inner.recorder.watch());
-                return live::follow(changed, move || {
+                live::follow(changed, move || {
                     part.clone().render(Arc::clone(&inner), viewer.clone())
-                });
+                })
             }
-            match path.strip_prefix("/calls/") {
-                Some(request_id) => calls::details(inner, &viewer, request_id).await,
-                None => missing(&viewer),
-            }
-        }
+            None => missing(&viewer),
+        },
         _ => missing(&viewer),
     }
 }

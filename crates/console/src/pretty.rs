@@ -3,8 +3,8 @@
 /// The most that is laid out; of a longer text its beginning is shown.
 const LONGEST: usize = 200_000;
 
-/// Lays out a JSON text; what is no JSON comes out in some layout too, nothing of it lost up to the limit. The flag says whether something
-/// was left out.
+/// Lays out a JSON text; what is no JSON comes out in some layout too. The flag says whether something was left out at
+/// the end.
 pub(crate) fn pretty(text: &str) -> (String, bool) {
     let mut out = String::with_capacity(text.len().min(LONGEST) * 2);
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -147,11 +147,10 @@ pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) 
 }
 
 /// Does something about a dead letter, and shows those that are left.
-pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, path: &str) -> Response<PageBody> {
-    let parts: Vec<&str> = path.split('/').collect();
-    let (method, path) = match parts.as_slice() {
-        [id, "replay"] => (Method::POST, format!("{DEAD}/{id}/replay")),
-        [id, "drop"] => (Method::DELETE, format!("{DEAD}/{id}")),
+pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, id: &str, what: &str) -> Response<PageBody> {
+    let (method, path) = match what {
+        "replay" => (Method::POST, format!("{DEAD}/{id}/replay")),
+        "drop" => (Method::DELETE, format!("{DEAD}/{id}")),
         _ => return missing(viewer),
     };
     let said = ask::<Value>(&inner.gateway, &method, &path).await.err();
