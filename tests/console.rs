@@ -360,6 +360,81 @@ async fn a_call_is_seen_as_it_happens() {
     assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);
 }
 
+/// The text of the element with this id.
+fn text_of(page: &str, id: &str) -> String {
+    let at = page.find(&format!("id=\"{id}\""));
+    let after = &page[at.unwrap_or_else(|| panic!("no {id} in {page}"))..];
+    let (_, inside) = after.split_once('>').unwrap();
+    let (inside, _) = inside.split_once("</pre>").unwrap();
+    inside
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
+}
+
+#[tokio::test]
+async fn a_call_can_be_taken_away_as_a_test() {
+    let project = Scratch::new(&[(
+        "steps",
+        "exports.main = ({ run, fail }) => { if (fail) throw new Error('no'); return run.data.stepInfoList.length; };",
+    )]);
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    for (event, passes) in [("{}", true), (r#"{"fail": true}"#, false)] {
+        let form = [
+            ("function", "steps"),
+            ("user", "alice"),
+            ("event", event),
+            ("with-weRunData", "1"),
+            ("field-weRunData", "run"),
+        ];
+        let code = text_of(&tab.send("/call", &form).await, "test");
+        assert_eq!(code.contains("cloud.callFunction:ok"), passes, "{code}");
+        project.write("call.test.mjs", &code);
+        let (output, out, err) = run(yunqiao()
+            .arg("exec")
+            .arg(project.path())
+            .args(["--", "node", "--test"])
+            .arg(project.path().join("call.test.mjs")));
+        assert!(output.status.success(), "{code}{out}{err}");
+        assert!(out.contains("pass 1"), "{out}");
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_call_is_shown_with_its_request_and_answer() {
+    const CHECKS: &str = "
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async () => {
+  await cloud.openapi.security.msgSecCheck({ content: '<b>云桥</b>' });
+  await cloud.openapi.wxacode.getUnlimited({ scene: 'a' });
+};";
+    let project = Scratch::new(&[("checks", CHECKS)]);
+    let manifest = json!({"name": "checks", "dependencies": {"wx-server-sdk": "4.0.2"}});
+    project.write("cloudfunctions/checks/package.json", &manifest.to_string());
+    let config = json!({"permissions": {"openapi": ["security.msgSecCheck", "wxacode.getUnlimited"]}});
+    project.write("cloudfunctions/checks/config.json", &config.to_string());
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    let (status, reply) = dev.login("alice").await.call("checks", json!({})).await;
+    assert_eq!(status, 200, "{reply}");
+    let path = format!("/calls/{}", reply["requestID"].as_str().unwrap());
+    let page = tab.page(&path).await;
+    for shown in [
+        "POST /wxa/msg_sec_check",
+        "&lt;b&gt;云桥&lt;/b&gt;",
+        "&quot;errcode&quot;:0",
+        "POST /wxa/getwxacodeunlimit",
+        "(image/png, ",
+    ] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    assert!(!page.contains("access_token"), "{page}");
+    is_inert(&page, &path);
+}
+
 #[tokio::test]
 async fn pages_speak_the_readers_language() {
     let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);

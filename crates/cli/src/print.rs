@@ -163,6 +163,10 @@ impl Journal for Both {
         self.0.note(note);
         self.1.note(note);
     }
+
+    fn keeps_exchanges(&self) -> bool {
+        self.0.keeps_exchanges() || self.1.keeps_exchanges()
+    }
 }
 
 fn headline(record: &CallRecord<'_>) {

@@ -15,10 +15,10 @@ use crate::lang::Lang;
 use crate::layout::{self, Page, Viewer, outcome, span, trouble};
 use crate::recorder::beginning;
 use crate::web::{self, Fields};
-use crate::{Inner, calls};
+use crate::{Inner, calls, snippet};
 
 /// The kinds of open data that a client can hand over, each with the client API that gives it; as `yunqiao call` names them.
-const KINDS: [(&str, &str); 5] = [
+pub(crate) const KINDS: [(&str, &str); 5] = [
     ("weRunData", "getWeRunData"),
     ("userInfo", "getUserInfo"),
     ("phoneNumber", "getPhoneNumber"),
@@ -42,14 +42,14 @@ pub(crate) struct Asked {
 
 /// What the form holds.
 #[derive(Clone, Debug)]
-struct Form {
-    function: String,
+pub(crate) struct Form {
+    pub(crate) function: String,
     /// A simulated user's name; without a simulator the openid.
-    user: String,
+    pub(crate) user: String,
     unionid: String,
-    event: String,
+    pub(crate) event: String,
     /// Kind and field.
-    open_data: Vec<(String, String)>,
+    pub(crate) open_data: Vec<(String, String)>,
 }
 
 /// Why a call was not made.
@@ -97,6 +97,17 @@ impl Asked {
 }
 
 impl Form {
+    #[cfg(test)]
+    pub(crate) fn new(function: &str, user: &str, event: &str, open_data: Vec<(String, String)>) -> Form {
+        Form {
+            function: function.to_owned(),
+            user: user.to_owned(),
+            unionid: String::new(),
+            event: event.to_owned(),
+            open_data,
+        }
+    }
+
     fn of(fields: &Fields) -> Form {
         let given = KINDS
             .iter()
@@ -126,22 +137,6 @@ impl Form {
         let mut all = self.open_data.iter();
         all.find(|(known, _)| known == kind)
             .map(|(_, field)| field.as_str())
-    }
-
-    /// The same call on the command line.
-    fn command(&self, dir: &str) -> String {
-        let mut command = format!(
-            "yunqiao call {} --as {}",
-            quote(&self.function),
-            quote(&self.user)
-        );
-        if self.event.trim() != "{}" {
-            command += &format!(" --data {}", quote(&self.event));
-        }
-        for (kind, field) in &self.open_data {
-            command += &format!(" --cloud-id {}", quote(&format!("{field}={kind}")));
-        }
-        command + &format!(" --dir {}", quote(dir))
     }
 }
 
@@ -310,20 +305,31 @@ fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
                 pre .error tabindex="0" { (reply["errCode"]) " " (reply["errMsg"].as_str().unwrap_or_default()) }
             }
         }
-        @if viewer.simulated { (command(inner, viewer, &asked.form)) }
+        @if viewer.simulated { (elsewhere(inner, viewer, asked, &reply)) }
     }
 }
 
-fn command(inner: &Inner, viewer: &Viewer, form: &Form) -> Markup {
+/// The same call as a command, and as a test.
+fn elsewhere(inner: &Inner, viewer: &Viewer, asked: &Asked, reply: &Value) -> Markup {
     let lang = viewer.lang;
     let shown = inner.shown();
     // Where the command will be typed, nobody knows.
     let dir = shown.and_then(|shown| std::path::absolute(&shown.project.root).ok());
     let dir = dir.map(|dir| dir.display().to_string());
+    let dir = dir.as_deref().unwrap_or(".");
+    let copy = |id: &str| {
+        html! { button type="button" data-copy=(id) data-copied=(lang.t("Copied", "已复制")) { (lang.t("Copy", "复制")) } }
+    };
     html! {
         h2 { (lang.t("On the command line", "命令行")) }
-        pre #command .json tabindex="0" { (form.command(dir.as_deref().unwrap_or("."))) }
-        button type="button" data-copy="command" data-copied=(lang.t("Copied", "已复制")) { (lang.t("Copy", "复制")) }
+        pre #command .json tabindex="0" { (snippet::command(&asked.form, dir)) }
+        (copy("command"))
+        h2 { (lang.t("As a test", "测试代码")) }
+        details {
+            summary { (lang.t("What a test runner of Node's runs", "用 Node 自带的测试运行器")) }
+            pre #test .json tabindex="0" { (snippet::test(&asked.form, dir, reply["errCode"].as_i64())) }
+        }
+        (copy("test"))
     }
 }
 
@@ -366,16 +372,6 @@ fn with_cloud_ids(event: &str, cloud_ids: &[(&str, String)]) -> Result<String, F
     Ok(format!("{{{}}}", stays.chain(set).collect::<Vec<_>>().join(",")))
 }
 
-/// A word of a shell's.
-fn quote(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -407,21 +403,6 @@ mod tests {
         assert_eq!(
             with_cloud_ids("{}", &[("f", "i".to_owned())]).unwrap(),
             r#"{"f":"i"}"#
-        );
-    }
-
-    #[test]
-    fn a_command_survives_the_shell() {
-        let form = Form {
-            function: "werun".to_owned(),
-            user: "al ice".to_owned(),
-            unionid: String::new(),
-            event: "{\"it's\": \"$HOME\"}".to_owned(),
-            open_data: vec![("weRunData".to_owned(), "steps".to_owned())],
-        };
-        assert_eq!(
-            form.command("/a b"),
-            r#"yunqiao call werun --as 'al ice' --data '{"it'\''s": "$HOME"}' --cloud-id steps=weRunData --dir '/a b'"#
         );
     }
 }

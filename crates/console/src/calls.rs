@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::PageBody;
+use gateway::{Exchange, PageBody};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 use runtime::Level;
@@ -208,6 +208,17 @@ pub(crate) fn parts(inner: &Inner, viewer: &Viewer, call: &Call, asked: Option<&
         }
         h2 { (lang.t("What happened inside", "调用过程")) }
         (waterfall(lang, call, asked.map(|asked| asked.took)))
+        @for made in &call.cloud_calls {
+            @if let Some(Exchange { request, answer }) = &made.exchange {
+                details {
+                    summary { (made.what) " " code .(if made.code == 0 { "good" } else { "bad" }) { (made.code) } }
+                    h3 { (lang.t("Sent", "发送的内容")) }
+                    pre .json tabindex="0" { (request) }
+                    h3 { (lang.t("Answered", "返回的内容")) }
+                    pre .json tabindex="0" { (answer) }
+                }
+            }
+        }
         h2 { (lang.t("Logs", "日志")) }
         (logs(viewer, call))
         @if let Some(asked) = asked {

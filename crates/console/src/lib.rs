@@ -22,6 +22,7 @@ mod pretty;
 mod pushes;
 mod recorder;
 mod simulated;
+mod snippet;
 mod users;
 mod waterfall;
 mod web;

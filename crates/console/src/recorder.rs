@@ -186,6 +186,10 @@ impl Journal for Recorder {
         self.wake();
     }
 
+    fn keeps_exchanges(&self) -> bool {
+        true
+    }
+
     fn note(&self, note: &Note<'_>) {
         let told = Told {
             at: Timestamp::now(),
@@ -228,6 +232,7 @@ impl Call {
             .map(|made| CloudCall {
                 what: cut(&made.what),
                 text: cut(&made.text),
+                exchange: made.exchange.clone(),
                 ..*made
             })
             .collect();
@@ -250,7 +255,11 @@ impl Call {
             .sum::<usize>()
             + cloud_calls
                 .iter()
-                .map(|made| made.what.len() + made.text.len())
+                .map(|made| {
+                    let exchange = made.exchange.as_ref();
+                    let exchange = exchange.map_or(0, |both| both.request.len() + both.answer.len());
+                    made.what.len() + made.text.len() + exchange
+                })
                 .sum::<usize>()
             + warnings
                 .iter()

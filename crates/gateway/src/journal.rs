@@ -14,6 +14,10 @@ pub trait Journal: Send + Sync + 'static {
     fn call(&self, record: &CallRecord<'_>);
     /// Something that an operator or developer should know.
     fn note(&self, note: &Note<'_>);
+    /// Whether it makes use of [`CloudCall::exchange`], which costs a copy.
+    fn keeps_exchanges(&self) -> bool {
+        false
+    }
 }
 
 /// One call of a function, as it ended.
@@ -71,6 +75,18 @@ pub struct CloudCall {
     pub at: Duration,
     /// How long the answer took.
     pub took: Duration,
+    /// What was sent and what came back, where the journal [keeps it](Journal::keeps_exchanges).
+    pub exchange: Option<Exchange>,
+}
+
+/// What a function sent to the cloud and what came back, for a person to read: cut to a few kilobytes, and a file told by its
+/// type and size. An access_token is in neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Of WeChat's APIs: method, path, query, and on the next line the body.
+    pub request: String,
+    /// The body.
+    pub answer: String,
 }
 
 /// Something to know, with its cause and mend.

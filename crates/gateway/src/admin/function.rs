@@ -5,19 +5,27 @@
 
 use tcb::{Envelope, Reply, Trigger, codes, reply};
 
-use super::Asked;
+use super::{Asked, shown};
 use crate::call::{self, Prepared};
 use crate::event::Request;
 use crate::failure::Failure;
 use crate::ids;
 use crate::invocation::Caller;
+use crate::journal::Exchange;
 
 /// Runs the function that the request names.
 pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {
     let name = envelope.function_name().unwrap_or_default();
     let request_id = ids::request_id();
-    let (result, code, text) = match run(asked, name, envelope.function_data(), &request_id).await {
-        Ok(result) => (reply::invoked(&request_id, &result), 0, String::new()),
+    let data = envelope.function_data().unwrap_or("{}");
+    let (result, code, text) = match run(asked, name, data, &request_id).await {
+        Ok(result) => {
+            asked.keep(|| Exchange {
+                request: shown("", data.as_bytes()),
+                answer: shown("", result.as_bytes()),
+            });
+            (reply::invoked(&request_id, &result), 0, String::new())
+        }
         Err(failure) => {
             // The string that stands for the code says which failure it is; codes that fit into 32 bits are all there are.
             let code = i32::try_from(failure.code).unwrap_or(codes::SYS_ERR);
@@ -30,7 +38,7 @@ pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {
 }
 
 /// The JSON text of what the function returned.
-async fn run(asked: &Asked<'_>, name: &str, data: Option<&str>, request_id: &str) -> Result<String, Failure> {
+async fn run(asked: &Asked<'_>, name: &str, data: &str, request_id: &str) -> Result<String, Failure> {
     let Asked {
         inner, invocation, ..
     } = asked;
@@ -38,7 +46,7 @@ async fn run(asked: &Asked<'_>, name: &str, data: Option<&str>, request_id: &str
         call::tell_missing(inner, name, request_id, invocation.openid());
         return Err(Failure::no_function());
     };
-    let request = Request::of_server(data.unwrap_or("{}"))?;
+    let request = Request::of_server(data)?;
     let caller = Caller {
         source: invocation.caller.source.then_function(),
         trigger: Trigger::Tcb,

@@ -11,7 +11,7 @@ mod open_data;
 mod voip;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use tcb::{Action, Envelope, Reply, codes, reply};
 use tokio::sync::mpsc;
 
 use crate::invocation::Invocation;
-use crate::journal::{CloudCall, Note};
+use crate::journal::{CloudCall, Exchange, Note};
 use crate::{Inner, ids};
 
 /// The text that the platform was seen to give with -501007 where a token is missing or void.
@@ -78,7 +78,11 @@ struct Asked<'a> {
     /// Of the answer.
     request_id: &'a str,
     since: Instant,
+    exchange: Mutex<Option<Exchange>>,
 }
+
+/// So much of a request or an answer is kept for a person to read.
+const SHOWN: usize = 4 * 1024;
 
 async fn answer(inner: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Reply {
     let request_id = ids::request_id();
@@ -142,6 +146,7 @@ async fn answer(inner: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -
         left: running.left,
         request_id: &request_id,
         since: Instant::now(),
+        exchange: Mutex::default(),
     };
     match action {
         Action::OpenApi => open_api::answer(&asked, &envelope).await,
@@ -187,6 +192,22 @@ fn machine_seconds() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// Text as it is, within bounds; anything else by its type and size.
+fn shown(content_type: &str, body: &[u8]) -> String {
+    match std::str::from_utf8(body) {
+        Ok(text) if !content_type.starts_with("multipart/") => {
+            // A character takes up to four bytes.
+            let end = (0..=SHOWN.min(text.len()))
+                .rev()
+                .find(|end| text.is_char_boundary(*end));
+            let (beginning, rest) = text.split_at(end.unwrap_or_default());
+            let more = if rest.is_empty() { "" } else { " …" };
+            format!("{beginning}{more}")
+        }
+        _ => format!("({content_type}, {} bytes)", body.len()),
+    }
+}
+
 impl Asked<'_> {
     /// Keeps what the request came to, for the record of the call.
     fn record(&self, what: String, code: impl Into<i64>, text: impl Into<String>) {
@@ -197,7 +218,19 @@ impl Asked<'_> {
             text: text.into(),
             at: self.invocation.age().saturating_sub(took),
             took,
+            exchange: self.exchange().take(),
         });
+    }
+
+    /// Keeps what is sent and what comes back, if anybody will look.
+    fn keep(&self, exchange: impl FnOnce() -> Exchange) {
+        if self.inner.journal.keeps_exchanges() {
+            *self.exchange() = Some(exchange());
+        }
+    }
+
+    fn exchange(&self) -> MutexGuard<'_, Option<Exchange>> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps that a request was refused by the cloud itself, and tells the operator why.
@@ -209,5 +242,23 @@ impl Asked<'_> {
             openid: self.invocation.openid(),
             text: &format_args!("{what} in {}: {why}", self.invocation.known.name),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_bounded_and_text() {
+        assert_eq!(shown("application/json", "{\"中\":1}".as_bytes()), "{\"中\":1}");
+        let long = shown("text/plain", "中".repeat(SHOWN).as_bytes());
+        assert_eq!(long, format!("{} …", "中".repeat(SHOWN / 3)));
+        assert_eq!(shown("image/png", b"\x89PNG"), "(image/png, 4 bytes)");
+        assert_eq!(
+            shown("multipart/form-data; boundary=x", b"--x"),
+            "(multipart/form-data; boundary=x, 3 bytes)"
+        );
+        assert_eq!(shown("", b""), "");
     }
 }

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use openapi::{Api, Boundary, Identity, Pair, Request, code};
+use openapi::{Api, Boundary, Identity, Method, Pair, Request, code};
 use tcb::protobuf::{ApiData, CommApiData, CommOpenApiResp, KeyValuePair};
 use tcb::{Envelope, NotServed, Reply, SvrkitApi, codes, reply};
 use wechat::{Called, Outgoing};
 
-use super::{Asked, open_data, voip};
+use super::{Asked, open_data, shown, voip};
+use crate::journal::Exchange;
 
 /// The longest that one cloud call may take, WeChat's pauses and retries included. The SDK itself gives up after 15 s.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -230,6 +231,7 @@ pub(super) async fn send(
         true => Failed::Platform(code::TIMEOUT, error.to_string()),
         false => Failed::Platform(code::SYSTEM_ERROR, error.to_string()),
     })?;
+    asked.keep(|| exchange(&request, content_type.as_deref(), &body));
     if status != 200 {
         let why = format!("WeChat answered with HTTP status {status} at {}", api.path);
         return Err(Failed::Platform(code::SYSTEM_ERROR, why));
@@ -238,6 +240,26 @@ pub(super) async fn send(
         content_type: api.reply(content_type.as_deref(), &body).content_type.to_owned(),
         body,
     })
+}
+
+/// A request and its answer, to be read by a person.
+fn exchange(request: &Request, content_type: Option<&str>, answer: &[u8]) -> Exchange {
+    let method = match request.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let mut text = format!("{method} {}", request.path);
+    for (at, (name, value)) in request.query.iter().enumerate() {
+        let before = if at == 0 { '?' } else { '&' };
+        text.extend([&before.to_string(), name, "=", value]);
+    }
+    if let Some(content_type) = request.body.content_type() {
+        text.extend(["\n", &shown(content_type, request.body.bytes())]);
+    }
+    Exchange {
+        request: text,
+        answer: shown(content_type.unwrap_or("no type"), answer),
+    }
 }
 
 /// Adds the calling user's `openid`, and the signature by the session_key, where the API wants them and the function gave none.

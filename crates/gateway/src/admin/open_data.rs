@@ -12,8 +12,9 @@ use tcb::Reply;
 use tcb::protobuf::{CommOpenApiResp, OpenDataRequest, OpenDataResponse};
 use tcb::{codes, reply};
 
-use super::Asked;
 use super::open_api::{Answer, Failed, send};
+use super::{Asked, shown};
+use crate::journal::Exchange;
 use crate::redeem::{self, Id};
 
 /// The API's name.
@@ -60,6 +61,10 @@ pub(super) async fn get(asked: &Asked<'_>, appid: Option<&str>, message: &[u8]) 
         .collect();
     let request_id = &asked.invocation.request_id;
     let items = redeem::redeem(asked.inner, request_id, openid, &ids).await;
+    asked.keep(|| Exchange {
+        request: shown("", format!("[{}]", raw.join(",")).as_bytes()),
+        answer: shown("", &items.join(&b'\n')),
+    });
     let mut response = OpenDataResponse::default();
     for (id, item) in request.cloud_ids.iter().zip(&items) {
         response.push(id, &String::from_utf8_lossy(item));
