@@ -73,6 +73,8 @@ enum Part {
     Memory,
     /// Calls of the cloud from inside a function
     Admin,
+    /// A console that nobody watches
+    Console,
 }
 
 fn main() -> ExitCode {
@@ -138,6 +140,14 @@ fn run(args: &Args) -> Result<()> {
             &folder(&dir, "admin")?,
             plan,
         )?);
+    }
+    if wanted(Part::Console) {
+        let binary = binary(args, &target)?;
+        let without = Ours::start(&binary, &folder(&dir, "bare")?, &functions())?;
+        let settings =
+            "\n[operator]\nlisten = \"127.0.0.1:0\"\nsecret = \"known-to-the-bench-alone\"\n";
+        let with = Ours::start_with(&binary, &folder(&dir, "console")?, &functions(), settings)?;
+        lines.extend(rounds::console(&without, &with, plan)?);
     }
     if wanted(Part::Cold) {
         let count = if args.quick { 2 } else { 9 };
@@ -211,7 +221,7 @@ fn build(target: &Path) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--bin", "yunqiao"])
+        .args(["build", "-p", "yunqiao-cli", "--bin", "yunqiao"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     if !cfg!(debug_assertions) {
         command.arg("--release");

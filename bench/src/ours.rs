@@ -44,6 +44,16 @@ pub(crate) struct Ours {
 impl Ours {
     /// Writes a project with these functions into `dir` and starts. Dependencies are installed before it is ready.
     pub(crate) fn start(binary: &Path, dir: &Path, functions: &[Function]) -> Result<Self> {
+        Self::start_with(binary, dir, functions, "")
+    }
+
+    /// The same, with further tables for its `yunqiao.toml`.
+    pub(crate) fn start_with(
+        binary: &Path,
+        dir: &Path,
+        functions: &[Function],
+        settings: &str,
+    ) -> Result<Self> {
         let mut simulator = Process::start(
             "simulate",
             Command::new(binary).args(["simulate", "--port", "0"]),
@@ -55,7 +65,7 @@ impl Ours {
         let appid = text(&app, "appid").context("/sim/app has no appid")?;
         let secret = text(&app, "secret").context("/sim/app has no secret")?;
 
-        let config = write_project(dir, functions, &appid, wechat)?;
+        let config = write_project(dir, functions, &appid, wechat, settings)?;
         let mut command = Command::new(binary);
         command
             .args(["serve", "-c"])
@@ -111,10 +121,16 @@ fn get(addr: SocketAddr, path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\n\r\n").into_bytes()
 }
 
-fn write_project(dir: &Path, functions: &[Function], appid: &str, wechat: SocketAddr) -> Result<PathBuf> {
+fn write_project(
+    dir: &Path,
+    functions: &[Function],
+    appid: &str,
+    wechat: SocketAddr,
+    settings: &str,
+) -> Result<PathBuf> {
     let mut config = format!(
         "appid = \"{appid}\"\nlisten = \"127.0.0.1:0\"\nstore = \"store.redb\"\n\
-         wechat = \"http://{wechat}\"\n"
+         wechat = \"http://{wechat}\"\n{settings}"
     );
     for function in functions {
         let Function {

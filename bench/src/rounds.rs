@@ -11,7 +11,7 @@ use crate::{
     peers::Peers,
     process::Process,
     table::Line,
-    workload::Round,
+    workload::{Round, SERIAL, ours_alone},
 };
 
 /// As many clients as call at once in the throughput runs.
@@ -100,6 +100,51 @@ pub(crate) fn throughput(ours: &Ours, peers: &Peers, plan: Plan) -> Result<Vec<L
         line("functions-framework, its log cut down", quiet, None),
         line("ours, one call at a time, two workers", serial, Some((1.25, 4.5))),
         line("ours, concurrency = 64, one worker", concurrent, Some((2.0, 7.0))),
+    ])
+}
+
+/// What the console costs that nobody watches: a gateway that has one, against a gateway that has none.
+pub(crate) fn console(without: &Ours, with: &Ours, plan: Plan) -> Result<Vec<Line>> {
+    let run = Run {
+        connections: CONNECTIONS,
+        warm_up: plan.measure / 4,
+        measure: plan.measure,
+    };
+    let mut samples: [Vec<Sample>; 2] = Default::default();
+    for number in 0..=plan.rounds {
+        for turn in 0..2 {
+            let index = (number + turn) % 2;
+            let ours = [without, with][index];
+            let sample = sample(&ours_alone(ours, SERIAL)?, &ours.process, run)?;
+            if number > 0 {
+                samples[index].push(sample);
+            }
+        }
+    }
+    let [none, one] = &samples;
+    let rounds = || one.iter().zip(none);
+    let ratio = median(rounds().map(|(one, none)| one.measured.per_second / none.measured.per_second));
+    let more = median(rounds().map(|(one, none)| micros(one.cpu.0) - micros(none.cpu.0)));
+    Ok(vec![
+        Line {
+            what: "calls without a console".to_owned(),
+            figure: figure(none),
+            ..Line::default()
+        },
+        Line {
+            what: "calls with a console that nobody watches".to_owned(),
+            figure: format!(
+                "{}; {:.2} × as many ({:.2}–{:.2}), CPU {:+.1} µs a call",
+                figure(one),
+                ratio.value,
+                ratio.least,
+                ratio.most,
+                more.value
+            ),
+            goal: "the same: ≥ 0.95 ×".to_owned(),
+            met: Some(ratio.value >= 0.95),
+            ..Line::default()
+        },
     ])
 }
 
