@@ -81,10 +81,10 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         );
     }
     local.fire_timers();
-    println!("ready {}", local.url);
-
     let interrupted = exec::interrupted();
     tokio::pin!(interrupted);
+    println!("ready {}", local.url);
+
     loop {
         tokio::select! {
             _ = &mut interrupted => break,

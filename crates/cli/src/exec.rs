@@ -68,12 +68,15 @@ async fn wait(child: &mut Child) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Resolves when this process is asked to end.
-pub(crate) async fn interrupted() -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
+/// Resolves when this process is asked to end, from this call on: whoever says `ready` has called it before.
+pub(crate) fn interrupted() -> impl Future<Output = std::io::Result<()>> {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async {
+        let [interrupt, terminate] = signals;
+        let (mut interrupt, mut terminate) = (interrupt?, terminate?);
+        tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        }
     }
 }

@@ -140,14 +140,11 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         )
     });
     // On its own, so that what timers set off has as long to end as what clients did.
-    let timers = gateway
-        .clone()
-        .fire_timers(async { drop(exec::interrupted().await) });
+    let (interrupted, too) = (exec::interrupted(), exec::interrupted());
+    let timers = gateway.clone().fire_timers(async { drop(too.await) });
     let timers = tokio::spawn(timers);
     println!("ready {}", stack::url(address));
-    gateway
-        .serve(listener, async { drop(exec::interrupted().await) })
-        .await;
+    gateway.serve(listener, async { drop(interrupted.await) }).await;
     let _ = timers.await;
     sweeping.abort();
     if let Some(operating) = operating {

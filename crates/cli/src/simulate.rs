@@ -44,9 +44,10 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
         Some(file) => Simulator::with_state(file, settings, clock, tell)?,
         None => Simulator::new(settings, clock, tell),
     };
+    let interrupted = exec::interrupted();
     println!("ready {url}");
     simulator
-        .serve(listener, async { drop(exec::interrupted().await) })
+        .serve(listener, async { drop(interrupted.await) })
         .await?;
     Ok(ExitCode::SUCCESS)
 }
