@@ -15,6 +15,7 @@ mod commands;
 mod console;
 mod examples;
 mod hostile;
+mod logs;
 mod main_job;
 mod open_data;
 mod production;

@@ -441,6 +441,7 @@ async fn without_settings_dev_takes_the_simulator_s_pushes_and_drops_what_no_rou
         assert_eq!(pusher.reply(&payment(number, "")).await, Value::Null);
     }
     assert_eq!(place.attempts(&payment(1, "")), [0; 0]);
+    dev.server.prints("no route takes pushes");
     let printed = dev.server.printed();
     assert_eq!(
         printed
@@ -459,9 +460,11 @@ async fn without_settings_dev_takes_the_simulator_s_pushes_and_drops_what_no_rou
         .unwrap();
     assert_eq!((&counts["unrouted"], &counts["done"]), (&json!(3), &json!(1)));
 
-    // Routes follow the file.
+    // Routes follow the file. (What the function writes may have been followed before.)
+    let reloads = || dev.server.printed().matches("reloaded").count();
+    let before = reloads();
     fs::write(&toml, text.replace("text = ", "\"*\" = ")).unwrap();
-    dev.server.prints("reloaded");
+    crate::support::eventually(|| reloads() > before, || dev.server.printed());
     assert_eq!(pusher.reply(&payment(1, "")).await["ErrCode"], 0);
 }
 

@@ -58,6 +58,12 @@ pub(crate) enum Command {
         Signed and encrypted with the token and encodingAESKey that GET /sim/app of the simulated WeChat tells. The exit \
         status is 1 if nobody acknowledged.")]
     Push(Push),
+    /// Show what functions print, as it happens, and what happened before
+    #[command(after_help = "Examples:\n  yunqiao logs --dir hello --no-follow\n  \
+        yunqiao logs login --last 5 --json --dir hello --no-follow\n\n\
+        Without --no-follow it goes on until it is interrupted. It shows what `yunqiao dev` writes to .yunqiao/calls.jsonl, \
+        and needs none to run. `yunqiao serve` prints what fails and what functions print by itself, to standard error.")]
+    Logs(Logs),
     /// Decrypt open data (what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv), or a message push
     #[command(
         override_usage = "yunqiao decrypt --session-key K --iv IV [--appid A] DATA|-\n       \
@@ -299,6 +305,21 @@ pub(crate) struct Push {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: Node,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Logs {
+    /// Only the calls of this function
+    pub(crate) name: Option<String>,
+    /// How much to show of what happened before, in calls
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) last: usize,
+    /// End after what there is
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+    /// The project
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
 }
 
 /// `K=V`.

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anstream::println;
-use project::{ExposeSecret, ForeignCodes, FunctionName, Project};
+use project::{ExposeSecret, Finding, ForeignCodes, FunctionName, Project};
 use runtime::Inspect;
 
-use crate::print::{self, Calls};
+use crate::journal::Calls;
+use crate::print;
 use crate::run_file::RunFile;
 use crate::stack::{self, Local, Place, Seen};
 use crate::watch::Changes;
@@ -18,7 +19,7 @@ const INSPECT_PORT: u16 = 9229;
 /// With `verbose`, prints the operator's secret as well.
 pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
-    print::findings(&project);
+    print::findings(&project.findings, &[]);
     let place = Place {
         host: args.host,
         port: args.port,
@@ -29,6 +30,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     let seen = Seen {
         calls: Calls::All,
         console: true,
+        file: true,
     };
     let mut local = Local::start(
         &project,
@@ -43,10 +45,13 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     let mut changes = Changes::watch(&project.root)?;
 
     print::done(format_args!(
-        "{} functions of {}",
-        local.functions,
+        "{} of {}",
+        print::counted(local.functions.len(), "function"),
         project.root.display()
     ));
+    if !local.functions.is_empty() {
+        print::fact("functions", local.functions.join(", "));
+    }
     print::fact("gateway", &local.url);
     print::fact("wechat", format_args!("{} (simulated)", local.wechat));
     print::fact(
@@ -85,10 +90,11 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     tokio::pin!(interrupted);
     println!("ready {}", local.url);
 
+    let mut findings = project.findings;
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
-            () = changes.settled() => reload(&args, &local).await,
+            () = changes.settled() => reload(&args, &local, &mut findings).await,
         }
     }
     drop(run_file);
@@ -100,12 +106,17 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn reload(args: &args::Dev, local: &Local) {
+/// Loads the project again. `findings` are those that were told.
+async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
     match Project::open(&args.dir) {
         Ok(project) => {
-            print::findings(&project);
+            print::findings(&project.findings, findings);
+            findings.clone_from(&project.findings);
             match stack::load(&local.gateway, &project, local.console.as_ref()).await {
-                Ok(functions) => print::done(format_args!("reloaded: {functions} functions")),
+                Ok(functions) => print::done(format_args!(
+                    "reloaded: {}",
+                    print::counted(functions.len(), "function")
+                )),
                 Err(error) => print::warning(format_args!("{error:#}"), ""),
             }
         }

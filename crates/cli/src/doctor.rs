@@ -84,10 +84,7 @@ fn show(report: &Report, cured: &[Cured], project: &Project, fixed: bool) {
     match (count, fixed) {
         (0, _) => println!(
             "{GOOD}✓{GOOD:#} nothing to mend in {}",
-            match project.functions.len() {
-                1 => "1 function".to_owned(),
-                functions => format!("{functions} functions"),
-            }
+            print::counted(project.functions.len(), "function")
         ),
         (_, true) => println!("{count} left for you"),
         (_, false) => println!("{count} to mend, {curable} of them by --fix"),

@@ -8,12 +8,13 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args;
-use crate::print::{self, Calls};
+use crate::journal::Calls;
+use crate::print;
 use crate::stack::{Local, Place, Seen};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.dir)?;
-    print::findings(&project);
+    print::findings(&project.findings, &[]);
     let local = headless(&project, &args.node).await?;
     let status = command(&args, &local).await;
     local.stop().await;
@@ -25,6 +26,7 @@ pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Re
     let seen = Seen {
         calls: Calls::Telling,
         console: false,
+        file: false,
     };
     Local::start(project, Place::FREE, ForeignCodes::Refuse, node, None, seen).await
 }

@@ -8,11 +8,15 @@
 mod api;
 mod args;
 mod call;
+mod calls_file;
 mod crypt;
 mod dev;
 mod doctor;
+mod entry;
 mod exec;
 mod init;
+mod journal;
+mod logs;
 mod paths;
 mod print;
 mod progress;
@@ -56,6 +60,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Call(call) => runtime()?.block_on(call::run(call, args.json)),
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::Push(push) => runtime()?.block_on(push::run(push, args.json)),
+        Command::Logs(logs) => logs::run(&logs, args.json),
         Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),

@@ -1,14 +1,17 @@
 //! What a person sees: errors, calls, notes. Colour only on a terminal (and not where `NO_COLOR` is set).
 
 use std::fmt;
-use std::sync::Arc;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
-use console::Recorder;
-use gateway::{CallRecord, Journal, Note};
-use runtime::{Level, Logs};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use project::Finding;
+use runtime::Level;
+
+use crate::entry::{Call, CloudCall, CloudId, Entry, Line, Warning};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -34,7 +37,8 @@ impl Coded {
 
 impl fmt::Display for Coded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (errCode {})", self.text, self.code)
+        let text: Vec<_> = without_our_frames(&self.text).collect();
+        write!(f, "{} (errCode {})", text.join("\n"), self.code)
     }
 }
 
@@ -79,6 +83,14 @@ pub(crate) fn fact(name: &str, value: impl fmt::Display) {
     eprintln!("  {DIM}{name:<10}{DIM:#} {value}");
 }
 
+/// `1 function`, `3 functions`.
+pub(crate) fn counted(count: usize, of: &str) -> String {
+    match count {
+        1 => format!("1 {of}"),
+        count => format!("{count} {of}s"),
+    }
+}
+
 /// A step of something that takes long.
 pub(crate) fn step(text: impl fmt::Display) {
     eprintln!("  {DIM}{text}{DIM:#}");
@@ -97,9 +109,9 @@ pub(crate) fn warning(what: impl fmt::Display, mend: &str) {
     }
 }
 
-/// What the project's files gave cause to say.
-pub(crate) fn findings(project: &project::Project) {
-    for finding in &project.findings {
+/// What the project's files gave cause to say, without what was said before.
+pub(crate) fn findings(found: &[Finding], before: &[Finding]) {
+    for finding in found.iter().filter(|finding| !before.contains(finding)) {
         let of = finding
             .function
             .as_ref()
@@ -112,126 +124,155 @@ pub(crate) fn findings(project: &project::Project) {
     }
 }
 
-/// Which calls are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Calls {
-    /// Each one, with what it printed: `dev`.
-    All,
-    /// Those that failed, and those that printed something: everywhere else.
-    Telling,
-}
-
-/// Prints calls and notes to standard error.
-#[derive(Debug)]
-pub(crate) struct Terminal(pub(crate) Calls);
-
-impl Journal for Terminal {
-    fn call(&self, record: &CallRecord<'_>) {
-        let failed = record.error.is_some();
-        if self.0 == Calls::All || failed || record.logs.dropped() > 0 || !record.logs.lines().is_empty() {
-            headline(record);
-            cloud_calls(record);
-            lines(record.logs);
-        }
-        for (field, text) in record.warnings {
-            warning(format_args!("{}: {field}: {text}", record.function), "");
-        }
-    }
-
-    fn note(&self, note: &Note<'_>) {
-        let of = note
-            .openid
-            .map(|openid| format!(" {DIM}({openid}){DIM:#}"))
-            .unwrap_or_default();
-        eprintln!(
-            "{WARN}!{WARN:#} {}{of} {DIM}{}{DIM:#}",
-            note.text, note.request_id
-        );
-    }
-}
-
-/// Prints, and keeps for the console.
-pub(crate) struct Both(pub(crate) Terminal, pub(crate) Arc<Recorder>);
-
-impl Journal for Both {
-    fn call(&self, record: &CallRecord<'_>) {
-        self.0.call(record);
-        self.1.call(record);
-    }
-
-    fn note(&self, note: &Note<'_>) {
-        self.0.note(note);
-        self.1.note(note);
-    }
-
-    fn keeps_exchanges(&self) -> bool {
-        self.0.keeps_exchanges() || self.1.keeps_exchanges()
-    }
-}
-
-fn headline(record: &CallRecord<'_>) {
-    let openid = record.openid.unwrap_or("no user");
-    let CallRecord {
-        function,
-        source,
-        status,
-        request_id,
-        ..
-    } = record;
-    let took = millis(record.ran);
-    let waited = match record.waited {
-        waited if waited < Duration::from_millis(10) => String::new(),
-        waited => format!(" after waiting {}", millis(waited)),
+/// Prints what there is to tell; `dated` with the time at which it was, on this machine's clock.
+pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Result<()> {
+    let time = match entry {
+        Entry::Call(call) => &call.time,
+        Entry::Note(note) => &note.time,
     };
-    let attempt = match record.attempt {
-        None | Some(1) => String::new(),
-        Some(attempt) => format!(" attempt {attempt}"),
-    };
-    match record.error {
-        None => eprintln!(
-            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {DIM}{source} {openid} {request_id}{DIM:#}"
-        ),
-        Some((code, text)) => {
-            eprintln!(
-                "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {status} {code} {DIM}{source} {openid} {request_id}{DIM:#}"
-            );
-            for line in text.lines() {
-                eprintln!("  {BAD}│{BAD:#} {line}");
+    let time = if dated { local(time) } else { String::new() };
+    write!(out, "{DIM}{time}{DIM:#}")?;
+    match entry {
+        Entry::Call(call) => self::call(out, call),
+        Entry::Note(note) => {
+            let about = note.openid.iter().chain([&note.request_id]);
+            let about: Vec<_> = about
+                .map(String::as_str)
+                .filter(|about| !about.is_empty())
+                .collect();
+            match about.join(" ") {
+                none if none.is_empty() => writeln!(out, "{WARN}!{WARN:#} {}", note.note),
+                about => writeln!(out, "{WARN}!{WARN:#} {} {DIM}({about}){DIM:#}", note.note),
             }
         }
     }
 }
 
-fn cloud_calls(record: &CallRecord<'_>) {
-    for call in record.cloud_calls {
-        let took = millis(call.took);
-        match call.code {
-            0 => eprintln!("  {DIM}→ {} {took}{DIM:#}", call.what),
-            code => eprintln!("  {WARN}→{WARN:#} {} {took} {code} {}", call.what, call.text),
-        }
+/// `11-21 16:09:22 `, or nothing if it is no time.
+fn local(time: &str) -> String {
+    let time = time.parse::<Timestamp>();
+    time.map_or_else(
+        |_| String::new(),
+        |time| {
+            time.to_zoned(TimeZone::system())
+                .strftime("%m-%d %H:%M:%S ")
+                .to_string()
+        },
+    )
+}
+
+/// The headline, and under it what happened, in order, and how it failed.
+fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
+    headline(out, call)?;
+    for refused in call.cloud_ids.iter().filter(|id| id.err_code != 0) {
+        let CloudId { field, err_code } = refused;
+        writeln!(
+            out,
+            "  {WARN}!{WARN:#} {field}: its cloudID was refused with {err_code}"
+        )?;
     }
-    if record.more_cloud_calls > 0 {
-        eprintln!("  {DIM}→ and {} more{DIM:#}", record.more_cloud_calls);
+    for Warning { field, err_msg } in &call.warnings {
+        writeln!(out, "  {WARN}!{WARN:#} {field}: {err_msg}")?;
+    }
+    let mut cloud_calls = call.cloud_calls.iter().peekable();
+    for line in &call.logs {
+        while let Some(made) = cloud_calls.next_if(|made| made.at <= line.at) {
+            cloud_call(out, made)?;
+        }
+        printed(out, line)?;
+    }
+    for made in cloud_calls {
+        cloud_call(out, made)?;
+    }
+    if call.more_cloud_calls > 0 {
+        writeln!(out, "  {DIM}→ and {} more{DIM:#}", call.more_cloud_calls)?;
+    }
+    if call.dropped_bytes > 0 {
+        let bytes = call.dropped_bytes;
+        writeln!(
+            out,
+            "  {WARN}│ and {bytes} bytes more, which were not kept{WARN:#}"
+        )?;
+    }
+    for line in without_our_frames(&call.err_msg) {
+        writeln!(out, "  {BAD}│{BAD:#} {line}")?;
+    }
+    for note in &call.notes {
+        writeln!(out, "  {WARN}!{WARN:#} {note}")?;
+    }
+    Ok(())
+}
+
+fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
+    let openid = call.openid.as_deref().unwrap_or("no user");
+    let Call {
+        function,
+        source,
+        status,
+        request_id,
+        err_code,
+        ..
+    } = call;
+    let took = millis(call.ran);
+    let waited = match call.waited {
+        waited if waited < Duration::from_millis(10) => String::new(),
+        waited => format!(" after waiting {}", millis(waited)),
+    };
+    let attempt = match call.attempt {
+        None | Some(1) => String::new(),
+        Some(attempt) => format!(" attempt {attempt}"),
+    };
+    match err_code {
+        0 => write!(
+            out,
+            "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt}"
+        )?,
+        code => write!(
+            out,
+            "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {status} {code}"
+        )?,
+    }
+    writeln!(out, " {DIM}{source} {openid} {request_id}{DIM:#}")
+}
+
+fn cloud_call(out: &mut impl Write, made: &CloudCall) -> io::Result<()> {
+    let CloudCall { what, err_msg, .. } = made;
+    let took = millis(made.took);
+    match made.err_code {
+        0 => writeln!(out, "  {DIM}→ {what} {took}{DIM:#}"),
+        code => writeln!(out, "  {WARN}→{WARN:#} {what} {took} {code} {err_msg}"),
     }
 }
 
-fn lines(logs: &Logs) {
-    for line in logs.lines() {
-        let style = match line.level {
-            Level::Error => BAD,
-            Level::Warn => WARN,
-            _ => DIM,
-        };
-        for text in line.text.lines() {
-            eprintln!("  {style}│{style:#} {text}");
-        }
+fn printed(out: &mut impl Write, line: &Line) -> io::Result<()> {
+    let style = match line {
+        line if line.is(Level::Error) => BAD,
+        line if line.is(Level::Warn) => WARN,
+        _ => DIM,
+    };
+    for text in line.text.lines() {
+        writeln!(out, "  {style}│{style:#} {text}")?;
     }
-    if logs.dropped() > 0 {
-        eprintln!(
-            "  {WARN}│ and {} bytes more, which were not kept{WARN:#}",
-            logs.dropped()
-        );
+    Ok(())
+}
+
+/// Whether what follows `/worker-` in a path is as the runtime names the folder of its worker's source.
+fn is_our_folder((_, rest): (&str, &str)) -> bool {
+    rest.split_once('/')
+        .is_some_and(|(hash, _)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// The lines of an error's text without the frames at its end that are Node's and our worker's: they say nothing of the function.
+fn without_our_frames(text: &str) -> impl Iterator<Item = &str> {
+    let ours = |line: &str| {
+        let frame = line.trim_start().starts_with("at ");
+        frame && (line.contains("(node:internal/") || line.split_once("/worker-").is_some_and(is_our_folder))
+    };
+    let mut lines: Vec<_> = text.lines().collect();
+    while lines.len() > 1 && lines.last().is_some_and(|line| ours(line)) {
+        lines.pop();
     }
+    lines.into_iter()
 }
 
 fn millis(time: Duration) -> String {
@@ -239,22 +280,5 @@ fn millis(time: Duration) -> String {
         micros @ 0..10_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
         micros @ 10_000..10_000_000 => format!("{} ms", micros / 1000),
         micros => format!("{} s", micros / 1_000_000),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_short() {
-        for (micros, text) in [
-            (0, "0.0 ms"),
-            (1_250, "1.2 ms"),
-            (12_900, "12 ms"),
-            (12_000_000, "12 s"),
-        ] {
-            assert_eq!(millis(Duration::from_micros(micros)), text);
-        }
     }
 }

@@ -28,18 +28,24 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct RunFile(PathBuf);
 
+/// The folder in a project where we keep what belongs to this machine.
+pub(crate) const FOLDER: &str = ".yunqiao";
+
 fn path(root: &Path) -> PathBuf {
-    root.join(".yunqiao").join("run.json")
+    root.join(FOLDER).join("run.json")
+}
+
+/// Makes the folder if it is not there: nothing that a repository should hold.
+pub(crate) fn folder(root: &Path) -> io::Result<()> {
+    let folder = root.join(FOLDER);
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(".gitignore"), "*\n")
 }
 
 impl RunFile {
     pub(crate) fn write(root: &Path, running: &Running) -> anyhow::Result<RunFile> {
         let path = path(root);
-        let dir = root.join(".yunqiao");
-        let written = fs::create_dir_all(&dir)
-            // The folder is nothing that a repository should hold.
-            .and_then(|()| fs::write(dir.join(".gitignore"), "*\n"))
-            .and_then(|()| write_private(&path, &serde_json::to_vec_pretty(running)?));
+        let written = folder(root).and_then(|()| write_private(&path, &serde_json::to_vec_pretty(running)?));
         written.with_context(|| format!("{} could not be written", path.display()))?;
         Ok(RunFile(path))
     }
@@ -72,6 +78,13 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The `dev` that says it runs in `root`. It may be gone: a request to it tells.
 pub(crate) fn find(root: &Path) -> Option<Running> {
     read(&path(root))
+}
+
+/// The same, if its process is there.
+pub(crate) fn running(root: &Path) -> Option<Running> {
+    let running = find(root)?;
+    let pid = rustix::process::Pid::from_raw(running.pid.cast_signed())?;
+    rustix::process::test_kill_process(pid).is_ok().then_some(running)
 }
 
 fn read(path: &Path) -> Option<Running> {

@@ -12,7 +12,8 @@ use console::Console;
 use project::{Operator, Project};
 use store::{Redb, Store};
 
-use crate::print::{self, Calls};
+use crate::journal::Calls;
+use crate::print;
 use crate::stack::{self, Parts, Seen};
 use crate::{args, exec};
 
@@ -28,7 +29,7 @@ const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let project = Project::from_config(&args.config)?;
-    print::findings(&project);
+    print::findings(&project.findings, &[]);
     let appid = project
         .appid
         .clone()
@@ -48,10 +49,8 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     if args.check {
         let sound = project.findings.is_empty() && broken.is_empty();
         if sound {
-            print::done(format_args!(
-                "{} functions, nothing to mend",
-                project.functions.len()
-            ));
+            let functions = print::counted(project.functions.len(), "function");
+            print::done(format_args!("{functions}, nothing to mend"));
         }
         return Ok(if sound {
             ExitCode::SUCCESS
@@ -97,8 +96,9 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let seen = Seen {
         calls: Calls::Telling,
         console: operator.is_some(),
+        file: false,
     };
-    let (journal, recorder) = seen.journal();
+    let (journal, recorder) = seen.journal(&project.root);
     let runtime = stack::runtime(&args.node, None).await?;
     let app_secret = secret.clone();
     let gateway = stack::gateway(Parts {

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clock::Clock;
 use console::{Console, Recorder, Simulated};
-use gateway::{Admission, Gateway, Journal, Operator, Origins, TokenLife};
+use gateway::{Admission, Gateway, Operator, Origins, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use seal::{KeyRing, RootKey};
@@ -18,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::print::{Calls, Terminal};
+use crate::calls_file::CallsFile;
+use crate::journal::{Calls, Journal};
 use crate::run_file::Running;
 use crate::{args, call, paths, print, progress};
 
@@ -97,21 +99,17 @@ pub(crate) struct Seen {
     pub(crate) calls: Calls,
     /// Whether there is a console that shows the rest.
     pub(crate) console: bool,
+    /// Whether `yunqiao logs` can show it.
+    pub(crate) file: bool,
 }
 
 impl Seen {
     /// What the gateway tells, and what the console shows of it.
-    pub(crate) fn journal(self) -> (Arc<dyn Journal>, Option<Arc<Recorder>>) {
-        let terminal = Terminal(self.calls);
-        if self.console {
-            let recorder = Arc::new(Recorder::default());
-            (
-                Arc::new(print::Both(terminal, Arc::clone(&recorder))),
-                Some(recorder),
-            )
-        } else {
-            (Arc::new(terminal), None)
-        }
+    pub(crate) fn journal(self, root: &Path) -> (Arc<Journal>, Option<Arc<Recorder>>) {
+        let recorder = self.console.then(|| Arc::new(Recorder::default()));
+        let file = self.file.then(|| CallsFile::new(root));
+        let journal = Journal::new(self.calls, recorder.clone(), file);
+        (Arc::new(journal), recorder)
     }
 }
 
@@ -136,8 +134,8 @@ pub(crate) struct Local {
     pub(crate) once: Secret,
     /// The console, if there is one.
     pub(crate) console: Option<Console>,
-    /// How many functions can run.
-    pub(crate) functions: usize,
+    /// The functions that can run.
+    pub(crate) functions: Vec<String>,
     pub(crate) gateway: Gateway,
     runtime: Runtime,
     stop: watch::Sender<()>,
@@ -169,14 +167,9 @@ impl Local {
         settings.push.url = Some(format!("{}/v1/push", url(address)));
         let push = push_settings(project, &settings);
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
-        let (journal, recorder) = seen.journal();
-        let told = recorder.clone();
-        let simulator = Simulator::new(settings, clock.clone(), move |notice| {
-            if let Some(recorder) = &told {
-                recorder.tell(&notice);
-            }
-            print::warning(notice, "");
-        });
+        let (journal, recorder) = seen.journal(&project.root);
+        let told = Arc::clone(&journal);
+        let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(&notice));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 
@@ -355,7 +348,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Runtime,
-    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) journal: Arc<dyn gateway::Journal>,
 }
 
 /// How long a request to WeChat may take.
@@ -426,17 +419,17 @@ async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Re
     Ok(KeyRing::new(keys)?)
 }
 
-/// Loads the project's functions, and says what cannot run and what is there now. `Err` when none can.
+/// Loads the project's functions, says which cannot run, and gives those that can. `Err` when none can.
 pub(crate) async fn load(
     gateway: &Gateway,
     project: &Project,
     console: Option<&Console>,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Vec<String>> {
     let reports = gateway.load(project).await;
-    let mut good = 0;
+    let mut good = Vec::new();
     for report in &reports {
         match &report.problem {
-            None => good += 1,
+            None => good.push(report.name.to_string()),
             Some(problem) => print::warning(format_args!("{} cannot run: {problem}", report.name), ""),
         }
     }
@@ -444,7 +437,7 @@ pub(crate) async fn load(
     if let Some(console) = console {
         console.show(project.clone(), reports);
     }
-    if good == 0 && all > 0 {
+    if good.is_empty() && all > 0 {
         bail!("none of the {} functions can run", all);
     }
     Ok(good)

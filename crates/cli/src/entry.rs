@@ -1,0 +1,219 @@
+//! What there is to tell of a call once it is over, and of what belongs to no call: as the terminal prints it, and as one line of
+//! JSON in `.yunqiao/calls.jsonl`, from which it can be printed again.
+
+use std::time::Duration;
+
+use gateway::CallRecord;
+use jiff::Timestamp;
+use runtime::Level;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of an error's text that are told. What a function prints is bounded by the runtime.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// Something to tell.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Entry {
+    Call(Box<Call>),
+    Note(Note),
+}
+
+/// A call, as it ended. Times are in milliseconds in JSON.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Call {
+    /// When it ended (RFC 3339).
+    pub(crate) time: String,
+    #[serde(rename = "requestID")]
+    pub(crate) request_id: String,
+    pub(crate) function: String,
+    pub(crate) source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) openid: Option<String>,
+    /// Of a message push: how often it has been tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u32>,
+    pub(crate) status: u16,
+    pub(crate) err_code: i64,
+    pub(crate) err_msg: String,
+    #[serde(rename = "waitedMs", with = "milliseconds")]
+    pub(crate) waited: Duration,
+    #[serde(rename = "ranMs", with = "milliseconds")]
+    pub(crate) ran: Duration,
+    /// What became of the cloudIDs that it was given.
+    #[serde(rename = "cloudIDs")]
+    pub(crate) cloud_ids: Vec<CloudId>,
+    /// What the function printed.
+    pub(crate) logs: Vec<Line>,
+    /// How much of it was not kept.
+    pub(crate) dropped_bytes: u64,
+    pub(crate) cloud_calls: Vec<CloudCall>,
+    /// How many there were beyond those.
+    pub(crate) more_cloud_calls: u64,
+    /// Fields that were not filled in.
+    pub(crate) warnings: Vec<Warning>,
+    /// What the operator was told while it ran.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A field with a cloudID; the code is 0 if open data stands there now.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CloudId {
+    pub(crate) field: String,
+    pub(crate) err_code: i64,
+}
+
+/// What one call of the console printed.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Line {
+    pub(crate) level: String,
+    /// After the function began to run.
+    #[serde(rename = "atMs", with = "milliseconds")]
+    pub(crate) at: Duration,
+    pub(crate) text: String,
+}
+
+/// What was asked of the cloud, and answered.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CloudCall {
+    pub(crate) what: String,
+    pub(crate) err_code: i64,
+    pub(crate) err_msg: String,
+    /// After the function began to run.
+    #[serde(rename = "atMs", with = "milliseconds")]
+    pub(crate) at: Duration,
+    #[serde(rename = "tookMs", with = "milliseconds")]
+    pub(crate) took: Duration,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Warning {
+    pub(crate) field: String,
+    pub(crate) err_msg: String,
+}
+
+/// Something to know that belongs to no call.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Note {
+    /// When it was told (RFC 3339).
+    pub(crate) time: String,
+    /// Of the reply that it is about; empty if it is about none.
+    #[serde(rename = "requestID", default, skip_serializing_if = "String::is_empty")]
+    pub(crate) request_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) openid: Option<String>,
+    pub(crate) note: String,
+}
+
+impl Entry {
+    /// The function that was called.
+    pub(crate) fn function(&self) -> Option<&str> {
+        match self {
+            Entry::Call(call) => Some(&call.function),
+            Entry::Note(_) => None,
+        }
+    }
+}
+
+impl Call {
+    /// What the gateway told, with the notes that belong to it.
+    pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<String>) -> Call {
+        let (err_code, text) = record.error.unwrap_or_default();
+        let lines = record.logs.lines().iter().map(|line| Line {
+            level: line.level.name().to_owned(),
+            at: line.at,
+            text: line.text.clone(),
+        });
+        let cloud_calls = record.cloud_calls.iter().map(|made| CloudCall {
+            what: made.what.clone(),
+            err_code: made.code,
+            err_msg: made.text.clone(),
+            at: made.at.saturating_sub(record.waited),
+            took: made.took,
+        });
+        let cloud_ids = record.redeemed.fields.iter().map(|(field, code)| CloudId {
+            field: plain(field),
+            err_code: *code,
+        });
+        let warnings = record.warnings.iter().map(|(field, text)| Warning {
+            field: plain(field),
+            err_msg: text.clone(),
+        });
+        Call {
+            time: now(),
+            request_id: record.request_id.to_owned(),
+            function: record.function.to_owned(),
+            source: record.source.to_owned(),
+            openid: record.openid.map(str::to_owned),
+            attempt: record.attempt,
+            status: record.status,
+            err_code,
+            err_msg: beginning(text).to_owned(),
+            waited: record.waited,
+            ran: record.ran,
+            cloud_ids: cloud_ids.collect(),
+            logs: lines.collect(),
+            dropped_bytes: record.logs.dropped(),
+            cloud_calls: cloud_calls.collect(),
+            more_cloud_calls: record.more_cloud_calls,
+            warnings: warnings.collect(),
+            notes,
+        }
+    }
+}
+
+impl Note {
+    pub(crate) fn new(request_id: &str, openid: Option<&str>, note: String) -> Note {
+        Note {
+            time: now(),
+            request_id: request_id.to_owned(),
+            openid: openid.map(str::to_owned),
+            note,
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn is(&self, level: Level) -> bool {
+        self.level == level.name()
+    }
+}
+
+/// A name that is written as JSON.
+fn plain(name: &str) -> String {
+    serde_json::from_str(name).unwrap_or_else(|_| name.to_owned())
+}
+
+fn now() -> String {
+    format!("{:.3}", Timestamp::now())
+}
+
+/// The text as far as it is told, without a part of a character.
+fn beginning(text: &str) -> &str {
+    let mut end = ERROR_BYTES.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A time in milliseconds, to the microsecond.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::cast_precision_loss, reason = "no call takes 2^53 microseconds")]
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_micros() as f64 / 1000.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let time = f64::deserialize(from)? / 1000.0;
+        Duration::try_from_secs_f64(time).map_err(serde::de::Error::custom)
+    }
+}
