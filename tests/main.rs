@@ -14,6 +14,7 @@ mod cloud_call;
 mod commands;
 mod console;
 mod examples;
+mod help;
 mod hostile;
 mod logs;
 mod main_job;

@@ -28,33 +28,35 @@ pub(crate) struct Args {
     pub(crate) verbose: u8,
 }
 
+// Each example runs as it is written, in a folder where `yunqiao init hello` was run before: a test does that.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the project in DIR with a simulated WeChat behind it; reload when a file is saved
-    #[command(after_help = "Example:\n  yunqiao dev examples/quickstart")]
+    #[command(after_help = "Example:\n  yunqiao dev hello")]
     Dev(Dev),
     /// Run the project while CMD runs, on free ports, and exit with CMD's status
-    #[command(after_help = "Example:\n  yunqiao exec examples/quickstart -- npm test\n\n\
-        CMD finds in its environment:\n  YUNQIAO_URL         the gateway\n  YUNQIAO_WECHAT_URL  the simulated WeChat")]
+    #[command(
+        after_help = "Example:\n  yunqiao exec hello -- node hello/test/main-job.mjs\n\n\
+        CMD finds in its environment:\n  YUNQIAO_URL         the gateway\n  YUNQIAO_WECHAT_URL  the simulated WeChat"
+    )]
     Exec(Exec),
     /// Call a function as a simulated user
-    #[command(
-        after_help = "Example:\n  yunqiao call werun --cloud-id weRunData=weRunData --dir examples/quickstart\n  \
-            yunqiao call report --timer"
-    )]
+    #[command(after_help = "Examples:\n  yunqiao call login --as bob --dir hello\n  \
+        yunqiao call werun --cloud-id weRunData=weRunData --dir hello")]
     Call(Call),
     /// Serve in production, as yunqiao.toml says
-    #[command(after_help = "Example:\n  yunqiao serve -c yunqiao.toml --check")]
+    #[command(after_help = "Example:\n  \
+        echo 0123456789abcdef0123456789abcdef > hello/appsecret && chmod 600 hello/appsecret\n  \
+        echo 'secret_file = \"appsecret\"' > hello/yunqiao.toml\n  \
+        yunqiao serve -c hello/yunqiao.toml --check")]
     Serve(Serve),
     /// Run the simulated WeChat alone, for a backend in any language to be tested against
-    #[command(
-        after_help = "Example:\n  yunqiao simulate --port 8788 --push-url http://127.0.0.1:3000/wechat"
-    )]
+    #[command(after_help = "Example:\n  yunqiao simulate --push-url http://127.0.0.1:3000/wechat")]
     Simulate(Simulate),
     /// Have the simulated WeChat push a message or an event, and say what it was answered
     #[command(after_help = "Examples:\n  yunqiao push --list xpay\n  \
-        yunqiao push text --as bob --content 你好 --dir examples/quickstart\n  \
-        yunqiao push xpay_goods_deliver_notify --field OutTradeNo=T1 --url http://127.0.0.1:3000/\n\n\
+        yunqiao push text --as bob --content 你好 --dir hello\n  \
+        yunqiao push xpay_goods_deliver_notify --field OutTradeNo=T1 --url http://127.0.0.1:3000/wechat\n\n\
         Signed and encrypted with the token and encodingAESKey that GET /sim/app of the simulated WeChat tells. The exit \
         status is 1 if nobody acknowledged.")]
     Push(Push),
@@ -68,7 +70,8 @@ pub(crate) enum Command {
     #[command(
         override_usage = "yunqiao decrypt --session-key K --iv IV [--appid A] DATA|-\n       \
             yunqiao decrypt --push --token T --aes-key K --appid A --timestamp S --nonce N --msg-signature G DATA|-",
-        after_help = "Example:\n  yunqiao decrypt --session-key tiihtNczf5v6AKRyjwEUhQ== \\\n    \
+        after_help = "Example, with what the client sent in a file:\n  \
+            yunqiao decrypt --session-key tiihtNczf5v6AKRyjwEUhQ== \\\n    \
             --iv r7BXXKkLb8qrSNn05n0qiA== - < encryptedData.txt\n\n\
             Example of a push:\n  yunqiao decrypt --push --token AAAAA --appid wxba5fad812f8e6fb9 \\\n    \
             --aes-key AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA \\\n    \
@@ -84,7 +87,8 @@ pub(crate) enum Command {
     Sign(Sign),
     /// Check the signature of rawData
     #[command(
-        after_help = "Example:\n  yunqiao verify --session-key HyVFkGl5F5OQWJZZaNzBBg== --signature 75e81c… - < rawData.txt"
+        after_help = "Example:\n  yunqiao verify --session-key HyVFkGl5F5OQWJZZaNzBBg== \\\n    \
+            --signature 19036804514e3177482cf7382c6a337cf79b246d '{\"nickName\":\"Band\"}'"
     )]
     Verify(Verify),
     /// Show WeChat's server API: name, method, path, cloud call or not, document
@@ -92,7 +96,7 @@ pub(crate) enum Command {
         An interface with cloud call is called as cloud.openapi.NAME(…), once config.json lists its name in permissions.openapi.")]
     Api(Api),
     /// Say what is wrong with the project in DIR, and the mend
-    #[command(after_help = "Example:\n  yunqiao doctor examples/quickstart\n\n\
+    #[command(after_help = "Example:\n  yunqiao doctor hello\n\n\
         The functions' source is searched as text: where the name of an interface is computed or kept in a variable, \
         the place is named. What packages in node_modules call is not seen.")]
     Doctor(Doctor),
@@ -119,7 +123,12 @@ pub(crate) struct Dev {
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// Start workers with Node's inspector: of one function, or of all
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        default_missing_value = ""
+    )]
     pub(crate) inspect: Option<String>,
     #[command(flatten)]
     pub(crate) node: Node,
@@ -155,7 +164,7 @@ pub(crate) struct Call {
     #[arg(long = "as", default_value = "alice", value_name = "USER")]
     pub(crate) user: String,
     /// Put a fresh cloudID of KIND at the top-level field FIELD, as wx.cloud.CloudID would
-    #[arg(long = "cloud-id", value_name = "FIELD=KIND", help_heading = None)]
+    #[arg(long = "cloud-id", value_name = "FIELD=KIND")]
     pub(crate) cloud_ids: Vec<CloudId>,
     /// Fire a timer of the function now: the one of this name in its config.json, or the only one
     #[arg(
