@@ -110,9 +110,10 @@ fn every_example_works_as_written() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     fs::write(folder.join("encryptedData.txt"), DATA).unwrap();
+    fs::create_dir_all(folder.join(".config/fish")).unwrap();
     let port = backend();
     let commands = commands();
-    assert!(commands.len() >= 13, "{commands:?}");
+    assert!(commands.len() >= 14, "{commands:?}");
     let (first, rest): (Vec<_>, Vec<_>) = commands.iter().partition(|command| *command == "init");
     for command in first.into_iter().chain(rest) {
         // The reader's own backend; and other ports than the usual, which somebody may use.
@@ -126,8 +127,14 @@ fn every_example_works_as_written() {
             _ => {
                 let (output, out, err) = run(&mut shell(folder, &example));
                 assert!(output.status.success(), "{example}\n{out}\n{err}");
-                assert!(!out.is_empty() || ["serve", "logs"].contains(&command.as_str()));
+                assert!(!out.is_empty() || ["serve", "logs", "completions"].contains(&command.as_str()));
             }
         }
     }
+    // What the examples of `completions` leave in the shell's file gives a completion.
+    let (output, out, err) = run(Command::new("bash")
+        .args(["-c", "PATH=\"$0:$PATH\"; source ./.bashrc; complete -p yunqiao"])
+        .arg(Path::new(yunqiao().get_program()).parent().unwrap())
+        .current_dir(folder));
+    assert!(output.status.success() && out.contains("yunqiao"), "{err}");
 }

@@ -12,6 +12,7 @@ mod callers;
 mod client;
 mod cloud_call;
 mod commands;
+mod completions;
 mod console;
 mod examples;
 mod help;

@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use serde_json::Value;
+
+use crate::complete::{self, Shell};
 
 /// Your own WeChat cloud: runs Mini Program cloud functions on a laptop, in CI and in production.
 #[derive(Debug, Parser)]
@@ -103,12 +106,19 @@ pub(crate) enum Command {
     /// Make a working little project in DIR
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
+    /// Print what a shell needs to complete commands, options, and names of functions, users, pushes and APIs
+    #[command(after_help = "Examples, one for each shell:\n  \
+        echo 'source <(yunqiao completions bash)' >> ~/.bashrc\n  \
+        echo 'source <(yunqiao completions zsh)' >> ~/.zshrc\n  \
+        echo 'yunqiao completions fish | source' >> ~/.config/fish/config.fish\n\n\
+        In .zshrc the line stands after compinit.")]
+    Completions(Completions),
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Dev {
     /// The project: a folder with project.config.json or yunqiao.toml
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     /// The gateway's port; 0 picks a free one
     #[arg(long, default_value_t = 8787)]
@@ -127,7 +137,8 @@ pub(crate) struct Dev {
         long,
         value_name = "NAME",
         num_args = 0..=1,
-        default_missing_value = ""
+        default_missing_value = "",
+        add = ArgValueCandidates::new(complete::functions)
     )]
     pub(crate) inspect: Option<String>,
     #[command(flatten)]
@@ -137,7 +148,7 @@ pub(crate) struct Dev {
 #[derive(Debug, Arguments)]
 pub(crate) struct Exec {
     /// The project: a folder with project.config.json or yunqiao.toml
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: Node,
@@ -156,15 +167,21 @@ pub(crate) struct Node {
 #[derive(Debug, Arguments)]
 pub(crate) struct Call {
     /// The function
+    #[arg(add = ArgValueCandidates::new(complete::functions))]
     pub(crate) name: String,
     /// The call's data, a JSON object
     #[arg(long, default_value = "{}", value_name = "JSON")]
     pub(crate) data: String,
     /// The simulated user who calls
-    #[arg(long = "as", default_value = "alice", value_name = "USER")]
+    #[arg(
+        long = "as",
+        default_value = "alice",
+        value_name = "USER",
+        add = ArgValueCandidates::new(complete::users)
+    )]
     pub(crate) user: String,
     /// Put a fresh cloudID of KIND at the top-level field FIELD, as wx.cloud.CloudID would
-    #[arg(long = "cloud-id", value_name = "FIELD=KIND")]
+    #[arg(long = "cloud-id", value_name = "FIELD=KIND", add = ArgValueCompleter::new(complete::cloud_ids))]
     pub(crate) cloud_ids: Vec<CloudId>,
     /// Fire a timer of the function now: the one of this name in its config.json, or the only one
     #[arg(
@@ -172,11 +189,12 @@ pub(crate) struct Call {
         value_name = "TRIGGER",
         num_args = 0..=1,
         default_missing_value = "",
+        add = ArgValueCandidates::new(complete::triggers),
         conflicts_with_all = ["data", "user", "cloud_ids"]
     )]
     pub(crate) timer: Option<String>,
     /// The project, whose running `yunqiao dev` is used where there is one
-    #[arg(long, default_value = ".")]
+    #[arg(long, default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: Node,
@@ -243,7 +261,7 @@ impl FromStr for CloudId {
 #[derive(Debug, Arguments)]
 pub(crate) struct Serve {
     /// The configuration
-    #[arg(short, long, value_name = "yunqiao.toml")]
+    #[arg(short, long, value_name = "yunqiao.toml", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
     /// Only look: say what is wrong, and start nothing
     #[arg(long)]
@@ -283,7 +301,7 @@ pub(crate) struct Simulate {
 #[derive(Debug, Arguments)]
 pub(crate) struct Push {
     /// The message's MsgType, the event's Event, or the console's name for it
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", add = ArgValueCandidates::new(complete::pushes))]
     pub(crate) kind: Option<String>,
     /// List what can be pushed, with its fields: all, or where TYPE is a part of the name
     #[arg(long)]
@@ -292,7 +310,7 @@ pub(crate) struct Push {
     #[arg(long, conflicts_with_all = ["kind", "list", "user", "content", "fields", "data"])]
     pub(crate) verify: bool,
     /// The simulated user whose message or event it is; the first if left out
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", add = ArgValueCandidates::new(complete::users))]
     pub(crate) user: Option<String>,
     /// The field Content: what a user writes
     #[arg(long, value_name = "TEXT")]
@@ -310,7 +328,7 @@ pub(crate) struct Push {
     #[arg(long, value_name = "URL")]
     pub(crate) wechat: Option<String>,
     /// The project, whose running `yunqiao dev` is used where there is one
-    #[arg(long, default_value = ".")]
+    #[arg(long, default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: Node,
@@ -319,6 +337,7 @@ pub(crate) struct Push {
 #[derive(Debug, Arguments)]
 pub(crate) struct Logs {
     /// Only the calls of this function
+    #[arg(add = ArgValueCandidates::new(complete::functions))]
     pub(crate) name: Option<String>,
     /// How much to show of what happened before, in calls
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -327,8 +346,14 @@ pub(crate) struct Logs {
     #[arg(long)]
     pub(crate) no_follow: bool,
     /// The project
-    #[arg(long, default_value = ".")]
+    #[arg(long, default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
 }
 
 /// `K=V`.
@@ -436,13 +461,14 @@ pub(crate) struct Verify {
 #[derive(Debug, Arguments)]
 pub(crate) struct Api {
     /// A part of the name, the path, or the document's title; the best match comes first
+    #[arg(add = ArgValueCandidates::new(complete::apis))]
     pub(crate) word: Option<String>,
 }
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Doctor {
     /// The project: a folder with project.config.json or yunqiao.toml
-    #[arg(default_value = ".")]
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
     /// Mend what can be mended in config.json and package.json, and say what was done
     #[arg(long)]
@@ -452,5 +478,6 @@ pub(crate) struct Doctor {
 #[derive(Debug, Arguments)]
 pub(crate) struct Init {
     /// The folder, which must be empty or not there yet
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
 }

@@ -9,6 +9,7 @@ mod api;
 mod args;
 mod call;
 mod calls_file;
+mod complete;
 mod crypt;
 mod dev;
 mod doctor;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
     if words.nth(1).is_some_and(|word| word == stack::GUARD) {
         return runtime::guard::main(words);
     }
+    // As the shell asks, when somebody presses Tab.
+    complete::answer();
     let args = Args::parse();
     let json = args.json;
     match run(args) {
@@ -61,6 +64,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::Push(push) => runtime()?.block_on(push::run(push, args.json)),
         Command::Logs(logs) => logs::run(&logs, args.json),
+        Command::Completions(completions) => complete::run(&completions),
         Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),

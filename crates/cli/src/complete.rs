@@ -1,0 +1,171 @@
+//! `yunqiao completions`, and what is answered when somebody presses Tab: the shell runs this program, which knows the project's
+//! functions, the simulated users, and WeChat's names.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{CommandFactory, ValueEnum};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
+use project::{Function, Project};
+use serde_json::Value;
+
+use crate::args::{self, Args, Kind};
+use crate::{call, run_file};
+
+/// Names the shell that asks. (The usual `COMPLETE` may be set for something else.)
+const ASKED_BY: &str = "YUNQIAO_COMPLETE";
+
+const SHELLS: &[&dyn EnvCompleter] = &[&Bash, &Zsh, &Fish];
+
+/// How long a running `dev` may take to name its users: somebody waits with a finger on Tab.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Answers the shell and ends the process, if it was started for that.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(Args::command)
+        .var(ASKED_BY)
+        .shells(Shells(SHELLS))
+        .complete();
+}
+
+/// Prints the script that has the shell ask. It is made for this version: the shell runs the command at each start.
+pub(crate) fn run(args: &args::Completions) -> anyhow::Result<ExitCode> {
+    let shell: &dyn EnvCompleter = match args.shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    // As it was called: by its name it is found on the PATH, also after an update.
+    let called = env::args_os().next().unwrap_or_else(|| "yunqiao".into());
+    let completer = match Path::new(&called) {
+        path if path.components().count() > 1 => std::path::absolute(path)?,
+        name => name.to_owned(),
+    };
+    let completer = completer.to_str().with_context(|| {
+        format!(
+            "{} is no UTF-8 text, which a script has to be",
+            completer.display()
+        )
+    })?;
+    let mut script = Vec::new();
+    shell.write_registration(ASKED_BY, "yunqiao", "yunqiao", completer, &mut script)?;
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The functions of the project.
+pub(crate) fn functions() -> Vec<CompletionCandidate> {
+    let name = |function: &Function| CompletionCandidate::new(function.name.as_str());
+    project().map_or_else(Vec::new, |project| project.functions.values().map(name).collect())
+}
+
+/// The timers of the project's functions; of one alone if it stands on the command line.
+pub(crate) fn triggers() -> Vec<CompletionCandidate> {
+    let words = words();
+    let Some(project) = project() else {
+        return Vec::new();
+    };
+    let functions = project.functions.values();
+    let named = |function: &&Function| words.iter().any(|word| word == function.name.as_str());
+    let of: Vec<&Function> = match functions.clone().filter(named).collect::<Vec<_>>() {
+        none if none.is_empty() => functions.collect(),
+        named => named,
+    };
+    let triggers = of.into_iter().flat_map(|function| &function.triggers);
+    triggers
+        .map(|trigger| CompletionCandidate::new(&trigger.name))
+        .collect()
+}
+
+/// The users of the running `dev`, else those that every simulated WeChat begins with.
+pub(crate) fn users() -> Vec<CompletionCandidate> {
+    let running = project().and_then(|project| run_file::running(&project.root));
+    let names = running.and_then(|running| names_at(&running.wechat));
+    let names = names.unwrap_or_else(|| vec!["alice".to_owned(), "bob".to_owned()]);
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn names_at(wechat: &str) -> Option<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let client = call::client().ok()?;
+    let asked = client.get(format!("{wechat}/sim/users")).timeout(PATIENCE);
+    let answer: Value = runtime
+        .block_on(async { asked.send().await?.json().await })
+        .ok()?;
+    let users = answer["users"].as_array()?;
+    let names = users.iter().filter_map(|user| user["name"].as_str());
+    Some(names.map(str::to_owned).collect())
+}
+
+/// What can be pushed, with its title.
+pub(crate) fn pushes() -> Vec<CompletionCandidate> {
+    let kinds = push::kinds::all().iter();
+    kinds
+        .map(|kind| CompletionCandidate::new(kind.name()).help(Some(kind.title.into())))
+        .collect()
+}
+
+/// WeChat's server APIs, with their title.
+pub(crate) fn apis() -> Vec<CompletionCandidate> {
+    let apis = openapi::all().iter();
+    apis.map(|api| CompletionCandidate::new(api.name).help(api.title.map(Into::into)))
+        .collect()
+}
+
+/// `FIELD=KIND`: the kinds for the field that is written, or each kind in a field of its own name.
+pub(crate) fn cloud_ids(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else {
+        return Vec::new();
+    };
+    let kinds = Kind::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value);
+    let whole = kinds.map(|kind| match current.split_once('=') {
+        Some((field, _)) => format!("{field}={}", kind.get_name()),
+        None => format!("{0}={0}", kind.get_name()),
+    });
+    whole
+        .filter(|whole| whole.starts_with(current))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The project that the command line names with `--dir`, else the one here.
+fn project() -> Option<Project> {
+    let words = words();
+    let after = words.iter().skip_while(|word| *word != "--dir").nth(1);
+    let joined = words.iter().find_map(|word| word.strip_prefix("--dir="));
+    // `dev DIR --inspect` is the one command that takes it without an option, and completes names.
+    let plain = || match words.get(1).map(String::as_str) {
+        Some("dev") => words.get(2).filter(|word| !word.starts_with('-')),
+        _ => None,
+    };
+    let dir = joined
+        .or(after.map(String::as_str))
+        .or_else(|| plain().map(String::as_str));
+    Project::open(&PathBuf::from(dir.unwrap_or("."))).ok()
+}
+
+/// The command line that is being written: what stands after `--` when a shell asks.
+fn words() -> Vec<String> {
+    let words = env::args_os().skip_while(|word| word != "--").skip(1);
+    words.map(|word| word.to_string_lossy().into_owned()).collect()
+}
