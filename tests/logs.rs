@@ -1,5 +1,6 @@
 //! `yunqiao logs`: what functions printed, read from what `dev` left, and as it happens.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Scratch, run, yunqiao};
+use crate::support::{Dev, Scratch, eventually, run, yunqiao};
 
 const TALKER: &str = "exports.main = async (event) => {
   console.log('heard ' + event.word)
@@ -228,6 +229,23 @@ fn a_call_is_told_in_order_and_what_is_no_line_is_passed_over() {
     assert_eq!(lines[12], "! about nothing");
     assert!(lines[13].contains("✗ talker 12 s 500"), "{out}");
     assert_eq!(lines.len(), 15, "{out}");
+}
+
+#[test]
+fn it_ends_when_nobody_reads_on() {
+    let project = Scratch::new(&[]);
+    let mut child = yunqiao()
+        .args(["logs", "--dir"])
+        .arg(project.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let child = RefCell::new(child);
+    let ended = || child.borrow_mut().try_wait().unwrap();
+    eventually(|| ended().is_some(), || "its end".to_owned());
+    assert!(ended().unwrap().success());
 }
 
 #[tokio::test]

@@ -57,3 +57,21 @@ async fn functions_come_go_and_break_without_a_restart() {
     dev.server.prints("not reloaded");
     assert_eq!(alice.call("g", json!({})).await.1["result"], "g");
 }
+
+#[test]
+fn what_was_said_is_not_said_again() {
+    let project = Scratch::new(&[("f", "exports.main = () => 1")]);
+    let permits = |names: &str| {
+        let config = format!(r#"{{"permissions":{{"openapi":[{names}]}}}}"#);
+        project.write("cloudfunctions/f/config.json", &config);
+    };
+    permits("\"no.such\"");
+    let dev = Dev::start(project.path());
+    dev.server.prints("no.such");
+    project.write("cloudfunctions/f/index.js", "exports.main = () => 2");
+    dev.server.prints("reloaded");
+    permits("\"no.such\", \"no.other\"");
+    dev.server.prints("no.other");
+    let printed = dev.server.printed();
+    assert_eq!(printed.matches("no.such").count(), 1, "{printed}");
+}

@@ -4,18 +4,21 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::bail;
 use project::Project;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::calls_file::Reader;
 use crate::entry::Entry;
 use crate::{args, print, run_file};
 
 /// How often the file is looked at.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Ends when it is interrupted, when nobody reads on, or with `--no-follow` after what there is.
 pub(crate) fn run(args: &args::Logs, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -52,9 +55,20 @@ fn follow(args: &args::Logs, as_json: bool, project: &Project, reader: &mut Read
     if args.no_follow {
         return Ok(());
     }
-    loop {
-        thread::sleep(PAUSE);
+    while is_read_on()? {
         reader.read(|line| show(line, args, as_json))?;
+    }
+    Ok(())
+}
+
+/// Waits a moment; whether there is still somebody who reads what is printed. A pipe tells only who asks or writes.
+fn is_read_on() -> io::Result<bool> {
+    let out = io::stdout();
+    let mut watched = [PollFd::new(&out, PollFlags::empty())];
+    match poll(&mut watched, Some(&PAUSE)) {
+        Ok(changed) => Ok(changed == 0),
+        Err(Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 
