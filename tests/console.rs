@@ -357,6 +357,8 @@ async fn a_call_is_seen_as_it_happens() {
 
     let page = tab.page(&format!("/calls/{id}")).await;
     assert!(page.contains(id) && page.contains("echo"), "{page}");
+    // What the function received and returned, also of a call that was made elsewhere.
+    assert_eq!(page.matches("tcbContext").count(), 2, "{page}");
     assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);
 }
 

@@ -225,6 +225,14 @@ pub(crate) fn parts(inner: &Inner, viewer: &Viewer, call: &Call, asked: Option<&
             h2 { (lang.t("Sent", "发送的内容")) }
             (layout::json(lang, &asked.event))
         }
+        @if let Some(Exchange { request, answer }) = &call.exchange {
+            h2 { (lang.t("Event", "event")) }
+            (layout::json(lang, request))
+            @if asked.is_none() && !answer.is_empty() {
+                h2 { (lang.t("Result", "结果")) }
+                (layout::json(lang, answer))
+            }
+        }
     }
 }
 

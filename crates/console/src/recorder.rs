@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gateway::{CallRecord, CloudCall, Journal, Note, Redeemed};
+use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, Redeemed};
 use jiff::Timestamp;
 use runtime::Level;
 use tokio::sync::watch;
@@ -47,6 +47,7 @@ pub(crate) struct Call {
     pub(crate) logs: Vec<Line>,
     /// Whether it printed more than is kept.
     pub(crate) more_logs: bool,
+    pub(crate) exchange: Option<Exchange>,
     pub(crate) cloud_calls: Vec<CloudCall>,
     pub(crate) more_cloud_calls: u64,
     pub(crate) warnings: Vec<(String, String)>,
@@ -266,7 +267,13 @@ impl Call {
                 .map(|(field, text)| field.len() + text.len())
                 .sum::<usize>()
             + error.as_ref().map_or(0, |(_, text)| text.len());
+        let exchange = record.exchange.cloned();
+        let texts = texts
+            + exchange
+                .as_ref()
+                .map_or(0, |both| both.request.len() + both.answer.len());
         Call {
+            exchange,
             number: 0,
             at: Timestamp::now(),
             request_id: record.request_id.to_owned(),
@@ -340,6 +347,7 @@ mod tests {
             waited: Duration::ZERO,
             ran: Duration::from_millis(2),
             logs,
+            exchange: None,
             cloud_calls: &[],
             more_cloud_calls: 0,
             warnings: &[],

@@ -16,7 +16,7 @@ use crate::body::Whole;
 use crate::event::{self, Request};
 use crate::failure::Failure;
 use crate::invocation::{Caller, Invocation, User};
-use crate::journal::{CallRecord, Note, Redeemed};
+use crate::journal::{CallRecord, Exchange, Note, Redeemed, shown};
 use crate::redeem::{self, Id};
 use crate::sites::Known;
 use crate::{Inner, ids};
@@ -116,6 +116,8 @@ pub(crate) struct Prepared {
     request_id: String,
     token: String,
     frame: Frame,
+    /// The event for a person to read, if anybody will.
+    event: Option<String>,
     redeemed: Redeemed,
 }
 
@@ -158,11 +160,13 @@ impl Prepared {
         );
         let openid = user.map(|user| user.openid.as_str());
         event(&event::user_info(&inner.appid, openid), frame.event());
+        let keeps = inner.journal.keeps_exchanges();
         Prepared {
             known,
             caller,
             request_id: request_id.to_owned(),
             token,
+            event: keeps.then(|| shown("application/json", frame.event_bytes())),
             frame,
             redeemed: Redeemed::default(),
         }
@@ -212,6 +216,13 @@ impl Prepared {
         let result = result.map_err(|error| failure(&error));
         let error = result.as_ref().err();
         let made = invocation.take_calls();
+        let exchange = self.event.map(|event| Exchange {
+            request: event,
+            answer: match &result {
+                Ok(Reply { json: Some(json) }) => shown("application/json", json),
+                _ => String::new(),
+            },
+        });
         inner.journal.call(&CallRecord {
             request_id: &invocation.request_id,
             function: invocation.known.name.as_str(),
@@ -224,6 +235,7 @@ impl Prepared {
             waited,
             ran,
             logs: &logs,
+            exchange: exchange.as_ref(),
             cloud_calls: &made.first,
             more_cloud_calls: made.more,
             warnings: &warnings,

@@ -14,7 +14,7 @@ pub trait Journal: Send + Sync + 'static {
     fn call(&self, record: &CallRecord<'_>);
     /// Something that an operator or developer should know.
     fn note(&self, note: &Note<'_>);
-    /// Whether it makes use of [`CloudCall::exchange`], which costs a copy.
+    /// Whether it makes use of [`CallRecord::exchange`] and [`CloudCall::exchange`], which cost a copy.
     fn keeps_exchanges(&self) -> bool {
         false
     }
@@ -45,6 +45,8 @@ pub struct CallRecord<'a> {
     pub ran: Duration,
     /// What the function printed.
     pub logs: &'a Logs,
+    /// Its event and its result as JSON, where the journal [keeps them](Journal::keeps_exchanges).
+    pub exchange: Option<&'a Exchange>,
     /// What it asked of the cloud, in the order in which the answers came.
     pub cloud_calls: &'a [CloudCall],
     /// How many cloud calls it made beyond those that are kept.
@@ -79,13 +81,13 @@ pub struct CloudCall {
     pub exchange: Option<Exchange>,
 }
 
-/// What a function sent to the cloud and what came back, for a person to read: cut to a few kilobytes, and a file told by its
-/// type and size. An access_token is in neither.
+/// What was sent and what came back, for a person to read: cut to a few kilobytes, and a file told by its type and size. An
+/// access_token is in neither.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// Of WeChat's APIs: method, path, query, and on the next line the body.
     pub request: String,
-    /// The body.
+    /// The body, or the result.
     pub answer: String,
 }
 
@@ -106,4 +108,41 @@ pub struct Silent;
 impl Journal for Silent {
     fn call(&self, _: &CallRecord<'_>) {}
     fn note(&self, _: &Note<'_>) {}
+}
+
+/// So much of a request or an answer is kept for a person to read.
+const SHOWN: usize = 4 * 1024;
+
+/// Text as it is, within bounds; anything else by its type and size.
+pub(crate) fn shown(content_type: &str, body: &[u8]) -> String {
+    match std::str::from_utf8(body) {
+        Ok(text) if !content_type.starts_with("multipart/") => {
+            // A character takes up to four bytes.
+            let end = (0..=SHOWN.min(text.len()))
+                .rev()
+                .find(|end| text.is_char_boundary(*end));
+            let (beginning, rest) = text.split_at(end.unwrap_or_default());
+            let more = if rest.is_empty() { "" } else { " …" };
+            format!("{beginning}{more}")
+        }
+        _ => format!("({content_type}, {} bytes)", body.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_bounded_and_text() {
+        assert_eq!(shown("application/json", "{\"中\":1}".as_bytes()), "{\"中\":1}");
+        let long = shown("text/plain", "中".repeat(SHOWN).as_bytes());
+        assert_eq!(long, format!("{} …", "中".repeat(SHOWN / 3)));
+        assert_eq!(shown("image/png", b"\x89PNG"), "(image/png, 4 bytes)");
+        assert_eq!(
+            shown("multipart/form-data; boundary=x", b"--x"),
+            "(multipart/form-data; boundary=x, 3 bytes)"
+        );
+        assert_eq!(shown("", b""), "");
+    }
 }

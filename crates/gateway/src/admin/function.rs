@@ -5,13 +5,13 @@
 
 use tcb::{Envelope, Reply, Trigger, codes, reply};
 
-use super::{Asked, shown};
+use super::Asked;
 use crate::call::{self, Prepared};
 use crate::event::Request;
 use crate::failure::Failure;
 use crate::ids;
 use crate::invocation::Caller;
-use crate::journal::Exchange;
+use crate::journal::{Exchange, shown};
 
 /// Runs the function that the request names.
 pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {

@@ -81,9 +81,6 @@ struct Asked<'a> {
     exchange: Mutex<Option<Exchange>>,
 }
 
-/// So much of a request or an answer is kept for a person to read.
-const SHOWN: usize = 4 * 1024;
-
 async fn answer(inner: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Reply {
     let request_id = ids::request_id();
     let refuse = |code, text: &str, why: &dyn std::fmt::Display| {
@@ -192,22 +189,6 @@ fn machine_seconds() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// Text as it is, within bounds; anything else by its type and size.
-fn shown(content_type: &str, body: &[u8]) -> String {
-    match std::str::from_utf8(body) {
-        Ok(text) if !content_type.starts_with("multipart/") => {
-            // A character takes up to four bytes.
-            let end = (0..=SHOWN.min(text.len()))
-                .rev()
-                .find(|end| text.is_char_boundary(*end));
-            let (beginning, rest) = text.split_at(end.unwrap_or_default());
-            let more = if rest.is_empty() { "" } else { " …" };
-            format!("{beginning}{more}")
-        }
-        _ => format!("({content_type}, {} bytes)", body.len()),
-    }
-}
-
 impl Asked<'_> {
     /// Keeps what the request came to, for the record of the call.
     fn record(&self, what: String, code: impl Into<i64>, text: impl Into<String>) {
@@ -242,23 +223,5 @@ impl Asked<'_> {
             openid: self.invocation.openid(),
             text: &format_args!("{what} in {}: {why}", self.invocation.known.name),
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_shown_is_bounded_and_text() {
-        assert_eq!(shown("application/json", "{\"中\":1}".as_bytes()), "{\"中\":1}");
-        let long = shown("text/plain", "中".repeat(SHOWN).as_bytes());
-        assert_eq!(long, format!("{} …", "中".repeat(SHOWN / 3)));
-        assert_eq!(shown("image/png", b"\x89PNG"), "(image/png, 4 bytes)");
-        assert_eq!(
-            shown("multipart/form-data; boundary=x", b"--x"),
-            "(multipart/form-data; boundary=x, 3 bytes)"
-        );
-        assert_eq!(shown("", b""), "");
     }
 }

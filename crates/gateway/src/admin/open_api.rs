@@ -13,8 +13,8 @@ use tcb::protobuf::{ApiData, CommApiData, CommOpenApiResp, KeyValuePair};
 use tcb::{Envelope, NotServed, Reply, SvrkitApi, codes, reply};
 use wechat::{Called, Outgoing};
 
-use super::{Asked, open_data, shown, voip};
-use crate::journal::Exchange;
+use super::{Asked, open_data, voip};
+use crate::journal::{Exchange, shown};
 
 /// The longest that one cloud call may take, WeChat's pauses and retries included. The SDK itself gives up after 15 s.
 const WITHIN: Duration = Duration::from_secs(12);

@@ -12,9 +12,9 @@ use tcb::Reply;
 use tcb::protobuf::{CommOpenApiResp, OpenDataRequest, OpenDataResponse};
 use tcb::{codes, reply};
 
+use super::Asked;
 use super::open_api::{Answer, Failed, send};
-use super::{Asked, shown};
-use crate::journal::Exchange;
+use crate::journal::{Exchange, shown};
 use crate::redeem::{self, Id};
 
 /// The API's name.
