@@ -144,8 +144,7 @@ fn run(args: &Args) -> Result<()> {
     if wanted(Part::Console) {
         let binary = binary(args, &target)?;
         let without = Ours::start(&binary, &folder(&dir, "bare")?, &functions())?;
-        let settings =
-            "\n[operator]\nlisten = \"127.0.0.1:0\"\nsecret = \"known-to-the-bench-alone\"\n";
+        let settings = "\n[operator]\nlisten = \"127.0.0.1:0\"\nsecret = \"known-to-the-bench-alone\"\n";
         let with = Ours::start_with(&binary, &folder(&dir, "console")?, &functions(), settings)?;
         lines.extend(rounds::console(&without, &with, plan)?);
     }
