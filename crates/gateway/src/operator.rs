@@ -1,15 +1,17 @@
 //! The operator's listener: what only the owner of the service may reach, behind a secret.
 //!
-//! `/operator/access-token` gives WeChat's access_token to the other servers of the same app, so that one place fetches it;
-//! `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands;
-//! `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
-//! (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does;
-//! `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now; below
-//! `/operator/push` are the message pushes that were given up. Nobody passes without the secret, but to WeChat's own HTTP
-//! API (`http_api`), which asks for WeChat's credentials; and a web page does not get in even with a browser that would
-//! send one along: the `Host` must be one
-//! by which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer
-//! allows another origin to read it.
+//! * `/operator/access-token` gives WeChat's access_token to the other servers of the same app, so that one place fetches it.
+//! * `/operator/wx/<path>` calls any API of WeChat's in the app's name, with no token in the caller's hands.
+//! * `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
+//!   (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does.
+//! * `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now.
+//! * Below `/operator/push` are the message pushes that were given up.
+//! * Whatever else is asked for is a page of the console's.
+//!
+//! Nobody passes without the secret (`guard`), but to WeChat's own HTTP API (`http_api`), which asks for WeChat's
+//! credentials. And a web page does not get in even with a browser that would send one along: the `Host` must be one by
+//! which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer allows
+//! another origin to read it.
 
 mod guard;
 
