@@ -1,7 +1,7 @@
 //! Fuzz targets for what reads bytes from outside.
 //!
 //! A target is a plain function that takes any bytes and panics if a promise is broken. It needs no nightly toolchain:
-//! `cargo test -p yunqiao-fuzz` replays `corpus/<target>/` and some thousand mutations of it, always the same, and
+//! `cargo test -p yunqiao-fuzz` replays `corpus/<target>/` and ten thousand mutations of it, always the same, and
 //!
 //! ```text
 //! cargo run --release -p yunqiao-fuzz -- json 600        mutate for ten minutes
@@ -124,7 +124,7 @@ mod tests {
                 assert!(!target.is_broken_by(seed), "{} breaks a promise", path.display());
             }
             let mut mutator = Mutator::new(corpus.into_iter().map(|(_, seed)| seed).collect(), 1);
-            for _ in 0..3000 {
+            for _ in 0..10_000 {
                 let input = mutator.next_input();
                 assert!(
                     !target.is_broken_by(&input),
