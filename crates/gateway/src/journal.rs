@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use runtime::Logs;
+use runtime::{Level, Logs};
 
 /// Is told what happened. Called on the serving thread: an implementation must not wait.
 pub trait Journal: Send + Sync + 'static {
@@ -14,6 +14,9 @@ pub trait Journal: Send + Sync + 'static {
     fn call(&self, record: &CallRecord<'_>);
     /// Something that an operator or developer should know.
     fn note(&self, note: &Note<'_>);
+    /// A function prints something. It is told as it comes, while the call still runs; the record of the call has it once
+    /// more, together with the rest. Nothing is done with it by default.
+    fn line(&self, _line: &PrintedLine<'_>) {}
     /// Whether it makes use of [`CallRecord::exchange`] and [`CloudCall::exchange`], which cost a copy.
     fn keeps_exchanges(&self) -> bool {
         false
@@ -99,6 +102,24 @@ pub struct Note<'a> {
     pub openid: Option<&'a str>,
     /// The whole story, in a sentence.
     pub text: &'a dyn fmt::Display,
+}
+
+/// Something that a function prints, at the moment when it does.
+#[derive(Clone, Copy, Debug)]
+pub struct PrintedLine<'a> {
+    /// The function's name.
+    pub function: &'a str,
+    /// The `requestID` of the call that prints it; `None` outside of any call, as while the function is loaded.
+    pub request_id: Option<&'a str>,
+    /// The user for whom that call was made, if there is one.
+    pub openid: Option<&'a str>,
+    /// How important it is, as the console method says.
+    pub level: Level,
+    /// When, after the function began to run; zero outside of any call.
+    pub at: Duration,
+    /// What was printed, without the last line end. It may have several lines, and is as the function gave it: whoever shows
+    /// it on a terminal escapes it.
+    pub text: &'a str,
 }
 
 /// Tells nobody.

@@ -44,7 +44,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use cors::Origins;
-pub use journal::{CallRecord, CloudCall, Exchange, Journal, Note, Redeemed, Silent};
+pub use journal::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
 pub use login::TokenLife;
 pub use operator::{Admission, Operator, PageBody, Pages};
 
