@@ -19,6 +19,7 @@ mod key;
 mod link;
 mod load;
 mod logs;
+mod observer;
 mod peer;
 mod pool;
 mod progress;
@@ -39,6 +40,7 @@ pub use call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply};
 pub use frame::Frame;
 pub use key::KeyPair;
 pub use logs::{Level, Line, Logs};
+pub use observer::{Observer, PrintedLine};
 pub use peer::{Connection, Peer, Running};
 pub use progress::Progress;
 
@@ -168,14 +170,11 @@ impl std::fmt::Debug for Runtime {
 impl Runtime {
     /// Checks Node, makes the socket, and is ready to load functions. Must be called inside a Tokio runtime.
     ///
-    /// `progress` is told what takes long and what no caller learns; it must not wait.
+    /// `observer` hears what takes long, and each line that a function prints.
     ///
     /// # Errors
     /// When there is no usable Node, or the socket or the cache cannot be made.
-    pub async fn start(
-        options: Options,
-        progress: impl Fn(Progress) + Send + Sync + 'static,
-    ) -> Result<Self, StartError> {
+    pub async fn start(options: Options, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
         let node_major = node_major(&options.node).await?;
         let no_home = |source| StartError::NoHome {
             cache_dir: options.cache_dir.clone(),
@@ -192,7 +191,7 @@ impl Runtime {
             log_limit: options.log_limit.min(MAX_LOG),
             ..options
         };
-        let pool = Pool::new(options, home, Box::new(progress));
+        let pool = Pool::new(options, home, observer);
         let tasks = vec![
             tokio::spawn(link::accept(Arc::clone(&pool), listener)),
             tokio::spawn(Arc::clone(&pool).keep_time()),

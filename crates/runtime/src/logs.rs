@@ -80,13 +80,17 @@ impl Logs {
         self.dropped > 0
     }
 
-    /// Keeps a line while there is room for it. The worker cuts at the same limit: this one is for output that
-    /// bypasses it.
-    pub(crate) fn push(&mut self, limit: usize, line: Line) {
-        if self.bytes + line.text.len() > limit {
+    /// Whether a line may still be kept; if not, it is counted. The worker cuts at the same limit: this one is for output
+    /// that bypasses it.
+    pub(crate) fn has_room(&mut self, limit: usize, line: &Line) -> bool {
+        let fits = self.bytes + line.text.len() <= limit;
+        if !fits {
             self.drop_bytes(line.text.len() as u64);
-            return;
         }
+        fits
+    }
+
+    pub(crate) fn push(&mut self, line: Line) {
         self.bytes += line.text.len();
         self.lines.push(line);
     }
@@ -104,14 +108,14 @@ mod tests {
     fn keeps_what_fits_and_counts_the_rest() {
         let mut logs = Logs::default();
         for text in ["1234", "567890", "x"] {
-            logs.push(
-                5,
-                Line {
-                    level: Level::Log,
-                    at: Duration::ZERO,
-                    text: text.to_owned(),
-                },
-            );
+            let line = Line {
+                level: Level::Log,
+                at: Duration::ZERO,
+                text: text.to_owned(),
+            };
+            if logs.has_room(5, &line) {
+                logs.push(line);
+            }
         }
         assert_eq!(
             logs.lines()

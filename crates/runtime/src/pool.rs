@@ -14,7 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    Call, CallError, Connection, InvocationId, Level, Line, Options, Outcome, Progress, Reply, Running,
+    Call, CallError, Connection, InvocationId, Level, Line, Observer, Options, Outcome, Progress, Reply,
+    Running,
     frame::{FROM_WORKER_HEADER, Header, Kind, NO_CALL},
     home::Home,
     link::Link,
@@ -48,7 +49,7 @@ pub(crate) struct WorkerId {
 pub(crate) struct Pool {
     pub(crate) options: Options,
     pub(crate) home: Home,
-    progress: Box<dyn Fn(Progress) + Send + Sync>,
+    observer: Arc<dyn Observer>,
     state: Mutex<State>,
     /// Where connections of workers go, once somebody wants them.
     connections: OnceLock<mpsc::Sender<Connection>>,
@@ -62,16 +63,12 @@ pub(crate) struct Pool {
 pub(crate) struct Gone;
 
 impl Pool {
-    pub(crate) fn new(
-        options: Options,
-        home: Home,
-        progress: Box<dyn Fn(Progress) + Send + Sync>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(options: Options, home: Home, observer: Arc<dyn Observer>) -> Arc<Self> {
         let state = State::new(&options, Instant::now());
         Arc::new(Self {
             options,
             home,
-            progress,
+            observer,
             state: Mutex::new(state),
             connections: OnceLock::new(),
             tick: Notify::new(),
@@ -94,6 +91,10 @@ impl Pool {
     }
 
     fn follow(self: &Arc<Self>, effects: Effects) {
+        // Before the call's end is known, which may come in the same breath.
+        for printed in effects.printed {
+            self.observer.printed(printed);
+        }
         for waker in effects.wakes {
             waker.wake();
         }
@@ -109,13 +110,10 @@ impl Pool {
         for launch in effects.launches {
             tokio::spawn(spawn::run(Arc::clone(self), launch));
         }
-        for progress in effects.progress {
-            (self.progress)(progress);
-        }
     }
 
     pub(crate) fn tell(&self, progress: Progress) {
-        (self.progress)(progress);
+        self.observer.progress(progress);
     }
 
     // What links say ------------------------------------------------------------------------------------------------

@@ -1,10 +1,8 @@
-//! What a runtime tells while it works: steps that take long, and lines that belong to no call.
+//! The steps that take a runtime long.
 
 use std::fmt;
 
 use project::FunctionName;
-
-use crate::Line;
 
 /// Something that happened. `Display` is a line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +34,6 @@ pub enum Progress {
         function: FunctionName,
         /// The port on 127.0.0.1.
         port: u16,
-    },
-    /// A function printed something while none of its calls ran.
-    Output {
-        /// Which function; none for a worker that has no function yet.
-        function: Option<FunctionName>,
-        /// What it printed.
-        line: Line,
     },
 }
 
@@ -84,11 +75,6 @@ impl fmt::Display for Progress {
                 ..
             } => f.write_str(problem),
             Self::Inspecting { function, port } => write!(f, "{function}: debugger at 127.0.0.1:{port}"),
-            Self::Output {
-                function: Some(function),
-                line,
-            } => write!(f, "{function}: {}", line.text),
-            Self::Output { function: None, line } => f.write_str(&line.text),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::process::ChildStdin;
 
 use super::State;
 use crate::{
-    CallError, KeyPair, Level, Line, Progress, Reply,
+    CallError, InvocationId, KeyPair, Level, Line, PrintedLine, Reply,
     frame::Order,
     link::Link,
     pool::WorkerId,
@@ -203,7 +203,6 @@ impl State {
 
     /// A line of output, of a call or of none.
     pub(crate) fn printed(&mut self, id: WorkerId, call: Option<u32>, line: Line) -> bool {
-        let limit = self.log_limit;
         let Some(worker) = self.worker(id) else {
             return false;
         };
@@ -213,11 +212,9 @@ impl State {
                 if !worker.running.contains(&key) {
                     return false;
                 }
-                if let Some(slot) = self.calls.get_mut(key) {
-                    slot.logs.push(limit, line);
-                }
+                self.printed_inside(id, key, line);
             }
-            None => self.printed_outside(id, line),
+            None => self.tell(id, None, line),
         }
         true
     }
@@ -238,7 +235,6 @@ impl State {
 
     /// Output that came by a descriptor, from native code or a child: it is the running call's if there is exactly one.
     pub(crate) fn printed_raw(&mut self, id: WorkerId, level: Level, text: String, now: Instant) {
-        let limit = self.log_limit;
         let Some(worker) = self
             .workers
             .get(id.key)
@@ -246,32 +242,37 @@ impl State {
         else {
             return;
         };
-        if let [key] = worker.running.as_slice()
-            && let Some(slot) = self.calls.get_mut(*key)
+        let line = |at| Line { level, at, text };
+        if let [key] = *worker.running.as_slice()
+            && let Some(slot) = self.calls.get(key)
         {
             let at = slot
                 .started
                 .map_or(Duration::ZERO, |started| now.saturating_duration_since(started));
-            slot.logs.push(limit, Line { level, at, text });
+            self.printed_inside(id, key, line(at));
         } else {
-            self.printed_outside(
-                id,
-                Line {
-                    level,
-                    at: Duration::ZERO,
-                    text,
-                },
-            );
+            self.tell(id, None, line(Duration::ZERO));
         }
     }
 
-    pub(super) fn printed_outside(&mut self, id: WorkerId, line: Line) {
+    /// A line of a call: kept for its outcome, and told now.
+    fn printed_inside(&mut self, id: WorkerId, key: usize, line: Line) {
+        if let Some(slot) = self.calls.get_mut(key)
+            && slot.logs.has_room(self.log_limit, &line)
+        {
+            slot.logs.push(line.clone());
+            let call = slot.id;
+            self.tell(id, Some(call), line);
+        }
+    }
+
+    fn tell(&mut self, id: WorkerId, call: Option<InvocationId>, line: Line) {
         let function = self
             .workers
             .get(id.key)
             .and_then(|worker| worker.serves.as_ref())
             .map(|(_, spec)| spec.name.clone());
-        self.effects.progress.push(Progress::Output { function, line });
+        self.effects.printed.push(PrintedLine { call, function, line });
     }
 
     /// A worker sent what no worker sends.

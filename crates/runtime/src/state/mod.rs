@@ -1,5 +1,5 @@
 //! Functions, workers and calls, and how they change. Everything here happens under the pool's lock and without waiting;
-//! what must happen outside of it (waking callers, starting processes, telling about progress) is noted in `Effects`.
+//! what must happen outside of it (waking callers, starting processes, telling what was printed) is noted in `Effects`.
 //!
 //! Workers and calls have keys in slabs. A key is never met again while somebody may still use it: a call is forgotten when
 //! both its caller and its worker are done with it, and a worker's key travels with a serial number.
@@ -22,7 +22,7 @@ use project::FunctionName;
 use slab::Slab;
 
 use crate::{
-    CallError, Frame, InvocationId, Logs, MAX_DEPTH, Options, Outcome, Progress,
+    CallError, Frame, InvocationId, Logs, MAX_DEPTH, Options, Outcome, PrintedLine,
     queue::Queue,
     spawn::Launch,
     spec::{Kind, Spec},
@@ -81,7 +81,8 @@ struct Slot {
 pub(crate) struct Effects {
     pub(crate) wakes: Vec<Waker>,
     pub(crate) launches: Vec<Launch>,
-    pub(crate) progress: Vec<Progress>,
+    /// In the order in which they came.
+    pub(crate) printed: Vec<PrintedLine>,
     /// There are calls to watch, and nobody watches.
     pub(crate) tick: bool,
     /// A spare was taken.
@@ -94,7 +95,7 @@ impl Effects {
     pub(crate) fn is_empty(&self) -> bool {
         self.wakes.is_empty()
             && self.launches.is_empty()
-            && self.progress.is_empty()
+            && self.printed.is_empty()
             && !(self.tick || self.refill || self.changed)
     }
 }

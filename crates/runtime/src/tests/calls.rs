@@ -374,11 +374,55 @@ async fn output_outside_of_calls_is_told() {
     let outcome = bench.call("f", "{}").await;
     assert!(outcome.logs.lines().is_empty(), "{:?}", outcome.logs);
     let printed = |text: &str| {
-        let told = bench.progress.lock().unwrap();
-        told.iter().any(|step| step.to_string() == format!("f: {text}"))
+        let heard = bench.heard.printed.lock().unwrap();
+        heard
+            .iter()
+            .any(|printed| printed.call.is_none() && printed.to_string() == format!("f: {text}"))
     };
     assert!(printed("loading"));
     eventually("the late line", || printed("later")).await;
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_line_is_told_while_its_call_runs() {
+    let mut bench = Bench::new().await;
+    // A loop that never gives Node a turn, and one that does: each goes on until a file says that its line was heard.
+    let source = "const { existsSync } = require('fs');
+        exports.main = async ({ go, turns }) => {
+            console.warn('begun');
+            if (turns) while (!existsSync(go)) await new Promise((ok) => setTimeout(ok, 1));
+            else while (!existsSync(go));
+            process.stdout.write('ended\\n');
+        };";
+    for concurrency in [1, 2] {
+        bench.function("f", source).concurrency = concurrency;
+        bench.load().await;
+        for turns in [false, true] {
+            bench.heard.printed.lock().unwrap().clear();
+            let go = bench.folder.path().join(format!("go-{concurrency}-{turns}"));
+            let event = serde_json::json!({ "go": go, "turns": turns }).to_string();
+            let call = call("f", &event);
+            let id = call.id();
+            let lines = || -> Vec<PrintedLine> { bench.heard.printed.lock().unwrap().clone() };
+            let hear = async {
+                eventually("the first line", || !lines().is_empty()).await;
+                fs::write(&go, "").unwrap();
+            };
+            let (outcome, ()) = tokio::join!(bench.runtime.invoke(call), hear);
+            outcome.result.unwrap();
+            let told = lines();
+            assert!(told.iter().all(|printed| printed.call == Some(id)
+                && printed.function.as_ref().is_some_and(|name| name.as_str() == "f")));
+            let told: Vec<_> = told.into_iter().map(|printed| printed.line).collect();
+            assert_eq!(told, outcome.logs.lines());
+            let texts: Vec<_> = told.iter().map(|line| (line.level, line.text.as_str())).collect();
+            assert_eq!(
+                texts,
+                [(crate::Level::Warn, "begun"), (crate::Level::Log, "ended")]
+            );
+        }
+    }
     bench.end().await;
 }
 

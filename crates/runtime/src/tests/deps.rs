@@ -37,7 +37,7 @@ impl Bench {
     }
 
     fn installs(&self) -> usize {
-        let told = self.progress.lock().unwrap();
+        let told = self.heard.progress.lock().unwrap();
         told.iter()
             .filter(|step| matches!(step, Progress::Installing { .. }))
             .count()
@@ -72,6 +72,7 @@ async fn functions_with_the_same_dependencies_share_a_tree() {
     );
     assert_eq!(bench.installs(), 1);
     let told: Vec<String> = bench
+        .heard
         .progress
         .lock()
         .unwrap()

@@ -21,14 +21,33 @@ use std::{
 use project::{Function, FunctionName};
 use tempfile::TempDir;
 
-use crate::{Call, CallError, Frame, LoadReport, Loaded, Options, Outcome, Progress, Runtime};
+use crate::{
+    Call, CallError, Frame, LoadReport, Loaded, Observer, Options, Outcome, PrintedLine, Progress, Runtime,
+};
 
 /// A project of small functions, and a runtime that serves them.
 pub(super) struct Bench {
     pub(super) runtime: Runtime,
     pub(super) folder: TempDir,
     functions: Vec<Function>,
-    pub(super) progress: Arc<Mutex<Vec<Progress>>>,
+    pub(super) heard: Arc<Heard>,
+}
+
+/// All that the runtime told.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) progress: Mutex<Vec<Progress>>,
+    pub(super) printed: Mutex<Vec<PrintedLine>>,
+}
+
+impl Observer for Heard {
+    fn progress(&self, progress: Progress) {
+        self.progress.lock().unwrap().push(progress);
+    }
+
+    fn printed(&self, printed: PrintedLine) {
+        self.printed.lock().unwrap().push(printed);
+    }
 }
 
 /// The guard as `cargo test` builds it: beside the folder of the test's own binary.
@@ -74,16 +93,14 @@ impl Bench {
             key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
         };
         change(&mut options);
-        let progress = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&progress);
-        let runtime = Runtime::start(options, move |step| told.lock().unwrap().push(step))
-            .await
-            .unwrap();
+        let heard = Arc::new(Heard::default());
+        let observer: Arc<dyn Observer> = heard.clone();
+        let runtime = Runtime::start(options, observer).await.unwrap();
         Self {
             runtime,
             folder,
             functions: Vec::new(),
-            progress,
+            heard,
         }
     }
 

@@ -461,6 +461,7 @@ async fn an_inspected_function_has_a_debugger_and_no_timeout() {
     })
     .await;
     let told: Vec<String> = bench
+        .heard
         .progress
         .lock()
         .unwrap()
