@@ -1,0 +1,38 @@
+//! What one operation is handed from outside: its time and its randomness.
+
+use std::cell::Cell;
+
+use bson::DateTime;
+
+/// The time and the randomness of one operation. All documents of the operation see the same `now`.
+#[derive(Debug)]
+pub struct Context {
+    /// The time of the operation: `$currentDate`, `$$NOW`.
+    pub now: DateTime,
+    state: Cell<u64>,
+}
+
+impl Context {
+    /// A context at `now`; equal seeds give equal random numbers.
+    #[must_use]
+    pub const fn new(now: DateTime, seed: u64) -> Self {
+        Self {
+            now,
+            state: Cell::new(seed),
+        }
+    }
+
+    /// The next random number, over all 64 bits (SplitMix64: good enough to sample with, not to keep secrets with).
+    pub fn random(&self) -> u64 {
+        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A random number of at least 0 and less than 1.
+    pub fn random_unit(&self) -> f64 {
+        (self.random() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
