@@ -13,7 +13,7 @@ use clap::{CommandFactory, ValueEnum};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
-use project::{Function, Project};
+use project::{Project, ProjectFunction};
 use serde_json::Value;
 
 use crate::args::{self, Args, Kind};
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &args::Completions) -> anyhow::Result<ExitCode> {
 
 /// The functions of the project.
 pub(crate) fn functions() -> Vec<CompletionCandidate> {
-    let name = |function: &Function| CompletionCandidate::new(function.name.as_str());
+    let name = |listed: &ProjectFunction| CompletionCandidate::new(listed.function.name.as_str());
     project().map_or_else(Vec::new, |project| project.functions.values().map(name).collect())
 }
 
@@ -81,12 +81,12 @@ pub(crate) fn triggers() -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let functions = project.functions.values();
-    let named = |function: &&Function| words.iter().any(|word| word == function.name.as_str());
-    let of: Vec<&Function> = match functions.clone().filter(named).collect::<Vec<_>>() {
+    let named = |listed: &&ProjectFunction| words.iter().any(|word| word == listed.function.name.as_str());
+    let of: Vec<&ProjectFunction> = match functions.clone().filter(named).collect::<Vec<_>>() {
         none if none.is_empty() => functions.collect(),
         named => named,
     };
-    let triggers = of.into_iter().flat_map(|function| &function.triggers);
+    let triggers = of.into_iter().flat_map(|listed| &listed.triggers);
     triggers
         .map(|trigger| CompletionCandidate::new(&trigger.name))
         .collect()

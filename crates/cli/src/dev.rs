@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anstream::println;
-use project::{ExposeSecret, Finding, ForeignCodes, FunctionName, Project};
+use function::FunctionName;
+use project::{ExposeSecret, Finding, ForeignCodes, Project};
 use runtime::Inspect;
 
 use crate::journal::Calls;
@@ -68,9 +69,9 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             ),
         );
     }
-    let timers = project.functions.values().flat_map(|function| {
-        let triggers = function.triggers.iter();
-        triggers.map(|trigger| format!("{} of {}", trigger.name, function.name))
+    let timers = project.functions.values().flat_map(|listed| {
+        let triggers = listed.triggers.iter();
+        triggers.map(|trigger| format!("{} of {}", trigger.name, listed.function.name))
     });
     let timers: Vec<_> = timers.collect();
     if !timers.is_empty() {

@@ -40,6 +40,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let broken: Vec<_> = project
         .functions
         .values()
+        .map(|listed| &listed.function)
         .filter(|function| function.problem.is_some())
         .collect();
     for function in &broken {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use function::FunctionName;
 use gateway::PageBody;
 use http::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use project::doctor::{self, Report};
-use project::{Function, FunctionName, Project, Trigger};
+use project::{Project, ProjectFunction, Trigger};
 use runtime::LoadReport;
 use tokio::sync::OnceCell;
 
@@ -54,7 +55,7 @@ impl Shown {
         let function = self.project.functions.get(name);
         report
             .and_then(|report| report.problem.as_deref())
-            .or_else(|| function?.problem.as_deref())
+            .or_else(|| function?.function.problem.as_deref())
     }
 
     /// What the doctor says of a function, or of the project as a whole.
@@ -97,9 +98,9 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
         return html! { p .dim { (lang.t("The functions are being loaded.", "正在加载云函数。")) } };
     };
     let mut cards = Vec::new();
-    for function in shown.project.functions.values() {
-        let wrong = shown.findings(Some(&function.name)).await;
-        cards.push(card(inner, lang, &shown, function, &wrong));
+    for listed in shown.project.functions.values() {
+        let wrong = shown.findings(Some(&listed.function.name)).await;
+        cards.push(card(inner, lang, &shown, listed, &wrong));
     }
     let whole = shown.findings(None).await;
     let project = &shown.project;
@@ -118,7 +119,12 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
     }
 }
 
-fn card(inner: &Inner, lang: Lang, shown: &Shown, function: &Function, wrong: &[Wrong]) -> Markup {
+fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wrong: &[Wrong]) -> Markup {
+    let ProjectFunction {
+        function,
+        permissions,
+        triggers,
+    } = listed;
     let name = function.name.as_str();
     let problem = shown.problem(&function.name);
     let last = inner.recorder.calls(LAST, |call| call.function == name);
@@ -140,13 +146,13 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, function: &Function, wrong: &[
                     div { dt { (lang.t("concurrency", "并发")) } dd { (function.concurrency) } }
                 }
             }
-            @if !function.triggers.is_empty() {
+            @if !triggers.is_empty() {
                 h3 { (lang.t("Timers", "定时触发器")) }
-                ul .chips { @for trigger in &function.triggers { li { (timer(lang, shown, trigger)) } } }
+                ul .chips { @for trigger in triggers { li { (timer(lang, shown, trigger)) } } }
             }
-            @if !function.permissions.is_empty() {
+            @if !permissions.is_empty() {
                 h3 { (lang.t("May call", "云调用权限")) }
-                ul .chips { @for name in &function.permissions { li { code { (name) } } } }
+                ul .chips { @for name in permissions { li { code { (name) } } } }
             }
             (findings(lang, wrong))
             @if !last.is_empty() {

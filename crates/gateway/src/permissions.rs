@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clock::Timestamp;
-use project::FunctionName;
+use function::FunctionName;
 
 use crate::sites::{Known, Sites};
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use project::{FunctionName, Project};
+use function::FunctionName;
+use project::{Project, ProjectFunction};
 use runtime::Loaded;
 use tcb::{Environment, Site};
 
@@ -62,7 +63,12 @@ impl Sites {
             known: HashMap::new(),
             loaded: Vec::new(),
         };
-        for function in project.functions.values() {
+        for listed in project.functions.values() {
+            let ProjectFunction {
+                function,
+                permissions,
+                ..
+            } = listed;
             let environment = Environment::new(&Site {
                 env_id: inner.env_id.clone(),
                 region: REGION.to_owned(),
@@ -82,8 +88,8 @@ impl Sites {
             let known = Known {
                 name: function.name.clone(),
                 environment,
-                permissions: function.permissions.clone(),
-                config_json: function.config_json(),
+                permissions: permissions.clone(),
+                config_json: listed.config_json(),
             };
             prepared.known.insert(function.name.to_string(), Arc::new(known));
         }

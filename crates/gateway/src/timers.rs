@@ -15,8 +15,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use function::FunctionName;
 use jiff::{SignedDuration, Timestamp as Moment, Unit};
-use project::{FunctionName, Missed, Project, Trigger};
+use project::{Missed, Project, Trigger};
 use tcb::{Source, Trigger as Set};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -54,9 +55,9 @@ impl Default for Plans {
 
 impl Plans {
     pub(crate) fn put(&self, project: &Project) {
-        let timers = project.functions.values().flat_map(|function| {
-            let triggers = function.triggers.iter().cloned();
-            triggers.map(|trigger| (function.name.clone(), trigger))
+        let timers = project.functions.values().flat_map(|listed| {
+            let triggers = listed.triggers.iter().cloned();
+            triggers.map(|trigger| (listed.function.name.clone(), trigger))
         });
         self.0.send_replace(Arc::new(Plan {
             settings: project.settings.timers.clone(),

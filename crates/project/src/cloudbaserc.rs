@@ -4,12 +4,10 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
+use function::{MEMORY_MB, TIMEOUT_SECONDS};
 use serde_json::{Map, Value};
 
-use crate::{
-    ProjectError, files,
-    function::{MEMORY_MB, TIMEOUT_SECONDS},
-};
+use crate::{ProjectError, files};
 
 /// The file's name.
 pub(crate) const FILE: &str = "cloudbaserc.json";

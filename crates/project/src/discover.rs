@@ -6,16 +6,20 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use function::{Function, FunctionName, Manifest};
 use serde_json::{Map, Value};
 
 use crate::{
-    Finding, Function, FunctionName, Manifest, ProjectError, files,
+    Finding, ProjectError, ProjectFunction, files, manifest,
     permissions::{self, Permissions},
     triggers::Triggers,
 };
 
 /// The functions in the folder `root`, by name, and what is odd about them.
-pub(crate) fn functions(root: &Path, findings: &mut Vec<Finding>) -> Result<Vec<Function>, ProjectError> {
+pub(crate) fn functions(
+    root: &Path,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<ProjectFunction>, ProjectError> {
     let unreadable = |cause: io::Error| ProjectError::Read {
         path: root.to_owned(),
         cause,
@@ -39,7 +43,7 @@ pub(crate) fn functions(root: &Path, findings: &mut Vec<Finding>) -> Result<Vec<
         }
     }
     // Folders come in no order; messages and tests want one.
-    functions.sort_by(|a, b| a.name.cmp(&b.name));
+    functions.sort_by(|a, b| a.function.name.cmp(&b.function.name));
     findings.sort_by(|a, b| (&a.file, &a.what).cmp(&(&b.file, &b.what)));
     Ok(functions)
 }
@@ -85,7 +89,7 @@ impl Plan {
                 return;
             }
         };
-        match Manifest::new(dir, &package) {
+        match manifest::read(dir, &package) {
             Ok(manifest) => self.manifest = Some(manifest),
             Err(error) => {
                 self.problem = Some(format!(
@@ -116,7 +120,7 @@ impl Plan {
         }
     }
 
-    fn function(self, name: FunctionName, dir: PathBuf, findings: &mut Vec<Finding>) -> Function {
+    fn function(self, name: FunctionName, dir: PathBuf, findings: &mut Vec<Finding>) -> ProjectFunction {
         let mut find = |file: PathBuf, what: String, mend: String| {
             findings.push(Finding {
                 function: Some(name.clone()),
@@ -163,11 +167,13 @@ impl Plan {
             );
         }
         let mut function = Function::new(name, dir, self.entry);
-        function.permissions = permissions.names().map(str::to_owned).collect();
-        function.triggers = triggers.triggers;
         function.manifest = self.manifest;
         function.problem = self.problem;
-        function
+        ProjectFunction {
+            function,
+            permissions: permissions.names().map(str::to_owned).collect(),
+            triggers: triggers.triggers,
+        }
     }
 }
 

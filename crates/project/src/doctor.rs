@@ -18,7 +18,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{FunctionName, Project, permissions};
+use function::FunctionName;
+
+use crate::{Project, permissions};
 use cure::Cure;
 use source::Source;
 
@@ -145,7 +147,8 @@ pub fn examine(project: &Project) -> Report {
             });
         }
     }
-    for function in project.functions.values() {
+    for listed in project.functions.values() {
+        let function = &listed.function;
         let source = Source::read(&function.dir);
         let mut found = Vec::new();
         if let Some(problem) = &function.problem {
@@ -153,7 +156,7 @@ pub fn examine(project: &Project) -> Report {
             found.push(Diagnosis::new(&function.dir, None, what, String::new()));
         }
         cloud_calls::examine(function, &source, &mut found);
-        timers::examine(function, &mut found);
+        timers::examine(listed, &mut found);
         dependencies::examine(function, &source, project, &mut found);
         diagnoses.extend(found.into_iter().map(|diagnosis| Diagnosis {
             function: Some(function.name.clone()),

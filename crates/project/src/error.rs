@@ -3,7 +3,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::FunctionName;
+use function::FunctionName;
 
 /// Something in the project that does not stop it, but that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //!
 //! [`Project::open`] reads the project in a folder, [`Project::from_config`] the one that a `yunqiao.toml` describes.
 //! What makes the whole project unreadable is a [`ProjectError`]; what keeps one function from running is that
-//! function's [`Function::problem`]; what is odd but harmless is a [`Finding`]. The [`doctor`] looks deeper, into the
+//! function's [`Function::problem`](function::Function::problem); what is odd but harmless is a [`Finding`]. The [`doctor`] looks deeper, into the
 //! functions' source, and cures. Each names the file, the cause and the mend, because most people meet this crate through
 //! its messages.
 
@@ -13,22 +13,19 @@ mod discover;
 pub mod doctor;
 mod error;
 mod files;
-mod function;
 mod manifest;
 mod miniprogram;
-mod name;
 mod permissions;
 mod project;
+mod project_function;
 mod settings;
 mod table;
 mod triggers;
 
 pub use cron::{BadCron, Cron};
 pub use error::{Finding, ProjectError};
-pub use function::{CONCURRENCY, Function, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
-pub use manifest::Manifest;
-pub use name::{FunctionName, IllegalName};
 pub use project::{DEFAULT_ENV_ID, Project};
+pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
     ForeignCodes, Login, Missed, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers,

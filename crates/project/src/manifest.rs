@@ -1,11 +1,8 @@
 //! A function's dependencies as its author wrote them down, with a hash that says when they must be installed anew.
 
-use std::{
-    fmt::Write,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write, fs, io, path::Path};
 
+use function::Manifest;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -24,75 +21,55 @@ const INSTALLING_SCRIPTS: [&str; 4] = ["preinstall", "install", "postinstall", "
 /// Lock files in the order in which npm obeys them.
 pub(crate) const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
 
-/// What `npm` is told about a function's dependencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
-    /// The folder of the `package.json`.
-    pub dir: PathBuf,
-    /// The `package.json`.
-    pub package: PathBuf,
-    /// The lock file that npm would obey: `npm-shrinkwrap.json`, else `package-lock.json`.
-    pub lock: Option<PathBuf>,
-    /// Whether anything is to be installed at all.
-    pub has_dependencies: bool,
-    /// Whether `"type": "module"` makes the folder's `.js` files ES modules.
-    pub is_module: bool,
-    /// SHA-256, in hex, over the fields of `package.json` that decide what gets installed, and the lock file. Two
-    /// functions with equal hashes can share one tree.
-    pub hash: String,
-}
-
-impl Manifest {
-    /// Describes the parsed `package.json` of `dir`. Fails when a lock file is there and cannot be read.
-    pub(crate) fn new(dir: &Path, package: &Map<String, Value>) -> io::Result<Self> {
-        let mut hash = Sha256::new();
-        let mut part = |name: &str, content: &[u8]| {
-            // Lengths keep parts apart: no content can pass for the start of the next part.
-            hash.update((name.len() as u64).to_le_bytes());
-            hash.update(name);
-            hash.update((content.len() as u64).to_le_bytes());
-            hash.update(content);
-        };
-        for field in DECIDING {
-            if let Some(value) = package.get(field) {
-                part(field, value.to_string().as_bytes());
-            }
+/// Describes the parsed `package.json` of `dir`. Fails when a lock file is there and cannot be read.
+pub(crate) fn read(dir: &Path, package: &Map<String, Value>) -> io::Result<Manifest> {
+    let mut hash = Sha256::new();
+    let mut part = |name: &str, content: &[u8]| {
+        // Lengths keep parts apart: no content can pass for the start of the next part.
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((content.len() as u64).to_le_bytes());
+        hash.update(content);
+    };
+    for field in DECIDING {
+        if let Some(value) = package.get(field) {
+            part(field, value.to_string().as_bytes());
         }
-        for script in INSTALLING_SCRIPTS {
-            if let Some(value) = package.get("scripts").and_then(|scripts| scripts.get(script)) {
-                part(script, value.to_string().as_bytes());
-            }
-        }
-        let lock = LOCKS
-            .map(|name| dir.join(name))
-            .into_iter()
-            .find(|path| path.is_file());
-        if let Some(lock) = &lock {
-            part("lock", &fs::read(lock)?);
-        }
-
-        let lists = |field: &&str| {
-            package
-                .get(*field)
-                .and_then(Value::as_object)
-                .is_some_and(|list| !list.is_empty())
-        };
-        Ok(Self {
-            dir: dir.to_owned(),
-            package: dir.join("package.json"),
-            lock,
-            has_dependencies: DECIDING[..3].iter().any(lists),
-            is_module: package.get("type").and_then(Value::as_str) == Some("module"),
-            hash: hash
-                .finalize()
-                .iter()
-                .fold(String::with_capacity(64), |mut hex, byte| {
-                    // Writing to a String cannot fail.
-                    let _ = write!(hex, "{byte:02x}");
-                    hex
-                }),
-        })
     }
+    for script in INSTALLING_SCRIPTS {
+        if let Some(value) = package.get("scripts").and_then(|scripts| scripts.get(script)) {
+            part(script, value.to_string().as_bytes());
+        }
+    }
+    let lock = LOCKS
+        .map(|name| dir.join(name))
+        .into_iter()
+        .find(|path| path.is_file());
+    if let Some(lock) = &lock {
+        part("lock", &fs::read(lock)?);
+    }
+
+    let lists = |field: &&str| {
+        package
+            .get(*field)
+            .and_then(Value::as_object)
+            .is_some_and(|list| !list.is_empty())
+    };
+    Ok(Manifest {
+        dir: dir.to_owned(),
+        package: dir.join("package.json"),
+        lock,
+        has_dependencies: DECIDING[..3].iter().any(lists),
+        is_module: package.get("type").and_then(Value::as_str) == Some("module"),
+        hash: hash
+            .finalize()
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            }),
+    })
 }
 
 #[cfg(test)]
@@ -105,7 +82,7 @@ mod tests {
         if let Some((name, text)) = lock {
             fs::write(dir.path().join(name), text).unwrap();
         }
-        Manifest::new(dir.path(), &serde_json::from_str(package).unwrap()).unwrap()
+        read(dir.path(), &serde_json::from_str(package).unwrap()).unwrap()
     }
 
     #[test]
@@ -148,7 +125,7 @@ mod tests {
         for name in LOCKS {
             fs::write(dir.path().join(name), "{}").unwrap();
         }
-        let manifest = Manifest::new(dir.path(), &Map::new()).unwrap();
+        let manifest = read(dir.path(), &Map::new()).unwrap();
         assert_eq!(manifest.lock, Some(dir.path().join("npm-shrinkwrap.json")));
     }
 }

@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use function::{Function, FunctionName};
+
 use crate::{
-    Finding, Function, FunctionName, ProjectError, Settings,
+    Finding, ProjectError, ProjectFunction, Settings,
     cloudbaserc::{self, Cloudbaserc},
     discover, files,
     miniprogram::{self, MiniProgram},
@@ -34,7 +36,7 @@ pub struct Project {
     /// The folder of the cloud functions, if there is one: what to watch for changes.
     pub functions_root: Option<PathBuf>,
     /// The cloud functions, by name.
-    pub functions: BTreeMap<FunctionName, Function>,
+    pub functions: BTreeMap<FunctionName, ProjectFunction>,
     /// What `yunqiao.toml` says, defaults where there is none.
     pub settings: Settings,
     /// What its author should know.
@@ -132,7 +134,8 @@ impl Files<'_> {
                 ),
             }),
             Some(functions_root) => {
-                for mut function in discover::functions(functions_root, &mut findings)? {
+                for mut listed in discover::functions(functions_root, &mut findings)? {
+                    let function = &mut listed.function;
                     let configured = toml.functions.remove(function.name.as_str()).unwrap_or_default();
                     let fallback = cloudbaserc
                         .functions
@@ -146,8 +149,8 @@ impl Files<'_> {
                             mend: mend.clone(),
                         });
                     }
-                    configure(&mut function, configured, fallback);
-                    functions.insert(function.name.clone(), function);
+                    configure(function, configured, fallback);
+                    functions.insert(function.name.clone(), listed);
                 }
             }
         }

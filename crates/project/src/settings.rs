@@ -12,15 +12,15 @@ use std::{
     time::Duration,
 };
 
+use function::{CONCURRENCY, FunctionName, IllegalName, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
 use jiff::tz::{self, TimeZone};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use toml::de::DeTable;
 
 use crate::{
-    Finding, FunctionName, ProjectError, Secret,
+    Finding, ProjectError, Secret,
     cloudbaserc::is_variable_name,
     files,
-    function::{CONCURRENCY, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS},
     table::{Entry, Source, Table},
 };
 
@@ -355,7 +355,7 @@ impl File {
                 self.functions_root = Some(entry.text()?.to_owned());
                 continue;
             }
-            let name: FunctionName = key.text.parse().map_err(|illegal: crate::IllegalName| {
+            let name: FunctionName = key.text.parse().map_err(|illegal: IllegalName| {
                 source.refuse(
                     &key.span,
                     illegal.to_string(),

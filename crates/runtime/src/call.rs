@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use project::FunctionName;
+use function::FunctionName;
 
 use crate::{Frame, Logs};
 

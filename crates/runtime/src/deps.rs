@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use project::{Function, FunctionName};
+use function::{Function, FunctionName};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::{io::AsyncReadExt, process::Command};

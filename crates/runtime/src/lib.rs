@@ -33,7 +33,7 @@ mod worker;
 
 use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
-use project::{Function, FunctionName};
+use function::{Function, FunctionName};
 use tokio::{net::UnixListener, sync::mpsc, task::JoinHandle};
 
 pub use call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply};

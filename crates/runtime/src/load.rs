@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use project::Function;
+use function::Function;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use project::FunctionName;
+use function::FunctionName;
 
 use crate::{InvocationId, Line, Progress};
 

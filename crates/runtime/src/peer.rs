@@ -7,7 +7,7 @@
 
 use std::{convert::Infallible, fmt, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use project::FunctionName;
+use function::FunctionName;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::{

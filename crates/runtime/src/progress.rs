@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use project::FunctionName;
+use function::FunctionName;
 
 /// Something that happened. `Display` is a line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]

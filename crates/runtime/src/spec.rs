@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use project::FunctionName;
+use function::FunctionName;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use function::FunctionName;
 use http::StatusCode;
-use project::FunctionName;
 use push::{Format, Packet, Reply, Verdict};
 use store::{BoxFuture, Ended, Pushed, Store, StoreError, Taken};
 use tcb::{Source, Trigger};

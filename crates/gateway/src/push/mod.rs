@@ -28,8 +28,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
+use function::FunctionName;
 use http::StatusCode;
-use project::FunctionName;
 use push::{Receiver, Routes};
 use store::Bounds;
 use tcb::codes;

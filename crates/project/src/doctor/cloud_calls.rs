@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
+use function::Function;
 use openapi::{Standing, code::NO_PERMISSION};
 
 use super::{
@@ -10,10 +11,7 @@ use super::{
     cure::{Cure, Edit},
     source::{Mention, Source},
 };
-use crate::{
-    Function,
-    permissions::{self, Declared, Misnomer, Permissions},
-};
+use crate::permissions::{self, Declared, Misnomer, Permissions};
 
 pub(super) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
     let config = function.dir.join(permissions::FILE);

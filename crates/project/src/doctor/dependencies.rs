@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
+use function::Function;
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     cure::{Cure, Edit},
     source::{SDK, Source},
 };
-use crate::{Function, Project, files};
+use crate::{Project, files};
 
 /// The SDK's first version with `cloud.openapi`, as WeChat's document "云调用" says: 0.4.
 const FIRST_WITH_CLOUD_CALLS: (u64, u64) = (0, 4);
@@ -90,8 +91,8 @@ pub(super) fn examine(function: &Function, source: &Source, project: &Project, f
 
 /// The version with which another function of the project depends on a package.
 fn used_by_another(project: &Project, name: &str) -> Option<String> {
-    project.functions.values().find_map(|function| {
-        let package = fs::read(&function.manifest.as_ref()?.package).ok()?;
+    project.functions.values().find_map(|listed| {
+        let package = fs::read(&listed.function.manifest.as_ref()?.package).ok()?;
         let package = files::json_object(&package).ok()?;
         let range = package.get("dependencies")?.get(name)?.as_str()?;
         let is_usable = name != SDK || !ends_before(range, FIRST_WITH_CLOUD_CALLS);

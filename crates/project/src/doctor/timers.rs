@@ -4,10 +4,10 @@
 use std::fs;
 
 use super::Diagnosis;
-use crate::{Function, files, triggers::Triggers};
+use crate::{ProjectFunction, files, triggers::Triggers};
 
-pub(super) fn examine(function: &Function, found: &mut Vec<Diagnosis>) {
-    let config = function.config_json();
+pub(super) fn examine(listed: &ProjectFunction, found: &mut Vec<Diagnosis>) {
+    let config = listed.config_json();
     let Ok(bytes) = fs::read(&config) else { return };
     if files::json_object(&bytes).is_err() {
         // Told with the cloud calls; until it can be read, it lists nothing.

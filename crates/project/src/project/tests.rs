@@ -65,7 +65,7 @@ fn project_config_json_alone_is_enough() {
     assert_eq!(project.appid.as_deref(), Some("wx0123456789abcdef"));
     assert_eq!(project.env_id, DEFAULT_ENV_ID);
     assert_eq!(project.findings, []);
-    let login = &project.functions["login"];
+    let login = &project.functions["login"].function;
     assert_eq!(login.entry, dir.path().join(LOGIN.0));
     assert_eq!((login.timeout, login.memory_mb), (Duration::from_secs(3), 256));
     assert_eq!((login.concurrency, login.max_instances), (1, 10));
@@ -79,7 +79,7 @@ fn yunqiao_toml_alone_is_enough() {
         ("f/a/index.mjs", ""),
     ]);
     assert_eq!(project.appid.as_deref(), Some("wx1"));
-    assert!(project.functions["a"].is_module());
+    assert!(project.functions["a"].function.is_module());
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn the_last_word_is_yunqiao_toml_s() {
     ]);
     assert_eq!(project.appid.as_deref(), Some("wx2"));
     assert_eq!(project.env_id, "rc-env");
-    let login = &project.functions["login"];
+    let login = &project.functions["login"].function;
     assert_eq!((login.timeout, login.memory_mb), (Duration::from_secs(10), 512));
     assert_eq!((login.concurrency, login.max_instances), (64, 2));
     let variables: Vec<_> = login
@@ -137,7 +137,7 @@ fn the_last_word_is_yunqiao_toml_s() {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     assert_eq!(variables, ["A=toml", "B=rc", "EMPTY="]);
-    let problem = project.functions["steps"].problem.as_deref().unwrap();
+    let problem = project.functions["steps"].function.problem.as_deref().unwrap();
     assert!(
         problem.contains("timeout 900") && problem.contains("1 to 60 seconds"),
         "{problem}"
@@ -155,8 +155,11 @@ fn yunqiao_toml_mends_what_cloudbaserc_gives_beyond_the_limits() {
         ),
         ("yunqiao.toml", "[functions.login]\ntimeout = 60"),
     ]);
-    assert_eq!(project.functions["login"].problem, None);
-    assert_eq!(project.functions["login"].timeout, Duration::from_secs(60));
+    assert_eq!(project.functions["login"].function.problem, None);
+    assert_eq!(
+        project.functions["login"].function.timeout,
+        Duration::from_secs(60)
+    );
 }
 
 #[test]
@@ -220,7 +223,8 @@ fn every_folder_with_something_to_run_is_a_function_and_no_other() {
     let found: Vec<String> = project
         .functions
         .values()
-        .map(|f| {
+        .map(|listed| {
+            let f = &listed.function;
             let entry = f.entry.strip_prefix(dir.path().join("cloudfunctions")).unwrap();
             format!("{} {} {}", f.name, entry.display(), f.is_module())
         })
@@ -239,10 +243,11 @@ fn every_folder_with_something_to_run_is_a_function_and_no_other() {
         project
             .functions
             .values()
-            .all(|function| function.problem.is_none())
+            .all(|listed| listed.function.problem.is_none())
     );
     assert!(
         project.functions["built"]
+            .function
             .manifest
             .as_ref()
             .unwrap()
@@ -272,7 +277,13 @@ fn one_function_s_fault_stays_its_own() {
         ("cloudfunctions/typescript/index.ts", ""),
         ("cloudfunctions/登录/index.js", ""),
     ]);
-    let problem = |name: &str| project.functions[name].problem.as_deref().unwrap_or_default();
+    let problem = |name: &str| {
+        project.functions[name]
+            .function
+            .problem
+            .as_deref()
+            .unwrap_or_default()
+    };
     assert!(
         problem("broken").contains("package.json:2:3"),
         "{}",
@@ -294,7 +305,12 @@ fn one_function_s_fault_stays_its_own() {
         problem("typescript")
     );
     assert_eq!((problem("login"), problem("moved")), ("", ""));
-    assert!(project.functions["moved"].entry.ends_with("moved/index.js"));
+    assert!(
+        project.functions["moved"]
+            .function
+            .entry
+            .ends_with("moved/index.js")
+    );
 
     let findings: Vec<String> = project.findings.iter().map(ToString::to_string).collect();
     assert_eq!(findings.len(), 3, "{findings:?}");
@@ -770,7 +786,7 @@ fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
     let login = &project.functions["login"];
     let names: Vec<_> = login.permissions.iter().map(String::as_str).collect();
     assert_eq!(names, ["phonenumber.getPhoneNumberk", "wxacode.get"]);
-    assert_eq!(login.problem, None);
+    assert_eq!(login.function.problem, None);
     assert!(project.functions["other"].permissions.is_empty());
     for (name, is_there) in [("login", true), ("other", false)] {
         let config_json = project.functions[name].config_json();

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use function::{FunctionName, IllegalName};
 use push::{EncodingAesKey, Format, Mode, Pattern, Receiver, Routes, Settings, Token};
 use secrecy::ExposeSecret;
 
 use super::read_secret_file;
 use crate::{
-    Finding, FunctionName, ProjectError,
+    Finding, ProjectError,
     table::{Entry, Source, Table},
 };
 
@@ -90,7 +91,7 @@ impl Push {
                     source.refuse(&key.span, what, MEND.to_owned())
                 };
                 let pattern = Pattern::parse(key.text).map_err(|error| refuse(error.to_string()))?;
-                let function = target.text()?.parse().map_err(|illegal: crate::IllegalName| {
+                let function = target.text()?.parse().map_err(|illegal: IllegalName| {
                     target.refuse("names no function", &illegal.to_string())
                 })?;
                 routes

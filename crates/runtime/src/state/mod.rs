@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use project::FunctionName;
+use function::FunctionName;
 use slab::Slab;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use project::FunctionName;
+use function::FunctionName;
 
 use super::{NESTED_EXTRA, State};
 use crate::{

@@ -84,7 +84,7 @@ async fn es_modules_are_functions_too() {
         "import fs from 'fs'; export const main = (event) => event.a;",
     );
     fs::write(function.dir.join("package.json"), r#"{"type":"module"}"#).unwrap();
-    function.manifest = Some(project::Manifest {
+    function.manifest = Some(function::Manifest {
         dir: function.dir.clone(),
         package: function.dir.join("package.json"),
         lock: None,

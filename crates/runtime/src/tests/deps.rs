@@ -2,7 +2,7 @@
 //! the test's own, so that npm needs no network.
 
 use super::*;
-use project::Manifest;
+use function::Manifest;
 
 impl Bench {
     /// Writes a package that others can depend on.

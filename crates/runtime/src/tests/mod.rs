@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use project::{Function, FunctionName};
+use function::{Function, FunctionName};
 use tempfile::TempDir;
 
 use crate::{

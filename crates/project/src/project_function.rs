@@ -1,0 +1,29 @@
+//! One cloud function of the project: how it is to be run, and what only its repository says of it.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use function::Function;
+
+use crate::{Trigger, permissions};
+
+/// A cloud function of a project: a folder below `cloudfunctionRoot` with what was configured for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectFunction {
+    /// How it is to be run.
+    pub function: Function,
+    /// The cloud calls that it may make: `permissions.openapi` of its `config.json`, name by name as written there, also
+    /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them. Empty when there is
+    /// no [`config_json`](Self::config_json), or none that can be read.
+    pub permissions: BTreeSet<String>,
+    /// Its timers: `triggers` of its `config.json`, less what is not as it should be.
+    pub triggers: Vec<Trigger>,
+}
+
+impl ProjectFunction {
+    /// The file whose `permissions.openapi` gives [`Self::permissions`], whether or not it is there: where its author
+    /// adds a permission.
+    #[must_use]
+    pub fn config_json(&self) -> PathBuf {
+        self.function.dir.join(permissions::FILE)
+    }
+}
