@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anstream::println;
+use doctor::{Cured, Report};
 use project::Project;
-use project::doctor::{self, Cured, Report};
 use serde_json::json;
 
 use crate::args;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use doctor::Report;
 use function::FunctionName;
 use gateway::PageBody;
 use http::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
-use project::doctor::{self, Report};
 use project::{Project, ProjectFunction, Trigger};
 use runtime::LoadReport;
 use tokio::sync::OnceCell;

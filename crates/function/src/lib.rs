@@ -8,7 +8,7 @@ mod name;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-pub use manifest::Manifest;
+pub use manifest::{LOCKS, Manifest};
 pub use name::{FunctionName, IllegalName};
 
 /// How long a function may be allowed to run, in seconds: what WeChat's console offers.

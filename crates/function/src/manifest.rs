@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+/// The names of lock files, in the order in which npm obeys them.
+pub const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
+
 /// What `npm` is told about a function's dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -10,7 +13,7 @@ pub struct Manifest {
     pub dir: PathBuf,
     /// The `package.json`.
     pub package: PathBuf,
-    /// The lock file that npm would obey: `npm-shrinkwrap.json`, else `package-lock.json`.
+    /// The lock file that npm would obey: the first of [`LOCKS`] that is there.
     pub lock: Option<PathBuf>,
     /// Whether anything is to be installed at all.
     pub has_dependencies: bool,

@@ -9,11 +9,15 @@ use crate::ProjectError;
 
 /// What is wrong with a text, where, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-    pub(crate) what: String,
-    pub(crate) mend: String,
+pub struct Fault {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong there.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
 }
 
 impl Fault {
@@ -48,7 +52,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ProjectError> {
 }
 
 /// The bytes as text without a byte order mark.
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
+///
+/// # Errors
+/// They are not UTF-8.
+pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = position(bytes, error.valid_up_to());
@@ -62,8 +69,11 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
     })
 }
 
-/// The bytes as a JSON object.
-pub(crate) fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+/// The bytes as a JSON object; a byte order mark before it is forgiven.
+///
+/// # Errors
+/// They are not UTF-8, no JSON, or no object.
+pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
     let text = text(bytes)?;
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),

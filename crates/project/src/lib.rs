@@ -3,19 +3,18 @@
 //!
 //! [`Project::open`] reads the project in a folder, [`Project::from_config`] the one that a `yunqiao.toml` describes.
 //! What makes the whole project unreadable is a [`ProjectError`]; what keeps one function from running is that
-//! function's [`Function::problem`](function::Function::problem); what is odd but harmless is a [`Finding`]. The [`doctor`] looks deeper, into the
-//! functions' source, and cures. Each names the file, the cause and the mend, because most people meet this crate through
+//! function's [`Function::problem`](function::Function::problem); what is odd but harmless is a [`Finding`].
+//! Each names the file, the cause and the mend, because most people meet this crate through
 //! its messages.
 
 mod cloudbaserc;
 mod cron;
 mod discover;
-pub mod doctor;
 mod error;
-mod files;
+pub mod files;
 mod manifest;
 mod miniprogram;
-mod permissions;
+pub mod permissions;
 mod project;
 mod project_function;
 mod settings;
@@ -31,4 +30,4 @@ pub use settings::{
     ForeignCodes, Login, Missed, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers,
     Ttl, Withdrawn,
 };
-pub use triggers::Trigger;
+pub use triggers::{Trigger, Triggers};

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, io, path::Path};
 
-use function::Manifest;
+use function::{LOCKS, Manifest};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -18,8 +18,6 @@ const DECIDING: [&str; 7] = [
 ];
 /// The scripts of `package.json` that npm runs while it installs.
 const INSTALLING_SCRIPTS: [&str; 4] = ["preinstall", "install", "postinstall", "prepare"];
-/// Lock files in the order in which npm obeys them.
-pub(crate) const LOCKS: [&str; 2] = ["npm-shrinkwrap.json", "package-lock.json"];
 
 /// Describes the parsed `package.json` of `dir`. Fails when a lock file is there and cannot be read.
 pub(crate) fn read(dir: &Path, package: &Map<String, Value>) -> io::Result<Manifest> {

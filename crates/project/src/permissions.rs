@@ -12,27 +12,34 @@ use openapi::{Api, code::API_NOT_FOUND};
 use crate::files::{self, Fault};
 
 /// The file's name.
-pub(crate) const FILE: &str = "config.json";
+pub const FILE: &str = "config.json";
 
 /// What `permissions.openapi` lists.
 #[derive(Debug, Default)]
-pub(crate) struct Permissions {
-    pub(crate) declared: Vec<Declared>,
+pub struct Permissions {
+    /// The names, in their order, each as often as it is listed.
+    pub declared: Vec<Declared>,
     /// What is not as the document lays down, and therefore without effect.
-    pub(crate) malformed: Vec<Fault>,
+    pub malformed: Vec<Fault>,
 }
 
 /// One name of the list.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Declared {
-    pub(crate) name: String,
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Declared {
+    /// The name as it is written.
+    pub name: String,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its column, from 1.
+    pub column: usize,
 }
 
 impl Permissions {
     /// Reads the file's bytes.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    ///
+    /// # Errors
+    /// They are no JSON object.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         // The strict reader judges, the other one knows where things stand.
         files::json_object(bytes)?;
         let text = files::text(bytes)?;
@@ -119,12 +126,13 @@ impl Permissions {
     }
 
     /// The names, as they are written.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(|declared| declared.name.as_str())
     }
 
     /// What is wrong with the list, whatever the function does: its shape, and names that nobody can call.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
         let misnomers = self.declared.iter().filter_map(|declared| {
             let misnomer = Misnomer::of(&declared.name)?;
             Some(Fault {
@@ -140,18 +148,19 @@ impl Permissions {
 
 /// A name that is listed or called, and that no cloud call has.
 #[derive(Debug)]
-pub(crate) struct Misnomer {
+pub struct Misnomer {
     /// The name, and what is wrong with it.
-    pub(crate) what: String,
+    pub what: String,
     /// The name that was most likely meant.
-    pub(crate) near: Option<&'static str>,
+    pub near: Option<&'static str>,
     /// Whether there is such an interface, only not for cloud functions.
-    pub(crate) exists: bool,
+    pub exists: bool,
 }
 
 impl Misnomer {
     /// `None` if a cloud function can call this name.
-    pub(crate) fn of(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
         let found = openapi::find(name);
         if found.is_some_and(Api::is_callable) {
             return None;
@@ -167,7 +176,8 @@ impl Misnomer {
     }
 
     /// What its author can do.
-    pub(crate) fn mend(&self) -> String {
+    #[must_use]
+    pub fn mend(&self) -> String {
         match (self.near, self.exists) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, true) => "call it over HTTPS, from a server that holds the access_token".to_owned(),

@@ -26,18 +26,20 @@ pub struct Trigger {
 
 /// What `triggers` lists.
 #[derive(Debug, Default)]
-pub(crate) struct Triggers {
-    pub(crate) triggers: Vec<Trigger>,
+pub struct Triggers {
+    /// Those that fire.
+    pub triggers: Vec<Trigger>,
     /// What is not as the document lays down, and therefore without effect.
-    pub(crate) faults: Vec<Fault>,
+    pub faults: Vec<Fault>,
     /// Where the second one stands, if there is one: WeChat takes one only.
-    pub(crate) second: Option<Fault>,
+    pub second: Option<Fault>,
 }
 
 impl Triggers {
     /// Reads the bytes of a `config.json`. One that cannot be read lists none; its
     /// [`Permissions`](crate::permissions::Permissions) say why.
-    pub(crate) fn parse(bytes: &[u8]) -> Self {
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
         let mut triggers = Self::default();
         let Ok(text) = files::text(bytes) else {
             return triggers;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, env, fmt::Write, fs};
 use super::*;
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doctor/golden")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden")
 }
 
 /// The files below a folder, with their content.

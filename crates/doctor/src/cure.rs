@@ -6,25 +6,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use function::LOCKS;
 use jsonc_parser::{
     ParseOptions,
     cst::{CstArray, CstInputValue, CstObject, CstRootNode},
 };
+use project::files;
 
-use super::CureError;
-use crate::{files, manifest::LOCKS};
+use crate::CureError;
 
 /// What cures a diagnosis.
 #[derive(Clone, Debug)]
-pub(super) struct Cure {
+pub(crate) struct Cure {
     /// The file to edit; made if it is not there.
-    pub(super) file: PathBuf,
-    pub(super) edit: Edit,
+    pub(crate) file: PathBuf,
+    pub(crate) edit: Edit,
 }
 
 /// One change to a file.
 #[derive(Clone, Debug)]
-pub(super) enum Edit {
+pub(crate) enum Edit {
     /// Add a name to `permissions.openapi`.
     Permit(String),
     /// Remove it.
@@ -38,7 +39,7 @@ pub(super) enum Edit {
 }
 
 /// Makes the edits in a file, and says what each did.
-pub(super) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
+pub(crate) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
     let failed = |cause| CureError::File {
         path: path.to_owned(),
         cause,

@@ -4,14 +4,14 @@
 use std::{collections::BTreeSet, fs};
 
 use function::Function;
+use project::{Project, files};
 use serde_json::{Map, Value};
 
-use super::{
+use crate::{
     Diagnosis,
     cure::{Cure, Edit},
     source::{SDK, Source},
 };
-use crate::{Project, files};
 
 /// The SDK's first version with `cloud.openapi`, as WeChat's document "云调用" says: 0.4.
 const FIRST_WITH_CLOUD_CALLS: (u64, u64) = (0, 4);
@@ -22,7 +22,7 @@ const ANY_VERSION: &str = "latest";
 /// The fields of `package.json` whose packages are there when the function runs.
 const INSTALLED: [&str; 3] = ["dependencies", "optionalDependencies", "peerDependencies"];
 
-pub(super) fn examine(function: &Function, source: &Source, project: &Project, found: &mut Vec<Diagnosis>) {
+pub(crate) fn examine(function: &Function, source: &Source, project: &Project, found: &mut Vec<Diagnosis>) {
     let path = function.dir.join("package.json");
     let bytes = fs::read(&path).unwrap_or_default();
     let package = match files::json_object(&bytes) {

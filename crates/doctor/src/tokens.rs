@@ -6,13 +6,13 @@
 
 /// One token, with the line, from 1, on which it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'t> {
-    pub(super) kind: Kind<'t>,
-    pub(super) line: usize,
+pub(crate) struct Token<'t> {
+    pub(crate) kind: Kind<'t>,
+    pub(crate) line: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'t> {
+pub(crate) enum Kind<'t> {
     /// A name or keyword.
     Word(&'t str),
     /// What stands between quotes, escapes as they are; also a template without `${`.
@@ -41,7 +41,7 @@ const BEFORE_A_REGEX: [&str; 13] = [
 ];
 
 /// Takes a text apart, down to the code in its templates.
-pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
+pub(crate) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut scanner = Scanner {
         text,
         at: 0,

@@ -3,10 +3,11 @@
 
 use std::fs;
 
-use super::Diagnosis;
-use crate::{ProjectFunction, files, triggers::Triggers};
+use project::{ProjectFunction, Triggers, files};
 
-pub(super) fn examine(listed: &ProjectFunction, found: &mut Vec<Diagnosis>) {
+use crate::Diagnosis;
+
+pub(crate) fn examine(listed: &ProjectFunction, found: &mut Vec<Diagnosis>) {
     let config = listed.config_json();
     let Ok(bytes) = fs::read(&config) else { return };
     if files::json_object(&bytes).is_err() {

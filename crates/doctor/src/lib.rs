@@ -19,10 +19,9 @@ use std::{
 };
 
 use function::FunctionName;
+use project::{Project, permissions};
 
-use crate::{Project, permissions};
-use cure::Cure;
-use source::Source;
+use crate::{cure::Cure, source::Source};
 
 /// What the doctor found.
 #[derive(Debug)]

@@ -10,36 +10,36 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tokens::{Kind, Token, tokens};
+use crate::tokens::{Kind, Token, tokens};
 
 /// The npm package through which functions call.
-pub(super) const SDK: &str = "wx-server-sdk";
+pub(crate) const SDK: &str = "wx-server-sdk";
 /// Larger files are bundles, or no source at all.
 const LARGEST: u64 = 2 << 20;
 
 /// What is in a function's source files.
 #[derive(Debug, Default)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The interfaces that are called, in the order of files and lines.
-    pub(super) calls: Vec<Mention>,
+    pub(crate) calls: Vec<Mention>,
     /// The packages that are required.
-    pub(super) packages: Vec<Mention>,
+    pub(crate) packages: Vec<Mention>,
     /// Places that a textual search cannot follow; no line if that is the whole file.
-    pub(super) unseen: Vec<(PathBuf, Option<usize>)>,
+    pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
 }
 
 /// A name and where it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mention {
-    pub(super) name: String,
-    pub(super) file: PathBuf,
-    pub(super) line: usize,
+pub(crate) struct Mention {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+    pub(crate) line: usize,
 }
 
 impl Source {
     /// Reads the source files in a function's folder: JavaScript and TypeScript, not in `node_modules` or hidden folders,
     /// and none of its tests.
-    pub(super) fn read(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         let mut files = Vec::new();
         let mut source = Self::default();
         source.collect(dir, &mut files);

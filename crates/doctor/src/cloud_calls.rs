@@ -5,15 +5,15 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use function::Function;
 use openapi::{Standing, code::NO_PERMISSION};
+use project::permissions::{self, Declared, Misnomer, Permissions};
 
-use super::{
+use crate::{
     Diagnosis,
     cure::{Cure, Edit},
     source::{Mention, Source},
 };
-use crate::permissions::{self, Declared, Misnomer, Permissions};
 
-pub(super) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
+pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
     let config = function.dir.join(permissions::FILE);
     let permissions = match fs::read(&config).map(|bytes| Permissions::parse(&bytes)) {
         Ok(Ok(permissions)) => permissions,
