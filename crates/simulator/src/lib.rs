@@ -1,10 +1,14 @@
 //! A WeChat to test against.
 //!
-//! It plays the four parts of WeChat that an app meets: the server API (`api.weixin.qq.com`: login codes, access_tokens,
-//! cloudIDs, phone numbers, and every other API of the catalogue, if only to record what it was asked), the client
-//! (`wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP), the people: at least two users with
-//! deterministic data, and the platform that pushes messages and events to the app's server. `/sim/` is its own API: who the users are, what time it is in WeChat, which app is simulated, what
-//! is to go wrong.
+//! It plays the parts of WeChat that an app meets, each in a module of its own:
+//!
+//! * `server`: the server API of `api.weixin.qq.com`: login codes, access_tokens, cloudIDs, phone numbers, and every other
+//!   API of the catalogue, if only to record what it was asked;
+//! * `client`: `wx.login`, `wx.getWeRunData` and what else hands out open data, as HTTP;
+//! * `people`: at least two users with deterministic data, and what is known of each;
+//! * `platform`: the one that pushes messages and events to the app's server;
+//! * `control`: `/sim/`, the simulator's own API: who the users are, what time it is in WeChat, which app is simulated,
+//!   what is to go wrong.
 //!
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
 //! cryptography of [`opendata`] and [`push`](::push) is common, which is held to the official vectors, and the catalogue of
@@ -13,40 +17,16 @@
 //! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock;
 //! nothing under that lock waits. Users, templates and subscriptions can be kept in a file.
 
-mod acode;
-mod callbacks;
-mod catalogued;
-mod client_api;
-mod cloudid;
-mod codes;
-mod conversations;
-mod errors;
-mod faults;
-mod form;
-mod links;
-mod outbox;
-mod packets;
-mod payments;
-mod pushes;
-mod quotas;
+mod client;
+mod control;
+mod people;
+mod platform;
 mod random;
 mod recent;
-mod rids;
-mod server_api;
-mod session_api;
-mod sessions;
+mod server;
 mod settings;
-mod shapes;
-mod sim_api;
-mod state;
-mod templates;
 #[cfg(test)]
 mod tests;
-mod tokens;
-mod userkeys;
-mod users;
-mod verdicts;
-mod verification;
 
 use std::{
     fmt, io,
@@ -58,8 +38,17 @@ use std::{
 use axum::{Router, body::Bytes, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
 
+use crate::{
+    control::{faults, outbox, state},
+    people::{cloudid, codes, payments, sessions, userkeys, users},
+    platform::pushes,
+    server::{
+        callbacks, catalogued, conversations, links, quotas, rids, session_api, templates, tokens, verdicts,
+    },
+};
+
+pub use control::state::StateError;
 pub use settings::{ForeignCodes, PushSettings, Secret, Settings, Withdrawn};
-pub use state::StateError;
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
@@ -176,12 +165,12 @@ impl Simulator {
 
     /// The whole of it as routes: WeChat's paths at any `Host`, `/sim/` at known ones only.
     pub fn router(&self) -> Router {
-        let router = server_api::routes()
+        let router = server::routes()
             .merge(session_api::routes())
             .merge(callbacks::routes())
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .layer(middleware::from_fn_with_state(self.clone(), faults::around))
-            .nest("/sim", sim_api::routes(self));
+            .nest("/sim", control::routes(self));
         let router = match &self.0.state {
             Some(file) => {
                 let around = (self.clone(), Arc::clone(file));

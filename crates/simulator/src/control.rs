@@ -27,6 +27,10 @@
 //! POST /sim/push/verify {"url"?} asks the URL for an echostr, as WeChat does before it pushes there -> {"verified","meaning",…}
 //! ```
 
+pub(crate) mod faults;
+pub(crate) mod outbox;
+pub(crate) mod state;
+
 use std::{net::IpAddr, time::Duration};
 
 use axum::{
@@ -45,15 +49,19 @@ use thiserror::Error;
 
 use crate::{
     Simulator,
-    client_api::{self, ClientAnswer, ClientCall},
-    faults::{FaultError, FaultGiven, Faults},
-    packets,
-    pushes::{self, PushError, PushGiven, Told},
-    server_api::is_json,
-    templates::{Template, TemplateError, TemplateGiven},
-    users::{User, UserChange, UserError},
-    verdicts::{Rule, Verdicts},
-    verification::{self, Verified, VerifyGiven},
+    client::{self, ClientAnswer, ClientCall},
+    control::faults::{FaultError, FaultGiven, Faults},
+    people::users::{User, UserChange, UserError},
+    platform::{
+        packets,
+        pushes::{self, PushError, PushGiven, Told},
+        verification::{self, Verified, VerifyGiven},
+    },
+    server::{
+        is_json,
+        templates::{Template, TemplateError, TemplateGiven},
+        verdicts::{Rule, Verdicts},
+    },
 };
 
 /// The furthest that one step can take the clock: ten years.
@@ -240,7 +248,7 @@ async fn client(
     State(sim): State<Simulator>,
     Body(call): Body<ClientCall>,
 ) -> Result<Json<ClientAnswer>, SimError> {
-    client_api::call(&sim, &call).map(Json)
+    client::call(&sim, &call).map(Json)
 }
 
 fn shown(now: Timestamp) -> Json<Value> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::errors::Refusal;
+use crate::server::errors::Refusal;
 
 /// Pixels from edge to edge: the least, what is drawn if nothing is said, and the most. Beyond either end is drawn as
 /// that end: a choice.

@@ -8,10 +8,8 @@ use clock::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    Simulator,
-    errors::Refusal,
-    random,
-    server_api::{Ask, check_token},
+    Simulator, random,
+    server::{Ask, check_token, errors::Refusal},
 };
 
 /// For how long after a payment it can be asked about.

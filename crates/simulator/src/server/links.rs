@@ -11,7 +11,11 @@ use clock::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Simulator, acode::SCENE_SIGNS, catalogued::typed, errors::Refusal, random, recent::Recent};
+use crate::{
+    Simulator, random,
+    recent::Recent,
+    server::{acode::SCENE_SIGNS, catalogued::typed, errors::Refusal},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);

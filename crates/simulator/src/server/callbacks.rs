@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Simulator,
-    errors::{Family, Refusal},
-    server_api::{Ask, api, check_token},
+    server::{
+        Ask, api, check_token,
+        errors::{Family, Refusal},
+    },
 };
 
 /// The paths that are served.

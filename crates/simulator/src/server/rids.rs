@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Simulator,
-    errors::{ErrorBody, Refusal},
     recent::Recent,
-    server_api::Ask,
+    server::{
+        Ask,
+        errors::{ErrorBody, Refusal},
+    },
 };
 
 /// How long a rid can be looked up.

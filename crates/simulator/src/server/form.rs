@@ -6,7 +6,7 @@ use axum::{body::Bytes, http::header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::server_api::Ask;
+use crate::server::Ask;
 
 /// The fields of a urlencoded form, as texts; of a name that is given more than once, the array of them.
 pub(crate) fn urlencoded(body: &[u8]) -> Map<String, Value> {

@@ -10,7 +10,10 @@ use clock::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{Simulator, catalogued::typed, errors::Refusal};
+use crate::{
+    Simulator,
+    server::{catalogued::typed, errors::Refusal},
+};
 
 const WROTE: (u32, Duration) = (5, Duration::from_secs(48 * 3600));
 const ENTERED: (u32, Duration) = (2, Duration::from_secs(60));

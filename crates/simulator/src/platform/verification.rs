@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Simulator,
-    pushes::{self, PushError},
+    platform::pushes::{self, PushError},
     random,
 };
 

@@ -1,7 +1,7 @@
 //! What would have reached somebody had this been WeChat: messages sent, codes drawn. `/sim/outbox` shows it.
 //!
 //! Every call of a catalogued API that succeeds comes here, but for those that only hand out tokens, sessions and open data
-//! (`server_api`), which reach nobody. An item's `note` says where the simulator does not behave as WeChat would.
+//! (`server`), which reach nobody. An item's `note` says where the simulator does not behave as WeChat would.
 
 use std::collections::VecDeque;
 

@@ -5,6 +5,20 @@
 //! Where the documents leave it open, what is checked first is: method, then the app's or the token's credentials, then
 //! the body, then what it asks for.
 
+pub(crate) mod acode;
+pub(crate) mod callbacks;
+pub(crate) mod catalogued;
+pub(crate) mod conversations;
+pub(crate) mod errors;
+pub(crate) mod form;
+pub(crate) mod links;
+pub(crate) mod quotas;
+pub(crate) mod rids;
+pub(crate) mod session_api;
+pub(crate) mod templates;
+pub(crate) mod tokens;
+pub(crate) mod verdicts;
+
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
@@ -25,13 +39,16 @@ use serde_json::Value;
 
 use crate::{
     ForeignCodes, Simulator,
-    codes::CodeError,
-    errors::{self, Family, Refusal},
-    form,
-    payments::get_paid_unionid,
-    rids::Trace,
-    shapes::{PhoneInfo, Watermark},
-    tokens::Issued,
+    people::{
+        codes::CodeError,
+        payments::get_paid_unionid,
+        shapes::{PhoneInfo, Watermark},
+    },
+    server::{
+        errors::{Family, Refusal},
+        rids::Trace,
+        tokens::Issued,
+    },
 };
 
 /// The paths that are served.

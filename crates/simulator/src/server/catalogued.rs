@@ -18,13 +18,16 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Simulator, Withdrawn,
-    acode::Wanted,
-    conversations,
-    errors::{Family, Refusal, rid},
-    form, links, pushes, quotas, random, rids,
-    server_api::{Ask, check_app, check_token, refuse, reply},
-    session_api,
-    templates::{Message, TemplateGiven},
+    platform::pushes,
+    random,
+    server::{
+        Ask,
+        acode::Wanted,
+        check_app, check_token, conversations,
+        errors::{Family, Refusal, rid},
+        form, links, quotas, refuse, reply, rids, session_api,
+        templates::{Message, TemplateGiven},
+    },
 };
 
 /// The longest body that is read: the documents let a video have 10 MB, and a form adds little to that.

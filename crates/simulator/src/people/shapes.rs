@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::Timestamp;
 use serde::Serialize;
 
-use crate::users::{Profile, STEP_DAYS, User};
+use crate::people::users::{Profile, STEP_DAYS, User};
 
 const DAY: u64 = 24 * 3600;
 /// Beijing is eight hours ahead, all the year.

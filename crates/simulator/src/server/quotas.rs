@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Simulator,
-    errors::Refusal,
-    shapes::{beijing_day, beijing_month},
+    people::shapes::{beijing_day, beijing_month},
+    server::errors::Refusal,
 };
 
 /// The choice for every API's limit a day.

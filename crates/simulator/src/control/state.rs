@@ -21,8 +21,8 @@ use thiserror::Error;
 
 use crate::{
     Simulator, World,
-    templates::{Subscription, Template, TemplateError},
-    users::{User, UserError},
+    people::users::{User, UserError},
+    server::templates::{Subscription, Template, TemplateError},
 };
 
 /// Why there is no starting from a state file.

@@ -11,9 +11,11 @@ use serde_json::Value;
 
 use crate::{
     Simulator,
-    errors::{Family, Refusal},
-    server_api::{Ask, api, check_token},
-    userkeys::KeyInfo,
+    people::userkeys::KeyInfo,
+    server::{
+        Ask, api, check_token,
+        errors::{Family, Refusal},
+    },
 };
 
 /// The paths that are served. `storage.*` also wants a signature; it changes something, and is `catalogued`.

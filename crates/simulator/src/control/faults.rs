@@ -23,9 +23,12 @@ use thiserror::Error;
 
 use crate::{
     Simulator, World,
-    catalogued::LONGEST_BODY,
-    errors::{Family, Refusal},
-    server_api::{Ask, refuse},
+    server::{
+        Ask,
+        catalogued::LONGEST_BODY,
+        errors::{Family, Refusal},
+        refuse,
+    },
 };
 
 /// How many faults there may be, spent ones included.

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    pushes::PushError,
+    people::users::{User, derived_id},
+    platform::pushes::PushError,
     random,
-    users::{User, derived_id},
 };
 
 /// A packet's fields.
@@ -238,7 +238,7 @@ mod tests {
     use push::Format;
 
     use super::*;
-    use crate::users::Users;
+    use crate::people::users::Users;
 
     fn made(name: &str, given: Value) -> Result<Fields, PushError> {
         let users = Users::new("wx5e1fb0a7c3d24968");

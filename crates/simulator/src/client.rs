@@ -12,13 +12,18 @@ use thiserror::Error;
 
 use crate::{
     Simulator, World,
-    packets::{self, Fields},
-    payments::{self, Payment},
-    pushes, random,
+    control::SimError,
+    people::{
+        payments::{self, Payment},
+        shapes::{GroupEnterInfo, PhoneInfo, ShareInfo, UserInfo, UserProfile, Watermark, WeRunData},
+        users::{Profile, User, derived_id},
+    },
+    platform::{
+        packets::{self, Fields},
+        pushes,
+    },
+    random,
     settings::lib_at_least,
-    shapes::{GroupEnterInfo, PhoneInfo, ShareInfo, UserInfo, UserProfile, Watermark, WeRunData},
-    sim_api::SimError,
-    users::{Profile, User, derived_id},
 };
 
 /// The base library from which open data carries a cloudID.

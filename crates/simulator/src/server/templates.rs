@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{errors::Refusal, random};
+use crate::{random, server::errors::Refusal};
 
 /// Each acceptance is good for one message.
 const ONE_TIME: u8 = 2;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use clock::Timestamp;
 
-use crate::{cloudid::ID_PREFIX, errors::Refusal, random, recent::Recent};
+use crate::{people::cloudid::ID_PREFIX, random, recent::Recent, server::errors::Refusal};
 
 /// How long a token works.
 const LIFE: Duration = Duration::from_secs(7200);
@@ -129,7 +129,7 @@ fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> Issued {
 
 impl Forced {
     fn count(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        let today = crate::shapes::beijing_day(now);
+        let today = crate::people::shapes::beijing_day(now);
         if self.day != today {
             (self.day, self.count) = (today, 0);
         }

@@ -24,9 +24,9 @@ use thiserror::Error;
 
 use crate::{
     PushSettings, Simulator,
-    packets::{self, About, Fields},
+    people::users::User,
+    platform::packets::{self, About, Fields},
     random,
-    users::User,
 };
 
 /// How often a push is sent in all.
