@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clock::Timestamp;
-use opendata::{Encrypted, Policy, SessionKey};
+use opendata::{EncryptedData, Policy, SessionKey};
 use serde_json::json;
 
 use crate::{
@@ -77,7 +77,7 @@ fn we_run() -> String {
     text
 }
 
-fn decrypt(key: &SessionKey, encrypted: &Encrypted, count: u32) -> Result<f64> {
+fn decrypt(key: &SessionKey, encrypted: &EncryptedData, count: u32) -> Result<f64> {
     let policy = Policy::new(APPID);
     let now = Timestamp::from_secs(NOW) + Duration::from_secs(1);
     let many = |times: u32| -> Result<()> {
@@ -97,7 +97,7 @@ fn decrypt(key: &SessionKey, encrypted: &Encrypted, count: u32) -> Result<f64> {
     Ok(start.elapsed().as_nanos() as f64 / f64::from(count))
 }
 
-fn decrypt_in_node(script: &Path, key: &SessionKey, encrypted: &Encrypted, count: u32) -> Result<f64> {
+fn decrypt_in_node(script: &Path, key: &SessionKey, encrypted: &EncryptedData, count: u32) -> Result<f64> {
     let task = json!({
         "appId": APPID,
         "sessionKey": key.expose(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anstream::println;
-use doctor::{Cured, Report};
+use doctor::{CuredFile, Report};
 use project::Project;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn as_json(report: &Report, cured: &[Cured]) -> serde_json::Value {
+fn as_json(report: &Report, cured: &[CuredFile]) -> serde_json::Value {
     let diagnoses = report.diagnoses.iter().map(|found| {
         json!({
             "function": found.function.as_ref().map(AsRef::<str>::as_ref),
@@ -57,7 +57,7 @@ fn as_json(report: &Report, cured: &[Cured]) -> serde_json::Value {
     })
 }
 
-fn show(report: &Report, cured: &[Cured], project: &Project, fixed: bool) {
+fn show(report: &Report, cured: &[CuredFile], project: &Project, fixed: bool) {
     for cured in cured {
         println!("{GOOD}✓{GOOD:#} {}: {}", place(&cured.file, None), cured.what);
     }

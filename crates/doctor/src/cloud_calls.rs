@@ -1,11 +1,11 @@
-//! Declared against called: `permissions.openapi` of a function's `config.json` against the interfaces that its source calls,
+//! DeclaredPermission against called: `permissions.openapi` of a function's `config.json` against the interfaces that its source calls,
 //! and both against WeChat's catalogue.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use function::Function;
 use openapi::{Standing, code::NO_PERMISSION};
-use project::permissions::{self, Declared, Misnomer, Permissions};
+use project::permissions::{self, DeclaredPermission, Misnomer, Permissions};
 
 use crate::{
     Diagnosis,
@@ -37,7 +37,7 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
         ));
     }
 
-    let mut examined = Examined {
+    let mut examined = Examination {
         config: &config,
         called: source.calls.iter().map(|call| call.name.as_str()).collect(),
         declared: permissions.names().collect(),
@@ -56,7 +56,7 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
     }
 }
 
-struct Examined<'a> {
+struct Examination<'a> {
     config: &'a Path,
     called: BTreeSet<&'a str>,
     declared: BTreeSet<&'a str>,
@@ -69,7 +69,7 @@ struct Examined<'a> {
     found: &'a mut Vec<Diagnosis>,
 }
 
-impl Examined<'_> {
+impl Examination<'_> {
     /// An interface that the source calls; each only once.
     fn call(&mut self, call: &Mention) {
         let Mention { name, file, line } = call;
@@ -99,8 +99,8 @@ impl Examined<'_> {
     }
 
     /// A name that `config.json` lists; `is_first` unless it was listed before.
-    fn declared(&mut self, declared: &Declared, is_first: bool) {
-        let Declared { name, line, .. } = declared;
+    fn declared(&mut self, declared: &DeclaredPermission, is_first: bool) {
+        let DeclaredPermission { name, line, .. } = declared;
         let file = self.config;
         let diagnosis = |what: String, mend: String| Diagnosis::new(file, Some(*line), what, mend);
         if !is_first {

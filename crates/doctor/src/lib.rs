@@ -30,7 +30,7 @@ pub struct Report {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
-    pub unseen: Vec<Unseen>,
+    pub unseen: Vec<UnseenPlace>,
 }
 
 /// One thing that is wrong.
@@ -53,7 +53,7 @@ pub struct Diagnosis {
 /// A place in a function's source that the doctor cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unseen {
+pub struct UnseenPlace {
     /// The function.
     pub function: FunctionName,
     /// The file or folder.
@@ -65,7 +65,7 @@ pub struct Unseen {
 /// Something that was cured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Cured {
+pub struct CuredFile {
     /// The file that was written.
     pub file: PathBuf,
     /// What was done in it.
@@ -74,6 +74,7 @@ pub struct Cured {
 
 /// A file could not be edited; those before it were.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CureError {
     /// It cannot be read or written.
     #[error("cannot edit {}: {cause}", path.display())]
@@ -161,7 +162,7 @@ pub fn examine(project: &Project) -> Report {
             function: Some(function.name.clone()),
             ..diagnosis
         }));
-        unseen.extend(source.unseen.into_iter().map(|(file, line)| Unseen {
+        unseen.extend(source.unseen.into_iter().map(|(file, line)| UnseenPlace {
             function: function.name.clone(),
             file,
             line,
@@ -176,7 +177,7 @@ pub fn examine(project: &Project) -> Report {
 ///
 /// # Errors
 /// A file cannot be read or written, or was changed for the worse since the report was made.
-pub fn cure(report: &Report) -> Result<Vec<Cured>, CureError> {
+pub fn cure(report: &Report) -> Result<Vec<CuredFile>, CureError> {
     let mut cures: Vec<&Cure> = report
         .diagnoses
         .iter()
@@ -188,7 +189,7 @@ pub fn cure(report: &Report) -> Result<Vec<Cured>, CureError> {
     for of_file in cures.chunk_by(|a, b| a.file == b.file) {
         let file = &of_file[0].file;
         let done = cure::edit(file, of_file.iter().map(|cure| &cure.edit))?;
-        cured.extend(done.into_iter().map(|what| Cured {
+        cured.extend(done.into_iter().map(|what| CuredFile {
             file: file.clone(),
             what,
         }));

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::tokens::{Kind, Token, tokens};
+use crate::tokens::{Token, TokenKind, tokens};
 
 /// The npm package through which functions call.
 pub(crate) const SDK: &str = "wx-server-sdk";
@@ -90,9 +90,11 @@ impl Source {
             let before = at.checked_sub(1).map(|at| tokens[at].kind);
             let mut after = Cursor(&tokens[at + 1..]);
             let (word, is_member) = match token.kind {
-                Kind::Word(word) => (word, before == Some(Kind::Sign('.'))),
+                TokenKind::Word(word) => (word, before == Some(TokenKind::Sign('.'))),
                 // `cloud['openapi']`
-                Kind::Text(text) if before == Some(Kind::Sign('[')) && after.sign(']') => (text, true),
+                TokenKind::Text(text) if before == Some(TokenKind::Sign('[')) && after.sign(']') => {
+                    (text, true)
+                }
                 _ => continue,
             };
             match word {
@@ -135,8 +137,8 @@ fn is_source(name: &str) -> bool {
 }
 
 /// Whether what precedes an expression only asks whether it is there.
-fn is_test(before: Kind<'_>) -> bool {
-    matches!(before, Kind::Sign('!') | Kind::Word("typeof"))
+fn is_test(before: TokenKind<'_>) -> bool {
+    matches!(before, TokenKind::Sign('!') | TokenKind::Word("typeof"))
 }
 
 /// What follows the word `openapi`.
@@ -154,11 +156,11 @@ enum Interface {
 struct Cursor<'a, 't>(&'a [Token<'t>]);
 
 impl<'t> Cursor<'_, 't> {
-    fn peek(&self) -> Option<Kind<'t>> {
+    fn peek(&self) -> Option<TokenKind<'t>> {
         self.0.first().map(|token| token.kind)
     }
 
-    fn take(&mut self) -> Option<Kind<'t>> {
+    fn take(&mut self) -> Option<TokenKind<'t>> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first.kind)
@@ -166,7 +168,7 @@ impl<'t> Cursor<'_, 't> {
 
     /// Goes on if this sign is next.
     fn sign(&mut self, sign: char) -> bool {
-        let found = self.peek() == Some(Kind::Sign(sign));
+        let found = self.peek() == Some(TokenKind::Sign(sign));
         if found {
             self.take();
         }
@@ -182,8 +184,8 @@ impl<'t> Cursor<'_, 't> {
             let mut open = 1;
             while open > 0 {
                 match self.take() {
-                    Some(Kind::Sign('(')) => open += 1,
-                    Some(Kind::Sign(')')) => open -= 1,
+                    Some(TokenKind::Sign('(')) => open += 1,
+                    Some(TokenKind::Sign(')')) => open -= 1,
                     Some(_) => {}
                     None => return Interface::Unseen,
                 }
@@ -204,8 +206,8 @@ impl<'t> Cursor<'_, 't> {
         }
         // `cloud.openapi && …`, `if (… cloud.openapi.wxacode) {`: whether it is there, not what it does.
         match (self.take(), self.take()) {
-            (Some(Kind::Sign('&')), Some(Kind::Sign('&')))
-            | (Some(Kind::Sign(')')), Some(Kind::Sign('{'))) => Interface::None,
+            (Some(TokenKind::Sign('&')), Some(TokenKind::Sign('&')))
+            | (Some(TokenKind::Sign(')')), Some(TokenKind::Sign('{'))) => Interface::None,
             _ => Interface::Unseen,
         }
     }
@@ -215,11 +217,11 @@ impl<'t> Cursor<'_, 't> {
         if self.sign('=') {
             return true;
         }
-        if !matches!(self.peek(), Some(Kind::Sign(',' | '}'))) {
+        if !matches!(self.peek(), Some(TokenKind::Sign(',' | '}'))) {
             return false;
         }
-        while self.take().is_some_and(|kind| kind != Kind::Sign('}')) {}
-        matches!(self.peek(), Some(Kind::Sign('=') | Kind::Word("from")))
+        while self.take().is_some_and(|kind| kind != TokenKind::Sign('}')) {}
+        matches!(self.peek(), Some(TokenKind::Sign('=') | TokenKind::Word("from")))
     }
 
     /// `.word`, `?.word` or `['word']`; nothing is taken if neither follows.
@@ -229,8 +231,8 @@ impl<'t> Cursor<'_, 't> {
         ahead.sign('!');
         let part = if ahead.sign('.') {
             match ahead.take()? {
-                Kind::Word(word) => word,
-                Kind::Sign('[') => ahead.index()?,
+                TokenKind::Word(word) => word,
+                TokenKind::Sign('[') => ahead.index()?,
                 _ => return None,
             }
         } else if ahead.sign('[') {
@@ -244,18 +246,18 @@ impl<'t> Cursor<'_, 't> {
 
     fn index(&mut self) -> Option<&'t str> {
         match self.take()? {
-            Kind::Text(text) if self.sign(']') => Some(text),
+            TokenKind::Text(text) if self.sign(']') => Some(text),
             _ => None,
         }
     }
 
     /// The package of `require('…')` or `require.resolve('…')`.
     fn required(mut self) -> Option<String> {
-        if self.sign('.') && self.take() != Some(Kind::Word("resolve")) {
+        if self.sign('.') && self.take() != Some(TokenKind::Word("resolve")) {
             return None;
         }
         match (self.sign('('), self.take()?, self.take()?) {
-            (true, Kind::Text(text), Kind::Sign(')' | ',')) => package(text),
+            (true, TokenKind::Text(text), TokenKind::Sign(')' | ',')) => package(text),
             _ => None,
         }
     }
@@ -265,28 +267,28 @@ impl<'t> Cursor<'_, 't> {
     fn imported(mut self) -> Option<String> {
         if self.sign('(') {
             return match (self.take()?, self.take()?) {
-                (Kind::Text(text), Kind::Sign(')' | ',')) => package(text),
+                (TokenKind::Text(text), TokenKind::Sign(')' | ',')) => package(text),
                 _ => None,
             };
         }
-        if let Some(Kind::Text(text)) = self.peek() {
+        if let Some(TokenKind::Text(text)) = self.peek() {
             return package(text);
         }
         let mut ahead = self;
-        if ahead.take() == Some(Kind::Word("type"))
-            && !matches!(ahead.peek(), Some(Kind::Word("from") | Kind::Sign(',')))
+        if ahead.take() == Some(TokenKind::Word("type"))
+            && !matches!(ahead.peek(), Some(TokenKind::Word("from") | TokenKind::Sign(',')))
         {
             return None;
         }
         loop {
             match self.take()? {
-                Kind::Word("from") => {
-                    if let Some(Kind::Text(text)) = self.peek() {
+                TokenKind::Word("from") => {
+                    if let Some(TokenKind::Text(text)) = self.peek() {
                         return package(text);
                     }
                 }
-                Kind::Word(_) | Kind::Text(_) | Kind::Sign('{' | '}' | ',' | '*') => {}
-                Kind::Sign(_) | Kind::Value => return None,
+                TokenKind::Word(_) | TokenKind::Text(_) | TokenKind::Sign('{' | '}' | ',' | '*') => {}
+                TokenKind::Sign(_) | TokenKind::Value => return None,
             }
         }
     }

@@ -7,12 +7,12 @@
 /// One token, with the line, from 1, on which it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'t> {
-    pub(crate) kind: Kind<'t>,
+    pub(crate) kind: TokenKind<'t>,
     pub(crate) line: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind<'t> {
+pub(crate) enum TokenKind<'t> {
     /// A name or keyword.
     Word(&'t str),
     /// What stands between quotes, escapes as they are; also a template without `${`.
@@ -83,7 +83,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    fn push(&mut self, kind: Kind<'t>, line: usize) {
+    fn push(&mut self, kind: TokenKind<'t>, line: usize) {
         self.tokens.push(Token { kind, line });
     }
 
@@ -103,13 +103,13 @@ impl<'t> Scanner<'t> {
             '/' if self.may_begin_regex() => match regex_length(rest) {
                 Some(length) => {
                     self.at = start + length;
-                    self.push(Kind::Value, line);
+                    self.push(TokenKind::Value, line);
                 }
-                None => self.push(Kind::Sign('/'), line),
+                None => self.push(TokenKind::Sign('/'), line),
             },
             quote @ ('"' | '\'') => {
                 let end = self.quoted(quote);
-                self.push(Kind::Text(&self.text[start + 1..end]), line);
+                self.push(TokenKind::Text(&self.text[start + 1..end]), line);
             }
             '`' => self.template(line, true),
             '}' if self.templates.last() == Some(&0) => {
@@ -120,21 +120,21 @@ impl<'t> Scanner<'t> {
                 if let Some(open) = self.templates.last_mut() {
                     *open = if brace == '{' { *open + 1 } else { *open - 1 };
                 }
-                self.push(Kind::Sign(brace), line);
+                self.push(TokenKind::Sign(brace), line);
             }
             '?' if rest.starts_with("?.") && !rest[2..].starts_with(|next: char| next.is_ascii_digit()) => {
                 self.next();
-                self.push(Kind::Sign('.'), line);
+                self.push(TokenKind::Sign('.'), line);
             }
             digit if digit.is_ascii_digit() => {
                 self.skip_while(|char| is_word(char) || char == '.');
-                self.push(Kind::Value, line);
+                self.push(TokenKind::Value, line);
             }
             letter if is_word(letter) => {
                 self.skip_while(is_word);
-                self.push(Kind::Word(&self.text[start..self.at]), line);
+                self.push(TokenKind::Word(&self.text[start..self.at]), line);
             }
-            sign => self.push(Kind::Sign(sign), line),
+            sign => self.push(TokenKind::Sign(sign), line),
         }
         Some(())
     }
@@ -166,10 +166,12 @@ impl<'t> Scanner<'t> {
                 Some('$') if rest.starts_with("${") => {
                     self.next();
                     self.templates.push(0);
-                    return self.push(Kind::Value, line);
+                    return self.push(TokenKind::Value, line);
                 }
-                None | Some('`') if begins => return self.push(Kind::Text(&self.text[start..end]), line),
-                None | Some('`') => return self.push(Kind::Value, line),
+                None | Some('`') if begins => {
+                    return self.push(TokenKind::Text(&self.text[start..end]), line);
+                }
+                None | Some('`') => return self.push(TokenKind::Value, line),
                 Some(_) => {}
             }
         }
@@ -178,9 +180,9 @@ impl<'t> Scanner<'t> {
     fn may_begin_regex(&self) -> bool {
         match self.tokens.last().map(|token| token.kind) {
             None => true,
-            Some(Kind::Word(word)) => BEFORE_A_REGEX.contains(&word),
-            Some(Kind::Sign(sign)) => !matches!(sign, ')' | ']' | '}'),
-            Some(Kind::Text(_) | Kind::Value) => false,
+            Some(TokenKind::Word(word)) => BEFORE_A_REGEX.contains(&word),
+            Some(TokenKind::Sign(sign)) => !matches!(sign, ')' | ']' | '}'),
+            Some(TokenKind::Text(_) | TokenKind::Value) => false,
         }
     }
 }
@@ -215,7 +217,7 @@ mod tests {
     /// The words and texts of a text, which is what a search looks for.
     fn words(text: &str) -> Vec<&str> {
         let of = |token: Token<'_>| -> Option<(usize, usize)> {
-            let (Kind::Word(word) | Kind::Text(word)) = token.kind else {
+            let (TokenKind::Word(word) | TokenKind::Text(word)) = token.kind else {
                 return None;
             };
             Some((word.as_ptr().addr() - text.as_ptr().addr(), word.len()))
@@ -269,7 +271,7 @@ mod tests {
         let lines: Vec<_> = tokens(text)
             .into_iter()
             .filter_map(|token| match token.kind {
-                Kind::Word(word) => Some((word, token.line)),
+                TokenKind::Word(word) => Some((word, token.line)),
                 _ => None,
             })
             .collect();

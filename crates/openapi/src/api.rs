@@ -114,17 +114,20 @@ impl Api {
     ///
     /// Where no document says whether there is cloud call, there is: a choice, for whoever has such a call in a function
     /// has seen it work, and WeChat itself still judges the request.
+    #[must_use]
     pub fn is_callable(&self) -> bool {
         self.cloud_call != CloudCall::No
     }
 
     /// Whether it belongs to Official Accounts: such a call names the account, `cloud.openapi({appid})`.
+    #[must_use]
     pub fn is_official_account(&self) -> bool {
         self.name.starts_with("officialAccount.")
     }
 
     /// The method to send it with: the documented one. Where none is, GET without a body and POST with one: a choice, and
     /// WeChat's 43001 or 43002 tells where it was wrong.
+    #[must_use]
     pub fn method_sent(&self) -> Method {
         self.method.unwrap_or(match self.body {
             BodyKind::None => Method::Get,
@@ -212,6 +215,7 @@ fn list(column: &'static str) -> impl Iterator<Item = &'static str> + use<> {
 
 impl Method {
     /// `GET` or `POST`.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 /// `templateId` to `template_id`: each capital to an underscore and its small letter, at the start without the underscore.
+#[must_use]
 pub fn snake(key: &str) -> Cow<'_, str> {
     if !key.contains(|char: char| char.is_ascii_uppercase()) {
         return Cow::Borrowed(key);
@@ -24,6 +25,7 @@ pub fn snake(key: &str) -> Cow<'_, str> {
 }
 
 /// `template_id` to `templateId`: each underscore before a small letter goes, and the letter becomes a capital.
+#[must_use]
 pub fn camel(key: &str) -> Cow<'_, str> {
     if !key.contains('_') {
         return Cow::Borrowed(key);

@@ -23,6 +23,7 @@ static BY_PATH: LazyLock<Vec<&'static Api>> = LazyLock::new(|| {
 });
 
 /// All APIs, sorted by name.
+#[must_use]
 pub fn all() -> &'static [Api] {
     &BY_NAME
 }
@@ -46,6 +47,7 @@ pub fn at_path(path: &str) -> &'static [&'static Api] {
 ///
 /// What people get wrong, in this order: `openapi.` before it; capitals; the name of the document (`getUnlimitedQRCode`) or
 /// of the method alone, if it is the method of one API only; up to a fifth of its letters.
+#[must_use]
 pub fn nearest(name: &str) -> Option<&'static Api> {
     let name = name.strip_prefix("cloud.").unwrap_or(name);
     let name = name.strip_prefix("openapi.").unwrap_or(name);

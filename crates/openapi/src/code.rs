@@ -23,6 +23,7 @@ const TABLE: [(i32, &str); 5] = [
 ];
 
 /// The text of a code, if it belongs to this space.
+#[must_use]
 pub fn text(code: i32) -> Option<&'static str> {
     TABLE.iter().find(|row| row.0 == code).map(|row| row.1)
 }

@@ -3,6 +3,7 @@
 
 /// Whether the API at this path answers with an access_token or another credential of the account: whoever can call it
 /// has the account in hand. In whatever case it is written. The paths are those of WeChat's documents "获取接口调用凭据", "网页授权" and "第三方平台".
+#[must_use]
 pub fn hands_out_credentials(path: &str) -> bool {
     const PATHS: [&str; 7] = [
         "/cgi-bin/token",
@@ -19,6 +20,7 @@ pub fn hands_out_credentials(path: &str) -> bool {
 }
 
 /// Whether a param of a query is a credential.
+#[must_use]
 pub fn is_credential(name: &str) -> bool {
     const NAMES: [&str; 4] = [
         "access_token",

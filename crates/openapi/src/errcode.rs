@@ -109,12 +109,14 @@ errcodes! {
 }
 
 /// The text of a code, without the `rid`, if it is one of these.
+#[must_use]
 pub fn text(errcode: i32) -> Option<&'static str> {
     TABLE.iter().find(|row| row.0 == errcode).map(|row| row.1)
 }
 
 /// Whether an API refused the access_token itself: drop it, fetch another, and repeat the call once. Of a request for a token,
 /// 40001 says that the AppSecret is wrong, and repeating it is of no use.
+#[must_use]
 pub fn refuses_token(errcode: i64) -> bool {
     [INVALID_CREDENTIAL, INVALID_ACCESS_TOKEN, ACCESS_TOKEN_EXPIRED]
         .iter()

@@ -9,6 +9,7 @@ pub struct Boundary(String);
 
 impl Boundary {
     /// The boundary that holds these bits.
+    #[must_use]
     pub fn new(bits: u128) -> Self {
         Self(format!("yunqiao-{bits:032x}"))
     }
@@ -25,6 +26,7 @@ impl fmt::Display for Boundary {
 /// A function gives `{contentType, value}`; the SDK makes a file name of the type (`image/jpeg` to `media.jpeg`, by the first
 /// extension in mime-db) and loses the type itself (observed with wx-server-sdk 0.5.1 to 4.0.2). Listed is what WeChat's APIs
 /// take: images, voice, video, and what the documents of some ask for beside them.
+#[must_use]
 pub fn mime_type(file_name: &str) -> &'static str {
     let (_, extension) = file_name.rsplit_once('.').unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {

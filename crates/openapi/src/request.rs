@@ -55,6 +55,7 @@ pub enum Body {
 
 impl Body {
     /// The `content-type` to send it with.
+    #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         match self {
             Self::None => None,
@@ -64,6 +65,7 @@ impl Body {
     }
 
     /// Its bytes; none where there is no body.
+    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::None => &[],
@@ -74,6 +76,7 @@ impl Body {
 
 /// Why no request can be made of the params. No SDK sends such; the cloud's code for it is -501007, invalid parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// A param that is no file is not JSON either.
     #[error("the param {key:?} of {api} is not JSON text, as wx-server-sdk sends it: {source}")]

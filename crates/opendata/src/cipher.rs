@@ -1,7 +1,7 @@
 //! AES-128-CBC with PKCS#7 padding, key and iv in base64: how WeChat wraps what it says about a user ("开放数据校验与解密").
 //!
 //! CBC hides and does not authenticate: who alters the ciphertext alters the text, without knowing it. So nothing is
-//! believed until [`Decrypted::into_plaintext`](Decrypted::into_plaintext) has checked all of it.
+//! believed until [`DecryptedText::into_plaintext`](DecryptedText::into_plaintext) has checked all of it.
 
 use aes::{Aes128Dec, Aes128Enc};
 use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
@@ -10,7 +10,7 @@ use crate::{DecryptError, Field, SessionKey, base64};
 
 /// What a client API hands to the page: both fields base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encrypted {
+pub struct EncryptedData {
     /// `encryptedData`
     pub encrypted_data: String,
     /// `iv`
@@ -18,18 +18,19 @@ pub struct Encrypted {
 }
 
 /// Wraps `plain` as WeChat does. An iv must be random and never used again with this key.
-pub fn encrypt(key: &SessionKey, iv: [u8; 16], plain: &[u8]) -> Encrypted {
+#[must_use]
+pub fn encrypt(key: &SessionKey, iv: [u8; 16], plain: &[u8]) -> EncryptedData {
     let ciphertext =
         cbc::Encryptor::<Aes128Enc>::new(key.bytes().into(), &iv.into()).encrypt_padded_vec::<Pkcs7>(plain);
-    Encrypted {
+    EncryptedData {
         encrypted_data: base64::encode(&ciphertext),
         iv: base64::encode(&iv),
     }
 }
 
 /// Opens what a client handed over. Fails unless the key, the iv and the padding fit and text comes out; whether the
-/// text is to be believed is another question, which [`Decrypted::into_plaintext`] answers.
-pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<Decrypted, DecryptError> {
+/// text is to be believed is another question, which [`DecryptedText::into_plaintext`] answers.
+pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<DecryptedText, DecryptError> {
     let iv = base64::decode(iv).map_err(|damage| DecryptError::NotBase64 {
         field: Field::Iv,
         damage,
@@ -47,7 +48,7 @@ pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<Decry
         .map_err(|_| DecryptError::BadPadding)?
         .len();
     bytes.truncate(length);
-    String::from_utf8(bytes).map(Decrypted).map_err(|error| {
+    String::from_utf8(bytes).map(DecryptedText).map_err(|error| {
         if is_text_after_first_block(error.as_bytes()) {
             DecryptError::WrongIv
         } else {
@@ -73,10 +74,11 @@ fn is_text_after_first_block(bytes: &[u8]) -> bool {
 /// Most open data is a JSON object with a watermark. `wx.authPrivateMessage` gives a bare string such as `1151_…`
 /// (the activityId) with neither; there is nothing more to check about that, so it stays what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decrypted(pub(crate) String);
+pub struct DecryptedText(pub(crate) String);
 
-impl Decrypted {
+impl DecryptedText {
     /// The text.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

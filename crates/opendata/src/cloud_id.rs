@@ -15,6 +15,7 @@ pub const MAX_CLOUD_IDS: usize = 5;
 /// Why a cloudID is not replaced by its data. The call that carries it succeeds all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{}", self.text())]
+#[non_exhaustive]
 pub enum CloudIdError {
     /// No cloudID, or one of another app or installation.
     Invalid,
@@ -26,6 +27,7 @@ pub enum CloudIdError {
 
 impl CloudIdError {
     /// `errCode` of the item.
+    #[must_use]
     pub fn code(self) -> i32 {
         match self {
             Self::Invalid => INVALID_CLOUD_ID,
@@ -36,6 +38,7 @@ impl CloudIdError {
 
     /// `errMsg` of the item: the texts WeChat's items have, which differ from the SDK's error table. That of
     /// [`Invalid`](Self::Invalid) has not been seen in public; it is ours, by analogy.
+    #[must_use]
     pub fn text(self) -> &'static str {
         match self {
             Self::Invalid => "invalid cloudID.",

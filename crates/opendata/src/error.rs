@@ -14,6 +14,7 @@ use crate::{
 /// `Display` is for the log: it names the cause and its mend. A client is told [`code`](Self::code) and
 /// [`public_text`](Self::public_text) only: whoever could tell bad padding from bad JSON could decrypt by asking.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum DecryptError {
     /// The session_key itself is none.
     #[error(transparent)]
@@ -108,6 +109,7 @@ pub enum DecryptError {
 
 impl DecryptError {
     /// The number of the official decryption sample: -41001 for the session_key, -41002 for the iv, -41003 for the rest.
+    #[must_use]
     pub fn code(&self) -> i32 {
         match self {
             Self::SessionKey(_) => ILLEGAL_SESSION_KEY,
@@ -117,6 +119,7 @@ impl DecryptError {
     }
 
     /// All that a client may be told beside the code: one text for each code.
+    #[must_use]
     pub fn public_text(&self) -> &'static str {
         match self.code() {
             ILLEGAL_SESSION_KEY => "invalid session_key",

@@ -2,7 +2,7 @@
 //!
 //! A client API such as `wx.getWeRunData` gives the page `encryptedData` and `iv`: JSON under AES-128-CBC, whose key is
 //! the `session_key` that the server got when the user logged in. [`decrypt`] opens it, and
-//! [`Decrypted::into_plaintext`] turns it into a [`Plaintext`]: checked JSON whose watermark names our appid and a
+//! [`DecryptedText::into_plaintext`] turns it into a [`Plaintext`]: checked JSON whose watermark names our appid and a
 //! recent moment. Beside it, `rawData` comes with a signature that [`SessionKey::verify`] checks.
 //!
 //! The other way is a *cloudID*, an id which stands for the data until a cloud function receives it. WeChat's own are
@@ -22,7 +22,7 @@ mod session_key;
 mod tests;
 mod ticket;
 
-pub use cipher::{Decrypted, Encrypted, decrypt, encrypt};
+pub use cipher::{DecryptedText, EncryptedData, decrypt, encrypt};
 pub use cloud_id::{CLOUD_ID_LIFE, CloudIdError, MAX_CLOUD_IDS, write_item};
 pub use code::*;
 pub use error::{Damage, DecryptError, Field};

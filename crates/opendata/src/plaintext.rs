@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::Timestamp;
 use json::{Member, Object};
 
-use crate::{CLOUD_ID_LIFE, DecryptError, Decrypted};
+use crate::{CLOUD_ID_LIFE, DecryptError, DecryptedText};
 
 /// What a watermark must say to be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,17 +75,19 @@ pub struct Plaintext {
 
 impl Plaintext {
     /// The JSON object, as it was decrypted.
+    #[must_use]
     pub fn as_json(&self) -> &str {
         &self.json
     }
 
     /// Its watermark.
+    #[must_use]
     pub fn watermark(&self) -> &Watermark {
         &self.watermark
     }
 }
 
-impl Decrypted {
+impl DecryptedText {
     /// Checks that this is one JSON object, and that its watermark is there and says what the policy asks for.
     pub fn into_plaintext(self, policy: &Policy, now: Timestamp) -> Result<Plaintext, DecryptError> {
         let mut members = Vec::with_capacity(16);

@@ -36,6 +36,7 @@ impl SessionKey {
     }
 
     /// The key of these bytes: for whoever plays WeChat and makes one.
+    #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self {
             text: Zeroizing::new(base64::encode(&bytes)),
@@ -44,6 +45,7 @@ impl SessionKey {
     }
 
     /// The base64 text: for a store or for WeChat, never for a log or a client.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
@@ -53,6 +55,7 @@ impl SessionKey {
     }
 
     /// The `signature` that goes with `rawData`: `sha1(rawData + session_key)` in lowercase hexadecimal.
+    #[must_use]
     pub fn sign(&self, raw_data: &str) -> String {
         hex(&Sha1::new()
             .chain_update(raw_data)
@@ -61,6 +64,7 @@ impl SessionKey {
     }
 
     /// Whether `signature` is the one that goes with `raw_data`. In constant time.
+    #[must_use]
     pub fn verify(&self, raw_data: &str, signature: &str) -> bool {
         same(&self.sign(raw_data), signature)
     }
@@ -68,12 +72,14 @@ impl SessionKey {
     /// The signature of a request made in the user's session, as `wxa/checksession` and payment APIs want it:
     /// `hmac_sha256(session_key, body)` in lowercase hexadecimal; the body of a GET is empty.
     #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    #[must_use]
     pub fn session_signature(&self, body: &[u8]) -> String {
         let mac = Hmac::<Sha256>::new_from_slice(self.text.as_bytes()).expect("any length");
         hex(&mac.chain_update(body).finalize().into_bytes())
     }
 
     /// Whether `signature` is the session signature of `body`. In constant time.
+    #[must_use]
     pub fn verify_session_signature(&self, body: &[u8], signature: &str) -> bool {
         same(&self.session_signature(body), signature)
     }
@@ -95,6 +101,7 @@ impl fmt::Debug for SessionKey {
 
 /// Why a text is no session_key. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SessionKeyError {
     /// Not base64.
     #[error("the session_key is not base64: {0}")]

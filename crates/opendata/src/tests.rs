@@ -47,7 +47,7 @@ fn secs(secs: u64) -> Duration {
 }
 
 /// Data of ours through encryption and decryption.
-fn opened(json: &str) -> Decrypted {
+fn opened(json: &str) -> DecryptedText {
     let sent = encrypt(&key(), [7; 16], json.as_bytes());
     decrypt(&key(), &sent.encrypted_data, &sent.iv).unwrap()
 }

@@ -29,11 +29,13 @@ pub struct Tickets(Sealer);
 
 impl Tickets {
     /// Tickets under the keys of this ring.
+    #[must_use]
     pub fn new(ring: &KeyRing, appid: &str) -> Self {
         Self(Sealer::new(ring, Kind::Ticket, appid))
     }
 
     /// A ticket for `data`, to be redeemed by `openid` until [`CLOUD_ID_LIFE`] from `now`.
+    #[must_use]
     pub fn mint(&self, openid: &str, now: Timestamp, data: &Plaintext) -> String {
         let mut inside = Vec::with_capacity(data.as_json().len() + openid.len() + TAIL);
         inside.extend_from_slice(data.as_json().as_bytes());
@@ -66,6 +68,7 @@ impl Tickets {
     }
 
     /// Whether a cloudID is one of ours, valid or not, and not one of WeChat's.
+    #[must_use]
     pub fn is_ticket(text: &str) -> bool {
         text.starts_with(PREFIX)
     }

@@ -19,12 +19,12 @@ pub(crate) struct Cloudbaserc {
     /// `functionRoot`, relative to the file.
     pub(crate) functions_root: Option<String>,
     /// `functions[]`, by name.
-    pub(crate) functions: BTreeMap<String, Entry>,
+    pub(crate) functions: BTreeMap<String, FunctionEntry>,
 }
 
 /// One of `functions[]`. `Err` is why a value cannot be honoured, with the mend.
 #[derive(Debug, Default)]
-pub(crate) struct Entry {
+pub(crate) struct FunctionEntry {
     pub(crate) timeout_seconds: Option<Result<u64, String>>,
     pub(crate) memory_mb: Option<Result<u64, String>>,
     pub(crate) env: BTreeMap<String, String>,
@@ -49,7 +49,12 @@ impl Cloudbaserc {
         let functions = listed
             .iter()
             .filter_map(Value::as_object)
-            .filter_map(|function| Some((function.get("name")?.as_str()?.to_owned(), Entry::new(function))))
+            .filter_map(|function| {
+                Some((
+                    function.get("name")?.as_str()?.to_owned(),
+                    FunctionEntry::new(function),
+                ))
+            })
             .collect();
         Ok(Self {
             env_id: text("envId"),
@@ -59,7 +64,7 @@ impl Cloudbaserc {
     }
 }
 
-impl Entry {
+impl FunctionEntry {
     fn new(function: &Map<String, Value>) -> Self {
         // Up to version 0.5 of the tool these stood in a `config` of their own.
         let field = |name: &str| {

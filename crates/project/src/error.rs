@@ -26,6 +26,7 @@ impl fmt::Display for Finding {
 
 /// Why a project cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProjectError {
     /// Neither `project.config.json` nor `yunqiao.toml` is in the folder.
     #[error(

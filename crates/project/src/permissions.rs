@@ -18,14 +18,14 @@ pub const FILE: &str = "config.json";
 #[derive(Debug, Default)]
 pub struct Permissions {
     /// The names, in their order, each as often as it is listed.
-    pub declared: Vec<Declared>,
+    pub declared: Vec<DeclaredPermission>,
     /// What is not as the document lays down, and therefore without effect.
     pub malformed: Vec<Fault>,
 }
 
 /// One name of the list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Declared {
+pub struct DeclaredPermission {
     /// The name as it is written.
     pub name: String,
     /// Its line, from 1.
@@ -87,7 +87,7 @@ impl Permissions {
                 continue;
             };
             let (line, column) = files::position(text.as_bytes(), literal.range.start);
-            self.declared.push(Declared {
+            self.declared.push(DeclaredPermission {
                 name: literal.value.clone().into_owned(),
                 line,
                 column,

@@ -231,7 +231,7 @@ impl Files<'_> {
 }
 
 /// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.
-fn configure(function: &mut Function, toml: FunctionSettings, fallback: cloudbaserc::Entry) {
+fn configure(function: &mut Function, toml: FunctionSettings, fallback: cloudbaserc::FunctionEntry) {
     let mut problem = None;
     let mut or_fallback = |value: Option<u64>, fallback: Option<Result<u64, String>>| match (value, fallback)
     {

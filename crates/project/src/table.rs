@@ -179,7 +179,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A list of texts, none empty.
-    pub(crate) fn texts(&self) -> Result<Vec<Entry<'a>>, ProjectError> {
+    pub(crate) fn texts(&self) -> Result<Vec<Self>, ProjectError> {
         let DeValue::Array(array) = self.value.get_ref() else {
             return Err(self.wrong_kind("write a list: [\"…\", \"…\"]"));
         };

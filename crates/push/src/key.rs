@@ -83,6 +83,7 @@ impl fmt::Debug for EncodingAesKey {
 
 /// Why a text is no EncodingAESKey. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The padding that the official sample adds was added already.
     #[error("an EncodingAESKey is 43 letters and digits, without the `=` at its end: leave that out")]

@@ -143,7 +143,7 @@ pub struct Field {
 
 impl Field {
     /// The fields of the object, or of each object in the array, that it holds; none if it holds a text or a number.
-    pub fn fields(&self) -> impl Iterator<Item = Field> {
+    pub fn fields(&self) -> impl Iterator<Item = Self> {
         let mut rest = self.inner;
         std::iter::from_fn(move || {
             let (field, after) = split_field(rest)?;
@@ -180,6 +180,7 @@ fn some(cell: &'static str) -> Option<&'static str> {
 }
 
 /// All kinds, messages first.
+#[must_use]
 pub fn all() -> &'static [Kind] {
     &KINDS
 }

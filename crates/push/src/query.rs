@@ -53,6 +53,7 @@ impl Query {
 
 /// Why a query is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum QueryError {
     /// Two parameters of one name: whoever checks one of them might use the other.
     #[error(

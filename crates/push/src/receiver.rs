@@ -44,6 +44,7 @@ pub struct Settings {
 
 impl Settings {
     /// Settings with the default bounds of time.
+    #[must_use]
     pub fn new(appid: &str, token: Token, mode: Mode, format: Format, keys: Vec<EncodingAesKey>) -> Self {
         Self {
             appid: appid.to_owned(),

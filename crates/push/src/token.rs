@@ -75,6 +75,7 @@ impl fmt::Debug for Token {
 
 /// Why a text is no Token. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum TokenError {
     /// So many characters.
     #[error(

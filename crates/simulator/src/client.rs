@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use opendata::Encrypted;
+use opendata::EncryptedData;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
@@ -458,7 +458,7 @@ impl Client<'_> {
             .take(&self.user.name, now)
             .ok_or(Failure::NoSession)?;
         let data = text(data);
-        let Encrypted { encrypted_data, iv } = opendata::encrypt(key, random::bytes(), data.as_bytes());
+        let EncryptedData { encrypted_data, iv } = opendata::encrypt(key, random::bytes(), data.as_bytes());
         let settings = self.sim.settings();
         let with_cloud_id = settings.cloud_opened && lib_at_least(&settings.lib_version, CLOUD_ID_SINCE);
         Ok(ClientAnswer {

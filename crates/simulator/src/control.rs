@@ -50,16 +50,16 @@ use thiserror::Error;
 use crate::{
     Simulator,
     client::{self, ClientAnswer, ClientCall},
-    control::faults::{FaultError, FaultGiven, Faults},
+    control::faults::{FaultError, Faults, NewFault},
     people::users::{User, UserChange, UserError},
     platform::{
         packets,
-        pushes::{self, PushError, PushGiven, Told},
-        verification::{self, Verified, VerifyGiven},
+        pushes::{self, PushError, PushOrder, PushRecord},
+        verification::{self, Verification, VerifyOrder},
     },
     server::{
         is_json,
-        templates::{Template, TemplateError, TemplateGiven},
+        templates::{NewTemplate, Template, TemplateError},
         verdicts::{Rule, Verdicts},
     },
 };
@@ -279,7 +279,7 @@ async fn templates(State(sim): State<Simulator>) -> Json<Value> {
 
 async fn put_template(
     State(sim): State<Simulator>,
-    Body(given): Body<TemplateGiven>,
+    Body(given): Body<NewTemplate>,
 ) -> Result<Json<Template>, SimError> {
     Ok(Json(sim.world().templates.put(given)?.clone()))
 }
@@ -302,7 +302,7 @@ async fn faults(State(sim): State<Simulator>) -> Json<Value> {
     Json(json!({ "faults": sim.world().faults.all() }))
 }
 
-async fn put_fault(state: State<Simulator>, Body(given): Body<FaultGiven>) -> Result<Json<Value>, SimError> {
+async fn put_fault(state: State<Simulator>, Body(given): Body<NewFault>) -> Result<Json<Value>, SimError> {
     state.world().faults.put(given)?;
     Ok(faults(state).await)
 }
@@ -312,14 +312,17 @@ async fn clear_faults(state: State<Simulator>) -> Json<Value> {
     faults(state).await
 }
 
-async fn push(State(sim): State<Simulator>, Body(given): Body<PushGiven>) -> Result<Json<Told>, SimError> {
+async fn push(
+    State(sim): State<Simulator>,
+    Body(given): Body<PushOrder>,
+) -> Result<Json<PushRecord>, SimError> {
     Ok(Json(pushes::push(&sim, given).await?))
 }
 
 async fn verify(
     State(sim): State<Simulator>,
-    Body(given): Body<VerifyGiven>,
-) -> Result<Json<Verified>, SimError> {
+    Body(given): Body<VerifyOrder>,
+) -> Result<Json<Verification>, SimError> {
     Ok(Json(verification::verify(&sim, given).await?))
 }
 

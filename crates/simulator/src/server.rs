@@ -45,9 +45,9 @@ use crate::{
         shapes::{PhoneInfo, Watermark},
     },
     server::{
-        errors::{Family, Refusal},
+        errors::{ApiRefusal, Family},
         rids::Trace,
-        tokens::Issued,
+        tokens::IssuedToken,
     },
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn routes() -> Router<Simulator> {
 }
 
 /// One call, before anybody has looked at it.
-pub(crate) struct Ask {
+pub(crate) struct ApiCall {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     /// Where it came from, if a listener told.
@@ -78,7 +78,7 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
 }
 
-impl<S: Send + Sync> FromRequest<S> for Ask {
+impl<S: Send + Sync> FromRequest<S> for ApiCall {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Ask {
     }
 }
 
-impl Ask {
+impl ApiCall {
     /// The call of this head and this body.
     pub(crate) fn new(head: &Parts, body: Bytes) -> Result<Self, QueryRejection> {
         let query = Query::try_from_uri(&head.uri)?;
@@ -112,37 +112,37 @@ impl Ask {
         self.query.get(name).map_or("", String::as_str)
     }
 
-    pub(crate) fn is_get(&self) -> Result<(), Refusal> {
+    pub(crate) fn is_get(&self) -> Result<(), ApiRefusal> {
         if self.method == Method::GET {
             Ok(())
         } else {
-            Err(Refusal::RequireGet)
+            Err(ApiRefusal::RequireGet)
         }
     }
 
-    pub(crate) fn is_post(&self) -> Result<(), Refusal> {
+    pub(crate) fn is_post(&self) -> Result<(), ApiRefusal> {
         if self.method == Method::POST {
             Ok(())
         } else {
-            Err(Refusal::RequirePost)
+            Err(ApiRefusal::RequirePost)
         }
     }
 
     /// The JSON body. WeChat reads it whatever its content type says; `strict` behaves like those of its servers that were
     /// seen not to.
-    pub(crate) fn json<T: DeserializeOwned>(&self, sim: &Simulator) -> Result<T, Refusal> {
+    pub(crate) fn json<T: DeserializeOwned>(&self, sim: &Simulator) -> Result<T, ApiRefusal> {
         if self.body.is_empty() {
-            return Err(Refusal::EmptyPostData);
+            return Err(ApiRefusal::EmptyPostData);
         }
         if sim.settings().strict && !is_json(&self.headers) {
             sim.tell(
                 "strict: a JSON body came without content-type application/json and was refused with 47001",
             );
-            return Err(Refusal::DataFormat);
+            return Err(ApiRefusal::DataFormat);
         }
         serde_json::from_slice(&self.body).map_err(|error| {
             sim.tell(format!("a body was refused with 47001: {error}"));
-            Refusal::DataFormat
+            ApiRefusal::DataFormat
         })
     }
 }
@@ -159,9 +159,9 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 /// The route of an API that `serve` answers.
 pub(crate) fn api<T: Serialize + 'static>(
     family: Family,
-    serve: fn(&Simulator, &Ask) -> Result<T, Refusal>,
+    serve: fn(&Simulator, &ApiCall) -> Result<T, ApiRefusal>,
 ) -> MethodRouter<Simulator> {
-    any(move |State(sim): State<Simulator>, ask: Ask| async move {
+    any(move |State(sim): State<Simulator>, ask: ApiCall| async move {
         match serve(&sim, &ask) {
             Ok(answer) => reply(family, &answer),
             Err(refusal) => refuse(&sim, family, &ask, &refusal),
@@ -170,7 +170,7 @@ pub(crate) fn api<T: Serialize + 'static>(
 }
 
 /// The answer to a call that is refused. What was asked can be looked up by its rid from now on.
-pub(crate) fn refuse(sim: &Simulator, family: Family, ask: &Ask, refusal: &Refusal) -> Response {
+pub(crate) fn refuse(sim: &Simulator, family: Family, ask: &ApiCall, refusal: &ApiRefusal) -> Response {
     let now = sim.now();
     let rid = errors::rid(now);
     let body = refusal.body(family, &rid);
@@ -207,30 +207,30 @@ fn escape_slashes(json: &str) -> String {
 }
 
 /// Of the app itself: appid first, as WeChat was seen to do. What comes back is the appid.
-pub(crate) fn check_app<'a>(sim: &'a Simulator, appid: &str, secret: &str) -> Result<&'a str, Refusal> {
+pub(crate) fn check_app<'a>(sim: &'a Simulator, appid: &str, secret: &str) -> Result<&'a str, ApiRefusal> {
     let settings = sim.settings();
     if appid.is_empty() {
-        return Err(Refusal::AppidMissing);
+        return Err(ApiRefusal::AppidMissing);
     }
     let Some((appid, known)) = settings.app(appid) else {
         sim.tell(format!(
             "the appid {appid:?} is refused with 40013: this simulator knows {} alone (GET /sim/app)",
             settings.appids()
         ));
-        return Err(Refusal::InvalidAppid);
+        return Err(ApiRefusal::InvalidAppid);
     };
     if secret.is_empty() {
-        return Err(Refusal::AppsecretMissing);
+        return Err(ApiRefusal::AppsecretMissing);
     }
     if !known.is(secret) {
         sim.tell("an AppSecret is refused with 40125: GET /sim/app tells the one to configure");
-        return Err(Refusal::InvalidAppsecret);
+        return Err(ApiRefusal::InvalidAppsecret);
     }
     Ok(appid)
 }
 
 /// Whether the call's access_token is good, and the appid of the app that it was issued to; the call counts for its quota.
-pub(crate) fn check_token(sim: &Simulator, ask: &Ask) -> Result<String, Refusal> {
+pub(crate) fn check_token(sim: &Simulator, ask: &ApiCall) -> Result<String, ApiRefusal> {
     let now = sim.now();
     let world = &mut *sim.world();
     let appid = world.tokens.check(ask.query("access_token"), now)?;
@@ -247,22 +247,22 @@ struct Code2Session {
     unionid: Option<String>,
 }
 
-fn code2session(sim: &Simulator, ask: &Ask) -> Result<Code2Session, Refusal> {
+fn code2session(sim: &Simulator, ask: &ApiCall) -> Result<Code2Session, ApiRefusal> {
     ask.is_get()?;
     let appid = check_app(sim, ask.query("appid"), ask.query("secret"))?;
     let code = ask.query("js_code");
     if code.is_empty() {
-        return Err(Refusal::CodeMissing);
+        return Err(ApiRefusal::CodeMissing);
     }
     if ask.query("grant_type") != "authorization_code" {
-        return Err(Refusal::InvalidGrantType);
+        return Err(ApiRefusal::InvalidGrantType);
     }
     if appid != sim.settings().appid {
         sim.tell(format!(
             "a login code came with the appid {appid} and was refused: users log in to {} alone",
             sim.settings().appid
         ));
-        return Err(Refusal::InvalidCode);
+        return Err(ApiRefusal::InvalidCode);
     }
     let now = sim.now();
     let name = redeem(sim, CodeKind::Login, code)?;
@@ -271,8 +271,11 @@ fn code2session(sim: &Simulator, ask: &Ask) -> Result<Code2Session, Refusal> {
     if world.sessions.take(&name, now).is_none() {
         world.sessions.login(&name, now, false);
     }
-    let user = world.users.named(&name).ok_or(Refusal::InvalidCode)?;
-    let key = world.sessions.current(&name, now).ok_or(Refusal::InvalidCode)?;
+    let user = world.users.named(&name).ok_or(ApiRefusal::InvalidCode)?;
+    let key = world
+        .sessions
+        .current(&name, now)
+        .ok_or(ApiRefusal::InvalidCode)?;
     Ok(Code2Session {
         session_key: key.expose().to_owned(),
         openid: user.openid.clone(),
@@ -287,7 +290,7 @@ enum CodeKind {
 }
 
 /// The name of the user that `code` stands for; the developer learns why where there is none.
-fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, Refusal> {
+fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, ApiRefusal> {
     let now = sim.now();
     let (redeemed, mixed_up, first) = {
         let world = &mut *sim.world();
@@ -309,21 +312,21 @@ fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, Refusal
                 "a {what} came a second time and was refused: each is good for one exchange"
             ));
             Err(match kind {
-                CodeKind::Login => Refusal::CodeBeenUsed,
-                CodeKind::Phone => Refusal::InvalidCode,
+                CodeKind::Login => ApiRefusal::CodeBeenUsed,
+                CodeKind::Phone => ApiRefusal::InvalidCode,
             })
         }
         Err(CodeError::Expired) => {
             sim.tell(format!(
                 "a {what} was refused because it is older than five minutes"
             ));
-            Err(Refusal::InvalidCode)
+            Err(ApiRefusal::InvalidCode)
         }
         Err(CodeError::Foreign) if mixed_up => {
             sim.tell(format!(
                 "a {other} was sent where a {what} belongs and was refused: they are two kinds"
             ));
-            Err(Refusal::InvalidCode)
+            Err(ApiRefusal::InvalidCode)
         }
         Err(CodeError::Foreign) => match sim.settings().foreign_codes {
             ForeignCodes::FirstUser => {
@@ -336,7 +339,7 @@ fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, Refusal
                 sim.tell(format!(
                     "a {what} that the simulator did not issue was refused (foreign_codes = \"refuse\")"
                 ));
-                Err(Refusal::InvalidCode)
+                Err(ApiRefusal::InvalidCode)
             }
         },
     }
@@ -349,8 +352,8 @@ struct AccessToken {
     expires_in: u64,
 }
 
-impl From<Issued> for AccessToken {
-    fn from(issued: Issued) -> Self {
+impl From<IssuedToken> for AccessToken {
+    fn from(issued: IssuedToken) -> Self {
         Self {
             access_token: issued.token,
             expires_in: issued.expires_in,
@@ -359,7 +362,7 @@ impl From<Issued> for AccessToken {
 }
 
 /// `/cgi-bin/token`: GET as documented; POST is taken too, with the same query or with a form that says the same.
-fn token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
+fn token(sim: &Simulator, ask: &ApiCall) -> Result<AccessToken, ApiRefusal> {
     if ask.method != Method::POST {
         ask.is_get()?;
     }
@@ -370,13 +373,13 @@ fn token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
     };
     let appid = check_app(sim, param("appid"), param("secret"))?;
     if param("grant_type") != "client_credential" {
-        return Err(Refusal::InvalidGrantType);
+        return Err(ApiRefusal::InvalidGrantType);
     }
     Ok(sim.world().tokens.plain(appid, sim.now()).into())
 }
 
 #[derive(Deserialize)]
-struct StableTokenAsk {
+struct StableTokenParams {
     #[serde(default)]
     grant_type: String,
     #[serde(default)]
@@ -388,19 +391,19 @@ struct StableTokenAsk {
 }
 
 /// `POST /cgi-bin/stable_token`
-fn stable_token(sim: &Simulator, ask: &Ask) -> Result<AccessToken, Refusal> {
+fn stable_token(sim: &Simulator, ask: &ApiCall) -> Result<AccessToken, ApiRefusal> {
     ask.is_post()?;
-    let asked: StableTokenAsk = ask.json(sim)?;
+    let asked: StableTokenParams = ask.json(sim)?;
     let appid = check_app(sim, &asked.appid, &asked.secret)?;
     if asked.grant_type != "client_credential" {
-        return Err(Refusal::InvalidGrantType);
+        return Err(ApiRefusal::InvalidGrantType);
     }
     let issued = sim.world().tokens.stable(appid, asked.force_refresh, sim.now())?;
     Ok(issued.into())
 }
 
 #[derive(Deserialize)]
-struct OpenDataAsk {
+struct OpenDataParams {
     cloudid_list: Vec<String>,
 }
 
@@ -419,15 +422,15 @@ struct OpenDataItem {
 }
 
 /// `POST /wxa/getopendata?openid=…`: a bad cloudID fails alone, inside a list that succeeds.
-fn get_open_data(sim: &Simulator, ask: &Ask) -> Result<OpenDataList, Refusal> {
+fn get_open_data(sim: &Simulator, ask: &ApiCall) -> Result<OpenDataList, ApiRefusal> {
     ask.is_post()?;
     check_token(sim, ask)?;
-    let asked: OpenDataAsk = ask.json(sim)?;
+    let asked: OpenDataParams = ask.json(sim)?;
     let openid = ask.query("openid");
     let now = sim.now();
     let world = sim.world();
     if world.users.by_openid(openid).is_none() {
-        return Err(Refusal::InvalidOpenid);
+        return Err(ApiRefusal::InvalidOpenid);
     }
     let data_list = asked
         .cloudid_list
@@ -459,7 +462,7 @@ fn item(id: &str, data: Result<&str, CloudIdError>) -> String {
 }
 
 #[derive(Deserialize)]
-struct PhoneNumberAsk {
+struct PhoneNumberParams {
     code: String,
     #[serde(default)]
     openid: Option<String>,
@@ -474,15 +477,15 @@ struct PhoneNumber {
 
 /// `POST /wxa/business/getuserphonenumber`: its code is another kind than `wx.login`'s. An `openid`, where given, must be
 /// the user's; otherwise the choice is 40003, and the code is spent.
-fn get_user_phone_number(sim: &Simulator, ask: &Ask) -> Result<PhoneNumber, Refusal> {
+fn get_user_phone_number(sim: &Simulator, ask: &ApiCall) -> Result<PhoneNumber, ApiRefusal> {
     ask.is_post()?;
     check_token(sim, ask)?;
-    let asked: PhoneNumberAsk = ask.json(sim)?;
+    let asked: PhoneNumberParams = ask.json(sim)?;
     let name = redeem(sim, CodeKind::Phone, &asked.code)?;
     let world = sim.world();
-    let user = world.users.named(&name).ok_or(Refusal::InvalidCode)?;
+    let user = world.users.named(&name).ok_or(ApiRefusal::InvalidCode)?;
     if asked.openid.is_some_and(|openid| openid != user.openid) {
-        return Err(Refusal::InvalidOpenid);
+        return Err(ApiRefusal::InvalidOpenid);
     }
     let watermark = Watermark::new(&sim.settings().appid, sim.now());
     Ok(PhoneNumber {

@@ -160,6 +160,7 @@ pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// The text, for the one place that must say it.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

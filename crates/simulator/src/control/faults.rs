@@ -24,9 +24,9 @@ use thiserror::Error;
 use crate::{
     Simulator, World,
     server::{
-        Ask,
+        ApiCall,
         catalogued::LONGEST_BODY,
-        errors::{Family, Refusal},
+        errors::{ApiRefusal, Family},
         refuse,
     },
 };
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum FaultKind {
     /// The call waits for `value` milliseconds before WeChat looks at it.
     Latency,
     /// The connection is closed before WeChat looks at the call.
@@ -58,7 +58,7 @@ enum Kind {
     Reorder,
 }
 
-impl Kind {
+impl FaultKind {
     /// Whether it can strike a call of WeChat's server, and a push.
     fn strikes(self) -> (bool, bool) {
         match self {
@@ -72,9 +72,9 @@ impl Kind {
 /// What `POST /sim/faults` brings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct FaultGiven {
+pub(crate) struct NewFault {
     api: String,
-    kind: Kind,
+    kind: FaultKind,
     value: Option<i64>,
     next: Option<u32>,
     probability: Option<f64>,
@@ -85,7 +85,7 @@ pub(crate) struct FaultGiven {
 #[derive(Debug, Serialize)]
 pub(crate) struct Fault {
     api: String,
-    kind: Kind,
+    kind: FaultKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<i64>,
     /// How many more calls it strikes.
@@ -192,10 +192,10 @@ fn nearest(wrong: &str) -> Option<String> {
         .map(|(_, word)| word.to_owned())
 }
 
-impl TryFrom<FaultGiven> for Fault {
+impl TryFrom<NewFault> for Fault {
     type Error = FaultError;
 
-    fn try_from(given: FaultGiven) -> Result<Self, FaultError> {
+    fn try_from(given: NewFault) -> Result<Self, FaultError> {
         let aim = Aim::at(&given.api)?;
         match (given.kind.strikes(), &aim) {
             ((_, false), Aim::Pushes) => return Err(FaultError::NotOfPushes),
@@ -203,10 +203,10 @@ impl TryFrom<FaultGiven> for Fault {
             _ => {}
         }
         match (given.kind, given.value) {
-            (Kind::Latency, Some(1..=LONGEST_LATENCY)) => {}
-            (Kind::Latency, _) => return Err(FaultError::Latency),
-            (Kind::Errcode, Some(code)) if code != 0 && i32::try_from(code).is_ok() => {}
-            (Kind::Errcode, _) => return Err(FaultError::Errcode),
+            (FaultKind::Latency, Some(1..=LONGEST_LATENCY)) => {}
+            (FaultKind::Latency, _) => return Err(FaultError::Latency),
+            (FaultKind::Errcode, Some(code)) if code != 0 && i32::try_from(code).is_ok() => {}
+            (FaultKind::Errcode, _) => return Err(FaultError::Errcode),
             (_, Some(_)) => return Err(FaultError::Value),
             (_, None) => {}
         }
@@ -276,7 +276,7 @@ impl Faults {
         &self.0
     }
 
-    pub(crate) fn put(&mut self, given: FaultGiven) -> Result<(), FaultError> {
+    pub(crate) fn put(&mut self, given: NewFault) -> Result<(), FaultError> {
         if self.0.len() == MOST {
             return Err(FaultError::Many);
         }
@@ -288,18 +288,18 @@ impl Faults {
     fn strike(&mut self, path: &str) -> Plan {
         let mut plan = Plan::default();
         for fault in self.0.iter_mut().filter(|fault| fault.aim.covers(path)) {
-            let ends = !matches!(fault.kind, Kind::Latency | Kind::Rotate);
+            let ends = !matches!(fault.kind, FaultKind::Latency | FaultKind::Rotate);
             if (ends && plan.end.is_some()) || !fault.strikes() {
                 continue;
             }
             let value = fault.value.unwrap_or(0);
             match fault.kind {
-                Kind::Latency => plan.latency += Duration::from_millis(value.unsigned_abs()),
-                Kind::Rotate => plan.rotate = true,
-                Kind::Cut => plan.end = Some(End::Cut),
-                Kind::Half => plan.end = Some(End::Half),
-                Kind::Errcode => plan.end = i32::try_from(value).ok().map(End::Errcode),
-                Kind::Duplicate | Kind::Reorder => {}
+                FaultKind::Latency => plan.latency += Duration::from_millis(value.unsigned_abs()),
+                FaultKind::Rotate => plan.rotate = true,
+                FaultKind::Cut => plan.end = Some(End::Cut),
+                FaultKind::Half => plan.end = Some(End::Half),
+                FaultKind::Errcode => plan.end = i32::try_from(value).ok().map(End::Errcode),
+                FaultKind::Duplicate | FaultKind::Reorder => {}
             }
         }
         plan
@@ -311,16 +311,16 @@ impl Faults {
         let mut plan = PushPlan::default();
         for fault in self.0.iter_mut().filter(|fault| matches!(fault.aim, Aim::Pushes)) {
             let idle = match fault.kind {
-                Kind::Duplicate => plan.duplicate,
-                Kind::Reorder => plan.reorder || !may_hold,
+                FaultKind::Duplicate => plan.duplicate,
+                FaultKind::Reorder => plan.reorder || !may_hold,
                 _ => false,
             };
             if idle || !fault.strikes() {
                 continue;
             }
             match fault.kind {
-                Kind::Duplicate => plan.duplicate = true,
-                Kind::Reorder => plan.reorder = true,
+                FaultKind::Duplicate => plan.duplicate = true,
+                FaultKind::Reorder => plan.reorder = true,
                 _ => plan.latency += Duration::from_millis(fault.value.unwrap_or(0).unsigned_abs()),
             }
         }
@@ -366,7 +366,7 @@ pub(crate) async fn around(State(sim): State<Simulator>, request: Request, next:
     let Ok(body) = axum::body::to_bytes(body, LONGEST_BODY).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let ask = match Ask::new(&parts, body.clone()) {
+    let ask = match ApiCall::new(&parts, body.clone()) {
         Ok(ask) => ask,
         Err(refused) => return refused.into_response(),
     };
@@ -389,7 +389,7 @@ pub(crate) async fn around(State(sim): State<Simulator>, request: Request, next:
         }
         Some(End::Errcode(code)) => {
             sim.tell(format!("fault: {path} answers with errcode {code}"));
-            refuse(&sim, Family::of(&path), &ask, &Refusal::Fault(code))
+            refuse(&sim, Family::of(&path), &ask, &ApiRefusal::Fault(code))
         }
     }
 }
@@ -422,7 +422,7 @@ fn broken() -> io::Error {
 }
 
 /// Gives a new session_key to the user whom the call is about, or to all; says to whom.
-fn rotate(sim: &Simulator, ask: &Ask) -> String {
+fn rotate(sim: &Simulator, ask: &ApiCall) -> String {
     let now = sim.now();
     let world = &mut *sim.world();
     match concerned(world, ask) {
@@ -439,7 +439,7 @@ fn rotate(sim: &Simulator, ask: &Ask) -> String {
 
 /// The name of the user whom a call is about: of its `openid` or `touser`, in the query or in a JSON body, or of its login
 /// code.
-fn concerned(world: &World, ask: &Ask) -> Option<String> {
+fn concerned(world: &World, ask: &ApiCall) -> Option<String> {
     if let Some(name) = world.login_codes.user(ask.query("js_code")) {
         return Some(name.to_owned());
     }

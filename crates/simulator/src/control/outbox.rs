@@ -16,7 +16,7 @@ const BYTES: usize = 16 * 1024 * 1024;
 /// The newest items, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    items: VecDeque<Kept>,
+    items: VecDeque<StoredItem>,
     bytes: usize,
     /// The number of the last image.
     images: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Outbox {
 
 /// An item with its size, and with the image that was drawn.
 #[derive(Debug)]
-struct Kept {
+struct StoredItem {
     item: Item,
     size: usize,
     image: Option<Bytes>,
@@ -66,7 +66,7 @@ impl Outbox {
             item.image = Some(self.images);
         }
         self.bytes += size;
-        self.items.push_back(Kept { item, size, image });
+        self.items.push_back(StoredItem { item, size, image });
     }
 
     pub(crate) fn items(&self) -> Vec<Item> {

@@ -27,6 +27,7 @@ use crate::{
 
 /// Why there is no starting from a state file.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// It is there and cannot be read.
     #[error("the state file {} cannot be read: {source}", .path.display())]
@@ -67,7 +68,7 @@ pub enum StateError {
 /// What the file holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StateContents {
     appid: String,
     users: Vec<User>,
     templates: Vec<Template>,
@@ -91,7 +92,7 @@ impl StateFile {
             Err(source) => return Err(StateError::Read { path, source }),
         };
         if !text.is_empty() {
-            let kept: Kept = match serde_json::from_str(&text) {
+            let kept: StateContents = match serde_json::from_str(&text) {
                 Ok(kept) => kept,
                 Err(source) => return Err(StateError::Form { path, source }),
             };
@@ -132,7 +133,7 @@ impl StateFile {
     }
 }
 
-fn restore(world: &mut World, kept: Kept) -> Result<(), String> {
+fn restore(world: &mut World, kept: StateContents) -> Result<(), String> {
     let users = |why: UserError| format!("users: {why}");
     let templates = |why: TemplateError| format!("templates: {why}");
     world.users.restore(kept.users).map_err(users)?;
@@ -144,7 +145,7 @@ fn restore(world: &mut World, kept: Kept) -> Result<(), String> {
 
 fn text(sim: &Simulator) -> io::Result<String> {
     let world = sim.world();
-    let kept = Kept {
+    let kept = StateContents {
         appid: sim.settings().appid.clone(),
         users: world.users.all().to_vec(),
         templates: world.templates.all().to_vec(),

@@ -13,10 +13,10 @@ pub(crate) const ID_PREFIX: &str = "97_";
 
 /// What was minted, by cloudID.
 #[derive(Debug, Default)]
-pub(crate) struct CloudIds(Recent<Minted>);
+pub(crate) struct CloudIds(Recent<MintedCloudId>);
 
 #[derive(Debug)]
-struct Minted {
+struct MintedCloudId {
     openid: String,
     data: String,
     at: Timestamp,
@@ -26,7 +26,7 @@ impl CloudIds {
     /// A new cloudID for `data`, the JSON text that the user's client got encrypted.
     pub(crate) fn mint(&mut self, openid: &str, data: &str, now: Timestamp) -> String {
         let id = format!("{ID_PREFIX}{}", random::url_safe(59));
-        let minted = Minted {
+        let minted = MintedCloudId {
             openid: openid.to_owned(),
             data: data.to_owned(),
             at: now,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     Simulator, random,
-    server::{Ask, check_token, errors::Refusal},
+    server::{ApiCall, check_token, errors::ApiRefusal},
 };
 
 /// For how long after a payment it can be asked about.
@@ -75,14 +75,14 @@ pub(crate) struct PaidUnionid {
 }
 
 /// `GET /wxa/getpaidunionid`
-pub(crate) fn get_paid_unionid(sim: &Simulator, ask: &Ask) -> Result<PaidUnionid, Refusal> {
+pub(crate) fn get_paid_unionid(sim: &Simulator, ask: &ApiCall) -> Result<PaidUnionid, ApiRefusal> {
     ask.is_get()?;
     check_token(sim, ask)?;
     let openid = ask.query("openid");
     let merchant = (ask.query("mch_id"), ask.query("out_trade_no"));
     let (paid, unionid) = {
         let world = sim.world();
-        let user = world.users.by_openid(openid).ok_or(Refusal::InvalidOpenid)?;
+        let user = world.users.by_openid(openid).ok_or(ApiRefusal::InvalidOpenid)?;
         let paid = world
             .payments
             .has(openid, ask.query("transaction_id"), merchant, sim.now());
@@ -93,10 +93,10 @@ pub(crate) fn get_paid_unionid(sim: &Simulator, ask: &Ask) -> Result<PaidUnionid
             "getPaidUnionId was refused with 89300: the user made no such payment within five minutes; POST /sim/client \
              {\"user\":…,\"api\":\"requestPayment\"} pays",
         );
-        return Err(Refusal::InvalidTrade);
+        return Err(ApiRefusal::InvalidTrade);
     }
     Ok(PaidUnionid {
-        unionid: unionid.ok_or(Refusal::OpenNotExists)?,
+        unionid: unionid.ok_or(ApiRefusal::OpenNotExists)?,
         errcode: 0,
         errmsg: "ok",
     })

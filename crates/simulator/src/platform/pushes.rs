@@ -41,7 +41,7 @@ const FAULTY: &str = "该小程序提供的服务出现故障，请稍后再试"
 /// What `POST /sim/push` brings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PushGiven {
+pub(crate) struct PushOrder {
     #[serde(rename = "type")]
     kind: String,
     /// Whose; the first, if left out.
@@ -88,7 +88,7 @@ pub(crate) enum PushError {
 /// A push, and what became of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Told {
+pub(crate) struct PushRecord {
     #[serde(rename = "type")]
     kind: String,
     url: String,
@@ -131,17 +131,17 @@ pub(crate) struct Attempt {
 /// The newest pushes, and the one that a fault keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Pushes {
-    told: VecDeque<Told>,
+    told: VecDeque<PushRecord>,
     held: Option<Box<Push>>,
 }
 
 impl Pushes {
     /// Oldest first.
-    pub(crate) fn all(&self) -> Vec<Told> {
+    pub(crate) fn all(&self) -> Vec<PushRecord> {
         self.told.iter().cloned().collect()
     }
 
-    fn put(&mut self, told: Told) {
+    fn put(&mut self, told: PushRecord) {
         if self.told.len() == CAPACITY {
             self.told.pop_front();
         }
@@ -230,9 +230,9 @@ impl Push {
         }
     }
 
-    fn told(&self, sim: &Simulator, attempts: Vec<Attempt>) -> Told {
+    fn told(&self, sim: &Simulator, attempts: Vec<Attempt>) -> PushRecord {
         let settings = &sim.settings().push;
-        Told {
+        PushRecord {
             kind: self.name().to_owned(),
             url: self.url.to_string(),
             mode: settings.mode.as_str(),
@@ -245,7 +245,7 @@ impl Push {
     }
 
     /// Sends it until it is acknowledged, and again where a fault wants that.
-    async fn deliver(&self, sim: &Simulator) -> Told {
+    async fn deliver(&self, sim: &Simulator) -> PushRecord {
         let mut attempts = Vec::new();
         self.send(sim, &mut attempts).await;
         if self.duplicate {
@@ -480,7 +480,7 @@ fn judge(packet: &Packet, reply: &Reply) -> (bool, String) {
 }
 
 /// `POST /sim/push`. It goes on if whoever asked has gone.
-pub(crate) async fn push(sim: &Simulator, given: PushGiven) -> Result<Told, PushError> {
+pub(crate) async fn push(sim: &Simulator, given: PushOrder) -> Result<PushRecord, PushError> {
     let user = {
         let world = sim.world();
         let user = match &given.user {
@@ -511,7 +511,7 @@ fn open_window(sim: &Simulator, packet: &Packet) {
 }
 
 /// Sends it as the faults say.
-async fn go(sim: &Simulator, mut push: Push) -> Told {
+async fn go(sim: &Simulator, mut push: Push) -> PushRecord {
     let plan = {
         let world = &mut *sim.world();
         world.faults.strike_push(world.pushes.held.is_none())
@@ -530,7 +530,7 @@ async fn go(sim: &Simulator, mut push: Push) -> Told {
             "fault: {} is held back until the next push has gone out",
             push.name()
         ));
-        let told = Told {
+        let told = PushRecord {
             held_back: true,
             ..push.told(sim, Vec::new())
         };

@@ -17,14 +17,14 @@ use crate::{
 /// What `POST /sim/push/verify` brings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct VerifyGiven {
+pub(crate) struct VerifyOrder {
     /// What is to be looked at, if not the configured URL.
     url: Option<String>,
 }
 
 /// What came of it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Verified {
+pub(crate) struct Verification {
     url: String,
     /// How long until the answer was there, in milliseconds of machine time.
     ms: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Verified {
 }
 
 /// Asks the URL for an `echostr`.
-pub(crate) async fn verify(sim: &Simulator, given: VerifyGiven) -> Result<Verified, PushError> {
+pub(crate) async fn verify(sim: &Simulator, given: VerifyOrder) -> Result<Verification, PushError> {
     let url = pushes::target(sim, given.url.as_deref())?;
     let echostr = random::digits(19);
     let nonce = random::number().to_string();
@@ -54,7 +54,7 @@ pub(crate) async fn verify(sim: &Simulator, given: VerifyGiven) -> Result<Verifi
         ),
         Err(why) => (None, None, Err(why)),
     };
-    Ok(Verified {
+    Ok(Verification {
         url: url.into(),
         ms,
         status,

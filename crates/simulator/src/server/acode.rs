@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::server::errors::Refusal;
+use crate::server::errors::ApiRefusal;
 
 /// Pixels from edge to edge: the least, what is drawn if nothing is said, and the most. Beyond either end is drawn as
 /// that end: a choice.
@@ -26,7 +26,7 @@ pub(crate) const SCENE_SIGNS: &[u8] = b"!#$&'()*+,/:;=?@-._~";
 
 /// What all three APIs are asked.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct CodeOptions {
     /// `get` and `createQRCode`: the page with its query.
     #[serde(default)]
     path: String,
@@ -64,26 +64,26 @@ pub(crate) enum DrawError {
     Image(#[from] png::EncodingError),
 }
 
-impl Wanted {
+impl CodeOptions {
     /// The address that the code of a `path` is to hold.
-    pub(crate) fn by_path(&self, appid: &str) -> Result<String, Refusal> {
+    pub(crate) fn by_path(&self, appid: &str) -> Result<String, ApiRefusal> {
         if self.path.is_empty() || self.path.len() > LONGEST_PATH {
-            return Err(Refusal::PathLength);
+            return Err(ApiRefusal::PathLength);
         }
         Ok(self.address(appid, &self.path))
     }
 
     /// The address that the code of a `scene` is to hold.
-    pub(crate) fn by_scene(&self, appid: &str) -> Result<String, Refusal> {
+    pub(crate) fn by_scene(&self, appid: &str) -> Result<String, ApiRefusal> {
         if self.scene.is_empty() || self.scene.chars().count() > LONGEST_SCENE {
-            return Err(Refusal::SceneLength);
+            return Err(ApiRefusal::SceneLength);
         }
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || SCENE_SIGNS.contains(&byte);
         if !self.scene.bytes().all(legal) {
-            return Err(Refusal::InvalidScene);
+            return Err(ApiRefusal::InvalidScene);
         }
         if self.page.starts_with('/') || self.page.contains('?') {
-            return Err(Refusal::InvalidPage);
+            return Err(ApiRefusal::InvalidPage);
         }
         let scene: String = form_urlencoded::byte_serialize(self.scene.as_bytes()).collect();
         Ok(self.address(appid, &format!("{}?scene={scene}", self.page)))
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(what: Value) -> Wanted {
+    fn wanted(what: Value) -> CodeOptions {
         serde_json::from_value(what).unwrap()
     }
 
@@ -173,20 +173,20 @@ mod tests {
     #[test]
     fn what_cannot_be_a_code_is_refused() {
         let scene = |what| wanted(what).by_scene("wx1").unwrap_err();
-        assert_eq!(scene(json!({})), Refusal::SceneLength);
-        assert_eq!(scene(json!({ "scene": "x".repeat(33) })), Refusal::SceneLength);
-        assert_eq!(scene(json!({ "scene": "a%20b" })), Refusal::InvalidScene);
+        assert_eq!(scene(json!({})), ApiRefusal::SceneLength);
+        assert_eq!(scene(json!({ "scene": "x".repeat(33) })), ApiRefusal::SceneLength);
+        assert_eq!(scene(json!({ "scene": "a%20b" })), ApiRefusal::InvalidScene);
         assert_eq!(
             scene(json!({ "scene": "a", "page": "/pages/index" })),
-            Refusal::InvalidPage
+            ApiRefusal::InvalidPage
         );
         assert_eq!(
             scene(json!({ "scene": "a", "page": "pages/index?b" })),
-            Refusal::InvalidPage
+            ApiRefusal::InvalidPage
         );
         let path = |length| wanted(json!({ "path": "x".repeat(length) })).by_path("wx1");
-        assert_eq!(path(0), Err(Refusal::PathLength));
-        assert_eq!(path(1025), Err(Refusal::PathLength));
+        assert_eq!(path(0), Err(ApiRefusal::PathLength));
+        assert_eq!(path(1025), Err(ApiRefusal::PathLength));
         assert!(path(1024).is_ok());
     }
 

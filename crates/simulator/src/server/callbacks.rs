@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Simulator,
     server::{
-        Ask, api, check_token,
-        errors::{Family, Refusal},
+        ApiCall, api, check_token,
+        errors::{ApiRefusal, Family},
     },
 };
 
@@ -86,7 +86,7 @@ struct Change {
 }
 
 impl Change {
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), ApiRefusal> {
         let callbacks = self.function_config.iter().flat_map(|config| &config.callbacks);
         let mut pairs: Vec<_> = callbacks.map(|row| (&row.msg_type, &row.event)).collect();
         let rows = pairs.len();
@@ -94,21 +94,21 @@ impl Change {
         pairs.dedup();
         let modes = self.container_config.iter().map(|config| config.text_mode);
         if pairs.len() < rows || modes.into_iter().any(|mode| ![1, 2].contains(&mode)) {
-            return Err(Refusal::InvalidArgs);
+            return Err(ApiRefusal::InvalidArgs);
         }
         Ok(())
     }
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct ConfigBody {
     errcode: i32,
     errmsg: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Callbacks>,
 }
 
-impl Done {
+impl ConfigBody {
     const fn with(data: Option<Callbacks>) -> Self {
         Self {
             errcode: 0,
@@ -118,7 +118,7 @@ impl Done {
     }
 }
 
-fn set(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
+fn set(sim: &Simulator, ask: &ApiCall) -> Result<ConfigBody, ApiRefusal> {
     ask.is_post()?;
     check_token(sim, ask)?;
     let change: Change = ask.json(sim)?;
@@ -131,11 +131,11 @@ fn set(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
     if let Some(container) = change.container_config {
         callbacks.container_config = container;
     }
-    Ok(Done::with(None))
+    Ok(ConfigBody::with(None))
 }
 
-fn get(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
+fn get(sim: &Simulator, ask: &ApiCall) -> Result<ConfigBody, ApiRefusal> {
     ask.is_post()?;
     check_token(sim, ask)?;
-    Ok(Done::with(Some(sim.world().callbacks.clone())))
+    Ok(ConfigBody::with(Some(sim.world().callbacks.clone())))
 }

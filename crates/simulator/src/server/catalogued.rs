@@ -21,12 +21,12 @@ use crate::{
     platform::pushes,
     random,
     server::{
-        Ask,
-        acode::Wanted,
+        ApiCall,
+        acode::CodeOptions,
         check_app, check_token, conversations,
-        errors::{Family, Refusal, rid},
+        errors::{ApiRefusal, Family, rid},
         form, links, quotas, refuse, reply, rids, session_api,
-        templates::{Message, TemplateGiven},
+        templates::{Message, NewTemplate},
     },
 };
 
@@ -43,22 +43,22 @@ const ONLY_RECORDED: &str = "only recorded: the simulator does no more than answ
 const OPENS_NOTHING: &str = "WeChat cannot open the link: only the simulator knows it";
 
 /// What a call is answered when all is well.
-enum Answer {
+enum ApiBody {
     Json(Value),
     Png(Bytes),
 }
 
 /// A call that went well.
-struct Done {
-    answer: Answer,
+struct ApiOutcome {
+    answer: ApiBody,
     /// Where the simulator only pretended.
     note: Option<String>,
 }
 
-impl Done {
+impl ApiOutcome {
     fn json(answer: Value) -> Self {
         Self {
-            answer: Answer::Json(answer),
+            answer: ApiBody::Json(answer),
             note: None,
         }
     }
@@ -76,7 +76,7 @@ impl Done {
 }
 
 /// What a call sent: params, and the SHA-256 of the file among them.
-struct Sent {
+struct ApiParams {
     params: Map<String, Value>,
     file: Option<String>,
 }
@@ -85,23 +85,23 @@ struct Sent {
 ///
 /// What WeChat answers where the catalogue has nothing is not documented; the choice is 40066 `invalid url`, and HTTP 404
 /// so that a client which looks at nothing else notices too.
-pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: Ask) -> Response {
+pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: ApiCall) -> Response {
     let path = uri.path();
     let family = Family::of(path);
     let apis = openapi::at_path(path);
     if apis.is_empty() {
         sim.tell(format!("{path} is no API that the catalogue knows"));
-        let refused = refuse(&sim, family, &ask, &Refusal::InvalidUrl);
+        let refused = refuse(&sim, family, &ask, &ApiRefusal::InvalidUrl);
         return (StatusCode::NOT_FOUND, refused).into_response();
     }
     match serve(&sim, apis, &ask).await {
-        Ok(Answer::Json(body)) => reply(family, &body),
-        Ok(Answer::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], bytes).into_response(),
+        Ok(ApiBody::Json(body)) => reply(family, &body),
+        Ok(ApiBody::Png(bytes)) => ([(header::CONTENT_TYPE, "image/png")], bytes).into_response(),
         Err(refusal) => refuse(&sim, family, &ask, &refusal),
     }
 }
 
-async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answer, Refusal> {
+async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &ApiCall) -> Result<ApiBody, ApiRefusal> {
     check_method(apis, &ask.method)?;
     let appid = match apis[0].path {
         BY_SECRET => None,
@@ -119,22 +119,22 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &Ask) -> Result<Answ
     }
     let to = receiver(&sent.params);
     let image = match &done.answer {
-        Answer::Png(bytes) => Some(bytes.clone()),
-        Answer::Json(_) => None,
+        ApiBody::Png(bytes) => Some(bytes.clone()),
+        ApiBody::Json(_) => None,
     };
     sim.pretend(api.name, appid, &to, Value::Object(sent.params), image, done.note);
     Ok(done.answer)
 }
 
 /// The appid in these params, whose AppSecret is taken out of them.
-fn app_by_secret(sim: &Simulator, params: &mut Map<String, Value>) -> Result<String, Refusal> {
+fn app_by_secret(sim: &Simulator, params: &mut Map<String, Value>) -> Result<String, ApiRefusal> {
     let secret = params.remove("appsecret").unwrap_or_default();
     let appid = params.get("appid").and_then(Value::as_str).unwrap_or("");
     check_app(sim, appid, secret.as_str().unwrap_or("")).map(str::to_owned)
 }
 
 /// 43001 where only GET is served, 43002 where only POST is. Where no document has the method, both are.
-fn check_method(apis: &[&Api], method: &Method) -> Result<(), Refusal> {
+fn check_method(apis: &[&Api], method: &Method) -> Result<(), ApiRefusal> {
     let takes = |wanted| {
         apis.iter()
             .any(|api| api.method.is_none_or(|takes| takes == wanted))
@@ -142,13 +142,13 @@ fn check_method(apis: &[&Api], method: &Method) -> Result<(), Refusal> {
     match (takes(openapi::Method::Get), takes(openapi::Method::Post)) {
         (true, _) if method == Method::GET => Ok(()),
         (_, true) if method == Method::POST => Ok(()),
-        (true, false) => Err(Refusal::RequireGet),
-        _ => Err(Refusal::RequirePost),
+        (true, false) => Err(ApiRefusal::RequireGet),
+        _ => Err(ApiRefusal::RequirePost),
     }
 }
 
 /// The params of a call, of query and body together, as a cloud call has them; the outbox shows them. All APIs at one path have the same kind of body.
-async fn read(sim: &Simulator, api: &Api, ask: &Ask) -> Result<Sent, Refusal> {
+async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, ApiRefusal> {
     let mut params: Map<String, Value> = ask
         .query
         .iter()
@@ -173,14 +173,14 @@ async fn read(sim: &Simulator, api: &Api, ask: &Ask) -> Result<Sent, Refusal> {
             Err(_) if ask.body.is_empty() => {}
             Err(error) => {
                 sim.tell(format!("{}: the body is no multipart form: {error}", api.name));
-                return Err(Refusal::MediaMissing);
+                return Err(ApiRefusal::MediaMissing);
             }
         },
     }
     if matches!(api.body, BodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
-        return Err(Refusal::MediaMissing);
+        return Err(ApiRefusal::MediaMissing);
     }
-    Ok(Sent { params, file })
+    Ok(ApiParams { params, file })
 }
 
 /// Which of the APIs at one path it was. Two paths tell theirs by an `action`; where nothing tells, it is the first that
@@ -212,16 +212,22 @@ fn receiver(params: &Map<String, Value>) -> String {
         .to_owned()
 }
 
-fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Result<Done, Refusal> {
+fn act(
+    sim: &Simulator,
+    api: &Api,
+    appid: &str,
+    ask: &ApiCall,
+    sent: &ApiParams,
+) -> Result<ApiOutcome, ApiRefusal> {
     if let Standing::Withdrawn(code) = api.standing {
         return match sim.settings().withdrawn {
-            Withdrawn::Accept => Ok(Done::ok().but(format!("withdrawn: {code} in production"))),
-            Withdrawn::Refuse => Err(Refusal::Withdrawn(code)),
+            Withdrawn::Accept => Ok(ApiOutcome::ok().but(format!("withdrawn: {code} in production"))),
+            Withdrawn::Refuse => Err(ApiRefusal::Withdrawn(code)),
         };
     }
     match api.path {
         "/cgi-bin/message/subscribe/send" => send(sim, appid, &sent.params),
-        "/wxaapi/newtmpl/gettemplate" => Ok(Done::json(json!({
+        "/wxaapi/newtmpl/gettemplate" => Ok(ApiOutcome::json(json!({
             "errcode": 0,
             "errmsg": "ok",
             "data": sim.world().templates.all(),
@@ -230,40 +236,44 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
         "/wxaapi/newtmpl/deltemplate" => {
             let id = sent.params.get("priTmplId").and_then(Value::as_str);
             if sim.world().templates.remove(id.unwrap_or("")) {
-                Ok(Done::ok())
+                Ok(ApiOutcome::ok())
             } else {
-                Err(Refusal::InvalidTemplateId)
+                Err(ApiRefusal::InvalidTemplateId)
             }
         }
         "/wxa/getwxacode" | "/cgi-bin/wxaapp/createwxaqrcode" => {
-            code(sim, appid, &sent.params, Wanted::by_path)
+            code(sim, appid, &sent.params, CodeOptions::by_path)
         }
-        "/wxa/getwxacodeunlimit" => code(sim, appid, &sent.params, Wanted::by_scene),
-        "/cgi-bin/message/custom/send" => conversations::send(sim, &sent.params).map(|()| Done::ok()),
+        "/wxa/getwxacodeunlimit" => code(sim, appid, &sent.params, CodeOptions::by_scene),
+        "/cgi-bin/message/custom/send" => conversations::send(sim, &sent.params).map(|()| ApiOutcome::ok()),
         "/wxa/generatescheme" => links::scheme(sim, appid, &sent.params).map(link),
         "/wxa/generatenfcscheme" => links::nfc_scheme(sim, appid, &sent.params).map(link),
-        "/wxa/queryscheme" => links::query_scheme(sim, appid, &sent.params).map(Done::json),
+        "/wxa/queryscheme" => links::query_scheme(sim, appid, &sent.params).map(ApiOutcome::json),
         "/wxa/generate_urllink" => links::url(sim, appid, &sent.params).map(link),
-        "/wxa/query_urllink" => links::query_url(sim, appid, &sent.params).map(Done::json),
+        "/wxa/query_urllink" => links::query_url(sim, appid, &sent.params).map(ApiOutcome::json),
         "/wxa/genwxashortlink" => links::short(sim, appid, &sent.params).map(link),
-        "/cgi-bin/openapi/quota/get" => quotas::get(sim, appid, &sent.params).map(Done::json),
-        "/cgi-bin/openapi/quota/clear" => quotas::clear_one(sim, appid, &sent.params).map(|()| Done::ok()),
-        "/cgi-bin/clear_quota" | BY_SECRET => quotas::clear(sim, appid, &sent.params).map(|()| Done::ok()),
-        "/cgi-bin/openapi/rid/get" => rids::get(sim, appid, &sent.params).map(Done::json),
+        "/cgi-bin/openapi/quota/get" => quotas::get(sim, appid, &sent.params).map(ApiOutcome::json),
+        "/cgi-bin/openapi/quota/clear" => {
+            quotas::clear_one(sim, appid, &sent.params).map(|()| ApiOutcome::ok())
+        }
+        "/cgi-bin/clear_quota" | BY_SECRET => {
+            quotas::clear(sim, appid, &sent.params).map(|()| ApiOutcome::ok())
+        }
+        "/cgi-bin/openapi/rid/get" => rids::get(sim, appid, &sent.params).map(ApiOutcome::json),
         "/wxa/set_user_storage" | "/wxa/remove_user_storage" | "/wxa/setuserinteractivedata" => {
             session_api::signed_user(sim, ask, &ask.body)?;
-            Ok(Done::ok().but(ONLY_RECORDED))
+            Ok(ApiOutcome::ok().but(ONLY_RECORDED))
         }
         "/wxa/msg_sec_check" => check_text(sim, &sent.params),
         "/wxa/img_sec_check" => {
-            let sha256 = sent.file.as_deref().ok_or(Refusal::MediaMissing)?;
+            let sha256 = sent.file.as_deref().ok_or(ApiRefusal::MediaMissing)?;
             if sim.world().verdicts.of_image(sha256).is_risky() {
-                return Err(Refusal::RiskyContent);
+                return Err(ApiRefusal::RiskyContent);
             }
-            Ok(Done::ok())
+            Ok(ApiOutcome::ok())
         }
         "/wxa/media_check_async" => check_media(sim, appid, &sent.params),
-        "/cgi-bin/media/upload" => Ok(Done::json(json!({
+        "/cgi-bin/media/upload" => Ok(ApiOutcome::json(json!({
             "type": ask.query("type"),
             "media_id": random::url_safe(64),
             "created_at": sim.now().secs(),
@@ -274,41 +284,44 @@ fn act(sim: &Simulator, api: &Api, appid: &str, ask: &Ask, sent: &Sent) -> Resul
                 "{}: the simulator keeps no files, so that there is none to give",
                 api.name
             ));
-            Err(Refusal::InvalidMediaId)
+            Err(ApiRefusal::InvalidMediaId)
         }
-        _ => Ok(Done::ok().but(ONLY_RECORDED)),
+        _ => Ok(ApiOutcome::ok().but(ONLY_RECORDED)),
     }
 }
 
 /// A link was made.
-fn link(answer: Value) -> Done {
-    Done::json(answer).but(OPENS_NOTHING)
+fn link(answer: Value) -> ApiOutcome {
+    ApiOutcome::json(answer).but(OPENS_NOTHING)
 }
 
 /// The params as what the API takes: of the wrong type they are 47001.
-pub(crate) fn typed<T: DeserializeOwned>(sim: &Simulator, params: &Map<String, Value>) -> Result<T, Refusal> {
+pub(crate) fn typed<T: DeserializeOwned>(
+    sim: &Simulator,
+    params: &Map<String, Value>,
+) -> Result<T, ApiRefusal> {
     T::deserialize(params).map_err(|error| {
         sim.tell(format!("a body was refused with 47001: {error}"));
-        Refusal::DataFormat
+        ApiRefusal::DataFormat
     })
 }
 
 /// `subscribeMessage.send`
-fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Done, Refusal> {
+fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<ApiOutcome, ApiRefusal> {
     let message: Message = typed(sim, params)?;
     let outcome = {
         let world = &mut *sim.world();
         match world.users.by_openid(&message.touser).cloned() {
             Some(user) => world.templates.send(&message).map(|()| user),
-            None => Err(Refusal::InvalidOpenid),
+            None => Err(ApiRefusal::InvalidOpenid),
         }
     };
     match &outcome {
-        Err(Refusal::InvalidTemplateId) => sim.tell(
+        Err(ApiRefusal::InvalidTemplateId) => sim.tell(
             "a subscribe message was refused with 40037: the app has no such template; POST /sim/templates \
              {\"priTmplId\":…,\"content\":…} adds it",
         ),
-        Err(Refusal::UserRefused) => sim.tell(
+        Err(ApiRefusal::UserRefused) => sim.tell(
             "a subscribe message was refused with 43101: the user has no subscription to this template left; POST \
              /sim/client {\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]} subscribes",
         ),
@@ -325,7 +338,7 @@ fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Don
         let fields = Map::from_iter([("List".to_owned(), item)]);
         pushes::later(sim, "subscribe_msg_sent_event", &user, fields, Duration::ZERO);
     }
-    Ok(Done::ok())
+    Ok(ApiOutcome::ok())
 }
 
 #[derive(Deserialize)]
@@ -338,7 +351,7 @@ struct TemplateWanted {
 
 /// `subscribeMessage.addTemplate`. WeChat's library of templates is not here: the keywords are `thing`s with the numbers that
 /// were asked for.
-fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<ApiOutcome, ApiRefusal> {
     let wanted: TemplateWanted = typed(sim, params)?;
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let content = wanted
@@ -349,21 +362,21 @@ fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Re
             format!("关键词{kid}:{{{{thing{kid}.DATA}}}}\n")
         })
         .collect();
-    let given = TemplateGiven {
+    let given = NewTemplate {
         title: format!("模板{}", text(&wanted.tid)),
         content,
-        ..TemplateGiven::default()
+        ..NewTemplate::default()
     };
     let id = match sim.world().templates.put(given) {
         Ok(template) => template.pri_tmpl_id.clone(),
         Err(error) => {
             tracing::error!(%error, "a template that was made up is refused");
-            return Err(Refusal::SystemBusy);
+            return Err(ApiRefusal::SystemBusy);
         }
     };
     let note =
         "WeChat's library of templates is not here: each keyword is a `thing` with the number of its kid";
-    Ok(Done::json(json!({ "errcode": 0, "errmsg": "ok", "priTmplId": id })).but(note))
+    Ok(ApiOutcome::json(json!({ "errcode": 0, "errmsg": "ok", "priTmplId": id })).but(note))
 }
 
 /// How long a check of media takes, by machine time; WeChat's takes up to half an hour.
@@ -377,10 +390,10 @@ struct MediaToCheck {
 }
 
 /// `security.mediaCheckAsync`: the verdict comes by push.
-fn check_media(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Done, Refusal> {
+fn check_media(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<ApiOutcome, ApiRefusal> {
     let media: MediaToCheck = typed(sim, params)?;
     let trace_id = rid(sim.now());
-    let done = Done::json(json!({ "errcode": 0, "errmsg": "ok", "trace_id": trace_id }));
+    let done = ApiOutcome::json(json!({ "errcode": 0, "errmsg": "ok", "trace_id": trace_id }));
     if sim.settings().push.url.is_none() || appid != sim.settings().appid {
         return Ok(done.but("only recorded: there is no URL to push the verdict to"));
     }
@@ -404,20 +417,20 @@ fn code(
     sim: &Simulator,
     appid: &str,
     params: &Map<String, Value>,
-    address: fn(&Wanted, &str) -> Result<String, Refusal>,
-) -> Result<Done, Refusal> {
-    let wanted: Wanted = typed(sim, params)?;
+    address: fn(&CodeOptions, &str) -> Result<String, ApiRefusal>,
+) -> Result<ApiOutcome, ApiRefusal> {
+    let wanted: CodeOptions = typed(sim, params)?;
     let address = address(&wanted, appid)?;
     match wanted.draw(&address) {
-        Ok(png) => Ok(Done {
-            answer: Answer::Png(png.into()),
+        Ok(png) => Ok(ApiOutcome {
+            answer: ApiBody::Png(png.into()),
             note: Some(format!(
                 "WeChat cannot open the code: it is a QR code of {address}"
             )),
         }),
         Err(error) => {
             tracing::error!(%error, address, "a code cannot be drawn");
-            Err(Refusal::SystemBusy)
+            Err(ApiRefusal::SystemBusy)
         }
     }
 }
@@ -439,7 +452,7 @@ struct TextToCheck {
 
 /// `security.msgSecCheck`: with a `version` it is the second one, which wants a user and a scene (both may be a number or
 /// a text) and has its verdict in the answer; without, the first, which refuses with 87014.
-fn check_text(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refusal> {
+fn check_text(sim: &Simulator, params: &Map<String, Value>) -> Result<ApiOutcome, ApiRefusal> {
     let text: TextToCheck = typed(sim, params)?;
     let world = sim.world();
     let verdict = world
@@ -447,18 +460,18 @@ fn check_text(sim: &Simulator, params: &Map<String, Value>) -> Result<Done, Refu
         .of_texts(&[&text.content, &text.title, &text.nickname, &text.signature]);
     if text.version.is_none() {
         return if verdict.is_risky() {
-            Err(Refusal::RiskyContent)
+            Err(ApiRefusal::RiskyContent)
         } else {
-            Ok(Done::ok())
+            Ok(ApiOutcome::ok())
         };
     }
     if world.users.by_openid(&text.openid).is_none() {
-        return Err(Refusal::InvalidOpenid);
+        return Err(ApiRefusal::InvalidOpenid);
     }
     let scene = text.scene.unwrap_or_default();
     let scene = scene.as_u64().or_else(|| scene.as_str()?.parse().ok());
     if !scene.is_some_and(|scene| (1..=4).contains(&scene)) {
-        return Err(Refusal::InvalidScene);
+        return Err(ApiRefusal::InvalidScene);
     }
-    Ok(Done::json(verdict.answer(&rid(sim.now()))))
+    Ok(ApiOutcome::json(verdict.answer(&rid(sim.now()))))
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Simulator,
-    server::{catalogued::typed, errors::Refusal},
+    server::{catalogued::typed, errors::ApiRefusal},
 };
 
 const WROTE: (u32, Duration) = (5, Duration::from_secs(48 * 3600));
@@ -58,10 +58,10 @@ impl Conversations {
     }
 
     /// The app writes to a user that there is.
-    fn send(&mut self, openid: &str, now: Timestamp) -> Result<(), Refusal> {
+    fn send(&mut self, openid: &str, now: Timestamp) -> Result<(), ApiRefusal> {
         let window = self.0.get_mut(openid).filter(|window| now <= window.until);
-        let window = window.ok_or(Refusal::ResponseTime)?;
-        window.left = window.left.checked_sub(1).ok_or(Refusal::ResponseCount)?;
+        let window = window.ok_or(ApiRefusal::ResponseTime)?;
+        window.left = window.left.checked_sub(1).ok_or(ApiRefusal::ResponseCount)?;
         Ok(())
     }
 }
@@ -83,28 +83,28 @@ struct Text {
 
 /// `POST /cgi-bin/message/custom/send`. Of the message itself only what every kind must have is checked: the part that its
 /// `msgtype` names, and a text's content.
-pub(crate) fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<(), Refusal> {
+pub(crate) fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<(), ApiRefusal> {
     let message: Message = typed(sim, params)?;
     if !params.get(&message.msgtype).is_some_and(Value::is_object) {
-        return Err(Refusal::InvalidMessageType);
+        return Err(ApiRefusal::InvalidMessageType);
     }
     let empty = message.text.is_none_or(|text| text.content.is_empty());
     if message.msgtype == "text" && empty {
-        return Err(Refusal::EmptyContent);
+        return Err(ApiRefusal::EmptyContent);
     }
     let sent = {
         let world = &mut *sim.world();
         match world.users.by_openid(&message.touser) {
             Some(_) => world.conversations.send(&message.touser, sim.now()),
-            None => Err(Refusal::InvalidOpenid),
+            None => Err(ApiRefusal::InvalidOpenid),
         }
     };
     match sent {
-        Err(Refusal::ResponseTime) => sim.tell(
+        Err(ApiRefusal::ResponseTime) => sim.tell(
             "a customer-service message was refused with 45015: the user has neither written within 48 hours nor entered the \
              conversation within a minute; POST /sim/client {\"user\":…,\"api\":\"sendMessage\"} writes",
         ),
-        Err(Refusal::ResponseCount) => sim.tell(
+        Err(ApiRefusal::ResponseCount) => sim.tell(
             "a customer-service message was refused with 45047: 5 may follow a user's message, 2 their entering; POST \
              /sim/client {\"user\":…,\"api\":\"sendMessage\"} writes again",
         ),
@@ -129,15 +129,15 @@ mod tests {
     fn a_window_has_a_number_and_an_end() {
         let at = Timestamp::from_secs;
         let mut to = Conversations::default();
-        assert_eq!(to.send("oA", at(0)), Err(Refusal::ResponseTime));
+        assert_eq!(to.send("oA", at(0)), Err(ApiRefusal::ResponseTime));
         to.user_entered("oA", at(0));
         assert_eq!(to.send("oA", at(60)), Ok(()));
-        assert_eq!(to.send("oA", at(61)), Err(Refusal::ResponseTime));
+        assert_eq!(to.send("oA", at(61)), Err(ApiRefusal::ResponseTime));
         to.user_wrote("oA", at(100));
-        assert_eq!(to.send("oB", at(100)), Err(Refusal::ResponseTime));
+        assert_eq!(to.send("oB", at(100)), Err(ApiRefusal::ResponseTime));
         assert_eq!(sent(&mut to, 100 + 48 * 3600), 5);
-        assert_eq!(to.send("oA", at(100 + 48 * 3600)), Err(Refusal::ResponseCount));
-        assert_eq!(to.send("oA", at(101 + 48 * 3600)), Err(Refusal::ResponseTime));
+        assert_eq!(to.send("oA", at(100 + 48 * 3600)), Err(ApiRefusal::ResponseCount));
+        assert_eq!(to.send("oA", at(101 + 48 * 3600)), Err(ApiRefusal::ResponseTime));
     }
 
     #[test]

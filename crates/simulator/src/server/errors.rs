@@ -12,7 +12,7 @@ use crate::random;
 
 /// Why WeChat refuses a call of its server API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum ApiRefusal {
     SystemBusy,
     InvalidCredential,
     InvalidGrantType,
@@ -73,7 +73,7 @@ pub(crate) enum Refusal {
     Fault(i32),
 }
 
-impl Refusal {
+impl ApiRefusal {
     /// The errcode, and what errmsg begins with: the text that [`errcode`] has, and here that of codes which one kind of API
     /// alone answers, from its document or from what developers have printed.
     fn code_and_text(&self) -> (i32, &'static str) {
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn the_texts_are_the_ones_developers_print() {
         let now = Timestamp::from_secs(0x69a5_09f1);
-        let said = |refusal: Refusal, family| without_noise(&refusal.body(family, &rid(now)).errmsg);
+        let said = |refusal: ApiRefusal, family| without_noise(&refusal.body(family, &rid(now)).errmsg);
+        use ApiRefusal::*;
         use Family::{Cgi, Sns, Wxa};
-        use Refusal::*;
         assert_eq!(said(InvalidCode, Sns), "invalid code, rid: …");
         assert_eq!(said(InvalidCode, Wxa), "invalid code hint: […] rid: …");
         assert_eq!(said(CodeBeenUsed, Sns), "code been used, rid: …");

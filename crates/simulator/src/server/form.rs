@@ -6,7 +6,7 @@ use axum::{body::Bytes, http::header};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::server::Ask;
+use crate::server::ApiCall;
 
 /// The fields of a urlencoded form, as texts; of a name that is given more than once, the array of them.
 pub(crate) fn urlencoded(body: &[u8]) -> Map<String, Value> {
@@ -25,7 +25,7 @@ pub(crate) fn urlencoded(body: &[u8]) -> Map<String, Value> {
 }
 
 /// Whether a request says that its body is a urlencoded form.
-pub(crate) fn is_urlencoded(ask: &Ask) -> bool {
+pub(crate) fn is_urlencoded(ask: &ApiCall) -> bool {
     content_type(ask).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Multipart {
 ///
 /// # Errors
 /// If it is none, or is cut off.
-pub(crate) async fn multipart(ask: &Ask, file_field: Option<&str>) -> Result<Multipart, multer::Error> {
+pub(crate) async fn multipart(ask: &ApiCall, file_field: Option<&str>) -> Result<Multipart, multer::Error> {
     let boundary = multer::parse_boundary(content_type(ask).unwrap_or(""))?;
     let body = ask.body.clone();
     let bytes = futures_util::stream::once(async move { Ok::<Bytes, Infallible>(body) });
@@ -71,7 +71,7 @@ pub(crate) async fn multipart(ask: &Ask, file_field: Option<&str>) -> Result<Mul
     Ok(form)
 }
 
-fn content_type(ask: &Ask) -> Option<&str> {
+fn content_type(ask: &ApiCall) -> Option<&str> {
     ask.headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Simulator, random,
     recent::Recent,
-    server::{acode::SCENE_SIGNS, catalogued::typed, errors::Refusal},
+    server::{acode::SCENE_SIGNS, catalogued::typed, errors::ApiRefusal},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -78,43 +78,43 @@ struct Life {
 
 impl Target {
     /// The rules of the documents; whether the page exists is not known here.
-    fn check(&mut self) -> Result<(), Refusal> {
+    fn check(&mut self) -> Result<(), ApiRefusal> {
         if self.path.contains('?') {
-            return Err(Refusal::InvalidPagePath);
+            return Err(ApiRefusal::InvalidPagePath);
         }
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || SCENE_SIGNS.contains(&byte) || byte == b'%';
         if self.query.len() > LONGEST_QUERY || !self.query.bytes().all(legal) {
-            return Err(Refusal::InvalidQuery);
+            return Err(ApiRefusal::InvalidQuery);
         }
         match self.env_version.as_str() {
             "" => "release".clone_into(&mut self.env_version),
             "release" | "trial" | "develop" => {}
-            _ => return Err(Refusal::InvalidEnvVersion),
+            _ => return Err(ApiRefusal::InvalidEnvVersion),
         }
         Ok(())
     }
 }
 
 impl Life {
-    fn end(&self, now: Timestamp) -> Result<Timestamp, Refusal> {
+    fn end(&self, now: Timestamp) -> Result<Timestamp, ApiRefusal> {
         let days = |days: u32| now + DAY * days;
         let end = match (self.expire_type, self.expire_time, self.expire_interval) {
             (0, Some(at), _) => Timestamp::from_secs(at),
             (1, _, Some(interval)) => days(interval.min(LONGEST_DAYS + 1)),
             (0, None, _) => days(LONGEST_DAYS),
-            _ => return Err(Refusal::LinkLife),
+            _ => return Err(ApiRefusal::LinkLife),
         };
         if end < now + SHORTEST_LIFE || end > days(LONGEST_DAYS) {
-            return Err(Refusal::LinkLife);
+            return Err(ApiRefusal::LinkLife);
         }
         Ok(end)
     }
 }
 
 impl Links {
-    fn get(&self, start: &str, appid: &str, now: Timestamp) -> Result<&Link, Refusal> {
+    fn get(&self, start: &str, appid: &str, now: Timestamp) -> Result<&Link, ApiRefusal> {
         let live = |link: &&Link| link.appid == appid && link.expires.is_none_or(|at| now < at);
-        self.0.get(start).filter(live).ok_or(Refusal::LinkNotFound)
+        self.0.get(start).filter(live).ok_or(ApiRefusal::LinkNotFound)
     }
 }
 
@@ -138,7 +138,7 @@ impl Link {
 }
 
 #[derive(Deserialize)]
-struct SchemeAsk {
+struct SchemeParams {
     #[serde(default)]
     jump_wxa: Target,
     #[serde(flatten)]
@@ -146,14 +146,14 @@ struct SchemeAsk {
 }
 
 /// `POST /wxa/generatescheme`
-pub(crate) fn scheme(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
-    let asked: SchemeAsk = typed(sim, params)?;
+pub(crate) fn scheme(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, ApiRefusal> {
+    let asked: SchemeParams = typed(sim, params)?;
     let end = asked.life.end(sim.now())?;
     new_scheme(sim, appid, asked.jump_wxa, Some(end))
 }
 
 #[derive(Deserialize)]
-struct NfcAsk {
+struct NfcParams {
     #[serde(default)]
     jump_wxa: Target,
     #[serde(default)]
@@ -165,10 +165,10 @@ pub(crate) fn nfc_scheme(
     sim: &Simulator,
     appid: &str,
     params: &Map<String, Value>,
-) -> Result<Value, Refusal> {
-    let asked: NfcAsk = typed(sim, params)?;
+) -> Result<Value, ApiRefusal> {
+    let asked: NfcParams = typed(sim, params)?;
     if asked.model_id.is_empty() {
-        return Err(Refusal::InvalidModelId);
+        return Err(ApiRefusal::InvalidModelId);
     }
     new_scheme(sim, appid, asked.jump_wxa, None)
 }
@@ -178,7 +178,7 @@ fn new_scheme(
     appid: &str,
     mut target: Target,
     expires: Option<Timestamp>,
-) -> Result<Value, Refusal> {
+) -> Result<Value, ApiRefusal> {
     target.check()?;
     let link = Link {
         appid: appid.to_owned(),
@@ -193,7 +193,7 @@ fn new_scheme(
 }
 
 #[derive(Deserialize)]
-struct QueryAsk {
+struct QueryParams {
     #[serde(default, alias = "url_link")]
     scheme: String,
     /// 1 asks how often links may still be opened today.
@@ -201,7 +201,7 @@ struct QueryAsk {
     query_type: u8,
 }
 
-impl QueryAsk {
+impl QueryParams {
     /// The answer to the second kind of question.
     fn visits(&self) -> Option<Value> {
         (self.query_type == 1)
@@ -214,12 +214,12 @@ pub(crate) fn query_scheme(
     sim: &Simulator,
     appid: &str,
     params: &Map<String, Value>,
-) -> Result<Value, Refusal> {
-    let asked: QueryAsk = typed(sim, params)?;
+) -> Result<Value, ApiRefusal> {
+    let asked: QueryParams = typed(sim, params)?;
     if let Some(visits) = asked.visits() {
         return Ok(visits);
     }
-    let rest = asked.scheme.strip_prefix(SCHEME).ok_or(Refusal::InvalidArgs)?;
+    let rest = asked.scheme.strip_prefix(SCHEME).ok_or(ApiRefusal::InvalidArgs)?;
     let info = if rest.starts_with("t=") {
         let (start, added) = split(&asked.scheme, "&cq=");
         sim.world().links.get(start, appid, sim.now())?.info(added)
@@ -230,12 +230,12 @@ pub(crate) fn query_scheme(
 }
 
 /// `appid=…&path=…&query=a=1&b=2&env_version=release`: the query is not escaped in the document's sample, and may be.
-fn plain_scheme(appid: &str, text: &str) -> Result<Value, Refusal> {
+fn plain_scheme(appid: &str, text: &str) -> Result<Value, ApiRefusal> {
     let (head, env_version) = split(text, "&env_version=");
     let (head, query) = split(head, "&query=");
     let (head, path) = split(head, "&path=");
     if head.strip_prefix("appid=") != Some(appid) {
-        return Err(Refusal::PlainScheme);
+        return Err(ApiRefusal::PlainScheme);
     }
     let unescaped = |text: &str| {
         let whole = text.replace('&', "%26").replace('=', "%3D").replace('+', "%2B");
@@ -263,7 +263,7 @@ fn split<'a>(text: &'a str, mark: &str) -> (&'a str, &'a str) {
 }
 
 #[derive(Deserialize)]
-struct UrlAsk {
+struct UrlParams {
     #[serde(flatten)]
     target: Target,
     #[serde(flatten)]
@@ -273,8 +273,8 @@ struct UrlAsk {
 }
 
 /// `POST /wxa/generate_urllink`
-pub(crate) fn url(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
-    let UrlAsk {
+pub(crate) fn url(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, ApiRefusal> {
+    let UrlParams {
         mut target,
         life,
         cloud_base,
@@ -295,13 +295,17 @@ pub(crate) fn url(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> 
 }
 
 /// `POST /wxa/query_urllink`
-pub(crate) fn query_url(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
-    let asked: QueryAsk = typed(sim, params)?;
+pub(crate) fn query_url(
+    sim: &Simulator,
+    appid: &str,
+    params: &Map<String, Value>,
+) -> Result<Value, ApiRefusal> {
+    let asked: QueryParams = typed(sim, params)?;
     if let Some(visits) = asked.visits() {
         return Ok(visits);
     }
     if !asked.scheme.starts_with(URL) {
-        return Err(Refusal::InvalidArgs);
+        return Err(ApiRefusal::InvalidArgs);
     }
     let (start, added) = split(&asked.scheme, "?cq=");
     let world = sim.world();
@@ -326,7 +330,7 @@ pub(crate) fn query_url(sim: &Simulator, appid: &str, params: &Map<String, Value
 }
 
 #[derive(Deserialize)]
-struct ShortAsk {
+struct ShortLinkParams {
     #[serde(default)]
     page_url: String,
     #[serde(default)]
@@ -335,10 +339,10 @@ struct ShortAsk {
 
 /// `POST /wxa/genwxashortlink`: `#小程序://小程序示例/示例页面/9pZvnVw3KMCQpVp` (WeChat's document "获取 Short Link"), with the appid
 /// where the app's name should be.
-pub(crate) fn short(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
-    let asked: ShortAsk = typed(sim, params)?;
+pub(crate) fn short(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, ApiRefusal> {
+    let asked: ShortLinkParams = typed(sim, params)?;
     if asked.page_url.is_empty() || asked.page_url.len() > LONGEST_QUERY {
-        return Err(Refusal::InvalidUrl);
+        return Err(ApiRefusal::InvalidUrl);
     }
     let mut title = asked.page_title;
     if let Some((end, _)) = title.char_indices().nth(LONGEST_TITLE) {
@@ -366,31 +370,31 @@ mod tests {
         for (life, lasts) in [
             (json!({}), Ok(30 * day)),
             (json!({ "expire_time": 1_000_060 }), Ok(60)),
-            (json!({ "expire_time": 1_000_059 }), Err(Refusal::LinkLife)),
+            (json!({ "expire_time": 1_000_059 }), Err(ApiRefusal::LinkLife)),
             (json!({ "expire_time": 1_000_000 + 30 * day }), Ok(30 * day)),
             (
                 json!({ "expire_time": 1_000_001 + 30 * day }),
-                Err(Refusal::LinkLife),
+                Err(ApiRefusal::LinkLife),
             ),
             (json!({ "expire_type": 1, "expire_interval": 1 }), Ok(day)),
             (json!({ "expire_type": 1, "expire_interval": 30 }), Ok(30 * day)),
             (
                 json!({ "expire_type": 1, "expire_interval": 31 }),
-                Err(Refusal::LinkLife),
+                Err(ApiRefusal::LinkLife),
             ),
             (
                 json!({ "expire_type": 1, "expire_interval": u32::MAX }),
-                Err(Refusal::LinkLife),
+                Err(ApiRefusal::LinkLife),
             ),
             (
                 json!({ "expire_type": 1, "expire_interval": 0 }),
-                Err(Refusal::LinkLife),
+                Err(ApiRefusal::LinkLife),
             ),
             (
                 json!({ "expire_type": 1, "expire_time": 1_000_060 }),
-                Err(Refusal::LinkLife),
+                Err(ApiRefusal::LinkLife),
             ),
-            (json!({ "expire_type": 2 }), Err(Refusal::LinkLife)),
+            (json!({ "expire_type": 2 }), Err(ApiRefusal::LinkLife)),
         ] {
             assert_eq!(end(life.clone()), lasts, "{life}");
         }
@@ -410,6 +414,9 @@ mod tests {
             plain_scheme("wx1", "appid=wx1").unwrap(),
             json!({ "appid": "wx1", "path": "", "query": "", "env_version": "release" })
         );
-        assert_eq!(plain_scheme("wx1", "appid=wx2&path=a"), Err(Refusal::PlainScheme));
+        assert_eq!(
+            plain_scheme("wx1", "appid=wx2&path=a"),
+            Err(ApiRefusal::PlainScheme)
+        );
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Simulator,
     people::shapes::{beijing_day, beijing_month},
-    server::errors::Refusal,
+    server::errors::ApiRefusal,
 };
 
 /// The choice for every API's limit a day.
@@ -48,7 +48,7 @@ impl Quotas {
     }
 
     /// Forgets an app's calls: of one path, or all.
-    fn clear(&mut self, appid: &str, path: Option<&str>, now: Timestamp) -> Result<(), Refusal> {
+    fn clear(&mut self, appid: &str, path: Option<&str>, now: Timestamp) -> Result<(), ApiRefusal> {
         self.turn(now);
         let clears = self.clears.entry(appid.to_owned()).or_default();
         let (cleared, limit) = match path {
@@ -56,7 +56,7 @@ impl Quotas {
             Some(_) => (&mut clears.1, API_CLEARS),
         };
         if *cleared == limit {
-            return Err(Refusal::ClearLimit);
+            return Err(ApiRefusal::ClearLimit);
         }
         *cleared += 1;
         self.used
@@ -79,19 +79,19 @@ impl Quotas {
 }
 
 /// The API that is asked about.
-fn cgi_path(params: &Map<String, Value>) -> Result<&str, Refusal> {
+fn cgi_path(params: &Map<String, Value>) -> Result<&str, ApiRefusal> {
     let path = params.get("cgi_path").and_then(Value::as_str).unwrap_or("");
     if path.starts_with("/sns/") {
-        return Err(Refusal::CgiPathForbidden);
+        return Err(ApiRefusal::CgiPathForbidden);
     }
     if openapi::at_path(path).is_empty() {
-        return Err(Refusal::CgiPathNotFound);
+        return Err(ApiRefusal::CgiPathNotFound);
     }
     Ok(path)
 }
 
 /// `POST /cgi-bin/openapi/quota/get`
-pub(crate) fn get(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
+pub(crate) fn get(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, ApiRefusal> {
     let path = cgi_path(params)?;
     let used = sim.world().quotas.used(appid, path, sim.now());
     Ok(json!({
@@ -102,15 +102,15 @@ pub(crate) fn get(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> 
 }
 
 /// `POST /cgi-bin/clear_quota` and `/cgi-bin/clear_quota/v2`: of the calling app alone.
-pub(crate) fn clear(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<(), Refusal> {
+pub(crate) fn clear(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<(), ApiRefusal> {
     if params.get("appid").and_then(Value::as_str) != Some(appid) {
-        return Err(Refusal::InvalidAppid);
+        return Err(ApiRefusal::InvalidAppid);
     }
     sim.world().quotas.clear(appid, None, sim.now())
 }
 
 /// `POST /cgi-bin/openapi/quota/clear`
-pub(crate) fn clear_one(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<(), Refusal> {
+pub(crate) fn clear_one(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<(), ApiRefusal> {
     let path = cgi_path(params)?;
     sim.world().quotas.clear(appid, Some(path), sim.now())
 }

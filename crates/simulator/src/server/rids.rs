@@ -11,8 +11,8 @@ use crate::{
     Simulator,
     recent::Recent,
     server::{
-        Ask,
-        errors::{ErrorBody, Refusal},
+        ApiCall,
+        errors::{ApiRefusal, ErrorBody},
     },
 };
 
@@ -30,12 +30,12 @@ pub(crate) struct Rids(Recent<Trace>);
 pub(crate) struct Trace {
     appid: String,
     at: Timestamp,
-    request: Request,
+    request: RefusedCall,
 }
 
 /// What the API tells of it, as the document's sample has it.
 #[derive(Clone, Debug, Serialize)]
-struct Request {
+struct RefusedCall {
     invoke_time: u64,
     cost_in_ms: u64,
     /// The query.
@@ -47,9 +47,9 @@ struct Request {
 
 impl Trace {
     /// A call that was refused with `answer`, on behalf of the app of this appid.
-    pub(crate) fn new(appid: &str, ask: &Ask, answer: &ErrorBody, now: Timestamp) -> Self {
+    pub(crate) fn new(appid: &str, ask: &ApiCall, answer: &ErrorBody, now: Timestamp) -> Self {
         let cost = ask.began.elapsed().as_millis();
-        let request = Request {
+        let request = RefusedCall {
             invoke_time: now.secs(),
             cost_in_ms: u64::try_from(cost).unwrap_or(u64::MAX),
             request_url: masked(ask.uri.query().unwrap_or("")),
@@ -79,7 +79,7 @@ fn masked(query: &str) -> String {
 }
 
 /// The body, if it is text and has no AppSecret in it.
-fn body(ask: &Ask) -> String {
+fn body(ask: &ApiCall) -> String {
     let secret = [
         "/cgi-bin/token",
         "/cgi-bin/stable_token",
@@ -104,16 +104,16 @@ impl Rids {
         self.0.put(rid, trace);
     }
 
-    fn get(&self, rid: &str, appid: &str, now: Timestamp) -> Result<&Request, Refusal> {
+    fn get(&self, rid: &str, appid: &str, now: Timestamp) -> Result<&RefusedCall, ApiRefusal> {
         if !is_rid(rid) {
-            return Err(Refusal::RidMalformed);
+            return Err(ApiRefusal::RidMalformed);
         }
-        let trace = self.0.get(rid).ok_or(Refusal::RidNotFound)?;
+        let trace = self.0.get(rid).ok_or(ApiRefusal::RidNotFound)?;
         if trace.appid != appid {
-            return Err(Refusal::RidForeign);
+            return Err(ApiRefusal::RidForeign);
         }
         if now.saturating_since(trace.at) > LIFE {
-            return Err(Refusal::RidExpired);
+            return Err(ApiRefusal::RidExpired);
         }
         Ok(&trace.request)
     }
@@ -126,7 +126,7 @@ fn is_rid(text: &str) -> bool {
 }
 
 /// `POST /cgi-bin/openapi/rid/get`
-pub(crate) fn get(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, Refusal> {
+pub(crate) fn get(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Value, ApiRefusal> {
     let rid = params.get("rid").and_then(Value::as_str).unwrap_or("");
     let world = sim.world();
     let request = world.rids.get(rid, appid, sim.now())?;

@@ -13,8 +13,8 @@ use crate::{
     Simulator,
     people::userkeys::KeyInfo,
     server::{
-        Ask, api, check_token,
-        errors::{Family, Refusal},
+        ApiCall, api, check_token,
+        errors::{ApiRefusal, Family},
     },
 };
 
@@ -35,35 +35,35 @@ pub(crate) fn routes() -> Router<Simulator> {
 
 /// The name of the user in the query, whose session_key the call's `signature` of `body` was made with. The order in which
 /// WeChat looks at the three params is not known: a choice.
-pub(crate) fn signed_user(sim: &Simulator, ask: &Ask, body: &[u8]) -> Result<String, Refusal> {
+pub(crate) fn signed_user(sim: &Simulator, ask: &ApiCall, body: &[u8]) -> Result<String, ApiRefusal> {
     let world = sim.world();
     let user = world
         .users
         .by_openid(ask.query("openid"))
-        .ok_or(Refusal::InvalidOpenid)?;
+        .ok_or(ApiRefusal::InvalidOpenid)?;
     if ask.query("sig_method") != "hmac_sha256" {
-        return Err(Refusal::InvalidSigMethod);
+        return Err(ApiRefusal::InvalidSigMethod);
     }
     let valid = |key: &SessionKey| key.verify_session_signature(body, ask.query("signature"));
     match world.sessions.current(&user.name, sim.now()) {
         Some(key) if valid(key) => Ok(user.name.clone()),
-        _ => Err(Refusal::InvalidSignature),
+        _ => Err(ApiRefusal::InvalidSignature),
     }
 }
 
 /// `{"errcode":0,"errmsg":"ok"}`
 #[derive(Debug, Serialize)]
-struct Done {
+struct SessionChecked {
     errcode: i32,
     errmsg: &'static str,
 }
 
 /// `GET /wxa/checksession`
-fn check_session(sim: &Simulator, ask: &Ask) -> Result<Done, Refusal> {
+fn check_session(sim: &Simulator, ask: &ApiCall) -> Result<SessionChecked, ApiRefusal> {
     ask.is_get()?;
     check_token(sim, ask)?;
     signed_user(sim, ask, b"")?;
-    Ok(Done {
+    Ok(SessionChecked {
         errcode: 0,
         errmsg: "ok",
     })
@@ -78,7 +78,7 @@ struct ResetSessionKey {
 }
 
 /// `GET /wxa/resetusersessionkey`
-fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey, Refusal> {
+fn reset_user_session_key(sim: &Simulator, ask: &ApiCall) -> Result<ResetSessionKey, ApiRefusal> {
     ask.is_get()?;
     check_token(sim, ask)?;
     let name = signed_user(sim, ask, b"")?;
@@ -87,7 +87,7 @@ fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey,
     let key = world
         .sessions
         .reset(&name, now)
-        .ok_or(Refusal::InvalidSignature)?;
+        .ok_or(ApiRefusal::InvalidSignature)?;
     Ok(ResetSessionKey {
         errcode: 0,
         errmsg: "ok",
@@ -100,7 +100,7 @@ fn reset_user_session_key(sim: &Simulator, ask: &Ask) -> Result<ResetSessionKey,
 const NONCE_END: usize = 128;
 
 #[derive(Deserialize)]
-struct VoipAsk {
+struct VoipParams {
     #[serde(default)]
     group_id: String,
     #[serde(default)]
@@ -120,10 +120,10 @@ struct VoipSign {
 /// `POST /wxa/getvoipsign?openid=…`: what `wx.joinVoIPChat` wants, signed for the user (WeChat's documents "获取实时语音签名" and
 /// "实时语音"). They know no errors but -1: 87007 without a session_key and 40097 for what is missing are choices, and so is
 /// that use by the app does not extend the key's life.
-fn get_voip_sign(sim: &Simulator, ask: &Ask) -> Result<VoipSign, Refusal> {
+fn get_voip_sign(sim: &Simulator, ask: &ApiCall) -> Result<VoipSign, ApiRefusal> {
     ask.is_post()?;
     let appid = check_token(sim, ask)?;
-    let asked: VoipAsk = ask.json(sim)?;
+    let asked: VoipParams = ask.json(sim)?;
     let timestamp = match &asked.timestamp {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -134,17 +134,17 @@ fn get_voip_sign(sim: &Simulator, ask: &Ask) -> Result<VoipSign, Refusal> {
         sim.tell(
             "getVoIPSign was refused with 40097: it wants group_id, timestamp, and a nonce shorter than 128",
         );
-        return Err(Refusal::InvalidArgs);
+        return Err(ApiRefusal::InvalidArgs);
     }
     let world = sim.world();
     let user = world.users.by_openid(ask.query("openid"));
-    let name = &user.ok_or(Refusal::InvalidOpenid)?.name;
+    let name = &user.ok_or(ApiRefusal::InvalidOpenid)?.name;
     let key = world.sessions.current(name, sim.now());
     let parts = [&appid, &asked.group_id, &asked.nonce, &timestamp].map(String::as_str);
     Ok(VoipSign {
         errcode: 0,
         errmsg: "ok",
-        signature: voip_signature(key.ok_or(Refusal::NoSessionKey)?, parts),
+        signature: voip_signature(key.ok_or(ApiRefusal::NoSessionKey)?, parts),
     })
 }
 
@@ -162,7 +162,7 @@ struct EncryptKeys {
 }
 
 /// `GET /wxa/business/getuserencryptkey`; older versions of its document say POST, without a body.
-fn get_user_encrypt_key(sim: &Simulator, ask: &Ask) -> Result<EncryptKeys, Refusal> {
+fn get_user_encrypt_key(sim: &Simulator, ask: &ApiCall) -> Result<EncryptKeys, ApiRefusal> {
     if ask.method != Method::POST {
         ask.is_get()?;
     }
@@ -171,9 +171,9 @@ fn get_user_encrypt_key(sim: &Simulator, ask: &Ask) -> Result<EncryptKeys, Refus
     {
         let world = sim.world();
         let user = world.users.by_openid(ask.query("openid"));
-        let name = &user.ok_or(Refusal::InvalidOpenid)?.name;
+        let name = &user.ok_or(ApiRefusal::InvalidOpenid)?.name;
         if world.sessions.current(name, now).is_none() {
-            return Err(Refusal::NoSessionKey);
+            return Err(ApiRefusal::NoSessionKey);
         }
     }
     let name = signed_user(sim, ask, b"")?;

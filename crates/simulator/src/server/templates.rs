@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{random, server::errors::Refusal};
+use crate::{random, server::errors::ApiRefusal};
 
 /// Each acceptance is good for one message.
 const ONE_TIME: u8 = 2;
@@ -34,7 +34,7 @@ pub(crate) struct Template {
 /// a message needs no fields), and it is a one-time template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct TemplateGiven {
+pub(crate) struct NewTemplate {
     pub(crate) pri_tmpl_id: Option<String>,
     #[serde(default)]
     pub(crate) title: String,
@@ -99,7 +99,7 @@ impl Templates {
     }
 
     /// Adds a template, or puts it in the place of the one with its id.
-    pub(crate) fn put(&mut self, given: TemplateGiven) -> Result<&Template, TemplateError> {
+    pub(crate) fn put(&mut self, given: NewTemplate) -> Result<&Template, TemplateError> {
         let kind = given.kind.unwrap_or(ONE_TIME);
         if ![ONE_TIME, LONG_TERM].contains(&kind) {
             return Err(TemplateError::Kind(kind));
@@ -174,7 +174,7 @@ impl Templates {
         let mut new = Self::default();
         for template in templates {
             // The same rules as for a new one.
-            new.put(TemplateGiven {
+            new.put(NewTemplate {
                 pri_tmpl_id: Some(template.pri_tmpl_id),
                 title: template.title,
                 content: template.content,
@@ -199,15 +199,17 @@ impl Templates {
 
     /// Sends to a user that there is. The order in which WeChat checks is not known; this one tells the author of a
     /// message about the message before it is about the user, and uses up a subscription only if all is well.
-    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Refusal> {
-        let template = self.get(&message.template_id).ok_or(Refusal::InvalidTemplateId)?;
+    pub(crate) fn send(&mut self, message: &Message) -> Result<(), ApiRefusal> {
+        let template = self
+            .get(&message.template_id)
+            .ok_or(ApiRefusal::InvalidTemplateId)?;
         for field in template.fields() {
             check_field(field, message.data.get(field))?;
         }
         let long_term = template.kind == LONG_TERM;
         let key = (message.touser.clone(), message.template_id.clone());
         let left = self.subscribed.get_mut(&key).filter(|left| **left > 0);
-        let left = left.ok_or(Refusal::UserRefused)?;
+        let left = left.ok_or(ApiRefusal::UserRefused)?;
         if !long_term {
             *left -= 1;
         }
@@ -226,14 +228,14 @@ impl Template {
 }
 
 /// Of the rules that the document of `subscribeMessage.send` has for each kind of field, those on length and alphabet.
-fn check_field(field: &str, given: Option<&Value>) -> Result<(), Refusal> {
+fn check_field(field: &str, given: Option<&Value>) -> Result<(), ApiRefusal> {
     let text = match given.and_then(|given| given.get("value")) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
     if text.trim().is_empty() {
-        return Err(Refusal::Argument(format!("data.{field}.value is empty")));
+        return Err(ApiRefusal::Argument(format!("data.{field}.value is empty")));
     }
     let length = text.chars().count();
     let valid = match field.trim_end_matches(|end: char| end.is_ascii_digit()) {
@@ -250,7 +252,7 @@ fn check_field(field: &str, given: Option<&Value>) -> Result<(), Refusal> {
     if valid {
         Ok(())
     } else {
-        Err(Refusal::Argument(format!("data.{field}.value invalid")))
+        Err(ApiRefusal::Argument(format!("data.{field}.value invalid")))
     }
 }
 
@@ -267,9 +269,9 @@ mod tests {
         let mut templates = Templates::default();
         let content = "会议时间:{{date2.DATA}}\n会议地点:{{thing1.DATA}}\n".to_owned();
         let template = templates
-            .put(TemplateGiven {
+            .put(NewTemplate {
                 content,
-                ..TemplateGiven::default()
+                ..NewTemplate::default()
             })
             .unwrap();
         assert_eq!(template.fields().collect::<Vec<_>>(), ["date2", "thing1"]);
@@ -295,10 +297,10 @@ mod tests {
             ("phrase3", json!("六个汉字太长")),
             ("name1", json!("名".repeat(11))),
         ] {
-            let invalid = Refusal::Argument(format!("data.{field}.value invalid"));
+            let invalid = ApiRefusal::Argument(format!("data.{field}.value invalid"));
             assert_eq!(check(field, value.clone()), Err(invalid), "{field} {value}");
         }
-        let empty = Refusal::Argument("data.time2.value is empty".to_owned());
+        let empty = ApiRefusal::Argument("data.time2.value is empty".to_owned());
         for given in [None, Some(&json!("12:00")), Some(&json!({ "value": " " }))] {
             assert_eq!(check_field("time2", given), Err(empty.clone()), "{given:?}");
         }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use clock::Timestamp;
 
-use crate::{people::cloudid::ID_PREFIX, random, recent::Recent, server::errors::Refusal};
+use crate::{people::cloudid::ID_PREFIX, random, recent::Recent, server::errors::ApiRefusal};
 
 /// How long a token works.
 const LIFE: Duration = Duration::from_secs(7200);
@@ -51,14 +51,14 @@ struct Forced {
 
 /// A token and how many seconds it has left.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Issued {
+pub(crate) struct IssuedToken {
     pub(crate) token: String,
     pub(crate) expires_in: u64,
 }
 
 impl Tokens {
     /// `/cgi-bin/token`.
-    pub(crate) fn plain(&mut self, appid: &str, now: Timestamp) -> Issued {
+    pub(crate) fn plain(&mut self, appid: &str, now: Timestamp) -> IssuedToken {
         let newest = self.newest.entry(appid.to_owned()).or_default();
         if let Some(token) = newest.plain.as_deref().and_then(|old| self.issued.get_mut(old)) {
             token.outdated_at = Some(now + OVERLAP);
@@ -69,7 +69,12 @@ impl Tokens {
     }
 
     /// `/cgi-bin/stable_token`; `force` is its `force_refresh`.
-    pub(crate) fn stable(&mut self, appid: &str, force: bool, now: Timestamp) -> Result<Issued, Refusal> {
+    pub(crate) fn stable(
+        &mut self,
+        appid: &str,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<IssuedToken, ApiRefusal> {
         let newest = self.newest.entry(appid.to_owned()).or_default();
         let soon = |last| now.saturating_since(last) < FORCE_GAP;
         if force && !newest.forced.last.is_some_and(soon) {
@@ -82,7 +87,7 @@ impl Tokens {
             && let Some(token) = self.issued.get(old)
             && token.expires_at.saturating_since(now) >= OVERLAP
         {
-            return Ok(Issued {
+            return Ok(IssuedToken {
                 token: old.clone(),
                 expires_in: token.expires_at.saturating_since(now).as_secs(),
             });
@@ -93,16 +98,16 @@ impl Tokens {
     }
 
     /// Whether a call that brings `token` may go on, and as which appid.
-    pub(crate) fn check(&self, token: &str, now: Timestamp) -> Result<&str, Refusal> {
+    pub(crate) fn check(&self, token: &str, now: Timestamp) -> Result<&str, ApiRefusal> {
         if token.is_empty() {
-            return Err(Refusal::TokenMissing);
+            return Err(ApiRefusal::TokenMissing);
         }
-        let known = self.issued.get(token).ok_or(Refusal::InvalidCredential)?;
+        let known = self.issued.get(token).ok_or(ApiRefusal::InvalidCredential)?;
         if now >= known.expires_at {
-            return Err(Refusal::TokenExpired);
+            return Err(ApiRefusal::TokenExpired);
         }
         if known.outdated_at.is_some_and(|at| now >= at) {
-            return Err(Refusal::InvalidCredential);
+            return Err(ApiRefusal::InvalidCredential);
         }
         Ok(&known.appid)
     }
@@ -113,7 +118,7 @@ impl Tokens {
     }
 }
 
-fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> Issued {
+fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> IssuedToken {
     let token = format!("{ID_PREFIX}{}", random::url_safe(133));
     let life = Token {
         appid: appid.to_owned(),
@@ -121,20 +126,20 @@ fn issue(issued: &mut Recent<Token>, appid: &str, now: Timestamp) -> Issued {
         outdated_at: None,
     };
     issued.put(token.clone(), life);
-    Issued {
+    IssuedToken {
         token,
         expires_in: LIFE.as_secs(),
     }
 }
 
 impl Forced {
-    fn count(&mut self, now: Timestamp) -> Result<(), Refusal> {
+    fn count(&mut self, now: Timestamp) -> Result<(), ApiRefusal> {
         let today = crate::people::shapes::beijing_day(now);
         if self.day != today {
             (self.day, self.count) = (today, 0);
         }
         if self.count == FORCES_A_DAY {
-            return Err(Refusal::DailyQuota);
+            return Err(ApiRefusal::DailyQuota);
         }
         self.count += 1;
         self.last = Some(now);

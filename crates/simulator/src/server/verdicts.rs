@@ -18,7 +18,7 @@ const LABEL_OTHER: u32 = 21000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
-    kind: Kind,
+    kind: CheckKind,
     /// `text`: for texts that have this in them; `media`: for addresses that do; all if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contains: Option<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum CheckKind {
     Text,
     Image,
     /// What is checked later, by its address: the file is not fetched.
@@ -55,7 +55,7 @@ pub(crate) struct Verdicts(Vec<Rule>);
 impl Default for Verdicts {
     fn default() -> Self {
         let risky = |text: &str| Rule {
-            kind: Kind::Text,
+            kind: CheckKind::Text,
             contains: Some(text.to_owned()),
             sha256: None,
             suggest: Suggest::Risky,
@@ -78,7 +78,7 @@ impl Verdicts {
     pub(crate) fn of_texts(&self, texts: &[&str]) -> Verdict {
         self.newest(|rule| {
             let in_texts = |part: &String| texts.iter().any(|text| text.contains(part));
-            rule.kind == Kind::Text && rule.contains.as_ref().is_none_or(in_texts)
+            rule.kind == CheckKind::Text && rule.contains.as_ref().is_none_or(in_texts)
         })
     }
 
@@ -86,14 +86,14 @@ impl Verdicts {
     pub(crate) fn of_image(&self, sha256: &str) -> Verdict {
         self.newest(|rule| {
             let same = |given: &String| given.eq_ignore_ascii_case(sha256);
-            rule.kind == Kind::Image && rule.sha256.as_ref().is_none_or(same)
+            rule.kind == CheckKind::Image && rule.sha256.as_ref().is_none_or(same)
         })
     }
 
     /// What is said of the file at this address.
     pub(crate) fn of_media(&self, url: &str) -> Verdict {
         self.newest(|rule| {
-            rule.kind == Kind::Media && rule.contains.as_ref().is_none_or(|part| url.contains(part))
+            rule.kind == CheckKind::Media && rule.contains.as_ref().is_none_or(|part| url.contains(part))
         })
     }
 

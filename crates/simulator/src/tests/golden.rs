@@ -15,8 +15,8 @@ use super::{Sim, opened, plain_token, stable_token};
 /// A JSON text without its values. Of an array, what its members have in common.
 #[derive(Debug, PartialEq)]
 enum Shape {
-    Object(Vec<(String, Shape)>),
-    Array(Option<Box<Shape>>),
+    Object(Vec<(String, Self)>),
+    Array(Option<Box<Self>>),
     Text,
     Number,
     Bool,
