@@ -4,13 +4,19 @@ use std::cell::Cell;
 
 use bson::DateTime;
 
+use crate::{Error, error::Result};
+
 /// The time and the randomness of one operation. All documents of the operation see the same `now`.
 #[derive(Debug)]
 pub struct Context {
     /// The time of the operation: `$currentDate`, `$$NOW`.
     pub now: DateTime,
     state: Cell<u64>,
+    steps: Cell<u64>,
 }
+
+/// How many rounds of loops (`$map`, `$filter`, `$reduce`) one operation may take: some ten seconds.
+const MAX_STEPS: u64 = 100_000_000;
 
 impl Context {
     /// A context at `now`; equal seeds give equal random numbers.
@@ -19,6 +25,7 @@ impl Context {
         Self {
             now,
             state: Cell::new(seed),
+            steps: Cell::new(0),
         }
     }
 
@@ -29,6 +36,17 @@ impl Context {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+
+    /// Counts rounds of a loop inside an expression; an error where the operation has run through too many, because loops
+    /// in loops would not end within a lifetime.
+    pub fn spend(&self, rounds: u64) -> Result<()> {
+        let steps = self.steps.get().saturating_add(rounds);
+        self.steps.set(steps);
+        if steps > MAX_STEPS {
+            return Err(Error::new(50, "the operation exceeded its limit of work"));
+        }
+        Ok(())
     }
 
     /// A random number of at least 0 and less than 1.

@@ -8,6 +8,7 @@
 
 mod context;
 pub mod error;
+pub mod expr;
 pub mod key;
 pub mod order;
 pub mod path;
