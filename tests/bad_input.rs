@@ -77,6 +77,32 @@ async fn a_malformed_request_is_named() {
     assert_eq!(alice.call("echo", json!({})).await.0, 200);
 }
 
+/// Each name in `cloudIDs` used to be looked for among all fields: this body stopped the server for half a minute.
+#[tokio::test]
+async fn many_names_of_cloud_ids_are_refused_and_many_fields_are_not() {
+    let project = Scratch::new(&[(
+        "count",
+        "exports.main = async (event) => Object.keys(event).length",
+    )]);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let names: Vec<String> = (0..120_000).map(|at| format!("f{at}")).collect();
+    let fields: serde_json::Map<String, Value> =
+        names.iter().map(|name| (name.clone(), "x".into())).collect();
+    let body = json!({"data": fields, "cloudIDs": names}).to_string();
+    let (status, answer) = alice.call_raw("count", body).await;
+    assert_eq!((status, &answer["errCode"]), (400, &json!(-501007)));
+    assert!(
+        answer["errMsg"].as_str().unwrap().contains("more than 100 names"),
+        "{answer}"
+    );
+    // The fields alone are no reason to refuse, nor are as many names as are looked at, of which five are exchanged.
+    let body = json!({"data": fields, "cloudIDs": names[..100]}).to_string();
+    let (status, answer) = alice.call_raw("count", body).await;
+    assert_eq!((status, &answer["result"]), (200, &json!(120_002)));
+    assert_eq!(answer["warnings"].as_array().unwrap().len(), 95);
+}
+
 #[tokio::test]
 async fn a_token_that_is_not_ours_is_refused() {
     let project = Scratch::new(&[("echo", ECHO)]);

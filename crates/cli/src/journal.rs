@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use console::Recorder;
-use gateway::CallRecord;
+use gateway::{CallRecord, PrintedLine};
 use tokio::runtime::Handle;
 
 use crate::calls_file::CallsFile;
@@ -88,6 +88,17 @@ impl gateway::Journal for Journal {
         }
         let text = note.text.to_string();
         self.0.note(Note::new(note.request_id, note.openid, text));
+    }
+
+    fn line(&self, line: &PrintedLine<'_>) {
+        // What belongs to a call is told with the call.
+        if line.request_id.is_some() {
+            return;
+        }
+        match line.function {
+            "" => print::step(line.text),
+            function => print::step(format_args!("{function}: {}", line.text)),
+        }
     }
 
     fn keeps_exchanges(&self) -> bool {

@@ -1,38 +1,26 @@
-//! What is being waited for, while something takes long: a spinner on a terminal, plain lines elsewhere. And what functions
-//! print outside of calls.
+//! What is being waited for, while something takes long: a spinner on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use runtime::{Observer, PrintedLine, Progress};
+use runtime::Progress;
 
 use crate::print;
 
-/// Shows what the runtime does.
-struct Shown {
-    terminal: bool,
-    bar: Mutex<Option<ProgressBar>>,
-}
-
 /// Shows the runtime's progress.
-pub(crate) fn show() -> Arc<dyn Observer> {
-    Arc::new(Shown {
-        terminal: std::io::stderr().is_terminal(),
-        bar: Mutex::new(None),
-    })
-}
-
-impl Observer for Shown {
-    fn progress(&self, progress: Progress) {
-        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
+    let terminal = std::io::stderr().is_terminal();
+    let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
+    move |progress| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
         if progress.is_over()
             && let Some(bar) = bar.take()
         {
             bar.finish_and_clear();
         }
-        if !self.terminal || progress.is_over() {
+        if !terminal || progress.is_over() {
             print::step(&progress);
             return;
         }
@@ -42,16 +30,5 @@ impl Observer for Shown {
             spinner
         });
         spinner.set_message(progress.to_string());
-    }
-
-    fn printed(&self, printed: PrintedLine) {
-        // What belongs to a call is shown with the call.
-        if printed.call.is_some() {
-            return;
-        }
-        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(bar) => bar.suspend(|| print::step(&printed)),
-            None => print::step(&printed),
-        }
     }
 }

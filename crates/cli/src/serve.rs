@@ -100,7 +100,8 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         file: false,
     };
     let (journal, recorder) = seen.journal(&project.root);
-    let runtime = stack::runtime(&args.node, None).await?;
+    let invocations = Arc::default();
+    let runtime = stack::runtime(&args.node, None, &invocations, &journal).await?;
     let app_secret = secret.clone();
     let gateway = stack::gateway(Parts {
         project: &project,
@@ -116,6 +117,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         clock: clock.clone(),
         store: Arc::clone(&store),
         runtime: runtime.clone(),
+        invocations,
         journal,
     })
     .await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use calls::{Invocations, TellingObserver};
 use clock::Clock;
 use console::{Console, Recorder, Simulated};
 use gateway::{Admission, Gateway, Operator, Origins, TokenLife};
@@ -30,8 +31,14 @@ pub(crate) const GUARD: &str = "__guard";
 /// Bytes of output kept for one call.
 const LOG_LIMIT: usize = 256 * 1024;
 
-/// Starts the part that runs functions.
-pub(crate) async fn runtime(node: &args::Node, inspect: Option<Inspect>) -> anyhow::Result<Runtime> {
+/// Starts the part that runs functions. What they print is told to `journal`, with the call that prints it, which is found in
+/// `invocations`.
+pub(crate) async fn runtime(
+    node: &args::Node,
+    inspect: Option<Inspect>,
+    invocations: &Arc<Invocations>,
+    journal: &Arc<Journal>,
+) -> anyhow::Result<Runtime> {
     let me = std::env::current_exe().context("the path of this program is not known")?;
     let options = runtime::Options {
         node: paths::node()?,
@@ -43,7 +50,9 @@ pub(crate) async fn runtime(node: &args::Node, inspect: Option<Inspect>) -> anyh
         log_limit: LOG_LIMIT,
         key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
     };
-    Ok(Runtime::start(options, progress::show()).await?)
+    let journal = Arc::clone(journal) as Arc<dyn gateway::Journal>;
+    let observer = TellingObserver::new(Arc::clone(invocations), journal, progress::show());
+    Ok(Runtime::start(options, Arc::new(observer)).await?)
 }
 
 /// Listens, and says what the mend is when the port is taken.
@@ -173,7 +182,8 @@ impl Local {
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 
-        let runtime = runtime(node, inspect).await?;
+        let invocations = Arc::default();
+        let runtime = runtime(node, inspect, &invocations, &journal).await?;
         let app_secret = secret.clone();
         let gateway = gateway(Parts {
             project,
@@ -185,6 +195,7 @@ impl Local {
             clock,
             store: Arc::new(store::Memory::new()),
             runtime: runtime.clone(),
+            invocations,
             journal,
         })
         .await?;
@@ -348,6 +359,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Runtime,
+    pub(crate) invocations: Arc<Invocations>,
     pub(crate) journal: Arc<dyn gateway::Journal>,
 }
 
@@ -397,6 +409,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             .transpose()
             .context("[push]")?,
         runtime: parts.runtime,
+        invocations: parts.invocations,
         journal: parts.journal,
     }))
 }

@@ -1,25 +1,21 @@
-//! `POST /v1/functions/{name}`: authenticate, take apart, redeem, run, splice. And what every call of a function has
-//! in common, whoever makes it.
+//! `POST /v1/functions/{name}`: take apart, redeem, run, splice. And how every call is answered over HTTP.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use calls::{CallFailure, Caller, Finished, Redeemed, User};
 use http::StatusCode;
-use runtime::{Call, CallError, Frame, InvocationId, Outcome, Reply};
-use tcb::{Source, Trigger, codes};
+use json::Object;
+use opendata::{CloudId, MAX_CLOUD_IDS};
+use runtime::Reply;
+use tcb::{Data, DataError, Event, MAX_NAMED, Marked};
 
 use crate::bearer::Bearer;
 use crate::body::Whole;
-use crate::event::{self, Request};
 use crate::failure::Failure;
-use crate::invocation::{Caller, Invocation, User};
-use crate::journal::{CallRecord, Exchange, Note, Redeemed, shown};
-use crate::redeem::{self, Id};
-use crate::sites::Known;
-use crate::{Inner, ids};
+use crate::{Inner, redeem};
 
 /// Runs `name` for `bearer` and gives the reply's body.
 ///
@@ -33,47 +29,19 @@ pub(crate) async fn call(
     request_id: &str,
     body: Whole<'_>,
 ) -> Result<Bytes, Failure> {
-    let Some(known) = inner.sites.get(name) else {
-        tell_missing(inner, name, request_id, Some(&bearer.openid));
-        return Err(Failure::no_function());
-    };
+    let site = inner.calls.find(name, request_id, Some(&bearer.openid))?;
     let Whole { bytes, permit } = body;
-    let request = Request::parse(&bytes)?;
-    let cloud_ids: Vec<Id<'_>> = request.marked().iter().map(event::Marked::cloud_id).collect();
-    let began = Instant::now();
-    let items = redeem::redeem(inner, request_id, &bearer.openid, &cloud_ids).await;
-    let redeemed = Redeemed {
-        took: began.elapsed(),
-        fields: request.marked().iter().zip(&items).map(exchanged).collect(),
+    let mut data = parse(&bytes)?;
+    let redeemed = redeem_marked(inner, request_id, &bearer.openid, &mut data).await;
+    let user = User {
+        openid: bearer.openid.clone(),
+        unionid: bearer.unionid.clone(),
     };
-    let open_data: Vec<&str> = request.marked().iter().map(|marked| marked.raw_key).collect();
-
-    let caller = Caller {
-        source: Source::CLIENT,
-        user: Some(User {
-            openid: bearer.openid.clone(),
-            unionid: bearer.unionid.clone(),
-        }),
-        client_ip: Some(client_ip),
-        trigger: Trigger::Tcb,
-        attempt: None,
-    };
-    let mut prepared = Prepared::new(
-        inner,
-        known,
-        caller,
-        request_id,
-        &open_data,
-        |user_info, event| {
-            request.write(&items, user_info, event);
-        },
-    );
-    prepared.redeemed = redeemed;
+    let caller = Caller::client(user, client_ip);
+    let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
     // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
-    let warnings = request.into_warnings();
-    drop((items, bytes));
-
-    let finished = prepared.run(inner, None, warnings).await;
+    drop(bytes);
+    let finished = call.redeemed(redeemed).run().await;
     drop(permit);
     answer(finished, request_id)
 }
@@ -89,172 +57,81 @@ pub(crate) async fn call_as(
     request_id: &str,
     data: &str,
 ) -> Result<Bytes, Failure> {
-    let Some(known) = inner.sites.get(name) else {
-        tell_missing(inner, name, request_id, None);
-        return Err(Failure::no_function());
-    };
-    let request = Request::of_server(data)?;
-    let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, event| {
-        request.write(&[], user_info, event);
-    });
-    let finished = prepared.run(inner, None, request.into_warnings()).await;
-    answer(finished, request_id)
+    let site = inner.calls.find(name, request_id, None)?;
+    let event = Event::Call(Data::parse(data).map_err(CallFailure::from)?);
+    let call = inner.calls.prepare(site, caller, request_id, event);
+    answer(call.run().await, request_id)
 }
 
-/// A field whose cloudID was exchanged, and what that came to.
-fn exchanged((marked, item): (&event::Marked<'_>, &Vec<u8>)) -> (String, i64) {
-    let item = json::Object::parse(item).ok();
-    let code = item.as_ref().and_then(|item| item.get("errCode"));
-    let code = code.and_then(|code| code.parse().ok()).unwrap_or_default();
-    (marked.raw_key.to_owned(), code)
-}
-
-/// A call with its frame written.
-pub(crate) struct Prepared {
-    known: Arc<Known>,
-    caller: Caller,
-    request_id: String,
-    token: String,
-    frame: Frame,
-    /// The event for a person to read, if anybody will.
-    event: Option<String>,
-    redeemed: Redeemed,
-}
-
-/// A call that is over, and was told to the journal.
-pub(crate) struct Finished {
-    pub(crate) result: Result<Reply, Failure>,
-    /// Those that it was given.
-    warnings: Vec<(String, String)>,
-}
-
-impl Prepared {
-    /// Writes all that the function gets: its environment, and by `event`, which is handed the text of `userInfo`, its
-    /// event. `open_data` are the names, as raw JSON, of the fields that the platform filled in.
-    pub(crate) fn new(
-        inner: &Inner,
-        known: Arc<Known>,
-        caller: Caller,
-        request_id: &str,
-        open_data: &[&str],
-        event: impl FnOnce(&[u8], &mut Vec<u8>),
-    ) -> Prepared {
-        let mut frame = Frame::new();
-        let token = ids::api_token();
-        let user = caller.user.as_ref();
-        known.environment.write(
-            &tcb::Caller {
-                request_id,
-                source: caller.source.as_str(),
-                user: user.map(|user| tcb::User {
-                    openid: &user.openid,
-                    unionid: user.unionid.as_deref(),
-                }),
-                client_ip: caller.client_ip,
-                api_token: &token,
-                open_data,
-                trigger: caller.trigger,
-                attempt: caller.attempt,
-            },
-            frame.head(),
-        );
-        let openid = user.map(|user| user.openid.as_str());
-        event(&event::user_info(&inner.appid, openid), frame.event());
-        let keeps = inner.journal.keeps_exchanges();
-        Prepared {
-            known,
-            caller,
-            request_id: request_id.to_owned(),
-            token,
-            event: keeps.then(|| shown("application/json", frame.event_bytes())),
-            frame,
-            redeemed: Redeemed::default(),
+/// Takes the body of a client's call apart: `data`, with the fields marked that `cloudIDs` names.
+///
+/// # Errors
+/// 400 with the cause: not JSON, `data` not an object, a name given twice, a field in `cloudIDs` that is absent or not a string,
+/// or a member that this route does not know.
+fn parse(body: &[u8]) -> Result<Data<'_>, Failure> {
+    let outer = Object::parse(body)
+        .map_err(|error| Failure::malformed(format!("the request body is not a JSON object: {error}")))?;
+    let (mut data, mut names) = (None, None);
+    for member in outer.members() {
+        let slot = match () {
+            () if member.key_is("data") => &mut data,
+            () if member.key_is("cloudIDs") => &mut names,
+            () => {
+                return Err(Failure::malformed(format!(
+                    "the request body has a member {}; it may have `data` and `cloudIDs`",
+                    member.raw_key
+                )));
+            }
+        };
+        if slot.replace(member.value).is_some() {
+            return Err(Failure::malformed(format!(
+                "{} is given twice in the request body",
+                member.raw_key
+            )));
         }
     }
-
-    /// Makes the call; with a `parent`, from inside that one. It is a task of its own: when whoever asked goes away, the
-    /// function runs on as on the platform, may still make its cloud calls, and its end is still told to the journal.
-    pub(crate) async fn run(
-        self,
-        inner: &Arc<Inner>,
-        parent: Option<InvocationId>,
-        warnings: Vec<(String, String)>,
-    ) -> Finished {
-        let task = tokio::spawn(self.make(Arc::clone(inner), parent, warnings));
-        task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the task of a call ended before the call");
-            Finished {
-                result: Err(Failure::internal()),
-                warnings: Vec::new(),
-            }
-        })
+    let mut data = Data::parse(data.unwrap_or("{}")).map_err(CallFailure::from)?;
+    if let Some(names) = names {
+        let names = json::array_of_strings(names, MAX_NAMED).map_err(|error| match error.reason {
+            json::Reason::TooManyElements => CallFailure::from(DataError::TooManyNames).into(),
+            _ => Failure::malformed("`cloudIDs` must be an array of field names of `data`"),
+        })?;
+        data.mark(&names, MAX_CLOUD_IDS).map_err(CallFailure::from)?;
     }
+    Ok(data)
+}
 
-    async fn make(
-        self,
-        inner: Arc<Inner>,
-        parent: Option<InvocationId>,
-        warnings: Vec<(String, String)>,
-    ) -> Finished {
-        let name = self.known.name.clone();
-        let call = match parent {
-            Some(parent) => Call::nested(name, self.frame, parent),
-            None => Call::new(name, self.frame),
-        };
-        let entered = inner.invocations.enter(
-            self.token,
-            Invocation::new(call.id(), self.request_id, self.known, self.caller),
-        );
-        let outcome = inner.runtime.invoke(call).await;
-        let invocation = entered.leave();
-        let Outcome {
-            result,
-            logs,
-            waited,
-            ran,
-        } = outcome;
-        let result = result.map_err(|error| failure(&error));
-        let error = result.as_ref().err();
-        let made = invocation.take_calls();
-        let exchange = self.event.map(|event| Exchange {
-            request: event,
-            answer: match &result {
-                Ok(Reply { json: Some(json) }) => shown("application/json", json),
-                _ => String::new(),
-            },
-        });
-        inner.journal.call(&CallRecord {
-            request_id: &invocation.request_id,
-            function: invocation.known.name.as_str(),
-            source: invocation.caller.source.as_str(),
-            openid: invocation.openid(),
-            attempt: invocation.caller.attempt,
-            status: error.map_or(StatusCode::OK, |failure| failure.status).as_u16(),
-            error: error.map(|failure| (failure.code, failure.text.as_ref())),
-            redeemed: &self.redeemed,
-            waited,
-            ran,
-            logs: &logs,
-            exchange: exchange.as_ref(),
-            cloud_calls: &made.first,
-            more_cloud_calls: made.more,
-            warnings: &warnings,
-        });
-        Finished { result, warnings }
+/// Exchanges the cloudIDs of the marked fields, and fills in what they come to.
+async fn redeem_marked(inner: &Inner, request_id: &str, openid: &str, data: &mut Data<'_>) -> Redeemed {
+    if data.marked().is_empty() {
+        return Redeemed::default();
+    }
+    let began = Instant::now();
+    let ids: Vec<CloudId<'_>> = data.marked().iter().map(cloud_id).collect();
+    let items = redeem::redeem(inner, request_id, openid, &ids).await;
+    let fields = data.marked().iter().zip(&items);
+    let redeemed = Redeemed {
+        took: began.elapsed(),
+        fields: fields
+            .map(|(marked, item)| (marked.raw_name.to_owned(), item.code()))
+            .collect(),
+    };
+    data.fill(items.into_iter().map(opendata::Item::into_json).collect());
+    redeemed
+}
+
+fn cloud_id<'a>(marked: &'a Marked<'_>) -> CloudId<'a> {
+    CloudId {
+        raw: marked.raw_id,
+        text: marked.id.as_deref(),
     }
 }
 
-/// Notes that a function was called that is not there, and which are.
-pub(crate) fn tell_missing(inner: &Inner, name: &str, request_id: &str, openid: Option<&str>) {
-    let text = format!(
-        "there is no function {name:?}; there are: {}",
-        inner.sites.names()
-    );
-    inner.journal.note(&Note {
-        request_id,
-        openid,
-        text: &text,
-    });
+impl From<CallFailure> for Failure {
+    fn from(failure: CallFailure) -> Self {
+        let status = StatusCode::from_u16(failure.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, failure.code, failure.text)
+    }
 }
 
 /// What the caller is answered.
@@ -293,15 +170,40 @@ fn success(reply: &Reply, request_id: &str, warnings: &[(String, String)]) -> By
     Bytes::from(body)
 }
 
-/// Which status and code each way of failing has.
-fn failure(error: &CallError) -> Failure {
-    let text = || Cow::Owned(error.to_string());
-    let (status, code) = match error {
-        CallError::NotFound => return Failure::no_function(),
-        CallError::QueueFull => (StatusCode::TOO_MANY_REQUESTS, codes::EXCEED_CONCURRENT),
-        CallError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, codes::EXECUTE_FAIL),
-        CallError::TooLarge { .. } => (StatusCode::INTERNAL_SERVER_ERROR, codes::RESULT_TOO_LARGE),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, codes::EXECUTE_FAIL),
-    };
-    Failure::new(status, code, text())
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn bad_requests_name_their_cause() {
+        let many = format!(r#"{{"data":{{}},"cloudIDs":[{}""]}}"#, r#""a","#.repeat(120_000));
+        for (body, cause) in [
+            ("", "not a JSON object"),
+            ("[]", "not a JSON object"),
+            ("{", "not a JSON object"),
+            (r#"{"data":{},}"#, "not a JSON object"),
+            ("{\"data\":{\"a\":\"\u{1}\"}}", "not a JSON object"),
+            (r#"{"data":[]}"#, "`data` must be an object"),
+            (r#"{"data":{},"data":{}}"#, "twice"),
+            (r#"{"data":{},"cloudIds":[]}"#, "`cloudIDs`"),
+            (r#"{"data":{"a":1,"a":2}}"#, "twice"),
+            (r#"{"data":{},"cloudIDs":{}}"#, "`cloudIDs` must be an array"),
+            (
+                r#"{"data":{"a":"x"},"cloudIDs":[1]}"#,
+                "`cloudIDs` must be an array",
+            ),
+            (r#"{"data":{"a":"x"},"cloudIDs":["b"]}"#, "does not have"),
+            (r#"{"data":{"a":1},"cloudIDs":["a"]}"#, "not a string"),
+            (r#"{"data":{"a":"x"},"cloudIDs":["a","\u0061"]}"#, "twice"),
+            (&many, "more than 100 names"),
+        ] {
+            let failure = parse(body.as_bytes()).unwrap_err();
+            assert_eq!((failure.status.as_u16(), failure.code), (400, -501007), "{body}");
+            assert!(failure.text.contains(cause), "{body}: {}", failure.text);
+        }
+        for body in ["{}", r#" {"cloudIDs":[],"data":{}} "#] {
+            assert!(parse(body.as_bytes()).unwrap().marked().is_empty());
+        }
+    }
 }

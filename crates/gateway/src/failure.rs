@@ -59,14 +59,6 @@ impl Failure {
         }
     }
 
-    pub(crate) fn no_function() -> Failure {
-        Failure::new(
-            StatusCode::NOT_FOUND,
-            codes::FUNCTION_NOT_FOUND,
-            codes::FUNCTION_NOT_FOUND_TEXT,
-        )
-    }
-
     pub(crate) fn too_large() -> Failure {
         Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,

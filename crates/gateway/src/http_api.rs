@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use calls::{CallFailure, Caller};
 use clock::{Clock, Timestamp};
 use http::Method;
 use http::request::Parts;
@@ -24,12 +25,9 @@ use seal::{KeyRing, Kind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
-use tcb::{Source, Trigger};
+use tcb::{Data, Event, Source};
 
-use crate::call::{self, Prepared};
-use crate::event::Request;
 use crate::failure::Failure;
-use crate::invocation::Caller;
 use crate::{Gateway, Inner, Note, body};
 
 /// How long a token holds, as WeChat's does.
@@ -87,6 +85,16 @@ impl From<i32> for Refusal {
         Refusal {
             code: code.into(),
             text: errcode::text(code).unwrap_or_default().into(),
+            why: None,
+        }
+    }
+}
+
+impl From<CallFailure> for Refusal {
+    fn from(failure: CallFailure) -> Refusal {
+        Refusal {
+            code: failure.code.into(),
+            text: failure.text,
             why: None,
         }
     }
@@ -261,25 +269,16 @@ impl HttpApi {
         let body = body::read(body, &inner.large_bodies).await?;
         let asked = Invocation::read(param("env"), param("name"), &body.bytes)?;
         let name = asked.name.as_ref();
-        let Some(known) = inner.sites.get(name) else {
-            call::tell_missing(inner, name, request_id, None);
-            return Err(Failure::no_function().into());
-        };
-        let event = Request::of_server(&asked.data).map_err(|failure| Refusal {
-            text: failure.text,
+        let site = inner.calls.find(name, request_id, None)?;
+        let data = Data::parse(&asked.data).map_err(|error| Refusal {
+            text: error.to_string().into(),
             ..errcode::DATA_FORMAT.into()
         })?;
-        let caller = Caller {
-            source: Source::new("wx_http"),
-            user: None,
-            client_ip: None,
-            trigger: Trigger::Tcb,
-            attempt: None,
-        };
-        let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, out| {
-            event.write_for_server(user_info, out);
-        });
-        let finished = prepared.run(inner, None, event.into_warnings()).await;
+        let caller = Caller::request(Source::HTTP, None);
+        let call = inner
+            .calls
+            .prepare(site, caller, request_id, Event::HttpApi(data));
+        let finished = call.run().await;
         Ok(success(finished.result?.json.as_deref().unwrap_or(b"null")))
     }
 }

@@ -1,9 +1,9 @@
 //! The server that a Mini Program talks to: login, call, open data; and that WeChat talks to: message push.
 //!
 //! A request walks through here in the order of the modules: [`serve`](Gateway::serve) accepts it and bounds
-//! it, `routes` picks the door, `bearer` says who is calling, `event` takes the client's bytes apart without
-//! building a tree, `redeem` exchanges the cloudIDs, and `runtime` runs the function. What WeChat's rules say
-//! stands in the pure crates; this one is the plumbing between them. Whatever went wrong is told to the
+//! it, `routes` picks the door, `bearer` says who is calling, `call` takes the client's bytes apart without building a tree,
+//! `redeem` exchanges the cloudIDs, and the `calls` crate calls the function. What WeChat's rules say stands in the pure
+//! crates; this one is the plumbing between them. Whatever went wrong is told to the
 //! client as a code that programs test for, and to the operator, through [`Journal`], with its cause.
 
 #![forbid(unsafe_code)]
@@ -13,12 +13,8 @@ mod bearer;
 mod body;
 mod call;
 mod cors;
-mod event;
 mod failure;
 mod http_api;
-mod ids;
-mod invocation;
-mod journal;
 mod listen;
 mod login;
 mod open_data;
@@ -27,7 +23,7 @@ mod permissions;
 mod push;
 mod redeem;
 mod routes;
-mod sites;
+mod site;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -35,6 +31,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use calls::{Calls, Invocations, ids};
 use clock::Clock;
 use opendata::Tickets;
 use runtime::Runtime;
@@ -43,8 +40,8 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
 pub use cors::Origins;
-pub use journal::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
 pub use login::TokenLife;
 pub use operator::{Admission, Operator, PageBody, Pages};
 
@@ -77,6 +74,8 @@ pub struct Config {
     pub push: Option<::push::Receiver>,
     /// Runs the functions.
     pub runtime: Runtime,
+    /// Where running calls are entered: whoever observes the runtime finds them there.
+    pub invocations: Arc<Invocations>,
     /// Is told of every call and of what an operator should know.
     pub journal: Arc<dyn Journal>,
 }
@@ -98,11 +97,10 @@ struct Inner {
     wechat: wechat::Client,
     apps: BTreeMap<String, wechat::Client>,
     permissions: permissions::Permissions,
-    invocations: invocation::Invocations,
     push: Option<push::Pushes>,
     runtime: Runtime,
+    calls: Calls,
     journal: Arc<dyn Journal>,
-    sites: sites::Sites,
     timers: timers::Plans,
     sessions: login::Sessions,
     large_bodies: Semaphore,
@@ -119,7 +117,6 @@ impl Gateway {
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
             tickets: Tickets::new(&config.keys, &config.appid),
             sessions: login::Sessions::new(config.token_life),
-            appid: config.appid,
             keys: config.keys,
             env_id: config.env_id,
             policy,
@@ -129,11 +126,16 @@ impl Gateway {
             wechat: config.wechat,
             apps: config.apps,
             permissions: permissions::Permissions::new(config.permissions_cache),
-            invocations: invocation::Invocations::default(),
             push: config.push.map(push::Pushes::new),
+            calls: Calls::new(
+                config.appid.clone(),
+                config.runtime.clone(),
+                config.invocations,
+                Arc::clone(&config.journal),
+            ),
             runtime: config.runtime,
             journal: config.journal,
-            sites: sites::Sites::default(),
+            appid: config.appid,
             timers: timers::Plans::default(),
             large_bodies: Semaphore::new(body::LARGE_AT_ONCE),
         });
@@ -149,9 +151,9 @@ impl Gateway {
     /// Takes the project's functions, in place of those known so far: installs what they need, and replaces
     /// their workers where they changed. Calls under way finish as they began.
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {
-        let mut sites = self.0.sites.prepare(&self.0, project);
-        let reports = self.0.runtime.load(sites.loaded()).await;
-        self.0.sites.put(sites);
+        let sites = site::of_project(&self.0, project);
+        let reports = self.0.runtime.load(site::loaded(project, &sites)).await;
+        self.0.calls.sites().put(sites);
         self.0.timers.put(project);
         if let Some(pushes) = &self.0.push {
             pushes.route(project.settings.push.routes.clone());

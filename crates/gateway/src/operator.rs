@@ -15,7 +15,6 @@
 
 mod guard;
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use calls::{Caller, User};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
@@ -35,14 +35,13 @@ use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tcb::{Source, Trigger, codes};
+use tcb::{Source, codes};
 use wechat::{Called, Outgoing};
 
 pub use self::guard::Admission;
 use self::guard::{Guard, Shown};
 use crate::failure::Failure;
 use crate::http_api::{Door, HttpApi};
-use crate::invocation::{Caller, User};
 use crate::{Gateway, Note, call, ids, push, routes, timers};
 
 /// What is forwarded to WeChat: these paths follow `/operator/wx`.
@@ -285,16 +284,8 @@ impl Doors {
                 "the request body must be {{\"data\",\"source\"?,\"openid\"?}}: {error}"
             ))
         })?;
-        let caller = Caller {
-            source: Source::new(source.map_or(Cow::Borrowed("wx_http"), Cow::Owned)),
-            user: openid.map(|openid| User {
-                openid,
-                unionid: None,
-            }),
-            client_ip: None,
-            trigger: Trigger::Tcb,
-            attempt: None,
-        };
+        let source = source.map_or(Source::HTTP, Source::new);
+        let caller = Caller::request(source, openid.map(User::of_openid));
         let data = data.map_or("{}", RawValue::get);
         let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;
         Ok(Good {

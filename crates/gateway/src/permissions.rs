@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use calls::{Site, Sites};
 use clock::Timestamp;
 use function::FunctionName;
-
-use crate::sites::{Known, Sites};
 
 /// Judges by the functions' lists.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(crate) struct Permissions {
 #[derive(Debug)]
 struct Kept {
     since: Timestamp,
-    known: Arc<Known>,
+    known: Arc<Site>,
 }
 
 impl Permissions {
@@ -44,7 +43,7 @@ impl Permissions {
     }
 
     /// Whether the function may call the API of this name now.
-    pub(crate) fn allow(&self, sites: &Sites, function: &Arc<Known>, api: &str, now: Timestamp) -> bool {
+    pub(crate) fn allow(&self, sites: &Sites, function: &Arc<Site>, api: &str, now: Timestamp) -> bool {
         let current = || {
             sites
                 .get(function.name.as_str())

@@ -105,7 +105,9 @@ impl Gateway {
         };
         match admitted {
             Admitted::Health => Ok(Bytes::from_static(b"{\"status\":\"ok\"}")),
-            Admitted::Ready if inner.sites.ready() => Ok(Bytes::from_static(b"{\"status\":\"ready\"}")),
+            Admitted::Ready if inner.calls.sites().ready() => {
+                Ok(Bytes::from_static(b"{\"status\":\"ready\"}"))
+            }
             Admitted::Ready => Err(Failure::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 tcb::codes::SYS_ERR,

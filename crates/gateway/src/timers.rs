@@ -15,16 +15,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use calls::Caller;
 use function::FunctionName;
 use jiff::{SignedDuration, Timestamp as Moment, Unit};
 use project::{Missed, Project, Trigger};
-use tcb::{Source, Trigger as Set};
+use tcb::Event;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::call::{self, Prepared};
+use crate::call;
 use crate::failure::Failure;
-use crate::invocation::Caller;
 use crate::listen::DRAIN;
 use crate::{Gateway, Inner, Note, ids};
 
@@ -193,21 +193,11 @@ async fn fire(
     at: Moment,
     request_id: &str,
 ) -> Result<bytes::Bytes, Failure> {
-    let Some(known) = inner.sites.get(name) else {
-        call::tell_missing(inner, name, request_id, None);
-        return Err(Failure::no_function());
+    let event = Event::Timer {
+        name: trigger,
+        at: &at.to_string(),
     };
-    let caller = Caller {
-        source: Source::new("wx_trigger"),
-        user: None,
-        client_ip: None,
-        trigger: Set::Timer,
-        attempt: None,
-    };
-    let prepared = Prepared::new(inner, known, caller, request_id, &[], |_, event| {
-        write_event(trigger, at, event);
-    });
-    let finished = prepared.run(inner, None, Vec::new()).await;
+    let finished = inner.calls.call(name, Caller::timer(), request_id, event).await;
     call::answer(finished, request_id)
 }
 
@@ -221,10 +211,7 @@ pub(crate) async fn fire_now(
     wanted: Option<&str>,
     request_id: &str,
 ) -> Result<bytes::Bytes, Failure> {
-    if inner.sites.get(name).is_none() {
-        call::tell_missing(inner, name, request_id, None);
-        return Err(Failure::no_function());
-    }
+    inner.calls.find(name, request_id, None)?;
     let plan = Arc::clone(&inner.timers.0.borrow());
     let of_function = plan
         .timers
@@ -251,15 +238,6 @@ pub(crate) async fn fire_now(
     let now = Moment::now();
     let at = now.round(Unit::Second).unwrap_or(now);
     fire(inner, name, trigger, at, request_id).await
-}
-
-/// The event of a timer: these four fields, of which `Message` is what the platform's console lets one add.
-fn write_event(trigger: &str, at: Moment, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"Type\":\"Timer\",\"TriggerName\":");
-    json::write_string(out, trigger);
-    out.extend_from_slice(b",\"Time\":\"");
-    out.extend_from_slice(at.to_string().as_bytes());
-    out.extend_from_slice(b"\",\"Message\":\"\"}");
 }
 
 /// Up to when ticks were seen to by whoever fired them before.
@@ -352,12 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_is_the_documents() {
-        let mut event = Vec::new();
-        write_event("myTrigger", at("02:00:00"), &mut event);
-        assert_eq!(
-            String::from_utf8(event).unwrap(),
-            r#"{"Type":"Timer","TriggerName":"myTrigger","Time":"2026-11-20T18:00:00Z","Message":""}"#
-        );
+    fn a_moment_is_told_as_the_documents_tell_it() {
+        assert_eq!(at("02:00:00").to_string(), "2026-11-20T18:00:00Z");
     }
 }

@@ -58,6 +58,9 @@ pub enum Reason {
     /// It is JSON, but a string was asked for.
     #[error("expected a string")]
     ExpectedString,
+    /// An array has more elements than were asked for.
+    #[error("too many elements")]
+    TooManyElements,
     /// A string with half a surrogate pair stands for no text.
     #[error("lone surrogate in a string")]
     LoneSurrogate,

@@ -23,7 +23,13 @@ impl<'a> Member<'a> {
 
     /// Whether `JSON.parse` would give this key the name `name`; `"\u0077"` is `w`.
     pub fn key_is(&self, name: &str) -> bool {
-        string::meaning(self.raw_key).as_ref() == name.as_bytes()
+        self.meaning().as_ref() == name.as_bytes()
+    }
+
+    /// What the key stands for, in a form in which equal means the same to `JSON.parse`: to look keys up in a set. It is UTF-8
+    /// but for a lone surrogate, which stands there as three bytes that UTF-8 does not allow.
+    pub fn meaning(&self) -> Cow<'a, [u8]> {
+        string::meaning(self.raw_key)
     }
 }
 

@@ -23,8 +23,9 @@ pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decode(inner)).ok().map(Cow::Owned)
 }
 
-/// Reads an array of strings: the field names of `cloudIDs`, a list of ids.
-pub fn array_of_strings(raw: &str) -> Result<Vec<Cow<'_, str>>, Error> {
+/// Reads an array of at most `most` strings: the field names of `cloudIDs`, a list of ids. What follows one string too many is
+/// not looked at.
+pub fn array_of_strings(raw: &str, most: usize) -> Result<Vec<Cow<'_, str>>, Error> {
     let scanner = Scanner::new(raw);
     let (start, first) = scanner.blanks(0);
     if first != Some(b'[') {
@@ -42,6 +43,9 @@ pub fn array_of_strings(raw: &str) -> Result<Vec<Cow<'_, str>>, Error> {
         let element = &raw[at..end];
         if !is_string(element) {
             return Err(scanner.error(at, Reason::ExpectedString));
+        }
+        if strings.len() == most {
+            return Err(scanner.error(at, Reason::TooManyElements));
         }
         strings.push(unescape(element).ok_or_else(|| scanner.error(at, Reason::LoneSurrogate))?);
         match scanner.blanks(end) {
@@ -82,6 +86,16 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// The text that a checked string literal (with its quotes) stands for, as UTF-8 output of JavaScript would show it: U+FFFD for
+/// each lone surrogate. Empty if it is no string literal.
+pub fn unescape_lossy(raw: &str) -> Cow<'_, str> {
+    if is_string(raw) && Scanner::new(raw).string(0) == Ok(raw.len()) {
+        lossy(raw)
+    } else {
+        Cow::Borrowed("")
+    }
 }
 
 /// What a checked key (with its quotes) stands for, in a form in which equal means the same to `JSON.parse`.

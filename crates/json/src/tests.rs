@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
 
-use crate::{Object, Reason, array_of_strings, is_string, unescape, validate, write_string};
+use crate::{Object, Reason, array_of_strings, is_string, unescape, unescape_lossy, validate, write_string};
 
 fn accepted_by_serde(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
@@ -421,10 +421,10 @@ fn each_code_unit_is_read_and_each_character_written_as_by_serde() {
 #[test]
 fn an_array_of_strings_and_nothing_else() {
     assert_eq!(
-        array_of_strings(r#" [ "a" , "\u0062\n" ] "#).unwrap(),
+        array_of_strings(r#" [ "a" , "\u0062\n" ] "#, 2).unwrap(),
         ["a", "b\n"]
     );
-    assert!(array_of_strings(" [ ] ").unwrap().is_empty());
+    assert!(array_of_strings(" [ ] ", 0).unwrap().is_empty());
     for (refused, why) in [
         (r#"["a",1]"#, "expected a string at byte 5"),
         (r#"[["a"]]"#, "expected a string at byte 1"),
@@ -439,9 +439,27 @@ fn an_array_of_strings_and_nothing_else() {
         ("", "the text ends too early at byte 0"),
     ] {
         assert_eq!(
-            array_of_strings(refused).unwrap_err().to_string(),
+            array_of_strings(refused, 9).unwrap_err().to_string(),
             why,
             "{refused}"
         );
+    }
+}
+
+#[test]
+fn a_lone_surrogate_becomes_the_replacement_character() {
+    for (raw, text) in [
+        (r#""""#, ""),
+        (r#""plain 中""#, "plain 中"),
+        (r#""a\ud83d\ude00b""#, "a😀b"),
+        (r#""a\ud83d""#, "a\u{fffd}"),
+        (r#""\ude00\ud83d\ud83d\ude00\n""#, "\u{fffd}\u{fffd}😀\n"),
+        (r#""\\ud800\ud800\\""#, "\\ud800\u{fffd}\\"),
+        (r#""\uDBFF\u0041\uDFFF中""#, "\u{fffd}A\u{fffd}中"),
+    ] {
+        assert_eq!(unescape_lossy(raw), text, "{raw}");
+    }
+    for no_string in ["", "1", "\"a", "\"a\" "] {
+        assert_eq!(unescape_lossy(no_string), "");
     }
 }

@@ -6,7 +6,7 @@
 //! recent moment. Beside it, `rawData` comes with a signature that [`SessionKey::verify`] checks.
 //!
 //! The other way is a *cloudID*, an id which stands for the data until a cloud function receives it. WeChat's own are
-//! redeemed by WeChat; ours are [`Tickets`], which carry a plaintext, sealed.
+//! redeemed by WeChat; ours are [`Tickets`], which carry a plaintext, sealed. A [`Redemption`] exchanges both.
 //!
 //! The facts are from WeChat's documents "开放数据校验与解密" (signature, decryption, watermark, cloudID), "小程序登录"
 //! (session_key), "checkSessionKey", and from the official decryption sample, WXBizDataCrypt.
@@ -17,6 +17,7 @@ mod cloud_id;
 mod code;
 mod error;
 mod plaintext;
+mod redemption;
 mod session_key;
 #[cfg(test)]
 mod tests;
@@ -27,5 +28,6 @@ pub use cloud_id::{CLOUD_ID_LIFE, CloudIdError, MAX_CLOUD_IDS, write_item};
 pub use code::*;
 pub use error::{Damage, DecryptError, Field};
 pub use plaintext::{Plaintext, Policy, Watermark};
+pub use redemption::{CloudId, Item, Redemption};
 pub use session_key::{SessionKey, SessionKeyError};
 pub use ticket::Tickets;

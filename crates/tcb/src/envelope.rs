@@ -12,7 +12,7 @@ use std::{borrow::Cow, fmt};
 use json::Object;
 use thiserror::Error;
 
-use crate::{Action, MultipartError, codes, javascript, multipart};
+use crate::{Action, MultipartError, codes, multipart};
 
 /// A body is at most so many bytes: 16 MB, enough for an event of 6 MB as text within text.
 pub const MAX_BODY: usize = 16 << 20;
@@ -236,7 +236,7 @@ fn json_fields(body: &[u8]) -> Result<Vec<Field<'_>>, EnvelopeError> {
         .map(|member| Field {
             name: member.key(),
             value: if json::is_string(member.value) {
-                Value::Text(javascript::unescape(member.value))
+                Value::Text(json::unescape_lossy(member.value))
             } else {
                 Value::Json(member.value)
             },

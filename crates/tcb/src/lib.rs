@@ -1,5 +1,5 @@
 //! What `wx-server-sdk` speaks, as data. On the way in to a function: the environment and context that a call must have
-//! for the unmodified SDK to know its caller. On the way out: the SDK's requests to `POST /admin` (an [`Envelope`], its
+//! for the unmodified SDK to know its caller, and its [`Event`]. On the way out: the SDK's requests to `POST /admin` (an [`Envelope`], its
 //! [`signature`], the [`protobuf`] messages in it), what is served of them ([`Action`]), the [`reply`] to each, and the
 //! [`codes`] by which the cloud names its failures. Nothing here talks to anybody.
 
@@ -7,6 +7,7 @@ mod action;
 pub mod codes;
 mod envelope;
 mod environment;
+mod event;
 mod javascript;
 mod multipart;
 pub mod protobuf;
@@ -19,6 +20,7 @@ mod source;
 pub use action::{Action, NotServed, SvrkitApi};
 pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
 pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
+pub use event::{Data, DataError, Event, MAX_NAMED, Marked};
 pub use multipart::{MultipartError, MultipartReason};
 pub use reply::Reply;
 pub use source::Source;

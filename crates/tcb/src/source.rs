@@ -17,6 +17,10 @@ const MAY_CALL_CLOUD: [&str; 5] = ["wx_client", "wx_devtools", "wx_http", "wx_tr
 impl Source {
     /// A Mini Program's client.
     pub const CLIENT: Source = Source(Cow::Borrowed("wx_client"));
+    /// WeChat's HTTP API for calling functions.
+    pub const HTTP: Source = Source(Cow::Borrowed("wx_http"));
+    /// A timer.
+    pub const TIMER: Source = Source(Cow::Borrowed("wx_trigger"));
     /// A message push. **Choice**: the document has no word for it.
     pub const PUSH: Source = Source(Cow::Borrowed("wx_push"));
 

@@ -30,7 +30,6 @@ pub use crate::{
     call::{Called, Outgoing},
     error::{ConfigError, Error},
     login::Login,
-    open_data::OpenDataItem,
     phone::PhoneNumber,
 };
 use crate::{

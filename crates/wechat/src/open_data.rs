@@ -1,30 +1,14 @@
 //! `/wxa/getopendata`: cloudIDs for the data they stand for.
 
+use std::collections::HashSet;
+
+use opendata::Item;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{Client, Error, transport::Request};
 
 const API: &str = "getopendata";
-
-/// What WeChat says about one cloudID.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OpenDataItem {
-    /// The cloudID, as it was asked for.
-    pub cloud_id: String,
-    /// The text of a JSON object: `{"cloudID","data":{…}}`, or `{"cloudID","errCode","errMsg"}` when WeChat refuses
-    /// this one. It is WeChat's text as it came.
-    pub json: String,
-}
-
-impl std::fmt::Debug for OpenDataItem {
-    /// Without the data, which is personal.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenDataItem")
-            .field("cloud_id", &self.cloud_id)
-            .finish_non_exhaustive()
-    }
-}
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -33,29 +17,25 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 struct Reply {
-    data_list: Vec<Item>,
+    data_list: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct Entry {
     cloud_id: String,
     /// The document types it as a string and prints it as an object; WeChat was observed to send a string.
     json: Box<RawValue>,
 }
 
 impl Client {
-    /// Asks what the cloudIDs of one user stand for, in one request; an id given twice is asked for once. An answer
-    /// may lack an id: then WeChat said nothing that can be used about it.
+    /// Asks what the cloudIDs of one user stand for, in one request; an id given twice is asked for once. Gives what WeChat says,
+    /// by id. An id may be missing: then WeChat said nothing that can be used about it.
     ///
     /// # Errors
     /// Refused as a whole with 40003 bad openid, -1 busy; an id that is refused is an item that says so.
-    pub async fn get_open_data(&self, openid: &str, ids: &[&str]) -> Result<Vec<OpenDataItem>, Error> {
-        let mut asked: Vec<&str> = Vec::with_capacity(ids.len());
-        for &id in ids {
-            if !asked.contains(&id) {
-                asked.push(id);
-            }
-        }
+    pub async fn get_open_data(&self, openid: &str, ids: &[&str]) -> Result<Vec<(String, Item)>, Error> {
+        let mut open = HashSet::with_capacity(ids.len());
+        let asked: Vec<&str> = ids.iter().copied().filter(|id| open.insert(*id)).collect();
         if asked.is_empty() {
             return Ok(Vec::new());
         }
@@ -63,12 +43,10 @@ impl Client {
         let request = Request::post(API, "/wxa/getopendata", &query, &body)?;
         let Reply { data_list } = self.send_authorized(request).await?.read()?;
 
-        let mut items: Vec<OpenDataItem> = Vec::with_capacity(asked.len());
-        for Item { cloud_id, json } in data_list {
-            let known =
-                asked.contains(&cloud_id.as_str()) && items.iter().all(|item| item.cloud_id != cloud_id);
-            match object_text(&json) {
-                Some(json) if known => items.push(OpenDataItem { cloud_id, json }),
+        let mut items = Vec::with_capacity(asked.len());
+        for Entry { cloud_id, json } in data_list {
+            match item(&json) {
+                Some(item) if open.remove(cloud_id.as_str()) => items.push((cloud_id, item)),
                 Some(_) => tracing::warn!(
                     cloud_id,
                     "WeChat answered about a cloudID that was not asked for, or twice"
@@ -80,15 +58,13 @@ impl Client {
     }
 }
 
-/// The text of an object that was sent as such, or as a string that holds it.
-fn object_text(json: &RawValue) -> Option<String> {
+/// An object that was sent as such, or as a string that holds it.
+fn item(json: &RawValue) -> Option<Item> {
     let raw = json.get();
     if raw.starts_with('{') {
-        return Some(raw.to_owned());
+        return Item::of_wechat(raw.to_owned());
     }
-    let text: String = serde_json::from_str(raw).ok()?;
-    let object: &RawValue = serde_json::from_str(&text).ok()?;
-    object.get().starts_with('{').then(|| object.get().to_owned())
+    Item::of_wechat(serde_json::from_str(raw).ok()?)
 }
 
 #[cfg(test)]
@@ -122,7 +98,7 @@ mod tests {
             .unwrap();
         let items: Vec<_> = items
             .iter()
-            .map(|item| (item.cloud_id.as_str(), item.json.as_str()))
+            .map(|(id, item)| (id.as_str(), std::str::from_utf8(item.as_json()).unwrap()))
             .collect();
         assert_eq!(
             items,

@@ -3,15 +3,11 @@
 //! The callee sees the caller's user, and a `SOURCE` that is one word longer: both from the server's own record of the
 //! call, whatever the request says. It waits for no worker that a call above it holds, and ends with the call that made it.
 
-use tcb::{Envelope, Reply, Trigger, codes, reply};
+use calls::{CallFailure, Exchange, shown};
+use tcb::{Data, Envelope, Event, Reply, reply};
 
 use super::Asked;
-use crate::call::{self, Prepared};
-use crate::event::Request;
-use crate::failure::Failure;
 use crate::ids;
-use crate::invocation::Caller;
-use crate::journal::{Exchange, shown};
 
 /// Runs the function that the request names.
 pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {
@@ -27,10 +23,9 @@ pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {
             (reply::invoked(&request_id, &result), 0, String::new())
         }
         Err(failure) => {
-            // The string that stands for the code says which failure it is; codes that fit into 32 bits are all there are.
-            let code = i32::try_from(failure.code).unwrap_or(codes::SYS_ERR);
-            let text = failure.text.into_owned();
-            (reply::failure(&request_id, code, &text), code, text)
+            // The string that stands for the code says which failure it is.
+            let CallFailure { code, text, .. } = failure;
+            (reply::failure(&request_id, code, &text), code, text.into_owned())
         }
     };
     asked.record(format!("callFunction {name}"), code, text);
@@ -38,27 +33,15 @@ pub(super) async fn call(asked: &Asked<'_>, envelope: &Envelope<'_>) -> Reply {
 }
 
 /// The JSON text of what the function returned.
-async fn run(asked: &Asked<'_>, name: &str, data: &str, request_id: &str) -> Result<String, Failure> {
+async fn run(asked: &Asked<'_>, name: &str, data: &str, request_id: &str) -> Result<String, CallFailure> {
     let Asked {
         inner, invocation, ..
     } = asked;
-    let Some(known) = inner.sites.get(name) else {
-        call::tell_missing(inner, name, request_id, invocation.openid());
-        return Err(Failure::no_function());
-    };
-    let request = Request::of_server(data)?;
-    let caller = Caller {
-        source: invocation.caller.source.then_function(),
-        trigger: Trigger::Tcb,
-        attempt: None,
-        ..invocation.caller.clone()
-    };
-    let prepared = Prepared::new(inner, known, caller, request_id, &[], |user_info, event| {
-        request.write(&[], user_info, event);
-    });
-    let finished = prepared
-        .run(inner, Some(invocation.id), request.into_warnings())
-        .await;
+    let site = inner.calls.find(name, request_id, invocation.openid())?;
+    let event = Event::Call(Data::parse(data)?);
+    let caller = invocation.caller.then_function();
+    let call = inner.calls.prepare(site, caller, request_id, event);
+    let finished = call.inside(invocation.id).run().await;
     // What has no JSON text is null: the SDK would take a missing text for a malformed answer, or for `undefined`,
     // depending on its version.
     let text = finished.result?.json;

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use calls::{CloudCall, Exchange, Invocation, Note};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
@@ -27,8 +28,6 @@ use tcb::signature::{self, Head, SecretKey};
 use tcb::{Action, Envelope, Reply, codes, reply};
 use tokio::sync::mpsc;
 
-use crate::invocation::Invocation;
-use crate::journal::{CloudCall, Exchange, Note};
 use crate::{Inner, ids};
 
 /// The text that the platform was seen to give with -501007 where a token is missing or void.
@@ -128,7 +127,7 @@ async fn answer(inner: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -
             "it has no wxCloudApiToken: it was made outside of a call, or the function replaced WX_API_TOKEN";
         return refuse(codes::INVALID_PARAM, INVALID_TOKEN, &why);
     };
-    let invocation = inner.invocations.find(token);
+    let invocation = inner.calls.invocations().find(token);
     let running = invocation
         .as_ref()
         .and_then(|invocation| worker.running(invocation.id));
@@ -221,7 +220,7 @@ impl Asked<'_> {
         self.inner.journal.note(&Note {
             request_id: &self.invocation.request_id,
             openid: self.invocation.openid(),
-            text: &format_args!("{what} in {}: {why}", self.invocation.known.name),
+            text: &format_args!("{what} in {}: {why}", self.invocation.site.name),
         });
     }
 }

@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use calls::{Exchange, shown};
 use openapi::{Api, Boundary, Identity, Method, Pair, Request, code};
 use tcb::protobuf::{ApiData, CommApiData, CommOpenApiResp, KeyValuePair};
 use tcb::{Envelope, NotServed, Reply, SvrkitApi, codes, reply};
 use wechat::{Called, Outgoing};
 
 use super::{Asked, open_data, voip};
-use crate::journal::{Exchange, shown};
 
 /// The longest that one cloud call may take, WeChat's pauses and retries included. The SDK itself gives up after 15 s.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -161,15 +161,15 @@ fn permitted(asked: &Asked<'_>, name: &str) -> Result<&'static Api, (i32, String
         );
         return Err((code::API_NOT_FOUND, why));
     }
-    let known = &invocation.known;
+    let site = &invocation.site;
     if !inner
         .permissions
-        .allow(&inner.sites, known, api.name, inner.clock.now())
+        .allow(inner.calls.sites(), site, api.name, inner.clock.now())
     {
         let why = format!(
             "the function has no permission for it: add \"{}\" to permissions.openapi in {}{}",
             api.name,
-            known.config_json.display(),
+            site.config_json.display(),
             inner.permissions.delay()
         );
         return Err((code::NO_PERMISSION, why));

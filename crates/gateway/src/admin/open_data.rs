@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use calls::{Exchange, shown};
 use openapi::{Api, Pair, code};
-use opendata::Tickets;
+use opendata::{CloudId, Item as OpenDataItem, Tickets};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tcb::Reply;
@@ -14,8 +15,7 @@ use tcb::{codes, reply};
 
 use super::Asked;
 use super::open_api::{Answer, Failed, send};
-use crate::journal::{Exchange, shown};
-use crate::redeem::{self, Id};
+use crate::redeem;
 
 /// The API's name.
 const API: &str = "cloudbase.getOpenData";
@@ -50,11 +50,11 @@ pub(super) async fn get(asked: &Asked<'_>, appid: Option<&str>, message: &[u8]) 
         );
     }
     let raw: Vec<String> = request.cloud_ids.iter().map(|id| literal(id)).collect();
-    let ids: Vec<Id<'_>> = request
+    let ids: Vec<CloudId<'_>> = request
         .cloud_ids
         .iter()
         .zip(&raw)
-        .map(|(text, raw)| Id {
+        .map(|(text, raw)| CloudId {
             raw,
             text: Some(text),
         })
@@ -63,11 +63,18 @@ pub(super) async fn get(asked: &Asked<'_>, appid: Option<&str>, message: &[u8]) 
     let items = redeem::redeem(asked.inner, request_id, openid, &ids).await;
     asked.keep(|| Exchange {
         request: shown("", format!("[{}]", raw.join(",")).as_bytes()),
-        answer: shown("", &items.join(&b'\n')),
+        answer: shown(
+            "",
+            &items
+                .iter()
+                .map(OpenDataItem::as_json)
+                .collect::<Vec<_>>()
+                .join(&b'\n'),
+        ),
     });
     let mut response = OpenDataResponse::default();
     for (id, item) in request.cloud_ids.iter().zip(&items) {
-        response.push(id, &String::from_utf8_lossy(item));
+        response.push(id, &String::from_utf8_lossy(item.as_json()));
     }
     asked.record(WHAT.to_owned(), 0, "");
     reply::message(&CommOpenApiResp::svrkit(response.encode()))
@@ -100,7 +107,7 @@ pub(super) fn tickets<'a>(asked: &Asked<'_>, api: &Api, pairs: &[Pair<'a>]) -> O
         return None;
     }
     let list = std::str::from_utf8(value(pairs, LIST)?).ok()?;
-    let ids = json::array_of_strings(list).ok()?;
+    let ids = json::array_of_strings(list, usize::MAX).ok()?;
     if !ids.iter().any(|id| Tickets::is_ticket(id)) {
         return None;
     }
@@ -158,12 +165,12 @@ impl WithTickets<'_> {
             let item = match Tickets::is_ticket(id) {
                 true => {
                     let raw = literal(id);
-                    let mut text = Vec::new();
-                    redeem::ticket(asked.inner, &self.openid, &raw, id, &mut text);
+                    let now = asked.inner.clock.now();
+                    let item = OpenDataItem::of_ticket(&asked.inner.tickets, &self.openid, now, &raw, id);
                     own.extend_from_slice(b"{\"cloud_id\":");
                     own.extend_from_slice(raw.as_bytes());
                     own.extend_from_slice(b",\"json\":");
-                    json::write_string(&mut own, &String::from_utf8_lossy(&text));
+                    json::write_string(&mut own, &String::from_utf8_lossy(item.as_json()));
                     own.push(b'}');
                     own.as_slice()
                 }

@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use calls::{Caller, FailureKind};
 use function::FunctionName;
-use http::StatusCode;
 use push::{Format, Packet, Reply, Verdict};
 use store::{BoxFuture, Ended, Pushed, Store, StoreError, Taken};
-use tcb::{Source, Trigger};
+use tcb::Event;
 
 use super::table::{Item, Outcome, Stored};
 use super::{ATTEMPTS, BACK_OFF, MOST_BEGUN, Pushes, count, kind_of, machine_time};
-use crate::call::{self, Prepared};
-use crate::invocation::{Caller, User};
 use crate::{Inner, Note, ids};
 
 /// How long to wait for a store that failed.
@@ -366,29 +364,20 @@ async fn call_function(inner: &Arc<Inner>, packet: &Packet, function: &str, atte
     let request_id = ids::request_id();
     let openid = packet.user();
     let failed = |error: String| Tried::Failed { reply: None, error };
-    let Some(known) = inner.sites.get(function) else {
-        call::tell_missing(inner, function, &request_id, openid);
-        return failed(format!("there is no function {function:?}"));
-    };
-    let caller = Caller {
-        source: Source::PUSH,
-        user: openid.map(|openid| User {
-            openid: openid.to_owned(),
-            unionid: None,
-        }),
-        client_ip: None,
-        trigger: Trigger::Tcb,
-        attempt: Some(attempt),
-    };
-    let prepared = Prepared::new(inner, known, caller, &request_id, &[], |_, event| {
-        event.extend_from_slice(packet.as_json().as_bytes());
-    });
-    let reply = match prepared.run(inner, None, Vec::new()).await.result {
+    let caller = Caller::push(openid, attempt);
+    let event = Event::Push(packet.as_json());
+    let reply = match inner
+        .calls
+        .call(function, caller, &request_id, event)
+        .await
+        .result
+    {
         Ok(reply) => reply,
-        Err(failure) if failure.status == StatusCode::TOO_MANY_REQUESTS => {
-            return Tried::Busy(failure.text.into_owned());
-        }
-        Err(failure) => return failed(failure.text.into_owned()),
+        Err(failure) => match failure.kind {
+            FailureKind::Busy => return Tried::Busy(failure.text.into_owned()),
+            FailureKind::NotFound => return failed(format!("there is no function {function:?}")),
+            _ => return failed(failure.text.into_owned()),
+        },
     };
     let result = reply.json.as_deref().unwrap_or_default();
     let Verdict { reply, error, remark } = Verdict::of(packet, &String::from_utf8_lossy(result));

@@ -37,7 +37,7 @@ fn echo(request: &Received) -> Reply {
 /// The token that a request was sent with.
 async fn used(client: &Client) -> Result<String, Error> {
     let items = client.get_open_data("oABC", &["id"]).await?;
-    let item: Value = serde_json::from_str(&items[0].json).unwrap();
+    let item: Value = serde_json::from_slice(items[0].1.as_json()).unwrap();
     Ok(item["token"].as_str().unwrap().to_owned())
 }
 

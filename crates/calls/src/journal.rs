@@ -1,6 +1,6 @@
 //! What the operator is told: one record per call, and notes on what went wrong and how to mend it.
 //!
-//! The gateway decides nothing about where these go: `dev` prints them, `serve` logs the failures, the
+//! Nothing here decides about where these go: `dev` prints them, `serve` logs the failures, the
 //! console keeps the last ones.
 
 use std::fmt;
@@ -135,7 +135,8 @@ impl Journal for Silent {
 const SHOWN: usize = 4 * 1024;
 
 /// Text as it is, within bounds; anything else by its type and size.
-pub(crate) fn shown(content_type: &str, body: &[u8]) -> String {
+#[must_use]
+pub fn shown(content_type: &str, body: &[u8]) -> String {
     match std::str::from_utf8(body) {
         Ok(text) if !content_type.starts_with("multipart/") => {
             // A character takes up to four bytes.

@@ -5,7 +5,8 @@ use rand::RngExt;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A fresh UUID (version 4), as WeChat's request ids are.
-pub(crate) fn request_id() -> String {
+#[must_use]
+pub fn request_id() -> String {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
@@ -20,7 +21,8 @@ pub(crate) fn request_id() -> String {
 }
 
 /// 128 random bits: the credential of one call, worthless once the call has ended.
-pub(crate) fn api_token() -> String {
+#[must_use]
+pub fn api_token() -> String {
     let bytes: [u8; 16] = rand::rng().random();
     let mut text = String::with_capacity(32);
     for byte in bytes {

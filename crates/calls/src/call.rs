@@ -1,0 +1,248 @@
+//! Making a call: look the function up, write what it gets, run it, tell how it ended.
+
+use std::sync::Arc;
+
+use runtime::{Call, Frame, InvocationId, Outcome, Reply, Runtime};
+use tcb::Event;
+
+use crate::{
+    CallFailure, CallRecord, Caller, Exchange, Invocation, Invocations, Journal, Note, Redeemed, Site, Sites,
+    ids, shown,
+};
+
+/// Calls functions. Clones share everything.
+#[derive(Clone)]
+pub struct Calls(Arc<Inner>);
+
+struct Inner {
+    appid: String,
+    sites: Sites,
+    invocations: Arc<Invocations>,
+    runtime: Runtime,
+    journal: Arc<dyn Journal>,
+}
+
+/// A call with all that the function gets written.
+pub struct PreparedCall {
+    calls: Calls,
+    site: Arc<Site>,
+    caller: Caller,
+    request_id: String,
+    token: String,
+    frame: Frame,
+    parent: Option<InvocationId>,
+    /// The event for a person to read, if anybody will.
+    event: Option<String>,
+    redeemed: Redeemed,
+    warnings: Vec<(String, String)>,
+}
+
+/// A call that is over, and was told to the journal.
+#[derive(Debug)]
+pub struct Finished {
+    /// What the function returned, or why there is nothing.
+    pub result: Result<Reply, CallFailure>,
+    /// Fields of `data` that are not as the caller may expect: the name as a JSON string literal, and why.
+    pub warnings: Vec<(String, String)>,
+}
+
+impl Calls {
+    /// Calls of the functions that `runtime` runs, which know this Mini Program by `appid`. Calls are entered in `invocations`
+    /// while they run. No function is known before some are [put](Sites::put).
+    #[must_use]
+    pub fn new(
+        appid: String,
+        runtime: Runtime,
+        invocations: Arc<Invocations>,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            appid,
+            sites: Sites::default(),
+            invocations,
+            runtime,
+            journal,
+        }))
+    }
+
+    /// The appid of the Mini Program whose functions these are.
+    #[must_use]
+    pub fn appid(&self) -> &str {
+        &self.0.appid
+    }
+
+    /// Which functions there are.
+    #[must_use]
+    pub fn sites(&self) -> &Sites {
+        &self.0.sites
+    }
+
+    /// The calls that run now.
+    #[must_use]
+    pub fn invocations(&self) -> &Invocations {
+        &self.0.invocations
+    }
+
+    /// Who is told.
+    #[must_use]
+    pub fn journal(&self) -> &dyn Journal {
+        &*self.0.journal
+    }
+
+    /// The function of this name. If there is none, the operator is told which there are.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn find(&self, name: &str, request_id: &str, openid: Option<&str>) -> Result<Arc<Site>, CallFailure> {
+        self.0.sites.get(name).ok_or_else(|| {
+            self.0.journal.note(&Note {
+                request_id,
+                openid,
+                text: &format_args!(
+                    "there is no function {name:?}; there are: {}",
+                    self.0.sites.names()
+                ),
+            });
+            CallFailure::no_function()
+        })
+    }
+
+    /// Writes all that the function gets: its environment and its event. Nothing of the event's size is kept but the frame.
+    #[must_use]
+    pub fn prepare(
+        &self,
+        site: Arc<Site>,
+        caller: Caller,
+        request_id: &str,
+        mut event: Event<'_>,
+    ) -> PreparedCall {
+        let mut frame = Frame::new();
+        let token = ids::api_token();
+        let user = caller.user.as_ref();
+        site.environment.write(
+            &tcb::Caller {
+                request_id,
+                source: caller.source.as_str(),
+                user: user.map(|user| tcb::User {
+                    openid: &user.openid,
+                    unionid: user.unionid.as_deref(),
+                }),
+                client_ip: caller.client_ip,
+                api_token: &token,
+                open_data: &event.open_data(),
+                trigger: caller.trigger,
+                attempt: caller.attempt,
+            },
+            frame.head(),
+        );
+        event.write(&self.0.appid, caller.openid(), frame.event());
+        let keeps = self.0.journal.keeps_exchanges();
+        PreparedCall {
+            calls: self.clone(),
+            site,
+            caller,
+            request_id: request_id.to_owned(),
+            token,
+            event: keeps.then(|| shown("application/json", frame.event_bytes())),
+            frame,
+            parent: None,
+            redeemed: Redeemed::default(),
+            warnings: event.take_warnings(),
+        }
+    }
+
+    /// Looks the function up, and calls it with an event that needs nothing else.
+    pub async fn call(&self, name: &str, caller: Caller, request_id: &str, event: Event<'_>) -> Finished {
+        let call = match self.find(name, request_id, caller.openid()) {
+            Ok(site) => self.prepare(site, caller, request_id, event),
+            Err(failure) => return failure.into(),
+        };
+        call.run().await
+    }
+}
+
+impl From<CallFailure> for Finished {
+    fn from(failure: CallFailure) -> Self {
+        Self {
+            result: Err(failure),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl PreparedCall {
+    /// Says what became of the cloudIDs that were exchanged for it.
+    #[must_use]
+    pub fn redeemed(self, redeemed: Redeemed) -> Self {
+        Self { redeemed, ..self }
+    }
+
+    /// Makes it from inside another call: it waits for no worker that a call above it holds, and ends with that one.
+    #[must_use]
+    pub fn inside(self, parent: InvocationId) -> Self {
+        Self {
+            parent: Some(parent),
+            ..self
+        }
+    }
+
+    /// Makes the call. It is a task of its own: when whoever asked goes away, the function runs on as on the platform, may still
+    /// make its cloud calls, and its end is still told to the journal.
+    pub async fn run(self) -> Finished {
+        tokio::spawn(self.make()).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the task of a call ended before the call");
+            CallFailure::internal().into()
+        })
+    }
+
+    async fn make(self) -> Finished {
+        let name = self.site.name.clone();
+        let call = match self.parent {
+            Some(parent) => Call::nested(name, self.frame, parent),
+            None => Call::new(name, self.frame),
+        };
+        let inner = &self.calls.0;
+        let entered = inner.invocations.enter(
+            self.token,
+            Invocation::new(call.id(), self.request_id, self.site, self.caller),
+        );
+        let Outcome {
+            result,
+            logs,
+            waited,
+            ran,
+        } = inner.runtime.invoke(call).await;
+        let invocation = entered.leave();
+        let result = result.map_err(CallFailure::from);
+        let error = result.as_ref().err();
+        let made = invocation.take_calls();
+        let exchange = self.event.map(|event| Exchange {
+            request: event,
+            answer: match &result {
+                Ok(Reply { json: Some(json) }) => shown("application/json", json),
+                _ => String::new(),
+            },
+        });
+        inner.journal.call(&CallRecord {
+            request_id: &invocation.request_id,
+            function: invocation.site.name.as_str(),
+            source: invocation.caller.source.as_str(),
+            openid: invocation.openid(),
+            attempt: invocation.caller.attempt,
+            status: error.map_or(200, |failure| failure.kind.status()),
+            error: error.map(|failure| (failure.code.into(), failure.text.as_ref())),
+            redeemed: &self.redeemed,
+            waited,
+            ran,
+            logs: &logs,
+            exchange: exchange.as_ref(),
+            cloud_calls: &made.first,
+            more_cloud_calls: made.more,
+            warnings: &self.warnings,
+        });
+        Finished {
+            result,
+            warnings: self.warnings,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The calls that run now, by the token that each of them was given.
+//!
+//! `WX_API_TOKEN` is 128 random bits, and means something only here: which function runs, for whom, and how it came
+//! to be called. A call is in the table while it runs and no longer, so a token that a function kept, printed or
+//! lost is worth nothing afterwards. Of the last calls that ended the table remembers that they did, to be able to tell whoever
+//! comes too late.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use runtime::InvocationId;
+use tcb::{Source, Trigger};
+
+use crate::{CloudCall, Site};
+
+/// Cloud calls that are remembered of one invocation; of further ones only their number.
+const REMEMBERED: usize = 100;
+/// Ended calls that are remembered by their token.
+const ENDED: usize = 256;
+
+/// Who had a function called, and how.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// `SOURCE` of `getWXContext()`.
+    pub source: Source,
+    /// The user for whom it is called, if there is one.
+    pub user: Option<User>,
+    /// The client's address, if it is known.
+    pub client_ip: Option<IpAddr>,
+    /// What set the call off.
+    pub trigger: Trigger,
+    /// Of a message push: how often it has been tried with this call, from 1.
+    pub attempt: Option<u32>,
+}
+
+/// The user that a call is made for.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The user's id within this Mini Program.
+    pub openid: String,
+    /// The user's id across the Mini Programs of one owner, if there is one.
+    pub unionid: Option<String>,
+}
+
+impl User {
+    /// A user of whom no unionid is known.
+    pub fn of_openid(openid: impl Into<String>) -> Self {
+        Self {
+            openid: openid.into(),
+            unionid: None,
+        }
+    }
+}
+
+impl Caller {
+    /// A request, by whoever `source` says, for `user`, if for anybody.
+    #[must_use]
+    pub fn request(source: Source, user: Option<User>) -> Self {
+        Self {
+            source,
+            user,
+            client_ip: None,
+            trigger: Trigger::Tcb,
+            attempt: None,
+        }
+    }
+
+    /// The client of a user.
+    #[must_use]
+    pub fn client(user: User, client_ip: IpAddr) -> Self {
+        Self {
+            client_ip: Some(client_ip),
+            ..Self::request(Source::CLIENT, Some(user))
+        }
+    }
+
+    /// A timer, which has no user.
+    #[must_use]
+    pub fn timer() -> Self {
+        Self {
+            trigger: Trigger::Timer,
+            ..Self::request(Source::TIMER, None)
+        }
+    }
+
+    /// A message push that a user set off, or nobody; `attempt` counts from 1.
+    #[must_use]
+    pub fn push(openid: Option<&str>, attempt: u32) -> Self {
+        Self {
+            attempt: Some(attempt),
+            ..Self::request(Source::PUSH, openid.map(User::of_openid))
+        }
+    }
+
+    /// A function that was itself called by this caller, and calls another.
+    #[must_use]
+    pub fn then_function(&self) -> Self {
+        Self {
+            source: self.source.then_function(),
+            trigger: Trigger::Tcb,
+            attempt: None,
+            ..self.clone()
+        }
+    }
+
+    /// The openid of the user for whom the call is made.
+    #[must_use]
+    pub fn openid(&self) -> Option<&str> {
+        self.user.as_ref().map(|user| user.openid.as_str())
+    }
+}
+
+/// One running call.
+#[derive(Debug)]
+pub struct Invocation {
+    /// By which the runtime knows it.
+    pub id: InvocationId,
+    /// The reply's `requestID`.
+    pub request_id: String,
+    /// The function.
+    pub site: Arc<Site>,
+    /// Who called it.
+    pub caller: Caller,
+    began: Instant,
+    made: Mutex<CloudCalls>,
+}
+
+/// What a call asked of the cloud.
+#[derive(Debug, Default)]
+pub struct CloudCalls {
+    /// The first ones, in the order in which they ended.
+    pub first: Vec<CloudCall>,
+    /// How many more there were.
+    pub more: u64,
+}
+
+impl Invocation {
+    /// A call that is about to be made.
+    pub(crate) fn new(id: InvocationId, request_id: String, site: Arc<Site>, caller: Caller) -> Self {
+        Self {
+            id,
+            request_id,
+            site,
+            caller,
+            began: Instant::now(),
+            made: Mutex::default(),
+        }
+    }
+
+    /// How long ago it began.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The openid of the user for whom it is made.
+    #[must_use]
+    pub fn openid(&self) -> Option<&str> {
+        self.caller.openid()
+    }
+
+    /// Keeps what a cloud call came to, for the record of this call.
+    pub fn made(&self, call: CloudCall) {
+        let mut made = self.calls();
+        if made.first.len() < REMEMBERED {
+            made.first.push(call);
+        } else {
+            made.more += 1;
+        }
+    }
+
+    pub(crate) fn take_calls(&self) -> CloudCalls {
+        std::mem::take(&mut *self.calls())
+    }
+
+    fn calls(&self) -> MutexGuard<'_, CloudCalls> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All running calls.
+#[derive(Debug, Default)]
+pub struct Invocations(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    running: HashMap<InvocationId, Arc<Invocation>>,
+    tokens: HashMap<String, InvocationId>,
+    ended: VecDeque<EndedCall>,
+}
+
+/// A call that has ended, by the token that it had.
+#[derive(Clone, Debug)]
+pub struct EndedCall {
+    token: String,
+    /// The call.
+    pub invocation: Arc<Invocation>,
+    /// When it ended.
+    pub at: Instant,
+}
+
+impl Invocations {
+    /// Enters a call that is about to be made. Its token holds until what is given back is dropped.
+    pub(crate) fn enter(&self, token: String, invocation: Invocation) -> Entered<'_> {
+        let invocation = Arc::new(invocation);
+        let mut table = self.table();
+        table.tokens.insert(token.clone(), invocation.id);
+        table.running.insert(invocation.id, Arc::clone(&invocation));
+        Entered {
+            all: self,
+            token,
+            invocation,
+        }
+    }
+
+    /// The running call that a token belongs to.
+    #[must_use]
+    pub fn find(&self, token: &str) -> Option<Arc<Invocation>> {
+        let table = self.table();
+        table
+            .tokens
+            .get(token)
+            .and_then(|id| table.running.get(id))
+            .cloned()
+    }
+
+    /// The call that the token belonged to, if it ended lately.
+    #[must_use]
+    pub fn find_ended(&self, token: &str) -> Option<EndedCall> {
+        self.table()
+            .ended
+            .iter()
+            .find(|ended| ended.token == token)
+            .cloned()
+    }
+
+    /// The running call that the runtime knows by this id.
+    #[must_use]
+    pub fn of(&self, id: InvocationId) -> Option<Arc<Invocation>> {
+        self.table().running.get(&id).cloned()
+    }
+
+    /// The running calls of a function.
+    #[must_use]
+    pub fn of_function(&self, name: &str) -> Vec<Arc<Invocation>> {
+        let table = self.table();
+        let of_function = table
+            .running
+            .values()
+            .filter(|call| call.site.name.as_str() == name);
+        of_function.cloned().collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call in the table.
+pub(crate) struct Entered<'a> {
+    all: &'a Invocations,
+    token: String,
+    invocation: Arc<Invocation>,
+}
+
+impl Entered<'_> {
+    /// The call is over: its token is void.
+    pub(crate) fn leave(self) -> Arc<Invocation> {
+        Arc::clone(&self.invocation)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut table = self.all.table();
+        table.tokens.remove(&self.token);
+        table.running.remove(&self.invocation.id);
+        if table.ended.len() == ENDED {
+            table.ended.pop_front();
+        }
+        table.ended.push_back(EndedCall {
+            token: std::mem::take(&mut self.token),
+            invocation: Arc::clone(&self.invocation),
+            at: Instant::now(),
+        });
+    }
+}

@@ -1,0 +1,280 @@
+//! What a function is given as its `event`, as bytes: the platform's part of it, and what a caller sent.
+//!
+//! The `data` of a call is never parsed into a tree. Its top-level members are raw slices, so number text, key order and
+//! everything below the top pass through as they were written; a field that stands for a cloudID is replaced whole, and the
+//! platform's own fields follow at the end. Names are compared after unescaping, and a name given twice is refused: otherwise
+//! a client could pass off an object of its own as the platform's (`OPEN_DATA_INFO` lists fields by name).
+//!
+//! The number of fields is the caller's to choose, so all work on them grows no faster than the text.
+
+use std::borrow::Cow;
+
+use json::Object;
+use thiserror::Error;
+
+/// How many fields a call may name as cloudIDs. Five are replaced; more names than this are no page's, but work for whoever
+/// looks each of them up.
+pub const MAX_NAMED: usize = 100;
+
+/// The fields of the event that are the platform's own: what a caller sends under these names is dropped.
+const USER_INFO: &str = "userInfo";
+const TCB_CONTEXT: &str = "tcbContext";
+
+/// Why `data` cannot become an event. `Display` is the text for who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// It is another value, or not JSON.
+    #[error("`data` must be an object")]
+    NotAnObject,
+    /// A field that is there twice, compared by what its name means.
+    #[error("`data` has the field {0:?} twice; a field may be given once")]
+    FieldTwice(String),
+    /// So many names of cloudIDs.
+    #[error("`cloudIDs` has more than {MAX_NAMED} names; 5 cloudIDs are replaced in one call at most")]
+    TooManyNames,
+    /// A name that no field has.
+    #[error("`cloudIDs` names the field {0:?}, which `data` does not have")]
+    NoField(String),
+    /// A name whose field holds something else than a string.
+    #[error("`cloudIDs` names the field {0:?}, whose value is not a string")]
+    NotText(String),
+    /// A name that is there twice.
+    #[error("`cloudIDs` names the field {0:?} twice")]
+    NamedTwice(String),
+}
+
+/// The `data` of a call, taken apart at its top level.
+#[derive(Debug)]
+pub struct Data<'a> {
+    object: Object<'a>,
+    /// The members that do not pass as they are, by their place among all, in order. Most events have none.
+    fates: Vec<(usize, Fate)>,
+    marked: Vec<Marked<'a>>,
+    items: Vec<Vec<u8>>,
+    warnings: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Drop,
+    /// Replaced by the item of this number.
+    Fill(usize),
+}
+
+/// A field whose value stands for a cloudID.
+#[derive(Debug)]
+pub struct Marked<'a> {
+    /// Its name, a JSON string literal as the client wrote it.
+    pub raw_name: &'a str,
+    /// The id, a JSON string literal as the client wrote it.
+    pub raw_id: &'a str,
+    /// The id; `None` where it has a lone surrogate and so cannot be an id of anybody's.
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Data<'a> {
+    /// Takes `text`, the JSON text of an object, apart. It names no cloudIDs yet.
+    ///
+    /// # Errors
+    /// It is not an object, or has a field twice.
+    pub fn parse(text: &'a str) -> Result<Self, DataError> {
+        let object = Object::parse(text.as_bytes()).map_err(|_| DataError::NotAnObject)?;
+        if let Some(name) = object.duplicate() {
+            return Err(DataError::FieldTwice(name.into_owned()));
+        }
+        let mut fates = Vec::new();
+        let mut warnings = Vec::new();
+        for (place, member) in object.members().iter().enumerate() {
+            if member.key_is(USER_INFO) || member.key_is(TCB_CONTEXT) {
+                fates.push((place, Fate::Drop));
+                warnings.push((
+                    member.raw_key.to_owned(),
+                    "this field is the platform's own; the one that was sent is dropped".to_owned(),
+                ));
+            }
+        }
+        Ok(Self {
+            object,
+            fates,
+            marked: Vec::new(),
+            items: Vec::new(),
+            warnings,
+        })
+    }
+
+    /// Takes the fields of these names for cloudIDs: the first `most` of them in the order of `data`, whatever the order of
+    /// the names. A further one stays the string it was, with a warning.
+    ///
+    /// # Errors
+    /// A name is absent, twice there, or that of something else than a string; or there are more than [`MAX_NAMED`].
+    pub fn mark(&mut self, names: &[Cow<'_, str>], most: usize) -> Result<(), DataError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        if names.len() > MAX_NAMED {
+            return Err(DataError::TooManyNames);
+        }
+        let mut wanted: Vec<(&str, Option<usize>)> = names.iter().map(|name| (name.as_ref(), None)).collect();
+        wanted.sort_unstable();
+        if let Some(twice) = wanted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(DataError::NamedTwice(twice[0].0.to_owned()));
+        }
+        for (place, member) in self.object.members().iter().enumerate() {
+            let meaning = member.meaning();
+            let found = wanted.binary_search_by(|(name, _)| name.as_bytes().cmp(&meaning));
+            if let Some((_, at)) = found.ok().and_then(|found| wanted.get_mut(found)) {
+                *at = Some(place);
+            }
+        }
+        let mut places = Vec::with_capacity(wanted.len());
+        for (name, place) in wanted {
+            let place = place.ok_or_else(|| DataError::NoField(name.to_owned()))?;
+            if !json::is_string(self.object.members()[place].value) {
+                return Err(DataError::NotText(name.to_owned()));
+            }
+            places.push(place);
+        }
+        places.sort_unstable();
+        for place in places {
+            // A field of the platform's own is dropped whatever it is named as.
+            if self.fates.iter().any(|(dropped, _)| *dropped == place) {
+                continue;
+            }
+            let member = self.object.members()[place];
+            if self.marked.len() == most {
+                self.warnings.push((
+                    member.raw_key.to_owned(),
+                    format!(
+                        "at most {most} cloudIDs are replaced in one call; this one stays the string it was"
+                    ),
+                ));
+                continue;
+            }
+            self.fates.push((place, Fate::Fill(self.marked.len())));
+            self.marked.push(Marked {
+                raw_name: member.raw_key,
+                raw_id: member.value,
+                id: json::unescape(member.value),
+            });
+        }
+        self.fates.sort_unstable_by_key(|(place, _)| *place);
+        Ok(())
+    }
+
+    /// The fields to fill in, in the order of `data`.
+    #[must_use]
+    pub fn marked(&self) -> &[Marked<'a>] {
+        &self.marked
+    }
+
+    /// Puts `items`, JSON texts, in the places of the [`marked`](Self::marked) fields, one for each. A field without one stays
+    /// the string it was.
+    pub fn fill(&mut self, items: Vec<Vec<u8>>) {
+        self.items = items;
+    }
+
+    /// Fields that are not as the caller may expect: the name as a JSON string literal, and why.
+    #[must_use]
+    pub fn take_warnings(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Appends the fields, each with a comma behind it.
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut fates = self.fates.iter().peekable();
+        for (place, member) in self.object.members().iter().enumerate() {
+            let value = match fates.next_if(|(fated, _)| *fated == place) {
+                Some((_, Fate::Drop)) => continue,
+                Some((_, Fate::Fill(item))) => self
+                    .items
+                    .get(*item)
+                    .map_or(member.value.as_bytes(), Vec::as_slice),
+                None => member.value.as_bytes(),
+            };
+            out.extend_from_slice(member.raw_key.as_bytes());
+            out.push(b':');
+            out.extend_from_slice(value);
+            out.push(b',');
+        }
+    }
+}
+
+/// The event of a call, by what sets it off.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A client or a function calls: the fields of `data`, `userInfo`, and `tcbContext`, which is empty.
+    Call(Data<'a>),
+    /// A server calls by WeChat's HTTP API ("触发云函数"): the fields of the body, and `userInfo` without an openid.
+    HttpApi(Data<'a>),
+    /// A timer ("定时触发器"): four fields of its own, of which `Message` is what the platform's console lets one add.
+    Timer {
+        /// The trigger's name.
+        name: &'a str,
+        /// The tick, in UTC, as `2026-11-20T18:00:00Z`.
+        at: &'a str,
+    },
+    /// A message push: the packet alone, which is the JSON text of an object.
+    Push(&'a str),
+}
+
+impl Event<'_> {
+    /// Appends the event's JSON text. `appid` and the calling user's `openid` stand in `userInfo`, where the event has one.
+    pub fn write(&self, appid: &str, openid: Option<&str>, out: &mut Vec<u8>) {
+        match self {
+            Self::Call(data) => {
+                out.push(b'{');
+                data.write(out);
+                write_user_info(appid, openid, out);
+                out.extend_from_slice(b",\"tcbContext\":{}}");
+            }
+            Self::HttpApi(data) => {
+                out.push(b'{');
+                data.write(out);
+                write_user_info(appid, None, out);
+                out.push(b'}');
+            }
+            Self::Timer { name, at } => {
+                out.extend_from_slice(b"{\"Type\":\"Timer\",\"TriggerName\":");
+                json::write_string(out, name);
+                out.extend_from_slice(b",\"Time\":");
+                json::write_string(out, at);
+                out.extend_from_slice(b",\"Message\":\"\"}");
+            }
+            Self::Push(packet) => out.extend_from_slice(packet.as_bytes()),
+        }
+    }
+
+    /// The names, as JSON string literals, of the fields that the platform fills in.
+    #[must_use]
+    pub fn open_data(&self) -> Vec<&str> {
+        match self {
+            Self::Call(data) => data.marked.iter().map(|marked| marked.raw_name).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Fields that are not as the caller may expect: the name as a JSON string literal, and why.
+    #[must_use]
+    pub fn take_warnings(&mut self) -> Vec<(String, String)> {
+        match self {
+            Self::Call(data) | Self::HttpApi(data) => data.take_warnings(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// `userInfo` as a function sees it: who it was called for, if for anybody.
+fn write_user_info(appid: &str, openid: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"userInfo\":{\"appId\":");
+    json::write_string(out, appid);
+    if let Some(openid) = openid {
+        out.extend_from_slice(b",\"openId\":");
+        json::write_string(out, openid);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests;
