@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bson::{
-    Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, oid::ObjectId, spec::BinarySubtype,
+    Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, oid::ObjectId,
+    spec::BinarySubtype,
 };
 
 use crate::{
@@ -392,7 +393,9 @@ impl<'a> Reader<'a> {
             reason: Reason::InvalidType(kind),
         };
         // The commonest of all, without a document in between.
-        if matches!(kind, "$numberInt" | "$numberLong" | "$numberDouble" | "$oid") && self.peek() == Some(b'"') {
+        if matches!(kind, "$numberInt" | "$numberLong" | "$numberDouble" | "$oid")
+            && self.peek() == Some(b'"')
+        {
             let text = self.string()?;
             self.blanks();
             if self.peek() != Some(b'}') {
@@ -452,7 +455,12 @@ fn from_text(kind: &str, text: &str) -> Option<Bson> {
             "-Infinity" => Some(f64::NEG_INFINITY),
             "NaN" => Some(f64::NAN),
             // Rust would also read `inf` and `nan`.
-            _ if text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) => text.parse().ok(),
+            _ if text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) =>
+            {
+                text.parse().ok()
+            }
             _ => None,
         }
         .map(Bson::Double),
@@ -487,9 +495,10 @@ fn from_document(kind: &str, document: &Document, legacy: bool) -> Option<Bson> 
             let parts = first.as_document().filter(|parts| parts.len() == 2)?;
             regex(parts.get_str("pattern").ok()?, parts.get_str("options").ok()?)
         }
-        "$regex" | "$options" if legacy && document.len() == 2 => {
-            regex(document.get_str("$regex").ok()?, document.get_str("$options").ok()?)
-        }
+        "$regex" | "$options" if legacy && document.len() == 2 => regex(
+            document.get_str("$regex").ok()?,
+            document.get_str("$options").ok()?,
+        ),
         "$binary" => match first {
             Bson::Document(parts) if alone && parts.len() == 2 => {
                 binary(parts.get_str("base64").ok()?, parts.get_str("subType").ok()?)
@@ -501,9 +510,7 @@ fn from_document(kind: &str, document: &Document, legacy: bool) -> Option<Bson> 
             _ => None,
         },
         // `{"$type": "00", "$binary": "…"}`
-        "$type" if document.len() == 2 => {
-            binary(document.get_str("$binary").ok()?, first.as_str()?)
-        }
+        "$type" if document.len() == 2 => binary(document.get_str("$binary").ok()?, first.as_str()?),
         "$uuid" if alone => {
             let text = first.as_str()?;
             let hyphens = [8, 13, 18, 23];
@@ -517,7 +524,10 @@ fn from_document(kind: &str, document: &Document, legacy: bool) -> Option<Bson> 
                 .collect::<Option<_>>()?;
             Some(Bson::Binary(Binary {
                 subtype: BinarySubtype::Uuid,
-                bytes: digits.chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect(),
+                bytes: digits
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0] * 16 + pair[1]) as u8)
+                    .collect(),
             }))
         }
         "$timestamp" if alone => {

@@ -15,15 +15,33 @@ fn text(value: &Bson, style: Style) -> String {
 fn both_styles_of_every_type() {
     for (canonical, relaxed) in [
         (r#"{"a":{"$numberInt":"-1"}}"#, r#"{"a":-1}"#),
-        (r#"{"a":{"$numberLong":"9007199254740993"}}"#, r#"{"a":9007199254740993}"#),
+        (
+            r#"{"a":{"$numberLong":"9007199254740993"}}"#,
+            r#"{"a":9007199254740993}"#,
+        ),
         (r#"{"a":{"$numberDouble":"1.0"}}"#, r#"{"a":1.0}"#),
         (r#"{"a":{"$numberDouble":"1e21"}}"#, r#"{"a":1e21}"#),
         (r#"{"a":{"$numberDouble":"-0.0"}}"#, r#"{"a":-0.0}"#),
-        (r#"{"a":{"$numberDouble":"NaN"}}"#, r#"{"a":{"$numberDouble":"NaN"}}"#),
-        (r#"{"a":{"$numberDouble":"-Infinity"}}"#, r#"{"a":{"$numberDouble":"-Infinity"}}"#),
-        (r#"{"a":{"$date":{"$numberLong":"1700000000000"}}}"#, r#"{"a":{"$date":"2023-11-14T22:13:20Z"}}"#),
-        (r#"{"a":{"$date":{"$numberLong":"-1"}}}"#, r#"{"a":{"$date":{"$numberLong":"-1"}}}"#),
-        (r#"{"a":{"$oid":"5fe06c4a7877e500019b7c59"}}"#, r#"{"a":{"$oid":"5fe06c4a7877e500019b7c59"}}"#),
+        (
+            r#"{"a":{"$numberDouble":"NaN"}}"#,
+            r#"{"a":{"$numberDouble":"NaN"}}"#,
+        ),
+        (
+            r#"{"a":{"$numberDouble":"-Infinity"}}"#,
+            r#"{"a":{"$numberDouble":"-Infinity"}}"#,
+        ),
+        (
+            r#"{"a":{"$date":{"$numberLong":"1700000000000"}}}"#,
+            r#"{"a":{"$date":"2023-11-14T22:13:20Z"}}"#,
+        ),
+        (
+            r#"{"a":{"$date":{"$numberLong":"-1"}}}"#,
+            r#"{"a":{"$date":{"$numberLong":"-1"}}}"#,
+        ),
+        (
+            r#"{"a":{"$oid":"5fe06c4a7877e500019b7c59"}}"#,
+            r#"{"a":{"$oid":"5fe06c4a7877e500019b7c59"}}"#,
+        ),
         (
             r#"{"a":{"$binary":{"base64":"AAEC","subType":"05"}}}"#,
             r#"{"a":{"$binary":{"base64":"AAEC","subType":"05"}}}"#,
@@ -32,8 +50,14 @@ fn both_styles_of_every_type() {
             r#"{"a":{"$regularExpression":{"pattern":"a\\d","options":"im"}}}"#,
             r#"{"a":{"$regularExpression":{"pattern":"a\\d","options":"im"}}}"#,
         ),
-        (r#"{"a":{"$timestamp":{"t":4294967295,"i":1}}}"#, r#"{"a":{"$timestamp":{"t":4294967295,"i":1}}}"#),
-        (r#"{"a":{"$numberDecimal":"1.50"}}"#, r#"{"a":{"$numberDecimal":"1.50"}}"#),
+        (
+            r#"{"a":{"$timestamp":{"t":4294967295,"i":1}}}"#,
+            r#"{"a":{"$timestamp":{"t":4294967295,"i":1}}}"#,
+        ),
+        (
+            r#"{"a":{"$numberDecimal":"1.50"}}"#,
+            r#"{"a":{"$numberDecimal":"1.50"}}"#,
+        ),
         (
             r#"{"a":{"$code":"f","$scope":{"x":{"$numberInt":"1"}}}}"#,
             r#"{"a":{"$code":"f","$scope":{"x":1}}}"#,
@@ -41,12 +65,18 @@ fn both_styles_of_every_type() {
         (r#"{"a":{"$code":"f"}}"#, r#"{"a":{"$code":"f"}}"#),
         (r#"{"a":{"$symbol":"s"}}"#, r#"{"a":{"$symbol":"s"}}"#),
         (r#"{"a":{"$undefined":true}}"#, r#"{"a":{"$undefined":true}}"#),
-        (r#"{"a":[{"$minKey":1},{"$maxKey":1}]}"#, r#"{"a":[{"$minKey":1},{"$maxKey":1}]}"#),
+        (
+            r#"{"a":[{"$minKey":1},{"$maxKey":1}]}"#,
+            r#"{"a":[{"$minKey":1},{"$maxKey":1}]}"#,
+        ),
         (
             r#"{"a":{"$dbPointer":{"$ref":"db.c, d","$id":{"$oid":"5fe06c4a7877e500019b7c59"}}}}"#,
             r#"{"a":{"$dbPointer":{"$ref":"db.c, d","$id":{"$oid":"5fe06c4a7877e500019b7c59"}}}}"#,
         ),
-        (r#"{"a":[null,true,false,"\"\\\n\u0001é😀"]}"#, r#"{"a":[null,true,false,"\"\\\n\u0001é😀"]}"#),
+        (
+            r#"{"a":[null,true,false,"\"\\\n\u0001é😀"]}"#,
+            r#"{"a":[null,true,false,"\"\\\n\u0001é😀"]}"#,
+        ),
     ] {
         let document = read_document(canonical.as_bytes()).unwrap();
         assert_eq!(to_text(&document, Style::Canonical), canonical);
@@ -97,11 +127,20 @@ fn what_sdks_and_consoles_write() {
     );
     assert_eq!(
         read(br#"{"$timestamp":{"t":1,"i":2}}"#).unwrap(),
-        Bson::Timestamp(Timestamp { time: 1, increment: 2 })
+        Bson::Timestamp(Timestamp {
+            time: 1,
+            increment: 2
+        })
     );
-    assert!(matches!(read(br#"{"$uuid":"73ffd264-44b3-4c69-90e8-e7d1dfc035d4"}"#).unwrap(), Bson::Binary(_)));
+    assert!(matches!(
+        read(br#"{"$uuid":"73ffd264-44b3-4c69-90e8-e7d1dfc035d4"}"#).unwrap(),
+        Bson::Binary(_)
+    ));
     assert_eq!(read(b"12345678901").unwrap(), Bson::Int64(12_345_678_901));
-    assert_eq!(read(b"123456789012345678901").unwrap(), Bson::Double(123_456_789_012_345_678_901.0));
+    assert_eq!(
+        read(b"123456789012345678901").unwrap(),
+        Bson::Double(123_456_789_012_345_678_901.0)
+    );
     assert_eq!(read(b"1.0").unwrap(), Bson::Double(1.0));
     let lines = b"\xef\xbb\xbf{\"a\":1}\n{\"a\":\n2}, {\"a\":3}\n";
     let documents: Vec<Document> = read_documents(lines).collect::<Result<_, _>>().unwrap();
@@ -124,13 +163,26 @@ fn refused_with_the_place() {
         (b"\"\x01\"", 1, Reason::ControlCharacter),
         (b"\"\xff\"", 1, Reason::NotUtf8),
         (br#"{"$oid":"xyz"}"#, 8, Reason::InvalidType("$oid")),
-        (br#"{"$numberInt":"2147483648"}"#, 14, Reason::InvalidType("$numberInt")),
-        (br#"{"$numberDouble":"inf"}"#, 17, Reason::InvalidType("$numberDouble")),
+        (
+            br#"{"$numberInt":"2147483648"}"#,
+            14,
+            Reason::InvalidType("$numberInt"),
+        ),
+        (
+            br#"{"$numberDouble":"inf"}"#,
+            17,
+            Reason::InvalidType("$numberDouble"),
+        ),
         (b"-", 1, Reason::UnexpectedEnd),
         (b"01", 1, Reason::ExpectedEnd),
     ] {
         let error = read(text).unwrap_err();
-        assert_eq!((error.offset, &error.reason), (offset, &reason), "{}", String::from_utf8_lossy(text));
+        assert_eq!(
+            (error.offset, &error.reason),
+            (offset, &reason),
+            "{}",
+            String::from_utf8_lossy(text)
+        );
     }
     let deep = [vec![b'['; 201], vec![b']'; 201]].concat();
     assert_eq!(read(&deep).unwrap_err().reason, Reason::TooDeep);
