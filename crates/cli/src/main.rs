@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     // Each worker is started under this same binary as its supervisor: no thread, no runtime, no argument parser.
     let mut words = std::env::args_os();
     if words.nth(1).is_some_and(|word| word == stack::GUARD) {
-        return runtime::guard::main(words);
+        return process::guard::main(words);
     }
     // As the shell asks, when somebody presses Tab.
     complete::answer();
@@ -57,6 +57,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     // One thread serves HTTP and the workers' sockets: a call then never changes threads on its way.
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     print::subscribe(args.verbose);
+    process::raise_descriptors();
     match args.command {
         Command::Dev(dev) => runtime()?.block_on(dev::run(dev, args.verbose)),
         Command::Exec(args) => runtime()?.block_on(exec::run(args)),

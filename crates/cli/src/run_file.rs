@@ -2,11 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use seal::{KeyRing, RootKey};
 use serde::{Deserialize, Serialize};
 
 /// What a running `dev` says of itself.
@@ -41,25 +40,6 @@ pub(crate) fn folder(root: &Path) -> io::Result<()> {
     let folder = root.join(FOLDER);
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(".gitignore"), "*\n")
-}
-
-/// What seals the console's sign-ins of this project's `dev`: kept, so that they outlive a restart, and made anew where it is not
-/// a file that only its owner reads, as a repository could not bring one along.
-pub(crate) fn sign_in_keys(root: &Path) -> anyhow::Result<KeyRing> {
-    let path = root.join(FOLDER).join("sign-in.key");
-    let private = fs::symlink_metadata(&path)
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o7777 == 0o600);
-    let kept = private.then(|| fs::read_to_string(&path)).and_then(Result::ok);
-    let key = match kept.and_then(|text| RootKey::from_base64(&text).ok()) {
-        Some(key) => key,
-        None => {
-            let key = RootKey::generate();
-            let written = folder(root).and_then(|()| write_private(&path, key.to_base64().as_bytes()));
-            written.with_context(|| format!("{} could not be written", path.display()))?;
-            key
-        }
-    };
-    Ok(KeyRing::new(vec![key])?)
 }
 
 impl RunFile {

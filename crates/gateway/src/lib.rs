@@ -14,7 +14,6 @@ mod body;
 mod call;
 mod cors;
 mod failure;
-mod hosts;
 mod http_api;
 mod listen;
 mod login;
@@ -22,11 +21,8 @@ mod open_data;
 mod operator;
 mod permissions;
 mod push;
-mod readiness;
 mod redeem;
-mod reply;
 mod routes;
-mod seats;
 mod site;
 mod timers;
 
@@ -42,13 +38,12 @@ use runtime::Runtime;
 use seal::KeyRing;
 use store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
 pub use cors::Origins;
-pub use hosts::Hosts;
 pub use login::TokenLife;
-pub use operator::{Admission, Operator, Pages, SignIns};
-pub use reply::ReplyBody;
+pub use operator::{Admission, Operator, PageBody, Pages};
 
 /// What a gateway is made of.
 pub struct Config {
@@ -64,10 +59,6 @@ pub struct Config {
     pub open_data_max_age: Duration,
     /// Which web pages may call.
     pub origins: Origins,
-    /// Under which names the public listener is known.
-    pub hosts: Hosts,
-    /// How many connections the public listener has at once.
-    pub connections: usize,
     /// Decides WeChat's expiries, and nothing else.
     pub clock: Clock,
     /// Sessions live here.
@@ -101,8 +92,6 @@ struct Inner {
     tickets: Tickets,
     policy: opendata::Policy,
     origins: Origins,
-    hosts: Hosts,
-    connections: usize,
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::Client,
@@ -114,7 +103,7 @@ struct Inner {
     journal: Arc<dyn Journal>,
     timers: timers::Plans,
     sessions: login::Sessions,
-    budget: body::Budget,
+    large_bodies: Semaphore,
 }
 
 impl Gateway {
@@ -132,8 +121,6 @@ impl Gateway {
             env_id: config.env_id,
             policy,
             origins: config.origins,
-            hosts: config.hosts,
-            connections: config.connections,
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
@@ -150,7 +137,7 @@ impl Gateway {
             journal: config.journal,
             appid: config.appid,
             timers: timers::Plans::default(),
-            budget: body::Budget::default(),
+            large_bodies: Semaphore::new(body::LARGE_AT_ONCE),
         });
         if let Some(connections) = connections {
             tokio::spawn(admin::serve(Arc::downgrade(&inner), connections));
@@ -178,8 +165,7 @@ impl Gateway {
     /// Serves connections of `listener` until `stop` resolves, then lets running calls end.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let serving = self.clone();
-        let connections = self.0.connections;
-        listen::serve(listener, connections, stop, move |request, peer| {
+        listen::serve(listener, stop, move |request, peer| {
             let gateway = serving.clone();
             async move { gateway.answer(request, peer.ip()).await }
         })
@@ -212,10 +198,7 @@ impl Gateway {
         let here = std::net::Ipv4Addr::LOCALHOST.into();
         match call::call(inner, name, &bearer, here, &request_id, body).await {
             Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => {
-                reply::tell(&*inner.journal, &request_id, &failure);
-                (failure.status, failure.write(&request_id).into())
-            }
+            Err(failure) => (failure.status, failure.write(&request_id).into()),
         }
     }
 
@@ -223,13 +206,9 @@ impl Gateway {
     /// console, which shows it.
     pub async fn operate_push(&self, method: &http::Method, path: &str) -> (http::StatusCode, bytes::Bytes) {
         let request_id = ids::request_id();
-        let inner = &self.0;
-        match push::answer_operator(inner, method, path, &request_id).await {
+        match push::answer_operator(&self.0, method, path, &request_id).await {
             Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => {
-                reply::tell(&*inner.journal, &request_id, &failure);
-                (failure.status, failure.write(&request_id).into())
-            }
+            Err(failure) => (failure.status, failure.write(&request_id).into()),
         }
     }
 
@@ -240,11 +219,10 @@ impl Gateway {
         operator: Operator,
         stop: impl Future<Output = ()>,
     ) {
-        let connections = operator.connections;
         let doors = Arc::new(operator::Doors::new(self, operator));
-        listen::serve(listener, connections, stop, move |request, peer| {
+        listen::serve(listener, stop, move |request, _| {
             let doors = Arc::clone(&doors);
-            async move { doors.answer(request, peer.ip()).await }
+            async move { doors.answer(request).await }
         })
         .await;
     }

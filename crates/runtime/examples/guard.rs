@@ -2,5 +2,5 @@
 //! starts them under itself; `cargo test` builds it beside the tests.
 
 fn main() -> std::process::ExitCode {
-    yunqiao_runtime::guard::main(std::env::args_os().skip(1))
+    process::guard::main(std::env::args_os().skip(1))
 }

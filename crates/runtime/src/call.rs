@@ -8,8 +8,9 @@ use std::{
 
 use bytes::Bytes;
 use function::FunctionName;
+use process::{End, Frame, Thrown};
 
-use crate::{Frame, Logs};
+use crate::logs::Logs;
 
 /// How deep calls may be nested: a function called by a client has depth 0.
 pub const MAX_DEPTH: u32 = 10;
@@ -122,7 +123,7 @@ pub enum CallError {
         after: Duration,
     },
     /// It threw, rejected, or did not load.
-    #[error("{}", Thrown(message, stack))]
+    #[error("{}", Stack(message, stack))]
     Threw {
         /// The message of what was thrown.
         message: String,
@@ -173,10 +174,27 @@ pub enum CallError {
     },
 }
 
-/// An error's stack, which in JavaScript repeats the message; the message too where it does not.
-struct Thrown<'a>(&'a str, &'a str);
+impl From<Thrown> for CallError {
+    fn from(Thrown { message, stack }: Thrown) -> Self {
+        Self::Threw { message, stack }
+    }
+}
 
-impl fmt::Display for Thrown<'_> {
+impl CallError {
+    /// What the end of a worker means for the calls that it had.
+    pub(crate) fn of_end(end: End, limit_mb: u32) -> Self {
+        match end {
+            End::NotStarted(why) => Self::WorkerFailed { why },
+            End::OutOfMemory => Self::OutOfMemory { limit_mb },
+            End::Exited(how) => Self::Exited { how },
+        }
+    }
+}
+
+/// An error's stack, which in JavaScript repeats the message; the message too where it does not.
+struct Stack<'a>(&'a str, &'a str);
+
+impl fmt::Display for Stack<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(message, stack) = self;
         match (stack.is_empty(), stack.contains(*message)) {

@@ -7,12 +7,12 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt::Write as _,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
 };
 
 use function::{Function, FunctionName};
@@ -20,12 +20,27 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::{io::AsyncReadExt, process::Command};
 
-use crate::{Options, Progress, home::Home, pool::Pool};
+use crate::{observer::Observer, progress::Progress};
 
 /// The package that takes long to load and that nearly every function needs.
 pub(crate) const SDK: &str = "wx-server-sdk";
 /// Lines of npm's that are shown when it fails.
 const LAST_LINES: usize = 12;
+
+/// How npm is run.
+#[derive(Debug)]
+pub(crate) struct Npm<'a> {
+    /// The Node for which packages are installed; npm is looked for beside it.
+    pub(crate) node: &'a Path,
+    /// The command that runs a guard.
+    pub(crate) guard: &'a [OsString],
+    /// Do not use the network.
+    pub(crate) offline: bool,
+    /// A folder for the guard, which has nothing to clear away.
+    pub(crate) scratch: PathBuf,
+    /// Where the trees are.
+    pub(crate) trees: PathBuf,
+}
 
 /// Where a function finds what it needs.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +69,8 @@ pub(crate) struct Tree {
 
 /// Installs what is missing of what was planned for some functions.
 pub(crate) async fn supply<'a>(
-    pool: &Arc<Pool>,
+    npm: &Npm<'_>,
+    observer: &dyn Observer,
     plans: impl Iterator<Item = (&'a FunctionName, Result<Plan, String>)>,
 ) -> Vec<Supply> {
     let mut supplies = Vec::new();
@@ -77,7 +93,7 @@ pub(crate) async fn supply<'a>(
         supplies.push(supply);
     }
 
-    let base = pool.options.cache_dir.join("trees");
+    let base = &npm.trees;
     let missing: Vec<&String> = trees.keys().filter(|hash| !base.join(hash).is_dir()).collect();
     let (mut number, of) = (0, missing.len());
     let mut results: BTreeMap<&String, Result<PathBuf, String>> = BTreeMap::new();
@@ -86,16 +102,16 @@ pub(crate) async fn supply<'a>(
         let installs = !base.join(hash).is_dir();
         if installs {
             number += 1;
-            pool.tell(Progress::Installing {
+            observer.progress(Progress::Installing {
                 number,
                 of,
                 functions: functions(),
             });
         }
-        let result = install(&pool.options, &pool.home, &base, hash, tree).await;
+        let result = install(npm, hash, tree).await;
         if installs {
             let problem = result.as_ref().err().cloned();
-            pool.tell(Progress::Installed {
+            observer.progress(Progress::Installed {
                 number,
                 of,
                 functions: functions(),
@@ -277,13 +293,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The `node_modules` folder of a tree, installed if it is not there.
-async fn install(
-    options: &Options,
-    home: &Home,
-    base: &Path,
-    hash: &str,
-    tree: &Tree,
-) -> Result<PathBuf, String> {
+async fn install(npm: &Npm<'_>, hash: &str, tree: &Tree) -> Result<PathBuf, String> {
+    let base = &npm.trees;
     let place = base.join(hash);
     if !place.is_dir() {
         let io = |error: io::Error| format!("{} cannot be written: {error}", base.display());
@@ -299,7 +310,7 @@ async fn install(
                 .prefix(".draft-")
                 .tempdir_in(base)
                 .map_err(io)?;
-            npm(options, home, draft.path(), tree).await?;
+            run(npm, draft.path(), tree).await?;
             fs::rename(draft.path(), &place).map_err(io)?;
             let _ = draft.keep();
         }
@@ -312,7 +323,7 @@ async fn install(
         .map_err(|error| error.to_string())
 }
 
-async fn npm(options: &Options, home: &Home, draft: &Path, tree: &Tree) -> Result<(), String> {
+async fn run(options: &Npm<'_>, draft: &Path, tree: &Tree) -> Result<(), String> {
     let who = tree
         .functions
         .iter()
@@ -348,7 +359,7 @@ async fn npm(options: &Options, home: &Home, draft: &Path, tree: &Tree) -> Resul
         .ok_or_else(|| "no command for the guard is configured".to_owned())?;
     // Under a guard, as workers are: nothing goes on when this process has gone.
     let mut command = Command::new(program);
-    command.args(words).arg(home.scratch()).arg(npm);
+    command.args(words).arg(&options.scratch).arg(npm);
     command.arg(if tree.exact { "ci" } else { "install" });
     command.args([
         "--omit=dev",

@@ -1,47 +1,45 @@
-//! Runs cloud functions in Node workers: installs their dependencies, starts and retires processes, hands them calls over
-//! a Unix socket, keeps deadlines, and sees to it that nothing of a worker outlives its end.
+//! Runs cloud functions in Node workers: installs their dependencies, decides how many workers there are and which of them
+//! takes a call, keeps deadlines, and replaces workers when a function changes. The processes themselves are `process`'s.
 //!
 //! A [`Runtime`] is started once, given functions with [`Runtime::load`] (again whenever they change), and then makes
 //! calls with [`Runtime::invoke`]. What a call's environment and event hold is the caller's business: this crate carries
 //! them, as bytes; and so it is with the requests that functions make in turn, which come out of
-//! [`Runtime::connections`]. `ARCHITECTURE.md` shows the way of one call; [`frame`](Frame) has the layout on the socket,
-//! `state` the rules of the pool, [`guard`] why a worker's children cannot stay behind.
+//! [`Runtime::connections`]. `ARCHITECTURE.md` shows the way of one call.
+//!
+//! Inside, `state` decides and `pool` does: the state is told what happens and says what is to be done, and never waits,
+//! writes or starts anything.
 //!
 //! Calls need no more than one thread: a `current_thread` Tokio runtime that serves HTTP and the workers' sockets is the
 //! fastest set-up measured.
 
 mod call;
 mod deps;
-mod frame;
-pub mod guard;
-mod home;
-mod key;
-mod link;
 mod load;
 mod logs;
 mod observer;
+mod options;
 mod peer;
 mod pool;
 mod progress;
 mod queue;
-mod spawn;
 mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
 mod worker;
 
-use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use function::{Function, FunctionName};
-use tokio::{net::UnixListener, sync::mpsc, task::JoinHandle};
+use process::{Listeners, Workers};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 pub use call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply};
-pub use frame::Frame;
-pub use key::KeyPair;
-pub use logs::{Level, Line, Logs};
+pub use load::{LoadReport, Loaded};
+pub use logs::Logs;
 pub use observer::{Observer, PrintedLine};
+pub use options::{Inspect, Options};
 pub use peer::{Connection, Peer, Running};
+pub use process::{Frame, KeyPair, Level, Line};
 pub use progress::Progress;
 
 use pool::Pool;
@@ -52,58 +50,6 @@ pub const OLDEST_NODE: u32 = 18;
 const MAX_LOG: usize = 4 * 1024 * 1024;
 /// How long [`Runtime::shutdown`] waits for the last process to be gone.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
-
-/// How a runtime is set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The Node to run functions with.
-    pub node: PathBuf,
-    /// Where installed dependencies and the workers' program are kept between runs.
-    pub cache_dir: PathBuf,
-    /// The command that runs [`guard::main`]: what follows is its arguments.
-    pub guard: Vec<OsString>,
-    /// Do not let npm use the network.
-    pub offline: bool,
-    /// How many workers wait, of each kind, with dependencies loaded and no function.
-    pub spares: usize,
-    /// Start workers under Node's inspector.
-    pub inspect: Option<Inspect>,
-    /// Bytes of output kept of one call; at most 4 MB.
-    pub log_limit: usize,
-    /// Names of the two variables under which a worker's program finds its key pair: id, then secret.
-    pub key_variables: [String; 2],
-}
-
-/// Functions to be debugged: one worker each, and no timeouts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspect {
-    /// Which function; `None` for all.
-    pub function: Option<FunctionName>,
-    /// The port on 127.0.0.1 where the first one's inspector listens; further ones take the next ports.
-    pub port: u16,
-}
-
-/// A function to be served.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// What the project says about it.
-    pub function: Function,
-    /// The members of its `context` that never change, as the text of a JSON object. A member `environment`, if it is an
-    /// object, holds the variables that the function's modules see while they are loaded. What [`Function::env`] says is
-    /// not added: which of it counts is the caller's to know.
-    pub context: String,
-}
-
-/// What became of one function that was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadReport {
-    /// Which.
-    pub name: FunctionName,
-    /// Why it cannot run, and the mend.
-    pub problem: Option<String>,
-    /// Whether it, or anything about it, is new: then its workers are replaced.
-    pub changed: bool,
-}
 
 /// Why a runtime cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -184,16 +130,21 @@ impl Runtime {
         let cache_dir = std::fs::create_dir_all(&options.cache_dir)
             .and_then(|()| options.cache_dir.canonicalize())
             .map_err(no_home)?;
-        let home = home::Home::new(&cache_dir).map_err(no_home)?;
-        let listener = UnixListener::bind(home.socket()).map_err(no_home)?;
+        let (workers, listeners): (Workers, Listeners) = Workers::open(process::Settings {
+            node: options.node.clone(),
+            cache_dir: cache_dir.clone(),
+            guard: options.guard.clone(),
+            key_variables: options.key_variables.clone(),
+        })
+        .map_err(no_home)?;
         let options = Options {
             cache_dir,
             log_limit: options.log_limit.min(MAX_LOG),
             ..options
         };
-        let pool = Pool::new(options, home, observer);
+        let pool = Pool::new(options, workers, observer);
         let tasks = vec![
-            tokio::spawn(link::accept(Arc::clone(&pool), listener)),
+            tokio::spawn(process::accept(Arc::clone(&pool), listeners)),
             tokio::spawn(Arc::clone(&pool).keep_time()),
             tokio::spawn(Arc::clone(&pool).keep_house()),
             tokio::spawn(Arc::clone(&pool).keep_spares()),

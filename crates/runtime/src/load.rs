@@ -6,19 +6,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-use function::Function;
+use function::{Function, FunctionName};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    LoadReport, Loaded, Progress,
-    deps::{self, Plan, Supply},
+    deps::{self, Npm, Plan, Supply},
     pool::Pool,
+    progress::Progress,
     spec::{Kind, Spec},
 };
 
 /// How long loading waits for the first spares: they make the first calls quick, but nothing fails without them.
 const SPARES_WITHIN: Duration = Duration::from_secs(5);
+
+/// A function to be served.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the project says about it.
+    pub function: Function,
+    /// The members of its `context` that never change, as the text of a JSON object. A member `environment`, if it is an
+    /// object, holds the variables that the function's modules see while they are loaded. What [`Function::env`] says is
+    /// not added: which of it counts is the caller's to know.
+    pub context: String,
+}
+
+/// What became of one function that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Which.
+    pub name: FunctionName,
+    /// Why it cannot run, and the mend.
+    pub problem: Option<String>,
+    /// Whether it, or anything about it, is new: then its workers are replaced.
+    pub changed: bool,
+}
 
 /// What the disk says about a function.
 struct Survey {
@@ -39,7 +61,14 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
         .map(|survey| ((survey.function, survey.context, survey.files), survey.plan))
         .unzip();
     let named = surveys.iter().map(|(function, ..)| &function.name).zip(plans);
-    let supplies = deps::supply(pool, named).await;
+    let npm = Npm {
+        node: &pool.options.node,
+        guard: &pool.options.guard,
+        offline: pool.options.offline,
+        scratch: pool.workers.scratch(),
+        trees: pool.options.cache_dir.join("trees"),
+    };
+    let supplies = deps::supply(&npm, &*pool.observer, named).await;
 
     let mut next_port = pool.options.inspect.as_ref().map_or(0, |inspect| inspect.port);
     let mut specs = Vec::with_capacity(surveys.len());
@@ -69,13 +98,13 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     });
     for (spec, report) in specs.iter().zip(&reports) {
         if let (Some(port), true) = (spec.kind.inspect, report.changed) {
-            pool.tell(Progress::Inspecting {
+            pool.observer.progress(Progress::Inspecting {
                 function: spec.name.clone(),
                 port,
             });
         }
     }
-    pool.fill_up();
+    pool.with(|state| state.fill_up(Instant::now()));
     pool.wait_until(SPARES_WITHIN, |state| state.spares_ready()).await;
     reports
 }
@@ -130,11 +159,16 @@ fn spec(
         Some(Value::Object(variables)) => variables,
         _ => Map::new(),
     };
-    let kind = Kind {
-        sdk_in: supply.sdk_in,
-        memory_mb: function.memory_mb,
+    let kind = Kind::new(
+        supply.sdk_in,
+        function.memory_mb,
         inspect,
-    };
+        &pool.options.cache_dir,
+    );
+    let pack: Option<Value> = kind
+        .pack
+        .as_deref()
+        .and_then(|pack| serde_json::from_str(pack).ok());
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let order = json!({
         "dir": text(&function.dir),
@@ -142,7 +176,7 @@ fn spec(
         "isModule": function.is_module(),
         "tree": supply.tree.as_ref().map(text),
         "concurrency": function.concurrency,
-        "pack": kind.pack(&pool.options.cache_dir),
+        "pack": pack,
         "logLimit": pool.options.log_limit,
         "env": variables,
         "context": Value::Object(context).to_string(),

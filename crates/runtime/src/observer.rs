@@ -3,8 +3,9 @@
 use std::fmt;
 
 use function::FunctionName;
+use process::Line;
 
-use crate::{InvocationId, Line, Progress};
+use crate::{call::InvocationId, progress::Progress};
 
 /// Hears what happens. Called on the thread that serves calls: an implementation must not wait.
 pub trait Observer: Send + Sync + 'static {

@@ -1,63 +1,72 @@
-//! The calls of one function that wait for a worker: first come, first served, but a nested call goes before the others,
-//! because somebody who holds a worker waits for it.
+//! The calls of one function that wait for a worker. First come, first served, but nested calls go before the others,
+//! because somebody who holds a worker waits for them.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 /// How many calls of one function may wait. Each holds its event, so this bounds memory.
 pub(crate) const MAX_WAITING: usize = 1000;
-/// A call that waited this long gets another worker, even if the function is usually quick enough.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Keys of waiting calls.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    keys: VecDeque<usize>,
+    nested: VecDeque<usize>,
+    roots: VecDeque<usize>,
 }
 
 impl Queue {
     /// Whether one more call may wait.
     pub(crate) fn is_full(&self) -> bool {
-        self.keys.len() >= MAX_WAITING
+        self.len() >= MAX_WAITING
     }
 
     pub(crate) fn push(&mut self, key: usize, nested: bool) {
-        if nested {
-            self.keys.push_front(key);
-        } else {
-            self.keys.push_back(key);
-        }
+        let keys = if nested { &mut self.nested } else { &mut self.roots };
+        keys.push_back(key);
     }
 
     pub(crate) fn pop(&mut self) -> Option<usize> {
-        self.keys.pop_front()
+        self.nested.pop_front().or_else(|| self.roots.pop_front())
     }
 
     /// Takes a call out whose caller has gone or waited long enough.
     pub(crate) fn remove(&mut self, key: usize) {
-        if let Some(at) = self.keys.iter().position(|waiting| *waiting == key) {
-            self.keys.remove(at);
+        for keys in [&mut self.nested, &mut self.roots] {
+            if let Some(at) = keys.iter().position(|waiting| *waiting == key) {
+                keys.remove(at);
+                return;
+            }
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.nested.len() + self.roots.len()
+    }
+
+    pub(crate) fn nested(&self) -> usize {
+        self.nested.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.len() == 0
     }
 
     /// The next one.
     pub(crate) fn front(&self) -> Option<usize> {
-        self.keys.front().copied()
+        self.nested.front().or_else(|| self.roots.front()).copied()
     }
 
+    /// The nested one that came last.
+    pub(crate) fn last_nested(&self) -> Option<usize> {
+        self.nested.back().copied()
+    }
+
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.keys.iter().copied()
+        self.nested.iter().chain(&self.roots).copied()
     }
 
     /// Takes all.
     pub(crate) fn drain(&mut self) -> Vec<usize> {
-        self.keys.drain(..).collect()
+        self.nested.drain(..).chain(self.roots.drain(..)).collect()
     }
 }

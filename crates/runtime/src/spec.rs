@@ -3,19 +3,15 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use function::FunctionName;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
 
-use crate::{
-    KeyPair,
-    deps::{SDK, hex},
-    frame::{Frame, NO_CALL, Order},
-};
+use crate::deps::{SDK, hex};
 
 /// A function as it was loaded.
 #[derive(Debug)]
@@ -44,42 +40,28 @@ impl Spec {
 /// What must be the same for a spare worker to serve a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    /// The `node_modules` folder whose wx-server-sdk it has loaded.
-    pub(crate) sdk_in: Option<PathBuf>,
     /// A switch of Node's, so it cannot be changed later, and compiled code is only good with the same.
     pub(crate) memory_mb: u32,
     /// The port of Node's inspector.
     pub(crate) inspect: Option<u16>,
+    /// What a worker is told about the SDK that it is to load beforehand: where it is, and which file has it compiled. See
+    /// `js/worker/pack.js`.
+    pub(crate) pack: Option<Arc<str>>,
 }
 
 impl Kind {
-    /// What a worker is told about the SDK: where it is, and which file has it compiled. See `js/worker/pack.js`.
-    pub(crate) fn pack(&self, cache: &Path) -> Option<Value> {
-        let tree = self.sdk_in.as_ref().filter(|_| self.inspect.is_none())?;
-        let hash = hex(&Sha256::digest(tree.as_os_str().as_encoded_bytes()));
-        let file = cache.join("packs").join(format!("{hash}-{}", self.memory_mb));
-        Some(json!({ "sdk": SDK, "tree": tree.to_string_lossy(), "file": file.to_string_lossy() }))
+    /// `cache` is where compiled code is kept.
+    pub(crate) fn new(sdk_in: Option<PathBuf>, memory_mb: u32, inspect: Option<u16>, cache: &Path) -> Self {
+        // Under a debugger the modules are to be those that lie on the disk.
+        let pack = sdk_in.filter(|_| inspect.is_none()).map(|tree| {
+            let hash = hex(&Sha256::digest(tree.as_os_str().as_encoded_bytes()));
+            let file = cache.join("packs").join(format!("{hash}-{memory_mb}"));
+            json!({ "sdk": SDK, "tree": tree.to_string_lossy(), "file": file.to_string_lossy() }).to_string()
+        });
+        Self {
+            memory_mb,
+            inspect,
+            pack: pack.map(Arc::from),
+        }
     }
-}
-
-/// A frame that carries an order other than a call. It may hold the worker's secret, and its buffer is used again: nothing
-/// is left in there.
-pub(crate) fn order(order: Order, text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut frame = Frame::new();
-    frame.head().extend_from_slice(text.as_bytes());
-    let bytes = frame.seal(order, NO_CALL, 0).ok().map(<[u8]>::to_vec);
-    frame.head().zeroize();
-    bytes.map(Zeroizing::new)
-}
-
-/// What a worker is told about itself: its socket, and its key pair under the names by which its program looks for it.
-pub(crate) fn identity(door: &Path, names: &[String; 2], key: &KeyPair) -> Zeroizing<String> {
-    let [id, secret] = names.each_ref().map(|name| Value::from(name.as_str()));
-    let socket = Value::from(door.to_string_lossy());
-    // Hexadecimal digits: nothing to escape.
-    Zeroizing::new(format!(
-        r#"{{"socket":{socket},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
-        key.id(),
-        key.secret()
-    ))
 }

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use bson::{Bson, bson};
 
 use super::of;

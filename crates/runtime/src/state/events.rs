@@ -1,148 +1,148 @@
 //! What workers and their processes say, and what follows from it.
 
 use std::{
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::process::ChildStdin;
+use function::FunctionName;
+use process::{Answer, End, Level, Line, Message, WorkerId};
 
-use super::State;
+use super::{Effect, Stage, State, calls::After};
 use crate::{
-    CallError, InvocationId, KeyPair, Level, Line, PrintedLine, Reply,
-    frame::Order,
-    link::Link,
-    pool::WorkerId,
-    spec,
-    worker::{Ending, Stage, Worker},
+    call::{CallError, InvocationId, Reply},
+    observer::PrintedLine,
+    worker::{self, Ending, Serving, Worker},
 };
 
-impl State {
-    /// The worker whose token this is; a token is good once.
-    pub(crate) fn redeem(&mut self, token: &str) -> Option<WorkerId> {
-        let (key, worker) = self
-            .workers
-            .iter_mut()
-            .find(|(_, worker)| worker.token.as_deref() == Some(token))?;
-        worker.token = None;
-        Some(WorkerId {
-            key,
-            serial: worker.serial,
-        })
+impl<C> State<C> {
+    /// A worker that was not told to end and has not hung up.
+    pub(super) fn live(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers
+            .get(id.key)
+            .filter(|worker| worker.serial == id.serial && !worker.is_ending())
     }
 
-    /// A live worker.
-    pub(crate) fn worker(&mut self, id: WorkerId) -> Option<&mut Worker> {
+    fn live_mut(&mut self, id: WorkerId) -> Option<&mut Worker> {
         self.workers
             .get_mut(id.key)
-            .filter(|worker| worker.serial == id.serial && worker.ending.is_none())
+            .filter(|worker| worker.serial == id.serial && !worker.is_ending())
     }
 
-    /// A worker that is about to be started gets its key pair.
-    pub(crate) fn give_key(&mut self, id: WorkerId, key: Arc<KeyPair>) {
-        if let Some(worker) = self.worker(id) {
-            worker.key = Some(key);
-        }
+    /// The function that a live worker serves, or will.
+    pub(crate) fn function_of(&self, id: WorkerId) -> Option<FunctionName> {
+        Some(self.live(id)?.task()?.spec.name.clone())
     }
 
-    /// A worker is connected and can be told what to do. `door` is the socket of its own.
-    pub(crate) fn connected(
-        &mut self,
-        id: WorkerId,
-        link: Link,
-        pid: Option<i32>,
-        door: &Path,
-        now: Instant,
-    ) -> bool {
-        let cache = self.cache.clone();
-        let Some(worker) = self.worker(id) else {
-            return false;
+    /// A worker is connected and can be told what to do.
+    pub(crate) fn connected(&mut self, id: WorkerId, now: Instant) {
+        let Some(worker) = self.live_mut(id) else { return };
+        let worker::Stage::Starting(task) = &mut worker.stage else {
+            return;
         };
-        worker.link = Some(link);
-        worker.pid = pid;
-        worker.since = now;
+        let task = task.take();
         // A worker whose function is known by now loads the SDK with it.
-        let pack = match worker.serves {
-            None => worker.kind.pack(&cache),
+        let pack = match &task {
+            None => worker.kind.pack.clone(),
             Some(_) => None,
         };
-        worker.stage = Stage::Preparing;
-        if let Some(key) = worker.key.clone() {
-            let identity = spec::identity(door, &self.key_variables, &key);
-            self.order(id.key, Order::Identify, &identity);
-        }
+        worker.stage = worker::Stage::Preparing(task);
+        worker.since = now;
         match pack {
-            Some(pack) => self.order(id.key, Order::Prepare, &pack.to_string()),
-            None => self.prepared(id, now),
-        }
-        self.worker(id).is_some()
-    }
-
-    pub(crate) fn prepared(&mut self, id: WorkerId, now: Instant) {
-        let Some(worker) = self.worker(id) else { return };
-        if worker.stage != Stage::Preparing {
-            return self.kill(id.key, Ending::Garbled, now);
-        }
-        worker.stage = Stage::Spare;
-        worker.since = now;
-        let serves = worker.serves.is_some();
-        self.effects.changed = true;
-        if serves {
-            self.order_load(id.key, now);
+            Some(pack) => self.effects.push(Effect::Prepare { worker: id, pack }),
+            None => {
+                self.prepared(id, now);
+            }
         }
     }
 
-    pub(crate) fn loaded(&mut self, id: WorkerId, now: Instant) {
-        let Some(worker) = self.worker(id) else { return };
-        let (Stage::Loading, Some((number, _))) = (worker.stage, &worker.serves) else {
-            return self.kill(id.key, Ending::Garbled, now);
+    /// A worker said something. False when no worker in its place would: then it was ended, or it was on its way out.
+    pub(crate) fn received(&mut self, id: WorkerId, message: Message, now: Instant) -> bool {
+        let sensible = match message {
+            Message::Answered { call, answer } => self.answered(id, call, answer, now),
+            Message::Printed { call, line } => self.printed(id, call, line),
+            Message::Dropped { call, bytes } => self.dropped(id, call, bytes),
+            Message::Prepared => self.prepared(id, now),
+            Message::Loaded => self.loaded(id, now),
+            Message::LoadFailed { thrown, lasting } => self.load_failed(id, thrown.into(), lasting, now),
         };
-        let number = *number;
-        worker.stage = Stage::Ready;
-        worker.since = now;
-        if worker.draining {
-            self.kill(id.key, Ending::Retired, now);
-        } else {
-            self.dispatch(number, now);
+        if !sensible {
+            self.garbled(id, now);
         }
+        sensible
+    }
+
+    fn prepared(&mut self, id: WorkerId, now: Instant) -> bool {
+        let Some(worker) = self.live_mut(id) else {
+            return false;
+        };
+        let worker::Stage::Preparing(task) = &mut worker.stage else {
+            return false;
+        };
+        let task = task.take();
+        worker.since = now;
+        match task {
+            Some(task) => self.load(id.key, task, now),
+            None => {
+                worker.stage = worker::Stage::Spare;
+                self.effects.push(Effect::Changed);
+            }
+        }
+        true
+    }
+
+    fn loaded(&mut self, id: WorkerId, now: Instant) -> bool {
+        let Some(worker) = self.live_mut(id) else {
+            return false;
+        };
+        let worker::Stage::Loading(task) = &worker.stage else {
+            return false;
+        };
+        let task = task.clone();
+        let number = task.function;
+        worker.stage = worker::Stage::Ready(Serving {
+            task,
+            running: Vec::new(),
+            roots: 0,
+            draining: false,
+        });
+        worker.since = now;
+        self.dispatch(number, now);
+        true
     }
 
     /// A function did not load. If trying again is no use, all calls fail until it is loaded anew; else only one does, and
     /// the next one tries again, as on the platform.
-    pub(crate) fn load_failed(&mut self, id: WorkerId, error: CallError, lasting: bool, now: Instant) {
-        let Some(worker) = self.worker(id) else { return };
-        let serves = worker.serves.clone();
-        self.kill(id.key, Ending::Retired, now);
-        let Some((number, spec)) = serves else { return };
-        let Some(function) = self.functions.get_mut(number) else {
-            return;
+    fn load_failed(&mut self, id: WorkerId, error: CallError, lasting: bool, now: Instant) -> bool {
+        let Some(worker::Stage::Loading(task)) = self.live(id).map(|worker| &worker.stage) else {
+            return false;
         };
+        let task = task.clone();
+        self.kill(id.key, Ending::Retired, now);
         // A reload may have come in between: then nothing is known about the new one.
-        if !function
-            .spec
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, &spec))
-        {
-            return;
+        if !self.is_current(&task) {
+            return true;
         }
         if lasting {
-            function.broken = Some(error.clone());
-            self.fail_waiting(number, &error, now);
+            if let Some(function) = self.functions.get_mut(task.function) {
+                function.broken = Some(error.clone());
+            }
+            self.fail_waiting(task.function, &error, now);
         } else {
-            self.fail_next(number, error, now);
+            self.fail_next(task.function, error, now);
         }
+        true
     }
 
     /// A worker did not come to work: the call that it was to serve fails. So every start is paid for by a call, and none
     /// waits for ever.
-    pub(super) fn fail_next(&mut self, number: usize, error: CallError, now: Instant) {
-        if let Some(key) = self
+    fn fail_next(&mut self, number: usize, error: CallError, now: Instant) {
+        let next = self
             .functions
             .get_mut(number)
-            .and_then(|function| function.queue.pop())
-        {
-            self.finish(key, Err(error), now);
+            .and_then(|function| function.queue.pop());
+        if let Some(key) = next {
+            self.settle(key, Err(error), After::Gone, now);
         }
         self.dispatch(number, now);
     }
@@ -152,103 +152,97 @@ impl State {
             return;
         };
         for key in function.queue.drain() {
-            self.finish(key, Err(error.clone()), now);
+            self.settle(key, Err(error.clone()), After::Gone, now);
         }
     }
 
-    /// A worker answers a call. False when it does not have this call: then it is not to be trusted.
-    pub(crate) fn answered(
-        &mut self,
-        id: WorkerId,
-        call: u32,
-        result: Result<Reply, CallError>,
-        uncaught: bool,
-        now: Instant,
-    ) -> bool {
+    /// A worker answers a call. False when it does not have this call.
+    fn answered(&mut self, id: WorkerId, call: u32, answer: Answer, now: Instant) -> bool {
         let key = call as usize;
-        let Some(worker) = self.worker(id) else {
+        let Some(worker) = self.workers.get_mut(id.key).filter(|it| it.serial == id.serial) else {
             return false;
         };
-        let Some(at) = worker.running.iter().position(|running| *running == key) else {
-            return false;
-        };
-        worker.running.swap_remove(at);
         worker.since = now;
-        let Some((number, _)) = worker.serves else {
+        let Some(serving) = worker.serving_mut() else {
             return false;
         };
-        if uncaught {
-            worker.draining = true;
+        let (Some(at), Some(slot)) = (
+            serving.running.iter().position(|running| *running == key),
+            self.calls.get(key),
+        ) else {
+            return false;
+        };
+        serving.running.swap_remove(at);
+        serving.roots -= usize::from(slot.depth == 0);
+        if matches!(answer, Answer::Threw { uncaught: true, .. }) {
+            serving.draining = true;
         }
-        let draining = worker.draining;
-        let Some(slot) = self.calls.get_mut(key) else {
-            return false;
-        };
-        slot.worker = None;
-        if let (Some(started), Some(function)) = (slot.started, self.functions.get_mut(number)) {
-            let ran = now.saturating_duration_since(started);
-            function.usual = Some(function.usual.map_or(ran, |usual| (usual * 7 + ran) / 8));
+        let (number, draining) = (serving.task.function, serving.draining);
+        if let Stage::Running { started, .. } = slot.stage {
+            self.learn(number, now.saturating_duration_since(started));
         }
         if draining {
             self.forget_worker(number, id.key);
-            if self.is_done(id.key) {
-                self.kill(id.key, Ending::Retired, now);
-            }
+            self.end_if_done(id.key, Ending::Retired, now);
         }
         // The worker gets its next call before the caller of this one is told: it has nothing else to do.
         self.dispatch(number, now);
-        self.finish(key, result, now);
+        self.settle(key, result(answer), After::Gone, now);
         true
     }
 
-    /// A line of output, of a call or of none.
-    pub(crate) fn printed(&mut self, id: WorkerId, call: Option<u32>, line: Line) -> bool {
-        let Some(worker) = self.worker(id) else {
-            return false;
-        };
+    /// A line of output, of a call or of none. False when the worker does not have this call.
+    fn printed(&mut self, id: WorkerId, call: Option<u32>, line: Line) -> bool {
+        let Some(worker) = self.live(id) else { return false };
         match call {
             Some(call) => {
                 let key = call as usize;
-                if !worker.running.contains(&key) {
-                    return false;
+                let has = worker
+                    .serving()
+                    .is_some_and(|serving| serving.running.contains(&key));
+                if has {
+                    self.printed_inside(id, key, line);
                 }
-                self.printed_inside(id, key, line);
+                has
             }
-            None => self.tell(id, None, line),
+            None => {
+                self.tell(id, None, line);
+                true
+            }
         }
-        true
     }
 
-    pub(crate) fn dropped(&mut self, id: WorkerId, call: u32, bytes: u64) -> bool {
+    fn dropped(&mut self, id: WorkerId, call: Option<u32>, bytes: u64) -> bool {
+        let Some(worker) = self.live(id) else { return false };
+        let Some(call) = call else { return true };
         let key = call as usize;
-        let Some(worker) = self.worker(id) else {
-            return false;
-        };
-        if !worker.running.contains(&key) {
-            return false;
+        let has = worker
+            .serving()
+            .is_some_and(|serving| serving.running.contains(&key));
+        if has
+            && let Some(slot) = self.calls.get_mut(key)
+            && let Stage::Running { logs, .. } = &mut slot.stage
+        {
+            logs.drop_bytes(bytes);
         }
-        if let Some(slot) = self.calls.get_mut(key) {
-            slot.logs.drop_bytes(bytes);
-        }
-        true
+        has
     }
 
     /// Output that came by a descriptor, from native code or a child: it is the running call's if there is exactly one.
     pub(crate) fn printed_raw(&mut self, id: WorkerId, level: Level, text: String, now: Instant) {
-        let Some(worker) = self
-            .workers
-            .get(id.key)
-            .filter(|worker| worker.serial == id.serial)
-        else {
+        let Some(worker) = self.workers.get(id.key).filter(|it| it.serial == id.serial) else {
             return;
         };
+        let running = match &worker.stage {
+            worker::Stage::Ready(serving) => serving.running.as_slice(),
+            worker::Stage::Ending(ended) => ended.running.as_slice(),
+            _ => &[],
+        };
         let line = |at| Line { level, at, text };
-        if let [key] = *worker.running.as_slice()
-            && let Some(slot) = self.calls.get(key)
+        if let [key] = *running
+            && let Some(Stage::Running { started, .. }) = self.calls.get(key).map(|slot| &slot.stage)
         {
-            let at = slot
-                .started
-                .map_or(Duration::ZERO, |started| now.saturating_duration_since(started));
+            let at = now.saturating_duration_since(*started);
             self.printed_inside(id, key, line(at));
         } else {
             self.tell(id, None, line(Duration::ZERO));
@@ -257,40 +251,62 @@ impl State {
 
     /// A line of a call: kept for its outcome, and told now.
     fn printed_inside(&mut self, id: WorkerId, key: usize, line: Line) {
-        if let Some(slot) = self.calls.get_mut(key)
-            && slot.logs.has_room(self.log_limit, &line)
-        {
-            slot.logs.push(line.clone());
-            let call = slot.id;
-            self.tell(id, Some(call), line);
+        let Some(slot) = self.calls.get_mut(key) else {
+            return;
+        };
+        match &mut slot.stage {
+            Stage::Running { logs, .. } => {
+                if logs.has_room(self.limits.log, &line) {
+                    logs.push(line.clone());
+                    let call = slot.id;
+                    self.tell(id, Some(call), line);
+                }
+            }
+            // The call is over for everybody but its worker.
+            _ => self.tell(id, None, line),
         }
     }
 
     fn tell(&mut self, id: WorkerId, call: Option<InvocationId>, line: Line) {
-        let function = self
-            .workers
-            .get(id.key)
-            .and_then(|worker| worker.serves.as_ref())
-            .map(|(_, spec)| spec.name.clone());
-        self.effects.printed.push(PrintedLine { call, function, line });
+        let function = self.workers.get(id.key).and_then(|worker| match &worker.stage {
+            worker::Stage::Ending(ended) => ended.running.first().and_then(|key| {
+                let number = self.calls.get(*key)?.function;
+                Some(self.functions.get(number)?.spec.as_ref()?.name.clone())
+            }),
+            _ => Some(worker.task()?.spec.name.clone()),
+        });
+        self.effects
+            .push(Effect::Tell(PrintedLine { call, function, line }));
     }
 
     /// A worker sent what no worker sends.
     pub(crate) fn garbled(&mut self, id: WorkerId, now: Instant) {
-        if self.worker(id).is_some() {
+        if self.live(id).is_some() {
             self.kill(id.key, Ending::Garbled, now);
         }
     }
 
+    /// A worker closed its connection, or cannot be written to. What became of it is told by its exit status.
     pub(crate) fn hung_up(&mut self, id: WorkerId) {
-        if self.worker(id).is_some() {
+        if self.live(id).is_some() {
             self.lose(id.key, Ending::HungUp);
         }
     }
 
-    /// A worker and everything it had started are dead. `error` says what its status means for the calls that it still
-    /// had, unless it was us who ended it.
-    pub(crate) fn exited(&mut self, id: WorkerId, error: &CallError, now: Instant) {
+    /// A worker uses far more memory than its function was given.
+    pub(crate) fn exceeds_memory(&mut self, id: WorkerId, now: Instant) {
+        if let Some(worker) = self.live(id) {
+            let number = worker.task().map(|task| task.function);
+            self.kill(id.key, Ending::Memory, now);
+            if let Some(number) = number {
+                self.dispatch(number, now);
+            }
+        }
+    }
+
+    /// A worker and everything it had started are dead. `end` says what that means for the calls that it still had, unless
+    /// it was us who ended it.
+    pub(crate) fn exited(&mut self, id: WorkerId, end: End, now: Instant) {
         if self
             .workers
             .get(id.key)
@@ -300,39 +316,42 @@ impl State {
         }
         self.lose(id.key, Ending::HungUp);
         let worker = self.workers.remove(id.key);
-        self.effects.changed = true;
-        let ended = worker
-            .ending
-            .and_then(|ending| ending.error(worker.kind.memory_mb));
-        let error = ended.as_ref().unwrap_or(error);
-        for call in worker.running {
-            self.detach(call);
-            self.finish(call, Err(error.clone()), now);
-        }
-        let Some((number, spec)) = worker.serves else {
+        self.effects.push(Effect::Changed);
+        let worker::Stage::Ending(ended) = worker.stage else {
             return;
         };
-        let Some(function) = self.functions.get(number) else {
-            return;
-        };
-        let current = function
-            .spec
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, &spec));
-        let came = worker.stage == Stage::Ready;
-        // Then its calls are provided for already.
-        let dismissed = matches!(worker.ending, Some(Ending::Retired | Ending::Stuck));
-        if current && !came && !dismissed {
-            self.fail_next(number, error.clone(), now);
-        } else {
-            self.dispatch(number, now);
+        let known = ended.why.error(worker.kind.memory_mb);
+        let error = known.unwrap_or_else(|| CallError::of_end(end, worker.kind.memory_mb));
+        for call in ended.running {
+            self.settle(call, Err(error.clone()), After::Gone, now);
         }
+        // Those that were ended by us have their calls provided for already.
+        if let Some(task) = ended.unready
+            && !matches!(ended.why, Ending::Retired | Ending::Stuck)
+            && self.is_current(&task)
+        {
+            self.fail_next(task.function, error, now);
+        }
+        // There is room for one more worker.
+        self.dispatch_waiting(now);
     }
 
-    /// The process of a worker runs. `control` is what ends it: at once, when it is not wanted any more.
-    pub(crate) fn launched(&mut self, id: WorkerId, control: ChildStdin) {
-        if let Some(worker) = self.worker(id) {
-            worker.control = Some(control);
-        }
+    /// Whether what a worker serves is what was loaded last.
+    fn is_current(&self, task: &worker::Task) -> bool {
+        self.functions
+            .get(task.function)
+            .and_then(|function| function.spec.as_ref())
+            .is_some_and(|current| Arc::ptr_eq(current, &task.spec))
+    }
+}
+
+/// What a worker's answer is for the caller.
+fn result(answer: Answer) -> Result<Reply, CallError> {
+    match answer {
+        Answer::Json(json) => Ok(Reply { json: Some(json) }),
+        Answer::Undefined => Ok(Reply { json: None }),
+        Answer::Threw { thrown, .. } => Err(thrown.into()),
+        Answer::NotJson { message } => Err(CallError::NotJson { message }),
+        Answer::TooLarge { bytes } => Err(CallError::TooLarge { bytes }),
     }
 }

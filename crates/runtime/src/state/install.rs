@@ -1,34 +1,27 @@
 //! Functions and spares as they are to be, and the end of all.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use super::{Function, State};
 use crate::{
-    CallError,
-    queue::Queue,
+    call::CallError,
     spec::Spec,
-    worker::{Ending, Stage, Worker},
+    worker::{self, Ending, Worker},
 };
 
-impl State {
+impl<C> State<C> {
     /// Puts a set of functions in place of the one before. Workers of functions that did not change stay; others finish
     /// what they run.
     pub(crate) fn install(&mut self, specs: Vec<Arc<Spec>>, now: Instant) {
+        if self.closed {
+            return;
+        }
         let mut gone: Vec<bool> = vec![true; self.functions.len()];
         for spec in &specs {
             let number = match self.names.get(&spec.name) {
                 Some(number) => *number,
                 None => {
-                    self.functions.push(Function {
-                        spec: None,
-                        queue: Queue::default(),
-                        workers: Vec::new(),
-                        broken: None,
-                        usual: None,
-                    });
+                    self.functions.push(Function::default());
                     let number = self.functions.len() - 1;
                     self.names.insert(spec.name.clone(), number);
                     number
@@ -73,7 +66,7 @@ impl State {
         let unwanted: Vec<usize> = self
             .workers
             .iter()
-            .filter(|(_, worker)| worker.serves.is_none() && !self.spares.contains(&worker.kind))
+            .filter(|(_, worker)| worker.is_free() && !self.spares.contains(&worker.kind))
             .map(|(key, _)| key)
             .collect();
         for key in unwanted {
@@ -81,13 +74,14 @@ impl State {
         }
     }
 
-    pub(super) fn replace(&mut self, number: usize, spec: Option<Arc<Spec>>, now: Instant) {
+    fn replace(&mut self, number: usize, spec: Option<Arc<Spec>>, now: Instant) {
         let Some(function) = self.functions.get_mut(number) else {
             return;
         };
         function.broken = None;
         let same = match (&function.spec, &spec) {
             (Some(old), Some(new)) => old.fingerprint == new.fingerprint && old.problem == new.problem,
+            (None, None) => true,
             _ => false,
         };
         if same {
@@ -97,13 +91,7 @@ impl State {
         function.spec = spec;
         function.usual = None;
         for key in std::mem::take(&mut function.workers) {
-            let Some(worker) = self.workers.get_mut(key) else {
-                continue;
-            };
-            worker.draining = true;
-            if worker.running.is_empty() {
-                self.kill(key, Ending::Retired, now);
-            }
+            self.drain(key, now);
         }
         if let Some(why) = problem {
             self.fail_waiting(number, &CallError::CannotRun { why }, now);
@@ -111,7 +99,39 @@ impl State {
         self.dispatch(number, now);
     }
 
-    /// Which functions changed, compared with what is there.
+    /// A worker takes no new calls, and ends with its last one.
+    fn drain(&mut self, key: usize, now: Instant) {
+        match self.workers.get_mut(key).and_then(Worker::serving_mut) {
+            Some(serving) => {
+                serving.draining = true;
+                self.end_if_done(key, Ending::Retired, now);
+            }
+            None => self.kill(key, Ending::Retired, now),
+        }
+    }
+
+    /// Replaces all workers: they have lost something that only a new one gets.
+    pub(crate) fn drain_all(&mut self, now: Instant) {
+        for number in 0..self.functions.len() {
+            if let Some(function) = self.functions.get_mut(number) {
+                for key in std::mem::take(&mut function.workers) {
+                    self.drain(key, now);
+                }
+            }
+            self.dispatch(number, now);
+        }
+        let spares: Vec<usize> = self
+            .workers
+            .iter()
+            .filter(|(_, worker)| worker.is_free())
+            .map(|(key, _)| key)
+            .collect();
+        for key in spares {
+            self.kill(key, Ending::Retired, now);
+        }
+    }
+
+    /// Whether a function is there as this.
     pub(crate) fn is_known(&self, spec: &Spec) -> bool {
         self.names
             .get(&spec.name)
@@ -119,38 +139,40 @@ impl State {
             .is_some_and(|known| known.fingerprint == spec.fingerprint)
     }
 
-    /// Starts one spare that is missing. False when none is.
-    pub(crate) fn fill_up(&mut self, now: Instant) -> bool {
+    /// Starts the spares that are missing, as far as there is room.
+    pub(crate) fn fill_up(&mut self, now: Instant) {
         if self.closed {
+            return;
+        }
+        for kind in self.spares.clone() {
+            let there = self
+                .workers
+                .iter()
+                .filter(|(_, worker)| worker.is_free() && worker.kind == kind)
+                .count();
+            for _ in there..self.limits.spares {
+                if self.workers.len() >= self.limits.workers {
+                    return;
+                }
+                self.launch(kind.clone(), now);
+            }
+        }
+    }
+
+    /// Whether every spare that is to be there waits for a function, or there is no room for more.
+    pub(crate) fn spares_ready(&self) -> bool {
+        let starting = |worker: &Worker| worker.is_free() && !matches!(worker.stage, worker::Stage::Spare);
+        if self.workers.iter().any(|(_, worker)| starting(worker)) {
             return false;
         }
-        let missing = self.spares.iter().find(|kind| {
-            self.workers
-                .iter()
-                .filter(|(_, worker)| worker.is_spare(kind))
-                .count()
-                < self.spares_each
-        });
-        let Some(kind) = missing.cloned() else {
-            return false;
-        };
-        self.launch(kind, now);
-        true
-    }
-
-    /// Whether spares can start without taking the machine from a call: none arrived within `quiet`, and none waits for a
-    /// worker that is starting.
-    pub(crate) fn is_quiet(&self, now: Instant, quiet: Duration) -> bool {
-        now.saturating_duration_since(self.busy_at) >= quiet
-            && self.functions.iter().all(|function| function.queue.is_empty())
-    }
-
-    /// Whether every spare that is to be there waits for a function.
-    pub(crate) fn spares_ready(&self) -> bool {
-        self.spares.iter().all(|kind| {
-            let ready = |worker: &Worker| worker.is_spare(kind) && worker.stage == Stage::Spare;
-            self.workers.iter().filter(|(_, worker)| ready(worker)).count() >= self.spares_each
-        })
+        self.workers.len() >= self.limits.workers
+            || self.spares.iter().all(|kind| {
+                let ready = self
+                    .workers
+                    .iter()
+                    .filter(|(_, worker)| worker.is_free() && worker.kind == *kind);
+                ready.count() >= self.limits.spares
+            })
     }
 
     /// Ends everything; nothing starts any more.

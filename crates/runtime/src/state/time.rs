@@ -1,66 +1,73 @@
 //! What happens because time has passed: deadlines, patience, loading limits, idleness, memory.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{IDLE_LIFE, LOAD_LIMIT, State};
+use process::WorkerId;
+
+use super::{IDLE_LIFE, LOAD_LIMIT, Stage, State};
 use crate::{
-    CallError,
-    pool::WorkerId,
-    worker::{Ending, Stage},
+    call::CallError,
+    worker::{self, Ending, Worker},
 };
 
-impl State {
+/// A worker whose memory is to be watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    pub(crate) worker: WorkerId,
+    /// What its function was given, in MB.
+    pub(crate) limit_mb: u32,
+}
+
+impl<C> State<C> {
     /// Ends what took too long, and starts workers for what waits too long. False when there is nothing to watch.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
         if self.calls.is_empty() {
             self.ticking = false;
             return false;
         }
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         let mut late = Vec::new();
         let mut overdue = Vec::new();
         for (key, slot) in &self.calls {
-            if slot.settled {
-                // Nobody waits for it, but its worker is still at it.
-                if slot.deadline.is_some_and(|deadline| deadline <= now) {
-                    overdue.extend(slot.worker);
-                }
-                continue;
-            }
-            if slot.frame.is_none() {
-                if slot.deadline.is_some_and(|deadline| deadline <= now) {
+            match slot.stage {
+                Stage::Running { deadline, .. } if is_over(deadline) => {
                     late.push((key, CallError::TimedOut { after: slot.budget }));
                 }
-                continue;
-            }
-            let Some(function) = self.functions.get(slot.function) else {
-                continue;
-            };
-            let waits_too_long = now.saturating_duration_since(slot.arrived) > slot.budget;
-            // Starting a worker and loading a function is not the caller's time.
-            let coming = || {
-                function
-                    .workers
-                    .iter()
-                    .filter_map(|key| self.workers.get(*key))
-                    .any(|worker| worker.stage != Stage::Ready || worker.kind.inspect.is_some())
-            };
-            if waits_too_long && !coming() {
-                late.push((key, CallError::QueueFull));
+                // Nobody waits for it, but its worker is still at it.
+                Stage::Lingering { worker, deadline } if is_over(deadline) => overdue.push(worker),
+                Stage::Waiting { .. }
+                    if now.saturating_duration_since(slot.arrived) > slot.budget
+                        && !self.is_provided_for(slot.function) =>
+                {
+                    late.push((key, CallError::QueueFull));
+                }
+                _ => {}
             }
         }
         for (key, error) in late {
-            self.end(key, error, now);
+            self.end_call(key, error, now);
         }
         for key in overdue {
-            if self.workers.get(key).is_some_and(|worker| !worker.draining) {
+            let draining = self.workers.get(key).and_then(Worker::serving);
+            if draining.is_some_and(|serving| !serving.draining) {
                 self.expire_worker(key, now);
             }
         }
-        for number in 0..self.functions.len() {
-            self.dispatch(number, now);
-        }
+        self.dispatch_waiting(now);
         self.end_stuck(now);
         true
+    }
+
+    /// Whether a worker is on its way to this function: starting one and loading a function is not the caller's time. Nor is
+    /// what somebody does at a debugger.
+    fn is_provided_for(&self, number: usize) -> bool {
+        self.functions.get(number).is_some_and(|function| {
+            function
+                .workers
+                .iter()
+                .filter_map(|key| self.workers.get(*key))
+                .any(|worker| worker.is_coming() || worker.kind.inspect.is_some())
+        })
     }
 
     /// Ends workers that do not get ready.
@@ -69,7 +76,10 @@ impl State {
             .workers
             .iter()
             .filter(|(_, worker)| {
-                let starting = !matches!(worker.stage, Stage::Ready | Stage::Spare);
+                let starting = matches!(
+                    worker.stage,
+                    worker::Stage::Starting(_) | worker::Stage::Preparing(_) | worker::Stage::Loading(_)
+                );
                 starting
                     && worker.kind.inspect.is_none()
                     && now.saturating_duration_since(worker.since) > LOAD_LIMIT
@@ -77,12 +87,13 @@ impl State {
             .map(|(key, _)| key)
             .collect();
         for key in stuck {
-            let Some(worker) = self.workers.get(key).filter(|worker| worker.ending.is_none()) else {
-                continue;
-            };
-            let serves = worker.serves.as_ref().map(|(number, _)| *number);
+            let number = self
+                .workers
+                .get(key)
+                .and_then(|worker| worker.task())
+                .map(|task| task.function);
             self.kill(key, Ending::Stuck, now);
-            if let Some(number) = serves {
+            if let Some(number) = number {
                 let seconds = LOAD_LIMIT.as_secs();
                 let why = format!("the function's modules did not load within {seconds} s");
                 self.fail_waiting(number, &CallError::CannotRun { why }, now);
@@ -96,10 +107,8 @@ impl State {
             .workers
             .iter()
             .filter(|(_, worker)| {
-                worker.stage == Stage::Ready
-                    && worker.running.is_empty()
+                worker.is_idle()
                     && worker.kind.inspect.is_none()
-                    && worker.ending.is_none()
                     && now.saturating_duration_since(worker.since) > IDLE_LIFE
             })
             .map(|(key, _)| key)
@@ -109,34 +118,30 @@ impl State {
         }
     }
 
-    /// The processes whose memory is to be watched: those that run calls.
-    pub(crate) fn busy_processes(&self) -> Vec<(WorkerId, i32, u32)> {
+    /// The workers whose memory is to be watched: those that run calls, or all that can be reached.
+    pub(crate) fn watched(&self, busy: bool) -> Vec<Watched> {
         self.workers
             .iter()
-            .filter(|(_, worker)| !worker.running.is_empty() && worker.ending.is_none())
-            .filter_map(|(key, worker)| {
-                Some((
-                    WorkerId {
-                        key,
-                        serial: worker.serial,
-                    },
-                    worker.pid?,
-                    worker.kind.memory_mb,
-                ))
+            .filter(|(_, worker)| {
+                let runs = worker
+                    .serving()
+                    .is_some_and(|serving| !serving.running.is_empty());
+                !worker.is_ending() && (runs || !busy)
+            })
+            .map(|(key, worker)| Watched {
+                worker: WorkerId {
+                    key,
+                    serial: worker.serial,
+                },
+                limit_mb: worker.kind.memory_mb,
             })
             .collect()
     }
 
-    pub(crate) fn process_of(&self, id: WorkerId) -> Option<i32> {
-        self.workers
-            .get(id.key)
-            .filter(|worker| worker.serial == id.serial)?
-            .pid
-    }
-
-    pub(crate) fn exceeds_memory(&mut self, id: WorkerId, now: Instant) {
-        if self.worker(id).is_some() {
-            self.kill(id.key, Ending::Memory, now);
-        }
+    /// Whether spares can start without taking the machine from a call: none arrived within `quiet`, and none waits for a
+    /// worker that is starting.
+    pub(crate) fn is_quiet(&self, now: Instant, quiet: Duration) -> bool {
+        now.saturating_duration_since(self.busy_at) >= quiet
+            && self.functions.iter().all(|function| function.queue.is_empty())
     }
 }

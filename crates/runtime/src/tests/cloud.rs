@@ -491,7 +491,7 @@ async fn only_the_workers_own_process_is_let_in() {
     .await;
     let host = Host::of(&bench);
     // The first worker of all.
-    let door = bench.runtime.pool.home.door(1);
+    let door = bench.runtime.pool.workers.folder().join("worker-1.socket");
     let event = format!(r#"{{"socket":"{}"}}"#, door.display());
     assert_eq!(
         bench.result("f", &event).await,
@@ -639,7 +639,14 @@ async fn the_socket_goes_with_its_worker() {
     let mut bench = Bench::new().await;
     bench.function("f", "exports.main = ({ end }) => { if (end) process.exit(1); };");
     bench.load().await;
-    let door = |serial| bench.runtime.pool.home.door(serial);
+    let door = |serial| {
+        bench
+            .runtime
+            .pool
+            .workers
+            .folder()
+            .join(format!("worker-{serial}.socket"))
+    };
     bench.call("f", "{}").await.result.unwrap();
     assert!(door(1).exists());
     bench.call("f", r#"{"end":true}"#).await.result.unwrap_err();

@@ -88,6 +88,7 @@ impl Bench {
             guard: vec![guard().into_os_string()],
             offline: true,
             spares: 0,
+            max_workers: 100,
             inspect: None,
             log_limit: 256 * 1024,
             key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
@@ -161,8 +162,7 @@ impl Bench {
     /// Shuts down and checks that nothing is left of any worker.
     pub(super) async fn end(self) {
         self.runtime.shutdown().await;
-        let home = self.runtime.pool.home.socket();
-        let home = home.parent().unwrap();
+        let home = self.runtime.pool.workers.folder();
         assert!(
             processes_of(home).is_empty(),
             "left running: {:?}",
@@ -178,7 +178,7 @@ impl Bench {
 
     /// What runs in the name of this runtime, functions' children included.
     pub(super) fn processes(&self) -> Vec<String> {
-        processes_of(self.runtime.pool.home.socket().parent().unwrap())
+        processes_of(self.runtime.pool.workers.folder())
     }
 }
 

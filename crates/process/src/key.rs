@@ -1,11 +1,10 @@
 //! The key pair of one worker: what wx-server-sdk signs its requests with, so that the host knows whose they are.
 
-use std::{
-    fmt::{self, Write as _},
-    io,
-};
+use std::{fmt, io};
 
 use zeroize::Zeroizing;
+
+use crate::hex;
 
 /// Random for each worker, and good as long as that lives. `Debug` shows the id alone; the secret is wiped.
 pub struct KeyPair {
@@ -37,16 +36,6 @@ impl KeyPair {
     pub fn secret(&self) -> &str {
         &self.secret
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    // Long enough from the start: a string that grows leaves copies behind.
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 impl fmt::Debug for KeyPair {

@@ -31,6 +31,8 @@ use rustix::{
 };
 
 use crate::home::{SOCKET, door_of};
+#[cfg(target_os = "linux")]
+use crate::memory;
 
 /// How long to wait before looking again for what is left to kill.
 const KILL_PAUSE: Duration = Duration::from_micros(500);
@@ -39,7 +41,7 @@ const STACK: usize = 64 * 1024;
 /// What a shell answers when a command cannot be run.
 const CANNOT_RUN: u8 = 127;
 
-/// Runs the guard; `args` are what follows [`crate::Options::guard`] on the command line.
+/// Runs the guard; `args` are what follows [`Settings::guard`](crate::Settings::guard) on the command line.
 ///
 /// Ends with the status of the command, or 128 and the signal's number.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -147,48 +149,9 @@ fn code(status: WaitStatus) -> u8 {
 fn kill_descendants(node: Pid) {
     let _ = rustix::process::kill_process_group(node, Signal::KILL);
     #[cfg(target_os = "linux")]
-    for pid in children(rustix::process::getpid().as_raw_nonzero().get()) {
+    for pid in memory::children(rustix::process::getpid().as_raw_nonzero().get()) {
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
-}
-
-/// The children of a process, by all of its threads.
-#[cfg(target_os = "linux")]
-fn children(pid: i32) -> Vec<i32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let lists: Vec<String> = threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
-        .collect();
-    if lists.is_empty() {
-        return children_by_parent(pid);
-    }
-    lists
-        .iter()
-        .flat_map(|list| list.split_whitespace())
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
-}
-
-/// The same on a kernel without `/proc/…/children`: every process is asked for its parent.
-#[cfg(target_os = "linux")]
-fn children_by_parent(parent: i32) -> Vec<i32> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| {
-            // "pid (name, which may hold anything) state parent …"
-            fs::read_to_string(format!("/proc/{pid}/stat"))
-                .ok()
-                .and_then(|stat| stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<i32>().ok())
-                == Some(parent)
-        })
-        .collect()
 }

@@ -1,0 +1,392 @@
+//! The table of a host's workers: what is needed to reach each of them and to end it.
+//!
+//! The host decides under a lock of its own and acts after it is released, so that what it does to a worker may come out of
+//! order: a worker may be ended before its start was begun. Therefore the end of an unknown worker is remembered until
+//! its start is asked for, which then comes to nothing.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::{net::UnixListener, process::ChildStdin, sync::mpsc};
+use zeroize::Zeroizing;
+
+use crate::{
+    frame::{self, Frame, Order},
+    home::Home,
+    key::KeyPair,
+    link::Link,
+    memory,
+};
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The Node that runs them.
+    pub node: PathBuf,
+    /// Where the workers' program is kept between runs.
+    pub cache_dir: PathBuf,
+    /// The command that runs [`guard::main`](crate::guard::main): what follows is its arguments.
+    pub guard: Vec<OsString>,
+    /// Names of the two variables under which a worker's program finds its key pair: id, then secret.
+    pub key_variables: [String; 2],
+}
+
+/// Names a worker. The host chooses it: a key that is used again when the worker's end was told by [`Host::exited`](crate::Host::exited), and a
+/// serial number that never is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct WorkerId {
+    /// A small number.
+    pub key: usize,
+    /// Different for each worker that ever was.
+    pub serial: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Workers {
+    pub(crate) settings: Settings,
+    pub(crate) home: Home,
+    /// By the worker's key.
+    table: Mutex<Vec<Option<Entry>>>,
+    listeners: mpsc::UnboundedSender<UnixListener>,
+}
+
+/// Brings the sockets on which workers are waited for.
+#[derive(Debug)]
+pub struct Listeners(pub(crate) mpsc::UnboundedReceiver<UnixListener>);
+
+/// The worker that was meant is not there any more.
+#[derive(Debug)]
+pub struct Gone;
+
+#[derive(Debug)]
+struct Entry {
+    serial: u64,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It was ended before its start was begun.
+    NeverStarted,
+    Running(Reach),
+    /// It was ended; its processes may still be there.
+    Ended {
+        guard: Option<u32>,
+        pid: Option<i32>,
+    },
+}
+
+/// By which means a worker is reached.
+#[derive(Debug)]
+struct Reach {
+    /// Shown once by the process that connects.
+    token: Option<String>,
+    key: Arc<KeyPair>,
+    link: Option<Arc<Link>>,
+    /// The guard's standard input: dropping it ends everything that the worker consists of.
+    control: Option<ChildStdin>,
+    guard: Option<u32>,
+    /// The process that connected.
+    pid: Option<i32>,
+}
+
+impl Workers {
+    /// Makes the private folder and the socket on which workers are waited for: see [`accept`](crate::accept).
+    ///
+    /// # Errors
+    /// When the folder, the socket or the cache cannot be made.
+    pub fn open(settings: Settings) -> io::Result<(Self, Listeners)> {
+        let home = Home::new(&settings.cache_dir)?;
+        let (listeners, receiver) = mpsc::unbounded_channel();
+        let workers = Self {
+            settings,
+            home,
+            table: Mutex::default(),
+            listeners,
+        };
+        workers.listen()?;
+        Ok((workers, Listeners(receiver)))
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        let listener = UnixListener::bind(self.home.socket())?;
+        // Nobody accepts when the host is gone; then nothing needs it either.
+        let _ = self.listeners.send(listener);
+        Ok(())
+    }
+
+    /// Makes the private folder again if somebody has removed it, and with it the socket. True when that was so: workers
+    /// that were there have lost the sockets of their own.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn heal(&self) -> io::Result<bool> {
+        let healed = self.home.heal()?;
+        if healed {
+            self.listen()?;
+        }
+        Ok(healed)
+    }
+
+    /// The private folder. What lies there is gone when the host is.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.home.folder()
+    }
+
+    /// A folder that nobody makes, for a guard that has nothing to clear away.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.home.scratch()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Vec<Option<Entry>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, worker: WorkerId, with: impl FnOnce(&mut Stage) -> T) -> Option<T> {
+        let mut table = self.table();
+        let entry = table.get_mut(worker.key)?.as_mut()?;
+        (entry.serial == worker.serial).then(|| with(&mut entry.stage))
+    }
+
+    fn reach<T>(&self, worker: WorkerId, with: impl FnOnce(&mut Reach) -> T) -> Option<T> {
+        self.with(worker, |stage| match stage {
+            Stage::Running(reach) => Some(with(reach)),
+            Stage::NeverStarted | Stage::Ended { .. } => None,
+        })
+        .flatten()
+    }
+
+    fn put(&self, worker: WorkerId, stage: Stage) {
+        let mut table = self.table();
+        if table.len() <= worker.key {
+            table.resize_with(worker.key + 1, || None);
+        }
+        if let Some(place) = table.get_mut(worker.key) {
+            *place = Some(Entry {
+                serial: worker.serial,
+                stage,
+            });
+        }
+    }
+
+    // What the host asks for ------------------------------------------------------------------------------------------
+
+    /// Hands a worker a call, which it will name `call` and may run for `left_ms`. With `later` several calls go out together.
+    ///
+    /// # Errors
+    /// When the worker cannot be written to: then it is gone.
+    pub fn call(
+        &self,
+        worker: WorkerId,
+        frame: &mut Frame,
+        call: u32,
+        left_ms: u32,
+        later: bool,
+    ) -> Result<(), Gone> {
+        let bytes = frame.call(call, left_ms).map_err(|_| Gone)?;
+        self.link(worker)?.push(bytes, later).map_err(|_| Gone)
+    }
+
+    /// Tells a worker to do something other than a call.
+    ///
+    /// # Errors
+    /// When the worker cannot be written to: then it is gone.
+    pub fn order(&self, worker: WorkerId, order: Order, text: &str) -> Result<(), Gone> {
+        let frame = order.frame(text).map_err(|_| Gone)?;
+        self.link(worker)?.push(&frame, false).map_err(|_| Gone)
+    }
+
+    fn link(&self, worker: WorkerId) -> Result<Arc<Link>, Gone> {
+        self.reach(worker, |reach| reach.link.clone())
+            .flatten()
+            .ok_or(Gone)
+    }
+
+    /// Ends a worker and everything that it started. [`Host::exited`](crate::Host::exited) follows when all of it is dead.
+    pub fn end(&self, worker: WorkerId) {
+        let known = self.with(worker, |stage| {
+            if let Stage::Running(reach) = stage {
+                if let Some(link) = &reach.link {
+                    link.close();
+                }
+                let (guard, pid) = (reach.guard, reach.pid);
+                *stage = Stage::Ended { guard, pid };
+            }
+        });
+        if known.is_none() {
+            self.put(worker, Stage::NeverStarted);
+        }
+    }
+
+    /// How much memory a worker's own process occupies, in MB. Only Linux tells.
+    #[must_use]
+    pub fn resident_mb(&self, worker: WorkerId) -> Option<u64> {
+        memory::resident_mb(self.process_of(worker)?)
+    }
+
+    /// How much memory a worker and all that it started occupy together, in MB. Only Linux tells.
+    #[must_use]
+    pub fn family_mb(&self, worker: WorkerId) -> Option<u64> {
+        let guard = self.reach(worker, |reach| reach.guard).flatten()?;
+        memory::family_mb(i32::try_from(guard).ok()?)
+    }
+
+    // What its own processes do ------------------------------------------------------------------------------------------
+
+    /// A worker's start begins: gives its token and key pair; `None` when it was ended already.
+    pub(crate) fn begin(&self, worker: WorkerId) -> io::Result<Option<(String, Arc<KeyPair>)>> {
+        let ended = self.with(worker, |stage| matches!(stage, Stage::NeverStarted));
+        if ended == Some(true) {
+            return Ok(None);
+        }
+        let (token, key) = (token()?, Arc::new(KeyPair::random()?));
+        let reach = Reach {
+            token: Some(token.clone()),
+            key: Arc::clone(&key),
+            link: None,
+            control: None,
+            guard: None,
+            pid: None,
+        };
+        self.put(worker, Stage::Running(reach));
+        Ok(Some((token, key)))
+    }
+
+    /// The processes of a worker run. `control` is what ends them: at once, when the worker is not wanted any more.
+    pub(crate) fn launched(&self, worker: WorkerId, control: Option<ChildStdin>, guard: Option<u32>) {
+        self.with(worker, |stage| match stage {
+            Stage::Running(reach) => (reach.control, reach.guard) = (control, guard),
+            Stage::Ended { guard: known, .. } => *known = guard,
+            Stage::NeverStarted => {}
+        });
+    }
+
+    /// The worker whose token this is; a token is good once.
+    pub(crate) fn redeem(&self, token: &str) -> Option<WorkerId> {
+        self.table().iter_mut().enumerate().find_map(|(key, entry)| {
+            let entry = entry.as_mut()?;
+            let Stage::Running(reach) = &mut entry.stage else {
+                return None;
+            };
+            reach.token.take_if(|known| known == token)?;
+            Some(WorkerId {
+                key,
+                serial: entry.serial,
+            })
+        })
+    }
+
+    /// A worker has connected: it is told who it is. False when it is not wanted any more.
+    pub(crate) fn connect(&self, worker: WorkerId, link: &Arc<Link>, pid: Option<i32>) -> bool {
+        let key = self.reach(worker, |reach| {
+            reach.link = Some(Arc::clone(link));
+            reach.pid = pid;
+            Arc::clone(&reach.key)
+        });
+        let Some(key) = key else { return false };
+        let text = self.identity(worker, &key);
+        let sent = frame::identify(&text).is_ok_and(|frame| link.push(&frame, false).is_ok());
+        if !sent {
+            link.close();
+        }
+        sent
+    }
+
+    /// What a worker is told about itself: its socket, and its key pair under the names by which its program looks for it.
+    fn identity(&self, worker: WorkerId, key: &KeyPair) -> Zeroizing<String> {
+        let [id, secret] = self
+            .settings
+            .key_variables
+            .each_ref()
+            .map(|name| Value::from(name.as_str()));
+        let socket = Value::from(self.home.door(worker.serial).to_string_lossy());
+        // Hexadecimal digits: nothing to escape.
+        Zeroizing::new(format!(
+            r#"{{"socket":{socket},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
+            key.id(),
+            key.secret()
+        ))
+    }
+
+    /// The process that connected as this worker.
+    pub(crate) fn process_of(&self, worker: WorkerId) -> Option<i32> {
+        self.with(worker, |stage| match stage {
+            Stage::Running(reach) => reach.pid,
+            Stage::Ended { pid, .. } => *pid,
+            Stage::NeverStarted => None,
+        })
+        .flatten()
+    }
+
+    /// Everything of a worker is dead: nothing is known of it any more.
+    pub(crate) fn forget(&self, worker: WorkerId) {
+        let mut table = self.table();
+        if let Some(place) = table.get_mut(worker.key)
+            && place.as_ref().is_some_and(|entry| entry.serial == worker.serial)
+            && let Some(Entry {
+                stage: Stage::Running(Reach { link: Some(link), .. }),
+                ..
+            }) = place.take()
+        {
+            link.close();
+        }
+    }
+}
+
+/// 128 random bits.
+fn token() -> io::Result<String> {
+    let mut bytes = [0; frame::TOKEN_LENGTH / 2];
+    getrandom::fill(&mut bytes)?;
+    Ok(crate::hex(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn workers(folder: &std::path::Path) -> Workers {
+        let settings = Settings {
+            node: "node".into(),
+            cache_dir: folder.to_owned(),
+            guard: Vec::new(),
+            key_variables: ["ID", "SECRET"].map(str::to_owned),
+        };
+        Workers::open(settings).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_once_and_for_its_own_worker() {
+        let folder = tempfile::tempdir().unwrap();
+        let workers = workers(folder.path());
+        let [one, other] = [(0, 1), (3, 2)].map(|(key, serial)| WorkerId { key, serial });
+        let tokens = [one, other].map(|worker| workers.begin(worker).unwrap().unwrap().0);
+        assert_eq!(tokens[0].len(), frame::TOKEN_LENGTH);
+        assert_eq!(workers.redeem(&tokens[1]), Some(other));
+        assert_eq!(workers.redeem(&tokens[1]), None);
+        assert_eq!(workers.redeem(&tokens[0]), Some(one));
+        assert_eq!(workers.redeem(""), None);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_ended_before_its_start_does_not_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let workers = workers(folder.path());
+        let worker = WorkerId { key: 0, serial: 1 };
+        workers.end(worker);
+        assert!(workers.begin(worker).unwrap().is_none());
+        workers.forget(worker);
+        let next = WorkerId { key: 0, serial: 2 };
+        assert!(workers.begin(next).unwrap().is_some());
+        workers.end(next);
+        assert!(workers.call(next, &mut Frame::new(), 0, 0, false).is_err());
+    }
+}
