@@ -19,7 +19,7 @@ WXBizDataCrypt.prototype.decryptData = function (encryptedData, iv) {
     decoded = decipher.update(data, 'binary', 'utf8')
     decoded += decipher.final('utf8')
     decoded = JSON.parse(decoded)
-  } catch (err) {
+  } catch {
     throw new Error('Illegal Buffer')
   }
   if (decoded.watermark.appid !== this.appId) {

@@ -69,7 +69,10 @@ export const CloudID: CloudIDConstructor
  * Puts the cloud at `wx.cloud`, and a `cloudID` into the results of the APIs and buttons that hand out open data. What is
  * not served is passed on to WeChat's own `wx.cloud`. To be called before the first `Page` and `Component`.
  */
-export function install<Original = unknown>(wx: { cloud?: Original; request: (...args: any[]) => any }): Cloud & Omit<Original, keyof Cloud>
+export function install<Original = unknown>(wx: {
+  cloud?: Original
+  request: (...args: any[]) => any
+}): Cloud & Omit<Original, keyof Cloud>
 
 declare global {
   // So that `wx.cloud.init({ endpoint })` is taken by miniprogram-api-typings.

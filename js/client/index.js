@@ -53,7 +53,9 @@ function failed(api, cause) {
 function encode(data) {
   if (data === void 0 || data === null) data = {};
   if (typeof data !== "object" || Array.isArray(data)) {
-    throw failure(`parameter.data should be object instead of ${Array.isArray(data) ? "array" : typeof data};`);
+    throw failure(
+      `parameter.data should be object instead of ${Array.isArray(data) ? "array" : typeof data};`
+    );
   }
   const members = [];
   const cloudIDs = [];
@@ -61,10 +63,15 @@ function encode(data) {
     const value = data[key];
     if (value instanceof CloudID) {
       if (typeof value.cloudID !== "string") {
-        throw failure(`data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`);
+        throw failure(
+          `data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`
+        );
       }
       if (cloudIDs.length < MAX_CLOUD_IDS) cloudIDs.push(key);
-      else console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`);
+      else
+        console.warn(
+          `data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`
+        );
     }
     const text = json(key, value);
     if (text !== void 0) members.push(`${JSON.stringify(key)}:${text}`);
@@ -100,7 +107,9 @@ var OpenData = class {
   adopt(result) {
     if (result && typeof result.encryptedData === "string" && typeof result.iv === "string" && !result.cloudID) {
       const now = Date.now();
-      this.kept.forEach(({ at }, handle) => now - at > KEPT && this.kept.delete(handle));
+      this.kept.forEach(({ at }, handle) => {
+        if (now - at > KEPT) this.kept.delete(handle);
+      });
       const { encryptedData, iv, rawData, signature } = result;
       const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature });
       result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`;
@@ -227,14 +236,18 @@ async function post(wx2, url, text, token) {
   });
   const answer = parsed(body);
   if (status >= 200 && status < 300 && answer) return answer;
-  const { errCode = -1, errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`, requestID } = answer || {};
+  const {
+    errCode = -1,
+    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
+    requestID
+  } = answer || {};
   throw failure(errMsg, { errCode, requestID, status });
 }
 function parsed(body) {
   try {
     const value = typeof body === "string" ? JSON.parse(body) : body;
     return value && typeof value === "object" ? value : void 0;
-  } catch (error) {
+  } catch (e) {
     return void 0;
   }
 }
@@ -301,7 +314,10 @@ var Cloud = class {
     if (endpoint === before2.endpoint && login === before2.login && simulate2 === before2.simulate) return;
     this.endpoint = endpoint.replace(/\/+$/, "");
     this.simulator = simulate2 ? new Simulator(this.wx, simulate2, endpoint) : void 0;
-    this.session = new Session(() => this.logIn(), (token) => this.openData.flush(token));
+    this.session = new Session(
+      () => this.logIn(),
+      (token) => this.openData.flush(token)
+    );
     if (this.installed) this.session.begin();
   }
   callFunction(options) {
@@ -398,7 +414,8 @@ var HANDED_OUT = ["cloudID", "code", "encryptedData", "iv", "rawData", "signatur
 var installed = /* @__PURE__ */ new WeakMap();
 var simulated = /* @__PURE__ */ new WeakSet();
 function install(wx2, cloud2) {
-  if (!wx2 || typeof wx2.request !== "function") throw failed("cloud.install", "install takes the wx of a Mini Program");
+  if (!wx2 || typeof wx2.request !== "function")
+    throw failed("cloud.install", "install takes the wx of a Mini Program");
   if (installed.has(wx2)) return installed.get(wx2);
   const front = facade(cloud2, wx2.cloud);
   installed.set(wx2, front);

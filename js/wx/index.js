@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * A `wx` for tests. What a Mini Program calls in a phone is called here against a simulated WeChat (`yunqiao simulate`,
@@ -6,14 +6,14 @@
  * What WeChat has not, a test's hold on the phone and its user, is all below `wx.simulator`.
  */
 
-const accountApi = require('./lib/account');
-const canIUse = require('./lib/can-i-use');
-const consentApi = require('./lib/consent');
-const hold = require('./lib/hold');
-const { openDataApi } = require('./lib/open-data');
-const { Phone } = require('./lib/phone');
-const { createRequest } = require('./lib/request');
-const { Simulator } = require('./lib/simulator');
+const accountApi = require('./lib/account')
+const canIUse = require('./lib/can-i-use')
+const consentApi = require('./lib/consent')
+const hold = require('./lib/hold')
+const { openDataApi } = require('./lib/open-data')
+const { Phone } = require('./lib/phone')
+const { createRequest } = require('./lib/request')
+const { Simulator } = require('./lib/simulator')
 
 /**
  * Makes a `wx` of its own: one phone, in one user's hand. Its functions need no `this`.
@@ -23,8 +23,8 @@ const { Simulator } = require('./lib/simulator');
  * getAccountInfoSync to know it before anything was asked of the simulator.
  */
 function createWx({ wechat = process.env.YUNQIAO_WECHAT_URL, user = 'alice', gestures = true, appid } = {}) {
-  const simulator = new Simulator(wechat, appid);
-  const phone = new Phone(user, gestures);
+  const simulator = new Simulator(wechat, appid)
+  const phone = new Phone(user, gestures)
   return {
     ...openDataApi(simulator, phone),
     ...consentApi(phone),
@@ -32,7 +32,7 @@ function createWx({ wechat = process.env.YUNQIAO_WECHAT_URL, user = 'alice', ges
     request: createRequest(simulator),
     canIUse,
     simulator: hold(simulator, phone),
-  };
+  }
 }
 
-module.exports = { createWx };
+module.exports = { createWx }

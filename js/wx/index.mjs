@@ -1,3 +1,3 @@
-import wx from './index.js';
+import wx from './index.js'
 
-export const createWx = wx.createWx;
+export const createWx = wx.createWx

@@ -12,8 +12,18 @@ const PATIENCE = 20e3
 export async function browsing(job) {
   const profile = await mkdtemp(join(tmpdir(), 'yunqiao-console-'))
   const browser = await start([
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--no-proxy-server', '--remote-debugging-pipe', `--user-data-dir=${profile}`, '--lang=en', 'about:blank',
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--no-proxy-server',
+    '--remote-debugging-pipe',
+    `--user-data-dir=${profile}`,
+    '--lang=en',
+    'about:blank',
   ])
   try {
     return await job(new Browser(browser))
@@ -65,7 +75,8 @@ class Browser {
       this.#asked.delete(id)
       return error ? reject(new Error(error.message)) : resolve(result)
     }
-    if (method === 'Runtime.exceptionThrown') this.complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text)
+    if (method === 'Runtime.exceptionThrown')
+      this.complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text)
     if (method === 'Log.entryAdded' && params.entry.level === 'error') this.complaints.push(params.entry.text)
     if (method === 'Runtime.consoleAPICalled' && ['error', 'warning'].includes(params.type)) {
       this.complaints.push(params.args.map(({ value }) => value).join(' '))
@@ -101,7 +112,11 @@ class Page {
   /** What a function gives in the page. */
   async evaluate(what, ...args) {
     const expression = `(${what})(...${JSON.stringify(args)})`
-    const { result, exceptionDetails } = await this.send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true })
+    const { result, exceptionDetails } = await this.send('Runtime.evaluate', {
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
+    })
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
     return result.value
   }
@@ -111,10 +126,14 @@ class Page {
     const deadline = Date.now() + PATIENCE
     for (;;) {
       // A page that is being left answers nothing.
-      const found = await this.evaluate(what, ...args).catch((error) => (Date.now() < deadline ? undefined : Promise.reject(error)))
+      const found = await this.evaluate(what, ...args).catch((error) =>
+        Date.now() < deadline ? undefined : Promise.reject(error),
+      )
       if (found) return found
       if (Date.now() > deadline) {
-        throw new Error(`it did not happen: ${what} of ${JSON.stringify(args)}, on the page: ${await this.text('body')}`)
+        throw new Error(
+          `it did not happen: ${what} of ${JSON.stringify(args)}, on the page: ${await this.text('body')}`,
+        )
       }
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
@@ -126,7 +145,11 @@ class Page {
 
   /** Waits until the text is there. */
   shows(selector, text) {
-    return this.until((selector, text) => document.querySelector(selector)?.innerText.includes(text), selector, text)
+    return this.until(
+      (selector, text) => document.querySelector(selector)?.innerText.includes(text),
+      selector,
+      text,
+    )
   }
 
   /** Clicks what is seen there, with the mouse. */
@@ -150,7 +173,14 @@ class Page {
 
   async press(key, modifiers = 0) {
     const code = { Enter: 13, Tab: 9 }[key]
-    for (const type of ['keyDown', 'keyUp']) await this.send('Input.dispatchKeyEvent', { type, key, code: key, modifiers, windowsVirtualKeyCode: code })
+    for (const type of ['keyDown', 'keyUp'])
+      await this.send('Input.dispatchKeyEvent', {
+        type,
+        key,
+        code: key,
+        modifiers,
+        windowsVirtualKeyCode: code,
+      })
   }
 
   /** Writes into a field, in place of what it held. */
@@ -161,11 +191,15 @@ class Page {
   }
 
   async choose(selector, value) {
-    await this.evaluate((selector, value) => {
-      const select = document.querySelector(selector)
-      select.value = value
-      select.dispatchEvent(new Event('change', { bubbles: true }))
-    }, selector, value)
+    await this.evaluate(
+      (selector, value) => {
+        const select = document.querySelector(selector)
+        select.value = value
+        select.dispatchEvent(new Event('change', { bubbles: true }))
+      },
+      selector,
+      value,
+    )
   }
 
   async seenAs(features) {
@@ -173,6 +207,11 @@ class Page {
   }
 
   async wide(width) {
-    await this.send('Emulation.setDeviceMetricsOverride', { width, height: 800, deviceScaleFactor: 1, mobile: false })
+    await this.send('Emulation.setDeviceMetricsOverride', {
+      width,
+      height: 800,
+      deviceScaleFactor: 1,
+      mobile: false,
+    })
   }
 }

@@ -43,7 +43,10 @@ await browsing(async (browser) => {
   await page.choose('select[name=function]', 'phone')
   await page.click('input[name=with-weRunData]')
   await page.click('form#call button[type=submit]')
-  await page.shows('#result .error', 'phone: send the cloudID of getPhoneNumber as a top-level wx.cloud.CloudID')
+  await page.shows(
+    '#result .error',
+    'phone: send the cloudID of getPhoneNumber as a top-level wx.cloud.CloudID',
+  )
   await page.click('input[name=with-phoneNumber]')
   await page.write('input[name=field-phoneNumber]', 'phone')
   await page.press('Enter', CONTROL)
@@ -53,7 +56,11 @@ await browsing(async (browser) => {
   await page.follow('nav a[href="/calls"]', '/calls')
   await page.choose('select[name=status]', 'failed')
   await page.click('form.filter button')
-  await page.until(() => location.search.includes('status=failed') && document.querySelectorAll('table.calls tbody tr').length === 1)
+  await page.until(
+    () =>
+      location.search.includes('status=failed') &&
+      document.querySelectorAll('table.calls tbody tr').length === 1,
+  )
   await page.goto(`${new URL(link).origin}/calls?function=login`)
   const { requestID } = await callAs('bob', 'login')
   await page.shows('table.calls', 'bob')
@@ -79,12 +86,28 @@ await browsing(async (browser) => {
   await page.follow('.lang', '/users')
   await page.shows('h1', '用户')
   await page.seenAs([{ name: 'prefers-color-scheme', value: 'dark' }])
-  const light = (color) => color.match(/\d+/g).slice(0, 3).every((part) => Number(part) > 128)
+  const light = (color) =>
+    color
+      .match(/\d+/g)
+      .slice(0, 3)
+      .every((part) => Number(part) > 128)
   assert.equal(light(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)), false)
   await page.wide(320)
-  for (const path of ['/', '/call', '/calls', `/calls/${requestID}`, '/outbox', '/push', '/users', '/charts']) {
+  for (const path of [
+    '/',
+    '/call',
+    '/calls',
+    `/calls/${requestID}`,
+    '/outbox',
+    '/push',
+    '/users',
+    '/charts',
+  ]) {
     await page.goto(new URL(path, link).href)
-    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 320, `${path} is wider than a phone`)
+    assert.ok(
+      (await page.evaluate(() => document.documentElement.scrollWidth)) <= 320,
+      `${path} is wider than a phone`,
+    )
   }
 
   // With the keyboard: the first stop leads past the navigation.

@@ -12,7 +12,11 @@ const TEMPLATE = 'kxqQ_v0nAIDEQ6z0xa0xfAr3N3sPM2fv1_xomR10QFM'
 const MESSAGE = '{"what": "洗牙", "when": "2026-08-01 09:30"}'
 
 const sim = (path, body) =>
-  fetch(`${wechat}/sim/${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  fetch(`${wechat}/sim/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
 const pause = () => new Promise((resolve) => setTimeout(resolve, 500))
 
 await mkdir(folder, { recursive: true })
@@ -32,7 +36,11 @@ await browsing(async (browser) => {
     await pause()
     const { cssContentSize } = await page.send('Page.getLayoutMetrics')
     const clip = { ...cssContentSize, width, height: Math.min(cssContentSize.height, 2000), scale: 1 }
-    const { data } = await page.send('Page.captureScreenshot', { format: 'png', clip, captureBeyondViewport: true })
+    const { data } = await page.send('Page.captureScreenshot', {
+      format: 'png',
+      clip,
+      captureBeyondViewport: true,
+    })
     await writeFile(join(folder, `${name}.png`), data, 'base64')
   }
 
@@ -40,7 +48,11 @@ await browsing(async (browser) => {
   await call('remind', MESSAGE)
   await draw('call-failed', 1000)
   const failed = await page.evaluate(() => document.querySelector('#result a').getAttribute('href'))
-  await sim('templates', { priTmplId: TEMPLATE, title: '预约提醒', content: '项目:{{thing1.DATA}}\n时间:{{time2.DATA}}' })
+  await sim('templates', {
+    priTmplId: TEMPLATE,
+    title: '预约提醒',
+    content: '项目:{{thing1.DATA}}\n时间:{{time2.DATA}}',
+  })
   await sim('client', { user: 'alice', api: 'login' })
   await sim('client', { user: 'alice', api: 'requestSubscribeMessage', tmplIds: [TEMPLATE] })
   await call('remind', MESSAGE)
@@ -48,7 +60,15 @@ await browsing(async (browser) => {
   await call('login', '{}')
   await call('werun', '{"note": "hello"}', 'weRunData')
   await draw('call', 1000)
-  const pages = { functions: '/', calls: '/calls', details: failed, outbox: '/outbox', push: '/push', users: '/users', charts: '/charts' }
+  const pages = {
+    functions: '/',
+    calls: '/calls',
+    details: failed,
+    outbox: '/outbox',
+    push: '/push',
+    users: '/users',
+    charts: '/charts',
+  }
   for (const [name, path] of Object.entries(pages)) {
     await page.goto(origin + path)
     await draw(name, 1000)
@@ -56,7 +76,12 @@ await browsing(async (browser) => {
   await page.seenAs([{ name: 'prefers-color-scheme', value: 'dark' }])
   await page.goto(`${origin}/lang?to=zh&back=/`)
   await draw('functions-zh-dark', 1000)
-  const phone = { call: `/call?again=${failed.split('/').pop()}`, calls: '/calls', outbox: '/outbox', users: '/users' }
+  const phone = {
+    call: `/call?again=${failed.split('/').pop()}`,
+    calls: '/calls',
+    outbox: '/outbox',
+    users: '/users',
+  }
   for (const [name, path] of Object.entries(phone)) {
     await page.goto(origin + path)
     await draw(`${name}-zh-dark-phone`, 320)

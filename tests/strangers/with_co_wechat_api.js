@@ -1,14 +1,13 @@
 // A backend built on co-wechat-api.
-'use strict';
 
-const API = require('co-wechat-api');
-const { settings, listen } = require('./talk');
+const API = require('co-wechat-api')
+const { settings, listen } = require('./talk')
 
-const { appid, secret, wechat } = settings;
-const api = new API(appid, secret);
-api.prefix = `${wechat}/cgi-bin/`;
-api.snsPrefix = `${wechat}/sns/`;
-api.wxaPrefix = `${wechat}/wxa/`;
+const { appid, secret, wechat } = settings
+const api = new API(appid, secret)
+api.prefix = `${wechat}/cgi-bin/`
+api.snsPrefix = `${wechat}/sns/`
+api.wxaPrefix = `${wechat}/wxa/`
 
 listen(
   {
@@ -19,7 +18,9 @@ listen(
     call: (path, token, body) =>
       api.request(
         `${wechat}${path}?access_token=${token}`,
-        body === null ? {} : { method: 'POST', data: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } },
+        body === null
+          ? {}
+          : { method: 'POST', data: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } },
         0,
       ),
     subscribe_message: (openid, template, data) => api.sendSubscribeMessage(openid, template, 'index', data),
@@ -28,4 +29,4 @@ listen(
     upload: (name, kind, data) => api.uploadMedia(Buffer.from(data, 'base64'), 'image', name, kind),
   },
   (error) => error.code,
-);
+)

@@ -141,7 +141,10 @@ async function late(meanwhile) {
   const { packet, attempts } = pushes.at(-1)
   assert.equal(packet.FromUserName, carol.openid)
   // Acknowledged at once: to try again would be of no use.
-  assert.deepEqual(attempts.map(({ meaning }) => meaning), ['acknowledged'])
+  assert.deepEqual(
+    attempts.map(({ meaning }) => meaning),
+    ['acknowledged'],
+  )
   return (await sent()).filter(({ touser }) => touser === carol.openid)
 }
 
@@ -158,7 +161,10 @@ await shown('who was written to twice since gets no third message: 45047', async
       assert.equal(body.errcode, 0, JSON.stringify(body))
     }
   })
-  assert.deepEqual(messages.map(({ text }) => text.content), [by, by])
+  assert.deepEqual(
+    messages.map(({ text }) => text.content),
+    [by, by],
+  )
 })
 await shown('what WeChat refuses for the moment is tried again', async () => {
   await sim('faults', { api: 'customerServiceMessage.send', kind: 'errcode', value: 45011, next: 1 })

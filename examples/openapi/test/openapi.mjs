@@ -76,7 +76,9 @@ function picture(png) {
   const head = chunks[0].data
   const [width, height, depth] = [head.readUInt32BE(0), head.readUInt32BE(4), head[8]]
   const samples = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }[head[9]]
-  const pixels = inflateSync(Buffer.concat(chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)))
+  const pixels = inflateSync(
+    Buffer.concat(chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)),
+  )
   assert.equal(depth, 8)
   assert.equal(pixels.length, height * (1 + width * samples))
   assert.ok(new Set(pixels).size > 1, 'it is of one colour')
@@ -107,10 +109,15 @@ await shown('a template that the app does not have fails the call, and says so: 
   assert.equal(body.errCode, -504002)
   assert.match(body.errMsg, /40037.*openapi\.subscribeMessage\.send:fail invalid template_id/)
 })
-await sim('templates', { priTmplId: template, title: '预约提醒', content: '项目:{{thing1.DATA}}\n时间:{{time2.DATA}}\n' })
+await sim('templates', {
+  priTmplId: template,
+  title: '预约提醒',
+  content: '项目:{{thing1.DATA}}\n时间:{{time2.DATA}}\n',
+})
 
 await shown('alice did not subscribe, and gets no message: 43101', async () =>
-  assert.deepEqual(await result(alice, 'remind', appointment), { sent: false, reason: 'not subscribed' }))
+  assert.deepEqual(await result(alice, 'remind', appointment), { sent: false, reason: 'not subscribed' }),
+)
 await shown('alice subscribes once, and the message goes through', async () => {
   const answer = await client('alice', 'requestSubscribeMessage', { tmplIds: [template] })
   assert.equal(answer[template], 'accept')
@@ -126,7 +133,8 @@ await shown('it is in the outbox, marked as simulated: nobody received it', asyn
   assert.deepEqual(sent[0].body.data, { thing1: { value: '洗牙' }, time2: { value: '2026-08-01 09:30' } })
 })
 await shown('a second one is refused, for the one subscription is used up: 43101', async () =>
-  assert.deepEqual(await result(alice, 'remind', appointment), { sent: false, reason: 'not subscribed' }))
+  assert.deepEqual(await result(alice, 'remind', appointment), { sent: false, reason: 'not subscribed' }),
+)
 await shown('what WeChat says of a message with a field left out reaches the caller: 47003', async () => {
   const { status, body } = await call(alice, 'remind', { what: '洗牙' })
   assert.equal(status, 500, JSON.stringify(body))
@@ -153,7 +161,11 @@ const other = await shown('a code with another scene is another picture', async 
 
 // Text and image checks: all pass but what a verdict is about.
 await shown('a harmless text passes', async () =>
-  assert.deepEqual(await result(alice, 'checkText', { content: '今天天气不错' }), { suggest: 'pass', label: 100 }))
+  assert.deepEqual(await result(alice, 'checkText', { content: '今天天气不错' }), {
+    suggest: 'pass',
+    label: 100,
+  }),
+)
 await shown('the text that the document gives to try it with is risky', async () => {
   const content = '特3456书yuuo莞6543李zxcz蒜7782法fgnv级'
   assert.equal((await result(alice, 'checkText', { content })).suggest, 'risky')
@@ -167,7 +179,9 @@ await shown('a verdict of our own: a text that somebody should look at', async (
 const checkImage = (png) =>
   result(alice, 'checkImage', { contentType: 'image/png', base64: png.toString('base64') })
 
-await shown('a harmless image passes', async () => assert.deepEqual(await checkImage(code), { suggest: 'pass' }))
+await shown('a harmless image passes', async () =>
+  assert.deepEqual(await checkImage(code), { suggest: 'pass' }),
+)
 await shown('a risky one, known by its bytes, does not: 87014', async () => {
   const sha256 = createHash('sha256').update(other).digest('hex')
   await sim('verdicts', { kind: 'image', sha256, suggest: 'risky' })

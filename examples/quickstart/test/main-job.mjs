@@ -65,7 +65,10 @@ function assertReceived({ received, days, steps }, user, id) {
   assert.equal(received.userInfo.appId, appid)
   assert.equal(received.obj.shareInfo, '79_nested')
   assert.equal(days, 31)
-  assert.equal(steps, weRunData.data.stepInfoList.reduce((sum, day) => sum + day.step, 0))
+  assert.equal(
+    steps,
+    weRunData.data.stepInfoList.reduce((sum, day) => sum + day.step, 0),
+  )
 }
 
 function assertRefused({ received, days }, id, errCode, errMsg) {
@@ -109,14 +112,18 @@ await shown('the function knows who calls it', async () => {
 // The cloud way: the client hands over a cloudID.
 const run = await client('alice', 'getWeRunData')
 await shown('a cloudID becomes 31 days of steps; the nested one stays a string', async () =>
-  assertReceived(await werun(alice.token, run.cloudID), alice, run.cloudID))
+  assertReceived(await werun(alice.token, run.cloudID), alice, run.cloudID),
+)
 await shown("another user's cloudID is refused: -601007", async () =>
-  assertRefused(await werun(bob.token, run.cloudID), run.cloudID, -601007, 'cloudID not belong to user.'))
+  assertRefused(await werun(bob.token, run.cloudID), run.cloudID, -601007, 'cloudID not belong to user.'),
+)
 await shown('nonsense is refused: -601005', async () =>
-  assertRefused(await werun(alice.token, 'nonsense'), 'nonsense', -601005, 'invalid cloudID.'))
+  assertRefused(await werun(alice.token, 'nonsense'), 'nonsense', -601005, 'invalid cloudID.'),
+)
 await advance(301)
 await shown('a cloudID of 301 seconds ago is refused: -601006', async () =>
-  assertRefused(await werun(alice.token, run.cloudID), run.cloudID, -601006, 'cloudID expired.'))
+  assertRefused(await werun(alice.token, run.cloudID), run.cloudID, -601006, 'cloudID expired.'),
+)
 
 // The traditional way: the client hands over encryptedData and iv, and gets a cloudID of ours for them.
 const sealed = await client('alice', 'getWeRunData')
@@ -133,7 +140,8 @@ await shown('it becomes the same 31 days of steps as the cloud way gives', async
   assert.deepEqual(traditional.received.weRunData.data, cloud.received.weRunData.data)
 })
 await shown("another user's is refused: -601007", async () =>
-  assertRefused(await werun(bob.token, ticket), ticket, -601007, 'cloudID not belong to user.'))
+  assertRefused(await werun(bob.token, ticket), ticket, -601007, 'cloudID not belong to user.'),
+)
 await shown('a forged one is refused: -601005', async () => {
   const forged = `${ticket.slice(0, -5)}AAAAA`
   assertRefused(await werun(alice.token, forged), forged, -601005, 'invalid cloudID.')
@@ -152,7 +160,11 @@ await shown('a phone number comes by both ways', async () => {
   const phone = await client('alice', 'getPhoneNumber')
   const { body } = await openData(alice, phone)
   for (const id of [phone.cloudID, body.cloudID]) {
-    const call = await send(`${gateway}/v1/functions/phone`, { data: { phone: id }, cloudIDs: ['phone'] }, alice.token)
+    const call = await send(
+      `${gateway}/v1/functions/phone`,
+      { data: { phone: id }, cloudIDs: ['phone'] },
+      alice.token,
+    )
     assert.equal(call.status, 200, JSON.stringify(call.body))
     assert.match(call.body.result.phoneNumber, /^\d{11}$/)
   }
@@ -160,7 +172,8 @@ await shown('a phone number comes by both ways', async () => {
 
 await advance(301)
 await shown('301 seconds later it is refused: -601006', async () =>
-  assertRefused(await werun(alice.token, ticket), ticket, -601006, 'cloudID expired.'))
+  assertRefused(await werun(alice.token, ticket), ticket, -601006, 'cloudID expired.'),
+)
 await shown('so is the data itself, by its watermark: -41003', async () => {
   const { status, body } = await openData(alice, sealed)
   assert.equal(status, 400, JSON.stringify(body))

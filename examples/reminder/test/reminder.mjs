@@ -83,21 +83,28 @@ const template = (await project('cloudfunctions/remind/index.js')).match(/TEMPLA
 const { functions } = JSON.parse(await project('cloudbaserc.json'))
 const members = functions[0].envVariables.MEMBERS.split(',')
 
-const [alice, bob] = await shown('alice and bob are told their openids, which are those on the list', async () => {
-  const users = [await login('alice'), await login('bob')]
-  for (const [nth, { token }] of users.entries()) {
-    const { body } = await send(`${gateway}/v1/functions/whoami`, {}, token)
-    assert.equal(body.result.openid, members[nth], JSON.stringify(body))
-  }
-  return users
-})
+const [alice, bob] = await shown(
+  'alice and bob are told their openids, which are those on the list',
+  async () => {
+    const users = [await login('alice'), await login('bob')]
+    for (const [nth, { token }] of users.entries()) {
+      const { body } = await send(`${gateway}/v1/functions/whoami`, {}, token)
+      assert.equal(body.result.openid, members[nth], JSON.stringify(body))
+    }
+    return users
+  },
+)
 
 await shown('a template that the app does not have fails the timer, and says so: 40037', async () => {
   const { status, body } = await fire()
   assert.equal(status, 500, JSON.stringify(body))
   assert.match(body.errMsg, /40037/)
 })
-await sim('templates', { priTmplId: template, title: '值日提醒', content: '事项:{{thing1.DATA}}\n时间:{{time2.DATA}}\n' })
+await sim('templates', {
+  priTmplId: template,
+  title: '值日提醒',
+  content: '事项:{{thing1.DATA}}\n时间:{{time2.DATA}}\n',
+})
 
 await shown('nobody subscribed, and nobody is reminded', async () => {
   assert.deepEqual(await result(), { sent: 0, notSubscribed: 2 })

@@ -42,7 +42,10 @@ export class Cloud {
     if (endpoint === before.endpoint && login === before.login && simulate === before.simulate) return
     this.endpoint = endpoint.replace(/\/+$/, '')
     this.simulator = simulate ? new Simulator(this.wx, simulate, endpoint) : undefined
-    this.session = new Session(() => this.logIn(), (token) => this.openData.flush(token))
+    this.session = new Session(
+      () => this.logIn(),
+      (token) => this.openData.flush(token),
+    )
     // Open data is encrypted with the key of the last login: be logged in before the app takes any.
     if (this.installed) this.session.begin()
   }
@@ -123,9 +126,11 @@ export class Cloud {
       if (this.session && this.session.login) this.session.begin()
       return result
     })
-    const over = login.catch(() => {}).then(() => {
-      if (this.appLogin === over) this.appLogin = undefined
-    })
+    const over = login
+      .catch(() => {})
+      .then(() => {
+        if (this.appLogin === over) this.appLogin = undefined
+      })
     this.appLogin = over
     return login
   }

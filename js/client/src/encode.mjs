@@ -8,7 +8,9 @@ import { failure } from './failure.mjs'
 export function encode(data) {
   if (data === undefined || data === null) data = {}
   if (typeof data !== 'object' || Array.isArray(data)) {
-    throw failure(`parameter.data should be object instead of ${Array.isArray(data) ? 'array' : typeof data};`)
+    throw failure(
+      `parameter.data should be object instead of ${Array.isArray(data) ? 'array' : typeof data};`,
+    )
   }
   const members = []
   const cloudIDs = []
@@ -16,10 +18,15 @@ export function encode(data) {
     const value = data[key]
     if (value instanceof CloudID) {
       if (typeof value.cloudID !== 'string') {
-        throw failure(`data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`)
+        throw failure(
+          `data.${key} is a CloudID of ${value.cloudID}: the result that it is from has no cloudID`,
+        )
       }
       if (cloudIDs.length < MAX_CLOUD_IDS) cloudIDs.push(key)
-      else console.warn(`data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`)
+      else
+        console.warn(
+          `data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`,
+        )
     }
     const text = json(key, value)
     // What JSON cannot say, such as a function, is left out.
@@ -40,6 +47,8 @@ function json(key, value) {
 function binary(key, value) {
   const whole = Object.prototype.toString.call(value) === '[object ArrayBuffer]'
   if (!whole && !ArrayBuffer.isView(value)) return value
-  const bytes = whole ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  const bytes = whole
+    ? new Uint8Array(value)
+    : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
   return { type: 'Buffer', data: Array.from(bytes) }
 }

@@ -2,8 +2,8 @@
 // WeChat, and no `wx` at all in a browser or in Node. `install` of any other `wx` gives that one a cloud of
 // its own.
 
-import { CloudID } from './cloud-id.mjs'
 import { Cloud } from './cloud.mjs'
+import { CloudID } from './cloud-id.mjs'
 import { install as into } from './install.mjs'
 
 /** @type {any} WeChat's web pages have a `wx` too, which is another thing: it makes no requests. */

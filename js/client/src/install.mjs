@@ -33,7 +33,8 @@ const simulated = new WeakSet()
 
 /** Gives the cloud that is at `wx.cloud` from now on. */
 export function install(wx, cloud) {
-  if (!wx || typeof wx.request !== 'function') throw failed('cloud.install', 'install takes the wx of a Mini Program')
+  if (!wx || typeof wx.request !== 'function')
+    throw failed('cloud.install', 'install takes the wx of a Mini Program')
   if (installed.has(wx)) return installed.get(wx)
   const front = facade(cloud, wx.cloud)
   installed.set(wx, front)
@@ -57,7 +58,8 @@ export function install(wx, cloud) {
   wrap('checkSession', (api, options) => cloud.native(api, options))
 
   const handle = (options) => handlers(cloud, options)
-  const handleMethods = (options) => Object.assign({}, options, options.methods && { methods: handle(options.methods) })
+  const handleMethods = (options) =>
+    Object.assign({}, options, options.methods && { methods: handle(options.methods) })
   if (typeof Page === 'function') Page = before(Page, handle)
   if (typeof Component === 'function') Component = before(Component, handleMethods)
   if (typeof Behavior === 'function') Behavior = before(Behavior, handleMethods)

@@ -20,9 +20,16 @@ export class OpenData {
 
   /** Gives `result` a `cloudID` where it has open data and none. */
   adopt(result) {
-    if (result && typeof result.encryptedData === 'string' && typeof result.iv === 'string' && !result.cloudID) {
+    if (
+      result &&
+      typeof result.encryptedData === 'string' &&
+      typeof result.iv === 'string' &&
+      !result.cloudID
+    ) {
       const now = Date.now()
-      this.kept.forEach(({ at }, handle) => now - at > KEPT && this.kept.delete(handle))
+      this.kept.forEach(({ at }, handle) => {
+        if (now - at > KEPT) this.kept.delete(handle)
+      })
       const { encryptedData, iv, rawData, signature } = result
       const data = Object.assign({ encryptedData, iv }, rawData && signature && { rawData, signature })
       result.cloudID = `${PREFIX}${now.toString(36)}_${++this.count}`
@@ -46,16 +53,18 @@ export class OpenData {
     const kept = this.kept.get(handle)
     if (!kept) return handle
     if (!kept.cloudID) {
-      kept.cloudID = kept.early.then((early) => early || this.exchange(kept.data)).then(
-        ({ cloudID }) => cloudID,
-        (error) => {
-          kept.cloudID = undefined
-          if (error.status !== 400) throw error
-          // As with WeChat, the call goes on, and the function is told that the cloudID is invalid.
-          console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`)
-          return handle
-        },
-      )
+      kept.cloudID = kept.early
+        .then((early) => early || this.exchange(kept.data))
+        .then(
+          ({ cloudID }) => cloudID,
+          (error) => {
+            kept.cloudID = undefined
+            if (error.status !== 400) throw error
+            // As with WeChat, the call goes on, and the function is told that the cloudID is invalid.
+            console.warn(`open data was refused (${error.errCode}): ${error.errMsg}`)
+            return handle
+          },
+        )
     }
     return kept.cloudID
   }
@@ -68,7 +77,9 @@ export class OpenData {
     const early = []
     this.kept.forEach((kept) => {
       if (kept.cloudID) return
-      kept.early = kept.early.then((early) => early || token.then((token) => this.exchange(kept.data, token))).catch(() => {})
+      kept.early = kept.early
+        .then((early) => early || token.then((token) => this.exchange(kept.data, token)))
+        .catch(() => {})
       early.push(kept.early)
     })
     return Promise.all(early)

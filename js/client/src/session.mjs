@@ -28,17 +28,19 @@ export class Session {
     const last = this.login && this.login.token
     const login = { until: Infinity, life: Infinity }
     const ready = last && Promise.all([this.before(last), last.catch(() => {})])
-    login.token = Promise.resolve(ready).then(this.logIn).then(
-      ({ token, expiresIn }) => {
-        login.life = expiresIn * 1e3
-        login.until = Date.now() + login.life
-        return (login.text = token)
-      },
-      (error) => {
-        if (this.login === login) this.login = undefined
-        throw error
-      },
-    )
+    login.token = Promise.resolve(ready)
+      .then(this.logIn)
+      .then(
+        ({ token, expiresIn }) => {
+          login.life = expiresIn * 1e3
+          login.until = Date.now() + login.life
+          return (login.text = token)
+        },
+        (error) => {
+          if (this.login === login) this.login = undefined
+          throw error
+        },
+      )
     // Whoever waits for it hears of a failure; nobody may be waiting.
     login.token.catch(() => {})
     this.login = login

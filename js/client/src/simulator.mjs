@@ -11,7 +11,9 @@ export class Simulator {
     const { user, wechat } = typeof simulate === 'string' ? { user: simulate } : simulate
     this.wx = wx
     this.user = user
-    this.url = wechat ? wechat.replace(/\/+$/, '') : `${/^https?:\/\/(\[[^\]]*\]|[^/:?#]+)/.exec(endpoint)[0]}:${PORT}`
+    this.url = wechat
+      ? wechat.replace(/\/+$/, '')
+      : `${/^https?:\/\/(\[[^\]]*\]|[^/:?#]+)/.exec(endpoint)[0]}:${PORT}`
   }
 
   /** What the user's `wx[api]` gives. */

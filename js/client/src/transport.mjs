@@ -20,7 +20,11 @@ export async function post(wx, url, text, token) {
   })
   const answer = parsed(body)
   if (status >= 200 && status < 300 && answer) return answer
-  const { errCode = -1, errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`, requestID } = answer || {}
+  const {
+    errCode = -1,
+    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
+    requestID,
+  } = answer || {}
   throw failure(errMsg, { errCode, requestID, status })
 }
 
@@ -28,7 +32,7 @@ function parsed(body) {
   try {
     const value = typeof body === 'string' ? JSON.parse(body) : body
     return value && typeof value === 'object' ? value : undefined
-  } catch (error) {
+  } catch {
     return undefined
   }
 }

@@ -18,9 +18,17 @@ const BROWSERS = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-
 async function visit() {
   const { callFunction, CloudID, init } = await import('/src/index.mjs')
   const fetched = async (path) => (await fetch(path)).text()
-  const outcome = (calling) => calling.then((value) => value, ({ errCode, errMsg }) => ({ errCode, errMsg }))
+  const outcome = (calling) =>
+    calling.then(
+      (value) => value,
+      ({ errCode, errMsg }) => ({ errCode, errMsg }),
+    )
   let logins = 0
-  init({ endpoint: await fetched('/gateway'), login: () => (logins++, fetched('/code')) })
+  const login = () => {
+    logins += 1
+    return fetched('/code')
+  }
+  init({ endpoint: await fetched('/gateway'), login })
   const calls = [1, 2, 3].map((x) => callFunction({ name: 'add', data: { x, y: 1 } }))
   const sums = await outcome(Promise.all(calls).then((answers) => answers.map(({ result }) => result)))
   const run = CloudID(await fetched('/cloudID'))
@@ -56,13 +64,23 @@ async function browse(t, host) {
     const module = /^\/src\/([a-z-]+\.mjs)$/.exec(request.url)
     if (!answer && !module) return reply.writeHead(404).end()
     const body = module ? await readFile(join(root, 'src', module[1])) : await answer()
-    reply.writeHead(200, { 'content-type': module ? 'text/javascript' : 'text/html; charset=utf-8' }).end(body)
+    reply
+      .writeHead(200, { 'content-type': module ? 'text/javascript' : 'text/html; charset=utf-8' })
+      .end(body)
   })
   await new Promise((resolve) => page.listen(0, '127.0.0.1', resolve))
   const profile = await mkdtemp(join(tmpdir(), 'yunqiao-client-'))
   const flags = [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--no-proxy-server', '--host-resolver-rules=MAP shop.example 127.0.0.1', `--user-data-dir=${profile}`,
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--no-proxy-server',
+    '--host-resolver-rules=MAP shop.example 127.0.0.1',
+    `--user-data-dir=${profile}`,
   ]
   const browser = await start([...flags, `http://${host}:${page.address().port}/`])
   t.after(async () => {
@@ -83,7 +101,9 @@ async function start(args) {
     const browser = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] })
     browser.said = ''
     browser.stderr.on('data', (text) => (browser.said += text))
-    browser.ended = new Promise((resolve) => browser.once('close', (status, signal) => resolve(signal || status)))
+    browser.ended = new Promise((resolve) =>
+      browser.once('close', (status, signal) => resolve(signal || status)),
+    )
     const started = await new Promise((resolve) => {
       browser.once('spawn', () => resolve(true))
       browser.once('error', () => resolve(false))
@@ -93,7 +113,9 @@ async function start(args) {
   throw new Error(`there is none of ${BROWSERS.join(', ')}: install chromium, or name one in CHROMIUM`)
 }
 
-test('a page of another origin calls functions, logged in by its own server', { timeout: 60e3 }, async (t) => {
+test('a page of another origin calls functions, logged in by its own server', {
+  timeout: 60e3,
+}, async (t) => {
   const { origin, port, sums, logins, echo, missing } = await browse(t, '127.0.0.1')
   assert.equal(origin, `http://127.0.0.1:${port}`)
   assert.notEqual(origin, gateway)
@@ -102,14 +124,22 @@ test('a page of another origin calls functions, logged in by its own server', { 
   assert.equal(echo.errMsg, 'cloud.callFunction:ok')
   assert.equal(echo.result.run.data.stepInfoList.length, 31)
   assert.equal(echo.result.userInfo.openId, await openid('alice'))
-  assert.deepEqual(missing, { errCode: -501000, errMsg: 'cloud.callFunction:fail FunctionName parameter could not be found' })
+  assert.deepEqual(missing, {
+    errCode: -501000,
+    errMsg: 'cloud.callFunction:fail FunctionName parameter could not be found',
+  })
 })
 
-test('a page of an origin that may not call gets an error, and nothing else', { timeout: 60e3 }, async (t) => {
+test('a page of an origin that may not call gets an error, and nothing else', {
+  timeout: 60e3,
+}, async (t) => {
   const { sums, echo, missing, logins } = await browse(t, 'shop.example')
   assert.equal(logins > 0, true)
   for (const { errCode, errMsg } of [sums, echo, missing]) {
     assert.equal(errCode, -1)
-    assert.match(errMsg, /^cloud\.callFunction:fail Failed to fetch \(http:\/\/127\.0\.0\.1:\d+\/v1\/login\)$/)
+    assert.match(
+      errMsg,
+      /^cloud\.callFunction:fail Failed to fetch \(http:\/\/127\.0\.0\.1:\d+\/v1\/login\)$/,
+    )
   }
 })

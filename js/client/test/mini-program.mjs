@@ -71,7 +71,12 @@ export class MiniProgram {
       ...options,
       success: (reply) => {
         const { url, data } = options
-        this.requests.push({ url, sent: JSON.parse(data), status: reply.statusCode, got: JSON.parse(reply.data) })
+        this.requests.push({
+          url,
+          sent: JSON.parse(data),
+          status: reply.statusCode,
+          got: JSON.parse(reply.data),
+        })
         success(reply)
       },
     }
@@ -85,7 +90,11 @@ export class MiniProgram {
       this.client ??= this.run(readFileSync(main, 'utf8'), main)
       return this.client
     }
-    vm.runInContext(`(function (require, module, exports) {${source}\n})`, this.world, { filename })(require, module, module.exports)
+    vm.runInContext(`(function (require, module, exports) {${source}\n})`, this.world, { filename })(
+      require,
+      module,
+      module.exports,
+    )
     return module.exports
   }
 

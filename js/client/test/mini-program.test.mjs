@@ -26,7 +26,9 @@ function received(field) {
 }
 
 test('the open data document: a cloudID by callback', async () => {
-  const mini = await app('alice', `
+  const mini = await app(
+    'alice',
+    `
     wx.cloud.init({ traceUser: true })
     wx.getWeRunData({
       success(res) {
@@ -41,7 +43,8 @@ test('the open data document: a cloudID by callback', async () => {
           },
         })
       },
-    })`)
+    })`,
+  )
   const event = await mini.result('myFunction')
   assert.equal(received(event.weRunData).stepInfoList.length, 31)
   assert.deepEqual(event.obj, { shareInfo: 'yyy' })
@@ -50,7 +53,9 @@ test('the open data document: a cloudID by callback', async () => {
 })
 
 test('the callFunction document: by callbacks, and by a promise', async () => {
-  const mini = await app('alice', `
+  const mini = await app(
+    'alice',
+    `
     App({
       callbacks: tell => wx.cloud.callFunction({
         // 要调用的云函数名称
@@ -81,7 +86,8 @@ test('the callFunction document: by callbacks, and by a promise', async () => {
       }).catch(err => {
         tell(err)
       }),
-    })`)
+    })`,
+  )
   const told = []
   await mini.app.promise((value) => told.push(value))
   await new Promise((resolve) => mini.app.callbacks((value) => told.push(value) === 3 && resolve()))
@@ -89,7 +95,9 @@ test('the callFunction document: by callbacks, and by a promise', async () => {
 })
 
 test('the phone number document: a button of a page', async () => {
-  const mini = await app('alice', `
+  const mini = await app(
+    'alice',
+    `
     Page({
       data: { phone: 'none' },
       getPhoneNumber (e) {
@@ -99,7 +107,8 @@ test('the phone number document: a button of a page', async () => {
           data: { phone: wx.cloud.CloudID(e.detail.cloudID) },
         })
       },
-    })`)
+    })`,
+  )
   const [page] = mini.pages
   assert.equal(page.data.phone, 'none')
   await mini.client.callFunction({ name: 'nothing' })
@@ -114,7 +123,9 @@ test('the phone number document: a button of a page', async () => {
 })
 
 test('a button of a component, with the profile and its signature', async () => {
-  const mini = await app('alice', `
+  const mini = await app(
+    'alice',
+    `
     Component({
       properties: { name: String },
       methods: {
@@ -123,13 +134,19 @@ test('a button of a component, with the profile and its signature', async () => 
         },
       },
     })
-    Component({ properties: {} })`)
+    Component({ properties: {} })`,
+  )
   await mini.client.callFunction({ name: 'nothing' })
   const [{ methods }, bare] = mini.components
   assert.deepEqual(Object.keys(bare), ['properties'])
   const { result } = await methods.onUserInfo(await mini.phone.tapButton('getUserInfo'))
   assert.equal(received(result.user).openId, await openid('alice'))
-  assert.deepEqual(Object.keys(mini.to('/v1/open-data')[0].sent), ['encryptedData', 'iv', 'rawData', 'signature'])
+  assert.deepEqual(Object.keys(mini.to('/v1/open-data')[0].sent), [
+    'encryptedData',
+    'iv',
+    'rawData',
+    'signature',
+  ])
 })
 
 test('every API that hands out open data has a cloudID, and each is exchanged once', async () => {
@@ -163,7 +180,12 @@ test('a cloudID that is sent as a plain string is one that a function can redeem
   const mini = await app('alice', '')
   const { wx } = mini.world
   const { cloudID } = await wx.getWeRunData()
-  const data = { plain: cloudID, deep: [{ nested: wx.cloud.CloudID(cloudID) }], text: JSON.stringify({ cloudID }), other: 'yq_local_x_1' }
+  const data = {
+    plain: cloudID,
+    deep: [{ nested: wx.cloud.CloudID(cloudID) }],
+    text: JSON.stringify({ cloudID }),
+    other: 'yq_local_x_1',
+  }
   const { result } = await wx.cloud.callFunction({ name: 'echo', data })
   assert.match(result.plain, /^yq_(?!local_)[\w-]{100,}$/)
   assert.equal(result.deep[0].nested, result.plain)
@@ -216,12 +238,15 @@ test('so is open data taken before it, and handed over after it', async () => {
 })
 
 test('and open data that a button hands out while the app logs in', async () => {
-  const mini = await app('alice', `
+  const mini = await app(
+    'alice',
+    `
     Page({
       onPhone (e) {
         return wx.cloud.callFunction({ name: 'echo', data: { phone: wx.cloud.CloudID(e.detail.cloudID) } })
       },
-    })`)
+    })`,
+  )
   const { wx } = mini.world
   await wx.cloud.callFunction({ name: 'nothing' })
   // The key is rotated at once; the app hears of it later.
@@ -270,7 +295,10 @@ test('open data cannot be exchanged while the server is away: the call fails, an
   const { cloudID } = await wx.getWeRunData()
   const data = { run: wx.cloud.CloudID(cloudID) }
   const { request } = wx
-  Object.defineProperty(wx, 'request', { value: ({ fail }) => fail({ errMsg: 'request:fail timeout' }), configurable: true })
+  Object.defineProperty(wx, 'request', {
+    value: ({ fail }) => fail({ errMsg: 'request:fail timeout' }),
+    configurable: true,
+  })
   const error = await wx.cloud.callFunction({ name: 'echo', data }).catch((error) => error)
   assert.match(error.errMsg, /^cloud\.callFunction:fail request:fail timeout \(http/)
   Object.defineProperty(wx, 'request', { value: request, configurable: true })
@@ -295,7 +323,11 @@ test('what we do not serve is passed on to the wx.cloud that was there', async (
   assert.equal(wx.cloud.database(), 'theirs')
   assert.equal(wx.cloud.database(), 'theirs')
   assert.deepEqual(wx.cloud.extend, { AI: 1 })
-  assert.deepEqual(log, [['init', { env: 'prod-1', traceUser: true }], ['database', true], ['database', true]])
+  assert.deepEqual(log, [
+    ['init', { env: 'prod-1', traceUser: true }],
+    ['database', true],
+    ['database', true],
+  ])
   assert.equal('database' in wx.cloud, true)
   assert.equal('uploadFile' in wx.cloud, false)
   assert.equal(wx.cloud.uploadFile, undefined)
@@ -308,7 +340,8 @@ test('installed twice, it is there once; of what is no wx, it says so', async ()
   const { cloud, getWeRunData } = wx
   assert.equal(install(wx), cloud)
   assert.equal(wx.getWeRunData, getWeRunData)
-  for (const no of [undefined, null, {}]) assert.throws(() => install(no), { errMsg: 'cloud.install:fail install takes the wx of a Mini Program' })
+  for (const no of [undefined, null, {}])
+    assert.throws(() => install(no), { errMsg: 'cloud.install:fail install takes the wx of a Mini Program' })
 })
 
 test('not installed, the client is one of its own and wx stays as it was', async () => {
@@ -322,9 +355,11 @@ test('not installed, the client is one of its own and wx stays as it was', async
   assert.deepEqual(mini.called, ['login'])
 })
 
-test('simulate: codes and open data are a simulated user\'s, whoever holds the phone', async () => {
+test("simulate: codes and open data are a simulated user's, whoever holds the phone", async () => {
   const simulate = { user: 'alice', wechat }
-  const mini = await app('bob', `
+  const mini = await app(
+    'bob',
+    `
     Page({
       async onPhone (e) {
         this.detail = e.detail
@@ -333,7 +368,9 @@ test('simulate: codes and open data are a simulated user\'s, whoever holds the p
       onAgain (e) {
         return this.onPhone(e)
       },
-    })`, { options: { simulate } })
+    })`,
+    { options: { simulate } },
+  )
   const { wx } = mini.world
   const { cloudID } = await wx.getWeRunData()
   const { result } = await wx.cloud.callFunction({ name: 'echo', data: { run: wx.cloud.CloudID(cloudID) } })

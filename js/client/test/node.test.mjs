@@ -13,7 +13,10 @@ import { advance, client, code, failure, gateway, openid, warnings, wechat } fro
 
 const { callFunction, CloudID, init } = esm
 /** Nobody listens there any more: whoever asks gets an error of the network. */
-const nowhere = await serve(() => {}, (server) => server.close())
+const nowhere = await serve(
+  () => {},
+  (server) => server.close(),
+)
 let logins = 0
 
 /** The address of a server of the test's own. */
@@ -46,9 +49,14 @@ test('before init a call fails, and says so', async () => {
 
 test('init wants the address of a server', () => {
   for (const endpoint of [undefined, '', 'cloud.example.com', 'ftp://cloud.example.com', 'https://']) {
-    assert.throws(() => init({ endpoint }), { errCode: -1, errMsg: /^cloud\.init:fail endpoint should be the address/ })
+    assert.throws(() => init({ endpoint }), {
+      errCode: -1,
+      errMsg: /^cloud\.init:fail endpoint should be the address/,
+    })
   }
-  assert.throws(() => init({ endpoint: gateway, login: 'code' }), { errMsg: /^cloud\.init:fail login should be a function/ })
+  assert.throws(() => init({ endpoint: gateway, login: 'code' }), {
+    errMsg: /^cloud\.init:fail login should be a function/,
+  })
 })
 
 test('a call gives result, errMsg and requestID', async () => {
@@ -60,7 +68,15 @@ test('a call gives result, errMsg and requestID', async () => {
 
 test('the function sees the user, and the data as it was sent', async () => {
   as('alice')
-  const data = { z: 1.5, a: [null, { b: '云桥' }], '': '', 中: true, when: new Date(0), left: undefined, ['__proto__']: 1 }
+  const data = {
+    z: 1.5,
+    a: [null, { b: '云桥' }],
+    '': '',
+    中: true,
+    when: new Date(0),
+    left: undefined,
+    ['__proto__']: 1,
+  }
   const { result } = await callFunction({ name: 'echo', data, config: { env: 'other' }, slow: true })
   assert.equal(result.userInfo.openId, await openid('alice'))
   const { userInfo, tcbContext, ...sent } = result
@@ -79,7 +95,10 @@ test('a function that gives nothing gives undefined', async () => {
 test('bytes arrive as the document on callFunction shows', async () => {
   as('alice')
   const buffer = new Uint8Array([17, 0, 255]).buffer
-  const { result } = await callFunction({ name: 'echo', data: { whole: buffer, part: { of: new Uint8Array(buffer, 1, 1) } } })
+  const { result } = await callFunction({
+    name: 'echo',
+    data: { whole: buffer, part: { of: new Uint8Array(buffer, 1, 1) } },
+  })
   assert.deepEqual(result.whole, { type: 'Buffer', data: [17, 0, 255] })
   assert.deepEqual(result.part, { of: { type: 'Buffer', data: [0] } })
 })
@@ -97,9 +116,15 @@ test('callbacks are called, and then there is no promise', async () => {
       assert.equal(callFunction({ ...options, ...callbacks }), undefined)
     })
   const ok = 'cloud.callFunction:ok'
-  assert.deepEqual(await told({ name: 'nothing' }), [['success', ok], ['complete', ok]])
+  assert.deepEqual(await told({ name: 'nothing' }), [
+    ['success', ok],
+    ['complete', ok],
+  ])
   const fail = 'cloud.callFunction:fail FunctionName parameter could not be found'
-  assert.deepEqual(await told({ name: 'missing' }), [['fail', fail], ['complete', fail]])
+  assert.deepEqual(await told({ name: 'missing' }), [
+    ['fail', fail],
+    ['complete', fail],
+  ])
   const { errMsg } = await new Promise((success) => callFunction({ name: 'nothing', success }))
   assert.equal(errMsg, ok)
 })
@@ -109,7 +134,13 @@ test('cloudIDs at the top level are replaced, and deeper ones are strings', asyn
   const { cloudID } = await client('alice', 'getWeRunData')
   const { result } = await callFunction({
     name: 'echo',
-    data: { a: CloudID(cloudID), b: new CloudID(cloudID), obj: { shareInfo: CloudID('yyy') }, plain: cloudID, empty: CloudID('') },
+    data: {
+      a: CloudID(cloudID),
+      b: new CloudID(cloudID),
+      obj: { shareInfo: CloudID('yyy') },
+      plain: cloudID,
+      empty: CloudID(''),
+    },
   })
   for (const field of [result.a, result.b]) {
     assert.equal(field.cloudID, cloudID)
@@ -134,7 +165,9 @@ test('a sixth CloudID goes through as its string, with a warning', async (t) => 
 
 test('what the server warns of is told', async (t) => {
   as('alice')
-  const told = await warnings(t, () => callFunction({ name: 'echo', data: { userInfo: { openId: 'forged' } } }))
+  const told = await warnings(t, () =>
+    callFunction({ name: 'echo', data: { userInfo: { openId: 'forged' } } }),
+  )
   assert.equal(told.length, 1)
   assert.match(told[0], /^data\.userInfo: this field is the platform's own/)
 })
@@ -150,9 +183,18 @@ test('what cannot be sent is named, and nobody is asked', async () => {
     [{ name: '' }, 'parameter.name should be the name of a function instead of empty;'],
     [{ name: 'echo', data: 'text' }, 'parameter.data should be object instead of string;'],
     [{ name: 'echo', data: [1] }, 'parameter.data should be object instead of array;'],
-    [{ name: 'echo', data: { ok: 1, circular } }, 'data.circular cannot be sent as JSON: Converting circular structure'],
-    [{ name: 'echo', data: { big: 1n } }, 'data.big cannot be sent as JSON: Do not know how to serialize a BigInt'],
-    [{ name: 'echo', data: { run: CloudID(undefined) } }, 'data.run is a CloudID of undefined: the result that it is from has no cloudID'],
+    [
+      { name: 'echo', data: { ok: 1, circular } },
+      'data.circular cannot be sent as JSON: Converting circular structure',
+    ],
+    [
+      { name: 'echo', data: { big: 1n } },
+      'data.big cannot be sent as JSON: Do not know how to serialize a BigInt',
+    ],
+    [
+      { name: 'echo', data: { run: CloudID(undefined) } },
+      'data.run is a CloudID of undefined: the result that it is from has no cloudID',
+    ],
   ]) {
     const { errCode, errMsg } = await failure(callFunction(options))
     assert.equal(errCode, -1)
@@ -169,14 +211,17 @@ test('errors of the server have its code, text and requestID', async () => {
   assert.match(missing.requestID, /^[0-9a-f-]{36}$/)
   const threw = await failure(callFunction({ name: 'fail' }))
   assert.equal(threw.errCode, -504002)
-  assert.match(threw.errMsg, /^cloud\.callFunction:fail [^]*no such luck/)
+  assert.match(threw.errMsg, /^cloud\.callFunction:fail .*no such luck/s)
 })
 
 test('a server that is not there, or is another, is told from an error of its own', async (t) => {
   as('alice', { endpoint: nowhere })
   const none = await failure(callFunction({ name: 'echo' }))
   assert.equal(none.errCode, -1)
-  assert.match(none.errMsg, /^cloud\.callFunction:fail .*ECONNREFUSED.*\(http:\/\/127\.0\.0\.1:\d+\/v1\/login\)$/)
+  assert.match(
+    none.errMsg,
+    /^cloud\.callFunction:fail .*ECONNREFUSED.*\(http:\/\/127\.0\.0\.1:\d+\/v1\/login\)$/,
+  )
 
   const other = (request, reply) => reply.writeHead(502).end('<h1>Bad Gateway</h1>')
   as('alice', { endpoint: await serve(other, (server) => t.after(() => server.close())) })
@@ -188,7 +233,10 @@ test('a server that is not there, or is another, is told from an error of its ow
 test('there is one login, however many calls wait for it', async () => {
   as('alice')
   const calls = Array.from({ length: 20 }, (_, x) => callFunction({ name: 'add', data: { x, y: 0 } }))
-  assert.deepEqual((await Promise.all(calls)).map(({ result }) => result), Array.from(calls.keys()))
+  assert.deepEqual(
+    (await Promise.all(calls)).map(({ result }) => result),
+    Array.from(calls.keys()),
+  )
   await callFunction({ name: 'nothing' })
   assert.equal(logins, 1)
 })
@@ -199,7 +247,10 @@ test('when the token has ended there is one login more, and each call is repeate
   // A day of WeChat's time, of which this machine knows nothing: the server is the first to say so.
   await advance(24 * 3600)
   const calls = Array.from({ length: 5 }, (_, x) => callFunction({ name: 'add', data: { x, y: 0 } }))
-  assert.deepEqual((await Promise.all(calls)).map(({ result }) => result), [0, 1, 2, 3, 4])
+  assert.deepEqual(
+    (await Promise.all(calls)).map(({ result }) => result),
+    [0, 1, 2, 3, 4],
+  )
   assert.equal(logins, 2)
 })
 
@@ -215,7 +266,9 @@ test('one login ends before the next begins, and one that fails is none', async 
     return { token: `t${made.length}`, expiresIn: 600 }
   }
   const before = []
-  const session = new Session(logIn, async (token) => before.push(await token.catch(({ message }) => message)))
+  const session = new Session(logIn, async (token) =>
+    before.push(await token.catch(({ message }) => message)),
+  )
   const first = session.token()
   session.begin()
   session.begin()
@@ -226,7 +279,10 @@ test('one login ends before the next begins, and one that fails is none', async 
 
 test('a token is followed by another before it ends under open data, but not sooner than at half its life', async (t) => {
   let count = 0
-  const session = new Session(async () => ({ token: `t${++count}`, expiresIn: 400 }), async () => {})
+  const session = new Session(
+    async () => ({ token: `t${++count}`, expiresIn: 400 }),
+    async () => {},
+  )
   let now = Date.now()
   t.mock.method(Date, 'now', () => now)
   const good = async (spare) => [await session.token(), await session.token(spare)]
@@ -245,7 +301,13 @@ test('a token that the server never takes is no reason to go on logging in', asy
     paths.push(request.url)
     const login = request.url === '/v1/login'
     reply.writeHead(login ? 200 : 401, { 'content-type': 'application/json' })
-    reply.end(JSON.stringify(login ? { token: 't', expiresIn: 60 } : { errCode: -501008, errMsg: 'no valid token', requestID: 'r' }))
+    reply.end(
+      JSON.stringify(
+        login
+          ? { token: 't', expiresIn: 60 }
+          : { errCode: -501008, errMsg: 'no valid token', requestID: 'r' },
+      ),
+    )
   }
   as('alice', { endpoint: await serve(stubborn, (server) => t.after(() => server.close())) })
   const { errCode, errMsg, requestID } = await failure(callFunction({ name: 'echo' }))
@@ -254,7 +316,7 @@ test('a token that the server never takes is no reason to go on logging in', asy
 })
 
 test('a login that is refused fails all that wait for it, and the next call tries again', async () => {
-  let codes = ['nonsense', code('alice')]
+  const codes = ['nonsense', code('alice')]
   as('alice', { login: () => codes.shift() })
   const refused = await Promise.all([1, 2].map(() => failure(callFunction({ name: 'nothing' }))))
   assert.notEqual(refused[0], refused[1])
@@ -268,13 +330,22 @@ test('a login that is refused fails all that wait for it, and the next call trie
 
 test('a login that throws, or gives no code, is told as what it is', async () => {
   as('alice', { login: () => Promise.reject(new Error('the user is away')) })
-  assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail the user is away')
+  assert.equal(
+    (await failure(callFunction({ name: 'nothing' }))).errMsg,
+    'cloud.callFunction:fail the user is away',
+  )
   as('alice', { login: () => Promise.reject() })
   assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail undefined')
   as('alice', { login: () => undefined })
-  assert.equal((await failure(callFunction({ name: 'nothing' }))).errMsg, 'cloud.callFunction:fail login gave no code but undefined')
+  assert.equal(
+    (await failure(callFunction({ name: 'nothing' }))).errMsg,
+    'cloud.callFunction:fail login gave no code but undefined',
+  )
   init({ endpoint: gateway, login: undefined })
-  assert.match((await failure(callFunction({ name: 'nothing' }))).errMsg, /there is no wx\.login here: give init a `login`/)
+  assert.match(
+    (await failure(callFunction({ name: 'nothing' }))).errMsg,
+    /there is no wx\.login here: give init a `login`/,
+  )
 })
 
 test('a simulated user logs in by the simulator', async () => {
@@ -282,7 +353,10 @@ test('a simulated user logs in by the simulator', async () => {
   const { result } = await callFunction({ name: 'echo' })
   assert.equal(result.userInfo.openId, await openid('bob'))
   init({ endpoint: gateway, simulate: { user: 'nobody', wechat } })
-  assert.match((await failure(callFunction({ name: 'echo' }))).errMsg, /^cloud\.callFunction:fail login:fail there is no user "nobody"/)
+  assert.match(
+    (await failure(callFunction({ name: 'echo' }))).errMsg,
+    /^cloud\.callFunction:fail login:fail there is no user "nobody"/,
+  )
 })
 
 test('without its address the simulator is taken to be at port 8788 of the same host', async (t) => {
@@ -295,7 +369,12 @@ test('without its address the simulator is taken to be at port 8788 of the same 
     init({ endpoint, simulate: 'alice' })
     await failure(callFunction({ name: 'echo' }))
   }
-  assert.deepEqual(asked, ['http://192.168.1.5', 'https://dev.example.com', 'http://[::1]'].map((host) => `${host}:8788/sim/client`))
+  assert.deepEqual(
+    asked,
+    ['http://192.168.1.5', 'https://dev.example.com', 'http://[::1]'].map(
+      (host) => `${host}:8788/sim/client`,
+    ),
+  )
 })
 
 test('each wx has a cloud of its own', async () => {

@@ -16,9 +16,11 @@ const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 let copy
 
 async function run(command, args, cwd = copy) {
-  return promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 24 }).catch(({ message, stdout, stderr }) => {
-    assert.fail(`${message}\n${stdout}${stderr}`)
-  })
+  return promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 24 }).catch(
+    ({ message, stdout, stderr }) => {
+      assert.fail(`${message}\n${stdout}${stderr}`)
+    },
+  )
 }
 
 const tool = (name) => join(copy, 'node_modules/.bin', name)
@@ -37,12 +39,25 @@ before(async () => {
 test('index.js is what `npm run build` makes of src/', async () => {
   const committed = await readFile(join(copy, 'index.js'), 'utf8')
   await run('npm', ['run', 'build'])
-  assert.equal(await readFile(join(copy, 'index.js'), 'utf8'), committed, 'run `npm run build` in js/client and commit index.js')
+  assert.equal(
+    await readFile(join(copy, 'index.js'), 'utf8'),
+    committed,
+    'run `npm run build` in js/client and commit index.js',
+  )
 })
 
 test('it is under 6 KB, minified and gzipped', async () => {
-  for (const [entry, format] of [['index.js', 'cjs'], ['src/index.mjs', 'esm']]) {
-    const { stdout } = await run(tool('esbuild'), [entry, '--bundle', '--minify', '--target=es2017', `--format=${format}`])
+  for (const [entry, format] of [
+    ['index.js', 'cjs'],
+    ['src/index.mjs', 'esm'],
+  ]) {
+    const { stdout } = await run(tool('esbuild'), [
+      entry,
+      '--bundle',
+      '--minify',
+      '--target=es2017',
+      `--format=${format}`,
+    ])
     const size = gzipSync(stdout, { level: 9 }).length
     assert.equal(size > 1000 && size < 6000, true, `${entry}: ${size} bytes`)
   }
@@ -60,21 +75,49 @@ test('the types agree with miniprogram-api-typings', async () => {
   await mkdir(join(copy, 'node_modules/@yunqiao'), { recursive: true })
   await rm(join(copy, 'node_modules/@yunqiao/client'), { recursive: true, force: true })
   await symlink('../..', join(copy, 'node_modules/@yunqiao/client'))
-  for (const [module, resolution] of [['commonjs', 'node10'], ['node16', 'node16'], ['esnext', 'bundler']]) {
+  for (const [module, resolution] of [
+    ['commonjs', 'node10'],
+    ['node16', 'node16'],
+    ['esnext', 'bundler'],
+  ]) {
     await run(tool('tsc'), [
-      '--noEmit', '--strict', '--target', 'es2020', '--lib', 'es2020', '--module', module, '--moduleResolution', resolution,
-      '--types', 'miniprogram-api-typings', 'test/types.ts',
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2020',
+      '--lib',
+      'es2020',
+      '--module',
+      module,
+      '--moduleResolution',
+      resolution,
+      '--types',
+      'miniprogram-api-typings',
+      'test/types.ts',
     ])
   }
 })
 
 test('the types of the ES module stand without those typings', async () => {
-  await writeFile(join(copy, 'test/alone.mts'), `
+  await writeFile(
+    join(copy, 'test/alone.mts'),
+    `
     import { callFunction, CloudID, init, install } from '@yunqiao/client'
     init({ endpoint: 'https://cloud.example.com', login: async () => 'code' })
     export const answer: Promise<string> = callFunction({ name: 'f', data: { id: CloudID('x') } }).then(({ requestID }) => requestID)
-    export const names = [install.name]`)
-  await run(tool('tsc'), ['--noEmit', '--strict', '--target', 'es2020', '--lib', 'es2020', '--module', 'node16', 'test/alone.mts'])
+    export const names = [install.name]`,
+  )
+  await run(tool('tsc'), [
+    '--noEmit',
+    '--strict',
+    '--target',
+    'es2020',
+    '--lib',
+    'es2020',
+    '--module',
+    'node16',
+    'test/alone.mts',
+  ])
 })
 
 test('what is packed is what an app needs, as it is', async () => {

@@ -1,6 +1,6 @@
 // Compiled, never run: an app's code with `miniprogram-api-typings`, and what is to be an error in it.
 
-import { callFunction, Cloud, CloudError, CloudID, init, install } from '@yunqiao/client'
+import { type Cloud, type CloudError, CloudID, callFunction, init, install } from '@yunqiao/client'
 
 // It can stand where `wx.cloud` stands.
 declare const cloud: Cloud
@@ -11,7 +11,10 @@ init({ endpoint: 'https://cloud.example.com', env: 'prod', traceUser: true, simu
 wx.cloud.init({ endpoint: 'https://cloud.example.com', env: 'prod', simulate: 'alice' })
 install(wx).database().collection('todos')
 
-export const promise: Promise<ICloud.CallFunctionResult> = callFunction({ name: 'f', data: { run: CloudID('x'), more: new CloudID('y') } })
+export const promise: Promise<ICloud.CallFunctionResult> = callFunction({
+  name: 'f',
+  data: { run: CloudID('x'), more: new CloudID('y') },
+})
 export const nothing: void = callFunction({
   name: 'f',
   config: { env: 'prod' },
@@ -23,7 +26,9 @@ export const nothing: void = callFunction({
 
 wx.getWeRunData({
   success({ cloudID }) {
-    wx.cloud.callFunction({ name: 'f', data: { weRunData: wx.cloud.CloudID(cloudID!) } }).then(({ result }) => console.log(result))
+    wx.cloud
+      .callFunction({ name: 'f', data: { weRunData: wx.cloud.CloudID(cloudID!) } })
+      .then(({ result }) => console.log(result))
   },
 })
 

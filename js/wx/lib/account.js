@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /* wx.getAccountInfoSync. It cannot wait, so that the appid must be known before: given, or told by the simulator. */
 
@@ -7,8 +7,8 @@ module.exports = (simulator) => ({
     if (simulator.appid === undefined) {
       throw new Error(
         'getAccountInfoSync: the appid is not known yet: createWx({ appid }), or await wx.simulator.app() before',
-      );
+      )
     }
-    return { miniProgram: { appId: simulator.appid, envVersion: 'develop', version: '' } };
+    return { miniProgram: { appId: simulator.appid, envVersion: 'develop', version: '' } }
   },
-});
+})

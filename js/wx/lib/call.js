@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * How an API of wx is called and answers: options with success, fail and complete, of which all may be missing, and then a
@@ -8,14 +8,14 @@
 /** Why an API fails: what stands after `fail `, and what the failure carries beside errMsg. */
 class Failure extends Error {
   constructor(text, more = {}) {
-    super(text);
-    this.more = more;
+    super(text)
+    this.more = more
   }
 }
 
 /** `value` as the base library names its type in a parameter error. */
 function typeName(value) {
-  return Object.prototype.toString.call(value).slice(8, -1);
+  return Object.prototype.toString.call(value).slice(8, -1)
 }
 
 /** Refuses an option that is no string, in the base library's words (observed with 2.3.2). */
@@ -24,31 +24,31 @@ function requireString(options, name, more) {
     throw new Failure(
       `parameter error: parameter.${name} should be String instead of ${typeName(options[name])};`,
       more,
-    );
+    )
   }
 }
 
 /** Runs a callback of the app. What it throws is the test's to see, but stops nothing here: it is thrown again, alone. */
 function callBack(callback, value) {
-  if (typeof callback !== 'function') return;
+  if (typeof callback !== 'function') return
   try {
-    callback(value);
+    callback(value)
   } catch (error) {
     setTimeout(() => {
-      throw error;
-    });
+      throw error
+    })
   }
 }
 
 /** Calls success or fail, then complete. */
 function answer(options, ok, value) {
-  callBack(ok ? options.success : options.fail, value);
-  callBack(options.complete, value);
+  callBack(ok ? options.success : options.fail, value)
+  callBack(options.complete, value)
 }
 
 function failed(name, failure) {
-  const { message, more } = failure;
-  return { errMsg: `${name}:fail${message && ` ${message}`}`, ...more };
+  const { message, more } = failure
+  return { errMsg: `${name}:fail${message && ` ${message}`}`, ...more }
 }
 
 /**
@@ -58,25 +58,25 @@ function failed(name, failure) {
 function api(name, work) {
   const outcome = async (options) => {
     try {
-      return { ok: true, value: { errMsg: `${name}:ok`, ...(await work(options)) } };
+      return { ok: true, value: { errMsg: `${name}:ok`, ...(await work(options)) } }
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      return { ok: false, value: failed(name, error) };
+      if (!(error instanceof Failure)) throw error
+      return { ok: false, value: failed(name, error) }
     }
-  };
+  }
   return (given) => {
-    const options = given ?? {};
-    const end = outcome(options);
+    const options = given ?? {}
+    const end = outcome(options)
     if (['success', 'fail', 'complete'].some((callback) => typeof options[callback] === 'function')) {
-      end.then(({ ok, value }) => answer(options, ok, value));
-      return undefined;
+      end.then(({ ok, value }) => answer(options, ok, value))
+      return undefined
     }
     return end.then(({ ok, value }) => {
       // As the real one: a plain object.
-      if (!ok) throw value;
-      return value;
-    });
-  };
+      if (!ok) throw value
+      return value
+    })
+  }
 }
 
-module.exports = { Failure, answer, api, callBack, failed, requireString, typeName };
+module.exports = { Failure, answer, api, callBack, failed, requireString, typeName }

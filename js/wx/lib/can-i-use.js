@@ -1,13 +1,13 @@
-'use strict';
+'use strict'
 
 /*
  * wx.canIUse, of what there is in this wx: `${API}.${method}.${param}.${option}` or `${component}.${attribute}.${option}`.
  * A wx of tests has no versions: what is here can be used.
  */
 
-const openData = ['encryptedData', 'iv', 'cloudID'];
-const profile = ['userInfo', 'rawData', 'signature', ...openData];
-const languages = ['en', 'zh_CN', 'zh_TW'];
+const openData = ['encryptedData', 'iv', 'cloudID']
+const profile = ['userInfo', 'rawData', 'signature', ...openData]
+const languages = ['en', 'zh_CN', 'zh_TW']
 
 const KNOWN = {
   login: { object: ['timeout'], success: ['code'] },
@@ -42,16 +42,16 @@ const KNOWN = {
     bindgetphonenumber: [],
     bindgetuserinfo: [],
   },
-};
+}
 
 function has(known, [first, ...rest]) {
-  if (first === undefined) return true;
-  if (Array.isArray(known)) return known.includes(first) && rest.length === 0;
-  return Object.hasOwn(known, first) && has(known[first], rest);
+  if (first === undefined) return true
+  if (Array.isArray(known)) return known.includes(first) && rest.length === 0
+  return Object.hasOwn(known, first) && has(known[first], rest)
 }
 
 module.exports = function canIUse(schema) {
   // The words are the base library's (observed with 2.3.2).
-  if (typeof schema !== 'string') throw new Error('canIUse: schema should be an object');
-  return has(KNOWN, schema.split('.'));
-};
+  if (typeof schema !== 'string') throw new Error('canIUse: schema should be an object')
+  return has(KNOWN, schema.split('.'))
+}

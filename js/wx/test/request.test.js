@@ -1,17 +1,17 @@
-'use strict';
+'use strict'
 
 /* wx.request against servers of its own; the simulated WeChat in YUNQIAO_WECHAT_URL only tells the appid. */
 
-const assert = require('node:assert/strict');
-const http = require('node:http');
-const { after, before, test } = require('node:test');
-const zlib = require('node:zlib');
+const assert = require('node:assert/strict')
+const http = require('node:http')
+const { after, before, test } = require('node:test')
+const zlib = require('node:zlib')
 
-const { createWx } = require('..');
-const { listen, serve } = require('../fixtures/backend');
+const { createWx } = require('..')
+const { listen, serve } = require('../fixtures/backend')
 
-let wx;
-let server;
+let wx
+let server
 /** The answers of `/answer/<name>`. */
 const ANSWERS = {
   json: [200, { 'Content-Type': 'text/plain', 'X-Own': 'Case' }, '\ufeff{"a":[1,"二"]}'],
@@ -25,60 +25,60 @@ const ANSWERS = {
   found: [302, { Location: '/echo' }, ''],
   kept: [307, { Location: '/echo' }, ''],
   round: [302, { Location: '/answer/round' }, ''],
-};
+}
 
 before(async () => {
-  wx = createWx();
+  wx = createWx()
   server = await serve(async ({ url, method, headers }, body) => {
-    if (url.startsWith('/echo')) return [200, {}, JSON.stringify({ url, method, headers, body: body.toString('latin1') })];
-    if (url.startsWith('/never')) return new Promise(() => {});
-    return ANSWERS[url.replace('/answer/', '')];
-  });
-});
+    if (url.startsWith('/echo'))
+      return [200, {}, JSON.stringify({ url, method, headers, body: body.toString('latin1') })]
+    if (url.startsWith('/never')) return new Promise(() => {})
+    return ANSWERS[url.replace('/answer/', '')]
+  })
+})
 
-after(() => server?.close());
+after(() => server?.close())
 
 function ask(path, options) {
   return new Promise((success, fail) => {
-    wx.request({ url: server.url + path, success, fail, ...options });
-  });
+    wx.request({ url: server.url + path, success, fail, ...options })
+  })
 }
 
 async function failure(path, options) {
   return ask(path, options).then(
     ({ data }) => assert.fail(`it succeeds: ${data}`),
     (error) => error,
-  );
+  )
 }
 
-const echo = async (options, path = '/echo') => (await ask(path, options)).data;
+const echo = async (options, path = '/echo') => (await ask(path, options)).data
 
 test('a request says it is JSON and where it comes from', async () => {
-  const { appid } = await wx.simulator.app();
-  const { method, headers, body } = await echo({ header: { Referer: 'https://elsewhere', 'X-N': 7, 'X-O': {} } });
-  assert.equal(method, 'GET');
-  assert.equal(headers['content-type'], 'application/json');
-  assert.equal(headers.referer, `https://servicewechat.com/${appid}/devtools/page-frame.html`);
-  assert.equal(headers['x-n'], '7');
-  assert.equal(headers['x-o'], '[object Object]');
-  assert.equal(body, '');
-});
+  const { appid } = await wx.simulator.app()
+  const { method, headers, body } = await echo({
+    header: { Referer: 'https://elsewhere', 'X-N': 7, 'X-O': {} },
+  })
+  assert.equal(method, 'GET')
+  assert.equal(headers['content-type'], 'application/json')
+  assert.equal(headers.referer, `https://servicewechat.com/${appid}/devtools/page-frame.html`)
+  assert.equal(headers['x-n'], '7')
+  assert.equal(headers['x-o'], '[object Object]')
+  assert.equal(body, '')
+})
 
 test('the data of a GET is its query', async () => {
-  const data = { b: '& 二', c: [1, { d: 2 }], e: null };
-  const { url, body } = await echo({ data, method: 'get' }, '/echo?a=1&b=0');
-  assert.equal(
-    url,
-    `/echo?a=1&b=${encodeURIComponent('& 二')}&c=${encodeURIComponent('[1,{"d":2}]')}&e=null`,
-  );
-  assert.equal(body, '');
-  assert.equal((await echo({ data: {} }, '/echo?a=1')).url, '/echo?a=1');
-  assert.equal((await echo({ data: 'text' }, '/echo?a=1')).url, '/echo?a=1');
-});
+  const data = { b: '& 二', c: [1, { d: 2 }], e: null }
+  const { url, body } = await echo({ data, method: 'get' }, '/echo?a=1&b=0')
+  assert.equal(url, `/echo?a=1&b=${encodeURIComponent('& 二')}&c=${encodeURIComponent('[1,{"d":2}]')}&e=null`)
+  assert.equal(body, '')
+  assert.equal((await echo({ data: {} }, '/echo?a=1')).url, '/echo?a=1')
+  assert.equal((await echo({ data: 'text' }, '/echo?a=1')).url, '/echo?a=1')
+})
 
 test('other data is a body, by its content type', async () => {
-  const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
-  const bytes = new Uint8Array([0, 200]).buffer;
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  const bytes = new Uint8Array([0, 200]).buffer
   for (const [options, expected] of [
     [{ data: { a: 1, b: '二' } }, Buffer.from('{"a":1,"b":"二"}').toString('latin1')],
     [{ data: [1] }, '[1]'],
@@ -91,83 +91,86 @@ test('other data is a body, by its content type', async () => {
     [{}, ''],
     [{ method: 'DELETE', data: { a: 1 } }, '{"a":1}'],
   ]) {
-    const { body, url } = await echo({ method: 'POST', ...options });
-    assert.equal(body, expected);
-    assert.equal(url, '/echo');
+    const { body, url } = await echo({ method: 'POST', ...options })
+    assert.equal(body, expected)
+    assert.equal(url, '/echo')
   }
-  assert.equal((await echo({ method: 'POST', header: form, data: {} })).headers['content-type'], form['Content-Type']);
-});
+  assert.equal(
+    (await echo({ method: 'POST', header: form, data: {} })).headers['content-type'],
+    form['Content-Type'],
+  )
+})
 
 test('an answer of any status is a success', async () => {
-  const json = await ask('/answer/json');
-  assert.deepEqual(json.data, { a: [1, '二'] });
-  assert.equal(json.header['X-Own'], 'Case');
-  assert.equal(json.errMsg, 'request:ok');
-  assert.deepEqual(json.cookies, []);
-  assert.deepEqual(json.exception, { retryCount: 0, reasons: [] });
-  assert.equal((await ask('/answer/json', { dataType: '其他' })).data, '{"a":[1,"二"]}');
+  const json = await ask('/answer/json')
+  assert.deepEqual(json.data, { a: [1, '二'] })
+  assert.equal(json.header['X-Own'], 'Case')
+  assert.equal(json.errMsg, 'request:ok')
+  assert.deepEqual(json.cookies, [])
+  assert.deepEqual(json.exception, { retryCount: 0, reasons: [] })
+  assert.equal((await ask('/answer/json', { dataType: '其他' })).data, '{"a":[1,"二"]}')
 
-  const text = await ask('/answer/text');
-  assert.equal(text.statusCode, 500);
-  assert.equal(text.data, '{"not json');
-  assert.equal((await ask('/answer/empty')).data, '');
+  const text = await ask('/answer/text')
+  assert.equal(text.statusCode, 500)
+  assert.equal(text.data, '{"not json')
+  assert.equal((await ask('/answer/empty')).data, '')
 
-  const bytes = await ask('/answer/bytes', { responseType: 'arraybuffer' });
-  assert.ok(bytes.data instanceof ArrayBuffer);
-  assert.deepEqual([...new Uint8Array(bytes.data)], [0, 255, 128]);
+  const bytes = await ask('/answer/bytes', { responseType: 'arraybuffer' })
+  assert.ok(bytes.data instanceof ArrayBuffer)
+  assert.deepEqual([...new Uint8Array(bytes.data)], [0, 255, 128])
 
-  for (const packed of ['gzip', 'br']) assert.equal((await ask(`/answer/${packed}`)).data, 'unpacked');
-  const head = await ask('/answer/gzip', { method: 'HEAD' });
-  assert.deepEqual([head.statusCode, head.data], [200, '']);
+  for (const packed of ['gzip', 'br']) assert.equal((await ask(`/answer/${packed}`)).data, 'unpacked')
+  const head = await ask('/answer/gzip', { method: 'HEAD' })
+  assert.deepEqual([head.statusCode, head.data], [200, ''])
 
-  const { cookies, header } = await ask('/answer/cookies');
-  assert.deepEqual(cookies, ['a=1; Path=/', 'b=2']);
-  assert.equal(header['Set-Cookie'], 'a=1; Path=/,b=2');
-});
+  const { cookies, header } = await ask('/answer/cookies')
+  assert.deepEqual(cookies, ['a=1; Path=/', 'b=2'])
+  assert.equal(header['Set-Cookie'], 'a=1; Path=/,b=2')
+})
 
 test('redirects are followed, or shown', async () => {
-  const posted = { method: 'POST', data: { a: 1 } };
-  const found = await echo(posted, '/answer/found');
-  assert.deepEqual([found.method, found.body, found.headers['content-type']], ['GET', '', undefined]);
-  const kept = await echo(posted, '/answer/kept');
-  assert.deepEqual([kept.method, kept.body], ['POST', '{"a":1}']);
-  const shown = await ask('/answer/found', { redirect: 'manual' });
-  assert.deepEqual([shown.statusCode, shown.header.Location], [302, '/echo']);
-  assert.match((await failure('/answer/round')).errMsg, /ERR_TOO_MANY_REDIRECTS$/);
-});
+  const posted = { method: 'POST', data: { a: 1 } }
+  const found = await echo(posted, '/answer/found')
+  assert.deepEqual([found.method, found.body, found.headers['content-type']], ['GET', '', undefined])
+  const kept = await echo(posted, '/answer/kept')
+  assert.deepEqual([kept.method, kept.body], ['POST', '{"a":1}'])
+  const shown = await ask('/answer/found', { redirect: 'manual' })
+  assert.deepEqual([shown.statusCode, shown.header.Location], [302, '/echo'])
+  assert.match((await failure('/answer/round')).errMsg, /ERR_TOO_MANY_REDIRECTS$/)
+})
 
 test('what a redirect leads elsewhere is not told secrets', async () => {
-  const elsewhere = await serve(({ headers }) => [200, {}, JSON.stringify(headers)]);
-  ANSWERS.away = [302, { Location: elsewhere.url }, ''];
-  const header = { Authorization: 'Bearer secret', Cookie: 'a=1', 'X-Own': '1' };
-  const { data } = await ask('/answer/away', { header });
-  assert.deepEqual([data.authorization, data.cookie, data['x-own']], [undefined, undefined, '1']);
-  elsewhere.close();
-});
+  const elsewhere = await serve(({ headers }) => [200, {}, JSON.stringify(headers)])
+  ANSWERS.away = [302, { Location: elsewhere.url }, '']
+  const header = { Authorization: 'Bearer secret', Cookie: 'a=1', 'X-Own': '1' }
+  const { data } = await ask('/answer/away', { header })
+  assert.deepEqual([data.authorization, data.cookie, data['x-own']], [undefined, undefined, '1'])
+  elsewhere.close()
+})
 
 test('failures carry WeChat’s text and errno', async () => {
-  assert.deepEqual(await failure('/never', { timeout: 30 }), { errMsg: 'request:fail timeout', errno: 5 });
+  assert.deepEqual(await failure('/never', { timeout: 30 }), { errMsg: 'request:fail timeout', errno: 5 })
 
-  const closed = await serve(() => [200, {}, '']);
-  closed.close();
-  const refused = await failure('', { url: closed.url });
+  const closed = await serve(() => [200, {}, ''])
+  closed.close()
+  const refused = await failure('', { url: closed.url })
   assert.equal(
     refused.errMsg,
     'request:fail errcode:-102 cronet_error_code:-102 error_msg:net::ERR_CONNECTION_REFUSED',
-  );
-  assert.equal(refused.errno, 600001);
+  )
+  assert.equal(refused.errno, 600001)
 
   const cut = http.createServer((_, response) => {
-    response.writeHead(200, { 'Content-Length': 100 }).write('part');
-    setTimeout(() => response.destroy(), 10);
-  });
-  const { url, close } = await listen(cut);
-  assert.match((await failure('', { url })).errMsg, /ERR_CONNECTION_RESET$/);
-  close();
+    response.writeHead(200, { 'Content-Length': 100 }).write('part')
+    setTimeout(() => response.destroy(), 10)
+  })
+  const { url, close } = await listen(cut)
+  assert.match((await failure('', { url })).errMsg, /ERR_CONNECTION_RESET$/)
+  close()
 
-  assert.match((await failure('/answer/broken')).errMsg, /^request:fail errcode:-2 .*ERR_FAILED \(.*header/);
-  assert.match((await failure('/echo', { header: { 'X-Bad': '\n' } })).errMsg, /ERR_FAILED \(.*X-Bad/);
-});
+  assert.match((await failure('/answer/broken')).errMsg, /^request:fail errcode:-2 .*ERR_FAILED \(.*header/)
+  assert.match((await failure('/echo', { header: { 'X-Bad': '\n' } })).errMsg, /ERR_FAILED \(.*X-Bad/)
+})
 
 test('what is no request is refused, later, and is no task', async () => {
   for (const [options, errno, text] of [
@@ -178,105 +181,108 @@ test('what is no request is refused, later, and is no task', async () => {
     [{ url: 'http://' }, 600009, 'invalid url "http://"'],
   ]) {
     const refused = await new Promise((done) => {
-      let returned = false;
+      let returned = false
       const task = wx.request({
         ...options,
         fail(error) {
-          assert.ok(returned);
-          done(error);
+          assert.ok(returned)
+          done(error)
         },
-      });
-      returned = true;
-      assert.equal(task, undefined);
-    });
-    assert.deepEqual(refused, { errMsg: `request:fail ${text}`, errno });
+      })
+      returned = true
+      assert.equal(task, undefined)
+    })
+    assert.deepEqual(refused, { errMsg: `request:fail ${text}`, errno })
   }
-  assert.match((await failure('/echo', { method: 'CONNECT' })).errMsg, /CONNECT is not carried/);
-});
+  assert.match((await failure('/echo', { method: 'CONNECT' })).errMsg, /CONNECT is not carried/)
+})
 
 test('a task can be aborted, and tells of headers and chunks', async () => {
-  const ended = [];
+  const ended = []
   const task = await new Promise((done) => {
     const given = wx.request({
       url: `${server.url}/never`,
       success: () => ended.push('success'),
       fail: (error) => ended.push(error),
       complete: () => done(given),
-    });
-    given.abort();
-  });
-  assert.deepEqual(ended, [{ errMsg: 'request:fail abort' }]);
-  task.abort();
+    })
+    given.abort()
+  })
+  assert.deepEqual(ended, [{ errMsg: 'request:fail abort' }])
+  task.abort()
 
-  const seen = [];
+  const seen = []
   const result = await new Promise((success) => {
-    const listening = wx.request({ url: `${server.url}/answer/json`, enableChunked: true, success });
-    const never = () => assert.fail('it is not listened to any more');
-    listening.onHeadersReceived(never);
-    listening.offHeadersReceived(never);
-    listening.onHeadersReceived(({ statusCode, header }) => seen.push([statusCode, header['X-Own']]));
-    listening.onChunkReceived(never);
-    listening.offChunkReceived();
-    listening.onChunkReceived(({ data }) => seen.push(data));
-  });
-  assert.deepEqual(seen[0], [200, 'Case']);
-  const chunks = Buffer.concat(seen.slice(1).map((chunk) => Buffer.from(chunk)));
-  assert.equal(chunks.toString(), ANSWERS.json[2]);
-  assert.deepEqual(result.data, { a: [1, '二'] });
-});
+    const listening = wx.request({ url: `${server.url}/answer/json`, enableChunked: true, success })
+    const never = () => assert.fail('it is not listened to any more')
+    listening.onHeadersReceived(never)
+    listening.offHeadersReceived(never)
+    listening.onHeadersReceived(({ statusCode, header }) => seen.push([statusCode, header['X-Own']]))
+    listening.onChunkReceived(never)
+    listening.offChunkReceived()
+    listening.onChunkReceived(({ data }) => seen.push(data))
+  })
+  assert.deepEqual(seen[0], [200, 'Case'])
+  const chunks = Buffer.concat(seen.slice(1).map((chunk) => Buffer.from(chunk)))
+  assert.equal(chunks.toString(), ANSWERS.json[2])
+  assert.deepEqual(result.data, { a: [1, '二'] })
+})
 
 test('an answer that stalls is ended in the middle', async () => {
   const stalls = http.createServer(({ url }, response) => {
-    response.writeHead(200, url === '/gzip' ? { 'Content-Encoding': 'gzip' } : { 'Content-Length': 100 });
-    response.write(url === '/gzip' ? zlib.gzipSync('part').subarray(0, 12) : 'part');
-  });
-  const { url, close } = await listen(stalls);
+    response.writeHead(200, url === '/gzip' ? { 'Content-Encoding': 'gzip' } : { 'Content-Length': 100 })
+    response.write(url === '/gzip' ? zlib.gzipSync('part').subarray(0, 12) : 'part')
+  })
+  const { url, close } = await listen(stalls)
   for (const path of ['/', '/gzip']) {
-    assert.deepEqual(await failure('', { url: url + path, timeout: 50 }), { errMsg: 'request:fail timeout', errno: 5 });
+    assert.deepEqual(await failure('', { url: url + path, timeout: 50 }), {
+      errMsg: 'request:fail timeout',
+      errno: 5,
+    })
     const ended = await new Promise((complete) => {
-      const task = wx.request({ url: url + path, complete });
-      task.onHeadersReceived(() => task.abort());
-    });
-    assert.deepEqual(ended, { errMsg: 'request:fail abort' });
+      const task = wx.request({ url: url + path, complete })
+      task.onHeadersReceived(() => task.abort())
+    })
+    assert.deepEqual(ended, { errMsg: 'request:fail abort' })
   }
-  close();
-});
+  close()
+})
 
 test('a silent simulator holds no request up for longer than its timeout', async () => {
-  const silent = createWx({ wechat: `${server.url}/never` });
-  const late = await new Promise((fail) => silent.request({ url: `${server.url}/echo`, timeout: 30, fail }));
-  assert.deepEqual(late, { errMsg: 'request:fail timeout', errno: 5 });
-});
+  const silent = createWx({ wechat: `${server.url}/never` })
+  const late = await new Promise((fail) => silent.request({ url: `${server.url}/echo`, timeout: 30, fail }))
+  assert.deepEqual(late, { errMsg: 'request:fail timeout', errno: 5 })
+})
 
 test('ten go at once, the others wait for their turn', async () => {
-  let open = 0;
-  let most = 0;
-  const waiting = [];
+  let open = 0
+  let most = 0
+  const waiting = []
   const busy = await serve(async () => {
-    open += 1;
-    most = Math.max(most, open);
+    open += 1
+    most = Math.max(most, open)
     await new Promise((go) => {
-      waiting.push(go);
-    });
-    open -= 1;
-    return [200, {}, '1'];
-  });
-  const ends = [];
-  const tasks = [];
+      waiting.push(go)
+    })
+    open -= 1
+    return [200, {}, '1']
+  })
+  const ends = []
+  const tasks = []
   for (let at = 0; at < 13; at += 1) {
     ends.push(
       new Promise((complete) => {
-        tasks.push(wx.request({ url: busy.url, complete }));
+        tasks.push(wx.request({ url: busy.url, complete }))
       }),
-    );
+    )
   }
-  while (open < 10) await new Promise((later) => setTimeout(later, 5));
-  tasks[12].abort();
-  assert.equal((await ends[12]).errMsg, 'request:fail abort');
-  const release = setInterval(() => waiting.shift()?.(), 1);
-  const results = await Promise.all(ends.slice(0, 12));
-  clearInterval(release);
-  assert.ok(results.every(({ errMsg }) => errMsg === 'request:ok'));
-  assert.equal(most, 10);
-  busy.close();
-});
+  while (open < 10) await new Promise((later) => setTimeout(later, 5))
+  tasks[12].abort()
+  assert.equal((await ends[12]).errMsg, 'request:fail abort')
+  const release = setInterval(() => waiting.shift()?.(), 1)
+  const results = await Promise.all(ends.slice(0, 12))
+  clearInterval(release)
+  assert.ok(results.every(({ errMsg }) => errMsg === 'request:ok'))
+  assert.equal(most, 10)
+  busy.close()
+})

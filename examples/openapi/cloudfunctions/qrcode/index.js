@@ -23,7 +23,9 @@ exports.main = async (event, context) => {
   } catch (err) {
     if (err.errCode === 41030) {
       // checkPath 为 true 时，页面必须已经发布
-      console.error('pages/index/index is not in the published version yet: publish it, or say checkPath: false')
+      console.error(
+        'pages/index/index is not in the published version yet: publish it, or say checkPath: false',
+      )
     }
     throw err
   }

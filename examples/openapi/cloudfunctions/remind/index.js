@@ -31,7 +31,9 @@ exports.main = async (event, context) => {
         return { sent: false, reason: 'not subscribed' }
       case 40037:
         // 模板 ID 写错了，或者模板被删了：重试没有用，要人来改，所以让调用失败
-        console.error(`${TEMPLATE_ID} is no template of this app: add it at mp.weixin.qq.com, and write its id here`)
+        console.error(
+          `${TEMPLATE_ID} is no template of this app: add it at mp.weixin.qq.com, and write its id here`,
+        )
         throw err
       default:
         throw err

@@ -22,7 +22,9 @@ exports.main = async (event, context) => {
   const failed = results.find(({ status }) => status === 'rejected')
   if (failed) {
     if (failed.reason.errCode === 40037) {
-      console.error(`${TEMPLATE_ID} is no template of this app: add it at mp.weixin.qq.com, and write its id here`)
+      console.error(
+        `${TEMPLATE_ID} is no template of this app: add it at mp.weixin.qq.com, and write its id here`,
+      )
     }
     throw failed.reason
   }

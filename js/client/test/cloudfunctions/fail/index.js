@@ -1,1 +1,3 @@
-exports.main = async () => { throw new Error('no such luck') }
+exports.main = async () => {
+  throw new Error('no such luck')
+}
