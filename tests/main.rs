@@ -27,4 +27,5 @@ mod reload;
 mod sdk;
 mod security;
 mod strangers;
+mod telling;
 mod wx;

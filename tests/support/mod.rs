@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,18 @@ pub(crate) const APPID: &str = "wx0123456789abcdef";
 
 /// The binary, with a cache of its own and nothing of the machine's configuration.
 pub(crate) fn yunqiao() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_yunqiao"));
+    isolated(Command::new(env!("CARGO_BIN_EXE_yunqiao")))
+}
+
+/// The binary, kept by the shell from making files larger than so many kilobytes: like a disk that is full.
+pub(crate) fn yunqiao_on_a_small_disk(kilobytes: u32) -> Command {
+    let mut command = Command::new("bash");
+    let script = format!("ulimit -f {kilobytes}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_yunqiao")]);
+    isolated(command)
+}
+
+fn isolated(mut command: Command) -> Command {
     command
         .env(
             "YUNQIAO_CACHE",
@@ -80,11 +91,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(command: &mut Command) -> Server {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(command);
         let errors = Arc::new(Mutex::new(String::new()));
         let (kept, mut stderr) = (Arc::clone(&errors), child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -95,6 +102,18 @@ impl Server {
                     .push_str(&String::from_utf8_lossy(&chunk[..read]));
             }
         });
+        Server::ready(child, errors)
+    }
+
+    /// One whose standard error nobody reads until somebody reads what is given with it.
+    pub(crate) fn start_unread(command: &mut Command) -> (Server, ChildStderr) {
+        let mut child = spawn(command);
+        let stderr = child.stderr.take().unwrap();
+        (Server::ready(child, Arc::default()), stderr)
+    }
+
+    /// Waits until it says that it is.
+    fn ready(mut child: Child, errors: Arc<Mutex<String>>) -> Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -131,6 +150,11 @@ impl Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 impl Drop for Server {
@@ -176,13 +200,21 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(project: &Path) -> Dev {
-        let server = Server::start(
-            yunqiao()
-                .arg("dev")
-                .arg(project)
-                .args(["--port", "0", "--wechat-port", "0", "--operator-port", "0"])
-                .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET),
-        );
+        Dev::of(Server::start(&mut Dev::command(yunqiao(), project)), project)
+    }
+
+    /// What is to be added to the binary's name, on free ports.
+    pub(crate) fn command(mut yunqiao: Command, project: &Path) -> Command {
+        yunqiao
+            .arg("dev")
+            .arg(project)
+            .args(["--port", "0", "--wechat-port", "0", "--operator-port", "0"])
+            .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET);
+        yunqiao
+    }
+
+    /// The one that was started in the project.
+    pub(crate) fn of(server: Server, project: &Path) -> Dev {
         let file = fs::read(project.join(".yunqiao/run.json")).unwrap();
         let running: Value = serde_json::from_slice(&file).unwrap();
         assert_eq!(running["url"], server.url);

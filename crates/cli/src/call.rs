@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::print::{self, Coded};
 use crate::run_file::{self, Running};
-use crate::{args, exec};
+use crate::{args, escape, exec};
 
 /// Longer than any function may take, waiting and loading included.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -43,7 +43,7 @@ async fn make(
 
 /// The project's running `dev`, if there is one and it answers.
 async fn running(client: &reqwest::Client, project: &Project) -> Option<Running> {
-    let running = run_file::find(&project.root)?;
+    let running = run_file::running(&project.root)?;
     let asked = client.get(format!("{}/readyz", running.url)).send().await;
     asked.is_ok().then_some(running)
 }
@@ -140,7 +140,9 @@ fn show(mut reply: Value, as_json: bool) {
     if as_json {
         print::json(&reply);
     } else if !reply["result"].is_null() {
-        anstream::println!("{:#}", reply["result"].take());
+        let text = format!("{:#}", reply["result"].take());
+        let lines: Vec<_> = escape::lines(&text).map(|line| line.to_string()).collect();
+        print::result(lines.join("\n"));
     }
 }
 

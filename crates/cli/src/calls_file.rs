@@ -1,79 +1,162 @@
 //! `.yunqiao/calls.jsonl`: what `yunqiao dev` tells of calls, one line of JSON each, for `yunqiao logs` to read.
 //!
-//! The file is opened anew for each line: it may have been deleted, and another `dev` of the project may write to it as well. When it
-//! is full it becomes `calls.1.jsonl`, in the place of the one before.
+//! A thread of its own writes it: a disk that is slow or full keeps no call waiting, and what finds no room meanwhile is counted in
+//! the place where it is missing. The file is opened anew for each batch of lines: it may have been deleted, and another `dev` of
+//! the project may write to it as well. When it is full it becomes `calls.1.jsonl`, in the place of the one before.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, ErrorKind, Write as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
-use crate::entry::Entry;
-use crate::run_file;
+use crate::{
+    backlog::{Backlog, Room, Waiting},
+    entry::{Entry, Gap},
+    folder::Folder,
+    print,
+};
 
 /// Bytes after which a new file is begun. A line may go beyond.
 const FULL: u64 = 5 << 20;
 
+/// How long the end of the program waits for what is still to be written.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After how long a line that could not be written is tried again, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
 const NAME: &str = "calls.jsonl";
 const OLDER: &str = "calls.1.jsonl";
 
-/// The file, for whoever writes to it.
+/// The file, for whoever has something to tell.
 #[derive(Debug)]
-pub(crate) struct CallsFile {
-    root: PathBuf,
-    failed: AtomicBool,
-}
+pub(crate) struct CallsFile(Arc<Backlog<Arc<Entry>>>);
 
 impl CallsFile {
     /// Of the project in `root`.
-    pub(crate) fn new(root: &Path) -> CallsFile {
-        CallsFile {
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub(crate) fn start(root: &Path, room: Room) -> io::Result<Self> {
+        let backlog = Arc::new(Backlog::new(room));
+        let writer = Writer {
+            backlog: Arc::clone(&backlog),
             root: root.to_owned(),
-            failed: AtomicBool::new(false),
-        }
+            fails: false,
+        };
+        let thread = thread::Builder::new().name("calls.jsonl".to_owned());
+        thread.spawn(move || writer.run())?;
+        Ok(Self(backlog))
     }
 
-    /// Adds a line. Where that fails, calls go on; it is said once.
-    pub(crate) fn append(&self, entry: &Entry) {
-        if let Err(error) = self.write(entry)
-            && !self.failed.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!(%error, "calls cannot be written to .yunqiao/{NAME}, so `yunqiao logs` does not show them");
-        }
-    }
-
-    fn write(&self, entry: &Entry) -> io::Result<()> {
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
-        let folder = self.root.join(run_file::FOLDER);
-        let path = folder.join(NAME);
-        if path.metadata().is_ok_and(|meta| meta.len() >= FULL) {
-            fs::rename(&path, folder.join(OLDER))?;
-        }
-        let mut file = match open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                run_file::folder(&self.root)?;
-                open(&path)
-            }
-            opened => opened,
-        }?;
-        file.write_all(&line)
+    /// Adds an entry, sooner or later.
+    pub(crate) fn append(&self, entry: Arc<Entry>) {
+        self.0.push(entry);
     }
 }
 
-/// What functions print is nobody else's on this machine.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
+impl Drop for CallsFile {
+    fn drop(&mut self) {
+        let Self(backlog) = self;
+        backlog.close();
+        backlog.flush(PATIENCE);
+        // What is in the writer's hands it tells of itself.
+        if let lines @ 1.. = backlog.lines() {
+            say_lost(lines);
+        }
+    }
+}
+
+fn say_lost(lines: u64) {
+    let lines = print::counted(lines, "line");
+    print::warning(
+        format_args!("{lines} could not be written to .yunqiao/{NAME}"),
+        "",
+    );
+}
+
+struct Writer {
+    backlog: Arc<Backlog<Arc<Entry>>>,
+    root: PathBuf,
+    /// The last line could not be written, and that was said.
+    fails: bool,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(batch) = self.backlog.take() {
+            let mut batch = batch.into_iter().peekable();
+            let mut pause = PAUSES.0;
+            while batch.peek().is_some() {
+                match self.write(&mut batch) {
+                    Ok(()) => self.fails = false,
+                    Err(_) if self.backlog.is_closed() => {
+                        say_lost(batch.by_ref().map(|waiting| waiting.lines()).sum());
+                    }
+                    Err(error) => {
+                        self.say(&error);
+                        self.backlog.rest(pause);
+                        pause = (pause * 2).min(PAUSES.1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Once for each time that it begins to fail.
+    fn say(&mut self, error: &io::Error) {
+        if !self.fails {
+            self.fails = true;
+            print::warning(
+                format_args!(
+                    "calls cannot be written to .yunqiao/{NAME}, so `yunqiao logs` does not show them: {error}"
+                ),
+                "",
+            );
+        }
+    }
+
+    /// Writes one after the other; takes away what is written.
+    fn write(
+        &self,
+        batch: &mut std::iter::Peekable<impl Iterator<Item = Waiting<Arc<Entry>>>>,
+    ) -> io::Result<()> {
+        let folder = Folder::make(&self.root)?;
+        let mut file = folder.append(NAME)?;
+        while let Some(waiting) = batch.peek() {
+            let mut line = match waiting {
+                Waiting::Item(entry) => serde_json::to_vec(&**entry),
+                Waiting::Lost(lines) => serde_json::to_vec(&Entry::Gap(Gap::new(*lines))),
+            }?;
+            line.push(b'\n');
+            let mut length = file.metadata()?.len();
+            if length >= FULL {
+                folder.rename(NAME, OLDER)?;
+                (file, length) = (folder.append(NAME)?, 0);
+            }
+            // A disk that became full, or a process that was killed, left a part of a line: this one is not its end.
+            let mut last = [b'\n'];
+            if let Some(at) = length.checked_sub(1) {
+                file.read_at(&mut last, at)?;
+            }
+            if last != [b'\n'] {
+                line.insert(0, b'\n');
+            }
+            file.write_all(&line)?;
+            batch.next();
+        }
+        Ok(())
+    }
 }
 
 /// Reads the lines from the oldest on, and goes on where it stopped, across the beginning of a new file.
 pub(crate) struct Reader {
-    path: PathBuf,
+    root: PathBuf,
     file: Option<BufReader<File>>,
     /// A line whose end is not written yet.
     line: Vec<u8>,
@@ -81,11 +164,10 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Of the project in `root`. There need be nothing yet.
-    pub(crate) fn new(root: &Path) -> Reader {
-        let folder = root.join(run_file::FOLDER);
-        let older = File::open(folder.join(OLDER));
-        Reader {
-            path: folder.join(NAME),
+    pub(crate) fn new(root: &Path) -> Self {
+        let older = Folder::open(root).and_then(|folder| folder.read(OLDER));
+        Self {
+            root: root.to_owned(),
             file: older.ok().map(BufReader::new),
             line: Vec::new(),
         }
@@ -97,16 +179,16 @@ impl Reader {
     /// Those of `each`, and those of reading.
     pub(crate) fn read(&mut self, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         loop {
-            // Looked at before what is left is read: after that, nobody writes to another file than the newest.
-            let newest = match self.path.metadata() {
-                Ok(meta) => Some((meta.dev(), meta.ino())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Opened before what is left is read: after that, nobody writes to another file than the newest.
+            let newest = match Folder::open(&self.root).and_then(|folder| folder.read(NAME)) {
+                Ok(file) => Some((identity(&file)?, file)),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
                 Err(error) => return Err(error),
             };
             let mut is_newest = newest.is_none();
             if let Some(file) = &mut self.file {
-                let meta = file.get_ref().metadata()?;
-                is_newest |= newest == Some((meta.dev(), meta.ino()));
+                let now = identity(file.get_ref())?;
+                is_newest |= newest.as_ref().is_some_and(|(newest, _)| *newest == now);
                 while file.read_until(b'\n', &mut self.line)? > 0 {
                     if self.line.last() == Some(&b'\n') {
                         each(&String::from_utf8_lossy(&self.line[..self.line.len() - 1]))?;
@@ -118,12 +200,82 @@ impl Reader {
                 return Ok(());
             }
             self.line.clear();
-            self.file = match File::open(&self.path) {
-                Ok(file) => Some(BufReader::new(file)),
-                // Just renamed; the next look finds the new one.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) => return Err(error),
-            };
+            self.file = newest.map(|(_, file)| BufReader::new(file));
         }
+    }
+}
+
+/// What tells one file from another.
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let meta = file.metadata()?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+    use crate::entry::Note;
+
+    fn note(text: &str) -> Arc<Entry> {
+        Arc::new(Entry::Note(Note::new("", None, text.to_owned())))
+    }
+
+    fn lines(root: &Path) -> Vec<String> {
+        let mut lines = Vec::new();
+        Reader::new(root)
+            .read(|line| {
+                lines.push(match serde_json::from_str(line) {
+                    Ok(Entry::Note(note)) => note.note,
+                    Ok(Entry::Gap(gap)) => format!("{} lost", gap.lines_not_kept),
+                    _ => "torn".to_owned(),
+                });
+                Ok(())
+            })
+            .unwrap();
+        lines
+    }
+
+    #[test]
+    fn a_line_after_a_torn_one_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join(".yunqiao/calls.jsonl");
+        fs::create_dir(file.parent().unwrap()).unwrap();
+        fs::write(file, "{\"time\":\"2026").unwrap();
+        let calls = CallsFile::start(root.path(), Room::USUAL).unwrap();
+        calls.append(note("one"));
+        calls.append(note("two"));
+        drop(calls);
+        assert_eq!(lines(root.path()), ["torn", "one", "two"]);
+    }
+
+    #[test]
+    fn while_nothing_can_be_written_lines_wait_and_the_rest_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        // No folder can be made here.
+        let obstacle = root.path().join(".yunqiao");
+        fs::write(&obstacle, "").unwrap();
+        let calls = CallsFile::start(
+            root.path(),
+            Room {
+                items: 2,
+                bytes: 1 << 20,
+            },
+        )
+        .unwrap();
+        calls.append(note("in its hands"));
+        while calls.0.lines() > 0 {
+            thread::yield_now();
+        }
+        for text in ["1", "2", "3", "4", "5"] {
+            calls.append(note(text));
+        }
+        fs::remove_file(obstacle).unwrap();
+        while !calls.0.flush(Duration::from_secs(1)) {}
+        calls.append(note("after"));
+        drop(calls);
+        assert_eq!(lines(root.path()), ["in its hands", "1", "2", "3 lost", "after"]);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use anstream::println;
 use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project};
 use runtime::Inspect;
 
 use crate::journal::Calls;
 use crate::print;
-use crate::run_file::RunFile;
+use crate::run_file::{self, RunFile};
 use crate::stack::{self, Local, Place, Seen};
 use crate::watch::Changes;
 use crate::{args, exec};
@@ -28,6 +27,15 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         operator_port: args.operator_port,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
+    if let Some(first) = run_file::running(&project.root) {
+        print::warning(
+            format_args!(
+                "`yunqiao dev` runs for this project already: {} (process {})",
+                first.url, first.pid
+            ),
+            "`call` and `push` go on using that one",
+        );
+    }
     let seen = Seen {
         calls: Calls::All,
         console: true,
@@ -89,7 +97,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     local.fire_timers();
     let interrupted = exec::interrupted();
     tokio::pin!(interrupted);
-    println!("ready {}", local.url);
+    print::ready(&local.url);
 
     let mut findings = project.findings;
     loop {

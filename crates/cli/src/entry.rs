@@ -1,12 +1,14 @@
-//! What there is to tell of a call once it is over, and of what belongs to no call: as the terminal prints it, and as one line of
+//! What there is to tell: of a call once it is over, and of what belongs to no call. As the terminal prints it, and as one line of
 //! JSON in `.yunqiao/calls.jsonl`, from which it can be printed again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gateway::CallRecord;
 use jiff::Timestamp;
 use runtime::Level;
 use serde::{Deserialize, Serialize};
+
+use crate::backlog::Weight;
 
 /// Bytes of an error's text that are told. What a function prints is bounded by the runtime.
 const ERROR_BYTES: usize = 64 << 10;
@@ -17,6 +19,7 @@ const ERROR_BYTES: usize = 64 << 10;
 pub(crate) enum Entry {
     Call(Box<Call>),
     Note(Note),
+    Gap(Gap),
 }
 
 /// A call, as it ended. Times are in milliseconds in JSON.
@@ -109,19 +112,90 @@ pub(crate) struct Note {
     pub(crate) note: String,
 }
 
+/// So many lines would stand here: they came faster than they could be written.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Gap {
+    /// When it was noted (RFC 3339).
+    pub(crate) time: String,
+    pub(crate) lines_not_kept: u64,
+}
+
 impl Entry {
+    /// When it was.
+    pub(crate) fn time(&self) -> &str {
+        match self {
+            Self::Call(call) => &call.time,
+            Self::Note(note) => &note.time,
+            Self::Gap(gap) => &gap.time,
+        }
+    }
+
     /// The function that was called.
     pub(crate) fn function(&self) -> Option<&str> {
         match self {
-            Entry::Call(call) => Some(&call.function),
-            Entry::Note(_) => None,
+            Self::Call(call) => Some(&call.function),
+            Self::Note(_) | Self::Gap(_) => None,
+        }
+    }
+}
+
+impl Weight for Arc<Entry> {
+    fn bytes(&self) -> usize {
+        let texts = match &**self {
+            Entry::Call(call) => call.texts().map(str::len).sum(),
+            Entry::Note(note) => note.note.len(),
+            Entry::Gap(_) => 0,
+        };
+        size_of::<Call>() + texts
+    }
+
+    fn lines(&self) -> u64 {
+        match &**self {
+            Entry::Call(call) => {
+                1 + call
+                    .logs
+                    .iter()
+                    .map(|line| line.text.lines().count() as u64)
+                    .sum::<u64>()
+            }
+            Entry::Note(_) => 1,
+            Entry::Gap(gap) => gap.lines_not_kept,
+        }
+    }
+}
+
+impl Gap {
+    pub(crate) fn new(lines: u64) -> Self {
+        Self {
+            time: now(),
+            lines_not_kept: lines,
         }
     }
 }
 
 impl Call {
+    /// The texts whose length others decide.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let logs = self.logs.iter().map(|line| &line.text);
+        let cloud_calls = self
+            .cloud_calls
+            .iter()
+            .flat_map(|made| [&made.what, &made.err_msg]);
+        let warnings = self
+            .warnings
+            .iter()
+            .flat_map(|warning| [&warning.field, &warning.err_msg]);
+        let fields = self.cloud_ids.iter().map(|id| &id.field);
+        let texts = logs.chain(cloud_calls).chain(warnings).chain(fields);
+        texts
+            .chain(&self.notes)
+            .chain([&self.err_msg, &self.source])
+            .map(String::as_str)
+    }
+
     /// What the gateway told, with the notes that belong to it.
-    pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<String>) -> Call {
+    pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<String>) -> Self {
         let (err_code, text) = record.error.unwrap_or_default();
         let lines = record.logs.lines().iter().map(|line| Line {
             level: line.level.name().to_owned(),
@@ -143,7 +217,7 @@ impl Call {
             field: plain(field),
             err_msg: text.clone(),
         });
-        Call {
+        Self {
             time: now(),
             request_id: record.request_id.to_owned(),
             function: record.function.to_owned(),
@@ -167,8 +241,8 @@ impl Call {
 }
 
 impl Note {
-    pub(crate) fn new(request_id: &str, openid: Option<&str>, note: String) -> Note {
-        Note {
+    pub(crate) fn new(request_id: &str, openid: Option<&str>, note: String) -> Self {
+        Self {
             time: now(),
             request_id: request_id.to_owned(),
             openid: openid.map(str::to_owned),

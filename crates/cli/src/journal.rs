@@ -1,21 +1,25 @@
-//! Telling of calls as they end: on the terminal, in `.yunqiao/calls.jsonl`, and in the console.
+//! Telling of calls as they end: on the terminal, in `.yunqiao/calls.jsonl`, and in the console. Nothing here waits: terminal and
+//! file are written by threads of their own.
 //!
 //! What the gateway notes about a call comes while the call still runs. Where every call is told, such a note is held back for a
 //! moment, so that it can stand under the call's headline instead of above it.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use console::Recorder;
 use gateway::{CallRecord, PrintedLine};
 use tokio::runtime::Handle;
 
-use crate::calls_file::CallsFile;
-use crate::entry::{Call, Entry, Note};
-use crate::print;
+use crate::{
+    calls_file::CallsFile,
+    entry::{Call, Entry, Note},
+    print, terminal,
+};
 
 /// How long a note waits for the end of the call that it may belong to. A slower call's notes stand before it.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -48,8 +52,8 @@ struct Held {
 }
 
 impl Journal {
-    pub(crate) fn new(calls: Calls, console: Option<Arc<Recorder>>, file: Option<CallsFile>) -> Journal {
-        Journal(Arc::new(Tellers {
+    pub(crate) fn new(calls: Calls, console: Option<Arc<Recorder>>, file: Option<CallsFile>) -> Self {
+        Self(Arc::new(Tellers {
             calls,
             console,
             file,
@@ -68,14 +72,14 @@ impl Journal {
 
 impl gateway::Journal for Journal {
     fn call(&self, record: &CallRecord<'_>) {
-        let Journal(tellers) = self;
+        let Self(tellers) = self;
         let tells = record.error.is_some()
             || !record.warnings.is_empty()
             || record.logs.is_truncated()
             || !record.logs.lines().is_empty();
         if tells || tellers.calls == Calls::All {
             let notes = tellers.notes_of(record);
-            tellers.write(&Entry::Call(Box::new(Call::new(record, notes))));
+            tellers.write(Entry::Call(Box::new(Call::new(record, notes))));
         }
         if let Some(console) = &tellers.console {
             console.call(record);
@@ -123,7 +127,7 @@ impl Tellers {
                     }
                 });
             }
-            _ => self.write(&Entry::Note(note)),
+            _ => self.write(Entry::Note(note)),
         }
     }
 
@@ -143,18 +147,16 @@ impl Tellers {
         let old = |held: &mut Held| held.since.elapsed() >= PATIENCE;
         let old: Vec<_> = self.held().extract_if(.., old).collect();
         for held in old {
-            self.write(&Entry::Note(held.note));
+            self.write(Entry::Note(held.note));
         }
     }
 
-    fn write(&self, entry: &Entry) {
-        let mut text = Vec::new();
-        // In one piece; and a terminal that has gone away is no reason to stop.
-        let _ = print::entry(&mut text, entry, false);
-        let _ = anstream::stderr().lock().write_all(&text);
+    fn write(&self, entry: Entry) {
+        let entry = Arc::new(entry);
         if let Some(file) = &self.file {
-            file.append(entry);
+            file.append(Arc::clone(&entry));
         }
+        terminal::tell(entry);
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<Held>> {
@@ -165,7 +167,7 @@ impl Tellers {
 impl Drop for Tellers {
     fn drop(&mut self) {
         for held in mem::take(&mut *self.held()) {
-            self.write(&Entry::Note(held.note));
+            self.write(Entry::Note(held.note));
         }
     }
 }

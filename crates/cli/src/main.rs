@@ -7,6 +7,7 @@
 
 mod api;
 mod args;
+mod backlog;
 mod call;
 mod calls_file;
 mod complete;
@@ -14,7 +15,9 @@ mod crypt;
 mod dev;
 mod doctor;
 mod entry;
+mod escape;
 mod exec;
+mod folder;
 mod init;
 mod journal;
 mod logs;
@@ -26,6 +29,7 @@ mod run_file;
 mod serve;
 mod simulate;
 mod stack;
+mod terminal;
 mod watch;
 
 use std::process::ExitCode;
@@ -44,13 +48,14 @@ fn main() -> ExitCode {
     complete::answer();
     let args = Args::parse();
     let json = args.json;
-    match run(args) {
-        Ok(code) => code,
-        Err(error) => {
+    let ended = terminal::with(|| {
+        run(args).unwrap_or_else(|error| {
             print::failure(&error, json);
             ExitCode::FAILURE
-        }
-    }
+        })
+    });
+    // As after any other panic.
+    ended.unwrap_or_else(|_| ExitCode::from(101))
 }
 
 fn run(args: Args) -> anyhow::Result<ExitCode> {

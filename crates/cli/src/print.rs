@@ -1,17 +1,21 @@
-//! What a person sees: errors, calls, notes. Colour only on a terminal (and not where `NO_COLOR` is set).
+//! What a person sees: errors, calls, notes. Colour only on a terminal (and not where `NO_COLOR` is set). What came from outside is
+//! [escaped](crate::escape) here.
 
-use std::fmt;
-use std::io::{self, Write};
-use std::time::Duration;
+use std::{
+    fmt::{self, Display},
+    io::{self, Write},
+    time::Duration,
+};
 
-use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use project::Finding;
 use runtime::Level;
 
-use crate::entry::{Call, CloudCall, CloudId, Entry, Line, Warning};
+use crate::{
+    entry::{Call, CloudCall, CloudId, Entry, Line, Warning},
+    escape, terminal,
+};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -27,8 +31,8 @@ pub(crate) struct Coded {
 }
 
 impl Coded {
-    pub(crate) fn new(code: impl Into<i64>, text: String) -> Coded {
-        Coded {
+    pub(crate) fn new(code: impl Into<i64>, text: String) -> Self {
+        Self {
             code: code.into(),
             text,
         }
@@ -53,13 +57,24 @@ pub(crate) fn failure(error: &anyhow::Error, as_json: bool) {
         };
         json(&serde_json::json!({ "errCode": code, "errMsg": text }));
     } else {
-        eprintln!("{BAD}error{BAD:#}: {error:#}");
+        say(format_args!("{BAD}error{BAD:#}:"), format_args!("{error:#}"));
     }
 }
 
 /// One line of JSON on standard output.
 pub(crate) fn json(value: &serde_json::Value) {
-    println!("{value}");
+    result(value);
+}
+
+/// What a command was asked for, on standard output, after what was said about it on standard error.
+pub(crate) fn result(text: impl Display) {
+    terminal::flush();
+    anstream::println!("{text}");
+}
+
+/// That requests are taken at `url` from now on.
+pub(crate) fn ready(url: &str) {
+    result(format_args!("ready {url}"));
 }
 
 /// Diagnostics go to standard error: warnings always, more with `-v`, or as `YUNQIAO_LOG` says.
@@ -73,40 +88,85 @@ pub(crate) fn subscribe(verbose: u8) {
     let filter = EnvFilter::try_from_env("YUNQIAO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Diagnostics)
+        .with_ansi(false)
         .without_time()
         .init();
 }
 
+/// Takes each diagnostic in one piece.
+struct Diagnostics;
+
+impl Write for Diagnostics {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let event = String::from_utf8_lossy(text);
+        let (level, event) = event.trim_start().split_once(' ').unwrap_or_default();
+        let style = match level {
+            "ERROR" => BAD,
+            "WARN" => WARN,
+            _ => DIM,
+        };
+        say(format_args!("{style}{level}{style:#}"), event);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What stands before the second line of a text, and each further one: nothing from outside begins as a line of ours does.
+const MARGIN: &str = "    ";
+
+/// A mark and a text behind it, on standard error.
+fn say(mark: impl Display, text: impl Display) {
+    terminal::say(format!("{mark} {}\n", escape::block(&text.to_string(), MARGIN)));
+}
+
 /// A heading with what one needs to know, on standard error.
-pub(crate) fn fact(name: &str, value: impl fmt::Display) {
-    eprintln!("  {DIM}{name:<10}{DIM:#} {value}");
+pub(crate) fn fact(name: &str, value: impl Display) {
+    say(format_args!("  {DIM}{name:<10}{DIM:#}"), value);
 }
 
 /// `1 function`, `3 functions`.
-pub(crate) fn counted(count: usize, of: &str) -> String {
-    match count {
-        1 => format!("1 {of}"),
+pub(crate) fn counted(count: impl Display, of: &str) -> String {
+    match count.to_string().as_str() {
+        "1" => format!("1 {of}"),
         count => format!("{count} {of}s"),
     }
 }
 
 /// A step of something that takes long.
-pub(crate) fn step(text: impl fmt::Display) {
-    eprintln!("  {DIM}{text}{DIM:#}");
+pub(crate) fn step(text: impl Display) {
+    let text = escape::block(&text.to_string(), MARGIN);
+    terminal::say(format!("  {DIM}{text}{DIM:#}\n"));
 }
 
 /// Something done.
-pub(crate) fn done(text: impl fmt::Display) {
-    eprintln!("{GOOD}✓{GOOD:#} {text}");
+pub(crate) fn done(text: impl Display) {
+    say(format_args!("{GOOD}✓{GOOD:#}"), text);
 }
 
 /// Something wrong that does not stop the command, with its mend.
-pub(crate) fn warning(what: impl fmt::Display, mend: &str) {
-    eprintln!("{WARN}!{WARN:#} {what}");
+pub(crate) fn warning(what: impl Display, mend: &str) {
+    say(format_args!("{WARN}!{WARN:#}"), what);
     if !mend.is_empty() {
-        eprintln!("  {DIM}{mend}{DIM:#}");
+        step(mend);
     }
+}
+
+/// The line that stands where so many others would.
+pub(crate) fn lost(lines: u64) -> String {
+    format!(
+        "{WARN}! {} not kept: they came faster than they could be written{WARN:#}\n",
+        were(lines)
+    )
+}
+
+/// `1 line was`, `3 lines were`.
+fn were(lines: u64) -> String {
+    let were = if lines == 1 { "was" } else { "were" };
+    format!("{} {were}", counted(lines, "line"))
 }
 
 /// What the project's files gave cause to say, without what was said before.
@@ -126,11 +186,7 @@ pub(crate) fn findings(found: &[Finding], before: &[Finding]) {
 
 /// Prints what there is to tell; `dated` with the time at which it was, on this machine's clock.
 pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Result<()> {
-    let time = match entry {
-        Entry::Call(call) => &call.time,
-        Entry::Note(note) => &note.time,
-    };
-    let time = if dated { local(time) } else { String::new() };
+    let time = if dated { local(entry.time()) } else { String::new() };
     write!(out, "{DIM}{time}{DIM:#}")?;
     match entry {
         Entry::Call(call) => self::call(out, call),
@@ -140,11 +196,17 @@ pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Res
                 .map(String::as_str)
                 .filter(|about| !about.is_empty())
                 .collect();
+            let text = escape::block(&note.note, MARGIN);
             match about.join(" ") {
-                none if none.is_empty() => writeln!(out, "{WARN}!{WARN:#} {}", note.note),
-                about => writeln!(out, "{WARN}!{WARN:#} {} {DIM}({about}){DIM:#}", note.note),
+                none if none.is_empty() => writeln!(out, "{WARN}!{WARN:#} {text}"),
+                about => writeln!(
+                    out,
+                    "{WARN}!{WARN:#} {text} {DIM}({}){DIM:#}",
+                    escape::Line(&about)
+                ),
             }
         }
+        Entry::Gap(gap) => write!(out, "{}", lost(gap.lines_not_kept)),
     }
 }
 
@@ -166,13 +228,15 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
     headline(out, call)?;
     for refused in call.cloud_ids.iter().filter(|id| id.err_code != 0) {
         let CloudId { field, err_code } = refused;
+        let field = escape::Line(field);
         writeln!(
             out,
             "  {WARN}!{WARN:#} {field}: its cloudID was refused with {err_code}"
         )?;
     }
     for Warning { field, err_msg } in &call.warnings {
-        writeln!(out, "  {WARN}!{WARN:#} {field}: {err_msg}")?;
+        let (field, text) = (escape::Line(field), escape::block(err_msg, MARGIN));
+        writeln!(out, "  {WARN}!{WARN:#} {field}: {text}")?;
     }
     let mut cloud_calls = call.cloud_calls.iter().peekable();
     for line in &call.logs {
@@ -195,24 +259,18 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
         )?;
     }
     for line in without_our_frames(&call.err_msg) {
-        writeln!(out, "  {BAD}│{BAD:#} {line}")?;
+        writeln!(out, "  {BAD}│{BAD:#} {}", escape::Line(line))?;
     }
     for note in &call.notes {
-        writeln!(out, "  {WARN}!{WARN:#} {note}")?;
+        writeln!(out, "  {WARN}!{WARN:#} {}", escape::block(note, MARGIN))?;
     }
     Ok(())
 }
 
 fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
-    let openid = call.openid.as_deref().unwrap_or("no user");
-    let Call {
-        function,
-        source,
-        status,
-        request_id,
-        err_code,
-        ..
-    } = call;
+    let openid = escape::Line(call.openid.as_deref().unwrap_or("no user"));
+    let (function, source) = (escape::Line(&call.function), escape::Line(&call.source));
+    let (status, request_id) = (call.status, escape::Line(&call.request_id));
     let took = millis(call.ran);
     let waited = match call.waited {
         waited if waited < Duration::from_millis(10) => String::new(),
@@ -222,7 +280,7 @@ fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
         None | Some(1) => String::new(),
         Some(attempt) => format!(" attempt {attempt}"),
     };
-    match err_code {
+    match call.err_code {
         0 => write!(
             out,
             "{GOOD}✓{GOOD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt}"
@@ -236,7 +294,7 @@ fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
 }
 
 fn cloud_call(out: &mut impl Write, made: &CloudCall) -> io::Result<()> {
-    let CloudCall { what, err_msg, .. } = made;
+    let (what, err_msg) = (escape::Line(&made.what), escape::Line(&made.err_msg));
     let took = millis(made.took);
     match made.err_code {
         0 => writeln!(out, "  {DIM}→ {what} {took}{DIM:#}"),
@@ -250,7 +308,7 @@ fn printed(out: &mut impl Write, line: &Line) -> io::Result<()> {
         line if line.is(Level::Warn) => WARN,
         _ => DIM,
     };
-    for text in line.text.lines() {
+    for text in escape::lines(&line.text) {
         writeln!(out, "  {style}│{style:#} {text}")?;
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
         Err(error) => return Err(error.into()),
     };
     if let Some(project) = &project
-        && let Some(running) = run_file::find(&project.root)
+        && let Some(running) = run_file::running(&project.root)
         && is_there(&client, &running.wechat).await
     {
         return push(&client, &running.wechat, &asked, as_json).await;

@@ -1,12 +1,22 @@
-//! `.yunqiao/run.json`: how other commands find a running `yunqiao dev`.
+//! `.yunqiao/run.json`: how other commands find a running `yunqiao dev`. The process holds a lock on it as long as it runs, so that
+//! one which was left behind is not taken for a running one.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::Context as _;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::folder::{self, Folder};
+
+const NAME: &str = "run.json";
 
 /// What a running `dev` says of itself.
 #[derive(Deserialize, Serialize)]
@@ -26,67 +36,109 @@ pub(crate) struct Running {
 
 /// The file as long as `dev` runs; removed with this value.
 #[derive(Debug)]
-pub(crate) struct RunFile(PathBuf);
-
-/// The folder in a project where we keep what belongs to this machine.
-pub(crate) const FOLDER: &str = ".yunqiao";
-
-fn path(root: &Path) -> PathBuf {
-    root.join(FOLDER).join("run.json")
-}
-
-/// Makes the folder if it is not there: nothing that a repository should hold.
-pub(crate) fn folder(root: &Path) -> io::Result<()> {
-    let folder = root.join(FOLDER);
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join(".gitignore"), "*\n")
+pub(crate) struct RunFile {
+    root: PathBuf,
+    /// Holds the lock.
+    file: File,
 }
 
 impl RunFile {
-    pub(crate) fn write(root: &Path, running: &Running) -> anyhow::Result<RunFile> {
-        let path = path(root);
-        let written = folder(root).and_then(|()| write_private(&path, &serde_json::to_vec_pretty(running)?));
-        written.with_context(|| format!("{} could not be written", path.display()))?;
-        Ok(RunFile(path))
+    /// Writes the file, in place of one that was left behind. `None` if another `dev` has it.
+    pub(crate) fn write(root: &Path, running: &Running) -> anyhow::Result<Option<Self>> {
+        let file = write(root, running).with_context(|| {
+            let path = root.join(folder::NAME).join(NAME);
+            format!("{} could not be written", path.display())
+        })?;
+        let root = root.to_owned();
+        Ok(file.map(|file| Self { root, file }))
     }
 }
 
 impl Drop for RunFile {
     fn drop(&mut self) {
-        // Another `dev` may have taken its place.
-        let ours = read(&self.0).is_some_and(|running| running.pid == std::process::id());
-        if ours {
-            let _ = fs::remove_file(&self.0);
+        // Nobody takes its place while the lock is held.
+        if let Ok(folder) = Folder::open(&self.root) {
+            let _ = folder.remove(NAME);
         }
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
 /// Writes a file that others cannot read, in place of one that they perhaps could.
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+fn write(root: &Path, running: &Running) -> io::Result<Option<File>> {
+    let folder = Folder::make(root)?;
+    if let Ok(before) = folder.read(NAME)
+        && is_locked(&before)?
+    {
+        return Ok(None);
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)
+    folder.remove(NAME)?;
+    let mut file = folder.create(NAME)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    file.write_all(&serde_json::to_vec_pretty(running)?)?;
+    Ok(Some(file))
 }
 
-/// The `dev` that says it runs in `root`. It may be gone: a request to it tells.
-pub(crate) fn find(root: &Path) -> Option<Running> {
-    read(&path(root))
+fn is_locked(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => flock(file, FlockOperation::Unlock).map(|()| false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error),
+    }
+    .map_err(Into::into)
 }
 
-/// The same, if its process is there.
+/// The `dev` that runs in `root`, if there is one.
 pub(crate) fn running(root: &Path) -> Option<Running> {
-    let running = find(root)?;
-    let pid = rustix::process::Pid::from_raw(running.pid.cast_signed())?;
-    rustix::process::test_kill_process(pid).is_ok().then_some(running)
+    let mut file = Folder::open(root).ok()?.read(NAME).ok()?;
+    if !is_locked(&file).ok()? {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
-fn read(path: &Path) -> Option<Running> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    fn said(pid: u32) -> Running {
+        let text = String::new;
+        Running {
+            url: text(),
+            wechat: text(),
+            operator: text(),
+            pass: text(),
+            pid,
+        }
+    }
+
+    #[test]
+    fn a_second_one_leaves_the_first_ones_file_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let pid = || running(root.path()).map(|running| running.pid);
+        let first = RunFile::write(root.path(), &said(1)).unwrap().unwrap();
+        assert!(RunFile::write(root.path(), &said(2)).unwrap().is_none());
+        assert_eq!(pid(), Some(1));
+        drop(first);
+        assert_eq!(pid(), None);
+        let third = RunFile::write(root.path(), &said(3)).unwrap().unwrap();
+        assert_eq!(pid(), Some(3));
+        drop(third);
+    }
+
+    #[test]
+    fn what_was_left_behind_or_brought_along_is_not_a_running_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::make(root.path()).unwrap();
+        let left = serde_json::to_vec(&said(std::process::id())).unwrap();
+        fs::write(root.path().join(".yunqiao/run.json"), left).unwrap();
+        assert!(running(root.path()).is_none());
+        assert!(RunFile::write(root.path(), &said(2)).unwrap().is_some());
+        drop(folder);
+    }
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anstream::println;
 use anyhow::Context;
 use clock::Clock;
 use console::Console;
@@ -99,7 +98,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         console: operator.is_some(),
         file: false,
     };
-    let (journal, recorder) = seen.journal(&project.root);
+    let (journal, recorder) = seen.journal(&project.root)?;
     let invocations = Arc::default();
     let runtime = stack::runtime(&args.node, None, &invocations, &journal).await?;
     let app_secret = secret.clone();
@@ -146,7 +145,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let (interrupted, too) = (exec::interrupted(), exec::interrupted());
     let timers = gateway.clone().fire_timers(async { drop(too.await) });
     let timers = tokio::spawn(timers);
-    println!("ready {}", stack::url(address));
+    print::ready(&stack::url(address));
     gateway.serve(listener, async { drop(interrupted.await) }).await;
     let _ = timers.await;
     sweeping.abort();

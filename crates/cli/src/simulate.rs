@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anstream::println;
 use clock::Clock;
 use simulator::Simulator;
 
@@ -45,7 +44,7 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
         None => Simulator::new(settings, clock, tell),
     };
     let interrupted = exec::interrupted();
-    println!("ready {url}");
+    print::ready(&url);
     simulator
         .serve(listener, async { drop(interrupted.await) })
         .await?;

@@ -13,13 +13,16 @@ use console::{Console, Recorder, Simulated};
 use gateway::{Admission, Gateway, Operator, Origins, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
+use rustix::process::Signal;
 use seal::{KeyRing, RootKey};
 use simulator::Simulator;
 use store::Store;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backlog::Room;
 use crate::calls_file::CallsFile;
 use crate::journal::{Calls, Journal};
 use crate::run_file::Running;
@@ -39,6 +42,8 @@ pub(crate) async fn runtime(
     invocations: &Arc<Invocations>,
     journal: &Arc<Journal>,
 ) -> anyhow::Result<Runtime> {
+    // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
+    let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let me = std::env::current_exe().context("the path of this program is not known")?;
     let budget = process::Budget::of(process::raise_descriptors(), process::memory_mb());
     let options = runtime::Options {
@@ -116,11 +121,17 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// What the gateway tells, and what the console shows of it.
-    pub(crate) fn journal(self, root: &Path) -> (Arc<Journal>, Option<Arc<Recorder>>) {
+    ///
+    /// # Errors
+    /// When there can be no thread that writes the file.
+    pub(crate) fn journal(self, root: &Path) -> anyhow::Result<(Arc<Journal>, Option<Arc<Recorder>>)> {
         let recorder = self.console.then(|| Arc::new(Recorder::default()));
-        let file = self.file.then(|| CallsFile::new(root));
+        let file = self
+            .file
+            .then(|| CallsFile::start(root, Room::USUAL))
+            .transpose()?;
         let journal = Journal::new(self.calls, recorder.clone(), file);
-        (Arc::new(journal), recorder)
+        Ok((Arc::new(journal), recorder))
     }
 }
 
@@ -178,7 +189,7 @@ impl Local {
         settings.push.url = Some(format!("{}/v1/push", url(address)));
         let push = push_settings(project, &settings);
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
-        let (journal, recorder) = seen.journal(&project.root);
+        let (journal, recorder) = seen.journal(&project.root)?;
         let told = Arc::clone(&journal);
         let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(&notice));
         let (stop, stopped) = watch::channel(());

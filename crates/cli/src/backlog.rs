@@ -1,0 +1,231 @@
+//! What is still to be written by a thread of its own. Whoever tells never waits: what finds no room is counted, and the count
+//! stands in the place of what is missing.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Something that takes room, and counts for so many lines where it is lost.
+pub(crate) trait Weight {
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize;
+    /// How many lines a reader misses without it.
+    fn lines(&self) -> u64;
+}
+
+/// How much may wait. As much again may be in the hands of the thread that writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) items: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// Enough for a storm of a second, and little enough to have twice.
+    pub(crate) const USUAL: Self = Self {
+        items: 4096,
+        bytes: 8 << 20,
+    };
+}
+
+/// What the writing thread takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Waiting<T> {
+    /// To be written.
+    Item(T),
+    /// So many lines would stand here.
+    Lost(u64),
+}
+
+/// A queue between any number of threads that tell and one that writes.
+#[derive(Debug)]
+pub(crate) struct Backlog<T> {
+    room: Room,
+    state: Mutex<State<T>>,
+    /// Something waits, or nothing more will come.
+    more: Condvar,
+    /// Everything is written.
+    done: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: VecDeque<Waiting<T>>,
+    bytes: usize,
+    /// It was full, and there is not much room yet: a reader gets whole passages instead of one line in two.
+    losing: bool,
+    /// The thread has taken what it has not written yet.
+    writing: bool,
+    closed: bool,
+}
+
+impl<T: Weight> Backlog<T> {
+    pub(crate) fn new(room: Room) -> Self {
+        Self {
+            room,
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                losing: false,
+                writing: false,
+                closed: false,
+            }),
+            more: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
+    /// Adds to what is to be written, or to the count of what is lost. Never waits.
+    pub(crate) fn push(&self, item: T) {
+        let Room { items, bytes } = self.room;
+        let mut state = self.state();
+        if state.losing && state.waiting.len() <= items / 2 && state.bytes <= bytes / 2 {
+            state.losing = false;
+        }
+        // An item that alone is too large has its turn when nothing else waits.
+        let fits =
+            state.waiting.len() < items && state.bytes + item.bytes() <= bytes || state.waiting.is_empty();
+        if fits && !state.losing {
+            state.bytes += item.bytes();
+            state.waiting.push_back(Waiting::Item(item));
+            self.more.notify_one();
+            return;
+        }
+        state.losing = true;
+        match state.waiting.back_mut() {
+            Some(Waiting::Lost(lines)) => *lines += item.lines(),
+            _ => state.waiting.push_back(Waiting::Lost(item.lines())),
+        }
+    }
+
+    /// Everything that waits, as soon as something does; `None` once nothing more will come. What was taken before counts as
+    /// written.
+    pub(crate) fn take(&self) -> Option<VecDeque<Waiting<T>>> {
+        let mut state = self.state();
+        state.writing = false;
+        if state.waiting.is_empty() {
+            self.done.notify_all();
+        }
+        while state.waiting.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.writing = true;
+        state.bytes = 0;
+        Some(mem::take(&mut state.waiting))
+    }
+
+    /// Waits until everything is written, at most so long; whether it is.
+    pub(crate) fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state();
+        while state.writing || !state.waiting.is_empty() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            let waited = self.done.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.more.notify_all();
+    }
+
+    /// Whether nothing more will come.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Waits so long, or until nothing more will come.
+    pub(crate) fn rest(&self, pause: Duration) {
+        let state = self.state();
+        let rested = self.more.wait_timeout_while(state, pause, |state| !state.closed);
+        drop(rested.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// How many lines wait, or would.
+    pub(crate) fn lines(&self) -> u64 {
+        self.state().waiting.iter().map(Waiting::lines).sum()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Weight> Waiting<T> {
+    pub(crate) fn lines(&self) -> u64 {
+        match self {
+            Self::Item(item) => item.lines(),
+            Self::Lost(lines) => *lines,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const ROOM: Room = Room { items: 4, bytes: 100 };
+
+    impl Weight for &str {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+        fn lines(&self) -> u64 {
+            1
+        }
+    }
+
+    use Waiting::{Item, Lost};
+
+    #[test]
+    fn what_finds_no_room_is_counted_where_it_is_missing() {
+        let backlog = Backlog::new(ROOM);
+        for item in ["1", "2", "3", "4", "5", "6"] {
+            backlog.push(item);
+        }
+        assert_eq!(backlog.lines(), 6);
+        assert_eq!(
+            backlog.take().map(Vec::from),
+            Some(vec![Item("1"), Item("2"), Item("3"), Item("4"), Lost(2)])
+        );
+        backlog.push("7");
+        assert_eq!(backlog.take().map(Vec::from), Some(vec![Item("7")]));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_and_one_that_is_too_large_still_comes_through_alone() {
+        let long = "x".repeat(101);
+        let backlog = Backlog::new(ROOM);
+        backlog.push(&*long);
+        backlog.push("1");
+        assert_eq!(backlog.take().map(Vec::from), Some(vec![Item(&*long), Lost(1)]));
+    }
+
+    #[test]
+    fn flush_waits_for_what_was_taken_and_not_for_ever() {
+        let backlog = Backlog::new(ROOM);
+        assert!(backlog.flush(Duration::ZERO));
+        backlog.push("1");
+        assert!(!backlog.flush(Duration::ZERO));
+        assert!(backlog.take().is_some());
+        assert!(!backlog.flush(Duration::ZERO), "it is taken, and not written");
+        backlog.close();
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(backlog.take(), None));
+            assert!(backlog.flush(Duration::from_secs(3600)));
+        });
+    }
+}
