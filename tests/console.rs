@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, quickstart, run, yunqiao};
+use crate::support::{APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, quickstart, run, yunqiao};
 
 /// What must never be markup, wherever it comes from.
 const HOSTILE: &str = "'\"></pre></textarea></svg><script>alert(1)</script><img src=x onerror=alert(1)>\r\nevent: page\n\ndata: x";
@@ -56,7 +56,7 @@ impl Tab {
     async fn page(&self, path: &str) -> String {
         let reply = self.get(path).send().await.unwrap();
         assert_eq!(reply.status(), 200, "{path}");
-        assert_eq!(reply.headers()["content-security-policy"], "default-src 'self'");
+        assert_eq!(reply.headers()["content-security-policy"], CSP);
         assert_eq!(reply.headers()["content-type"], "text/html; charset=utf-8");
         reply.text().await.unwrap()
     }

@@ -397,7 +397,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
     let put = pusher.client.put(&pusher.url).send().await.unwrap();
     assert_eq!(
         (put.status().as_u16(), put.headers()["allow"].to_str().unwrap()),
-        (405, "GET, POST")
+        (405, "GET, HEAD, POST")
     );
 
     let counts: Value = dev

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Dev, OPERATOR_SECRET, Scratch, text};
+use crate::support::{CSP, Dev, OPERATOR_SECRET, Scratch, text};
 
 const SDK: &str = "const cloud = require('wx-server-sdk'); cloud.init();\n";
 
@@ -289,7 +289,7 @@ async fn a_web_page_of_another_origin_gets_nothing() {
                     .all(|name| !name.as_str().starts_with("access-control")),
                 "{page} at {path}: {headers:?}"
             );
-            assert_eq!(headers["content-security-policy"], "default-src 'self'");
+            assert_eq!(headers["content-security-policy"], CSP);
             assert_eq!(headers["cache-control"], "no-store");
             if *status != 200 {
                 tells_nothing(&reply.text().await.unwrap(), &secrets);

@@ -187,6 +187,10 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
+/// What the operator's listener says to every page.
+pub(crate) const CSP: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
 /// What the operator of a [`Dev`] shows.
 pub(crate) const OPERATOR_SECRET: &str = "known-to-the-operator-alone";
 

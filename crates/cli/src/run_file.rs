@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,7 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
+use seal::{KeyRing, RootKey};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{self, Folder};
@@ -40,6 +42,36 @@ pub(crate) struct RunFile {
     root: PathBuf,
     /// Holds the lock.
     file: File,
+}
+
+/// What seals the console's sign-ins of this project's `dev`: kept, so that they outlive a restart, and made anew where it is not
+/// a file that only its owner reads, as a repository could not bring one along.
+pub(crate) fn sign_in_keys(root: &Path) -> anyhow::Result<KeyRing> {
+    const FILE: &str = "sign-in.key";
+    let kept = |folder: &Folder| -> Option<RootKey> {
+        let mut file = folder.read(FILE).ok()?;
+        let found = file.metadata().ok()?;
+        if !found.is_file() || found.permissions().mode() & 0o7777 != 0o600 {
+            return None;
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        RootKey::from_base64(&text).ok()
+    };
+    let written = Folder::make(root).and_then(|folder| {
+        if let Some(key) = kept(&folder) {
+            return Ok(key);
+        }
+        let key = RootKey::generate();
+        folder.remove(FILE)?;
+        folder.create(FILE)?.write_all(key.to_base64().as_bytes())?;
+        Ok(key)
+    });
+    let key = written.with_context(|| {
+        let path = root.join(folder::NAME).join(FILE);
+        format!("{} could not be written", path.display())
+    })?;
+    Ok(KeyRing::new(vec![key])?)
 }
 
 impl RunFile {

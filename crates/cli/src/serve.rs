@@ -113,6 +113,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         secret,
         push,
         loopback_pages: false,
+        hosts: gateway::Hosts::Any,
         clock: clock.clone(),
         store: Arc::clone(&store),
         runtime: runtime.clone(),
@@ -122,25 +123,27 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     .await?;
     let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, None));
     stack::load(&gateway, &project, console.as_ref()).await?;
-    let sweeping = tokio::spawn(sweep(store, clock));
-    let operating = operator.map(|(listener, address)| {
+    let keys = stack::key_ring(&project.settings, &*store).await?;
+    let secret = project.settings.operator.secret.as_ref();
+    let operating = operator.zip(secret).map(|((listener, address), secret)| {
         let operator = gateway::Operator {
             admission: gateway::Admission {
-                secret: project.settings.operator.secret.clone(),
+                secret: Some(secret.clone()),
                 pass: None,
                 address,
                 hosts: project.settings.operator.hosts.clone(),
                 once: None,
+                sign_ins: gateway::SignIns::bound_to(&keys, secret),
             },
             app_secret,
             pages: stack::pages(console.as_ref()),
+            connections: stack::connections().operator,
         };
-        tokio::spawn(
-            gateway
-                .clone()
-                .serve_operator(listener, operator, std::future::pending()),
-        )
+        let interrupted = exec::interrupted();
+        let operating = gateway.clone();
+        tokio::spawn(operating.serve_operator(listener, operator, async { drop(interrupted.await) }))
     });
+    let sweeping = tokio::spawn(sweep(store, clock));
     // On its own, so that what timers set off has as long to end as what clients did.
     let (interrupted, too) = (exec::interrupted(), exec::interrupted());
     let timers = gateway.clone().fire_timers(async { drop(too.await) });
@@ -150,7 +153,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let _ = timers.await;
     sweeping.abort();
     if let Some(operating) = operating {
-        operating.abort();
+        let _ = operating.await;
     }
     runtime.shutdown().await;
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use calls::{Invocations, TellingObserver};
 use clock::Clock;
 use console::{Console, Recorder, Simulated};
-use gateway::{Admission, Gateway, Operator, Origins, TokenLife};
+use gateway::{Admission, Gateway, Hosts, Operator, Origins, SignIns, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use rustix::process::Signal;
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use crate::backlog::Room;
 use crate::calls_file::CallsFile;
 use crate::journal::{Calls, Journal};
-use crate::run_file::Running;
+use crate::run_file::{self, Running};
 use crate::{args, call, paths, print, progress};
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
@@ -69,6 +69,24 @@ pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Resul
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+/// How many connections each listener may have at once.
+pub(crate) struct Connections {
+    /// The public one.
+    pub(crate) public: usize,
+    /// The operator's.
+    pub(crate) operator: usize,
+}
+
+/// The connections that the descriptors of this process allow: half of them, and the rest is for workers, the store and WeChat.
+pub(crate) fn connections() -> Connections {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    Connections {
+        public: (descriptors / 2).clamp(16, 4096),
+        operator: (descriptors / 16).clamp(8, 256),
+    }
 }
 
 /// An address as it stands in a URL and in a `Host` header.
@@ -133,6 +151,15 @@ impl Seen {
         let journal = Journal::new(self.calls, recorder.clone(), file);
         Ok((Arc::new(journal), recorder))
     }
+
+    /// What a browser has that was let in: good for the next run too, where a console is looked at.
+    fn sign_ins(self, root: &Path) -> anyhow::Result<SignIns> {
+        let keys = match self.console {
+            true => run_file::sign_in_keys(root)?,
+            false => KeyRing::generate(),
+        };
+        Ok(SignIns::new(&keys))
+    }
 }
 
 /// The console, as the operator's listener takes it.
@@ -162,6 +189,7 @@ pub(crate) struct Local {
     runtime: Runtime,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
+    operating: JoinHandle<()>,
     timers: Option<JoinHandle<()>>,
 }
 
@@ -205,6 +233,7 @@ impl Local {
             secret,
             push: Some(push),
             loopback_pages: true,
+            hosts: Hosts::Known(project.settings.operator.hosts.clone()),
             clock,
             store: Arc::new(store::Memory::new()),
             runtime: runtime.clone(),
@@ -232,12 +261,15 @@ impl Local {
                 address: operator_address,
                 hosts: project.settings.operator.hosts.clone(),
                 once: console.is_some().then(|| once.clone()),
+                sign_ins: seen.sign_ins(&project.root)?,
             },
             app_secret,
             pages: pages(console.as_ref()),
+            connections: connections().operator,
         };
         let operating = gateway.clone();
-        tokio::spawn(operating.serve_operator(operator_listener, operator, closed(stopped.clone())));
+        let operating = operating.serve_operator(operator_listener, operator, closed(stopped.clone()));
+        let operating = tokio::spawn(operating);
         let serving = tokio::spawn(gateway.clone().serve(gateway_listener, closed(stopped)));
         Ok(Local {
             url: url(address),
@@ -252,6 +284,7 @@ impl Local {
             runtime,
             stop,
             serving,
+            operating,
             timers: None,
         })
     }
@@ -277,6 +310,7 @@ impl Local {
     pub(crate) async fn stop(self) {
         drop(self.stop);
         let _ = self.serving.await;
+        let _ = self.operating.await;
         if let Some(timers) = self.timers {
             let _ = timers.await;
         }
@@ -369,6 +403,7 @@ pub(crate) struct Parts<'a> {
     /// How WeChat's pushes are known; without it none is received.
     pub(crate) push: Option<push::Settings>,
     pub(crate) loopback_pages: bool,
+    pub(crate) hosts: Hosts,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) runtime: Runtime,
@@ -411,6 +446,8 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             listed: settings.cors_origins.clone(),
             loopback: parts.loopback_pages,
         },
+        hosts: parts.hosts,
+        connections: connections().public,
         clock: parts.clock,
         store: parts.store,
         wechat,
@@ -428,7 +465,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
 }
 
 /// The configured ring, else the one that the store made at its first start and keeps.
-async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Result<KeyRing> {
+pub(crate) async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Result<KeyRing> {
     if settings.keys.is_empty() {
         return store
             .key_ring()

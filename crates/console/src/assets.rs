@@ -2,7 +2,7 @@
 //! the binary.
 
 use bytes::Bytes;
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::{Response, StatusCode};
 
 use crate::web;
@@ -25,7 +25,7 @@ const ALL: [(&str, &str, &[u8]); 5] = [
     ("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
 ];
 
-pub(crate) fn find(name: &str) -> Option<Response<PageBody>> {
+pub(crate) fn find(name: &str) -> Option<Response<ReplyBody>> {
     let (_, content_type, bytes) = ALL.iter().find(|(known, ..)| *known == name)?;
     Some(web::typed(
         StatusCode::OK,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use json::{Object, Reason};
 use maud::{Markup, html};
@@ -140,7 +140,7 @@ impl Form {
     }
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let again = inner.asked(fields.get("again"));
     let form = again
@@ -208,7 +208,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
 }
 
 /// Says whether the event will do, while it is being written.
-pub(crate) fn check(viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+pub(crate) fn check(viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     web::html(StatusCode::OK, checked(viewer.lang, &Form::of(fields).event))
 }
 
@@ -227,7 +227,7 @@ pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
 }
 
 /// Makes the call, and shows what came of it.
-pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let form = Form::of(fields);
     let shown = match make(inner, viewer, form).await {
         Ok(asked) => answer(inner, viewer, &asked),

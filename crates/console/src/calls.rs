@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::{Exchange, PageBody};
+use gateway::{Exchange, ReplyBody};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 use runtime::Level;
@@ -58,7 +58,7 @@ impl Filter {
     }
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<PageBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let filter = Filter::of(fields);
     let users = inner.users().await;
@@ -161,7 +161,7 @@ fn row(viewer: &Viewer, call: &Call, users: &[User]) -> Markup {
 }
 
 /// Everything that is known of a call.
-pub(crate) async fn details(inner: &Inner, viewer: &Viewer, request_id: &str) -> Response<PageBody> {
+pub(crate) async fn details(inner: &Inner, viewer: &Viewer, request_id: &str) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let Some(call) = inner.recorder.call(request_id) else {
         let text = lang.t(

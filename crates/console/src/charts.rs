@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::Response;
 use maud::{Markup, html};
 
@@ -15,7 +15,7 @@ use crate::minutes::{Bucket, MINUTES};
 const WIDE: f64 = 20.0 * MINUTES as f64;
 const HIGH: f64 = 80.0;
 
-pub(crate) fn page(inner: &Inner, viewer: &Viewer) -> Response<PageBody> {
+pub(crate) fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
     layout::page(
         viewer,
         Page::Charts,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doctor::Report;
 use function::FunctionName;
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::Response;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -86,7 +86,7 @@ impl Shown {
     }
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<PageBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
     let now = list(inner, viewer).await;
     layout::page(viewer, Page::Functions, layout::live("/live/functions", now))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -80,12 +80,12 @@ pub(crate) struct Viewer {
 }
 
 /// A whole page.
-pub(crate) fn page(viewer: &Viewer, at: Page, content: Markup) -> Response<PageBody> {
+pub(crate) fn page(viewer: &Viewer, at: Page, content: Markup) -> Response<ReplyBody> {
     frame(viewer, StatusCode::OK, Some(at), at.title(viewer.lang), content)
 }
 
 /// A page that says what went wrong.
-pub(crate) fn failed(viewer: &Viewer, status: StatusCode, text: &str) -> Response<PageBody> {
+pub(crate) fn failed(viewer: &Viewer, status: StatusCode, text: &str) -> Response<ReplyBody> {
     let title = status.canonical_reason().unwrap_or("?");
     frame(
         viewer,
@@ -102,7 +102,7 @@ fn frame(
     at: Option<Page>,
     title: &str,
     content: Markup,
-) -> Response<PageBody> {
+) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let other = match lang {
         Lang::En => ("zh", "zh-CN", "中文"),

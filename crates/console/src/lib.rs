@@ -32,7 +32,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use gateway::{Gateway, PageBody, Pages};
+use gateway::{Gateway, Pages, ReplyBody};
 use http::{Method, Request, Response, StatusCode};
 use maud::Markup;
 use project::Project;
@@ -97,7 +97,7 @@ impl Pages for Console {
     fn answer(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Response<PageBody>> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send + '_>> {
         Box::pin(answer(&self.0, request))
     }
 }
@@ -143,7 +143,7 @@ impl Inner {
     }
 }
 
-async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<PageBody> {
+async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBody> {
     let (head, body) = request.into_parts();
     let query = Fields::parse(head.uri.query().unwrap_or_default().as_bytes());
     let viewer = Viewer {
@@ -234,13 +234,13 @@ impl Part {
     }
 }
 
-fn missing(viewer: &Viewer) -> Response<PageBody> {
+fn missing(viewer: &Viewer) -> Response<ReplyBody> {
     let text = viewer.lang.t("There is no such page.", "没有这个页面。");
     layout::failed(viewer, StatusCode::NOT_FOUND, text)
 }
 
 /// Keeps the language that was chosen.
-fn switch(query: &Fields) -> Response<PageBody> {
+fn switch(query: &Fields) -> Response<ReplyBody> {
     let lang = Lang::from_code(query.get("to")).unwrap_or(Lang::En);
     let cookie = format!(
         "{}={}; SameSite=Strict; Path=/; Max-Age=31536000",

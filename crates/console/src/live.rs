@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 use hyper::body::Frame;
 use maud::Markup;
 use tokio::sync::watch;
@@ -23,7 +23,10 @@ const PACE: Duration = Duration::from_millis(400);
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Sends what `render` gives: now, and again when `changed` tells.
-pub(crate) fn follow<Render, Rendered>(mut changed: watch::Receiver<()>, render: Render) -> Response<PageBody>
+pub(crate) fn follow<Render, Rendered>(
+    mut changed: watch::Receiver<()>,
+    render: Render,
+) -> Response<ReplyBody>
 where
     Render: Fn() -> Rendered + Send + 'static,
     Rendered: Future<Output = Markup> + Send,
@@ -42,7 +45,7 @@ where
         let frame: Result<Frame<Bytes>, Infallible> = Ok(Frame::data(Bytes::from(text)));
         Some((frame, (changed, render, true)))
     });
-    let mut reply = Response::new(StreamBody::new(events).boxed_unsync());
+    let mut reply = Response::new(ReplyBody::events(StreamBody::new(events)));
     let content_type = HeaderValue::from_static("text/event-stream");
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
@@ -67,6 +70,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use http_body_util::BodyExt;
     use maud::html;
 
     use super::*;

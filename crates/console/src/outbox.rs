@@ -1,6 +1,6 @@
 //! The page Outbox: what would have reached somebody, as that person would have seen it.
 
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -14,13 +14,13 @@ use crate::{Inner, missing, web};
 /// Items that are shown.
 const MOST: usize = 50;
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<PageBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
     let now = list(inner, viewer, simulated).await;
     layout::page(viewer, Page::Outbox, layout::live("/live/outbox", now))
 }
 
 /// Empties it, and shows it empty.
-pub(crate) async fn empty(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<PageBody> {
+pub(crate) async fn empty(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
     let shown = match simulated.empty_outbox().await {
         Ok(()) => list(inner, viewer, simulated).await,
         Err(error) => trouble(&error.to_string()),
@@ -29,7 +29,7 @@ pub(crate) async fn empty(inner: &Inner, viewer: &Viewer, simulated: &Simulated)
 }
 
 /// What was drawn.
-pub(crate) async fn image(viewer: &Viewer, simulated: &Simulated, number: &str) -> Response<PageBody> {
+pub(crate) async fn image(viewer: &Viewer, simulated: &Simulated, number: &str) -> Response<ReplyBody> {
     let image = match number.parse() {
         Ok(number) => simulated.image(number).await.ok().flatten(),
         Err(_) => None,

@@ -2,7 +2,7 @@
 //! up, to be tried once more.
 
 use bytes::Bytes;
-use gateway::{Gateway, PageBody};
+use gateway::{Gateway, ReplyBody};
 use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -52,7 +52,7 @@ struct Letter {
     packet: Option<Box<RawValue>>,
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<PageBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
     let composed = match &inner.simulated {
         Some(_) => compose(inner, viewer.lang).await,
         None => Markup::default(),
@@ -103,7 +103,7 @@ async fn compose(inner: &Inner, lang: Lang) -> Markup {
 }
 
 /// The fields of the kind that was chosen.
-pub(crate) fn fields(viewer: &Viewer, query: &Fields) -> Response<PageBody> {
+pub(crate) fn fields(viewer: &Viewer, query: &Fields) -> Response<ReplyBody> {
     let chosen = kinds::named(query.get("type")).next();
     web::html(StatusCode::OK, known(viewer.lang, chosen))
 }
@@ -124,7 +124,7 @@ fn known(lang: Lang, kind: Option<&Kind>) -> Markup {
 }
 
 /// Has it pushed, and shows what became of it.
-pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) -> Response<PageBody> {
+pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let fields = match form.get("event") {
         blank if blank.trim().is_empty() => "{}",
@@ -147,7 +147,7 @@ pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) 
 }
 
 /// Does something about a dead letter, and shows those that are left.
-pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, id: &str, what: &str) -> Response<PageBody> {
+pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, id: &str, what: &str) -> Response<ReplyBody> {
     let (method, path) = match what {
         "replay" => (Method::POST, format!("{DEAD}/{id}/replay")),
         "drop" => (Method::DELETE, format!("{DEAD}/{id}")),

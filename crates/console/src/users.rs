@@ -1,6 +1,6 @@
 //! The page Users: the simulated people, what they hand over as open data, and WeChat's time.
 
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -20,7 +20,7 @@ const STEPS: [(u64, &str, &str); 4] = [
     (2_592_000, "30 days", "30 天"),
 ];
 
-pub(crate) async fn page(viewer: &Viewer, simulated: &Simulated) -> Response<PageBody> {
+pub(crate) async fn page(viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
     let now = content(viewer, simulated, None).await;
     layout::page(viewer, Page::Users, html! { div #users { (now) } })
 }
@@ -31,7 +31,7 @@ pub(crate) async fn act(
     simulated: &Simulated,
     what: &str,
     form: &Fields,
-) -> Response<PageBody> {
+) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let name = form.get("name");
     let done = match what {

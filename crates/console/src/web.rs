@@ -1,10 +1,9 @@
 //! Requests and replies of the console: fields in, HTML or a stream of events out.
 
 use bytes::Bytes;
-use gateway::PageBody;
+use gateway::ReplyBody;
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
 use maud::Markup;
 
 /// A query's or a form's fields, in their order.
@@ -46,12 +45,12 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
         .find_map(|(known, value)| (known == name).then_some(value))
 }
 
-pub(crate) fn html(status: StatusCode, page: Markup) -> Response<PageBody> {
+pub(crate) fn html(status: StatusCode, page: Markup) -> Response<ReplyBody> {
     typed(status, "text/html; charset=utf-8", page.into_string().into())
 }
 
-pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<PageBody> {
-    let mut reply = Response::new(Full::new(body).boxed_unsync());
+pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::from(body));
     *reply.status_mut() = status;
     let content_type = HeaderValue::from_static(content_type);
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -59,7 +58,7 @@ pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes)
 }
 
 /// Leads on to a page of ours, with a cookie to keep.
-pub(crate) fn lead(to: &str, cookie: &str) -> Response<PageBody> {
+pub(crate) fn lead(to: &str, cookie: &str) -> Response<ReplyBody> {
     let mut reply = typed(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
     let ours = to.starts_with('/') && !to.starts_with("//") && !to.contains('\\');
     let to = HeaderValue::from_str(to).ok().filter(|_| ours);

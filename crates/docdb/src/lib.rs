@@ -12,6 +12,10 @@ pub mod expr;
 pub mod key;
 pub mod order;
 pub mod path;
+pub mod query;
+pub mod regex;
+pub mod sort;
+pub mod update;
 
 pub use context::Context;
 pub use error::Error;

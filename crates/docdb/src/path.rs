@@ -6,6 +6,8 @@
 
 use bson::{Bson, Document};
 
+use crate::{error::Result, expr::FieldPath};
+
 /// A dotted path in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
@@ -52,6 +54,15 @@ impl Path {
         }
     }
 
+    /// Takes a path apart that has to name a field.
+    ///
+    /// # Errors
+    /// Where a part is empty, begins with `$`, or holds a zero byte.
+    pub fn checked(text: &str) -> Result<Self> {
+        FieldPath::parse(text)?;
+        Ok(Self::new(text))
+    }
+
     /// The path as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -85,90 +96,62 @@ pub fn get<'a>(document: &'a Document, path: &Path) -> Option<&'a Bson> {
     document.get(&last.name)
 }
 
-/// What a walk along a path met at its end.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Found<'a> {
-    /// A value that the path names: a field's value, or an element that it names by index.
-    Value(&'a Bson),
-    /// Nothing, in a document that could have had it.
-    Missing,
-    /// Nothing, at a value that could not have had it, a scalar inside an array: it is neither there nor null.
-    Nowhere,
-}
+/// The element of the outermost array that a walk passed through, not by its index: the positional `$` stands for it.
+pub type Element = Option<usize>;
 
-/// Shows `visit` everything that `path` names in `document`, arrays on the way looked into, the one at the end not (see
-/// [`Found`]); ends early when `visit` gives true, and says if it did.
-pub fn walk<'a>(
-    document: &'a Document,
-    path: &Path,
-    visit: &mut dyn FnMut(Found<'a>, Trail) -> bool,
-) -> bool {
-    in_document(document, path.parts(), Trail::default(), visit)
-}
+/// Who is shown what a walk meets; true ends the walk.
+pub type Visit<'a, 'v> = dyn FnMut(Option<&'a Bson>, Element) -> bool + 'v;
 
-/// The element of the outermost array that a walk passed through implicitly; the positional `$` stands for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trail {
-    /// The index of that element.
-    pub element: Option<usize>,
+/// Shows `visit` everything that `path` names in `document`: each value (an array at the end of the path as a whole), and
+/// `None` where a document could have had the field. An array on the way in which nothing is met shows nothing: a field
+/// in it is neither there nor null. Ends early when `visit` gives true, and says if it did.
+pub fn walk<'a>(document: &'a Document, path: &Path, visit: &mut Visit<'a, '_>) -> bool {
+    in_document(document, path.parts(), None, visit)
 }
 
 fn in_document<'a>(
     document: &'a Document,
     parts: &[Part],
-    trail: Trail,
-    visit: &mut dyn FnMut(Found<'a>, Trail) -> bool,
+    element: Element,
+    visit: &mut Visit<'a, '_>,
 ) -> bool {
     let Some((part, rest)) = parts.split_first() else {
         return false;
     };
-    match document.get(&part.name) {
-        None => visit(Found::Missing, trail),
-        Some(value) => in_value(value, rest, trail, visit),
-    }
-}
-
-fn in_value<'a>(
-    value: &'a Bson,
-    rest: &[Part],
-    trail: Trail,
-    visit: &mut dyn FnMut(Found<'a>, Trail) -> bool,
-) -> bool {
-    let Some(part) = rest.first() else {
-        return visit(Found::Value(value), trail);
-    };
+    let value = document.get(&part.name);
     match value {
-        Bson::Document(document) => in_document(document, rest, trail, visit),
-        Bson::Array(elements) => in_array(elements, part, rest, trail, visit),
-        _ => visit(Found::Missing, trail),
+        Some(Bson::Document(inner)) if !rest.is_empty() => in_document(inner, rest, element, visit),
+        Some(Bson::Array(elements)) if !rest.is_empty() => in_array(elements, rest, element, visit),
+        _ if rest.is_empty() => visit(value, element),
+        // A scalar on the way: the field is not there.
+        _ => visit(None, element),
     }
 }
 
-fn in_array<'a>(
-    elements: &'a [Bson],
-    part: &Part,
-    rest: &[Part],
-    trail: Trail,
-    visit: &mut dyn FnMut(Found<'a>, Trail) -> bool,
-) -> bool {
-    let mut met = false;
-    if let Some(element) = part.index.and_then(|index| elements.get(index)) {
-        met = true;
-        let behind = &rest[1..];
-        if in_value(element, behind, trail, visit) {
+fn in_array<'a>(elements: &'a [Bson], parts: &[Part], outer: Element, visit: &mut Visit<'a, '_>) -> bool {
+    let Some((part, rest)) = parts.split_first() else {
+        return false;
+    };
+    for (at, element) in elements.iter().enumerate() {
+        if let Bson::Document(document) = element
+            && in_document(document, parts, outer.or(Some(at)), visit)
+        {
             return true;
         }
-    }
-    for (at, element) in elements.iter().enumerate() {
-        let trail = Trail {
-            element: trail.element.or(Some(at)),
-        };
-        if let Bson::Document(document) = element {
-            met = true;
-            if in_document(document, rest, trail, visit) {
+        if part.index == Some(at) {
+            let done = match element {
+                _ if rest.is_empty() => visit(Some(element), outer),
+                Bson::Document(document) => in_document(document, rest, outer, visit),
+                Bson::Array(elements) => in_array(elements, rest, outer, visit),
+                _ => false,
+            };
+            if done {
                 return true;
             }
         }
     }
-    !met && visit(Found::Nowhere, trail)
+    false
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,3 +210,122 @@ fn a_file_that_changed_for_the_worse_is_left_alone() {
         assert_eq!(fs::read_to_string(&config).unwrap(), text);
     }
 }
+
+/// What a mend quotes, in its order.
+fn quoted(mend: &str, mark: char) -> Vec<&str> {
+    mend.split(mark).skip(1).step_by(2).collect()
+}
+
+/// What is wrong on the second line of a `config.json` whose `triggers` are these.
+fn of_triggers(triggers: &str) -> Vec<Diagnosis> {
+    let config = format!("{{\"triggers\":\n{triggers}\n}}");
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", ""),
+        ("cloudfunctions/a/config.json", &config),
+    ]);
+    examine(&Project::open(dir.path()).unwrap()).diagnoses
+}
+
+#[test]
+fn each_cron_expression_that_is_proposed_is_taken() {
+    for wrong in [
+        "0 0/30 * * * ?",
+        "0 0 9 * * 7 *",
+        "0 0 9 * * 1-7 *",
+        "0 0 9 L * ? *",
+        "0 */90 * * * * *",
+        "0 0 10-8 * * * *",
+        "30 8 * * 1-5",
+        "0 0 2 * * *",
+        "@daily",
+        "every day",
+    ] {
+        let with = |config: &str| {
+            let trigger = serde_json::json!([{ "name": "t", "type": "timer", "config": config }]);
+            of_triggers(&trigger.to_string())
+        };
+        let found = with(wrong);
+        let [never_fires] = &found[..] else {
+            panic!("{wrong}: {found:?}")
+        };
+        let proposed = quoted(&never_fires.mend, '"');
+        assert!(!proposed.is_empty(), "{never_fires}");
+        for proposed in proposed {
+            let found = with(proposed);
+            assert!(found.is_empty(), "{wrong}: {proposed}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn each_form_of_a_trigger_that_is_proposed_is_taken() {
+    let daily = r#""name": "daily""#;
+    let timer = r#""type": "timer""#;
+    let at_two = r#""config": "0 0 2 1 * * *""#;
+    let all = |members: [&str; 3]| format!("[{{{}}}]", members.join(","));
+    for (wrong, mended) in [
+        ("{}".to_owned(), None),
+        ("[1]".to_owned(), None),
+        (format!("[{{{daily},{at_two}}}]"), Some(timer)),
+        (all([daily, at_two, r#""type": "cos""#]), Some("\"timer\"")),
+        (format!("[{{{timer},{at_two}}}]"), Some(daily)),
+        (format!("[{{{timer},{daily}}}]"), Some(at_two)),
+    ] {
+        let found = of_triggers(&wrong);
+        let [fault] = &found[..] else {
+            panic!("{wrong}: {found:?}")
+        };
+        // A member is proposed as it is to be written, or the whole as an example.
+        let right = match mended {
+            Some(mended) => {
+                assert!(fault.mend.contains(mended), "{fault}");
+                all([daily, timer, at_two])
+            }
+            None => {
+                let example = fault.mend.split_once("write it as ").unwrap().1;
+                let example = if example.starts_with('[') {
+                    example.to_owned()
+                } else {
+                    format!("[{example}]")
+                };
+                example.replace('…', "daily")
+            }
+        };
+        let found = of_triggers(&right);
+        assert!(found.is_empty(), "{wrong}: {right}: {found:?}");
+    }
+}
+
+#[test]
+fn each_name_that_is_proposed_for_a_permission_is_taken() {
+    let with = |name: &str| {
+        let config = serde_json::json!({ "permissions": { "openapi": [name] } }).to_string();
+        let source = format!("require('wx-server-sdk').openapi.{name}({{}})");
+        let dir = function(&[
+            ("cloudfunctions/a/index.js", &source),
+            ("cloudfunctions/a/config.json", &config),
+            (
+                "cloudfunctions/a/package.json",
+                r#"{"dependencies":{"wx-server-sdk":"4.0.2"}}"#,
+            ),
+        ]);
+        examine(&Project::open(dir.path()).unwrap()).diagnoses
+    };
+    for wrong in [
+        "subscribMessage.send",
+        "subscribeMessage.sent",
+        "security.msgSecChek",
+        "wxacode.getUnlimit",
+        "phonenumber.getPhoneNumberk",
+    ] {
+        let found = with(wrong);
+        assert!(!found.is_empty(), "{wrong}");
+        for diagnosis in found {
+            let [near] = quoted(&diagnosis.mend, '`')[..] else {
+                panic!("{diagnosis}")
+            };
+            let found = with(near);
+            assert!(found.is_empty(), "{wrong}: {near}: {found:?}");
+        }
+    }
+}

@@ -1,100 +1,385 @@
 //! Reading a request's body within bounds.
 //!
-//! A body over the limit is read and thrown away up to a second, larger limit, so that the client sees the
-//! answer instead of a broken connection. Large bodies are few at a time: memory stays bounded whatever
-//! arrives.
+//! Each door names a [`BodyPolicy`]: how many bytes it takes, within which time all of them have to be there, of which
+//! type they are, and whether their sender is known by then. A stranger's body is small, and needs nothing that others
+//! need; while it is waited for, its connection may be closed in favour of another (`listen`). A large body of somebody
+//! who is known takes [`Room`] out of one budget for all, of which nobody gets more than a part.
+//!
+//! What is not wanted is read and thrown away within bounds of its own, so that the client sees the answer instead of
+//! a broken connection.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, listen::Seat};
 
 /// The largest body of a call: the platform's synchronous event limit (SCF: 6 MB).
-const LIMIT: usize = 6 * 1024 * 1024;
-/// A body beyond [`LIMIT`] is read and dropped up to here; past it the connection is closed.
-const DRAIN_LIMIT: usize = 32 * 1024 * 1024;
-/// From this size on a body needs a permit.
-const LARGE: usize = 64 * 1024;
-/// Large bodies held in memory at once.
-pub(crate) const LARGE_AT_ONCE: usize = 32;
-/// The longest silence within a body.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(crate) const LARGEST_CALL: usize = 6 << 20;
+/// The largest body that a stranger may send; so much needs no room in the budget.
+pub(crate) const LARGEST_OF_STRANGER: usize = 16 << 10;
+/// A body that is not wanted is read and dropped up to here; past it the connection is closed.
+const DRAIN_LIMIT: usize = 32 << 20;
+/// Nor is it read for longer than this.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// From this size on a body needs room in the budget.
+const LARGE: usize = 64 << 10;
+/// What the budget counts in.
+const UNIT: usize = 64 << 10;
+/// Bytes of large bodies that may be held at once: 32 of the largest calls.
+pub(crate) const BUDGET: usize = 192 << 20;
+/// What one sender may hold of them.
+pub(crate) const BUDGET_OF_ONE: usize = BUDGET / 4;
+
+/// What a door takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyPolicy {
+    /// Bytes at most.
+    pub(crate) most: usize,
+    /// The time from the head to the last byte, waiting for room in the budget included.
+    pub(crate) within: Duration,
+    /// What the body has to be.
+    pub(crate) content: Content,
+}
+
+/// The type of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// `application/json`, which no page of another origin can send without asking first.
+    Json,
+    /// Whatever it is.
+    Any,
+}
+
+/// Who sends a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodySender<'a> {
+    /// Nobody knows: the body itself has to tell.
+    Stranger,
+    /// Somebody who has proved who they are; of one name, one share of the budget.
+    Known(&'a str),
+}
+
+impl BodyPolicy {
+    /// # Errors
+    /// 400 when the head says that the body is of another type.
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        match self.content {
+            Content::Json if !is_json(headers) => Err(Failure::malformed(
+                "this path takes JSON: send the header `content-type: application/json`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> Failure {
+        match self.most {
+            most if most >= LARGEST_CALL => Failure::too_large(format!(
+                "the request body is over {} MB; send large data to storage and pass its address",
+                most >> 20
+            )),
+            // Too large for any door, which has a status of its own; and too large for what this one is for.
+            most if bytes > LARGEST_CALL => {
+                Failure::too_large(format!("the request body is over {} KB", most >> 10))
+            }
+            most => Failure::malformed(format!(
+                "the request body is over {} KB, and what this path takes is far smaller",
+                most >> 10
+            )),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
 
 /// A body that was read whole.
 pub(crate) struct Whole<'a> {
     pub(crate) bytes: Bytes,
     /// To be held for as long as anything of the body's size is: the bytes, or the event made of them.
-    pub(crate) permit: Option<SemaphorePermit<'a>>,
+    pub(crate) permit: Option<Room<'a>>,
 }
 
-/// Reads a body to its end.
-///
-/// # Errors
-/// 413 when it is over 6 MB, 400 when it ends early or falls silent.
-pub(crate) async fn read<'a>(mut body: Incoming, large: &'a Semaphore) -> Result<Whole<'a>, Failure> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > LIMIT {
-        discard(body, 0).await;
-        return Err(Failure::too_large());
-    }
-    let Some(first) = next(&mut body).await? else {
-        return Ok(Whole {
-            bytes: Bytes::new(),
-            permit: None,
-        });
-    };
-    // The common case: the whole body came with the head, and nothing is copied.
-    if body.is_end_stream() {
-        return Ok(Whole {
-            bytes: first,
-            permit: None,
-        });
-    }
-    let mut permit = None;
-    let mut whole = BytesMut::from(first);
-    while let Some(chunk) = next(&mut body).await? {
-        if whole.len() + chunk.len() > LIMIT {
-            let read = whole.len() + chunk.len();
-            drop((whole, permit));
-            discard(body, read).await;
-            return Err(Failure::too_large());
-        }
-        if permit.is_none() && whole.len() + chunk.len() > LARGE {
-            permit = large.acquire().await.ok();
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(Whole {
-        bytes: whole.freeze(),
-        permit,
-    })
+/// A body that is still to come.
+pub(crate) struct UnreadBody {
+    incoming: Incoming,
+    /// The connection by which it comes.
+    seat: Option<Seat>,
+    read: usize,
 }
 
-/// Reads what is left of a body and drops it, so that a reply given early is seen.
-pub(crate) async fn discard(mut body: Incoming, already: usize) {
-    let mut read = already;
-    while read <= DRAIN_LIMIT {
-        match next(&mut body).await {
-            Ok(Some(chunk)) => read += chunk.len(),
-            _ => return,
+impl UnreadBody {
+    /// The body of a request that came by this connection.
+    pub(crate) fn new(incoming: Incoming, seat: Option<Seat>) -> Self {
+        Self {
+            incoming,
+            seat,
+            read: 0,
         }
     }
-}
 
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
-    loop {
-        let frame = match tokio::time::timeout(SILENCE, body.frame()).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) => return Err(Failure::malformed("the request body ended early")),
-            Err(_) => return Err(Failure::malformed("the request body fell silent for 30 seconds")),
+    /// Reads the body to its end.
+    ///
+    /// # Errors
+    /// 413 when it is over 6 MB and more than the door takes, 400 when it is more than the door takes, ends early or is
+    /// not there in time, 429 when there is no room for it.
+    pub(crate) async fn read<'a>(
+        &mut self,
+        policy: &BodyPolicy,
+        sender: BodySender<'_>,
+        budget: &'a Budget,
+    ) -> Result<Whole<'a>, Failure> {
+        // Whoever waits for a stranger lets go of the connection when it is needed.
+        let _waiting = match sender {
+            BodySender::Stranger => self.seat.clone().map(Seat::wait),
+            BodySender::Known(_) => None,
         };
-        if let Ok(data) = frame.into_data() {
-            return Ok(Some(data));
+        timeout(policy.within, self.read_whole(policy, sender, budget))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::malformed(format!(
+                    "the request body was not there within {} seconds",
+                    policy.within.as_secs()
+                )))
+            })
+    }
+
+    async fn read_whole<'a>(
+        &mut self,
+        policy: &BodyPolicy,
+        sender: BodySender<'_>,
+        budget: &'a Budget,
+    ) -> Result<Whole<'a>, Failure> {
+        let announced = self.incoming.size_hint();
+        let at_least = usize::try_from(announced.lower()).unwrap_or(usize::MAX);
+        if at_least > policy.most {
+            return Err(policy.too_large(at_least));
         }
+        let Some(first) = self.next().await? else {
+            return Ok(Whole {
+                bytes: Bytes::new(),
+                permit: None,
+            });
+        };
+        // The common case: the whole body came with the head, and nothing is copied.
+        if self.incoming.is_end_stream() && first.len() <= policy.most {
+            return Ok(Whole {
+                bytes: first,
+                permit: None,
+            });
+        }
+        let mut whole = BytesMut::from(first);
+        let mut permit = None;
+        while let Some(chunk) = self.next().await? {
+            let length = whole.len() + chunk.len();
+            if length > policy.most {
+                drop((whole, chunk, permit));
+                self.discard_to(LARGEST_CALL).await;
+                return Err(policy.too_large(self.read));
+            }
+            if let (None, BodySender::Known(name)) = (&permit, sender)
+                && length > LARGE
+            {
+                let size = announced.exact().and_then(|exact| usize::try_from(exact).ok());
+                permit = Some(budget.take(name, size.unwrap_or(policy.most)).await?);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(Whole {
+            bytes: whole.freeze(),
+            permit,
+        })
+    }
+
+    /// Reads what is left of the body and drops it, so that a reply given early is seen.
+    pub(crate) async fn discard(&mut self) {
+        let _waiting = self.seat.clone().map(Seat::wait);
+        let _ = timeout(DRAIN_WITHIN, self.discard_to(DRAIN_LIMIT)).await;
+    }
+
+    async fn discard_to(&mut self, limit: usize) {
+        while self.read <= limit && matches!(self.next().await, Ok(Some(_))) {}
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let frame = match self.incoming.frame().await {
+                None => return Ok(None),
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Err(Failure::malformed("the request body ended early")),
+            };
+            if let Ok(data) = frame.into_data() {
+                self.read += data.len();
+                return Ok(Some(data));
+            }
+        }
+    }
+}
+
+/// The memory that large bodies may take together. Those who send them wait for it in their order.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    units: Semaphore,
+    /// What each sender holds or waits for, in bytes.
+    shares: Mutex<HashMap<String, usize>>,
+}
+
+/// What a large body takes of the [`Budget`], until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    _units: SemaphorePermit<'a>,
+    _share: Share<'a>,
+}
+
+/// One sender's part in it.
+#[derive(Debug)]
+struct Share<'a> {
+    budget: &'a Budget,
+    name: String,
+    bytes: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            units: Semaphore::new(BUDGET / UNIT),
+            shares: Mutex::default(),
+        }
+    }
+}
+
+impl Budget {
+    /// Waits for room for so many bytes.
+    ///
+    /// # Errors
+    /// 429 when the sender holds, and waits for, as much as one may.
+    async fn take(&self, name: &str, bytes: usize) -> Result<Room<'_>, Failure> {
+        let share = self.share(name, bytes).ok_or_else(|| {
+            Failure::too_many("too many large request bodies of one sender are under way", 1)
+        })?;
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        // Nobody closes it.
+        let units = self.units.acquire_many(units).await;
+        Ok(Room {
+            _units: units.map_err(|_| Failure::internal())?,
+            _share: share,
+        })
+    }
+
+    fn share(&self, name: &str, bytes: usize) -> Option<Share<'_>> {
+        let mut shares = self.shares();
+        let held = shares.get(name).copied().unwrap_or_default();
+        if held + bytes > BUDGET_OF_ONE {
+            return None;
+        }
+        shares.insert(name.to_owned(), held + bytes);
+        Some(Share {
+            budget: self,
+            name: name.to_owned(),
+            bytes,
+        })
+    }
+
+    fn shares(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut shares = self.budget.shares();
+        if let Some(held) = shares.get_mut(&self.name) {
+            *held -= self.bytes;
+            if *held == 0 {
+                shares.remove(&self.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_gets_more_than_a_part_of_the_budget() {
+        let budget = Budget::default();
+        let mut rooms = Vec::new();
+        for _ in 0..BUDGET_OF_ONE / LARGEST_CALL {
+            rooms.push(budget.take("alice", LARGEST_CALL).await.unwrap());
+        }
+        let refused = budget.take("alice", LARGE).await.unwrap_err();
+        assert_eq!(refused.status, 429);
+        drop(budget.take("bob", LARGEST_CALL).await.unwrap());
+        rooms.pop();
+        rooms.push(budget.take("alice", LARGEST_CALL).await.unwrap());
+        drop(rooms);
+        assert!(
+            budget.shares().is_empty(),
+            "nothing is left of those who are done"
+        );
+        assert_eq!(budget.units.available_permits(), BUDGET / UNIT);
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_leaves_no_trace() {
+        let budget = Budget::default();
+        let mut rooms = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            rooms.push(budget.take(name, BUDGET_OF_ONE).await.unwrap());
+        }
+        tokio::select! {
+            biased;
+            _ = budget.take("e", LARGE) => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(budget.shares().len(), 4);
+        rooms.pop();
+        budget.take("e", BUDGET_OF_ONE).await.unwrap();
+    }
+
+    #[test]
+    fn too_large_for_a_door_is_not_too_large_for_all() {
+        let policy = |most| BodyPolicy {
+            most,
+            within: Duration::from_secs(1),
+            content: Content::Any,
+        };
+        for (most, bytes, status) in [
+            (LARGEST_OF_STRANGER, 100 << 10, 400),
+            (LARGEST_OF_STRANGER, LARGEST_CALL + 1, 413),
+            (LARGEST_CALL, LARGEST_CALL + 1, 413),
+        ] {
+            assert_eq!(policy(most).too_large(bytes).status, status, "{most} {bytes}");
+        }
+    }
+
+    #[test]
+    fn json_is_what_says_so() {
+        let judged = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, value.parse().unwrap());
+            is_json(&headers)
+        };
+        assert!(judged("application/json") && judged("Application/JSON; charset=utf-8"));
+        assert!(!judged("text/plain") && !judged("application/jsonp"));
+        assert!(!is_json(&HeaderMap::new()));
     }
 }

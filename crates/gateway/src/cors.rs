@@ -3,11 +3,15 @@
 //! A Mini Program sends no `Origin`; only browsers do. A page that is not listed gets no
 //! `access-control-allow-origin`, and its browser keeps the answer from it.
 
-use http::HeaderMap;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
+use http::{
+    HeaderMap, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
+    },
 };
+
+use crate::{reply::HttpReply, routes};
 
 /// The web pages that may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,13 +53,16 @@ pub(crate) fn mark(reply: &mut HeaderMap, origin: HeaderValue) {
 }
 
 /// What a browser's preflight asks.
-pub(crate) fn preflight(reply: &mut HeaderMap) {
-    reply.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-    reply.insert(
+pub(crate) fn preflight() -> HttpReply {
+    let mut reply = routes::empty(StatusCode::NO_CONTENT);
+    let headers = reply.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    headers.insert(
         ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("authorization, content-type"),
     );
-    reply.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    reply
 }
 
 #[cfg(test)]

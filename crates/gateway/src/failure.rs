@@ -1,75 +1,128 @@
-//! What a client is told when something failed: an HTTP status and `{"errCode","errMsg","requestID"}`.
+//! Why a request is not served, in one value: what the client is told, and what the log is told beside it.
 //!
 //! The codes are WeChat's own (their number spaces stand in `tcb::codes` and `opendata`); this module only
-//! says which HTTP status goes with which. A failure says one thing to the client; its cause goes to the
-//! [`Journal`](crate::Journal).
+//! says which HTTP status goes with which. [`reply::settle`](crate::reply::settle) makes the reply of it, for every
+//! listener alike, and hands the cause to the [`Journal`](crate::Journal).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
-use http::StatusCode;
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, CONNECTION, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+};
 use tcb::codes;
 
 /// An answer other than success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
+    /// The HTTP status.
     pub(crate) status: StatusCode,
+    /// The `errCode`.
     pub(crate) code: i64,
+    /// The `errMsg`: public, so that it holds nothing of which a stranger should not know.
     pub(crate) text: Cow<'static, str>,
-    /// The method that the path takes, where the request had another.
-    pub(crate) allow: Option<&'static str>,
+    /// Headers that belong to the status, such as `allow`.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the operator is told beyond that.
+    pub(crate) cause: Option<Box<Cause>>,
+}
+
+/// What went wrong, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cause {
+    /// The user concerned, where known.
+    pub(crate) openid: Option<String>,
+    /// The whole story, in a sentence.
+    pub(crate) text: String,
 }
 
 impl Failure {
-    pub(crate) fn new(
-        status: StatusCode,
-        code: impl Into<i64>,
-        text: impl Into<Cow<'static, str>>,
-    ) -> Failure {
-        Failure {
+    pub(crate) fn new(status: StatusCode, code: impl Into<i64>, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
             status,
             code: code.into(),
             text: text.into(),
-            allow: None,
+            headers: Vec::new(),
+            cause: None,
         }
     }
 
+    /// The same, with what the log is to say of it.
+    #[must_use]
+    pub(crate) fn because(self, cause: impl Display) -> Self {
+        let cause = Cause {
+            openid: None,
+            text: cause.to_string(),
+        };
+        Self {
+            cause: Some(Box::new(cause)),
+            ..self
+        }
+    }
+
+    /// The same, with the user whom the log is to name beside its cause.
+    #[must_use]
+    pub(crate) fn of_user(mut self, openid: &str) -> Self {
+        if let Some(cause) = &mut self.cause {
+            cause.openid = Some(openid.to_owned());
+        }
+        self
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     /// The request cannot be understood; `why` names the cause and the mend.
-    pub(crate) fn malformed(why: impl Into<Cow<'static, str>>) -> Failure {
-        Failure::new(StatusCode::BAD_REQUEST, codes::INVALID_PARAM, why)
+    pub(crate) fn malformed(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, codes::INVALID_PARAM, why)
     }
 
     /// No token, or one that is not (or no longer) ours for this app.
-    pub(crate) fn unauthorized() -> Failure {
-        Failure::new(
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(
             StatusCode::UNAUTHORIZED,
             codes::INVALID_REQUEST_SOURCE,
             "no valid token: log in with POST /v1/login and send it as `Authorization: Bearer <token>`",
         )
     }
 
-    pub(crate) fn not_found() -> Failure {
-        Failure::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, "no such path")
+    /// Whoever asks the operator's listener has not proved that they may.
+    pub(crate) fn no_operator(why: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST_SOURCE, why)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    pub(crate) fn method(allowed: &'static str) -> Failure {
+    /// The request comes from where none may come from.
+    pub(crate) fn forbidden(why: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST_SOURCE, why)
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, "no such path")
+    }
+
+    pub(crate) fn method(allowed: &'static str) -> Self {
         let text = format!("this path takes {allowed}");
-        Failure {
-            allow: Some(allowed),
-            ..Failure::new(StatusCode::METHOD_NOT_ALLOWED, codes::INVALID_PARAM, text)
-        }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, codes::INVALID_PARAM, text)
+            .with(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    pub(crate) fn too_large() -> Failure {
-        Failure::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            codes::INVALID_PARAM,
-            "the request body is over 6 MB; send large data to storage and pass its address",
-        )
+    pub(crate) fn too_large(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_PARAM, text)
+            .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// There is too much of it at once; the same request may well be served after `seconds`.
+    pub(crate) fn too_many(text: &'static str, seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, codes::EXCEED_CONCURRENT, text)
+            .with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// The store, which is ours, failed: the log has the cause.
-    pub(crate) fn internal() -> Failure {
-        Failure::new(
+    pub(crate) fn internal() -> Self {
+        Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             codes::SYS_ERR,
             "internal error",

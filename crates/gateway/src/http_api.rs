@@ -18,7 +18,6 @@ use calls::{CallFailure, Caller};
 use clock::{Clock, Timestamp};
 use http::Method;
 use http::request::Parts;
-use hyper::body::Incoming;
 use json::Object;
 use openapi::errcode;
 use seal::{KeyRing, Kind, Sealer};
@@ -27,14 +26,27 @@ use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tcb::{Data, Event, Source};
 
+use crate::body::{self, BodyPolicy, BodySender, Content, UnreadBody};
 use crate::failure::Failure;
-use crate::{Gateway, Inner, Note, body};
+use crate::routes::CALL_BODY;
+use crate::{Gateway, Inner, Note};
 
 /// How long a token holds, as WeChat's does.
 const LIFE: Duration = Duration::from_secs(7200);
 /// The layout of what is sealed into a token: this byte, then the milliseconds of its end, little endian.
 const LAYOUT: u8 = 1;
 const CLIENT_CREDENTIAL: &str = "client_credential";
+/// A request for a token, from anybody.
+const SECRET_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_OF_STRANGER,
+    within: Duration::from_secs(10),
+    content: Content::Any,
+};
+/// An event, from whoever has a token. WeChat looks at no content type.
+const EVENT_BODY: BodyPolicy = BodyPolicy {
+    content: Content::Any,
+    ..CALL_BODY
+};
 
 /// A path of WeChat's that is served here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +166,7 @@ impl HttpApi {
         gateway: &Gateway,
         door: Door,
         head: &Parts,
-        body: Incoming,
+        body: &mut UnreadBody,
         request_id: &str,
     ) -> Bytes {
         let inner = &gateway.0;
@@ -183,13 +195,22 @@ impl HttpApi {
         out.into()
     }
 
-    async fn issue(&self, inner: &Inner, door: Door, head: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
+    async fn issue(
+        &self,
+        inner: &Inner,
+        door: Door,
+        head: &Parts,
+        body: &mut UnreadBody,
+    ) -> Result<Bytes, Refusal> {
         match (door, &head.method) {
             (Door::Token, &Method::GET | &Method::POST) | (_, &Method::POST) => {}
             (Door::Token, _) => return Err(errcode::REQUIRE_GET.into()),
             _ => return Err(errcode::REQUIRE_POST.into()),
         }
-        let body = body::read(body, &inner.large_bodies).await?.bytes;
+        let body = body
+            .read(&SECRET_BODY, BodySender::Stranger, &inner.budget)
+            .await?
+            .bytes;
         let asked = match door {
             Door::Token => Asked::of_query(head.uri.query().unwrap_or_default(), &body),
             _ if body.is_empty() => return Err(errcode::EMPTY_POST_DATA.into()),
@@ -253,7 +274,7 @@ impl HttpApi {
         &self,
         gateway: &Gateway,
         head: &Parts,
-        body: Incoming,
+        body: &mut UnreadBody,
         request_id: &str,
     ) -> Result<Bytes, Refusal> {
         let inner = &gateway.0;
@@ -266,7 +287,9 @@ impl HttpApi {
             found.map_or("", |(_, value)| value.as_ref())
         };
         self.admit(param("access_token"), &inner.clock)?;
-        let body = body::read(body, &inner.large_bodies).await?;
+        let body = body
+            .read(&EVENT_BODY, BodySender::Known("WeChat's HTTP API"), &inner.budget)
+            .await?;
         let asked = Invocation::read(param("env"), param("name"), &body.bytes)?;
         let name = asked.name.as_ref();
         let site = inner.calls.find(name, request_id, None)?;

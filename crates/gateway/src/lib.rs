@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod cors;
 mod failure;
+mod hosts;
 mod http_api;
 mod listen;
 mod login;
@@ -21,8 +22,11 @@ mod open_data;
 mod operator;
 mod permissions;
 mod push;
+mod readiness;
 mod redeem;
+mod reply;
 mod routes;
+mod seats;
 mod site;
 mod timers;
 
@@ -38,12 +42,13 @@ use runtime::Runtime;
 use seal::KeyRing;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 
 pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
 pub use cors::Origins;
+pub use hosts::Hosts;
 pub use login::TokenLife;
-pub use operator::{Admission, Operator, PageBody, Pages};
+pub use operator::{Admission, Operator, Pages, SignIns};
+pub use reply::ReplyBody;
 
 /// What a gateway is made of.
 pub struct Config {
@@ -59,6 +64,10 @@ pub struct Config {
     pub open_data_max_age: Duration,
     /// Which web pages may call.
     pub origins: Origins,
+    /// Under which names the public listener is known.
+    pub hosts: Hosts,
+    /// How many connections the public listener has at once.
+    pub connections: usize,
     /// Decides WeChat's expiries, and nothing else.
     pub clock: Clock,
     /// Sessions live here.
@@ -92,6 +101,8 @@ struct Inner {
     tickets: Tickets,
     policy: opendata::Policy,
     origins: Origins,
+    hosts: Hosts,
+    connections: usize,
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::Client,
@@ -103,7 +114,7 @@ struct Inner {
     journal: Arc<dyn Journal>,
     timers: timers::Plans,
     sessions: login::Sessions,
-    large_bodies: Semaphore,
+    budget: body::Budget,
 }
 
 impl Gateway {
@@ -121,6 +132,8 @@ impl Gateway {
             env_id: config.env_id,
             policy,
             origins: config.origins,
+            hosts: config.hosts,
+            connections: config.connections,
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
@@ -137,7 +150,7 @@ impl Gateway {
             journal: config.journal,
             appid: config.appid,
             timers: timers::Plans::default(),
-            large_bodies: Semaphore::new(body::LARGE_AT_ONCE),
+            budget: body::Budget::default(),
         });
         if let Some(connections) = connections {
             tokio::spawn(admin::serve(Arc::downgrade(&inner), connections));
@@ -165,7 +178,8 @@ impl Gateway {
     /// Serves connections of `listener` until `stop` resolves, then lets running calls end.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let serving = self.clone();
-        listen::serve(listener, stop, move |request, peer| {
+        let connections = self.0.connections;
+        listen::serve(listener, connections, stop, move |request, peer| {
             let gateway = serving.clone();
             async move { gateway.answer(request, peer.ip()).await }
         })
@@ -198,7 +212,10 @@ impl Gateway {
         let here = std::net::Ipv4Addr::LOCALHOST.into();
         match call::call(inner, name, &bearer, here, &request_id, body).await {
             Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => (failure.status, failure.write(&request_id).into()),
+            Err(failure) => {
+                reply::tell(&*inner.journal, &request_id, &failure);
+                (failure.status, failure.write(&request_id).into())
+            }
         }
     }
 
@@ -206,9 +223,13 @@ impl Gateway {
     /// console, which shows it.
     pub async fn operate_push(&self, method: &http::Method, path: &str) -> (http::StatusCode, bytes::Bytes) {
         let request_id = ids::request_id();
-        match push::answer_operator(&self.0, method, path, &request_id).await {
+        let inner = &self.0;
+        match push::answer_operator(inner, method, path, &request_id).await {
             Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => (failure.status, failure.write(&request_id).into()),
+            Err(failure) => {
+                reply::tell(&*inner.journal, &request_id, &failure);
+                (failure.status, failure.write(&request_id).into())
+            }
         }
     }
 
@@ -219,10 +240,11 @@ impl Gateway {
         operator: Operator,
         stop: impl Future<Output = ()>,
     ) {
+        let connections = operator.connections;
         let doors = Arc::new(operator::Doors::new(self, operator));
-        listen::serve(listener, stop, move |request, _| {
+        listen::serve(listener, connections, stop, move |request, peer| {
             let doors = Arc::clone(&doors);
-            async move { doors.answer(request).await }
+            async move { doors.answer(request, peer.ip()).await }
         })
         .await;
     }

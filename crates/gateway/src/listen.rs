@@ -1,46 +1,69 @@
 //! Accepting connections and bounding them: the same for each listener.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::{net::TcpListener, sync::watch};
+
+pub(crate) use crate::seats::Seat;
+use crate::{
+    reply::ReplyBody,
+    seats::{Seats, Working},
+};
 
 /// A client has this long to send a whole request head; the same bounds an idle kept-alive connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections served at once; further ones wait in the listen queue.
-const MAX_CONNECTIONS: usize = 4096;
+/// The largest request head: what Node allows, and more than any client of ours sends.
+const LARGEST_HEAD: usize = 16 << 10;
+/// What one connection reads ahead.
+const READ_AHEAD: usize = 64 << 10;
 /// How long running calls may go on after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// Answers the requests of `listener`'s connections until `stop` resolves, then lets running ones end.
-pub(crate) async fn serve<Answer, Reply, Content>(
+/// A reply on its way: its connection works until it is sent.
+pub(crate) struct Sending {
+    body: ReplyBody,
+    /// Of a body that does not end by itself: what ends it.
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    _working: Working,
+}
+
+/// Answers the requests of at most `connections` connections of `listener` at once until `stop` resolves, then lets
+/// running ones end. What is handed to `answer` has the connection's [`Seat`] among its extensions.
+pub(crate) async fn serve<Answer, Answering>(
     listener: TcpListener,
+    connections: usize,
     stop: impl Future<Output = ()>,
     answer: Answer,
 ) where
-    Answer: Fn(Request<Incoming>, SocketAddr) -> Reply + Clone + Send + 'static,
-    Reply: Future<Output = Response<Content>> + Send,
-    Content: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    Answer: Fn(Request<Incoming>, SocketAddr) -> Answering + Clone + Send + Sync + 'static,
+    Answering: Future<Output = Response<ReplyBody>> + Send,
 {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let seats = Seats::new(connections);
     let (stopping, stopped) = watch::channel(());
     tokio::pin!(stop);
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            break;
+        let accepted = async {
+            let (stream, peer) = listener.accept().await?;
+            let seat = seats.take(peer.ip()).await;
+            Ok::<_, std::io::Error>((stream, peer, seat))
         };
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
+        let (stream, peer, seat) = tokio::select! {
+            accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 // Out of descriptors, or a client that was gone at once: the listener itself is well.
                 Err(error) => {
@@ -54,30 +77,77 @@ pub(crate) async fn serve<Answer, Reply, Content>(
         // Small replies leave at once; a failure here only costs speed.
         let _ = stream.set_nodelay(true);
         let answer = answer.clone();
-        let mut stopped = stopped.clone();
+        let stopped = stopped.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
+            let service = service_fn(|mut request: Request<Incoming>| {
+                let working = seat.clone().work();
+                request.extensions_mut().insert(seat.clone());
                 let reply = answer(request, peer);
-                async move { Ok::<_, Infallible>(reply.await) }
+                let stopped = &stopped;
+                async move { Ok::<_, Infallible>(reply.await.map(|body| Sending::new(body, working, stopped))) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
+                .max_header_size(LARGEST_HEAD)
+                .max_buf_size(READ_AHEAD)
                 .serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
+            let mut stopped = stopped.clone();
             tokio::select! {
                 _ = &mut connection => {}
+                () = seat.told_to_leave() => {}
                 _ = stopped.changed() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
                 }
             }
-            drop(slot);
         });
     }
     drop(listener);
-    // Closing the channel wakes every connection task; all slots back means that all have ended.
+    // Closing the channel wakes every connection task; all places free means that all have ended.
     drop(stopping);
-    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(DRAIN, slots.acquire_many(all)).await;
+    let _ = tokio::time::timeout(DRAIN, seats.empty()).await;
+}
+
+impl Sending {
+    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>) -> Self {
+        let stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = match body.is_endless() {
+            true => {
+                let mut stopped = stopped.clone();
+                Some(Box::pin(async move { while stopped.changed().await.is_ok() {} }))
+            }
+            false => None,
+        };
+        Self {
+            body,
+            stop,
+            _working: working,
+        }
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(stop) = &mut self.stop
+            && stop.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

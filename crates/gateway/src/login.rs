@@ -1,19 +1,20 @@
 //! `POST /v1/login`: a code from `wx.login` becomes a bearer token, and the session_key is kept.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clock::Timestamp;
 use http::StatusCode;
+use lru::LruCache;
 use openapi::errcode::SYSTEM_BUSY;
 use opendata::{WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT};
 use serde::{Deserialize, Serialize};
+use wechat::LoginCode;
 
-use crate::bearer::Bearer;
-use crate::failure::Failure;
-use crate::{Inner, Note};
+use crate::{Inner, bearer::Bearer, failure::Failure, reply};
 
 /// How long a bearer token lives, in WeChat's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,20 +30,20 @@ pub enum TokenLife {
 const SESSION_AT_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long WeChat's word that a session holds is believed.
 const CHECK_EVERY: Duration = Duration::from_secs(600);
-/// Checked sessions that are remembered; past it the memory starts anew, and WeChat is asked again.
+/// Checked sessions that are remembered; past it the one that was asked for least recently is forgotten.
 const REMEMBERED: usize = 100_000;
 
 /// Decides whether a user's session still holds.
 pub(crate) struct Sessions {
     life: TokenLife,
-    checked: Mutex<HashMap<String, Timestamp>>,
+    checked: Mutex<LruCache<String, Timestamp>>,
 }
 
 impl Sessions {
     pub(crate) fn new(life: TokenLife) -> Sessions {
         Sessions {
             life,
-            checked: Mutex::default(),
+            checked: Mutex::new(LruCache::unbounded()),
         }
     }
 
@@ -55,23 +56,14 @@ impl Sessions {
 
     /// # Errors
     /// 401 when the session has ended, 502 when WeChat cannot be asked.
-    pub(crate) async fn check(
-        &self,
-        inner: &Inner,
-        request_id: &str,
-        bearer: &Bearer,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn check(&self, inner: &Inner, bearer: &Bearer) -> Result<(), Failure> {
         if matches!(self.life, TokenLife::For(_)) || self.believed(&bearer.openid, inner.clock.now()) {
             return Ok(());
         }
         let session = inner.store.session(&bearer.openid).await.map_err(|error| {
-            note(
-                inner,
-                request_id,
-                Some(&bearer.openid),
-                &format!("the store could not be read: {error}"),
-            );
             Failure::internal()
+                .because(format_args!("the store could not be read: {error}"))
+                .of_user(&bearer.openid)
         })?;
         let holds = match session {
             Some(session) => inner
@@ -79,17 +71,9 @@ impl Sessions {
                 .check_session(&bearer.openid, &session.key)
                 .await
                 .map_err(|error| {
-                    note(
-                        inner,
-                        request_id,
-                        Some(&bearer.openid),
-                        &format!("checksession failed: {error}"),
-                    );
-                    Failure::new(
-                        StatusCode::BAD_GATEWAY,
-                        WECHAT_UNREACHABLE,
-                        WECHAT_UNREACHABLE_TEXT,
-                    )
+                    unreachable()
+                        .because(format_args!("checksession failed: {error}"))
+                        .of_user(&bearer.openid)
                 })?,
             None => false,
         };
@@ -101,30 +85,34 @@ impl Sessions {
     }
 
     fn believed(&self, openid: &str, now: Timestamp) -> bool {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked
+        self.checked()
             .get(openid)
             .is_some_and(|at| now.saturating_since(*at) < CHECK_EVERY)
     }
 
     fn believe(&self, openid: &str, now: Timestamp) {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        if checked.len() >= REMEMBERED {
-            checked.clear();
+        let mut checked = self.checked();
+        checked.put(openid.to_owned(), now);
+        // Bounded here and not by the cache itself, which would take the memory for all of them at once.
+        if checked.len() > REMEMBERED {
+            checked.pop_lru();
         }
-        checked.insert(openid.to_owned(), now);
+    }
+
+    fn checked(&self) -> MutexGuard<'_, LruCache<String, Timestamp>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Request {
+struct LoginRequest {
     code: String,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct LoginAnswer<'a> {
     token: String,
     openid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,29 +123,24 @@ struct Answer<'a> {
 /// Exchanges the code, keeps the session_key, and gives the reply's body.
 ///
 /// # Errors
-/// 400 when the body is not `{"code"}`, 401 with WeChat's own code and text when it refused, 502 when it
-/// could not be reached.
-pub(crate) async fn login(inner: &Inner, request_id: &str, body: &[u8]) -> Result<Bytes, Failure> {
-    let request: Request = serde_json::from_slice(body).map_err(|error| {
+/// 400 when the body is not `{"code"}` or the code can be none, 401 with WeChat's own code and text when it refused, 502 when
+/// it could not be reached.
+pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> {
+    let request: LoginRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::malformed(format!("the request body must be {{\"code\":\"…\"}}: {error}"))
     })?;
-    let login = inner.wechat.code2session(&request.code).await.map_err(|error| {
-        note(inner, request_id, None, &format!("login failed: {error}"));
-        refusal(&error)
-    })?;
+    let code = LoginCode::parse(request.code).map_err(|error| Failure::malformed(error.to_string()))?;
+    let login = inner.wechat.code2session(&code).await;
+    let login = login.map_err(|error| refusal(&error).because(format_args!("login failed: {error}")))?;
     let now = inner.clock.now();
     inner
         .store
         .put_session(&login.openid, login.session_key, now)
         .await
         .map_err(|error| {
-            note(
-                inner,
-                request_id,
-                Some(&login.openid),
-                &format!("the session could not be kept: {error}"),
-            );
             Failure::internal()
+                .because(format_args!("the session could not be kept: {error}"))
+                .of_user(&login.openid)
         })?;
     inner.sessions.believe(&login.openid, now);
     let life = inner.sessions.token_life();
@@ -166,13 +149,12 @@ pub(crate) async fn login(inner: &Inner, request_id: &str, body: &[u8]) -> Resul
         unionid: login.unionid,
         expires_at: now + life,
     };
-    let answer = Answer {
+    reply::to_json(&LoginAnswer {
         token: inner.bearers.seal(&bearer),
         openid: &bearer.openid,
         unionid: bearer.unionid.as_deref(),
         expires_in: life.as_secs(),
-    };
-    crate::routes::to_json(&answer)
+    })
 }
 
 fn refusal(error: &wechat::Error) -> Failure {
@@ -181,18 +163,33 @@ fn refusal(error: &wechat::Error) -> Failure {
         wechat::Error::Refused { errcode, errmsg, .. } if *errcode != i64::from(SYSTEM_BUSY) => {
             Failure::new(StatusCode::UNAUTHORIZED, *errcode, errmsg.clone())
         }
-        _ => Failure::new(
-            StatusCode::BAD_GATEWAY,
-            WECHAT_UNREACHABLE,
-            WECHAT_UNREACHABLE_TEXT,
-        ),
+        _ => unreachable(),
     }
 }
 
-fn note(inner: &Inner, request_id: &str, openid: Option<&str>, text: &str) {
-    inner.journal.note(&Note {
-        request_id,
-        openid,
-        text: &text,
-    });
+fn unreachable() -> Failure {
+    Failure::new(
+        StatusCode::BAD_GATEWAY,
+        WECHAT_UNREACHABLE,
+        WECHAT_UNREACHABLE_TEXT,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_asked_for_least_recently_is_forgotten() {
+        let sessions = Sessions::new(TokenLife::Session);
+        let now = Timestamp::from_secs(1_000);
+        for user in 0..REMEMBERED {
+            sessions.believe(&user.to_string(), now);
+        }
+        assert!(sessions.believed("0", now), "asked for again");
+        sessions.believe("one more", now);
+        assert!(sessions.believed("0", now) && sessions.believed("one more", now));
+        assert!(!sessions.believed("1", now) && sessions.believed("2", now));
+        assert_eq!(sessions.checked().len(), REMEMBERED);
+    }
 }

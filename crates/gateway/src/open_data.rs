@@ -12,13 +12,11 @@ use opendata::{CLOUD_ID_LIFE, DecryptError, Plaintext};
 use serde::{Deserialize, Serialize};
 use store::Session;
 
-use crate::bearer::Bearer;
-use crate::failure::Failure;
-use crate::{Inner, Note};
+use crate::{Inner, Note, bearer::Bearer, failure::Failure};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Request {
+struct OpenDataRequest {
     encrypted_data: String,
     iv: String,
     raw_data: Option<String>,
@@ -27,7 +25,7 @@ struct Request {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct OpenDataAnswer {
     #[serde(rename = "cloudID")]
     cloud_id: String,
     expires_in: u64,
@@ -43,7 +41,7 @@ pub(crate) async fn exchange(
     bearer: &Bearer,
     body: &[u8],
 ) -> Result<Bytes, Failure> {
-    let request: Request = serde_json::from_slice(body).map_err(|error| {
+    let request: OpenDataRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::malformed(format!(
             "the request body must be {{\"encryptedData\",\"iv\",\"rawData\"?,\"signature\"?}}: {error}"
         ))
@@ -54,52 +52,41 @@ pub(crate) async fn exchange(
         ));
     }
     let session = inner.store.session(&bearer.openid).await.map_err(|error| {
-        tell(
-            inner,
-            request_id,
-            bearer,
-            &format!("the store could not be read: {error}"),
-        );
         Failure::internal()
+            .because(format_args!("the store could not be read: {error}"))
+            .of_user(&bearer.openid)
     })?;
     let now = inner.clock.now();
     let Some(session) = session else {
-        tell(
-            inner,
-            request_id,
-            bearer,
-            "open data was refused: no session_key is known for this user",
-        );
-        return Err(Failure::new(
+        let failure = Failure::new(
             StatusCode::BAD_REQUEST,
             opendata::ILLEGAL_SESSION_KEY,
             "no session_key is known for this user: log in again with POST /v1/login",
-        ));
+        );
+        return Err(failure
+            .because("open data was refused: no session_key is known for this user")
+            .of_user(&bearer.openid));
     };
     let plaintext = open(inner, &session, &request).map_err(|error| {
-        tell(
-            inner,
-            request_id,
-            bearer,
-            &explain(inner, &session, &request, &error),
-        );
         Failure::new(StatusCode::BAD_REQUEST, error.code(), error.public_text())
+            .because(explain(inner, &session, &request, &error))
+            .of_user(&bearer.openid)
     })?;
     if let Err(error) = inner.store.touch(&bearer.openid, now).await {
-        tell(
-            inner,
+        // The exchange itself is done.
+        inner.journal.note(&Note {
             request_id,
-            bearer,
-            &format!("the session's last use could not be noted: {error}"),
-        );
+            openid: Some(&bearer.openid),
+            text: &format_args!("the session's last use could not be noted: {error}"),
+        });
     }
-    crate::routes::to_json(&Answer {
+    crate::reply::to_json(&OpenDataAnswer {
         cloud_id: inner.tickets.mint(&bearer.openid, now, &plaintext),
         expires_in: CLOUD_ID_LIFE.as_secs(),
     })
 }
 
-fn open(inner: &Inner, session: &Session, request: &Request) -> Result<Plaintext, DecryptError> {
+fn open(inner: &Inner, session: &Session, request: &OpenDataRequest) -> Result<Plaintext, DecryptError> {
     if let (Some(raw_data), Some(signature)) = (&request.raw_data, &request.signature)
         && !session.key.verify(raw_data, signature)
     {
@@ -111,7 +98,7 @@ fn open(inner: &Inner, session: &Session, request: &Request) -> Result<Plaintext
 
 /// The cause in a sentence. The key before the present one serves here, and only here: if the data opens
 /// with it, the story is certain. What it opens is dropped.
-fn explain(inner: &Inner, session: &Session, request: &Request, error: &DecryptError) -> String {
+fn explain(inner: &Inner, session: &Session, request: &OpenDataRequest, error: &DecryptError) -> String {
     let rotated = session.previous.as_ref().filter(|previous| {
         opendata::decrypt(&previous.key, &request.encrypted_data, &request.iv)
             .is_ok_and(|decrypted| json::Object::parse(decrypted.as_str().as_bytes()).is_ok())
@@ -124,12 +111,4 @@ fn explain(inner: &Inner, session: &Session, request: &Request, error: &DecryptE
         ),
         None => format!("open data was refused: {error}"),
     }
-}
-
-fn tell(inner: &Inner, request_id: &str, bearer: &Bearer, text: &str) {
-    inner.journal.note(&Note {
-        request_id,
-        openid: Some(&bearer.openid),
-        text: &text,
-    });
 }

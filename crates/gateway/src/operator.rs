@@ -14,23 +14,21 @@
 //! another origin to read it.
 
 mod guard;
+mod guesses;
+mod sign_in;
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use calls::{Caller, User};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
 };
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -38,11 +36,19 @@ use serde_json::value::RawValue;
 use tcb::{Source, codes};
 use wechat::{Called, Outgoing};
 
-pub use self::guard::Admission;
 use self::guard::{Guard, Shown};
-use crate::failure::Failure;
-use crate::http_api::{Door, HttpApi};
-use crate::{Gateway, Note, call, ids, push, routes, timers};
+pub use self::{guard::Admission, sign_in::SignIns};
+use crate::{
+    Gateway, Inner,
+    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    call,
+    failure::Failure,
+    http_api::{self, HttpApi},
+    ids, push,
+    reply::{self, HttpReply, ReplyBody},
+    routes::{self, takes},
+    timers,
+};
 
 /// What is forwarded to WeChat: these paths follow `/operator/wx`.
 const FORWARD: &str = "/operator/wx/";
@@ -59,9 +65,26 @@ const ENTER: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name
     <button>Enter · 进入</button></p></form>\
     <p><code>yunqiao dev</code> prints a link that needs none. · <code>yunqiao dev</code> 打印的链接不需要它。</p></html>";
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
-/// The largest body that is forwarded: WeChat's largest media are 10 MB.
-const LARGEST_BODY: usize = 16 << 20;
+/// The secret, from anybody.
+const ENTER_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_OF_STRANGER,
+    within: Duration::from_secs(10),
+    content: Content::Any,
+};
+/// What is forwarded to WeChat, whose largest media are 10 MB, and what the console's own pages send: an event as a form, in
+/// which a byte may take three.
+const LARGEST_BODY: BodyPolicy = BodyPolicy {
+    most: 18 << 20,
+    within: Duration::from_secs(120),
+    content: Content::Any,
+};
+/// What a function is called with.
+const FUNCTION_BODY: BodyPolicy = BodyPolicy {
+    content: Content::Any,
+    ..routes::CALL_BODY
+};
+/// To whom the memory for large bodies is counted.
+const OPERATOR: &str = "the operator";
 /// How long WeChat may take over a forwarded request.
 const WITHIN: Duration = Duration::from_secs(15);
 
@@ -73,10 +96,9 @@ pub struct Operator {
     pub app_secret: SecretString,
     /// Whatever is at no door of the listener's own: the console.
     pub pages: Option<Arc<dyn Pages>>,
+    /// How many connections the listener has at once.
+    pub connections: usize,
 }
-
-/// The body of an answer; one that does not end is a stream of events.
-pub type PageBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Pages behind the listener's guards.
 pub trait Pages: Send + Sync + 'static {
@@ -84,7 +106,57 @@ pub trait Pages: Send + Sync + 'static {
     fn answer(
         &self,
         request: Request<Bytes>,
-    ) -> Pin<Box<dyn Future<Output = Response<PageBody>> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = Response<ReplyBody>> + Send + '_>>;
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+enum Door<'a> {
+    /// WeChat's HTTP API, which asks for WeChat's credentials.
+    HttpApi(http_api::Door),
+    Enter,
+    AccessToken,
+    Forward,
+    Function(&'a str),
+    Timer(&'a str),
+    Push,
+    Page,
+}
+
+impl<'a> Door<'a> {
+    fn of(path: &'a str) -> Self {
+        if let Some(door) = http_api::Door::of(path) {
+            return Self::HttpApi(door);
+        }
+        match path {
+            ENTER_AT => Self::Enter,
+            ACCESS_TOKEN => Self::AccessToken,
+            _ if path.starts_with(FORWARD) => Self::Forward,
+            push::OPERATOR => Self::Push,
+            _ if path.starts_with(push::BELOW_OPERATOR) => Self::Push,
+            _ => match path.strip_prefix(FUNCTIONS) {
+                Some(name) => match name.strip_suffix(TIMER) {
+                    Some(name) => Self::Timer(name),
+                    None => Self::Function(name),
+                },
+                None => Self::Page,
+            },
+        }
+    }
+
+    /// The methods that it takes, as `Allow` has them. Where there is none, what is behind the door has its own word on it.
+    fn allow(self) -> Option<&'static str> {
+        match self {
+            Self::AccessToken | Self::Forward => Some("GET, HEAD, POST"),
+            Self::Enter | Self::Function(_) | Self::Timer(_) => Some("POST"),
+            Self::HttpApi(_) | Self::Push | Self::Page => None,
+        }
+    }
+
+    /// Whether only the secret itself opens it: a token is behind it.
+    fn wants_secret(self) -> bool {
+        matches!(self, Self::AccessToken | Self::Forward)
+    }
 }
 
 /// The doors of the listener.
@@ -118,13 +190,6 @@ struct Token<'a> {
     expires_in: u64,
 }
 
-/// A body with its type, and the status that goes with it.
-struct Good {
-    status: StatusCode,
-    content_type: HeaderValue,
-    body: Bytes,
-}
-
 impl Doors {
     pub(crate) fn new(gateway: Gateway, operator: Operator) -> Doors {
         Doors {
@@ -136,100 +201,97 @@ impl Doors {
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<PageBody> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> HttpReply {
         let request_id = ids::request_id();
-        let wants_page = routes::accepts_html(request.headers());
-        let mut reply = match self.enter(request, &request_id).await {
-            Ok(reply) => reply,
-            Err(failure) if failure.status == StatusCode::UNAUTHORIZED && wants_page => {
-                let mut reply = reply(StatusCode::UNAUTHORIZED, HTML, ENTER.into());
-                reply.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
-                reply
-            }
-            Err(failure) => {
-                let mut reply = reply(failure.status, routes::JSON, failure.write(&request_id).into());
-                if failure.status == StatusCode::UNAUTHORIZED {
-                    reply.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
-                }
-                reply
-            }
-        };
+        let (head, mut body) = routes::open(request);
+        let answer = self.open_door(&head, &mut body, peer, &request_id).await;
+        if answer.is_err() {
+            body.discard().await;
+        }
+        let mut reply = reply::settle(&*self.inner().journal, &request_id, answer);
+        if reply.status() == StatusCode::UNAUTHORIZED && routes::accepts_html(&head.headers) {
+            reply.headers_mut().insert(CONTENT_TYPE, HTML);
+            *reply.body_mut() = Bytes::from_static(ENTER.as_bytes()).into();
+        }
         guard_reply(reply.headers_mut());
         reply
     }
 
-    async fn enter(
+    fn inner(&self) -> &Arc<Inner> {
+        &self.gateway.0
+    }
+
+    async fn open_door(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut UnreadBody,
+        peer: IpAddr,
         request_id: &str,
-    ) -> Result<Response<PageBody>, Failure> {
-        let (head, body) = request.into_parts();
+    ) -> Result<HttpReply, Failure> {
+        routes::has_host(head)?;
         self.guard.origin(&head.headers)?;
-        if let Some(door) = Door::of(head.uri.path()) {
-            let answer = self.http_api.answer(&self.gateway, door, &head, body, request_id);
-            return Ok(reply(StatusCode::OK, routes::JSON, answer.await));
+        let path = head.uri.path();
+        let door = Door::of(path);
+        if let Door::HttpApi(door) = door {
+            let answer = self.http_api.answer(&self.gateway, door, head, body, request_id);
+            return Ok(reply::json(answer.await));
         }
-        if let Some(reply) = self.let_in(&head) {
+        if let Some(reply) = self.let_in(head) {
             return Ok(reply);
         }
-        if head.uri.path() == ENTER_AT && head.method == Method::POST {
-            return self.ask_secret(&read(body).await?);
+        if let Some(allowed) = door.allow() {
+            takes(&head.method, allowed)?;
         }
-        let shown = self.guard.admit(&head)?;
-        let path = head.uri.path();
-        if shown != Shown::Secret && (path == ACCESS_TOKEN || path.starts_with(FORWARD)) {
-            return Err(Failure::new(
-                StatusCode::UNAUTHORIZED,
-                codes::INVALID_REQUEST_SOURCE,
+        if matches!(door, Door::Enter) {
+            self.guard.may_guess(peer)?;
+            let budget = &self.inner().budget;
+            let body = body.read(&ENTER_BODY, BodySender::Stranger, budget).await?;
+            return self.ask_secret(&body.bytes, peer);
+        }
+        let shown = self.guard.admit(head, peer)?;
+        if door.wants_secret() && shown != Shown::Secret {
+            return Err(Failure::no_operator(
                 "here the secret itself is asked for, as `Authorization: Bearer <secret>`",
             ));
         }
-        let good = match path {
-            ACCESS_TOKEN if matches!(head.method, Method::GET | Method::POST) => {
-                self.access_token(request_id).await?
-            }
-            ACCESS_TOKEN => return Err(Failure::method("GET, POST")),
-            path if path.starts_with(FORWARD) => {
-                let method = match head.method {
-                    Method::GET => openapi::Method::Get,
-                    Method::POST => openapi::Method::Post,
-                    _ => return Err(Failure::method("GET, POST")),
-                };
-                let content_type = head
-                    .headers
-                    .get(CONTENT_TYPE)
-                    .and_then(|value| value.to_str().ok());
-                let body = read(body).await?;
-                self.forward(method, &head.uri, content_type, &body, request_id)
+        let inner = self.inner();
+        let sender = BodySender::Known(OPERATOR);
+        // What is answered to a GET is answered to a HEAD; the body is left out on its way.
+        let method = match head.method {
+            Method::HEAD => Method::GET,
+            ref method => method.clone(),
+        };
+        Ok(match door {
+            Door::HttpApi(_) | Door::Enter => return Err(Failure::internal()),
+            Door::AccessToken => reply::json(self.access_token().await?),
+            Door::Forward => {
+                let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
+                self.forward(&method, &head.uri, &head.headers, &body.bytes)
                     .await?
             }
-            path if path.starts_with(FUNCTIONS) => {
-                if head.method != Method::POST {
-                    return Err(Failure::method("POST"));
-                }
-                let name = path.get(FUNCTIONS.len()..).unwrap_or_default();
-                let body = read(body).await?;
-                match name.strip_suffix(TIMER) {
-                    Some(name) => self.fire(name, &body, request_id).await?,
-                    None => self.invoke(name, &body, request_id).await?,
-                }
+            Door::Function(name) => {
+                let body = body.read(&FUNCTION_BODY, sender, &inner.budget).await?;
+                reply::json(self.invoke(name, &body.bytes, request_id).await?)
             }
-            path if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Good {
-                status: StatusCode::OK,
-                content_type: routes::JSON,
-                body: push::answer_operator(&self.gateway.0, &head.method, path, request_id).await?,
-            },
-            _ => {
+            Door::Timer(name) => {
+                let body = body.read(&FUNCTION_BODY, sender, &inner.budget).await?;
+                reply::json(self.fire(name, &body.bytes, request_id).await?)
+            }
+            Door::Push => reply::json(push::answer_operator(inner, &method, path, request_id).await?),
+            Door::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
-                let body = read(body).await?;
-                return Ok(pages.answer(Request::from_parts(head, body)).await);
+                let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
+                let mut request = Request::new(body.bytes);
+                *request.method_mut() = method;
+                *request.uri_mut() = head.uri.clone();
+                *request.headers_mut() = head.headers.clone();
+                pages.answer(request).await
             }
-        };
-        Ok(reply(good.status, good.content_type, good.body))
+        })
     }
 
     /// Answers the one-time link with a cookie, and leads on to the page without it.
-    fn let_in(&self, head: &Parts) -> Option<Response<PageBody>> {
+    fn let_in(&self, head: &Parts) -> Option<HttpReply> {
         if head.method != Method::GET {
             return None;
         }
@@ -239,20 +301,15 @@ impl Doors {
     }
 
     /// The page that asks for the secret has it.
-    fn ask_secret(&self, body: &[u8]) -> Result<Response<PageBody>, Failure> {
+    fn ask_secret(&self, body: &[u8], peer: IpAddr) -> Result<HttpReply, Failure> {
         let shown = form_urlencoded::parse(body).find(|(name, _)| name == "secret");
-        if shown.is_some_and(|(_, secret)| self.guard.is_secret(secret.trim())) {
-            return Ok(self.lead_in("/"));
-        }
-        Err(Failure::new(
-            StatusCode::UNAUTHORIZED,
-            codes::INVALID_REQUEST_SOURCE,
-            "that is not the secret",
-        ))
+        let shown = shown.map(|(_, secret)| secret).unwrap_or_default();
+        self.guard.guess(shown.trim(), peer, "that is not the secret")?;
+        Ok(self.lead_in("/"))
     }
 
-    fn lead_in(&self, path: &str) -> Response<PageBody> {
-        let mut reply = reply(StatusCode::SEE_OTHER, HTML, Bytes::new());
+    fn lead_in(&self, path: &str) -> HttpReply {
+        let mut reply = reply::typed(StatusCode::SEE_OTHER, HTML, Bytes::new());
         let headers = reply.headers_mut();
         if let Some(cookie) = self.guard.let_in() {
             headers.insert(SET_COOKIE, cookie);
@@ -264,21 +321,16 @@ impl Doors {
         reply
     }
 
-    async fn access_token(&self, request_id: &str) -> Result<Good, Failure> {
-        let answer = self.gateway.0.wechat.access_token().await;
-        let (token, left) = answer.map_err(|error| self.unreachable(request_id, &error))?;
-        let body = routes::to_json(&Token {
+    async fn access_token(&self) -> Result<Bytes, Failure> {
+        let answer = self.inner().wechat.access_token().await;
+        let (token, left) = answer.map_err(|error| unreachable(&error))?;
+        reply::to_json(&Token {
             access_token: token.expose_secret(),
             expires_in: left.as_secs(),
-        })?;
-        Ok(Good {
-            status: StatusCode::OK,
-            content_type: routes::JSON,
-            body,
         })
     }
 
-    async fn invoke(&self, name: &str, body: &[u8], request_id: &str) -> Result<Good, Failure> {
+    async fn invoke(&self, name: &str, body: &[u8], request_id: &str) -> Result<Bytes, Failure> {
         let Invoke { data, source, openid } = serde_json::from_slice(body).map_err(|error| {
             Failure::malformed(format!(
                 "the request body must be {{\"data\",\"source\"?,\"openid\"?}}: {error}"
@@ -287,35 +339,29 @@ impl Doors {
         let source = source.map_or(Source::HTTP, Source::new);
         let caller = Caller::request(source, openid.map(User::of_openid));
         let data = data.map_or("{}", RawValue::get);
-        let body = call::call_as(&self.gateway.0, name, caller, request_id, data).await?;
-        Ok(Good {
-            status: StatusCode::OK,
-            content_type: routes::JSON,
-            body,
-        })
+        call::call_as(self.inner(), name, caller, request_id, data).await
     }
 
-    async fn fire(&self, name: &str, body: &[u8], request_id: &str) -> Result<Good, Failure> {
+    async fn fire(&self, name: &str, body: &[u8], request_id: &str) -> Result<Bytes, Failure> {
         let Fire { trigger } = serde_json::from_slice(body).map_err(|error| {
             Failure::malformed(format!("the request body must be {{\"trigger\"?}}: {error}"))
         })?;
-        let body = timers::fire_now(&self.gateway.0, name, trigger.as_deref(), request_id).await?;
-        Ok(Good {
-            status: StatusCode::OK,
-            content_type: routes::JSON,
-            body,
-        })
+        timers::fire_now(self.inner(), name, trigger.as_deref(), request_id).await
     }
 
     /// Sends a request on, less what would be a credential, and gives WeChat's answer as it came.
     async fn forward(
         &self,
-        method: openapi::Method,
+        method: &Method,
         uri: &Uri,
-        content_type: Option<&str>,
+        headers: &HeaderMap,
         body: &[u8],
-        request_id: &str,
-    ) -> Result<Good, Failure> {
+    ) -> Result<HttpReply, Failure> {
+        let method = match *method {
+            Method::GET => openapi::Method::Get,
+            _ => openapi::Method::Post,
+        };
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // With the slash at its start.
         let path = uri.path().get(FORWARD.len() - 1..).unwrap_or_default();
         if !is_plain(path) {
@@ -350,46 +396,29 @@ impl Doors {
             body,
             ..
         } = self
-            .gateway
-            .0
+            .inner()
             .wechat
             .call(&outgoing, WITHIN)
             .await
-            .map_err(|error| self.unreachable(request_id, &error))?;
-        Ok(Good {
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
-            content_type: content_type
+            .map_err(|error| unreachable(&error))?;
+        Ok(reply::typed(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+            content_type
                 .and_then(|value| HeaderValue::from_str(&value).ok())
                 .unwrap_or(HeaderValue::from_static("application/octet-stream")),
             body,
-        })
-    }
-
-    fn unreachable(&self, request_id: &str, error: &wechat::Error) -> Failure {
-        self.gateway.0.journal.note(&Note {
-            request_id,
-            openid: None,
-            text: &format_args!("a request of the operator's to WeChat failed: {error}"),
-        });
-        let (status, code) = match error.is_timeout() {
-            true => (StatusCode::GATEWAY_TIMEOUT, openapi::code::TIMEOUT),
-            false => (StatusCode::BAD_GATEWAY, openapi::code::SYSTEM_ERROR),
-        };
-        Failure::new(status, code, error.to_string())
+        ))
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Failure> {
-    let body = Limited::new(body, LARGEST_BODY)
-        .collect()
-        .await
-        .map_err(|error| {
-            Failure::malformed(format!(
-                "the request's body could not be read, or is over {} MB: {error}",
-                LARGEST_BODY >> 20
-            ))
-        })?;
-    Ok(body.to_bytes())
+fn unreachable(error: &wechat::Error) -> Failure {
+    let (status, code) = match error.is_timeout() {
+        true => (StatusCode::GATEWAY_TIMEOUT, openapi::code::TIMEOUT),
+        false => (StatusCode::BAD_GATEWAY, openapi::code::SYSTEM_ERROR),
+    };
+    Failure::new(status, code, error.to_string()).because(format_args!(
+        "a request of the operator's to WeChat failed: {error}"
+    ))
 }
 
 /// Whether a path is what it seems: nothing in it is undone or resolved on the way.
@@ -402,20 +431,15 @@ fn is_plain(path: &str) -> bool {
             .all(|part| !matches!(part, "" | "." | ".."))
 }
 
-fn reply(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Response<PageBody> {
-    let mut reply = Response::new(Full::new(body).boxed_unsync());
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, content_type);
-    reply
-}
-
 /// What each answer carries: nothing of it is kept, guessed at, or run.
 fn guard_reply(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(
         CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'self'"),
+        HeaderValue::from_static(
+            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
     );
     headers.insert(
         HeaderName::from_static("cross-origin-resource-policy"),

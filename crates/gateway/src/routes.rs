@@ -1,87 +1,99 @@
-//! Which path leads where, and what every reply has in common.
+//! The public listener: which path leads where, what each door takes, and what every reply has in common.
+//!
+//! A request is judged by its head alone first: path, method, type of the body, and the bearer token, which is opened in
+//! memory. Only then is the body read, under the policy of its door.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{
+    HeaderMap, Method, Request, StatusCode, Version,
+    header::{ACCEPT, AUTHORIZATION, HOST},
+    request::Parts,
+};
 use hyper::body::Incoming;
-use serde::Serialize;
 
-use crate::bearer::{Bearer, Refused};
-use crate::failure::Failure;
-use crate::{Gateway, Inner, Note, body, call, cors, ids, login, open_data, push};
+pub(crate) use crate::reply::to_json;
+use crate::{
+    Gateway, Inner,
+    bearer::{Bearer, Refused},
+    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    call, cors,
+    failure::Failure,
+    ids,
+    listen::Seat,
+    login, open_data, push, readiness,
+    reply::{self, HttpReply, ReplyBody},
+};
 
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// A call's event: what a phone can send over a slow line in a minute or two.
+pub(crate) const CALL_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_CALL,
+    within: Duration::from_secs(120),
+    content: Content::Json,
+};
+/// A login code, from anybody.
+const LOGIN_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_OF_STRANGER,
+    within: Duration::from_secs(10),
+    content: Content::Json,
+};
+/// Open data: WeChat's largest, a month of steps with `rawData`, is a few kilobytes.
+const OPEN_DATA_BODY: BodyPolicy = BodyPolicy {
+    most: 1 << 20,
+    within: Duration::from_secs(30),
+    content: Content::Json,
+};
 
 /// Where a request goes.
+#[derive(Clone, Copy, Debug)]
 enum Door<'a> {
     Call(&'a str),
     Login,
     OpenData,
+    Push,
     Health,
     Ready,
 }
 
 impl<'a> Door<'a> {
-    fn of(path: &'a str) -> Option<Door<'a>> {
+    fn of(path: &'a str) -> Option<Self> {
         Some(match path {
-            "/v1/login" => Door::Login,
-            "/v1/open-data" => Door::OpenData,
-            "/healthz" => Door::Health,
-            "/readyz" => Door::Ready,
+            "/v1/login" => Self::Login,
+            "/v1/open-data" => Self::OpenData,
+            push::PATH => Self::Push,
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
             // Whatever follows is a name to look up: a legal one, or one that no function has.
-            _ => Door::Call(path.strip_prefix("/v1/functions/")?),
+            _ => Self::Call(path.strip_prefix("/v1/functions/")?),
         })
     }
 
-    fn method(&self) -> (Method, &'static str) {
+    /// The methods that it takes, as `Allow` has them.
+    fn allow(self) -> &'static str {
         match self {
-            Door::Health | Door::Ready => (Method::GET, "GET"),
-            _ => (Method::POST, "POST"),
+            Self::Health | Self::Ready => "GET, HEAD",
+            Self::Push => "GET, HEAD, POST",
+            Self::Call(_) | Self::Login | Self::OpenData => "POST",
         }
     }
 }
 
 impl Gateway {
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub(crate) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        client_ip: IpAddr,
-    ) -> Response<Full<Bytes>> {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, client_ip: IpAddr) -> HttpReply {
         let inner = &self.0;
-        // WeChat's servers are no page's: nothing of what follows is theirs.
-        if request.uri().path() == push::PATH {
-            return push::answer(inner, request).await;
-        }
-        let origin = inner.origins.allow(request.headers());
         let request_id = ids::request_id();
-        let mut reply = if request.method() == Method::OPTIONS && origin.is_some() {
-            let mut reply = Response::new(Full::default());
-            *reply.status_mut() = StatusCode::NO_CONTENT;
-            cors::preflight(reply.headers_mut());
-            reply
+        let (head, mut body) = open(request);
+        let origin = inner.origins.allow(&head.headers);
+        let answer = if head.method == Method::OPTIONS && origin.is_some() {
+            Ok(cors::preflight())
         } else {
-            match self.open_door(request, client_ip, &request_id).await {
-                Ok(body) => json_reply(StatusCode::OK, body),
-                Err(failure) => {
-                    let mut reply = json_reply(failure.status, failure.write(&request_id).into());
-                    if let Some(method) = failure.allow {
-                        reply
-                            .headers_mut()
-                            .insert(ALLOW, HeaderValue::from_static(method));
-                    }
-                    if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
-                        reply
-                            .headers_mut()
-                            .insert(CONNECTION, HeaderValue::from_static("close"));
-                    }
-                    reply
-                }
-            }
+            self.open_door(&head, &mut body, client_ip, &request_id).await
         };
+        if answer.is_err() {
+            body.discard().await;
+        }
+        let mut reply = reply::settle(&*inner.journal, &request_id, answer);
         if let Some(origin) = origin {
             cors::mark(reply.headers_mut(), origin);
         }
@@ -90,110 +102,90 @@ impl Gateway {
 
     async fn open_door(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut UnreadBody,
         client_ip: IpAddr,
         request_id: &str,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<HttpReply, Failure> {
         let inner = &self.0;
-        let (head, incoming) = request.into_parts();
-        let admitted = match admit(inner, request_id, &head) {
-            Ok(admitted) => admitted,
-            Err(failure) => {
-                body::discard(incoming, 0).await;
-                return Err(failure);
-            }
-        };
-        match admitted {
-            Admitted::Health => Ok(Bytes::from_static(b"{\"status\":\"ok\"}")),
-            Admitted::Ready if inner.calls.sites().ready() => {
-                Ok(Bytes::from_static(b"{\"status\":\"ready\"}"))
-            }
-            Admitted::Ready => Err(Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                tcb::codes::SYS_ERR,
-                "not ready yet: functions are being loaded",
-            )),
-            Admitted::Login => {
-                let body = body::read(incoming, &inner.large_bodies).await?;
-                login::login(inner, request_id, &body.bytes).await
-            }
-            Admitted::OpenData(bearer) => {
-                let body = body::read(incoming, &inner.large_bodies).await?;
-                inner.sessions.check(inner, request_id, &bearer).await?;
-                open_data::exchange(inner, request_id, &bearer, &body.bytes).await
-            }
-            Admitted::Call(name, bearer) => {
-                let body = body::read(incoming, &inner.large_bodies).await?;
-                inner.sessions.check(inner, request_id, &bearer).await?;
-                call::call(inner, name, &bearer, client_ip, request_id, body).await
-            }
+        has_host(head)?;
+        let door = Door::of(head.uri.path());
+        // WeChat's servers are no page's, and sign what they send.
+        if !matches!(door, Some(Door::Push)) {
+            inner.hosts.check(&head.headers)?;
         }
-    }
-}
-
-/// A request whose head is in order.
-enum Admitted<'a> {
-    Call(&'a str, Bearer),
-    Login,
-    OpenData(Bearer),
-    Health,
-    Ready,
-}
-
-/// Judges a request by its head alone, before its body is read.
-fn admit<'a>(
-    inner: &Inner,
-    request_id: &str,
-    head: &'a http::request::Parts,
-) -> Result<Admitted<'a>, Failure> {
-    let door = Door::of(head.uri.path()).ok_or_else(Failure::not_found)?;
-    let (method, name) = door.method();
-    if head.method != method {
-        return Err(Failure::method(name));
-    }
-    if method == Method::POST && !is_json(&head.headers) {
-        return Err(Failure::malformed(
-            "this path takes JSON: send the header `content-type: application/json`",
-        ));
-    }
-    let bearer = || {
-        authenticate(inner, &head.headers).map_err(|refused| {
-            inner.journal.note(&Note {
-                request_id,
-                openid: None,
-                text: &refused,
-            });
-            Failure::unauthorized()
+        let door = door.ok_or_else(Failure::not_found)?;
+        takes(&head.method, door.allow())?;
+        Ok(match door {
+            Door::Health => reply::json(bytes::Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Door::Ready => readiness::answer(inner).await?,
+            Door::Push => push::answer(inner, request_id, head, body).await?,
+            Door::Login => {
+                LOGIN_BODY.check(&head.headers)?;
+                let body = body
+                    .read(&LOGIN_BODY, BodySender::Stranger, &inner.budget)
+                    .await?;
+                reply::json(login::login(inner, &body.bytes).await?)
+            }
+            Door::OpenData => {
+                OPEN_DATA_BODY.check(&head.headers)?;
+                let bearer = authenticate(inner, &head.headers)?;
+                let sender = BodySender::Known(&bearer.openid);
+                let body = body.read(&OPEN_DATA_BODY, sender, &inner.budget).await?;
+                inner.sessions.check(inner, &bearer).await?;
+                reply::json(open_data::exchange(inner, request_id, &bearer, &body.bytes).await?)
+            }
+            Door::Call(name) => {
+                CALL_BODY.check(&head.headers)?;
+                let bearer = authenticate(inner, &head.headers)?;
+                let sender = BodySender::Known(&bearer.openid);
+                let body = body.read(&CALL_BODY, sender, &inner.budget).await?;
+                inner.sessions.check(inner, &bearer).await?;
+                reply::json(call::call(inner, name, &bearer, client_ip, request_id, body).await?)
+            }
         })
-    };
-    Ok(match door {
-        Door::Call(name) => Admitted::Call(name, bearer()?),
-        Door::OpenData => Admitted::OpenData(bearer()?),
-        Door::Login => Admitted::Login,
-        Door::Health => Admitted::Health,
-        Door::Ready => Admitted::Ready,
-    })
-}
-
-fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Bearer, Refused> {
-    let value = headers
-        .get(AUTHORIZATION)
-        .ok_or(Refused::Missing)?
-        .to_str()
-        .map_err(|_| Refused::Missing)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Refused::Missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refused::Missing);
     }
-    inner.bearers.open(token.trim(), inner.clock.now())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+/// Takes a request apart: its head, and its body, which is still to come.
+pub(crate) fn open(request: Request<Incoming>) -> (Parts, UnreadBody) {
+    let (mut head, incoming) = request.into_parts();
+    let seat = head.extensions.remove::<Seat>();
+    (head, UnreadBody::new(incoming, seat))
+}
+
+/// Refuses what HTTP/1.1 has every server refuse (RFC 9112 §3.2).
+///
+/// # Errors
+/// 400 for no `Host`, or two.
+pub(crate) fn has_host(head: &Parts) -> Result<(), Failure> {
+    let hosts = head.headers.get_all(HOST).iter().count();
+    if hosts > 1 || hosts == 0 && head.version >= Version::HTTP_11 {
+        return Err(Failure::malformed("HTTP/1.1 wants one Host header"));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// 405 where the method is not among those that are `allowed`.
+pub(crate) fn takes(method: &Method, allowed: &'static str) -> Result<(), Failure> {
+    match allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+        true => Ok(()),
+        false => Err(Failure::method(allowed)),
+    }
+}
+
+fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Bearer, Failure> {
+    show_bearer(headers)
+        .ok_or(Refused::Missing)
+        .and_then(|token| inner.bearers.open(token, inner.clock.now()))
+        .map_err(|refused| Failure::unauthorized().because(refused))
+}
+
+/// What is shown as `Authorization: Bearer`.
+pub(crate) fn show_bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether whoever asks is a browser that shows a page.
@@ -202,16 +194,9 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-fn json_reply(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut reply = Response::new(Full::new(body));
+/// A reply without a body.
+pub(crate) fn empty(status: StatusCode) -> HttpReply {
+    let mut reply = HttpReply::new(ReplyBody::default());
     *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
     reply
-}
-
-/// The body of a successful reply.
-pub(crate) fn to_json(answer: &impl Serialize) -> Result<Bytes, Failure> {
-    serde_json::to_vec(answer)
-        .map(Bytes::from)
-        .map_err(|_| Failure::internal())
 }

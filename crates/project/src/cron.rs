@@ -6,6 +6,8 @@
 //! and a weekday are given, one of them suffices (the document). Where a zone's clock is put forward, a timer of the lost
 //! hour fires right after it; where it is put back, one with a fixed hour fires once.
 
+mod mend;
+
 use std::ops::RangeInclusive;
 
 use croner::parser::{CronParser, Seconds, Year};
@@ -71,9 +73,26 @@ impl Cron {
     /// # Errors
     /// It has not seven fields, one of them is not as the document says, or no moment is meant by it (a 30th of February).
     pub fn parse(text: &str) -> Result<Self, BadCron> {
+        Self::strict(text).map_err(|bad| match mend::of(text) {
+            Some(mend) => BadCron { mend, ..bad },
+            None => bad,
+        })
+    }
+
+    /// Whether [`Cron::parse`] takes a text.
+    fn is_taken(text: &str) -> bool {
+        Self::strict(text).is_ok()
+    }
+
+    /// As [`Cron::parse`], with a mend that only knows the field at fault.
+    fn strict(text: &str) -> Result<Self, BadCron> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         if fields.len() != FIELDS.len() {
-            return Err(wrong_count(&fields));
+            let what = format!(
+                "it has {} of seven fields: the second comes first, the year last",
+                fields.len()
+            );
+            return Err(BadCron::new(what, FORM));
         }
         let mut normal = Vec::with_capacity(FIELDS.len());
         for (field, text) in FIELDS.iter().zip(fields) {
@@ -107,25 +126,6 @@ impl Cron {
     pub fn last_until(&self, until: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let until = until.to_zoned(zone.clone());
         Some(self.0.find_previous_occurrence(&until, true).ok()?.timestamp())
-    }
-}
-
-/// What people write who know another cron.
-fn wrong_count(fields: &[&str]) -> BadCron {
-    let text = fields.join(" ");
-    let what = format!("it has {} of seven fields", fields.len());
-    match fields.len() {
-        5 => BadCron::new(
-            what,
-            format!("write \"0 {text} *\": the second comes first, the year last"),
-        ),
-        6 => BadCron::new(
-            what,
-            format!(
-                "if the first is the second, write \"{text} *\", with the year; if it is the minute, \"0 {text}\""
-            ),
-        ),
-        _ => BadCron::new(what, FORM),
     }
 }
 
@@ -170,8 +170,12 @@ impl Field {
         })
     }
 
+    fn widest_step(&self) -> u16 {
+        self.range.end() - self.range.start()
+    }
+
     fn step(&self, text: &str) -> Result<u16, BadCron> {
-        let widest = self.range.end() - self.range.start();
+        let widest = self.widest_step();
         let step = number(text).filter(|step| (1..=widest).contains(step));
         step.ok_or_else(|| {
             BadCron::new(
@@ -387,29 +391,29 @@ mod tests {
             ("0 2 * * *", "5 of seven", "\"0 0 2 * * * *\""),
             ("0 0 2 * * *", "6 of seven", "\"0 0 2 * * * *\""),
             ("0 0 2 1 * * * *", "8 of seven", "such as"),
-            ("60 * * * * * *", "\"60\" is no second", "0 to 59"),
-            ("0 0 24 * * * *", "\"24\" is no hour", "0 to 23"),
-            ("0 0 0 0 * * *", "\"0\" is no day", "1 to 31"),
+            ("61 * * * * * *", "\"61\" is no second", "0 to 59"),
+            ("0 0 25 * * * *", "\"25\" is no hour", "0 to 23"),
+            ("0 0 0 32 * * *", "\"32\" is no day", "1 to 31"),
             ("0 0 0 * 13 * *", "\"13\" is no month", "JAN to DEC"),
-            ("0 0 0 * * 7 *", "\"7\" is no weekday", "SUN to SAT"),
+            ("0 0 0 * * 8 *", "\"8\" is no weekday", "SUN to SAT"),
             ("0 0 0 * * * 2100", "\"2100\" is no year", "1970 to 2099"),
-            ("0 0 0 ? * * *", "\"?\" is no day", "or *"),
-            ("0 0 0 L * * *", "\"L\"", "1 to 31"),
+            ("0 0 0 ? * * *", "\"?\" is no day", "write \"0 0 0 * * * *\""),
+            ("0 0 0 L * * *", "\"L\"", "28-31"),
             ("0 0 0 * * FRI#1 *", "\"FRI#1\"", "SUN to SAT"),
-            ("0 0 0 * * FRI-MON *", "ends before it begins", "two ranges"),
+            ("0 0 0 * * FRI-MON *", "ends before it begins", "0-1,5-6"),
             (
                 "0 */90 * * * * *",
                 "\"/90\" is no step of the minute",
-                "the next field",
+                "every 120 minutes",
             ),
-            ("0 */0 * * * * *", "\"/0\"", "1 to 59"),
-            ("0 /5 * * * * *", "\"\" is no minute", "or *"),
+            ("0 */x * * * * *", "\"/x\"", "1 to 59"),
+            ("0 /5 * * * * *", "\"\" is no minute", "*/5"),
             ("0 1,,2 * * * * *", "\"\" is no minute", "0 to 59"),
             ("0 +1 * * * * *", "\"+1\"", "0 to 59"),
             ("0 1-2-3 * * * * *", "\"2-3\"", "0 to 59"),
             ("0 99999 * * * * *", "\"99999\"", "0 to 59"),
-            ("0 0 0 30 2 * *", "no such day", "the month"),
-            ("@daily", "1 of seven", "such as"),
+            ("0 0 0 30 2 * *", "no such day", "28 2"),
+            ("@reboot", "1 of seven", "such as"),
         ] {
             let bad = Cron::parse(text).unwrap_err();
             assert!(

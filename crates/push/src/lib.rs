@@ -38,7 +38,7 @@ pub use key::{EncodingAesKey, KeyError};
 pub use kind::{Actor, Field, Kind, ReplyKind};
 pub use packet::{Key, Packet};
 pub use query::{Query, QueryError};
-pub use receiver::{Body, FUTURE, MAX_AGE, Receiver, Refusal, Settings};
+pub use receiver::{Body, FUTURE, MAX_AGE, Receiver, Refusal, Settings, Vouched};
 pub use reply::{Remark, Reply, Verdict};
 pub use route::{Pattern, RouteError, Routes};
 pub use sender::{Request, Sender};

@@ -103,6 +103,33 @@ impl Receiver {
         query.echostr.as_deref().ok_or(Refusal::Missing("echostr"))
     }
 
+    /// Judges what a push's query says by itself, before the body is read: whoever is refused here need not be listened to.
+    ///
+    /// # Errors
+    /// What [`receive`](Self::receive) would answer as well, whatever the body is.
+    pub fn judge_query(&self, query: &Query, now: Timestamp) -> Result<Vouched, Refusal> {
+        let timestamp = required(&query.timestamp, "timestamp")?;
+        required(&query.nonce, "nonce")?;
+        match self.settings.mode {
+            Mode::Plain if query.says_encrypted() => Err(Refusal::Encrypted),
+            Mode::Plain => self.verify_signature(query, now).map(|()| Vouched::BySignature),
+            mode => {
+                if query.msg_signature.is_none() {
+                    return Err(Refusal::NotEncrypted {
+                        mode,
+                        lacks: "msg_signature in the URL",
+                    });
+                }
+                // Sound for whoever signed it, too old for anybody.
+                self.check_time(timestamp, now)?;
+                Ok(match self.verify_signature(query, now) {
+                    Ok(()) => Vouched::BySignature,
+                    Err(_) => Vouched::ByNothing,
+                })
+            }
+        }
+    }
+
     /// Judges a push (a POST): its query and the bytes of its body.
     pub fn receive(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
         match self.settings.mode {
@@ -250,6 +277,15 @@ pub(crate) fn written(format: Format, object: &str) -> Result<Cow<'_, str>, Writ
         }
         Format::Xml => Cow::Owned(xml::write(&convert::to_elements(object)?)),
     })
+}
+
+/// What speaks for a push before its body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// `signature` is that of Token, timestamp and nonce: it was made by whoever knows the Token, perhaps for another push.
+    BySignature,
+    /// Nothing yet: in secure and compatible mode `msg_signature`, which covers the body, decides alone.
+    ByNothing,
 }
 
 /// The body of an answer.

@@ -42,6 +42,8 @@ pub enum Kind {
     Ticket,
     /// What another server shows to WeChat's HTTP API, where we answer it.
     HttpApi,
+    /// What the operator's browser shows after it was let in.
+    SignIn,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Bearer => b"bearer",
             Kind::Ticket => b"ticket",
             Kind::HttpApi => b"http-api",
+            Kind::SignIn => b"sign-in",
         }
     }
 
@@ -58,6 +61,7 @@ impl Kind {
             Kind::Bearer => 1,
             Kind::Ticket => 2,
             Kind::HttpApi => 3,
+            Kind::SignIn => 4,
         }
     }
 }

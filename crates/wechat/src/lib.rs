@@ -29,7 +29,7 @@ use store::Store;
 pub use crate::{
     call::{Called, Outgoing},
     error::{ConfigError, Error},
-    login::Login,
+    login::{Login, LoginCode, LoginCodeError},
     phone::PhoneNumber,
 };
 use crate::{

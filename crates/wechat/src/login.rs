@@ -1,8 +1,11 @@
 //! `/sns/jscode2session`: a login code for the user's ids and session_key.
 
+use std::fmt;
+
 use opendata::SessionKey;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{Client, Error, patience::Patience, transport::Request};
@@ -16,6 +19,50 @@ pub struct Login {
     pub unionid: Option<String>,
     /// The key of the user's open data from now on.
     pub session_key: SessionKey,
+}
+
+/// What `wx.login` gave the client, as far as that can be seen: WeChat's own have 32 characters. Printed nowhere: whoever has
+/// it can log in as the user, once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginCode(String);
+
+impl LoginCode {
+    /// The longest text that is passed on to WeChat, in bytes. **Choice**: no document gives a length.
+    pub const LONGEST: usize = 256;
+
+    /// Takes a text that may be a code.
+    ///
+    /// # Errors
+    /// It is empty, longer than [`LONGEST`](Self::LONGEST), or has control characters.
+    pub fn parse(text: String) -> Result<Self, LoginCodeError> {
+        match text.len() {
+            0 => Err(LoginCodeError::Empty),
+            length if length > Self::LONGEST => Err(LoginCodeError::TooLong(length)),
+            _ if text.chars().any(char::is_control) => Err(LoginCodeError::Control),
+            _ => Ok(Self(text)),
+        }
+    }
+}
+
+impl fmt::Debug for LoginCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginCode(..)")
+    }
+}
+
+/// Why a text is no login code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LoginCodeError {
+    /// There is nothing in it.
+    #[error("the code is empty: send what `wx.login` gave")]
+    Empty,
+    /// It has so many bytes.
+    #[error("the code has {0} bytes, and a code of `wx.login` has at most {longest}", longest = LoginCode::LONGEST)]
+    TooLong(usize),
+    /// It has characters that no code has.
+    #[error("the code has control characters: send it as `wx.login` gave it")]
+    Control,
 }
 
 #[derive(Deserialize)]
@@ -32,9 +79,9 @@ impl Client {
     /// # Errors
     /// Refused with 40029 invalid code, 40163 code been used, 40226 user blocked, 45011 too often, -1 busy, or
     /// one of the appid and AppSecret (40013, 40125).
-    pub async fn code2session(&self, code: &str) -> Result<Login, Error> {
+    pub async fn code2session(&self, code: &LoginCode) -> Result<Login, Error> {
         let credentials = &self.0.credentials;
-        let query = [("js_code", code), ("grant_type", "authorization_code")];
+        let query = [("js_code", code.0.as_str()), ("grant_type", "authorization_code")];
         let request = Request::get("jscode2session", "/sns/jscode2session", &query);
         let secrets = [
             ("appid", credentials.appid.as_str()),
@@ -68,7 +115,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{APPID, Reply, SECRET, SESSION_KEY, Server, reply};
+    use crate::testing::{APPID, Reply, SECRET, SESSION_KEY, Server, code, reply};
+
+    #[test]
+    fn a_text_that_is_no_code_is_not_sent() {
+        for (text, error) in [
+            (String::new(), LoginCodeError::Empty),
+            ("x".repeat(257), LoginCodeError::TooLong(257)),
+            ("x\ny".to_owned(), LoginCodeError::Control),
+        ] {
+            assert_eq!(LoginCode::parse(text).unwrap_err(), error);
+        }
+        assert_eq!(format!("{:?}", code(&"x".repeat(256))), "LoginCode(..)");
+    }
 
     #[tokio::test]
     async fn a_code_becomes_a_user() {
@@ -82,7 +141,7 @@ mod tests {
             }
         })
         .await;
-        let login = server.client().code2session("0a&b=c").await.unwrap();
+        let login = server.client().code2session(&code("0a&b=c")).await.unwrap();
         assert_eq!((login.openid.as_str(), login.unionid), ("oABC", None));
         assert_eq!(login.session_key.expose(), SESSION_KEY);
 
@@ -106,7 +165,7 @@ mod tests {
     async fn a_refusal_is_wechat_s_own_word() {
         let text = "code been used, rid: 64e3259f-0b9f5a5b-1d6f7a3c";
         let server = Server::start(move |_| reply(json!({"errcode": 40163, "errmsg": text}))).await;
-        let error = server.client().code2session("used").await.unwrap_err();
+        let error = server.client().code2session(&code("used")).await.unwrap_err();
         let Error::Refused {
             errcode: 40163,
             errmsg,
@@ -121,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_key_that_is_none_is_not_quoted() {
         let server = Server::start(|_| reply(json!({"openid": "o", "session_key": "5h0rt+key"}))).await;
-        let error = server.client().code2session("c").await.unwrap_err();
+        let error = server.client().code2session(&code("c")).await.unwrap_err();
         assert!(matches!(error, Error::Unreadable { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("5h0rt"), "{error}");
     }

@@ -22,13 +22,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{Client, Config};
+use crate::{Client, Config, LoginCode};
 
 pub(crate) const APPID: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "5ecre7f00dfeed5ecre7f00dfeed1234";
 /// A key whose signatures stand in WeChat's document of checksession.
 pub(crate) const SESSION_KEY: &str = "o0q0otL8aEzpcZL/FT9WsQ==";
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// A text as a login code.
+pub(crate) fn code(text: &str) -> LoginCode {
+    LoginCode::parse(text.to_owned()).unwrap()
+}
 
 /// A request as the server got it.
 #[derive(Clone, Debug)]

@@ -398,7 +398,10 @@ mod tests {
             ("huge", "over 4 MB"),
             ("slow", "timed out"),
         ] {
-            let error = client.code2session(code).await.unwrap_err();
+            let error = client
+                .code2session(&crate::testing::code(code))
+                .await
+                .unwrap_err();
             let text = format!("{error} / {error:?}");
             assert!(text.contains(expected), "{code}: {text}");
             assert!(text.contains("jscode2session"), "{code}: {text}");
@@ -409,7 +412,7 @@ mod tests {
         assert!(server.received("/elsewhere").is_empty());
 
         let nobody = client_of_nobody().await;
-        let error = nobody.code2session("c").await.unwrap_err();
+        let error = nobody.code2session(&crate::testing::code("c")).await.unwrap_err();
         let text = format!("{error} / {error:?}");
         assert!(
             matches!(error, Error::Unreachable { .. }) && text.contains("refused"),
@@ -436,7 +439,11 @@ mod tests {
             Server::start(|_| reply(serde_json::json!({"errcode": 40029, "errmsg": "invalid code"}))).await;
         let client = server.client();
         for _ in 0..5 {
-            client.clone().code2session("c").await.unwrap_err();
+            client
+                .clone()
+                .code2session(&crate::testing::code("c"))
+                .await
+                .unwrap_err();
         }
         assert_eq!(
             (server.received("jscode2session").len(), server.connections()),

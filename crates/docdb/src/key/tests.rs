@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use bson::{Bson, bson};
 
 use super::of;

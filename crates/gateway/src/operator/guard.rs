@@ -5,23 +5,25 @@
 //! along (`SameSite=Strict`) and no script reads. The cookie opens the console and not the doors that hand out tokens; so
 //! does the pass that `dev` leaves for other commands in a file that functions could read.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN},
+    request::Parts,
+};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tcb::codes;
 
-use crate::failure::Failure;
-use crate::ids;
+use super::{guesses::Guesses, sign_in::SignIns};
+use crate::{failure::Failure, routes::show_bearer};
 
-const COOKIE_NAME: &str = "yunqiao";
-/// Sessions of browsers that are remembered; past it all of them enter anew.
-const MANY: usize = 1000;
+/// Cookies of our name that are looked at in one request; a browser sends one.
+const COOKIES: usize = 4;
 
 /// What somebody showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Admission {
     pub hosts: Vec<String>,
     /// What a browser shows as `?once=` to be let in, once.
     pub once: Option<SecretString>,
+    /// What it has from then on.
+    pub sign_ins: SignIns,
 }
 
 /// Judges requests by their heads.
@@ -54,8 +58,11 @@ pub(super) struct Guard {
     hosts: Vec<String>,
     /// What the one-time link holds, until it is used.
     once: Mutex<Option<SecretString>>,
-    /// Cookies that were given out.
-    sessions: Mutex<HashSet<String>>,
+    sign_ins: SignIns,
+    /// The cookie's name. A cookie knows no port: without one in its name, two listeners on one machine would take each
+    /// other's place.
+    cookie: String,
+    guesses: Guesses,
 }
 
 impl Guard {
@@ -66,6 +73,7 @@ impl Guard {
             address,
             mut hosts,
             once,
+            sign_ins,
         } = operator;
         let port = address.port();
         hosts.push(address.to_string());
@@ -81,7 +89,9 @@ impl Guard {
             pass,
             hosts,
             once: Mutex::new(once),
-            sessions: Mutex::default(),
+            sign_ins,
+            cookie: format!("yunqiao-{port}"),
+            guesses: Guesses::new(),
         }
     }
 
@@ -90,11 +100,9 @@ impl Guard {
     /// # Errors
     /// 403.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Result<(), Failure> {
-        let forbidden =
-            |text: &'static str| Failure::new(StatusCode::FORBIDDEN, codes::INVALID_REQUEST_SOURCE, text);
         let host = text(headers, HOST).unwrap_or_default();
         if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
-            return Err(forbidden(
+            return Err(Failure::forbidden(
                 "this listener is not known by the name in the Host header: use its address, or add the name to [operator] \
                  hosts in yunqiao.toml",
             ));
@@ -107,37 +115,37 @@ impl Guard {
         let elsewhere = text(headers, HeaderName::from_static("sec-fetch-site"))
             .is_some_and(|site| !matches!(site, "same-origin" | "none"));
         if foreign || elsewhere {
-            return Err(forbidden("pages of another origin have no business here"));
+            return Err(Failure::forbidden(
+                "pages of another origin have no business here",
+            ));
         }
         Ok(())
     }
 
-    /// What the request shows of itself.
+    /// What the request of `peer` shows of itself.
     ///
     /// # Errors
-    /// 401 for nothing, or nothing good; 403 for what a form of another site's could have sent.
-    pub(super) fn admit(&self, head: &Parts) -> Result<Shown, Failure> {
+    /// 401 for nothing, or nothing good; 403 for what a form of another site's could have sent; 429 for a guess too many.
+    pub(super) fn admit(&self, head: &Parts, peer: IpAddr) -> Result<Shown, Failure> {
         let headers = &head.headers;
         if self.secret.is_none() {
-            return Err(unauthorized(
+            return Err(Failure::no_operator(
                 "no secret is configured, so nobody comes in: name the file that holds it, as `secret_file` in [operator] \
                  of yunqiao.toml",
             ));
         }
-        let shown = text(headers, AUTHORIZATION).unwrap_or_default();
-        let bearer = match shown.split_once(' ') {
-            Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") => shown.trim(),
-            _ => "",
-        };
-        if same(self.secret.as_ref(), bearer) {
-            return Ok(Shown::Secret);
+        let bearer = show_bearer(headers).filter(|shown| !shown.is_empty());
+        let is_pass = bearer.is_some_and(|bearer| same(self.pass.as_ref(), bearer));
+        let known = is_pass || self.cookies(headers).any(|cookie| self.sign_ins.holds(cookie));
+        if let Some(bearer) = bearer.filter(|_| !is_pass) {
+            match self.guess(bearer, peer, NO_SECRET) {
+                Ok(()) => return Ok(Shown::Secret),
+                Err(failure) if !known => return Err(failure),
+                Err(_) => {}
+            }
         }
-        let known = same(self.pass.as_ref(), bearer)
-            || cookies(headers).any(|cookie| self.sessions().contains(cookie));
         if !known {
-            return Err(unauthorized(
-                "send the operator's secret as `Authorization: Bearer <secret>`",
-            ));
+            return Err(Failure::no_operator(NO_SECRET));
         }
         // No form of another site's can say either; that the cookie is strict should be enough.
         let says = headers.contains_key("hx-request")
@@ -145,16 +153,43 @@ impl Guard {
         if matches!(head.method, Method::GET | Method::HEAD) || says {
             Ok(Shown::Pass)
         } else {
-            Err(Failure::new(
-                StatusCode::FORBIDDEN,
-                codes::INVALID_REQUEST_SOURCE,
+            Err(Failure::forbidden(
                 "what changes something is sent as JSON, or with the console's own header",
             ))
         }
     }
 
-    pub(super) fn is_secret(&self, shown: &str) -> bool {
-        same(self.secret.as_ref(), shown)
+    /// Compares what `peer` shows with the secret.
+    ///
+    /// # Errors
+    /// 401, with the text given, when it is another; 429 when there were too many of those.
+    pub(super) fn guess(&self, shown: &str, peer: IpAddr, otherwise: &'static str) -> Result<(), Failure> {
+        let now = Instant::now();
+        self.may_guess(peer)?;
+        if same(self.secret.as_ref(), shown) {
+            return Ok(());
+        }
+        let failure = Failure::no_operator(otherwise);
+        Err(match self.guesses.wrong(peer, now) {
+            0 => failure.because(format_args!("{peer} showed a wrong operator's secret")),
+            refused => failure.because(format_args!(
+                "{peer} showed a wrong operator's secret, after {refused} requests that were refused unlooked at"
+            )),
+        })
+    }
+
+    /// # Errors
+    /// 429 when the peer guessed wrong too often.
+    pub(super) fn may_guess(&self, peer: IpAddr) -> Result<(), Failure> {
+        self.guesses.check(peer, Instant::now()).map_err(|none| {
+            let failure = Failure::too_many("too many wrong secrets: wait a moment", 1);
+            match none.is_first {
+                true => failure.because(format_args!(
+                    "{peer} showed wrong operator's secrets too often, and is refused unlooked at for a while"
+                )),
+                false => failure,
+            }
+        })
     }
 
     /// Whether this is what the one-time link holds; it holds nothing afterwards.
@@ -169,20 +204,25 @@ impl Guard {
 
     /// Lets a browser in: the `Set-Cookie` to answer it with.
     pub(super) fn let_in(&self) -> Option<HeaderValue> {
-        let session = ids::api_token();
-        let cookie = format!("{COOKIE_NAME}={session}; HttpOnly; SameSite=Strict; Path=/");
-        let mut sessions = self.sessions();
-        if sessions.len() >= MANY {
-            sessions.clear();
-        }
-        sessions.insert(session);
-        HeaderValue::from_str(&cookie).ok()
+        let (name, value) = (&self.cookie, self.sign_ins.seal());
+        HeaderValue::from_str(&format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/")).ok()
     }
 
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cookies<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+        headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|cookie| cookie.trim().split_once('='))
+            .filter(|(name, _)| *name == self.cookie)
+            .map(|(_, value)| value)
+            .take(COOKIES)
     }
 }
+
+/// What whoever shows nothing good is told.
+const NO_SECRET: &str = "send the operator's secret as `Authorization: Bearer <secret>`";
 
 /// Whether it is what is kept, if anything is. In constant time; the lengths may be compared in the open: that of ours is no
 /// secret worth guessing.
@@ -195,27 +235,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE_NAME)
-        .map(|(_, value)| value)
-}
-
-fn unauthorized(text: &'static str) -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST_SOURCE, text)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use http::Request;
+    use seal::KeyRing;
 
     use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn admission() -> Admission {
         let secret = |text: &str| Some(SecretString::from(text.to_owned()));
@@ -225,6 +253,7 @@ mod tests {
             address: "127.0.0.1:8789".parse().unwrap(),
             hosts: vec!["ops.example.com".to_owned()],
             once: secret("once"),
+            sign_ins: SignIns::new(&KeyRing::generate()),
         }
     }
 
@@ -254,7 +283,7 @@ mod tests {
         let pair = cookie.split(';').next().unwrap();
         let others = format!("a=b; {pair}; c=d");
         assert_eq!(
-            guard.admit(&head("GET", &[("cookie", &others)])).unwrap(),
+            guard.admit(&head("GET", &[("cookie", &others)]), PEER).unwrap(),
             Shown::Pass
         );
         for (headers, status) in [
@@ -262,9 +291,12 @@ mod tests {
             (vec![("cookie", pair), ("content-type", "text/plain")], Some(403)),
             (vec![("cookie", pair), ("hx-request", "true")], None),
             (vec![("cookie", pair), ("content-type", "application/json")], None),
-            (vec![("cookie", "yunqiao=x"), ("hx-request", "true")], Some(401)),
+            (
+                vec![("cookie", "yunqiao-8789=x"), ("hx-request", "true")],
+                Some(401),
+            ),
         ] {
-            let refused = guard.admit(&head("POST", &headers)).err();
+            let refused = guard.admit(&head("POST", &headers), PEER).err();
             assert_eq!(
                 refused.map(|refused| refused.status.as_u16()),
                 status,
@@ -304,9 +336,9 @@ mod tests {
         });
         for shown in ["Bearer ", "Bearer pass"] {
             let shown = head("GET", &[("authorization", shown)]);
-            assert_eq!(guard.admit(&shown).unwrap_err().status, 401);
+            assert_eq!(guard.admit(&shown, PEER).unwrap_err().status, 401);
         }
-        assert!(!guard.is_secret("") && !guard.take_once(""));
+        assert!(guard.guess("", PEER, "").is_err() && !guard.take_once(""));
     }
 
     #[test]
@@ -320,7 +352,49 @@ mod tests {
             ("Bearer ", None),
         ] {
             let head = head("GET", &[("authorization", shown)]);
-            assert_eq!(guard.admit(&head).ok(), opens, "{shown}");
+            assert_eq!(guard.admit(&head, PEER).ok(), opens, "{shown}");
         }
+    }
+
+    #[test]
+    fn guesses_are_limited_and_told_and_a_cookie_still_opens() {
+        let guard = guard();
+        let cookie = guard.let_in().unwrap();
+        let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
+        let with = |shown: &str| guard.admit(&head("GET", &[("authorization", shown)]), PEER);
+        let (mut wrong, mut refused, mut told) = (0, 0, 0);
+        for _ in 0..2000 {
+            let failure = with("Bearer a guess").unwrap_err();
+            match failure.status.as_u16() {
+                401 => wrong += 1,
+                429 => refused += 1,
+                status => panic!("{status}"),
+            }
+            told += usize::from(failure.cause.is_some());
+        }
+        assert_eq!(wrong + refused, 2000);
+        assert!(wrong < 100 && told < 200, "{wrong} were looked at, {told} told");
+        assert_eq!(with("Bearer the secret of the operator").unwrap_err().status, 429);
+        assert_eq!(
+            with("Bearer pass").ok(),
+            Some(Shown::Pass),
+            "it is no word of a person's"
+        );
+        let browser = head("GET", &[("cookie", cookie)]);
+        assert_eq!(guard.admit(&browser, PEER).ok(), Some(Shown::Pass));
+        // Somebody else is not concerned.
+        let other = IpAddr::from([192, 0, 2, 1]);
+        let owner = head("GET", &[("authorization", "Bearer the secret of the operator")]);
+        assert_eq!(guard.admit(&owner, other).ok(), Some(Shown::Secret));
+    }
+
+    #[test]
+    fn a_cookie_is_of_one_port() {
+        let other = Guard::new(Admission {
+            address: "127.0.0.1:9999".parse().unwrap(),
+            ..admission()
+        });
+        let cookie = other.let_in().unwrap();
+        assert!(cookie.to_str().unwrap().starts_with("yunqiao-9999="));
     }
 }

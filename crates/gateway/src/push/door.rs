@@ -1,66 +1,64 @@
 //! `GET|POST /v1/push`: is it WeChat, what does it say, and what is it answered.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use push::{Packet, Query, Refusal, Reply};
+use http::{HeaderValue, Method, StatusCode, header::X_CONTENT_TYPE_OPTIONS, request::Parts};
+use push::{Packet, Query, Refusal, Reply, Vouched};
 use rand::RngExt;
 use tcb::codes;
 use tokio::sync::watch;
 
-use super::table::{Entered, Outcome, Stage};
-use super::{ANSWER_WITHIN, MOST_OPEN, Pushes, count, delivery, not_set_up};
-use crate::failure::Failure;
-use crate::{Inner, Note, body, ids, routes};
+use super::{
+    ANSWER_WITHIN, MOST_OPEN, Pushes, count, delivery, not_set_up,
+    table::{Entered, Outcome, Stage},
+};
+use crate::{
+    Inner, Note,
+    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    failure::Failure,
+    reply::{self, HttpReply},
+};
 
 /// Where WeChat's servers call.
 pub(crate) const PATH: &str = "/v1/push";
 
-/// Answers one request. Never fails: what goes wrong is an answer too.
-pub(crate) async fn answer(inner: &Arc<Inner>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// A push of whoever knows the Token. WeChat waits five seconds in all for its answer.
+const SIGNED_BODY: BodyPolicy = BodyPolicy {
+    most: push::MAX_BODY,
+    within: Duration::from_secs(10),
+    content: Content::Any,
+};
+/// A push of which only its body can say who sent it.
+const UNSIGNED_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_OF_STRANGER,
+    ..SIGNED_BODY
+};
+/// To whom the memory for signed pushes is counted.
+const WECHAT: &str = "message push";
+
+/// Answers one request, whose method is GET, HEAD or POST.
+///
+/// # Errors
+/// 403 for what is not from WeChat, 404 where no push is received, and what hinders one from being taken.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    request_id: &str,
+    head: &Parts,
+    body: &mut UnreadBody,
+) -> Result<HttpReply, Failure> {
     let arrived = Instant::now();
-    let request_id = ids::request_id();
-    let (head, incoming) = request.into_parts();
-    let answered = match &inner.push {
-        Some(pushes) => enter(inner, pushes, &request_id, &head, incoming, arrived).await,
-        None => {
-            body::discard(incoming, 0).await;
-            Err(not_set_up())
-        }
-    };
-    let mut reply = match answered {
-        Ok(body) => {
-            let mut reply = Response::new(Full::new(Bytes::from(body.text)));
-            reply
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(body.content_type));
-            reply
-        }
-        Err(failure) => {
-            let mut reply = Response::new(Full::new(Bytes::from(failure.write(&request_id))));
-            *reply.status_mut() = failure.status;
-            let headers = reply.headers_mut();
-            headers.insert(CONTENT_TYPE, routes::JSON);
-            if let Some(method) = failure.allow {
-                headers.insert(ALLOW, HeaderValue::from_static(method));
-            }
-            if failure.status == StatusCode::PAYLOAD_TOO_LARGE {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            reply
-        }
-    };
+    let pushes = inner.push.as_ref().ok_or_else(not_set_up)?;
+    let push::Body { content_type, text } = enter(inner, pushes, request_id, head, body, arrived).await?;
+    let content_type = HeaderValue::from_static(content_type);
+    let mut reply = reply::typed(StatusCode::OK, content_type, Bytes::from(text));
     // What is echoed is text, whatever it looks like.
-    reply
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    reply
+    let nosniff = HeaderValue::from_static("nosniff");
+    reply.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
+    Ok(reply)
 }
 
 async fn enter(
@@ -68,34 +66,27 @@ async fn enter(
     pushes: &Pushes,
     request_id: &str,
     head: &Parts,
-    incoming: Incoming,
+    body: &mut UnreadBody,
     arrived: Instant,
 ) -> Result<push::Body, Failure> {
-    let refused = |refusal: &Refusal| refuse(inner, pushes, request_id, refusal);
-    let query = Query::parse(head.uri.query().unwrap_or_default());
-    let query = match query {
-        Ok(query) if head.method == Method::POST => query,
-        query => {
-            body::discard(incoming, 0).await;
-            if !matches!(head.method, Method::GET | Method::POST) {
-                return Err(Failure::method("GET, POST"));
-            }
-            let query = query.map_err(|error| refused(&error.into()))?;
-            let echo = pushes
-                .receiver
-                .verify_url(&query, inner.clock.now())
-                .map_err(|refusal| refused(&refusal))?;
-            return Ok(push::Body {
-                content_type: "text/plain; charset=utf-8",
-                text: echo.to_owned(),
-            });
-        }
+    let refused = |refusal: Refusal| refuse(pushes, &refusal);
+    let receiver = &pushes.receiver;
+    let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(|error| refused(error.into()))?;
+    if head.method != Method::POST {
+        let echo = receiver.verify_url(&query, inner.clock.now()).map_err(refused)?;
+        return Ok(push::Body {
+            content_type: "text/plain; charset=utf-8",
+            text: echo.to_owned(),
+        });
+    }
+    let (policy, sender) = match receiver.judge_query(&query, inner.clock.now()).map_err(refused)? {
+        Vouched::BySignature => (&SIGNED_BODY, BodySender::Known(WECHAT)),
+        Vouched::ByNothing => (&UNSIGNED_BODY, BodySender::Stranger),
     };
-    let body = body::read(incoming, &inner.large_bodies).await?;
-    let packet = pushes
-        .receiver
+    let body = body.read(policy, sender, &inner.budget).await?;
+    let packet = receiver
         .receive(&query, &body.bytes, inner.clock.now())
-        .map_err(|refusal| refused(&refusal))?;
+        .map_err(refused)?;
     drop(body);
     // XML can become longer as JSON, and what is kept must be read again.
     if packet.as_json().len() > push::MAX_BODY {
@@ -127,18 +118,14 @@ async fn enter(
 
 /// Whoever sent it is told no more than that it is refused: it may be anybody. **Choice**: 403 and the official sample's
 /// number for a bad signature; no document says how a server refuses.
-fn refuse(inner: &Inner, pushes: &Pushes, request_id: &str, refusal: &Refusal) -> Failure {
+fn refuse(pushes: &Pushes, refusal: &Refusal) -> Failure {
     count(&pushes.counts.refused);
-    inner.journal.note(&Note {
-        request_id,
-        openid: None,
-        text: &format_args!("a push was refused ({}): {refusal}", refusal.code()),
-    });
     Failure::new(
         StatusCode::FORBIDDEN,
         push::codes::BAD_SIGNATURE,
         "the push is refused; the log says why",
     )
+    .because(format_args!("a push was refused ({}): {refusal}", refusal.code()))
 }
 
 /// Takes a packet in, and waits for what it comes to, as long as WeChat waits.
@@ -155,18 +142,14 @@ async fn take(
     }
     let key = packet.key().to_string();
     let Some(Entered { item, is_new, lane }) = pushes.table.enter(key, packet, MOST_OPEN) else {
-        inner.journal.note(&Note {
-            request_id,
-            openid: None,
-            text: &format_args!(
-                "{MOST_OPEN} pushes are waiting for their functions; a further one was not taken"
-            ),
-        });
-        return Err(Failure::new(
+        let failure = Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             codes::EXCEED_CONCURRENT,
             "too many pushes are waiting",
-        ));
+        );
+        return Err(failure.because(format_args!(
+            "{MOST_OPEN} pushes are waiting for their functions; a further one was not taken"
+        )));
     };
     let mut stage = item.stage.subscribe();
     let ended = stage.borrow().ended;

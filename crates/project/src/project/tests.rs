@@ -772,6 +772,72 @@ fn refusals_name_line_cause_and_mend() {
     );
 }
 
+/// What a refusal quotes as the thing to write is taken in the place of what was refused.
+#[test]
+fn what_a_refusal_proposes_is_taken() {
+    let quoted = |mend: &str, mark: char| -> Vec<String> {
+        mend.split(mark).skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    // A setting with a place for what is wrong, and what is wrong there.
+    for (template, wrong) in [
+        ("{} = \"https://wx.example.com\"", "wecaht"),
+        ("[functions.login]\n{} = 5", "timout"),
+        ("[functions.login]\n{} = 512", "memorySize"),
+        ("[functions.login]\n{} = 2", "maxInstances"),
+        ("[functions.{}]", "logn"),
+        ("[login]\n{} = \"2h\"", "ttll"),
+        ("[sim]\n{} = true", "cloud_open"),
+        ("[push.routes]\ntext = \"{}\"", "logn"),
+        ("listen = \"{}\"", "8787"),
+        ("wechat = \"{}\"", "api.weixin.qq.com"),
+        ("cors.origins = [\"{}\"]", "https://a.example/"),
+        ("login.ttl = \"{}\"", "two hours"),
+        ("permissions.cache = \"{}\"", "ten minutes"),
+        ("sim.lib_version = \"{}\"", "3"),
+        (
+            "push.token = \"abc\"\npush.format = \"json\"\npush.mode = \"{}\"",
+            "safe",
+        ),
+        (
+            "push.token = \"abc\"\npush.mode = \"plain\"\npush.format = \"{}\"",
+            "yaml",
+        ),
+    ] {
+        let open_template = |text: &str| {
+            let dir = lay(&[
+                ("yunqiao.toml", &template.replace("{}", text)),
+                ("cloudfunctions/login/index.js", ""),
+            ]);
+            let path = dir.path().join("yunqiao.toml");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            open_with(dir.path(), None)
+        };
+        let mend = match open_template(wrong) {
+            Err(ProjectError::Setting { mend, .. }) => mend,
+            Err(other) => panic!("{wrong}: {other}"),
+            // A route to no function is only told.
+            Ok(project) => project
+                .findings
+                .iter()
+                .map(|finding| finding.mend.as_str())
+                .collect(),
+        };
+        let mut proposed = quoted(&mend, '`');
+        proposed.extend(quoted(&mend, '"'));
+        assert!(!proposed.is_empty(), "{wrong}: {mend}");
+        for proposed in proposed {
+            match open_template(&proposed) {
+                Ok(project) => assert_eq!(project.findings, [], "{proposed}"),
+                // The mode was taken, and asks for what it needs.
+                Err(error) => assert!(
+                    error.to_string().contains("`push` has no key"),
+                    "{wrong}: {error}"
+                ),
+            }
+        }
+    }
+}
+
 #[test]
 fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
     let (_dir, project) = open(&[

@@ -223,6 +223,43 @@ fn a_verification_is_answered_with_echostr_as_it_is() {
 }
 
 #[test]
+fn a_query_that_cannot_be_good_is_refused_before_the_body() {
+    for mode in MODES {
+        let (good, body) = pushed(mode, Format::Json, TEXT);
+        let receiver = receiver(mode, Format::Json);
+        assert_eq!(receiver.judge_query(&good, NOW), Ok(Vouched::BySignature));
+        let without = |change: fn(&mut Query)| {
+            let mut query = good.clone();
+            change(&mut query);
+            query
+        };
+        for query in [
+            without(|query| query.timestamp = None),
+            without(|query| query.nonce = None),
+            without(|query| query.timestamp = Some("1".to_owned())),
+            without(|query| query.msg_signature = Some(String::new()).xor(query.msg_signature.take())),
+            Query::default(),
+        ] {
+            let refused = receiver.judge_query(&query, NOW).unwrap_err();
+            assert_eq!(
+                receiver.receive(&query, &body, NOW).unwrap_err().code(),
+                refused.code()
+            );
+        }
+        // What decides in the encrypted modes is not `signature`.
+        for signature in [None, Some("0".repeat(40))] {
+            let mut query = good.clone();
+            query.signature = signature;
+            let judged = receiver.judge_query(&query, NOW);
+            match mode {
+                Mode::Plain => assert!(judged.is_err()),
+                _ => assert_eq!(judged, Ok(Vouched::ByNothing)),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_push_that_is_sent_again_later_is_refused() {
     for mode in MODES {
         let (query, body) = pushed(mode, Format::Json, TEXT);

@@ -304,7 +304,10 @@ async fn a_wechat_that_stays_busy_has_the_last_word() {
     assert_eq!((called.attempts, server.received("/wxa/some").len()), (3, 3));
 
     // This crate's own requests have the same patience.
-    let error = client.code2session("code").await.unwrap_err();
+    let error = client
+        .code2session(&crate::testing::code("code"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Refused { errcode: -1, .. }), "{error:?}");
     assert_eq!(server.received("jscode2session").len(), 3);
     let error = client.get_open_data("oABC", &["id"]).await.unwrap_err();

@@ -1,0 +1,166 @@
+//! Sort orders: `{status: 1, createTime: -1}`.
+//!
+//! A document's place is told by key bytes, so that it is computed once and compared cheaply. A field that is not there
+//! counts as null; an array counts by its smallest element where the order is ascending and by its greatest where it is
+//! descending, an empty one is below null.
+
+use bson::{Bson, Document};
+
+use crate::{
+    Context,
+    error::{Error, Result, code},
+    key::{self, Direction},
+    order::{Number, compare},
+    path::{Path, walk},
+};
+
+/// More keys are refused, as in MongoDB.
+const MOST_KEYS: usize = 32;
+
+/// A parsed sort order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    keys: Vec<SortKey>,
+}
+
+/// One key of a sort order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// By a field.
+    Field(Path, Direction),
+    /// `{$meta: "randVal"}`: by chance.
+    Random,
+}
+
+impl Sort {
+    /// Parses a sort order; the keys stand in their order of weight.
+    ///
+    /// # Errors
+    /// What MongoDB refuses: directions other than 1 and -1, paths that are none, no key at all or more than 32.
+    pub fn parse(spec: &Document) -> Result<Self> {
+        if spec.is_empty() {
+            return Err(Error::new(15976, "$sort stage must have at least one sort key"));
+        }
+        let mut keys = Vec::with_capacity(spec.len());
+        for (name, value) in spec {
+            if let Bson::Document(meta) = value {
+                keys.push(random(name, meta)?);
+                continue;
+            }
+            let direction = direction(name, value)?;
+            keys.push(SortKey::Field(Path::checked(name)?, direction));
+        }
+        if keys.len() > MOST_KEYS {
+            return Err(Error::new(
+                13103,
+                format!("too many compound keys: {} is the most", MOST_KEYS),
+            ));
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &[SortKey] {
+        &self.keys
+    }
+
+    /// Bytes whose order is the place of `document` among others.
+    #[must_use]
+    pub fn key(&self, document: &Document, context: &Context) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.keys.len() * 16);
+        for sort_key in &self.keys {
+            match sort_key {
+                SortKey::Random => out.extend_from_slice(&context.random().to_be_bytes()),
+                SortKey::Field(path, direction) => {
+                    key::push(&mut out, extreme(document, path, *direction), *direction)
+                }
+            }
+        }
+        out
+    }
+
+    /// Sorts documents; those of one place keep their order.
+    pub fn sort(&self, documents: &mut Vec<Document>, context: &Context) {
+        let mut keyed: Vec<(Vec<u8>, Document)> = documents
+            .drain(..)
+            .map(|document| (self.key(&document, context), document))
+            .collect();
+        keyed.sort_by(|left, right| left.0.cmp(&right.0));
+        documents.extend(keyed.into_iter().map(|keyed| keyed.1));
+    }
+}
+
+/// The value that a field counts by.
+fn extreme<'a>(document: &'a Document, path: &Path, direction: Direction) -> &'a Bson {
+    let mut extreme: Option<&'a Bson> = None;
+    let mut take = |value: &'a Bson| {
+        let better = extreme.is_none_or(|so_far| {
+            let order = compare(value, so_far);
+            match direction {
+                Direction::Ascending => order.is_lt(),
+                Direction::Descending => order.is_gt(),
+            }
+        });
+        if better {
+            extreme = Some(value);
+        }
+    };
+    walk(document, path, &mut |value, _| {
+        match value {
+            None => take(&Bson::Null),
+            Some(Bson::Array(elements)) if elements.is_empty() => take(&Bson::Undefined),
+            Some(Bson::Array(elements)) => elements.iter().for_each(&mut take),
+            Some(value) => take(value),
+        }
+        false
+    });
+    extreme.unwrap_or(&Bson::Null)
+}
+
+fn direction(name: &str, value: &Bson) -> Result<Direction> {
+    let Some(number) = Number::of(value) else {
+        return Err(Error::new(
+            15974,
+            format!("Illegal key in $sort specification: {name}: {value}"),
+        ));
+    };
+    match number.to_f64() {
+        1.0 => Ok(Direction::Ascending),
+        -1.0 => Ok(Direction::Descending),
+        _ => Err(Error::new(
+            15975,
+            format!("$sort key ordering must be 1 (for ascending) or -1 (for descending): {name}: {value}"),
+        )),
+    }
+}
+
+fn random(name: &str, meta: &Document) -> Result<SortKey> {
+    let Some(value) = meta.get("$meta") else {
+        return Err(Error::new(
+            code::BAD_VALUE,
+            format!("$meta is the only expression supported by $sort right now: {name}"),
+        ));
+    };
+    if meta.len() > 1 {
+        return Err(Error::failed_to_parse(format!(
+            "Cannot have additional keys beside $meta: {name}"
+        )));
+    }
+    match value {
+        Bson::String(kind) if kind == "randVal" => Ok(SortKey::Random),
+        Bson::String(kind)
+            if ["textScore", "searchScore", "vectorSearchScore", "geoNearDistance"]
+                .contains(&kind.as_str()) =>
+        {
+            Err(Error::new(
+                40218,
+                format!("query requires {kind} metadata, but it is not available"),
+            ))
+        }
+        _ => Err(Error::new(31138, format!("Illegal $meta sort: {name}: {value}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use bson::{Bson, DateTime, Document, bson, doc};
+
+use super::Update;
+use crate::{Context, error::Error, expr::Variables, query::Filter};
+
+fn context() -> Context {
+    Context::new(DateTime::from_millis(1000), 1)
+}
+
+fn apply_with(
+    document: &Document,
+    query: &Document,
+    update: &Document,
+    filters: &[Document],
+) -> Result<Option<Document>, Error> {
+    let element = Filter::parse(query)?
+        .find_element(document, &Variables::none(), &context())?
+        .unwrap_or_else(|| panic!("{query} is not met by {document}"));
+    Update::parse(update, filters)?.apply(document, element, &context())
+}
+
+fn apply(document: &Document, update: &Document) -> Document {
+    apply_with(document, &doc! {}, update, &[])
+        .unwrap_or_else(|error| panic!("{update}: {error}"))
+        .unwrap_or_else(|| document.clone())
+}
+
+fn modified(document: &Document, update: &Document) -> bool {
+    apply_with(document, &doc! {}, update, &[]).unwrap().is_some()
+}
+
+fn code(document: &Document, update: &Document) -> i32 {
+    apply_with(document, &doc! {}, update, &[]).unwrap_err().code
+}
+
+/// As text, because a comparison of documents does not see the order of fields.
+fn text(document: &Document) -> String {
+    document.to_string()
+}
+
+#[test]
+fn new_fields_stand_in_the_order_of_their_names() {
+    let updated = apply(
+        &doc! {"_id": 1, "z": 1},
+        &doc! {"$set": {"b": 1, "a.10": 1, "a.9": 2}, "$inc": {"Z": 1}},
+    );
+    assert_eq!(
+        text(&updated),
+        text(&doc! {"_id": 1, "z": 1, "Z": 1, "a": {"9": 2, "10": 1}, "b": 1})
+    );
+    // A field that is there keeps its place.
+    assert_eq!(
+        text(&apply(&doc! {"_id": 1, "b": 1, "a": 1}, &doc! {"$set": {"b": 2}})),
+        text(&doc! {"_id": 1, "b": 2, "a": 1})
+    );
+}
+
+#[test]
+fn paths_that_are_not_there() {
+    assert_eq!(apply(&doc! {}, &doc! {"$set": {"a.0": 1}}), doc! {"a": {"0": 1}});
+    assert_eq!(
+        apply(&doc! {"a": [1]}, &doc! {"$set": {"a.3": 2}}),
+        doc! {"a": [1, null, null, 2]}
+    );
+    assert_eq!(
+        apply(&doc! {"a": [1, 2]}, &doc! {"$unset": {"a.0": ""}}),
+        doc! {"a": [null, 2]}
+    );
+    assert_eq!(code(&doc! {"a": null}, &doc! {"$set": {"a.b": 1}}), 28);
+    assert_eq!(code(&doc! {"a": [1]}, &doc! {"$set": {"a.b": 1}}), 28);
+    assert!(!modified(&doc! {"a": 1}, &doc! {"$unset": {"a.b": ""}}));
+    assert_eq!(code(&doc! {"a": []}, &doc! {"$set": {"a.99999999": 1}}), 2);
+    let message = apply_with(&doc! {"a": Bson::Null}, &doc! {}, &doc! {"$set": {"a.b": 1}}, &[])
+        .unwrap_err()
+        .message;
+    assert_eq!(message, "Cannot create field 'b' in element {a: null}");
+}
+
+#[test]
+fn all_or_nothing() {
+    let document = doc! {"a": 1, "b": "x"};
+    assert_eq!(code(&document, &doc! {"$inc": {"a": 1, "b": 1}}), 14);
+    assert_eq!(code(&document, &doc! {"$set": {"a": 1, "a.b": 2}}), 40);
+    assert_eq!(code(&document, &doc! {"$set": {"a": 1}, "$inc": {"a": 2}}), 40);
+}
+
+#[test]
+fn numbers_widen() {
+    let inc = |current: Bson, by: Bson| {
+        apply(&doc! {"n": current}, &doc! {"$inc": {"n": by}})
+            .remove("n")
+            .unwrap()
+    };
+    assert_eq!(inc(i32::MAX.into(), 1.into()), Bson::Int64(2_147_483_648));
+    assert_eq!(inc(1_i64.into(), 1.into()), Bson::Int64(2));
+    assert_eq!(inc(1.into(), 1.5.into()), Bson::Double(2.5));
+    assert_eq!(code(&doc! {"n": i64::MAX}, &doc! {"$inc": {"n": 1}}), 2);
+    assert_eq!(apply(&doc! {}, &doc! {"$mul": {"n": 5_i64}}), doc! {"n": 0_i64});
+    assert_eq!(apply(&doc! {"n": "a"}, &doc! {"$max": {"n": 5}}), doc! {"n": "a"});
+    assert_eq!(apply(&doc! {"n": "a"}, &doc! {"$min": {"n": 5}}), doc! {"n": 5});
+    assert!(!modified(&doc! {"n": 1}, &doc! {"$inc": {"n": 0}}));
+    assert!(!modified(&doc! {"n": 1}, &doc! {"$set": {"n": 1}}));
+    assert!(modified(&doc! {"n": 1}, &doc! {"$set": {"n": 1.0}}));
+    assert!(modified(
+        &doc! {"n": {"a": 1, "b": 1}},
+        &doc! {"$set": {"n": {"b": 1, "a": 1}}}
+    ));
+}
+
+#[test]
+fn arrays() {
+    let push = |modifiers: Document| {
+        apply(&doc! {"a": [1, 2, 3]}, &doc! {"$push": {"a": modifiers}})
+            .remove("a")
+            .unwrap()
+    };
+    assert_eq!(push(doc! {"$each": [9], "$position": 0}), bson!([9, 1, 2, 3]));
+    assert_eq!(push(doc! {"$each": [9], "$position": -1}), bson!([1, 2, 9, 3]));
+    assert_eq!(push(doc! {"$each": [9], "$position": -10}), bson!([9, 1, 2, 3]));
+    assert_eq!(push(doc! {"$each": [9], "$slice": -2}), bson!([3, 9]));
+    assert_eq!(push(doc! {"$each": [9], "$slice": 0}), bson!([]));
+    assert_eq!(push(doc! {"$each": [0], "$sort": -1}), bson!([3, 2, 1, 0]));
+    assert_eq!(push(doc! {"x": 1}), bson!([1, 2, 3, {"x": 1}]));
+    let by_field = apply(
+        &doc! {"a": [{"s": 3}, 7, {"s": 1}]},
+        &doc! {"$push": {"a": {"$each": [{"s": 2}], "$sort": {"s": 1}}}},
+    );
+    assert_eq!(by_field, doc! {"a": [7, {"s": 1}, {"s": 2}, {"s": 3}]});
+    // Exact equality: the order of fields counts, the type of a number does not.
+    let set = apply(
+        &doc! {"a": [1, {"x": 1, "y": 2}]},
+        &doc! {"$addToSet": {"a": {"$each": [1.0, {"y": 2, "x": 1}, 5, 5]}}},
+    );
+    assert_eq!(set.get_array("a").unwrap().len(), 4);
+    assert!(!modified(&doc! {"a": [1]}, &doc! {"$addToSet": {"a": 1.0}}));
+    assert_eq!(
+        apply(&doc! {"a": [1, 2]}, &doc! {"$pop": {"a": -1}}),
+        doc! {"a": [2]}
+    );
+    assert_eq!(code(&doc! {"a": 1}, &doc! {"$pop": {"a": 1}}), 14);
+    assert_eq!(
+        apply(&doc! {"a": [1, 2, 1]}, &doc! {"$pullAll": {"a": [1.0]}}),
+        doc! {"a": [2]}
+    );
+}
+
+#[test]
+fn pull_by_value_condition_and_fields() {
+    assert_eq!(
+        apply(&doc! {"a": [1, 5, 9]}, &doc! {"$pull": {"a": {"$gte": 5}}}),
+        doc! {"a": [1]}
+    );
+    assert_eq!(
+        apply(&doc! {"a": [1, 5, 1]}, &doc! {"$pull": {"a": 1}}),
+        doc! {"a": [5]}
+    );
+    let items = doc! {"a": [{"x": 1, "y": 1}, {"x": 1, "y": 2}, 7]};
+    assert_eq!(
+        apply(&items, &doc! {"$pull": {"a": {"x": 1, "y": {"$gt": 1}}}}),
+        doc! {"a": [{"x": 1, "y": 1}, 7]}
+    );
+    assert_eq!(
+        apply(&doc! {"a": ["xa", "b"]}, &doc! {"$pull": {"a": {"$regex": "^x"}}}),
+        doc! {"a": ["b"]}
+    );
+    assert_eq!(
+        apply(&doc! {"a": [[1, 2], [3]]}, &doc! {"$pull": {"a": {"$in": [2]}}}),
+        doc! {"a": [[3]]}
+    );
+}
+
+#[test]
+fn positional_operators() {
+    let document = doc! {"_id": 1, "a": [{"k": 1, "n": 1}, {"k": 2, "n": 2}]};
+    let updated = apply_with(&document, &doc! {"a.k": 2}, &doc! {"$inc": {"a.$.n": 10}}, &[])
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        updated,
+        doc! {"_id": 1, "a": [{"k": 1, "n": 1}, {"k": 2, "n": 12}]}
+    );
+    let updated = apply(&document, &doc! {"$set": {"a.$[].n": 0}});
+    assert_eq!(
+        updated,
+        doc! {"_id": 1, "a": [{"k": 1, "n": 0}, {"k": 2, "n": 0}]}
+    );
+    let updated = apply_with(
+        &document,
+        &doc! {},
+        &doc! {"$set": {"a.$[e].n": 0}},
+        &[doc! {"e.k": {"$gt": 1}}],
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(
+        updated,
+        doc! {"_id": 1, "a": [{"k": 1, "n": 1}, {"k": 2, "n": 0}]}
+    );
+    assert_eq!(code(&document, &doc! {"$set": {"a.$.n": 0}}), 2);
+    assert_eq!(code(&document, &doc! {"$set": {"x.$[].n": 0}}), 2);
+    assert_eq!(
+        apply_with(&document, &doc! {}, &doc! {"$set": {"x": 0}}, &[doc! {"e": 1}])
+            .unwrap_err()
+            .code,
+        9
+    );
+}
+
+#[test]
+fn rename_and_id() {
+    assert_eq!(
+        text(&apply(&doc! {"a": 1, "b": 2}, &doc! {"$rename": {"a": "c.d"}})),
+        text(&doc! {"b": 2, "c": {"d": 1}})
+    );
+    assert!(!modified(&doc! {"b": 1}, &doc! {"$rename": {"a": "c"}}));
+    assert_eq!(code(&doc! {"a": [{"b": 1}]}, &doc! {"$rename": {"a.b": "c"}}), 2);
+    assert_eq!(code(&doc! {"_id": 1}, &doc! {"$set": {"_id": 2}}), 66);
+    assert_eq!(code(&doc! {"_id": 1}, &doc! {"$unset": {"_id": ""}}), 66);
+    assert_eq!(code(&doc! {"_id": 1}, &doc! {"_id": 2, "x": 1}), 66);
+    assert_eq!(
+        apply(&doc! {"_id": 1, "a": 1}, &doc! {"b": 1}),
+        doc! {"_id": 1, "b": 1}
+    );
+    assert_eq!(
+        apply(&doc! {}, &doc! {"$currentDate": {"t": true}}),
+        doc! {"t": DateTime::from_millis(1000)}
+    );
+}
+
+#[test]
+fn upserts_are_seeded_from_equalities() {
+    let upsert = |query: Document, update: Document| {
+        Update::parse(&update, &[])?.upsert(&Filter::parse(&query)?, &context())
+    };
+    assert_eq!(
+        text(
+            &upsert(
+                doc! {"a.b": 1, "$and": [{"_id": 7}], "c": {"$gt": 1}, "d": {"$eq": 2}},
+                doc! {"$inc": {"n": 1}, "$setOnInsert": {"e": 3}}
+            )
+            .unwrap()
+        ),
+        text(&doc! {"_id": 7, "a": {"b": 1}, "d": 2, "e": 3, "n": 1})
+    );
+    assert_eq!(
+        upsert(doc! {"_id": 7, "x": 1}, doc! {"y": 1}).unwrap(),
+        doc! {"_id": 7, "y": 1}
+    );
+    assert_eq!(
+        upsert(doc! {"a": 1, "$and": [{"a": 2}]}, doc! {"$set": {"b": 1}})
+            .unwrap_err()
+            .code,
+        54
+    );
+    assert_eq!(
+        upsert(doc! {"_id": 7}, doc! {"$set": {"_id": 8}})
+            .unwrap_err()
+            .code,
+        66
+    );
+}

@@ -1,0 +1,59 @@
+//! What is wrong with a text, and where.
+
+/// Why a text was refused, and the offset in bytes at which it showed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct Error {
+    /// How many bytes stand before the offending one.
+    pub offset: usize,
+    /// What is wrong there.
+    pub reason: Reason,
+}
+
+/// What can be wrong with a text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// JSON is exchanged as UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// The text stops inside a value.
+    #[error("the text ends too early")]
+    UnexpectedEnd,
+    /// No value begins so.
+    #[error("expected a value")]
+    ExpectedValue,
+    /// In an object, and no quoted key.
+    #[error("expected a quoted key")]
+    ExpectedKey,
+    /// Another byte was expected.
+    #[error("expected '{0}'")]
+    Expected(char),
+    /// A number must have digits there.
+    #[error("expected a digit")]
+    ExpectedDigit,
+    /// A backslash, and no escape after it.
+    #[error("invalid escape")]
+    InvalidEscape,
+    /// A control character stands unescaped in a string.
+    #[error("control character in a string")]
+    ControlCharacter,
+    /// Half a surrogate pair is no text, and BSON holds text.
+    #[error("lone surrogate in a string")]
+    LoneSurrogate,
+    /// BSON ends names and patterns with a zero byte.
+    #[error("zero character in a name or a pattern")]
+    ZeroCharacter,
+    /// Something follows the value.
+    #[error("expected the end of the text")]
+    ExpectedEnd,
+    /// It is a value, but a document was asked for.
+    #[error("expected a document")]
+    ExpectedDocument,
+    /// More than [`MAX_DEPTH`](crate::MAX_DEPTH) objects and arrays in one another.
+    #[error("nested too deeply")]
+    TooDeep,
+    /// An object opens like one of Extended JSON's types, and is not of its form.
+    #[error("invalid {0}")]
+    InvalidType(&'static str),
+}

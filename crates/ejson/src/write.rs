@@ -1,0 +1,306 @@
+//! From BSON to text.
+
+use std::io::Write as _;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bson::{Bson, Document, RawBsonRef, RawDocument, raw::RawBinaryRef, raw::RawRegexRef};
+
+/// How numbers and dates are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Every type by its name: what the SDKs send and read.
+    Canonical,
+    /// Plain numbers, dates as text: for people.
+    Relaxed,
+}
+
+pub(crate) fn document(out: &mut Vec<u8>, document: &Document, style: Style) {
+    out.push(b'{');
+    for (at, (name, member)) in document.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        value(out, member, style);
+    }
+    out.push(b'}');
+}
+
+pub(crate) fn value(out: &mut Vec<u8>, bson: &Bson, style: Style) {
+    let leaf = match bson {
+        Bson::Document(inner) => return document(out, inner, style),
+        Bson::Array(elements) => {
+            out.push(b'[');
+            for (at, element) in elements.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                value(out, element, style);
+            }
+            out.push(b']');
+            return;
+        }
+        Bson::JavaScriptCodeWithScope(code) => {
+            out.extend_from_slice(b"{\"$code\":");
+            string(out, &code.code);
+            out.extend_from_slice(b",\"$scope\":");
+            document(out, &code.scope, style);
+            out.push(b'}');
+            return;
+        }
+        Bson::DbPointer(_) => return pointer(out, bson),
+        Bson::Double(number) => RawBsonRef::Double(*number),
+        Bson::String(text) => RawBsonRef::String(text),
+        Bson::Boolean(flag) => RawBsonRef::Boolean(*flag),
+        Bson::Null => RawBsonRef::Null,
+        Bson::RegularExpression(regex) => RawBsonRef::RegularExpression(RawRegexRef {
+            pattern: &regex.pattern,
+            options: &regex.options,
+        }),
+        Bson::JavaScriptCode(code) => RawBsonRef::JavaScriptCode(code),
+        Bson::Int32(number) => RawBsonRef::Int32(*number),
+        Bson::Int64(number) => RawBsonRef::Int64(*number),
+        Bson::Timestamp(timestamp) => RawBsonRef::Timestamp(*timestamp),
+        Bson::Binary(binary) => RawBsonRef::Binary(RawBinaryRef {
+            subtype: binary.subtype,
+            bytes: &binary.bytes,
+        }),
+        Bson::ObjectId(id) => RawBsonRef::ObjectId(*id),
+        Bson::DateTime(time) => RawBsonRef::DateTime(*time),
+        Bson::Symbol(text) => RawBsonRef::Symbol(text),
+        Bson::Decimal128(number) => RawBsonRef::Decimal128(*number),
+        Bson::Undefined => RawBsonRef::Undefined,
+        Bson::MaxKey => RawBsonRef::MaxKey,
+        Bson::MinKey => RawBsonRef::MinKey,
+    };
+    scalar(out, leaf, style);
+}
+
+pub(crate) fn raw_document(
+    out: &mut Vec<u8>,
+    document: &RawDocument,
+    style: Style,
+) -> Result<(), bson::error::Error> {
+    out.push(b'{');
+    let mut first = true;
+    for member in document {
+        let (name, member) = member?;
+        if !first {
+            out.push(b',');
+        }
+        first = false;
+        string(out, name.as_str());
+        out.push(b':');
+        raw_value(out, member, style)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn raw_value(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) -> Result<(), bson::error::Error> {
+    match value {
+        RawBsonRef::Document(inner) => raw_document(out, inner, style)?,
+        RawBsonRef::Array(elements) => {
+            out.push(b'[');
+            let mut first = true;
+            for element in elements {
+                if !first {
+                    out.push(b',');
+                }
+                first = false;
+                raw_value(out, element?, style)?;
+            }
+            out.push(b']');
+        }
+        RawBsonRef::JavaScriptCodeWithScope(code) => {
+            out.extend_from_slice(b"{\"$code\":");
+            string(out, code.code);
+            out.extend_from_slice(b",\"$scope\":");
+            raw_document(out, code.scope, style)?;
+            out.push(b'}');
+        }
+        RawBsonRef::DbPointer(_) => pointer(out, &Bson::try_from(value)?),
+        leaf => scalar(out, leaf, style),
+    }
+    Ok(())
+}
+
+/// What is neither a document nor an array, nor holds one.
+fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
+    match value {
+        RawBsonRef::Null => out.extend_from_slice(b"null"),
+        RawBsonRef::Boolean(true) => out.extend_from_slice(b"true"),
+        RawBsonRef::Boolean(false) => out.extend_from_slice(b"false"),
+        RawBsonRef::String(text) => string(out, text),
+        RawBsonRef::Int32(number) => integer_of(out, b"{\"$numberInt\":\"", i64::from(number), style),
+        RawBsonRef::Int64(number) => integer_of(out, b"{\"$numberLong\":\"", number, style),
+        RawBsonRef::Double(number) => {
+            if style == Style::Relaxed && number.is_finite() {
+                double(out, number);
+            } else {
+                out.extend_from_slice(b"{\"$numberDouble\":\"");
+                double(out, number);
+                out.extend_from_slice(b"\"}");
+            }
+        }
+        RawBsonRef::DateTime(time) => {
+            out.extend_from_slice(b"{\"$date\":");
+            // The years 1970 to 9999, as the specification says.
+            let has_text = (0..=253_402_300_799_999).contains(&time.timestamp_millis());
+            let text = (style == Style::Relaxed && has_text)
+                .then(|| time.try_to_rfc3339_string().ok())
+                .flatten();
+            if let Some(text) = text {
+                string(out, &text);
+            } else {
+                out.extend_from_slice(b"{\"$numberLong\":\"");
+                integer(out, time.timestamp_millis());
+                out.extend_from_slice(b"\"}");
+            }
+            out.push(b'}');
+        }
+        RawBsonRef::ObjectId(id) => {
+            out.extend_from_slice(b"{\"$oid\":\"");
+            hex(out, &id.bytes());
+            out.extend_from_slice(b"\"}");
+        }
+        RawBsonRef::Binary(binary) => {
+            out.extend_from_slice(b"{\"$binary\":{\"base64\":\"");
+            out.extend_from_slice(BASE64_STANDARD.encode(binary.bytes).as_bytes());
+            out.extend_from_slice(b"\",\"subType\":\"");
+            hex(out, &[u8::from(binary.subtype)]);
+            out.extend_from_slice(b"\"}}");
+        }
+        RawBsonRef::RegularExpression(regex) => {
+            out.extend_from_slice(b"{\"$regularExpression\":{\"pattern\":");
+            string(out, regex.pattern.as_str());
+            out.extend_from_slice(b",\"options\":");
+            string(out, regex.options.as_str());
+            out.extend_from_slice(b"}}");
+        }
+        RawBsonRef::Timestamp(timestamp) => {
+            out.extend_from_slice(b"{\"$timestamp\":{\"t\":");
+            integer(out, i64::from(timestamp.time));
+            out.extend_from_slice(b",\"i\":");
+            integer(out, i64::from(timestamp.increment));
+            out.extend_from_slice(b"}}");
+        }
+        RawBsonRef::Decimal128(number) => {
+            out.extend_from_slice(b"{\"$numberDecimal\":");
+            string(out, &number.to_string());
+            out.push(b'}');
+        }
+        RawBsonRef::JavaScriptCode(code) => {
+            out.extend_from_slice(b"{\"$code\":");
+            string(out, code);
+            out.push(b'}');
+        }
+        RawBsonRef::Symbol(text) => {
+            out.extend_from_slice(b"{\"$symbol\":");
+            string(out, text);
+            out.push(b'}');
+        }
+        RawBsonRef::Undefined => out.extend_from_slice(b"{\"$undefined\":true}"),
+        RawBsonRef::MinKey => out.extend_from_slice(b"{\"$minKey\":1}"),
+        RawBsonRef::MaxKey => out.extend_from_slice(b"{\"$maxKey\":1}"),
+        // These hold values, and are written where they are met.
+        RawBsonRef::Document(_)
+        | RawBsonRef::Array(_)
+        | RawBsonRef::JavaScriptCodeWithScope(_)
+        | RawBsonRef::DbPointer(_) => {}
+    }
+}
+
+/// The parts of this outdated type are private to `bson`; its text form shows them: `DbPointer(namespace, id)`.
+fn pointer(out: &mut Vec<u8>, value: &Bson) {
+    let text = value.to_string();
+    let parts = text
+        .strip_prefix("DbPointer(")
+        .and_then(|text| text.strip_suffix(')'))
+        .and_then(|text| text.rsplit_once(", "))
+        .unwrap_or_default();
+    out.extend_from_slice(b"{\"$dbPointer\":{\"$ref\":");
+    string(out, parts.0);
+    out.extend_from_slice(b",\"$id\":{\"$oid\":");
+    string(out, parts.1);
+    out.extend_from_slice(b"}}}");
+}
+
+fn integer_of(out: &mut Vec<u8>, open: &[u8], number: i64, style: Style) {
+    if style == Style::Relaxed {
+        return integer(out, number);
+    }
+    out.extend_from_slice(open);
+    integer(out, number);
+    out.extend_from_slice(b"\"}");
+}
+
+fn integer(out: &mut Vec<u8>, number: i64) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The shortest text that reads back as the same double.
+fn double(out: &mut Vec<u8>, number: f64) {
+    if number.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if number.is_infinite() {
+        out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" });
+    } else {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{number:?}");
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    }
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            0..=0x1f => 0,
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        out.push(b'\\');
+        if short == 0 {
+            out.extend_from_slice(b"u00");
+            hex(out, &[byte]);
+        } else {
+            out.push(short);
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
