@@ -12,8 +12,11 @@
 //! engine that follows coverage (cargo-fuzz, AFL) can call the same functions.
 
 mod decrypt;
+mod ejson;
 mod envelope;
+mod filter;
 mod json;
+mod keys;
 mod message;
 mod mutate;
 mod plaintext;
@@ -21,6 +24,7 @@ mod protobuf;
 mod push;
 mod signature;
 mod ticket;
+mod update;
 mod xml;
 
 use std::{
@@ -40,7 +44,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 14] = [
     Target {
         name: "json",
         run: json::target,
@@ -80,6 +84,22 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "xml",
         run: xml::target,
+    },
+    Target {
+        name: "ejson",
+        run: ejson::target,
+    },
+    Target {
+        name: "keys",
+        run: keys::target,
+    },
+    Target {
+        name: "filter",
+        run: filter::target,
+    },
+    Target {
+        name: "update",
+        run: update::target,
     },
 ];
 

@@ -57,6 +57,14 @@ const TOKENS: &[&[u8]] = &[
     b"<SubscribeMsgPopupEvent>",
     b"</SubscribeMsgPopupEvent>",
     b"\"Encrypt\":",
+    b"\"$numberLong\":\"9007199254740993\"",
+    b"{\"$date\":",
+    b"\"$in\":[",
+    b"\"$elemMatch\":{",
+    b"\"$or\":[{",
+    b"{\"$gte\":null}",
+    b"\"a.b\":",
+    b"[]",
     b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 ];
 

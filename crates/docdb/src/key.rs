@@ -109,6 +109,15 @@ fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&[0, 0]);
 }
 
+/// What the keys of all strings with this beginning begin with.
+#[must_use]
+pub fn string_prefix(prefix: &str) -> Vec<u8> {
+    let mut out = vec![Rank::String as u8];
+    push_bytes(&mut out, prefix.as_bytes());
+    out.truncate(out.len() - 2);
+    out
+}
+
 fn push_integer(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(&(number ^ i64::MIN).to_be_bytes());
 }

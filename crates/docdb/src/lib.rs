@@ -9,9 +9,11 @@
 mod context;
 pub mod error;
 pub mod expr;
+pub mod index;
 pub mod key;
 pub mod order;
 pub mod path;
+pub mod plan;
 pub mod query;
 pub mod regex;
 pub mod sort;

@@ -18,8 +18,8 @@ use bson::{Bson, Document, RawDocument};
 pub use error::{Error, Reason};
 pub use write::Style;
 
-/// Objects and arrays in one another.
-pub const MAX_DEPTH: usize = 200;
+/// Objects and arrays in one another: the 200 that MongoDB allows a document, and what stands around one.
+pub const MAX_DEPTH: usize = 256;
 
 /// Reads one value, whitespace around it allowed.
 ///

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use bson::{Bson, spec::ElementType};
 
-use super::{Condition, Scope};
+use super::{Condition, Node, Predicate, Scope};
 use crate::{
     error::Result,
     order::{Number, Rank, compare, rank},
@@ -40,6 +40,16 @@ pub enum Test {
 /// `$elemMatch`: one element has to meet all of it.
 #[derive(Clone, Debug)]
 pub struct ElemMatch(pub(super) Condition);
+
+impl ElemMatch {
+    /// What the element itself has to meet, or what its fields have to.
+    pub(crate) const fn parts(&self) -> (Option<&Predicate>, Option<&Node>) {
+        match &self.0 {
+            Condition::Value(predicate) => (Some(predicate), None),
+            Condition::Fields(node) => (None, Some(node)),
+        }
+    }
+}
 
 /// How a value has to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,10 +39,10 @@ pub(super) fn update(update: &Document, array_filters: &[Document]) -> Result<Up
             )));
         };
         for (field, value) in fields {
-            let path = path(field, &filters, &mut used)?;
             changes.push(if name == "$rename" {
-                rename(path, value)?
+                rename(field, value)?
             } else {
+                let path = path(field, &filters, &mut used)?;
                 let operator = operator(name, field, value)?;
                 Change { path, operator }
             });
@@ -219,7 +219,20 @@ fn path(text: &str, filters: &[(String, Filter)], used: &mut [bool]) -> Result<U
     })
 }
 
-fn rename(from: UpdatePath, to: &Bson) -> Result<Change> {
+fn rename(from: &str, to: &Bson) -> Result<Change> {
+    // The name of the old field may begin with `$`, so that one can be got rid of.
+    let from = match from.strip_prefix('$') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(['[', '.']) => {
+            let mut path = path(rest, &[], &mut [])?;
+            if let Some(UpdatePart::Name(name, index)) = path.parts.first_mut() {
+                *name = format!("${name}");
+                *index = None;
+            }
+            path.text = format!("${}", path.text);
+            path
+        }
+        _ => path(from, &[], &mut [])?,
+    };
     let Bson::String(to) = to else {
         return Err(Error::bad_value(format!(
             "The 'to' field for $rename must be a string: {}: {to}",

@@ -1,0 +1,134 @@
+//! What an index is, and the keys that a document has in it.
+//!
+//! An entry's key is the key of each field's value, one behind the other, descending fields inverted; whoever stores it
+//! appends the key of `_id`. A field that is an array has an entry for each element, an empty one an entry for
+//! `undefined`; a field that is not there has one for null.
+
+use bson::{Bson, Document};
+
+use crate::{
+    error::{Error, Result},
+    key::{self, Direction},
+    path::{Path, walk},
+};
+
+/// More entries of one document are refused: arrays in several fields multiply.
+const MOST_ENTRIES: usize = 100_000;
+
+/// An index over fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The fields in their order.
+    pub fields: Vec<IndexField>,
+    /// If two documents may not have the same entry. A missing field counts as null.
+    pub unique: bool,
+    /// If documents that have none of the fields have no entry.
+    pub sparse: bool,
+    /// If some document had more than one entry, or an array in a field: [`Entries::multikey`]. The planner must know,
+    /// because two conditions may then be met by different entries.
+    pub multikey: bool,
+}
+
+/// A field of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexField {
+    /// The path of the field.
+    pub path: Path,
+    /// Its direction.
+    pub direction: Direction,
+}
+
+/// The entries of one document in one index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// The keys, in their order, each once.
+    pub keys: Vec<Vec<u8>>,
+    /// If an array was met on the way to a value.
+    pub multikey: bool,
+}
+
+impl Index {
+    /// An index over paths, neither unique nor sparse, of documents without arrays.
+    ///
+    /// # Errors
+    /// Where a path is none.
+    pub fn new(fields: &[(&str, Direction)]) -> Result<Self> {
+        let fields: Result<Vec<IndexField>> = fields
+            .iter()
+            .map(|(path, direction)| {
+                Ok(IndexField {
+                    path: Path::checked(path)?,
+                    direction: *direction,
+                })
+            })
+            .collect();
+        Ok(Self {
+            fields: fields?,
+            unique: false,
+            sparse: false,
+            multikey: false,
+        })
+    }
+
+    /// The entries of a document.
+    ///
+    /// # Errors
+    /// Where they would be too many.
+    pub fn entries(&self, document: &Document) -> Result<Entries> {
+        let mut entries = Entries {
+            keys: vec![Vec::new()],
+            multikey: false,
+        };
+        let mut present = false;
+        for field in &self.fields {
+            let mut values = Vec::new();
+            walk(document, &field.path, &mut |value, element| {
+                entries.multikey |= element.is_some();
+                present |= value.is_some();
+                match value {
+                    None => values.push(&Bson::Null),
+                    Some(Bson::Array(elements)) => {
+                        entries.multikey = true;
+                        if elements.is_empty() {
+                            values.push(&Bson::Undefined);
+                        }
+                        values.extend(elements);
+                    }
+                    Some(value) => values.push(value),
+                }
+                false
+            });
+            if values.is_empty() {
+                // An array on the way in which nothing is met.
+                entries.multikey = true;
+                values.push(&Bson::Null);
+            }
+            if values.len().saturating_mul(entries.keys.len()) > MOST_ENTRIES {
+                return Err(Error::bad_value(format!(
+                    "a document has more than {MOST_ENTRIES} entries in an index on '{}'",
+                    field.path.as_str()
+                )));
+            }
+            entries.keys = entries
+                .keys
+                .iter()
+                .flat_map(|prefix| {
+                    values.iter().map(move |value| {
+                        let mut key = prefix.clone();
+                        key::push(&mut key, value, field.direction);
+                        key
+                    })
+                })
+                .collect();
+        }
+        if self.sparse && !present {
+            entries.keys.clear();
+        }
+        entries.keys.sort_unstable();
+        entries.keys.dedup();
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests;
