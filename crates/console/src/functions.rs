@@ -124,6 +124,7 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
         function,
         permissions,
         triggers,
+        ..
     } = listed;
     let name = function.name.as_str();
     let problem = shown.problem(&function.name);

@@ -15,7 +15,11 @@ use crate::{
 
 pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
     let config = function.dir.join(permissions::FILE);
-    let permissions = match fs::read(&config).map(|bytes| Permissions::parse(&bytes)) {
+    let mut text = String::new();
+    let permissions = match fs::read(&config).map(|bytes| {
+        text = String::from_utf8_lossy(&bytes).into_owned();
+        Permissions::parse(&bytes)
+    }) {
         Ok(Ok(permissions)) => permissions,
         // Until it can be read, what it permits is anybody's guess: nothing else is said of it.
         Ok(Err(fault)) => {
@@ -28,7 +32,11 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
             return found.push(Diagnosis::new(&config, None, what, "make it readable".to_owned()));
         }
     };
-    for fault in &permissions.malformed {
+    for fault in permissions
+        .malformed
+        .iter()
+        .chain(&permissions::without_effect(text.as_bytes()))
+    {
         found.push(Diagnosis::new(
             &config,
             Some(fault.line),
@@ -43,6 +51,7 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
         declared: permissions.names().collect(),
         expected: BTreeSet::new(),
         sees_all: source.unseen.is_empty(),
+        text: &text,
         is_editable: permissions.malformed.is_empty(),
         found,
     };
@@ -64,6 +73,8 @@ struct Examination<'a> {
     expected: BTreeSet<&'static str>,
     /// Whether the search of the source could follow everything.
     sees_all: bool,
+    /// `config.json` as it is.
+    text: &'a str,
     /// Whether `config.json` has the shape that an edit needs.
     is_editable: bool,
     found: &'a mut Vec<Diagnosis>,
@@ -90,7 +101,9 @@ impl Examination<'_> {
                 .filter_map(|misnomer| misnomer.near)
                 .any(|near| near == name)
         };
-        if !self.declared.contains(name.as_str()) && !is_meant_by_another() {
+        // What stands in a list of another shape is told with that: it is not absent.
+        let stands_there = !self.is_editable && self.text.contains(&format!("\"{name}\""));
+        if !self.declared.contains(name.as_str()) && !stands_there && !is_meant_by_another() {
             let what =
                 format!("it calls `{name}`, which is not permitted: it is answered with {NO_PERMISSION}");
             let mend = format!("add \"{name}\" to permissions.openapi in config.json");

@@ -329,3 +329,27 @@ fn each_name_that_is_proposed_for_a_permission_is_taken() {
         }
     }
 }
+
+#[test]
+fn what_has_no_effect_is_told_as_that_and_not_as_absent() {
+    let sdk = "const cloud = require('wx-server-sdk'); cloud.openapi.security.msgSecCheck({})";
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", sdk),
+        (
+            "cloudfunctions/a/config.json",
+            "{\n\"permissions\": { \"openapi\": \"security.msgSecCheck\" },\n\"timeout\": 20\n}",
+        ),
+        (
+            "cloudfunctions/a/package.json",
+            r#"{"dependencies":{"wx-server-sdk":"4.0.2"}}"#,
+        ),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(
+        told(dir.path(), &report),
+        "         cloudfunctions/a/config.json:2: `permissions.openapi` is no array, so nothing is permitted — write it as \
+         [\"subscribeMessage.send\", …]\n         \
+         cloudfunctions/a/config.json:3: `timeout` has no effect: the platform does not read it from config.json — set it in the \
+         console, and for here as `timeout` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json\n"
+    );
+}

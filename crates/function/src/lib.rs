@@ -11,8 +11,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 pub use manifest::{LOCKS, Manifest};
 pub use name::{FunctionName, IllegalName};
 
-/// How long a function may be allowed to run, in seconds: what WeChat's console offers.
-pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=60;
+/// How long a function may be allowed to run, in seconds. The console offers up to 60; WeChat's API for third parties
+/// (`uploadfuncconfig`) takes up to 300, and there are programs that rely on it.
+pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=300;
 /// How long a function may run where nothing is configured: the console gives a new function 3 seconds.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much memory a function may be given, in MB. The platform's tools offer 128 to 2048, its function service up to 3072.

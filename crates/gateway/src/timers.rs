@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(20);
 pub(crate) struct Plan {
     settings: project::Timers,
     timers: Vec<(FunctionName, Trigger)>,
+    /// What stands in a function's files and never fires, with the reason: it is not told as absent.
+    faults: Vec<(FunctionName, String)>,
 }
 
 /// The plan in force; who fires is told of a new one.
@@ -59,9 +61,14 @@ impl Plans {
             let triggers = listed.triggers.iter().cloned();
             triggers.map(|trigger| (listed.function.name.clone(), trigger))
         });
+        let faults = project.functions.values().flat_map(|listed| {
+            let faults = listed.trigger_faults.iter();
+            faults.map(|fault| (listed.function.name.clone(), fault.to_string()))
+        });
         self.0.send_replace(Arc::new(Plan {
             settings: project.settings.timers.clone(),
             timers: timers.collect(),
+            faults: faults.collect(),
         }));
     }
 }
@@ -76,6 +83,36 @@ struct Due<'a> {
 }
 
 impl Plan {
+    /// The timer of a function that has this name, or its only one; why there is none, and the mend.
+    fn named<'a>(&'a self, function: &str, wanted: Option<&'a str>) -> Result<&'a str, String> {
+        let timers = self.timers.iter().filter(|(of, _)| of.as_str() == function);
+        let names: Vec<&str> = timers.map(|(_, trigger)| trigger.name.as_str()).collect();
+        let faults = self.faults.iter().filter(|(of, _)| of.as_str() == function);
+        let faults: Vec<&str> = faults.map(|(_, fault)| fault.as_str()).collect();
+        match (wanted, names.as_slice(), faults.as_slice()) {
+            (_, [], []) => Err(format!(
+                "{function} has no timer: give it one as `triggers` in its config.json"
+            )),
+            (_, [], faults) => Err(format!(
+                "{function} has no timer that fires: {}",
+                faults.join("; ")
+            )),
+            (Some(wanted), names, _) if names.contains(&wanted) => Ok(wanted),
+            (Some(wanted), names, faults) => {
+                let mut why = format!("{function} has no timer {wanted:?}; it has: {}", names.join(", "));
+                for fault in faults {
+                    why = format!("{why}; {fault}");
+                }
+                Err(why)
+            }
+            (None, [only], _) => Ok(*only),
+            (None, names, _) => Err(format!(
+                "{function} has several timers, name one of them: {}",
+                names.join(", ")
+            )),
+        }
+    }
+
     /// The last tick of each timer after `seen`, up to `now`.
     fn due(&self, seen: Moment, now: Moment) -> impl Iterator<Item = Due<'_>> {
         self.timers.iter().filter_map(move |(function, trigger)| {
@@ -213,27 +250,7 @@ pub(crate) async fn fire_now(
 ) -> Result<bytes::Bytes, Failure> {
     inner.calls.find(name, request_id, None)?;
     let plan = Arc::clone(&inner.timers.0.borrow());
-    let of_function = plan
-        .timers
-        .iter()
-        .filter(|(function, _)| function.as_str() == name);
-    let names: Vec<&str> = of_function.map(|(_, trigger)| trigger.name.as_str()).collect();
-    let trigger = match (wanted, names.as_slice()) {
-        (_, []) => Err(format!(
-            "{name} has no timer: give it one as `triggers` in its config.json"
-        )),
-        (Some(wanted), names) if names.contains(&wanted) => Ok(wanted),
-        (Some(wanted), names) => Err(format!(
-            "{name} has no timer {wanted:?}; it has: {}",
-            names.join(", ")
-        )),
-        (None, [only]) => Ok(*only),
-        (None, names) => Err(format!(
-            "{name} has several timers, name one of them: {}",
-            names.join(", ")
-        )),
-    };
-    let trigger = trigger.map_err(Failure::malformed)?;
+    let trigger = plan.named(name, wanted).map_err(Failure::malformed)?;
     // As a tick is: a whole second.
     let now = Moment::now();
     let at = now.round(Unit::Second).unwrap_or(now);
@@ -273,7 +290,25 @@ mod tests {
         Plan {
             settings: project::Timers::default(),
             timers: timers.collect(),
+            faults: vec![("g".parse().unwrap(), "line 3: never fires — mend it".to_owned())],
         }
+    }
+
+    #[test]
+    fn what_never_fires_is_not_told_as_absent() {
+        let one = plan(&[("daily", "0 0 2 * * * *")]);
+        assert_eq!(one.named("f", None), Ok("daily"));
+        assert_eq!(one.named("f", Some("daily")), Ok("daily"));
+        let told = |function, wanted| one.named(function, wanted).unwrap_err();
+        assert_eq!(
+            told("f", Some("weekly")),
+            "f has no timer \"weekly\"; it has: daily"
+        );
+        assert_eq!(
+            told("g", None),
+            "g has no timer that fires: line 3: never fires — mend it"
+        );
+        assert!(told("h", None).contains("give it one"));
     }
 
     /// A moment as the clocks of UTC+8 show it.

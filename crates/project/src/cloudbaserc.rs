@@ -1,16 +1,34 @@
-//! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory and
-//! variables, the environment's id, and where the functions lie. It was written for another tool, so a value that
-//! cannot be honoured here spoils its function only, and `yunqiao.toml` can overrule it.
+//! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory, variables,
+//! timers and folder, the environment's id, and where the functions lie; also where they stand as inputs of CloudBase
+//! Framework's function plugin. It was written for another tool, so a value that cannot be honoured here spoils its function
+//! only, and `yunqiao.toml` can overrule it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use function::{MEMORY_MB, TIMEOUT_SECONDS};
 use serde_json::{Map, Value};
 
-use crate::{ProjectError, files};
+use crate::{Finding, ProjectError, Triggers, files};
 
 /// The file's name.
 pub(crate) const FILE: &str = "cloudbaserc.json";
+/// Where the tool looks for functions if nothing says otherwise.
+pub(crate) const USUAL_FUNCTIONS_ROOT: &str = "functions";
+/// The other files in which CloudBase's own tool looks for the same (its document "配置文件"). They are not read here: some are
+/// programs.
+const NOT_READ: [&str; 5] = [
+    "cloudbaserc",
+    "cloudbaserc.yaml",
+    "cloudbaserc.yml",
+    "cloudbaserc.js",
+    "cloudbase.config.js",
+];
+/// The plugin of CloudBase Framework that deploys functions.
+const FUNCTION_PLUGIN: &str = "framework-plugin-function";
 
 /// What `cloudbaserc.json` says.
 #[derive(Debug, Default)]
@@ -28,6 +46,9 @@ pub(crate) struct FunctionEntry {
     pub(crate) timeout_seconds: Option<Result<u64, String>>,
     pub(crate) memory_mb: Option<Result<u64, String>>,
     pub(crate) env: BTreeMap<String, String>,
+    /// `dir`: its folder.
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) triggers: Triggers,
     /// What is not honoured and does no harm: what it is, and the mend.
     pub(crate) oddities: Vec<(String, String)>,
 }
@@ -42,12 +63,12 @@ impl Cloudbaserc {
             text.filter(|text| !text.is_empty() && !text.contains("{{"))
                 .map(str::to_owned)
         };
-        let listed = object
-            .get("functions")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        let functions = listed
-            .iter()
+        // What stands at the top goes before what a plugin is given.
+        let plugins = plugin_inputs(&object);
+        let lists = plugins.iter().copied().rev().chain([&object]);
+        let functions = lists
+            .filter_map(|inputs| inputs.get("functions")?.as_array())
+            .flatten()
             .filter_map(Value::as_object)
             .filter_map(|function| {
                 Some((
@@ -56,12 +77,45 @@ impl Cloudbaserc {
                 ))
             })
             .collect();
+        let root_of_plugin = || {
+            let root = plugins
+                .iter()
+                .find_map(|inputs| inputs.get("functionRootPath")?.as_str());
+            root.filter(|root| !root.contains("{{")).map(str::to_owned)
+        };
         Ok(Self {
             env_id: text("envId"),
-            functions_root: text("functionRoot"),
+            functions_root: text("functionRoot").or_else(root_of_plugin),
             functions,
         })
     }
+}
+
+/// What the function plugins of `framework.plugins` are given.
+fn plugin_inputs(object: &Map<String, Value>) -> Vec<&Map<String, Value>> {
+    let plugins = object
+        .get("framework")
+        .and_then(|framework| framework.get("plugins")?.as_object());
+    let inputs = plugins.into_iter().flat_map(Map::values).filter_map(|plugin| {
+        let is_it = plugin.get("use")?.as_str()?.ends_with(FUNCTION_PLUGIN);
+        plugin.get("inputs").filter(|_| is_it)?.as_object()
+    });
+    inputs.collect()
+}
+
+/// The files beside `cloudbaserc.json` that say the same to CloudBase's own tool, and are not read here.
+pub(crate) fn not_read(root: &Path) -> Vec<Finding> {
+    let there = NOT_READ
+        .into_iter()
+        .map(|name| root.join(name))
+        .filter(|path| path.is_file());
+    let told = there.map(|file| Finding {
+        function: None,
+        file,
+        what: "it is not read".to_owned(),
+        mend: format!("write what it says of the functions into {FILE}, or into yunqiao.toml"),
+    });
+    told.collect()
 }
 
 impl FunctionEntry {
@@ -75,8 +129,17 @@ impl FunctionEntry {
             timeout_seconds: field("timeout")
                 .map(|value| within(value, "timeout", &TIMEOUT_SECONDS, "seconds")),
             memory_mb: field("memorySize").map(|value| within(value, "memorySize", &MEMORY_MB, "MB")),
+            dir: field("dir")
+                .and_then(Value::as_str)
+                .map(str::trim)
+                .filter(|dir| !dir.is_empty())
+                .map(PathBuf::from),
+            triggers: field("triggers").map(triggers).unwrap_or_default(),
             ..Self::default()
         };
+        for fault in &entry.triggers.faults {
+            entry.oddities.push((fault.what.clone(), fault.mend.clone()));
+        }
         if let Some(handler) = field("handler")
             .and_then(Value::as_str)
             .filter(|handler| *handler != "index.main")
@@ -104,6 +167,11 @@ impl FunctionEntry {
         }
         entry
     }
+}
+
+/// Triggers have the shape that they have in a function's `config.json`. Where they stand in this file is not known.
+fn triggers(list: &Value) -> Triggers {
+    Triggers::parse(format!("{{\"triggers\":{list}}}").as_bytes())
 }
 
 /// A whole number in a range, or why not.
@@ -190,11 +258,29 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_the_function_plugin_is_given_below_what_stands_at_the_top() {
+        let read = parse(
+            r#"{"functions":[{"name":"a","timeout":20}],
+                "framework":{"plugins":{
+                    "func":{"use":"@cloudbase/framework-plugin-function","inputs":{"functionRootPath":"./cloud",
+                        "functions":[{"name":"a","timeout":5},{"name":"b","timeout":7}]}},
+                    "web":{"use":"@cloudbase/framework-plugin-website","inputs":{"functions":[{"name":"c"}]}}}}}"#,
+        );
+        assert_eq!(read.functions_root.as_deref(), Some("./cloud"));
+        let timeouts: Vec<_> = read
+            .functions
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.timeout_seconds.clone()))
+            .collect();
+        assert_eq!(timeouts, [("a", Some(Ok(20))), ("b", Some(Ok(7)))]);
+    }
+
+    #[test]
     fn beyond_the_limits_says_the_limits() {
         let read = parse(r#"{"functions":[{"name":"a","timeout":900,"memorySize":64}]}"#);
         let refusal = read.functions["a"].timeout_seconds.clone().unwrap().unwrap_err();
         assert!(
-            refusal.contains("900") && refusal.contains("1 to 60 seconds"),
+            refusal.contains("900") && refusal.contains("1 to 300 seconds"),
             "{refusal}"
         );
         let refusal = read.functions["a"].memory_mb.clone().unwrap().unwrap_err();

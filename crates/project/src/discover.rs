@@ -1,7 +1,8 @@
 //! Finding the cloud functions below `cloudfunctionRoot`: each folder with an `index.js`, an `index.mjs` or a
-//! `package.json` is one, and its file is chosen as Node would choose it.
+//! `package.json` is one, and its file is chosen as Node would choose it. Some lie elsewhere, as `cloudbaserc.json` says.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Component, Path, PathBuf},
 };
@@ -15,24 +16,31 @@ use crate::{
     triggers::Triggers,
 };
 
-/// The functions in the folder `root`, by name, and what is odd about them.
+/// The functions in the folder `root`, and those that lie in a folder of their own, by name, and what is odd about them. A
+/// folder that was given to a function is none of another name.
 pub(crate) fn functions(
-    root: &Path,
+    root: Option<&Path>,
+    elsewhere: &BTreeMap<FunctionName, PathBuf>,
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<ProjectFunction>, ProjectError> {
-    let unreadable = |cause: io::Error| ProjectError::Read {
-        path: root.to_owned(),
-        cause,
-    };
     let mut functions = Vec::new();
-    for entry in fs::read_dir(root).map_err(unreadable)? {
-        let dir = entry.map_err(unreadable)?.path();
+    let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let taken: Vec<PathBuf> = elsewhere.values().map(|dir| real(dir)).collect();
+    for (name, dir) in elsewhere {
+        let plan = Plan::of(dir).unwrap_or_else(|| Plan::without_entry(dir));
+        functions.push(plan.function(name.clone(), dir.clone(), findings));
+    }
+    for dir in root.map(folders).transpose()?.unwrap_or_default() {
+        if taken.contains(&real(&dir)) {
+            continue;
+        }
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') || name == "node_modules" || !dir.is_dir() {
             continue;
         }
         let Some(plan) = Plan::of(&dir) else { continue };
         match name.parse::<FunctionName>() {
+            Ok(name) if elsewhere.contains_key(&name) => {}
             Ok(name) => functions.push(plan.function(name, dir, findings)),
             Err(illegal) => findings.push(Finding {
                 function: None,
@@ -48,6 +56,15 @@ pub(crate) fn functions(
     Ok(functions)
 }
 
+/// What lies in a folder.
+fn folders(root: &Path) -> Result<Vec<PathBuf>, ProjectError> {
+    let paths = fs::read_dir(root).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    paths.map_err(|cause| ProjectError::Read {
+        path: root.to_owned(),
+        cause,
+    })
+}
+
 /// What a folder says about being a function.
 struct Plan {
     entry: PathBuf,
@@ -58,6 +75,16 @@ struct Plan {
 }
 
 impl Plan {
+    /// For a folder that is said to be a function, and has nothing to run.
+    fn without_entry(dir: &Path) -> Self {
+        Self {
+            entry: dir.join("index.js"),
+            manifest: None,
+            oddity: None,
+            problem: Some(no_entry(dir, None)),
+        }
+    }
+
     /// `None` if the folder is no function at all.
     fn of(dir: &Path) -> Option<Self> {
         let mut plan = Self {
@@ -134,18 +161,21 @@ impl Plan {
         }
         let config = dir.join(permissions::FILE);
         let mut triggers = Triggers::default();
+        let mut without_effect = Vec::new();
+        let mut permission_faults = Vec::new();
         let permissions = match fs::read(&config) {
             Ok(bytes) => match Permissions::parse(&bytes) {
                 Ok(permissions) => {
                     triggers = Triggers::parse(&bytes);
+                    without_effect = permissions::without_effect(&bytes);
+                    permission_faults.clone_from(&permissions.malformed);
                     permissions
                 }
-                Err(fault) => {
-                    let what = format!(
-                        "line {}, column {}: {}; the file is ignored",
-                        fault.line, fault.column, fault.what
-                    );
-                    find(config.clone(), what, fault.mend);
+                Err(mut fault) => {
+                    fault.what.push_str("; the file is ignored");
+                    let what = format!("line {}, column {}: {}", fault.line, fault.column, fault.what);
+                    find(config.clone(), what, fault.mend.clone());
+                    permission_faults.push(fault);
                     Permissions::default()
                 }
             },
@@ -159,7 +189,12 @@ impl Plan {
                 Permissions::default()
             }
         };
-        for fault in permissions.faults().into_iter().chain(triggers.faults) {
+        let told = permissions
+            .faults()
+            .into_iter()
+            .chain(triggers.faults.clone())
+            .chain(without_effect);
+        for fault in told {
             find(
                 config.clone(),
                 format!("line {}: {}", fault.line, fault.what),
@@ -172,7 +207,10 @@ impl Plan {
         ProjectFunction {
             function,
             permissions: permissions.names().map(str::to_owned).collect(),
+            permission_faults,
+            has_triggers_of_its_own: triggers.is_given,
             triggers: triggers.triggers,
+            trigger_faults: triggers.faults,
         }
     }
 }

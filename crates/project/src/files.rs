@@ -1,7 +1,7 @@
 //! Reading a project's text files: a byte order mark is forgiven, as editors on Windows leave one; everything else
 //! that is wrong is told with line and column.
 
-use std::{fs, io, path::Path};
+use std::{fmt, fs, io, path::Path};
 
 use serde_json::{Map, Value};
 
@@ -18,6 +18,13 @@ pub struct Fault {
     pub what: String,
     /// What to do about it.
     pub mend: String,
+}
+
+impl fmt::Display for Fault {
+    /// `line N: what — mend`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {} — {}", self.line, self.what, self.mend)
+    }
 }
 
 impl Fault {

@@ -14,6 +14,42 @@ use crate::files::{self, Fault};
 /// The file's name.
 pub const FILE: &str = "config.json";
 
+/// Members that people put into `config.json` and that the platform does not apply from there, each with the setting of
+/// `yunqiao.toml` that does what was meant.
+const WITHOUT_EFFECT: [(&str, &str); 4] = [
+    ("timeout", "timeout"),
+    ("memorySize", "memory"),
+    ("memory", "memory"),
+    ("envVariables", "env"),
+];
+
+/// The members of a `config.json` that have no effect, on the platform and here. One that cannot be read has none; its
+/// [`Permissions`] say why.
+#[must_use]
+pub fn without_effect(bytes: &[u8]) -> Vec<Fault> {
+    let Ok(text) = files::text(bytes) else {
+        return Vec::new();
+    };
+    let read = jsonc_parser::parse_to_ast(text, &Default::default(), &ParseOptions::default());
+    let Ok(Some(Value::Object(root))) = read.as_ref().map(|read| &read.value) else {
+        return Vec::new();
+    };
+    let fault = |member: &ObjectProp<'_>| {
+        let name = member.name.as_str();
+        let (_, setting) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name)?;
+        let (line, column) = files::position(text.as_bytes(), member.start());
+        Some(Fault {
+            line,
+            column,
+            what: format!("`{name}` has no effect: the platform does not read it from config.json"),
+            mend: format!(
+                "set it in the console, and for here as `{setting}` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json"
+            ),
+        })
+    };
+    root.properties.iter().filter_map(fault).collect()
+}
+
 /// What `permissions.openapi` lists.
 #[derive(Debug, Default)]
 pub struct Permissions {

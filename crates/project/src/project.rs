@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use function::{Function, FunctionName};
+use function::FunctionName;
 
 use crate::{
     Finding, ProjectError, ProjectFunction, Settings,
@@ -122,9 +122,10 @@ impl Files<'_> {
 
         let mut findings = std::mem::take(&mut toml.findings);
         let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc)?;
-        let mut functions = BTreeMap::new();
-        match &functions_root {
-            None => findings.push(Finding {
+        findings.extend(cloudbaserc::not_read(self.root));
+        let elsewhere = self.elsewhere(functions_root.as_deref(), &cloudbaserc);
+        if functions_root.is_none() && elsewhere.is_empty() {
+            findings.push(Finding {
                 function: None,
                 file: self.root.to_owned(),
                 what: "there is no folder of cloud functions".to_owned(),
@@ -132,27 +133,35 @@ impl Files<'_> {
                     "name it as cloudfunctionRoot in {}, or make {USUAL_FUNCTIONS_ROOT}/",
                     miniprogram::FILE
                 ),
-            }),
-            Some(functions_root) => {
-                for mut listed in discover::functions(functions_root, &mut findings)? {
-                    let function = &mut listed.function;
-                    let configured = toml.functions.remove(function.name.as_str()).unwrap_or_default();
-                    let fallback = cloudbaserc
-                        .functions
-                        .remove(function.name.as_str())
-                        .unwrap_or_default();
-                    for (what, mend) in &fallback.oddities {
-                        findings.push(Finding {
-                            function: Some(function.name.clone()),
-                            file: cloudbaserc_path.clone(),
-                            what: format!("function {}: {what}", function.name),
-                            mend: mend.clone(),
-                        });
-                    }
-                    configure(function, configured, fallback);
-                    functions.insert(function.name.clone(), listed);
-                }
+            });
+        }
+        let mut functions = BTreeMap::new();
+        for mut listed in discover::functions(functions_root.as_deref(), &elsewhere, &mut findings)? {
+            let name = listed.function.name.clone();
+            let configured = toml.functions.remove(name.as_str()).unwrap_or_default();
+            let fallback = cloudbaserc.functions.remove(name.as_str()).unwrap_or_default();
+            for (what, mend) in &fallback.oddities {
+                findings.push(Finding {
+                    function: Some(name.clone()),
+                    file: cloudbaserc_path.clone(),
+                    what: format!("function {name}: {what}"),
+                    mend: mend.clone(),
+                });
             }
+            configure(&mut listed, configured, fallback);
+            functions.insert(name, listed);
+        }
+        for name in cloudbaserc.functions.keys() {
+            let near = nearest(name, functions.keys().map(FunctionName::as_str));
+            findings.push(Finding {
+                function: None,
+                file: cloudbaserc_path.clone(),
+                what: format!("it lists the function {name}, which has no folder with anything to run"),
+                mend: match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "add the folder, say where it is as `dir`, or remove the entry".to_owned(),
+                },
+            });
         }
         if let Some((name, table)) = toml.functions.into_iter().next() {
             let near = nearest(name.as_str(), functions.keys().map(FunctionName::as_str));
@@ -196,6 +205,33 @@ impl Files<'_> {
         })
     }
 
+    /// The functions that `cloudbaserc.json` lists and that have no folder of their name in `functions_root`, where it says
+    /// that they are: as `dir`, relative to the project or to its own `functionRoot`, else in that by name. The document
+    /// leaves open what `dir` is relative to, so both is a choice.
+    fn elsewhere(
+        &self,
+        functions_root: Option<&Path>,
+        cloudbaserc: &Cloudbaserc,
+    ) -> BTreeMap<FunctionName, PathBuf> {
+        let their_root = cloudbaserc.functions_root.as_deref();
+        let their_root = self
+            .root
+            .join(their_root.unwrap_or(cloudbaserc::USUAL_FUNCTIONS_ROOT));
+        let folder = |(name, entry): (&String, &cloudbaserc::FunctionEntry)| {
+            let name: FunctionName = name.parse().ok()?;
+            let usual = functions_root.map(|root| root.join(name.as_str()));
+            let given = entry
+                .dir
+                .iter()
+                .flat_map(|dir| [self.root.join(dir), their_root.join(dir)]);
+            let by_name = their_root.join(name.as_str());
+            let mut candidates = given.chain(usual.clone()).chain([by_name]);
+            let folder = candidates.find(|folder| folder.is_dir())?;
+            (Some(&folder) != usual.as_ref()).then_some((name, folder))
+        };
+        cloudbaserc.functions.iter().filter_map(folder).collect()
+    }
+
     /// The folder of the functions: the first that a file names, in the order of precedence, must exist; where none
     /// does, the usual one is taken if it exists.
     fn functions_root(
@@ -231,7 +267,12 @@ impl Files<'_> {
 }
 
 /// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.
-fn configure(function: &mut Function, toml: FunctionSettings, fallback: cloudbaserc::FunctionEntry) {
+fn configure(listed: &mut ProjectFunction, toml: FunctionSettings, fallback: cloudbaserc::FunctionEntry) {
+    if !listed.has_triggers_of_its_own {
+        listed.triggers = fallback.triggers.triggers;
+        listed.trigger_faults = fallback.triggers.faults;
+    }
+    let function = &mut listed.function;
     let mut problem = None;
     let mut or_fallback = |value: Option<u64>, fallback: Option<Result<u64, String>>| match (value, fallback)
     {

@@ -27,6 +27,8 @@ pub struct Trigger {
 /// What `triggers` lists.
 #[derive(Debug, Default)]
 pub struct Triggers {
+    /// Whether the member `triggers` is there at all.
+    pub is_given: bool,
     /// Those that fire.
     pub triggers: Vec<Trigger>,
     /// What is not as the document lays down, and therefore without effect.
@@ -55,6 +57,7 @@ impl Triggers {
         let Some(list) = member(root, "triggers") else {
             return;
         };
+        self.is_given = true;
         let Value::Array(list) = list else {
             let mend = "write it as [{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}]";
             return self.refuse(text, list, "`triggers` is no array", mend);

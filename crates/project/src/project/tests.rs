@@ -139,9 +139,111 @@ fn the_last_word_is_yunqiao_toml_s() {
     assert_eq!(variables, ["A=toml", "B=rc", "EMPTY="]);
     let problem = project.functions["steps"].function.problem.as_deref().unwrap();
     assert!(
-        problem.contains("timeout 900") && problem.contains("1 to 60 seconds"),
+        problem.contains("timeout 900") && problem.contains("1 to 300 seconds"),
         "{problem}"
     );
+}
+
+#[test]
+fn cloudbaserc_s_functions_may_lie_elsewhere_and_have_timers() {
+    let (dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("cloudfunctions/of-another-name/index.js", ""),
+        ("cloudfunctions/report/index.js", ""),
+        (
+            "cloudfunctions/report/config.json",
+            r#"{"triggers":[{"name":"own","type":"timer","config":"0 0 2 1 * * *"}]}"#,
+        ),
+        ("services/pay/index.js", ""),
+        ("functions/by-name/index.js", ""),
+        ("functions/inner/mail/index.js", ""),
+        ("cloudbaserc.js", "module.exports = {}"),
+        (
+            "cloudbaserc.json",
+            r#"{"functions":[
+              {"name":"login","timeout":300,"triggers":[{"name":"nightly","type":"timer","config":"0 0 3 * * * *"}]},
+              {"name":"report","triggers":[{"name":"theirs","type":"timer","config":"0 0 3 * * * *"}]},
+              {"name":"renamed","dir":"cloudfunctions/of-another-name"},
+              {"name":"pay","dir":"./services/pay"},
+              {"name":"mail","dir":"inner/mail"},
+              {"name":"by-name"},
+              {"name":"logn"},
+              {"name":"gone"}]}"#,
+        ),
+    ]);
+    let folders: Vec<_> = project
+        .functions
+        .iter()
+        .map(|(name, listed)| {
+            let folder = listed.function.dir.canonicalize().unwrap();
+            let folder = folder.strip_prefix(dir.path().canonicalize().unwrap()).unwrap();
+            format!("{name} {}", folder.display())
+        })
+        .collect();
+    assert_eq!(
+        folders,
+        [
+            "by-name functions/by-name",
+            "login cloudfunctions/login",
+            "mail functions/inner/mail",
+            "pay services/pay",
+            "renamed cloudfunctions/of-another-name",
+            "report cloudfunctions/report",
+        ]
+    );
+    let timers = |name: &str| -> Vec<String> {
+        let triggers = project.functions[name].triggers.iter();
+        triggers.map(|trigger| trigger.name.clone()).collect()
+    };
+    assert_eq!(
+        (timers("login"), timers("report")),
+        (vec!["nightly".to_owned()], vec!["own".to_owned()])
+    );
+    assert_eq!(
+        project.functions["login"].function.timeout,
+        Duration::from_secs(300)
+    );
+    let told: Vec<_> = project
+        .findings
+        .iter()
+        .map(|finding| format!("{} — {}", finding.what, finding.mend))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "it is not read — write what it says of the functions into cloudbaserc.json, or into yunqiao.toml",
+            "it lists the function gone, which has no folder with anything to run — add the folder, say where it is as `dir`, \
+             or remove the entry",
+            "it lists the function logn, which has no folder with anything to run — did you mean `login`?",
+        ]
+    );
+}
+
+#[test]
+fn what_does_not_count_is_kept_with_its_reason() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "cloudfunctions/login/config.json",
+            r#"{"permissions":{"openapi":"wxacode.get"},"triggers":[{"name":"t","type":"timer","config":"0 */90 * * * * *"}]}"#,
+        ),
+        ("cloudfunctions/steps/index.js", ""),
+        ("cloudfunctions/steps/config.json", "{ half"),
+        (
+            "cloudbaserc.json",
+            r#"{"functions":[{"name":"steps","triggers":[{"name":"t","type":"timer","config":"0 0 7 * * 7"}]}]}"#,
+        ),
+    ]);
+    let login = &project.functions["login"];
+    let first = |faults: &[crate::files::Fault]| faults[0].to_string();
+    assert!(first(&login.permission_faults).contains("no array"));
+    assert!(first(&login.trigger_faults).starts_with("line 1: the trigger \"t\" never fires"));
+    let steps = &project.functions["steps"];
+    assert!(first(&steps.permission_faults).contains("the file is ignored"));
+    assert!(first(&steps.trigger_faults).contains("never fires"));
+    assert!(login.triggers.is_empty() && steps.triggers.is_empty());
 }
 
 #[test]
@@ -638,8 +740,8 @@ fn refusals_name_line_cause_and_mend() {
             "yunqiao.toml:1: `appid` is empty — give it a value, or remove the line",
         ),
         (
-            "[functions.login]\ntimeout = 61",
-            "yunqiao.toml:2: `functions.login.timeout` is 61 seconds — 1 to 60 seconds are possible",
+            "[functions.login]\ntimeout = 301",
+            "yunqiao.toml:2: `functions.login.timeout` is 301 seconds — 1 to 300 seconds are possible",
         ),
         (
             "[functions.login]\ntimeout = 0",
