@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     if words.nth(1).is_some_and(|word| word == stack::GUARD) {
         return process::guard::main(words);
     }
+    keep_memory_private();
     // As the shell asks, when somebody presses Tab.
     complete::answer();
     let args = Args::parse();
@@ -56,6 +57,16 @@ fn main() -> ExitCode {
     });
     // As after any other panic.
     ended.unwrap_or_else(|_| ExitCode::from(101))
+}
+
+/// Keeps functions, which run as the same user, from reading this process's memory by `/proc` or a debugger: secrets and
+/// session_keys are in it. No core is dumped either. Other systems than Linux have no such switch.
+fn keep_memory_private() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+    {
+        tracing::warn!(%error, "this process's memory cannot be kept from others of the same user");
+    }
 }
 
 fn run(args: Args) -> anyhow::Result<ExitCode> {

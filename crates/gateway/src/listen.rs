@@ -29,8 +29,8 @@ use crate::{
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest request head: what Node allows, and more than any client of ours sends.
 const LARGEST_HEAD: usize = 16 << 10;
-/// What one connection reads ahead.
-const READ_AHEAD: usize = 64 << 10;
+/// What one connection reads ahead: two buffers of it are most of what a stranger can take.
+const READ_AHEAD: usize = 32 << 10;
 /// How long running calls may go on after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 

@@ -31,6 +31,7 @@ pub use crate::{
     error::{ConfigError, Error},
     login::{Login, LoginCode, LoginCodeError},
     phone::PhoneNumber,
+    transport::LastAttempt,
 };
 use crate::{
     patience::Patience,
@@ -106,6 +107,12 @@ impl Client {
     #[must_use]
     pub fn appid(&self) -> &str {
         &self.0.credentials.appid
+    }
+
+    /// How the last attempt to ask WeChat for something ended, if there was one since the start.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<LastAttempt> {
+        self.0.transport.last_attempt()
     }
 
     /// As [`authorized`](Self::authorized), for one of this crate's own requests.

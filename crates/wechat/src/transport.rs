@@ -1,7 +1,11 @@
 //! One HTTPS request and its answer, for every API alike: where it goes, how often it is sent, how much of an answer is
 //! read, and what becomes of an `errcode`.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use openapi::{Method, errcode::SYSTEM_BUSY};
@@ -25,6 +29,16 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: Arc<Url>,
+    last: Arc<Mutex<Option<LastAttempt>>>,
+}
+
+/// How the last attempt to ask WeChat for something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When, by the machine.
+    pub at: Instant,
+    /// Whether an answer came that may be WeChat's own, whatever it said.
+    pub answered: bool,
 }
 
 /// A request, less its credentials.
@@ -123,7 +137,26 @@ impl Transport {
         Ok(Self {
             http,
             base: Arc::new(base),
+            last: Arc::default(),
         })
+    }
+
+    /// How the last attempt ended, if there was one.
+    pub(crate) fn last_attempt(&self) -> Option<LastAttempt> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_attempt(&self, outcome: &Result<Incoming, Error>) {
+        let answered = match outcome {
+            Ok(incoming) => !incoming.status.is_server_error(),
+            // That one says nothing about WeChat.
+            Err(Error::Unsendable { .. }) => return,
+            Err(_) => false,
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastAttempt {
+            at: Instant::now(),
+            answered,
+        });
     }
 
     /// Sends a request with `credentials` in its query, again while WeChat is busy or no connection comes about, as
@@ -137,6 +170,7 @@ impl Transport {
         loop {
             patience.begin();
             let outcome = self.attempt(request, credentials).await;
+            self.note_attempt(&outcome);
             let may_repeat = match &outcome {
                 Ok(incoming) => incoming.errcode == Some(SYSTEM_BUSY.into()),
                 Err(Error::Unreachable { cause, .. }) => cause.is_connect(),
@@ -412,7 +446,9 @@ mod tests {
         assert!(server.received("/elsewhere").is_empty());
 
         let nobody = client_of_nobody().await;
+        assert_eq!(nobody.last_attempt(), None);
         let error = nobody.code2session(&crate::testing::code("c")).await.unwrap_err();
+        assert!(!nobody.last_attempt().unwrap().answered);
         let text = format!("{error} / {error:?}");
         assert!(
             matches!(error, Error::Unreachable { .. }) && text.contains("refused"),
@@ -445,6 +481,7 @@ mod tests {
                 .await
                 .unwrap_err();
         }
+        assert!(client.last_attempt().unwrap().answered, "a refusal is an answer");
         assert_eq!(
             (server.received("jscode2session").len(), server.connections()),
             (5, 1)
