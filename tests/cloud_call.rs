@@ -433,7 +433,40 @@ exports.main = async () => ({
             };
             assert_eq!(got[what]["errCode"], code, "{version} {what}: {got}");
         }
+        // Whoever runs it is told as well, though the function may swallow it.
+        for what in [
+            "database.getDocument",
+            "storage.batchDeleteFile",
+            "wx.wxPayApi",
+            "getCloudCallSign",
+        ] {
+            dev.server.prints(&format!("{what} in {}", name(version)));
+        }
     }
+}
+
+/// What is begun and not awaited meets a call that has ended.
+#[tokio::test]
+async fn a_cloud_call_that_was_not_awaited_is_told_as_that() {
+    const LATE: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async () => {
+  const { WX_API_TOKEN } = process.env;
+  setTimeout(() => {
+    // As a library does that keeps what it was begun with.
+    process.env.WX_API_TOKEN = WX_API_TOKEN;
+    cloud.callFunction({ name: 'late' }).catch((error) => console.error('late: ' + error.message));
+  }, 20);
+};";
+    let project = Scratch::new(&[]);
+    function(&project, "late", "4.0.2", LATE, &[]);
+    let dev = Dev::start(project.path());
+    let (status, answer) = dev.login("alice").await.call("late", json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    let id = answer["requestID"].as_str().unwrap();
+    dev.server
+        .prints(&format!("it was begun in call {id} of late, which had ended"));
 }
 
 #[tokio::test]

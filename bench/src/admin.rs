@@ -382,7 +382,11 @@ impl WeChat {
                 if since >= end {
                     return Quantiles::of(took);
                 }
-                let outgoing = Outgoing::of(Self::API, &self.request);
+                let outgoing = Outgoing::of(
+                    Self::API,
+                    &self.request,
+                    self.request.body.bytes().to_vec().into(),
+                );
                 let called = self.client.call(&outgoing, Duration::from_secs(5)).await?;
                 took.push(micros(since.elapsed()));
                 ensure!(

@@ -12,10 +12,10 @@ use opendata::{CloudId, MAX_CLOUD_IDS};
 use runtime::Reply;
 use tcb::{Data, DataError, Event, MAX_NAMED, Marked};
 
+use crate::Inner;
 use crate::bearer::Bearer;
 use crate::body::Whole;
 use crate::failure::Failure;
-use crate::{Inner, redeem};
 
 /// Runs `name` for `bearer` and gives the reply's body.
 ///
@@ -108,7 +108,7 @@ async fn redeem_marked(inner: &Inner, request_id: &str, openid: &str, data: &mut
     }
     let began = Instant::now();
     let ids: Vec<CloudId<'_>> = data.marked().iter().map(cloud_id).collect();
-    let items = redeem::redeem(inner, request_id, openid, &ids).await;
+    let items = inner.cloud.redeemer().redeem(request_id, openid, &ids).await;
     let fields = data.marked().iter().zip(&items);
     let redeemed = Redeemed {
         took: began.elapsed(),

@@ -2,13 +2,12 @@
 //!
 //! A request walks through here in the order of the modules: [`serve`](Gateway::serve) accepts it and bounds
 //! it, `routes` picks the door, `bearer` says who is calling, `call` takes the client's bytes apart without building a tree,
-//! `redeem` exchanges the cloudIDs, and the `calls` crate calls the function. What WeChat's rules say stands in the pure
+//! and the `calls` crate calls the function. What functions ask in turn is the `cloud` crate's business. What WeChat's rules say stands in the pure
 //! crates; this one is the plumbing between them. Whatever went wrong is told to the
 //! client as a code that programs test for, and to the operator, through [`Journal`], with its cause.
 
 #![forbid(unsafe_code)]
 
-mod admin;
 mod bearer;
 mod body;
 mod call;
@@ -20,13 +19,12 @@ mod listen;
 mod login;
 mod open_data;
 mod operator;
-mod permissions;
 mod push;
 mod readiness;
-mod redeem;
 mod reply;
 mod routes;
 mod seats;
+mod session_keys;
 mod site;
 mod timers;
 
@@ -37,6 +35,7 @@ use std::time::Duration;
 
 use calls::{Calls, Invocations, ids};
 use clock::Clock;
+use cloud::Cloud;
 use opendata::Tickets;
 use runtime::Runtime;
 use seal::KeyRing;
@@ -106,11 +105,10 @@ struct Inner {
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::Client,
-    apps: BTreeMap<String, wechat::Client>,
-    permissions: permissions::Permissions,
     push: Option<push::Pushes>,
     runtime: Runtime,
     calls: Calls,
+    cloud: Cloud,
     journal: Arc<dyn Journal>,
     timers: timers::Plans,
     sessions: login::Sessions,
@@ -123,10 +121,28 @@ impl Gateway {
     pub fn new(config: Config) -> Gateway {
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
-        let connections = config.runtime.connections();
+        let calls = Calls::new(
+            config.appid.clone(),
+            config.runtime.clone(),
+            config.invocations,
+            Arc::clone(&config.journal),
+        );
+        let tickets = Tickets::new(&config.keys, &config.appid);
+        let cloud = Cloud::new(cloud::Config {
+            calls: calls.clone(),
+            tickets: tickets.clone(),
+            clock: config.clock.clone(),
+            wechat: config.wechat.clone(),
+            apps: config.apps,
+            permissions_cache: config.permissions_cache,
+            session_keys: Arc::new(session_keys::StoredKeys(Arc::clone(&config.store))),
+        });
+        if let Some(connections) = config.runtime.connections() {
+            cloud.serve(connections);
+        }
         let inner = Arc::new(Inner {
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
-            tickets: Tickets::new(&config.keys, &config.appid),
+            tickets,
             sessions: login::Sessions::new(config.token_life),
             keys: config.keys,
             env_id: config.env_id,
@@ -137,24 +153,15 @@ impl Gateway {
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
-            apps: config.apps,
-            permissions: permissions::Permissions::new(config.permissions_cache),
             push: config.push.map(push::Pushes::new),
-            calls: Calls::new(
-                config.appid.clone(),
-                config.runtime.clone(),
-                config.invocations,
-                Arc::clone(&config.journal),
-            ),
+            calls,
+            cloud,
             runtime: config.runtime,
             journal: config.journal,
             appid: config.appid,
             timers: timers::Plans::default(),
             budget: body::Budget::default(),
         });
-        if let Some(connections) = connections {
-            tokio::spawn(admin::serve(Arc::downgrade(&inner), connections));
-        }
         if inner.push.is_some() {
             tokio::spawn(push::sweep(Arc::downgrade(&inner)));
         }

@@ -388,7 +388,7 @@ impl Doors {
             path,
             query: &query,
             content_type,
-            body,
+            body: Bytes::copy_from_slice(body),
         };
         let Called {
             status,

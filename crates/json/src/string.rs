@@ -26,21 +26,8 @@ pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
 /// Reads an array of at most `most` strings: the field names of `cloudIDs`, a list of ids. What follows one string too many is
 /// not looked at.
 pub fn array_of_strings(raw: &str, most: usize) -> Result<Vec<Cow<'_, str>>, Error> {
-    let scanner = Scanner::new(raw);
-    let (start, first) = scanner.blanks(0);
-    if first != Some(b'[') {
-        crate::validate(raw.as_bytes())?;
-        return Err(scanner.error(start, Reason::ExpectedArray));
-    }
     let mut strings = Vec::new();
-    let (mut at, next) = scanner.blanks(start + 1);
-    if next == Some(b']') {
-        scanner.end(at + 1)?;
-        return Ok(strings);
-    }
-    loop {
-        let end = scanner.value(at)?;
-        let element = &raw[at..end];
+    each_element(raw, |scanner, at, element| {
         if !is_string(element) {
             return Err(scanner.error(at, Reason::ExpectedString));
         }
@@ -48,12 +35,41 @@ pub fn array_of_strings(raw: &str, most: usize) -> Result<Vec<Cow<'_, str>>, Err
             return Err(scanner.error(at, Reason::TooManyElements));
         }
         strings.push(unescape(element).ok_or_else(|| scanner.error(at, Reason::LoneSurrogate))?);
+        Ok(())
+    })?;
+    Ok(strings)
+}
+
+/// The elements of an array as raw slices, without the blanks around them.
+pub fn array(raw: &str) -> Result<Vec<&str>, Error> {
+    let mut elements = Vec::new();
+    each_element(raw, |_, _, element| {
+        elements.push(element);
+        Ok(())
+    })?;
+    Ok(elements)
+}
+
+fn each_element<'a>(
+    raw: &'a str,
+    mut element: impl FnMut(Scanner<'a>, usize, &'a str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let scanner = Scanner::new(raw);
+    let (start, first) = scanner.blanks(0);
+    if first != Some(b'[') {
+        crate::validate(raw.as_bytes())?;
+        return Err(scanner.error(start, Reason::ExpectedArray));
+    }
+    let (mut at, next) = scanner.blanks(start + 1);
+    if next == Some(b']') {
+        return scanner.end(at + 1);
+    }
+    loop {
+        let end = scanner.value(at)?;
+        element(scanner, at, &raw[at..end])?;
         match scanner.blanks(end) {
             (comma, Some(b',')) => at = scanner.blanks(comma + 1).0,
-            (bracket, Some(b']')) => {
-                scanner.end(bracket + 1)?;
-                return Ok(strings);
-            }
+            (bracket, Some(b']')) => return scanner.end(bracket + 1),
             (other, _) => return Err(scanner.error(other, Reason::ExpectedCommaOrBracket)),
         }
     }

@@ -425,6 +425,10 @@ fn an_array_of_strings_and_nothing_else() {
         ["a", "b\n"]
     );
     assert!(array_of_strings(" [ ] ", 0).unwrap().is_empty());
+    assert_eq!(
+        array_of_strings(r#"["a","b"]"#, 1).unwrap_err().to_string(),
+        "too many elements at byte 5"
+    );
     for (refused, why) in [
         (r#"["a",1]"#, "expected a string at byte 5"),
         (r#"[["a"]]"#, "expected a string at byte 1"),
@@ -443,6 +447,18 @@ fn an_array_of_strings_and_nothing_else() {
             why,
             "{refused}"
         );
+    }
+}
+
+#[test]
+fn the_elements_of_an_array_are_as_they_were_written() {
+    assert_eq!(
+        crate::array(r#" [ {"a": 1.0} ,"b", [ ] ] "#).unwrap(),
+        [r#"{"a": 1.0}"#, r#""b""#, "[ ]"]
+    );
+    assert!(crate::array("[]").unwrap().is_empty());
+    for refused in ["{}", "[1", "[1,]", "[1] x", ""] {
+        assert!(crate::array(refused).is_err(), "{refused}");
     }
 }
 

@@ -24,4 +24,4 @@ pub use catalogue::{all, at_path, find, nearest, search};
 pub use credential::{hands_out_credentials, is_credential};
 pub use media::{Boundary, mime_type};
 pub use reply::Reply;
-pub use request::{Body, Pair, Request, RequestError};
+pub use request::{Body, JsonParams, Pair, Request, RequestError};

@@ -37,6 +37,56 @@ pub struct Request {
     pub body: Body,
 }
 
+impl Request {
+    /// The value that its query has for a name.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Says for which user it is made, unless the function has said so itself.
+    pub fn identify(&mut self, openid: &str) {
+        if self.query_value("openid").is_none() {
+            self.query.push(("openid".to_owned(), openid.to_owned()));
+        }
+    }
+
+    /// Adds the signature of its body by the user's session_key, which WeChat calls `hmac_sha256`.
+    pub fn sign(&mut self, signature: String) {
+        self.query.push(("signature".to_owned(), signature));
+        self.query
+            .push(("sig_method".to_owned(), "hmac_sha256".to_owned()));
+    }
+}
+
+/// The params of `cloud.callOpenAPI`, which come as one JSON object.
+#[derive(Clone, Debug)]
+pub struct JsonParams<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> JsonParams<'a> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The text is not a JSON object.
+    pub fn parse(text: &'a str) -> Result<Self, json::Error> {
+        let object = json::Object::parse(text.as_bytes())?;
+        let members = object.members().iter();
+        Ok(Self(members.map(|member| (member.key(), member.value)).collect()))
+    }
+
+    /// Each as a pair. None of them is a file.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<Pair<'_>> {
+        let pairs = self.0.iter().map(|(key, value)| Pair {
+            key,
+            value: value.as_bytes(),
+            filename: None,
+        });
+        pairs.collect()
+    }
+}
+
 /// The body of a request. A retry needs it again: keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -61,6 +111,15 @@ impl Body {
             Self::None => None,
             Self::Json(_) => Some("application/json"),
             Self::Multipart { content_type, .. } => Some(content_type),
+        }
+    }
+
+    /// Its bytes, taken out of it.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<u8> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Json(bytes) | Self::Multipart { bytes, .. } => std::mem::take(bytes),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{borrow::Cow, fmt};
 use json::Object;
 use thiserror::Error;
 
-use crate::{Action, MultipartError, codes, multipart};
+use crate::{MultipartError, codes, multipart};
 
 /// A body is at most so many bytes: 16 MB, enough for an event of 6 MB as text within text.
 pub const MAX_BODY: usize = 16 << 20;
@@ -146,12 +146,6 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn action_name(&self) -> &str {
         self.text("action").unwrap_or_default()
-    }
-
-    /// What is wanted.
-    #[must_use]
-    pub fn action(&self) -> Action {
-        Action::of(self.action_name())
     }
 
     /// `wxCloudApiToken`: which invocation asks. `None` if the field is absent or empty, as outside of one.

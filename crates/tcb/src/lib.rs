@@ -17,7 +17,10 @@ pub mod reply;
 pub mod signature;
 mod source;
 
-pub use action::{Action, NotServed, SvrkitApi};
+pub use action::{
+    Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, OPEN_DATA_SERVICE, SdkRequest, SdkRequestError,
+    VOIP_SERVICE,
+};
 pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
 pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
 pub use event::{Data, DataError, Event, MAX_NAMED, Marked};

@@ -12,7 +12,7 @@ use crate::{Client, Error, patience::Patience, transport::Request};
 const LARGEST_ANSWER: usize = 20 << 20;
 
 /// A request to any of WeChat's APIs, less the access_token.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Outgoing<'a> {
     /// What messages call it, such as `subscribeMessage.send`, or its path.
     pub api: &'a str,
@@ -25,20 +25,20 @@ pub struct Outgoing<'a> {
     /// The `content-type` of its body.
     pub content_type: Option<&'a str>,
     /// Its body; empty if there is none.
-    pub body: &'a [u8],
+    pub body: Bytes,
 }
 
 impl<'a> Outgoing<'a> {
-    /// The request that [`openapi::Api::request`] made of a cloud call.
+    /// The request that [`openapi::Api::request`] made of a cloud call, whose body is handed in apart from it.
     #[must_use]
-    pub fn of(api: &'a str, request: &'a openapi::Request) -> Self {
+    pub fn of(api: &'a str, request: &'a openapi::Request, body: Bytes) -> Self {
         Self {
             api,
             method: request.method,
             path: request.path,
             query: &request.query,
             content_type: request.body.content_type(),
-            body: request.body.bytes(),
+            body,
         }
     }
 }
@@ -107,7 +107,7 @@ impl Client {
             path: request.path,
             query: &query,
             content_type: request.content_type,
-            body: Bytes::copy_from_slice(request.body),
+            body: request.body.clone(),
             largest_answer: LARGEST_ANSWER,
         };
         let mut patience = Patience::within(within);

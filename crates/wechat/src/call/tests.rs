@@ -31,7 +31,7 @@ fn post<'a>(path: &'a str, body: &'a [u8]) -> Outgoing<'a> {
         path,
         query: &[],
         content_type: Some("application/json"),
-        body,
+        body: Bytes::copy_from_slice(body),
     }
 }
 
@@ -226,7 +226,10 @@ async fn each_refusal_of_the_token_is_met_once_with_the_same_bytes() {
         let request = api.request(&pairs, &Boundary::new(7)).unwrap();
         let called = server
             .client()
-            .call(&Outgoing::of(api.name, &request), LONG)
+            .call(
+                &Outgoing::of(api.name, &request, request.body.bytes().to_vec().into()),
+                LONG,
+            )
             .await
             .unwrap();
         assert_eq!(

@@ -10,6 +10,7 @@ use std::time::Duration;
 use calls::{Site, Sites};
 use clock::Timestamp;
 use function::FunctionName;
+use openapi::Api;
 
 /// Judges by the functions' lists.
 #[derive(Debug)]
@@ -40,6 +41,17 @@ impl Permissions {
             0 => String::new(),
             seconds => format!(" ([permissions] cache: it counts after {seconds} s at most)"),
         }
+    }
+
+    /// A name in the function's list that no API has and that comes near to this one's: a slip of the pen, likely.
+    pub(crate) fn slip(&self, sites: &Sites, function: &Arc<Site>, api: &'static Api) -> Option<String> {
+        let current = sites
+            .get(function.name.as_str())
+            .unwrap_or_else(|| Arc::clone(function));
+        let slip = current.permissions.iter().find(|name| {
+            openapi::find(name).is_none() && openapi::nearest(name).is_some_and(|near| near.name == api.name)
+        });
+        slip.cloned()
     }
 
     /// Whether the function may call the API of this name now.

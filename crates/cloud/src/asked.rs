@@ -1,0 +1,136 @@
+//! A request that passed the doors, and the account that is kept of it.
+
+use std::{
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use calls::{Calls, CloudCall, Exchange, Invocation, Note};
+use tcb::{Reply, codes, reply};
+
+use crate::room::Held;
+
+/// The text that the platform was seen to give with -501007 where a token is missing or void.
+pub(crate) const INVALID_TOKEN: &str = "Invalid wxCloudApiToken";
+
+/// A request that passed the doors: who asks, how long there is, and what it comes to. It is kept by whatever answers.
+pub struct Asked {
+    calls: Calls,
+    call: Option<Arc<Invocation>>,
+    /// When the call that asks will have to be over.
+    deadline: Option<Instant>,
+    request_id: String,
+    function: String,
+    since: Instant,
+    exchange: Option<Exchange>,
+    room: Option<Held>,
+}
+
+impl Asked {
+    pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Held) -> Self {
+        Self {
+            calls,
+            call: None,
+            deadline: None,
+            request_id,
+            function,
+            since: Instant::now(),
+            exchange: None,
+            room: Some(room),
+        }
+    }
+
+    pub(crate) fn from_call(self, call: Arc<Invocation>, left: Option<Duration>) -> Self {
+        Self {
+            call: Some(call),
+            deadline: left.map(|left| Instant::now() + left),
+            ..self
+        }
+    }
+
+    /// The call that asks. There always is one where the capability wants the [proof](crate::Proof::Call) of it.
+    #[must_use]
+    pub fn call(&self) -> Option<&Arc<Invocation>> {
+        self.call.as_ref()
+    }
+
+    /// What is answered where a call is needed and there is none.
+    #[must_use]
+    pub fn without_call(&self) -> Reply {
+        self.malformed(INVALID_TOKEN)
+    }
+
+    /// What is answered to a request that no SDK sends.
+    #[must_use]
+    pub fn malformed(&self, why: &str) -> Reply {
+        reply::failure(&self.request_id, codes::INVALID_PARAM, why)
+    }
+
+    /// The user for whom the function that asks was called, if for anybody.
+    #[must_use]
+    pub fn openid(&self) -> Option<&str> {
+        self.call.as_ref().and_then(|call| call.openid())
+    }
+
+    /// How much of the time of the call that asks is left; `None` where it has no end, because a debugger may be attached.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The answer's `requestId`.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Everything about calling functions.
+    #[must_use]
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Gives back the room that the request's body had: nothing of its size is kept any more.
+    pub fn give_back_room(&mut self) {
+        self.room = None;
+    }
+
+    /// Whether anybody will look at what is [kept](Self::keep).
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.calls.journal().keeps_exchanges()
+    }
+
+    /// Keeps what is sent and what comes back, each as [`calls::shown`] shows it, for the record.
+    pub fn keep(&mut self, request: String, answer: String) {
+        self.exchange = Some(Exchange { request, answer });
+    }
+
+    /// Enters what the request came to in the record of the call, if it was made from one.
+    pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
+        let exchange = self.exchange.take();
+        let Some(call) = &self.call else { return };
+        let took = self.since.elapsed();
+        call.made(CloudCall {
+            what: what.into(),
+            code: code.into(),
+            text: text.into(),
+            at: call.age().saturating_sub(took),
+            took,
+            exchange,
+        });
+    }
+
+    /// Enters that the request was refused by the cloud itself with a code and its text, and tells the operator why.
+    pub fn refused(&mut self, what: &str, code: i32, text: &str, why: impl Display) {
+        self.record(what, code, text);
+        let call = self.call.as_ref();
+        self.calls.journal().note(&Note {
+            request_id: call.map_or(self.request_id.as_str(), |call| &call.request_id),
+            openid: self.openid(),
+            text: &format_args!("{what} in {}: {why}", self.function),
+        });
+    }
+}

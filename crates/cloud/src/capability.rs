@@ -1,0 +1,59 @@
+//! The seam: what stands behind the doors.
+
+use std::{error::Error, future::Future, pin::Pin};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use tcb::{Action, Reply, SdkRequest};
+
+use crate::Asked;
+
+/// What must be shown before an action is answered. Every request is signed with the key pair of the worker that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The token of a call that this worker runs: the answer may depend on who called the function.
+    Call,
+    /// That it comes from a worker is enough. The oldest SDKs send no token with some actions.
+    Worker,
+}
+
+/// One thing that functions can ask for.
+pub trait Capability: Send + Sync + 'static {
+    /// What it wants to see before it answers this action; `None` if the action is not one of its own.
+    fn proof(&self, action: &Action<'_>) -> Option<Proof>;
+
+    /// Takes what it needs of the request, and gives what will answer it. The request's body is dropped before that is polled:
+    /// what is kept of it is the capability's own, and counts as the room that `asked` holds, until that is
+    /// [given back](Asked::give_back_room).
+    fn answer(&self, request: &SdkRequest<'_>, asked: Asked) -> Answering;
+}
+
+/// What will answer a request.
+pub type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// The body of an answer; it may come bit by bit.
+pub type AnswerBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// An answer. HTTP's status is 200 whatever it says: the SDK throws the body of any other away.
+#[derive(Debug)]
+pub struct Answer {
+    /// The header `content-type`, by which the SDK tells a failure from a message.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let body = Full::new(Bytes::from(reply.body)).map_err(|never| match never {});
+        Self {
+            content_type: reply.content_type,
+            body: body.boxed_unsync(),
+        }
+    }
+}
+
+/// An answer that is known already.
+pub(crate) fn at_once(reply: Reply) -> Answering {
+    Box::pin(std::future::ready(reply.into()))
+}

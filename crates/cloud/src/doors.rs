@@ -1,0 +1,251 @@
+//! The doors that every request passes before anything acts on it.
+//!
+//! It is a request of the SDK's (`tcb::Envelope`), and it is signed with the key pair of the worker whose socket it came by. Where
+//! its action wants that, its token is that of a running call, and that call runs on that worker. What the function says of
+//! itself counts for nothing from there on.
+
+use std::{
+    convert::Infallible,
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use calls::{Invocation, Note, ids};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use runtime::{Connection, Peer};
+use tcb::{
+    Action, Envelope, Reply, SdkRequest, codes, reply,
+    signature::{self, Head, SecretKey, SignatureError},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    Answer, AnswerBody, Asked, Capability, Inner, Proof, WeakCloud,
+    asked::INVALID_TOKEN,
+    room::{Held, Unread},
+};
+
+/// Serves the workers' connections until there can be no more.
+pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Connection>) {
+    while let Some(Connection { stream, worker }) = connections.recv().await {
+        let cloud = WeakCloud::clone(&cloud);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let (cloud, worker) = (cloud.upgrade(), worker.clone());
+                async move {
+                    Ok::<_, Infallible>(match cloud {
+                        Some(cloud) => http_reply(answer(&cloud, &worker, request).await),
+                        // The server is gone, and the worker will be in a moment.
+                        None => Response::new(AnswerBody::default()),
+                    })
+                }
+            });
+            // No limit to idleness: the SDK does not repeat a request that met a connection as it was being closed.
+            let served = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = served {
+                tracing::debug!(%error, "a worker's connection broke");
+            }
+        });
+    }
+}
+
+fn http_reply(answer: Answer) -> Response<AnswerBody> {
+    let mut response = Response::new(answer.body);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    response
+}
+
+/// Why a request was not let in: what the function is told, and what the operator is.
+struct Refused {
+    code: i32,
+    text: String,
+    why: String,
+}
+
+impl Refused {
+    fn new(code: i32, text: impl Into<String>, why: impl Display) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            why: why.to_string(),
+        }
+    }
+
+    /// The function and the operator are told the same.
+    fn openly(code: i32, why: impl Display) -> Self {
+        let text = why.to_string();
+        Self::new(code, text.clone(), text)
+    }
+}
+
+async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Answer {
+    let request_id = ids::request_id();
+    let (head, body) = request.into_parts();
+    let answering = match cloud.room.read(body).await {
+        Ok((body, room)) => let_in(cloud, worker, &head, &body, room, &request_id),
+        Err(unread) => Err(not_read(unread)),
+    };
+    // The body is gone by now; what is kept of it is the capability's own.
+    match answering {
+        Ok(answering) => answering.await,
+        Err(refused) => refuse(cloud, worker, &request_id, &refused).into(),
+    }
+}
+
+fn not_read(unread: Unread) -> Refused {
+    match unread {
+        Unread::TooLarge => Refused::openly(
+            codes::INVALID_PARAM,
+            format_args!("the request's body is over {} MB", tcb::MAX_BODY >> 20),
+        ),
+        Unread::Broken(error) => Refused::openly(
+            codes::INVALID_PARAM,
+            format_args!("the request's body could not be read: {error}"),
+        ),
+        Unread::Crowded => Refused::openly(
+            codes::EXCEED_CONCURRENT,
+            "too many large requests of functions to the cloud at once: send fewer side by side",
+        ),
+    }
+}
+
+fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &Refused) -> Reply {
+    cloud.calls.journal().note(&Note {
+        request_id,
+        openid: None,
+        text: &format_args!(
+            "a request of {} to the cloud was refused: {}",
+            name_of(worker),
+            refused.why
+        ),
+    });
+    reply::failure(request_id, refused.code, &refused.text)
+}
+
+fn name_of(worker: &Peer) -> String {
+    let function = worker.function();
+    function.map_or_else(|| "a worker".to_owned(), |name| name.to_string())
+}
+
+/// Judges a request, and hands it to the capability whose action it is.
+fn let_in(
+    cloud: &Arc<Inner>,
+    worker: &Peer,
+    head: &Parts,
+    body: &[u8],
+    room: Held,
+    request_id: &str,
+) -> Result<crate::Answering, Refused> {
+    let content_type = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
+        .map_err(|error| Refused::openly(error.code(), error))?;
+    verify(worker, head, &envelope)
+        .map_err(|error| Refused::new(error.code(), codes::text(error.code()).unwrap_or_default(), error))?;
+    let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
+    let (capability, proof) = capability_for(cloud, &request)?;
+    let asked = Asked::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), room);
+    let asked = match (proof, call_of(cloud, worker, &envelope)) {
+        (_, Ok((call, left))) => asked.from_call(call, left),
+        (Proof::Call, Err(refused)) => return Err(refused),
+        (Proof::Worker, Err(_)) => match only_call(cloud, worker) {
+            Some((call, left)) => asked.from_call(call, left),
+            None => asked,
+        },
+    };
+    Ok(capability.answer(&request, asked))
+}
+
+fn capability_for<'a>(
+    cloud: &'a Inner,
+    request: &SdkRequest<'_>,
+) -> Result<(&'a dyn Capability, Proof), Refused> {
+    let action = request.action();
+    let mut capabilities = cloud.capabilities.iter();
+    let found = capabilities.find_map(|capability| Some((&**capability, capability.proof(&action)?)));
+    found.ok_or_else(|| {
+        let why = match action {
+            Action::Named(name) => format!("there is no action {name:?}"),
+            Action::Service(name) => format!("there is no service {name:?}"),
+            other => format!("nothing answers {other:?}"),
+        };
+        Refused::openly(codes::INVALID_PARAM, why)
+    })
+}
+
+type RunningCall = (Arc<Invocation>, Option<Duration>);
+
+/// The call that a request was made from, by its token, if this worker runs it; and how much of its time is left.
+fn call_of(cloud: &Inner, worker: &Peer, envelope: &Envelope<'_>) -> Result<RunningCall, Refused> {
+    let refused = |why: &str| Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why);
+    let invocations = cloud.calls.invocations();
+    let Some(token) = envelope.api_token() else {
+        return Err(refused(
+            "it has no wxCloudApiToken: it was begun outside of a call, or after its call had ended (await what a call begins), or \
+             the function replaced WX_API_TOKEN",
+        ));
+    };
+    if let Some(call) = invocations.find(token)
+        && let Some(running) = worker.running(call.id)
+    {
+        return Ok((call, running.left));
+    }
+    let Some(ended) = invocations.find_ended(token) else {
+        return Err(refused("its wxCloudApiToken is of no call that this worker runs"));
+    };
+    let since = Instant::now().saturating_duration_since(ended.at).as_millis();
+    Err(refused(&format!(
+        "it was begun in call {} of {}, which had ended {since} ms before: await it",
+        ended.invocation.request_id, ended.invocation.site.name
+    )))
+}
+
+/// The call that a request without token must have been made from, where the worker runs one alone.
+fn only_call(cloud: &Inner, worker: &Peer) -> Option<RunningCall> {
+    let function = worker.function()?;
+    let calls = cloud.calls.invocations().of_function(function.as_str());
+    let mut running = calls.into_iter().filter_map(|call| {
+        let left = worker.running(call.id)?.left;
+        Some((call, left))
+    });
+    let only = running.next()?;
+    running.next().is_none().then_some(only)
+}
+
+/// Whether the request was signed with this worker's key.
+fn verify(worker: &Peer, head: &Parts, envelope: &Envelope<'_>) -> Result<(), SignatureError> {
+    let headers: Vec<(&str, &[u8])> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    let head = Head {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &headers,
+    };
+    let key = worker.key();
+    let lookup = |id: &str| (id == key.id()).then(|| SecretKey::new(key.secret()));
+    signature::verify(&head, envelope, lookup, machine_seconds()).map(drop)
+}
+
+/// Machine time: worker and server have the same clock, and it is never stepped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a signature's age is between two processes, not WeChat's"
+)]
+fn machine_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,131 @@
+//! What functions ask of the cloud: `POST /admin`, from inside a running function.
+//!
+//! Requests come over the Unix socket of one worker and by no other way. `doors` lets in what is a request of the SDK's,
+//! signed by the worker whose socket it came by, and, where the action wants it, made from a call that this worker runs. Behind
+//! the doors each [`Capability`] is one file: it says which actions it answers and which proof each of them wants, answers
+//! them, and records itself in the account of the call ([`Asked`]). A new one is added to the list in [`Cloud::new`].
+//!
+//! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
+
+#![forbid(unsafe_code)]
+
+mod asked;
+mod capability;
+mod doors;
+mod function;
+mod not_served;
+mod open_api;
+mod open_data;
+mod permissions;
+mod redeem;
+mod room;
+mod voip;
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use calls::Calls;
+use clock::Clock;
+use opendata::{SessionKey, Tickets};
+use runtime::Connection;
+use tokio::sync::mpsc;
+
+pub use asked::Asked;
+pub use capability::{Answer, AnswerBody, Answering, Capability, Proof};
+pub use redeem::Redeemer;
+
+use open_api::WeChatApis;
+use room::Room;
+
+/// What a cloud is made of.
+pub struct Config {
+    /// Who asks, and how a function is called.
+    pub calls: Calls,
+    /// Our own cloudIDs.
+    pub tickets: Tickets,
+    /// WeChat's time.
+    pub clock: Clock,
+    /// WeChat, or the simulator: only the base URL differs.
+    pub wechat: wechat::Client,
+    /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`.
+    pub apps: BTreeMap<String, wechat::Client>,
+    /// How long a function's permissions are kept before a change of them counts.
+    pub permissions_cache: Duration,
+    /// The users' session_keys, for APIs that are signed with them.
+    pub session_keys: Arc<dyn SessionKeys>,
+}
+
+/// Knows the session_key of each user that has logged in.
+pub trait SessionKeys: Send + Sync + 'static {
+    /// The session_key of a user; `None` for one that has not logged in here.
+    fn session_key<'a>(
+        &'a self,
+        openid: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<SessionKey>, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
+}
+
+/// Answers what functions ask. Clones share everything.
+#[derive(Clone)]
+pub struct Cloud(Arc<Inner>);
+
+struct Inner {
+    calls: Calls,
+    capabilities: Vec<Box<dyn Capability>>,
+    redeemer: Redeemer,
+    room: Room,
+}
+
+impl Cloud {
+    /// Puts the parts together. Nothing is answered before [`serve`](Self::serve).
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let redeemer = Redeemer::new(
+            config.calls.clone(),
+            config.tickets,
+            config.wechat.clone(),
+            config.clock.clone(),
+        );
+        let apis = Arc::new(WeChatApis {
+            calls: config.calls.clone(),
+            wechat: config.wechat,
+            apps: config.apps,
+            permissions: permissions::Permissions::new(config.permissions_cache),
+            clock: config.clock,
+            session_keys: config.session_keys,
+            redeemer: redeemer.clone(),
+        });
+        Self(Arc::new(Inner {
+            capabilities: vec![
+                Box::new(open_api::OpenApi(Arc::clone(&apis))),
+                Box::new(open_data::OpenData(redeemer.clone())),
+                Box::new(voip::VoipSign(apis)),
+                Box::new(function::CallFunction),
+                Box::new(not_served::Rest),
+            ],
+            calls: config.calls,
+            redeemer,
+            room: Room::default(),
+        }))
+    }
+
+    /// Exchanges cloudIDs: for whoever else is handed some.
+    #[must_use]
+    pub fn redeemer(&self) -> &Redeemer {
+        &self.0.redeemer
+    }
+
+    /// Serves the workers' `connections` until there can be no more. It does not keep this cloud, or the runtime behind it, alive:
+    /// when the last clone is gone, requests are answered with nothing. Must be called inside a Tokio runtime.
+    pub fn serve(&self, connections: mpsc::Receiver<Connection>) {
+        tokio::spawn(doors::serve(Arc::downgrade(&self.0), connections));
+    }
+}
+
+/// The cloud, as its connections know it.
+type WeakCloud = Weak<Inner>;

@@ -1,0 +1,114 @@
+//! `cloud.getVoIPSign`: the signature with which a user joins a real-time voice room. WeChat makes it, by an API that the
+//! SDK also offers as `openapi.cloudbase.getVoIPSign`; asked for in this way it needs no permission.
+
+use std::sync::Arc;
+
+use openapi::{Pair, code};
+use serde::Deserialize;
+use tcb::{
+    Action, SdkRequest, VOIP_SERVICE,
+    protobuf::{ApiData, CommOpenApiResp, VoipSignRequest, voip_sign_response},
+    reply,
+};
+
+use crate::{
+    Answering, Asked, Capability, Proof,
+    capability::at_once,
+    open_api::{Failed, WeChatApis, make_request},
+};
+
+const WHAT: &str = "getVoIPSign";
+/// The API that makes it.
+const API: &str = "cloudbase.getVoIPSign";
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    errcode: i64,
+    #[serde(default)]
+    errmsg: String,
+    signature: Option<String>,
+}
+
+/// Has WeChat make the signature.
+pub(crate) struct VoipSign(pub(crate) Arc<WeChatApis>);
+
+impl Capability for VoipSign {
+    fn proof(&self, action: &Action<'_>) -> Option<Proof> {
+        (*action == Action::Service(VOIP_SERVICE)).then_some(Proof::Call)
+    }
+
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+        let Some(ApiData::Svrkit(service)) = request.message.as_ref().map(|message| &message.data) else {
+            return at_once(asked.malformed("requestData asks for no signature"));
+        };
+        let made = match VoipSignRequest::decode(service.req_data) {
+            Ok(request) => make(&asked, &request),
+            Err(error) => Err(Failed::Params(error.to_string())),
+        };
+        let apis = Arc::clone(&self.0);
+        Box::pin(async move {
+            let signed = match made {
+                Ok(request) => sign(&apis, &mut asked, request).await,
+                Err(failed) => Err(failed),
+            };
+            let reply = match signed {
+                Ok(signature) => {
+                    asked.record(WHAT, 0, "");
+                    reply::message(&CommOpenApiResp::svrkit(voip_sign_response(&signature)))
+                }
+                Err(Failed::Params(text)) => asked.malformed(&text),
+                Err(Failed::Platform(code, why)) => {
+                    asked.refused(WHAT, code, code::text(code).unwrap_or_default(), &why);
+                    reply::message(&CommOpenApiResp::error(code))
+                }
+            };
+            reply.into()
+        })
+    }
+}
+
+/// The API and its request.
+type Made = (&'static openapi::Api, openapi::Request);
+
+fn failed(why: &str) -> Failed {
+    Failed::Platform(code::SYSTEM_ERROR, why.to_owned())
+}
+
+fn make(asked: &Asked, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
+    if asked.openid().is_none() {
+        let why = "a user joins a room, and the function was called for none";
+        return Err(Failed::Platform(code::ILLEGAL_SOURCE, why.to_owned()));
+    }
+    let api = openapi::find(API).ok_or_else(|| failed("the catalogue has no such API"))?;
+    let text = |text: &str| serde_json::json!(text).to_string();
+    let [group_id, timestamp, nonce] = [
+        text(request.group_id),
+        request.timestamp.to_string(),
+        text(request.nonce),
+    ];
+    let params = [
+        ("group_id", &group_id),
+        ("timestamp", &timestamp),
+        ("nonce", &nonce),
+    ];
+    let pairs = params.map(|(key, value)| Pair {
+        key,
+        value: value.as_bytes(),
+        filename: None,
+    });
+    Ok((api, make_request(api, &pairs)?))
+}
+
+async fn sign(apis: &WeChatApis, asked: &mut Asked, (api, request): Made) -> Result<String, Failed> {
+    let answer = apis.send(asked, api, &apis.wechat, request).await?;
+    let answer: Answer = serde_json::from_slice(&answer.body)
+        .map_err(|error| failed(&format!("WeChat's answer cannot be read: {error}")))?;
+    match answer.signature {
+        Some(signature) if answer.errcode == 0 => Ok(signature),
+        _ => Err(failed(&format!(
+            "WeChat refused: {} {}",
+            answer.errcode, answer.errmsg
+        ))),
+    }
+}
