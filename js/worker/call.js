@@ -48,6 +48,8 @@ class Call {
 
 let running = null;
 let storage = null;
+/** The call that ended last. */
+let last = null;
 
 /** The running call, or null outside of any. */
 function current() {
@@ -70,7 +72,15 @@ function enter(call, main, event, context, callback) {
 /** After this the call is nobody's any more. */
 function leave(call) {
   call.done = true;
+  last = call;
   if (running === call) running = null;
 }
 
-module.exports = { Call, current, concurrent, enter, leave, isConcurrent: () => storage !== null };
+/** The call that a request belongs to which no running call makes: the one that began it, as far as that can be known. */
+function ended() {
+  const call = current();
+  if (call === null) return last;
+  return call.done ? call : null;
+}
+
+module.exports = { Call, current, ended, concurrent, enter, leave, isConcurrent: () => storage !== null };

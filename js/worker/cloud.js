@@ -15,6 +15,8 @@ const https = require('https');
 const { syncBuiltinESMExports } = require('module');
 const { urlToHttpOptions } = require('url');
 
+const calls = require('./call');
+
 const OURS = [
   /(^|\.)(tcb-admin|tcb-open)\.tencent(yun|cloudapi)\.com$/,
   /(^|\.)tcb-api\.tencentcloudapi\.com$/,
@@ -99,8 +101,23 @@ function redirect(args, defaultPort) {
     sent.createConnection = fail(`yunqiao: ${host} cannot be reached: this worker has no connection to its host yet`);
   } else {
     Object.assign(sent, { agent, socketPath });
+    const late = calls.ended();
+    if (late !== null && !Array.isArray(sent.headers)) {
+      sent.headers = { ...sent.headers, 'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: place() }).toString() };
+    }
   }
   return send(sent, callback);
+}
+
+/** Where the function makes the request, if its stack still tells: the first line that is neither Node's, nor ours, nor a package's. */
+function place() {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 50;
+  const { stack } = new Error();
+  Error.stackTraceLimit = stackTraceLimit;
+  const others = ['node:', '/node_modules/', __dirname];
+  const line = stack.split('\n').find((one) => /^ +at .*:\d+:\d+\)?$/.test(one) && !others.some((other) => one.includes(other)));
+  return line === undefined ? '' : line.replace(/^ +at (.*\()?/, '').replace(/\)$/, '');
 }
 
 /** A connection that cannot be made. */

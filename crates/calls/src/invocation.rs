@@ -201,6 +201,14 @@ pub struct EndedCall {
     pub at: Instant,
 }
 
+impl EndedCall {
+    /// Whether this token was its own.
+    #[must_use]
+    pub fn had_token(&self, token: &str) -> bool {
+        self.token == token
+    }
+}
+
 impl Invocations {
     /// Enters a call that is about to be made. Its token holds until what is given back is dropped.
     pub(crate) fn enter(&self, token: String, invocation: Invocation) -> Entered<'_> {
@@ -226,13 +234,14 @@ impl Invocations {
             .cloned()
     }
 
-    /// The call that the token belonged to, if it ended lately.
+    /// A call that ended lately.
     #[must_use]
-    pub fn find_ended(&self, token: &str) -> Option<EndedCall> {
+    pub fn find_ended(&self, wanted: impl Fn(&EndedCall) -> bool) -> Option<EndedCall> {
         self.table()
             .ended
             .iter()
-            .find(|ended| ended.token == token)
+            .rev()
+            .find(|ended| wanted(ended))
             .cloned()
     }
 

@@ -154,7 +154,7 @@ fn let_in(
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
     let (capability, proof) = capability_for(cloud, &request)?;
     let asked = Asked::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), room);
-    let asked = match (proof, call_of(cloud, worker, &envelope)) {
+    let asked = match (proof, call_of(cloud, worker, head, &envelope)) {
         (_, Ok((call, left))) => asked.from_call(call, left),
         (Proof::Call, Err(refused)) => return Err(refused),
         (Proof::Worker, Err(_)) => match only_call(cloud, worker) {
@@ -185,28 +185,68 @@ fn capability_for<'a>(
 type RunningCall = (Arc<Invocation>, Option<Duration>);
 
 /// The call that a request was made from, by its token, if this worker runs it; and how much of its time is left.
-fn call_of(cloud: &Inner, worker: &Peer, envelope: &Envelope<'_>) -> Result<RunningCall, Refused> {
+fn call_of(
+    cloud: &Inner,
+    worker: &Peer,
+    head: &Parts,
+    envelope: &Envelope<'_>,
+) -> Result<RunningCall, Refused> {
     let refused = |why: &str| Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why);
     let invocations = cloud.calls.invocations();
-    let Some(token) = envelope.api_token() else {
-        return Err(refused(
-            "it has no wxCloudApiToken: it was begun outside of a call, or after its call had ended (await what a call begins), or \
-             the function replaced WX_API_TOKEN",
-        ));
-    };
-    if let Some(call) = invocations.find(token)
+    let token = envelope.api_token();
+    if let Some(call) = token.and_then(|token| invocations.find(token))
         && let Some(running) = worker.running(call.id)
     {
         return Ok((call, running.left));
     }
-    let Some(ended) = invocations.find_ended(token) else {
-        return Err(refused("its wxCloudApiToken is of no call that this worker runs"));
-    };
-    let since = Instant::now().saturating_duration_since(ended.at).as_millis();
-    Err(refused(&format!(
-        "it was begun in call {} of {}, which had ended {since} ms before: await it",
-        ended.invocation.request_id, ended.invocation.site.name
-    )))
+    let late = Late::read(head);
+    let ended = invocations.find_ended(|ended| {
+        token.is_some_and(|token| ended.had_token(token)) || ended.invocation.request_id == late.request_id
+    });
+    if let Some(ended) = ended {
+        let since = Instant::now().saturating_duration_since(ended.at).as_millis();
+        let place = match late.place.as_str() {
+            "" => String::new(),
+            place => format!(" at {place:?}"),
+        };
+        return Err(refused(&format!(
+            "it was begun{place} in call {} of {}, which had ended {since} ms before: await it",
+            ended.invocation.request_id, ended.invocation.site.name
+        )));
+    }
+    Err(refused(match token {
+        None => {
+            "it has no wxCloudApiToken: it was begun outside of a call, or the function replaced WX_API_TOKEN"
+        }
+        Some(_) => "its wxCloudApiToken is of no call that this worker runs",
+    }))
+}
+
+/// What the worker says of a request that no running call makes. The function can say so too: it decides nothing.
+#[derive(Default)]
+struct Late {
+    /// Of the call that ended last there, or of the one that began the request.
+    request_id: String,
+    /// The line of the function that makes it, if it is known.
+    place: String,
+}
+
+impl Late {
+    fn read(head: &Parts) -> Self {
+        let mut late = Self::default();
+        let said = head
+            .headers
+            .get("x-yunqiao-late")
+            .map_or(&[][..], HeaderValue::as_bytes);
+        for (name, value) in form_urlencoded::parse(said) {
+            match &*name {
+                "id" => late.request_id = value.into_owned(),
+                "at" => late.place = value.into_owned(),
+                _ => {}
+            }
+        }
+        late
+    }
 }
 
 /// The call that a request without token must have been made from, where the worker runs one alone.
