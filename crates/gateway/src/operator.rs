@@ -30,6 +30,7 @@ use http::{
     request::Parts,
 };
 use hyper::body::Incoming;
+use openapi::invoke::InvokePath;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -43,7 +44,7 @@ use crate::{
     body::{self, BodyPolicy, BodySender, Content, UnreadBody},
     call,
     failure::Failure,
-    http_api::{self, HttpApi},
+    http_api::HttpApi,
     ids, push,
     reply::{self, HttpReply, ReplyBody},
     routes::{self, takes},
@@ -113,7 +114,7 @@ pub trait Pages: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 enum Door<'a> {
     /// WeChat's HTTP API, which asks for WeChat's credentials.
-    HttpApi(http_api::Door),
+    HttpApi(InvokePath),
     Enter,
     AccessToken,
     Forward,
@@ -125,7 +126,7 @@ enum Door<'a> {
 
 impl<'a> Door<'a> {
     fn of(path: &'a str) -> Self {
-        if let Some(door) = http_api::Door::of(path) {
+        if let Some(door) = InvokePath::of(path) {
             return Self::HttpApi(door);
         }
         match path {
