@@ -41,7 +41,7 @@ impl Asked {
         }
     }
 
-    pub(crate) fn from_call(self, call: Arc<Invocation>, left: Option<Duration>) -> Self {
+    pub(crate) fn with_call(self, call: Arc<Invocation>, left: Option<Duration>) -> Self {
         Self {
             call: Some(call),
             deadline: left.map(|left| Instant::now() + left),

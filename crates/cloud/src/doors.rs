@@ -155,10 +155,10 @@ fn let_in(
     let (capability, proof) = capability_for(cloud, &request)?;
     let asked = Asked::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), room);
     let asked = match (proof, call_of(cloud, worker, head, &envelope)) {
-        (_, Ok((call, left))) => asked.from_call(call, left),
+        (_, Ok((call, left))) => asked.with_call(call, left),
         (Proof::Call, Err(refused)) => return Err(refused),
         (Proof::Worker, Err(_)) => match only_call(cloud, worker) {
-            Some((call, left)) => asked.from_call(call, left),
+            Some((call, left)) => asked.with_call(call, left),
             None => asked,
         },
     };

@@ -64,11 +64,12 @@ pub struct Config {
 /// Knows the session_key of each user that has logged in.
 pub trait SessionKeys: Send + Sync + 'static {
     /// The session_key of a user; `None` for one that has not logged in here.
-    fn session_key<'a>(
-        &'a self,
-        openid: &'a str,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<SessionKey>, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
+    fn session_key<'a>(&'a self, openid: &'a str) -> KeyLookup<'a>;
 }
+
+/// A look-up of a session_key; it fails when the store does.
+pub type KeyLookup<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<SessionKey>, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 
 /// Answers what functions ask. Clones share everything.
 #[derive(Clone)]
