@@ -2,7 +2,9 @@
 //! order mark.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -71,13 +73,31 @@ pub(crate) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Re
     };
     let after = format!("{mark}{root}");
     if after.as_bytes() != before {
-        fs::write(path, after).map_err(failed)?;
+        replace(path, after.as_bytes()).map_err(failed)?;
     }
     let has_lock = || LOCKS.iter().any(|lock| path.with_file_name(lock).is_file());
     if path.ends_with("package.json") && has_lock() {
         done.push("the lock file beside it is now out of date: run `npm install` there".to_owned());
     }
     Ok(done)
+}
+
+/// Puts a new content in the place of a file as a whole, so that whoever reads it meanwhile, or a crash, finds one or the
+/// other. A link stays a link, and the file's mode stays.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut new = tempfile::Builder::new()
+        .prefix(".doctor-")
+        .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+    new.write_all(content)?;
+    let permissions = match fs::metadata(&path) {
+        Ok(metadata) => metadata.permissions(),
+        // As any file that an editor makes.
+        Err(_) => Permissions::from_mode(0o644),
+    };
+    new.as_file().set_permissions(permissions)?;
+    new.persist(&path)?;
+    Ok(())
 }
 
 impl Edit {

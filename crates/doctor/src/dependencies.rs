@@ -1,9 +1,12 @@
 //! Required against installed: the packages that a function's source requires against its `package.json`, and the SDK's
 //! version against the first that had cloud calls.
+//!
+//! Node's search path on the platform begins with the function's own folder (the document "Node.js 环境说明": `NODE_PATH` is
+//! `/var/user:/var/user/node_modules:…`), so `require('common')` finds `common.js` beside `index.js`.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use function::Function;
+use function::{Function, built_in_package};
 use project::{Project, files};
 use serde_json::{Map, Value};
 
@@ -52,28 +55,44 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
         if is_there {
             continue;
         }
+        if lies_in(&function.dir, name) {
+            if function.is_module() {
+                let what = format!(
+                    "it imports `{name}`, which lies in its own folder: Node looks there for what `require` names, not for what `import` does"
+                );
+                let mend = format!("write `./{name}` with the ending of the file");
+                found.push(Diagnosis::new(&required.file, Some(required.line), what, mend));
+            }
+            continue;
+        }
+        let built_in = built_in_package(name);
+        let wanted = version("devDependencies", name)
+            .or_else(|| used_by_another(project, name))
+            .or_else(|| built_in.map(str::to_owned))
+            .unwrap_or_else(|| if name == SDK { SDK_VERSION } else { ANY_VERSION }.to_owned());
+        let line = format!("\"{name}\": \"{wanted}\"");
         let (what, mend) = if version("devDependencies", name).is_some() {
             (
                 format!("it requires `{name}`, which is only among the devDependencies of package.json"),
-                "they are not installed where it runs: move it to dependencies",
+                format!("they are not installed where it runs: move {line} to dependencies"),
             )
         } else if path.exists() {
             (
                 format!("it requires `{name}`, which is not in package.json"),
-                "add it to dependencies",
+                format!("add {line} to dependencies"),
             )
         } else {
             (
                 format!("it requires `{name}`, and there is no package.json"),
-                "make one with it in dependencies",
+                format!("make one with {line} in dependencies"),
             )
         };
-        let wanted = version("devDependencies", name)
-            .or_else(|| used_by_another(project, name))
-            .unwrap_or_else(|| if name == SDK { SDK_VERSION } else { ANY_VERSION }.to_owned());
+        let mend = match built_in {
+            Some(_) => format!("only the platform's runtimes up to Node 12.16 bring it along: {mend}"),
+            None => mend,
+        };
         found.push(
-            Diagnosis::new(&required.file, Some(required.line), what, mend.to_owned())
-                .cured_by(cure(name, wanted)),
+            Diagnosis::new(&required.file, Some(required.line), what, mend).cured_by(cure(name, wanted)),
         );
     }
 
@@ -87,6 +106,12 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
                 .cured_by(cure(SDK, SDK_VERSION.to_owned())),
         );
     }
+}
+
+/// Whether `require('NAME')` finds a file or folder of the function's own, as far as its first part goes.
+fn lies_in(dir: &Path, name: &str) -> bool {
+    let is_file = |ending: &str| dir.join(format!("{name}{ending}")).is_file();
+    ["", ".js", ".json", ".node"].iter().any(|ending| is_file(ending)) || dir.join(name).is_dir()
 }
 
 /// The version with which another function of the project depends on a package.

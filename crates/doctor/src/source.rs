@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use project::files;
+
 use crate::tokens::{Token, TokenKind, tokens};
 
 /// The npm package through which functions call.
@@ -22,7 +24,8 @@ const LARGEST: u64 = 2 << 20;
 pub(crate) struct Source {
     /// The interfaces that are called, in the order of files and lines.
     pub(crate) calls: Vec<Mention>,
-    /// The packages that are required.
+    /// The packages that are required, but for what a package with a manifest of its own requires inside the folder: that is
+    /// its own affair.
     pub(crate) packages: Vec<Mention>,
     /// Places that a textual search cannot follow; no line if that is the whole file.
     pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
@@ -42,17 +45,23 @@ impl Source {
     pub(crate) fn read(dir: &Path) -> Self {
         let mut files = Vec::new();
         let mut source = Self::default();
-        source.collect(dir, &mut files);
+        source.collect(dir, false, &mut files);
         files.sort();
-        for file in files {
+        let mut has_sdk = false;
+        for (file, is_nested) in files {
+            let own = source.packages.len();
             match fs::read(&file) {
                 Ok(bytes) if bytes.len() as u64 <= LARGEST => {
                     source.scan(&file, &String::from_utf8_lossy(&bytes));
                 }
                 Ok(_) | Err(_) => source.unseen.push((file, None)),
             }
+            has_sdk |= source.packages[own..].iter().any(|package| package.name == SDK);
+            if is_nested {
+                source.packages.truncate(own);
+            }
         }
-        if !source.packages.iter().any(|package| package.name == SDK) {
+        if !has_sdk {
             // Other libraries have an `openapi` as well: without the SDK, only what WeChat has is a call.
             source.calls.retain(|call| openapi::find(&call.name).is_some());
             if source.calls.is_empty() {
@@ -62,7 +71,8 @@ impl Source {
         source
     }
 
-    fn collect(&mut self, dir: &Path, files: &mut Vec<PathBuf>) {
+    /// Collects source files, and whether each lies in a package below the function's own.
+    fn collect(&mut self, dir: &Path, is_nested: bool, files: &mut Vec<(PathBuf, bool)>) {
         let entries = match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(entries) => entries,
             Err(_) => return self.unseen.push((dir.to_owned(), None)),
@@ -72,8 +82,13 @@ impl Source {
             let name = name.to_string_lossy();
             // A linked folder is not followed: it could lead in a circle.
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && !is_skipped_folder(&name) => self.collect(&path, files),
-                Ok(kind) if !kind.is_dir() && is_source(&name) && path.is_file() => files.push(path),
+                Ok(kind) if kind.is_dir() && !is_skipped_folder(&name) => {
+                    let is_nested = is_nested || is_package(&path);
+                    self.collect(&path, is_nested, files);
+                }
+                Ok(kind) if !kind.is_dir() && is_source(&name) && path.is_file() => {
+                    files.push((path, is_nested));
+                }
                 _ => {}
             }
         }
@@ -116,6 +131,16 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether a folder has a manifest that makes it a package; one that only says `"type": "module"` does not.
+fn is_package(dir: &Path) -> bool {
+    let manifest = fs::read(dir.join("package.json")).unwrap_or_default();
+    files::json_object(&manifest).is_ok_and(|manifest| {
+        ["name", "dependencies"]
+            .iter()
+            .any(|member| manifest.contains_key(*member))
+    })
 }
 
 fn is_skipped_folder(name: &str) -> bool {

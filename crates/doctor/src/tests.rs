@@ -353,3 +353,99 @@ fn what_has_no_effect_is_told_as_that_and_not_as_absent() {
          console, and for here as `timeout` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json\n"
     );
 }
+
+#[test]
+fn what_a_package_inside_requires_is_its_own_affair() {
+    let dir = function(&[
+        (
+            "cloudfunctions/a/index.js",
+            "require('./vendor'); require('./esm/x.mjs'); exports.main = () => 1",
+        ),
+        ("cloudfunctions/a/package.json", "{}"),
+        (
+            "cloudfunctions/a/vendor/index.js",
+            "require('left-pad'); require('react'); require('undeclared')",
+        ),
+        (
+            "cloudfunctions/a/vendor/package.json",
+            r#"{"name":"vendor","dependencies":{"left-pad":"1","react":"18"}}"#,
+        ),
+        ("cloudfunctions/a/vendor/deep/x.js", "require('undeclared-too')"),
+        // No package: it only says what its files are.
+        ("cloudfunctions/a/esm/x.mjs", "import 'dayjs'"),
+        ("cloudfunctions/a/esm/package.json", r#"{"type":"module"}"#),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(
+        told(dir.path(), &report),
+        "curable  cloudfunctions/a/esm/x.mjs:1: it requires `dayjs`, which is not in package.json — add \"dayjs\": \"latest\" to \
+         dependencies\n"
+    );
+}
+
+#[test]
+fn what_a_package_inside_calls_is_called_by_the_function() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('./vendor')"),
+        (
+            "cloudfunctions/a/vendor/index.js",
+            "require('wx-server-sdk').openapi.wxacode.get({})",
+        ),
+        ("cloudfunctions/a/vendor/package.json", r#"{"name":"vendor"}"#),
+        (
+            "cloudfunctions/a/config.json",
+            r#"{"permissions":{"openapi":["wxacode.get"]}}"#,
+        ),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+}
+
+#[test]
+fn the_function_s_own_folder_is_on_node_s_search_path() {
+    let source = "require('common'); require('AccessToken'); require('lib/x'); require('table.json')";
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", source),
+        ("cloudfunctions/a/package.json", "{}"),
+        ("cloudfunctions/a/common/index.js", ""),
+        ("cloudfunctions/a/AccessToken.js", ""),
+        ("cloudfunctions/a/lib/x.js", ""),
+        ("cloudfunctions/a/table.json", "[]"),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+
+    // Not for the modules of the standard.
+    let dir = function(&[
+        ("cloudfunctions/a/index.mjs", "import common from 'common'"),
+        ("cloudfunctions/a/common.js", ""),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    let told = told(dir.path(), &report);
+    assert!(
+        told.contains("it imports `common`") && told.contains("`./common`"),
+        "{told}"
+    );
+    assert!(cure(&report).unwrap().is_empty());
+}
+
+#[test]
+fn a_cure_keeps_links_and_modes_and_leaves_nothing_behind() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "cloud.openapi.wxacode.get()"),
+        ("shared.json", "{}"),
+    ]);
+    let (shared, folder) = (
+        dir.path().join("shared.json"),
+        dir.path().join("cloudfunctions/a"),
+    );
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&shared, folder.join("config.json")).unwrap();
+    cure(&examine(&Project::open(dir.path()).unwrap())).unwrap();
+    assert!(folder.join("config.json").is_symlink());
+    assert!(fs::read_to_string(&shared).unwrap().contains("wxacode.get"));
+    assert_eq!(fs::metadata(&shared).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(tree(&folder).len(), 2, "{:?}", tree(&folder));
+}

@@ -5,11 +5,13 @@
 
 mod manifest;
 mod name;
+mod packages;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 pub use manifest::{LOCKS, Manifest};
 pub use name::{FunctionName, IllegalName};
+pub use packages::{BUILT_IN_PACKAGES, built_in_package};
 
 /// How long a function may be allowed to run, in seconds. The console offers up to 60; WeChat's API for third parties
 /// (`uploadfuncconfig`) takes up to 300, and there are programs that rely on it.

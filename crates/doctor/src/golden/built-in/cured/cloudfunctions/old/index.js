@@ -1,0 +1,3 @@
+const request = require('request')
+const uuid = require('uuid/v4')
+exports.main = async () => request.get(uuid())
