@@ -16,7 +16,6 @@ mod number;
 mod object;
 mod parse;
 mod path;
-mod pattern;
 mod set;
 mod statistic;
 mod table;
@@ -26,7 +25,7 @@ mod value;
 mod zone;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 
@@ -39,7 +38,11 @@ pub use self::{
     depend::Needs,
     path::FieldPath,
     statistic::{Average, Deviation, Sum},
-    value::{depth_within, size_of, truth, type_name},
+    value::{depth_within, document_size, truth, type_name, value_size},
+};
+pub(crate) use self::{
+    parse::{check_variable_name, shown},
+    statistic::percentile,
 };
 
 /// What an expression gives: a value, borrowed where it can be, or nothing (missing).
@@ -167,6 +170,14 @@ impl Expression {
         Ok(Self {
             node: Parser::new(variables).expression(value)?,
         })
+    }
+
+    /// The expression that gives `value` for every document.
+    #[must_use]
+    pub const fn of(value: Bson) -> Self {
+        Self {
+            node: Node::Constant(value),
+        }
     }
 
     /// The value for `document`, or `None` where it is missing.

@@ -6,6 +6,7 @@
 //! applied to one document after the other. An [`Error`] carries MongoDB's number and a text that names operator and
 //! field. Recursion, regexes and memory are bounded, each beyond a clear error.
 
+pub mod accumulate;
 mod context;
 pub mod error;
 pub mod expr;
@@ -13,6 +14,7 @@ pub mod index;
 pub mod key;
 pub mod order;
 pub mod path;
+pub mod pipeline;
 pub mod plan;
 pub mod query;
 pub mod regex;

@@ -75,15 +75,27 @@ impl Pattern {
     /// # Errors
     /// 51156 where it takes more steps than are allowed.
     pub fn matches(&self, text: &str) -> Result<bool> {
-        self.compiled.is_match(text).map_err(|_| {
-            Error::new(
-                51156,
-                format!(
-                    "Error occurred while executing regular expression /{}/: it took more than {STEPS} steps",
-                    self.source
-                ),
-            )
-        })
+        self.compiled.is_match(text).map_err(|_| self.stopped())
+    }
+
+    /// The matches in `text`, one behind the other, each with its groups; the errors are those of [`Pattern::matches`].
+    pub(crate) fn captures<'t>(
+        &self,
+        text: &'t str,
+    ) -> impl Iterator<Item = Result<fancy_regex::Captures<'t, str>>> {
+        self.compiled
+            .captures_iter(text)
+            .map(|captures| captures.map_err(|_| self.stopped()))
+    }
+
+    fn stopped(&self) -> Error {
+        Error::new(
+            51156,
+            format!(
+                "Error occurred while executing regular expression /{}/: it took more than {STEPS} steps",
+                self.source
+            ),
+        )
     }
 
     /// If `regex` is this pattern, the order of its options aside.

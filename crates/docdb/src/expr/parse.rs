@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{Context, Error, error::Result};
 
+/// The levels around an expression: the command, its pipeline, the stage, its argument.
+const AROUND: usize = 4;
+
 /// Reads expressions; knows which variables are in sight.
 pub(super) struct Parser<'a> {
     outer: &'a [String],
@@ -40,13 +43,7 @@ impl<'a> Parser<'a> {
             Bson::String(text) => self.string(text),
             Bson::Array(_) | Bson::Document(_) => {
                 // An array or document is one level.
-                self.depth += 1;
-                if self.depth > MAX_DEPTH {
-                    return fail(
-                        15,
-                        format!("the expression exceeds maximum nested object depth: {MAX_DEPTH}"),
-                    );
-                }
+                self.descend()?;
                 let node = match value {
                     Bson::Document(document) => self.document(document),
                     Bson::Array(elements) => self
@@ -59,6 +56,17 @@ impl<'a> Parser<'a> {
             }
             value => Ok(Node::Constant(value.clone())),
         }
+    }
+
+    fn descend(&mut self) -> Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH - AROUND {
+            return fail(
+                15,
+                format!("the expression exceeds maximum nested object depth: {MAX_DEPTH}"),
+            );
+        }
+        Ok(())
     }
 
     fn list(&mut self, elements: &[Bson]) -> Result<Vec<Node>> {
@@ -162,13 +170,7 @@ impl<'a> Parser<'a> {
     fn arguments(&mut self, argument: &Bson) -> Result<Vec<Node>> {
         match argument {
             Bson::Array(elements) => {
-                self.depth += 1;
-                if self.depth > MAX_DEPTH {
-                    return fail(
-                        15,
-                        format!("the expression exceeds maximum nested object depth: {MAX_DEPTH}"),
-                    );
-                }
+                self.descend()?;
                 let nodes = self.list(elements);
                 self.depth -= 1;
                 nodes
@@ -348,7 +350,7 @@ fn check_variable_characters(name: &str) -> Result<()> {
 }
 
 /// Refuses what is no name for a variable that is bound.
-fn check_variable_name(name: &str) -> Result<()> {
+pub(crate) fn check_variable_name(name: &str) -> Result<()> {
     if name == "CURRENT" {
         return Ok(());
     }
@@ -365,7 +367,7 @@ fn check_variable_name(name: &str) -> Result<()> {
 }
 
 /// A document in an error's text, cut where it is long.
-fn shown(document: &Document) -> String {
+pub(crate) fn shown(document: &Document) -> String {
     let text = document.to_string();
     text.chars().take(120).collect()
 }

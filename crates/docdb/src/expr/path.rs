@@ -35,14 +35,16 @@ impl FieldPath {
                 format!("FieldPath '{}...' is too long", &parts[0]),
             ));
         }
-        for part in &parts {
+        for (at, part) in parts.iter().enumerate() {
             if part.is_empty() {
                 return Err(Error::new(
                     15998,
                     format!("FieldPath field names may not be empty strings: '{text}'."),
                 ));
             }
-            if part.starts_with('$') {
+            // The fields of a DBRef.
+            let reference = at > 0 && matches!(part.as_str(), "$ref" | "$id" | "$db");
+            if part.starts_with('$') && !reference {
                 return Err(Error::new(
                     16410,
                     format!("FieldPath field names may not start with '$': '{text}'."),

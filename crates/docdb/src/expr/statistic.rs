@@ -233,7 +233,7 @@ fn deviation<'a>(values: &[Value<'_>], sample: bool) -> Result<Value<'a>> {
 }
 
 /// The value at the fractions `wanted` of sorted numbers, as `$percentile` with `approximate` gives it: one of them.
-pub(super) fn percentile(sorted: &[f64], fraction: f64) -> Option<f64> {
+pub(crate) fn percentile(sorted: &[f64], fraction: f64) -> Option<f64> {
     let rank = (fraction * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
 }

@@ -6,11 +6,10 @@ use bson::{Bson, Document};
 
 use super::{
     MAX_DOCUMENT_BYTES, Value,
-    pattern::compile,
     time::iso_text,
     value::{fail, int32, is_number, made, null, nullish, type_of},
 };
-use crate::{Error, error::Result, order::Number};
+use crate::{Error, error::Result, order::Number, regex::Pattern};
 
 /// A string as it is: nothing is turned into one.
 fn string<'v>(value: &'v Value<'_>) -> Option<&'v str> {
@@ -548,15 +547,14 @@ fn regex<'a>(values: &[Option<Value<'_>>], operator: &str, wanted: Wanted) -> Re
             Wanted::All => made(Vec::<Bson>::new()),
         };
     };
-    let compiled = compile(pattern, &flags)?;
-    let stopped = |error: fancy_regex::Error| Error::new(51156, format!("{operator}: {error}"));
+    let pattern = Pattern::new(pattern, &flags)?;
     if wanted == Wanted::Match {
-        return made(compiled.is_match(text).map_err(stopped)?);
+        return made(pattern.matches(text)?);
     }
     let mut found = Vec::new();
     let mut meter = super::Meter::default();
-    for captures in compiled.captures_iter(text) {
-        let captures = captures.map_err(stopped)?;
+    for captures in pattern.captures(text) {
+        let captures = captures?;
         let Some(whole) = captures.get(0) else { break };
         let groups = captures
             .iter()

@@ -105,7 +105,7 @@ pub(super) fn double(value: &Bson) -> Option<f64> {
 
 /// About how many bytes of memory a value takes.
 #[must_use]
-pub fn size_of(value: &Bson) -> usize {
+pub fn value_size(value: &Bson) -> usize {
     std::mem::size_of::<Bson>() + behind(value)
 }
 
@@ -113,7 +113,7 @@ pub fn size_of(value: &Bson) -> usize {
 fn behind(value: &Bson) -> usize {
     match value {
         Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text) => text.len(),
-        Bson::Array(elements) => elements.iter().map(size_of).sum(),
+        Bson::Array(elements) => elements.iter().map(value_size).sum(),
         Bson::Document(document) => document_size(document),
         Bson::Binary(binary) => binary.bytes.len(),
         Bson::RegularExpression(regex) => regex.pattern.as_str().len() + regex.options.as_str().len(),
@@ -123,12 +123,13 @@ fn behind(value: &Bson) -> usize {
 }
 
 /// About how many bytes of memory the fields of a document take.
-fn document_size(document: &Document) -> usize {
+#[must_use]
+pub fn document_size(document: &Document) -> usize {
     // A field's name, its hash and its place in the table.
     const FIELD: usize = 48;
     document
         .iter()
-        .map(|(name, value)| FIELD + name.len() + size_of(value))
+        .map(|(name, value)| FIELD + name.len() + value_size(value))
         .sum()
 }
 
@@ -166,7 +167,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Counts a part; refuses what makes the whole too large. `operator` is what builds it.
     pub(super) fn add(&mut self, part: &Bson, operator: &str) -> Result<()> {
-        self.add_bytes(size_of(part), operator)
+        self.add_bytes(value_size(part), operator)
     }
 
     /// Counts bytes.

@@ -121,7 +121,27 @@ impl Parser<'_> {
                 Bson::Array(elements) if elements.is_empty() => Ok(Node::Random),
                 _ => fail(3_040_501, "$rand does not currently accept arguments"),
             },
-            "$meta" => fail(40218, "$meta: no metadata of this kind is at hand"),
+            "$meta" => match argument {
+                // What a query of another kind would have; here there is none.
+                Bson::String(kind)
+                    if matches!(
+                        kind.as_str(),
+                        "randVal"
+                            | "indexKey"
+                            | "searchScore"
+                            | "searchHighlights"
+                            | "searchScoreDetails"
+                            | "recordId"
+                            | "sortKey"
+                    ) =>
+                {
+                    Ok(Node::Missing)
+                }
+                _ => fail(
+                    40218,
+                    format!("query requires {argument} metadata, but it is not available"),
+                ),
+            },
             "$function" | "$accumulator" | "$where" => fail(
                 31264,
                 format!("{name} runs JavaScript, which this database does not"),

@@ -1,0 +1,452 @@
+//! Aggregation pipelines: `[{$match: …}, {$group: …}]`.
+//!
+//! A pipeline is parsed once, and refuses then what MongoDB refuses. It runs by pulling: each stage asks the one before it
+//! for the next document, so that stages which look at one document at a time hold one document. Those that must see all
+//! (`$group`, `$sort`, `$bucketAuto`, `$facet`, …) hold what they need and no more than a stated number of bytes; beyond is
+//! an error. `$sort` with a `$limit` behind it holds as many documents as the limit says.
+//!
+//! Other collections come through [`Collections`]. What an engine can do better than the pipeline, it learns from
+//! [`Pipeline::leading`] (what happens first: match, sort, limit) and [`Pipeline::needs`] (the fields that are read).
+
+mod bucket;
+mod group;
+mod lookup;
+mod parse;
+mod project;
+mod reshape;
+mod sort;
+mod window;
+
+use bson::{Bson, Document};
+
+use self::{
+    bucket::BucketAuto,
+    group::Group,
+    lookup::{GraphLookup, Lookup, UnionWith},
+    project::{AddFields, Projection},
+    reshape::Unwind,
+    sort::SortStage,
+    window::Window,
+};
+use crate::{
+    Context, Error,
+    error::Result,
+    expr::{Expression, Needs, Variables, depth_within},
+    query::Filter,
+    sort::{Sort, SortKey},
+};
+
+/// A stream of documents. Behind an error it ends.
+pub type Documents<'a> = Box<dyn Iterator<Item = Result<Document>> + 'a>;
+
+/// The bytes that the stages of a pipeline may hold, each for itself, where the caller says nothing else.
+pub const MEMORY: usize = 100 << 20;
+/// Pipelines in pipelines are no deeper than this.
+const MAX_SUB_PIPELINES: usize = 20;
+/// A pipeline has no more stages than this.
+const MAX_STAGES: usize = 1000;
+
+/// Other collections, for `$lookup` and its like.
+pub trait Collections {
+    /// The documents of a collection, or none where it does not exist. `leading` says what is done with them first: a
+    /// reader may use indexes for it and leave out what would not get through, and need not; it is done again.
+    ///
+    /// # Errors
+    /// What reading meets.
+    fn read<'a>(&'a self, collection: &str, leading: &Leading<'_>) -> Result<Documents<'a>>;
+
+    /// If an index answers which documents have a value in `field`.
+    fn is_indexed(&self, _collection: &str, _field: &str) -> bool {
+        false
+    }
+}
+
+/// No collections at all: each is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct NoCollections;
+
+impl Collections for NoCollections {
+    fn read<'a>(&'a self, _: &str, _: &Leading<'_>) -> Result<Documents<'a>> {
+        Ok(Box::new(std::iter::empty()))
+    }
+}
+
+/// What a run has beside its input.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Time and randomness.
+    pub context: &'a Context,
+    /// Where `$lookup` reads.
+    pub collections: &'a dyn Collections,
+    /// The values of the variables that the pipeline was parsed with.
+    pub variables: &'a Variables,
+    /// The bytes that one stage may hold.
+    pub memory: usize,
+}
+
+/// What a pipeline does first, as far as an index can serve it.
+#[derive(Clone, Debug, Default)]
+pub struct Leading<'p> {
+    /// Conditions that every document has to meet, all of them.
+    pub filters: Vec<&'p Filter>,
+    /// The order behind the filters.
+    pub sort: Option<&'p Sort>,
+    /// How many documents get through behind filter and order.
+    pub limit: Option<u64>,
+    /// Fields that are read of a document.
+    pub needs: Needs,
+}
+
+/// A parsed pipeline.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    Documents(Vec<Document>),
+    Match(Box<Filter>),
+    Project(Projection),
+    AddFields(AddFields),
+    ReplaceRoot(Box<Expression>, &'static str),
+    Redact(Box<Expression>),
+    Unwind(Unwind),
+    Limit(u64),
+    Skip(u64),
+    Sample(usize),
+    Sort(SortStage),
+    Group(Group),
+    BucketAuto(Box<BucketAuto>),
+    Count(String),
+    Lookup(Box<Lookup>),
+    GraphLookup(Box<GraphLookup>),
+    UnionWith(UnionWith),
+    Facet(Vec<(String, Pipeline)>),
+    Window(Box<Window>),
+}
+
+impl Pipeline {
+    /// Parses a pipeline that names no variables of the caller's.
+    ///
+    /// # Errors
+    /// What MongoDB refuses before it looks at a document, with its number.
+    pub fn parse(stages: &[Bson]) -> Result<Self> {
+        Self::parse_with(stages, &[])
+    }
+
+    /// Parses a pipeline whose expressions may name `variables`.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`].
+    pub fn parse_with(stages: &[Bson], variables: &[String]) -> Result<Self> {
+        parse::pipeline(stages, variables, 0)
+    }
+
+    /// If the pipeline makes its own input, by `$documents`.
+    #[must_use]
+    pub fn makes_documents(&self) -> bool {
+        matches!(self.stages.first(), Some(Stage::Documents(_)))
+    }
+
+    /// Takes the documents of a leading `$documents` out.
+    fn take_documents(&mut self) -> Option<Vec<Document>> {
+        if !self.makes_documents() {
+            return None;
+        }
+        match self.stages.remove(0) {
+            Stage::Documents(documents) => Some(documents),
+            _ => None,
+        }
+    }
+
+    /// What the pipeline does first.
+    #[must_use]
+    pub fn leading(&self) -> Leading<'_> {
+        let mut leading = Leading {
+            needs: self.needs(),
+            ..Leading::default()
+        };
+        let mut skip = 0_u64;
+        for stage in &self.stages {
+            match stage {
+                Stage::Match(filter) if leading.sort.is_none() && leading.limit.is_none() && skip == 0 => {
+                    leading.filters.push(filter);
+                }
+                Stage::Sort(sort) if leading.sort.is_none() && skip == 0 => leading.sort = Some(sort.order()),
+                Stage::Skip(count) => skip = skip.saturating_add(*count),
+                Stage::Limit(count) => {
+                    leading.limit = Some(skip.saturating_add(*count));
+                    break;
+                }
+                _ => break,
+            }
+        }
+        leading
+    }
+
+    /// The fields of the input that the pipeline reads; the others change nothing.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        for stage in &self.stages {
+            if stage.needs(&mut needs) {
+                return needs;
+            }
+        }
+        // The documents come out as they are.
+        Needs::All
+    }
+
+    /// The names of the other collections that the pipeline reads.
+    #[must_use]
+    pub fn collections(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.add_collections(&mut names);
+        names
+    }
+
+    fn add_collections<'p>(&'p self, names: &mut Vec<&'p str>) {
+        for stage in &self.stages {
+            match stage {
+                Stage::Lookup(lookup) => lookup.add_collections(names),
+                Stage::GraphLookup(lookup) => names.push(lookup.from()),
+                Stage::UnionWith(union) => union.add_collections(names),
+                Stage::Facet(facets) => facets.iter().for_each(|facet| facet.1.add_collections(names)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs the pipeline over `input`. Nothing is read before the first document is asked for.
+    pub fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
+        let mut documents = input;
+        for stage in &self.stages {
+            documents = stage.run(documents, environment);
+        }
+        let mut ended = false;
+        Box::new(std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let next = documents.next();
+            ended = !matches!(next, Some(Ok(_)));
+            next
+        }))
+    }
+}
+
+impl Stage {
+    /// Adds the fields that the stage reads; true where none of the others gets through.
+    fn needs(&self, needs: &mut Needs) -> bool {
+        match self {
+            Self::Documents(_) | Self::Count(_) => return true,
+            Self::Match(filter) => filter.needs(needs),
+            Self::Project(projection) => return projection.needs(needs),
+            Self::AddFields(fields) => fields.needs(needs),
+            Self::ReplaceRoot(expression, _) => {
+                expression.needs(needs);
+                return true;
+            }
+            Self::Redact(_) => needs.add_all(),
+            Self::Unwind(unwind) => unwind.needs(needs),
+            Self::Limit(_) | Self::Skip(_) | Self::Sample(_) | Self::UnionWith(_) => {}
+            Self::Sort(sort) => add_sort(sort.order(), needs),
+            Self::Group(group) => {
+                group.needs(needs);
+                return true;
+            }
+            Self::BucketAuto(bucket) => {
+                bucket.needs(needs);
+                return true;
+            }
+            Self::Lookup(lookup) => lookup.needs(needs),
+            Self::GraphLookup(lookup) => lookup.needs(needs),
+            Self::Facet(facets) => {
+                for (_, pipeline) in facets {
+                    match pipeline.needs() {
+                        Needs::All => needs.add_all(),
+                        Needs::Fields(fields) => fields.iter().for_each(|field| needs.add(field)),
+                    }
+                }
+                return true;
+            }
+            Self::Window(window) => window.needs(needs),
+        }
+        false
+    }
+
+    fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
+        let Environment {
+            context,
+            variables,
+            memory,
+            ..
+        } = environment;
+        match self {
+            Self::Documents(documents) => Box::new(documents.iter().cloned().map(Ok)),
+            Self::Match(filter) => Box::new(input.filter_map(move |document| {
+                let document = match document {
+                    Ok(document) => document,
+                    Err(error) => return Some(Err(error)),
+                };
+                match filter.matches(&document, variables, context) {
+                    Ok(true) => Some(Ok(document)),
+                    Ok(false) => None,
+                    Err(error) => Some(Err(error)),
+                }
+            })),
+            Self::Project(projection) => {
+                Box::new(input.map(move |document| projection.apply(document?, variables, context)))
+            }
+            Self::AddFields(fields) => {
+                Box::new(input.map(move |document| fields.apply(document?, variables, context)))
+            }
+            Self::ReplaceRoot(expression, operator) => Box::new(input.map(move |document| {
+                reshape::replace_root(expression, operator, &document?, variables, context)
+            })),
+            Self::Redact(expression) => Box::new(input.filter_map(move |document| {
+                document
+                    .and_then(|document| reshape::redact(expression, document, variables, context, 0))
+                    .transpose()
+            })),
+            Self::Unwind(unwind) => unwind.run(input),
+            Self::Limit(count) => Box::new(input.take(usize::try_from(*count).unwrap_or(usize::MAX))),
+            Self::Skip(count) => skip(input, *count),
+            Self::Sample(count) => reshape::sample(input, *count, context, memory),
+            Self::Sort(sort) => sort.run(input, context, memory),
+            Self::Group(group) => group.run(input, environment),
+            Self::BucketAuto(bucket) => bucket.run(input, environment),
+            Self::Count(name) => lazily(move || {
+                let mut count = 0_i64;
+                for document in input {
+                    document?;
+                    count += 1;
+                }
+                let count = i32::try_from(count).map_or(Bson::Int64(count), Bson::Int32);
+                let counted = (count != Bson::Int32(0)).then(|| {
+                    let mut document = Document::new();
+                    document.insert(name.as_str(), count);
+                    Ok(document)
+                });
+                Ok(Box::new(counted.into_iter()))
+            }),
+            Self::Lookup(lookup) => lookup.run(input, environment),
+            Self::GraphLookup(lookup) => lookup.run(input, environment),
+            Self::UnionWith(union) => union.run(input, environment),
+            Self::Facet(facets) => lazily(move || facet(facets, input, environment)),
+            Self::Window(window) => window.run(input, environment),
+        }
+    }
+}
+
+fn add_sort(sort: &Sort, needs: &mut Needs) {
+    for key in sort.keys() {
+        if let SortKey::Field(path, _) = key {
+            needs.add(path.first());
+        }
+    }
+}
+
+/// Makes a stream when its first document is asked for.
+fn lazily<'a>(make: impl FnOnce() -> Result<Documents<'a>> + 'a) -> Documents<'a> {
+    let mut make = Some(make);
+    let mut made: Option<Documents<'a>> = None;
+    Box::new(std::iter::from_fn(move || {
+        if let Some(make) = make.take() {
+            match make() {
+                Ok(documents) => made = Some(documents),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        made.as_mut()?.next()
+    }))
+}
+
+/// Leaves out documents, but no error among them.
+fn skip(input: Documents<'_>, count: u64) -> Documents<'_> {
+    let mut left = count;
+    Box::new(input.filter(move |document| {
+        let skipped = document.is_ok() && left > 0;
+        left -= u64::from(skipped);
+        !skipped
+    }))
+}
+
+fn facet<'a>(
+    facets: &'a [(String, Pipeline)],
+    input: Documents<'a>,
+    environment: Environment<'a>,
+) -> Result<Documents<'a>> {
+    let mut held = Held::new("$facet", environment.memory);
+    let mut documents = Vec::new();
+    for document in input {
+        let document = document?;
+        held.add(&document)?;
+        documents.push(document);
+    }
+    let mut result = Document::new();
+    for (name, pipeline) in facets {
+        let input = Box::new(documents.iter().cloned().map(Ok));
+        let mut list = Vec::new();
+        for document in pipeline.run(input, environment) {
+            let document = Bson::Document(document?);
+            held.add_bytes(crate::expr::value_size(&document))?;
+            list.push(document);
+        }
+        result.insert(name.as_str(), list);
+    }
+    Ok(Box::new(std::iter::once(Ok(result))))
+}
+
+/// The bytes that a stage holds.
+struct Held {
+    stage: &'static str,
+    bytes: usize,
+    most: usize,
+}
+
+impl Held {
+    const fn new(stage: &'static str, most: usize) -> Self {
+        Self {
+            stage,
+            bytes: 0,
+            most,
+        }
+    }
+
+    fn add(&mut self, document: &Document) -> Result<()> {
+        self.add_bytes(crate::expr::document_size(document))
+    }
+
+    fn add_bytes(&mut self, bytes: usize) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > self.most {
+            return Err(Error::new(
+                292,
+                format!(
+                    "Exceeded memory limit for {}, which may hold {} bytes, and no disk is used",
+                    self.stage, self.most
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a computed value that nests too deep for a document.
+fn check_depth(value: &Bson) -> Result<()> {
+    if depth_within(value, crate::expr::MAX_DEPTH) {
+        return Ok(());
+    }
+    Err(Error::new(
+        15,
+        format!(
+            "BSONObj exceeds maximum nested object depth: {}",
+            crate::expr::MAX_DEPTH
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

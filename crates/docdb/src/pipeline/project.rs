@@ -1,0 +1,519 @@
+//! `$project`, `$addFields` and `$unset`: trees of fields.
+
+use std::borrow::Cow;
+
+use bson::{Bson, Document};
+
+use super::check_depth;
+use crate::{
+    Context, Error,
+    error::Result,
+    expr::{Expression, MAX_DEPTH, Needs, Variables, shown, truth},
+};
+
+/// Fields in the order in which they were written.
+type Tree = Vec<(String, Field)>;
+
+#[derive(Clone, Debug)]
+enum Field {
+    Include,
+    Exclude,
+    Compute(Box<Expression>),
+    Nested(Tree),
+}
+
+/// A parsed `$project` or `$unset`.
+#[derive(Clone, Debug)]
+pub(super) struct Projection {
+    tree: Tree,
+    /// What is not named stays.
+    excludes: bool,
+}
+
+/// A parsed `$addFields`.
+#[derive(Clone, Debug)]
+pub(super) struct AddFields {
+    tree: Tree,
+}
+
+/// Which stage is parsed, and with which variables.
+struct Reader<'a> {
+    stage: &'static str,
+    variables: &'a [String],
+    /// In `$addFields` every value is an expression, numbers and booleans too.
+    adds: bool,
+    included: Option<String>,
+    excluded: Option<String>,
+    computed: Option<String>,
+}
+
+impl Reader<'_> {
+    fn fields(&mut self, specification: &Document, above: &str, tree: &mut Tree, depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(Error::new(15, format!("{} nests too deep", self.stage)));
+        }
+        for (name, value) in specification {
+            check_path(name)?;
+            let full = if above.is_empty() {
+                name.clone()
+            } else {
+                format!("{above}.{name}")
+            };
+            let field = self.field(&full, value, depth)?;
+            add(tree, name, field, &full)?;
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, full: &str, value: &Bson, depth: usize) -> Result<Field> {
+        match value {
+            Bson::Document(document) if document.is_empty() && !self.adds => Err(Error::new(
+                51270,
+                format!("An empty sub-projection is not a valid value. Found empty object at path {full}"),
+            )),
+            Bson::Document(document) if document.keys().next().is_some_and(|name| !name.starts_with('$')) => {
+                let mut tree = Tree::new();
+                self.fields(document, full, &mut tree, depth + 1)?;
+                Ok(Field::Nested(tree))
+            }
+            Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_)
+                if !self.adds =>
+            {
+                let named = if truth(value) {
+                    &mut self.included
+                } else {
+                    &mut self.excluded
+                };
+                // `_id` may be the exception of either kind.
+                if full != "_id" {
+                    named.get_or_insert_with(|| full.to_owned());
+                }
+                Ok(if truth(value) {
+                    Field::Include
+                } else {
+                    Field::Exclude
+                })
+            }
+            Bson::Document(document) if document.len() > 1 => Err(Error::new(
+                15983,
+                format!(
+                    "an object representing an expression must have exactly one field: {}",
+                    shown(document)
+                ),
+            )),
+            _ => {
+                self.computed.get_or_insert_with(|| full.to_owned());
+                Ok(Field::Compute(Box::new(Expression::parse_with(
+                    value,
+                    self.variables,
+                )?)))
+            }
+        }
+    }
+}
+
+/// Refuses what is no path of a field.
+fn check_path(path: &str) -> Result<()> {
+    crate::expr::FieldPath::parse(path).map(|_| ())
+}
+
+/// Adds a field under a path, which may be dotted.
+fn add(tree: &mut Tree, path: &str, field: Field, full: &str) -> Result<()> {
+    let (name, rest) = match path.split_once('.') {
+        Some((name, rest)) => (name, Some(rest)),
+        None => (path, None),
+    };
+    let collision = || Error::new(31250, format!("Path collision at {full}"));
+    let known = tree.iter().position(|known| known.0 == name);
+    match (known.and_then(|at| tree.get_mut(at)), rest) {
+        (None, None) => tree.push((name.to_owned(), field)),
+        (None, Some(rest)) => {
+            let mut below = Tree::new();
+            add(&mut below, rest, field, full)?;
+            tree.push((name.to_owned(), Field::Nested(below)));
+        }
+        (Some((_, Field::Nested(below))), Some(rest)) => add(below, rest, field, full)?,
+        (Some((_, Field::Nested(below))), None) => match field {
+            Field::Nested(more) => {
+                for (name, field) in more {
+                    add(below, &name, field, full)?;
+                }
+            }
+            _ => return Err(collision()),
+        },
+        (Some(_), _) => return Err(collision()),
+    }
+    Ok(())
+}
+
+impl Projection {
+    pub(super) fn parse(specification: &Bson, variables: &[String]) -> Result<Self> {
+        let Bson::Document(specification) = specification else {
+            return Err(Error::new(15969, "$project specification must be an object"));
+        };
+        if specification.is_empty() {
+            return Err(Error::new(
+                51272,
+                "projection specification must have at least one field",
+            ));
+        }
+        let mut reader = Reader {
+            stage: "$project",
+            variables,
+            adds: false,
+            included: None,
+            excluded: None,
+            computed: None,
+        };
+        let mut tree = Tree::new();
+        reader.fields(specification, "", &mut tree, 0)?;
+        if let Some(excluded) = &reader.excluded {
+            if let Some(included) = &reader.included {
+                return Err(Error::new(
+                    31254,
+                    format!(
+                        "Cannot do exclusion on field {excluded} in inclusion projection, which names {included}"
+                    ),
+                ));
+            }
+            if let Some(computed) = &reader.computed {
+                return Err(Error::new(
+                    31252,
+                    format!(
+                        "Cannot use an expression, that of {computed}, in an exclusion projection, which names {excluded}"
+                    ),
+                ));
+            }
+        }
+        let id = tree.iter().find(|field| field.0 == "_id").map(|field| &field.1);
+        let names_something = reader.included.is_some() || reader.computed.is_some();
+        let excludes = reader.excluded.is_some() || !names_something && matches!(id, Some(Field::Exclude));
+        if excludes {
+            // `_id: 1` among exclusions says what is so anyway.
+            tree.retain(|field| !matches!(field.1, Field::Include));
+        } else if id.is_none() {
+            tree.insert(0, ("_id".to_owned(), Field::Include));
+        }
+        Ok(Self { tree, excludes })
+    }
+
+    /// `$unset`: a name or a list of names.
+    pub(super) fn parse_unset(specification: &Bson) -> Result<Self> {
+        let names: Vec<&Bson> = match specification {
+            Bson::Array(names) if !names.is_empty() => names.iter().collect(),
+            Bson::Array(_) => {
+                return Err(Error::new(
+                    31119,
+                    "$unset specification must be a string or an array with at least one field",
+                ));
+            }
+            name => vec![name],
+        };
+        let mut tree = Tree::new();
+        for name in names {
+            let Bson::String(name) = name else {
+                return Err(Error::new(
+                    31002,
+                    "$unset specification must be a string or an array of strings",
+                ));
+            };
+            check_path(name)?;
+            add(&mut tree, name, Field::Exclude, name)?;
+        }
+        Ok(Self { tree, excludes: true })
+    }
+
+    /// Adds the fields that are read; true where no other gets through.
+    pub(super) fn needs(&self, needs: &mut Needs) -> bool {
+        if self.excludes {
+            return false;
+        }
+        for (name, field) in &self.tree {
+            field.needs(name, needs);
+        }
+        true
+    }
+
+    pub(super) fn apply(
+        &self,
+        document: Document,
+        variables: &Variables,
+        context: &Context,
+    ) -> Result<Document> {
+        if self.excludes {
+            return Ok(exclude(&self.tree, document));
+        }
+        let mut values = compute(&self.tree, &document, variables, context)?.into_iter();
+        include(&self.tree, document, &mut values)
+    }
+}
+
+impl AddFields {
+    pub(super) fn parse(stage: &'static str, specification: &Bson, variables: &[String]) -> Result<Self> {
+        let Bson::Document(specification) = specification else {
+            return Err(Error::new(
+                40272,
+                format!("{stage} specification stage must be an object"),
+            ));
+        };
+        if specification.is_empty() {
+            return Err(Error::new(
+                40177,
+                format!("{stage} specification must have at least one field"),
+            ));
+        }
+        let mut reader = Reader {
+            stage,
+            variables,
+            adds: true,
+            included: None,
+            excluded: None,
+            computed: None,
+        };
+        let mut tree = Tree::new();
+        reader.fields(specification, "", &mut tree, 0)?;
+        Ok(Self { tree })
+    }
+
+    pub(super) fn needs(&self, needs: &mut Needs) {
+        for (name, field) in &self.tree {
+            field.needs(name, needs);
+        }
+    }
+
+    pub(super) fn apply(
+        &self,
+        mut document: Document,
+        variables: &Variables,
+        context: &Context,
+    ) -> Result<Document> {
+        let values = compute(&self.tree, &document, variables, context)?;
+        set_all(&self.tree, &mut document, &mut values.into_iter());
+        Ok(document)
+    }
+}
+
+impl Field {
+    fn needs(&self, name: &str, needs: &mut Needs) {
+        match self {
+            Self::Include | Self::Exclude => needs.add(name),
+            Self::Compute(expression) => expression.needs(needs),
+            Self::Nested(tree) => {
+                needs.add(name);
+                tree.iter().for_each(|field| field.1.needs(name, needs));
+            }
+        }
+    }
+
+    /// How many expressions it holds.
+    fn expressions(&self) -> usize {
+        match self {
+            Self::Include | Self::Exclude => 0,
+            Self::Compute(_) => 1,
+            Self::Nested(tree) => expressions(tree),
+        }
+    }
+}
+
+fn expressions(tree: &Tree) -> usize {
+    tree.iter().map(|field| field.1.expressions()).sum()
+}
+
+/// Evaluates all expressions of a tree, in their order. They see the document as it came in.
+fn compute(
+    tree: &Tree,
+    document: &Document,
+    variables: &Variables,
+    context: &Context,
+) -> Result<Vec<Option<Bson>>> {
+    fn collect<'t>(tree: &'t Tree, all: &mut Vec<&'t Expression>) {
+        for (_, field) in tree {
+            match field {
+                Field::Compute(expression) => all.push(expression),
+                Field::Nested(below) => collect(below, all),
+                Field::Include | Field::Exclude => {}
+            }
+        }
+    }
+    let mut all = Vec::new();
+    collect(tree, &mut all);
+    let mut values = Vec::with_capacity(all.len());
+    for expression in all {
+        let value = expression
+            .evaluate(document, variables, context)?
+            .map(Cow::into_owned);
+        if let Some(value) = &value {
+            check_depth(value)?;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// The values that were computed for the expressions of a tree, in their order.
+type Values = std::vec::IntoIter<Option<Bson>>;
+
+fn include(tree: &Tree, document: Document, values: &mut Values) -> Result<Document> {
+    let mut kept = Document::new();
+    // Where the values of each field's expressions begin.
+    let all: Vec<Option<Bson>> = values.by_ref().take(expressions(tree)).collect();
+    let mut starts = Vec::with_capacity(tree.len());
+    let mut start = 0;
+    for (_, field) in tree {
+        starts.push(start);
+        start += field.expressions();
+    }
+    let of = |at: usize, field: &Field| -> Values {
+        let start = starts.get(at).copied().unwrap_or(0);
+        all.get(start..start + field.expressions())
+            .unwrap_or_default()
+            .to_vec()
+            .into_iter()
+    };
+    // A computed `_id` stands first, as an `_id` does.
+    if let Some(at) = tree.iter().position(|field| field.0 == "_id")
+        && let Some((_, field @ Field::Compute(_))) = tree.get(at)
+        && let Some(value) = of(at, field).next().flatten()
+    {
+        kept.insert("_id", value);
+    }
+    let mut met = vec![false; tree.len()];
+    for (name, value) in document {
+        let Some(at) = tree.iter().position(|field| field.0 == name) else {
+            continue;
+        };
+        match tree.get(at).map(|field| &field.1) {
+            Some(Field::Include) => {
+                kept.insert(name, value);
+            }
+            Some(field @ Field::Nested(below)) => {
+                if let Some(place) = met.get_mut(at) {
+                    *place = true;
+                }
+                if let Some(value) = include_value(below, value, &of(at, field))? {
+                    kept.insert(name, value);
+                }
+            }
+            _ => {}
+        }
+    }
+    for (at, (name, field)) in tree.iter().enumerate() {
+        match field {
+            Field::Compute(_) if name != "_id" => {
+                if let Some(value) = of(at, field).next().flatten() {
+                    kept.insert(name.as_str(), value);
+                }
+            }
+            Field::Nested(below) if field.expressions() > 0 && met.get(at) == Some(&false) => {
+                kept.insert(
+                    name.as_str(),
+                    include(below, Document::new(), &mut of(at, field))?,
+                );
+            }
+            _ => {}
+        }
+    }
+    Ok(kept)
+}
+
+fn include_value(tree: &Tree, value: Bson, values: &Values) -> Result<Option<Bson>> {
+    Ok(match value {
+        Bson::Document(document) => Some(Bson::Document(include(tree, document, &mut values.clone())?)),
+        Bson::Array(elements) => {
+            let mut kept = Vec::with_capacity(elements.len());
+            for element in elements {
+                kept.extend(include_value(tree, element, values)?);
+            }
+            Some(Bson::Array(kept))
+        }
+        // A scalar has no fields; where some are computed, a document takes its place.
+        _ if expressions(tree) > 0 => Some(Bson::Document(include(
+            tree,
+            Document::new(),
+            &mut values.clone(),
+        )?)),
+        _ => None,
+    })
+}
+
+fn exclude(tree: &Tree, document: Document) -> Document {
+    document
+        .into_iter()
+        .filter_map(
+            |(name, value)| match tree.iter().find(|field| field.0 == name).map(|field| &field.1) {
+                None => Some((name, value)),
+                Some(Field::Nested(below)) => Some((name, exclude_value(below, value))),
+                Some(_) => None,
+            },
+        )
+        .collect()
+}
+
+fn exclude_value(tree: &Tree, value: Bson) -> Bson {
+    match value {
+        Bson::Document(document) => Bson::Document(exclude(tree, document)),
+        Bson::Array(elements) => Bson::Array(
+            elements
+                .into_iter()
+                .map(|element| exclude_value(tree, element))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+fn set_all(tree: &Tree, document: &mut Document, values: &mut Values) {
+    for (name, field) in tree {
+        match field {
+            Field::Compute(_) => match values.next().flatten() {
+                Some(value) => {
+                    document.insert(name.as_str(), value);
+                }
+                None => {
+                    document.remove(name);
+                }
+            },
+            Field::Nested(below) => {
+                let below_values: Vec<_> = values.by_ref().take(expressions(below)).collect();
+                let value = document.entry(name.as_str()).or_insert(Bson::Null);
+                set_in(below, value, &below_values.into_iter());
+            }
+            Field::Include | Field::Exclude => {}
+        }
+    }
+}
+
+fn set_in(tree: &Tree, value: &mut Bson, values: &Values) {
+    match value {
+        Bson::Document(document) => set_all(tree, document, &mut values.clone()),
+        Bson::Array(elements) => {
+            for element in elements {
+                set_in(tree, element, values);
+            }
+        }
+        other => {
+            let mut document = Document::new();
+            set_all(tree, &mut document, &mut values.clone());
+            *other = Bson::Document(document);
+        }
+    }
+}
+
+/// Sets a field at a path; what is no document on the way becomes one.
+pub(super) fn set_path(document: &mut Document, path: &[String], value: Bson) {
+    match path {
+        [] => {}
+        [name] => {
+            document.insert(name.as_str(), value);
+        }
+        [name, rest @ ..] => {
+            let below = document.entry(name.as_str()).or_insert(Bson::Null);
+            if !matches!(below, Bson::Document(_)) {
+                *below = Bson::Document(Document::new());
+            }
+            if let Bson::Document(below) = below {
+                set_path(below, rest, value);
+            }
+        }
+    }
+}
