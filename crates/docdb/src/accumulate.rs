@@ -240,7 +240,7 @@ impl Accumulator {
         if let Operator::Ranked { keys: Some(keys), .. } = &self.operator {
             keys.keys().iter().for_each(|key| match key {
                 SortKey::Field(path, _) => needs.add(path.first()),
-                SortKey::Random => {}
+                SortKey::Random | SortKey::Score => {}
             });
         }
     }

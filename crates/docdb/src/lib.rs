@@ -16,6 +16,7 @@ pub mod order;
 pub mod path;
 pub mod pipeline;
 pub mod plan;
+pub mod project;
 pub mod query;
 pub mod regex;
 pub mod sort;

@@ -12,7 +12,7 @@ mod bucket;
 mod group;
 mod lookup;
 mod parse;
-mod project;
+pub(crate) mod project;
 mod reshape;
 mod sort;
 mod window;

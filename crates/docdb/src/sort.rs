@@ -30,6 +30,15 @@ pub enum SortKey {
     Field(Path, Direction),
     /// `{$meta: "randVal"}`: by chance.
     Random,
+    /// `{$meta: "searchScore"}` and its like: by what no document has here.
+    Score,
+}
+
+/// The direction of `{$natural: 1}`, which `find` takes: the order in which the documents lie.
+#[must_use]
+pub fn natural(spec: &Document) -> Option<Direction> {
+    let value = spec.get("$natural").filter(|_| spec.len() == 1)?;
+    direction("$natural", value).ok()
 }
 
 impl Sort {
@@ -50,7 +59,11 @@ impl Sort {
             let direction = direction(name, value)?;
             keys.push(SortKey::Field(Path::checked(name)?, direction));
         }
-        if keys.len() > MOST_KEYS {
+        let fields = keys
+            .iter()
+            .filter(|key| matches!(key, SortKey::Field(..)))
+            .count();
+        if fields > MOST_KEYS {
             return Err(Error::new(
                 13103,
                 format!("too many compound keys: {} is the most", MOST_KEYS),
@@ -71,6 +84,7 @@ impl Sort {
         let mut out = Vec::with_capacity(self.keys.len() * 16);
         for sort_key in &self.keys {
             match sort_key {
+                SortKey::Score => {}
                 SortKey::Random => out.extend_from_slice(&context.random().to_be_bytes()),
                 SortKey::Field(path, direction) => {
                     key::push(&mut out, extreme(document, path, *direction), *direction)
@@ -149,14 +163,14 @@ fn random(name: &str, meta: &Document) -> Result<SortKey> {
     }
     match value {
         Bson::String(kind) if kind == "randVal" => Ok(SortKey::Random),
+        Bson::String(kind) if kind == "textScore" => Err(Error::new(
+            40218,
+            "query requires text score metadata, but it is not available",
+        )),
         Bson::String(kind)
-            if ["textScore", "searchScore", "vectorSearchScore", "geoNearDistance"]
-                .contains(&kind.as_str()) =>
+            if ["searchScore", "vectorSearchScore", "geoNearDistance"].contains(&kind.as_str()) =>
         {
-            Err(Error::new(
-                40218,
-                format!("query requires {kind} metadata, but it is not available"),
-            ))
+            Ok(SortKey::Score)
         }
         _ => Err(Error::new(31138, format!("Illegal $meta sort: {name}: {value}"))),
     }

@@ -24,7 +24,7 @@ enum Field {
 
 /// A parsed `$project` or `$unset`.
 #[derive(Clone, Debug)]
-pub(super) struct Projection {
+pub(crate) struct Projection {
     tree: Tree,
     /// What is not named stays.
     excludes: bool,
@@ -147,7 +147,7 @@ fn add(tree: &mut Tree, path: &str, field: Field, full: &str) -> Result<()> {
 }
 
 impl Projection {
-    pub(super) fn parse(specification: &Bson, variables: &[String]) -> Result<Self> {
+    pub(crate) fn parse(specification: &Bson, variables: &[String]) -> Result<Self> {
         let Bson::Document(specification) = specification else {
             return Err(Error::new(15969, "$project specification must be an object"));
         };
@@ -224,7 +224,7 @@ impl Projection {
     }
 
     /// Adds the fields that are read; true where no other gets through.
-    pub(super) fn needs(&self, needs: &mut Needs) -> bool {
+    pub(crate) fn needs(&self, needs: &mut Needs) -> bool {
         if self.excludes {
             return false;
         }
@@ -234,7 +234,7 @@ impl Projection {
         true
     }
 
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         document: Document,
         variables: &Variables,

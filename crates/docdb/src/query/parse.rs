@@ -116,6 +116,12 @@ impl Parser<'_> {
                 }
                 Node::Constant(name == "$alwaysTrue")
             }
+            "$jsonSchema" if !place.document => {
+                return Err(Error::new(
+                    224,
+                    "$jsonSchema can only be applied to the top-level document",
+                ));
+            }
             "$where" | "$text" | "$jsonSchema" => {
                 return Err(Error::bad_value(format!("{name} is not supported")));
             }
@@ -486,8 +492,16 @@ fn regex(path: &Path, siblings: &Document) -> Result<Pattern> {
         Some(Bson::RegularExpression(regex)) => {
             let own = regex.options.as_str();
             if options.is_some() && !own.is_empty() {
+                let first = siblings
+                    .keys()
+                    .find(|name| matches!(name.as_str(), "$regex" | "$options"));
+                let code = if first.is_some_and(|name| name == "$options") {
+                    51074
+                } else {
+                    51075
+                };
                 return Err(Error::new(
-                    51075,
+                    code,
                     format!("options set in both $regex and $options (field '{field}')"),
                 ));
             }

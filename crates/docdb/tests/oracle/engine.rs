@@ -4,7 +4,15 @@ use std::collections::BTreeMap;
 
 use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use yunqiao_docdb::{
-    Context, Error, expr::Variables, order::equal, query::Filter, sort::Sort, update::Update,
+    Context, Error,
+    expr::{Expression, Variables},
+    order::{compare, equal},
+    path::{Path, walk},
+    pipeline::{Collections, Documents, Environment, Leading, MEMORY, Pipeline},
+    project::Projection,
+    query::Filter,
+    sort::{Sort, natural},
+    update::Update,
 };
 
 type Result<T> = std::result::Result<T, Error>;
@@ -93,6 +101,32 @@ impl Engine {
                     .insert(target.as_str().unwrap().to_owned(), (on, pipeline));
                 Ok(Bson::Null)
             }
+            "insert" => {
+                let inserted = documents(command, "documents");
+                for document in &inserted {
+                    self.insert(target.as_str().unwrap(), document.clone())?;
+                }
+                Ok(Bson::Document(doc! {"n": inserted.len() as i32, "ok": 1.0}))
+            }
+            "count" => {
+                let command = doc! {
+                    "filter": command.get_document("query").cloned().unwrap_or_default(),
+                    "skip": whole(command, "skip").unwrap_or(0) as i64,
+                    "limit": whole(command, "limit").unwrap_or(0) as i64,
+                };
+                let found = self.find(target.as_str().unwrap(), &command)?;
+                Ok(Bson::Document(doc! {"n": found.len() as i32, "ok": 1.0}))
+            }
+            "distinct" => self
+                .distinct(target.as_str().unwrap(), command)
+                .map(Bson::Document),
+            "findAndModify" | "findandmodify" => self
+                .find_and_modify(target.as_str().unwrap(), command)
+                .map(Bson::Document),
+            "drop" => {
+                self.collections.remove(target.as_str().unwrap());
+                Ok(Bson::Document(doc! {"ok": 1.0}))
+            }
             other => panic!("unknown command {other}"),
         }
     }
@@ -105,30 +139,52 @@ impl Engine {
 
     fn find(&self, name: &str, command: &Document) -> Result<Vec<Bson>> {
         let context = context();
+        if self.views.contains_key(name) {
+            return self.find_in_view(name, command);
+        }
         let filter = Filter::parse(command.get_document("filter").unwrap_or(&Document::new()))?;
         let sort = match command.get("sort") {
-            Some(Bson::Document(sort)) if !sort.is_empty() => Some(Sort::parse(sort)?),
+            Some(Bson::Document(sort)) if !sort.is_empty() && natural(sort).is_none() => {
+                Some(Sort::parse(sort)?)
+            }
             _ => None,
         };
+        let projection = Projection::parse(command.get_document("projection").unwrap_or(&Document::new()))?;
+        let documents: Vec<Document> = self.read_all(name)?.collect::<Result<_>>()?;
         let mut found = Vec::new();
-        for document in self.scan(name) {
-            if filter.matches(document, &Variables::none(), &context)? {
-                found.push(document.clone());
+        for document in documents {
+            if let Some(element) = filter.find_element(&document, &Variables::none(), &context)? {
+                let place = sort.as_ref().map(|sort| sort.key(&document, &context));
+                found.push((place, element, document));
             }
         }
-        if let Some(sort) = sort {
-            sort.sort(&mut found, &context);
-        }
+        found.sort_by(|left, right| left.0.cmp(&right.0));
         let skip = whole(command, "skip").unwrap_or(0);
         let limit = whole(command, "limit")
             .filter(|limit| *limit > 0)
             .unwrap_or(usize::MAX);
-        Ok(found
+        found
             .into_iter()
             .skip(skip)
             .take(limit)
-            .map(Bson::Document)
-            .collect())
+            .map(|(_, element, document)| Ok(Bson::Document(projection.apply(document, element, &context)?)))
+            .collect()
+    }
+
+    /// A `find` in a view is a pipeline behind the view's.
+    fn find_in_view(&self, name: &str, command: &Document) -> Result<Vec<Bson>> {
+        let stages = [
+            ("filter", "$match"),
+            ("sort", "$sort"),
+            ("skip", "$skip"),
+            ("limit", "$limit"),
+            ("projection", "$project"),
+        ];
+        let pipeline: Vec<Document> = stages
+            .iter()
+            .filter_map(|(option, stage)| command.get(option).map(|value| doc! {*stage: value.clone()}))
+            .collect();
+        self.aggregate(&Bson::String(name.to_owned()), &doc! {"pipeline": pipeline})
     }
 
     fn update(&mut self, name: &str, command: &Document) -> Result<Document> {
@@ -196,9 +252,141 @@ impl Engine {
         Ok(doc! {"n": deleted, "ok": 1.0})
     }
 
-    fn aggregate(&self, _target: &Bson, _command: &Document) -> Result<Vec<Bson>> {
-        panic!("there are no pipelines yet")
+    fn distinct(&self, name: &str, command: &Document) -> Result<Document> {
+        let context = context();
+        let filter = Filter::parse(command.get_document("query").unwrap_or(&Document::new()))?;
+        let path = Path::new(
+            command
+                .get_str("key")
+                .map_err(|_| Error::type_mismatch("key must be a string"))?,
+        );
+        let mut values: Vec<Bson> = Vec::new();
+        for document in self.scan(name) {
+            if !filter.matches(document, &Variables::none(), &context)? {
+                continue;
+            }
+            walk(document, &path, &mut |value, _| {
+                match value {
+                    Some(Bson::Array(elements)) => values.extend(elements.iter().cloned()),
+                    Some(value) => values.push(value.clone()),
+                    None => {}
+                }
+                false
+            });
+        }
+        values.sort_by(compare);
+        values.dedup_by(|left, right| equal(left, right));
+        Ok(doc! {"values": values, "ok": 1.0})
     }
+
+    fn find_and_modify(&mut self, name: &str, command: &Document) -> Result<Document> {
+        let context = context();
+        let filter = Filter::parse(command.get_document("query").unwrap_or(&Document::new()))?;
+        let projection = Projection::parse(command.get_document("fields").unwrap_or(&Document::new()))?;
+        let sort = match command.get("sort") {
+            Some(Bson::Document(sort)) if !sort.is_empty() => Some(Sort::parse(sort)?),
+            _ => None,
+        };
+        let flag = |name: &str| command.get_bool(name).unwrap_or(false);
+        let update = match command.get("update") {
+            Some(Bson::Document(update)) => Some(Update::parse(update, &documents(command, "arrayFilters"))?),
+            _ if flag("remove") => None,
+            _ => {
+                return Err(Error::failed_to_parse(
+                    "Either an update or remove=true must be specified",
+                ));
+            }
+        };
+        let collection = self.collections.entry(name.to_owned()).or_default();
+        let mut best = None;
+        for (at, document) in collection.documents.iter().enumerate() {
+            if let Some(element) = filter.find_element(document, &Variables::none(), &context)? {
+                let place = sort.as_ref().map(|sort| sort.key(document, &context));
+                if best.as_ref().is_none_or(|(so_far, _, _)| place < *so_far) {
+                    best = Some((place, at, element));
+                }
+            }
+        }
+        let shown = match (best, update) {
+            (Some((_, at, element)), Some(update)) => {
+                let before = collection.documents[at].clone();
+                let after = update
+                    .apply(&before, element, &context)?
+                    .unwrap_or_else(|| before.clone());
+                collection.documents[at] = after.clone();
+                Some((if flag("new") { after } else { before }, element))
+            }
+            (Some((_, at, element)), None) => Some((collection.documents.remove(at), element)),
+            (None, Some(update)) if flag("upsert") => {
+                self.insert(name, update.upsert(&filter, &context)?)?;
+                let inserted = self.scan(name).last().unwrap().clone();
+                flag("new").then_some((inserted, None))
+            }
+            (None, _) => None,
+        };
+        let value = match shown {
+            Some((document, element)) => Bson::Document(projection.apply(document, element, &context)?),
+            None => Bson::Null,
+        };
+        Ok(doc! {"value": value, "ok": 1.0})
+    }
+
+    fn aggregate(&self, target: &Bson, command: &Document) -> Result<Vec<Bson>> {
+        let context = context();
+        let (names, values) = variables(command, &context)?;
+        let pipeline = Pipeline::parse_with(command.get_array("pipeline").unwrap(), &names)?;
+        let input: Documents<'_> = match target {
+            Bson::String(name) => self.read_all(name)?,
+            _ if pipeline.makes_documents() => Box::new(std::iter::empty()),
+            _ => return Err(Error::new(73, "{aggregate: 1} is not valid without $documents")),
+        };
+        let environment = Environment {
+            context: &context,
+            collections: self,
+            variables: &values,
+            memory: MEMORY,
+        };
+        pipeline
+            .run(input, environment)
+            .map(|document| document.map(Bson::Document))
+            .collect()
+    }
+
+    fn read_all(&self, name: &str) -> Result<Documents<'_>> {
+        if let Some((on, stages)) = self.views.get(name) {
+            let command = doc! {"pipeline": stages.clone()};
+            let documents = self.aggregate(&Bson::String(on.clone()), &command)?;
+            return Ok(Box::new(documents.into_iter().filter_map(
+                |document| match document {
+                    Bson::Document(document) => Some(Ok(document)),
+                    _ => None,
+                },
+            )));
+        }
+        Ok(Box::new(self.scan(name).iter().cloned().map(Ok)))
+    }
+}
+
+impl Collections for Engine {
+    fn read<'a>(&'a self, collection: &str, _: &Leading<'_>) -> Result<Documents<'a>> {
+        self.read_all(collection)
+    }
+}
+
+/// The variables of a command's `let`.
+fn variables(command: &Document, context: &Context) -> Result<(Vec<String>, Variables)> {
+    let Ok(given) = command.get_document("let") else {
+        return Ok((Vec::new(), Variables::none()));
+    };
+    let mut values = Vec::new();
+    for value in given.values() {
+        let expression = Expression::parse(value)?;
+        let value = expression
+            .evaluate(&Document::new(), &Variables::none(), context)?
+            .map(|value| value.into_owned());
+        values.push(value);
+    }
+    Ok((given.keys().cloned().collect(), Variables::new(values)))
 }
 
 fn new_id(number: u32) -> ObjectId {
