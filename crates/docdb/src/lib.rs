@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod project;
 pub mod query;
+pub mod raw;
 pub mod regex;
 pub mod sort;
 pub mod update;
