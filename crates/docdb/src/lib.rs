@@ -10,6 +10,7 @@ pub mod accumulate;
 mod context;
 pub mod error;
 pub mod expr;
+pub mod geo;
 pub mod index;
 pub mod key;
 pub mod order;

@@ -6,9 +6,10 @@
 //! an error. `$sort` with a `$limit` behind it holds as many documents as the limit says.
 //!
 //! Other collections come through [`Collections`]. What an engine can do better than the pipeline, it learns from
-//! [`Pipeline::leading`] (what happens first: match, sort, limit) and [`Pipeline::needs`] (the fields that are read).
+//! [`Pipeline::leading`] (what happens first: match, sort, limit, near) and [`Pipeline::needs`] (the fields that are read).
 
 mod bucket;
+mod geo_near;
 mod group;
 mod lookup;
 mod parse;
@@ -19,6 +20,7 @@ mod window;
 
 use bson::{Bson, Document};
 
+pub use self::geo_near::GeoNear;
 use self::{
     bucket::BucketAuto,
     group::Group,
@@ -32,6 +34,7 @@ use crate::{
     Context, Error,
     error::Result,
     expr::{Expression, Needs, Variables, depth_within},
+    path::Path,
     query::Filter,
     sort::{Sort, SortKey},
 };
@@ -93,6 +96,8 @@ pub struct Leading<'p> {
     pub sort: Option<&'p Sort>,
     /// How many documents get through behind filter and order.
     pub limit: Option<u64>,
+    /// `$geoNear`: from where, on which field, how far.
+    pub near: Option<&'p GeoNear>,
     /// Fields that are read of a document.
     pub needs: Needs,
 }
@@ -123,6 +128,7 @@ enum Stage {
     GraphLookup(Box<GraphLookup>),
     UnionWith(UnionWith),
     Facet(Vec<(String, Pipeline)>),
+    GeoNear(Box<GeoNear>),
     Window(Box<Window>),
 }
 
@@ -149,6 +155,14 @@ impl Pipeline {
         matches!(self.stages.first(), Some(Stage::Documents(_)))
     }
 
+    /// Says which field a leading `$geoNear` that names none is about: that of the collection's one geographic index. Without
+    /// it, such a stage fails as on a collection without an index.
+    pub fn set_geo_near_key(&mut self, key: &Path) {
+        if let Some(Stage::GeoNear(near)) = self.stages.first_mut() {
+            near.set_key(key);
+        }
+    }
+
     /// Takes the documents of a leading `$documents` out.
     fn take_documents(&mut self) -> Option<Vec<Document>> {
         if !self.makes_documents() {
@@ -172,6 +186,11 @@ impl Pipeline {
             match stage {
                 Stage::Match(filter) if leading.sort.is_none() && leading.limit.is_none() && skip == 0 => {
                     leading.filters.push(filter);
+                }
+                Stage::GeoNear(near) if leading.filters.is_empty() => {
+                    leading.near = Some(near);
+                    leading.filters.extend(near.filter());
+                    break;
                 }
                 Stage::Sort(sort) if leading.sort.is_none() && skip == 0 => leading.sort = Some(sort.order()),
                 Stage::Skip(count) => skip = skip.saturating_add(*count),
@@ -271,6 +290,7 @@ impl Stage {
                 }
                 return true;
             }
+            Self::GeoNear(near) => near.needs(needs),
             Self::Window(window) => window.needs(needs),
         }
         false
@@ -335,6 +355,7 @@ impl Stage {
             Self::GraphLookup(lookup) => lookup.run(input, environment),
             Self::UnionWith(union) => union.run(input, environment),
             Self::Facet(facets) => lazily(move || facet(facets, input, environment)),
+            Self::GeoNear(near) => near.run(input, environment),
             Self::Window(window) => window.run(input, environment),
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     Context,
     error::Result,
     expr::{Expression, Needs, Variables},
+    geo,
     path::{Element, Path, walk},
     regex::Pattern,
 };
@@ -25,6 +26,27 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Filter {
     root: Node,
+    near: Option<Near>,
+}
+
+/// `$near` and `$nearSphere`: a condition that also sorts. It stands in no tree, because a query has one at most and no
+/// document meets it by itself alone.
+#[derive(Clone, Debug)]
+pub struct Near {
+    /// The field with the position.
+    pub path: Path,
+    /// From where, and how far.
+    pub query: geo::Near,
+}
+
+impl Near {
+    /// The distance of the nearest position in `document`, where one is within the range.
+    #[must_use]
+    pub fn distance(&self, document: &Document) -> Option<f64> {
+        self.query
+            .nearest(document, &self.path)
+            .map(|(distance, _)| distance)
+    }
 }
 
 /// A condition on a document.
@@ -82,13 +104,20 @@ impl Filter {
     /// If the query is `{}`, which all documents meet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        matches!(&self.root, Node::And(nodes) if nodes.is_empty())
+        matches!(&self.root, Node::And(nodes) if nodes.is_empty()) && self.near.is_none()
     }
 
-    /// The tree of conditions.
+    /// The tree of conditions; a `$near` is not in it.
     #[must_use]
     pub const fn root(&self) -> &Node {
         &self.root
+    }
+
+    /// The `$near` of the query. Who runs the query sorts what matches by [`Near::distance`], where no other order is asked
+    /// for.
+    #[must_use]
+    pub const fn near(&self) -> Option<&Near> {
+        self.near.as_ref()
     }
 
     /// If `document` meets the query.
@@ -118,12 +147,22 @@ impl Filter {
         if !self.root.matches(document, &scope)? {
             return Ok(None);
         }
+        if self
+            .near
+            .as_ref()
+            .is_some_and(|near| near.distance(document).is_none())
+        {
+            return Ok(None);
+        }
         Ok(Some(scope.element.get()))
     }
 
     /// Adds the top-level fields that the query reads, so that the rest of a document need not be decoded.
     pub fn needs(&self, needs: &mut Needs) {
         self.root.needs(needs);
+        if let Some(near) = &self.near {
+            needs.add(near.path.first());
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use bson::Bson;
 use super::{
     MAX_STAGES, Pipeline, Stage,
     bucket::{self, BucketAuto},
+    geo_near::GeoNear,
     group::Group,
     lookup::{GraphLookup, Lookup, UnionWith},
     project::{AddFields, Projection},
@@ -115,6 +116,15 @@ fn stage(
         "$graphLookup" => Stage::GraphLookup(Box::new(GraphLookup::parse(specification, variables)?)),
         "$unionWith" => Stage::UnionWith(UnionWith::parse(specification, variables, depth)?),
         "$facet" => facet(specification, variables, depth)?,
+        "$geoNear" => {
+            if at > 0 {
+                return Err(Error::new(
+                    40602,
+                    "$geoNear is only valid as the first stage in a pipeline",
+                ));
+            }
+            Stage::GeoNear(Box::new(GeoNear::parse(specification, variables)?))
+        }
         "$setWindowFields" => Stage::Window(Box::new(Window::parse(specification, variables)?)),
         "$documents" => {
             if at > 0 {
@@ -156,7 +166,14 @@ fn filter(specification: &Bson, variables: &[String]) -> Result<Filter> {
             "the match filter must be an expression in an object",
         ));
     };
-    Filter::parse_with(document, variables)
+    let filter = Filter::parse_with(document, variables)?;
+    if filter.near().is_some() {
+        return Err(Error::new(
+            5_626_500,
+            "$geoNear, $near, and $nearSphere are not allowed in this context",
+        ));
+    }
+    Ok(filter)
 }
 
 fn replace_root(specification: &Bson, variables: &[String]) -> Result<Stage> {

@@ -3,12 +3,13 @@
 use bson::{Bson, Document, spec::ElementType};
 
 use super::{
-    Condition, ElementCondition, Filter, Node, Predicate,
+    Condition, ElementCondition, Filter, Near, Node, Predicate,
     test::{Bits, Comparison, ElemMatch, Test, Types},
 };
 use crate::{
     error::{Error, Result},
     expr::Expression,
+    geo,
     order::{Number, compare},
     path::Path,
     regex::Pattern,
@@ -19,6 +20,8 @@ const DEPTH: usize = 100;
 
 struct Parser<'a> {
     variables: &'a [String],
+    /// The `$near` that was met.
+    near: Option<Near>,
 }
 
 /// Where a condition stands.
@@ -27,6 +30,8 @@ struct Place {
     depth: usize,
     /// Not inside of `$elemMatch`: `$expr` may stand here.
     document: bool,
+    /// It has to be met by every document of the result: `$near` may stand here.
+    required: bool,
 }
 
 impl Place {
@@ -43,9 +48,17 @@ impl Place {
         })
     }
 
+    fn optional(self) -> Result<Self> {
+        Ok(Self {
+            required: false,
+            ..self.deeper()?
+        })
+    }
+
     fn element(self) -> Result<Self> {
         Ok(Self {
             document: false,
+            required: false,
             ..self.deeper()?
         })
     }
@@ -54,16 +67,26 @@ impl Place {
 const TOP: Place = Place {
     depth: 0,
     document: true,
+    required: true,
 };
 
 pub(super) fn filter(query: &Document, variables: &[String]) -> Result<Filter> {
-    let mut parser = Parser { variables };
+    let mut parser = Parser {
+        variables,
+        near: None,
+    };
     let root = parser.document(query, TOP)?;
-    Ok(Filter { root })
+    Ok(Filter {
+        root,
+        near: parser.near,
+    })
 }
 
 pub(super) fn element(condition: &Document) -> Result<ElementCondition> {
-    let mut parser = Parser { variables: &[] };
+    let mut parser = Parser {
+        variables: &[],
+        near: None,
+    };
     Ok(ElementCondition(parser.condition(condition, TOP.element()?)?))
 }
 
@@ -97,8 +120,8 @@ impl Parser<'_> {
     fn top(&mut self, name: &str, value: &Bson, place: Place) -> Result<Option<Node>> {
         Ok(Some(match name {
             "$and" => Node::And(self.list(name, value, place.deeper()?)?),
-            "$or" => Node::Or(self.list(name, value, place.deeper()?)?),
-            "$nor" => Node::Nor(self.list(name, value, place.deeper()?)?),
+            "$or" => Node::Or(self.list(name, value, place.optional()?)?),
+            "$nor" => Node::Nor(self.list(name, value, place.optional()?)?),
             "$expr" if place.document => {
                 Node::Expression(Box::new(Expression::parse_with(value, self.variables)?))
             }
@@ -218,7 +241,7 @@ impl Parser<'_> {
                     )));
                 }
                 Bson::Document(operators) => {
-                    let place = place.deeper()?;
+                    let place = place.optional()?;
                     self.operators(path, operators, place)?
                 }
                 _ => {
@@ -252,6 +275,27 @@ impl Parser<'_> {
             "$bitsAllClear" => Predicate::Test(bits(path, name, value, true, false)?),
             "$bitsAnySet" => Predicate::Test(bits(path, name, value, false, true)?),
             "$bitsAnyClear" => Predicate::Test(bits(path, name, value, false, false)?),
+            "$geoWithin" | "$within" => {
+                check_one_geo_operator(path, siblings)?;
+                Predicate::Test(Test::GeoWithin(Box::new(geo::Within::parse(value)?)))
+            }
+            "$geoIntersects" => {
+                check_one_geo_operator(path, siblings)?;
+                Predicate::Test(Test::GeoIntersects(Box::new(geo::Intersects::parse(value)?)))
+            }
+            "$near" | "$nearSphere" => {
+                check_one_geo_operator(path, siblings)?;
+                self.near(path, name, siblings, place)?;
+                return Ok(None);
+            }
+            "$minDistance" | "$maxDistance" => {
+                if !siblings.contains_key("$near") && !siblings.contains_key("$nearSphere") {
+                    return Err(Error::bad_value(format!(
+                        "{name} needs a $near or $nearSphere (field '{field}')"
+                    )));
+                }
+                return Ok(None);
+            }
             "$expr" => {
                 return Err(Error::bad_value(
                     "$expr can only be applied to the top-level document",
@@ -263,6 +307,34 @@ impl Parser<'_> {
                 )));
             }
         }))
+    }
+
+    fn near(&mut self, path: &Path, name: &str, operators: &Document, place: Place) -> Result<()> {
+        let field = path.as_str();
+        if !place.required {
+            return Err(Error::bad_value(format!(
+                "{name} must be at the top of a query (field '{field}')"
+            )));
+        }
+        if operators
+            .keys()
+            .any(|other| other != name && other != "$minDistance" && other != "$maxDistance")
+        {
+            return Err(Error::new(
+                34413,
+                format!("{name} stands with no other operator (field '{field}')"),
+            ));
+        }
+        let near = Near {
+            path: path.clone(),
+            query: geo::Near::parse(name, operators)?,
+        };
+        if self.near.replace(near).is_some() {
+            return Err(Error::bad_value(format!(
+                "Too many geoNear expressions (field '{field}')"
+            )));
+        }
+        Ok(())
     }
 
     fn all(&mut self, path: &Path, value: &Bson, place: Place) -> Result<Predicate> {
@@ -604,4 +676,21 @@ fn bits(path: &Path, name: &str, value: &Bson, all: bool, set: bool) -> Result<T
         }
     }
     Ok(Test::Bits(Bits { positions, all, set }))
+}
+
+/// A field has one geographic operator.
+fn check_one_geo_operator(path: &Path, siblings: &Document) -> Result<()> {
+    let is_geo = |name: &&String| {
+        matches!(
+            name.as_str(),
+            "$geoWithin" | "$within" | "$geoIntersects" | "$near" | "$nearSphere" | "$geoNear"
+        )
+    };
+    if siblings.keys().filter(is_geo).count() > 1 {
+        return Err(Error::bad_value(format!(
+            "geo expressions must be alone (field '{}')",
+            path.as_str()
+        )));
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use bson::{Bson, spec::ElementType};
 use super::{Condition, Node, Predicate, Scope};
 use crate::{
     error::Result,
+    geo,
     order::{Number, Rank, compare, rank},
     path::Element,
     regex::Pattern,
@@ -33,6 +34,10 @@ pub enum Test {
     ElemMatch(Box<ElemMatch>),
     /// `$bitsAllSet` and its like
     Bits(Bits),
+    /// `$geoWithin`
+    GeoWithin(Box<geo::Within>),
+    /// `$geoIntersects`
+    GeoIntersects(Box<geo::Intersects>),
     /// `$all: []`
     Never,
 }
@@ -232,6 +237,8 @@ impl Test {
                 false
             }
             Self::Bits(bits) => bits.meets(value),
+            Self::GeoWithin(within) => within.contains(value),
+            Self::GeoIntersects(intersects) => intersects.meets(value),
             Self::Never => false,
         })
     }

@@ -1,0 +1,179 @@
+//! `$geoNear`: documents by their distance from a point.
+
+use bson::{Bson, Document};
+
+use super::{Documents, Environment, Held, lazily, project::set_path};
+use crate::{
+    Error,
+    error::Result,
+    expr::{FieldPath, Needs, document_size, type_name},
+    geo::Near,
+    order::Number,
+    path::Path,
+    query::Filter,
+};
+
+/// A parsed `$geoNear`.
+#[derive(Clone, Debug)]
+pub struct GeoNear {
+    near: Near,
+    /// The field with the position; `None` leaves it to whoever knows the one geographic index.
+    key: Option<Path>,
+    distance: FieldPath,
+    location: Option<FieldPath>,
+    multiplier: f64,
+    filter: Option<Filter>,
+    most: Option<usize>,
+}
+
+impl GeoNear {
+    pub(super) fn parse(specification: &Bson, variables: &[String]) -> Result<Self> {
+        let Bson::Document(specification) = specification else {
+            return Err(Error::new(10065, "$geoNear: the argument must be an object"));
+        };
+        let mut key = None;
+        let (mut distance, mut location) = (None, None);
+        let mut multiplier = 1.0;
+        let (mut filter, mut most) = (None, None);
+        let mut point = None;
+        let mut spherical = false;
+        let (mut least, mut greatest) = (None, None);
+        for (name, value) in specification {
+            match (name.as_str(), value) {
+                ("near", value) => point = Some(value),
+                ("spherical", value) => spherical = crate::expr::truth(value),
+                ("distanceField", Bson::String(text)) => distance = Some(FieldPath::parse(text)?),
+                ("includeLocs", Bson::String(text)) => location = Some(FieldPath::parse(text)?),
+                ("key", Bson::String(text)) => key = Some(Path::checked(text)?),
+                ("query", Bson::Document(query)) => filter = Some(Filter::parse_with(query, variables)?),
+                ("minDistance", value) => least = Some(value),
+                ("maxDistance", value) => greatest = Some(value),
+                ("distanceMultiplier", value) => {
+                    multiplier = number(value).filter(|number| *number >= 0.0).ok_or_else(|| {
+                        Error::new(2, "$geoNear: distanceMultiplier must be a nonnegative number")
+                    })?;
+                }
+                // WeChat's documents have a limit here; newer servers leave it to $limit.
+                ("limit" | "num", value) => {
+                    let count = Number::of(value)
+                        .and_then(Number::to_i64_exact)
+                        .filter(|count| *count > 0);
+                    let count = count.ok_or_else(|| {
+                        Error::new(2, format!("$geoNear: {name} must be a positive integer"))
+                    })?;
+                    most = Some(usize::try_from(count).unwrap_or(usize::MAX));
+                }
+                ("uniqueDocs", _) => {}
+                (other, value) => {
+                    return Err(Error::new(
+                        2,
+                        format!(
+                            "$geoNear does not take '{other}' with a value of type {}",
+                            type_name(value)
+                        ),
+                    ));
+                }
+            }
+        }
+        let point = point.ok_or_else(|| Error::new(5_860_400, "$geoNear requires a 'near' argument"))?;
+        Ok(Self {
+            near: Near::of_point(point, spherical, least, greatest)?,
+            key,
+            distance: distance
+                .ok_or_else(|| Error::new(40414, "$geoNear requires a 'distanceField' argument"))?,
+            location,
+            multiplier,
+            filter,
+            most,
+        })
+    }
+
+    /// From where, and how far.
+    #[must_use]
+    pub const fn near(&self) -> &Near {
+        &self.near
+    }
+
+    /// The field with the position, where the stage names it.
+    #[must_use]
+    pub const fn key(&self) -> Option<&Path> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn set_key(&mut self, key: &Path) {
+        self.key.get_or_insert_with(|| key.clone());
+    }
+
+    pub(super) const fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    pub(super) fn needs(&self, needs: &mut Needs) {
+        match &self.key {
+            Some(key) => needs.add(key.first()),
+            None => needs.add_all(),
+        }
+        if let Some(filter) = &self.filter {
+            filter.needs(needs);
+        }
+        needs.add_path(&self.distance);
+        self.location.iter().for_each(|path| needs.add_path(path));
+    }
+
+    pub(super) fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
+        lazily(move || {
+            let Some(key) = &self.key else {
+                return Err(Error::new(
+                    27,
+                    "$geoNear requires a 2d or 2dsphere index, but none were found",
+                ));
+            };
+            let mut held = Held::new("$geoNear", environment.memory);
+            let mut found = Vec::new();
+            for document in input {
+                let document = document?;
+                if let Some(filter) = &self.filter
+                    && !filter.matches(&document, environment.variables, environment.context)?
+                {
+                    continue;
+                }
+                let Some((distance, location)) = self.nearest(&document, key) else {
+                    continue;
+                };
+                held.add_bytes(document_size(&document))?;
+                found.push((distance, location, document));
+            }
+            found.sort_by(|left, right| left.0.total_cmp(&right.0));
+            Ok(Box::new(
+                found.into_iter().take(self.most.unwrap_or(usize::MAX)).map(
+                    |(distance, location, mut document)| {
+                        set_path(
+                            &mut document,
+                            self.distance.parts(),
+                            Bson::Double(distance * self.multiplier),
+                        );
+                        if let Some(path) = &self.location {
+                            set_path(&mut document, path.parts(), location);
+                        }
+                        Ok(document)
+                    },
+                ),
+            ))
+        })
+    }
+
+    /// The least distance of a position in the document, and that position where it is asked for.
+    fn nearest(&self, document: &Document, key: &Path) -> Option<(f64, Bson)> {
+        let (distance, position) = self.near.nearest(document, key)?;
+        let location = if self.location.is_some() {
+            position.clone()
+        } else {
+            Bson::Null
+        };
+        Some((distance, location))
+    }
+}
+
+fn number(value: &Bson) -> Option<f64> {
+    Number::of(value).map(Number::to_f64)
+}
