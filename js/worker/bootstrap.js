@@ -14,6 +14,7 @@ const token = env.YUNQIAO_TOKEN;
 delete env.YUNQIAO_SOCKET;
 delete env.YUNQIAO_TOKEN;
 
+const { Promise, exitNow, parse, stringify, then } = require('./intrinsics');
 const { createRequire } = require('module');
 const path = require('path');
 
@@ -39,10 +40,10 @@ let prepared = false;
 
 function onframe(kind, id, head, event, budget) {
   if (kind === FROM_HOST.CALL) run(new calls.Call(id, head, budget), event);
-  else if (kind === FROM_HOST.LOAD) loadFunction(JSON.parse(head));
-  else if (kind === FROM_HOST.PREPARE) prepare(JSON.parse(head));
-  else if (kind === FROM_HOST.IDENTIFY) identify(JSON.parse(head));
-  else process.reallyExit(1);
+  else if (kind === FROM_HOST.LOAD) loadFunction(parse(head));
+  else if (kind === FROM_HOST.PREPARE) prepare(parse(head));
+  else if (kind === FROM_HOST.IDENTIFY) identify(parse(head));
+  else exitNow(1);
 }
 
 function run(call, event) {
@@ -51,7 +52,7 @@ function run(call, event) {
     value = calls.enter(
       call,
       main,
-      JSON.parse(event),
+      parse(event),
       context.make(call),
       wantsCallback ? (error, result) => (error ? threw(call, error) : reply(call, result)) : undefined,
     );
@@ -60,12 +61,14 @@ function run(call, event) {
     return;
   }
   if (value instanceof Promise) {
-    value.then(
+    then(
+      value,
       (result) => reply(call, result),
       (error) => threw(call, error),
     );
   } else if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
-    Promise.resolve(value).then(
+    then(
+      new Promise((resolve) => resolve(value)),
       (result) => reply(call, result),
       (error) => threw(call, error),
     );
@@ -79,7 +82,7 @@ function reply(call, value) {
   if (call.done) return;
   let text;
   try {
-    text = JSON.stringify(value);
+    text = stringify(value);
   } catch (error) {
     answer(call, TO_HOST.NOT_JSON, 0, describe(error).message);
     return;
@@ -95,7 +98,7 @@ function reply(call, value) {
 
 function threw(call, error, number = 0) {
   if (call.done) return;
-  answer(call, TO_HOST.THREW, number, JSON.stringify(describe(error)));
+  answer(call, TO_HOST.THREW, number, stringify(describe(error)));
 }
 
 function answer(call, kind, number, text, limit) {
@@ -126,7 +129,7 @@ async function loadFunction(spec) {
     wantsCallback = main.length >= 3;
     link.send(TO_HOST.LOADED, NO_CALL, 0, '');
   } catch (error) {
-    link.send(TO_HOST.LOAD_FAILED, NO_CALL, isLasting(error) ? 1 : 0, JSON.stringify(describe(error)));
+    link.send(TO_HOST.LOAD_FAILED, NO_CALL, isLasting(error) ? 1 : 0, stringify(describe(error)));
   }
 }
 

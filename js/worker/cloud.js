@@ -10,6 +10,7 @@
  * version of the SDK uses any of them for this.
  */
 
+const { String, URL, assign } = require('./intrinsics');
 const http = require('http');
 const https = require('https');
 const { syncBuiltinESMExports } = require('module');
@@ -100,7 +101,7 @@ function redirect(args, defaultPort) {
   } else if (socketPath === null) {
     sent.createConnection = fail(`yunqiao: ${host} cannot be reached: this worker has no connection to its host yet`);
   } else {
-    Object.assign(sent, { agent, socketPath });
+    assign(sent, { agent, socketPath });
     const late = calls.ended();
     if (late !== null && !Array.isArray(sent.headers)) {
       sent.headers = { ...sent.headers, 'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: place() }).toString() };
@@ -123,7 +124,7 @@ function place() {
 /** A connection that cannot be made. */
 function fail(message) {
   return (_, connected) => {
-    connected(Object.assign(new Error(message), { code: 'ENOTSERVED' }));
+    connected(assign(new Error(message), { code: 'ENOTSERVED' }));
   };
 }
 

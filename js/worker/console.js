@@ -9,6 +9,7 @@
 
 const { Writable } = require('stream');
 const calls = require('./call');
+const { bufferFrom, byteLength, floor, min } = require('./intrinsics');
 const { send, TO_HOST, NO_CALL } = require('./link');
 
 const LEVELS = { debug: 0, log: 1, info: 2, warn: 3, error: 4 };
@@ -16,6 +17,9 @@ const LEVELS = { debug: 0, log: 1, info: 2, warn: 3, error: 4 };
 /** The level of each console method that does not print at `log`. */
 const METHODS = { debug: 'debug', info: 'info', warn: 'warn', error: 'error', trace: 'error', assert: 'error' };
 const PLAIN = ['log', 'dir', 'dirxml', 'table', 'timeEnd', 'timeLog', 'count', 'group', 'groupCollapsed'];
+
+/** So many dropped bytes are told at once. */
+const REPORT_AT = 1024 * 1024;
 
 let limit = 256 * 1024;
 /** The level that a console method set for what it prints. */
@@ -26,7 +30,7 @@ const outside = { id: NO_CALL, kept: 0, dropped: 0, rest: null, second: 0, elaps
 function owner() {
   const call = calls.current();
   if (call !== null && !call.done) return call;
-  const second = Math.floor(process.uptime());
+  const second = floor(process.uptime());
   if (second !== outside.second) {
     outside.second = second;
     report(outside);
@@ -38,18 +42,24 @@ function owner() {
 /** One entry of the log: cut to what is left of the limit. */
 function entry(to, number, text) {
   const left = limit - to.kept;
-  let size = Buffer.byteLength(text);
+  let size = byteLength(text);
   if (size > left) {
-    const cut = left > 0 ? Buffer.from(text).subarray(0, left).toString().replace(/\ufffd+$/, '') : '';
-    to.dropped += size - Buffer.byteLength(cut);
+    const cut = left > 0 ? bufferFrom(text).subarray(0, left).toString().replace(/\ufffd+$/, '') : '';
+    drop(to, size - byteLength(cut));
     to.kept = limit;
     if (cut === '') return;
     text = cut;
     size = 0;
   }
   to.kept += size;
-  const at = Math.min(Math.floor(to.elapsed()), 0xffffff);
+  const at = min(floor(to.elapsed()), 0xffffff);
   send(TO_HOST.LOG, to.id, ((at << 8) | number) >>> 0, text);
+}
+
+/** Counts what is not kept. The host is told now and then: a call that is ended from outside tells nothing any more. */
+function drop(to, bytes) {
+  to.dropped += bytes;
+  if (to.dropped >= REPORT_AT) report(to);
 }
 
 /** Takes what was written to stdout or stderr: whole lines at once, the rest of a line when it ends or the call does. */
@@ -62,7 +72,7 @@ function capture(stream, chunk) {
     return;
   }
   if (to.kept >= limit) {
-    to.dropped += text.length;
+    drop(to, byteLength(text));
     return;
   }
   const number = stream === 1 ? LEVELS.log : LEVELS.error;
@@ -83,7 +93,7 @@ function stream(fd) {
   const writable = new Writable({
     decodeStrings: false,
     write(chunk, encoding, done) {
-      capture(fd, typeof chunk === 'string' && encoding !== 'utf8' ? Buffer.from(chunk, encoding) : chunk);
+      capture(fd, typeof chunk === 'string' && encoding !== 'utf8' ? bufferFrom(chunk, encoding) : chunk);
       done();
     },
   });
@@ -111,7 +121,7 @@ function finish(call) {
 
 function report(to) {
   if (to.dropped === 0) return;
-  send(TO_HOST.DROPPED, to.id, Math.min(to.dropped, 0xffffffff), '');
+  send(TO_HOST.DROPPED, to.id, min(to.dropped, 0xffffffff), '');
   to.dropped = 0;
 }
 
@@ -131,12 +141,6 @@ function install() {
     const print = console[name];
     const number = LEVELS[METHODS[name] || 'log'];
     console[name] = function (...values) {
-      const to = owner();
-      // Past the limit nothing is formatted any more; how much it would have been is not known.
-      if (to.kept >= limit) {
-        to.dropped += 1;
-        return;
-      }
       const before = level;
       level = before === null ? number : before;
       try {

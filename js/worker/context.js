@@ -5,12 +5,14 @@
  * when it was loaded; what depends on the call is worked out when the function looks.
  */
 
+const { defineProperty, entries, floor, max, parse, stringify } = require('./intrinsics');
+
 let constants = {};
 /** Variables that this worker has in all of its calls. */
 let own = {};
 
 function configure(text) {
-  constants = JSON.parse(text);
+  constants = parse(text);
 }
 
 function identify(variables) {
@@ -23,20 +25,20 @@ function make(call) {
     ...constants,
     ...(attempt === undefined ? {} : { attempt }),
     callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => Math.max(0, Math.floor(call.budget - call.elapsed())),
+    getRemainingTimeInMillis: () => max(0, floor(call.budget - call.elapsed())),
     get request_id() {
       return fix(this, 'request_id', call.requestId);
     },
     /** The variables of the call and of its worker, as JSON text. */
     get environment() {
-      return fix(this, 'environment', JSON.stringify({ ...own, ...call.env }));
+      return fix(this, 'environment', stringify({ ...own, ...call.env }));
     },
     /** The same as `K=V;K=V`. */
     get environ() {
       return fix(
         this,
         'environ',
-        Object.entries({ ...own, ...call.env })
+        entries({ ...own, ...call.env })
           .map(([key, value]) => `${key}=${value}`)
           .join(';'),
       );
@@ -46,7 +48,7 @@ function make(call) {
 
 /** From the second look on the property is a plain value. */
 function fix(context, name, value) {
-  Object.defineProperty(context, name, { value, writable: true, enumerable: true, configurable: true });
+  defineProperty(context, name, { value, writable: true, enumerable: true, configurable: true });
   return value;
 }
 

@@ -12,21 +12,22 @@
  */
 
 const calls = require('./call');
+const { String, assign, defineProperty, hasOwn, keys, ownKeys } = require('./intrinsics');
 
 const real = process.env;
 const base = {};
 
 /** Variables of the process that a function sees outside of, and underneath, its calls. */
 function install() {
-  for (const key of Object.keys(real)) base[key] = real[key];
+  for (const key of keys(real)) base[key] = real[key];
   const proxy = new Proxy(base, traps);
-  Object.defineProperty(process, 'env', { value: proxy, writable: true, enumerable: true, configurable: true });
+  defineProperty(process, 'env', { value: proxy, writable: true, enumerable: true, configurable: true });
 }
 
 /** Adds variables to the base, for the time when no call runs. */
 function configure(variables) {
-  Object.assign(base, variables);
-  Object.assign(real, variables);
+  assign(base, variables);
+  assign(real, variables);
 }
 
 /** The variables of the running call; a deleted one is null. */
@@ -51,7 +52,7 @@ const traps = {
     if (typeof key === 'symbol') throw new TypeError('Cannot convert a Symbol value to a string');
     const text = String(value);
     const own = overlay();
-    if (own !== null && (calls.isConcurrent() || Object.hasOwn(own, key))) {
+    if (own !== null && (calls.isConcurrent() || hasOwn(own, key))) {
       own[key] = text;
     } else {
       target[key] = text;
@@ -62,14 +63,14 @@ const traps = {
 
   has(target, key) {
     const own = overlay();
-    if (own !== null && Object.hasOwn(own, key)) return own[key] !== null;
+    if (own !== null && hasOwn(own, key)) return own[key] !== null;
     return key in target;
   },
 
   deleteProperty(target, key) {
     if (typeof key === 'symbol') return true;
     const own = overlay();
-    if (own !== null && (calls.isConcurrent() || Object.hasOwn(own, key))) own[key] = null;
+    if (own !== null && (calls.isConcurrent() || hasOwn(own, key))) own[key] = null;
     if (own === null || !calls.isConcurrent()) {
       delete target[key];
       delete real[key];
@@ -79,17 +80,17 @@ const traps = {
 
   ownKeys(target) {
     const own = overlay();
-    if (own === null) return Reflect.ownKeys(target);
-    const keys = new Set(Object.keys(own));
-    for (const key of Object.keys(target)) keys.add(key);
-    return [...keys].filter((key) => own[key] !== null);
+    if (own === null) return ownKeys(target);
+    const all = new Set(keys(own));
+    for (const key of keys(target)) all.add(key);
+    return [...all].filter((key) => own[key] !== null);
   },
 
   getOwnPropertyDescriptor(target, key) {
     const own = overlay();
     let value;
-    if (own !== null && Object.hasOwn(own, key)) value = own[key];
-    else if (Object.hasOwn(target, key)) value = target[key];
+    if (own !== null && hasOwn(own, key)) value = own[key];
+    else if (hasOwn(target, key)) value = target[key];
     if (typeof value !== 'string') return undefined;
     return { value, writable: true, enumerable: true, configurable: true };
   },

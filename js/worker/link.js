@@ -12,8 +12,8 @@
  * loop begins. When the host is slow to read, the stream takes over and keeps the order.
  */
 
-const fs = require('fs');
 const net = require('net');
+const { allocate, bufferFrom, byteLength, exitNow, min, nextTick, wait, writeSync } = require('./intrinsics');
 
 const IN_HEADER = 20;
 const OUT_HEADER = 16;
@@ -61,15 +61,15 @@ let have = 0;
 function connect(path, onframe, onopen) {
   socket = net.connect({
     path,
-    onread: { buffer: Buffer.allocUnsafeSlow(64 * 1024), callback: (n, chunk) => (receive(n, chunk, onframe), true) },
+    onread: { buffer: allocate(64 * 1024), callback: (n, chunk) => (receive(n, chunk, onframe), true) },
   });
   socket.on('connect', () => {
     fd = socket._handle.fd;
     onopen();
   });
   // The host is gone, or done with this worker: nothing that runs here has anybody left to answer.
-  socket.on('error', () => process.reallyExit(1));
-  socket.on('close', () => process.reallyExit(1));
+  socket.on('error', () => exitNow(1));
+  socket.on('close', () => exitNow(1));
 }
 
 function receive(n, chunk, onframe) {
@@ -83,20 +83,20 @@ function receive(n, chunk, onframe) {
           at += size;
           continue;
         }
-        partial = Buffer.allocUnsafeSlow(size);
+        partial = allocate(size);
       } else {
-        partial = Buffer.allocUnsafeSlow(IN_HEADER);
+        partial = allocate(IN_HEADER);
       }
       have = 0;
     }
-    const taken = Math.min(n - at, partial.length - have);
+    const taken = min(n - at, partial.length - have);
     chunk.copy(partial, have, at, at + taken);
     have += taken;
     at += taken;
     if (have < partial.length) continue;
     const size = frameSize(partial, 0);
     if (size > partial.length) {
-      const whole = Buffer.allocUnsafeSlow(size);
+      const whole = allocate(size);
       partial.copy(whole, 0, 0, have);
       partial = whole;
       continue;
@@ -109,7 +109,7 @@ function receive(n, chunk, onframe) {
 
 function frameSize(buffer, at) {
   const body = buffer.readUInt32LE(at);
-  if (buffer.readUInt16LE(at + 18) !== MAGIC || body > MAX_BODY) process.reallyExit(1);
+  if (buffer.readUInt16LE(at + 18) !== MAGIC || body > MAX_BODY) exitNow(1);
   return IN_HEADER + body;
 }
 
@@ -132,7 +132,7 @@ function send(kind, id, number, text, limit = MAX_BODY) {
   // A UTF-16 unit is at most three bytes of UTF-8, so that usually nothing has to be measured.
   let room = text.length * 3;
   if (held + OUT_HEADER + room > out.length) {
-    const bytes = Buffer.byteLength(text);
+    const bytes = byteLength(text);
     if (bytes > limit) return bytes;
     room = bytes;
     if (held > 0) flush();
@@ -161,7 +161,7 @@ function send(kind, id, number, text, limit = MAX_BODY) {
 
 function grow(size) {
   if (out !== undefined && size <= out.length) return;
-  out = Buffer.allocUnsafeSlow(size);
+  out = allocate(size);
   words = new Uint32Array(out.buffer, 0, size >>> 2);
 }
 
@@ -169,7 +169,7 @@ function grow(size) {
 function hold() {
   if (batching) return;
   batching = true;
-  process.nextTick(release);
+  nextTick(release);
 }
 
 function release() {
@@ -189,16 +189,16 @@ function flush(patient = false) {
   let tries = patient ? PATIENCE_MS : 0;
   while (socket.writableLength === 0) {
     try {
-      sent += fs.writeSync(fd, out, sent, size - sent);
+      sent += writeSync(fd, out, sent, size - sent);
     } catch (error) {
       // Only a full socket means "later"; anything else means that the host is gone.
-      if (error.code !== 'EAGAIN') process.reallyExit(1);
+      if (error.code !== 'EAGAIN') exitNow(1);
     }
     if (sent === size) return;
     if (tries-- === 0) break;
-    Atomics.wait(sleeper, 0, 0, 1);
+    wait(sleeper, 0, 0, 1);
   }
-  socket.write(Buffer.from(out.subarray(sent, size)));
+  socket.write(bufferFrom(out.subarray(sent, size)));
 }
 
 module.exports = { connect, send, hold, flush, TO_HOST, FROM_HOST, NO_CALL };

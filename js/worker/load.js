@@ -5,6 +5,7 @@
  * instance starts.
  */
 
+const path = require('path');
 const { inspect } = require('util');
 const { pathToFileURL } = require('url');
 
@@ -13,6 +14,13 @@ const LASTING = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_REQUIR
 
 /** How much of a message or stack is passed on, in characters. */
 const LONGEST_TEXT = 64 * 1024;
+
+/** How deep causes are followed, and how many gathered errors are shown. */
+const MOST_CAUSES = 8;
+const MOST_ERRORS = 10;
+
+const FRAME = /^\s+at /;
+const NODES_FRAME = /^\s+at .*\(?node:internal\//;
 
 class MissingMain extends Error {}
 
@@ -38,14 +46,42 @@ function isLasting(error) {
 function describe(thrown) {
   try {
     if (thrown !== null && typeof thrown === 'object' && typeof thrown.message === 'string') {
-      const stack = typeof thrown.stack === 'string' ? thrown.stack : inspect(thrown);
-      return { message: thrown.message.slice(0, LONGEST_TEXT), stack: stack.slice(0, LONGEST_TEXT) };
+      return { message: thrown.message.slice(0, LONGEST_TEXT), stack: stackOf(thrown, 0, new Set()).slice(0, LONGEST_TEXT) };
     }
     const text = (typeof thrown === 'string' ? thrown : inspect(thrown)).slice(0, LONGEST_TEXT);
     return { message: text, stack: text };
   } catch {
     return { message: 'something was thrown that cannot be shown', stack: '' };
   }
+}
+
+/**
+ * An error's stack, and below it those of its cause and of the errors that it gathers: "fetch failed" alone says nothing. The
+ * worker's own frames, and Node's at the end, say nothing of the function.
+ */
+function stackOf(error, depth, seen) {
+  seen.add(error);
+  const own = typeof error.stack === 'string' ? error.stack : inspect(error);
+  const lines = own.split('\n').filter((line) => !isOurs(line));
+  while (lines.length > 1 && NODES_FRAME.test(lines[lines.length - 1])) lines.pop();
+  const inner = [];
+  if (error.cause !== undefined) inner.push(['[cause]', error.cause]);
+  if (Array.isArray(error.errors)) {
+    error.errors.slice(0, MOST_ERRORS).forEach((one, at) => inner.push([`[errors][${at}]`, one]));
+    const more = error.errors.length - MOST_ERRORS;
+    if (more > 0) lines.push(`  [errors]: ${more} more`);
+  }
+  for (const [name, value] of inner) {
+    const isError = value !== null && typeof value === 'object' && typeof value.message === 'string';
+    if (seen.has(value)) lines.push(`  ${name}: [Circular]`);
+    else if (isError && depth === MOST_CAUSES) lines.push(`  ${name}: ${value.message}`);
+    else lines.push(`  ${name}: ${(isError ? stackOf(value, depth + 1, seen) : inspect(value)).replace(/\n/g, '\n  ')}`);
+  }
+  return lines.join('\n');
+}
+
+function isOurs(line) {
+  return FRAME.test(line) && line.includes(__dirname + path.sep);
 }
 
 module.exports = { load, isLasting, describe };

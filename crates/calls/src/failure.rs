@@ -90,7 +90,7 @@ impl From<CallError> for CallFailure {
         let (kind, code) = match error {
             CallError::NotFound => return Self::no_function(),
             CallError::QueueFull => (FailureKind::Busy, codes::EXCEED_CONCURRENT),
-            CallError::TimedOut { .. } => (FailureKind::TimedOut, codes::EXECUTE_FAIL),
+            CallError::TimedOut { .. } => (FailureKind::TimedOut, codes::TIME_LIMIT_EXCEEDED),
             CallError::TooLarge { .. } => (FailureKind::TooLarge, codes::RESULT_TOO_LARGE),
             _ => (FailureKind::Failed, codes::EXECUTE_FAIL),
         };

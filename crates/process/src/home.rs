@@ -19,6 +19,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("console.js", include_str!("../../../js/worker/console.js")),
     ("context.js", include_str!("../../../js/worker/context.js")),
     ("env.js", include_str!("../../../js/worker/env.js")),
+    ("intrinsics.js", include_str!("../../../js/worker/intrinsics.js")),
     ("link.js", include_str!("../../../js/worker/link.js")),
     ("load.js", include_str!("../../../js/worker/load.js")),
     ("pack.js", include_str!("../../../js/worker/pack.js")),
@@ -73,16 +74,16 @@ impl Home {
         Ok(fs::symlink_metadata(self.socket()).is_err())
     }
 
-    /// Writes those files of the program that are not as they should be.
-    pub(crate) fn repair(&self) -> io::Result<()> {
-        repair(&self.program)
-    }
-
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The program that Node runs.
+    /// The folder of the program that Node runs.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The file of it that Node is started with.
     pub(crate) fn bootstrap(&self) -> PathBuf {
         self.program.join("bootstrap.js")
     }
@@ -143,7 +144,7 @@ fn unpack(cache: &Path) -> io::Result<PathBuf> {
 
 /// Writes those files of the program that are missing, or are not what they should be: a disk that was full has left an
 /// empty one, say. Another process may do the same: whoever comes last puts the same in place.
-fn repair(folder: &Path) -> io::Result<()> {
+pub(crate) fn repair(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     for (name, text) in PROGRAM {
         let file = folder.join(name);

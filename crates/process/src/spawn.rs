@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     door::Door,
     end::{End, TAIL},
+    home,
     host::Host,
     output::Level,
     workers::{WorkerId, Workers},
@@ -69,7 +70,7 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> End {
     };
     let started = match attempt() {
         // Somebody has cleared out the machine's temporary folder.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => workers.heal().and_then(|_| attempt()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => workers.mend().and_then(|()| attempt()),
         started => started,
     };
     let (door, mut guard) = match started {
@@ -97,10 +98,10 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> End {
         // The guard itself was killed, possibly by the function: what it would have done is left to us.
         kill_orphans(workers.process_of(worker), folder);
     }
-    if workers.process_of(worker).is_none()
-        && let Err(error) = workers.home.repair()
-    {
-        // It ended before it connected: its program may be damaged.
+    // It may have ended because its program is damaged: the next one is to find it whole.
+    let program = workers.home.program().to_owned();
+    let repaired = tokio::task::spawn_blocking(move || home::repair(&program)).await;
+    if let Ok(Err(error)) = repaired {
         tracing::warn!(%error, "the workers' program in the cache cannot be mended");
     }
     let tail = tokio::time::timeout(AFTER_DEATH, listening).await;
@@ -128,6 +129,8 @@ fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::
     }
     command
         .env("TMPDIR", folder)
+        // As on the platform; a function's own variables may say otherwise.
+        .env("TZ", "UTC")
         .env("YUNQIAO_SOCKET", workers.home.socket())
         .env("YUNQIAO_TOKEN", token)
         .current_dir(folder)

@@ -8,7 +8,10 @@ use std::{
     ffi::OsString,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -54,6 +57,8 @@ pub struct Workers {
     /// By the worker's key.
     table: Mutex<Vec<Option<Entry>>>,
     listeners: mpsc::UnboundedSender<UnixListener>,
+    /// The private folder was made again, and nobody has asked yet.
+    healed: AtomicBool,
 }
 
 /// Brings the sockets on which workers are waited for.
@@ -109,6 +114,7 @@ impl Workers {
             home,
             table: Mutex::default(),
             listeners,
+            healed: AtomicBool::new(false),
         };
         workers.listen()?;
         Ok((workers, Listeners(receiver)))
@@ -121,17 +127,23 @@ impl Workers {
         Ok(())
     }
 
-    /// Makes the private folder again if somebody has removed it, and with it the socket. True when that was so: workers
-    /// that were there have lost the sockets of their own.
+    /// Makes the private folder again if somebody has removed it, and with it the socket. True when that was so since this
+    /// was last asked: workers that were there have lost the sockets of their own.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn heal(&self) -> io::Result<bool> {
-        let healed = self.home.heal()?;
-        if healed {
+        self.mend()?;
+        Ok(self.healed.swap(false, Ordering::Relaxed))
+    }
+
+    /// Makes the private folder again if it is gone.
+    pub(crate) fn mend(&self) -> io::Result<()> {
+        if self.home.heal()? {
             self.listen()?;
+            self.healed.store(true, Ordering::Relaxed);
         }
-        Ok(healed)
+        Ok(())
     }
 
     /// The private folder. What lies there is gone when the host is.

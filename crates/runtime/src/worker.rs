@@ -60,8 +60,10 @@ pub(crate) struct Serving {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) why: Ending,
-    /// Its function, if it was to serve one and had not come so far: then a call was waiting for it.
-    pub(crate) unready: Option<Task>,
+    /// What it served, or was to serve.
+    pub(crate) task: Option<Task>,
+    /// It took calls. If not, a call was waiting for it.
+    pub(crate) was_ready: bool,
     /// Keys of calls whose end is explained by the exit status, which is not known yet.
     pub(crate) running: Vec<usize>,
 }

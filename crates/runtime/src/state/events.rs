@@ -268,12 +268,12 @@ impl<C> State<C> {
     }
 
     fn tell(&mut self, id: WorkerId, call: Option<InvocationId>, line: Line) {
-        let function = self.workers.get(id.key).and_then(|worker| match &worker.stage {
-            worker::Stage::Ending(ended) => ended.running.first().and_then(|key| {
-                let number = self.calls.get(*key)?.function;
-                Some(self.functions.get(number)?.spec.as_ref()?.name.clone())
-            }),
-            _ => Some(worker.task()?.spec.name.clone()),
+        let function = self.workers.get(id.key).and_then(|worker| {
+            let task = match &worker.stage {
+                worker::Stage::Ending(ended) => ended.task.as_ref(),
+                _ => worker.task(),
+            };
+            Some(task?.spec.name.clone())
         });
         self.effects
             .push(Effect::Tell(PrintedLine { call, function, line }));
@@ -295,13 +295,30 @@ impl<C> State<C> {
 
     /// A worker uses far more memory than its function was given.
     pub(crate) fn exceeds_memory(&mut self, id: WorkerId, now: Instant) {
-        if let Some(worker) = self.live(id) {
-            let number = worker.task().map(|task| task.function);
-            self.kill(id.key, Ending::Memory, now);
-            if let Some(number) = number {
-                self.dispatch(number, now);
-            }
+        let Some(worker) = self.live(id) else { return };
+        let number = worker.task().map(|task| task.function);
+        if worker.is_idle() {
+            // No call tells it.
+            let text = format!(
+                "the function's process was ended between its calls: it used far more than its {} MB of memory",
+                worker.kind.memory_mb
+            );
+            self.remark(id, text);
         }
+        self.kill(id.key, Ending::Memory, now);
+        if let Some(number) = number {
+            self.dispatch(number, now);
+        }
+    }
+
+    /// The runtime itself says something that no call tells.
+    fn remark(&mut self, id: WorkerId, text: String) {
+        let line = Line {
+            level: Level::Warn,
+            at: Duration::ZERO,
+            text,
+        };
+        self.tell(id, None, line);
     }
 
     /// A worker and everything it had started are dead. `end` says what that means for the calls that it still had, unless
@@ -315,6 +332,20 @@ impl<C> State<C> {
             return;
         }
         self.lose(id.key, Ending::HungUp);
+        if let Some(worker::Stage::Ending(ended)) = self.workers.get(id.key).map(|worker| &worker.stage)
+            && ended.why == Ending::HungUp
+            && ended.was_ready
+            && ended.running.is_empty()
+        {
+            let how = match &end {
+                End::OutOfMemory => "it ran out of memory".to_owned(),
+                End::Exited(how) | End::NotStarted(how) => how.clone(),
+            };
+            self.remark(
+                id,
+                format!("the function's process ended by itself between its calls: {how}"),
+            );
+        }
         let worker = self.workers.remove(id.key);
         self.effects.push(Effect::Changed);
         let worker::Stage::Ending(ended) = worker.stage else {
@@ -326,7 +357,8 @@ impl<C> State<C> {
             self.settle(call, Err(error.clone()), After::Gone, now);
         }
         // Those that were ended by us have their calls provided for already.
-        if let Some(task) = ended.unready
+        if let Some(task) = ended.task
+            && !ended.was_ready
             && !matches!(ended.why, Ending::Retired | Ending::Stuck)
             && self.is_current(&task)
         {

@@ -877,3 +877,48 @@ fn a_call_that_came_first_is_served_first() {
     }
     world.finish(true);
 }
+
+#[test]
+fn quick_calls_share_the_workers_that_are_there() {
+    let mut world = world(10, [(4, 1), (1, 1), (1, 1)]);
+    let answer = |world: &mut World, after: Duration| {
+        world.now += after;
+        let busy = world.choose(0, |toy| !toy.running.is_empty()).unwrap();
+        world.answer(busy, 0, false);
+    };
+    world.call(0, None, None);
+    world.settle_workers();
+    answer(&mut world, Duration::from_millis(1));
+    for _ in 0..4 {
+        world.call(0, None, None);
+    }
+    assert_eq!(world.workers.len(), 1, "it will be over in a moment");
+    for _ in 0..4 {
+        answer(&mut world, Duration::from_millis(1));
+    }
+    // Slow ones do not: nor quick ones that have waited for long.
+    world.call(0, None, None);
+    world.call(0, None, None);
+    world.wait(30);
+    assert_eq!(world.workers.len(), 2);
+    world.finish(true);
+}
+
+#[test]
+fn a_call_waits_no_longer_than_its_timeout_and_loading_does_not_count() {
+    let mut world = world(10, [(1, 1), (1, 1), (1, 1)]);
+    world.call(0, Some(50), None);
+    world.wait(10_000);
+    assert!(world.calls[0].answer.is_none(), "the function is being loaded");
+    world.settle_workers();
+    assert!(world.is_running(0));
+    world.call(0, Some(30), None);
+    world.wait(20);
+    assert!(world.calls[1].answer.is_none());
+    world.wait(20);
+    assert_eq!(world.calls[1].answer, Some(Err(CallError::QueueFull)));
+    world.wait(20);
+    let after = Duration::from_millis(50);
+    assert_eq!(world.calls[0].answer, Some(Err(CallError::TimedOut { after })));
+    world.finish(true);
+}

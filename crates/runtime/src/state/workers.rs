@@ -288,15 +288,20 @@ impl<C> State<C> {
         let number = worker.task().map(|task| task.function);
         let ended = Ended {
             why,
-            unready: None,
+            task: None,
+            was_ready: false,
             running: Vec::new(),
         };
         let before = std::mem::replace(&mut worker.stage, worker::Stage::Ending(ended));
         if let worker::Stage::Ending(ended) = &mut worker.stage {
             match before {
-                worker::Stage::Starting(task) | worker::Stage::Preparing(task) => ended.unready = task,
-                worker::Stage::Loading(task) => ended.unready = Some(task),
-                worker::Stage::Ready(serving) => ended.running = serving.running,
+                worker::Stage::Starting(task) | worker::Stage::Preparing(task) => ended.task = task,
+                worker::Stage::Loading(task) => ended.task = Some(task),
+                worker::Stage::Ready(serving) => {
+                    ended.task = Some(serving.task);
+                    ended.was_ready = true;
+                    ended.running = serving.running;
+                }
                 worker::Stage::Spare | worker::Stage::Ending(_) => {}
             }
         }

@@ -294,7 +294,8 @@ async fn a_function_sees_its_callers_variables_and_nothing_of_the_machine() {
             "TCB_ENV",
             "TENCENTCLOUD_SECRETID",
             "TENCENTCLOUD_SECRETKEY",
-            "TMPDIR"
+            "TMPDIR",
+            "TZ"
         ]
     );
     let child: Vec<&str> = result["child"]
@@ -311,6 +312,138 @@ async fn a_function_sees_its_callers_variables_and_nothing_of_the_machine() {
         !child.iter().any(|line| line.starts_with("YUNQIAO_")),
         "{child:?}"
     );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn the_clock_is_in_utc_unless_the_function_says_otherwise() {
+    // Spares are started before it is known which function they will serve.
+    for spares in [0, 1] {
+        let mut bench = Bench::with(|options| options.spares = spares).await;
+        let source = "const atLoad = new Date(0).getHours();
+            exports.main = () => [atLoad, new Date(0).getHours(), process.env.TZ];";
+        for concurrency in [1, 3] {
+            bench.function(&format!("f{concurrency}"), source).concurrency = concurrency;
+            let told = bench.function(&format!("g{concurrency}"), source);
+            told.concurrency = concurrency;
+            told.env.insert("TZ".to_owned(), "Asia/Shanghai".to_owned());
+        }
+        bench.load().await;
+        for concurrency in [1, 3] {
+            let hours = async |name: &str| bench.result(&format!("{name}{concurrency}"), "{}").await.unwrap();
+            assert_eq!(hours("f").await, r#"[0,0,"UTC"]"#);
+            assert_eq!(hours("g").await, r#"[8,8,"Asia/Shanghai"]"#);
+        }
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_may_replace_what_the_language_offers() {
+    let source = "
+        const broken = () => { throw new TypeError('replaced'); };
+        const nothing = () => '1,\"requestID\":\"mine\"';
+        for (const [owner, names] of [[JSON, ['parse', 'stringify']], [Object, ['assign', 'entries', 'keys', 'hasOwn']], [Math, ['floor', 'min', 'max']],
+            [Buffer, ['byteLength', 'from', 'allocUnsafeSlow']], [require('fs'), ['writeSync']], [Promise.prototype, ['then']], [Atomics, ['wait']],
+            [process, ['nextTick', 'reallyExit']]]) {
+            for (const name of names) owner[name] = name === 'stringify' ? nothing : broken;
+        }
+        globalThis.Promise = class { constructor() { broken(); } };
+        exports.main = (event, context) => {
+            process.stdout.write('a line\\n');
+            if (event.throws) throw new Error('thrown');
+            if (event.late) return (async () => ({ late: context.request_id, who: process.env.WX_OPENID }))();
+            return { now: event.text };
+        };";
+    for concurrency in [1, 2] {
+        let mut bench = Bench::new().await;
+        bench.function("f", source).concurrency = concurrency;
+        bench.load().await;
+        let outcome = bench.call("f", r#"{"text":"中"}"#).await;
+        assert_eq!(outcome.result.unwrap().json.unwrap(), r#"{"now":"中"}"#);
+        assert_eq!(outcome.logs.lines()[0].text, "a line");
+        assert_eq!(
+            bench.result("f", r#"{"late":true}"#).await.unwrap(),
+            r#"{"late":"r-1","who":"o-r-1"}"#
+        );
+        assert_eq!(threw(bench.result("f", r#"{"throws":true}"#).await).0, "thrown");
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_lies_behind_an_error_is_told_with_it() {
+    let bench = Bench::one(
+        "exports.main = async ({ what }) => {
+        const inner = new Error('connect ECONNREFUSED', { cause: new TypeError('the reason') });
+        if (what === 'cause') throw new Error('fetch failed', { cause: inner });
+        if (what === 'many') throw new AggregateError([inner, 'a text', new RangeError('two')], 'all failed');
+        if (what === 'circle') { const error = new Error('round'); error.cause = error; throw error; }
+        if (what === 'plain') throw new Error('fetch failed', { cause: { code: 7 } });
+        let deep = new Error('level 0'); for (let n = 1; n < 100; n++) deep = new Error(`level ${n}`, { cause: deep });
+        throw deep; };",
+    )
+    .await;
+    let stack = async |what: &str| threw(bench.result("f", &format!(r#"{{"what":"{what}"}}"#)).await).1;
+    let cause = stack("cause").await;
+    for text in [
+        "Error: fetch failed\n    at ",
+        "\n  [cause]: Error: connect ECONNREFUSED\n      at ",
+        "\n    [cause]: TypeError: the reason",
+    ] {
+        assert!(cause.contains(text), "{text:?} in {cause}");
+    }
+    assert!(
+        !cause.contains("bootstrap.js"),
+        "the worker's own frames: {cause}"
+    );
+    let many = stack("many").await;
+    for text in [
+        "AggregateError: all failed",
+        "[errors][0]: Error: connect",
+        "[cause]: TypeError",
+        "[errors][1]: 'a text'",
+        "[errors][2]: RangeError: two",
+    ] {
+        assert!(many.contains(text), "{text:?} in {many}");
+    }
+    assert!(stack("circle").await.contains("[cause]: [Circular]"));
+    assert!(stack("plain").await.contains("[cause]: { code: 7 }"));
+    assert!(stack("deep").await.contains("level 91") && !stack("deep").await.contains("level 90\n"));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_ends_a_process_between_calls_is_told() {
+    let bench = Bench::one(
+        "exports.main = ({ how }) => {
+        if (how === 'exit') setImmediate(() => process.exit(4));
+        if (how === 'throw') setImmediate(() => { throw new Error('too late'); });
+        if (how === 'reject') setImmediate(() => { Promise.reject(new Error('unheard')); });
+        return how; };",
+    )
+    .await;
+    let heard = |text: &str| {
+        let printed = bench.heard.printed.lock().unwrap();
+        let mut texts = printed.iter().filter(|printed| printed.call.is_none());
+        texts
+            .find(|printed| printed.line.text.contains(text))
+            .map(|printed| printed.to_string())
+    };
+    for how in ["exit", "reject", "throw"] {
+        bench.result("f", &format!(r#"{{"how":"{how}"}}"#)).await.unwrap();
+        let text = match how {
+            "exit" => "ended by itself between its calls: exit code 4",
+            "reject" => "unhandled rejection: Error: unheard",
+            _ => "uncaught exception: Error: too late",
+        };
+        eventually(text, || heard(text).is_some()).await;
+        let line = heard(text).unwrap();
+        assert!(
+            line.starts_with("f: ") && !line.contains("bootstrap.js"),
+            "{line}"
+        );
+    }
     bench.end().await;
 }
 

@@ -49,11 +49,7 @@ async fn never_answers() {
             }
     })
     .await;
-    assert!(
-        (Duration::from_secs(1)..Duration::from_millis(1100)).contains(&outcome.ran),
-        "{:?}",
-        outcome.ran
-    );
+    assert!(outcome.ran >= Duration::from_secs(1), "{:?}", outcome.ran);
     assert_eq!(outcome.logs.lines()[0].text, "before");
 }
 
@@ -101,6 +97,100 @@ async fn kills_its_guard() {
     .await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_a_killed_guard_leaves_is_killed() {
+    let source = "const { spawn } = require('child_process');
+        exports.main = async (event) => {
+            if (event.die) { process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {}); }
+            spawn('setsid', ['sleep', '1000'], { stdio: 'ignore' }).unref();
+            spawn('sh', ['-c', '(setsid sh -c \"sleep 1000; true\" &) ; sleep 1000'], { detached: true, stdio: 'ignore' }).unref();
+        };";
+    let bench = Bench::one(source).await;
+    bench.result("f", "{}").await.unwrap();
+    let sleeping = || {
+        let processes = bench.processes();
+        processes
+            .iter()
+            .filter(|line| line.ends_with("sleep 1000 "))
+            .count()
+    };
+    eventually("the children", || sleeping() >= 3).await;
+    assert!(bench.result("f", r#"{"die":true}"#).await.is_err());
+    assert_eq!(sleeping(), 0, "{:?}", bench.processes());
+    bench.end().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn memory_is_bounded_between_calls_and_with_children() {
+    // 128 MB are given, and twice of it and 64 MB more bear with: see `most_resident_mb`.
+    let own = "let all = []; exports.main = () => { setImmediate(() => { all = Array.from({ length: 60 }, () => Buffer.alloc(8 << 20, 1)); }); return 1; };";
+    let childs = "const { spawn } = require('child_process');
+        const child = 'const all = Array.from({ length: 60 }, () => Buffer.alloc(8 << 20, 1)); setInterval(() => all, 1e6)';
+        exports.main = () => { spawn(process.execPath, ['-e', child], { stdio: 'ignore' }); return 1; };";
+    for source in [own, childs] {
+        let mut bench = Bench::new().await;
+        bench.function("f", source).memory_mb = 128;
+        bench.load().await;
+        bench.result("f", "{}").await.unwrap();
+        let told = || {
+            let printed = bench.heard.printed.lock().unwrap();
+            printed
+                .iter()
+                .any(|printed| printed.line.text.contains("more than its 128 MB of memory"))
+        };
+        eventually("its end", told).await;
+        eventually("the end of its processes", || bench.processes().is_empty()).await;
+        bench.end().await;
+    }
+}
+
+#[tokio::test]
+async fn removes_the_folder_in_which_everything_lies() {
+    let source = "const fs = require('fs'), path = require('path');
+        exports.main = (event) => { if (event.rm) fs.rmSync(path.dirname(process.env.TMPDIR), { recursive: true, force: true }); return process.pid; };";
+    let mut bench = Bench::new().await;
+    for name in ["f", "g"] {
+        bench.function(name, source);
+    }
+    bench.load().await;
+    let before = bench.result("f", r#"{"rm":true}"#).await.unwrap();
+    assert!(!bench.runtime.pool.workers.folder().exists());
+    // A new worker finds a place at once; the old one, whose socket is gone, is replaced.
+    bench.result("g", "{}").await.unwrap();
+    bench.runtime.pool.clean(Instant::now());
+    assert_ne!(bench.result("f", "{}").await.unwrap(), before);
+    bench.end().await;
+
+    let bench = Bench::one(source).await;
+    let before = bench.result("f", r#"{"rm":true}"#).await.unwrap();
+    bench.runtime.pool.clean(Instant::now());
+    assert_ne!(bench.result("f", "{}").await.unwrap(), before);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_damaged_program_in_the_cache_is_mended() {
+    let bench = Bench::one("exports.main = () => 1;").await;
+    let program = fs::read_dir(bench.folder.path().join("cache")).unwrap().flatten();
+    let program = program
+        .map(|entry| entry.path())
+        .find(|path| path.join("call.js").is_file())
+        .unwrap();
+    for file in ["call.js", "bootstrap.js"] {
+        let pool = &bench.runtime.pool;
+        pool.with(|state| state.drain_all(Instant::now()));
+        pool.wait_until(Duration::from_secs(30), |state| !state.has_workers())
+            .await;
+        fs::write(program.join(file), "").unwrap();
+        // One call pays for it.
+        assert!(bench.result("f", "{}").await.is_err());
+        assert_eq!(bench.result("f", "{}").await, Ok("1".to_owned()), "{file}");
+    }
+    bench.end().await;
+}
+
 #[tokio::test]
 async fn fills_the_heap() {
     hostile_within(
@@ -123,11 +213,10 @@ async fn fills_buffers_outside_of_the_heap() {
 
 #[tokio::test]
 async fn throws_where_nobody_catches() {
-    let outcome = hostile("setTimeout(() => { throw new Error('nobody catches'); }, 5); await new Promise(() => {});", |error| {
+    hostile("setTimeout(() => { throw new Error('nobody catches'); }, 5); await new Promise(() => {});", |error| {
         matches!(error, CallError::Threw { message, stack } if message == "nobody catches" && stack.contains("index.js"))
     })
     .await;
-    assert!(outcome.ran < Duration::from_millis(500));
 }
 
 #[tokio::test]
@@ -182,6 +271,9 @@ async fn floods_its_output() {
     .await;
     let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
     assert_eq!(kept, 256 * 1024);
+    // It was ended from outside, and still nearly all is counted: what is not is less than a report.
+    let printed = outcome.logs.dropped() as usize + kept;
+    assert!(printed > 1024 * 1024, "{printed}");
     let outcome = hostile(
         "for (;;) process.stdout.write('x'.repeat(1000) + '\\n');",
         |error| matches!(error, CallError::TimedOut { .. }),
@@ -209,16 +301,26 @@ async fn floods_its_output() {
 #[tokio::test]
 async fn a_flood_that_ends_says_how_much_is_missing() {
     let bench = Bench::one(
-        "exports.main = () => {
-        for (let i = 0; i < 300; i++) process.stdout.write('x'.repeat(1023) + '\\n'); return 1; };",
+        "exports.main = ({ by, lines }) => { const text = '中'.repeat(341);
+        for (let i = 0; i < lines; i++) by === 'write' ? process.stdout.write(text + '\\n') : console.log(text); return 1; };",
     )
     .await;
-    let outcome = bench.call("f", "{}").await;
-    assert_eq!(outcome.result.unwrap().json.unwrap(), "1");
-    let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
-    assert_eq!(kept, 256 * 1024);
-    // The 300 line ends are not part of the lines.
-    assert!((300 * 1023 - 256 * 1024..=300 * 1024 - 256 * 1024).contains(&(outcome.logs.dropped() as usize)));
+    for by in ["write", "log"] {
+        for lines in [300, 4000] {
+            let event = format!(r#"{{"by":"{by}","lines":{lines}}}"#);
+            let outcome = bench.call("f", &event).await;
+            assert_eq!(outcome.result.unwrap().json.unwrap(), "1");
+            let kept: usize = outcome.logs.lines().iter().map(|line| line.text.len()).sum();
+            // A character of three bytes may not fit at the end.
+            assert!((256 * 1024 - 2..=256 * 1024).contains(&kept), "{kept}");
+            // The line ends are not part of the lines, but those that were dropped may be counted.
+            let printed = kept + outcome.logs.dropped() as usize;
+            assert!(
+                (lines * 1023..=lines * 1024).contains(&printed),
+                "{by} {lines}: {printed}"
+            );
+        }
+    }
     bench.end().await;
 }
 

@@ -232,11 +232,52 @@ pub(super) fn processes_of(home: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Waits until something is so, for at most five seconds.
+/// A function that runs until a file is there, and gives its process. See [`Held`].
+pub(super) const WAITING: &str = "const fs = require('fs');
+    exports.main = async (event) => {
+        if (!event.until) return process.pid;
+        fs.writeFileSync(event.until + '.running', '');
+        while (!fs.existsSync(event.until)) await new Promise((ok) => setTimeout(ok, 5));
+        fs.writeFileSync(event.until + '.done', '');
+        return process.pid;
+    };";
+
+/// The file on which a call of [`WAITING`] waits.
+#[derive(Clone)]
+pub(super) struct Held(PathBuf);
+
+impl Held {
+    pub(super) fn new(bench: &Bench, name: &str) -> Self {
+        Self(bench.folder.path().join(name))
+    }
+
+    pub(super) fn event(&self) -> String {
+        serde_json::json!({ "until": self.0 }).to_string()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.0.with_added_extension("running").exists() && !self.is_done()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.0.with_added_extension("done").exists()
+    }
+
+    pub(super) async fn running(&self) {
+        eventually("a call that runs", || self.is_running()).await;
+    }
+
+    /// Lets the call end.
+    pub(super) fn release(&self) {
+        fs::write(&self.0, "").unwrap();
+    }
+}
+
+/// Waits until something is so, for at most half a minute: a machine may be busy.
 pub(super) async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !so() {
-        assert!(since.elapsed() < Duration::from_secs(5), "not in time: {what}");
+        assert!(since.elapsed() < Duration::from_secs(30), "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::Line;
 
-const SLOW: &str = "exports.main = async (event) => { await new Promise((ok) => setTimeout(ok, event.ms)); return process.pid; };";
-
 /// Numbers that look random and are the same each time.
 pub(super) struct Dice(u64);
 
@@ -20,49 +18,32 @@ impl Dice {
     }
 }
 
-#[tokio::test]
-async fn ten_callers_do_not_queue_behind_one_worker() {
-    let bench = Arc::new(Bench::one(SLOW).await);
-    let started = Instant::now();
-    let calls: Vec<_> = (0..10)
-        .map(|_| {
-            let bench = Arc::clone(&bench);
-            tokio::spawn(async move { bench.result("f", r#"{"ms":500}"#).await.unwrap() })
+/// Starts calls that run until they are released.
+fn hold(bench: &Arc<Bench>, count: usize) -> Vec<(Held, tokio::task::JoinHandle<Outcome>)> {
+    (0..count)
+        .map(|number| {
+            let held = Held::new(bench, &format!("held-{number}"));
+            let (bench, event) = (Arc::clone(bench), held.event());
+            (held, tokio::spawn(async move { bench.call("f", &event).await }))
         })
-        .collect();
-    let mut pids = Vec::new();
-    for call in calls {
-        pids.push(call.await.unwrap());
-    }
-    pids.sort();
-    pids.dedup();
-    assert!(pids.len() >= 5, "{} workers", pids.len());
-    assert!(
-        started.elapsed() < Duration::from_millis(2500),
-        "{:?}",
-        started.elapsed()
-    );
-    Arc::into_inner(bench).unwrap().end().await;
+        .collect()
 }
 
 #[tokio::test]
-async fn quick_calls_share_the_workers_that_are_there() {
-    let bench = Arc::new(Bench::one("exports.main = () => process.pid;").await);
-    for _ in 0..20 {
-        bench.result("f", "{}").await.unwrap();
+async fn ten_callers_do_not_queue_behind_one_worker() {
+    let mut bench = Bench::new().await;
+    bench.function("f", WAITING).timeout = Duration::from_secs(60);
+    bench.load().await;
+    let bench = Arc::new(bench);
+    let calls = hold(&bench, 10);
+    for (held, _) in &calls {
+        held.running().await;
     }
-    for _ in 0..10 {
-        let calls: Vec<_> = (0..4)
-            .map(|_| {
-                let bench = Arc::clone(&bench);
-                tokio::spawn(async move { bench.result("f", "{}").await.unwrap() })
-            })
-            .collect();
-        for call in calls {
-            call.await.unwrap();
-        }
+    assert_eq!(workers(&bench), 10);
+    for (held, call) in calls {
+        held.release();
+        call.await.unwrap().result.unwrap();
     }
-    assert_eq!(workers(&bench), 1);
     Arc::into_inner(bench).unwrap().end().await;
 }
 
@@ -77,59 +58,31 @@ fn workers(bench: &Bench) -> usize {
 #[tokio::test]
 async fn no_more_workers_than_allowed() {
     let mut bench = Bench::new().await;
-    bench.function("f", SLOW).max_instances = 2;
+    let function = bench.function("f", WAITING);
+    function.max_instances = 2;
+    function.timeout = Duration::from_secs(60);
     bench.load().await;
     let bench = Arc::new(bench);
-    let calls: Vec<_> = (0..6)
-        .map(|_| {
-            let bench = Arc::clone(&bench);
-            tokio::spawn(async move { bench.call("f", r#"{"ms":100}"#).await })
-        })
-        .collect();
-    let mut waited = Duration::ZERO;
-    for call in calls {
-        let outcome = call.await.unwrap();
-        outcome.result.unwrap();
-        assert!(
-            outcome.ran < Duration::from_millis(400),
-            "waiting is not running: {:?}",
-            outcome.ran
-        );
-        waited = waited.max(outcome.waited);
+    let mut calls = hold(&bench, 6);
+    let running = |calls: &[(Held, _)]| calls.iter().filter(|(held, _)| held.is_running()).count();
+    while !calls.is_empty() {
+        let expected = calls.len().min(2);
+        eventually("two that run", || running(&calls) == expected).await;
+        assert_eq!(workers(&bench), 2);
+        let at = calls.iter().position(|(held, _)| held.is_running()).unwrap();
+        let (held, call) = calls.remove(at);
+        held.release();
+        call.await.unwrap().result.unwrap();
     }
-    assert!(waited > Duration::from_millis(200));
-    assert_eq!(workers(&bench), 2);
     Arc::into_inner(bench).unwrap().end().await;
-}
-
-#[tokio::test]
-async fn a_call_waits_no_longer_than_its_timeout() {
-    let mut bench = Bench::new().await;
-    let function = bench.function("f", SLOW);
-    function.max_instances = 1;
-    function.timeout = Duration::from_secs(1);
-    bench.load().await;
-    bench.result("f", r#"{"ms":1}"#).await.unwrap();
-    let bench = &bench;
-    let long = async { bench.call("f", r#"{"ms":900}"#).await.result.map(|_| ()) };
-    let second = async {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        bench.call("f", r#"{"ms":900}"#).await.result.map(|_| ())
-    };
-    let third = async {
-        tokio::time::sleep(Duration::from_millis(40)).await;
-        bench.call("f", r#"{"ms":1}"#).await
-    };
-    let (long, second, third) = tokio::join!(long, second, third);
-    assert_eq!((long, second), (Ok(()), Ok(())));
-    assert_eq!(third.result, Err(CallError::QueueFull));
-    assert!(third.waited < Duration::from_millis(1200) && third.ran == Duration::ZERO);
 }
 
 #[tokio::test]
 async fn the_queue_is_bounded() {
     let mut bench = Bench::new().await;
-    bench.function("f", SLOW).max_instances = 1;
+    let function = bench.function("f", "exports.main = () => 1;");
+    function.max_instances = 1;
+    function.timeout = Duration::from_secs(60);
     bench.load().await;
     let bench = Arc::new(bench);
     let mut calls = Vec::new();
@@ -159,7 +112,7 @@ async fn loading_is_not_the_callers_time() {
     bench.load().await;
     let outcome = bench.call("f", "{}").await;
     assert!(outcome.result.is_ok(), "{outcome:?}");
-    assert!(outcome.waited > Duration::from_millis(1500) && outcome.ran < Duration::from_millis(500));
+    assert!(outcome.waited >= Duration::from_millis(1500), "{outcome:?}");
     bench.end().await;
 }
 
@@ -326,20 +279,31 @@ async fn several_calls_at_a_time_keep_their_own_identity() {
 #[tokio::test]
 async fn with_several_calls_at_a_time_a_late_one_does_not_take_the_others_along() {
     let mut bench = Bench::new().await;
-    let source = "exports.main = async (event) => {
-        if (event.hang) await new Promise(() => {});
-        if (event.crash) { setTimeout(() => { throw new Error('crash'); }, 1); await new Promise(() => {}); }
-        await new Promise((ok) => setTimeout(ok, event.ms)); return process.pid; };";
-    let function = bench.function("f", source);
+    let source = format!(
+        "{WAITING}
+        const waiting = exports.main;
+        exports.main = async (event) => {{
+            if (event.crash) {{ setTimeout(() => {{ throw new Error('crash'); }}, 1); await new Promise(() => {{}}); }}
+            return waiting(event); }};"
+    );
+    let function = bench.function("f", &source);
     function.concurrency = 8;
-    function.timeout = Duration::from_secs(1);
+    function.timeout = Duration::from_secs(60);
     bench.load().await;
-    let before = bench.result("f", r#"{"ms":0}"#).await.unwrap();
-    let other = async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        bench.result("f", r#"{"ms":900}"#).await
+    let before = bench.result("f", "{}").await.unwrap();
+    let [late_held, other_held, last_held] = ["late", "other", "last"].map(|name| Held::new(&bench, name));
+
+    let other_event = other_held.event();
+    let other = bench.result("f", &other_event);
+    let late = async {
+        other_held.running().await;
+        let mut late = call("f", &late_held.event());
+        late.budget = Some(Duration::from_secs(1));
+        let late = bench.runtime.invoke(late).await.result;
+        other_held.release();
+        late
     };
-    let (late, other) = tokio::join!(bench.result("f", r#"{"hang":true}"#), other);
+    let (late, other) = tokio::join!(late, other);
     assert_eq!(
         late,
         Err(CallError::TimedOut {
@@ -347,21 +311,28 @@ async fn with_several_calls_at_a_time_a_late_one_does_not_take_the_others_along(
         })
     );
     assert_eq!(other, Ok(before.clone()), "the other one finishes where it began");
-    let after = bench.result("f", r#"{"ms":0}"#).await.unwrap();
+    let after = bench.result("f", "{}").await.unwrap();
     assert_ne!(
         after, before,
         "the worker with the call that cannot be stopped gets no new ones"
     );
     eventually("its end", || workers(&bench) == 1).await;
 
-    let other = async { bench.result("f", r#"{"ms":200}"#).await };
-    let (crash, other) = tokio::join!(bench.result("f", r#"{"crash":true}"#), other);
+    let last_event = last_held.event();
+    let other = bench.result("f", &last_event);
+    let crash = async {
+        last_held.running().await;
+        let crash = bench.result("f", r#"{"crash":true}"#).await;
+        last_held.release();
+        crash
+    };
+    let (crash, other) = tokio::join!(crash, other);
     assert!(
         matches!(&crash, Err(CallError::Threw { message, .. }) if message == "crash"),
         "{crash:?}"
     );
     assert_eq!(other, Ok(after.clone()));
-    assert_ne!(bench.result("f", r#"{"ms":0}"#).await.unwrap(), after);
+    assert_ne!(bench.result("f", "{}").await.unwrap(), after);
     bench.end().await;
 }
 
@@ -407,9 +378,9 @@ async fn idle_workers_retire() {
     let bench = Bench::one("exports.main = () => process.pid;").await;
     bench.result("f", "{}").await.unwrap();
     let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+    let before = bench.result("f", "{}").await.unwrap();
     bench.runtime.pool.with(|state| state.retire_idle(later(59)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(workers(&bench), 1);
+    assert_eq!(bench.result("f", "{}").await.unwrap(), before);
     bench.runtime.pool.with(|state| state.retire_idle(later(61)));
     eventually("the end of the worker", || bench.processes().is_empty()).await;
     bench.result("f", "{}").await.unwrap();
@@ -421,7 +392,7 @@ async fn a_function_that_does_not_get_loaded_is_given_up() {
     let bench = Bench::one("for (;;);").await;
     let call = bench.result("f", "{}");
     let give_up = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        eventually("the worker", || workers(&bench) == 1).await;
         bench
             .runtime
             .pool
@@ -485,17 +456,23 @@ async fn an_inspected_function_has_a_debugger_and_no_timeout() {
 #[tokio::test]
 async fn an_abandoned_call_runs_on_and_harms_nobody() {
     let mut bench = Bench::new().await;
-    let source = "const fs = require('fs'), path = require('path');
-        exports.main = async (event) => { await new Promise((ok) => setTimeout(ok, event.ms));
-            if (event.ms) fs.writeFileSync(path.join(__dirname, 'done.tmp'), ''); return event.ms; };";
-    bench.function("f", source).max_instances = 1;
+    let function = bench.function("f", WAITING);
+    function.max_instances = 1;
+    function.timeout = Duration::from_secs(60);
     bench.load().await;
-    bench.result("f", r#"{"ms":0}"#).await.unwrap();
-    let abandoned = tokio::time::timeout(Duration::from_millis(50), bench.call("f", r#"{"ms":200}"#)).await;
-    assert!(abandoned.is_err());
-    assert_eq!(bench.result("f", r#"{"ms":0}"#).await, Ok("0".to_owned()));
-    assert!(bench.dir("f").join("done.tmp").exists());
-    bench.end().await;
+    let bench = Arc::new(bench);
+    let (held, abandoned) = hold(&bench, 1).remove(0);
+    held.running().await;
+    abandoned.abort();
+    assert!(abandoned.await.unwrap_err().is_cancelled());
+    let next = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.result("f", "{}").await }
+    });
+    held.release();
+    next.await.unwrap().unwrap();
+    assert!(held.is_done());
+    Arc::into_inner(bench).unwrap().end().await;
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,7 @@
 //! Loading again: what changed is replaced, what did not stays, and nothing that runs is lost.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use super::*;
 
 const PID: &str = "exports.main = () => process.pid;";
@@ -39,23 +41,24 @@ async fn a_setting_is_a_change() {
 #[tokio::test]
 async fn a_call_under_way_ends_on_the_old_code() {
     let mut bench = Bench::new().await;
-    bench.function(
-        "f",
-        "exports.main = () => new Promise((ok) => setTimeout(() => ok('old'), 400));",
-    );
+    bench.function("f", WAITING).timeout = Duration::from_secs(60);
     bench.load().await;
-    let runtime = bench.runtime.clone();
-    let running = tokio::spawn(async move { runtime.invoke(call("f", "{}")).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let before = bench.result("f", "{}").await.unwrap();
+    let held = Held::new(&bench, "held");
+    let (runtime, under_way) = (bench.runtime.clone(), call("f", &held.event()));
+    let under_way = tokio::spawn(async move { runtime.invoke(under_way).await });
+    held.running().await;
     bench.function("f", "exports.main = () => 'new';");
     bench.load().await;
     assert_eq!(bench.result("f", "{}").await.unwrap(), "\"new\"");
-    assert_eq!(running.await.unwrap().result.unwrap().json.unwrap(), "\"old\"");
+    held.release();
+    assert_eq!(under_way.await.unwrap().result.unwrap().json.unwrap(), before);
     bench.end().await;
 }
 
 #[tokio::test]
 async fn no_call_is_lost_while_code_changes() {
+    const CALLERS: usize = 4;
     let mut bench = Bench::new().await;
     let source = |n: usize| {
         format!(
@@ -65,36 +68,40 @@ async fn no_call_is_lost_while_code_changes() {
     };
     bench.function("f", &source(0)).concurrency = 4;
     bench.load().await;
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let callers: Vec<_> = (0..4)
+    let stop = Arc::new(AtomicBool::new(false));
+    // For each caller: the version that answered last, and how many calls it made.
+    let seen: Arc<[[AtomicUsize; 2]; CALLERS]> = Arc::default();
+    let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
-            let (runtime, stop) = (bench.runtime.clone(), Arc::clone(&stop));
+            let (runtime, stop, seen) = (bench.runtime.clone(), Arc::clone(&stop), Arc::clone(&seen));
             tokio::spawn(async move {
-                let mut last = 0;
-                let mut calls = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let [last, calls] = &seen[caller];
+                while !stop.load(Ordering::Relaxed) {
                     let outcome = runtime.invoke(call("f", &format!(r#"{{"n":{caller}}}"#))).await;
                     let json = outcome.result.expect("a result").json.unwrap();
                     let [version, n]: [usize; 2] = serde_json::from_slice(&json).unwrap();
-                    assert!(version >= last && n == caller);
-                    last = version;
-                    calls += 1;
+                    assert!(version >= last.load(Ordering::Relaxed) && n == caller);
+                    last.store(version, Ordering::Relaxed);
+                    calls.fetch_add(1, Ordering::Relaxed);
                 }
-                (last, calls)
             })
         })
         .collect();
     for n in 1..=6 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
         bench.function("f", &source(n)).concurrency = 4;
         bench.load().await;
+        // Some calls on each version.
+        let before: Vec<usize> = seen.iter().map(|it| it[1].load(Ordering::Relaxed)).collect();
+        eventually("calls of the new version", || {
+            seen.iter().zip(&before).all(|([last, calls], before)| {
+                last.load(Ordering::Relaxed) == n && calls.load(Ordering::Relaxed) > before + 3
+            })
+        })
+        .await;
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     for caller in callers {
-        let (last, calls) = caller.await.unwrap();
-        assert_eq!(last, 6);
-        assert!(calls > 20);
+        caller.await.unwrap();
     }
     bench.end().await;
 }
