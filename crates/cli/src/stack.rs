@@ -45,14 +45,13 @@ pub(crate) async fn runtime(
     // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let me = std::env::current_exe().context("the path of this program is not known")?;
-    let budget = process::Budget::of(process::raise_descriptors(), process::memory_mb());
     let options = runtime::Options {
         node: paths::node()?,
         cache_dir: paths::cache()?,
         guard: vec![me.into_os_string(), OsString::from(GUARD)],
         offline: node.offline,
         spares: 1,
-        max_workers: budget.workers,
+        max_workers: budget().workers,
         inspect,
         log_limit: LOG_LIMIT,
         key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
@@ -79,13 +78,18 @@ pub(crate) struct Connections {
     pub(crate) operator: usize,
 }
 
-/// The connections that the descriptors of this process allow: half of them, and the rest is for workers, the store and WeChat.
+/// What descriptors and memory allow of workers and connections together.
+fn budget() -> process::Budget {
+    process::Budget::of(process::raise_descriptors(), process::memory_mb())
+}
+
+/// The connections that fit beside the workers.
 pub(crate) fn connections() -> Connections {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let descriptors = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let all = budget().connections;
+    let operator = (all / 16).clamp(4, 256);
     Connections {
-        public: (descriptors / 2).clamp(16, 4096),
-        operator: (descriptors / 16).clamp(8, 256),
+        public: all.saturating_sub(operator).min(4096),
+        operator,
     }
 }
 
