@@ -22,7 +22,7 @@ fn link(dev: &Dev) -> String {
 }
 
 /// A browser's part: its cookie goes along with each request.
-struct Tab {
+pub(crate) struct Tab {
     client: reqwest::Client,
     base: String,
     cookie: String,
@@ -30,7 +30,7 @@ struct Tab {
 
 impl Tab {
     /// Opens the link.
-    async fn open(dev: &Dev) -> Tab {
+    pub(crate) async fn open(dev: &Dev) -> Tab {
         let _ = client();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -53,7 +53,7 @@ impl Tab {
         request.header("cookie", &self.cookie)
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let reply = self.get(path).send().await.unwrap();
         assert_eq!(reply.status(), 200, "{path}");
         assert_eq!(reply.headers()["content-security-policy"], CSP);

@@ -152,6 +152,15 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// The same, while other things go on.
+    pub(crate) async fn prints_soon(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.printed().contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} in {}", self.printed());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -171,7 +180,7 @@ impl Drop for Server {
         }
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Ok(Some(_)) = self.child.try_wait() {
                 return;
@@ -181,7 +190,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if !std::thread::panicking() {
-            panic!("the server did not end within 15 seconds of being asked to");
+            panic!("the server did not end when it was asked to");
         }
     }
 }
@@ -361,9 +370,12 @@ pub(crate) fn text(value: &Value) -> String {
         .to_owned()
 }
 
-/// Waits up to ten seconds for something that has to happen.
+/// How long something may take that has to happen; the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for something that has to happen.
 pub(crate) fn eventually(happened: impl Fn() -> bool, what: impl Fn() -> String) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !happened() {
         assert!(Instant::now() < deadline, "it did not happen: {}", what());
         std::thread::sleep(Duration::from_millis(10));

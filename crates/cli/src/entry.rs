@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::CallRecord;
+use gateway::{CallRecord, PrintedLine};
 use jiff::Timestamp;
 use runtime::Level;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ const ERROR_BYTES: usize = 64 << 10;
 #[serde(untagged)]
 pub(crate) enum Entry {
     Call(Box<Call>),
+    Printed(Printed),
     Note(Note),
     Gap(Gap),
 }
@@ -47,7 +48,8 @@ pub(crate) struct Call {
     /// What became of the cloudIDs that it was given.
     #[serde(rename = "cloudIDs")]
     pub(crate) cloud_ids: Vec<CloudId>,
-    /// What the function printed.
+    /// What the function printed, where it stands in no [`Printed`] of its own.
+    #[serde(default)]
     pub(crate) logs: Vec<Line>,
     /// How much of it was not kept.
     pub(crate) dropped_bytes: u64,
@@ -68,8 +70,22 @@ pub(crate) struct CloudId {
     pub(crate) err_code: i64,
 }
 
+/// What a function prints, at the moment when it does.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Printed {
+    /// When it was printed (RFC 3339).
+    pub(crate) time: String,
+    /// Of the call that prints it; empty outside of any call.
+    #[serde(rename = "requestID", default, skip_serializing_if = "String::is_empty")]
+    pub(crate) request_id: String,
+    /// Empty for a worker that has no function yet.
+    pub(crate) function: String,
+    #[serde(flatten)]
+    pub(crate) line: Line,
+}
+
 /// What one call of the console printed.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Line {
     pub(crate) level: String,
     /// After the function began to run.
@@ -126,6 +142,7 @@ impl Entry {
     pub(crate) fn time(&self) -> &str {
         match self {
             Self::Call(call) => &call.time,
+            Self::Printed(printed) => &printed.time,
             Self::Note(note) => &note.time,
             Self::Gap(gap) => &gap.time,
         }
@@ -135,6 +152,7 @@ impl Entry {
     pub(crate) fn function(&self) -> Option<&str> {
         match self {
             Self::Call(call) => Some(&call.function),
+            Self::Printed(printed) => Some(&printed.function),
             Self::Note(_) | Self::Gap(_) => None,
         }
     }
@@ -144,6 +162,7 @@ impl Weight for Arc<Entry> {
     fn bytes(&self) -> usize {
         let texts = match &**self {
             Entry::Call(call) => call.texts().map(str::len).sum(),
+            Entry::Printed(printed) => printed.line.text.len(),
             Entry::Note(note) => note.note.len(),
             Entry::Gap(_) => 0,
         };
@@ -152,14 +171,8 @@ impl Weight for Arc<Entry> {
 
     fn lines(&self) -> u64 {
         match &**self {
-            Entry::Call(call) => {
-                1 + call
-                    .logs
-                    .iter()
-                    .map(|line| line.text.lines().count() as u64)
-                    .sum::<u64>()
-            }
-            Entry::Note(_) => 1,
+            Entry::Printed(printed) => printed.line.text.lines().count() as u64,
+            Entry::Call(_) | Entry::Note(_) => 1,
             Entry::Gap(gap) => gap.lines_not_kept,
         }
     }
@@ -194,14 +207,9 @@ impl Call {
             .map(String::as_str)
     }
 
-    /// What the gateway told, with the notes that belong to it.
+    /// What the gateway told, with the notes that belong to it. What the function printed was told before, line by line.
     pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<String>) -> Self {
         let (err_code, text) = record.error.unwrap_or_default();
-        let lines = record.logs.lines().iter().map(|line| Line {
-            level: line.level.name().to_owned(),
-            at: line.at,
-            text: line.text.clone(),
-        });
         let cloud_calls = record.cloud_calls.iter().map(|made| CloudCall {
             what: made.what.clone(),
             err_code: made.code,
@@ -230,7 +238,7 @@ impl Call {
             waited: record.waited,
             ran: record.ran,
             cloud_ids: cloud_ids.collect(),
-            logs: lines.collect(),
+            logs: Vec::new(),
             dropped_bytes: record.logs.dropped(),
             cloud_calls: cloud_calls.collect(),
             more_cloud_calls: record.more_cloud_calls,
@@ -247,6 +255,21 @@ impl Note {
             request_id: request_id.to_owned(),
             openid: openid.map(str::to_owned),
             note,
+        }
+    }
+}
+
+impl Printed {
+    pub(crate) fn new(line: &PrintedLine<'_>) -> Self {
+        Self {
+            time: now(),
+            request_id: line.request_id.unwrap_or_default().to_owned(),
+            function: line.function.to_owned(),
+            line: Line {
+                level: line.level.name().to_owned(),
+                at: line.at,
+                text: line.text.to_owned(),
+            },
         }
     }
 }

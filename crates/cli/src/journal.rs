@@ -1,5 +1,5 @@
-//! Telling of calls as they end: on the terminal, in `.yunqiao/calls.jsonl`, and in the console. Nothing here waits: terminal and
-//! file are written by threads of their own.
+//! Telling of what functions print, as they print it, and of calls as they end: on the terminal, in `.yunqiao/calls.jsonl`, and in
+//! the console. Nothing here waits: terminal and file are written by threads of their own.
 //!
 //! What the gateway notes about a call comes while the call still runs. Where every call is told, such a note is held back for a
 //! moment, so that it can stand under the call's headline instead of above it.
@@ -17,8 +17,8 @@ use tokio::runtime::Handle;
 
 use crate::{
     calls_file::CallsFile,
-    entry::{Call, Entry, Note},
-    print, terminal,
+    entry::{Call, Entry, Note, Printed},
+    terminal,
 };
 
 /// How long a note waits for the end of the call that it may belong to. A slower call's notes stand before it.
@@ -30,7 +30,7 @@ const MOST_HELD: usize = 100;
 /// Which calls are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calls {
-    /// Each one, with what it printed: `dev`.
+    /// Each one: `dev`.
     All,
     /// Those that failed, and those that printed something: everywhere else.
     Telling,
@@ -95,13 +95,10 @@ impl gateway::Journal for Journal {
     }
 
     fn line(&self, line: &PrintedLine<'_>) {
-        // What belongs to a call is told with the call.
-        if line.request_id.is_some() {
-            return;
-        }
-        match line.function {
-            "" => print::step(line.text),
-            function => print::step(format_args!("{function}: {}", line.text)),
+        let Self(tellers) = self;
+        tellers.write(Entry::Printed(Printed::new(line)));
+        if let Some(console) = &tellers.console {
+            console.line(line);
         }
     }
 

@@ -11,14 +11,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::calls_file::Reader;
-use crate::entry::Entry;
+use crate::entry::{Entry, Printed};
 use crate::{args, print, run_file};
 
 /// How often the file is looked at.
 const PAUSE: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 100_000_000,
+    tv_nsec: 25_000_000,
 };
+
+/// Bytes of lines that are kept until their call ends. A call whose `dev` was killed never does.
+const MOST_KEPT: usize = 16 << 20;
 
 /// Ends when it is interrupted, when nobody reads on, or with `--no-follow` after what there is.
 pub(crate) fn run(args: &args::Logs, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -37,28 +40,101 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn follow(args: &args::Logs, as_json: bool, project: &Project, reader: &mut Reader) -> anyhow::Result<()> {
-    let (mut last, mut found) = (VecDeque::new(), false);
+    let (mut running, mut last, mut found) = (RunningCalls::default(), VecDeque::new(), false);
     reader.read(|line| {
-        if wanted(line, args).is_some() {
-            found = true;
-            last.push_back(line.to_owned());
+        let Some(entry) = wanted(line, args) else {
+            return Ok(());
+        };
+        found = true;
+        if let Some(entry) = running.join(entry) {
+            last.push_back(entry);
             if last.len() > args.last {
                 last.pop_front();
             }
         }
         Ok(())
     })?;
-    for line in last {
-        show(&line, args, as_json)?;
+    for entry in &last {
+        show(entry, as_json)?;
+    }
+    for printed in running.lines() {
+        show(&Entry::Printed(printed.clone()), as_json)?;
     }
     say_what_is_missing(args, project, found)?;
     if args.no_follow {
         return Ok(());
     }
     while is_read_on()? {
-        reader.read(|line| show(line, args, as_json))?;
+        reader.read(|line| {
+            let Some(entry) = wanted(line, args) else {
+                return Ok(());
+            };
+            if matches!(entry, Entry::Printed(_)) {
+                show(&entry, as_json)?;
+            }
+            match running.join(entry) {
+                // A person has seen the lines; a program gets the call whole.
+                Some(Entry::Call(mut call)) if !as_json => {
+                    call.logs.clear();
+                    show(&Entry::Call(call), as_json)
+                }
+                Some(Entry::Printed(_)) | None => Ok(()),
+                Some(entry) => show(&entry, as_json),
+            }
+        })?;
     }
     Ok(())
+}
+
+/// What calls have printed that have not ended yet, in the order in which they began to print.
+#[derive(Default)]
+struct RunningCalls {
+    calls: VecDeque<(String, Vec<Printed>)>,
+    bytes: usize,
+}
+
+impl RunningCalls {
+    /// Keeps what a running call prints, and gives it back with the call's end. Everything else comes back as it is.
+    fn join(&mut self, entry: Entry) -> Option<Entry> {
+        match entry {
+            Entry::Printed(printed) if !printed.request_id.is_empty() => {
+                self.keep(printed);
+                None
+            }
+            Entry::Call(mut call) => {
+                let at = self.calls.iter().position(|(id, _)| *id == call.request_id);
+                if let Some((_, lines)) = at.and_then(|at| self.calls.remove(at)) {
+                    self.bytes -= bytes(&lines);
+                    call.logs
+                        .splice(0..0, lines.into_iter().map(|printed| printed.line));
+                }
+                Some(Entry::Call(call))
+            }
+            other => Some(other),
+        }
+    }
+
+    fn keep(&mut self, printed: Printed) {
+        self.bytes += printed.line.text.len();
+        match self.calls.iter_mut().find(|(id, _)| *id == printed.request_id) {
+            Some((_, lines)) => lines.push(printed),
+            None => self.calls.push_back((printed.request_id.clone(), vec![printed])),
+        }
+        while self.bytes > MOST_KEPT {
+            let Some((_, lines)) = self.calls.pop_front() else {
+                break;
+            };
+            self.bytes -= bytes(&lines);
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Printed> {
+        self.calls.iter().flat_map(|(_, lines)| lines)
+    }
+}
+
+fn bytes(lines: &[Printed]) -> usize {
+    lines.iter().map(|printed| printed.line.text.len()).sum()
 }
 
 /// Waits a moment; whether there is still somebody who reads what is printed. A pipe tells only who asks or writes.
@@ -82,15 +158,13 @@ fn wanted(line: &str, args: &args::Logs) -> Option<Entry> {
     fits.then_some(entry)
 }
 
-fn show(line: &str, args: &args::Logs, as_json: bool) -> io::Result<()> {
-    let Some(entry) = wanted(line, args) else {
-        return Ok(());
-    };
+fn show(entry: &Entry, as_json: bool) -> io::Result<()> {
     let mut text = Vec::new();
     if as_json {
-        writeln!(text, "{line}")?;
+        serde_json::to_writer(&mut text, entry)?;
+        text.push(b'\n');
     } else {
-        print::entry(&mut text, &entry, true)?;
+        print::entry(&mut text, entry, true)?;
     }
     let mut out = anstream::stdout().lock();
     out.write_all(&text)?;

@@ -13,7 +13,7 @@ use project::Finding;
 use runtime::Level;
 
 use crate::{
-    entry::{Call, CloudCall, CloudId, Entry, Line, Warning},
+    entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Warning},
     escape, terminal,
 };
 
@@ -187,8 +187,13 @@ pub(crate) fn findings(found: &[Finding], before: &[Finding]) {
 /// Prints what there is to tell; `dated` with the time at which it was, on this machine's clock.
 pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Result<()> {
     let time = if dated { local(entry.time()) } else { String::new() };
+    if let Entry::Printed(printed) = entry {
+        return self::printed(out, printed, &time);
+    }
     write!(out, "{DIM}{time}{DIM:#}")?;
     match entry {
+        // Done above: it may have several lines, each with the time before it.
+        Entry::Printed(_) => Ok(()),
         Entry::Call(call) => self::call(out, call),
         Entry::Note(note) => {
             let about = note.openid.iter().chain([&note.request_id]);
@@ -243,7 +248,7 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
         while let Some(made) = cloud_calls.next_if(|made| made.at <= line.at) {
             cloud_call(out, made)?;
         }
-        printed(out, line)?;
+        self::line(out, line)?;
     }
     for made in cloud_calls {
         cloud_call(out, made)?;
@@ -302,12 +307,28 @@ fn cloud_call(out: &mut impl Write, made: &CloudCall) -> io::Result<()> {
     }
 }
 
-fn printed(out: &mut impl Write, line: &Line) -> io::Result<()> {
-    let style = match line {
+/// What a function prints, while other calls may print as well: before each line stands whose it is.
+fn printed(out: &mut impl Write, printed: &Printed, time: &str) -> io::Result<()> {
+    let style = style(&printed.line);
+    let function = escape::Line(&printed.function);
+    // The beginning of the id tells one call from another; the headline at the end has the whole.
+    let id = escape::Line(printed.request_id.split('-').next().unwrap_or_default());
+    for text in escape::lines(&printed.line.text) {
+        writeln!(out, "{DIM}{time}{function} {id} {DIM:#}{style}│{style:#} {text}")?;
+    }
+    Ok(())
+}
+
+fn style(line: &Line) -> Style {
+    match line {
         line if line.is(Level::Error) => BAD,
         line if line.is(Level::Warn) => WARN,
         _ => DIM,
-    };
+    }
+}
+
+fn line(out: &mut impl Write, line: &Line) -> io::Result<()> {
+    let style = style(line);
     for text in escape::lines(&line.text) {
         writeln!(out, "  {style}│{style:#} {text}")?;
     }

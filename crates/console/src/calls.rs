@@ -9,7 +9,7 @@ use runtime::Level;
 
 use crate::call::Asked;
 use crate::layout::{self, Page, Viewer, outcome, person, span, time};
-use crate::recorder::{Call, Line, Told};
+use crate::recorder::{Call, Line, RunningCall, Told};
 use crate::simulated::User;
 use crate::waterfall::waterfall;
 use crate::web::{self, Fields};
@@ -37,10 +37,13 @@ impl Filter {
         }
     }
 
-    fn takes(&self, call: &Call) -> bool {
+    fn is_of(&self, function: &str, openid: Option<&str>) -> bool {
         let any_or = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
-        any_or(&self.function, &call.function)
-            && any_or(&self.openid, call.openid.as_deref().unwrap_or_default())
+        any_or(&self.function, function) && any_or(&self.openid, openid.unwrap_or_default())
+    }
+
+    fn takes(&self, call: &Call) -> bool {
+        self.is_of(&call.function, call.openid.as_deref())
             && match self.status.as_str() {
                 "ok" => !call.failed(),
                 "failed" => call.failed(),
@@ -119,6 +122,7 @@ pub(crate) fn rows(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[Use
     });
     html! {
         p .dim { (lang.t("Calls since the start: ", "启动以来的调用次数：")) (inner.recorder.count()) }
+        (running(inner, viewer, filter, users))
         @if calls.is_empty() {
             p { (lang.t("No call yet. ", "还没有调用。")) a href="/call" { (lang.t("Make one", "去调用")) } }
         } @else {
@@ -137,6 +141,24 @@ pub(crate) fn rows(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[Use
         @if !notes.is_empty() {
             h2 { (lang.t("Also told", "其他消息")) }
             (told(&notes))
+        }
+    }
+}
+
+/// What functions print, while they still run.
+fn running(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User]) -> Markup {
+    let lang = viewer.lang;
+    let wanted =
+        |call: &RunningCall| filter.status.is_empty() && filter.is_of(&call.function, call.openid.as_deref());
+    html! {
+        @for call in inner.recorder.running(wanted) {
+            section .running {
+                p {
+                    (lang.t("Running: ", "执行中：")) strong { (call.function) } " · "
+                    (person(users, lang, call.openid.as_deref())) " · " code .dim { (call.request_id) }
+                }
+                ol .logs { @for line in &call.lines { (printed(line)) } }
+            }
         }
     }
 }
@@ -236,21 +258,22 @@ pub(crate) fn parts(inner: &Inner, viewer: &Viewer, call: &Call, asked: Option<&
     }
 }
 
+fn printed(line: &Line) -> Markup {
+    let kind = match line.level {
+        Level::Error => "bad",
+        Level::Warn => "warn",
+        _ => "",
+    };
+    html! { li .(kind) { span .dim { (span(line.at)) " " (line.level.name()) } pre { (line.text) } } }
+}
+
 fn logs(viewer: &Viewer, call: &Call) -> Markup {
     let lang = viewer.lang;
-    let line = |line: &Line| {
-        let kind = match line.level {
-            Level::Error => "bad",
-            Level::Warn => "warn",
-            _ => "",
-        };
-        html! { li .(kind) { span .dim { (span(line.at)) " " (line.level.name()) } pre { (line.text) } } }
-    };
     html! {
         @if call.logs.is_empty() && !call.more_logs {
             p .dim { (lang.t("It printed nothing.", "没有输出。")) }
         }
-        @if !call.logs.is_empty() { ol .logs { @for entry in &call.logs { (line(entry)) } } }
+        @if !call.logs.is_empty() { ol .logs { @for line in &call.logs { (printed(line)) } } }
         @if call.more_logs { p .dim { (lang.t("It printed more, which was not kept.", "更多输出未保留。")) } }
     }
 }

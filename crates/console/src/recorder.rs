@@ -1,4 +1,5 @@
-//! What happened lately, kept for the pages: the last calls with their logs, the last notes, and counts by the minute.
+//! What happened lately, kept for the pages: the last calls with their logs, what those print that still run, the last notes, and
+//! counts by the minute.
 //!
 //! A record is copied once, cut to a bound, into a ring; whoever watches is woken, and nobody is if nobody does. All bounds
 //! are here: whatever functions print and however often they are called, the memory is bounded.
@@ -8,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, Redeemed};
+use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed};
 use jiff::Timestamp;
 use runtime::Level;
 use tokio::sync::watch;
@@ -26,6 +27,9 @@ const TEXT_BYTES: usize = 8 << 10;
 /// Cloud calls of one call.
 const CLOUD_CALLS: usize = 100;
 const NOTES: usize = 200;
+/// Calls that still run, of which it is kept what they print; and how many of the last lines of each.
+const RUNNING: usize = 50;
+const RUNNING_LINES: usize = 20;
 
 /// A call that has ended.
 #[derive(Debug)]
@@ -54,8 +58,18 @@ pub(crate) struct Call {
     bytes: usize,
 }
 
+/// A call that has not ended, and printed something.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningCall {
+    pub(crate) request_id: String,
+    pub(crate) function: String,
+    pub(crate) openid: Option<String>,
+    /// The last lines.
+    pub(crate) lines: VecDeque<Line>,
+}
+
 /// Something that a function printed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) level: Level,
     pub(crate) at: Duration,
@@ -82,6 +96,7 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Kept {
     calls: VecDeque<Arc<Call>>,
+    running: VecDeque<RunningCall>,
     bytes: usize,
     number: u64,
     notes: VecDeque<Arc<Told>>,
@@ -112,6 +127,13 @@ impl Recorder {
 
     pub(crate) fn call(&self, request_id: &str) -> Option<Arc<Call>> {
         self.calls(1, |call| call.request_id == request_id).pop()
+    }
+
+    /// The calls that still run and printed something, the newest first.
+    pub(crate) fn running(&self, wanted: impl Fn(&RunningCall) -> bool) -> Vec<RunningCall> {
+        let kept = self.kept();
+        let newest_first = kept.running.iter().rev();
+        newest_first.filter(|call| wanted(call)).cloned().collect()
     }
 
     /// How many calls there were, kept or not.
@@ -173,6 +195,8 @@ impl Journal for Recorder {
             let kept = &mut *self.kept();
             kept.minutes
                 .add(minute, record.function, record.error.is_some(), record.ran);
+            kept.running
+                .retain(|running| running.request_id != record.request_id);
             kept.number += 1;
             call.number = kept.number;
             kept.bytes += call.bytes;
@@ -182,6 +206,41 @@ impl Journal for Recorder {
                     break;
                 };
                 kept.bytes -= oldest.bytes;
+            }
+        }
+        self.wake();
+    }
+
+    fn line(&self, line: &PrintedLine<'_>) {
+        let Some(request_id) = line.request_id else {
+            return;
+        };
+        let shown = Line {
+            level: line.level,
+            at: line.at,
+            text: cut(line.text),
+        };
+        {
+            let running = &mut self.kept().running;
+            match running
+                .iter_mut()
+                .find(|running| running.request_id == request_id)
+            {
+                Some(call) => {
+                    call.lines.push_back(shown);
+                    if call.lines.len() > RUNNING_LINES {
+                        call.lines.pop_front();
+                    }
+                }
+                None => running.push_back(RunningCall {
+                    request_id: request_id.to_owned(),
+                    function: line.function.to_owned(),
+                    openid: line.openid.map(cut),
+                    lines: VecDeque::from([shown]),
+                }),
+            }
+            if running.len() > RUNNING {
+                running.pop_front();
             }
         }
         self.wake();
@@ -386,6 +445,43 @@ mod tests {
             kept.bytes,
             kept.calls.iter().map(|call| call.bytes).sum::<usize>()
         );
+    }
+
+    #[test]
+    fn what_a_call_prints_is_kept_until_it_ends() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        let print = |id: Option<&str>, text: &str| {
+            recorder.line(&PrintedLine {
+                function: "login",
+                request_id: id,
+                openid: None,
+                level: Level::Log,
+                at: Duration::ZERO,
+                text,
+            });
+        };
+        print(None, "loading");
+        print(Some("1"), "first");
+        let ids = || -> Vec<String> {
+            let running = recorder.running(|_| true);
+            running.into_iter().map(|call| call.request_id).collect()
+        };
+        for number in 0..RUNNING_LINES {
+            print(Some("2"), &number.to_string());
+        }
+        print(Some("2"), "last");
+        assert_eq!(ids(), ["2", "1"]);
+        let lines = &recorder.running(|_| true)[0].lines;
+        assert_eq!(
+            (lines.len(), &*lines[0].text, &*lines[RUNNING_LINES - 1].text),
+            (RUNNING_LINES, "1", "last")
+        );
+        Journal::call(&recorder, &record("2", None, &logs));
+        assert_eq!(ids(), ["1"]);
+        for id in 0..2 * RUNNING {
+            print(Some(&id.to_string()), "");
+        }
+        assert_eq!(ids().len(), RUNNING);
     }
 
     #[tokio::test]
