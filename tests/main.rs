@@ -29,4 +29,5 @@ mod sdk;
 mod security;
 mod strangers;
 mod telling;
+mod two_gateways;
 mod wx;

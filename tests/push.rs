@@ -19,8 +19,8 @@ use tokio::sync::RwLock;
 
 use crate::support::{APPID, Dev, Scratch, Server, eventually, text, yunqiao};
 
-const TOKEN: &str = "AAAAAA";
-const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+pub(crate) const TOKEN: &str = "AAAAAA";
+pub(crate) const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const OLD_KEY: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 
 /// Notes each call in a file, one line in one write; then does what the message says.
@@ -33,6 +33,7 @@ exports.main = async (event, context) => {
   note({ event, openid, source, attempt: context.attempt });
   const [what, number] = String(event.Content || event.what || '').split(' ');
   if (what === 'sleep') await sleep(Number(number));
+  if (what === 'hold') while (!fs.existsSync(`${process.env.LOG}.${number}`)) await sleep(10);
   if (what === 'fail' && context.attempt <= Number(number)) throw new Error('as asked for');
   if (what === 'broken' && !fs.existsSync(process.env.LOG + '.mended')) throw new Error('broken');
   if (what === 'odd') return { MsgType: 'text', 'no name': 1 };
@@ -46,7 +47,7 @@ exports.main = async (event, context) => {
 };
 ";
 
-fn settings(appid: &str, token: &str, key: &str, mode: Mode, format: Format) -> Settings {
+pub(crate) fn settings(appid: &str, token: &str, key: &str, mode: Mode, format: Format) -> Settings {
     let key = EncodingAesKey::parse(key).unwrap();
     Settings::new(appid, Token::parse(token).unwrap(), mode, format, vec![key])
 }
@@ -63,14 +64,14 @@ fn random() -> [u8; 16] {
 }
 
 /// WeChat, with regard to one server.
-struct Pusher {
+pub(crate) struct Pusher {
     sender: Sender,
     url: String,
     client: reqwest::Client,
 }
 
 impl Pusher {
-    fn new(url: &str, settings: Settings) -> Pusher {
+    pub(crate) fn new(url: &str, settings: Settings) -> Pusher {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Pusher {
             sender: Sender::new(settings).unwrap(),
@@ -84,7 +85,7 @@ impl Pusher {
         }
     }
 
-    fn request(&self, packet: &Value) -> push::Request {
+    pub(crate) fn request(&self, packet: &Value) -> push::Request {
         let nonce = u64::from_be_bytes(random()[8..].try_into().unwrap()).to_string();
         self.sender
             .push(&packet.to_string(), now(), &nonce, random())
@@ -92,7 +93,7 @@ impl Pusher {
     }
 
     /// Sends a request: status and body, or nothing where nobody answers.
-    async fn send(&self, request: &push::Request) -> Option<(u16, String)> {
+    pub(crate) async fn send(&self, request: &push::Request) -> Option<(u16, String)> {
         let reply = self
             .client
             .post(format!("{}?{}", self.url, request.query))
@@ -125,7 +126,7 @@ impl Pusher {
     }
 }
 
-fn message(from: &str, id: u64, content: &str) -> Value {
+pub(crate) fn message(from: &str, id: u64, content: &str) -> Value {
     json!({
         "ToUserName": "gh_0123456789ab", "FromUserName": from, "CreateTime": 1_700_000_000, "MsgType": "text",
         "Content": content, "MsgId": id,
@@ -161,6 +162,11 @@ impl Place {
         write!(text, "[functions.pushed]\ntimeout = 20\nconcurrency = 32\nmax_instances = 1\nenv = {{ LOG = {log:?} }}\n").unwrap();
         project.write("yunqiao.toml", &text);
         Place { project, log }
+    }
+
+    /// Lets calls go on that a message "hold NAME" made wait.
+    fn let_go(&self, name: &str) {
+        fs::write(self.log.with_extension(name), "").unwrap();
     }
 
     /// What the function noted so far.
@@ -208,6 +214,19 @@ fn dev() -> (Place, Dev, Pusher) {
     let dev = Dev::start(place.project.path());
     let pusher = Pusher::new(&dev.server.url, secure());
     (place, dev, pusher)
+}
+
+/// What the gateway counted.
+async fn counts(dev: &Dev) -> Value {
+    let reply = dev.operate(Method::GET, "push").send().await.unwrap();
+    reply.json().await.unwrap()
+}
+
+/// Waits until the gateway counted so many.
+async fn counted(dev: &Dev, what: &str, number: u64) {
+    while counts(dev).await[what] != number {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The settings that `serve` wants besides.
@@ -400,14 +419,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
         (405, "GET, HEAD, POST")
     );
 
-    let counts: Value = dev
-        .operate(Method::GET, "push")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let counts = counts(&dev).await;
     assert_eq!(
         (&counts["refused"], &counts["taken"], &counts["duplicates"]),
         (&json!(10), &json!(1), &json!(1)),
@@ -450,30 +462,31 @@ async fn without_settings_dev_takes_the_simulator_s_pushes_and_drops_what_no_rou
         1,
         "{printed}"
     );
-    let counts: Value = dev
-        .operate(Method::GET, "push")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let counts = counts(&dev).await;
     assert_eq!((&counts["unrouted"], &counts["done"]), (&json!(3), &json!(1)));
 
-    // Routes follow the file. (What the function writes may have been followed before.)
-    let reloads = || dev.server.printed().matches("reloaded").count();
-    let before = reloads();
+    // Routes follow the file, when it has been read.
     fs::write(&toml, text.replace("text = ", "\"*\" = ")).unwrap();
-    crate::support::eventually(|| reloads() > before, || dev.server.printed());
-    assert_eq!(pusher.reply(&payment(1, "")).await["ErrCode"], 0);
+    for number in 4.. {
+        match pusher.reply(&payment(number, "")).await {
+            Value::Null => tokio::time::sleep(Duration::from_millis(50)).await,
+            reply => {
+                assert_eq!(reply["ErrCode"], 0);
+                break;
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn duplicates_are_answered_and_senders_kept_in_order() {
-    let (place, _dev, pusher) = dev();
+    let (place, dev, pusher) = dev();
     // Three at once, and one later: one run, one answer.
-    let packet = message("oAlice", 1, "sleep 300");
-    let replies = join_all((0..3).map(|_| pusher.reply(&packet))).await;
+    let packet = message("oAlice", 1, "hold first");
+    let (replies, ()) = tokio::join!(join_all((0..3).map(|_| pusher.reply(&packet))), async {
+        counted(&dev, "duplicates", 2).await;
+        place.let_go("first");
+    });
     let later = pusher.reply(&packet).await;
     assert!(
         replies
@@ -494,37 +507,38 @@ async fn duplicates_are_answered_and_senders_kept_in_order() {
         (vec![1], vec![1])
     );
 
-    // The first of each sender takes longest, and yet ends first; and nobody waits for another sender.
-    let sent = |from: &'static str| {
-        let pusher = &pusher;
-        async move {
-            let messages = (10..15).map(|id| async move {
-                tokio::time::sleep(Duration::from_millis(80 * (id - 10))).await;
-                pusher
-                    .reply(&message(
-                        from,
-                        id,
-                        &format!("sleep {} {from} {id}", (15 - id) * 120),
-                    ))
-                    .await
-            });
-            join_all(messages).await
+    // Five of each sender, taken in one after another while the first is held back: nobody waits for another sender, and each
+    // sender's run in their order.
+    const FROM: [&str; 3] = ["oCarol", "oDave", "oErin"];
+    let pusher = Arc::new(pusher);
+    let before = counts(&dev).await["taken"].as_u64().unwrap();
+    let mut sent = Vec::new();
+    for id in 10..15 {
+        for from in FROM {
+            let pusher = Arc::clone(&pusher);
+            let packet = message(from, id, &format!("hold open {from} {id}"));
+            sent.push(tokio::spawn(async move { pusher.push(&packet).await.0 }));
+            counted(&dev, "taken", before + sent.len() as u64).await;
         }
-    };
-    join_all(["oCarol", "oDave", "oErin"].map(sent)).await;
-    let noted = place.noted();
-    let ends: Vec<_> = noted.iter().filter_map(|line| line["end"].as_str()).collect();
-    let first_end = noted
-        .iter()
-        .position(|line| line["end"].as_str().is_some_and(|end| end.ends_with(" 10")));
-    for from in ["oCarol", "oDave", "oErin"] {
-        let begin = noted
-            .iter()
-            .position(|line| line["event"]["FromUserName"] == from);
-        assert!(begin < first_end, "{from} waited for another: {noted:?}");
     }
-    for from in ["oCarol", "oDave", "oErin"] {
-        let order: Vec<_> = ends
+    for from in FROM {
+        place.begun(&message(from, 10, "")).await;
+    }
+    let ends = || -> Vec<String> {
+        let noted = place.noted();
+        let ends = noted.iter().filter_map(|line| line["end"].as_str());
+        ends.filter(|end| end.starts_with("hold open"))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(ends(), [""; 0]);
+    place.let_go("open");
+    for status in join_all(sent).await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    eventually(|| ends().len() == 15, || format!("{:?}", ends()));
+    for from in FROM {
+        let order: Vec<_> = ends()
             .iter()
             .filter_map(|end| end.split_once(from)?.1.trim().parse::<u64>().ok())
             .collect();
@@ -534,8 +548,8 @@ async fn duplicates_are_answered_and_senders_kept_in_order() {
 
 #[tokio::test]
 async fn a_slow_function_is_acknowledged_in_time_and_goes_on() {
-    let (place, _dev, pusher) = dev();
-    let packet = message("oAlice", 1, "sleep 6500");
+    let (place, dev, pusher) = dev();
+    let packet = message("oAlice", 1, "hold back");
     let ends = || {
         place
             .noted()
@@ -547,7 +561,11 @@ async fn a_slow_function_is_acknowledged_in_time_and_goes_on() {
     assert_eq!(pusher.reply(&packet).await, Value::Null);
     assert_eq!(ends(), 0, "it was acknowledged while it runs");
     // WeChat asks again while it runs, and has the answer as soon as there is one.
-    assert_eq!(pusher.reply(&packet).await["Attempt"], 1);
+    let (reply, ()) = tokio::join!(pusher.reply(&packet), async {
+        counted(&dev, "duplicates", 1).await;
+        place.let_go("back");
+    });
+    assert_eq!(reply["Attempt"], 1);
     assert_eq!((place.attempts(&packet), ends()), (vec![1], 1));
 }
 
@@ -638,14 +656,7 @@ async fn what_fails_is_tried_again_and_then_a_dead_letter() {
     // Its duplicates are acknowledged from then on.
     assert_eq!(pusher.reply(&refused).await, Value::Null);
     assert_eq!(place.attempts(&refused).len(), 3);
-    let counts: Value = dev
-        .operate(Method::GET, "push")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let counts = counts(&dev).await;
     assert_eq!(
         (&counts["dead"], &counts["open"], &counts["done"]),
         (&json!(3), &json!(0), &json!(3)),
@@ -658,23 +669,26 @@ async fn what_is_open_when_the_server_ends_is_delivered_after_a_restart() {
     let place = Place::new(FUNCTION, SECURE, "");
     let server = serve(&place, "127.0.0.1:0");
     let pusher = Pusher::new(&server.url, secure());
-    // One rests after a failure; of one the attempt runs, and one waits behind it.
+    // Of one push the attempt runs, one waits behind it, and one rests after a failure.
+    let (running, waiting) = (message("oBob", 1, "hold back"), message("oBob", 2, ""));
+    let (first, second) = tokio::join!(pusher.reply(&running), async {
+        place.begun(&running).await;
+        pusher.reply(&waiting).await
+    });
+    assert_eq!(
+        (first, second),
+        (Value::Null, Value::Null),
+        "acknowledged, and not done"
+    );
     let resting = message("oAlice", 1, "fail 1");
     assert_eq!(pusher.reply(&resting).await, Value::Null);
-    let (running, waiting) = (message("oBob", 1, "sleep 2000"), message("oBob", 2, ""));
-    tokio::select! {
-        answer = pusher.push(&running) => panic!("{answer:?} before it was killed"),
-        () = async {
-            place.begun(&running).await;
-            let _ = tokio::time::timeout(Duration::from_millis(300), pusher.push(&waiting)).await;
-        } => {}
-    }
     assert_eq!(
         (place.attempts(&running), place.attempts(&waiting)),
         (vec![1], vec![])
     );
     let mut server = server;
     server.kill();
+    place.let_go("back");
 
     let server = serve(&place, "127.0.0.1:0");
     let pusher = Pusher::new(&server.url, secure());
@@ -821,7 +835,7 @@ async fn no_push_is_lost_or_done_twice_when_the_gateway_is_killed() {
         || distinct() == total,
         || format!("{} of {total} were done", distinct()),
     );
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // It ends when what runs has ended: nothing comes after that.
     drop(server);
 
     let mut runs: HashMap<(String, u64), Vec<u64>> = HashMap::new();

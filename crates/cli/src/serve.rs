@@ -9,7 +9,8 @@ use anyhow::Context;
 use clock::Clock;
 use console::Console;
 use project::{Operator, Project};
-use store::{Redb, Store};
+use store::Store;
+use store_redb::Redb;
 
 use crate::journal::Calls;
 use crate::print;
@@ -164,7 +165,9 @@ async fn sweep(store: Arc<dyn Store>, clock: Clock) {
         match store.sweep(clock.now() - UNSEEN).await {
             Ok(0) => {}
             Ok(dropped) => tracing::info!(dropped, "sessions unseen for 90 days were dropped"),
-            Err(error) => tracing::warn!(%error, "old sessions could not be dropped"),
+            Err(error) => {
+                tracing::warn!(error = %error.report(), "old sessions could not be dropped");
+            }
         }
         tokio::time::sleep(SWEEP).await;
     }

@@ -165,7 +165,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
         (&Method::GET, ["calls", request_id], _) => calls::details(inner, &viewer, request_id).await,
         (&Method::GET, ["charts"], _) => charts::page(inner, &viewer),
-        (&Method::GET, ["push"], _) => pushes::page(inner, &viewer).await,
+        (&Method::GET, ["push"], _) => pushes::page(inner, &viewer, &query).await,
         (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
         (&Method::GET, ["push", "fields"], Some(_)) => pushes::fields(&viewer, &query),
         (&Method::POST, ["push"], Some(simulated)) => pushes::send(&viewer, simulated, &form()).await,
@@ -201,7 +201,7 @@ enum Part {
     Functions,
     Calls(Filter),
     Outbox,
-    Push,
+    Push(Option<u64>),
     Charts,
 }
 
@@ -211,7 +211,7 @@ impl Part {
             "functions" => Part::Functions,
             "calls" => Part::Calls(Filter::of(query)),
             "outbox" => Part::Outbox,
-            "push" => Part::Push,
+            "push" => Part::Push(pushes::before(query)),
             "charts" => Part::Charts,
             _ => return None,
         })
@@ -228,7 +228,7 @@ impl Part {
                 Some(simulated) => outbox::list(&inner, &viewer, simulated).await,
                 None => Markup::default(),
             },
-            Part::Push => pushes::list(&inner, &viewer).await,
+            Part::Push(before) => pushes::list(&inner, &viewer, before).await,
             Part::Charts => charts::charts(&inner, &viewer),
         }
     }

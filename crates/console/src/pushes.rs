@@ -20,6 +20,8 @@ use crate::{Inner, missing};
 
 /// Pushes that are shown.
 const MOST: usize = 20;
+/// Dead letters on a page.
+const LETTERS: usize = 20;
 /// Where the gateway keeps what it gave up.
 const DEAD: &str = "/operator/push/dead";
 
@@ -37,6 +39,9 @@ struct Overview {
 #[derive(Deserialize)]
 struct Letters {
     items: Vec<Letter>,
+    total: u64,
+    /// Where the next page begins, if there is one.
+    next: Option<u64>,
 }
 
 /// A push that was given up.
@@ -52,13 +57,18 @@ struct Letter {
     packet: Option<Box<RawValue>>,
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
+pub(crate) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Response<ReplyBody> {
+    let before = before(query);
     let composed = match &inner.simulated {
         Some(_) => compose(inner, viewer.lang).await,
         None => Markup::default(),
     };
-    let now = list(inner, viewer).await;
-    let content = html! { (composed) (layout::live("/live/push", now)) };
+    let now = list(inner, viewer, before).await;
+    let live = match before {
+        Some(before) => format!("/live/push?before={before}"),
+        None => "/live/push".to_owned(),
+    };
+    let content = html! { (composed) (layout::live(&live, now)) };
     layout::page(viewer, Page::Push, content)
 }
 
@@ -154,18 +164,27 @@ pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, id: &str, what: &str)
         _ => return missing(viewer),
     };
     let said = ask::<Value>(&inner.gateway, &method, &path).await.err();
-    let now = list(inner, viewer).await;
+    let now = list(inner, viewer, None).await;
     web::html(
         StatusCode::OK,
         html! { @if let Some(said) = &said { (trouble(said)) } (now) },
     )
 }
 
+/// Which dead letters are asked for: those before this one, else the newest.
+pub(crate) fn before(query: &Fields) -> Option<u64> {
+    query.get("before").parse().ok()
+}
+
 /// The part of the page that follows what happens.
-pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
+pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) -> Markup {
     let lang = viewer.lang;
     let overview = ask::<Overview>(&inner.gateway, &Method::GET, "/operator/push").await;
-    let letters = ask::<Letters>(&inner.gateway, &Method::GET, DEAD).await;
+    let target = match before {
+        Some(before) => format!("{DEAD}?limit={LETTERS}&before={before}"),
+        None => format!("{DEAD}?limit={LETTERS}"),
+    };
+    let letters = ask::<Letters>(&inner.gateway, &Method::GET, &target).await;
     let pushes = match &inner.simulated {
         Some(simulated) => simulated.pushes().await.map_err(|error| error.to_string()),
         None => Ok(Vec::new()),
@@ -177,7 +196,13 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
         }
         @if let Ok(letters) = &letters && !letters.items.is_empty() {
             h2 { (lang.t("Dead letters: given up after several attempts", "死信：多次处理失败，已放弃")) }
+            @if letters.total > letters.items.len() as u64 {
+                p .dim { (letters.items.len()) (lang.t(" of ", " / ")) (letters.total) }
+            }
             ol .outbox { @for letter in &letters.items { (dead(lang, letter)) } }
+            @if let Some(next) = letters.next {
+                p { a href={ "/push?before=" (next) } { (lang.t("Older ones", "更早的死信")) } }
+            }
         }
         @match &pushes {
             Err(error) => (trouble(error)),
@@ -257,9 +282,9 @@ fn tried(lang: Lang, attempt: &Attempt) -> Markup {
 async fn ask<T: for<'a> Deserialize<'a>>(
     gateway: &Gateway,
     method: &Method,
-    path: &str,
+    target: &str,
 ) -> Result<T, String> {
-    let (status, body): (StatusCode, Bytes) = gateway.operate_push(method, path).await;
+    let (status, body): (StatusCode, Bytes) = gateway.operate_push(method, target).await;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| error.to_string());
     }

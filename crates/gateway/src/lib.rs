@@ -140,6 +140,9 @@ impl Gateway {
         if let Some(connections) = config.runtime.connections() {
             cloud.serve(connections);
         }
+        let push = config
+            .push
+            .map(|receiver| push::Pushes::new(receiver, &config.store, &calls));
         let inner = Arc::new(Inner {
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
             tickets,
@@ -153,7 +156,7 @@ impl Gateway {
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
-            push: config.push.map(push::Pushes::new),
+            push,
             calls,
             cloud,
             runtime: config.runtime,
@@ -162,9 +165,6 @@ impl Gateway {
             timers: timers::Plans::default(),
             budget: body::Budget::default(),
         });
-        if inner.push.is_some() {
-            tokio::spawn(push::sweep(Arc::downgrade(&inner)));
-        }
         Gateway(inner)
     }
 
@@ -176,8 +176,8 @@ impl Gateway {
         self.0.calls.sites().put(sites);
         self.0.timers.put(project);
         if let Some(pushes) = &self.0.push {
-            pushes.route(project.settings.push.routes.clone());
-            push::recover(&self.0).await;
+            pushes.mailbox.route(project.settings.push.routes.clone());
+            pushes.mailbox.start();
         }
         reports
     }
@@ -192,7 +192,7 @@ impl Gateway {
         })
         .await;
         if let Some(pushes) = &self.0.push {
-            pushes.close().await;
+            pushes.mailbox.close().await;
         }
     }
 
@@ -226,12 +226,17 @@ impl Gateway {
         }
     }
 
-    /// Answers what the operator asks of message push, at `/operator/push` or below: the HTTP status and the body. For the
-    /// console, which shows it.
-    pub async fn operate_push(&self, method: &http::Method, path: &str) -> (http::StatusCode, bytes::Bytes) {
+    /// Answers what the operator asks of message push, at `/operator/push` or below, a query with it: the HTTP status and the
+    /// body. For the console, which shows it.
+    pub async fn operate_push(
+        &self,
+        method: &http::Method,
+        target: &str,
+    ) -> (http::StatusCode, bytes::Bytes) {
         let request_id = ids::request_id();
         let inner = &self.0;
-        match push::answer_operator(inner, method, path, &request_id).await {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        match push::answer_operator(inner, method, path, query).await {
             Ok(body) => (http::StatusCode::OK, body),
             Err(failure) => {
                 reply::tell(&*inner.journal, &request_id, &failure);

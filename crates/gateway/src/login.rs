@@ -62,7 +62,7 @@ impl Sessions {
         }
         let session = inner.store.session(&bearer.openid).await.map_err(|error| {
             Failure::internal()
-                .because(format_args!("the store could not be read: {error}"))
+                .because(format_args!("the store could not be read: {}", error.report()))
                 .of_user(&bearer.openid)
         })?;
         let holds = match session {
@@ -139,7 +139,7 @@ pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> 
         .await
         .map_err(|error| {
             Failure::internal()
-                .because(format_args!("the session could not be kept: {error}"))
+                .because(format_args!("the session could not be kept: {}", error.report()))
                 .of_user(&login.openid)
         })?;
     inner.sessions.believe(&login.openid, now);

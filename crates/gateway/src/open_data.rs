@@ -53,7 +53,7 @@ pub(crate) async fn exchange(
     }
     let session = inner.store.session(&bearer.openid).await.map_err(|error| {
         Failure::internal()
-            .because(format_args!("the store could not be read: {error}"))
+            .because(format_args!("the store could not be read: {}", error.report()))
             .of_user(&bearer.openid)
     })?;
     let now = inner.clock.now();
@@ -77,7 +77,7 @@ pub(crate) async fn exchange(
         inner.journal.note(&Note {
             request_id,
             openid: Some(&bearer.openid),
-            text: &format_args!("the session's last use could not be noted: {error}"),
+            text: &format_args!("the session's last use could not be noted: {}", error.report()),
         });
     }
     crate::reply::to_json(&OpenDataAnswer {

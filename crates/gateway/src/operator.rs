@@ -278,7 +278,10 @@ impl Doors {
                 let body = body.read(&FUNCTION_BODY, sender, &inner.budget).await?;
                 reply::json(self.fire(name, &body.bytes, request_id).await?)
             }
-            Door::Push => reply::json(push::answer_operator(inner, &method, path, request_id).await?),
+            Door::Push => {
+                let query = head.uri.query().unwrap_or_default();
+                reply::json(push::answer_operator(inner, &method, path, query).await?)
+            }
             Door::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;

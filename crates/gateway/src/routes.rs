@@ -12,7 +12,6 @@ use http::{
 };
 use hyper::body::Incoming;
 
-pub(crate) use crate::reply::to_json;
 use crate::{
     Gateway, Inner,
     bearer::{Bearer, Refused},

@@ -9,11 +9,12 @@
 //! together, because the process had no time for them, the last is run. A tick for which nobody was awake within
 //! [`GRACE`] is missed; `[timers] missed` says what becomes of it, also of a timer that was added meanwhile. Moments of the
 //! past are never repeated when the machine's clock is set back, unless by more than [`SET_BACK`]: then it was wrong before.
-//! Each process fires for itself: two that serve one project fire each tick twice.
+//! Of several processes that share a store, one fires each tick: the one that claims it first. A tick whose process dies
+//! before it has fired is not fired; one that cannot be claimed within [`GRACE`], because the store fails, is left out.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use calls::Caller;
 use function::FunctionName;
@@ -35,6 +36,8 @@ const SET_BACK: SignedDuration = SignedDuration::from_hours(1);
 /// How often the machine's clock is looked at, whatever it said when the next tick was waited for: it may be set, and it
 /// goes on while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(20);
+/// How long to wait before a store that failed is asked again whose a tick is.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 
 /// What fires when, as the project was loaded last.
 #[derive(Debug, Default)]
@@ -194,32 +197,65 @@ impl Gateway {
 
 /// Runs a tick, or tells that it is left out.
 fn set_off(inner: &Arc<Inner>, due: &Due<'_>, makes_up: bool, running: &mut JoinSet<()>) {
-    let request_id = ids::request_id();
     let Due {
         function,
         trigger,
         at,
         missed,
     } = *due;
-    if missed {
-        let becomes = match makes_up {
-            true => "it is made up for now",
-            false => "it is left out, as [timers] missed = \"skip\" says",
-        };
-        inner.journal.note(&Note {
-            request_id: &request_id,
-            openid: None,
-            text: &format_args!("{function} was to be called by its timer {trigger:?} at {at}, when nobody was awake: {becomes}"),
-        });
-        if !makes_up {
-            return;
-        }
-    }
     let (inner, name, trigger) = (Arc::clone(inner), function.to_string(), trigger.to_owned());
     running.spawn(async move {
+        if !claim(&inner, &name, &trigger, at).await {
+            return;
+        }
+        let request_id = ids::request_id();
+        if missed {
+            let becomes = match makes_up {
+                true => "it is made up for now",
+                false => "it is left out, as [timers] missed = \"skip\" says",
+            };
+            inner.journal.note(&Note {
+                request_id: &request_id,
+                openid: None,
+                text: &format_args!(
+                    "{name} was to be called by its timer {trigger:?} at {at}, when nobody was awake: {becomes}"
+                ),
+            });
+            if !makes_up {
+                return;
+            }
+        }
         // How it ended, the journal is told.
         let _ = fire(&inner, &name, &trigger, at, &request_id).await;
     });
+}
+
+/// Whether a tick is this process's to fire. Asks a store that fails again, for a while.
+async fn claim(inner: &Inner, name: &str, trigger: &str, at: Moment) -> bool {
+    let timer = format!("{name}/{trigger}");
+    let began = Instant::now();
+    loop {
+        match inner
+            .store
+            .claim_tick(&timer, at.into(), Moment::now().into())
+            .await
+        {
+            Ok(ours) => return ours,
+            Err(error) if began.elapsed() > GRACE.unsigned_abs() => {
+                inner.journal.note(&Note {
+                    request_id: &ids::request_id(),
+                    openid: None,
+                    text: &format_args!(
+                        "{name} was to be called by its timer {trigger:?} at {at}, and is not: whether another process does \
+                         cannot be known, {}",
+                        error.report()
+                    ),
+                });
+                return false;
+            }
+            Err(_) => tokio::time::sleep(CLAIM_AGAIN).await,
+        }
+    }
 }
 
 /// Calls a function as its timer does, for the tick at `at`, and gives the body that a client would be answered.
@@ -260,7 +296,7 @@ pub(crate) async fn fire_now(
 /// Up to when ticks were seen to by whoever fired them before.
 async fn seen_before(inner: &Inner) -> Option<Moment> {
     let seen = inner.store.timers_seen().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "missed ticks of timers cannot be made up for");
+        tracing::warn!(error = %error.report(), "missed ticks of timers cannot be made up for");
         None
     });
     Moment::try_from(seen?).ok()
@@ -268,7 +304,7 @@ async fn seen_before(inner: &Inner) -> Option<Moment> {
 
 async fn keep(inner: &Inner, seen: Moment) {
     if let Err(error) = inner.store.put_timers_seen(seen.into()).await {
-        tracing::warn!(%error, "after a restart, ticks of timers will be taken for missed that were not");
+        tracing::warn!(error = %error.report(), "after a restart, ticks of timers will be taken for missed that were not");
     }
 }
 

@@ -1,75 +1,115 @@
-//! How a store fails. A cause stands in the error's own text, between what happened and the mend, and is therefore not
-//! its `source()` as well: a report of the whole chain would tell it twice.
+//! How a store fails. What a backend's own library said is kept as the error's source; [`StoreError::report`] writes it
+//! behind what happened and what the mend is.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
-/// Why a store could not be opened, read or written.
+/// The reason that a backend's library or the operating system gave.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a store could not be opened, read or written. `place` is the file, or the address without its password.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
-    /// The file cannot be opened, or made.
+    /// It cannot be opened, or made.
     #[error(
-        "cannot open the store {}: {cause} — create its folder, make it writable, or name another file as `store` \
-         in yunqiao.toml", path.display()
+        "cannot open the store {place} — create its folder, make it writable, or name another file as `store` in \
+         yunqiao.toml"
     )]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// Where it was looked for.
+        place: String,
         /// The operating system's reason.
-        cause: io::Error,
+        #[source]
+        cause: Cause,
     },
-    /// Another process has the file open.
+    /// Another process has it open.
     #[error(
-        "the store {} is in use by another process — stop the other yunqiao, or name another file as `store` in \
-         yunqiao.toml", path.display()
+        "the store {place} is in use by another process — stop the other yunqiao, or name another file as `store` in \
+         yunqiao.toml"
     )]
     InUse {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        place: String,
     },
-    /// The file is no store, or a damaged one.
+    /// What is there is no store of ours. It was left as it is.
+    #[error("{place} is no store: it is {what} — {mend}")]
+    Foreign {
+        /// Where it was looked for.
+        place: String,
+        /// What is there instead.
+        what: &'static str,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// It was a store, and cannot be read any more.
     #[error(
-        "{} is no store, or a damaged one: {cause} — move it away, or name another file as `store` in yunqiao.toml; \
-         with a new one, users log in again", path.display()
+        "the store {place} is damaged or was cut off — put back a copy of it, or move it away; with a new one, users \
+         log in again and pushes that were waiting are lost"
     )]
-    NoStore {
-        /// The file.
-        path: PathBuf,
+    Damaged {
+        /// Where it is.
+        place: String,
         /// The database's reason.
-        cause: Box<redb::Error>,
+        #[source]
+        cause: Cause,
     },
-    /// The file was written by a later version.
+    /// It was written by a later version.
     #[error(
-        "the store {} has format {found}, and this yunqiao knows formats up to {known} — run the later yunqiao that \
-         wrote it, or name another file as `store` in yunqiao.toml", path.display()
+        "the store {place} has format {found}, and this yunqiao knows formats up to {known} — run the later yunqiao that \
+         wrote it, or name another file as `store` in yunqiao.toml"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
-        /// The file's format.
+        /// Where it is.
+        place: String,
+        /// Its format.
         found: u64,
         /// The latest format that this version knows.
         known: u64,
     },
-    /// The database failed, most often because the disk is full or gone.
-    #[error("the store {} failed: {cause}", path.display())]
+    /// The database failed, most often because the disk is full or gone. It is tried again by itself.
+    #[error("the store {place} failed")]
     Failed {
-        /// The file.
-        path: PathBuf,
+        /// Where it is.
+        place: String,
         /// The database's reason.
-        cause: Box<redb::Error>,
+        #[source]
+        cause: Cause,
     },
     /// A record does not have the form in which it was written.
-    #[error("the store holds a {what} that cannot be read: {cause}")]
+    #[error("the store holds a {what} that cannot be read")]
     Unreadable {
         /// What the record is.
         what: &'static str,
         /// What is wrong with it; it never quotes the record.
-        cause: Box<dyn std::error::Error + Send + Sync>,
+        #[source]
+        cause: Cause,
     },
     /// What several changes were to be written with failed, and all of them with it.
-    #[error("{0}")]
+    #[error(transparent)]
     Shared(Arc<StoreError>),
     /// The process is shutting down.
     #[error("the store was closed while it worked")]
     Closed,
+}
+
+impl StoreError {
+    /// The error with its causes, in one line for a log.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        Report(self)
+    }
+}
+
+struct Report<'a>(&'a StoreError);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
 }

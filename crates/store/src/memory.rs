@@ -1,10 +1,10 @@
 //! A store that ends with its process: for `dev`, `exec` and tests.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::ready,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use clock::Timestamp;
@@ -12,21 +12,40 @@ use opendata::SessionKey;
 use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{AccessToken, Bounds, BoxFuture, Ended, Pushed, Session, Store, StoreError, Taken};
+use crate::{
+    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Keys,
+    KnownPush, LetterSize, Mailbox, Owner, PageBounds, Session, Sessions, Settled, Store, StoreError,
+    StoredPush, Taken, Ticks, Tokens,
+};
 
-/// A store in memory.
+/// A store in memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Shared>);
+
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<State>);
+struct Shared {
+    state: Mutex<State>,
+    claims: Claims,
+}
 
 #[derive(Debug, Default)]
 struct State {
     sessions: HashMap<String, Session>,
     tokens: HashMap<String, AccessToken>,
     key_ring: Option<KeyRing>,
-    last_push: u64,
-    open_pushes: BTreeMap<u64, Pushed>,
-    known_pushes: HashMap<String, Known>,
+    pushes: Pushes,
     timers_seen: Option<SystemTime>,
+}
+
+#[derive(Debug, Default)]
+struct Pushes {
+    /// The number or turn that was given last.
+    last: u64,
+    open: BTreeMap<u64, StoredPush>,
+    /// The turn and number of each open push that is no dead letter, by lane.
+    lanes: HashMap<String, BTreeSet<(u64, u64)>>,
+    dead: BTreeSet<u64>,
+    known: HashMap<String, Known>,
 }
 
 /// What became of the push of a key.
@@ -36,49 +55,122 @@ enum Known {
     Done { answer: Option<String>, at: SystemTime },
 }
 
-impl State {
-    fn take_push(&mut self, key: &str, packet: &str, now: SystemTime) -> Taken {
-        match self.known_pushes.get(key) {
-            Some(Known::Done { answer, .. }) => {
-                return Taken::Done {
-                    answer: answer.clone(),
-                };
-            }
-            Some(Known::Open(id)) => {
-                if let Some(push) = self.open_pushes.get(id) {
-                    return Taken::Open(push.clone());
-                }
-            }
-            None => {}
+impl Pushes {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Taken {
+        if let Some(known) = self.find(arrival.key) {
+            return Taken::Known(known);
         }
-        self.last_push += 1;
-        let id = self.last_push;
-        self.open_pushes.insert(id, Pushed::new(id, key, packet, now));
-        self.known_pushes.insert(key.to_owned(), Known::Open(id));
+        let id = self.next();
+        let push = StoredPush::new(id, arrival, now);
+        self.enter(&push);
+        self.open.insert(id, push);
+        self.known.insert(arrival.key.to_owned(), Known::Open(id));
         Taken::New(id)
     }
 
-    fn close_push(&mut self, id: u64, answer: Option<String>, at: SystemTime) {
-        if let Some(push) = self.open_pushes.remove(&id) {
-            self.known_pushes.insert(push.key, Known::Done { answer, at });
+    fn find(&self, key: &str) -> Option<KnownPush> {
+        match self.known.get(key)? {
+            Known::Done { answer, .. } => Some(KnownPush::Done {
+                answer: answer.clone(),
+            }),
+            Known::Open(id) => Some(KnownPush::Open(Box::new(self.open.get(id)?.clone()))),
         }
     }
 
-    fn sweep_pushes(&mut self, bounds: Bounds) -> usize {
-        let before = self.known_pushes.len();
-        let open = &mut self.open_pushes;
-        self.known_pushes.retain(|_, known| match known {
-            Known::Done { at, .. } => *at >= bounds.done_before,
-            Known::Open(id) => {
-                let death = open.get(id).and_then(|push| push.dead.as_ref());
-                let keep = death.is_none_or(|death| death.at >= bounds.dead_before);
-                if !keep {
-                    open.remove(id);
-                }
-                keep
+    /// Puts a push at its place in its lane.
+    fn enter(&mut self, push: &StoredPush) {
+        let lane = self.lanes.entry(push.lane.clone()).or_default();
+        lane.insert((push.turn, push.id));
+    }
+
+    fn leave(&mut self, push: &StoredPush) {
+        if let Some(lane) = self.lanes.get_mut(&push.lane) {
+            lane.remove(&(push.turn, push.id));
+            if lane.is_empty() {
+                self.lanes.remove(&push.lane);
             }
-        });
-        before - self.known_pushes.len()
+        }
+    }
+
+    fn first(&self, lane: &str) -> Option<&StoredPush> {
+        let (_, id) = self.lanes.get(lane)?.first()?;
+        self.open.get(id)
+    }
+
+    fn begin(&mut self, id: u64, owner: &Owner, now: SystemTime, term: Duration) -> Option<Attempt> {
+        let lane = &self.open.get(&id)?.lane;
+        if self.first(lane)?.id != id {
+            return None;
+        }
+        self.open.get_mut(&id)?.begin(owner, now, term)
+    }
+
+    fn end(&mut self, attempt: &Attempt, ended: Ended, now: SystemTime) -> bool {
+        let Some(push) = self.open.get_mut(&attempt.push) else {
+            return false;
+        };
+        match push.end(attempt, ended, now) {
+            Settled::Lost => return false,
+            Settled::Done { answer } => self.close(attempt.push, answer, now),
+            Settled::Open if push.death().is_some() => {
+                let push = push.clone();
+                self.leave(&push);
+                self.dead.insert(push.id);
+            }
+            Settled::Open => {}
+        }
+        true
+    }
+
+    fn revive(&mut self, id: u64, afresh: bool, now: SystemTime) -> Option<StoredPush> {
+        if !self.dead.contains(&id) {
+            return None;
+        }
+        let turn = self.next();
+        let push = self.open.get_mut(&id)?;
+        push.revive(turn, afresh, now);
+        let push = push.clone();
+        self.dead.remove(&id);
+        self.enter(&push);
+        Some(push)
+    }
+
+    /// Leaves of a push its key and answer.
+    fn close(&mut self, id: u64, answer: Option<String>, at: SystemTime) {
+        if let Some(push) = self.open.remove(&id) {
+            self.leave(&push);
+            self.dead.remove(&id);
+            self.known.insert(push.key, Known::Done { answer, at });
+        }
+    }
+
+    /// The dead letters, the newest first.
+    fn letters(&self) -> impl Iterator<Item = LetterSize> {
+        let letters = self.dead.iter().rev().filter_map(|id| self.open.get(id));
+        letters.filter_map(LetterSize::of)
+    }
+
+    fn page(&self, bounds: PageBounds) -> DeadPage {
+        let (ids, mut page) = bounds.pick(self.letters());
+        page.letters
+            .extend(ids.iter().filter_map(|id| self.open.get(id).cloned()));
+        page
+    }
+
+    fn drop_dead(&mut self, bounds: DeadBounds) -> DroppedLetters {
+        let (going, dropped) = bounds.judge(self.letters());
+        for id in going {
+            self.dead.remove(&id);
+            if let Some(push) = self.open.remove(&id) {
+                self.known.remove(&push.key);
+            }
+        }
+        dropped
     }
 }
 
@@ -91,7 +183,7 @@ impl Memory {
 
     /// No change below can panic halfway, so a panic elsewhere leaves nothing half done.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,6 +193,12 @@ fn now<'a, T: Send + 'a>(answer: T) -> BoxFuture<'a, Result<T, StoreError>> {
 }
 
 impl Store for Memory {
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        now(())
+    }
+}
+
+impl Sessions for Memory {
     fn session<'a>(&'a self, openid: &'a str) -> BoxFuture<'a, Result<Option<Session>, StoreError>> {
         now(self.state().sessions.get(openid).cloned())
     }
@@ -135,7 +233,9 @@ impl Store for Memory {
         sessions.retain(|_, session| session.seen_at >= unseen_since);
         now(before - sessions.len())
     }
+}
 
+impl Keys for Memory {
     fn key_ring(&self) -> BoxFuture<'_, Result<KeyRing, StoreError>> {
         now(self
             .state()
@@ -143,7 +243,9 @@ impl Store for Memory {
             .get_or_insert_with(KeyRing::generate)
             .clone())
     }
+}
 
+impl Tokens for Memory {
     fn access_token<'a>(&'a self, appid: &'a str) -> BoxFuture<'a, Result<Option<AccessToken>, StoreError>> {
         now(self.state().tokens.get(appid).cloned())
     }
@@ -167,57 +269,107 @@ impl Store for Memory {
             .retain(|of, kept| of != appid || kept.token.expose_secret() != refused.expose_secret());
         now(())
     }
+}
 
+impl Mailbox for Memory {
     fn take_push<'a>(
         &'a self,
-        key: &'a str,
-        packet: &'a str,
+        arrival: Arrival<'a>,
         at: SystemTime,
     ) -> BoxFuture<'a, Result<Taken, StoreError>> {
-        now(self.state().take_push(key, packet, at))
+        now(self.state().pushes.take(arrival, at))
     }
 
-    fn begin_push(&self, id: u64) -> BoxFuture<'_, Result<Option<u32>, StoreError>> {
-        now(self.state().open_pushes.get_mut(&id).and_then(Pushed::begin))
+    fn find_push<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KnownPush>, StoreError>> {
+        now(self.state().pushes.find(key))
     }
 
-    fn end_push(&self, id: u64, ended: Ended, at: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn first_push<'a>(&'a self, lane: &'a str) -> BoxFuture<'a, Result<Option<StoredPush>, StoreError>> {
+        now(self.state().pushes.first(lane).cloned())
+    }
+
+    fn begin_push<'a>(
+        &'a self,
+        id: u64,
+        owner: &'a Owner,
+        at: SystemTime,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<Option<Attempt>, StoreError>> {
+        now(self.state().pushes.begin(id, owner, at, term))
+    }
+
+    fn renew_push<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+        at: SystemTime,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
         let mut state = self.state();
-        let error = match ended {
-            Ended::Done { answer } => {
-                state.close_push(id, answer, at);
-                return now(());
-            }
-            Ended::Failed => None,
-            Ended::Dead { error } => Some(error),
-        };
-        if let Some(push) = state.open_pushes.get_mut(&id) {
-            push.fail(error, at);
-        }
-        now(())
+        let push = state.pushes.open.get_mut(&attempt.push);
+        now(push.is_some_and(|push| push.renew(attempt, at, term)))
     }
 
-    fn revive_push(&self, id: u64, afresh: bool) -> BoxFuture<'_, Result<Option<Pushed>, StoreError>> {
-        let mut state = self.state();
-        let push = state.open_pushes.get_mut(&id);
-        now(push.and_then(|push| push.revive(afresh).then(|| push.clone())))
+    fn end_push<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+        ended: Ended,
+        at: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        now(self.state().pushes.end(attempt, ended, at))
+    }
+
+    fn revive_push(
+        &self,
+        id: u64,
+        afresh: bool,
+        at: SystemTime,
+    ) -> BoxFuture<'_, Result<Option<StoredPush>, StoreError>> {
+        now(self.state().pushes.revive(id, afresh, at))
     }
 
     fn dismiss_push(&self, id: u64, at: SystemTime) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let mut state = self.state();
-        let dead = state.open_pushes.get(&id).is_some_and(|push| push.dead.is_some());
-        if dead {
-            state.close_push(id, None, at);
+        let pushes = &mut self.state().pushes;
+        let is_dead = pushes.dead.contains(&id);
+        if is_dead {
+            pushes.close(id, None, at);
         }
-        now(dead)
+        now(is_dead)
     }
 
-    fn open_pushes(&self) -> BoxFuture<'_, Result<Vec<Pushed>, StoreError>> {
-        now(self.state().open_pushes.values().cloned().collect())
+    fn free_lanes(&self, at: SystemTime, most: usize) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        let state = self.state();
+        let pushes = &state.pushes;
+        let free = pushes
+            .lanes
+            .keys()
+            .filter(|lane| pushes.first(lane).is_some_and(|push| push.is_due(at)));
+        now(free.take(most).cloned().collect())
     }
 
-    fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>> {
-        now(self.state().sweep_pushes(bounds))
+    fn dead_pushes(&self, page: PageBounds) -> BoxFuture<'_, Result<DeadPage, StoreError>> {
+        now(self.state().pushes.page(page))
+    }
+
+    fn drop_dead_pushes(&self, bounds: DeadBounds) -> BoxFuture<'_, Result<DroppedLetters, StoreError>> {
+        now(self.state().pushes.drop_dead(bounds))
+    }
+
+    fn forget_pushes(&self, done_before: SystemTime) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let known = &mut self.state().pushes.known;
+        let before = known.len();
+        known.retain(|_, known| !matches!(known, Known::Done { at, .. } if *at < done_before));
+        now(before - known.len())
+    }
+}
+
+impl Ticks for Memory {
+    fn claim_tick<'a>(
+        &'a self,
+        timer: &'a str,
+        at: SystemTime,
+        machine_time: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        now(self.0.claims.claim(timer, at, machine_time))
     }
 
     fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
@@ -228,4 +380,16 @@ impl Store for Memory {
         self.state().timers_seen = Some(seen);
         now(())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Memory;
+
+    crate::hold_to_contract!({
+        let store = Memory::new();
+        ((), move || Arc::new(store.clone()))
+    });
 }

@@ -1,4 +1,5 @@
-//! The form in which things are kept: JSON, so that a later version can add a member and still read what is there.
+//! The form in which backends keep things: JSON, so that a later version can add a member and still read what is there, and
+//! so that one backend can take over what another kept. Times are milliseconds since the epoch.
 
 use std::{
     borrow::Cow,
@@ -11,7 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, Death, Previous, Pushed, Session, StoreError};
+use seal::{KeyRing, RootKey};
+
+use crate::{
+    AccessToken, Cause, Death, Lease, Owner, PreviousKey, PushState, Session, StoreError, StoredPush,
+};
 
 /// A [`Session`]; times in milliseconds. The keys are borrowed, so that reading leaves no copy of them behind.
 #[derive(Serialize, Deserialize)]
@@ -38,42 +43,62 @@ struct TokenRecord<'a> {
     expires_at: u64,
 }
 
-/// A [`Pushed`] without its number, which is its key.
+/// A [`StoredPush`] without its number, which is its key. Neither running nor dead, it waits until `due`.
 #[derive(Serialize, Deserialize)]
 struct PushRecord<'a> {
     #[serde(borrow)]
     key: Cow<'a, str>,
+    /// Missing from what was written before there were lanes.
+    #[serde(borrow, default)]
+    lane: Option<Cow<'a, str>>,
+    #[serde(default)]
+    turn: u64,
     #[serde(borrow)]
     packet: Cow<'a, str>,
     taken_at: u64,
     attempts: u32,
     earlier: u32,
     failures: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    dead: Option<DeathRecord>,
+    #[serde(default)]
+    due: u64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    lease: Option<LeaseRecord<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    dead: Option<DeathRecord<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct DeathRecord {
-    error: String,
+struct LeaseRecord<'a> {
+    #[serde(borrow)]
+    owner: Cow<'a, str>,
+    until: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeathRecord<'a> {
+    #[serde(borrow)]
+    error: Cow<'a, str>,
     at: u64,
 }
 
 /// What became of the push of a key: open, or done at a time.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct KnownPush {
-    pub(crate) id: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// The push's number.
+    pub id: u64,
+    /// When it was dealt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) done_at: Option<u64>,
+    pub done_at: Option<u64>,
+    /// What its duplicates are answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) answer: Option<String>,
+    pub answer: Option<String>,
 }
 
 const PUSH: &str = "message push";
 const SESSION: &str = "session";
 const TOKEN: &str = "access_token";
 
-fn unreadable(what: &'static str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+fn unreadable(what: &'static str, cause: impl Into<Cause>) -> StoreError {
     StoreError::Unreadable {
         what,
         cause: cause.into(),
@@ -96,7 +121,10 @@ fn write<T: Serialize>(what: &'static str, record: &T) -> Result<Zeroizing<Vec<u
 }
 
 /// The record of a session.
-pub(crate) fn of_session(session: &Session) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+///
+/// # Errors
+/// It cannot be written as JSON, which does not happen.
+pub fn of_session(session: &Session) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let previous = session.previous.as_ref();
     write(
         SESSION,
@@ -113,12 +141,15 @@ pub(crate) fn of_session(session: &Session) -> Result<Zeroizing<Vec<u8>>, StoreE
 }
 
 /// The session of a record.
-pub(crate) fn to_session(bytes: &[u8]) -> Result<Session, StoreError> {
+///
+/// # Errors
+/// The bytes are no such record.
+pub fn to_session(bytes: &[u8]) -> Result<Session, StoreError> {
     let record: SessionRecord<'_> =
         serde_json::from_slice(bytes).map_err(|error| unreadable_json(SESSION, &error))?;
     let key = |text| SessionKey::parse(text).map_err(|error| unreadable(SESSION, error));
     let previous = record.previous.map(|previous| {
-        Ok(Previous {
+        Ok(PreviousKey {
             key: key(previous.key)?,
             until: Timestamp::from_millis(previous.until),
         })
@@ -132,7 +163,10 @@ pub(crate) fn to_session(bytes: &[u8]) -> Result<Session, StoreError> {
 }
 
 /// The record of an access_token.
-pub(crate) fn of_token(token: &AccessToken) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+///
+/// # Errors
+/// It cannot be written as JSON, which does not happen.
+pub fn of_token(token: &AccessToken) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     write(
         TOKEN,
         &TokenRecord {
@@ -143,7 +177,10 @@ pub(crate) fn of_token(token: &AccessToken) -> Result<Zeroizing<Vec<u8>>, StoreE
 }
 
 /// The access_token of a record.
-pub(crate) fn to_token(bytes: &[u8]) -> Result<AccessToken, StoreError> {
+///
+/// # Errors
+/// The bytes are no such record.
+pub fn to_token(bytes: &[u8]) -> Result<AccessToken, StoreError> {
     let record: TokenRecord<'_> =
         serde_json::from_slice(bytes).map_err(|error| unreadable_json(TOKEN, &error))?;
     Ok(AccessToken {
@@ -152,62 +189,130 @@ pub(crate) fn to_token(bytes: &[u8]) -> Result<AccessToken, StoreError> {
     })
 }
 
+/// The record of a key ring: its root keys in base64, newest first, one a line.
+#[must_use]
+pub fn of_key_ring(ring: &KeyRing) -> Zeroizing<Vec<u8>> {
+    let mut record = Zeroizing::new(Vec::with_capacity(64 * ring.keys().len()));
+    for key in ring.keys() {
+        record.extend_from_slice(key.to_base64().as_bytes());
+        record.push(b'\n');
+    }
+    record
+}
+
+/// The key ring of a record.
+///
+/// # Errors
+/// The bytes are no such record.
+pub fn to_key_ring(bytes: &[u8]) -> Result<KeyRing, StoreError> {
+    const RING: &str = "key ring";
+    let text = std::str::from_utf8(bytes).map_err(|error| unreadable(RING, error))?;
+    let keys = text.lines().map(RootKey::from_base64);
+    let keys = keys.collect::<Result<Vec<_>, _>>();
+    KeyRing::new(keys.map_err(|error| unreadable(RING, error))?).map_err(|error| unreadable(RING, error))
+}
+
 /// Milliseconds since the epoch, 0 for what is before.
-pub(crate) fn millis(time: SystemTime) -> u64 {
+#[must_use]
+pub fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn time(millis: u64) -> SystemTime {
+/// The moment of so many milliseconds.
+#[must_use]
+pub fn time(millis: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(Duration::from_millis(millis))
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The record of an open push.
-pub(crate) fn of_push(push: &Pushed) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+///
+/// # Errors
+/// It cannot be written as JSON, which does not happen.
+pub fn of_push(push: &StoredPush) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let (mut due, mut lease, mut dead) = (0, None, None);
+    match &push.state {
+        PushState::Waiting { due: at } => due = millis(*at),
+        PushState::Running(Lease { owner, until }) => {
+            lease = Some(LeaseRecord {
+                owner: owner.as_str().into(),
+                until: millis(*until),
+            });
+        }
+        PushState::Dead(Death { error, at }) => {
+            dead = Some(DeathRecord {
+                error: error.as_str().into(),
+                at: millis(*at),
+            });
+        }
+    }
     write(
         PUSH,
         &PushRecord {
             key: push.key.as_str().into(),
+            lane: Some(push.lane.as_str().into()),
+            turn: push.turn,
             packet: push.packet.as_str().into(),
             taken_at: millis(push.taken_at),
             attempts: push.attempts,
             earlier: push.earlier,
             failures: push.failures,
-            dead: push.dead.as_ref().map(|death| DeathRecord {
-                error: death.error.clone(),
-                at: millis(death.at),
-            }),
+            due,
+            lease,
+            dead,
         },
     )
 }
 
-/// The open push of a record.
-pub(crate) fn to_push(id: u64, bytes: &[u8]) -> Result<Pushed, StoreError> {
+/// The open push of a record. One that was written before there were lanes has its key for one.
+///
+/// # Errors
+/// The bytes are no such record.
+pub fn to_push(id: u64, bytes: &[u8]) -> Result<StoredPush, StoreError> {
     let record: PushRecord<'_> =
         serde_json::from_slice(bytes).map_err(|error| unreadable_json(PUSH, &error))?;
-    Ok(Pushed {
+    let state = match (record.dead, record.lease) {
+        (Some(death), _) => PushState::Dead(Death {
+            error: death.error.into_owned(),
+            at: time(death.at),
+        }),
+        (None, Some(lease)) => PushState::Running(Lease {
+            owner: Owner::new(lease.owner),
+            until: time(lease.until),
+        }),
+        (None, None) => PushState::Waiting {
+            due: time(record.due),
+        },
+    };
+    let key = record.key.into_owned();
+    Ok(StoredPush {
         id,
-        key: record.key.into_owned(),
+        turn: if record.turn == 0 { id } else { record.turn },
+        lane: record.lane.map_or_else(|| key.clone(), Cow::into_owned),
+        key,
         packet: record.packet.into_owned(),
         taken_at: time(record.taken_at),
         attempts: record.attempts,
         earlier: record.earlier,
         failures: record.failures,
-        dead: record.dead.map(|death| Death {
-            error: death.error,
-            at: time(death.at),
-        }),
+        state,
     })
 }
 
 /// The record of what became of a push.
-pub(crate) fn of_known_push(known: &KnownPush) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+///
+/// # Errors
+/// It cannot be written as JSON, which does not happen.
+pub fn of_key(known: &KeyRecord) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     write(PUSH, known)
 }
 
 /// What became of a push, from its record.
-pub(crate) fn to_known_push(bytes: &[u8]) -> Result<KnownPush, StoreError> {
+///
+/// # Errors
+/// The bytes are no such record.
+pub fn to_key(bytes: &[u8]) -> Result<KeyRecord, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| unreadable_json(PUSH, &error))
 }

@@ -131,7 +131,7 @@ impl TokenKeeper {
             .drop_access_token(&self.credentials.appid, refused)
             .await
         {
-            tracing::warn!(%error, "the refused access_token stays in the store");
+            tracing::warn!(error = %error.report(), "the refused access_token stays in the store");
         }
     }
 
@@ -181,7 +181,7 @@ impl TokenKeeper {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "the access_token in the store cannot be read; another is fetched")
+                tracing::warn!(error = %error.report(), "the access_token in the store cannot be read; another is fetched")
             }
         }
 
@@ -198,7 +198,7 @@ impl TokenKeeper {
             .put_access_token(&self.credentials.appid, token.clone())
             .await
         {
-            tracing::warn!(%error, "the access_token cannot be kept in the store; it is used all the same");
+            tracing::warn!(error = %error.report(), "the access_token cannot be kept in the store; it is used all the same");
         }
         Ok(token)
     }

@@ -7,15 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::X_CONTENT_TYPE_OPTIONS, request::Parts};
-use push::{Packet, Query, Refusal, Reply, Vouched};
+use mailbox::NotTaken;
+use push::{Query, Refusal, Reply, Vouched};
 use rand::RngExt;
 use tcb::codes;
-use tokio::sync::watch;
 
-use super::{
-    ANSWER_WITHIN, MOST_OPEN, Pushes, count, delivery, not_set_up,
-    table::{Entered, Outcome, Stage},
-};
+use super::{ANSWER_WITHIN, Pushes, not_set_up};
 use crate::{
     Inner, Note,
     body::{self, BodyPolicy, BodySender, Content, UnreadBody},
@@ -96,7 +93,9 @@ async fn enter(
             "the packet is over 1 MB as JSON",
         ));
     }
-    let reply = take(inner, pushes, request_id, packet, arrived).await?;
+    let within = ANSWER_WITHIN.saturating_sub(arrived.elapsed());
+    let taken = pushes.mailbox.take(request_id, packet, within).await;
+    let reply = taken.map_err(not_taken)?;
     let answer = |reply: &Reply| {
         let random = rand::rng().random();
         pushes.receiver.answer(reply, &query, inner.clock.now(), random)
@@ -119,7 +118,7 @@ async fn enter(
 /// Whoever sent it is told no more than that it is refused: it may be anybody. **Choice**: 403 and the official sample's
 /// number for a bad signature; no document says how a server refuses.
 fn refuse(pushes: &Pushes, refusal: &Refusal) -> Failure {
-    count(&pushes.counts.refused);
+    pushes.mailbox.count_refused();
     Failure::new(
         StatusCode::FORBIDDEN,
         push::codes::BAD_SIGNATURE,
@@ -128,57 +127,15 @@ fn refuse(pushes: &Pushes, refusal: &Refusal) -> Failure {
     .because(format_args!("a push was refused ({}): {refusal}", refusal.code()))
 }
 
-/// Takes a packet in, and waits for what it comes to, as long as WeChat waits.
-async fn take(
-    inner: &Arc<Inner>,
-    pushes: &Pushes,
-    request_id: &str,
-    packet: Packet,
-    arrived: Instant,
-) -> Result<Reply, Failure> {
-    if pushes.target(&packet).is_none() {
-        pushes.tell_unrouted(inner, request_id, &packet);
-        return Ok(Reply::Success);
-    }
-    let key = packet.key().to_string();
-    let Some(Entered { item, is_new, lane }) = pushes.table.enter(key, packet, MOST_OPEN) else {
-        let failure = Failure::new(
+fn not_taken(why: NotTaken) -> Failure {
+    match why {
+        NotTaken::TooMany => Failure::new(
             StatusCode::SERVICE_UNAVAILABLE,
             codes::EXCEED_CONCURRENT,
             "too many pushes are waiting",
-        );
-        return Err(failure.because(format_args!(
-            "{MOST_OPEN} pushes are waiting for their functions; a further one was not taken"
-        )));
-    };
-    let mut stage = item.stage.subscribe();
-    let ended = stage.borrow().ended;
-    if is_new {
-        // Whatever becomes of the request, the push takes its course.
-        tokio::spawn(delivery::store(Arc::clone(inner), Arc::clone(&item)));
-        if let Some(lane) = lane {
-            tokio::spawn(delivery::walk(Arc::clone(inner), lane));
-        }
-    } else {
-        count(&pushes.counts.duplicates);
-        if stage.borrow().resting {
-            item.hurry.notify_waiters();
-        }
-    }
-    let within = ANSWER_WITHIN.saturating_sub(arrived.elapsed());
-    match tokio::time::timeout(within, outcome(&mut stage, ended)).await {
-        Ok(Outcome::Answer(reply)) => Ok(reply),
-        Ok(Outcome::Failed) => Err(Failure::internal()),
-        Err(_) if stage.borrow().stored.is_some() => Ok(Reply::Success),
-        // The store has not said that it has it: WeChat keeps it, and sends it again.
-        Err(_) => Err(Failure::internal()),
-    }
-}
-
-/// What the next attempt comes to.
-async fn outcome(stage: &mut watch::Receiver<Stage>, ended: u32) -> Outcome {
-    match stage.wait_for(|stage| stage.over || stage.ended > ended).await {
-        Ok(stage) => stage.outcome.clone().unwrap_or(Outcome::Failed),
-        Err(_) => Outcome::Failed,
+        )
+        .because(why),
+        // Why, the mailbox has told.
+        _ => Failure::internal(),
     }
 }

@@ -1,28 +1,34 @@
 //! What the operator sees of message push, and does about it, below `/operator/push`.
 //!
-//! `GET /operator/push` counts, `GET …/dead` lists the dead letters, `POST …/dead/{id}/replay` sends one through again from
-//! its first attempt, `DELETE …/dead/{id}` drops one: WeChat's duplicates of it are acknowledged from then on.
+//! `GET /operator/push` counts, `GET …/dead` lists the dead letters, the newest first and in pages (`?limit=50&before=ID`; the
+//! reply's `next` is the next page's `before`), `POST …/dead/{id}/replay` sends one through again from its first attempt,
+//! `DELETE …/dead/{id}` drops one: WeChat's duplicates of it are acknowledged from then on.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use push::{Format, Packet};
+use mailbox::{LetterPage, Mailbox};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use store::{Pushed, StoreError};
+use store::{PageBounds, StoreError};
 use tcb::codes;
 
-use super::{Pushes, delivery, kind_of, machine_time, not_set_up};
+use super::not_set_up;
 use crate::failure::Failure;
-use crate::{Inner, Note, routes};
+use crate::{Inner, reply};
 
 /// Where the operator finds this.
 pub(crate) const OPERATOR: &str = "/operator/push";
 /// How what lies below begins.
 pub(crate) const BELOW_OPERATOR: &str = "/operator/push/";
+
+/// Dead letters on a page where nobody says how many.
+const PAGE: usize = 50;
+/// Dead letters on a page at most.
+const LARGEST_PAGE: usize = 200;
+/// Bytes of packets and errors on a page at most; one letter in any case.
+const PAGE_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize)]
 struct Overview {
@@ -42,9 +48,9 @@ struct Overview {
 #[derive(Serialize)]
 struct Letter<'a> {
     id: u64,
-    kind: String,
+    kind: &'a str,
     #[serde(rename = "fromUser")]
-    from_user: String,
+    from_user: &'a str,
     #[serde(rename = "takenAt")]
     taken_at: u64,
     #[serde(rename = "diedAt")]
@@ -57,6 +63,13 @@ struct Letter<'a> {
 #[derive(Serialize)]
 struct Letters<'a> {
     items: Vec<Letter<'a>>,
+    /// How many there are in all.
+    total: u64,
+    /// Bytes of all packets and errors.
+    bytes: u64,
+    /// The next page begins before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -66,47 +79,71 @@ struct Did {
 
 /// Answers a request of the operator's, who was let in.
 pub(crate) async fn answer(
-    inner: &Arc<Inner>,
+    inner: &Inner,
     method: &Method,
     path: &str,
-    request_id: &str,
+    query: &str,
 ) -> Result<Bytes, Failure> {
-    let pushes = inner.push.as_ref().ok_or_else(not_set_up)?;
+    let mailbox = &inner.push.as_ref().ok_or_else(not_set_up)?.mailbox;
     let failed = |error: StoreError| {
-        inner.journal.note(&Note {
-            request_id,
-            openid: None,
-            text: &format_args!("the dead letters could not be reached: {error}"),
-        });
-        Failure::internal()
+        Failure::internal().because(format_args!(
+            "the dead letters could not be reached: {}",
+            error.report()
+        ))
     };
     let rest = path.strip_prefix(OPERATOR).ok_or_else(Failure::not_found)?;
     let parts: Vec<&str> = rest.split('/').skip(1).collect();
     match (parts.as_slice(), method) {
-        ([], &Method::GET) if rest.is_empty() => overview(pushes),
+        ([], &Method::GET) if rest.is_empty() => overview(mailbox),
         (["dead"], &Method::GET) => {
-            let open = inner.store.open_pushes().await.map_err(failed)?;
-            let items = open.iter().filter_map(|push| letter(pushes, push)).collect();
-            routes::to_json(&Letters { items })
+            let page = mailbox.letters(page(query)?).await.map_err(failed)?;
+            write(&page)
         }
         (["dead", id, "replay"], &Method::POST) => {
-            let revived = inner.store.revive_push(number(id)?, true).await.map_err(failed)?;
-            let push = revived.ok_or_else(no_letter)?;
-            delivery::resume(inner, pushes, &push).await;
-            routes::to_json(&Did { ok: true })
+            let replayed = mailbox.replay(number(id)?).await.map_err(failed)?;
+            did(replayed)
         }
         (["dead", id], &Method::DELETE) => {
-            let now = machine_time();
-            match inner.store.dismiss_push(number(id)?, now).await.map_err(failed)? {
-                true => routes::to_json(&Did { ok: true }),
-                false => Err(no_letter()),
-            }
+            let dismissed = mailbox.dismiss(number(id)?).await.map_err(failed)?;
+            did(dismissed)
         }
         ([] | ["dead"], _) => Err(Failure::method("GET")),
         (["dead", _, "replay"], _) => Err(Failure::method("POST")),
         (["dead", _], _) => Err(Failure::method("DELETE")),
         _ => Err(Failure::not_found()),
     }
+}
+
+fn did(there_was_one: bool) -> Result<Bytes, Failure> {
+    match there_was_one {
+        true => reply::to_json(&Did { ok: true }),
+        false => Err(no_letter()),
+    }
+}
+
+/// Which page a query asks for.
+fn page(query: &str) -> Result<PageBounds, Failure> {
+    let mut page = PageBounds {
+        before: None,
+        most: PAGE,
+        most_bytes: PAGE_BYTES,
+    };
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let malformed = || Failure::malformed(format!("{name} is no number"));
+        match &*name {
+            "before" => page.before = Some(value.parse().map_err(|_| malformed())?),
+            "limit" => {
+                let limit: usize = value.parse().map_err(|_| malformed())?;
+                page.most = limit.clamp(1, LARGEST_PAGE);
+            }
+            _ => {
+                return Err(Failure::malformed(
+                    "the dead letters are asked for with limit and before",
+                ));
+            }
+        }
+    }
+    Ok(page)
 }
 
 fn number(id: &str) -> Result<u64, Failure> {
@@ -121,36 +158,39 @@ fn no_letter() -> Failure {
     )
 }
 
-fn overview(pushes: &Pushes) -> Result<Bytes, Failure> {
-    let counts = &pushes.counts;
-    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    routes::to_json(&Overview {
-        taken: of(&counts.taken),
-        duplicates: of(&counts.duplicates),
-        done: of(&counts.done),
-        failed: of(&counts.failed),
-        dead: of(&counts.dead),
-        refused: of(&counts.refused),
-        unrouted: of(&counts.unrouted),
-        open: pushes.table.len(),
+fn overview(mailbox: &Mailbox) -> Result<Bytes, Failure> {
+    let counts = mailbox.overview();
+    reply::to_json(&Overview {
+        taken: counts.taken,
+        duplicates: counts.duplicates,
+        done: counts.done,
+        failed: counts.failed,
+        dead: counts.dead,
+        refused: counts.refused,
+        unrouted: counts.unrouted,
+        open: counts.open,
     })
 }
 
-fn letter<'a>(pushes: &Pushes, push: &'a Pushed) -> Option<Letter<'a>> {
-    let death = push.dead.as_ref()?;
-    let appid = pushes.receiver.settings().appid.as_str();
-    let packet = Packet::parse(appid, Format::Json, push.packet.as_bytes()).ok();
-    Some(Letter {
-        id: push.id,
-        kind: packet.as_ref().map(kind_of).unwrap_or_default(),
-        from_user: packet
-            .map(|packet| packet.from_user().to_owned())
-            .unwrap_or_default(),
-        taken_at: seconds(push.taken_at),
-        died_at: seconds(death.at),
-        attempts: push.attempts,
-        error: &death.error,
-        packet: serde_json::from_str(&push.packet).ok(),
+fn write(page: &LetterPage) -> Result<Bytes, Failure> {
+    let letters = page.letters.iter().filter_map(|letter| {
+        let death = letter.push.death()?;
+        Some(Letter {
+            id: letter.push.id,
+            kind: &letter.kind,
+            from_user: &letter.from_user,
+            taken_at: seconds(letter.push.taken_at),
+            died_at: seconds(death.at),
+            attempts: letter.push.attempts,
+            error: &death.error,
+            packet: serde_json::from_str(&letter.push.packet).ok(),
+        })
+    });
+    reply::to_json(&Letters {
+        items: letters.collect(),
+        total: page.total,
+        bytes: page.bytes,
+        next: page.next,
     })
 }
 

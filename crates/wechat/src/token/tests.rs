@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use store::Memory;
+use store::{Memory, Tokens};
 
 use super::*;
 use crate::{

@@ -1,45 +1,49 @@
 //! The store on disk: one redb file. Every method is one transaction, committed to the disk before it is answered,
-//! and run on a thread where waiting for the disk holds nobody up; those that change pushes share transactions.
+//! and run on a thread where waiting for the disk holds nobody up; those that change pushes share transactions. One process
+//! at a time has the file; handles within it are clones.
+//!
+//! An error of the disk ends nothing: the database is opened again, and what is asked afterwards is tried again
+//! (`guarded`). What is a store, and what is refused as something else, `file` says.
 
+#![forbid(unsafe_code)]
+
+mod file;
+mod guarded;
 mod pushes;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs::{File, OpenOptions, Permissions},
-    io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::SystemTime,
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
-use ::redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction, backends::FileBackend,
-};
 use clock::Timestamp;
 use opendata::SessionKey;
-use seal::{KeyRing, RootKey};
+use redb::{ReadableTable, TableDefinition};
+use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
+use store::{
+    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Keys,
+    KnownPush, Mailbox, Owner, PageBounds, Session, Sessions, Store, StoreError, StoredPush, Taken, Ticks,
+    Tokens, record,
+};
 use zeroize::Zeroizing;
 
-use crate::{AccessToken, Bounds, BoxFuture, Ended, Pushed, Session, Store, StoreError, Taken, record};
+use crate::guarded::{Guarded, Wrote};
 
-/// The format of the file that this version writes, and the latest that it reads.
-const FORMAT: u64 = 1;
-
-/// `format`: the file's format. `last_push`: the number of the push that was taken last. `timers_seen`: milliseconds since
-/// the epoch.
+/// Numbers. `format`: the file's format. `last_push`: the number or turn of a push that was given last. `timers_seen`:
+/// milliseconds since the epoch.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const TIMERS_SEEN: &str = "timers_seen";
-/// `key_ring`: root keys in base64, newest first, one a line.
+/// `key_ring`: the key ring's record.
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 /// By openid.
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 /// By appid.
 const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access_tokens");
-
-/// Memory for pages of the file; redb's own default is a gigabyte.
-const CACHE_BYTES: usize = 8 << 20;
 
 /// A store in a file. Clones share it.
 #[derive(Clone, Debug)]
@@ -47,24 +51,31 @@ pub struct Redb(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
-    database: Database,
+    database: Guarded,
     changes: pushes::Changes,
+    /// The nodes that began attempts through this opening of the file. Whoever else left a lease in it has died: only one
+    /// process has the file.
+    owners: Mutex<HashSet<Owner>>,
+    claims: Claims,
 }
 
 impl Redb {
-    /// Opens the file, or makes it with mode 0600. A file that others could read is closed to them.
+    /// Opens the file, or makes it with mode 0600. A store that others could read is closed to them.
     ///
     /// # Errors
-    /// The file cannot be opened, is in use, is no store, or was written by a later version.
+    /// The file cannot be opened, is in use, is no store, is damaged, or was written by a later version.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let inner = Inner {
-            path: path.to_owned(),
-            database: open_database(path)?,
+        let (backend, database) = file::open(path)?;
+        Ok(Self::new(path, backend, database, guarded::FIRST))
+    }
+
+    fn new(path: &Path, backend: file::Backend, database: redb::Database, first_wait: Duration) -> Self {
+        Self(Arc::new(Inner {
+            database: Guarded::new(path.to_owned(), backend, database, first_wait),
             changes: pushes::Changes::default(),
-        };
-        inner.settle_format()?;
-        Ok(Self(Arc::new(inner)))
+            owners: Mutex::default(),
+            claims: Claims::default(),
+        }))
     }
 
     /// Runs `work` where it may block. It runs to its end even if nobody waits for the answer any more.
@@ -86,142 +97,18 @@ impl Redb {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let not_opened = |cause| StoreError::Open {
-        path: path.to_owned(),
-        cause,
-    };
-    let is_new = !path.exists();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(not_opened)?;
-    if file.metadata().map_err(not_opened)?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))
-            .map_err(not_opened)?;
-    }
-
-    let refused = |error: DatabaseError| match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::InUse {
-            path: path.to_owned(),
-        },
-        DatabaseError::Storage(redb::StorageError::Io(cause))
-            if cause.kind() != io::ErrorKind::InvalidData =>
-        {
-            StoreError::Open {
-                path: path.to_owned(),
-                cause,
-            }
-        }
-        other => StoreError::NoStore {
-            path: path.to_owned(),
-            cause: Box::new(other.into()),
-        },
-    };
-    let backend = FileBackend::new(file).map_err(refused)?;
-    let database = Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(backend)
-        .map_err(refused)?;
-    if is_new {
-        // The file's name must survive a power cut as its content does.
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(not_opened)?;
-    }
-    Ok(database)
-}
-
 impl Inner {
     fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
-        StoreError::Failed {
-            path: self.path.clone(),
-            cause: Box::new(error.into()),
-        }
+        self.database.failed(error)
     }
 
-    /// Marks a new file with its format, and refuses a later one.
-    fn settle_format(&self) -> Result<(), StoreError> {
-        let found = self.read(|transaction| {
-            let table = match transaction.open_table(META) {
-                Ok(table) => table,
-                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
-                Err(error) => return Err(self.failed(error)),
-            };
-            let format = table.get("format").map_err(|error| self.failed(error))?;
-            let format = format.map(|format| format.value());
-            // The tables for pushes came later, within the first format.
-            let has_pushes = match transaction.open_table(pushes::OPEN) {
-                Ok(_) => true,
-                Err(TableError::TableDoesNotExist(_)) => false,
-                Err(error) => return Err(self.failed(error)),
-            };
-            Ok(format.filter(|format| has_pushes || *format > FORMAT))
-        })?;
-        match found {
-            Some(FORMAT) => Ok(()),
-            Some(found) if found > FORMAT => Err(StoreError::Newer {
-                path: self.path.clone(),
-                found,
-                known: FORMAT,
-            }),
-            // Nothing, or not all, as there is no format before the first.
-            _ => self.write(|transaction| {
-                let mut meta = transaction.open_table(META).map_err(|error| self.failed(error))?;
-                meta.insert("format", FORMAT)
-                    .map_err(|error| self.failed(error))?;
-                // Reading transactions take for granted that the tables exist.
-                for table in [KEYS, SESSIONS, TOKENS, pushes::KNOWN] {
-                    transaction
-                        .open_table(table)
-                        .map_err(|error| self.failed(error))?;
-                }
-                transaction
-                    .open_table(pushes::OPEN)
-                    .map_err(|error| self.failed(error))?;
-                Ok(())
-            }),
-        }
-    }
-
-    /// A number of the table of such.
+    /// A number in the table `meta`.
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        self.read(|transaction| {
+        self.database.read(|transaction| {
             let table = transaction.open_table(META).map_err(|error| self.failed(error))?;
             let number = table.get(key).map_err(|error| self.failed(error))?;
             Ok(number.map(|number| number.value()))
         })
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&self.database.begin_read().map_err(|error| self.failed(error))?)
-    }
-
-    fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        self.database.begin_write().map_err(|error| self.failed(error))
-    }
-
-    /// Returns when the transaction is on the disk, which is redb's default durability.
-    fn commit(&self, transaction: WriteTransaction) -> Result<(), StoreError> {
-        transaction.commit().map_err(|error| self.failed(error))
-    }
-
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let transaction = self.begin()?;
-        let answer = work(&transaction)?;
-        self.commit(transaction)?;
-        Ok(answer)
     }
 
     /// What `parse` makes of a record, if it is there.
@@ -231,7 +118,7 @@ impl Inner {
         key: &str,
         parse: impl FnOnce(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        self.read(|transaction| {
+        self.database.read(|transaction| {
             let table = transaction
                 .open_table(table)
                 .map_err(|error| self.failed(error))?;
@@ -247,8 +134,7 @@ impl Inner {
         key: &str,
         change: impl FnOnce(Option<&[u8]>) -> Result<(Change, T), StoreError>,
     ) -> Result<T, StoreError> {
-        let transaction = self.begin()?;
-        let answer = {
+        self.database.write(|transaction| {
             let mut table = transaction
                 .open_table(table)
                 .map_err(|error| self.failed(error))?;
@@ -257,8 +143,7 @@ impl Inner {
                 change(record.as_ref().map(|record| record.value()))?
             };
             match change {
-                // The transaction ends here, and there is nothing to wait for the disk for.
-                Change::Keep => return Ok(answer),
+                Change::Keep => return Ok(Wrote::Unchanged(answer)),
                 Change::Put(record) => drop(
                     table
                         .insert(key, record.as_slice())
@@ -266,14 +151,12 @@ impl Inner {
                 ),
                 Change::Remove => drop(table.remove(key).map_err(|error| self.failed(error))?),
             }
-            answer
-        };
-        self.commit(transaction)?;
-        Ok(answer)
+            Ok(Wrote::Changed(answer))
+        })
     }
 
     fn sweep(&self, unseen_since: Timestamp) -> Result<usize, StoreError> {
-        self.write(|transaction| {
+        self.database.write(|transaction| {
             let mut table = transaction
                 .open_table(SESSIONS)
                 .map_err(|error| self.failed(error))?;
@@ -287,21 +170,21 @@ impl Inner {
                     keep
                 })
                 .map_err(|error| self.failed(error))?;
-            Ok(dropped)
+            Ok(Wrote::Changed(dropped))
         })
     }
 
     fn key_ring(&self) -> Result<KeyRing, StoreError> {
         const NAME: &str = "key_ring";
-        if let Some(ring) = self.get(KEYS, NAME, read_ring)? {
+        if let Some(ring) = self.get(KEYS, NAME, record::to_key_ring)? {
             return Ok(ring);
         }
         self.change(KEYS, NAME, |record| match record {
             // Somebody was faster.
-            Some(record) => Ok((Change::Keep, read_ring(record)?)),
+            Some(record) => Ok((Change::Keep, record::to_key_ring(record)?)),
             None => {
                 let ring = KeyRing::generate();
-                Ok((Change::Put(write_ring(&ring)), ring))
+                Ok((Change::Put(record::of_key_ring(&ring)), ring))
             }
         })
     }
@@ -314,29 +197,13 @@ enum Change {
     Remove,
 }
 
-fn write_ring(ring: &KeyRing) -> Zeroizing<Vec<u8>> {
-    let mut record = Zeroizing::new(Vec::with_capacity(64 * ring.keys().len()));
-    for key in ring.keys() {
-        record.extend_from_slice(key.to_base64().as_bytes());
-        record.push(b'\n');
-    }
-    record
-}
-
-fn read_ring(record: &[u8]) -> Result<KeyRing, StoreError> {
-    let unreadable = |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Unreadable {
-        what: "key ring",
-        cause,
-    };
-    let text = std::str::from_utf8(record).map_err(|error| unreadable(error.into()))?;
-    let keys = text
-        .lines()
-        .map(RootKey::from_base64)
-        .collect::<Result<Vec<_>, _>>();
-    KeyRing::new(keys.map_err(|error| unreadable(error.into()))?).map_err(|error| unreadable(error.into()))
-}
-
 impl Store for Redb {
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(|inner| inner.database.check())
+    }
+}
+
+impl Sessions for Redb {
     fn session<'a>(&'a self, openid: &'a str) -> BoxFuture<'a, Result<Option<Session>, StoreError>> {
         let openid = openid.to_owned();
         self.run(move |inner| inner.get(SESSIONS, &openid, record::to_session))
@@ -383,11 +250,15 @@ impl Store for Redb {
     fn sweep(&self, unseen_since: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         self.run(move |inner| inner.sweep(unseen_since))
     }
+}
 
+impl Keys for Redb {
     fn key_ring(&self) -> BoxFuture<'_, Result<KeyRing, StoreError>> {
         self.run(Inner::key_ring)
     }
+}
 
+impl Tokens for Redb {
     fn access_token<'a>(&'a self, appid: &'a str) -> BoxFuture<'a, Result<Option<AccessToken>, StoreError>> {
         let appid = appid.to_owned();
         self.run(move |inner| inner.get(TOKENS, &appid, record::to_token))
@@ -421,39 +292,108 @@ impl Store for Redb {
             })
         })
     }
+}
 
+impl Mailbox for Redb {
     fn take_push<'a>(
         &'a self,
-        key: &'a str,
-        packet: &'a str,
+        arrival: Arrival<'a>,
         now: SystemTime,
     ) -> BoxFuture<'a, Result<Taken, StoreError>> {
-        let (key, packet) = (key.to_owned(), packet.to_owned());
-        self.change_pushes(move |pushes| pushes.take(&key, &packet, now))
+        let Arrival { lane, key, packet } = arrival;
+        let (lane, key, packet) = (lane.to_owned(), key.to_owned(), packet.to_owned());
+        self.change_pushes(move |pushes| {
+            let arrival = Arrival {
+                lane: &lane,
+                key: &key,
+                packet: &packet,
+            };
+            pushes.take(arrival, now)
+        })
     }
 
-    fn begin_push(&self, id: u64) -> BoxFuture<'_, Result<Option<u32>, StoreError>> {
-        self.change_pushes(move |pushes| pushes.begin(id))
+    fn find_push<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KnownPush>, StoreError>> {
+        let key = key.to_owned();
+        self.run(move |inner| inner.find_push(&key))
     }
 
-    fn end_push(&self, id: u64, ended: Ended, now: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.change_pushes(move |pushes| pushes.end(id, ended, now))
+    fn first_push<'a>(&'a self, lane: &'a str) -> BoxFuture<'a, Result<Option<StoredPush>, StoreError>> {
+        let lane = lane.to_owned();
+        self.run(move |inner| inner.first_push(&lane))
     }
 
-    fn revive_push(&self, id: u64, afresh: bool) -> BoxFuture<'_, Result<Option<Pushed>, StoreError>> {
-        self.change_pushes(move |pushes| pushes.revive(id, afresh))
+    fn begin_push<'a>(
+        &'a self,
+        id: u64,
+        owner: &'a Owner,
+        now: SystemTime,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<Option<Attempt>, StoreError>> {
+        let owner = owner.clone();
+        self.change_pushes(move |pushes| pushes.begin(id, &owner, now, term))
+    }
+
+    fn renew_push<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+        now: SystemTime,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let attempt = attempt.clone();
+        self.change_pushes(move |pushes| pushes.renew(&attempt, now, term))
+    }
+
+    fn end_push<'a>(
+        &'a self,
+        attempt: &'a Attempt,
+        ended: Ended,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let attempt = attempt.clone();
+        self.change_pushes(move |pushes| pushes.end(&attempt, ended, now))
+    }
+
+    fn revive_push(
+        &self,
+        id: u64,
+        afresh: bool,
+        now: SystemTime,
+    ) -> BoxFuture<'_, Result<Option<StoredPush>, StoreError>> {
+        self.change_pushes(move |pushes| pushes.revive(id, afresh, now))
     }
 
     fn dismiss_push(&self, id: u64, now: SystemTime) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.change_pushes(move |pushes| pushes.dismiss(id, now))
     }
 
-    fn open_pushes(&self) -> BoxFuture<'_, Result<Vec<Pushed>, StoreError>> {
-        self.run(Inner::open_pushes)
+    fn free_lanes(&self, now: SystemTime, most: usize) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.run(move |inner| inner.free_lanes(now, most))
     }
 
-    fn sweep_pushes(&self, bounds: Bounds) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.change_pushes(move |pushes| pushes.sweep(bounds))
+    fn dead_pushes(&self, page: PageBounds) -> BoxFuture<'_, Result<DeadPage, StoreError>> {
+        self.run(move |inner| inner.dead_pushes(page))
+    }
+
+    fn drop_dead_pushes(&self, bounds: DeadBounds) -> BoxFuture<'_, Result<DroppedLetters, StoreError>> {
+        self.change_pushes(move |pushes| pushes.drop_dead(bounds))
+    }
+
+    fn forget_pushes(&self, done_before: SystemTime) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.change_pushes(move |pushes| pushes.forget(done_before))
+    }
+}
+
+impl Ticks for Redb {
+    /// In memory: every handle is in this process, and a process that starts later looks at what was
+    /// [seen](Ticks::timers_seen). So a timer needs no disk to fire.
+    fn claim_tick<'a>(
+        &'a self,
+        timer: &'a str,
+        at: SystemTime,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let claimed = self.0.claims.claim(timer, at, now);
+        Box::pin(std::future::ready(Ok(claimed)))
     }
 
     fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {
@@ -462,17 +402,14 @@ impl Store for Redb {
 
     fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
         self.run(move |inner| {
-            inner.write(|transaction| {
+            inner.database.write(|transaction| {
                 let mut meta = transaction
                     .open_table(META)
                     .map_err(|error| inner.failed(error))?;
                 meta.insert(TIMERS_SEEN, record::millis(seen))
                     .map_err(|error| inner.failed(error))?;
-                Ok(())
+                Ok(Wrote::Changed(()))
             })
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

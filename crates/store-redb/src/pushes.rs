@@ -1,0 +1,558 @@
+//! The pushes in the file, and how many of them share one wait for the disk.
+//!
+//! A commit waits for the disk, and WeChat pushes to many functions at once. So a change of a push does not get a
+//! transaction of its own: changes queue up while the one before is being committed, and the next transaction makes all
+//! that are there by then, in the order in which they were asked for. None is answered before the commit that has it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use store::{
+    Arrival, Attempt, BoxFuture, DeadBounds, DeadPage, DroppedLetters, Ended, KnownPush, LetterSize, Owner,
+    PageBounds, PushState, Settled, StoreError, StoredPush, Taken,
+    record::{self, KeyRecord},
+};
+use tokio::sync::oneshot;
+
+use crate::{Inner, META, Redb, guarded::Wrote};
+
+/// Open pushes, by number.
+pub(crate) const OPEN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("open_pushes");
+/// The numbers of open pushes that are no dead letters, by lane and turn.
+pub(crate) const LANES: TableDefinition<'_, (&str, u64), u64> = TableDefinition::new("lanes");
+/// Of each dead letter, by number: the bytes of packet and error, and when it died in milliseconds since the epoch.
+pub(crate) const DEAD: TableDefinition<'_, u64, (u64, u64)> = TableDefinition::new("dead_pushes");
+/// What became of each push that is remembered, by its key.
+pub(crate) const KNOWN: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("known_pushes");
+/// In `meta`: the number or turn that was given last.
+const LAST: &str = "last_push";
+
+/// The tables within a transaction.
+struct Tables<'t> {
+    inner: &'t Inner,
+    meta: Table<'t, &'static str, u64>,
+    open: Table<'t, u64, &'static [u8]>,
+    lanes: Table<'t, (&'static str, u64), u64>,
+    dead: Table<'t, u64, (u64, u64)>,
+    known: Table<'t, &'static str, &'static [u8]>,
+    /// Whether there is anything to commit.
+    changed: bool,
+}
+
+/// A change to be made with others. It is given the tables, or why there are none; what it gives back is to be told
+/// whether the transaction was committed.
+type Change = Box<dyn FnOnce(Result<&mut Tables<'_>, Arc<StoreError>>) -> Told + Send>;
+type Told = Box<dyn FnOnce(Result<(), Arc<StoreError>>) + Send>;
+
+/// Changes that wait for the next transaction.
+#[derive(Default)]
+pub(crate) struct Changes(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    changes: Vec<Change>,
+    /// Whether somebody makes them already.
+    busy: bool,
+}
+
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Changes({})", self.waiting().changes.len())
+    }
+}
+
+impl Changes {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a change; whether there is nobody yet to make it.
+    fn add(&self, change: Change) -> bool {
+        let mut waiting = self.waiting();
+        waiting.changes.push(change);
+        !std::mem::replace(&mut waiting.busy, true)
+    }
+
+    /// The changes to make next; without any, nobody is busy any more.
+    fn next(&self) -> Vec<Change> {
+        let mut waiting = self.waiting();
+        waiting.busy = !waiting.changes.is_empty();
+        std::mem::take(&mut waiting.changes)
+    }
+}
+
+impl Redb {
+    /// Has `change` made with whatever else is to be changed. Its turn is that of this call, not of the future's first poll.
+    pub(crate) fn change_pushes<'a, T, C>(&self, change: C) -> BoxFuture<'a, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        C: FnOnce(&mut Pushes<'_, '_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answered, answer) = oneshot::channel();
+        let first = self.0.changes.add(Box::new(move |tables| {
+            let made = match tables {
+                Ok(tables) => change(&mut Pushes(tables)),
+                Err(error) => Err(StoreError::Shared(error)),
+            };
+            Box::new(move |committed| {
+                // Whoever asked may have gone.
+                let _ = answered.send(made.and_then(|made| match committed {
+                    Ok(()) => Ok(made),
+                    Err(error) => Err(StoreError::Shared(error)),
+                }));
+            })
+        }));
+        if first {
+            let inner = Arc::clone(&self.0);
+            tokio::task::spawn_blocking(move || Inner::make_changes(inner));
+        }
+        Box::pin(async move { answer.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+}
+
+/// Lets the next change find somebody to make it, should the one who did have panicked.
+struct Busy<'a>(&'a Changes);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.waiting().busy = false;
+        }
+    }
+}
+
+impl Inner {
+    /// Makes changes until there are no more.
+    fn make_changes(inner: Arc<Self>) {
+        let mut changes = inner.changes.next();
+        loop {
+            let mut told = Vec::with_capacity(changes.len());
+            let committed = inner.make_together(changes, &mut told).map_err(Arc::new);
+            let tell = || told.into_iter().for_each(|tell| tell(committed.clone()));
+            changes = inner.changes.next();
+            if changes.is_empty() {
+                // Whoever hears that it is done may drop the store, and open the file again.
+                drop(inner);
+                return tell();
+            }
+            tell();
+        }
+    }
+
+    fn make_together(&self, changes: Vec<Change>, told: &mut Vec<Told>) -> Result<(), StoreError> {
+        let _busy = Busy(&self.changes);
+        let mut changes = Some(changes);
+        let made = self.database.write(|transaction| {
+            let mut tables = self.tables(transaction)?;
+            let changes = changes.take().into_iter().flatten();
+            told.extend(changes.map(|change| change(Ok(&mut tables))));
+            Ok(match tables.changed {
+                true => Wrote::Changed(()),
+                false => Wrote::Unchanged(()),
+            })
+        });
+        match (made, changes) {
+            (Err(error), Some(changes)) => {
+                let error = Arc::new(error);
+                told.extend(changes.into_iter().map(|change| change(Err(Arc::clone(&error)))));
+                Ok(())
+            }
+            (made, _) => made,
+        }
+    }
+
+    fn tables<'t>(&'t self, transaction: &'t WriteTransaction) -> Result<Tables<'t>, StoreError> {
+        Ok(Tables {
+            inner: self,
+            meta: transaction.open_table(META).map_err(|error| self.failed(error))?,
+            open: transaction.open_table(OPEN).map_err(|error| self.failed(error))?,
+            lanes: transaction
+                .open_table(LANES)
+                .map_err(|error| self.failed(error))?,
+            dead: transaction.open_table(DEAD).map_err(|error| self.failed(error))?,
+            known: transaction
+                .open_table(KNOWN)
+                .map_err(|error| self.failed(error))?,
+            changed: false,
+        })
+    }
+
+    /// The push of a record. A lease that no living node has is none.
+    fn to_push(&self, id: u64, bytes: &[u8]) -> Result<StoredPush, StoreError> {
+        let mut push = record::to_push(id, bytes)?;
+        if let PushState::Running(lease) = &push.state
+            && !self.owners().contains(&lease.owner)
+        {
+            push.state = PushState::Waiting { due: push.taken_at };
+        }
+        Ok(push)
+    }
+
+    fn owners(&self) -> MutexGuard<'_, std::collections::HashSet<Owner>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_push(
+        &self,
+        open: &impl ReadableTable<u64, &'static [u8]>,
+        id: u64,
+    ) -> Result<Option<StoredPush>, StoreError> {
+        let record = open.get(id).map_err(|error| self.failed(error))?;
+        record.map(|record| self.to_push(id, record.value())).transpose()
+    }
+
+    fn known_push(
+        &self,
+        known: &impl ReadableTable<&'static str, &'static [u8]>,
+        open: &impl ReadableTable<u64, &'static [u8]>,
+        key: &str,
+    ) -> Result<Option<KnownPush>, StoreError> {
+        let Some(record) = known.get(key).map_err(|error| self.failed(error))? else {
+            return Ok(None);
+        };
+        let known = record::to_key(record.value())?;
+        if known.done_at.is_some() {
+            return Ok(Some(KnownPush::Done { answer: known.answer }));
+        }
+        let push = self.open_push(open, known.id)?;
+        Ok(push.map(|push| KnownPush::Open(Box::new(push))))
+    }
+
+    /// The number of the first push of a lane.
+    fn first_id(
+        &self,
+        lanes: &impl ReadableTable<(&'static str, u64), u64>,
+        lane: &str,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut range = lanes
+            .range((lane, 0)..=(lane, u64::MAX))
+            .map_err(|error| self.failed(error))?;
+        let first = range.next().transpose().map_err(|error| self.failed(error))?;
+        Ok(first.map(|(_, id)| id.value()))
+    }
+
+    /// All dead letters, the newest first.
+    fn letters(&self, dead: &impl ReadableTable<u64, (u64, u64)>) -> Result<Vec<LetterSize>, StoreError> {
+        let rows = dead.iter().map_err(|error| self.failed(error))?;
+        rows.rev()
+            .map(|row| {
+                let (id, letter) = row.map_err(|error| self.failed(error))?;
+                let (bytes, died_at) = letter.value();
+                Ok(LetterSize {
+                    id: id.value(),
+                    bytes,
+                    died_at: record::time(died_at),
+                })
+            })
+            .collect()
+    }
+
+    fn read_open<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction, &redb::ReadOnlyTable<u64, &'static [u8]>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.database.read(|transaction| {
+            let open = transaction.open_table(OPEN).map_err(|error| self.failed(error))?;
+            work(transaction, &open)
+        })
+    }
+
+    pub(crate) fn find_push(&self, key: &str) -> Result<Option<KnownPush>, StoreError> {
+        self.read_open(|transaction, open| {
+            let known = transaction
+                .open_table(KNOWN)
+                .map_err(|error| self.failed(error))?;
+            self.known_push(&known, open, key)
+        })
+    }
+
+    pub(crate) fn first_push(&self, lane: &str) -> Result<Option<StoredPush>, StoreError> {
+        self.read_open(|transaction, open| {
+            let lanes = transaction
+                .open_table(LANES)
+                .map_err(|error| self.failed(error))?;
+            match self.first_id(&lanes, lane)? {
+                Some(id) => self.open_push(open, id),
+                None => Ok(None),
+            }
+        })
+    }
+
+    pub(crate) fn free_lanes(&self, now: SystemTime, most: usize) -> Result<Vec<String>, StoreError> {
+        self.read_open(|transaction, open| {
+            let lanes = transaction
+                .open_table(LANES)
+                .map_err(|error| self.failed(error))?;
+            let mut free: Vec<String> = Vec::new();
+            let mut looked_at: Option<String> = None;
+            for row in lanes.iter().map_err(|error| self.failed(error))? {
+                let (place, id) = row.map_err(|error| self.failed(error))?;
+                let (lane, _) = place.value();
+                if looked_at.as_deref() == Some(lane) {
+                    continue;
+                }
+                looked_at = Some(lane.to_owned());
+                if self
+                    .open_push(open, id.value())?
+                    .is_some_and(|push| push.is_due(now))
+                {
+                    free.push(lane.to_owned());
+                    if free.len() >= most {
+                        break;
+                    }
+                }
+            }
+            Ok(free)
+        })
+    }
+
+    pub(crate) fn dead_pushes(&self, bounds: PageBounds) -> Result<DeadPage, StoreError> {
+        self.read_open(|transaction, open| {
+            let dead = transaction.open_table(DEAD).map_err(|error| self.failed(error))?;
+            let (ids, mut page) = bounds.pick(self.letters(&dead)?.into_iter());
+            for id in ids {
+                page.letters.extend(self.open_push(open, id)?);
+            }
+            Ok(page)
+        })
+    }
+}
+
+/// The pushes within a transaction. Each method reads and judges before it writes, so that one that fails has changed
+/// nothing.
+pub(crate) struct Pushes<'a, 't>(&'a mut Tables<'t>);
+
+impl Pushes<'_, '_> {
+    pub(crate) fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Result<Taken, StoreError> {
+        let inner = self.0.inner;
+        if let Some(known) = inner.known_push(&self.0.known, &self.0.open, arrival.key)? {
+            return Ok(Taken::Known(known));
+        }
+        let id = self.next()?;
+        let push = StoredPush::new(id, arrival, now);
+        self.put_known(
+            &push.key,
+            &KeyRecord {
+                id,
+                done_at: None,
+                answer: None,
+            },
+        )?;
+        self.put_open(&push)?;
+        self.enter(&push)?;
+        Ok(Taken::New(id))
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        id: u64,
+        owner: &Owner,
+        now: SystemTime,
+        term: Duration,
+    ) -> Result<Option<Attempt>, StoreError> {
+        let Some(mut push) = self.open(id)? else {
+            return Ok(None);
+        };
+        if self.0.inner.first_id(&self.0.lanes, &push.lane)? != Some(id) {
+            return Ok(None);
+        }
+        let attempt = push.begin(owner, now, term);
+        if attempt.is_some() {
+            self.put_open(&push)?;
+            self.0.inner.owners().insert(owner.clone());
+        }
+        Ok(attempt)
+    }
+
+    pub(crate) fn renew(
+        &mut self,
+        attempt: &Attempt,
+        now: SystemTime,
+        term: Duration,
+    ) -> Result<bool, StoreError> {
+        let Some(mut push) = self.open(attempt.push)? else {
+            return Ok(false);
+        };
+        let renewed = push.renew(attempt, now, term);
+        if renewed {
+            self.put_open(&push)?;
+        }
+        Ok(renewed)
+    }
+
+    pub(crate) fn end(
+        &mut self,
+        attempt: &Attempt,
+        ended: Ended,
+        now: SystemTime,
+    ) -> Result<bool, StoreError> {
+        let Some(mut push) = self.open(attempt.push)? else {
+            return Ok(false);
+        };
+        match push.end(attempt, ended, now) {
+            Settled::Lost => return Ok(false),
+            Settled::Done { answer } => self.close(&push, answer, now)?,
+            Settled::Open => {
+                self.put_open(&push)?;
+                if let Some(letter) = LetterSize::of(&push) {
+                    self.leave(&push)?;
+                    let inner = self.0.inner;
+                    self.0
+                        .dead
+                        .insert(push.id, (letter.bytes, record::millis(letter.died_at)))
+                        .map_err(|error| inner.failed(error))?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn revive(
+        &mut self,
+        id: u64,
+        afresh: bool,
+        now: SystemTime,
+    ) -> Result<Option<StoredPush>, StoreError> {
+        let Some(mut push) = self.open(id)?.filter(|push| push.death().is_some()) else {
+            return Ok(None);
+        };
+        push.revive(self.next()?, afresh, now);
+        self.put_open(&push)?;
+        self.bury(id)?;
+        self.enter(&push)?;
+        Ok(Some(push))
+    }
+
+    pub(crate) fn dismiss(&mut self, id: u64, now: SystemTime) -> Result<bool, StoreError> {
+        match self.open(id)? {
+            Some(push) if push.death().is_some() => self.close(&push, None, now).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    pub(crate) fn drop_dead(&mut self, bounds: DeadBounds) -> Result<DroppedLetters, StoreError> {
+        let inner = self.0.inner;
+        let (going, dropped) = bounds.judge(inner.letters(&self.0.dead)?.into_iter());
+        for id in going {
+            let push = self.open(id)?;
+            self.bury(id)?;
+            self.0.open.remove(id).map_err(|error| inner.failed(error))?;
+            if let Some(push) = push {
+                self.0
+                    .known
+                    .remove(push.key.as_str())
+                    .map_err(|error| inner.failed(error))?;
+            }
+        }
+        Ok(dropped)
+    }
+
+    pub(crate) fn forget(&mut self, done_before: SystemTime) -> Result<usize, StoreError> {
+        let inner = self.0.inner;
+        let done_before = record::millis(done_before);
+        let mut dropped = 0;
+        self.0
+            .known
+            .retain(|_, bytes| {
+                // A record that cannot be read is left for the one who looks into it.
+                let done_at = record::to_key(bytes).ok().and_then(|known| known.done_at);
+                let keep = done_at.is_none_or(|at| at >= done_before);
+                dropped += usize::from(!keep);
+                keep
+            })
+            .map_err(|error| inner.failed(error))?;
+        self.0.changed |= dropped > 0;
+        Ok(dropped)
+    }
+
+    /// The next number or turn.
+    fn next(&mut self) -> Result<u64, StoreError> {
+        let inner = self.0.inner;
+        let last = self.0.meta.get(LAST).map_err(|error| inner.failed(error))?;
+        let next = last.map_or(0, |last| last.value()) + 1;
+        self.0
+            .meta
+            .insert(LAST, next)
+            .map_err(|error| inner.failed(error))?;
+        self.0.changed = true;
+        Ok(next)
+    }
+
+    fn open(&self, id: u64) -> Result<Option<StoredPush>, StoreError> {
+        self.0.inner.open_push(&self.0.open, id)
+    }
+
+    fn put_open(&mut self, push: &StoredPush) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        let record = record::of_push(push)?;
+        self.0
+            .open
+            .insert(push.id, record.as_slice())
+            .map_err(|error| inner.failed(error))?;
+        self.0.changed = true;
+        Ok(())
+    }
+
+    fn put_known(&mut self, key: &str, known: &KeyRecord) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        let record = record::of_key(known)?;
+        self.0
+            .known
+            .insert(key, record.as_slice())
+            .map_err(|error| inner.failed(error))?;
+        self.0.changed = true;
+        Ok(())
+    }
+
+    /// Puts a push at its place in its lane.
+    fn enter(&mut self, push: &StoredPush) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        let lanes = &mut self.0.lanes;
+        let entered = lanes.insert((push.lane.as_str(), push.turn), push.id);
+        entered.map(drop).map_err(|error| inner.failed(error))
+    }
+
+    /// Takes it out.
+    fn leave(&mut self, push: &StoredPush) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        let left = self.0.lanes.remove((push.lane.as_str(), push.turn));
+        left.map(drop).map_err(|error| inner.failed(error))
+    }
+
+    /// Takes a push out of the dead letters.
+    fn bury(&mut self, id: u64) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        self.0.changed = true;
+        self.0
+            .dead
+            .remove(id)
+            .map(drop)
+            .map_err(|error| inner.failed(error))
+    }
+
+    /// Leaves of a push its key and answer.
+    fn close(
+        &mut self,
+        push: &StoredPush,
+        answer: Option<String>,
+        now: SystemTime,
+    ) -> Result<(), StoreError> {
+        let inner = self.0.inner;
+        let known = KeyRecord {
+            id: push.id,
+            done_at: Some(record::millis(now)),
+            answer,
+        };
+        self.put_known(&push.key, &known)?;
+        self.leave(push)?;
+        self.bury(push.id)?;
+        self.0
+            .open
+            .remove(push.id)
+            .map(drop)
+            .map_err(|error| inner.failed(error))
+    }
+}

@@ -1,0 +1,244 @@
+//! Two gateways in one process, with workers of their own, on one store: they share the pushes, and neither loses nor doubles
+//! one. So it will be on several machines, where the store is one that can be shared.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use calls::{Invocations, TellingObserver};
+use clock::Clock;
+use gateway::{Gateway, Hosts, Journal, Origins, Silent, TokenLife};
+use project::Project;
+use push::{Format, Mode};
+use runtime::Runtime;
+use store::{Memory, Store};
+use store_redb::Redb;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::push::{KEY, Pusher, TOKEN, message, settings};
+use crate::support::{APPID, Scratch};
+
+/// Notes when it begins and when it ends; a part of the attempts fails.
+const FUNCTION: &str = r"
+const fs = require('fs');
+const note = (line) => fs.appendFileSync(process.env.LOG, JSON.stringify(line) + '\n');
+exports.main = async (event, { attempt }) => {
+  const line = [process.pid, event.FromUserName, Number(event.MsgId), attempt];
+  note([...line, 'begins']);
+  await new Promise((resolve) => setTimeout(resolve, (Number(event.MsgId) * 7) % 5));
+  note([...line, 'ends']);
+  if (Number(event.MsgId) % 10 === 3 && attempt === 1) throw new Error('as asked for');
+  return { MsgType: 'transfer_customer_service', Attempt: attempt };
+};
+";
+
+/// A gateway that serves.
+struct Serving {
+    url: String,
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<()>,
+}
+
+impl Serving {
+    async fn start(project: &Project, store: Arc<dyn Store>) -> Serving {
+        let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        let path = std::env::var_os("PATH").unwrap();
+        let node = std::env::split_paths(&path)
+            .map(|dir| dir.join("node"))
+            .find(|node| node.is_file());
+        let journal: Arc<dyn Journal> = Arc::new(Silent);
+        let invocations = Arc::new(Invocations::default());
+        let observer = TellingObserver::new(Arc::clone(&invocations), Arc::clone(&journal), |_| {});
+        let options = runtime::Options {
+            node: node.expect("Node is on the PATH"),
+            cache_dir,
+            guard: vec![env!("CARGO_BIN_EXE_yunqiao").into(), OsString::from("__guard")],
+            offline: true,
+            spares: 0,
+            inspect: None,
+            log_limit: 4096,
+            max_workers: 4,
+            key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
+        };
+        let runtime = Runtime::start(options, Arc::new(observer)).await.unwrap();
+        let wechat = wechat::Client::new(wechat::Config {
+            // Nobody is there, and nobody is asked.
+            base_url: "http://127.0.0.1:9".to_owned(),
+            appid: APPID.to_owned(),
+            secret: "0123456789abcdef0123456789abcdef".to_owned().into(),
+            store: Arc::clone(&store),
+            clock: Clock::system(),
+            timeout: Duration::from_secs(5),
+        });
+        let gateway = Gateway::new(gateway::Config {
+            appid: APPID.to_owned(),
+            env_id: project.env_id.clone(),
+            keys: store.key_ring().await.unwrap(),
+            token_life: TokenLife::Session,
+            open_data_max_age: Duration::from_secs(300),
+            origins: Origins::default(),
+            hosts: Hosts::Any,
+            connections: 100,
+            clock: Clock::system(),
+            store,
+            wechat: wechat.unwrap(),
+            apps: std::collections::BTreeMap::new(),
+            permissions_cache: Duration::ZERO,
+            push: Some(push::Receiver::new(settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)).unwrap()),
+            runtime: runtime.clone(),
+            invocations,
+            journal,
+        });
+        for report in gateway.load(project).await {
+            assert_eq!(report.problem, None);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
+        Serving {
+            url,
+            runtime,
+            stop,
+            served,
+        }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.served.await.unwrap();
+        self.runtime.shutdown().await;
+    }
+}
+
+/// Pushes as WeChat does, each through one of the two gateways or through both, again until it is acknowledged; then looks
+/// at what the functions noted.
+async fn storm(stores: [Arc<dyn Store>; 2], senders: u64, each: u64) {
+    let project = Scratch::new(&[("pushed", FUNCTION)]);
+    let log = project.path().join("log");
+    fs::write(&log, "").unwrap();
+    project.write(
+        "yunqiao.toml",
+        &format!(
+            "[push.routes]\n\"*\" = \"pushed\"\n\
+             [functions.pushed]\ntimeout = 20\nconcurrency = 16\nmax_instances = 1\nenv = {{ LOG = {log:?} }}\n"
+        ),
+    );
+    let read = Project::open(project.path()).unwrap();
+    let mut serving = Vec::new();
+    for store in &stores {
+        serving.push(Serving::start(&read, Arc::clone(store)).await);
+    }
+    let pushers: Arc<[Pusher; 2]> = Arc::new([0, 1].map(|one: usize| {
+        Pusher::new(
+            &serving[one].url,
+            settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json),
+        )
+    }));
+    let sending = (0..senders).map(|sender| {
+        let pushers = Arc::clone(&pushers);
+        tokio::spawn(async move {
+            for number in 1..=each {
+                let packet = message(&format!("o{sender}"), number, "x");
+                let through = usize::from((sender * 31 + number * 17) % 7 < 3);
+                // Every tenth is sent through both at once, as WeChat does when an answer is late.
+                let twice = async {
+                    if number % 10 == 0 {
+                        pushers[1 - through].send(&pushers[0].request(&packet)).await;
+                    }
+                };
+                let once = async {
+                    let mut tries = through;
+                    while pushers[tries % 2]
+                        .send(&pushers[0].request(&packet))
+                        .await
+                        .is_none_or(|(status, _)| status != 200)
+                    {
+                        tries += 1;
+                    }
+                };
+                tokio::join!(once, twice);
+            }
+        })
+    });
+    for sender in sending.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    let noted = || -> Vec<(u32, String, u64, u64, String)> {
+        let text = fs::read_to_string(&log).unwrap();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    // What was acknowledged while it waits for another attempt is done by and by.
+    let is_done = |number: u64, attempt: u64| number % 10 != 3 || attempt > 1;
+    loop {
+        let noted = noted();
+        let done: HashSet<_> = noted
+            .iter()
+            .filter(|(_, _, number, attempt, what)| what == "ends" && is_done(*number, *attempt))
+            .map(|(_, from, number, ..)| (from, number))
+            .collect();
+        if done.len() as u64 == senders * each {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for serving in serving {
+        serving.stop().await;
+    }
+
+    let (mut running, mut last, mut ended) = (HashSet::new(), HashMap::new(), HashSet::new());
+    let mut workers: HashMap<u32, u64> = HashMap::new();
+    for (worker, from, number, attempt, what) in noted() {
+        if what == "ends" {
+            assert!(running.remove(&from));
+            assert!(ended.insert((from.clone(), number, attempt)));
+            *workers.entry(worker).or_default() += 1;
+            continue;
+        }
+        assert!(
+            running.insert(from.clone()),
+            "{from}: {number} runs beside another"
+        );
+        let (number_before, attempt_before) = last.insert(from.clone(), (number, attempt)).unwrap_or((0, 0));
+        if number == number_before {
+            assert_eq!(attempt, attempt_before + 1, "{from}: {number}");
+        } else {
+            assert_eq!((number, attempt), (number_before + 1, 1), "{from}");
+            assert!(number_before == 0 || is_done(number_before, attempt_before));
+        }
+    }
+    assert!(running.is_empty());
+    let failed = senders * (each / 10 + u64::from(each % 10 >= 3));
+    assert_eq!(ended.len() as u64, senders * each + failed);
+    assert_eq!(workers.len(), 2, "one did it all: {workers:?}");
+    println!("{} pushes, attempts of each worker: {workers:?}", senders * each);
+}
+
+/// Every kind of store, with two handles of each.
+async fn on_every_store(senders: u64, each: u64) {
+    let memory = Memory::new();
+    storm([Arc::new(memory.clone()), Arc::new(memory)], senders, each).await;
+    let dir = tempfile::tempdir().unwrap();
+    let redb = Redb::open(&dir.path().join("store.redb")).unwrap();
+    storm([Arc::new(redb.clone()), Arc::new(redb)], senders, each).await;
+}
+
+#[tokio::test]
+async fn two_gateways_on_one_store_share_the_pushes() {
+    on_every_store(15, 12).await;
+}
+
+#[tokio::test]
+#[ignore = "a storm: cargo test -- --ignored"]
+async fn two_thousand_pushes_through_two_gateways() {
+    on_every_store(40, 50).await;
+}
