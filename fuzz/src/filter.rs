@@ -1,7 +1,7 @@
 //! A query on the first line, documents on the others: parsing and matching end, and what a plan finds by indexes is what a
 //! scan finds.
 
-use bson::{DateTime, Document};
+use bson::{DateTime, Document, RawDocumentBuf};
 use docdb::{
     Context,
     expr::Variables,
@@ -26,6 +26,12 @@ pub(crate) fn target(data: &[u8]) {
     let context = Context::new(DateTime::from_millis(0), 1);
     let mut met = Vec::new();
     for (at, document) in documents.iter().enumerate() {
+        // What the bytes tell is what the document tells.
+        let raw = RawDocumentBuf::try_from(document);
+        if let Some(told) = raw.ok().and_then(|raw| filter.matches_raw(&raw, &context)) {
+            let met = filter.matches(document, &Variables::none(), &context);
+            assert!(!met.is_ok_and(|met| met != told), "{query} of {document}");
+        }
         match filter.matches(document, &Variables::none(), &context) {
             Ok(true) => met.push(at),
             Ok(false) => {}

@@ -19,6 +19,7 @@ mod json;
 mod keys;
 mod message;
 mod mutate;
+mod pipeline;
 mod plaintext;
 mod protobuf;
 mod push;
@@ -44,7 +45,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target {
         name: "json",
         run: json::target,
@@ -100,6 +101,10 @@ pub const TARGETS: [Target; 14] = [
     Target {
         name: "update",
         run: update::target,
+    },
+    Target {
+        name: "pipeline",
+        run: pipeline::target,
     },
 ];
 

@@ -6,6 +6,7 @@
 //! `$ne`, `$nin` and `$not` are the negation of the whole.
 
 mod parse;
+mod raw;
 mod test;
 
 use std::cell::Cell;

@@ -304,6 +304,12 @@ proptest! {
             let indexes = &indexes[indexes.len() - count..];
             let plan = Plan::new(&filter, sort.as_ref(), Some(10), indexes);
             let meets = |at: &usize| filter.matches(&documents[*at], &Variables::none(), &context).unwrap();
+            for document in &documents {
+                let raw = bson::RawDocumentBuf::try_from(document).unwrap();
+                if let Some(met) = filter.matches_raw(&raw, &context) {
+                    prop_assert_eq!(met, filter.matches(document, &Variables::none(), &context).unwrap());
+                }
+            }
             let found = run(&plan, indexes, &documents);
             if plan.exact {
                 prop_assert!(found.iter().all(meets), "not exact: {:?}", plan);

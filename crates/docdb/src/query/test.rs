@@ -68,7 +68,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    const fn allows(self, order: Ordering) -> bool {
+    pub(super) const fn allows(self, order: Ordering) -> bool {
         match self {
             Self::Equal => order.is_eq(),
             Self::Less => order.is_lt(),
@@ -180,7 +180,7 @@ impl Test {
     }
 
     /// If a field that is not there meets the condition: where null does by equality.
-    fn meets_missing(&self) -> bool {
+    pub(super) fn meets_missing(&self) -> bool {
         match self {
             Self::Compare(comparison, operand) => match operand {
                 Bson::Null | Bson::Undefined => comparison.allows_equality(),

@@ -177,3 +177,32 @@ fn fields_that_a_query_reads() {
         Needs::Fields(["a", "c", "d", "f"].map(str::to_owned).into())
     );
 }
+
+#[test]
+fn bytes_tell_where_no_array_is_on_the_way() {
+    let document = doc! {"_id": 1, "s": "abc", "n": {"x": 5}, "t": ["a", "b"], "z": null};
+    let raw = bson::RawDocumentBuf::try_from(&document).unwrap();
+    let context = Context::new(DateTime::from_millis(0), 1);
+    for (query, wanted) in [
+        (doc! {"s": "abc", "n.x": {"$gt": 4}}, Some(true)),
+        (doc! {"s": {"$in": ["x", 1, "abc"]}}, Some(true)),
+        (doc! {"s": {"$regex": "^ab"}, "m": null}, Some(true)),
+        (doc! {"s": {"$gt": 5}}, Some(false)),
+        (doc! {"t": "b"}, Some(true)),
+        (doc! {"t": {"$size": 1}}, Some(false)),
+        (doc! {"t.x": 1}, None),
+        (doc! {"t.x": 1, "s": "other"}, Some(false)),
+        (doc! {"$or": [{"t.x": 1}, {"_id": 1}]}, Some(true)),
+        (doc! {"$expr": {"$eq": ["$_id", 1]}}, None),
+        (
+            doc! {"z": {"$exists": true}, "s.q": {"$exists": false}},
+            Some(true),
+        ),
+    ] {
+        let filter = Filter::parse(&query).unwrap();
+        assert_eq!(filter.matches_raw(&raw, &context), wanted, "{query}");
+        if let Some(wanted) = wanted {
+            assert_eq!(matches(&document, &query), wanted, "{query}");
+        }
+    }
+}
