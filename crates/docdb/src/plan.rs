@@ -79,18 +79,16 @@ impl Plan {
     pub fn new(filter: &Filter, sort: Option<&Sort>, limit: Option<usize>, indexes: &[Index]) -> Self {
         let mut conditions = Vec::new();
         let mut groups = 0;
-        let complete = collect(filter.root(), "", None, &mut groups, &mut conditions);
-        let plan = plan(
+        // A distance is always to be computed.
+        let complete =
+            collect(filter.root(), "", None, &mut groups, &mut conditions) && filter.near().is_none();
+        plan(
             &conditions,
             complete,
             sort,
             limit.is_some() || filter.is_empty(),
             indexes,
-        );
-        Self {
-            exact: plan.exact,
-            ..plan
-        }
+        )
     }
 }
 

@@ -6,6 +6,8 @@ use bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use yunqiao_docdb::{
     Context, Error,
     expr::{Expression, Variables},
+    geo::Near,
+    key,
     order::{compare, equal},
     path::{Path, walk},
     pipeline::{Collections, Documents, Environment, Leading, MEMORY, Pipeline},
@@ -150,11 +152,21 @@ impl Engine {
             _ => None,
         };
         let projection = Projection::parse(command.get_document("projection").unwrap_or(&Document::new()))?;
+        let near = filter.near();
+        if let Some(near) = near {
+            self.geo_index(name, Some(&near.path), &near.query)?;
+        }
         let documents: Vec<Document> = self.read_all(name)?.collect::<Result<_>>()?;
         let mut found = Vec::new();
         for document in documents {
             if let Some(element) = filter.find_element(&document, &Variables::none(), &context)? {
-                let place = sort.as_ref().map(|sort| sort.key(&document, &context));
+                let place = match (&sort, near) {
+                    (Some(sort), _) => sort.key(&document, &context),
+                    (None, Some(near)) => {
+                        key::of(&Bson::Double(near.distance(&document).unwrap_or(f64::NAN)))
+                    }
+                    (None, None) => Vec::new(),
+                };
                 found.push((place, element, document));
             }
         }
@@ -334,7 +346,15 @@ impl Engine {
     fn aggregate(&self, target: &Bson, command: &Document) -> Result<Vec<Bson>> {
         let context = context();
         let (names, values) = variables(command, &context)?;
-        let pipeline = Pipeline::parse_with(command.get_array("pipeline").unwrap(), &names)?;
+        let mut pipeline = Pipeline::parse_with(command.get_array("pipeline").unwrap(), &names)?;
+        let near = pipeline
+            .leading()
+            .near
+            .map(|near| (near.near().clone(), near.key().cloned()));
+        if let (Bson::String(name), Some((near, path))) = (target, near) {
+            let path = self.geo_index(name, path.as_ref(), &near)?;
+            pipeline.set_geo_near_key(&path);
+        }
         let input: Documents<'_> = match target {
             Bson::String(name) => self.read_all(name)?,
             _ if pipeline.makes_documents() => Box::new(std::iter::empty()),
@@ -350,6 +370,36 @@ impl Engine {
             .run(input, environment)
             .map(|document| document.map(Bson::Document))
             .collect()
+    }
+
+    /// The field of the index that serves a distance.
+    fn geo_index(&self, name: &str, path: Option<&Path>, near: &Near) -> Result<Path> {
+        let kind = |kind: &Bson| match kind.as_str() {
+            Some("2dsphere") => near.is_spherical(),
+            Some("2d") => !near.is_geojson(),
+            _ => false,
+        };
+        let indexes = self
+            .collections
+            .get(name)
+            .map_or(&[][..], |collection| &collection.indexes);
+        let mut fields: Vec<&str> = indexes
+            .iter()
+            .flatten()
+            .filter(|(field, value)| kind(value) && path.is_none_or(|path| path.as_str() == field))
+            .map(|(field, _)| field.as_str())
+            .collect();
+        fields.dedup();
+        match fields.as_slice() {
+            [field] => Ok(Path::new(field)),
+            [] => Err(Error::new(
+                yunqiao_docdb::error::code::NO_QUERY_EXECUTION_PLANS,
+                "unable to find index for $geoNear query",
+            )),
+            _ => Err(Error::bad_value(
+                "more than one geographic index: $geoNear needs a key",
+            )),
+        }
     }
 
     fn read_all(&self, name: &str) -> Result<Documents<'_>> {
