@@ -17,7 +17,9 @@ mod tests;
 
 pub use error::{Error, Reason};
 pub use object::{Member, Object};
-pub use string::{array, array_of_strings, is_string, unescape, unescape_lossy, write_string};
+pub use string::{
+    array, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, write_string,
+};
 
 /// Checks that `text` is exactly one JSON value, blanks around it allowed, and gives it back as text.
 pub fn validate(text: &[u8]) -> Result<&str, Error> {

@@ -104,6 +104,36 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// The text with every control character in its strings escaped, as JSON demands and not every writer does: WeChat's servers
+/// pass on what a user typed, U+0002 or a line feed, as it is. Borrowed where there is none. Nothing is checked: what is
+/// invalid for another reason stays invalid.
+#[must_use]
+pub fn escape_controls(text: &[u8]) -> Cow<'_, [u8]> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let is_control = |byte: &u8| *byte < 0x20;
+    if !text.iter().any(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len() + 16);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for &byte in text {
+        if in_string && is_control(&byte) {
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            is_escaped = false;
+            continue;
+        }
+        out.push(byte);
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ => {}
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// The text that a checked string literal (with its quotes) stands for, as UTF-8 output of JavaScript would show it: U+FFFD for
 /// each lone surrogate. Empty if it is no string literal.
 pub fn unescape_lossy(raw: &str) -> Cow<'_, str> {

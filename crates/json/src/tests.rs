@@ -9,7 +9,10 @@ use std::borrow::Cow;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
 
-use crate::{Object, Reason, array_of_strings, is_string, unescape, unescape_lossy, validate, write_string};
+use crate::{
+    Object, Reason, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, validate,
+    write_string,
+};
 
 fn accepted_by_serde(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
@@ -477,5 +480,39 @@ fn a_lone_surrogate_becomes_the_replacement_character() {
     }
     for no_string in ["", "1", "\"a", "\"a\" "] {
         assert_eq!(unescape_lossy(no_string), "");
+    }
+}
+
+#[test]
+fn controls_in_strings_are_escaped_and_nothing_else_is_changed() {
+    let escaped = |text: &str| String::from_utf8(escape_controls(text.as_bytes()).into_owned()).unwrap();
+    for (text, expected) in [
+        ("{\"a\":\"x\u{2}y\0\"}", r#"{"a":"x\u0002y\u0000"}"#),
+        ("[\"\n\t\r\u{1f}\"]", r#"["\u000a\u0009\u000d\u001f"]"#),
+        // Outside of strings they are blanks, or faults.
+        ("{\n\t\"a\":\u{1}1}", "{\n\t\"a\":\u{1}1}"),
+        ("[\"\\\"\u{1}\",\"\\\\\"\n]", "[\"\\\"\\u0001\",\"\\\\\"\n]"),
+        ("\"cut\u{1}", "\"cut\\u0001"),
+    ] {
+        assert_eq!(escaped(text), expected);
+    }
+    assert!(matches!(escape_controls(b"{\"a\":1}"), Cow::Borrowed(_)));
+}
+
+proptest! {
+    /// What is valid stays as it is, whatever blanks it has.
+    #[test]
+    fn valid_texts_are_left_alone_by_escape_controls(text in "[ \\[\\]\\{\\}:,\"\\\\/abftnu0123\n\t]{0,40}") {
+        if validate(text.as_bytes()).is_ok() {
+            prop_assert_eq!(&*escape_controls(text.as_bytes()), text.as_bytes());
+        }
+    }
+
+    /// A string with controls in it is, escaped, the string that it was.
+    #[test]
+    fn escaped_controls_mean_themselves(text in "[^\"\\\\]{0,40}") {
+        let raw = format!("\"{text}\"");
+        let escaped = String::from_utf8(escape_controls(raw.as_bytes()).into_owned()).unwrap();
+        prop_assert_eq!(unescape(&escaped).unwrap(), text);
     }
 }

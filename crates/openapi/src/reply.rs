@@ -35,6 +35,9 @@ impl Api {
         if !begins_like_json {
             return as_it_came;
         }
+        // An errmsg may quote what was sent, with the control characters that were in it: the errcode beside it counts all the same.
+        let body = json::escape_controls(body);
+        let body = body.as_ref();
         let Ok(object) = Object::parse(body) else {
             let is_list = self.reply == ReplyKind::Json && !called_json && json::validate(body).is_ok();
             return match is_list {
@@ -115,6 +118,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_control_character_in_the_text_hides_no_code() {
+        let body = "{\"errcode\":87014,\"errmsg\":\"risky content \u{2}\u{1d} rid: 1-2-3\"}";
+        assert_eq!(
+            reply("security.msgSecCheck", "application/json", body),
+            said("application/json", 87014, "risky content \u{2}\u{1d} rid: 1-2-3")
+        );
+        assert_eq!(
+            reply("wxacode.getUnlimited", "image/jpeg", body),
+            said(JSON, 87014, "risky content \u{2}\u{1d} rid: 1-2-3")
+        );
     }
 
     #[test]

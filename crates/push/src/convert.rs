@@ -128,8 +128,8 @@ pub enum WriteError {
     /// Of two fields of one name readers take the first, the last, or both.
     #[error("the field {0:?} stands there twice")]
     Twice(String),
-    /// Text that XML cannot hold.
-    #[error("the field {0:?} holds a control character or half a surrogate pair, which XML cannot hold")]
+    /// What is no text, which XML cannot hold.
+    #[error("the field {0:?} holds half a surrogate pair, which is no text")]
     Character(String),
     /// An array right inside an array, for which WeChat's XML has no form.
     #[error("the field {0:?} holds an array within an array, which WeChat's XML cannot hold")]
@@ -199,7 +199,7 @@ fn object_elements(object: &str, kind: Option<&Kind>, depth: usize) -> Result<Ve
             return Err(WriteError::Name(crate::excerpt(&name)));
         }
         let values = if member.value.starts_with('[') {
-            array_elements(member.value)
+            json::array(member.value)?
         } else {
             vec![member.value]
         };
@@ -218,7 +218,7 @@ fn content(name: &str, value: &str, kind: Option<&Kind>, depth: usize) -> Result
         Some(b'{') => object_elements(value, kind, depth + 1).map(Content::Elements),
         Some(b'[') => Err(WriteError::NestedArray(crate::excerpt(name))),
         Some(b'"') => match json::unescape(value) {
-            Some(text) if text.chars().all(xml::is_character) => {
+            Some(text) => {
                 // Where all is text in JSON, WeChat still writes numbers bare in XML.
                 if kind.is_some_and(Kind::is_all_text) && is_whole(&text, 20) {
                     Ok(Content::Bare(text.into_owned()))
@@ -226,36 +226,9 @@ fn content(name: &str, value: &str, kind: Option<&Kind>, depth: usize) -> Result
                     Ok(Content::Quoted(text.into_owned()))
                 }
             }
-            _ => Err(WriteError::Character(crate::excerpt(name))),
+            None => Err(WriteError::Character(crate::excerpt(name))),
         },
         Some(b'n') => Ok(Content::Bare(String::new())),
         _ => Ok(Content::Bare(value.to_owned())),
     }
-}
-
-/// The elements of an array that has been checked, as raw slices.
-fn array_elements(array: &str) -> Vec<&str> {
-    let inner = &array[1..array.len() - 1];
-    let mut elements = Vec::new();
-    let (mut start, mut depth, mut in_string, mut escaped) = (0, 0usize, false, false);
-    for (at, byte) in inner.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if depth == 0 => {
-                elements.push(inner[start..at].trim());
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    let last = inner[start..].trim();
-    if !last.is_empty() {
-        elements.push(last);
-    }
-    elements
 }

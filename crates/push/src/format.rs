@@ -147,7 +147,8 @@ impl FormatError {
     }
 }
 
-/// The JSON object that these bytes are, or that stands for this XML. A byte order mark is skipped.
+/// The JSON object that these bytes are, or that stands for this XML. A byte order mark is skipped, and control characters in
+/// strings, which users do type and WeChat passes on, are escaped.
 pub(crate) fn to_json(format: Format, bytes: &[u8]) -> Result<Cow<'_, str>, FormatError> {
     if bytes.len() > MAX_BODY {
         return Err(FormatError::TooLarge(bytes.len()));
@@ -161,20 +162,35 @@ pub(crate) fn to_json(format: Format, bytes: &[u8]) -> Result<Cow<'_, str>, Form
     match (format, first) {
         (Format::Json, Some(b'<')) => Err(other(Format::Xml)),
         (Format::Xml, Some(b'{')) => Err(other(Format::Json)),
-        (Format::Json, _) => {
-            Object::parse(bytes)?;
-            let text = json::validate(bytes)?;
-            Ok(Cow::Borrowed(text))
-        }
+        (Format::Json, _) => match json::escape_controls(bytes) {
+            Cow::Borrowed(bytes) => Ok(Cow::Borrowed(json_object(bytes)?)),
+            Cow::Owned(bytes) => Ok(Cow::Owned(json_object(&bytes)?.to_owned())),
+        },
         (Format::Xml, _) => Ok(Cow::Owned(convert::to_json(bytes)?)),
     }
 }
 
+fn json_object(bytes: &[u8]) -> Result<&str, json::Error> {
+    Object::parse(bytes)?;
+    json::validate(bytes)
+}
+
 /// The `Encrypt` of a body. What else stands there is not looked at: nothing signs it.
+///
+/// Blanks, which base64 has none of, were added on the way: those around it and line breaks are dropped, and a space is the
+/// `+` that it was before somebody decoded the body as a form. The signature covers what results, so this trusts nobody.
+///
+/// # Errors
+/// The body is not of this format, or has no `Encrypt`, or two.
 pub fn encrypt_of(format: Format, body: &[u8]) -> Result<String, FormatError> {
     let text = to_json(format, body)?;
     let object = Object::parse(text.as_bytes())?;
-    text_member(&object, "Encrypt")?.ok_or(FormatError::NoEncrypt)
+    let encrypt = text_member(&object, "Encrypt")?.ok_or(FormatError::NoEncrypt)?;
+    if !encrypt.contains([' ', '\t', '\r', '\n']) {
+        return Ok(encrypt);
+    }
+    let lines = encrypt.split(['\t', '\r', '\n']).map(str::trim);
+    Ok(lines.collect::<String>().replace(' ', "+"))
 }
 
 /// The text of a field that may stand there once.

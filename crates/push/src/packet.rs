@@ -30,7 +30,7 @@ impl Packet {
     /// Reads a packet that is believed already: decrypted, or its sender verified. It must be an object in which the fields that
     /// name users and kind are texts and stand once.
     pub fn parse(appid: &str, format: Format, bytes: &[u8]) -> Result<Self, FormatError> {
-        let json = to_json(format, bytes)?.into_owned();
+        let json = with_exact_texts(to_json(format, bytes)?.into_owned())?;
         let object = Object::parse(json.as_bytes())?;
         let text = |name| text_member(&object, name).map(Option::unwrap_or_default);
         let [to_user, from_user, msg_type, event] = [
@@ -164,6 +164,37 @@ impl Packet {
         }
         sha256.finalize().into()
     }
+}
+
+/// Adds the exact text of each whole number at the top that JavaScript cannot hold: beside a `MsgId` above 2⁵³, which
+/// `JSON.parse` rounds, stands `MsgIdStr`. A choice: WeChat has no such field.
+fn with_exact_texts(mut json: String) -> Result<String, FormatError> {
+    let object = Object::parse(json.as_bytes())?;
+    let mut added = Vec::new();
+    for member in object.members().iter().filter(|member| is_rounded(member.value)) {
+        let name = format!("{}Str", member.key());
+        if object.get(&name).is_none() {
+            added.push(b',');
+            json::write_string(&mut added, &name);
+            added.push(b':');
+            json::write_string(&mut added, member.value);
+        }
+    }
+    if !added.is_empty()
+        && let Some(end) = json.rfind('}')
+    {
+        json.insert_str(end, &String::from_utf8_lossy(&added));
+    }
+    Ok(json)
+}
+
+/// Whether a raw value is a whole number beyond what JavaScript holds exactly.
+fn is_rounded(raw: &str) -> bool {
+    const MOST: u128 = (1 << 53) - 1;
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // What is too long even for this is rounded all the more.
+    is_whole && digits.parse::<u128>().map_or(true, |number| number > MOST)
 }
 
 /// The text of a string or number.

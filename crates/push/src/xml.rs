@@ -3,6 +3,8 @@
 //! A packet has no attributes, comments, processing instructions or document type, so none is read: what there is not cannot
 //! be abused, be it an entity of a document type or a comment that cuts a text in two. Names are ASCII, depth, size and the
 //! number of elements are bounded, and text stands beside no element. What the elements mean is [`convert`](crate::convert)'s.
+//!
+//! In one thing this is more than XML 1.0: control characters are taken and written. Users type them, and WeChat passes them on.
 
 use quick_xml::{
     Reader,
@@ -59,9 +61,6 @@ pub enum XmlReason {
     /// `&name;` where the name is none of the five of XML itself.
     #[error("the entity &{0}; (only lt, gt, amp, apos, quot and numbers are known)")]
     Entity(String),
-    /// A character that XML does not allow.
-    #[error("a control character")]
-    Character,
     /// A name that WeChat does not give an element.
     #[error("the element name {0:?} (a name is ASCII letters, digits, '_', '-', '.')")]
     Name(String),
@@ -86,8 +85,28 @@ pub enum XmlReason {
 struct Open {
     name: String,
     text: String,
+    /// Blanks that stand outside of CDATA behind the text, and belong to it only if more text follows.
+    blanks: String,
     quoted: bool,
+    /// Whether a part of the text was written as `&…;`, which is never a blank that somebody added.
+    referenced: bool,
     children: Vec<Element>,
+}
+
+impl Open {
+    fn text(&mut self, text: &str, quoted: bool) {
+        // Whoever indents a packet puts blanks around its CDATA, which are no part of the text.
+        if quoted && !self.quoted && !self.referenced && is_blank(&self.text) {
+            self.text.clear();
+        }
+        self.quoted |= quoted;
+        if self.quoted && !quoted && is_blank(text) {
+            self.blanks.push_str(text);
+        } else {
+            self.text.push_str(&std::mem::take(&mut self.blanks));
+            self.text.push_str(text);
+        }
+    }
 }
 
 /// Reads the elements within `<xml>`.
@@ -149,7 +168,7 @@ impl Builder {
             Event::CData(text) => self.text(&text.xml10_content(), true),
             Event::GeneralRef(reference) => {
                 let character = resolve(&reference)?;
-                self.text(character.encode_utf8(&mut [0; 4]), false)
+                self.reference(character)
             }
             Event::Decl(declaration) if first => check(&declaration),
             Event::Decl(_) => Err(XmlReason::Unwanted("a declaration that is not at the start")),
@@ -187,25 +206,35 @@ impl Builder {
         self.open.push(Open {
             name,
             text: String::new(),
+            blanks: String::new(),
             quoted: false,
+            referenced: false,
             children: Vec::new(),
         });
         Ok(())
     }
 
     fn text(&mut self, text: &str, quoted: bool) -> Result<(), XmlReason> {
-        if !text.chars().all(is_character) {
-            return Err(XmlReason::Character);
-        }
         match self.open.last_mut() {
             Some(open) => {
-                open.text.push_str(text);
-                open.quoted |= quoted;
+                open.text(text, quoted);
                 Ok(())
             }
             None if !quoted && is_blank(text) => Ok(()),
             None => Err(XmlReason::Unwanted("text outside of <xml>")),
         }
+    }
+
+    /// A character that was written as `&…;`: text, also where it is a blank.
+    fn reference(&mut self, character: char) -> Result<(), XmlReason> {
+        let open = self
+            .open
+            .last_mut()
+            .ok_or(XmlReason::Unwanted("text outside of <xml>"))?;
+        open.text.push_str(&std::mem::take(&mut open.blanks));
+        open.text.push(character);
+        open.referenced = true;
+        Ok(())
     }
 
     fn end(&mut self) -> Result<(), XmlReason> {
@@ -265,15 +294,6 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, XmlReason> {
 pub(crate) fn is_name(name: &str) -> bool {
     let follows = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     name.bytes().all(follows) && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-}
-
-/// What XML 1.0 calls a character.
-pub(crate) fn is_character(character: char) -> bool {
-    match character {
-        '\t' | '\n' | '\r' => true,
-        '\u{fffe}' | '\u{ffff}' => false,
-        _ => character >= ' ',
-    }
 }
 
 fn is_blank(text: &str) -> bool {

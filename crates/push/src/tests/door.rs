@@ -569,7 +569,8 @@ proptest! {
             let request = sender(mode, Format::Json).push(&json, NOW, &nonce, random).unwrap();
             let query = Query::parse(&request.query).unwrap();
             let received = receive(mode, Format::Json, &query, request.body.as_bytes()).unwrap();
-            prop_assert_eq!(received.as_json(), &json);
+            let json = packet(&json);
+            prop_assert_eq!(received.as_json(), json.as_json());
         }
     }
 
@@ -602,5 +603,95 @@ proptest! {
         altered[at] ^= mask;
         let altered = text.replace(&encrypt, std::str::from_utf8(&altered).unwrap());
         prop_assert!(receive(Mode::Secure, format, &query, altered.as_bytes()).is_err());
+    }
+}
+
+/// What is changed in a body, and its signature left as it was.
+fn damaged(
+    mode: Mode,
+    format: Format,
+    packet: &str,
+    damage: impl Fn(&str) -> String,
+) -> Result<Packet, Refusal> {
+    let (query, body) = pushed(mode, format, packet);
+    let body = damage(std::str::from_utf8(&body).unwrap());
+    receive(mode, format, &query, body.as_bytes())
+}
+
+#[test]
+fn control_characters_that_users_type_are_taken_in_every_mode_and_format() {
+    for typed in ["\u{2}", "\u{8}", "\u{10}", "\u{1d}", "\0", "\u{fffe}", "\n", "\t"] {
+        for mode in MODES {
+            for format in FORMATS {
+                // The open half of compatible mode, and plain mode, have them as they are; a JSON text is not valid with them.
+                let marked = TEXT.replace("this is a test", "this is a MARK");
+                let raw = |body: &str| body.replace("MARK", typed);
+                let taken = damaged(mode, format, &marked, raw).unwrap();
+                if mode == Mode::Plain {
+                    let object: serde_json::Value = serde_json::from_str(taken.as_json()).unwrap();
+                    assert_eq!(
+                        object["Content"],
+                        format!("this is a {typed}"),
+                        "{format:?} {typed:?}"
+                    );
+                }
+                let mut escaped = Vec::new();
+                json::write_string(&mut escaped, typed);
+                let escaped = String::from_utf8(escaped).unwrap();
+                let whole = marked.replace("MARK", escaped.trim_matches('"'));
+                let (query, body) = pushed(mode, format, &whole);
+                let taken = receive(mode, format, &query, &body).unwrap();
+                let object: serde_json::Value = serde_json::from_str(taken.as_json()).unwrap();
+                assert_eq!(
+                    object["Content"],
+                    format!("this is a {typed}"),
+                    "{mode:?} {format:?} {typed:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_raw_control_character_within_the_envelope_is_taken() {
+    let message = TEXT.replace("this is a test", "\u{2}\u{1d}");
+    let encrypt = envelope::seal(&key(NEW_KEY), RANDOM, message.as_bytes(), APPID);
+    let timestamp = NOW.secs().to_string();
+    let signature = token().sign_message(&timestamp, NONCE, &encrypt);
+    let query = format!("timestamp={timestamp}&nonce={NONCE}&encrypt_type=aes&msg_signature={signature}");
+    let body = format!("{{\"Encrypt\":\"{encrypt}\"}}");
+    let query = Query::parse(&query).unwrap();
+    let taken = receive(Mode::Secure, Format::Json, &query, body.as_bytes()).unwrap();
+    assert!(
+        taken.as_json().contains(r#""\u0002\u001d""#),
+        "{}",
+        taken.as_json()
+    );
+}
+
+#[test]
+fn an_encrypt_that_got_blanks_on_its_way_is_what_it_was() {
+    for mode in [Mode::Compatible, Mode::Secure] {
+        let around = |body: &str| {
+            body.replace("<![CDATA[", "\n    <![CDATA[")
+                .replace("]]>", "]]>\n  ")
+        };
+        assert_eq!(damaged(mode, Format::Xml, TEXT, around).unwrap(), packet(TEXT));
+        for format in FORMATS {
+            let spaces = |body: &str| {
+                let spaced = body.replace('+', " ");
+                assert_ne!(spaced, body, "the message has no + in its base64");
+                spaced
+            };
+            assert_eq!(damaged(mode, format, TEXT, spaces).unwrap(), packet(TEXT));
+        }
+        let inside = |body: &str| body.replace("<Encrypt><![CDATA[", "<Encrypt><![CDATA[ \n");
+        assert_eq!(damaged(mode, Format::Xml, TEXT, inside).unwrap(), packet(TEXT));
+        // Anything else is another text.
+        let shorter = |body: &str| body.replace('+', "");
+        assert_eq!(
+            damaged(mode, Format::Json, TEXT, shorter).unwrap_err(),
+            Refusal::BadMessageSignature
+        );
     }
 }

@@ -153,3 +153,36 @@ fn an_event_in_xml_is_known_in_the_same_way() {
     assert_eq!(key(xml(0)), key(xml(3)));
     assert_ne!(key(xml(0)), key(xml(0).replace("r1", "r2")));
 }
+
+#[test]
+fn a_number_that_javascript_rounds_has_its_exact_text_beside_it() {
+    let read = |format, text: &str| -> serde_json::Value {
+        let packet = Packet::parse(APPID, format, text.as_bytes()).unwrap();
+        serde_json::from_str(packet.as_json()).unwrap()
+    };
+    let xml =
+        "<xml><FromUserName>o</FromUserName><MsgType>text</MsgType><MsgId>24012983745612093847</MsgId></xml>";
+    let json = r#"{"FromUserName":"o","MsgType":"text","MsgId":24012983745612093847 }"#;
+    for (format, text) in [(Format::Xml, xml), (Format::Json, json)] {
+        assert_eq!(read(format, text)["MsgIdStr"], "24012983745612093847");
+    }
+    let edge = read(
+        Format::Json,
+        r#"{"MsgId":9007199254740992,"MsgID":-9007199254740993,"Least":9007199254740991}"#,
+    );
+    assert_eq!(
+        (&edge["MsgIdStr"], &edge["MsgIDStr"], edge.get("LeastStr")),
+        (&"9007199254740992".into(), &"-9007199254740993".into(), None)
+    );
+    // What is there stays, and text needs none.
+    let kept = read(Format::Json, r#"{"MsgId":9007199254740992,"MsgIdStr":"mine"}"#);
+    assert_eq!(kept["MsgIdStr"], "mine");
+    let text = read(
+        Format::Json,
+        r#"{"MsgId":"9007199254740992","Big":9007199254740992.5}"#,
+    );
+    assert_eq!(text.as_object().unwrap().len(), 2);
+    // The key is the same with and without.
+    let key = Packet::parse(APPID, Format::Json, json.as_bytes()).unwrap().key();
+    assert!(key.to_string().contains("24012983745612093847"), "{key}");
+}

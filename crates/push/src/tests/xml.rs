@@ -85,10 +85,6 @@ fn what_is_not_well_formed_is_not_read() {
         ("<xml><a>1</a>", XmlReason::UnexpectedEnd),
         ("<xml><a>&lol;</a></xml>", XmlReason::Entity("lol".to_owned())),
         ("<xml><a>&nbsp;</a></xml>", XmlReason::Entity("nbsp".to_owned())),
-        ("<xml><a>\u{1}</a></xml>", XmlReason::Character),
-        ("<xml><a><![CDATA[\0]]></a></xml>", XmlReason::Character),
-        ("<xml><a>&#1;</a></xml>", XmlReason::Character),
-        ("<xml><a>\u{ffff}</a></xml>", XmlReason::Character),
         ("<xml><1/></xml>", XmlReason::Name("1".to_owned())),
         ("<xml><a:b/></xml>", XmlReason::Name("a:b".to_owned())),
         ("<xml><中/></xml>", XmlReason::Name("中".to_owned())),
@@ -225,7 +221,7 @@ fn what_xml_cannot_hold_is_not_written() {
         (r#"{"a><b":1}"#.to_owned(), "cannot be an XML element"),
         (r#"{"a":1,"\u0061":2}"#.to_owned(), "twice"),
         (r#"{"a":{"b":1,"b":2}}"#.to_owned(), "twice"),
-        (r#"{"a":"\u0000"}"#.to_owned(), "control character"),
+        (r#"{"a":"\udc00"}"#.to_owned(), "half a surrogate"),
         (r#"{"a":"\ud800"}"#.to_owned(), "surrogate"),
         (r#"{"a":[1,[2]]}"#.to_owned(), "array within an array"),
         (deep(MAX_DEPTH), "deep"),
@@ -297,5 +293,46 @@ proptest! {
                 prop_assert!(serde_json::from_str::<Map<String, Value>>(&json).is_ok());
             }
         }
+    }
+}
+
+#[test]
+fn what_users_type_is_taken_and_written() {
+    for typed in [
+        "\u{2}", "\u{8}", "\u{10}", "\u{1d}", "\0", "\u{fffe}", "\u{ffff}", "\u{7f}",
+    ] {
+        for xml in [
+            format!("<xml><a>x{typed}y</a></xml>"),
+            format!("<xml><a><![CDATA[x{typed}y]]></a></xml>"),
+        ] {
+            let object: serde_json::Value = serde_json::from_str(&to_json(xml.as_bytes()).unwrap()).unwrap();
+            assert_eq!(object["a"], format!("x{typed}y"), "{xml:?}");
+        }
+        let mut object = b"{\"a\":".to_vec();
+        json::write_string(&mut object, typed);
+        object.push(b'}');
+        let written =
+            crate::xml::write(&crate::convert::to_elements(std::str::from_utf8(&object).unwrap()).unwrap());
+        assert_eq!(written, format!("<xml><a><![CDATA[{typed}]]></a></xml>"));
+    }
+    assert_eq!(to_json(b"<xml><a>&#2;</a></xml>").unwrap(), "{\"a\":\"\\u0002\"}");
+}
+
+#[test]
+fn blanks_around_cdata_are_no_text() {
+    for (xml, text) in [
+        ("\n  <![CDATA[x]]>\n", "x"),
+        (" <![CDATA[ x ]]> ", " x "),
+        ("<![CDATA[x]]> <![CDATA[y]]>\n", "x y"),
+        ("\n<![CDATA[]]>\n", ""),
+        ("<![CDATA[x]]>&#13;<![CDATA[y]]>", "x\ry"),
+        ("<![CDATA[x]]>&#13;\n", "x\r"),
+        ("&#10;<![CDATA[x]]>", "\nx"),
+        ("a <![CDATA[x]]>", "a x"),
+        ("  a  ", "  a  "),
+    ] {
+        let object: serde_json::Value =
+            serde_json::from_str(&to_json(format!("<xml><a>{xml}</a></xml>").as_bytes()).unwrap()).unwrap();
+        assert_eq!(object["a"], text, "{xml:?}");
     }
 }
