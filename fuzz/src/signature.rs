@@ -251,7 +251,7 @@ fn percent(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]

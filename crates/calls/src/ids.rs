@@ -1,8 +1,7 @@
 //! Random names: the `requestID` of a reply and the `WX_API_TOKEN` of a call.
 
+use base16ct::lower::encode_string;
 use rand::RngExt;
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A fresh UUID (version 4), as WeChat's request ids are.
 #[must_use]
@@ -10,12 +9,9 @@ pub fn request_id() -> String {
     let mut bytes: [u8; 16] = rand::rng().random();
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = String::with_capacity(36);
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        push_hex(&mut text, *byte);
+    let mut text = encode_string(&bytes);
+    for hyphen in [8, 13, 18, 23] {
+        text.insert(hyphen, '-');
     }
     text
 }
@@ -24,16 +20,7 @@ pub fn request_id() -> String {
 #[must_use]
 pub fn api_token() -> String {
     let bytes: [u8; 16] = rand::rng().random();
-    let mut text = String::with_capacity(32);
-    for byte in bytes {
-        push_hex(&mut text, byte);
-    }
-    text
-}
-
-fn push_hex(text: &mut String, byte: u8) {
-    text.push(HEX[usize::from(byte >> 4)].into());
-    text.push(HEX[usize::from(byte & 15)].into());
+    encode_string(&bytes)
 }
 
 #[cfg(test)]

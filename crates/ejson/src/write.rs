@@ -20,7 +20,7 @@ pub(crate) fn document(out: &mut Vec<u8>, document: &Document, style: Style) {
         if at > 0 {
             out.push(b',');
         }
-        string(out, name);
+        json::write_string(out, name);
         out.push(b':');
         value(out, member, style);
     }
@@ -43,7 +43,7 @@ pub(crate) fn value(out: &mut Vec<u8>, bson: &Bson, style: Style) {
         }
         Bson::JavaScriptCodeWithScope(code) => {
             out.extend_from_slice(b"{\"$code\":");
-            string(out, &code.code);
+            json::write_string(out, &code.code);
             out.extend_from_slice(b",\"$scope\":");
             document(out, &code.scope, style);
             out.push(b'}');
@@ -90,7 +90,7 @@ pub(crate) fn raw_document(
             out.push(b',');
         }
         first = false;
-        string(out, name.as_str());
+        json::write_string(out, name.as_str());
         out.push(b':');
         raw_value(out, member, style)?;
     }
@@ -115,7 +115,7 @@ fn raw_value(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) -> Result<(
         }
         RawBsonRef::JavaScriptCodeWithScope(code) => {
             out.extend_from_slice(b"{\"$code\":");
-            string(out, code.code);
+            json::write_string(out, code.code);
             out.extend_from_slice(b",\"$scope\":");
             raw_document(out, code.scope, style)?;
             out.push(b'}');
@@ -132,7 +132,7 @@ fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
         RawBsonRef::Null => out.extend_from_slice(b"null"),
         RawBsonRef::Boolean(true) => out.extend_from_slice(b"true"),
         RawBsonRef::Boolean(false) => out.extend_from_slice(b"false"),
-        RawBsonRef::String(text) => string(out, text),
+        RawBsonRef::String(text) => json::write_string(out, text),
         RawBsonRef::Int32(number) => integer_of(out, b"{\"$numberInt\":\"", i64::from(number), style),
         RawBsonRef::Int64(number) => integer_of(out, b"{\"$numberLong\":\"", number, style),
         RawBsonRef::Double(number) => {
@@ -152,7 +152,7 @@ fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
                 .then(|| time.try_to_rfc3339_string().ok())
                 .flatten();
             if let Some(text) = text {
-                string(out, &text);
+                json::write_string(out, &text);
             } else {
                 out.extend_from_slice(b"{\"$numberLong\":\"");
                 integer(out, time.timestamp_millis());
@@ -174,9 +174,9 @@ fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
         }
         RawBsonRef::RegularExpression(regex) => {
             out.extend_from_slice(b"{\"$regularExpression\":{\"pattern\":");
-            string(out, regex.pattern.as_str());
+            json::write_string(out, regex.pattern.as_str());
             out.extend_from_slice(b",\"options\":");
-            string(out, regex.options.as_str());
+            json::write_string(out, regex.options.as_str());
             out.extend_from_slice(b"}}");
         }
         RawBsonRef::Timestamp(timestamp) => {
@@ -188,17 +188,17 @@ fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
         }
         RawBsonRef::Decimal128(number) => {
             out.extend_from_slice(b"{\"$numberDecimal\":");
-            string(out, &number.to_string());
+            json::write_string(out, &number.to_string());
             out.push(b'}');
         }
         RawBsonRef::JavaScriptCode(code) => {
             out.extend_from_slice(b"{\"$code\":");
-            string(out, code);
+            json::write_string(out, code);
             out.push(b'}');
         }
         RawBsonRef::Symbol(text) => {
             out.extend_from_slice(b"{\"$symbol\":");
-            string(out, text);
+            json::write_string(out, text);
             out.push(b'}');
         }
         RawBsonRef::Undefined => out.extend_from_slice(b"{\"$undefined\":true}"),
@@ -221,9 +221,9 @@ fn pointer(out: &mut Vec<u8>, value: &Bson) {
         .and_then(|text| text.rsplit_once(", "))
         .unwrap_or_default();
     out.extend_from_slice(b"{\"$dbPointer\":{\"$ref\":");
-    string(out, parts.0);
+    json::write_string(out, parts.0);
     out.extend_from_slice(b",\"$id\":{\"$oid\":");
-    string(out, parts.1);
+    json::write_string(out, parts.1);
     out.extend_from_slice(b"}}}");
 }
 
@@ -266,41 +266,6 @@ fn double(out: &mut Vec<u8>, number: f64) {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)]);
-        out.push(HEX[usize::from(byte & 15)]);
-    }
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            0..=0x1f => 0,
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[start..at]);
-        start = at + 1;
-        out.push(b'\\');
-        if short == 0 {
-            out.extend_from_slice(b"u00");
-            hex(out, &[byte]);
-        } else {
-            out.push(short);
-        }
-    }
-    out.extend_from_slice(&bytes[start..]);
-    out.push(b'"');
+    out.extend_from_slice(base16ct::lower::encode_string(bytes).as_bytes());
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base16ct::lower::encode_string;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
@@ -57,10 +58,12 @@ impl SessionKey {
     /// The `signature` that goes with `rawData`: `sha1(rawData + session_key)` in lowercase hexadecimal.
     #[must_use]
     pub fn sign(&self, raw_data: &str) -> String {
-        hex(&Sha1::new()
-            .chain_update(raw_data)
-            .chain_update(self.text.as_bytes())
-            .finalize())
+        encode_string(
+            &Sha1::new()
+                .chain_update(raw_data)
+                .chain_update(self.text.as_bytes())
+                .finalize(),
+        )
     }
 
     /// Whether `signature` is the one that goes with `raw_data`. In constant time.
@@ -75,7 +78,7 @@ impl SessionKey {
     #[must_use]
     pub fn session_signature(&self, body: &[u8]) -> String {
         let mac = Hmac::<Sha256>::new_from_slice(self.text.as_bytes()).expect("any length");
-        hex(&mac.chain_update(body).finalize().into_bytes())
+        encode_string(&mac.chain_update(body).finalize().into_bytes())
     }
 
     /// Whether `signature` is the session signature of `body`. In constant time.
@@ -114,13 +117,4 @@ pub enum SessionKeyError {
 /// Compares hexadecimal digests without telling by the time taken how far they agree.
 fn same(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

@@ -33,11 +33,5 @@ pub use workers::{Gone, Listeners, Settings, WorkerId, Workers};
 
 /// Hexadecimal digits. The text has its full size from the start: one that grows would leave copies of a secret behind.
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for half in [byte >> 4, byte & 0xf] {
-            text.extend(char::from_digit(u32::from(half), 16));
-        }
-    }
-    text
+    base16ct::lower::encode_string(bytes)
 }

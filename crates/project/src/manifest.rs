@@ -1,6 +1,6 @@
 //! A function's dependencies as its author wrote them down, with a hash that says when they must be installed anew.
 
-use std::{fmt::Write, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 use function::{LOCKS, Manifest};
 use serde_json::{Map, Value};
@@ -59,14 +59,7 @@ pub(crate) fn read(dir: &Path, package: &Map<String, Value>) -> io::Result<Manif
         lock,
         has_dependencies: DECIDING[..3].iter().any(lists),
         is_module: package.get("type").and_then(Value::as_str) == Some("module"),
-        hash: hash
-            .finalize()
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            }),
+        hash: base16ct::lower::encode_string(&hash.finalize()),
     })
 }
 

@@ -9,7 +9,6 @@ use crate::{
     Actor, Format, FormatError, Kind,
     format::{only, text_member, to_json},
     kind,
-    token::hex,
 };
 
 /// What WeChat pushed, as the JSON object that a function receives. From JSON its bytes are those that WeChat sent; XML became
@@ -242,7 +241,7 @@ impl fmt::Display for Key {
                 msg_id,
             } => vec![appid, from_user, msg_id],
             Self::Event { appid, sha256 } => {
-                digest = hex(sha256);
+                digest = base16ct::lower::encode_string(sha256);
                 vec![appid, &digest]
             }
         };

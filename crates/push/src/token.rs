@@ -93,19 +93,10 @@ fn hash<const N: usize>(mut parts: [&str; N]) -> String {
     parts.sort_unstable();
     let mut sha1 = Sha1::new();
     parts.iter().for_each(|part| sha1.update(part));
-    hex(&sha1.finalize())
+    base16ct::lower::encode_string(&sha1.finalize())
 }
 
 /// Compares without telling by the time taken how far the two agree.
 fn same(ours: &str, theirs: &str) -> bool {
     ours.as_bytes().ct_eq(theirs.as_bytes()).into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

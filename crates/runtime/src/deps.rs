@@ -8,7 +8,6 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fmt::Write as _,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -285,11 +284,7 @@ pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
 
 /// The first half of a hash, in hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(16).fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    base16ct::lower::encode_string(bytes.get(..16).unwrap_or(bytes))
 }
 
 /// The `node_modules` folder of a tree, installed if it is not there.

@@ -34,7 +34,7 @@ pub(crate) fn alphanumeric(len: usize) -> String {
 
 /// `2 * N` lower-case hex digits.
 pub(crate) fn hex<const N: usize>() -> String {
-    bytes::<N>().iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&bytes::<N>())
 }
 
 /// Any number.

@@ -219,12 +219,11 @@ fn same(ours: &[u8], theirs: &str) -> bool {
     ours.ct_eq(theirs.as_bytes()).into()
 }
 
-/// In lower case, as the SDK writes digests.
+/// In lower case, as the SDK writes digests: `M` is twice `N`.
 fn hex<const N: usize, const M: usize>(bytes: &[u8; N]) -> [u8; M] {
     const { assert!(M == 2 * N) };
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|at| {
-        let byte = bytes[at / 2];
-        DIGITS[usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })]
-    })
+    let mut digits = [0; M];
+    // The length was compared when this was compiled.
+    let _ = base16ct::lower::encode(bytes, &mut digits);
+    digits
 }

@@ -44,7 +44,7 @@ pub(crate) fn kind(name: &str) -> Result<&'static Kind, PushError> {
 /// The app's original id (原始ID), to which pushes are addressed.
 pub(crate) fn original_id(appid: &str) -> String {
     let digest = Sha256::digest(["original_id", appid].join("\0"));
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = base16ct::lower::encode_string(&digest);
     format!("gh_{}", &hex[..12])
 }
 

@@ -57,10 +57,7 @@ pub(crate) async fn multipart(ask: &ApiCall, file_field: Option<&str>) -> Result
         let kind = part.content_type().map(ToString::to_string);
         let bytes = part.bytes().await?;
         let what = if file_name.is_some() || file_field == Some(&name) {
-            let digest: String = Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let digest = base16ct::lower::encode_string(&Sha256::digest(&bytes));
             form.file.get_or_insert_with(|| digest.clone());
             json!({ "fileName": file_name, "contentType": kind, "bytes": bytes.len(), "sha256": digest })
         } else {

@@ -4,8 +4,7 @@ use super::*;
 use crate::recorded;
 
 fn hex(text: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digit).collect()
+    base16ct::lower::decode_vec(text).unwrap()
 }
 
 fn pair<'a>(key: &'a str, value: &'a str) -> KeyValuePair<'a> {
