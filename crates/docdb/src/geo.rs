@@ -5,6 +5,7 @@
 //! metres on a sphere of MongoDB's radius. The legacy shapes `$box`, `$center` and `$polygon` live on the plane. What is
 //! stored and is no geometry meets no condition; a query with such is refused.
 
+pub(crate) mod cells;
 mod parse;
 mod plane;
 mod sphere;
@@ -12,6 +13,7 @@ mod sphere;
 use bson::{Bson, Document};
 
 use self::{
+    cells::Cell,
     parse::Stored,
     plane::{Shape, planar_distance},
     sphere::{Cap, Geometry, Vector},
@@ -97,6 +99,41 @@ impl Within {
     }
 }
 
+impl Within {
+    /// Cells that cover the area; `None` where it is on the plane.
+    pub(crate) fn cells(&self) -> Option<Vec<Cell>> {
+        match &self.area {
+            Area::Polygons(area) => Some(cells_of(area)),
+            Area::Cap(cap) => Some(cells::of_asked(cap)),
+            Area::Plane(_) => None,
+        }
+    }
+}
+
+fn cells_of(area: &Geometry) -> Vec<Cell> {
+    area.bound()
+        .map_or_else(|| vec![Cell::whole()], |cap| cells::of_asked(&cap))
+}
+
+/// The cells of a stored value on the sphere; of an array that is no pair, those of its elements.
+pub(crate) fn stored_cells(value: &Bson) -> Vec<Cell> {
+    match (Stored::of(value).and_then(|stored| stored.spherical()), value) {
+        (Some(geometry), _) => match (geometry.points.as_slice(), geometry.bound()) {
+            ([point], _) if geometry.lines.is_empty() && geometry.polygons.is_empty() => {
+                vec![Cell::of_point(*point)]
+            }
+            (_, Some(cap)) => cells::of_stored(&cap),
+            (_, None) => vec![Cell::whole()],
+        },
+        (None, Bson::Array(elements)) => elements
+            .iter()
+            .filter(|element| !matches!(element, Bson::Array(inner) if inner.iter().any(|inner| inner.as_array().is_some())))
+            .flat_map(stored_cells)
+            .collect(),
+        (None, _) => Vec::new(),
+    }
+}
+
 fn out_of_bounds(operator: &str) -> Error {
     Error::bad_value(format!("{operator}: longitude/latitude is out of bounds"))
 }
@@ -130,6 +167,13 @@ impl Intersects {
         Stored::of(value)
             .and_then(|stored| stored.spherical())
             .is_some_and(|geometry| self.geometry.meets(&geometry))
+    }
+}
+
+impl Intersects {
+    /// Cells that cover the geometry.
+    pub(crate) fn cells(&self) -> Vec<Cell> {
+        cells_of(&self.geometry)
     }
 }
 
@@ -288,6 +332,18 @@ impl Near {
             false
         });
         nearest
+    }
+
+    /// Cells that cover everything within the range; `None` where the range has no end or is on the plane.
+    pub(crate) fn cells(&self) -> Option<Vec<Cell>> {
+        let (center, radius) = match self.measure {
+            Measure::Metres(from) => (from, self.greatest / EARTH_RADIUS),
+            Measure::Radians(from) => (from, self.greatest),
+            Measure::Plane(_) => return None,
+        };
+        radius
+            .is_finite()
+            .then(|| cells::of_asked(&Cap::new(center, radius)))
     }
 
     /// If the distance is one on the sphere, which a `2dsphere` index serves.

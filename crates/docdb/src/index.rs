@@ -8,6 +8,7 @@ use bson::{Bson, Document};
 
 use crate::{
     error::{Error, Result},
+    geo,
     key::{self, Direction},
     path::{Path, walk},
 };
@@ -34,8 +35,23 @@ pub struct Index {
 pub struct IndexField {
     /// The path of the field.
     pub path: Path,
-    /// Its direction.
-    pub direction: Direction,
+    /// What it is kept by.
+    pub kind: FieldKind,
+}
+
+/// What a field of an index is kept by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldKind {
+    /// By its values in their order.
+    Ordered(Direction),
+    /// By cells of the sphere: `2dsphere`. A document without a geometry in the field has no entry.
+    Sphere,
+}
+
+impl From<Direction> for FieldKind {
+    fn from(direction: Direction) -> Self {
+        Self::Ordered(direction)
+    }
 }
 
 /// The entries of one document in one index.
@@ -52,13 +68,13 @@ impl Index {
     ///
     /// # Errors
     /// Where a path is none.
-    pub fn new(fields: &[(&str, Direction)]) -> Result<Self> {
+    pub fn new<K: Into<FieldKind> + Copy>(fields: &[(&str, K)]) -> Result<Self> {
         let fields: Result<Vec<IndexField>> = fields
             .iter()
-            .map(|(path, direction)| {
+            .map(|(path, kind)| {
                 Ok(IndexField {
                     path: Path::checked(path)?,
-                    direction: *direction,
+                    kind: (*kind).into(),
                 })
             })
             .collect();
@@ -81,6 +97,20 @@ impl Index {
         };
         let mut present = false;
         for field in &self.fields {
+            let direction = match field.kind {
+                FieldKind::Ordered(direction) => direction,
+                FieldKind::Sphere => {
+                    let mut cells = Vec::new();
+                    walk(document, &field.path, &mut |value, _| {
+                        cells.extend(value.map(geo::stored_cells).unwrap_or_default());
+                        false
+                    });
+                    entries.multikey |= cells.len() > 1;
+                    present |= !cells.is_empty();
+                    entries.multiply(&cells, field, |key, cell| key.extend(cell.key()))?;
+                    continue;
+                }
+            };
             let mut values = Vec::new();
             walk(document, &field.path, &mut |value, element| {
                 entries.multikey |= element.is_some();
@@ -103,23 +133,7 @@ impl Index {
                 entries.multikey = true;
                 values.push(&Bson::Null);
             }
-            if values.len().saturating_mul(entries.keys.len()) > MOST_ENTRIES {
-                return Err(Error::bad_value(format!(
-                    "a document has more than {MOST_ENTRIES} entries in an index on '{}'",
-                    field.path.as_str()
-                )));
-            }
-            entries.keys = entries
-                .keys
-                .iter()
-                .flat_map(|prefix| {
-                    values.iter().map(move |value| {
-                        let mut key = prefix.clone();
-                        key::push(&mut key, value, field.direction);
-                        key
-                    })
-                })
-                .collect();
+            entries.multiply(&values, field, |key, value| key::push(key, value, direction))?;
         }
         if self.sparse && !present {
             entries.keys.clear();
@@ -127,6 +141,33 @@ impl Index {
         entries.keys.sort_unstable();
         entries.keys.dedup();
         Ok(entries)
+    }
+}
+
+impl Entries {
+    /// Appends to each key so far the key of each value.
+    fn multiply<T>(
+        &mut self,
+        values: &[T],
+        field: &IndexField,
+        push: impl Fn(&mut Vec<u8>, &T),
+    ) -> Result<()> {
+        if values.len().saturating_mul(self.keys.len()) > MOST_ENTRIES {
+            return Err(Error::bad_value(format!(
+                "a document has more than {MOST_ENTRIES} entries in an index on '{}'",
+                field.path.as_str()
+            )));
+        }
+        let mut keys = Vec::with_capacity(values.len() * self.keys.len());
+        for prefix in &self.keys {
+            for value in values {
+                let mut key = prefix.clone();
+                push(&mut key, value);
+                keys.push(key);
+            }
+        }
+        self.keys = keys;
+        Ok(())
     }
 }
 

@@ -4,13 +4,14 @@
 //! either direction; behind equalities it also gives an order. `$or` is the union of what serves each branch. A document
 //! with an array has several entries, so documents may come more than once and are tested again, and two conditions on
 //! one field may be met by different entries: their ranges are intersected only where the index has never seen an array,
-//! or inside of one `$elemMatch`.
+//! or inside of one `$elemMatch`. Positions are found by cells of the sphere.
 
 mod bounds;
 
 use self::bounds::{Bounds, successor};
 use crate::{
-    index::Index,
+    geo::cells::Cell,
+    index::{FieldKind, Index},
     key::Direction,
     query::{Filter, Node, Predicate, Test},
     sort::{Sort, SortKey},
@@ -67,9 +68,23 @@ pub struct IndexScan {
 struct Condition<'a> {
     path: String,
     bounds: Bounds,
+    /// The bounds are of cells of the sphere, not of values.
+    sphere: bool,
     /// Conditions of one group are met by one element.
     group: Option<usize>,
     alternatives: Option<&'a [Node]>,
+}
+
+impl Condition<'_> {
+    fn of_cells(path: &str, cells: &[Cell]) -> Self {
+        Self {
+            path: path.to_owned(),
+            bounds: Bounds::of_cells(cells),
+            sphere: true,
+            group: None,
+            alternatives: None,
+        }
+    }
 }
 
 impl Plan {
@@ -82,6 +97,11 @@ impl Plan {
         // A distance is always to be computed.
         let complete =
             collect(filter.root(), "", None, &mut groups, &mut conditions) && filter.near().is_none();
+        if let Some(near) = filter.near()
+            && let Some(cells) = near.query.cells()
+        {
+            conditions.push(Condition::of_cells(near.path.as_str(), &cells));
+        }
         plan(
             &conditions,
             complete,
@@ -119,7 +139,7 @@ fn plan(
     }
     let weight = best.as_ref().map_or(0, |best| best.0);
     if weight < EQUALITY
-        && let Some(union) = union(conditions, indexes)
+        && let Some(union) = union(conditions, complete, indexes)
     {
         return union;
     }
@@ -138,6 +158,7 @@ const EQUALITY: u32 = 100;
 const UNIQUE: u32 = 50;
 const TWO_ENDS: u32 = 40;
 const ONE_END: u32 = 20;
+const AREA: u32 = 60;
 const ORDER: u32 = 30;
 
 fn serve(
@@ -154,8 +175,10 @@ fn serve(
     let mut exact = complete;
     let mut range: Option<Vec<(Vec<u8>, Vec<u8>)>> = None;
     let mut equalities = 0;
+    let mut located = false;
     for field in &index.fields {
-        let Some((bounds, taken)) = best_bounds(index, field.path.as_str(), conditions) else {
+        let sphere = field.kind == FieldKind::Sphere;
+        let Some((bounds, taken)) = best_bounds(index, field.path.as_str(), sphere, conditions) else {
             break;
         };
         if index.sparse && equalities == 0 && bounds.holds_null() {
@@ -164,12 +187,18 @@ fn serve(
         if prefixes.len().saturating_mul(bounds.intervals.len()) > MOST_RANGES {
             break;
         }
-        let intervals = match field.direction {
-            Direction::Ascending => bounds.intervals.clone(),
-            Direction::Descending => bounds.inverted(),
+        let intervals = match field.kind {
+            FieldKind::Ordered(Direction::Descending) => bounds.inverted(),
+            FieldKind::Ordered(Direction::Ascending) | FieldKind::Sphere => bounds.intervals.clone(),
         };
         used += taken;
         exact &= bounds.exact;
+        if sphere {
+            weight += AREA;
+            range = Some(intervals);
+            located = true;
+            break;
+        }
         if !bounds.points {
             weight += match bounds.intervals.as_slice() {
                 [(start, end)] if start.len() > 1 && end.len() > 1 => TWO_ENDS,
@@ -190,6 +219,10 @@ fn serve(
                 })
             })
             .collect();
+    }
+    // What has no position has no entry.
+    if !located && index.fields.iter().any(|field| field.kind == FieldKind::Sphere) {
+        return None;
     }
     if index.unique && equalities == index.fields.len() {
         weight += UNIQUE;
@@ -242,15 +275,20 @@ fn serve(
 }
 
 /// The bounds that the conditions on one path set, and how many conditions they stand for.
-fn best_bounds(index: &Index, path: &str, conditions: &[Condition<'_>]) -> Option<(Bounds, usize)> {
+fn best_bounds(
+    index: &Index,
+    path: &str,
+    sphere: bool,
+    conditions: &[Condition<'_>],
+) -> Option<(Bounds, usize)> {
     let mut groups: Vec<(Option<usize>, Bounds, usize)> = Vec::new();
     for condition in conditions {
-        if condition.path != path || condition.alternatives.is_some() {
+        if condition.path != path || condition.sphere != sphere || condition.alternatives.is_some() {
             continue;
         }
-        let same = groups
-            .iter_mut()
-            .find(|group| !index.multikey || (condition.group.is_some() && group.0 == condition.group));
+        let same = groups.iter_mut().find(|group| {
+            !sphere && !index.multikey || (condition.group.is_some() && group.0 == condition.group)
+        });
         match same {
             Some(group) => {
                 group.1 = group.1.intersection(&condition.bounds);
@@ -291,7 +329,10 @@ fn order(index: &Index, sort: &Sort, equalities: usize, one_prefix: bool, ranged
             continue;
         }
         let field = rest.next().filter(|field| field.path == *path)?;
-        let needed = if field.direction == *direction {
+        let FieldKind::Ordered(kept) = field.kind else {
+            return None;
+        };
+        let needed = if kept == *direction {
             Direction::Ascending
         } else {
             Direction::Descending
@@ -304,10 +345,10 @@ fn order(index: &Index, sort: &Sort, equalities: usize, one_prefix: bool, ranged
 }
 
 /// What serves each branch of an `$or`.
-fn union(conditions: &[Condition<'_>], indexes: &[Index]) -> Option<Plan> {
+fn union(conditions: &[Condition<'_>], complete: bool, indexes: &[Index]) -> Option<Plan> {
     let branches = conditions.iter().find_map(|condition| condition.alternatives)?;
     let mut scans = Vec::new();
-    let mut exact = conditions.len() == 1;
+    let mut exact = complete && conditions.len() == 1;
     for branch in branches {
         let mut conditions = Vec::new();
         let complete = collect(branch, "", None, &mut 0, &mut conditions);
@@ -354,6 +395,7 @@ fn collect<'a>(
             conditions.push(Condition {
                 path: String::new(),
                 bounds: Bounds::everything(),
+                sphere: false,
                 group: None,
                 alternatives: Some(nodes),
             });
@@ -383,6 +425,7 @@ fn collect_predicate<'a>(
         conditions.push(Condition {
             path: path.to_owned(),
             bounds,
+            sphere: false,
             group,
             alternatives: None,
         });
@@ -414,6 +457,16 @@ fn collect_predicate<'a>(
                 }
                 _ => {}
             }
+            false
+        }
+        Predicate::Test(Test::GeoWithin(within)) => {
+            if let Some(cells) = within.cells() {
+                conditions.push(Condition::of_cells(path, &cells));
+            }
+            false
+        }
+        Predicate::Test(Test::GeoIntersects(intersects)) => {
+            conditions.push(Condition::of_cells(path, &intersects.cells()));
             false
         }
         Predicate::Test(test) => {

@@ -27,6 +27,14 @@ impl Vector {
         })
     }
 
+    /// Longitude and latitude in degrees.
+    pub(super) fn degrees(self) -> [f64; 2] {
+        [
+            self.y.atan2(self.x).to_degrees(),
+            self.z.clamp(-1.0, 1.0).asin().to_degrees(),
+        ]
+    }
+
     fn dot(self, other: Self) -> f64 {
         self.x * other.x + self.y * other.y + self.z * other.z
     }
@@ -341,6 +349,26 @@ impl Geometry {
         self.polygons.extend(other.polygons);
     }
 
+    /// A cap around the geometry, where one of less than half the sphere is known to hold it.
+    pub(super) fn bound(&self) -> Option<Cap> {
+        if self
+            .polygons
+            .iter()
+            .any(|polygon| polygon.outer.signed_area() <= 0.0)
+        {
+            return None;
+        }
+        let corners = || {
+            let lines = self.lines.iter().flatten().copied();
+            let polygons = self.polygons.iter().flat_map(Polygon::corners);
+            self.points.iter().copied().chain(lines).chain(polygons)
+        };
+        let center = corners().reduce(Vector::plus)?.unit();
+        let radius = corners().map(|corner| center.angle(corner)).fold(0.0, f64::max);
+        // Such a cap holds the arcs between its points, and the smaller of the areas that they bound.
+        (center.length() > 0.5 && radius < PI / 2.0 - 1e-6).then_some(Cap { center, radius })
+    }
+
     /// If all of another geometry lies inside of the polygons of this one.
     pub(super) fn contains(&self, other: &Self) -> bool {
         let any = |inside: &dyn Fn(&Polygon) -> bool| self.polygons.iter().any(inside);
@@ -417,6 +445,14 @@ pub(super) struct Cap {
 impl Cap {
     pub(super) const fn new(center: Vector, radius: f64) -> Self {
         Self { center, radius }
+    }
+
+    pub(super) const fn center(&self) -> Vector {
+        self.center
+    }
+
+    pub(super) const fn radius(&self) -> f64 {
+        self.radius
     }
 
     /// If all of a geometry lies inside. In a cap of less than half the sphere an arc lies where its ends lie.

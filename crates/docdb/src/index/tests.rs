@@ -2,7 +2,7 @@
 
 use bson::{Bson, bson, doc};
 
-use super::Index;
+use super::{FieldKind, Index};
 use crate::key::{Direction, of, push};
 
 #[test]
@@ -45,4 +45,27 @@ fn compound_keys_stand_behind_one_another() {
             .entries(&doc! {"a": many.clone(), "b": {"c": many}})
             .is_err()
     );
+}
+
+#[test]
+fn positions_have_cells() {
+    let index = Index::new(&[("at", FieldKind::Sphere)]).unwrap();
+    let point =
+        |longitude: f64, latitude: f64| doc! {"at": {"type": "Point", "coordinates": [longitude, latitude]}};
+    let entries = |document| index.entries(&document).unwrap();
+    assert_eq!(entries(point(121.5, 31.2)).keys.len(), 1);
+    assert_eq!(entries(point(121.5, 31.2)), entries(doc! {"at": [121.5, 31.2]}));
+    assert_ne!(entries(point(121.5, 31.2)), entries(point(121.51, 31.2)));
+    assert_eq!(entries(doc! {"at": [[1, 2], [3, 4]]}).keys.len(), 2);
+    assert!(entries(doc! {"at": [[1, 2], [3, 4]]}).multikey);
+    for without in [
+        doc! {},
+        doc! {"at": null},
+        doc! {"at": "here"},
+        doc! {"at": [500, 0]},
+    ] {
+        assert!(entries(without).keys.is_empty());
+    }
+    let line = doc! {"at": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}};
+    assert!((1..=8).contains(&entries(line).keys.len()));
 }

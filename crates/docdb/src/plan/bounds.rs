@@ -3,6 +3,7 @@
 use bson::Bson;
 
 use crate::{
+    geo::cells::Cell,
     key,
     order::{Number, Rank, rank},
     query::{Comparison, Test},
@@ -145,6 +146,27 @@ impl Bounds {
             Test::Never => Self::NOTHING,
             _ => Self::everything(),
         }
+    }
+
+    /// What has one of the cells, lies in one, or holds one.
+    pub(super) fn of_cells(cells: &[Cell]) -> Self {
+        let mut bounds = Self {
+            points: false,
+            exact: false,
+            ..Self::NOTHING
+        };
+        for cell in cells {
+            let prefix = cell.prefix().to_vec();
+            bounds.intervals.push((prefix.clone(), successor(prefix)));
+            for above in cell.above() {
+                let key = above.key();
+                bounds.intervals.push((key.clone(), successor(key)));
+            }
+        }
+        bounds.union(Self {
+            points: false,
+            ..Self::NOTHING
+        })
     }
 
     /// Adds intervals without bringing them in order.

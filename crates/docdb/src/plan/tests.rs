@@ -7,7 +7,7 @@ use super::{Access, Plan};
 use crate::{
     Context,
     expr::Variables,
-    index::Index,
+    index::{FieldKind, Index},
     key::Direction::{self, Ascending, Descending},
     query::Filter,
     sort::Sort,
@@ -151,6 +151,16 @@ fn or_prefixes_and_elements() {
     );
     assert!(!plan(&doc! {"a": {"$gt": 5}}, &doc! {"a": 1}, &multikey).sorted);
     assert!(plan(&doc! {}, &doc! {"a": 1}, &multikey).sorted);
+}
+
+#[test]
+fn an_or_is_exact_only_where_nothing_stands_beside_it() {
+    let indexes = [index(&[("a", Ascending)])];
+    let or = doc! {"$or": [{"a": 1}, {"a": {"$gt": 5}}]};
+    assert!(plan(&or, &doc! {}, &indexes).exact);
+    let mut beside = or;
+    beside.insert("b", doc! {"$size": 1});
+    assert!(!plan(&beside, &doc! {}, &indexes).exact);
 }
 
 #[test]
@@ -325,4 +335,93 @@ proptest! {
             }
         }
     }
+}
+
+fn position() -> impl Strategy<Value = Vec<f64>> {
+    let longitude = prop_oneof![
+        -180.0..=180.0,
+        Just(180.0),
+        Just(-180.0),
+        179.9..180.0,
+        -180.0..-179.9,
+        -1.0..1.0
+    ];
+    let latitude = prop_oneof![-90.0..=90.0, Just(90.0), Just(-90.0), 89.9..90.0, -1.0..1.0];
+    (longitude, latitude).prop_map(|(longitude, latitude)| vec![longitude, latitude])
+}
+
+fn place() -> impl Strategy<Value = Bson> {
+    let near = |by: f64, start: Vec<f64>| {
+        vec![
+            (start[0] + by).clamp(-180.0, 180.0),
+            (start[1] + by / 3.0).clamp(-90.0, 90.0),
+        ]
+    };
+    prop_oneof![
+        position().prop_map(|point| bson!({"type": "Point", "coordinates": point})),
+        position().prop_map(Bson::from),
+        (position(), 0.001..20.0_f64).prop_map(move |(start, by)| bson!({"type": "LineString", "coordinates": [start.clone(), near(by, start)]})),
+        (position(), 0.01..20.0_f64).prop_map(move |(start, by)| {
+            let across = vec![start[0], (start[1] + by).min(90.0)];
+            bson!({"type": "Polygon", "coordinates": [[start.clone(), near(by, start.clone()), across, start]]})
+        }),
+        Just(bson!("nowhere")),
+    ]
+}
+
+fn geo_query() -> impl Strategy<Value = Document> {
+    let distance = prop_oneof![0.0..1000.0, 0.0..1_000_000.0, 0.0..25_000_000.0];
+    prop_oneof![
+        (position(), distance).prop_map(|(center, distance)| doc! {
+            "at": {"$nearSphere": {"$geometry": {"type": "Point", "coordinates": center}, "$maxDistance": distance}}
+        }),
+        (position(), prop_oneof![0.0..0.001, 0.0..3.5])
+            .prop_map(|(center, radius)| doc! {"at": {"$geoWithin": {"$centerSphere": [center, radius]}}}),
+        place().prop_map(|geometry| doc! {"at": {"$geoIntersects": {"$geometry": geometry}}}),
+        place().prop_map(|geometry| doc! {"at": {"$geoWithin": {"$geometry": geometry}}}),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn cells_hold_all_that_an_area_holds(places in proptest::collection::vec(place(), 0..12), query in geo_query(), kind in any::<bool>()) {
+        let Ok(filter) = Filter::parse(&query) else { return Ok(()) };
+        let documents: Vec<Document> = places.into_iter().map(|at| doc! {"k": 1, "at": at}).collect();
+        let mut indexes = [Index::new(&[("at", FieldKind::Sphere)]).unwrap()];
+        if kind {
+            indexes[0] = Index::new(&[("k", FieldKind::Ordered(Ascending)), ("at", FieldKind::Sphere)]).unwrap();
+        }
+        indexes[0].multikey = documents.iter().any(|document| indexes[0].entries(document).unwrap().multikey);
+        let context = Context::new(DateTime::from_millis(0), 1);
+        let plan = Plan::new(&filter, None, None, &indexes);
+        prop_assert!(!plan.exact);
+        let meets = |at: &usize| filter.matches(&documents[*at], &Variables::none(), &context).unwrap();
+        let mut found: Vec<usize> = run(&plan, &indexes, &documents).into_iter().filter(meets).collect();
+        found.sort_unstable();
+        let wanted: Vec<usize> = (0..documents.len()).filter(meets).collect();
+        prop_assert_eq!(found, wanted, "{:?}", plan);
+    }
+}
+
+#[test]
+fn a_small_area_is_found_by_few_ranges() {
+    let indexes =
+        [Index::new(&[("city", FieldKind::Ordered(Ascending)), ("at", FieldKind::Sphere)]).unwrap()];
+    let near = doc! {
+        "city": "sh",
+        "at": {"$nearSphere": {"$geometry": {"type": "Point", "coordinates": [121.5, 31.2]}, "$maxDistance": 1000}},
+    };
+    let near = plan(&near, &doc! {}, &indexes);
+    assert!((1..=64).contains(&shape(&near).1), "{near:?}");
+    // Without a condition on the place, what has none would be missed.
+    assert_eq!(
+        plan(&doc! {"city": "sh"}, &doc! {}, &indexes).access,
+        Access::Scan
+    );
+    assert_eq!(
+        plan(&doc! {"city": "sh", "at": [1, 2]}, &doc! {}, &indexes).access,
+        Access::Scan
+    );
 }
