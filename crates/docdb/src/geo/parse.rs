@@ -259,7 +259,14 @@ fn parts<'v>(operator: &str, value: &'v Bson) -> Result<Vec<&'v Bson>> {
 }
 
 fn pair_of(operator: &str, value: &Bson) -> Result<[f64; 2]> {
-    pair(value).ok_or_else(|| Error::bad_value(format!("{operator}: a point must be two numbers")))
+    let count = match value {
+        Bson::Array(elements) => elements.len(),
+        Bson::Document(fields) => fields.len(),
+        _ => 0,
+    };
+    pair(value)
+        .filter(|_| count == 2)
+        .ok_or_else(|| Error::bad_value(format!("{operator}: a point must be two numbers")))
 }
 
 /// A center and a radius.

@@ -1,6 +1,6 @@
 //! Legacy shapes, on the plane.
 
-/// A shape on the plane. Its border belongs to it.
+/// A shape on the plane. The border of a box or a circle belongs to it.
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
     /// The lower and the upper corner.
@@ -24,21 +24,27 @@ impl Shape {
     }
 }
 
+/// MongoDB's own test: a point on a corner, a level or an upright edge is inside, one on another edge need not be.
 fn in_polygon(corners: &[[f64; 2]], [x, y]: [f64; 2]) -> bool {
     let mut inside = false;
     let mut before = corners.last().copied().unwrap_or_default();
     for &corner in corners {
         let ([ax, ay], [bx, by]) = (before, corner);
-        let turn = (bx - ax) * (y - ay) - (by - ay) * (x - ax);
-        let beside = |a: f64, b: f64, at: f64| at >= a.min(b) && at <= a.max(b);
-        if turn == 0.0 && beside(ax, bx, x) && beside(ay, by, y) {
+        before = corner;
+        let level = ay == by && y == ay && x >= ax.min(bx) && x <= ax.max(bx);
+        if level || [ax, ay] == [x, y] {
             return true;
         }
-        // A ray to the right crosses the edge.
-        if (ay > y) != (by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax {
+        // A ray to the right can meet the edge.
+        if ay == by || y <= ay.min(by) || y > ay.max(by) || x > ax.max(bx) {
+            continue;
+        }
+        if ax == x && bx == x {
+            return true;
+        }
+        if ax == bx || x <= (y - ay) * (bx - ax) / (by - ay) + ax {
             inside = !inside;
         }
-        before = corner;
     }
     inside
 }

@@ -68,6 +68,25 @@ impl Vector {
         }
     }
 
+    /// A point a quarter of the way around.
+    fn across(self) -> Self {
+        // Not along the axis that it is nearest to.
+        let axis = if self.z.abs() < 0.6 {
+            Self {
+                x: 0.0,
+                y: 0.0,
+                z: 1.0,
+            }
+        } else {
+            Self {
+                x: 1.0,
+                y: 0.0,
+                z: 0.0,
+            }
+        };
+        self.cross(axis).unit()
+    }
+
     fn minus(self, other: Self) -> Self {
         Self {
             x: self.x - other.x,
@@ -123,9 +142,7 @@ fn cross_properly(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     if !apart(one, two) || !apart(three, four) {
         return false;
     }
-    // The circles cross at two opposite points; both arcs have to be at the same one.
-    let at = a.cross(b).cross(c.cross(d));
-    at.dot(a.plus(b)) * at.dot(c.plus(d)) > 0.0
+    at_the_same(a, b, c, d)
 }
 
 /// If two arcs have a point in common.
@@ -133,10 +150,57 @@ fn arcs_meet(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
     cross_properly(a, b, c, d) || on_arc(a, c, d) || on_arc(b, c, d) || on_arc(c, a, b) || on_arc(d, a, b)
 }
 
+/// If the way between two points crosses an edge. A corner on the way belongs to one side, so that the two edges which meet
+/// there count once or twice as they should.
+fn passes(from: Vector, to: Vector, a: Vector, b: Vector) -> bool {
+    let left = |value: f64| value >= 0.0;
+    if left(side(from, to, a)) == left(side(from, to, b)) || left(side(a, b, from)) == left(side(a, b, to)) {
+        return false;
+    }
+    at_the_same(from, to, a, b)
+}
+
+/// Two circles cross at two opposite points: if both arcs are at the same one.
+fn at_the_same(a: Vector, b: Vector, c: Vector, d: Vector) -> bool {
+    let at = a.cross(b).cross(c.cross(d));
+    at.dot(a.plus(b)) * at.dot(c.plus(d)) > 0.0
+}
+
+/// If all corners lie on the arc between two of them.
+fn is_flat(first: Vector, corners: &[Vector]) -> bool {
+    let farthest = |from: Vector| {
+        corners
+            .iter()
+            .copied()
+            .max_by(|left, right| from.angle(*left).total_cmp(&from.angle(*right)))
+            .unwrap_or(from)
+    };
+    let end = farthest(first);
+    let other = farthest(end);
+    corners.iter().all(|corner| on_arc(*corner, end, other))
+}
+
+/// A point beside the middle of an arc, closer than anything else is drawn.
+fn left_of(a: Vector, b: Vector) -> Vector {
+    const BESIDE: f64 = 1e-11;
+    let (middle, left) = (a.plus(b).unit(), a.cross(b).unit());
+    middle
+        .plus(Vector {
+            x: left.x * BESIDE,
+            y: left.y * BESIDE,
+            z: left.z * BESIDE,
+        })
+        .unit()
+}
+
 /// A closed ring, its interior to the left; the first corner is not repeated.
 #[derive(Clone, Debug)]
 pub(super) struct Ring {
     corners: Vec<Vector>,
+    /// A point just left of the first edge.
+    inside: Vector,
+    /// All corners lie on one arc: there is no inside.
+    flat: bool,
 }
 
 /// Why a ring or polygon is none.
@@ -155,15 +219,23 @@ impl Ring {
         {
             corners.pop();
         }
-        if corners.len() < 3 {
+        let [first, second, _, ..] = corners.as_slice() else {
             return Err("a ring must have at least 3 different vertices");
-        }
-        let mut ring = Self { corners };
+        };
+        let mut ring = Self {
+            inside: left_of(*first, *second),
+            flat: is_flat(*first, &corners),
+            corners,
+        };
         if ring.crosses_itself() {
             return Err("edges of a ring cross");
         }
-        if !strict && ring.signed_area() < 0.0 {
+        // Half of the sphere, but for rounding, stays as it stands.
+        if !strict && ring.turning() < -1e-9 {
             ring.corners.reverse();
+            if let [first, second, ..] = ring.corners.as_slice() {
+                ring.inside = left_of(*first, *second);
+            }
         }
         Ok(ring)
     }
@@ -183,20 +255,19 @@ impl Ring {
         })
     }
 
-    /// The area to the left less than half of the sphere is positive, that to the right negative.
-    fn signed_area(&self) -> f64 {
-        let Some((first, rest)) = self.corners.split_first() else {
-            return 0.0;
-        };
-        let area: f64 = rest
-            .windows(2)
-            .map(|pair| match pair {
-                [b, c] => 2.0 * side(*first, *b, *c).atan2(1.0 + first.dot(*b) + b.dot(*c) + c.dot(*first)),
-                _ => 0.0,
+    /// The sum of the turns to the left at the corners: 2π less the area to the left, which is the smaller one if this is
+    /// positive.
+    fn turning(&self) -> f64 {
+        let edges: Vec<(Vector, Vector)> = self.edges().collect();
+        let next = edges.iter().skip(1).chain(edges.first());
+        edges
+            .iter()
+            .zip(next)
+            .map(|((a, b), (_, c))| {
+                let (before, after) = (a.cross(*b), b.cross(*c));
+                b.dot(before.cross(after)).atan2(before.dot(after))
             })
-            .sum();
-        // Areas count up to that of the whole sphere.
-        (area + 2.0 * PI).rem_euclid(4.0 * PI) - 2.0 * PI
+            .sum()
     }
 
     fn on_border(&self, point: Vector) -> bool {
@@ -205,18 +276,20 @@ impl Ring {
 
     /// If a point is inside; the border is what it happens to be.
     fn contains(&self, point: Vector) -> bool {
-        // How often the ring runs around the point, seen from above it; what runs around the opposite point runs the other
-        // way.
-        let mut turned = 0.0;
-        for (a, b) in self.edges() {
-            let (from, to) = (point.cross(a), point.cross(b));
-            turned += point.dot(from.cross(to)).atan2(from.dot(to));
+        if self.flat {
+            return false;
         }
-        if self.signed_area() < 0.0 {
-            turned > -PI
+        // Each edge on the way from a point inside leads out or in.
+        let crossed =
+            |from: Vector, to: Vector| self.edges().filter(|(a, b)| passes(from, to, *a, *b)).count();
+        let count = if self.inside.angle(point) < 3.0 {
+            crossed(self.inside, point)
         } else {
-            turned > PI
-        }
+            // There is more than one shortest way to the far side: take one by a point between.
+            let between = self.inside.across();
+            crossed(self.inside, between) + crossed(between, point)
+        };
+        count % 2 == 0
     }
 
     fn distance(&self, point: Vector) -> f64 {
@@ -237,7 +310,8 @@ impl Polygon {
     pub(super) fn new(outer: Ring, holes: Vec<Ring>) -> Result<Self, Flaw> {
         for hole in &holes {
             let outside = |corner: &Vector| !outer.contains(*corner) && !outer.on_border(*corner);
-            if hole.corners.iter().any(outside) {
+            let along = |(a, b): (Vector, Vector)| outer.on_border(a.plus(b).unit());
+            if hole.corners.iter().any(outside) || hole.edges().any(along) {
                 return Err("a hole is not inside of the outer ring");
             }
         }
@@ -354,7 +428,7 @@ impl Geometry {
         if self
             .polygons
             .iter()
-            .any(|polygon| polygon.outer.signed_area() <= 0.0)
+            .any(|polygon| polygon.outer.turning() <= 1e-9)
         {
             return None;
         }
