@@ -144,6 +144,42 @@ async fn a_login_code_has_a_length() {
     assert_eq!(dev.post("/v1/login", None, body).await.0, 413);
 }
 
+#[tokio::test]
+async fn readiness_is_what_the_next_call_and_login_need() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let dev = Dev::start(project.path());
+    let ready = async || {
+        let reply = dev.client.get(format!("{}/readyz", dev.server.url));
+        let reply = reply.send().await.unwrap();
+        (reply.status().as_u16(), reply.json::<Value>().await.unwrap())
+    };
+    assert_eq!(ready().await, (200, json!({"status": "ready"})));
+    dev.sim(
+        "faults",
+        json!({"api": "jscode2session", "kind": "cut", "next": 1}),
+    )
+    .await;
+    let login = json!({"code": "any"}).to_string();
+    assert_eq!(dev.post("/v1/login", None, login).await.0, 502);
+    let (status, reply) = ready().await;
+    assert_eq!(
+        (status, &reply["errMsg"]),
+        (503, &json!("not ready: WeChat does not answer"))
+    );
+    dev.server.prints("WeChat gave no answer");
+    // Whoever logs in all the same finds that WeChat is back, and so does everybody.
+    dev.login("alice").await;
+    assert_eq!(ready().await.0, 200);
+
+    // A project of whose functions none can run.
+    project.write("cloudfunctions/echo/package.json", "{ none");
+    crate::support::eventually(
+        || dev.server.printed().contains("none of the 1 functions can run"),
+        || dev.server.printed(),
+    );
+    assert_eq!(ready().await.1["errMsg"], "not ready: no function can run");
+}
+
 /// A browser's cookie after it gave the secret.
 async fn enter(operator: &str, secret: &str) -> Response {
     let client = client_without_redirects();
@@ -292,7 +328,7 @@ async fn hold(url: &str, request: &[u8]) -> Vec<TcpStream> {
 #[tokio::test]
 async fn slow_strangers_hold_nothing_that_others_need() {
     let project = Scratch::new(&[("echo", ECHO)]);
-    // Fewer places than there are strangers: half of 256 for clients, a sixteenth for the operator.
+    // Fewer places than there are strangers: what 256 descriptors leave beside the workers.
     let mut limited = std::process::Command::new("sh");
     let command = yunqiao();
     limited
@@ -402,7 +438,7 @@ async fn slow_strangers_hold_nothing_that_others_need() {
         let token = token.bearer_auth(OPERATOR_SECRET).send().await.unwrap();
         assert_eq!(token.status(), 200, "the operator beside {door}");
         let after = resident(dev.server.pid());
-        // What docs/security.md says of each of the 144 places, and what the calls beside them take.
+        // What docs/security.md says of each place, of which there are no more than 144, and what the calls beside them take.
         let most = before + 144 * (96 << 10) + (4 << 20);
         assert!(after < most, "{door}: {before} -> {after}");
         drop(held);

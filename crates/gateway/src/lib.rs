@@ -113,6 +113,7 @@ struct Inner {
     timers: timers::Plans,
     sessions: login::Sessions,
     budget: body::Budget,
+    readiness: readiness::Readiness,
 }
 
 impl Gateway {
@@ -164,6 +165,7 @@ impl Gateway {
             appid: config.appid,
             timers: timers::Plans::default(),
             budget: body::Budget::default(),
+            readiness: readiness::Readiness::default(),
         });
         Gateway(inner)
     }
@@ -173,6 +175,7 @@ impl Gateway {
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {
         let sites = site::of_project(&self.0, project);
         let reports = self.0.runtime.load(site::loaded(project, &sites)).await;
+        self.0.readiness.loaded(&reports);
         self.0.calls.sites().put(sites);
         self.0.timers.put(project);
         if let Some(pushes) = &self.0.push {

@@ -34,12 +34,12 @@ const READ_AHEAD: usize = 32 << 10;
 /// How long running calls may go on after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// A reply on its way: its connection works until it is sent.
+/// A reply on its way: its connection works until it is sent. One that follows events does not: its page asks again.
 pub(crate) struct Sending {
     body: ReplyBody,
     /// Of a body that does not end by itself: what ends it.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    _working: Working,
+    _working: Option<Working>,
 }
 
 /// Answers the requests of at most `connections` connections of `listener` at once until `stop` resolves, then lets
@@ -112,17 +112,18 @@ pub(crate) async fn serve<Answer, Answering>(
 
 impl Sending {
     fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>) -> Self {
-        let stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = match body.is_endless() {
-            true => {
-                let mut stopped = stopped.clone();
-                Some(Box::pin(async move { while stopped.changed().await.is_ok() {} }))
-            }
-            false => None,
-        };
+        if !body.is_endless() {
+            return Self {
+                body,
+                stop: None,
+                _working: Some(working),
+            };
+        }
+        let mut stopped = stopped.clone();
         Self {
             body,
-            stop,
-            _working: working,
+            stop: Some(Box::pin(async move { while stopped.changed().await.is_ok() {} })),
+            _working: None,
         }
     }
 }

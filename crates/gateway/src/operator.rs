@@ -115,7 +115,15 @@ pub trait Pages: Send + Sync + 'static {
 enum Door<'a> {
     /// WeChat's HTTP API, which asks for WeChat's credentials.
     HttpApi(InvokePath),
+    /// Where the page that asks for the secret sends it.
     Enter,
+    /// What is behind the guard.
+    Guarded(Guarded<'a>),
+}
+
+/// What is there for those who were let in.
+#[derive(Clone, Copy, Debug)]
+enum Guarded<'a> {
     AccessToken,
     Forward,
     Function(&'a str),
@@ -126,15 +134,20 @@ enum Door<'a> {
 
 impl<'a> Door<'a> {
     fn of(path: &'a str) -> Self {
-        if let Some(door) = InvokePath::of(path) {
-            return Self::HttpApi(door);
+        match (InvokePath::of(path), path) {
+            (Some(door), _) => Self::HttpApi(door),
+            (None, ENTER_AT) => Self::Enter,
+            (None, path) => Self::Guarded(Guarded::of(path)),
         }
+    }
+}
+
+impl<'a> Guarded<'a> {
+    fn of(path: &'a str) -> Self {
         match path {
-            ENTER_AT => Self::Enter,
             ACCESS_TOKEN => Self::AccessToken,
             _ if path.starts_with(FORWARD) => Self::Forward,
-            push::OPERATOR => Self::Push,
-            _ if path.starts_with(push::BELOW_OPERATOR) => Self::Push,
+            _ if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Self::Push,
             _ => match path.strip_prefix(FUNCTIONS) {
                 Some(name) => match name.strip_suffix(TIMER) {
                     Some(name) => Self::Timer(name),
@@ -145,12 +158,12 @@ impl<'a> Door<'a> {
         }
     }
 
-    /// The methods that it takes, as `Allow` has them. Where there is none, what is behind the door has its own word on it.
+    /// The methods that it takes, as `Allow` has them. Where there is none, what is behind it has its own word on it.
     fn allow(self) -> Option<&'static str> {
         match self {
             Self::AccessToken | Self::Forward => Some("GET, HEAD, POST"),
-            Self::Enter | Self::Function(_) | Self::Timer(_) => Some("POST"),
-            Self::HttpApi(_) | Self::Push | Self::Page => None,
+            Self::Function(_) | Self::Timer(_) => Some("POST"),
+            Self::Push | Self::Page => None,
         }
     }
 
@@ -231,8 +244,7 @@ impl Doors {
     ) -> Result<HttpReply, Failure> {
         routes::has_host(head)?;
         self.guard.origin(&head.headers)?;
-        let path = head.uri.path();
-        let door = Door::of(path);
+        let door = Door::of(head.uri.path());
         if let Door::HttpApi(door) = door {
             let answer = self.http_api.answer(&self.gateway, door, head, body, request_id);
             return Ok(reply::json(answer.await));
@@ -240,14 +252,28 @@ impl Doors {
         if let Some(reply) = self.let_in(head) {
             return Ok(reply);
         }
+        match door {
+            Door::Guarded(door) => self.open_guarded(door, head, body, peer, request_id).await,
+            _ => {
+                takes(&head.method, "POST")?;
+                self.guard.may_guess(peer)?;
+                let budget = &self.inner().budget;
+                let body = body.read(&ENTER_BODY, BodySender::Stranger, budget).await?;
+                self.ask_secret(&body.bytes, peer)
+            }
+        }
+    }
+
+    async fn open_guarded(
+        &self,
+        door: Guarded<'_>,
+        head: &Parts,
+        body: &mut UnreadBody,
+        peer: IpAddr,
+        request_id: &str,
+    ) -> Result<HttpReply, Failure> {
         if let Some(allowed) = door.allow() {
             takes(&head.method, allowed)?;
-        }
-        if matches!(door, Door::Enter) {
-            self.guard.may_guess(peer)?;
-            let budget = &self.inner().budget;
-            let body = body.read(&ENTER_BODY, BodySender::Stranger, budget).await?;
-            return self.ask_secret(&body.bytes, peer);
         }
         let shown = self.guard.admit(head, peer)?;
         if door.wants_secret() && shown != Shown::Secret {
@@ -263,26 +289,25 @@ impl Doors {
             ref method => method.clone(),
         };
         Ok(match door {
-            Door::HttpApi(_) | Door::Enter => return Err(Failure::internal()),
-            Door::AccessToken => reply::json(self.access_token().await?),
-            Door::Forward => {
+            Guarded::AccessToken => reply::json(self.access_token().await?),
+            Guarded::Forward => {
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
                 self.forward(&method, &head.uri, &head.headers, &body.bytes)
                     .await?
             }
-            Door::Function(name) => {
+            Guarded::Function(name) => {
                 let body = body.read(&FUNCTION_BODY, sender, &inner.budget).await?;
                 reply::json(self.invoke(name, &body.bytes, request_id).await?)
             }
-            Door::Timer(name) => {
+            Guarded::Timer(name) => {
                 let body = body.read(&FUNCTION_BODY, sender, &inner.budget).await?;
                 reply::json(self.fire(name, &body.bytes, request_id).await?)
             }
-            Door::Push => {
-                let query = head.uri.query().unwrap_or_default();
+            Guarded::Push => {
+                let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
                 reply::json(push::answer_operator(inner, &method, path, query).await?)
             }
-            Door::Page => {
+            Guarded::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
                 let mut request = Request::new(body.bytes);
