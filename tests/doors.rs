@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Dev, OPERATOR_SECRET, Scratch, Server, client, text, yunqiao};
+use crate::support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, text, yunqiao};
 
 const ECHO: &str = "exports.main = async (event) => event";
 
@@ -270,6 +270,21 @@ async fn guesses_of_the_secret_are_limited_and_logged() {
     assert!(counts[&429] > counts[&401], "{counts:?}");
     dev.server.prints("127.0.0.1 showed a wrong operator's secret");
     dev.server.prints("too often");
+    // And so are those of the AppSecret.
+    let mut answers = BTreeMap::new();
+    for _ in 0..200 {
+        let url = format!("{}/cgi-bin/stable_token", dev.operator);
+        let body = json!({"grant_type": "client_credential", "appid": APPID, "secret": "0".repeat(32)});
+        let reply = dev.client.post(url).json(&body).send().await.unwrap();
+        let reply: Value = reply.json().await.unwrap();
+        *answers.entry(reply["errcode"].as_i64().unwrap()).or_insert(0) += 1;
+    }
+    assert_eq!(
+        answers.keys().copied().collect::<Vec<_>>(),
+        [40125, 45011],
+        "{answers:?}"
+    );
+    assert!(answers[&45011] > answers[&40125], "{answers:?}");
     // Whoever is in stays in.
     assert_eq!(page(&dev.operator, &mine).await, 200);
 }

@@ -10,7 +10,8 @@
 //! help nobody: every request for a token gives a new one and ends none; a function has its own time instead of 5 seconds; a
 //! failed call is told with the code that a client would be told (-501000, -504002 …).
 
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use calls::{CallFailure, Caller};
@@ -25,6 +26,7 @@ use tcb::{Data, Event, Source};
 
 use crate::body::{self, BodyPolicy, BodySender, Content, UnreadBody};
 use crate::failure::Failure;
+use crate::guesses::Guesses;
 use crate::routes::CALL_BODY;
 use crate::{Gateway, Inner, Note};
 
@@ -49,6 +51,8 @@ pub(crate) struct HttpApi {
     appid: String,
     secret: SecretString,
     tokens: Sealer,
+    /// Of the AppSecret.
+    guesses: Guesses,
 }
 
 /// What was refused, on its way to an answer.
@@ -92,6 +96,7 @@ impl HttpApi {
             appid: appid.to_owned(),
             secret,
             tokens: Sealer::new(keys, Kind::HttpApi, appid),
+            guesses: Guesses::new(),
         }
     }
 
@@ -102,6 +107,7 @@ impl HttpApi {
         path: InvokePath,
         head: &Parts,
         body: &mut UnreadBody,
+        peer: IpAddr,
         request_id: &str,
     ) -> Bytes {
         let inner = &gateway.0;
@@ -110,7 +116,7 @@ impl HttpApi {
         }
         let answer = match path {
             InvokePath::Invoke => self.invoke(gateway, head, body, request_id).await,
-            _ => self.issue(inner, path, head, body).await,
+            _ => self.issue(inner, path, head, body, peer).await,
         };
         answer.unwrap_or_else(|Refusal(refusal)| {
             if let Some(why) = &refusal.why {
@@ -130,7 +136,15 @@ impl HttpApi {
         path: InvokePath,
         head: &Parts,
         body: &mut UnreadBody,
+        peer: IpAddr,
     ) -> Result<Bytes, Refusal> {
+        self.guesses.check(peer, Instant::now()).map_err(|none| {
+            let refusal = InvokeRefusal::from(errcode::MINUTE_QUOTA);
+            match none.is_first {
+                true => refusal.because(format!("{peer} showed wrong AppSecrets too often")),
+                false => refusal,
+            }
+        })?;
         let body = body
             .read(&SECRET_BODY, BodySender::Stranger, &inner.budget)
             .await?
@@ -141,7 +155,13 @@ impl HttpApi {
         };
         // The lengths may be compared in the open: all AppSecrets have the same.
         let ours = self.secret.expose_secret().as_bytes();
-        asked.check(&self.appid, |secret| secret.as_bytes().ct_eq(ours).into())?;
+        asked.check(&self.appid, |secret| {
+            let same: bool = secret.as_bytes().ct_eq(ours).into();
+            if !same {
+                self.guesses.wrong(peer, Instant::now());
+            }
+            same
+        })?;
         let token = self.seal(inner.clock.now() + LIFE);
         Ok(format!("{{\"access_token\":\"{token}\",\"expires_in\":{TOKEN_LIFE}}}").into())
     }

@@ -13,6 +13,7 @@ mod body;
 mod call;
 mod cors;
 mod failure;
+mod guesses;
 mod hosts;
 mod http_api;
 mod listen;

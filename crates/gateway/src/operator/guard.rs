@@ -19,8 +19,8 @@ use http::{
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::{guesses::Guesses, sign_in::SignIns};
-use crate::{failure::Failure, routes::show_bearer};
+use super::sign_in::SignIns;
+use crate::{failure::Failure, guesses::Guesses, routes::show_bearer};
 
 /// Cookies of our name that are looked at in one request; a browser sends one.
 const COOKIES: usize = 4;

@@ -1,4 +1,4 @@
-//! How often somebody may guess the operator's secret.
+//! How often somebody may guess a secret of the operator's: the one of the listener, or the AppSecret.
 //!
 //! Each peer has a few guesses, which come back one a second. Whoever has none left is refused before the secret is looked
 //! at, so that a right one would not be found out either; the cookie of a browser that was let in goes on to count.
@@ -23,7 +23,7 @@ const PEERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// Wrong guesses, by peer.
 #[derive(Debug)]
-pub(super) struct Guesses(Mutex<LruCache<IpAddr, Peer>>);
+pub(crate) struct Guesses(Mutex<LruCache<IpAddr, Peer>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Peer {
@@ -37,18 +37,18 @@ struct Peer {
 
 /// A peer has no guess left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoneLeft {
+pub(crate) struct NoneLeft {
     /// It is the first request that meets this, and worth a line in the log.
-    pub(super) is_first: bool,
+    pub(crate) is_first: bool,
 }
 
 impl Guesses {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(LruCache::new(PEERS)))
     }
 
     /// Whether `peer` may guess now.
-    pub(super) fn check(&self, peer: IpAddr, now: Instant) -> Result<(), NoneLeft> {
+    pub(crate) fn check(&self, peer: IpAddr, now: Instant) -> Result<(), NoneLeft> {
         match self.peers().get_mut(&network(peer)) {
             None => Ok(()),
             Some(known) => {
@@ -65,7 +65,7 @@ impl Guesses {
     }
 
     /// Notes that a guess was wrong; gives how many requests of that peer were refused before it.
-    pub(super) fn wrong(&self, peer: IpAddr, now: Instant) -> u32 {
+    pub(crate) fn wrong(&self, peer: IpAddr, now: Instant) -> u32 {
         let mut peers = self.peers();
         let peer = peers.get_or_insert_mut(network(peer), || Peer {
             left: AT_ONCE,
