@@ -5,10 +5,12 @@
 //! lost is worth nothing afterwards. Of the last calls that ended the table remembers that they did, to be able to tell whoever
 //! comes too late.
 
-use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use runtime::InvocationId;
 use tcb::{Source, Trigger};

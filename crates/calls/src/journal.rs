@@ -3,8 +3,7 @@
 //! Nothing here decides about where these go: `dev` prints them, `serve` logs the failures, the
 //! console keeps the last ones.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use runtime::{Level, Logs};
 

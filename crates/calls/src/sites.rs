@@ -1,8 +1,10 @@
 //! Which functions there are, and what the call path knows of each: its environment, rendered once.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use function::FunctionName;
 use tcb::Environment;

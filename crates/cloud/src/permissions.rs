@@ -3,9 +3,11 @@
 //! WeChat's platform keeps a function's list for ten minutes, so that one who adds a name has to wait; `[permissions]
 //! cache` reproduces that. The time is WeChat's, so a test steps over it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use calls::{Site, Sites};
 use clock::Timestamp;
@@ -76,5 +78,70 @@ impl Permissions {
             };
         }
         entry.known.permissions.contains(api)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use tcb::Environment;
+
+    use super::*;
+
+    fn site(permissions: &[&str]) -> Site {
+        let environment = Environment::new(&tcb::Site {
+            env_id: "env".to_owned(),
+            region: "region".to_owned(),
+            appid: "wx1".to_owned(),
+            function_name: "f".to_owned(),
+            memory_mb: 256,
+            time_limit_ms: 3000,
+            variables: BTreeMap::new(),
+        });
+        Site {
+            name: "f".parse().unwrap(),
+            environment,
+            permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+            config_json: "f/config.json".into(),
+        }
+    }
+
+    #[test]
+    fn a_change_counts_when_the_cache_has_run_out() {
+        let sites = Sites::default();
+        let api = "subscribeMessage.send";
+        let now = Timestamp::from_secs(1_000);
+        for (cache, later, allowed) in [(0, 0, true), (600, 599, false), (600, 600, true)] {
+            let permissions = Permissions::new(Duration::from_secs(cache));
+            sites.put([site(&[])]);
+            let function = sites.get("f").unwrap();
+            assert!(!permissions.allow(&sites, &function, api, now));
+            sites.put([site(&[api])]);
+            let then = now + Duration::from_secs(later);
+            assert_eq!(
+                permissions.allow(&sites, &function, api, then),
+                allowed,
+                "{cache} {later}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_meant_is_found() {
+        let sites = Sites::default();
+        let permissions = Permissions::new(Duration::ZERO);
+        let api = openapi::find("subscribeMessage.send").unwrap();
+        for (listed, slip) in [
+            (&["subscribeMessage.sent"][..], Some("subscribeMessage.sent")),
+            // Another API's own name is no slip, however near it is.
+            (&["wxacode.getUnlimited", "templateMessage.send"], None),
+            (&[], None),
+        ] {
+            sites.put([site(listed)]);
+            let function = sites.get("f").unwrap();
+            assert_eq!(permissions.slip(&sites, &function, api).as_deref(), slip);
+        }
     }
 }
