@@ -28,7 +28,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Held) -> Self {
+    pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Option<Held>) -> Self {
         Self {
             calls,
             call: None,
@@ -37,7 +37,7 @@ impl Asked {
             function,
             since: Instant::now(),
             exchange: None,
-            room: Some(room),
+            room,
         }
     }
 

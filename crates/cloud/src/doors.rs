@@ -88,6 +88,15 @@ impl Refused {
 async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Answer {
     let request_id = ids::request_id();
     let (head, body) = request.into_parts();
+    let mut transfers = cloud.transfers.iter();
+    if let Some(transfer) = transfers.find(|transfer| transfer.takes(head.uri.path())) {
+        let asked = Asked::new(cloud.calls.clone(), request_id, name_of(worker), None);
+        let asked = match only_call(cloud, worker) {
+            Some((call, left)) => asked.with_call(call, left),
+            None => asked,
+        };
+        return transfer.answer(&head, body, asked).await;
+    }
     let answering = match cloud.room.read(body).await {
         Ok((body, room)) => let_in(cloud, worker, &head, &body, room, &request_id),
         Err(unread) => Err(not_read(unread)),
@@ -153,7 +162,12 @@ fn let_in(
         .map_err(|error| Refused::new(error.code(), codes::text(error.code()).unwrap_or_default(), error))?;
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
     let (capability, proof) = capability_for(cloud, &request)?;
-    let asked = Asked::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), room);
+    let asked = Asked::new(
+        cloud.calls.clone(),
+        request_id.to_owned(),
+        name_of(worker),
+        Some(room),
+    );
     let asked = match (proof, call_of(cloud, worker, head, &envelope)) {
         (_, Ok((call, left))) => asked.with_call(call, left),
         (Proof::Call, Err(refused)) => return Err(refused),

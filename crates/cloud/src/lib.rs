@@ -3,7 +3,8 @@
 //! Requests come over the Unix socket of one worker and by no other way. `doors` lets in what is a request of the SDK's,
 //! signed by the worker whose socket it came by, and, where the action wants it, made from a call that this worker runs. Behind
 //! the doors each [`Capability`] is one file: it says which actions it answers and which proof each of them wants, answers
-//! them, and records itself in the account of the call ([`Asked`]). A new one is added to the list in [`Cloud::new`].
+//! them, and records itself in the account of the call ([`Asked`]). Bytes that
+//! come by themselves, as a file does, are a [`Transfer`]'s. A new one of either is added to its list in [`Cloud::new`].
 //!
 //! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
 
@@ -37,7 +38,7 @@ use runtime::Connection;
 use tokio::sync::mpsc;
 
 pub use asked::Asked;
-pub use capability::{Answer, AnswerBody, Answering, Capability, Proof};
+pub use capability::{Answer, AnswerBody, Answering, Capability, Proof, Transfer};
 pub use redeem::Redeemer;
 
 use open_api::WeChatApis;
@@ -78,6 +79,7 @@ pub struct Cloud(Arc<Inner>);
 struct Inner {
     calls: Calls,
     capabilities: Vec<Box<dyn Capability>>,
+    transfers: Vec<Box<dyn Transfer>>,
     redeemer: Redeemer,
     room: Room,
 }
@@ -109,6 +111,7 @@ impl Cloud {
                 Box::new(function::CallFunction),
                 Box::new(not_served::Rest),
             ],
+            transfers: vec![Box::new(not_served::Rest)],
             calls: config.calls,
             redeemer,
             room: Room::default(),

@@ -19,6 +19,9 @@ pub const OPEN_DATA_SERVICE: &str = "ApiGetOpenDataByCloudId";
 /// The service that answers `cloud.getVoIPSign`.
 pub const VOIP_SERVICE: &str = "ApiVoipSign";
 
+/// Where files are uploaded to that nobody takes; the host is one that leads to the server.
+pub const UPLOAD_PATH: &str = "/uploads-are-not-served";
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,10 +158,18 @@ impl NotServed {
         }
     }
 
-    /// The whole answer.
+    /// The whole answer to an action.
+    ///
+    /// A failure of `storage.getUploadMetadata` is no use: the SDK up to 3.0 loses its text, or reads the address out of it all the
+    /// same. So it is given one, [`UPLOAD_PATH`], and the upload is what fails.
     #[must_use]
-    pub fn reply(self, request_id: &str) -> Reply {
-        reply::failure(request_id, self.code(), self.text())
+    pub fn reply(self, request_id: &str, action: Action<'_>) -> Reply {
+        match action {
+            Action::Named("storage.getUploadMetadata") => {
+                reply::upload_metadata(request_id, &format!("http://tcb.local{UPLOAD_PATH}"))
+            }
+            _ => reply::failure(request_id, self.code(), self.text()),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod source;
 
 pub use action::{
     Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, OPEN_DATA_SERVICE, SdkRequest, SdkRequestError,
-    VOIP_SERVICE,
+    UPLOAD_PATH, VOIP_SERVICE,
 };
 pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
 pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
