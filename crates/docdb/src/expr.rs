@@ -16,6 +16,7 @@ mod number;
 mod object;
 mod parse;
 mod path;
+mod search;
 mod set;
 mod statistic;
 mod table;
@@ -141,6 +142,7 @@ enum Node {
     Strict(Strict, Vec<Self>),
     Named(Named, Vec<Option<Self>>),
     Sort(Box<Self>, ElementOrder),
+    Search(Box<search::Search>),
 }
 
 /// The variables of one `$let` or one round of a loop.

@@ -92,6 +92,9 @@ pub struct Environment<'a> {
 pub struct Leading<'p> {
     /// Conditions that every document has to meet, all of them.
     pub filters: Vec<&'p Filter>,
+    /// The values of the variables that `$expr` in these conditions may name; none for the leading part of a pipeline by
+    /// itself, whose caller knows them.
+    pub variables: Option<&'p Variables>,
     /// The order behind the filters.
     pub sort: Option<&'p Sort>,
     /// How many documents get through behind filter and order.
@@ -412,6 +415,7 @@ fn facet<'a>(
         let mut list = Vec::new();
         for document in pipeline.run(input, environment) {
             let document = Bson::Document(document?);
+            check_depth(&document)?;
             held.add_bytes(crate::expr::value_size(&document))?;
             list.push(document);
         }

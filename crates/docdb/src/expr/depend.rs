@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FieldPath, Node};
+use super::{FieldPath, Node, search::Source};
 
 /// The top-level fields that are needed of a document, so that a scan decodes only these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +101,14 @@ impl Node {
             Self::Compare(_, both) => all(both.as_slice()),
             Self::Named(_, slots) => slots.iter().flatten().for_each(|node| node.needs(needs)),
             Self::Sort(input, _) => input.needs(needs),
+            Self::Search(search) => {
+                search.input.needs(needs);
+                if let Source::Computed(both) = &search.source {
+                    let (pattern, options) = &**both;
+                    pattern.needs(needs);
+                    options.iter().for_each(|node| node.needs(needs));
+                }
+            }
         }
     }
 }

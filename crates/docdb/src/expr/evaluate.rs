@@ -85,6 +85,7 @@ impl Node {
                 run(values)
             }
             Self::Sort(input, order) => array::sort(input.evaluate(scope)?, order),
+            Self::Search(search) => search.evaluate(scope),
             _ => Ok(None),
         }
     }

@@ -9,6 +9,7 @@ use bson::{Bson, DateTime, Document};
 use super::{
     FieldPath, MAX_DEPTH, Node, Scope,
     logic::Comparison,
+    search::Source,
     table::{self, ByName},
     value::{fail, truth},
 };
@@ -398,6 +399,9 @@ impl Node {
             Self::Compare(_, both) => all(both.as_slice()),
             Self::Named(_, slots) => slots.iter().flatten().all(Self::is_constant),
             Self::Sort(input, _) => input.is_constant(),
+            Self::Search(search) => {
+                search.input.is_constant() && matches!(search.source, Source::Constant(_))
+            }
             _ => false,
         }
     }

@@ -182,24 +182,6 @@ pub(super) fn by_name(name: &str) -> Option<ByName> {
             [51751, 51750, 51749],
             text::replace_all,
         ),
-        "$regexMatch" => (
-            &["input", "regex", "options"],
-            2,
-            [51103, 31024, 31022],
-            text::regex_match,
-        ),
-        "$regexFind" => (
-            &["input", "regex", "options"],
-            2,
-            [51103, 31024, 31022],
-            text::regex_find,
-        ),
-        "$regexFindAll" => (
-            &["input", "regex", "options"],
-            2,
-            [51103, 31024, 31022],
-            text::regex_find_all,
-        ),
         "$convert" => (
             &["input", "to", "onError", "onNull"],
             2,

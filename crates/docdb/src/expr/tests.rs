@@ -99,6 +99,40 @@ fn strings_count_bytes_or_code_points() {
 }
 
 #[test]
+fn patterns_are_compiled_once_and_refused_at_once() {
+    let find = |input: &str, regex: Bson| bson!({"$regexFindAll": {"input": input, "regex": regex}});
+    gives(
+        find("云a云b", bson!("[ab]")),
+        bson!([{"match": "a", "idx": 1, "captures": []}, {"match": "b", "idx": 3, "captures": []}]),
+    );
+    let document = doc! {"s": "aB", "p": "b"};
+    let computed = bson!({"$regexMatch": {"input": "$s", "regex": "$p", "options": "i"}});
+    assert_eq!(of(&document, computed), Ok(Some(bson!(true))));
+    let nothing = bson!({"$regexMatch": {"input": "$s", "regex": "$nothing"}});
+    assert_eq!(of(&document, nothing), Ok(Some(bson!(false))));
+    refuses(bson!({"$regexMatch": {"input": "$s", "regex": "("}}), 51091);
+    refuses(bson!({"$regexMatch": {"input": "$s"}}), 31023);
+}
+
+#[test]
+fn conversions_say_what_they_cannot() {
+    gives(bson!({"$toInt": "12"}), bson!(12));
+    gives(bson!({"$toLong": 1.9}), bson!(1_i64));
+    gives(bson!({"$toString": 2.5}), bson!("2.5"));
+    gives(bson!({"$toBool": "false"}), bson!(true));
+    gives(
+        bson!({"$convert": {"input": "x", "to": "int", "onError": -1}}),
+        bson!(-1),
+    );
+    gives(
+        bson!({"$convert": {"input": "$n", "to": "int", "onNull": 0}}),
+        bson!(0),
+    );
+    refuses(bson!({"$toInt": "1.5"}), 241);
+    refuses(bson!({"$toInt": 3_000_000_000_i64}), 241);
+}
+
+#[test]
 fn arrays_take_signs() {
     gives(bson!({"$arrayElemAt": ["$list", -1]}), bson!(2));
     assert_eq!(

@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use bson::{Bson, Document};
+use bson::Bson;
 
 use super::{
     MAX_DOCUMENT_BYTES, Value,
     time::iso_text,
     value::{fail, int32, is_number, made, null, nullish, type_of},
 };
-use crate::{Error, error::Result, order::Number, regex::Pattern};
+use crate::{Error, error::Result, order::Number};
 
 /// A string as it is: nothing is turned into one.
-fn string<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+pub(super) fn string<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     match value.as_deref() {
         Some(Bson::String(text) | Bson::Symbol(text)) => Some(text),
         _ => None,
@@ -466,113 +466,4 @@ fn replaced<'a>(
         return null();
     }
     text(replace(parts[0], parts[1], parts[2])?, operator)
-}
-
-/// The three operators on regular expressions differ in what they give.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Match,
-    First,
-    All,
-}
-
-pub(super) fn regex_match(values: Vec<Option<Value<'_>>>) -> Result<Value<'_>> {
-    regex(&values, "$regexMatch", Wanted::Match)
-}
-
-pub(super) fn regex_find(values: Vec<Option<Value<'_>>>) -> Result<Value<'_>> {
-    regex(&values, "$regexFind", Wanted::First)
-}
-
-pub(super) fn regex_find_all(values: Vec<Option<Value<'_>>>) -> Result<Value<'_>> {
-    regex(&values, "$regexFindAll", Wanted::All)
-}
-
-fn regex<'a>(values: &[Option<Value<'_>>], operator: &str, wanted: Wanted) -> Result<Value<'a>> {
-    let part = |at: usize| values.get(at).and_then(Option::as_ref);
-    let input = part(0).unwrap_or(&None);
-    let text = match string(input) {
-        Some(text) => Some(text),
-        None if nullish(input) => None,
-        None => {
-            return fail(
-                51104,
-                format!(
-                    "{operator} needs 'input' to be of type string, not {}",
-                    type_of(input)
-                ),
-            );
-        }
-    };
-    let pattern = part(1).unwrap_or(&None);
-    let options = part(2);
-    let (pattern, mut flags) = match pattern.as_deref() {
-        None | Some(Bson::Null | Bson::Undefined) => (None, String::new()),
-        Some(Bson::String(pattern)) => (Some(pattern.as_str()), String::new()),
-        Some(Bson::RegularExpression(regex)) => {
-            (Some(regex.pattern.as_str()), regex.options.as_str().to_owned())
-        }
-        Some(_) => {
-            return fail(
-                51105,
-                format!(
-                    "{operator} needs 'regex' to be of type string or regex, not {}",
-                    type_of(pattern)
-                ),
-            );
-        }
-    };
-    if let Some(options) = options.filter(|options| !nullish(options)) {
-        let Some(options) = string(options) else {
-            return fail(
-                51106,
-                format!(
-                    "{operator} needs 'options' to be of type string, not {}",
-                    type_of(options)
-                ),
-            );
-        };
-        if !flags.is_empty() && !options.is_empty() {
-            return fail(
-                51107,
-                format!("{operator}: found regex option(s) specified in both 'regex' and 'option' fields"),
-            );
-        }
-        options.clone_into(&mut flags);
-    }
-    let (Some(text), Some(pattern)) = (text, pattern) else {
-        return match wanted {
-            Wanted::Match => made(false),
-            Wanted::First => null(),
-            Wanted::All => made(Vec::<Bson>::new()),
-        };
-    };
-    let pattern = Pattern::new(pattern, &flags)?;
-    if wanted == Wanted::Match {
-        return made(pattern.matches(text)?);
-    }
-    let mut found = Vec::new();
-    let mut meter = super::Meter::default();
-    for captures in pattern.captures(text) {
-        let captures = captures?;
-        let Some(whole) = captures.get(0) else { break };
-        let groups = captures
-            .iter()
-            .skip(1)
-            .map(|group| group.map_or(Bson::Null, |group| Bson::String(group.as_str().to_owned())));
-        let mut one = Document::new();
-        one.insert("match", whole.as_str());
-        one.insert("idx", text[..whole.start()].chars().count() as i32);
-        one.insert("captures", groups.collect::<Vec<_>>());
-        let one = Bson::Document(one);
-        meter.add(&one, operator)?;
-        found.push(one);
-        if wanted == Wanted::First {
-            break;
-        }
-    }
-    match wanted {
-        Wanted::All => made(found),
-        _ => Ok(Some(Cow::Owned(found.pop().unwrap_or(Bson::Null)))),
-    }
 }

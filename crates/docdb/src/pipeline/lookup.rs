@@ -260,7 +260,11 @@ impl Lookup {
         match (&self.equality, &self.pipeline) {
             (None, None) => {}
             (None, Some(pipeline)) => {
-                let input = self.from.read(environment, &pipeline.leading())?;
+                let leading = Leading {
+                    variables: Some(&variables),
+                    ..pipeline.leading()
+                };
+                let input = self.from.read(environment, &leading)?;
                 take(pipeline.run(input, inner))?;
                 if self.variables.is_empty() && !matches!(known, Foreign::Reread) {
                     *known = Foreign::Result(list.clone());
@@ -532,6 +536,7 @@ impl GraphLookup {
         let mut table = Table::default();
         let leading = Leading {
             filters: self.restriction.iter().collect(),
+            variables: Some(environment.variables),
             needs: Needs::All,
             ..Leading::default()
         };
@@ -665,7 +670,13 @@ impl UnionWith {
     pub(super) fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
         let second = lazily(move || {
             let other: Documents<'a> = match &self.from {
-                Some(from) => environment.collections.read(from, &self.pipeline.leading())?,
+                Some(from) => {
+                    let leading = Leading {
+                        variables: Some(environment.variables),
+                        ..self.pipeline.leading()
+                    };
+                    environment.collections.read(from, &leading)?
+                }
                 None => Box::new(std::iter::empty()),
             };
             Ok(self.pipeline.run(other, environment))

@@ -18,7 +18,8 @@ type Tree = Vec<(String, Field)>;
 enum Field {
     Include,
     Exclude,
-    Compute(Box<Expression>),
+    /// An expression, and its number among those of the tree.
+    Compute(Box<Expression>, usize),
     Nested(Tree),
 }
 
@@ -103,10 +104,10 @@ impl Reader<'_> {
             )),
             _ => {
                 self.computed.get_or_insert_with(|| full.to_owned());
-                Ok(Field::Compute(Box::new(Expression::parse_with(
-                    value,
-                    self.variables,
-                )?)))
+                Ok(Field::Compute(
+                    Box::new(Expression::parse_with(value, self.variables)?),
+                    0,
+                ))
             }
         }
     }
@@ -194,6 +195,7 @@ impl Projection {
         } else if id.is_none() {
             tree.insert(0, ("_id".to_owned(), Field::Include));
         }
+        number(&mut tree, &mut 0);
         Ok(Self { tree, excludes })
     }
 
@@ -243,8 +245,8 @@ impl Projection {
         if self.excludes {
             return Ok(exclude(&self.tree, document));
         }
-        let mut values = compute(&self.tree, &document, variables, context)?.into_iter();
-        include(&self.tree, document, &mut values)
+        let mut values = Values::compute(&self.tree, &document, variables, context)?;
+        Ok(include(&self.tree, document, &mut values))
     }
 }
 
@@ -272,6 +274,7 @@ impl AddFields {
         };
         let mut tree = Tree::new();
         reader.fields(specification, "", &mut tree, 0)?;
+        number(&mut tree, &mut 0);
         Ok(Self { tree })
     }
 
@@ -287,8 +290,8 @@ impl AddFields {
         variables: &Variables,
         context: &Context,
     ) -> Result<Document> {
-        let values = compute(&self.tree, &document, variables, context)?;
-        set_all(&self.tree, &mut document, &mut values.into_iter());
+        let mut values = Values::compute(&self.tree, &document, variables, context)?;
+        set_all(&self.tree, &mut document, &mut values);
         Ok(document)
     }
 }
@@ -297,7 +300,7 @@ impl Field {
     fn needs(&self, name: &str, needs: &mut Needs) {
         match self {
             Self::Include | Self::Exclude => needs.add(name),
-            Self::Compute(expression) => expression.needs(needs),
+            Self::Compute(expression, _) => expression.needs(needs),
             Self::Nested(tree) => {
                 needs.add(name);
                 tree.iter().for_each(|field| field.1.needs(name, needs));
@@ -305,135 +308,140 @@ impl Field {
         }
     }
 
-    /// How many expressions it holds.
-    fn expressions(&self) -> usize {
+    /// If it holds an expression.
+    fn computes(&self) -> bool {
         match self {
-            Self::Include | Self::Exclude => 0,
-            Self::Compute(_) => 1,
-            Self::Nested(tree) => expressions(tree),
+            Self::Include | Self::Exclude => false,
+            Self::Compute(..) => true,
+            Self::Nested(tree) => computes(tree),
         }
     }
 }
 
-fn expressions(tree: &Tree) -> usize {
-    tree.iter().map(|field| field.1.expressions()).sum()
+fn computes(tree: &Tree) -> bool {
+    tree.iter().any(|field| field.1.computes())
 }
 
-/// Evaluates all expressions of a tree, in their order. They see the document as it came in.
-fn compute(
-    tree: &Tree,
-    document: &Document,
-    variables: &Variables,
-    context: &Context,
-) -> Result<Vec<Option<Bson>>> {
-    fn collect<'t>(tree: &'t Tree, all: &mut Vec<&'t Expression>) {
+/// Numbers the expressions of a tree.
+fn number(tree: &mut Tree, next: &mut usize) {
+    for (_, field) in tree {
+        match field {
+            Field::Compute(_, place) => {
+                *place = *next;
+                *next += 1;
+            }
+            Field::Nested(below) => number(below, next),
+            Field::Include | Field::Exclude => {}
+        }
+    }
+}
+
+/// The values of the expressions of a tree, by their numbers.
+struct Values {
+    values: Vec<Option<Bson>>,
+    /// They are asked for again: for another element of an array.
+    again: bool,
+}
+
+impl Values {
+    /// Evaluates all expressions of a tree. They see the document as it came in.
+    fn compute(tree: &Tree, document: &Document, variables: &Variables, context: &Context) -> Result<Self> {
+        let mut values = Vec::new();
+        Self::add(tree, document, variables, context, &mut values)?;
+        Ok(Self { values, again: false })
+    }
+
+    fn add(
+        tree: &Tree,
+        document: &Document,
+        variables: &Variables,
+        context: &Context,
+        values: &mut Vec<Option<Bson>>,
+    ) -> Result<()> {
         for (_, field) in tree {
             match field {
-                Field::Compute(expression) => all.push(expression),
-                Field::Nested(below) => collect(below, all),
+                Field::Compute(expression, _) => {
+                    let value = expression
+                        .evaluate(document, variables, context)?
+                        .map(Cow::into_owned);
+                    if let Some(value) = &value {
+                        check_depth(value)?;
+                    }
+                    values.push(value);
+                }
+                Field::Nested(below) => Self::add(below, document, variables, context, values)?,
                 Field::Include | Field::Exclude => {}
             }
         }
+        Ok(())
     }
-    let mut all = Vec::new();
-    collect(tree, &mut all);
-    let mut values = Vec::with_capacity(all.len());
-    for expression in all {
-        let value = expression
-            .evaluate(document, variables, context)?
-            .map(Cow::into_owned);
-        if let Some(value) = &value {
-            check_depth(value)?;
+
+    fn take(&mut self, number: usize) -> Option<Bson> {
+        let value = self.values.get_mut(number)?;
+        if self.again { value.clone() } else { value.take() }
+    }
+
+    /// Does something for each element of an array.
+    fn for_each<T>(&mut self, elements: impl IntoIterator<Item = T>, mut run: impl FnMut(T, &mut Self)) {
+        let again = std::mem::replace(&mut self.again, true);
+        for element in elements {
+            run(element, self);
         }
-        values.push(value);
+        self.again = again;
     }
-    Ok(values)
 }
 
-/// The values that were computed for the expressions of a tree, in their order.
-type Values = std::vec::IntoIter<Option<Bson>>;
-
-fn include(tree: &Tree, document: Document, values: &mut Values) -> Result<Document> {
+fn include(tree: &Tree, document: Document, values: &mut Values) -> Document {
     let mut kept = Document::new();
-    // Where the values of each field's expressions begin.
-    let all: Vec<Option<Bson>> = values.by_ref().take(expressions(tree)).collect();
-    let mut starts = Vec::with_capacity(tree.len());
-    let mut start = 0;
-    for (_, field) in tree {
-        starts.push(start);
-        start += field.expressions();
-    }
-    let of = |at: usize, field: &Field| -> Values {
-        let start = starts.get(at).copied().unwrap_or(0);
-        all.get(start..start + field.expressions())
-            .unwrap_or_default()
-            .to_vec()
-            .into_iter()
-    };
     // A computed `_id` stands first, as an `_id` does.
-    if let Some(at) = tree.iter().position(|field| field.0 == "_id")
-        && let Some((_, field @ Field::Compute(_))) = tree.get(at)
-        && let Some(value) = of(at, field).next().flatten()
+    if let Some((_, Field::Compute(_, number))) = tree.iter().find(|field| field.0 == "_id")
+        && let Some(value) = values.take(*number)
     {
         kept.insert("_id", value);
     }
-    let mut met = vec![false; tree.len()];
     for (name, value) in document {
-        let Some(at) = tree.iter().position(|field| field.0 == name) else {
-            continue;
-        };
-        match tree.get(at).map(|field| &field.1) {
+        match tree.iter().find(|field| field.0 == name).map(|field| &field.1) {
             Some(Field::Include) => {
                 kept.insert(name, value);
             }
-            Some(field @ Field::Nested(below)) => {
-                if let Some(place) = met.get_mut(at) {
-                    *place = true;
-                }
-                if let Some(value) = include_value(below, value, &of(at, field))? {
+            Some(Field::Nested(below)) => {
+                if let Some(value) = include_value(below, value, values) {
                     kept.insert(name, value);
                 }
             }
             _ => {}
         }
     }
-    for (at, (name, field)) in tree.iter().enumerate() {
+    for (name, field) in tree {
         match field {
-            Field::Compute(_) if name != "_id" => {
-                if let Some(value) = of(at, field).next().flatten() {
+            Field::Compute(_, number) if name != "_id" => {
+                if let Some(value) = values.take(*number) {
                     kept.insert(name.as_str(), value);
                 }
             }
-            Field::Nested(below) if field.expressions() > 0 && met.get(at) == Some(&false) => {
-                kept.insert(
-                    name.as_str(),
-                    include(below, Document::new(), &mut of(at, field))?,
-                );
+            Field::Nested(below) if field.computes() && !kept.contains_key(name) => {
+                kept.insert(name.as_str(), include(below, Document::new(), values));
             }
             _ => {}
         }
     }
-    Ok(kept)
+    kept
 }
 
-fn include_value(tree: &Tree, value: Bson, values: &Values) -> Result<Option<Bson>> {
-    Ok(match value {
-        Bson::Document(document) => Some(Bson::Document(include(tree, document, &mut values.clone())?)),
+fn include_value(tree: &Tree, value: Bson, values: &mut Values) -> Option<Bson> {
+    match value {
+        Bson::Document(document) => Some(Bson::Document(include(tree, document, values))),
         Bson::Array(elements) => {
             let mut kept = Vec::with_capacity(elements.len());
-            for element in elements {
-                kept.extend(include_value(tree, element, values)?);
-            }
+            values.for_each(elements, |element, values| {
+                kept.extend(include_value(tree, element, values))
+            });
             Some(Bson::Array(kept))
         }
         // A scalar has no fields; where some are computed, a document takes its place.
-        _ if expressions(tree) > 0 => Some(Bson::Document(include(
-            tree,
-            Document::new(),
-            &mut values.clone(),
-        )?)),
+        _ if computes(tree) => Some(Bson::Document(include(tree, Document::new(), values))),
         _ => None,
-    })
+    }
 }
 
 fn exclude(tree: &Tree, document: Document) -> Document {
@@ -465,7 +473,7 @@ fn exclude_value(tree: &Tree, value: Bson) -> Bson {
 fn set_all(tree: &Tree, document: &mut Document, values: &mut Values) {
     for (name, field) in tree {
         match field {
-            Field::Compute(_) => match values.next().flatten() {
+            Field::Compute(_, number) => match values.take(*number) {
                 Some(value) => {
                     document.insert(name.as_str(), value);
                 }
@@ -474,26 +482,21 @@ fn set_all(tree: &Tree, document: &mut Document, values: &mut Values) {
                 }
             },
             Field::Nested(below) => {
-                let below_values: Vec<_> = values.by_ref().take(expressions(below)).collect();
                 let value = document.entry(name.as_str()).or_insert(Bson::Null);
-                set_in(below, value, &below_values.into_iter());
+                set_in(below, value, values);
             }
             Field::Include | Field::Exclude => {}
         }
     }
 }
 
-fn set_in(tree: &Tree, value: &mut Bson, values: &Values) {
+fn set_in(tree: &Tree, value: &mut Bson, values: &mut Values) {
     match value {
-        Bson::Document(document) => set_all(tree, document, &mut values.clone()),
-        Bson::Array(elements) => {
-            for element in elements {
-                set_in(tree, element, values);
-            }
-        }
+        Bson::Document(document) => set_all(tree, document, values),
+        Bson::Array(elements) => values.for_each(elements, |element, values| set_in(tree, element, values)),
         other => {
             let mut document = Document::new();
-            set_all(tree, &mut document, &mut values.clone());
+            set_all(tree, &mut document, values);
             *other = Bson::Document(document);
         }
     }

@@ -156,6 +156,46 @@ fn buckets_leave_out_the_empty_and_want_order() {
 }
 
 #[test]
+fn bucket_borders_are_preferred_numbers() {
+    let numbers: Vec<Document> = (0..100).map(|n| doc! {"n": n}).collect();
+    let bounds = |granularity: &str| {
+        let stage = bson!([
+            {"$bucketAuto": {"groupBy": "$n", "buckets": 5, "granularity": granularity}},
+            {"$project": {"_id": ["$_id.min", "$_id.max"], "count": 1}},
+        ]);
+        let buckets = run(stage, numbers.clone()).expect("filled");
+        let bounds = buckets.iter().map(|bucket| {
+            let pair = bucket.get_array("_id").expect("bounds");
+            let number = |at: usize| pair[at].as_f64().or_else(|| pair[at].as_i32().map(f64::from));
+            (number(0).expect("number"), number(1).expect("number"))
+        });
+        bounds.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bounds("R20"),
+        [
+            (0.0, 20.0),
+            (20.0, 40.0),
+            (40.0, 63.0),
+            (63.0, 90.0),
+            (90.0, 100.0)
+        ]
+    );
+    assert_eq!(
+        bounds("E24"),
+        [
+            (0.0, 20.0),
+            (20.0, 43.0),
+            (43.0, 68.0),
+            (68.0, 91.0),
+            (91.0, 100.0)
+        ]
+    );
+    assert_eq!(bounds("1-2-5"), [(0.0, 20.0), (20.0, 50.0), (50.0, 100.0)]);
+    assert_eq!(bounds("POWERSOF2"), [(0.0, 32.0), (32.0, 64.0), (64.0, 128.0)]);
+}
+
+#[test]
 fn projections_keep_order_and_reach_into_arrays() {
     let document = doc! {"b": [{"c": 1, "d": 2}, 5, [{"c": 3}]], "a": {"x": 1, "y": 2}, "_id": 7};
     let projected = |specification: Bson| run(bson!([{"$project": specification}]), vec![document.clone()]);

@@ -6,7 +6,12 @@ use super::{Parser, check_count, check_variable_name, known_truth, unknown_opera
 use crate::{
     Error,
     error::Result,
-    expr::{ElementOrder, FieldPath, Node, array, object, type_name, value::fail},
+    expr::{
+        ElementOrder, FieldPath, Node, array, object,
+        search::{Search, Wanted},
+        type_name,
+        value::fail,
+    },
 };
 
 /// The year's form and the week's form do not mix, and one of them must be there.
@@ -113,6 +118,9 @@ impl Parser<'_> {
             "$filter" => self.filter(argument),
             "$reduce" => self.reduce(argument),
             "$zip" => self.zip(argument),
+            "$regexMatch" => self.search("$regexMatch", Wanted::Any, argument),
+            "$regexFind" => self.search("$regexFind", Wanted::First, argument),
+            "$regexFindAll" => self.search("$regexFindAll", Wanted::All, argument),
             "$sortArray" => self.sort_array(argument),
             "$getField" => self.get_field(argument),
             "$unsetField" => self.unset_field(argument),
@@ -395,6 +403,19 @@ impl Parser<'_> {
         let input = self.boxed(parts.require("input", 2_942_502)?)?;
         let order = ElementOrder::parse(parts.require("sortBy", 2_942_503)?, "$sortArray")?;
         self.fold(Node::Sort(input, order))
+    }
+
+    fn search(&mut self, name: &'static str, wanted: Wanted, argument: &Bson) -> Result<Node> {
+        let parts = Arguments::new(name, argument, &["input", "regex", "options"], 51103, 31024)?;
+        let input = self.expression(parts.require("input", 31022)?)?;
+        let pattern = self.expression(parts.require("regex", 31023)?)?;
+        let options = parts
+            .get("options")
+            .map(|options| self.expression(options))
+            .transpose()?;
+        self.fold(Node::Search(Box::new(Search::new(
+            wanted, input, pattern, options,
+        )?)))
     }
 
     fn get_field(&mut self, argument: &Bson) -> Result<Node> {
