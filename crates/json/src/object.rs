@@ -1,6 +1,10 @@
 //! The top level of an object as raw slices.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
 
 use crate::{Error, Reason, scan::Scanner, string, utf8};
 
@@ -97,21 +101,31 @@ impl<'a> Object<'a> {
     pub fn duplicate(&self) -> Option<Cow<'a, str>> {
         // Most objects are small and their keys of different lengths; comparing them is cheaper than hashing.
         const FEW: usize = 16;
-        let mut seen = HashSet::new();
         let members = self.members.as_slice();
         let again = if members.len() <= FEW {
             members.iter().enumerate().find(|(at, member)| {
-                let key = string::meaning(member.raw_key);
-                members[..*at]
-                    .iter()
-                    .any(|before| string::meaning(before.raw_key) == key)
+                let key = member.meaning();
+                members[..*at].iter().any(|before| before.meaning() == key)
             })
-        } else {
+        } else if has_equal_hashes(members) {
+            let mut seen = HashSet::with_capacity(members.len());
             members
                 .iter()
                 .enumerate()
-                .find(|(_, member)| !seen.insert(string::meaning(member.raw_key)))
+                .find(|(_, member)| !seen.insert(member.meaning()))
+        } else {
+            None
         };
         again.map(|(_, member)| member.key())
     }
+}
+
+/// Whether two keys may be the same. Whoever wrote the text cannot know the hashes; and to sort numbers takes a fraction of the
+/// time and memory of a set of texts, which counts where there are a hundred thousand.
+fn has_equal_hashes(members: &[Member<'_>]) -> bool {
+    let state = RandomState::new();
+    let hashes = members.iter().map(|member| state.hash_one(member.meaning()));
+    let mut hashes: Vec<u64> = hashes.collect();
+    hashes.sort_unstable();
+    hashes.windows(2).any(|pair| pair[0] == pair[1])
 }

@@ -7,7 +7,7 @@
 //!
 //! The number of fields is the caller's to choose, so all work on them grows no faster than the text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use json::Object;
 use thiserror::Error;
@@ -115,23 +115,23 @@ impl<'a> Data<'a> {
         if names.len() > MAX_NAMED {
             return Err(DataError::TooManyNames);
         }
-        let mut wanted: Vec<(&str, Option<usize>)> = names.iter().map(|name| (name.as_ref(), None)).collect();
-        wanted.sort_unstable();
-        if let Some(twice) = wanted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(DataError::NamedTwice(twice[0].0.to_owned()));
-        }
-        for (place, member) in self.object.members().iter().enumerate() {
-            let meaning = member.meaning();
-            let found = wanted.binary_search_by(|(name, _)| name.as_bytes().cmp(&meaning));
-            if let Some((_, at)) = found.ok().and_then(|found| wanted.get_mut(found)) {
-                *at = Some(place);
+        let mut wanted: HashMap<&[u8], usize> = HashMap::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            if wanted.insert(name.as_bytes(), index).is_some() {
+                return Err(DataError::NamedTwice(name.to_string()));
             }
         }
-        let mut places = Vec::with_capacity(wanted.len());
-        for (name, place) in wanted {
-            let place = place.ok_or_else(|| DataError::NoField(name.to_owned()))?;
+        let mut found = vec![None; names.len()];
+        for (place, member) in self.object.members().iter().enumerate() {
+            if let Some(index) = wanted.get(&*member.meaning()) {
+                found[*index] = Some(place);
+            }
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for (name, place) in names.iter().zip(found) {
+            let place = place.ok_or_else(|| DataError::NoField(name.to_string()))?;
             if !json::is_string(self.object.members()[place].value) {
-                return Err(DataError::NotText(name.to_owned()));
+                return Err(DataError::NotText(name.to_string()));
             }
             places.push(place);
         }
