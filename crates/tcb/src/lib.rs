@@ -5,6 +5,7 @@
 
 mod action;
 pub mod codes;
+pub mod database;
 mod envelope;
 mod environment;
 mod event;

@@ -52,6 +52,11 @@ pub fn failure(request_id: &str, code: i32, text: &str) -> Reply {
         codes::FUNCTION_NOT_FOUND => "FUNCTION_NOT_FOUND",
         _ => codes::string(code).unwrap_or("SYS_ERR"),
     };
+    refused(request_id, code, text)
+}
+
+/// Any action: a failure by its string code, for those that the table of numbers does not have.
+pub(crate) fn refused(request_id: &str, code: &str, text: &str) -> Reply {
     let mut body = Vec::with_capacity(request_id.len() + code.len() + text.len() + 48);
     body.extend_from_slice(br#"{"code":"#);
     json::write_string(&mut body, code);
@@ -114,7 +119,7 @@ fn data(request_id: &str, name: &str, text: &str) -> Reply {
     json(body)
 }
 
-fn json(body: Vec<u8>) -> Reply {
+pub(crate) fn json(body: Vec<u8>) -> Reply {
     Reply {
         content_type: JSON,
         body,
@@ -204,7 +209,6 @@ mod tests {
     #[test]
     fn what_is_not_served_fails_in_its_own_space() {
         for (not_served, code) in [
-            (NotServed::Database, -502_001),
             (NotServed::Storage, -503_001),
             (NotServed::CloudPay, -501_009),
             (NotServed::CloudCallSign, -501_009),

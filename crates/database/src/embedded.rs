@@ -1,0 +1,411 @@
+//! The engine that comes with the binary: [redb] keeps bytes in order, in one file or in memory; above it stand documents, indexes,
+//! MongoDB's language, transactions, and a feed of changes. One process has the file at a time.
+
+mod batch;
+mod catalog;
+mod entries;
+mod file;
+mod read;
+mod route;
+mod transaction;
+mod view;
+mod write;
+mod writer;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Instant,
+};
+
+use bson::{Bson, DateTime, Document};
+use docdb::Context;
+use redb::{ReadableDatabase, ReadableTable};
+use tokio::sync::{Semaphore, oneshot};
+
+pub use file::OpenError;
+
+use self::{
+    catalog::{CatalogCache, Collection},
+    file::{CATALOG, COUNTS, META, SEQUENCE},
+    transaction::{Registry, Turn},
+    write::{Work, WriteDone},
+    writer::{Locks, Queued, Writer},
+};
+use crate::{
+    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
+    MissedChanges, Result, TransactionId, Update, Updated, changes::Feed,
+};
+
+/// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
+const READS: usize = 8;
+/// Writes that may wait for the one thread that makes them.
+const WRITES: usize = 1024;
+
+/// How an embedded database is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes of the file that are kept in memory at most.
+    pub cache: usize,
+    /// Bytes that one stage of a pipeline may hold.
+    pub pipeline_memory: usize,
+    /// Bytes that the documents of one answer may have: the platform gives functions 50 MB.
+    pub answer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache: 16 << 20,
+            pipeline_memory: docdb::pipeline::MEMORY,
+            answer: 50 << 20,
+        }
+    }
+}
+
+/// A database in one file, or in memory. Clones share it; the file is closed when the last one is dropped and what was under way
+/// has ended.
+#[derive(Clone)]
+pub struct Embedded(Arc<Handle>);
+
+struct Handle {
+    shared: Arc<Shared>,
+    writes: mpsc::Sender<Queued>,
+    waiting: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+}
+
+/// What readers and the writer have in common.
+pub(crate) struct Shared {
+    pub(crate) file: redb::Database,
+    pub(crate) catalog: CatalogCache,
+    pub(crate) transactions: Registry,
+    pub(crate) feed: Feed,
+    pub(crate) options: Options,
+    hasher: RandomState,
+    draws: AtomicU64,
+}
+
+impl Shared {
+    /// The time and the randomness of one operation.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(DateTime::now(), self.random())
+    }
+
+    /// The collection of that name in a snapshot. One that was made since then has no documents in the snapshot, and so can
+    /// be read and written to there as well.
+    pub(crate) fn collection(
+        &self,
+        catalog: &impl ReadableTable<&'static str, &'static [u8]>,
+        name: &str,
+    ) -> Result<Arc<Collection>> {
+        if let Some(collection) = self.catalog.read(catalog, name)? {
+            return Ok(collection);
+        }
+        let read = self.file.begin_read().map_err(DatabaseError::unavailable)?;
+        let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
+        self.catalog
+            .read(&catalog, name)?
+            .ok_or_else(|| DatabaseError::CollectionMissing(name.to_owned()))
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&self) -> Result<TransactionId> {
+        let id = TransactionId(u128::from(self.random()) << 64 | u128::from(self.random()));
+        self.transactions.open(id, Instant::now())?;
+        Ok(id)
+    }
+
+    /// Random bits, not to keep secrets with: who names a transaction has proved already that it may use the database.
+    fn random(&self) -> u64 {
+        self.hasher.hash_one(self.draws.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// Opens the file, or makes it; blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// Where the file is no database, of another format, empty, or open in another process.
+    pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
+        let path = path.into();
+        Self::start(file::open(&path, options.cache)?, options, &path)
+    }
+
+    /// A database that ends with its last handle.
+    ///
+    /// # Errors
+    /// Where its first pages cannot be made.
+    pub fn in_memory(options: Options) -> Result<Self, OpenError> {
+        Self::start(file::in_memory(options.cache)?, options, &PathBuf::from("memory"))
+    }
+
+    fn start(file: redb::Database, options: Options, path: &std::path::Path) -> Result<Self, OpenError> {
+        let last = last_change(&file).map_err(|source| OpenError::Damaged {
+            path: path.to_owned(),
+            source: source.into(),
+        })?;
+        let shared = Arc::new(Shared {
+            file,
+            catalog: CatalogCache::default(),
+            transactions: Registry::default(),
+            feed: Feed::new(last),
+            options,
+            hasher: RandomState::new(),
+            draws: AtomicU64::new(0),
+        });
+        let (writes, queue) = mpsc::channel();
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            queue,
+            locks: Locks::default(),
+            parked: Vec::new(),
+        };
+        std::thread::Builder::new()
+            .name("database".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Io {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(Self(Arc::new(Handle {
+            shared,
+            writes,
+            waiting: Arc::new(Semaphore::new(WRITES)),
+            reads: Arc::new(Semaphore::new(READS)),
+        })))
+    }
+
+    /// Has the writer do it.
+    async fn write(&self, work: Work, transaction: Option<TransactionId>) -> Result<WriteDone> {
+        let turn = self.turn(transaction)?;
+        let permit = Arc::clone(&self.0.waiting)
+            .acquire_owned()
+            .await
+            .map_err(DatabaseError::unavailable)?;
+        let (answer, answered) = oneshot::channel();
+        let queued = Queued {
+            work,
+            turn,
+            answer,
+            permit,
+        };
+        self.0.writes.send(queued).map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Reads on another thread, as the file's pages may have to come from the disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        transaction: Option<TransactionId>,
+        read: impl FnOnce(&Shared, Option<&Turn>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.turn(transaction)?;
+        let permit = Arc::clone(&self.0.reads)
+            .acquire_owned()
+            .await
+            .map_err(DatabaseError::unavailable)?;
+        let shared = Arc::clone(&self.0.shared);
+        let task = tokio::task::spawn_blocking(move || {
+            let result = read(&shared, turn.as_ref());
+            drop((turn, permit));
+            result
+        });
+        task.await.map_err(DatabaseError::unavailable)?
+    }
+
+    fn turn(&self, transaction: Option<TransactionId>) -> Result<Option<Turn>> {
+        let shared = &self.0.shared;
+        transaction
+            .map(|id| shared.transactions.turn(id, Instant::now()))
+            .transpose()
+    }
+}
+
+fn closed() -> DatabaseError {
+    DatabaseError::unavailable("the thread that writes has ended")
+}
+
+fn last_change(file: &redb::Database) -> Result<u64> {
+    let read = file.begin_read().map_err(DatabaseError::unavailable)?;
+    let meta = read.open_table(META).map_err(DatabaseError::unavailable)?;
+    let last = meta.get(SEQUENCE).map_err(DatabaseError::unavailable)?;
+    Ok(last.map_or(0, |last| last.value()))
+}
+
+impl Database for Embedded {
+    fn create_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.write(Work::CreateCollection(name.to_owned()), None)
+                .await
+                .map(drop)
+        })
+    }
+
+    fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let done = self.write(Work::DropCollection(name.to_owned()), None).await?;
+            Ok(matches!(done, WriteDone::Was(true)))
+        })
+    }
+
+    fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionStatus>>> {
+        Box::pin(self.read(None, |shared, _| {
+            let read = shared.file.begin_read().map_err(DatabaseError::unavailable)?;
+            let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
+            let counts = read.open_table(COUNTS).map_err(DatabaseError::unavailable)?;
+            let mut out = Vec::new();
+            for entry in catalog.iter().map_err(DatabaseError::unavailable)? {
+                let (name, _) = entry.map_err(DatabaseError::unavailable)?;
+                let Some(collection) = shared.catalog.read(&catalog, name.value())? else {
+                    continue;
+                };
+                let count = counts.get(collection.id).map_err(DatabaseError::unavailable)?;
+                out.push(CollectionStatus {
+                    name: collection.name.to_string(),
+                    documents: count.map_or(0, |count| count.value()),
+                    indexes: collection
+                        .indexes
+                        .iter()
+                        .map(|index| index.spec.clone())
+                        .collect(),
+                });
+            }
+            Ok(out)
+        }))
+    }
+
+    fn create_index<'a>(&'a self, collection: &'a str, index: IndexSpec) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.write(Work::CreateIndex(collection.to_owned(), index), None)
+                .await
+                .map(drop)
+        })
+    }
+
+    fn drop_index<'a>(&'a self, collection: &'a str, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let work = Work::DropIndex(collection.to_owned(), name.to_owned());
+            let done = self.write(work, None).await?;
+            Ok(matches!(done, WriteDone::Was(true)))
+        })
+    }
+
+    fn insert<'a>(
+        &'a self,
+        collection: &'a str,
+        documents: Vec<Document>,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Vec<Bson>>> {
+        Box::pin(async move {
+            let work = Work::Insert(collection.to_owned(), documents);
+            match self.write(work, transaction).await? {
+                WriteDone::Inserted(ids) => Ok(ids),
+                _ => Ok(Vec::new()),
+            }
+        })
+    }
+
+    fn find<'a>(
+        &'a self,
+        collection: &'a str,
+        find: Find,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Found>> {
+        let collection = collection.to_owned();
+        Box::pin(self.read(transaction, move |shared, turn| {
+            read::find(shared, turn, &collection, &find)
+        }))
+    }
+
+    fn count<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<u64>> {
+        let collection = collection.to_owned();
+        Box::pin(self.read(transaction, move |shared, turn| {
+            read::count(shared, turn, &collection, &filter)
+        }))
+    }
+
+    fn update<'a>(
+        &'a self,
+        collection: &'a str,
+        update: Update,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Updated>> {
+        Box::pin(async move {
+            let work = Work::Update(collection.to_owned(), Box::new(update));
+            match self.write(work, transaction).await? {
+                WriteDone::Updated(updated) => Ok(*updated),
+                _ => Ok(Updated::default()),
+            }
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        many: bool,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let work = Work::Remove {
+                collection: collection.to_owned(),
+                filter,
+                many,
+            };
+            match self.write(work, transaction).await? {
+                WriteDone::Removed(removed) => Ok(removed),
+                _ => Ok(0),
+            }
+        })
+    }
+
+    fn aggregate<'a>(
+        &'a self,
+        collection: &'a str,
+        aggregate: Aggregate,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Found>> {
+        let collection = collection.to_owned();
+        Box::pin(self.read(transaction, move |shared, turn| {
+            read::aggregate(shared, turn, &collection, &aggregate)
+        }))
+    }
+
+    fn begin(&self) -> BoxFuture<'_, Result<TransactionId>> {
+        Box::pin(async move {
+            match self.write(Work::Begin, None).await? {
+                WriteDone::Began(id) => Ok(id),
+                _ => Err(closed()),
+            }
+        })
+    }
+
+    fn commit(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.write(Work::Commit, Some(transaction)).await.map(drop) })
+    }
+
+    fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.write(Work::Abort, Some(transaction)).await.map(drop) })
+    }
+
+    fn changes(&self, after: Option<u64>) -> Result<Changes, MissedChanges> {
+        self.0.shared.feed.listen(after)
+    }
+}

@@ -1,0 +1,459 @@
+//! The writes of one commit: documents and their index entries go in together, each checked before anything of it is written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::{
+    catalog::{CatalogCache, Collection, Index},
+    entries::{Entries, ID_AT, document_key},
+    file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
+};
+use crate::{Change, ChangeKind, IndexSpec, Result, error::DatabaseError};
+
+/// Bytes of a document at most, as in MongoDB.
+const LARGEST: usize = 16 << 20;
+/// MongoDB's number for a document over that.
+const TOO_LARGE: i32 = 10334;
+/// MongoDB's number for an index of a taken name.
+const INDEX_CONFLICT: i32 = 86;
+
+/// Writes that are not committed yet.
+pub(crate) struct Batch<'t> {
+    pub(crate) documents: Table<'t, &'static [u8], &'static [u8]>,
+    pub(crate) indexes: Table<'t, &'static [u8], &'static [u8]>,
+    catalog: Table<'t, &'static str, &'static [u8]>,
+    counts: Table<'t, u32, u64>,
+    meta: Table<'t, &'static str, u64>,
+    cache: &'t CatalogCache,
+    /// What each collection's count will differ by.
+    deltas: HashMap<u32, i64>,
+    sequence: u64,
+    pub(crate) changes: Vec<Change>,
+    /// Whether there is anything to commit.
+    pub(crate) dirty: bool,
+}
+
+impl<'t> Batch<'t> {
+    pub(crate) fn new(write: &'t WriteTransaction, cache: &'t CatalogCache) -> Result<Self> {
+        let meta = write.open_table(META).map_err(DatabaseError::unavailable)?;
+        let sequence = read(&meta, SEQUENCE)?;
+        Ok(Self {
+            documents: write.open_table(DOCUMENTS).map_err(DatabaseError::unavailable)?,
+            indexes: write.open_table(INDEXES).map_err(DatabaseError::unavailable)?,
+            catalog: write.open_table(CATALOG).map_err(DatabaseError::unavailable)?,
+            counts: write.open_table(COUNTS).map_err(DatabaseError::unavailable)?,
+            meta,
+            cache,
+            deltas: HashMap::new(),
+            sequence,
+            changes: Vec::new(),
+            dirty: false,
+        })
+    }
+
+    /// The number of the last change so far.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Writes what was only counted so far; the tables are closed by it. Gives what there is to tell.
+    pub(crate) fn finish(mut self) -> Result<Vec<Change>> {
+        for (collection, delta) in std::mem::take(&mut self.deltas) {
+            let count = self
+                .counts
+                .get(collection)
+                .map_err(DatabaseError::unavailable)?
+                .map_or(0, |count| count.value());
+            self.counts
+                .insert(collection, count.saturating_add_signed(delta))
+                .map_err(DatabaseError::unavailable)?;
+        }
+        self.meta
+            .insert(SEQUENCE, self.sequence)
+            .map_err(DatabaseError::unavailable)?;
+        Ok(self.changes)
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> Result<Arc<Collection>> {
+        self.cache
+            .read(&self.catalog, name)?
+            .ok_or_else(|| DatabaseError::CollectionMissing(name.to_owned()))
+    }
+
+    pub(crate) fn create_collection(&mut self, name: &str) -> Result<()> {
+        if self.cache.read(&self.catalog, name)?.is_some() {
+            return Err(DatabaseError::CollectionExists(name.to_owned()));
+        }
+        let collection = Collection::new(self.next_id()?, name, Vec::new())?;
+        self.keep(&collection)
+    }
+
+    pub(crate) fn drop_collection(&mut self, name: &str) -> Result<bool> {
+        let Some(collection) = self.cache.read(&self.catalog, name)? else {
+            return Ok(false);
+        };
+        self.clear(collection.id, true)?;
+        for index in &collection.indexes {
+            self.clear(index.id, false)?;
+        }
+        self.catalog.remove(name).map_err(DatabaseError::unavailable)?;
+        self.counts
+            .remove(collection.id)
+            .map_err(DatabaseError::unavailable)?;
+        self.deltas.remove(&collection.id);
+        self.note(&collection, Bson::Null, ChangeKind::Drop, None);
+        Ok(true)
+    }
+
+    pub(crate) fn create_index(&mut self, name: &str, spec: IndexSpec) -> Result<()> {
+        let collection = self.collection(name)?;
+        if let Some(there) = collection
+            .indexes
+            .iter()
+            .find(|index| index.spec.name == spec.name)
+        {
+            if there.spec == spec {
+                return Ok(());
+            }
+            return Err(DatabaseError::Refused(docdb::Error::new(
+                INDEX_CONFLICT,
+                format!(
+                    "an index named {} is there with other fields or options: drop it first",
+                    spec.name
+                ),
+            )));
+        }
+        let mut index = Index::new(self.next_id()?, spec, false)?;
+        let mut added = Vec::new();
+        for entry in range(&self.documents, collection.id)? {
+            let (key, bytes) = entry.map_err(DatabaseError::unavailable)?;
+            let document = decode(bytes.value())?;
+            let entries = Entries::of(&index, &document)?;
+            if entries.multikey {
+                index.set_multikey();
+            }
+            added.push((key.value().to_vec(), entries.values));
+            // Kept few at a time: the table that is read and the one that is written are two.
+            if added.len() == 1024 {
+                add_entries(
+                    &mut self.indexes,
+                    &collection,
+                    &index,
+                    &self.documents,
+                    &mut added,
+                )?;
+            }
+        }
+        add_entries(
+            &mut self.indexes,
+            &collection,
+            &index,
+            &self.documents,
+            &mut added,
+        )?;
+        let mut collection = Collection::clone(&collection);
+        collection.indexes.push(index);
+        self.keep(&collection)
+    }
+
+    pub(crate) fn drop_index(&mut self, name: &str, index: &str) -> Result<bool> {
+        let mut collection = Collection::clone(&*self.collection(name)?);
+        let Some(at) = collection
+            .indexes
+            .iter()
+            .position(|there| there.spec.name == index)
+        else {
+            return Ok(false);
+        };
+        let index = collection.indexes.remove(at);
+        self.clear(index.id, false)?;
+        self.keep(&collection)?;
+        Ok(true)
+    }
+
+    /// Adds a document, which has an `_id`.
+    pub(crate) fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let key = document_key(collection.id, &id);
+        if self
+            .documents
+            .get(key.as_slice())
+            .map_err(DatabaseError::unavailable)?
+            .is_some()
+        {
+            return Err(duplicate_id(collection, &id));
+        }
+        self.put(collection, key, id, None, document, ChangeKind::Insert)?;
+        *self.deltas.entry(collection.id).or_default() += 1;
+        Ok(())
+    }
+
+    /// Puts a document in the place of `before`, which has the same `_id`.
+    pub(crate) fn replace(
+        &mut self,
+        collection: &Arc<Collection>,
+        before: &Document,
+        document: &Document,
+        kind: ChangeKind,
+    ) -> Result<()> {
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let key = document_key(collection.id, &id);
+        self.put(collection, key, id, Some(before), document, kind)
+    }
+
+    pub(crate) fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let key = document_key(collection.id, &id);
+        for index in &collection.indexes {
+            for value in Entries::of(index, document)?.values {
+                let entry = [value.as_slice(), &key[ID_AT..]].concat();
+                self.indexes
+                    .remove(entry.as_slice())
+                    .map_err(DatabaseError::unavailable)?;
+            }
+        }
+        self.documents
+            .remove(key.as_slice())
+            .map_err(DatabaseError::unavailable)?;
+        *self.deltas.entry(collection.id).or_default() -= 1;
+        self.note(collection, id, ChangeKind::Remove, None);
+        Ok(())
+    }
+
+    /// The document of that key, if it is there.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Document>> {
+        let found = self.documents.get(key).map_err(DatabaseError::unavailable)?;
+        found.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    fn put(
+        &mut self,
+        collection: &Arc<Collection>,
+        key: Vec<u8>,
+        id: Bson,
+        before: Option<&Document>,
+        document: &Document,
+        kind: ChangeKind,
+    ) -> Result<()> {
+        let bytes = encode(document)?;
+        // First whether it may go in, then in.
+        let mut writes = Vec::new();
+        let mut newly_multikey = false;
+        for index in &collection.indexes {
+            let after = Entries::of(index, document)?;
+            let before = before
+                .map(|before| Entries::of(index, before))
+                .transpose()?
+                .unwrap_or_default();
+            newly_multikey |= after.multikey && !index.multikey;
+            if index.spec.unique {
+                for value in after.values.iter().filter(|value| !before.values.contains(value)) {
+                    if taken(&self.indexes, value, &key)? {
+                        return Err(duplicate(collection, index, document));
+                    }
+                }
+            }
+            writes.push((before, after));
+        }
+        for (before, after) in writes {
+            for value in before.values.iter().filter(|value| !after.values.contains(value)) {
+                let entry = [value.as_slice(), &key[ID_AT..]].concat();
+                self.indexes
+                    .remove(entry.as_slice())
+                    .map_err(DatabaseError::unavailable)?;
+            }
+            for value in after.values.iter().filter(|value| !before.values.contains(value)) {
+                let entry = [value.as_slice(), &key[ID_AT..]].concat();
+                self.indexes
+                    .insert(entry.as_slice(), key.as_slice())
+                    .map_err(DatabaseError::unavailable)?;
+            }
+        }
+        self.documents
+            .insert(key.as_slice(), bytes.as_bytes())
+            .map_err(DatabaseError::unavailable)?;
+        self.note(collection, id, kind, Some(bytes));
+        if newly_multikey {
+            let mut collection = Collection::clone(&*self.collection(&collection.name)?);
+            for index in &mut collection.indexes {
+                if Entries::of(index, document)?.multikey {
+                    index.set_multikey();
+                }
+            }
+            self.keep(&collection)?;
+        }
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        collection: &Collection,
+        id: Bson,
+        kind: ChangeKind,
+        document: Option<RawDocumentBuf>,
+    ) {
+        self.dirty = true;
+        self.sequence += 1;
+        self.changes.push(Change {
+            sequence: self.sequence,
+            collection: Arc::clone(&collection.name),
+            id,
+            kind,
+            document,
+        });
+    }
+
+    fn keep(&mut self, collection: &Collection) -> Result<()> {
+        self.dirty = true;
+        self.catalog
+            .insert(&*collection.name, collection.encode()?.as_slice())
+            .map_err(DatabaseError::unavailable)?;
+        Ok(())
+    }
+
+    fn next_id(&mut self) -> Result<u32> {
+        let id = read(&self.meta, LAST_ID)? + 1;
+        self.meta
+            .insert(LAST_ID, id)
+            .map_err(DatabaseError::unavailable)?;
+        u32::try_from(id).map_err(DatabaseError::unavailable)
+    }
+
+    /// Removes everything whose key begins with that id.
+    fn clear(&mut self, id: u32, documents: bool) -> Result<()> {
+        let (from, to) = bounds(id);
+        let table = if documents {
+            &mut self.documents
+        } else {
+            &mut self.indexes
+        };
+        table
+            .retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)
+            .map_err(DatabaseError::unavailable)
+    }
+}
+
+fn add_entries(
+    indexes: &mut Table<'_, &'static [u8], &'static [u8]>,
+    collection: &Collection,
+    index: &Index,
+    documents: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    added: &mut Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+) -> Result<()> {
+    for (key, values) in added.drain(..) {
+        for value in values {
+            if index.spec.unique && taken(indexes, &value, &key)? {
+                let document = documents
+                    .get(key.as_slice())
+                    .map_err(DatabaseError::unavailable)?;
+                let document = document.map(|bytes| decode(bytes.value())).transpose()?;
+                return Err(duplicate(collection, index, &document.unwrap_or_default()));
+            }
+            let entry = [value.as_slice(), &key[ID_AT..]].concat();
+            indexes
+                .insert(entry.as_slice(), key.as_slice())
+                .map_err(DatabaseError::unavailable)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether another document than that of `key` has this value in an index.
+pub(crate) fn taken(
+    indexes: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    value: &[u8],
+    key: &[u8],
+) -> Result<bool> {
+    for entry in indexes
+        .range::<&[u8]>(value..)
+        .map_err(DatabaseError::unavailable)?
+    {
+        let (entry, owner) = entry.map_err(DatabaseError::unavailable)?;
+        // No value's key is the beginning of another's.
+        if !entry.value().starts_with(value) {
+            break;
+        }
+        if owner.value() != key {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// All documents of a collection, or all entries of an index.
+pub(crate) fn range<'a>(
+    table: &'a impl ReadableTable<&'static [u8], &'static [u8]>,
+    id: u32,
+) -> Result<redb::Range<'a, &'static [u8], &'static [u8]>> {
+    let (from, to) = bounds(id);
+    table
+        .range::<&[u8]>(from.as_slice()..to.as_slice())
+        .map_err(DatabaseError::unavailable)
+}
+
+fn bounds(id: u32) -> ([u8; 4], [u8; 4]) {
+    (id.to_be_bytes(), id.saturating_add(1).to_be_bytes())
+}
+
+fn read(meta: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<u64> {
+    let found = meta.get(name).map_err(DatabaseError::unavailable)?;
+    Ok(found.map_or(0, |number| number.value()))
+}
+
+/// A document as it stands in the file.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Document> {
+    Document::from_reader(bytes).map_err(DatabaseError::unavailable)
+}
+
+/// A document as it will stand in the file, its `_id` first.
+fn encode(document: &Document) -> Result<RawDocumentBuf> {
+    let raw = RawDocumentBuf::try_from(document)
+        .map_err(|error| DatabaseError::Refused(docdb::Error::bad_value(error.to_string())))?;
+    let size = raw.as_bytes().len();
+    if size > LARGEST {
+        return Err(DatabaseError::Refused(docdb::Error::new(
+            TOO_LARGE,
+            format!("the document has {size} bytes, and at most {LARGEST} are kept"),
+        )));
+    }
+    Ok(raw)
+}
+
+pub(crate) fn duplicate_id(collection: &Collection, id: &Bson) -> DatabaseError {
+    DatabaseError::Duplicate {
+        collection: collection.name.to_string(),
+        index: "_id_".to_owned(),
+        key: shown(&doc! { "_id": id.clone() }),
+        pattern: Box::new((doc! { "_id": 1 }, doc! { "_id": id.clone() })),
+    }
+}
+
+pub(crate) fn duplicate(collection: &Collection, index: &Index, document: &Document) -> DatabaseError {
+    let mut values = Document::new();
+    for field in &index.spec.fields {
+        let path = docdb::path::Path::new(&field.path);
+        let value = docdb::path::get(document, &path).cloned().unwrap_or(Bson::Null);
+        values.insert(field.path.clone(), value);
+    }
+    DatabaseError::Duplicate {
+        collection: collection.name.to_string(),
+        index: index.spec.name.clone(),
+        key: shown(&values),
+        pattern: Box::new((index.spec.pattern(), values)),
+    }
+}
+
+/// A document as MongoDB shows it in `dup key`: `{ phone: "1" }`.
+fn shown(document: &Document) -> String {
+    let members: Vec<String> = document
+        .iter()
+        .map(|(name, value)| {
+            let mut text = Vec::new();
+            ejson::write(&mut text, value, ejson::Style::Relaxed);
+            format!("{name}: {}", String::from_utf8_lossy(&text))
+        })
+        .collect();
+    format!("{{ {} }}", members.join(", "))
+}

@@ -1,0 +1,164 @@
+//! Which collections and indexes there are, as they stand in the file.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bson::{Bson, Document, doc};
+use docdb::{index::FieldKind, key::Direction};
+use redb::ReadableTable;
+
+use crate::{IndexField, IndexKind, IndexSpec, Result, error::DatabaseError};
+
+/// A collection.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Collection {
+    /// What its documents' keys begin with.
+    pub(crate) id: u32,
+    pub(crate) name: Arc<str>,
+    pub(crate) indexes: Vec<Index>,
+    /// What the planner is shown: the index of `_id`, then `indexes`.
+    pub(crate) plannable: Vec<docdb::index::Index>,
+}
+
+/// An index of a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Index {
+    /// What its entries begin with.
+    pub(crate) id: u32,
+    pub(crate) spec: IndexSpec,
+    /// Whether a document has had, or has, more than one entry in it.
+    pub(crate) multikey: bool,
+    /// What its entries are made by.
+    pub(crate) keys: docdb::index::Index,
+}
+
+impl Index {
+    /// # Errors
+    /// Where a path is none.
+    pub(crate) fn new(id: u32, spec: IndexSpec, multikey: bool) -> Result<Self> {
+        let fields: Vec<(&str, FieldKind)> = spec
+            .fields
+            .iter()
+            .map(|field| {
+                let kind = match field.kind {
+                    IndexKind::Ascending => FieldKind::Ordered(Direction::Ascending),
+                    IndexKind::Descending => FieldKind::Ordered(Direction::Descending),
+                    IndexKind::Sphere => FieldKind::Sphere,
+                };
+                (field.path.as_str(), kind)
+            })
+            .collect();
+        let mut keys = docdb::index::Index::new(&fields)?;
+        keys.unique = spec.unique;
+        keys.sparse = spec.sparse;
+        keys.multikey = multikey;
+        Ok(Self {
+            id,
+            spec,
+            multikey,
+            keys,
+        })
+    }
+
+    /// It has seen a document with several entries.
+    pub(crate) fn set_multikey(&mut self) {
+        self.multikey = true;
+        self.keys.multikey = true;
+    }
+}
+
+impl Collection {
+    pub(crate) fn new(id: u32, name: &str, indexes: Vec<Index>) -> Result<Self> {
+        let mut by_id = docdb::index::Index::new(&[("_id", Direction::Ascending)])?;
+        by_id.unique = true;
+        let mut plannable = vec![by_id];
+        plannable.extend(indexes.iter().map(|index| index.keys.clone()));
+        Ok(Self {
+            id,
+            name: name.into(),
+            indexes,
+            plannable,
+        })
+    }
+
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        let indexes: Vec<Bson> = self
+            .indexes
+            .iter()
+            .map(|index| {
+                Bson::Document(doc! {
+                    "id": i64::from(index.id),
+                    "name": &index.spec.name,
+                    "fields": index.spec.pattern(),
+                    "unique": index.spec.unique,
+                    "sparse": index.spec.sparse,
+                    "multikey": index.multikey,
+                })
+            })
+            .collect();
+        let document = doc! { "id": i64::from(self.id), "indexes": indexes };
+        document.to_vec().map_err(DatabaseError::unavailable)
+    }
+
+    fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        let broken =
+            || DatabaseError::unavailable(format!("the entry of collection {name:?} in the file is damaged"));
+        let document = Document::from_reader(bytes).map_err(DatabaseError::unavailable)?;
+        let number = |document: &Document| document.get_i64("id").ok().and_then(|id| u32::try_from(id).ok());
+        let mut indexes = Vec::new();
+        for index in document.get_array("indexes").map_err(|_| broken())? {
+            let index = index.as_document().ok_or_else(broken)?;
+            let fields = index.get_document("fields").map_err(|_| broken())?;
+            let fields = fields.iter().map(|(path, kind)| IndexField {
+                path: path.clone(),
+                kind: match kind {
+                    Bson::String(_) => IndexKind::Sphere,
+                    Bson::Int32(-1) => IndexKind::Descending,
+                    _ => IndexKind::Ascending,
+                },
+            });
+            let spec = IndexSpec {
+                name: index.get_str("name").map_err(|_| broken())?.to_owned(),
+                fields: fields.collect(),
+                unique: index.get_bool("unique").unwrap_or(false),
+                sparse: index.get_bool("sparse").unwrap_or(false),
+            };
+            let multikey = index.get_bool("multikey").unwrap_or(true);
+            indexes.push(Index::new(number(index).ok_or_else(broken)?, spec, multikey)?);
+        }
+        Self::new(number(&document).ok_or_else(broken)?, name, indexes)
+    }
+}
+
+/// Collections as they were last read, so that an entry is decoded once and not for each query. What a snapshot says is compared
+/// byte by byte: a reader of an older one gets what stood there.
+#[derive(Debug, Default)]
+pub(crate) struct CatalogCache(Mutex<HashMap<String, CachedEntry>>);
+
+/// An entry's bytes, and what they decode to.
+type CachedEntry = (Vec<u8>, Arc<Collection>);
+
+impl CatalogCache {
+    /// The collection of that name in a snapshot.
+    pub(crate) fn read(
+        &self,
+        catalog: &impl ReadableTable<&'static str, &'static [u8]>,
+        name: &str,
+    ) -> Result<Option<Arc<Collection>>> {
+        let Some(entry) = catalog.get(name).map_err(DatabaseError::unavailable)? else {
+            return Ok(None);
+        };
+        let bytes = entry.value();
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, collection)) = cached.get(name)
+            && known == bytes
+        {
+            return Ok(Some(Arc::clone(collection)));
+        }
+        let collection = Arc::new(Collection::decode(name, bytes)?);
+        cached.insert(name.to_owned(), (bytes.to_vec(), Arc::clone(&collection)));
+        Ok(Some(collection))
+    }
+}

@@ -1,0 +1,436 @@
+//! What each read does: on a snapshot, or on a transaction's.
+
+use std::{cell::Cell, sync::Arc};
+
+use bson::{Bson, Document, RawDocumentBuf};
+use docdb::{
+    Context,
+    expr::{Needs, Variables},
+    path::Path,
+    pipeline::{Collections, Documents, Environment, Leading, Pipeline},
+    project::Projection,
+    query::{Filter, Near},
+    sort::{Sort, SortKey},
+};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
+
+use super::{
+    Shared,
+    catalog::Collection,
+    file::{CATALOG, COUNTS, DOCUMENTS, INDEXES},
+    route::Route,
+    transaction::{Overlay, Turn},
+    view::{Bytes, Search, View, partly},
+};
+use crate::{Aggregate, Find, Found, IndexKind, Looked, Result, error::DatabaseError};
+
+type Bytestable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// The tables of a snapshot.
+pub(crate) struct Tables {
+    documents: Bytestable,
+    indexes: Bytestable,
+    catalog: ReadOnlyTable<&'static str, &'static [u8]>,
+    counts: ReadOnlyTable<u32, u64>,
+}
+
+impl Tables {
+    fn of(snapshot: &ReadTransaction) -> Result<Self> {
+        Ok(Self {
+            documents: snapshot
+                .open_table(DOCUMENTS)
+                .map_err(DatabaseError::unavailable)?,
+            indexes: snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?,
+            catalog: snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?,
+            counts: snapshot.open_table(COUNTS).map_err(DatabaseError::unavailable)?,
+        })
+    }
+
+    fn view<'a>(&'a self, overlay: Option<&'a Overlay>) -> View<'a, Bytestable> {
+        View {
+            documents: &self.documents,
+            indexes: &self.indexes,
+            overlay,
+        }
+    }
+}
+
+/// Has `read` look at the snapshot of an operation: its transaction's, or a new one.
+fn with<T>(
+    shared: &Shared,
+    turn: Option<&Turn>,
+    read: impl FnOnce(&Tables, Option<&Overlay>) -> Result<T>,
+) -> Result<T> {
+    let Some(Turn(transaction)) = turn else {
+        let snapshot = shared.file.begin_read().map_err(DatabaseError::unavailable)?;
+        return read(&Tables::of(&snapshot)?, None);
+    };
+    let overlay = transaction.overlay();
+    if overlay.doomed {
+        return Err(DatabaseError::TransactionMissing);
+    }
+    let (snapshot, _) = transaction.snapshot(&shared.file)?;
+    read(&Tables::of(snapshot)?, Some(&overlay))
+}
+
+fn collection(shared: &Shared, tables: &Tables, name: &str) -> Result<Arc<Collection>> {
+    shared.collection(&tables.catalog, name)
+}
+
+/// See [`crate::Database::find`].
+pub(crate) fn find(shared: &Shared, turn: Option<&Turn>, name: &str, find: &Find) -> Result<Found> {
+    let context = shared.context();
+    let filter = Filter::parse(&find.filter)?;
+    let sort = find
+        .sort
+        .as_ref()
+        .filter(|sort| !sort.is_empty())
+        .map(Sort::parse)
+        .transpose()?;
+    let projection = find.projection.as_ref().map(Projection::parse).transpose()?;
+    with(shared, turn, |tables, overlay| {
+        let collection = collection(shared, tables, name)?;
+        let limit = find
+            .limit
+            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let skip = usize::try_from(find.skip).unwrap_or(usize::MAX);
+        let wanted = find.limit.map(|_| skip.saturating_add(limit));
+        let route = Route::of(&collection, &filter, sort.as_ref(), wanted, overlay);
+        let mut search = Search::new(&filter, &context, &route);
+        let order = Order::of(&filter, sort.as_ref(), &route, &context);
+        let mut chosen = Chosen::new(skip, limit, order.is_some(), shared.options.answer);
+        if limit > 0 {
+            for candidate in tables.view(overlay).candidates(collection.id, &route) {
+                let document = candidate?.document;
+                if search.matches(document.as_slice())? {
+                    let place = order
+                        .as_ref()
+                        .map(|order| order.place(document.as_slice()))
+                        .transpose()?;
+                    if chosen.add(place.unwrap_or_default(), document)? {
+                        break;
+                    }
+                }
+            }
+        }
+        let documents = chosen
+            .finish()
+            .map(|bytes| show(bytes, &filter, projection.as_ref(), &context))
+            .collect::<Result<_>>()?;
+        Ok(Found {
+            documents,
+            looked: search.looked,
+        })
+    })
+}
+
+/// A document as it is given, with the fields that were asked for.
+fn show(
+    bytes: Vec<u8>,
+    filter: &Filter,
+    projection: Option<&Projection>,
+    context: &Context,
+) -> Result<RawDocumentBuf> {
+    let Some(projection) = projection else {
+        return RawDocumentBuf::from_bytes(bytes).map_err(DatabaseError::unavailable);
+    };
+    let mut needs = Needs::default();
+    projection.needs(&mut needs);
+    filter.needs(&mut needs);
+    let document = partly(&bytes, &needs)?;
+    let element = filter
+        .find_element(&document, &Variables::none(), context)?
+        .unwrap_or_default();
+    let shown = projection.apply(document, element, context)?;
+    RawDocumentBuf::try_from(&shown).map_err(DatabaseError::unavailable)
+}
+
+/// See [`crate::Database::count`].
+pub(crate) fn count(shared: &Shared, turn: Option<&Turn>, name: &str, filter: &Document) -> Result<u64> {
+    let context = shared.context();
+    let filter = Filter::parse(filter)?;
+    with(shared, turn, |tables, overlay| {
+        let collection = collection(shared, tables, name)?;
+        if filter.is_empty() && overlay.is_none_or(|overlay| overlay.writes.is_empty()) {
+            let count = tables
+                .counts
+                .get(collection.id)
+                .map_err(DatabaseError::unavailable)?;
+            return Ok(count.map_or(0, |count| count.value()));
+        }
+        let route = Route::of(&collection, &filter, None, None, overlay);
+        let mut search = Search::new(&filter, &context, &route);
+        let mut count = 0;
+        for candidate in tables.view(overlay).candidates(collection.id, &route) {
+            count += u64::from(search.matches(candidate?.document.as_slice())?);
+        }
+        Ok(count)
+    })
+}
+
+/// See [`crate::Database::aggregate`].
+pub(crate) fn aggregate(
+    shared: &Shared,
+    turn: Option<&Turn>,
+    name: &str,
+    aggregate: &Aggregate,
+) -> Result<Found> {
+    let context = shared.context();
+    let stages: Vec<Bson> = aggregate.stages.iter().cloned().map(Bson::Document).collect();
+    let mut pipeline = Pipeline::parse(&stages)?;
+    with(shared, turn, |tables, overlay| {
+        let collection = collection(shared, tables, name)?;
+        if let Some(place) = only_place(&collection) {
+            pipeline.set_geo_near_key(&place);
+        }
+        let source = Source {
+            shared,
+            tables,
+            overlay,
+            everything: Filter::parse(&Document::new())?,
+            failure: Cell::new(None),
+            looked: Cell::new(0),
+        };
+        let leading = pipeline.leading();
+        let route = source.route(&collection, &leading);
+        let input: Documents<'_> = if pipeline.makes_documents() {
+            Box::new(std::iter::empty())
+        } else {
+            source.stream(&collection, &leading)
+        };
+        let environment = Environment {
+            context: &context,
+            collections: &source,
+            variables: &Variables::none(),
+            memory: shared.options.pipeline_memory,
+        };
+        let mut documents = Vec::new();
+        let mut size = 0;
+        for document in pipeline.run(input, environment) {
+            let document = document.map_err(|error| source.failure.take().unwrap_or_else(|| error.into()))?;
+            let document = RawDocumentBuf::try_from(&document).map_err(DatabaseError::unavailable)?;
+            size += document.as_bytes().len();
+            if size > shared.options.answer {
+                return Err(DatabaseError::AnswerTooLarge(shared.options.answer));
+            }
+            documents.push(document);
+        }
+        Ok(Found {
+            documents,
+            looked: Looked {
+                documents: source.looked.get(),
+                index: route.index,
+            },
+        })
+    })
+}
+
+/// The one field that the collection has an index of places on.
+fn only_place(collection: &Collection) -> Option<Path> {
+    let fields = collection.indexes.iter().flat_map(|index| &index.spec.fields);
+    let mut places = fields.filter(|field| field.kind == IndexKind::Sphere);
+    match (places.next(), places.next()) {
+        (Some(place), None) => Some(Path::new(&place.path)),
+        _ => None,
+    }
+}
+
+/// What a pipeline reads.
+struct Source<'a> {
+    shared: &'a Shared,
+    tables: &'a Tables,
+    overlay: Option<&'a Overlay>,
+    /// Where the pipeline opens with no condition.
+    everything: Filter,
+    /// What reading met; the pipeline only hands on that it met something.
+    failure: Cell<Option<DatabaseError>>,
+    looked: Cell<u64>,
+}
+
+impl Source<'_> {
+    fn route(&self, collection: &Collection, leading: &Leading<'_>) -> Route {
+        // Those behind the first are left to the pipeline.
+        let (filter, alone) = match leading.filters.as_slice() {
+            [] => (&self.everything, true),
+            [filter] => (*filter, true),
+            [first, ..] => (*first, false),
+        };
+        let sort = leading.sort.filter(|_| alone);
+        let limit = leading.limit.filter(|_| alone);
+        let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Route::of(collection, filter, sort, limit, self.overlay)
+    }
+
+    /// The documents that can get through what a pipeline does first, in its order where an index gives it. The pipeline looks
+    /// again, so nothing is tested here unless it saves reading on.
+    fn stream(&self, collection: &Collection, leading: &Leading<'_>) -> Documents<'_> {
+        let route = self.route(collection, leading);
+        let documents = self.documents(collection.id, &route, leading.needs.clone());
+        // Sorted, the first that match are the ones.
+        let enough = leading
+            .limit
+            .filter(|_| leading.sort.is_some() && route.sorted && route.exact);
+        match enough {
+            Some(limit) => Box::new(documents.take(usize::try_from(limit).unwrap_or(usize::MAX))),
+            None => Box::new(documents),
+        }
+    }
+
+    fn documents(&self, id: u32, route: &Route, needs: Needs) -> Documents<'_> {
+        let candidates = self.tables.view(self.overlay).candidates(id, route);
+        Box::new(candidates.map(move |candidate| {
+            self.looked.set(self.looked.get() + 1);
+            candidate
+                .and_then(|candidate| partly(candidate.document.as_slice(), &needs))
+                .map_err(|error| self.told(error))
+        }))
+    }
+
+    /// Keeps what reading met, and gives what the pipeline hands on.
+    fn told(&self, error: DatabaseError) -> docdb::Error {
+        let told = docdb::Error::new(UNKNOWN_ERROR, error.to_string());
+        self.failure.set(Some(error));
+        told
+    }
+
+    fn collection(&self, name: &str) -> docdb::error::Result<Option<Arc<Collection>>> {
+        self.shared
+            .catalog
+            .read(&self.tables.catalog, name)
+            .map_err(|error| self.told(error))
+    }
+}
+
+/// MongoDB's number for what has none of its own.
+const UNKNOWN_ERROR: i32 = 8;
+
+impl Collections for Source<'_> {
+    fn read<'s>(&'s self, name: &str, leading: &Leading<'_>) -> docdb::error::Result<Documents<'s>> {
+        let Some(collection) = self.collection(name)? else {
+            return Ok(Box::new(std::iter::empty()));
+        };
+        Ok(self.stream(&collection, leading))
+    }
+
+    fn is_indexed(&self, name: &str, field: &str) -> bool {
+        let collection = self.collection(name).ok().flatten();
+        collection.is_some_and(|collection| {
+            field == "_id"
+                || collection
+                    .indexes
+                    .iter()
+                    .filter_map(|index| index.spec.fields.first())
+                    .any(|first| first.path == field && first.kind != IndexKind::Sphere)
+        })
+    }
+}
+
+/// The place of a document where the way to it does not give the order.
+enum Order<'a> {
+    Sorted {
+        sort: &'a Sort,
+        needs: Needs,
+        context: &'a Context,
+    },
+    /// `$near`: by distance.
+    Near { near: &'a Near, needs: Needs },
+}
+
+impl<'a> Order<'a> {
+    fn of(filter: &'a Filter, sort: Option<&'a Sort>, route: &Route, context: &'a Context) -> Option<Self> {
+        let mut needs = Needs::default();
+        if let Some(sort) = sort {
+            for key in sort.keys() {
+                if let SortKey::Field(path, _) = key {
+                    needs.add(path.first());
+                }
+            }
+            return (!route.sorted).then_some(Self::Sorted { sort, needs, context });
+        }
+        let near = filter.near()?;
+        needs.add(near.path.first());
+        Some(Self::Near { near, needs })
+    }
+
+    /// Bytes whose order is that of the documents.
+    fn place(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        Ok(match self {
+            Self::Sorted { sort, needs, context } => sort.key(&partly(bytes, needs)?, context),
+            Self::Near { near, needs } => {
+                let distance = near.distance(&partly(bytes, needs)?);
+                // Doubles that are not negative are in the order of their bits.
+                distance.unwrap_or(f64::INFINITY).to_bits().to_be_bytes().to_vec()
+            }
+        })
+    }
+}
+
+/// The documents that a find gives, as far as is known.
+struct Chosen {
+    skip: usize,
+    limit: usize,
+    /// Whether the last one may come first.
+    ordered: bool,
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
+    passed: usize,
+    /// Bytes that they have, and may have.
+    size: usize,
+    most: usize,
+}
+
+impl Chosen {
+    const fn new(skip: usize, limit: usize, ordered: bool, most: usize) -> Self {
+        Self {
+            skip,
+            limit,
+            ordered,
+            kept: Vec::new(),
+            passed: 0,
+            size: 0,
+            most,
+        }
+    }
+
+    /// Adds a document; answers whether no further one is needed.
+    fn add(&mut self, place: Vec<u8>, document: Bytes<'_>) -> Result<bool> {
+        if !self.ordered && self.passed < self.skip {
+            self.passed += 1;
+            return Ok(false);
+        }
+        self.size += document.as_slice().len();
+        self.kept.push((place, document.as_slice().to_vec()));
+        if !self.ordered {
+            self.bounded()?;
+            return Ok(self.kept.len() >= self.limit);
+        }
+        let wanted = self.skip.saturating_add(self.limit);
+        // Twice as many are kept as can be wanted, so that sorting them costs little for each.
+        if self.kept.len() >= wanted.saturating_mul(2).max(1024) || self.size > self.most {
+            self.kept.sort_by(|left, right| left.0.cmp(&right.0));
+            self.kept.truncate(wanted);
+            self.size = self.kept.iter().map(|(_, document)| document.len()).sum();
+            self.bounded()?;
+        }
+        Ok(false)
+    }
+
+    fn bounded(&self) -> Result<()> {
+        if self.size > self.most {
+            return Err(DatabaseError::AnswerTooLarge(self.most));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> impl Iterator<Item = Vec<u8>> {
+        let mut skip = 0;
+        if self.ordered {
+            self.kept.sort_by(|left, right| left.0.cmp(&right.0));
+            skip = self.skip;
+        }
+        self.kept
+            .into_iter()
+            .skip(skip)
+            .take(self.limit)
+            .map(|(_, document)| document)
+    }
+}

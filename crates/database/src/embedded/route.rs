@@ -1,0 +1,115 @@
+//! How the documents of a query are come by: through the whole collection, by their ids, or along indexes.
+
+use docdb::{
+    plan::{Access, IndexScan, Plan, Range},
+    query::Filter,
+    sort::Sort,
+};
+
+use super::{catalog::Collection, transaction::Overlay};
+
+/// The way to the documents that a filter has to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Route {
+    pub(crate) scans: Vec<Scan>,
+    /// The name of the index, or of the indexes.
+    pub(crate) index: Option<String>,
+    /// Whether they come in the order that was asked for.
+    pub(crate) sorted: bool,
+    /// Whether all that come match: none need be tested.
+    pub(crate) exact: bool,
+    /// Whether one may come more than once.
+    pub(crate) repeats: bool,
+}
+
+/// Keys to walk along.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scan {
+    /// Of documents; else of entries of an index.
+    pub(crate) documents: bool,
+    /// From the first key to the one that is not among them any more, in the order of the walk.
+    pub(crate) ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    /// From the last key to the first.
+    pub(crate) backward: bool,
+}
+
+impl Route {
+    /// The best way for a filter and an order; `limit` says that few are wanted.
+    pub(crate) fn of(
+        collection: &Collection,
+        filter: &Filter,
+        sort: Option<&Sort>,
+        limit: Option<usize>,
+        overlay: Option<&Overlay>,
+    ) -> Self {
+        let plan = Plan::new(filter, sort, limit, &collection.plannable);
+        // What a transaction wrote comes behind what stands in the file, and untested.
+        let alone = overlay.is_none_or(|overlay| overlay.writes.is_empty());
+        let mut route = Self {
+            scans: Vec::new(),
+            index: None,
+            sorted: plan.sorted && alone,
+            exact: plan.exact && alone,
+            repeats: false,
+        };
+        match &plan.access {
+            Access::Nothing => {}
+            Access::Scan => route.scans.push(Scan {
+                documents: true,
+                ranges: vec![whole(collection.id)],
+                backward: false,
+            }),
+            Access::Index(scan) => route.add(collection, scan),
+            Access::Union(scans) => {
+                for scan in scans {
+                    route.add(collection, scan);
+                }
+                route.repeats = true;
+            }
+        }
+        route
+    }
+
+    fn add(&mut self, collection: &Collection, scan: &IndexScan) {
+        // The first that the planner knows is that of `_id`, which the documents themselves are kept by.
+        let index = scan
+            .index
+            .checked_sub(1)
+            .and_then(|at| collection.indexes.get(at));
+        let (id, name) = index.map_or((collection.id, "_id_"), |index| {
+            (index.id, index.spec.name.as_str())
+        });
+        let mut ranges: Vec<_> = scan.ranges.iter().map(|range| bounds(id, range)).collect();
+        if scan.reverse {
+            ranges.reverse();
+        }
+        self.repeats |= index.is_some_and(|index| index.multikey);
+        self.scans.push(Scan {
+            documents: index.is_none(),
+            ranges,
+            backward: scan.reverse,
+        });
+        self.index = Some(match self.index.take() {
+            Some(before) if before != name => format!("{before}, {name}"),
+            _ => name.to_owned(),
+        });
+    }
+}
+
+/// All keys that begin with that id.
+fn whole(id: u32) -> (Vec<u8>, Vec<u8>) {
+    (
+        id.to_be_bytes().to_vec(),
+        id.saturating_add(1).to_be_bytes().to_vec(),
+    )
+}
+
+fn bounds(id: u32, range: &Range) -> (Vec<u8>, Vec<u8>) {
+    let start = [&id.to_be_bytes(), range.start.as_slice()].concat();
+    let end = if range.end.is_empty() {
+        whole(id).1
+    } else {
+        [&id.to_be_bytes(), range.end.as_slice()].concat()
+    };
+    (start, end)
+}

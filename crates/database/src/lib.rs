@@ -1,0 +1,135 @@
+//! Where documents are kept. [`Database`] is what the cloud's database needs of an engine; [`Embedded`] is the engine
+//! that comes with the binary: one file by [redb](https://docs.rs/redb), or memory alone, with MongoDB's language from `docdb` above it.
+//!
+//! What a method answered with `Ok` is on disk, and survives a SIGKILL. Reads see one snapshot; writes are made one after the other
+//! by one thread, which takes all that waits into one commit. A transaction sees the snapshot of its first operation with its own
+//! writes above it; its write locks the document, so that another transaction's write to it fails at once and an ordinary one waits.
+
+mod changes;
+mod embedded;
+mod error;
+mod operation;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, pin::Pin};
+
+use bson::{Bson, Document};
+
+pub use crate::{
+    changes::{Change, ChangeKind, Changes, MissedChanges},
+    embedded::{Embedded, OpenError, Options},
+    error::DatabaseError,
+    operation::{
+        Aggregate, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Looked, TransactionId,
+        Update, UpdateKind, Updated,
+    },
+};
+
+/// A future on the heap, which a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What most methods answer.
+pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
+
+/// An engine that keeps documents. Collections are named by any text that is not empty and has no NUL.
+///
+/// A method that takes a transaction is part of it where one is given; its changes are seen by nobody else before
+/// [`commit`](Self::commit).
+pub trait Database: Send + Sync + 'static {
+    /// Makes a collection.
+    ///
+    /// # Errors
+    /// [`DatabaseError::CollectionExists`].
+    fn create_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes a collection with its documents and indexes; answers whether there was one.
+    fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>>;
+
+    /// All collections, by name.
+    fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionStatus>>>;
+
+    /// Makes an index over the documents that are there and those to come; one that is there already is no error.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Duplicate`] where documents stand against a unique index, [`DatabaseError::Refused`] for one of its name
+    /// that is another.
+    fn create_index<'a>(&'a self, collection: &'a str, index: IndexSpec) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes an index by its name; answers whether there was one. `_id_` cannot be removed.
+    fn drop_index<'a>(&'a self, collection: &'a str, name: &'a str) -> BoxFuture<'a, Result<bool>>;
+
+    /// Adds documents in their order, each with an `_id` of its own; answers the ids. The first that cannot be added
+    /// ends it, and those before it stay, as in MongoDB.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Duplicate`].
+    fn insert<'a>(
+        &'a self,
+        collection: &'a str,
+        documents: Vec<Document>,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Vec<Bson>>>;
+
+    /// Reads documents.
+    fn find<'a>(
+        &'a self,
+        collection: &'a str,
+        find: Find,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Found>>;
+
+    /// Counts documents.
+    fn count<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<u64>>;
+
+    /// Changes documents. One that cannot be changed ends it, and those before it stay changed.
+    fn update<'a>(
+        &'a self,
+        collection: &'a str,
+        update: Update,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Updated>>;
+
+    /// Removes the documents that match, or with `many` unset one of them; answers how many.
+    fn remove<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        many: bool,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<u64>>;
+
+    /// Runs a pipeline over a collection.
+    fn aggregate<'a>(
+        &'a self,
+        collection: &'a str,
+        aggregate: Aggregate,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Found>>;
+
+    /// Begins a transaction, which lives for 30 seconds.
+    fn begin(&self) -> BoxFuture<'_, Result<TransactionId>>;
+
+    /// Makes a transaction's writes final, all of them or none.
+    ///
+    /// # Errors
+    /// [`DatabaseError::TransactionMissing`] where it has ended.
+    fn commit(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
+
+    /// Drops a transaction's writes.
+    ///
+    /// # Errors
+    /// [`DatabaseError::TransactionMissing`] where it has ended.
+    fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
+
+    /// The changes that are committed from now on, or, with `after`, those behind the change of that sequence number.
+    ///
+    /// # Errors
+    /// [`MissedChanges`] where changes after that one are not kept any more.
+    fn changes(&self, after: Option<u64>) -> Result<Changes, MissedChanges>;
+}

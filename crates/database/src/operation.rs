@@ -1,0 +1,184 @@
+use std::fmt;
+
+use bson::{Bson, Document, RawDocumentBuf};
+
+/// Names a transaction: what the SDK sends as `transactionId`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(pub u128);
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl std::str::FromStr for TransactionId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
+/// What is to be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Find {
+    /// Which documents.
+    pub filter: Document,
+    /// In which order, `{field: 1 or -1}`.
+    pub sort: Option<Document>,
+    /// Which fields of them.
+    pub projection: Option<Document>,
+    /// How many to leave out first.
+    pub skip: u64,
+    /// How many to give; `None` for all.
+    pub limit: Option<u64>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The documents.
+    pub documents: Vec<RawDocumentBuf>,
+    /// What it took.
+    pub looked: Looked,
+}
+
+/// What it took to find documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// How many documents were looked at.
+    pub documents: u64,
+    /// The index that led to them; `None` where all of the collection was read.
+    pub index: Option<String>,
+}
+
+/// A pipeline.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Aggregate {
+    /// Its stages, `{$match: …}` and so on.
+    pub stages: Vec<Document>,
+}
+
+/// A change of documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// Which documents.
+    pub filter: Document,
+    /// How.
+    pub kind: UpdateKind,
+    /// What `$[name]` in the update stands for.
+    pub array_filters: Vec<Document>,
+    /// All that match, or the first.
+    pub many: bool,
+    /// In which order the first is looked for.
+    pub sort: Option<Document>,
+    /// The `_id` of a document that is added because none matches, where the filter and the update name none; without it
+    /// none is added.
+    pub upsert: Option<Bson>,
+    /// Whether the document is wanted as it became.
+    pub returns: bool,
+}
+
+/// How a document is changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpdateKind {
+    /// By operators: `{$set: …}`.
+    Operators(Document),
+    /// By another document in its place; it keeps its `_id`.
+    Replacement(Document),
+}
+
+/// What an update did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Updated {
+    /// How many documents matched.
+    pub matched: u64,
+    /// How many of them are different now.
+    pub modified: u64,
+    /// The `_id` of the document that was added.
+    pub upserted: Option<Bson>,
+    /// The document as it became.
+    pub document: Option<Document>,
+    /// What it took to find them.
+    pub looked: Looked,
+}
+
+/// An index to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexSpec {
+    /// Its name; [`IndexSpec::named_by_fields`] gives MongoDB's: `status_1_createTime_-1`.
+    pub name: String,
+    /// What it is over, in this order.
+    pub fields: Vec<IndexField>,
+    /// Whether no two documents may have the same value. A missing field counts as null.
+    pub unique: bool,
+    /// Whether documents without any of the fields are left out.
+    pub sparse: bool,
+}
+
+/// A field of an index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexField {
+    /// Its path, with dots.
+    pub path: String,
+    /// How it is kept.
+    pub kind: IndexKind,
+}
+
+/// How a field is kept in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexKind {
+    /// From small to great.
+    Ascending,
+    /// From great to small.
+    Descending,
+    /// As places on the sphere.
+    Sphere,
+}
+
+impl IndexSpec {
+    /// The name that MongoDB gives an index over these fields.
+    #[must_use]
+    pub fn named_by_fields(fields: &[IndexField]) -> String {
+        let parts: Vec<String> = fields
+            .iter()
+            .map(|field| {
+                let kind = match field.kind {
+                    IndexKind::Ascending => "1",
+                    IndexKind::Descending => "-1",
+                    IndexKind::Sphere => "2dsphere",
+                };
+                format!("{}_{kind}", field.path)
+            })
+            .collect();
+        parts.join("_")
+    }
+
+    /// Its fields as MongoDB writes them: `{status: 1, createTime: -1}`.
+    #[must_use]
+    pub fn pattern(&self) -> Document {
+        self.fields
+            .iter()
+            .map(|field| {
+                let kind = match field.kind {
+                    IndexKind::Ascending => Bson::Int32(1),
+                    IndexKind::Descending => Bson::Int32(-1),
+                    IndexKind::Sphere => Bson::String("2dsphere".to_owned()),
+                };
+                (field.path.clone(), kind)
+            })
+            .collect()
+    }
+}
+
+/// A collection as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionStatus {
+    /// Its name.
+    pub name: String,
+    /// How many documents it has.
+    pub documents: u64,
+    /// Its indexes, without the one of `_id`.
+    pub indexes: Vec<IndexSpec>,
+}
