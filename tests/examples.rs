@@ -150,11 +150,27 @@ async fn a_timer_fired_in_the_reminders_folder_sends_a_message() {
 }
 
 #[test]
+fn lists_are_kept_in_the_database() {
+    let shown = [
+        "collections are made once; a second time is no error",
+        "what is added has an id of 32 hex digits",
+        "pages follow each other, the newest first",
+        "a search is a regular expression, and everybody sees their own",
+        "a change of another user finds nothing to change",
+        "a document that is not there rejects, with the text of the platform",
+        "an aggregate joins, groups and computes",
+        "a transaction moves a todo and both counts, or nothing",
+    ];
+    script("todo", &shown);
+}
+
+#[test]
 fn the_doctor_finds_nothing() {
     for (name, functions) in [
         ("openapi", "5 functions"),
         ("kefu", "1 function"),
         ("reminder", "2 functions"),
+        ("todo", "7 functions"),
     ] {
         let (output, out, err) = run(yunqiao().arg("doctor").arg(example(name)));
         assert!(output.status.success(), "{out}{err}");

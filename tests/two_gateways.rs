@@ -89,6 +89,10 @@ impl Serving {
             wechat: wechat.unwrap(),
             apps: std::collections::BTreeMap::new(),
             permissions_cache: Duration::ZERO,
+            database: cloud::DatabaseAccess {
+                database: Arc::new(database::Embedded::in_memory(database::Options::default()).unwrap()),
+                missing: cloud::MissingCollection::Refuse,
+            },
             push: Some(push::Receiver::new(settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)).unwrap()),
             runtime: runtime.clone(),
             invocations,

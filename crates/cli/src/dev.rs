@@ -6,6 +6,7 @@ use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project};
 use runtime::Inspect;
 
+use crate::data::Keeping;
 use crate::journal::Calls;
 use crate::print;
 use crate::run_file::{self, RunFile};
@@ -48,6 +49,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         &args.node,
         inspect,
         seen,
+        Keeping::InProject,
     )
     .await?;
     let run_file = RunFile::write(&project.root, &local.running())?;

@@ -8,6 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args;
+use crate::data::Keeping;
 use crate::journal::Calls;
 use crate::print;
 use crate::stack::{Local, Place, Seen};
@@ -28,7 +29,16 @@ pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Re
         console: false,
         file: false,
     };
-    Local::start(project, Place::FREE, ForeignCodes::Refuse, node, None, seen).await
+    Local::start(
+        project,
+        Place::FREE,
+        ForeignCodes::Refuse,
+        node,
+        None,
+        seen,
+        Keeping::InMemory,
+    )
+    .await
 }
 
 async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {

@@ -12,6 +12,7 @@ mod call;
 mod calls_file;
 mod complete;
 mod crypt;
+mod data;
 mod dev;
 mod doctor;
 mod entry;

@@ -12,6 +12,7 @@ use project::{Operator, Project};
 use store::Store;
 use store_redb::Redb;
 
+use crate::data::{self, Keeping};
 use crate::journal::Calls;
 use crate::print;
 use crate::stack::{self, Parts, Seen};
@@ -117,6 +118,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         hosts: gateway::Hosts::Any,
         clock: clock.clone(),
         store: Arc::clone(&store),
+        database: data::open(&project, Keeping::BesideStore).await?,
         runtime: runtime.clone(),
         invocations,
         journal,

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::backlog::Room;
 use crate::calls_file::CallsFile;
+use crate::data::{self, Keeping};
 use crate::journal::{Calls, Journal};
 use crate::run_file::{self, Running};
 use crate::{args, call, paths, print, progress};
@@ -206,6 +207,7 @@ impl Local {
         node: &args::Node,
         inspect: Option<Inspect>,
         seen: Seen,
+        keeping: Keeping,
     ) -> anyhow::Result<Local> {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
         let (wechat_listener, wechat_address) =
@@ -240,6 +242,7 @@ impl Local {
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
             clock,
             store: Arc::new(store::Memory::new()),
+            database: data::open(project, keeping).await?,
             runtime: runtime.clone(),
             invocations,
             journal,
@@ -410,6 +413,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) hosts: Hosts,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) database: cloud::DatabaseAccess,
     pub(crate) runtime: Runtime,
     pub(crate) invocations: Arc<Invocations>,
     pub(crate) journal: Arc<dyn gateway::Journal>,
@@ -454,6 +458,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         connections: connections().public,
         clock: parts.clock,
         store: parts.store,
+        database: parts.database,
         wechat,
         apps,
         permissions_cache: settings.permissions_cache,

@@ -123,6 +123,16 @@ impl Asked {
         });
     }
 
+    /// Tells the operator something about what the function asked.
+    pub fn note(&self, text: impl Display) {
+        let call = self.call.as_ref();
+        self.calls.journal().note(&Note {
+            request_id: call.map_or(self.request_id.as_str(), |call| &call.request_id),
+            openid: self.openid(),
+            text: &format_args!("{}: {text}", self.function),
+        });
+    }
+
     /// Enters that the request was refused by the cloud itself with a code and its text, and tells the operator why.
     pub fn refused(&mut self, what: &str, code: i32, text: &str, why: impl Display) {
         self.record(what, code, text);

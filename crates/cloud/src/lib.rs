@@ -12,6 +12,7 @@
 
 mod asked;
 mod capability;
+mod database;
 mod doors;
 mod function;
 mod not_served;
@@ -39,6 +40,7 @@ use tokio::sync::mpsc;
 
 pub use asked::Asked;
 pub use capability::{Answer, AnswerBody, Answering, Capability, Proof, Transfer};
+pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
 pub use redeem::Redeemer;
 
 use open_api::WeChatApis;
@@ -60,6 +62,8 @@ pub struct Config {
     pub permissions_cache: Duration,
     /// The users' session_keys, for APIs that are signed with them.
     pub session_keys: Arc<dyn SessionKeys>,
+    /// The database of the project.
+    pub database: DatabaseAccess,
 }
 
 /// Knows the session_key of each user that has logged in.
@@ -109,6 +113,7 @@ impl Cloud {
                 Box::new(open_data::OpenData(redeemer.clone())),
                 Box::new(voip::VoipSign(apis)),
                 Box::new(function::CallFunction),
+                Box::new(database::Documents::new(config.database)),
                 Box::new(not_served::Rest),
             ],
             transfers: vec![Box::new(not_served::Rest)],

@@ -78,6 +78,8 @@ pub struct Config {
     pub apps: BTreeMap<String, wechat::Client>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
+    /// Where functions' documents are kept.
+    pub database: cloud::DatabaseAccess,
     /// Knows WeChat's message pushes; without it there is no `/v1/push`. Which function gets which, the project says that is
     /// [loaded](Gateway::load).
     pub push: Option<::push::Receiver>,
@@ -138,6 +140,7 @@ impl Gateway {
             apps: config.apps,
             permissions_cache: config.permissions_cache,
             session_keys: Arc::new(session_keys::StoredKeys(Arc::clone(&config.store))),
+            database: config.database,
         });
         if let Some(connections) = config.runtime.connections() {
             cloud.serve(connections);

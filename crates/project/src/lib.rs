@@ -27,7 +27,7 @@ pub use project::{DEFAULT_ENV_ID, Project};
 pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
-    ForeignCodes, Login, Missed, OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers,
-    Ttl, Withdrawn,
+    Collection, Database, ForeignCodes, Index, IndexField, Login, Missed, MissingCollection,
+    OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers, Ttl, Withdrawn,
 };
 pub use triggers::{Trigger, Triggers};

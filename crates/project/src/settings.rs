@@ -1,6 +1,7 @@
 //! `yunqiao.toml`: every key that can be set, with its default. An unknown key is refused, because a setting that is
 //! silently without effect costs its author an evening.
 
+mod database;
 mod push;
 
 use std::{
@@ -24,7 +25,10 @@ use crate::{
     table::{Entry, Source, Table},
 };
 
-pub use self::push::{Push, PushConsole};
+pub use self::{
+    database::{Collection, Database, Index, IndexField, MissingCollection},
+    push::{Push, PushConsole},
+};
 
 /// The file's name.
 pub(crate) const FILE: &str = "yunqiao.toml";
@@ -57,6 +61,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// `[operator]`.
     pub operator: Operator,
+    /// `[database]`.
+    pub database: Database,
     /// `[push]`.
     pub push: Push,
     /// `[sim]`.
@@ -79,6 +85,7 @@ impl Default for Settings {
             permissions_cache: Duration::ZERO,
             cors_origins: Vec::new(),
             operator: Operator::default(),
+            database: Database::default(),
             push: Push::default(),
             sim: Sim::default(),
             timers: Timers::default(),
@@ -303,6 +310,7 @@ impl File {
             "apps",
             "push",
             "timers",
+            "database",
         ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
@@ -331,6 +339,9 @@ impl File {
             file.read_apps(&source, &entry, dir)?;
         }
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
+        if let Some(entry) = top.get("database") {
+            file.settings.database = Database::read(&entry, dir)?;
+        }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = Push::read(&source, &entry, dir, &mut file.findings)?;
             file.settings.push = push;

@@ -180,20 +180,24 @@ impl<'a> Entry<'a> {
 
     /// A list of texts, none empty.
     pub(crate) fn texts(&self) -> Result<Vec<Self>, ProjectError> {
-        let DeValue::Array(array) = self.value.get_ref() else {
-            return Err(self.wrong_kind("write a list: [\"…\", \"…\"]"));
-        };
-        let mut texts = Vec::with_capacity(array.len());
-        for value in array.iter() {
-            let entry = Entry {
-                source: self.source,
-                key: self.key.clone(),
-                value,
-            };
+        let texts = self.list("[\"…\", \"…\"]")?;
+        for entry in &texts {
             entry.text()?;
-            texts.push(entry);
         }
         Ok(texts)
+    }
+
+    /// A list of anything, such as `example`.
+    pub(crate) fn list(&self, example: &str) -> Result<Vec<Self>, ProjectError> {
+        let DeValue::Array(array) = self.value.get_ref() else {
+            return Err(self.wrong_kind(&format!("write a list: {example}")));
+        };
+        let entry = |value| Entry {
+            source: self.source,
+            key: self.key.clone(),
+            value,
+        };
+        Ok(array.iter().map(entry).collect())
     }
 
     /// `true` or `false`.

@@ -98,8 +98,6 @@ impl<'a> SdkRequest<'a> {
 /// What is not served yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotServed {
-    /// `database.*`: `cloud.database()`.
-    Database,
     /// `storage.*`: `cloud.uploadFile` and its like.
     Storage,
     /// `wx.wxPayApi`: `cloud.cloudPay.*`.
@@ -116,7 +114,6 @@ impl NotServed {
     pub fn of(action: Action<'_>) -> Option<Self> {
         match action {
             Action::Named("wx.wxPayApi") => Some(Self::CloudPay),
-            Action::Named(name) if name.starts_with("database.") => Some(Self::Database),
             Action::Named(name) if name.starts_with("storage.") => Some(Self::Storage),
             Action::Service("GetCloudCallSign") => Some(Self::CloudCallSign),
             Action::Token => Some(Self::CrossAccount),
@@ -128,7 +125,6 @@ impl NotServed {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Database => "database",
             Self::Storage => "storage",
             Self::CloudPay => "cloudPay",
             Self::CloudCallSign => "getCloudCallSign",
@@ -140,7 +136,6 @@ impl NotServed {
     #[must_use]
     pub fn code(self) -> i32 {
         match self {
-            Self::Database => codes::DATABASE_REQUEST_FAIL,
             Self::Storage => codes::STORAGE_REQUEST_FAIL,
             Self::CloudPay | Self::CloudCallSign | Self::CrossAccount => codes::RESOURCE_NOT_INITIALIZED,
         }
@@ -150,7 +145,6 @@ impl NotServed {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::Database => "cloud.database() is not served yet",
             Self::Storage => "cloud storage is not served yet",
             Self::CloudPay => "cloud.cloudPay is not served yet",
             Self::CloudCallSign => "cloud.getCloudCallSign is not served yet",
@@ -181,7 +175,7 @@ mod tests {
     fn names_of_actions_and_services() {
         for (action, not_served) in [
             (Action::Named("wx.wxPayApi"), Some(NotServed::CloudPay)),
-            (Action::Named("database.getDocument"), Some(NotServed::Database)),
+            (Action::Named("database.getDocument"), None),
             (Action::Named("storage.uploadFile"), Some(NotServed::Storage)),
             (
                 Action::Service("GetCloudCallSign"),

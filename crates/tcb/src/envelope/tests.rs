@@ -60,7 +60,6 @@ fn every_recorded_request_is_understood() {
         if let Some(not_served) = NotServed::of(asked.action()) {
             assert!(
                 match not_served {
-                    NotServed::Database => request.call.starts_with("database"),
                     NotServed::Storage => ["upload", "tempFileUrl"].contains(&request.call.as_str()),
                     NotServed::CloudPay => request.call == "cloudPay",
                     NotServed::CloudCallSign => request.call.contains("Sign"),

@@ -1,0 +1,204 @@
+//! The project's database: opened where it lies, with the collections and indexes that `yunqiao.toml` names, and the first
+//! documents of a seed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use bson::{Bson, Document};
+use cloud::{DatabaseAccess, DocumentIds};
+use database::{Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options};
+use project::{Index, MissingCollection, Project};
+
+use crate::{
+    folder::{self, Folder},
+    print,
+};
+
+/// The file's name.
+const FILE: &str = "database.redb";
+
+/// Where a project's documents are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// In `.yunqiao`, unless `yunqiao.toml` names a file: `dev`.
+    InProject,
+    /// In memory, and gone with the process: `exec`, and a `call` that starts a stack of its own.
+    InMemory,
+    /// Beside the store, unless `yunqiao.toml` names a file: `serve`.
+    BesideStore,
+}
+
+/// Opens the database, and has in it what the project says.
+pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<DatabaseAccess> {
+    let settings = &project.settings.database;
+    let database = match path(project, keeping)? {
+        None => Embedded::in_memory(Options::default())?,
+        Some(path) => match Embedded::open(path, Options::default()) {
+            Err(OpenError::Locked { path }) if keeping == Keeping::InProject => {
+                print::warning(
+                    format_args!(
+                        "{} is open in another process, so documents are kept in memory here",
+                        path.display()
+                    ),
+                    "end the other `yunqiao dev` first to go on with its documents",
+                );
+                Embedded::in_memory(Options::default())?
+            }
+            opened => opened?,
+        },
+    };
+    for (name, collection) in &settings.collections {
+        make(&database, name).await?;
+        for index in &collection.indexes {
+            let spec = spec(index);
+            let named = spec.name.clone();
+            database.create_index(name, spec).await.with_context(|| {
+                format!("[database.collections.{name}]: the index {named} cannot be made")
+            })?;
+        }
+    }
+    if let Some(folder) = &settings.seed {
+        seed(&database, folder).await?;
+    }
+    let missing = match settings.missing {
+        Some(MissingCollection::Create) => cloud::MissingCollection::Create,
+        Some(MissingCollection::Refuse) => cloud::MissingCollection::Refuse,
+        None if keeping == Keeping::BesideStore => cloud::MissingCollection::Refuse,
+        None => cloud::MissingCollection::Create,
+    };
+    Ok(DatabaseAccess {
+        database: Arc::new(database),
+        missing,
+    })
+}
+
+fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
+    let named = project.settings.database.path.clone();
+    Ok(match keeping {
+        Keeping::InMemory => None,
+        Keeping::InProject if named.is_none() => {
+            Folder::make(&project.root).context(".yunqiao cannot be made")?;
+            let path = project.root.join(folder::NAME).join(FILE);
+            if path.is_symlink() {
+                bail!(
+                    "{} is a link, and no link in .yunqiao is followed: remove it",
+                    path.display()
+                );
+            }
+            Some(path)
+        }
+        Keeping::BesideStore if named.is_none() => {
+            let store = project.settings.store.as_deref();
+            let folder = store.and_then(Path::parent).unwrap_or(&project.root);
+            Some(folder.join(FILE))
+        }
+        _ => named,
+    })
+}
+
+async fn make(database: &Embedded, name: &str) -> anyhow::Result<()> {
+    match database.create_collection(name).await {
+        Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("the collection {name:?} cannot be made")),
+    }
+}
+
+fn spec(index: &Index) -> IndexSpec {
+    let fields: Vec<IndexField> = index
+        .fields
+        .iter()
+        .map(|field| IndexField {
+            path: field.path.clone(),
+            kind: match (index.sphere, field.descending) {
+                (true, _) => IndexKind::Sphere,
+                (false, true) => IndexKind::Descending,
+                (false, false) => IndexKind::Ascending,
+            },
+        })
+        .collect();
+    IndexSpec {
+        name: IndexSpec::named_by_fields(&fields),
+        fields,
+        unique: index.unique,
+        sparse: false,
+    }
+}
+
+/// Puts the documents of `NAME.json` into the collection NAME where that is empty.
+async fn seed(database: &Embedded, folder: &Path) -> anyhow::Result<()> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("[database] seed: the folder {} cannot be read", folder.display()))?;
+    let ids = DocumentIds::new();
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    for file in files {
+        let (Some(name), Some("json")) = (
+            file.file_stem().and_then(|stem| stem.to_str()),
+            file.extension().and_then(|extension| extension.to_str()),
+        ) else {
+            continue;
+        };
+        make(database, name).await?;
+        if database.count(name, Document::new(), None).await? > 0 {
+            continue;
+        }
+        let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let documents = documents(&bytes).with_context(|| format!("{}", file.display()))?;
+        let documents = documents
+            .into_iter()
+            .map(|document| ids.complete(document))
+            .collect();
+        database
+            .insert(name, documents, None)
+            .await
+            .with_context(|| format!("{}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// The documents of a file: JSON Lines, as WeChat's console exports them, or one array; Extended JSON.
+fn documents(bytes: &[u8]) -> anyhow::Result<Vec<Document>> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let Bson::Array(values) = ejson::read(bytes)? else {
+            bail!("it is not an array of documents");
+        };
+        return values
+            .into_iter()
+            .map(|value| match value {
+                Bson::Document(document) => Ok(document),
+                other => bail!("{other} in it is not a document"),
+            })
+            .collect();
+    }
+    Ok(ejson::read_documents(bytes).collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn seeds_are_json_lines_or_an_array() {
+        let expected = [
+            doc! { "_id": "a", "at": bson::DateTime::from_millis(5) },
+            doc! { "n": 1 },
+        ];
+        for text in [
+            "\u{feff}{\"_id\":\"a\",\"at\":{\"$date\":\"1970-01-01T00:00:00.005Z\"}}\n{\"n\":1}\n",
+            " [{\"_id\":\"a\",\"at\":{\"$date\":{\"$numberLong\":\"5\"}}}, {\"n\": 1}]\n",
+        ] {
+            assert_eq!(documents(text.as_bytes()).unwrap(), expected, "{text}");
+        }
+        for text in ["[1]", "{\"a\":", "1", "[{}"] {
+            assert!(documents(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! `cloud.database()` from inside a function: every database action of every SDK, on the engine that the project has.
+//!
+//! What a request means and how it is answered stands in `tcb::database`; what it does, in the engine. Here the two are
+//! put together: documents get their ids, a collection that is missing is made where that is wanted, and a query
+//! that looks at many documents for few is told once, with the mend.
+
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bson::{Bson, DateTime, Document, RawDocumentBuf};
+use calls::shown;
+use database::{Aggregate, Database, DatabaseError, Looked, TransactionId, Update, UpdateKind};
+use tcb::{
+    Action, SdkRequest,
+    database::{
+        Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest,
+        DocumentId,
+    },
+};
+
+use crate::{Answer, Answering, Asked, Capability, Proof, capability::at_once};
+
+/// A query that looks at more documents than this, for few, is told.
+const MANY: u64 = 1000;
+/// Queries that were told are remembered up to this number, so that none is told twice.
+const TOLD: usize = 1000;
+
+/// What a collection gets that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCollection {
+    /// It is made, with a note: what `dev` and `exec` do, since collections were made in WeChat's console and stand in no file.
+    Create,
+    /// The platform's error, -502005.
+    Refuse,
+}
+
+/// The database that functions reach.
+#[derive(Clone)]
+pub struct DatabaseAccess {
+    /// Where documents are kept.
+    pub database: Arc<dyn Database>,
+    /// What a collection gets that does not exist.
+    pub missing: MissingCollection,
+}
+
+/// Answers `database.*`.
+pub(crate) struct Documents(Arc<Inner>);
+
+struct Inner {
+    access: DatabaseAccess,
+    ids: DocumentIds,
+    told: Mutex<HashSet<String>>,
+}
+
+/// Makes the `_id`s of documents that come without one.
+#[derive(Debug)]
+pub struct DocumentIds {
+    node: u32,
+    counter: AtomicU32,
+}
+
+impl DocumentIds {
+    /// Those of one process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            node: rand::random(),
+            counter: AtomicU32::new(rand::random()),
+        }
+    }
+
+    /// A document with an `_id`, which stands first.
+    #[must_use]
+    pub fn complete(&self, mut document: Document) -> Document {
+        let id = document.remove("_id").unwrap_or_else(|| self.next());
+        let mut out = Document::new();
+        out.insert("_id", id);
+        out.extend(document);
+        out
+    }
+
+    fn next(&self) -> Bson {
+        let id = DocumentId {
+            node: self.node,
+            // Until 2106.
+            seconds: u32::try_from(now().timestamp_millis() / 1000).unwrap_or_default(),
+            counter: self.counter.fetch_add(1, Ordering::Relaxed),
+            random: rand::random(),
+        };
+        Bson::String(id.to_string())
+    }
+}
+
+impl Default for DocumentIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Documents {
+    pub(crate) fn new(access: DatabaseAccess) -> Self {
+        Self(Arc::new(Inner {
+            access,
+            ids: DocumentIds::new(),
+            told: Mutex::default(),
+        }))
+    }
+}
+
+impl Capability for Documents {
+    /// The oldest SDK sends no token with these.
+    fn proof(&self, action: &Action<'_>) -> Option<Proof> {
+        match action {
+            Action::Named(name) => DatabaseAction::of(name).map(|_| Proof::Worker),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+        let Action::Named(name) = request.action() else {
+            return at_once(asked.malformed("there is no such action"));
+        };
+        let Some(action) = DatabaseAction::of(name) else {
+            return at_once(asked.malformed("there is no such action"));
+        };
+        let what = title(name, request.envelope.text("collectionName").unwrap_or_default());
+        let request = match DatabaseRequest::read(action, request.envelope, now()) {
+            Ok(request) => request,
+            Err(refusal) => {
+                let reply = refusal.reply(asked.request_id());
+                asked.refused(&what, refusal.number(), &refusal.text(), &refusal);
+                return at_once(reply);
+            }
+        };
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.answer(what, request, asked).await })
+    }
+}
+
+impl Inner {
+    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: Asked) -> Answer {
+        let action = request.action;
+        let sent = asked
+            .keeps()
+            .then(|| shown("", format!("{:?}", request.operation).as_bytes()));
+        match self.make(request, &asked).await {
+            Ok(Made { answer, looked, asks }) => {
+                let reply = answer.reply(action, asked.request_id());
+                if let Some(sent) = sent {
+                    asked.keep(sent, shown("application/json", &reply.body));
+                }
+                let text = looked.map_or_else(String::new, |looked| {
+                    self.tell_if_slow(&looked, &answer, &asks, &asked);
+                    account(&looked, &answer)
+                });
+                asked.record(what, 0, text);
+                reply.into()
+            }
+            Err(refusal) => {
+                let reply = refusal.reply(asked.request_id());
+                if let Some(sent) = sent {
+                    asked.keep(sent, shown("application/json", &reply.body));
+                }
+                asked.record(what, refusal.number(), refusal.text());
+                reply.into()
+            }
+        }
+    }
+
+    /// Does it; makes the collection first where it is missing and that is wanted.
+    async fn make(&self, request: DatabaseRequest, asked: &Asked) -> Result<Made, DatabaseRefusal> {
+        let transaction = match &request.transaction {
+            None => None,
+            Some(id) => Some(id.parse().map_err(|_| DatabaseRefusal::TransactionMissing)?),
+        };
+        let asks = asks(&request);
+        let operation = self.with_ids(request.operation);
+        let collection = request.collection.as_str();
+        let made = match self.once(collection, operation.clone(), transaction).await {
+            Err(DatabaseError::CollectionMissing(name))
+                if self.access.missing == MissingCollection::Create =>
+            {
+                match self.access.database.create_collection(&name).await {
+                    // Somebody else was quicker.
+                    Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
+                    Err(error) => return Err(refusal(error, &operation)),
+                }
+                asked.note(format_args!(
+                    "the collection {name:?} did not exist and was made. On the platform this is an error (-502005): make it in \
+                     the console, or by db.createCollection"
+                ));
+                self.once(collection, operation.clone(), transaction).await
+            }
+            made => made,
+        };
+        match made {
+            Ok((answer, looked)) => Ok(Made { answer, looked, asks }),
+            Err(error) => {
+                if let DatabaseError::Unavailable(_) = &error {
+                    asked.note(format_args!("{error}"));
+                }
+                Err(refusal(error, &operation))
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        collection: &str,
+        operation: DatabaseOperation,
+        transaction: Option<TransactionId>,
+    ) -> Result<(DatabaseAnswer, Option<Looked>), DatabaseError> {
+        let database = &self.access.database;
+        let ended = || transaction.ok_or(DatabaseError::TransactionMissing);
+        Ok(match operation {
+            DatabaseOperation::CreateCollection => {
+                database.create_collection(collection).await?;
+                (DatabaseAnswer::Done, None)
+            }
+            DatabaseOperation::Insert(documents) => {
+                let ids = database.insert(collection, documents, transaction).await?;
+                (DatabaseAnswer::Inserted(ids), None)
+            }
+            DatabaseOperation::Find(find) => {
+                let find = database::Find {
+                    filter: find.filter,
+                    sort: find.sort,
+                    projection: find.projection,
+                    skip: find.skip,
+                    limit: Some(find.limit),
+                };
+                let found = database.find(collection, find, transaction).await?;
+                (DatabaseAnswer::Documents(found.documents), Some(found.looked))
+            }
+            DatabaseOperation::Count(filter) => (
+                DatabaseAnswer::Counted(database.count(collection, filter, transaction).await?),
+                None,
+            ),
+            DatabaseOperation::Update {
+                change: Change::Nothing,
+                ..
+            } => {
+                let answer = DatabaseAnswer::Updated {
+                    updated: 0,
+                    upserted: None,
+                    document: None,
+                };
+                (answer, None)
+            }
+            DatabaseOperation::Update {
+                filter,
+                change,
+                many,
+                upsert,
+                returns,
+            } => {
+                let kind = match change {
+                    Change::Replacement(document) => UpdateKind::Replacement(document),
+                    Change::Operators(operators) => UpdateKind::Operators(operators),
+                    Change::Nothing => UpdateKind::Operators(Document::new()),
+                };
+                let update = Update {
+                    filter,
+                    kind,
+                    array_filters: Vec::new(),
+                    many,
+                    sort: None,
+                    upsert: upsert.then(|| self.ids.next()),
+                    returns,
+                };
+                let updated = database.update(collection, update, transaction).await?;
+                let document = updated
+                    .document
+                    .as_ref()
+                    .and_then(|document| RawDocumentBuf::try_from(document).ok());
+                let answer = DatabaseAnswer::Updated {
+                    updated: updated.modified,
+                    upserted: updated.upserted,
+                    document,
+                };
+                (answer, Some(updated.looked))
+            }
+            DatabaseOperation::Remove { filter, many } => {
+                let removed = database.remove(collection, filter, many, transaction).await?;
+                (DatabaseAnswer::Removed(removed), None)
+            }
+            DatabaseOperation::Aggregate(stages) => {
+                let aggregate = Aggregate { stages };
+                let found = database.aggregate(collection, aggregate, transaction).await?;
+                (DatabaseAnswer::Documents(found.documents), Some(found.looked))
+            }
+            DatabaseOperation::Begin => (DatabaseAnswer::Began(database.begin().await?.to_string()), None),
+            DatabaseOperation::Commit => {
+                database.commit(ended()?).await?;
+                (DatabaseAnswer::Done, None)
+            }
+            DatabaseOperation::Abort => {
+                database.abort(ended()?).await?;
+                (DatabaseAnswer::Done, None)
+            }
+            other => return Err(DatabaseError::Unsupported(format!("{other:?}"))),
+        })
+    }
+
+    /// Gives each document that is added an `_id`.
+    fn with_ids(&self, operation: DatabaseOperation) -> DatabaseOperation {
+        match operation {
+            DatabaseOperation::Insert(documents) => DatabaseOperation::Insert(
+                documents
+                    .into_iter()
+                    .map(|document| self.ids.complete(document))
+                    .collect(),
+            ),
+            other => other,
+        }
+    }
+
+    /// Tells once of a query that reads a whole collection for few documents.
+    fn tell_if_slow(&self, looked: &Looked, answer: &DatabaseAnswer, asks: &Asks, asked: &Asked) {
+        let found = found(answer);
+        if looked.documents <= MANY || looked.documents / 10 < found {
+            return;
+        }
+        let shape = format!("{} {:?} {:?}", asks.collection, asks.fields, asks.order);
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() >= TOLD || !told.insert(shape) {
+                return;
+            }
+        }
+        let mut fields = String::new();
+        for field in asks.fields.iter().chain(&asks.order) {
+            // Writing to a String cannot fail.
+            let _ = write!(fields, "{}{field:?}", if fields.is_empty() { "" } else { ", " });
+        }
+        asked.note(format_args!(
+            "a query of {:?} looked at {} documents for {found}: an index would serve it: [database.collections.{}] indexes = [[{fields}]]",
+            asks.collection, looked.documents, asks.collection
+        ));
+    }
+}
+
+/// What came of an operation.
+struct Made {
+    answer: DatabaseAnswer,
+    looked: Option<Looked>,
+    asks: Asks,
+}
+
+/// The fields that a query asks by, for the index that would serve it.
+struct Asks {
+    collection: String,
+    fields: Vec<String>,
+    /// With `-` before those from great to small.
+    order: Vec<String>,
+}
+
+fn asks(request: &DatabaseRequest) -> Asks {
+    let (filter, sort) = match &request.operation {
+        DatabaseOperation::Find(find) => (Some(&find.filter), find.sort.as_ref()),
+        DatabaseOperation::Update { filter, .. } => (Some(filter), None),
+        _ => (None, None),
+    };
+    let fields = filter
+        .into_iter()
+        .flat_map(Document::keys)
+        .filter(|name| !name.starts_with('$'));
+    let order = sort
+        .into_iter()
+        .flatten()
+        .map(|(name, direction)| match direction {
+            Bson::Int32(-1) | Bson::Int64(-1) => format!("-{name}"),
+            _ => name.clone(),
+        });
+    Asks {
+        collection: request.collection.clone(),
+        fields: fields.cloned().collect(),
+        order: order.collect(),
+    }
+}
+
+/// `todos.getDocument`, as a row of the account of a call.
+fn title(action: &str, collection: &str) -> String {
+    let action = action.strip_prefix("database.").unwrap_or(action);
+    if collection.is_empty() {
+        return format!("database {action}");
+    }
+    format!("database {collection} {action}")
+}
+
+fn account(looked: &Looked, answer: &DatabaseAnswer) -> String {
+    let by = looked
+        .index
+        .as_ref()
+        .map_or_else(String::new, |index| format!(" by {index}"));
+    format!("{} looked at{by}, {} found", looked.documents, found(answer))
+}
+
+fn found(answer: &DatabaseAnswer) -> u64 {
+    match answer {
+        DatabaseAnswer::Documents(documents) => documents.len() as u64,
+        DatabaseAnswer::Updated { updated, .. } => *updated,
+        _ => 0,
+    }
+}
+
+/// Machine time: what a document says of when it was made is no expiry of WeChat's.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "serverDate is the server's own time, not WeChat's"
+)]
+fn now() -> DateTime {
+    DateTime::from(SystemTime::now())
+}
+
+/// What the client is told.
+fn refusal(error: DatabaseError, operation: &DatabaseOperation) -> DatabaseRefusal {
+    let writes = matches!(
+        operation,
+        DatabaseOperation::Insert(_) | DatabaseOperation::Update { .. }
+    );
+    match error {
+        DatabaseError::CollectionMissing(name) => DatabaseRefusal::CollectionMissing(name),
+        DatabaseError::CollectionExists(name) => DatabaseRefusal::CollectionExists(name),
+        DatabaseError::Duplicate {
+            collection,
+            index,
+            key,
+            ..
+        } => DatabaseRefusal::Duplicate {
+            collection,
+            index,
+            key,
+        },
+        DatabaseError::Refused(error) if writes => DatabaseRefusal::Write(error.to_string()),
+        DatabaseError::Refused(error) => DatabaseRefusal::Query(error.to_string()),
+        DatabaseError::TransactionConflict => DatabaseRefusal::TransactionConflict,
+        DatabaseError::TransactionMissing => DatabaseRefusal::TransactionMissing,
+        DatabaseError::TransactionBusy => DatabaseRefusal::TransactionBusy,
+        DatabaseError::TransactionsFull(_) => DatabaseRefusal::TransactionsFull,
+        DatabaseError::Locked => DatabaseRefusal::Timeout,
+        DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),
+        DatabaseError::Unsupported(why) => DatabaseRefusal::Unsupported(why),
+        _ => DatabaseRefusal::Unavailable,
+    }
+}

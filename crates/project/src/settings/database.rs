@@ -1,0 +1,182 @@
+//! `[database]`: where documents are kept, and the indexes of collections, which on the platform are made in the console.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    ProjectError,
+    table::{Entry, Table},
+};
+
+/// `[database]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Database {
+    /// `path`: the file; relative to `yunqiao.toml`.
+    pub path: Option<PathBuf>,
+    /// `missing`.
+    pub missing: Option<MissingCollection>,
+    /// `seed`: a folder of files `NAME.json` with the documents that a collection has at first; relative to `yunqiao.toml`.
+    pub seed: Option<PathBuf>,
+    /// `[database.collections.NAME]`.
+    pub collections: BTreeMap<String, Collection>,
+}
+
+/// `missing`: what a collection gets that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCollection {
+    /// It is made, with a note; the default of `dev` and `exec`.
+    Create,
+    /// The platform's error, -502005; the default of `serve`.
+    Refuse,
+}
+
+/// `[database.collections.NAME]`: the collection is made at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collection {
+    /// `indexes`.
+    pub indexes: Vec<Index>,
+}
+
+/// One of `indexes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The fields, in their order.
+    pub fields: Vec<IndexField>,
+    /// Whether no two documents may have the same value; one without the field has null.
+    pub unique: bool,
+    /// Whether it is over places: `kind = "2dsphere"`.
+    pub sphere: bool,
+}
+
+/// `"createTime"`, or `"-createTime"` from great to small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexField {
+    /// Its path, with dots.
+    pub path: String,
+    /// From great to small.
+    pub descending: bool,
+}
+
+impl Database {
+    /// Reads the table. Paths in it are relative to `dir`.
+    pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
+        let table = entry.table()?;
+        table.allow(&["path", "missing", "seed", "collections"])?;
+        let path = |key: &str| {
+            let text = table.get(key).map(|entry| entry.text()).transpose()?;
+            Ok::<_, ProjectError>(text.map(|text| dir.join(text)))
+        };
+        let mut database = Self {
+            path: path("path")?,
+            seed: path("seed")?,
+            missing: table
+                .get("missing")
+                .map(|entry| read_missing(&entry))
+                .transpose()?,
+            collections: BTreeMap::new(),
+        };
+        if let Some(entry) = table.get("collections") {
+            for (key, entry) in entry.table()?.entries() {
+                database
+                    .collections
+                    .insert(key.text.to_owned(), Collection::read(&entry.table()?)?);
+            }
+        }
+        Ok(database)
+    }
+}
+
+fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {
+    match entry.text()? {
+        "create" => Ok(MissingCollection::Create),
+        "refuse" => Ok(MissingCollection::Refuse),
+        other => Err(entry.refuse(&format!("is {other:?}"), "write \"create\" or \"refuse\"")),
+    }
+}
+
+impl Collection {
+    fn read(table: &Table<'_>) -> Result<Self, ProjectError> {
+        table.allow(&["indexes"])?;
+        let mut indexes = Vec::new();
+        if let Some(entry) = table.get("indexes") {
+            for entry in
+                entry.list("[[\"status\", \"-createTime\"], { fields = [\"phone\"], unique = true }]")?
+            {
+                indexes.push(Index::read(&entry)?);
+            }
+        }
+        Ok(Self { indexes })
+    }
+}
+
+impl Index {
+    /// A list of fields, or a table that has one.
+    fn read(entry: &Entry<'_>) -> Result<Self, ProjectError> {
+        if !entry.is_table() {
+            return Ok(Self {
+                fields: read_fields(entry)?,
+                unique: false,
+                sphere: false,
+            });
+        }
+        let table = entry.table()?;
+        table.allow(&["fields", "unique", "kind"])?;
+        let Some(fields) = table.get("fields") else {
+            return Err(entry.refuse(
+                "has no fields",
+                "name them: { fields = [\"phone\"], unique = true }",
+            ));
+        };
+        let sphere = match table.get("kind") {
+            None => false,
+            Some(kind) => match kind.text()? {
+                "2dsphere" => true,
+                other => {
+                    return Err(kind.refuse(
+                        &format!("is {other:?}"),
+                        "write kind = \"2dsphere\", or leave it out",
+                    ));
+                }
+            },
+        };
+        Ok(Self {
+            fields: read_fields(&fields)?,
+            unique: table
+                .get("unique")
+                .map(|entry| entry.boolean())
+                .transpose()?
+                .unwrap_or(false),
+            sphere,
+        })
+    }
+}
+
+fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexField>, ProjectError> {
+    let fields: Vec<IndexField> = entry
+        .texts()?
+        .iter()
+        .map(|field| {
+            let text = field.text()?;
+            let path = text.strip_prefix('-').unwrap_or(text);
+            if path.is_empty() || path.starts_with('$') || path.split('.').any(str::is_empty) {
+                return Err(field.refuse(
+                    &format!("has {text:?}, which is no field"),
+                    "name fields such as \"createTime\" or \"-address.city\"",
+                ));
+            }
+            Ok(IndexField {
+                path: path.to_owned(),
+                descending: text.starts_with('-'),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    if fields.is_empty() {
+        return Err(entry.refuse("names no field", "name at least one: [\"createTime\"]"));
+    }
+    Ok(fields)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use super::*;
+use crate::settings::{Environment, File};
+
+fn read(text: &str) -> Result<Database, ProjectError> {
+    let file = File::parse(
+        Path::new("/p/yunqiao.toml"),
+        text.as_bytes(),
+        Environment::default(),
+    )?;
+    Ok(file.settings.database)
+}
+
+#[test]
+fn everything_that_can_be_set() {
+    let database = read(
+        r#"
+        [database]
+        path = "data/database.redb"
+        missing = "refuse"
+        seed = "seed"
+        [database.collections.todos]
+        indexes = [["status", "-createTime"], { fields = ["phone"], unique = true }, { fields = ["place"], kind = "2dsphere" }]
+        [database.collections."名单"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(database.path.as_deref(), Some(Path::new("/p/data/database.redb")));
+    assert_eq!(database.seed.as_deref(), Some(Path::new("/p/seed")));
+    assert_eq!(database.missing, Some(MissingCollection::Refuse));
+    assert_eq!(database.collections.keys().collect::<Vec<_>>(), ["todos", "名单"]);
+    let field = |path: &str, descending| IndexField {
+        path: path.to_owned(),
+        descending,
+    };
+    let [first, second, third] = &database.collections["todos"].indexes[..] else {
+        panic!()
+    };
+    assert_eq!(first.fields, [field("status", false), field("createTime", true)]);
+    assert!(!first.unique && second.unique && third.sphere);
+    assert_eq!(read("").unwrap(), Database::default());
+}
+
+#[test]
+fn what_is_wrong_is_named_with_the_mend() {
+    for (text, part) in [
+        ("[database]\nurl = \"mongodb://h\"", "url"),
+        ("[database]\nmissing = \"ignore\"", "\"create\" or \"refuse\""),
+        ("[database.collections.c]\nindexes = [[]]", "names no field"),
+        ("[database.collections.c]\nindexes = [[\"\"]]", "empty"),
+        ("[database.collections.c]\nindexes = [[\"a..b\"]]", "no field"),
+        (
+            "[database.collections.c]\nindexes = [{ unique = true }]",
+            "has no fields",
+        ),
+        (
+            "[database.collections.c]\nindexes = [{ fields = [\"a\"], kind = \"2d\" }]",
+            "2dsphere",
+        ),
+        ("[database.collections.c]\nindexes = \"a\"", "indexes"),
+        ("[database.collections.c]\nindex = []", "indexes"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
