@@ -186,7 +186,19 @@ fn sign_and_verify_agree_with_wechats_example() {
     let verify = ["verify", "--session-key", key, "--signature", signature, "-"];
     assert_eq!(piped(&verify, raw).0, Some(0));
     // To the byte: a line break that an editor added is not part of it.
-    assert_eq!(piped(&verify, &format!("{raw}\n")).0, Some(1));
+    let (code, out, _) = piped(&verify, &format!("{raw}\n"));
+    assert_eq!(code, Some(1));
+    assert!(out.contains("without the line end"), "{out}");
+    let (code, out, _) = piped(&verify, &raw.replace('/', "\\/"));
+    assert_eq!(code, Some(1));
+    assert!(out.contains("parsed and written again"), "{out}");
+    // Signing one says so, where it does not disturb.
+    let (code, out, err) = piped(&["sign", "--session-key", key, "-"], &format!("{raw}\n"));
+    assert_eq!(code, Some(0));
+    assert!(out.trim() != signature && err.contains("line end"), "{out}{err}");
+    let marked = format!("\u{feff}{key}");
+    let (code, out, err) = piped(&["sign", "--session-key", &marked, "-"], raw);
+    assert_eq!((code, out.trim(), err.as_str()), (Some(0), signature, ""));
 }
 
 #[test]

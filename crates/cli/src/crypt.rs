@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clock::Clock;
 use opendata::{DecryptError, Policy, SessionKey};
+use project::files;
 use push::{EncodingAesKey, Format, Packet, Token};
 
 use crate::args;
@@ -18,10 +19,10 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
         return decrypt_push(args, json);
     }
     let key = session_key(given(args.session_key.as_deref(), "--session-key")?)?;
-    let data = read(&args.data)?;
+    let data = value(&args.data)?;
     let coded = |error: DecryptError| Coded::new(error.code(), error.to_string());
     let iv = given(args.iv.as_deref(), "--iv")?;
-    let decrypted = opendata::decrypt(&key, data.trim_end(), iv).map_err(coded)?;
+    let decrypted = opendata::decrypt(&key, &data, files::one_value(iv)).map_err(coded)?;
     let text = decrypted.as_str().to_owned();
     if let Some(appid) = &args.appid {
         // Offline there is no telling how old data may be: only its app is checked.
@@ -42,18 +43,20 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
 /// Prints the message as it was encrypted; with `--json` also the packet that a function would receive, if it is one. Its age
 /// does not count: offline there is no telling how old it may be.
 fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
-    let token = Token::parse(given(args.token.as_deref(), "--token")?)?;
-    let keys = args.aes_key.iter().map(|text| EncodingAesKey::parse(text));
+    let token = Token::parse(files::one_value(given(args.token.as_deref(), "--token")?))?;
+    let keys = args
+        .aes_key
+        .iter()
+        .map(|text| EncodingAesKey::parse(files::one_value(text)));
     let keys: Vec<_> = keys
         .collect::<Result<_, _>>()
         .map_err(|error| Coded::new(error.code(), error.to_string()))?;
     let appid = given(args.appid.as_deref(), "--appid")?;
-    let data = read(&args.data)?;
-    let data = data.trim_start_matches('\u{feff}').trim();
-    let encrypt = match written_in(data) {
+    let data = value(&args.data)?;
+    let encrypt = match written_in(&data) {
         Some(format) => push::encrypt_of(format, data.as_bytes())
             .map_err(|error| Coded::new(error.code(), format!("the body of the push: {error}")))?,
-        None => data.to_owned(),
+        None => data,
     };
     let [timestamp, nonce, signature] = [
         given(args.timestamp.as_deref(), "--timestamp")?,
@@ -97,7 +100,20 @@ fn given<'a>(value: Option<&'a str>, name: &str) -> anyhow::Result<&'a str> {
 
 /// Prints the signature.
 pub(crate) fn sign(args: &args::Sign, json: bool) -> anyhow::Result<ExitCode> {
-    let signature = session_key(&args.key.session_key)?.sign(&read(&args.raw_data)?);
+    let raw_data = read(&args.raw_data)?;
+    let signature = session_key(&args.key.session_key)?.sign(&raw_data);
+    if raw_data.ends_with('\n') {
+        print::warning(
+            "the text ends with a line end, which is signed along",
+            "an editor or `echo` adds one, WeChat none: `printf %s` passes a text on as it is",
+        );
+    }
+    if raw_data.starts_with('\u{feff}') {
+        print::warning(
+            "the text begins with a byte order mark, which is signed along",
+            "save the file without one",
+        );
+    }
     if json {
         print::json(&serde_json::json!({ "signature": signature }));
     } else {
@@ -108,13 +124,23 @@ pub(crate) fn sign(args: &args::Sign, json: bool) -> anyhow::Result<ExitCode> {
 
 /// Exits with 0 when the signature is right, with 1 when it is not.
 pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode> {
-    let right = session_key(&args.key.session_key)?.verify(&read(&args.raw_data)?, &args.signature);
+    let (key, raw_data) = (session_key(&args.key.session_key)?, read(&args.raw_data)?);
+    let right = key.verify(&raw_data, &args.signature);
+    let why = if right {
+        None
+    } else {
+        key.explain(&raw_data, &args.signature)
+    };
     if json {
-        print::json(&serde_json::json!({ "valid": right }));
+        print::json(&serde_json::json!({ "valid": right, "why": why.map(|why| why.to_string()) }));
+    } else if let Some(why) = why {
+        println!("the signature is not that of this rawData with this session_key: {why}");
     } else if right {
         println!("the signature is right");
     } else {
-        println!("the signature is not that of this rawData with this session_key");
+        println!(
+            "the signature is not that of this rawData with this session_key: the session_key may be that of another login"
+        );
     }
     Ok(if right {
         ExitCode::SUCCESS
@@ -124,8 +150,13 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
 }
 
 fn session_key(text: &str) -> anyhow::Result<SessionKey> {
-    let key = SessionKey::parse(text);
+    let key = SessionKey::parse(files::one_value(text));
     key.map_err(|error| Coded::new(opendata::ILLEGAL_SESSION_KEY, error.to_string()).into())
+}
+
+/// The argument, or standard input for `-`, without a byte order mark and blanks around it.
+fn value(argument: &str) -> anyhow::Result<String> {
+    Ok(files::one_value(&read(argument)?).to_owned())
 }
 
 /// The argument itself, or standard input for `-`. Nothing is trimmed: rawData is signed to the byte.

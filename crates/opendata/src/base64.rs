@@ -46,8 +46,19 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Damage> {
 }
 
 fn damage(text: &str) -> Damage {
-    if text.contains('%') {
+    let core = text.trim();
+    if text.starts_with('\u{feff}') {
+        Damage::ByteOrderMark
+    } else if core.starts_with(['"', '\'']) || core.ends_with(['"', '\'']) {
+        Damage::Quoted
+    } else if text.contains('\\') {
+        Damage::Escaped
+    } else if text.contains('%') {
         Damage::PercentEncoded
+    } else if text.contains(['-', '_']) {
+        Damage::UrlAlphabet
+    } else if core.len() < text.len() && STANDARD.decode(core).is_ok() {
+        Damage::BlanksAround
     } else if text.contains(' ') {
         Damage::PlusBecameSpace
     } else {

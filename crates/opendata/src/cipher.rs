@@ -4,9 +4,12 @@
 //! believed until [`DecryptedText::into_plaintext`](DecryptedText::into_plaintext) has checked all of it.
 
 use aes::{Aes128Dec, Aes128Enc};
-use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
+use cbc::cipher::{
+    BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _,
+    block_padding::{NoPadding, Pkcs7},
+};
 
-use crate::{DecryptError, Field, SessionKey, base64};
+use crate::{Damage, DecryptError, Field, SessionKey, base64};
 
 /// What a client API hands to the page: both fields base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,33 +31,80 @@ pub fn encrypt(key: &SessionKey, iv: [u8; 16], plain: &[u8]) -> EncryptedData {
     }
 }
 
-/// Opens what a client handed over. Fails unless the key, the iv and the padding fit and text comes out; whether the
-/// text is to be believed is another question, which [`DecryptedText::into_plaintext`] answers.
+/// Opens what a client handed over. Whether the text is to be believed is another question, which
+/// [`DecryptedText::into_plaintext`] answers.
+///
+/// # Errors
+/// The key, the iv or the padding does not fit, or what comes out is no text. What went wrong on the way to the server is told
+/// apart as far as it can be.
 pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<DecryptedText, DecryptError> {
     let iv = base64::decode(iv).map_err(|damage| DecryptError::NotBase64 {
         field: Field::Iv,
         damage,
     })?;
-    let iv = <[u8; 16]>::try_from(iv.as_slice()).map_err(|_| DecryptError::IvLength(iv.len()))?;
-    let mut bytes = base64::decode(encrypted_data).map_err(|damage| DecryptError::NotBase64 {
-        field: Field::EncryptedData,
-        damage,
+    let iv = <[u8; 16]>::try_from(iv.as_slice()).map_err(|_| {
+        let is_other = |bytes: Vec<u8>| bytes.len() == 16 && iv.len() > 16 && iv.len().is_multiple_of(16);
+        match base64::decode(encrypted_data).is_ok_and(is_other) {
+            true => DecryptError::FieldsSwapped,
+            false => DecryptError::IvLength(iv.len()),
+        }
+    })?;
+    let cut_or = |bytes: &[u8], otherwise: DecryptError| {
+        let blocks = &bytes[..bytes.len() / 16 * 16];
+        match begins_like_json(&open(key.bytes(), &iv, blocks)) {
+            true => DecryptError::Cut(blocks.len()),
+            false => otherwise,
+        }
+    };
+    let mut bytes = base64::decode(encrypted_data).map_err(|damage| {
+        let not_base64 = DecryptError::NotBase64 {
+            field: Field::EncryptedData,
+            damage,
+        };
+        // A text that was cut need not end with a whole group of four characters.
+        let groups = encrypted_data.get(..encrypted_data.len() / 4 * 4);
+        let groups = groups.filter(|_| damage == Damage::Other);
+        let kept = groups.and_then(|groups| base64::decode(groups).ok());
+        cut_or(&kept.unwrap_or_default(), not_base64)
     })?;
     if bytes.is_empty() || !bytes.len().is_multiple_of(16) {
-        return Err(DecryptError::CiphertextLength(bytes.len()));
+        return Err(cut_or(&bytes, DecryptError::CiphertextLength(bytes.len())));
     }
+    let wrong_key = |otherwise: DecryptError| {
+        let bytes = base64::decode(encrypted_data).unwrap_or_default();
+        if begins_like_json(&open(&iv, key.bytes(), &bytes)) {
+            DecryptError::KeyAndIvSwapped
+        } else {
+            cut_or(&bytes, otherwise)
+        }
+    };
     let length = cbc::Decryptor::<Aes128Dec>::new(key.bytes().into(), &iv.into())
         .decrypt_padded::<Pkcs7>(&mut bytes)
-        .map_err(|_| DecryptError::BadPadding)?
+        .map_err(|_| wrong_key(DecryptError::BadPadding))?
         .len();
     bytes.truncate(length);
     String::from_utf8(bytes).map(DecryptedText).map_err(|error| {
         if is_text_after_first_block(error.as_bytes()) {
             DecryptError::WrongIv
         } else {
-            DecryptError::NotUtf8
+            wrong_key(DecryptError::NotUtf8)
         }
     })
+}
+
+/// Whole blocks under a key and an iv, their padding left as it is.
+fn open(key: &[u8; 16], iv: &[u8; 16], blocks: &[u8]) -> Vec<u8> {
+    let mut bytes = blocks.to_vec();
+    let opened = cbc::Decryptor::<Aes128Dec>::new(key.into(), iv.into())
+        .decrypt_padded::<NoPadding>(&mut bytes)
+        .is_ok();
+    if opened { bytes } else { Vec::new() }
+}
+
+/// Whether this is the beginning of an object, perhaps cut within a character. Noise hardly ever is.
+fn begins_like_json(bytes: &[u8]) -> bool {
+    let is_text = std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
+    bytes.first() == Some(&b'{') && is_text
 }
 
 /// In CBC the iv touches the first block only. Under a wrong key all is noise, and 16 bytes of noise are hardly ever UTF-8.

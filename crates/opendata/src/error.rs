@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecryptError {
-    /// The session_key itself is none.
+    /// The session_key is not valid base64 of 16 bytes.
     #[error(transparent)]
     SessionKey(#[from] SessionKeyError),
     /// A field is not base64.
@@ -38,25 +38,39 @@ pub enum DecryptError {
          API gave"
     )]
     CiphertextLength(usize),
+    /// The first so many bytes open, and the end is missing.
+    #[error(
+        "encryptedData was cut: its first {0} bytes open with this session_key, and the rest is missing. Look for a database column \
+         that is too short for it, or for a URL that was cut; send it in a JSON body, and store it as TEXT"
+    )]
+    Cut(usize),
+    /// It opens with the iv as the key and the key as the iv.
+    #[error("session_key and iv are swapped: encryptedData opens with each in the place of the other")]
+    KeyAndIvSwapped,
+    /// The one has the length of the other.
+    #[error(
+        "encryptedData and iv are swapped: what was given as the iv is longer, and encryptedData is 16 bytes"
+    )]
+    FieldsSwapped,
     /// What came out does not end in PKCS#7 padding.
     #[error(
         "encryptedData does not open with this session_key (bad padding): almost always the session_key was rotated by a \
          later login; call wx.login before the API that gives the data, not after it or at the same time"
     )]
     BadPadding,
-    /// What came out ends well and is no text.
+    /// The padding is correct, but the plaintext is not UTF-8.
     #[error(
         "encryptedData does not open with this session_key (not UTF-8): almost always the session_key was rotated by a \
          later login; call wx.login before the API that gives the data, not after it or at the same time"
     )]
     NotUtf8,
-    /// What came out is text but for its first 16 bytes.
+    /// The plaintext is UTF-8 except for its first 16 bytes.
     #[error(
         "encryptedData opens with this session_key, but its first 16 bytes do not: the iv belongs to another response; hand \
          over the `encryptedData` and `iv` of the same one"
     )]
     WrongIv,
-    /// What came out is text, and not a JSON object.
+    /// The plaintext is text, but not a JSON object.
     #[error("the decrypted text is not a JSON object: {0}")]
     NotJson(#[from] json::Error),
     /// The object has no watermark.
@@ -149,11 +163,22 @@ impl fmt::Display for Field {
 
 /// What seems to have happened to base64 on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Damage {
     /// It holds a space, as if a form or a query had been decoded once too often.
     PlusBecameSpace,
     /// It holds a percent sign, as if a form or a query had not been decoded.
     PercentEncoded,
+    /// It begins with a byte order mark.
+    ByteOrderMark,
+    /// It stands in quotes.
+    Quoted,
+    /// It holds a backslash: `\n` as two characters, or `\/`.
+    Escaped,
+    /// It is in the alphabet for URLs, with `-` and `_`.
+    UrlAlphabet,
+    /// There are blanks before or behind it.
+    BlanksAround,
     /// Other characters, no padding, or a character too few.
     Other,
 }
@@ -165,6 +190,17 @@ impl fmt::Display for Damage {
                 "it holds a space, so a `+` seems to have become one; send it in a JSON body, or percent-encode it in a form or query"
             }
             Self::PercentEncoded => "it holds a `%`, so it seems to be percent-encoded still; decode it once",
+            Self::ByteOrderMark => {
+                "it begins with a byte order mark, as editors on Windows put one before a file; save it without"
+            }
+            Self::Quoted => "it stands in quotes, so it seems to be a JSON string still; parse it once",
+            Self::Escaped => {
+                "it holds a backslash, so it seems to be the inside of a JSON or source string (`\\n` as two characters, `\\/`); parse it once"
+            }
+            Self::UrlAlphabet => {
+                "it holds `-` or `_`, so something made base64 for URLs of it; hand it over as the client API gave it, with `+` and `/`"
+            }
+            Self::BlanksAround => "there are blanks or line ends around it; trim it",
             Self::Other => {
                 "it must be the standard alphabet with its padding, as the client API gave it; a part of it may be missing"
             }

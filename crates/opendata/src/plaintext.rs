@@ -1,6 +1,6 @@
 //! From decrypted text to data that may be believed: the watermark.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use clock::Timestamp;
 use json::{Member, Object};
@@ -66,7 +66,8 @@ pub struct Watermark {
 }
 
 /// Open data whose every byte was checked to be one JSON object, and whose watermark was compared. Its bytes are those
-/// that WeChat encrypted: fields nobody has heard of, their order, and number text survive.
+/// that WeChat encrypted, but for control characters in strings, which are escaped: fields nobody has heard of, their order,
+/// and number text survive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plaintext {
     json: String,
@@ -88,10 +89,19 @@ impl Plaintext {
 }
 
 impl DecryptedText {
-    /// Checks that this is one JSON object, and that its watermark is there and says what the policy asks for.
+    /// Checks that this is one JSON object, and that its watermark is there and says what the policy asks for. A control
+    /// character in a string, such as a name that a user typed, is escaped, as JSON demands and WeChat does not always do.
+    ///
+    /// # Errors
+    /// It is no JSON object, or its watermark is not there, malformed, another app's, too old, or from the future.
     pub fn into_plaintext(self, policy: &Policy, now: Timestamp) -> Result<Plaintext, DecryptError> {
+        let text = match json::escape_controls(self.0.as_bytes()) {
+            Cow::Borrowed(_) => self.0,
+            // Escapes are ASCII, so this is the same UTF-8 elsewhere.
+            Cow::Owned(bytes) => String::from_utf8(bytes).unwrap_or(self.0),
+        };
         let mut members = Vec::with_capacity(16);
-        Object::parse_into(self.0.as_bytes(), &mut members)?;
+        Object::parse_into(text.as_bytes(), &mut members)?;
         let raw = only(&members, "watermark")?.ok_or(DecryptError::NoWatermark)?;
         let malformed = DecryptError::MalformedWatermark;
         if Object::parse_into(raw.as_bytes(), &mut members).is_err() {
@@ -109,7 +119,7 @@ impl DecryptedText {
         };
         policy.check(&watermark, now)?;
         Ok(Plaintext {
-            json: self.0,
+            json: text,
             watermark,
         })
     }

@@ -245,7 +245,23 @@ mod keys {
             ),
             (
                 "tiihtNczf5v6AKRyjwEUhQ==\n",
-                SessionKeyError::NotBase64(Damage::Other),
+                SessionKeyError::NotBase64(Damage::BlanksAround),
+            ),
+            (
+                "\u{feff}tiihtNczf5v6AKRyjwEUhQ==",
+                SessionKeyError::NotBase64(Damage::ByteOrderMark),
+            ),
+            (
+                "\"tiihtNczf5v6AKRyjwEUhQ==\"",
+                SessionKeyError::NotBase64(Damage::Quoted),
+            ),
+            (
+                "tiihtNczf5v6AKRyjwEUhQ==\\n",
+                SessionKeyError::NotBase64(Damage::Escaped),
+            ),
+            (
+                "tiihtN_zf5v6AKRyjwEUhQ==",
+                SessionKeyError::NotBase64(Damage::UrlAlphabet),
             ),
         ] {
             let error = SessionKey::parse(refused).unwrap_err();
@@ -306,9 +322,9 @@ mod refusals {
             ),
             (
                 refused(&data.replacen('A', "-", 1), &iv),
-                not_base64(Field::EncryptedData, Damage::Other),
+                not_base64(Field::EncryptedData, Damage::UrlAlphabet),
                 -41003,
-                "alphabet",
+                "base64 for URLs",
             ),
             (
                 refused("", &iv),
@@ -332,6 +348,82 @@ mod refusals {
             assert_eq!(error, expected);
             assert_eq!(error.code(), code, "{error}");
             assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn data_that_was_cut_is_told_as_that() {
+        let vector = official();
+        let (key, iv) = (key_of(vector, "session_key"), text(vector, "iv"));
+        let data = text(vector, "encryptedData");
+        // Columns of these lengths, and a URL that ended anywhere.
+        for kept in [24, 64, 128, 191, 255, 256, 300, data.len() - 1, data.len() - 24] {
+            let error = decrypt(&key, &data[..kept], iv).unwrap_err();
+            assert_eq!(
+                error,
+                DecryptError::Cut(kept / 4 * 3 / 16 * 16),
+                "{kept}: {error}"
+            );
+            assert_eq!(error.code(), -41003);
+            assert!(error.to_string().contains("column") && error.to_string().contains("URL"));
+        }
+        // Whether the rest would have opened cannot be told of less than a block, or with another key.
+        assert!(!matches!(
+            decrypt(&key, &data[..20], iv).unwrap_err(),
+            DecryptError::Cut(_)
+        ));
+        let other = SessionKey::from_bytes([9; 16]);
+        for kept in [64, 255, 256] {
+            assert!(!matches!(
+                decrypt(&other, &data[..kept], iv).unwrap_err(),
+                DecryptError::Cut(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn what_was_swapped_is_told_as_that() {
+        let vector = official();
+        let (key, iv) = (text(vector, "session_key"), text(vector, "iv"));
+        let data = text(vector, "encryptedData");
+        let swapped = SessionKey::parse(iv).unwrap();
+        assert_eq!(
+            decrypt(&swapped, data, key).unwrap_err(),
+            DecryptError::KeyAndIvSwapped
+        );
+        let right = SessionKey::parse(key).unwrap();
+        assert_eq!(
+            decrypt(&right, iv, data).unwrap_err(),
+            DecryptError::FieldsSwapped
+        );
+    }
+
+    #[test]
+    fn what_a_text_went_through_is_told() {
+        let vector = official();
+        let (key, iv) = (key_of(vector, "session_key"), text(vector, "iv"));
+        let data = text(vector, "encryptedData");
+        for (damaged, damage, mend) in [
+            (
+                format!("\u{feff}{data}"),
+                Damage::ByteOrderMark,
+                "save it without",
+            ),
+            (format!("\"{data}\""), Damage::Quoted, "parse it once"),
+            (format!("{data}\\n"), Damage::Escaped, "parse it once"),
+            (data.replace('/', "\\/"), Damage::Escaped, "parse it once"),
+            (
+                data.replace('/', "_").replace('+', "-"),
+                Damage::UrlAlphabet,
+                "with `+` and `/`",
+            ),
+            (format!(" {data}"), Damage::BlanksAround, "trim it"),
+            (data.replace('+', " "), Damage::PlusBecameSpace, "JSON body"),
+        ] {
+            let error = decrypt(&key, &damaged, iv).unwrap_err();
+            let field = Field::EncryptedData;
+            assert_eq!(error, DecryptError::NotBase64 { field, damage });
+            assert!(error.to_string().contains(mend), "{error}");
         }
     }
 
@@ -448,7 +540,6 @@ mod plaintexts {
             format!("{{{watermark}}}x"),
             format!("{{\"a\":[{{}},{watermark}}}"),
             format!("[{{{watermark}}}]"),
-            format!("{{\"a\":\"\u{1}\",{watermark}}}"),
             "\"watermark\"".to_owned(),
             "null".to_owned(),
         ] {
@@ -456,6 +547,16 @@ mod plaintexts {
             assert!(matches!(error, DecryptError::NotJson(_)), "{broken}: {error}");
         }
         assert!(believed(&format!("{{{watermark},\"a\":[{{}}]}}")).is_ok());
+    }
+
+    #[test]
+    fn what_a_user_typed_is_no_fault_of_the_text() {
+        let watermark = format!(r#""watermark":{{"appid":"{APPID}","timestamp":{}}}"#, MADE.secs());
+        for typed in ["\u{2}", "\u{8}", "\u{10}", "\u{1d}", "\0", "\u{fffe}", "\n"] {
+            let plain = believed(&format!("{{\"nickName\":\"a{typed}b\",{watermark}}}")).unwrap();
+            let object: Value = serde_json::from_str(plain.as_json()).unwrap();
+            assert_eq!(object["nickName"], format!("a{typed}b"));
+        }
     }
 
     #[test]
@@ -766,6 +867,87 @@ proptest! {
     fn any_fields_at_all_are_answered(data in "[A-Za-z0-9+/=\r\n %]{0,80}", iv in "[A-Za-z0-9+/]{21}[AQgw]==|.{0,30}") {
         if let Err(error) = decrypt(&key(), &data, &iv) {
             prop_assert!(matches!(error.code(), -41002 | -41003));
+        }
+    }
+}
+
+mod near {
+    use super::*;
+
+    const RAW: &str = r#"{"nickName":"云 \u0041","avatarUrl":"https://a.b/c"}"#;
+
+    #[test]
+    fn a_signature_of_what_rawdata_was_before_is_explained() {
+        let raw = RAW.replace("\\u0041", "A");
+        let signature = key().sign(&raw);
+        for (changed, damage) in [
+            (format!("{raw}\n"), RawDataDamage::LineEnd),
+            (format!("{raw}\r\n"), RawDataDamage::LineEnd),
+            (format!("\u{feff}{raw}"), RawDataDamage::ByteOrderMark),
+            (format!("\u{feff}{raw}\n"), RawDataDamage::ByteOrderMark),
+            (format!("  {raw} "), RawDataDamage::Blanks),
+            (raw.replace('云', "\\u4e91"), RawDataDamage::Escaped),
+            (raw.replace('云', "\\u4E91"), RawDataDamage::Escaped),
+            (raw.replace('/', "\\/"), RawDataDamage::EscapedSlashes),
+            (raw.replace('"', "&quot;"), RawDataDamage::Html),
+            (serde_json::to_string(&raw).unwrap(), RawDataDamage::Quoted),
+            (
+                raw.replace('"', "%22")
+                    .replace('云', "%E4%BA%91")
+                    .replace(' ', "%20"),
+                RawDataDamage::PercentEncoded,
+            ),
+            (
+                raw.replace("\":", "\": ").replace("\",", "\", "),
+                RawDataDamage::Spaced,
+            ),
+        ] {
+            assert!(!key().verify(&changed, &signature));
+            assert_eq!(key().explain(&changed, &signature), Some(damage), "{changed}");
+        }
+        assert_eq!(
+            key().explain(&raw, &format!(" {} ", signature.to_uppercase())),
+            Some(RawDataDamage::SignatureForm)
+        );
+    }
+
+    #[test]
+    fn what_was_signed_otherwise_is_explained_too() {
+        let lines = "{\r\n\"a\":1}";
+        assert_eq!(
+            key().explain("{\n\"a\":1}", &key().sign(lines)),
+            Some(RawDataDamage::LineFeeds)
+        );
+        assert_eq!(
+            key().explain(lines, &key().sign("{\n\"a\":1}")),
+            Some(RawDataDamage::CarriageReturns)
+        );
+        for escaped in ["\\u4e91", "\\u4E91"] {
+            let signed = format!(r#"{{"nickName":"{escaped}"}}"#);
+            assert_eq!(
+                key().explain(r#"{"nickName":"云"}"#, &key().sign(&signed)),
+                Some(RawDataDamage::Unescaped)
+            );
+        }
+        let emoji = r#"{"nickName":"😀\n"}"#;
+        assert_eq!(
+            key().explain(r#"{"nickName":"\ud83d\ude00\n"}"#, &key().sign(emoji)),
+            Some(RawDataDamage::Escaped)
+        );
+    }
+
+    #[test]
+    fn what_nothing_explains_is_not_explained() {
+        let signature = SessionKey::from_bytes([1; 16]).sign(RAW);
+        for text in [RAW, "", "\\", "\\u", "%", "\"", "\\uD83D", "%zz&"] {
+            assert_eq!(key().explain(text, &signature), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_looked_at(raw in "[\\PC\\\\u%&; \n\"é云]{0,40}", signature in ".{0,42}") {
+            let _ = key().explain(&raw, &signature);
         }
     }
 }

@@ -58,6 +58,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, ProjectError> {
     }
 }
 
+/// What a person wrote into a file, a variable or an argument that holds one value: without a byte order mark, and without
+/// the blanks and line ends around it. Everything that is read as a whole goes through here.
+#[must_use]
+pub fn one_value(text: &str) -> &str {
+    text.trim().trim_start_matches('\u{feff}').trim()
+}
+
 /// The bytes as text without a byte order mark.
 ///
 /// # Errors
@@ -146,6 +153,19 @@ pub(crate) fn position(bytes: &[u8], at: usize) -> (usize, usize) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn one_value_stands_alone() {
+        for text in [
+            "a b",
+            " a b\r\n",
+            "\u{feff}a b\n",
+            "\u{feff}\n a b",
+            " \u{feff}a b",
+        ] {
+            assert_eq!(one_value(text), "a b", "{text:?}");
+        }
+    }
 
     #[test]
     fn a_byte_order_mark_is_forgiven() {

@@ -220,7 +220,7 @@ impl Environment {
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ProjectError> {
         let secret = |name| {
             let text = Zeroizing::new(variable(name)?);
-            let text = text.trim();
+            let text = files::one_value(&text);
             (!text.is_empty()).then(|| Secret::from(text))
         };
         let operator_secret = secret(OPERATOR_SECRET_VARIABLE);
@@ -455,7 +455,7 @@ impl File {
         let from_environment = settings.secret.is_some();
         let holds_secret = inline.is_some();
         if let Some(entry) = inline {
-            let secret = Secret::from(entry.text()?.trim());
+            let secret = Secret::from(entry.text()?);
             if let Some(weakness) = weakness(&secret) {
                 return Err(entry.refuse(
                     &weakness,
@@ -694,7 +694,7 @@ fn host_header(entry: &Entry<'_>) -> Result<String, ProjectError> {
     Ok(text.to_owned())
 }
 
-/// The trimmed content of a file that holds a secret.
+/// The content of a file that holds a secret, without a byte order mark and blanks around it.
 fn read_secret_file(
     entry: &Entry<'_>,
     dir: &Path,
@@ -702,8 +702,8 @@ fn read_secret_file(
 ) -> Result<Secret, ProjectError> {
     let path = dir.join(entry.text()?);
     let shown = path.display();
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => Zeroizing::new(text),
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => {
             return Err(entry.refuse(
                 &format!("names {shown}, which cannot be read: {error}"),
@@ -711,14 +711,17 @@ fn read_secret_file(
             ));
         }
     };
-    if text.trim().is_empty() {
+    let text = files::text(&bytes)
+        .map_err(|fault| entry.refuse(&format!("names {shown}, and {}", fault.what), &fault.mend))?;
+    let text = files::one_value(text);
+    if text.is_empty() {
         return Err(entry.refuse(
             &format!("names {shown}, which is empty"),
             "put the secret into that file",
         ));
     }
     findings.extend(readable_by_others(&path));
-    Ok(Secret::from(text.trim()))
+    Ok(Secret::from(text))
 }
 
 /// What to tell about a file with a secret that its owner is not alone with.

@@ -155,13 +155,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// A text that is not empty.
+    /// A text that is not empty, without blanks around it and a byte order mark that was pasted along.
     pub(crate) fn text(&self) -> Result<&'a str, ProjectError> {
         match self.value.get_ref() {
-            DeValue::String(text) if text.trim().is_empty() => {
-                Err(self.refuse("is empty", "give it a value, or remove the line"))
-            }
-            DeValue::String(text) => Ok(text),
+            DeValue::String(text) => match files::one_value(text) {
+                "" => Err(self.refuse("is empty", "give it a value, or remove the line")),
+                text => Ok(text),
+            },
             _ => Err(self.wrong_kind("put the value in double quotes")),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use push::Token;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -573,6 +574,59 @@ fn the_environment_s_operator_secret_goes_first_and_is_judged_alike() {
 }
 
 /// Then the doors that hand out tokens stay shut.
+#[test]
+fn a_byte_order_mark_is_part_of_no_secret_wherever_it_stands() {
+    const MARK: char = '\u{feff}';
+    let (key, ring) = ("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG", "a".repeat(43));
+    let console = "mode = \"secure\"\nformat = \"json\"";
+    for toml in [
+        format!(
+            "{MARK}secret_file = \"s\"\n[operator]\nsecret_file = \"s\"\n[keys]\nfile = \"s\"\n\
+             [push]\n{console}\ntoken_file = \"t\"\naes_keys_file = \"k\""
+        ),
+        format!(
+            "secret_file = \"s\"\n[operator]\nsecret = \"{MARK}0123456789abcdef\"\n[keys]\nring = [\"{MARK}0123456789abcdef\"]\n\
+             [push]\n{console}\ntoken = \"{MARK}abc\"\naes_keys = [\"{MARK}{key}\"]"
+        ),
+    ] {
+        let dir = lay(&[
+            ("yunqiao.toml", &toml),
+            ("s", &format!("{MARK}0123456789abcdef\r\n")),
+            ("t", &format!("{MARK}abc\n")),
+            ("k", &format!("{MARK}{key}\n")),
+        ]);
+        let settings = open_with(dir.path(), None).unwrap().settings;
+        let secrets = [
+            settings.secret,
+            settings.operator.secret,
+            settings.keys.first().cloned(),
+        ];
+        for secret in secrets {
+            assert_eq!(secret.unwrap().expose_secret(), "0123456789abcdef");
+        }
+        let console = settings.push.console.unwrap();
+        assert_eq!(console.keys.len(), 1);
+        assert!(
+            console
+                .token
+                .verify("1", "2", &Token::parse("abc").unwrap().sign("1", "2"))
+        );
+    }
+    let environment = Environment::read(|_| Some(format!("{MARK}{ring}\n"))).unwrap();
+    for secret in [environment.secret, environment.operator_secret] {
+        assert_eq!(secret.unwrap().expose_secret(), ring);
+    }
+
+    // What Windows calls Unicode is another thing, and told.
+    let dir = lay(&[("yunqiao.toml", "secret_file = \"s\"")]);
+    fs::write(dir.path().join("s"), b"\xff\xfea\0b\0").unwrap();
+    let error = open_with(dir.path(), None).unwrap_err().to_string();
+    assert!(
+        error.contains("not UTF-8") && error.contains("save the file as UTF-8"),
+        "{error}"
+    );
+}
+
 #[test]
 fn an_operator_without_a_secret_is_allowed() {
     let (_dir, project) = open(&[CONFIG, LOGIN, ("yunqiao.toml", "operator.listen = \"[::1]:0\"")]);

@@ -87,7 +87,8 @@ impl StateFile {
     pub(crate) fn open(path: &Path, ours: &str, world: &mut World) -> Result<Self, StateError> {
         let path = path.to_owned();
         let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+            // Editors on Windows put a byte order mark before what they save.
+            Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(StateError::Read { path, source }),
         };
