@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    expr::Expression,
+    expr::{Expression, truth},
     geo,
     order::{Number, compare},
     path::Path,
@@ -251,7 +251,7 @@ impl Parser<'_> {
                 }
             })),
             "$exists" => {
-                if is_true(value) {
+                if truth(value) {
                     Predicate::Test(Test::Exists)
                 } else {
                     not(Test::Exists)
@@ -454,14 +454,6 @@ fn list_of_values(path: &Path, name: &str, value: &Bson) -> Result<Test> {
     values.sort_by(compare);
     values.dedup_by(|left, right| compare(left, right).is_eq());
     Ok(Test::In(values, patterns))
-}
-
-fn is_true(value: &Bson) -> bool {
-    match value {
-        Bson::Boolean(flag) => *flag,
-        Bson::Null | Bson::Undefined => false,
-        _ => Number::of(value).is_none_or(|number| number.to_f64() != 0.0),
-    }
 }
 
 fn types(path: &Path, value: &Bson) -> Result<Types> {

@@ -150,15 +150,7 @@ impl Translator {
                 .out
                 .push_str(r"(?>\r\n|\n|\x0b|\x0c|\r|\u{85}|\u{2028}|\u{2029})"),
             'N' => self.out.push_str(r"[^\n]"),
-            'Q' => {
-                while let Some(char) = self.next() {
-                    if char == '\\' && self.peek(0) == Some('E') {
-                        self.at += 1;
-                        break;
-                    }
-                    self.literal(char);
-                }
-            }
+            'Q' => self.quoted(),
             'E' => {}
             '1'..='9' | 'A' | 'z' | 'G' | 'K' | 'k' | 'g' | 'X' | 'B' | 'b' => {
                 self.out.push('\\');
@@ -318,6 +310,17 @@ impl Translator {
         Some(code)
     }
 
+    /// What stands between `\Q` and `\E`, for itself.
+    fn quoted(&mut self) {
+        while let Some(char) = self.next() {
+            if char == '\\' && self.peek(0) == Some('E') {
+                self.at += 1;
+                break;
+            }
+            self.literal(char);
+        }
+    }
+
     /// A character that stands for itself.
     fn literal(&mut self, char: char) {
         if char.is_ascii_alphanumeric() || !char.is_ascii() || char == '_' {
@@ -347,15 +350,7 @@ impl Translator {
                     match escaped {
                         'b' => self.out.push_str("\\x08"),
                         'E' => {}
-                        'Q' => {
-                            while let Some(char) = self.next() {
-                                if char == '\\' && self.peek(0) == Some('E') {
-                                    self.at += 1;
-                                    break;
-                                }
-                                self.literal(char);
-                            }
-                        }
+                        'Q' => self.quoted(),
                         '1'..='7' => {
                             let mut code = escaped.to_digit(8).unwrap_or(0);
                             while let Some(digit) = self.peek(0).and_then(|char| char.to_digit(8)) {

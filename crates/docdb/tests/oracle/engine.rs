@@ -151,6 +151,19 @@ impl Engine {
             }
             _ => None,
         };
+        for option in ["skip", "limit"] {
+            if command.get(option).is_some_and(|value| {
+                value
+                    .as_i64()
+                    .or(value.as_i32().map(i64::from))
+                    .is_some_and(|number| number < 0)
+            }) {
+                return Err(Error::new(
+                    51024,
+                    format!("BSON field '{option}' value must be >= 0"),
+                ));
+            }
+        }
         let projection = Projection::parse(command.get_document("projection").unwrap_or(&Document::new()))?;
         let near = filter.near();
         if let Some(near) = near {
@@ -209,6 +222,11 @@ impl Engine {
             };
             let update = Update::parse(update, &documents(&operation, "arrayFilters"))?;
             let multi = operation.get_bool("multi").unwrap_or(false);
+            if multi && update.is_replacement() {
+                return Err(Error::failed_to_parse(
+                    "multi update is not supported for replacement-style update",
+                ));
+            }
             let collection = self.collections.entry(name.to_owned()).or_default();
             let mut met = 0;
             for document in &mut collection.documents {
