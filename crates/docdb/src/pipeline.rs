@@ -16,6 +16,7 @@ mod parse;
 pub(crate) mod project;
 mod reshape;
 mod sort;
+mod steps;
 mod window;
 
 use bson::{Bson, Document};
@@ -28,6 +29,7 @@ use self::{
     project::{AddFields, Projection},
     reshape::Unwind,
     sort::SortStage,
+    steps::Steps,
     window::Window,
 };
 use crate::{
@@ -48,6 +50,9 @@ pub const MEMORY: usize = 100 << 20;
 const MAX_SUB_PIPELINES: usize = 20;
 /// A pipeline has no more stages than this.
 const MAX_STAGES: usize = 1000;
+/// A run pulls through no more iterators than this, because each takes a piece of the stack. Stages that look at one document
+/// share one.
+const MAX_LENGTH: usize = 100;
 
 /// Other collections, for `$lookup` and its like.
 pub trait Collections {
@@ -109,6 +114,8 @@ pub struct Leading<'p> {
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     stages: Vec<Stage>,
+    /// How many iterators stand behind each other when it runs, those of pipelines in it included.
+    length: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -243,8 +250,14 @@ impl Pipeline {
     /// Runs the pipeline over `input`. Nothing is read before the first document is asked for.
     pub fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
         let mut documents = input;
-        for stage in &self.stages {
-            documents = stage.run(documents, environment);
+        for run in self
+            .stages
+            .chunk_by(|left, right| left.is_step() && right.is_step())
+        {
+            documents = match run {
+                [stage] if !stage.is_step() => stage.run(documents, environment),
+                steps => Box::new(Steps::new(documents, steps, environment)),
+            };
         }
         let mut ended = false;
         Box::new(std::iter::from_fn(move || {
@@ -259,6 +272,30 @@ impl Pipeline {
 }
 
 impl Stage {
+    /// If it makes one document of each, or none: such stages run in one loop.
+    const fn is_step(&self) -> bool {
+        matches!(
+            self,
+            Self::Match(_)
+                | Self::Project(_)
+                | Self::AddFields(_)
+                | Self::ReplaceRoot(..)
+                | Self::Redact(_)
+                | Self::Limit(_)
+                | Self::Skip(_)
+        )
+    }
+
+    /// The length of the longest pipeline in it.
+    fn inner_length(&self) -> usize {
+        match self {
+            Self::Lookup(lookup) => lookup.inner_length(),
+            Self::UnionWith(union) => union.inner_length(),
+            Self::Facet(facets) => facets.iter().map(|facet| facet.1.length).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Adds the fields that the stage reads; true where none of the others gets through.
     fn needs(&self, needs: &mut Needs) -> bool {
         match self {
@@ -300,42 +337,17 @@ impl Stage {
     }
 
     fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
-        let Environment {
-            context,
-            variables,
-            memory,
-            ..
-        } = environment;
+        let Environment { context, memory, .. } = environment;
         match self {
             Self::Documents(documents) => Box::new(documents.iter().cloned().map(Ok)),
-            Self::Match(filter) => Box::new(input.filter_map(move |document| {
-                let document = match document {
-                    Ok(document) => document,
-                    Err(error) => return Some(Err(error)),
-                };
-                match filter.matches(&document, variables, context) {
-                    Ok(true) => Some(Ok(document)),
-                    Ok(false) => None,
-                    Err(error) => Some(Err(error)),
-                }
-            })),
-            Self::Project(projection) => {
-                Box::new(input.map(move |document| projection.apply(document?, variables, context)))
-            }
-            Self::AddFields(fields) => {
-                Box::new(input.map(move |document| fields.apply(document?, variables, context)))
-            }
-            Self::ReplaceRoot(expression, operator) => Box::new(input.map(move |document| {
-                reshape::replace_root(expression, operator, &document?, variables, context)
-            })),
-            Self::Redact(expression) => Box::new(input.filter_map(move |document| {
-                document
-                    .and_then(|document| reshape::redact(expression, document, variables, context, 0))
-                    .transpose()
-            })),
+            Self::Match(_)
+            | Self::Project(_)
+            | Self::AddFields(_)
+            | Self::ReplaceRoot(..)
+            | Self::Redact(_)
+            | Self::Limit(_)
+            | Self::Skip(_) => Box::new(Steps::new(input, std::slice::from_ref(self), environment)),
             Self::Unwind(unwind) => unwind.run(input),
-            Self::Limit(count) => Box::new(input.take(usize::try_from(*count).unwrap_or(usize::MAX))),
-            Self::Skip(count) => skip(input, *count),
             Self::Sample(count) => reshape::sample(input, *count, context, memory),
             Self::Sort(sort) => sort.run(input, context, memory),
             Self::Group(group) => group.run(input, environment),
@@ -384,16 +396,6 @@ fn lazily<'a>(make: impl FnOnce() -> Result<Documents<'a>> + 'a) -> Documents<'a
             }
         }
         made.as_mut()?.next()
-    }))
-}
-
-/// Leaves out documents, but no error among them.
-fn skip(input: Documents<'_>, count: u64) -> Documents<'_> {
-    let mut left = count;
-    Box::new(input.filter(move |document| {
-        let skipped = document.is_ok() && left > 0;
-        left -= u64::from(skipped);
-        !skipped
     }))
 }
 

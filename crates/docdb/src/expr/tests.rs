@@ -232,6 +232,17 @@ fn dates_have_parts_in_their_zone() {
         bson!({"$dateFromParts": {"year": 2023, "month": 13, "day": 1, "hour": 8, "timezone": "+08:00"}}),
         date.clone(),
     );
+    for text in [
+        "2024-01-01",
+        "20240101",
+        "Jan 1st, 2024",
+        "2024-W01-1",
+        "2024-001",
+        "1 January 2024 00:00 UTC",
+        "01/01/2024",
+    ] {
+        gives(bson!({"$dateFromString": {"dateString": text}}), date.clone());
+    }
     let months_later = Bson::DateTime(DateTime::from_millis(1_709_164_800_000));
     gives(
         bson!({"$dateAdd": {"startDate": Bson::DateTime(DateTime::from_millis(1_706_659_200_000)), "unit": "month", "amount": 1}}),

@@ -207,6 +207,10 @@ impl Lookup {
         }
     }
 
+    pub(super) fn inner_length(&self) -> usize {
+        self.pipeline.as_ref().map_or(0, |pipeline| pipeline.length)
+    }
+
     pub(super) fn needs(&self, needs: &mut Needs) {
         if let Some(equality) = &self.equality {
             needs.add(equality.local.first());
@@ -665,6 +669,10 @@ impl UnionWith {
     pub(super) fn add_collections<'p>(&'p self, names: &mut Vec<&'p str>) {
         names.extend(self.from.as_deref());
         self.pipeline.add_collections(names);
+    }
+
+    pub(super) const fn inner_length(&self) -> usize {
+        self.pipeline.length
     }
 
     pub(super) fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {

@@ -3,7 +3,7 @@
 use bson::Bson;
 
 use super::{
-    MAX_STAGES, Pipeline, Stage,
+    MAX_LENGTH, MAX_STAGES, Pipeline, Stage,
     bucket::{self, BucketAuto},
     geo_near::GeoNear,
     group::Group,
@@ -53,7 +53,22 @@ pub(super) fn pipeline(stages: &[Bson], variables: &[String], depth: usize) -> R
             sort.most = most;
         }
     }
-    Ok(Pipeline { stages: parsed })
+    let runs = parsed
+        .chunk_by(|left, right| left.is_step() && right.is_step())
+        .count();
+    let length = runs + parsed.iter().map(Stage::inner_length).max().unwrap_or(0);
+    if length > MAX_LENGTH {
+        return Err(Error::new(
+            7_749_501,
+            format!(
+                "Pipeline length must be no longer than {MAX_LENGTH} stages that hold or multiply documents"
+            ),
+        ));
+    }
+    Ok(Pipeline {
+        stages: parsed,
+        length,
+    })
 }
 
 /// How many documents the stages behind a `$sort` let through.

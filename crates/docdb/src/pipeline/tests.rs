@@ -364,6 +364,46 @@ fn documents_that_nest_too_deep_are_refused() {
 }
 
 #[test]
+fn the_longest_and_deepest_pipelines_fit_the_stack() {
+    let long = |stage: &Bson, count: usize| Bson::Array(vec![stage.clone(); count]);
+    let one = || vec![doc! {"a": 1}];
+    for stage in [
+        bson!({"$match": {"a": {"$gte": 0}}}),
+        bson!({"$addFields": {"a": 1}}),
+        bson!({"$project": {"a": 1}}),
+        bson!({"$skip": 0}),
+        bson!({"$limit": 1}),
+    ] {
+        run(long(&stage, 1000), one()).expect("ran");
+    }
+    for stage in [
+        bson!({"$unwind": "$a"}),
+        bson!({"$sort": {"a": 1}}),
+        bson!({"$group": {"_id": "$a"}}),
+        bson!({"$lookup": {"from": "other", "localField": "a", "foreignField": "a", "as": "l"}}),
+        bson!({"$facet": {"a": [{"$limit": 1}, {"$project": {"_id": 1}}]}}),
+    ] {
+        run(long(&stage, 99), one()).expect("ran");
+        refuses(long(&stage, 101), 7_749_501);
+    }
+    let mut nested = bson!("$a");
+    for _ in 0..95 {
+        nested = bson!({"$abs": [nested]});
+    }
+    run(bson!([{"$project": {"a": nested}}]), one()).expect("ran");
+    let mut nested = bson!([1]);
+    for _ in 0..90 {
+        nested = bson!({"$map": {"input": nested, "in": "$$this"}});
+    }
+    run(bson!([{"$project": {"a": nested}}]), one()).expect("ran");
+    let mut nested = long(&bson!({"$unwind": "$a"}), 80);
+    for _ in 0..19 {
+        nested = bson!([{"$lookup": {"from": "other", "pipeline": nested, "as": "x"}}]);
+    }
+    run_within(MEMORY, nested, one(), one()).expect("ran");
+}
+
+#[test]
 fn says_what_it_reads_and_does_first() {
     let parse = |stages: Bson| Pipeline::parse(&list(stages)).expect("parsed");
     let pipeline = parse(bson!([

@@ -357,6 +357,21 @@ fn number(rest: &mut &str, parts: &mut Parts, timed: bool) -> Option<bool> {
         (4, Some(separator @ ('-' | '/'))) if parts.year.is_none() => {
             parts.year = Some(digits(rest, 4)?);
             *rest = rest.strip_prefix(separator)?;
+            if let Some(week) = rest.strip_prefix('W') {
+                *rest = week;
+                parts.iso_year = parts.year;
+                parts.iso_week = Some(digits(rest, 2)?);
+                if let Some(day) = rest.strip_prefix('-') {
+                    *rest = day;
+                    parts.iso_day = Some(digits(rest, 1)?);
+                }
+                return Some(false);
+            }
+            if rest.bytes().take_while(u8::is_ascii_digit).count() == 3 {
+                // The day of the year.
+                parts.day_of_year = Some(digits(rest, 3)? - 1).filter(|day| *day >= 0);
+                return parts.day_of_year.map(|_| false);
+            }
             parts.month = Some(digits(rest, 2)?);
             if let Some(behind) = rest.strip_prefix(separator) {
                 *rest = behind;
