@@ -15,7 +15,8 @@ pub struct Context {
     steps: Cell<u64>,
 }
 
-/// How many rounds of loops (`$map`, `$filter`, `$reduce`) one operation may take: some ten seconds.
+/// How many rounds of loops (`$map`, `$filter`, `$reduce`), and elements of large arrays, the expressions of one operation
+/// may look at: some ten seconds.
 const MAX_STEPS: u64 = 100_000_000;
 
 impl Context {

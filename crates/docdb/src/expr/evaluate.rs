@@ -51,7 +51,9 @@ impl Node {
             Self::Strict(run, nodes) => {
                 let mut values = Vec::with_capacity(nodes.len());
                 for node in nodes {
-                    values.push(node.evaluate(scope)?);
+                    let value = node.evaluate(scope)?;
+                    spend_on(&value, scope)?;
+                    values.push(value);
                 }
                 run(values)
             }
@@ -77,10 +79,9 @@ impl Node {
             Self::Named(run, slots) => {
                 let mut values = Vec::with_capacity(slots.len());
                 for slot in slots {
-                    values.push(match slot {
-                        Some(node) => Some(node.evaluate(scope)?),
-                        None => None,
-                    });
+                    let value = slot.as_ref().map(|node| node.evaluate(scope)).transpose()?;
+                    value.iter().try_for_each(|value| spend_on(value, scope))?;
+                    values.push(value);
                 }
                 run(values)
             }
@@ -93,6 +94,21 @@ impl Node {
     fn test(&self, scope: &Scope<'_>) -> Result<bool> {
         Ok(self.evaluate(scope)?.is_some_and(|value| truth(&value)))
     }
+}
+
+/// Counts the work on a large argument: in a loop, it is done again and again.
+fn spend_on(value: &Value<'_>, scope: &Scope<'_>) -> Result<()> {
+    const LARGE: usize = 64;
+    // An element is some work, a byte of a text is little.
+    let work = match value.as_deref() {
+        Some(Bson::Array(elements)) => elements.len(),
+        Some(Bson::String(text)) => text.len() / LARGE,
+        _ => 0,
+    };
+    if work > LARGE {
+        scope.context.spend(work as u64)?;
+    }
+    Ok(())
 }
 
 fn inner<'a>(scope: &Scope<'a>, frame: usize, slot: usize, path: Option<&FieldPath>) -> Value<'a> {

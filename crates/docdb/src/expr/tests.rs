@@ -266,6 +266,21 @@ fn work_and_memory_are_bounded() {
 }
 
 #[test]
+fn work_in_loops_is_counted_over_the_whole_operation() {
+    let grow = bson!({"$reduce": {"input": {"$range": [0, 500]}, "initialValue": [], "in": {"$concatArrays": ["$$value", ["$$this"]]}}});
+    let grow = Expression::parse(&grow).expect("parsed");
+    let (document, variables, context) = (doc! {}, Variables::none(), context());
+    assert!(grow.evaluate(&document, &variables, &context).is_ok());
+    context.spend(99_800_000).expect("within the bound");
+    assert_eq!(
+        grow.evaluate(&document, &variables, &context)
+            .expect_err("too much")
+            .code,
+        50
+    );
+}
+
+#[test]
 fn the_fields_that_are_read_are_known() {
     let expression = Expression::parse(
         &bson!({"$cond": [{"$gt": ["$a.b", 1]}, "$c", {"$map": {"input": "$d", "in": "$$this.e"}}]}),
