@@ -156,6 +156,7 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
         .map(|(name, text)| (name.clone(), Value::from(text.as_str())))
         .collect();
     let mut file = None;
+    let mut no_file = "there is no part with a file";
     match api.body {
         _ if ask.method == Method::GET => {}
         BodyKind::None => {}
@@ -168,6 +169,7 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
             Ok(form) => {
                 params.extend(form.fields);
                 file = form.file;
+                no_file = form.no_file.unwrap_or(no_file);
             }
             // Those that take an `img_url` instead may have no body at all.
             Err(_) if ask.body.is_empty() => {}
@@ -178,6 +180,7 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
         },
     }
     if matches!(api.body, BodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
+        sim.tell(format!("{}: {no_file}", api.name));
         return Err(ApiRefusal::MediaMissing);
     }
     Ok(ApiParams { params, file })

@@ -242,7 +242,8 @@ fn check_field(field: &str, given: Option<&Value>) -> Result<(), ApiRefusal> {
         "thing" => length <= 20,
         "letter" => length <= 32 && text.chars().all(|c| c.is_ascii_alphabetic()),
         "number" => length <= 32 && text.parse::<f64>().is_ok(),
-        "symbol" | "phrase" => length <= 5,
+        "symbol" => length <= 5,
+        "phrase" => length <= 5 && text.chars().all(is_han),
         "character_string" => length <= 32 && text.is_ascii(),
         "phone_number" => length <= 17 && text.is_ascii(),
         "car_number" => length <= 8,
@@ -254,6 +255,11 @@ fn check_field(field: &str, given: Option<&Value>) -> Result<(), ApiRefusal> {
     } else {
         Err(ApiRefusal::Argument(format!("data.{field}.value invalid")))
     }
+}
+
+/// Whether a character is Chinese: the document has "5个以内汉字" for a phrase, and "OK" is refused.
+fn is_han(character: char) -> bool {
+    matches!(character, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' | '〇')
 }
 
 #[cfg(test)]
@@ -295,6 +301,8 @@ mod tests {
             ("number12", json!("many")),
             ("letter1", json!("a1")),
             ("phrase3", json!("六个汉字太长")),
+            ("phrase3", json!("OK")),
+            ("phrase3", json!("已完成!")),
             ("name1", json!("名".repeat(11))),
         ] {
             let invalid = ApiRefusal::Argument(format!("data.{field}.value invalid"));

@@ -27,6 +27,50 @@ async fn upload(sim: &Sim, path: &str, file: &str) -> super::Answer {
 }
 
 #[tokio::test]
+async fn an_upload_that_wechat_takes_for_none_is_refused() {
+    let sim = Sim::new();
+    let send = async |path: &str, disposition: &str, file: &str| {
+        let form = format!(
+            "--b\r\ncontent-disposition: form-data; {disposition}\r\ncontent-type: image/png\r\n\r\n{file}\r\n--b--\r\n"
+        );
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(sim.with_token(path).await)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+            .body(Body::from(form));
+        // What succeeds need not have one.
+        sim.send(request.unwrap()).await.json()["errcode"]
+            .as_i64()
+            .unwrap_or(0)
+    };
+    for path in ["/cgi-bin/media/upload?type=image", "/wxa/img_sec_check"] {
+        for (disposition, file, errcode) in [
+            (r#"name="media"; filename="a.png""#, "bytes", 0),
+            (r#"name="media""#, "bytes", 41005),
+            (r#"name="media"; filename*=UTF-8''a.png"#, "bytes", 41005),
+            (r#"name="file"; filename="a.png""#, "bytes", 41005),
+            (r#"name="media"; filename="a.png""#, "", 41005),
+            (
+                r#"name="media"; filename="a.png""#,
+                "iVBORw0KGgoAAAANSUhEUg==",
+                41005,
+            ),
+            (
+                r#"name="media"; filename="a.png""#,
+                "data:image/png;base64,iVBORw0KGgo",
+                41005,
+            ),
+        ] {
+            assert_eq!(
+                send(path, disposition, file).await,
+                errcode,
+                "{path}: {disposition} {file}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_api_answers_at_its_path_and_wants_a_token() {
     let sim = Sim::new();
     let token = sim.token().await;
