@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -251,22 +251,20 @@ async fn a_head_that_never_ends_is_given_up() {
     let project = Scratch::new(&[("echo", ECHO)]);
     let dev = Dev::start(project.path());
     let address = dev.server.url.strip_prefix("http://").unwrap().to_owned();
-    let waited = tokio::task::spawn_blocking(move || {
+    let closed = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let began = Instant::now();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         stream
             .write_all(b"POST /v1/functions/echo HTTP/1.1\r\nhost: x\r\nx-slow: ")
             .unwrap();
         let mut rest = Vec::new();
         // Whatever it answers, it closes.
         stream.read_to_end(&mut rest).unwrap();
-        began.elapsed()
     });
     // Others are served meanwhile.
     let alice = dev.login("alice").await;
     assert_eq!(alice.call("echo", json!({})).await.0, 200);
-    assert!(waited.await.unwrap() < Duration::from_secs(45));
+    closed.await.unwrap();
     assert_eq!(alice.call("echo", json!({})).await.0, 200);
 }
 

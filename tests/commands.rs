@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dev, Scratch, run, yunqiao};
+use crate::support::{Dev, Scratch, Server, run, yunqiao};
 
 /// WeChat's own published vector (the demo that comes with "signature verification and decryption").
 const KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
@@ -386,4 +386,56 @@ fn the_examples_are_in_good_health() {
 fn help_is_free_of_colour_in_a_pipe() {
     let (output, out, _) = run(yunqiao().args(["call", "--help"]));
     assert!(output.status.success() && !out.contains('\u{1b}'), "{out}");
+}
+
+#[test]
+fn a_name_that_is_not_there_is_told_with_the_nearest() {
+    let project = Scratch::new(&[("login", "exports.main = () => 1"), ("other", "")]);
+    let says = |args: &[&str]| {
+        let (output, _, err) = run(yunqiao().args(args).arg("--dir").arg(project.path()));
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        err
+    };
+    let err = says(&["call", "logn"]);
+    assert!(
+        err.contains("no function \"logn\"; did you mean \"login\"? (errCode -501000)"),
+        "{err}"
+    );
+    assert!(!err.contains("started"), "nothing is started for it: {err}");
+    assert!(says(&["call", "zzz"]).contains("there are: login, other"));
+    let err = says(&["push", "txt"]);
+    assert!(
+        err.contains("no message or event \"txt\"; did you mean `text`?"),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_project_is_found_from_a_folder_within_it() {
+    let project = Scratch::new(&[("login", "exports.main = () => 'from within'")]);
+    let folder = project.path().join("cloudfunctions/login");
+    let (output, out, err) = run(yunqiao().args(["call", "login"]).current_dir(&folder));
+    assert!(output.status.success() && out.contains("from within"), "{err}");
+    // And what is run alone for it is said.
+    assert!(err.contains("started for this call alone"), "{err}");
+    let (output, _, err) = run(yunqiao().args(["doctor"]).current_dir(&folder));
+    assert!(output.status.success(), "{err}");
+    // A folder that is named is the one that is meant.
+    let (output, _, err) = run(yunqiao().arg("doctor").arg(&folder));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("project.config.json"), "{err}");
+}
+
+#[tokio::test]
+async fn a_second_dev_names_the_first_and_leaves_it_its_file() {
+    let project = Scratch::new(&[("login", "exports.main = () => 1")]);
+    let first = Dev::start(project.path());
+    let file = project.path().join(".yunqiao/run.json");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let second = Server::start(&mut Dev::command(yunqiao(), project.path()));
+    second.prints(&format!("runs for this project already: {}", first.server.url));
+    drop(second);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+    let (output, _, err) = run(yunqiao().args(["call", "login", "--dir"]).arg(project.path()));
+    assert!(output.status.success() && !err.contains("started"), "{err}");
 }

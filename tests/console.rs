@@ -321,7 +321,7 @@ async fn a_call_is_seen_as_it_happens() {
     let (status, reply) = alice.call("echo", json!({"a": 1})).await;
     assert_eq!(status, 200);
     let id = reply["requestID"].as_str().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !seen.contains(id) {
         assert!(Instant::now() < deadline, "{seen}");
         seen.push_str(std::str::from_utf8(&live.chunk().await.unwrap().unwrap()).unwrap());
@@ -494,7 +494,7 @@ async fn a_dead_letter_is_seen_and_dropped() {
     ];
     assert!(tab.send("/push", &form).await.contains("acknowledged"));
     // Two waits between three attempts: eleven seconds.
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let page = loop {
         let page = tab.page("/push").await;
         if page.contains("Dead letters") {

@@ -337,9 +337,9 @@ async fn what_can_be_pushed_is_listed() {
     for (args, words) in [
         (
             &["push", "wxa_media_chek", "--url", "http://127.0.0.1:1/"][..],
-            "did you mean wxa_media_check",
+            "did you mean `wxa_media_check`",
         ),
-        (&["push", "zzzzzz", "--list"], "no message or event matches"),
+        (&["push", "zzzzzz", "--list"], "there is no message or event"),
         (&["push", "text", "--field", "Content"], "write K=V"),
         (&["push", "text", "--data", "[]"], "--data must be a JSON object"),
         (

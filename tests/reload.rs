@@ -1,27 +1,34 @@
 //! A saved file is served at once, and no call in flight is lost.
 
-use std::time::Duration;
-
 use serde_json::json;
 
-use crate::support::{Dev, Scratch};
+use crate::support::{Dev, Scratch, soon};
 
-fn source(version: u32, wait: u32) -> String {
-    format!("exports.main = () => new Promise((done) => setTimeout(() => done({version}), {wait}));")
-}
+/// A function of the first version, which ends when the file is there.
+const FIRST: &str = "const { existsSync } = require('fs');
+exports.main = async ({ go }) => {
+  console.log('begun');
+  while (go && !existsSync(go)) await new Promise((done) => setTimeout(done, 5));
+  return 1;
+};";
 
 #[tokio::test]
 async fn a_change_is_served_and_calls_in_flight_finish() {
-    let project = Scratch::new(&[("f", &source(1, 1500))]);
+    let project = Scratch::new(&[("f", FIRST)]);
+    let outside = tempfile::TempDir::new().unwrap();
+    let go = outside.path().join("go");
     let dev = Dev::start(project.path());
     let alice = dev.login("alice").await;
     assert_eq!(alice.call("f", json!({})).await.1["result"], 1);
 
-    let (old, new) = tokio::join!(alice.call("f", json!({})), async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        project.write("cloudfunctions/f/index.js", &source(2, 0));
-        dev.server.prints("reloaded");
-        alice.call("f", json!({})).await
+    let (old, new) = tokio::join!(alice.call("f", json!({ "go": go })), async {
+        let begun = || dev.server.printed().matches("│ begun").count() == 2;
+        soon(begun, || dev.server.printed()).await;
+        project.write("cloudfunctions/f/index.js", "exports.main = () => 2");
+        dev.server.prints_soon("reloaded").await;
+        let new = alice.call("f", json!({})).await;
+        std::fs::write(&go, "").unwrap();
+        new
     });
     assert_eq!((old.0, &old.1["result"]), (200, &json!(1)), "{}", old.1);
     assert_eq!((new.0, &new.1["result"]), (200, &json!(2)), "{}", new.1);

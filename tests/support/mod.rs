@@ -154,11 +154,8 @@ impl Server {
 
     /// The same, while other things go on.
     pub(crate) async fn prints_soon(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.printed().contains(text) {
-            assert!(Instant::now() < deadline, "{text:?} in {}", self.printed());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let what = || format!("{text:?} in {}", self.printed());
+        soon(|| self.printed().contains(text), what).await;
     }
 
     pub(crate) fn kill(&mut self) {
@@ -372,6 +369,15 @@ pub(crate) fn text(value: &Value) -> String {
 
 /// How long something may take that has to happen; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for something that has to happen, while other things go on.
+pub(crate) async fn soon(happened: impl Fn() -> bool, what: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while !happened() {
+        assert!(Instant::now() < deadline, "it did not happen: {}", what());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// Waits for something that has to happen.
 pub(crate) fn eventually(happened: impl Fn() -> bool, what: impl Fn() -> String) {

@@ -5,11 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args as Arguments, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args as Arguments, Parser, Subcommand, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use serde_json::Value;
 
-use crate::complete::{self, Shell};
+use crate::{
+    cloud_id::CloudId,
+    complete::{self, Shell},
+};
 
 /// Your own WeChat cloud: runs Mini Program cloud functions on a laptop, in CI and in production.
 #[derive(Debug, Parser)]
@@ -198,64 +201,6 @@ pub(crate) struct Call {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) node: Node,
-}
-
-/// `FIELD=KIND`.
-#[derive(Clone, Debug)]
-pub(crate) struct CloudId {
-    pub(crate) field: String,
-    pub(crate) kind: Kind,
-}
-
-/// The kinds of open data that a client can hand over.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "camelCase")]
-pub(crate) enum Kind {
-    UserInfo,
-    WeRunData,
-    PhoneNumber,
-    ShareInfo,
-    GroupEnterInfo,
-}
-
-impl Kind {
-    /// The client API that gives it.
-    pub(crate) fn api(self) -> &'static str {
-        match self {
-            Kind::UserInfo => "getUserInfo",
-            Kind::WeRunData => "getWeRunData",
-            Kind::PhoneNumber => "getPhoneNumber",
-            Kind::ShareInfo => "getShareInfo",
-            Kind::GroupEnterInfo => "getGroupEnterInfo",
-        }
-    }
-}
-
-impl FromStr for CloudId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<CloudId, String> {
-        let kinds = || {
-            let names: Vec<_> = Kind::value_variants()
-                .iter()
-                .filter_map(ValueEnum::to_possible_value)
-                .collect();
-            names
-                .iter()
-                .map(|name| name.get_name().to_owned())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let (field, kind) = text
-            .split_once('=')
-            .ok_or_else(|| format!("write FIELD=KIND; KIND is one of {}", kinds()))?;
-        let kind = Kind::from_str(kind, false)
-            .map_err(|_| format!("there is no kind {kind:?}; there are {}", kinds()))?;
-        Ok(CloudId {
-            field: field.to_owned(),
-            kind,
-        })
-    }
 }
 
 #[derive(Debug, Arguments)]

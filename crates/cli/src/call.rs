@@ -2,30 +2,44 @@
 //! the operator's.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use project::Project;
 use serde_json::{Map, Value, json};
+use tcb::codes::{FUNCTION_NOT_FOUND, FUNCTION_NOT_FOUND_TEXT};
 
+use crate::client::{client, post};
 use crate::print::{self, Coded};
 use crate::run_file::{self, Running};
-use crate::{args, escape, exec};
-
-/// Longer than any function may take, waiting and loading included.
-const TIMEOUT: Duration = Duration::from_secs(150);
+use crate::stack::Local;
+use crate::{args, escape, paths};
 
 pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitCode> {
     let data = data(&args)?;
-    let project = Project::open(&args.dir)?;
+    let project = paths::project(&args.dir)?;
+    if !project.functions.keys().any(|name| name.as_str() == args.name) {
+        return Err(no_function(&args.name, &project).into());
+    }
     let client = client()?;
     if let Some(running) = running(&client, &project).await {
         return make(&client, &running, &args, data, as_json).await;
     }
-    let local = exec::headless(&project, &args.node).await?;
+    print::step("no `yunqiao dev` runs for this project: it is started for this call alone");
+    let local = Local::headless(&project, &args.node).await?;
     let code = make(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;
     code
+}
+
+/// As the gateway would answer, and with what may have been meant.
+fn no_function(name: &str, project: &Project) -> Coded {
+    let names = || project.functions.keys().map(AsRef::<str>::as_ref);
+    let meant = match project::nearest(name, names()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    let text = format!("{FUNCTION_NOT_FOUND_TEXT}: there is no function {name:?}; {meant}");
+    Coded::new(FUNCTION_NOT_FOUND, text)
 }
 
 async fn make(
@@ -64,17 +78,6 @@ async fn fire(
     let reply = post(client, &url, Some(&running.pass), &body).await?;
     show(reply, as_json);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Both ends are on this machine: no proxy, no certificates.
-pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
-    // Fails only where a provider is installed already, which will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .timeout(TIMEOUT)
-        .build()?)
 }
 
 fn data(args: &args::Call) -> anyhow::Result<Map<String, Value>> {
@@ -159,34 +162,4 @@ async fn as_user(
         &json!({ "user": user, "api": api }),
     )
     .await
-}
-
-/// Posts JSON; an answer other than 200 is an error with its code.
-pub(crate) async fn post(
-    client: &reqwest::Client,
-    url: &str,
-    token: Option<&str>,
-    body: &Value,
-) -> anyhow::Result<Value> {
-    let mut request = client.post(url).json(body);
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
-    let reply = request
-        .send()
-        .await
-        .with_context(|| format!("{url} did not answer"))?;
-    let good = reply.status().is_success();
-    let answer: Value = reply
-        .json()
-        .await
-        .with_context(|| format!("{url} answered something that is not JSON"))?;
-    if good {
-        return Ok(answer);
-    }
-    let text = answer["errMsg"]
-        .as_str()
-        .unwrap_or("it gave no reason")
-        .to_owned();
-    Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
 }

@@ -4,7 +4,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
 use project::{Project, ProjectFunction};
 use serde_json::Value;
 
-use crate::args::{self, Args, Kind};
-use crate::{call, run_file};
+use crate::{client, cloud_id::Kind, paths, run_file};
 
 /// Names the shell that asks. (The usual `COMPLETE` may be set for something else.)
 const ASKED_BY: &str = "YUNQIAO_COMPLETE";
@@ -36,7 +35,7 @@ pub(crate) enum Shell {
 }
 
 /// Answers the shell and ends the process, if it was started for that.
-pub(crate) fn answer() {
+pub(crate) fn answer<Args: CommandFactory>() {
     CompleteEnv::with_factory(Args::command)
         .var(ASKED_BY)
         .shells(Shells(SHELLS))
@@ -44,8 +43,8 @@ pub(crate) fn answer() {
 }
 
 /// Prints the script that has the shell ask. It is made for this version: the shell runs the command at each start.
-pub(crate) fn run(args: &args::Completions) -> anyhow::Result<ExitCode> {
-    let shell: &dyn EnvCompleter = match args.shell {
+pub(crate) fn run(shell: Shell) -> anyhow::Result<ExitCode> {
+    let shell: &dyn EnvCompleter = match shell {
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
@@ -105,7 +104,7 @@ fn names_at(wechat: &str) -> Option<Vec<String>> {
         .enable_all()
         .build()
         .ok()?;
-    let client = call::client().ok()?;
+    let client = client::client().ok()?;
     let asked = client.get(format!("{wechat}/sim/users")).timeout(PATIENCE);
     let answer: Value = runtime
         .block_on(async { asked.send().await?.json().await })
@@ -161,7 +160,7 @@ fn project() -> Option<Project> {
     let dir = joined
         .or(after.map(String::as_str))
         .or_else(|| plain().map(String::as_str));
-    Project::open(&PathBuf::from(dir.unwrap_or("."))).ok()
+    paths::project(Path::new(dir.unwrap_or("."))).ok()
 }
 
 /// The command line that is being written: what stands after `--` when a shell asks.

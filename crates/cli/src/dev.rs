@@ -12,14 +12,14 @@ use crate::print;
 use crate::run_file::{self, RunFile};
 use crate::stack::{self, Local, Place, Seen};
 use crate::watch::Changes;
-use crate::{args, exec};
+use crate::{args, interrupt, paths};
 
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
 const INSPECT_PORT: u16 = 9229;
 
 /// With `verbose`, prints the operator's secret as well.
 pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode> {
-    let project = Project::open(&args.dir)?;
+    let project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
     let place = Place {
         host: args.host,
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         );
     }
     local.fire_timers();
-    let interrupted = exec::interrupted();
+    let interrupted = interrupt::interrupted();
     tokio::pin!(interrupted);
     print::ready(&local.url);
 
@@ -112,14 +112,14 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     // A second interrupt does not wait for running calls; the workers' guards see to what is left.
     tokio::select! {
         () = local.stop() => {}
-        _ = exec::interrupted() => {}
+        _ = interrupt::interrupted() => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Loads the project again. `findings` are those that were told.
 async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
-    match Project::open(&args.dir) {
+    match paths::project(&args.dir) {
         Ok(project) => {
             print::findings(&project.findings, findings);
             findings.clone_from(&project.findings);

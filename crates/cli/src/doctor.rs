@@ -8,17 +8,17 @@ use doctor::{CuredFile, Report};
 use project::Project;
 use serde_json::json;
 
-use crate::args;
 use crate::print::{self, BAD, DIM, GOOD, WARN};
+use crate::{args, paths};
 
 /// Exits with 1 while something is wrong.
 pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
-    let mut project = Project::open(&args.dir)?;
+    let mut project = paths::project(&args.dir)?;
     let mut report = doctor::examine(&project);
     let mut cured = Vec::new();
     if args.fix {
         cured = doctor::cure(&report)?;
-        project = Project::open(&args.dir)?;
+        project = paths::project(&args.dir)?;
         report = doctor::examine(&project);
     }
     if json {

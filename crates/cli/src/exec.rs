@@ -3,42 +3,20 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use project::{ExposeSecret, ForeignCodes, Project};
+use project::ExposeSecret;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args;
-use crate::data::Keeping;
-use crate::journal::Calls;
-use crate::print;
-use crate::stack::{Local, Place, Seen};
+use crate::stack::Local;
+use crate::{args, paths, print};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
-    let project = Project::open(&args.dir)?;
+    let project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
-    let local = headless(&project, &args.node).await?;
+    let local = Local::headless(&project, &args.node).await?;
     let status = command(&args, &local).await;
     local.stop().await;
     status
-}
-
-/// The project on free ports, telling of calls what is worth reading after a test.
-pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Result<Local> {
-    let seen = Seen {
-        calls: Calls::Telling,
-        console: false,
-        file: false,
-    };
-    Local::start(
-        project,
-        Place::FREE,
-        ForeignCodes::Refuse,
-        node,
-        None,
-        seen,
-        Keeping::InMemory,
-    )
-    .await
 }
 
 async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
@@ -76,19 +54,6 @@ async fn wait(child: &mut Child) -> anyhow::Result<ExitCode> {
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
                 }
             }
-        }
-    }
-}
-
-/// Resolves when this process is asked to end, from this call on: whoever says `ready` has called it before.
-pub(crate) fn interrupted() -> impl Future<Output = std::io::Result<()>> {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    async {
-        let [interrupt, terminate] = signals;
-        let (mut interrupt, mut terminate) = (interrupt?, terminate?);
-        tokio::select! {
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
         }
     }
 }

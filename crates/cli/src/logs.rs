@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::calls_file::Reader;
 use crate::entry::{Entry, Printed};
-use crate::{args, print, run_file};
+use crate::{args, paths, print, render, run_file};
 
 /// How often the file is looked at.
 const PAUSE: Timespec = Timespec {
@@ -25,7 +25,7 @@ const MOST_KEPT: usize = 16 << 20;
 
 /// Ends when it is interrupted, when nobody reads on, or with `--no-follow` after what there is.
 pub(crate) fn run(args: &args::Logs, as_json: bool) -> anyhow::Result<ExitCode> {
-    let project = Project::open(&args.dir)?;
+    let project = paths::project(&args.dir)?;
     let mut reader = Reader::new(&project.root);
     match follow(args, as_json, &project, &mut reader) {
         // `yunqiao logs | head` has seen enough.
@@ -164,7 +164,7 @@ fn show(entry: &Entry, as_json: bool) -> io::Result<()> {
         serde_json::to_writer(&mut text, entry)?;
         text.push(b'\n');
     } else {
-        print::entry(&mut text, entry, true)?;
+        render::entry(&mut text, entry, true)?;
     }
     let mut out = anstream::stdout().lock();
     out.write_all(&text)?;

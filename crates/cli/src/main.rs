@@ -10,6 +10,8 @@ mod args;
 mod backlog;
 mod call;
 mod calls_file;
+mod client;
+mod cloud_id;
 mod complete;
 mod crypt;
 mod data;
@@ -20,12 +22,14 @@ mod escape;
 mod exec;
 mod folder;
 mod init;
+mod interrupt;
 mod journal;
 mod logs;
 mod paths;
 mod print;
 mod progress;
 mod push;
+mod render;
 mod run_file;
 mod serve;
 mod simulate;
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
     }
     keep_memory_private();
     // As the shell asks, when somebody presses Tab.
-    complete::answer();
+    complete::answer::<Args>();
     let args = Args::parse();
     let json = args.json;
     let ended = terminal::with(|| {
@@ -82,7 +86,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
         Command::Push(push) => runtime()?.block_on(push::run(push, args.json)),
         Command::Logs(logs) => logs::run(&logs, args.json),
-        Command::Completions(completions) => complete::run(&completions),
+        Command::Completions(completions) => complete::run(completions.shell),
         Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),

@@ -5,6 +5,21 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use project::{Project, ProjectError};
+
+/// The project in `dir`. From within a project's folder, where `dir` is left out, its own.
+pub(crate) fn project(dir: &Path) -> Result<Project, ProjectError> {
+    let opened = Project::open(dir);
+    let Err(ProjectError::NotAProject { .. }) = &opened else {
+        return opened;
+    };
+    let here = (dir == Path::new(".")).then(|| env::current_dir().ok()).flatten();
+    let above = here.iter().flat_map(|here| here.ancestors().skip(1));
+    let found = above
+        .map(Project::open)
+        .find(|found| !matches!(found, Err(ProjectError::NotAProject { .. })));
+    found.unwrap_or(opened)
+}
 
 /// Where installed dependencies are kept, for all projects: `YUNQIAO_CACHE`, else the platform's place.
 pub(crate) fn cache() -> anyhow::Result<PathBuf> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstream::println;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clock::Clock;
 use project::{ForeignCodes, Project, ProjectError};
 use push::{Field, Kind, kinds};
@@ -14,8 +14,10 @@ use serde_json::{Map, Value, json};
 use simulator::Simulator;
 use tokio::sync::oneshot;
 
+use crate::client::{client, post};
 use crate::print::{self, BAD, DIM, GOOD};
-use crate::{args, call, exec, run_file, stack};
+use crate::stack::Local;
+use crate::{args, paths, run_file, stack};
 
 /// How long a simulated WeChat may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(2);
@@ -26,11 +28,11 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
         Some(kind) if !args.list => Asked::push(kind, &args)?,
         word => return list(word.as_deref(), as_json),
     };
-    let client = call::client()?;
+    let client = client()?;
     if let Some(wechat) = &args.wechat {
         return push(&client, wechat.trim_end_matches('/'), &asked, as_json).await;
     }
-    let project = match Project::open(&args.dir) {
+    let project = match paths::project(&args.dir) {
         Ok(project) => Some(project),
         // Nothing of a project's is called then.
         Err(ProjectError::NotAProject { .. }) if args.url.is_some() => None,
@@ -44,7 +46,8 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
     }
     match project {
         Some(project) if args.url.is_none() => {
-            let local = exec::headless(&project, &args.node).await?;
+            print::step("no `yunqiao dev` runs for this project: it is started for this push alone");
+            let local = Local::headless(&project, &args.node).await?;
             let code = push(&client, &local.wechat, &asked, as_json).await;
             local.stop().await;
             code
@@ -103,6 +106,9 @@ impl Asked {
     }
 
     fn push(kind: &str, args: &args::Push) -> anyhow::Result<Asked> {
+        if kinds::named(kind).next().is_none() {
+            return Err(no_kind(kind));
+        }
         let mut fields = match args.data.as_deref().map(serde_json::from_str) {
             None => Map::new(),
             Some(Ok(Value::Object(fields))) => fields,
@@ -135,7 +141,7 @@ async fn push(
     asked: &Asked,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let told = call::post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;
+    let told = post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;
     for warning in told["warnings"].as_array().into_iter().flatten() {
         print::warning(warning.as_str().unwrap_or_default(), "");
     }
@@ -211,10 +217,7 @@ fn list(word: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
         .filter(|kind| matches(kind.name()) || kind.console.is_some_and(matches))
         .collect();
     if found.is_empty() {
-        match kinds::nearest(&word) {
-            Some(near) => bail!("no message or event matches {word:?}; did you mean `{near}`?"),
-            None => bail!("no message or event matches {word:?}; `yunqiao push --list` lists them all"),
-        }
+        return Err(no_kind(&word));
     }
     if as_json {
         print::json(&found.into_iter().map(describe).collect());
@@ -224,6 +227,13 @@ fn list(word: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
         // `yunqiao push --list | head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         printed => Ok(printed.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+fn no_kind(name: &str) -> anyhow::Error {
+    match kinds::nearest(name) {
+        Some(near) => anyhow!("there is no message or event {name:?}; did you mean `{near}`?"),
+        None => anyhow!("there is no message or event {name:?}; `yunqiao push --list` lists them all"),
     }
 }
 

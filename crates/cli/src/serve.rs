@@ -16,7 +16,7 @@ use crate::data::{self, Keeping};
 use crate::journal::Calls;
 use crate::print;
 use crate::stack::{self, Parts, Seen};
-use crate::{args, exec};
+use crate::{args, interrupt};
 
 /// The real one.
 const WECHAT: &str = "https://api.weixin.qq.com";
@@ -142,13 +142,13 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             pages: stack::pages(console.as_ref()),
             connections: stack::connections().operator,
         };
-        let interrupted = exec::interrupted();
+        let interrupted = interrupt::interrupted();
         let operating = gateway.clone();
         tokio::spawn(operating.serve_operator(listener, operator, async { drop(interrupted.await) }))
     });
     let sweeping = tokio::spawn(sweep(store, clock));
     // On its own, so that what timers set off has as long to end as what clients did.
-    let (interrupted, too) = (exec::interrupted(), exec::interrupted());
+    let (interrupted, too) = (interrupt::interrupted(), interrupt::interrupted());
     let timers = gateway.clone().fire_timers(async { drop(too.await) });
     let timers = tokio::spawn(timers);
     print::ready(&stack::url(address));

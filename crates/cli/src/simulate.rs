@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clock::Clock;
 use simulator::Simulator;
 
-use crate::{args, exec, print, stack};
+use crate::{args, interrupt, print, stack};
 
 pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
-    let (listener, address) = stack::listen(args.host, args.port, "--port").await?;
     let mut settings = simulator::Settings::default();
     settings.allowed_hosts.push(stack::host_name(args.host));
     if let Some(appid) = args.appid {
@@ -25,6 +24,7 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
             return Err(bad(&"it must begin with http:// or https://"));
         }
     }
+    let (listener, address) = stack::listen(args.host, args.port, "--port").await?;
     settings.push.url = args.push_url;
     settings.push.mode = args.push_mode;
     settings.push.format = args.push_format;
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
         Some(file) => Simulator::with_state(file, settings, clock, tell)?,
         None => Simulator::new(settings, clock, tell),
     };
-    let interrupted = exec::interrupted();
+    let interrupted = interrupt::interrupted();
     print::ready(&url);
     simulator
         .serve(listener, async { drop(interrupted.await) })

@@ -27,7 +27,7 @@ use crate::calls_file::CallsFile;
 use crate::data::{self, Keeping};
 use crate::journal::{Calls, Journal};
 use crate::run_file::{self, Running};
-use crate::{args, call, paths, print, progress};
+use crate::{args, client, paths, print, progress};
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
 pub(crate) const GUARD: &str = "__guard";
@@ -250,7 +250,7 @@ impl Local {
         .await?;
         let console = match recorder {
             Some(recorder) => {
-                let simulated = Simulated::new(wechat.clone(), call::client()?);
+                let simulated = Simulated::new(wechat.clone(), client::client()?);
                 Some(Console::new(gateway.clone(), recorder, Some(simulated)))
             }
             None => None,
@@ -294,6 +294,17 @@ impl Local {
             operating,
             timers: None,
         })
+    }
+
+    /// The project on free ports, telling of calls what is worth reading after a test.
+    pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Result<Self> {
+        let seen = Seen {
+            calls: Calls::Telling,
+            console: false,
+            file: false,
+        };
+        let foreign = project::ForeignCodes::Refuse;
+        Self::start(project, Place::FREE, foreign, node, None, seen, Keeping::InMemory).await
     }
 
     /// Where it is to be found.

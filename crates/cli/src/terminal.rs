@@ -22,7 +22,7 @@ use rustix::{
 use crate::{
     backlog::{Backlog, Room, Waiting, Weight},
     entry::Entry,
-    print,
+    render,
 };
 
 /// How long the end of the program, or a line on standard output that belongs behind, waits for a slow terminal.
@@ -118,7 +118,7 @@ fn write() {
         for said in batch {
             match said {
                 Waiting::Item(said) => screen.show(said),
-                Waiting::Lost(lines) => screen.print(&print::lost(lines)),
+                Waiting::Lost(lines) => screen.print(&render::lost(lines)),
             }
         }
     }
@@ -144,7 +144,7 @@ impl Screen {
             Said::Entry(entry) => {
                 let mut text = Vec::new();
                 // Writing to memory does not fail.
-                let _ = print::entry(&mut text, &entry, false);
+                let _ = render::entry(&mut text, &entry, false);
                 self.print(&String::from_utf8_lossy(&text));
             }
             Said::Wait(None) => {

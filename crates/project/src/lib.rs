@@ -30,4 +30,5 @@ pub use settings::{
     Collection, Database, ForeignCodes, Index, IndexField, Login, Missed, MissingCollection,
     OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers, Ttl, Withdrawn,
 };
+pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

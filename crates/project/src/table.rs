@@ -265,7 +265,8 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 /// The candidate that `text` was most likely meant to be, if one is near.
-pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+#[must_use]
+pub fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let likeness = |candidate: &str| strsim::jaro_winkler(&text.to_lowercase(), &candidate.to_lowercase());
     let best = candidates.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     // Below this, suggestions puzzle more than they help.

@@ -204,7 +204,7 @@ pub fn named(name: &str) -> impl Iterator<Item = &'static Kind> {
     })
 }
 
-/// The name that was most likely meant by one that is none: one that differs by up to a fifth of its letters.
+/// The name that was most likely meant by one that is none: one that differs by a letter, or by up to a fifth of its letters.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase();
@@ -213,7 +213,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         .flat_map(|kind| [Some(kind.name()), kind.console])
         .flatten()
         .map(|known| (strsim::osa_distance(&wanted, &known.to_ascii_lowercase()), known))
-        .filter(|(distance, known)| distance * 5 <= known.len())
+        .filter(|(distance, known)| *distance <= (known.len() / 5).max(1))
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, known)| known)
 }

@@ -1,0 +1,52 @@
+//! HTTP to what runs on this machine.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::print::Coded;
+
+/// Longer than any function may take, waiting and loading included.
+const TIMEOUT: Duration = Duration::from_secs(150);
+
+/// Both ends are on this machine: no proxy, no certificates.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    // Fails only where a provider is installed already, which will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([])
+        .timeout(TIMEOUT)
+        .build()?)
+}
+
+/// Posts JSON; an answer other than 200 is an error with its code.
+pub(crate) async fn post(
+    client: &reqwest::Client,
+    url: &str,
+    token: Option<&str>,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let mut request = client.post(url).json(body);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let reply = request
+        .send()
+        .await
+        .with_context(|| format!("{url} did not answer"))?;
+    let good = reply.status().is_success();
+    let answer: Value = reply
+        .json()
+        .await
+        .with_context(|| format!("{url} answered something that is not JSON"))?;
+    if good {
+        return Ok(answer);
+    }
+    let text = answer["errMsg"]
+        .as_str()
+        .unwrap_or("it gave no reason")
+        .to_owned();
+    Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
+}
