@@ -1,86 +1,86 @@
-'use strict';
+'use strict'
 
 /*
  * One call while it runs, and which one is running. With one call at a time that is a variable; with several it is an
  * AsyncLocalStorage. Everything that depends on the caller (process.env, console, errors that nobody caught) asks here.
  */
 
-const { now, parse } = require('./intrinsics');
+const { now, parse } = require('./intrinsics')
 
 class Call {
   constructor(id, head, budget) {
-    this.id = id;
+    this.id = id
     /** The head as it came: `{"r":request id,"e":{environment}}`, or `{"a":attempt,…`. Parsed when somebody asks. */
-    this.head = head;
-    this.parsed = null;
-    this.startedAt = now();
-    this.budget = budget;
-    this.done = false;
+    this.head = head
+    this.parsed = null
+    this.startedAt = now()
+    this.budget = budget
+    this.done = false
     /** Bytes of output kept and dropped, and the unfinished lines of stdout and stderr. */
-    this.kept = 0;
-    this.dropped = 0;
-    this.rest = null;
+    this.kept = 0
+    this.dropped = 0
+    this.rest = null
   }
 
   get requestId() {
-    return this.content().r;
+    return this.content().r
   }
 
   /** Of a message push: how often it has been tried with this call, from 1. */
   get attempt() {
-    return this.head[2] === 'a' ? this.content().a : undefined;
+    return this.head[2] === 'a' ? this.content().a : undefined
   }
 
   /** The environment of this call; writes of the function change it for this call. */
   get env() {
-    return this.content().e;
+    return this.content().e
   }
 
   content() {
-    if (this.parsed === null) this.parsed = parse(this.head);
-    return this.parsed;
+    if (this.parsed === null) this.parsed = parse(this.head)
+    return this.parsed
   }
 
   elapsed() {
-    return now() - this.startedAt;
+    return now() - this.startedAt
   }
 }
 
-let running = null;
-let storage = null;
+let running = null
+let storage = null
 /** The call that ended last. */
-let last = null;
+let last = null
 
 /** The running call, or null outside of any. */
 function current() {
-  return storage === null ? running : storage.getStore() || null;
+  return storage === null ? running : storage.getStore() || null
 }
 
 /** From now on calls run side by side. */
 function concurrent() {
-  const { AsyncLocalStorage } = require('async_hooks');
-  storage = new AsyncLocalStorage();
+  const { AsyncLocalStorage } = require('async_hooks')
+  storage = new AsyncLocalStorage()
 }
 
 /** Runs `main` inside `call`. */
 function enter(call, main, event, context, callback) {
-  if (storage !== null) return storage.run(call, main, event, context, callback);
-  running = call;
-  return main(event, context, callback);
+  if (storage !== null) return storage.run(call, main, event, context, callback)
+  running = call
+  return main(event, context, callback)
 }
 
 /** After this the call is nobody's any more. */
 function leave(call) {
-  call.done = true;
-  last = call;
-  if (running === call) running = null;
+  call.done = true
+  last = call
+  if (running === call) running = null
 }
 
 /** The call that a request belongs to which no running call makes: the one that began it, as far as that can be known. */
 function ended() {
-  const call = current();
-  if (call === null) return last;
-  return call.done ? call : null;
+  const call = current()
+  if (call === null) return last
+  return call.done ? call : null
 }
 
-module.exports = { Call, current, ended, concurrent, enter, leave, isConcurrent: () => storage !== null };
+module.exports = { Call, current, ended, concurrent, enter, leave, isConcurrent: () => storage !== null }

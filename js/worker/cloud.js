@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * The way of wx-server-sdk's requests: over a Unix socket to the host, not over the network to Tencent's servers. Every
@@ -10,21 +10,21 @@
  * version of the SDK uses any of them for this.
  */
 
-const { String, URL, assign } = require('./intrinsics');
-const http = require('http');
-const https = require('https');
-const { syncBuiltinESMExports } = require('module');
-const { urlToHttpOptions } = require('url');
+const { String, URL, assign } = require('./intrinsics')
+const http = require('http')
+const https = require('https')
+const { syncBuiltinESMExports } = require('module')
+const { urlToHttpOptions } = require('url')
 
-const calls = require('./call');
+const calls = require('./call')
 
 const OURS = [
   /(^|\.)(tcb-admin|tcb-open)\.tencent(yun|cloudapi)\.com$/,
   /(^|\.)tcb-api\.tencentcloudapi\.com$/,
   /^tcb\.local$/,
-];
+]
 /** Where the SDK looks for keys when it believes that it runs elsewhere. There is nothing there for it. */
-const METADATA = /^metadata\.tencentyun\.com$/;
+const METADATA = /^metadata\.tencentyun\.com$/
 
 /** The options that say what is sent and how the answer is read; all others say how to get there. */
 const KEPT = [
@@ -44,88 +44,95 @@ const KEPT = [
   'signal',
   'timeout',
   'uniqueHeaders',
-];
+]
 
 /** Node's own, from before it is wrapped. */
-const send = http.request;
+const send = http.request
 
 /** Connections to the host, whichever name a request was for. */
 class HostAgent extends http.Agent {
   getName() {
-    return 'host';
+    return 'host'
   }
 }
 
 // More connections at once than a listening socket queues on some systems (128) would be refused.
-const agent = new HostAgent({ keepAlive: true, maxSockets: 100, maxFreeSockets: 8 });
+const agent = new HostAgent({ keepAlive: true, maxSockets: 100, maxFreeSockets: 8 })
 
 /** The socket of this worker's own; null until the host has told. */
-let socketPath = null;
+let socketPath = null
 
 function identify(path) {
-  socketPath = path;
+  socketPath = path
 }
 
 /** The arguments of http.request, in any of their forms, as options and callback. Null when Node will not take them. */
 function read([first, second, third]) {
-  let options = first;
+  const options = first
   if (typeof first === 'string' || first instanceof URL) {
-    let url;
+    let url
     try {
-      url = urlToHttpOptions(new URL(first));
+      url = urlToHttpOptions(new URL(first))
     } catch {
-      return null;
+      return null
     }
-    if (typeof second === 'function') return { options: url, callback: second };
-    return { options: { ...url, ...second }, callback: third };
+    if (typeof second === 'function') return { options: url, callback: second }
+    return { options: { ...url, ...second }, callback: third }
   }
-  if (options === null || typeof options !== 'object') return null;
-  return { options, callback: second };
+  if (options === null || typeof options !== 'object') return null
+  return { options, callback: second }
 }
 
 /** The request over our way, or null if it is not ours. */
 function redirect(args, defaultPort) {
-  const given = read(args);
-  if (given === null) return null;
-  const { options, callback } = given;
-  const host = String(options.hostname || options.host || '').toLowerCase();
-  const forbidden = METADATA.test(host);
-  if (!forbidden && !OURS.some((pattern) => pattern.test(host))) return null;
+  const given = read(args)
+  if (given === null) return null
+  const { options, callback } = given
+  const host = String(options.hostname || options.host || '').toLowerCase()
+  const forbidden = METADATA.test(host)
+  if (!forbidden && !OURS.some((pattern) => pattern.test(host))) return null
 
-  const sent = { defaultPort };
+  const sent = { defaultPort }
   for (const name of KEPT) {
-    if (options[name] !== undefined) sent[name] = options[name];
+    if (options[name] !== undefined) sent[name] = options[name]
   }
   if (forbidden) {
-    sent.createConnection = fail(`yunqiao: ${host} is not there: a worker's keys are in its environment`);
+    sent.createConnection = fail(`yunqiao: ${host} is not there: a worker's keys are in its environment`)
   } else if (socketPath === null) {
-    sent.createConnection = fail(`yunqiao: ${host} cannot be reached: this worker has no connection to its host yet`);
+    sent.createConnection = fail(
+      `yunqiao: ${host} cannot be reached: this worker has no connection to its host yet`,
+    )
   } else {
-    assign(sent, { agent, socketPath });
-    const late = calls.ended();
+    assign(sent, { agent, socketPath })
+    const late = calls.ended()
     if (late !== null && !Array.isArray(sent.headers)) {
-      sent.headers = { ...sent.headers, 'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: place() }).toString() };
+      sent.headers = {
+        ...sent.headers,
+        'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: place() }).toString(),
+      }
     }
   }
-  return send(sent, callback);
+  return send(sent, callback)
 }
 
 /** Where the function makes the request, if its stack still tells: the first line that is neither Node's, nor ours, nor a package's. */
 function place() {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 50;
-  const { stack } = new Error();
-  Error.stackTraceLimit = stackTraceLimit;
-  const others = ['node:', '/node_modules/', __dirname];
-  const line = stack.split('\n').find((one) => /^ +at .*:\d+:\d+\)?$/.test(one) && !others.some((other) => one.includes(other)));
-  return line === undefined ? '' : line.replace(/^ +at (.*\()?/, '').replace(/\)$/, '');
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 50
+  const { stack } = new Error()
+  Error.stackTraceLimit = stackTraceLimit
+  const others = ['node:', '/node_modules/', __dirname]
+  const line = stack
+    .split('\n')
+    .find((one) => /^ +at .*:\d+:\d+\)?$/.test(one) && !others.some((other) => one.includes(other)))
+  return line === undefined ? '' : line.replace(/^ +at (.*\()?/, '').replace(/\)$/, '')
 }
 
 /** A connection that cannot be made. */
 function fail(message) {
   return (_, connected) => {
-    connected(assign(new Error(message), { code: 'ENOTSERVED' }));
-  };
+    connected(assign(new Error(message), { code: 'ENOTSERVED' }))
+  }
 }
 
 function install() {
@@ -133,18 +140,18 @@ function install() {
     [http, 80],
     [https, 443],
   ]) {
-    const { request, get } = owner;
+    const { request, get } = owner
     owner.request = function (...args) {
-      return redirect(args, defaultPort) || request.apply(this, args);
-    };
+      return redirect(args, defaultPort) || request.apply(this, args)
+    }
     owner.get = function (...args) {
-      const made = redirect(args, defaultPort);
-      if (made === null) return get.apply(this, args);
-      made.end();
-      return made;
-    };
+      const made = redirect(args, defaultPort)
+      if (made === null) return get.apply(this, args)
+      made.end()
+      return made
+    }
   }
-  syncBuiltinESMExports();
+  syncBuiltinESMExports()
 }
 
-module.exports = { install, identify };
+module.exports = { install, identify }

@@ -1,37 +1,37 @@
-'use strict';
+'use strict'
 
 /*
  * The second argument of a function, as the platform gives it. What is the same for every call of a function came once,
  * when it was loaded; what depends on the call is worked out when the function looks.
  */
 
-const { defineProperty, entries, floor, max, parse, stringify } = require('./intrinsics');
+const { defineProperty, entries, floor, max, parse, stringify } = require('./intrinsics')
 
-let constants = {};
+let constants = {}
 /** Variables that this worker has in all of its calls. */
-let own = {};
+let own = {}
 
 function configure(text) {
-  constants = parse(text);
+  constants = parse(text)
 }
 
 function identify(variables) {
-  own = variables;
+  own = variables
 }
 
 function make(call) {
-  const { attempt } = call;
+  const { attempt } = call
   return {
     ...constants,
     ...(attempt === undefined ? {} : { attempt }),
     callbackWaitsForEmptyEventLoop: true,
     getRemainingTimeInMillis: () => max(0, floor(call.budget - call.elapsed())),
     get request_id() {
-      return fix(this, 'request_id', call.requestId);
+      return fix(this, 'request_id', call.requestId)
     },
     /** The variables of the call and of its worker, as JSON text. */
     get environment() {
-      return fix(this, 'environment', stringify({ ...own, ...call.env }));
+      return fix(this, 'environment', stringify({ ...own, ...call.env }))
     },
     /** The same as `K=V;K=V`. */
     get environ() {
@@ -41,15 +41,15 @@ function make(call) {
         entries({ ...own, ...call.env })
           .map(([key, value]) => `${key}=${value}`)
           .join(';'),
-      );
+      )
     },
-  };
+  }
 }
 
 /** From the second look on the property is a plain value. */
 function fix(context, name, value) {
-  defineProperty(context, name, { value, writable: true, enumerable: true, configurable: true });
-  return value;
+  defineProperty(context, name, { value, writable: true, enumerable: true, configurable: true })
+  return value
 }
 
-module.exports = { configure, identify, make };
+module.exports = { configure, identify, make }

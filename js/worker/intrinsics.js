@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * What the language and Node offer, as it was before any function was loaded. A function may replace JSON.stringify, Promise or
@@ -6,7 +6,7 @@
  */
 
 /** Makes a method a function whose first argument is `this`. */
-const uncurry = Function.prototype.bind.bind(Function.prototype.call);
+const uncurry = Function.prototype.bind.bind(Function.prototype.call)
 
 module.exports = {
   Promise,
@@ -32,4 +32,4 @@ module.exports = {
   nextTick: process.nextTick.bind(process),
   exitNow: process.reallyExit.bind(process),
   now: require('perf_hooks').performance.now.bind(require('perf_hooks').performance),
-};
+}

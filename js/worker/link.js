@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * The worker's end of the socket to the host: frames in, frames out, nothing of what they mean. The other end, and the
@@ -12,17 +12,17 @@
  * loop begins. When the host is slow to read, the stream takes over and keeps the order.
  */
 
-const net = require('net');
-const { allocate, bufferFrom, byteLength, exitNow, min, nextTick, wait, writeSync } = require('./intrinsics');
+const net = require('net')
+const { allocate, bufferFrom, byteLength, exitNow, min, nextTick, wait, writeSync } = require('./intrinsics')
 
-const IN_HEADER = 20;
-const OUT_HEADER = 16;
-const MAGIC = 0x5951;
-const ASCII = 0x100;
-const MAX_BODY = 64 * 1024 * 1024;
+const IN_HEADER = 20
+const OUT_HEADER = 16
+const MAGIC = 0x5951
+const ASCII = 0x100
+const MAX_BODY = 64 * 1024 * 1024
 /** How long a line of output may wait for the host, in milliseconds. */
-const PATIENCE_MS = 1000;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+const PATIENCE_MS = 1000
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /** Kinds of frames to the host. */
 const TO_HOST = {
@@ -37,91 +37,97 @@ const TO_HOST = {
   TOO_LARGE: 9,
   LOG: 10,
   DROPPED: 11,
-};
+}
 
 /** Kinds of frames from the host. */
-const FROM_HOST = { CALL: 1, LOAD: 2, PREPARE: 3, IDENTIFY: 4 };
+const FROM_HOST = { CALL: 1, LOAD: 2, PREPARE: 3, IDENTIFY: 4 }
 
 /** The call id of a frame that belongs to no call. */
-const NO_CALL = 0xffffffff;
+const NO_CALL = 0xffffffff
 
-let socket;
-let fd = -1;
-let out;
-let words;
-grow(64 * 1024);
+let socket
+let fd = -1
+let out
+let words
+grow(64 * 1024)
 // Bytes of `out` not written yet: more than one frame only when calls run side by side.
-let held = 0;
-let batching = false;
+let held = 0
+let batching = false
 
 /** The frame that a chunk did not complete, and how much of it is there. */
-let partial = null;
-let have = 0;
+let partial = null
+let have = 0
 
 function connect(path, onframe, onopen) {
   socket = net.connect({
     path,
-    onread: { buffer: allocate(64 * 1024), callback: (n, chunk) => (receive(n, chunk, onframe), true) },
-  });
+    onread: {
+      buffer: allocate(64 * 1024),
+      callback: (n, chunk) => {
+        receive(n, chunk, onframe)
+        return true
+      },
+    },
+  })
   socket.on('connect', () => {
-    fd = socket._handle.fd;
-    onopen();
-  });
+    fd = socket._handle.fd
+    onopen()
+  })
   // The host is gone, or done with this worker: nothing that runs here has anybody left to answer.
-  socket.on('error', () => exitNow(1));
-  socket.on('close', () => exitNow(1));
+  socket.on('error', () => exitNow(1))
+  socket.on('close', () => exitNow(1))
 }
 
 function receive(n, chunk, onframe) {
-  let at = 0;
+  let at = 0
   while (at < n) {
     if (partial === null) {
       if (n - at >= IN_HEADER) {
-        const size = frameSize(chunk, at);
+        const size = frameSize(chunk, at)
         if (n - at >= size) {
-          deliver(chunk, at, onframe);
-          at += size;
-          continue;
+          deliver(chunk, at, onframe)
+          at += size
+          continue
         }
-        partial = allocate(size);
+        partial = allocate(size)
       } else {
-        partial = allocate(IN_HEADER);
+        partial = allocate(IN_HEADER)
       }
-      have = 0;
+      have = 0
     }
-    const taken = min(n - at, partial.length - have);
-    chunk.copy(partial, have, at, at + taken);
-    have += taken;
-    at += taken;
-    if (have < partial.length) continue;
-    const size = frameSize(partial, 0);
+    const taken = min(n - at, partial.length - have)
+    chunk.copy(partial, have, at, at + taken)
+    have += taken
+    at += taken
+    if (have < partial.length) continue
+    const size = frameSize(partial, 0)
     if (size > partial.length) {
-      const whole = allocate(size);
-      partial.copy(whole, 0, 0, have);
-      partial = whole;
-      continue;
+      const whole = allocate(size)
+      partial.copy(whole, 0, 0, have)
+      partial = whole
+      continue
     }
-    const whole = partial;
-    partial = null;
-    deliver(whole, 0, onframe);
+    const whole = partial
+    partial = null
+    deliver(whole, 0, onframe)
   }
 }
 
 function frameSize(buffer, at) {
-  const body = buffer.readUInt32LE(at);
-  if (buffer.readUInt16LE(at + 18) !== MAGIC || body > MAX_BODY) exitNow(1);
-  return IN_HEADER + body;
+  const body = buffer.readUInt32LE(at)
+  if (buffer.readUInt16LE(at + 18) !== MAGIC || body > MAX_BODY) exitNow(1)
+  return IN_HEADER + body
 }
 
 function deliver(buffer, at, onframe) {
-  const start = at + IN_HEADER;
-  const end = start + buffer.readUInt32LE(at);
-  const middle = start + buffer.readUInt32LE(at + 8);
-  const tag = buffer.readUInt16LE(at + 16);
-  const ascii = (tag & ASCII) !== 0;
-  const head = ascii ? buffer.latin1Slice(start, middle) : buffer.utf8Slice(start, middle);
-  const event = ascii ? buffer.latin1Slice(middle, end) : buffer.utf8Slice(middle, end);
-  onframe(tag & 0xff, buffer.readUInt32LE(at + 4), head, event, buffer.readUInt32LE(at + 12));
+  const start = at + IN_HEADER
+  const end = start + buffer.readUInt32LE(at)
+  const middle = start + buffer.readUInt32LE(at + 8)
+  const tag = buffer.readUInt16LE(at + 16)
+  const ascii = (tag & ASCII) !== 0
+  const head = ascii ? buffer.latin1Slice(start, middle) : buffer.utf8Slice(start, middle)
+  const event = ascii ? buffer.latin1Slice(middle, end) : buffer.utf8Slice(middle, end)
+  onframe(tag & 0xff, buffer.readUInt32LE(at + 4), head, event, buffer.readUInt32LE(at + 12))
 }
 
 /**
@@ -130,51 +136,51 @@ function deliver(buffer, at, onframe) {
  */
 function send(kind, id, number, text, limit = MAX_BODY) {
   // A UTF-16 unit is at most three bytes of UTF-8, so that usually nothing has to be measured.
-  let room = text.length * 3;
+  let room = text.length * 3
   if (held + OUT_HEADER + room > out.length) {
-    const bytes = byteLength(text);
-    if (bytes > limit) return bytes;
-    room = bytes;
-    if (held > 0) flush();
-    grow(OUT_HEADER + room);
+    const bytes = byteLength(text)
+    if (bytes > limit) return bytes
+    room = bytes
+    if (held > 0) flush()
+    grow(OUT_HEADER + room)
   }
-  const bytes = room === 0 ? 0 : out.utf8Write(text, held + OUT_HEADER, room);
-  if (bytes > limit) return bytes;
-  const at = held >>> 2;
+  const bytes = room === 0 ? 0 : out.utf8Write(text, held + OUT_HEADER, room)
+  if (bytes > limit) return bytes
+  const at = held >>> 2
   if ((held & 3) === 0) {
-    words[at] = bytes;
-    words[at + 1] = id;
-    words[at + 2] = number;
-    words[at + 3] = ((MAGIC << 16) | kind) >>> 0;
+    words[at] = bytes
+    words[at + 1] = id
+    words[at + 2] = number
+    words[at + 3] = ((MAGIC << 16) | kind) >>> 0
   } else {
-    out.writeUInt32LE(bytes, held);
-    out.writeUInt32LE(id, held + 4);
-    out.writeUInt32LE(number, held + 8);
-    out.writeUInt32LE(((MAGIC << 16) | kind) >>> 0, held + 12);
+    out.writeUInt32LE(bytes, held)
+    out.writeUInt32LE(id, held + 4)
+    out.writeUInt32LE(number, held + 8)
+    out.writeUInt32LE(((MAGIC << 16) | kind) >>> 0, held + 12)
   }
-  held += OUT_HEADER + bytes;
+  held += OUT_HEADER + bytes
   // A line of output does not wait for the end of the turn, which may never come.
-  const urgent = kind === TO_HOST.LOG;
-  if (urgent || !batching) flush(urgent);
-  return -1;
+  const urgent = kind === TO_HOST.LOG
+  if (urgent || !batching) flush(urgent)
+  return -1
 }
 
 function grow(size) {
-  if (out !== undefined && size <= out.length) return;
-  out = allocate(size);
-  words = new Uint32Array(out.buffer, 0, size >>> 2);
+  if (out !== undefined && size <= out.length) return
+  out = allocate(size)
+  words = new Uint32Array(out.buffer, 0, size >>> 2)
 }
 
 /** Keeps the frames of this turn back, and sends them in one write after the microtasks. */
 function hold() {
-  if (batching) return;
-  batching = true;
-  nextTick(release);
+  if (batching) return
+  batching = true
+  nextTick(release)
 }
 
 function release() {
-  batching = false;
-  flush();
+  batching = false
+  flush()
 }
 
 /**
@@ -182,23 +188,23 @@ function release() {
  * `patient` the host gets a moment to read first, for what must not wait for that.
  */
 function flush(patient = false) {
-  const size = held;
-  if (size === 0) return;
-  held = 0;
-  let sent = 0;
-  let tries = patient ? PATIENCE_MS : 0;
+  const size = held
+  if (size === 0) return
+  held = 0
+  let sent = 0
+  let tries = patient ? PATIENCE_MS : 0
   while (socket.writableLength === 0) {
     try {
-      sent += writeSync(fd, out, sent, size - sent);
+      sent += writeSync(fd, out, sent, size - sent)
     } catch (error) {
       // Only a full socket means "later"; anything else means that the host is gone.
-      if (error.code !== 'EAGAIN') exitNow(1);
+      if (error.code !== 'EAGAIN') exitNow(1)
     }
-    if (sent === size) return;
-    if (tries-- === 0) break;
-    wait(sleeper, 0, 0, 1);
+    if (sent === size) return
+    if (tries-- === 0) break
+    wait(sleeper, 0, 0, 1)
   }
-  socket.write(bufferFrom(out.subarray(sent, size)));
+  socket.write(bufferFrom(out.subarray(sent, size)))
 }
 
-module.exports = { connect, send, hold, flush, TO_HOST, FROM_HOST, NO_CALL };
+module.exports = { connect, send, hold, flush, TO_HOST, FROM_HOST, NO_CALL }

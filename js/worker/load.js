@@ -1,57 +1,65 @@
-'use strict';
+'use strict'
 
 /*
  * From a function's folder to its `main`. The modules of a function run outside of any call, as on the platform when an
  * instance starts.
  */
 
-const path = require('path');
-const { inspect } = require('util');
-const { pathToFileURL } = require('url');
+const path = require('path')
+const { inspect } = require('util')
+const { pathToFileURL } = require('url')
 
 /** Codes of errors that the next attempt would only repeat, until a file changes. */
-const LASTING = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_REQUIRE_ESM', 'ERR_PACKAGE_PATH_NOT_EXPORTED']);
+const LASTING = new Set([
+  'MODULE_NOT_FOUND',
+  'ERR_MODULE_NOT_FOUND',
+  'ERR_REQUIRE_ESM',
+  'ERR_PACKAGE_PATH_NOT_EXPORTED',
+])
 
 /** How much of a message or stack is passed on, in characters. */
-const LONGEST_TEXT = 64 * 1024;
+const LONGEST_TEXT = 64 * 1024
 
 /** How deep causes are followed, and how many gathered errors are shown. */
-const MOST_CAUSES = 8;
-const MOST_ERRORS = 10;
+const MOST_CAUSES = 8
+const MOST_ERRORS = 10
 
-const FRAME = /^\s+at /;
-const NODES_FRAME = /^\s+at .*\(?node:internal\//;
+const FRAME = /^\s+at /
+const NODES_FRAME = /^\s+at .*\(?node:internal\//
 
 class MissingMain extends Error {}
 
 async function load(entry, isModule) {
-  const loaded = isModule ? await import(pathToFileURL(entry).href) : require(entry);
+  const loaded = isModule ? await import(pathToFileURL(entry).href) : require(entry)
   for (const place of [loaded, loaded && loaded.default]) {
-    if (place && typeof place.main === 'function') return place.main;
+    if (place && typeof place.main === 'function') return place.main
   }
-  const names = loaded && typeof loaded === 'object' ? Object.keys(loaded).join(', ') : typeof loaded;
+  const names = loaded && typeof loaded === 'object' ? Object.keys(loaded).join(', ') : typeof loaded
   throw new MissingMain(
     `${entry} exports no function "main"` +
       (names ? ` (it exports: ${names})` : '') +
       '; write exports.main = async (event, context) => { … }',
-  );
+  )
 }
 
 /** Whether loading again could end otherwise. */
 function isLasting(error) {
-  return error instanceof MissingMain || error instanceof SyntaxError || LASTING.has(error && error.code);
+  return error instanceof MissingMain || error instanceof SyntaxError || LASTING.has(error && error.code)
 }
 
 /** What was thrown, as text: a function may throw anything, of any length. */
 function describe(thrown) {
   try {
     if (thrown !== null && typeof thrown === 'object' && typeof thrown.message === 'string') {
-      return { message: thrown.message.slice(0, LONGEST_TEXT), stack: stackOf(thrown, 0, new Set()).slice(0, LONGEST_TEXT) };
+      return {
+        message: thrown.message.slice(0, LONGEST_TEXT),
+        stack: stackOf(thrown, 0, new Set()).slice(0, LONGEST_TEXT),
+      }
     }
-    const text = (typeof thrown === 'string' ? thrown : inspect(thrown)).slice(0, LONGEST_TEXT);
-    return { message: text, stack: text };
+    const text = (typeof thrown === 'string' ? thrown : inspect(thrown)).slice(0, LONGEST_TEXT)
+    return { message: text, stack: text }
   } catch {
-    return { message: 'something was thrown that cannot be shown', stack: '' };
+    return { message: 'something was thrown that cannot be shown', stack: '' }
   }
 }
 
@@ -60,28 +68,33 @@ function describe(thrown) {
  * worker's own frames, and Node's at the end, say nothing of the function.
  */
 function stackOf(error, depth, seen) {
-  seen.add(error);
-  const own = typeof error.stack === 'string' ? error.stack : inspect(error);
-  const lines = own.split('\n').filter((line) => !isOurs(line));
-  while (lines.length > 1 && NODES_FRAME.test(lines[lines.length - 1])) lines.pop();
-  const inner = [];
-  if (error.cause !== undefined) inner.push(['[cause]', error.cause]);
+  seen.add(error)
+  const own = typeof error.stack === 'string' ? error.stack : inspect(error)
+  const lines = own.split('\n').filter((line) => !isOurs(line))
+  while (lines.length > 1 && NODES_FRAME.test(lines[lines.length - 1])) lines.pop()
+  const inner = []
+  if (error.cause !== undefined) inner.push(['[cause]', error.cause])
   if (Array.isArray(error.errors)) {
-    error.errors.slice(0, MOST_ERRORS).forEach((one, at) => inner.push([`[errors][${at}]`, one]));
-    const more = error.errors.length - MOST_ERRORS;
-    if (more > 0) lines.push(`  [errors]: ${more} more`);
+    error.errors.slice(0, MOST_ERRORS).forEach((one, at) => {
+      inner.push([`[errors][${at}]`, one])
+    })
+    const more = error.errors.length - MOST_ERRORS
+    if (more > 0) lines.push(`  [errors]: ${more} more`)
   }
   for (const [name, value] of inner) {
-    const isError = value !== null && typeof value === 'object' && typeof value.message === 'string';
-    if (seen.has(value)) lines.push(`  ${name}: [Circular]`);
-    else if (isError && depth === MOST_CAUSES) lines.push(`  ${name}: ${value.message}`);
-    else lines.push(`  ${name}: ${(isError ? stackOf(value, depth + 1, seen) : inspect(value)).replace(/\n/g, '\n  ')}`);
+    const isError = value !== null && typeof value === 'object' && typeof value.message === 'string'
+    if (seen.has(value)) lines.push(`  ${name}: [Circular]`)
+    else if (isError && depth === MOST_CAUSES) lines.push(`  ${name}: ${value.message}`)
+    else
+      lines.push(
+        `  ${name}: ${(isError ? stackOf(value, depth + 1, seen) : inspect(value)).replace(/\n/g, '\n  ')}`,
+      )
   }
-  return lines.join('\n');
+  return lines.join('\n')
 }
 
 function isOurs(line) {
-  return FRAME.test(line) && line.includes(__dirname + path.sep);
+  return FRAME.test(line) && line.includes(__dirname + path.sep)
 }
 
-module.exports = { load, isLasting, describe };
+module.exports = { load, isLasting, describe }

@@ -1,4 +1,4 @@
-'use strict';
+'use strict'
 
 /*
  * Where a function's dependencies are found when they lie in the cache and not in its folder. Modules inside the
@@ -7,32 +7,32 @@
  * wx-server-sdk that a spare worker has loaded already.
  */
 
-const Module = require('module');
-const path = require('path');
-const { pathToFileURL } = require('url');
+const Module = require('module')
+const path = require('path')
+const { pathToFileURL } = require('url')
 
 /** Makes `tree` (a node_modules folder) visible to the modules under `folder`. */
 function install(folder, tree, isModule) {
-  const own = path.join(folder, 'node_modules');
-  const inside = folder + path.sep;
-  const lookup = Module._nodeModulePaths;
+  const own = path.join(folder, 'node_modules')
+  const inside = folder + path.sep
+  const lookup = Module._nodeModulePaths
   Module._nodeModulePaths = function (from) {
-    const places = lookup.call(this, from);
-    if (from !== folder && !from.startsWith(inside)) return places;
-    const at = places.indexOf(own) + 1;
-    return [...places.slice(0, at), tree, ...places.slice(at)];
-  };
+    const places = lookup.call(this, from)
+    if (from !== folder && !from.startsWith(inside)) return places
+    const at = places.indexOf(own) + 1
+    return [...places.slice(0, at), tree, ...places.slice(at)]
+  }
 
   // The same for import. It is needed by ES modules, and by the first CommonJS module that says import(…).
-  if (isModule) return installImport(folder, tree);
-  const compile = Module.prototype._compile;
+  if (isModule) return installImport(folder, tree)
+  const compile = Module.prototype._compile
   Module.prototype._compile = function (content, filename, ...rest) {
     if (filename.startsWith(inside) && /\bimport\s*\(/.test(content)) {
-      Module.prototype._compile = compile;
-      installImport(folder, tree);
+      Module.prototype._compile = compile
+      installImport(folder, tree)
     }
-    return compile.call(this, content, filename, ...rest);
-  };
+    return compile.call(this, content, filename, ...rest)
+  }
 }
 
 function installImport(folder, tree) {
@@ -40,28 +40,28 @@ function installImport(folder, tree) {
     inside: pathToFileURL(folder + path.sep).href,
     own: pathToFileURL(path.join(folder, 'node_modules') + path.sep).href,
     parent: pathToFileURL(path.join(path.dirname(tree), 'x.js')).href,
-  };
+  }
   if (Module.registerHooks) {
     Module.registerHooks({
       resolve(specifier, context, next) {
         try {
-          return next(specifier, context);
+          return next(specifier, context)
         } catch (error) {
-          if (!applies(data, error, specifier, context)) throw error;
-          return next(specifier, { ...context, parentURL: data.parent });
+          if (!applies(data, error, specifier, context)) throw error
+          return next(specifier, { ...context, parentURL: data.parent })
         }
       },
-    });
+    })
   } else if (Module.register) {
-    Module.register(pathToFileURL(path.join(__dirname, 'resolve-import.mjs')).href, { data });
+    Module.register(pathToFileURL(path.join(__dirname, 'resolve-import.mjs')).href, { data })
   }
 }
 
 function applies(data, error, specifier, context) {
-  const bare = !/^(\.|\/|[a-z]+:)/i.test(specifier);
-  const missing = error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND';
-  const parent = context.parentURL || '';
-  return bare && missing && parent.startsWith(data.inside) && !parent.startsWith(data.own);
+  const bare = !/^(\.|\/|[a-z]+:)/i.test(specifier)
+  const missing = error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND'
+  const parent = context.parentURL || ''
+  return bare && missing && parent.startsWith(data.inside) && !parent.startsWith(data.own)
 }
 
-module.exports = { install, applies };
+module.exports = { install, applies }
