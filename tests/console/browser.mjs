@@ -165,6 +165,12 @@ class Page {
     await this.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...mouse })
   }
 
+  /** Ticks a box: again where the page moved below the mouse. */
+  async tick(selector) {
+    do await this.click(selector)
+    while (!(await this.evaluate((selector) => document.querySelector(selector).checked, selector)))
+  }
+
   /** Clicks a link, and waits for the page that it leads to. */
   async follow(selector, path) {
     await this.click(selector)
