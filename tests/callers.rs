@@ -1,16 +1,20 @@
 //! The other callers of a function: timers, and servers that use WeChat's HTTP API.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::strangers::{CoWechatApi, NodeEasywechat, Stranger, Wechatpy};
-use crate::support::{APPID, Dev, Scratch, Server, eventually, run, text, yunqiao};
+use crate::{
+    strangers::{CoWechatApi, NodeEasywechat, Stranger, Wechatpy},
+    support::{APPID, Dev, Scratch, Server, eventually, run, text, yunqiao},
+};
 
 /// Writes down what it was called with, and what a cloud call came to.
 const WITNESS: &str = r"

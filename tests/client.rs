@@ -2,8 +2,10 @@
 //!
 //! The scripts assert; here, that each of their tests ran, and that the command's exit status was theirs.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::support::{quickstart, run, yunqiao};
 

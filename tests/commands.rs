@@ -1,7 +1,9 @@
 //! The commands that need no server, and what a person sees when something is wrong.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,7 +1,6 @@
 //! Completion, asked for as each shell asks.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde_json::json;
 

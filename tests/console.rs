@@ -1,8 +1,10 @@
 //! The console, as a browser meets it: let in by a link, guarded, escaped, live; and used by clicks in Chromium.
 
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -30,7 +32,7 @@ pub(crate) struct Tab {
 
 impl Tab {
     /// Opens the link.
-    pub(crate) async fn open(dev: &Dev) -> Tab {
+    pub(crate) async fn open(dev: &Dev) -> Self {
         let _ = client();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -41,7 +43,7 @@ impl Tab {
         assert_eq!(reply.status(), StatusCode::SEE_OTHER);
         assert_eq!(reply.headers()["location"], "/");
         let cookie = reply.headers()["set-cookie"].to_str().unwrap();
-        Tab {
+        Self {
             client,
             base: dev.operator.clone(),
             cookie: cookie.split(';').next().unwrap().to_owned(),

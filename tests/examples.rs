@@ -1,8 +1,10 @@
 //! The examples beside the quickstart: each runs its own script, as its README says, and is in good health.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

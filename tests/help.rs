@@ -1,15 +1,19 @@
 //! The examples in `--help`, run as they are written.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
 
-use crate::commands::DATA;
-use crate::support::{run, yunqiao};
+use crate::{
+    commands::DATA,
+    support::{run, yunqiao},
+};
 
 /// Each command of the program.
 fn commands() -> Vec<String> {

@@ -1,8 +1,10 @@
 //! Functions that misbehave: the code of the table, no other call harmed, the next one served, nothing left.
 
-use std::collections::HashSet;
-use std::fs;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 

@@ -1,16 +1,20 @@
 //! `yunqiao logs`: what functions printed, read from what `dev` left, and as it happens.
 
-use std::cell::RefCell;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::{
+    cell::RefCell,
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
-use crate::console::Tab;
-use crate::support::{Dev, Scratch, eventually, run, yunqiao};
+use crate::{
+    console::Tab,
+    support::{Dev, Scratch, eventually, run, yunqiao},
+};
 
 const TALKER: &str = "exports.main = async (event) => {
   console.log('heard ' + event.word)
@@ -27,7 +31,7 @@ fn logs(project: &Path, args: &[&str]) -> (Option<i32>, String, String) {
 struct Following(Child, BufReader<ChildStdout>);
 
 impl Following {
-    fn start(project: &Path, args: &[&str]) -> Following {
+    fn start(project: &Path, args: &[&str]) -> Self {
         let mut command: Command = yunqiao();
         command.arg("logs").args(args).arg("--dir").arg(project);
         let mut child = command
@@ -36,7 +40,7 @@ impl Following {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        Following(child, out)
+        Self(child, out)
     }
 
     /// Reads on until a line has the text in it.

@@ -1,14 +1,18 @@
 //! The simulated WeChat pushes to a backend of somebody else's: `yunqiao simulate` and `yunqiao push`.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use clock::Clock;
 use push::{EncodingAesKey, Format, Mode, Packet, Query, Receiver, Reply, Token};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::support::{Dev, Scratch, Server, client, run, text, yunqiao};
 
@@ -27,9 +31,9 @@ struct Backend {
 }
 
 impl Backend {
-    async fn start(manner: Manner) -> Backend {
+    async fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let backend = Backend {
+        let backend = Self {
             url: format!("http://{}/wechat", listener.local_addr().unwrap()),
             receiver: Arc::default(),
             seen: Arc::default(),

@@ -6,9 +6,11 @@ mod install;
 mod pushed;
 mod pushing;
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
 
 use serde_json::{Value, json};
 
@@ -20,13 +22,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 struct WeChat(Server);
 
 impl WeChat {
-    fn start() -> WeChat {
+    fn start() -> Self {
         Self::with(APPID, &[])
     }
 
-    fn with(appid: &str, options: &[&str]) -> WeChat {
+    fn with(appid: &str, options: &[&str]) -> Self {
         let start = ["simulate", "--port", "0", "--appid", appid, "--secret", SECRET];
-        WeChat(Server::start(yunqiao().args(start).args(options)))
+        Self(Server::start(yunqiao().args(start).args(options)))
     }
 
     async fn sim(&self, path: &str, body: Value) -> Value {
@@ -97,16 +99,16 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    fn of(sdk: Sdk, wechat: &WeChat) -> Stranger {
+    fn of(sdk: Sdk, wechat: &WeChat) -> Self {
         Self::as_app(sdk, wechat, APPID, SECRET)
     }
 
-    fn as_app(sdk: Sdk, wechat: &WeChat, appid: &str, secret: &str) -> Stranger {
+    fn as_app(sdk: Sdk, wechat: &WeChat, appid: &str, secret: &str) -> Self {
         let settings = json!({"wechat": wechat.0.url, "appid": appid, "secret": secret});
         Self::start(sdk.script(), &settings)
     }
 
-    pub(crate) fn start(script: &'static str, settings: &Value) -> Stranger {
+    pub(crate) fn start(script: &'static str, settings: &Value) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/strangers")
             .join(script);
@@ -128,7 +130,7 @@ impl Stranger {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stranger = Stranger {
+        let mut stranger = Self {
             script,
             told: child.stdin.take().unwrap(),
             says: BufReader::new(child.stdout.take().unwrap()),

@@ -1,8 +1,10 @@
 //! `js/wx`, the `wx` for tests: its own tests in real Node against the real simulator, and its types against WeChat's.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::support::{Server, run, yunqiao};
 

@@ -1,12 +1,10 @@
 //! Strangers push, signed and encrypted by their own code, to the gateway.
 
-use std::fs;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::pushed::SERVERS;
-use super::{SECRET, Stranger};
+use super::{SECRET, Stranger, pushed::SERVERS};
 use crate::support::{APPID, Dev, Scratch, text};
 
 const TOKEN: &str = "strangersToken";
@@ -31,7 +29,7 @@ struct Backend {
 }
 
 impl Backend {
-    fn start(format: &'static str) -> Backend {
+    fn start(format: &'static str) -> Self {
         let project = Scratch::new(&[("pushed", FUNCTION)]);
         let log = project.path().join("log");
         fs::write(&log, "").unwrap();
@@ -42,7 +40,7 @@ impl Backend {
                  [push.routes]\n\"*\" = \"pushed\"\n[functions.pushed.env]\nLOG = {log:?}\n"
             ),
         );
-        Backend {
+        Self {
             dev: Dev::start(project.path()),
             log,
             format,
@@ -103,10 +101,10 @@ struct Push {
 }
 
 impl Push {
-    fn of(stranger: &mut Stranger, packet: &str, timestamp: u64) -> Push {
+    fn of(stranger: &mut Stranger, packet: &str, timestamp: u64) -> Self {
         let timestamp = timestamp.to_string();
         let sealed = stranger.gets("seal", json!([packet, timestamp, "486452656"]));
-        Push {
+        Self {
             signature: text(&sealed["signature"]),
             msg_signature: text(&sealed["msg_signature"]),
             encrypt: text(&sealed["encrypt"]),

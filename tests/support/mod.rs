@@ -1,11 +1,13 @@
 //! Starting the binary, making projects, and acting as a client.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,8 +60,8 @@ pub(crate) struct Scratch(TempDir);
 
 impl Scratch {
     /// A project of functions given as `(name, index.js)`.
-    pub(crate) fn new(functions: &[(&str, &str)]) -> Scratch {
-        let scratch = Scratch(TempDir::new().unwrap());
+    pub(crate) fn new(functions: &[(&str, &str)]) -> Self {
+        let scratch = Self(TempDir::new().unwrap());
         scratch.write(
             "project.config.json",
             &json!({"appid": APPID, "cloudfunctionRoot": "cloudfunctions/"}).to_string(),
@@ -90,7 +92,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(command: &mut Command) -> Server {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = spawn(command);
         let errors = Arc::new(Mutex::new(String::new()));
         let (kept, mut stderr) = (Arc::clone(&errors), child.stderr.take().unwrap());
@@ -102,18 +104,18 @@ impl Server {
                     .push_str(&String::from_utf8_lossy(&chunk[..read]));
             }
         });
-        Server::ready(child, errors)
+        Self::ready(child, errors)
     }
 
     /// One whose standard error nobody reads until somebody reads what is given with it.
-    pub(crate) fn start_unread(command: &mut Command) -> (Server, ChildStderr) {
+    pub(crate) fn start_unread(command: &mut Command) -> (Self, ChildStderr) {
         let mut child = spawn(command);
         let stderr = child.stderr.take().unwrap();
-        (Server::ready(child, Arc::default()), stderr)
+        (Self::ready(child, Arc::default()), stderr)
     }
 
     /// Waits until it says that it is.
-    fn ready(mut child: Child, errors: Arc<Mutex<String>>) -> Server {
+    fn ready(mut child: Child, errors: Arc<Mutex<String>>) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -122,7 +124,7 @@ impl Server {
             let status = child.wait();
             panic!("not ready but {line:?} ({status:?}): {}", errors.lock().unwrap());
         };
-        Server {
+        Self {
             child,
             url: url.to_owned(),
             errors,
@@ -215,8 +217,8 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    pub(crate) fn start(project: &Path) -> Dev {
-        Dev::of(Server::start(&mut Dev::command(yunqiao(), project)), project)
+    pub(crate) fn start(project: &Path) -> Self {
+        Self::of(Server::start(&mut Self::command(yunqiao(), project)), project)
     }
 
     /// What is to be added to the binary's name, on free ports.
@@ -230,12 +232,12 @@ impl Dev {
     }
 
     /// The one that was started in the project.
-    pub(crate) fn of(server: Server, project: &Path) -> Dev {
+    pub(crate) fn of(server: Server, project: &Path) -> Self {
         let file = fs::read(project.join(".yunqiao/run.json")).unwrap();
         let running: Value = serde_json::from_slice(&file).unwrap();
         assert_eq!(running["url"], server.url);
         assert_eq!(running["pid"], server.pid());
-        Dev {
+        Self {
             wechat: text(&running["wechat"]),
             operator: text(&running["operator"]),
             server,

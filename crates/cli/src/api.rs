@@ -1,14 +1,18 @@
 //! `yunqiao api`: WeChat's server API as the catalogue has it.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use openapi::{Api, CloudCall, Standing};
 use serde_json::{Value, json};
 
-use crate::args;
-use crate::print::{self, DIM};
+use crate::{
+    args,
+    print::{self, DIM},
+};
 
 /// Prints what matches the word, the best first; without one, everything by name.
 pub(crate) fn run(args: &args::Api, json: bool) -> anyhow::Result<ExitCode> {

@@ -1,9 +1,6 @@
 //! The command line, as `--help` shows it.
 
-use std::ffi::OsString;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
@@ -311,12 +308,12 @@ pub(crate) struct FieldGiven {
 impl FromStr for FieldGiven {
     type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<FieldGiven, &'static str> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let (name, value) = text
             .split_once('=')
             .filter(|(name, _)| !name.is_empty())
             .ok_or("write K=V, such as SessionFrom=help")?;
-        Ok(FieldGiven {
+        Ok(Self {
             name: name.to_owned(),
             value: serde_json::from_str(value).unwrap_or_else(|_| value.into()),
         })

@@ -8,11 +8,14 @@ use project::Project;
 use serde_json::{Map, Value, json};
 use tcb::codes::{FUNCTION_NOT_FOUND, FUNCTION_NOT_FOUND_TEXT};
 
-use crate::client::{client, post};
-use crate::print::{self, Coded};
-use crate::run_file::{self, Running};
-use crate::stack::Local;
-use crate::{args, escape, paths};
+use crate::{
+    args,
+    client::{client, post},
+    escape, paths,
+    print::{self, Coded},
+    run_file::{self, Running},
+    stack::Local,
+};
 
 pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitCode> {
     let data = data(&args)?;

@@ -26,11 +26,11 @@ impl Kind {
     /// The client API that gives it.
     pub(crate) fn api(self) -> &'static str {
         match self {
-            Kind::UserInfo => "getUserInfo",
-            Kind::WeRunData => "getWeRunData",
-            Kind::PhoneNumber => "getPhoneNumber",
-            Kind::ShareInfo => "getShareInfo",
-            Kind::GroupEnterInfo => "getGroupEnterInfo",
+            Self::UserInfo => "getUserInfo",
+            Self::WeRunData => "getWeRunData",
+            Self::PhoneNumber => "getPhoneNumber",
+            Self::ShareInfo => "getShareInfo",
+            Self::GroupEnterInfo => "getGroupEnterInfo",
         }
     }
 }
@@ -38,7 +38,7 @@ impl Kind {
 impl FromStr for CloudId {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<CloudId, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let kinds = || {
             let names: Vec<_> = Kind::value_variants()
                 .iter()
@@ -55,7 +55,7 @@ impl FromStr for CloudId {
             .ok_or_else(|| format!("write FIELD=KIND; KIND is one of {}", kinds()))?;
         let kind = Kind::from_str(kind, false)
             .map_err(|_| format!("there is no kind {kind:?}; there are {}", kinds()))?;
-        Ok(CloudId {
+        Ok(Self {
             field: field.to_owned(),
             kind,
         })

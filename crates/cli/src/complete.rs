@@ -1,18 +1,15 @@
 //! `yunqiao completions`, and what is answered when somebody presses Tab: the shell runs this program, which knows the project's
 //! functions, the simulated users, and WeChat's names.
 
-use std::env;
-use std::ffi::OsStr;
-use std::io::Write;
-use std::path::Path;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{env, ffi::OsStr, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{CommandFactory, ValueEnum};
-use clap_complete::CompleteEnv;
-use clap_complete::engine::CompletionCandidate;
-use clap_complete::env::{Bash, EnvCompleter, Fish, Shells, Zsh};
+use clap_complete::{
+    CompleteEnv,
+    engine::CompletionCandidate,
+    env::{Bash, EnvCompleter, Fish, Shells, Zsh},
+};
 use project::{Project, ProjectFunction};
 use serde_json::Value;
 

@@ -1,8 +1,6 @@
 //! `decrypt`, `sign`, `verify`: the traditional way, offline; and `decrypt --push`.
 
-use std::io::Read;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{io::Read, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clock::Clock;
@@ -10,8 +8,10 @@ use opendata::{DecryptError, Policy, SessionKey};
 use project::files;
 use push::{EncodingAesKey, Format, Packet, Token};
 
-use crate::args;
-use crate::print::{self, Coded};
+use crate::{
+    args,
+    print::{self, Coded},
+};
 
 /// Prints the plaintext as it is.
 pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {

@@ -6,13 +6,16 @@ use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project};
 use runtime::Inspect;
 
-use crate::data::Keeping;
-use crate::journal::Calls;
-use crate::print;
-use crate::run_file::{self, RunFile};
-use crate::stack::{self, Local, Place, Seen};
-use crate::watch::Changes;
-use crate::{args, interrupt, paths};
+use crate::{
+    args,
+    data::Keeping,
+    interrupt,
+    journal::Calls,
+    paths, print,
+    run_file::{self, RunFile},
+    stack::{self, Local, Place, Seen},
+    watch::Changes,
+};
 
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
 const INSPECT_PORT: u16 = 9229;

@@ -1,15 +1,16 @@
 //! `yunqiao doctor`: what is wrong with a project, the mend, and with `--fix` the cure.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anstream::println;
 use doctor::{CuredFile, Report};
 use project::Project;
 use serde_json::json;
 
-use crate::print::{self, BAD, DIM, GOOD, WARN};
-use crate::{args, paths};
+use crate::{
+    args, paths,
+    print::{self, BAD, DIM, GOOD, WARN},
+};
 
 /// Exits with 1 while something is wrong.
 pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use project::ExposeSecret;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+};
 
-use crate::stack::Local;
-use crate::{args, paths, print};
+use crate::{args, paths, print, stack::Local};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = paths::project(&args.dir)?;

@@ -1,7 +1,6 @@
 //! `yunqiao init`: a working little project, the same as `examples/quickstart`.
 
-use std::fs;
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 use anstream::println;
 use anyhow::{Context, bail};

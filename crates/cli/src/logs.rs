@@ -1,18 +1,25 @@
 //! `yunqiao logs`: what functions print, as it happens. It reads what `yunqiao dev` writes to `.yunqiao/calls.jsonl`, so it needs no
 //! secret, shows what was before, and stays when `dev` is started again.
 
-use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use project::Project;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
-use crate::calls_file::Reader;
-use crate::entry::{Entry, Printed};
-use crate::{args, paths, print, render, run_file};
+use crate::{
+    args,
+    calls_file::Reader,
+    entry::{Entry, Printed},
+    paths, print, render, run_file,
+};
 
 /// How often the file is looked at.
 const PAUSE: Timespec = Timespec {

@@ -4,6 +4,7 @@
 //! the simulator in the same process, `serve` with whatever WeChat the configuration names.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
 
 mod api;
 mod args;
@@ -39,9 +40,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Args, Command};
+use clap::Parser;
 
 fn main() -> ExitCode {
     // Each worker is started under this same binary as its supervisor: no thread, no runtime, no argument parser.

@@ -1,8 +1,10 @@
 //! Where things lie on this machine.
 
-use std::env;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use project::{Project, ProjectError};

@@ -1,9 +1,11 @@
 //! `yunqiao push`: has the simulated WeChat push a message or an event, and tells what it was answered.
 
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr};
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anstream::println;
 use anyhow::{anyhow, bail};
@@ -14,10 +16,14 @@ use serde_json::{Map, Value, json};
 use simulator::Simulator;
 use tokio::sync::oneshot;
 
-use crate::client::{client, post};
-use crate::print::{self, BAD, DIM, GOOD};
-use crate::stack::Local;
-use crate::{args, paths, run_file, stack};
+use crate::{
+    args,
+    client::{client, post},
+    paths,
+    print::{self, BAD, DIM, GOOD},
+    run_file, stack,
+    stack::Local,
+};
 
 /// How long a simulated WeChat may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(2);
@@ -97,15 +103,15 @@ struct Asked {
 }
 
 impl Asked {
-    fn verification(args: &args::Push) -> Asked {
+    fn verification(args: &args::Push) -> Self {
         let url = args.url.iter().map(|url| ("url".to_owned(), json!(url)));
-        Asked {
+        Self {
             path: "/sim/push/verify",
             body: Value::Object(url.collect()),
         }
     }
 
-    fn push(kind: &str, args: &args::Push) -> anyhow::Result<Asked> {
+    fn push(kind: &str, args: &args::Push) -> anyhow::Result<Self> {
         if kinds::named(kind).next().is_none() {
             return Err(no_kind(kind));
         }
@@ -128,7 +134,7 @@ impl Asked {
         if let Some(url) = &args.url {
             body["url"] = json!(url);
         }
-        Ok(Asked {
+        Ok(Self {
             path: "/sim/push",
             body,
         })

@@ -1,9 +1,11 @@
 //! `yunqiao serve`: production, against the WeChat that the configuration names.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clock::Clock;
@@ -12,11 +14,14 @@ use project::{Operator, Project};
 use store::Store;
 use store_redb::Redb;
 
-use crate::data::{self, Keeping};
-use crate::journal::Calls;
-use crate::print;
-use crate::stack::{self, Parts, Seen};
-use crate::{args, interrupt};
+use crate::{
+    args,
+    data::{self, Keeping},
+    interrupt,
+    journal::Calls,
+    print,
+    stack::{self, Parts, Seen},
+};
 
 /// The real one.
 const WECHAT: &str = "https://api.weixin.qq.com";

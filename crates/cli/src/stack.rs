@@ -1,10 +1,12 @@
 //! What `dev`, `exec`, `call` and `serve` have in common: the parts put together.
 
-use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use calls::{Invocations, TellingObserver};
@@ -17,17 +19,23 @@ use rustix::process::Signal;
 use seal::{KeyRing, RootKey};
 use simulator::Simulator;
 use store::Store;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
 
-use crate::backlog::Room;
-use crate::calls_file::CallsFile;
-use crate::data::{self, Keeping};
-use crate::journal::{Calls, Journal};
-use crate::run_file::{self, Running};
-use crate::{args, client, paths, print, progress};
+use crate::{
+    args,
+    backlog::Room,
+    calls_file::CallsFile,
+    client,
+    data::{self, Keeping},
+    journal::{Calls, Journal},
+    paths, print, progress,
+    run_file::{self, Running},
+};
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
 pub(crate) const GUARD: &str = "__guard";
@@ -123,7 +131,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Free ports that only this machine reaches.
-    pub(crate) const FREE: Place = Place {
+    pub(crate) const FREE: Self = Self {
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: 0,
         wechat_port: 0,
@@ -208,7 +216,7 @@ impl Local {
         inspect: Option<Inspect>,
         seen: Seen,
         keeping: Keeping,
-    ) -> anyhow::Result<Local> {
+    ) -> anyhow::Result<Self> {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
         let (wechat_listener, wechat_address) =
             listen(place.host, place.wechat_port, "--wechat-port").await?;
@@ -278,7 +286,7 @@ impl Local {
         let operating = operating.serve_operator(operator_listener, operator, closed(stopped.clone()));
         let operating = tokio::spawn(operating);
         let serving = tokio::spawn(gateway.clone().serve(gateway_listener, closed(stopped)));
-        Ok(Local {
+        Ok(Self {
             url: url(address),
             wechat,
             operator: url(operator_address),

@@ -1,7 +1,9 @@
 //! Telling when a project's files changed and have settled.
 
-use std::path::{Component, Path};
-use std::time::Duration;
+use std::{
+    path::{Component, Path},
+    time::Duration,
+};
 
 use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -17,7 +19,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    pub(crate) fn watch(root: &Path) -> anyhow::Result<Changes> {
+    pub(crate) fn watch(root: &Path) -> anyhow::Result<Self> {
         // One place is enough: a second change before the first was taken tells nothing new.
         let (tell, changed) = mpsc::channel(1);
         let root = root
@@ -34,7 +36,7 @@ impl Changes {
         watcher
             .watch(&root, RecursiveMode::Recursive)
             .with_context(|| format!("{} cannot be watched", root.display()))?;
-        Ok(Changes {
+        Ok(Self {
             _watcher: watcher,
             changed,
         })

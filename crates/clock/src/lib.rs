@@ -8,6 +8,8 @@
 //! WeChat's own timestamps are whole seconds; a [`Timestamp`] keeps milliseconds, so that "299.9 s is still valid" can
 //! be said.
 
+#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
+
 use std::{
     fmt,
     ops::{Add, Sub},
@@ -27,27 +29,32 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     /// From whole seconds since the epoch, as WeChat writes them.
+    #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
     /// From milliseconds since the epoch.
+    #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
     /// Whole seconds since the epoch, the fraction cut off: what WeChat would write.
+    #[must_use]
     pub const fn secs(self) -> u64 {
         self.0 / 1000
     }
 
     /// Milliseconds since the epoch.
+    #[must_use]
     pub const fn millis(self) -> u64 {
         self.0
     }
 
     /// How long after `earlier` this is; zero if it is before.
-    pub fn saturating_since(self, earlier: Timestamp) -> Duration {
+    #[must_use]
+    pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
@@ -60,18 +67,18 @@ impl fmt::Debug for Timestamp {
 }
 
 impl Add<Duration> for Timestamp {
-    type Output = Timestamp;
+    type Output = Self;
 
-    fn add(self, span: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_add(millis(span)))
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
     }
 }
 
 impl Sub<Duration> for Timestamp {
-    type Output = Timestamp;
+    type Output = Self;
 
-    fn sub(self, span: Duration) -> Timestamp {
-        Timestamp(self.0.saturating_sub(millis(span)))
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
     }
 }
 
@@ -100,11 +107,13 @@ enum Base {
 
 impl Clock {
     /// The machine's time, plus whatever [`advance`](Self::advance) added.
+    #[must_use]
     pub fn system() -> Self {
         Self::on(Base::Machine)
     }
 
     /// Stands still at `at` until it is advanced.
+    #[must_use]
     pub fn fixed(at: Timestamp) -> Self {
         Self::on(Base::Fixed(at))
     }
@@ -117,11 +126,13 @@ impl Clock {
     }
 
     /// The moment it shows.
+    #[must_use]
     pub fn now(&self) -> Timestamp {
         self.base() + Duration::from_millis(self.0.advanced.load(Ordering::SeqCst))
     }
 
     /// Steps it forward by `span` (whole milliseconds count) for everyone who shares it, and tells what it shows now.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn advance(&self, span: Duration) -> Timestamp {
         let step = millis(span);
         let before = self

@@ -1,8 +1,10 @@
 //! The page Call: choose a function and a user, write the event, hand over open data, send; then see what came back and what
 //! happened inside.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use gateway::ReplyBody;
@@ -11,11 +13,14 @@ use json::{Object, Reason};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, outcome, span, trouble};
-use crate::recorder::beginning;
-use crate::web::{self, Fields};
-use crate::{Inner, calls, snippet};
+use crate::{
+    Inner, calls,
+    lang::Lang,
+    layout::{self, Page, Viewer, outcome, span, trouble},
+    recorder::beginning,
+    snippet,
+    web::{self, Fields},
+};
 
 /// The kinds of open data that a client can hand over, each with the client API that gives it; as `yunqiao call` names them.
 pub(crate) const KINDS: [(&str, &str); 5] = [
@@ -98,8 +103,8 @@ impl Asked {
 
 impl Form {
     #[cfg(test)]
-    pub(crate) fn new(function: &str, user: &str, event: &str, open_data: Vec<(String, String)>) -> Form {
-        Form {
+    pub(crate) fn new(function: &str, user: &str, event: &str, open_data: Vec<(String, String)>) -> Self {
+        Self {
             function: function.to_owned(),
             user: user.to_owned(),
             unionid: String::new(),
@@ -108,11 +113,11 @@ impl Form {
         }
     }
 
-    fn of(fields: &Fields) -> Form {
+    fn of(fields: &Fields) -> Self {
         let given = KINDS
             .iter()
             .filter(|(kind, _)| !fields.get(&format!("with-{kind}")).is_empty());
-        Form {
+        Self {
             function: fields.get("function").to_owned(),
             user: fields.get("user").trim().to_owned(),
             unionid: fields.get("unionid").trim().to_owned(),

@@ -7,13 +7,15 @@ use http::{Response, StatusCode};
 use maud::{Markup, html};
 use runtime::Level;
 
-use crate::call::Asked;
-use crate::layout::{self, Page, Viewer, outcome, person, span, time};
-use crate::recorder::{Call, Line, RunningCall, Told};
-use crate::simulated::User;
-use crate::waterfall::waterfall;
-use crate::web::{self, Fields};
-use crate::{Inner, call};
+use crate::{
+    Inner, call,
+    call::Asked,
+    layout::{self, Page, Viewer, outcome, person, span, time},
+    recorder::{Call, Line, RunningCall, Told},
+    simulated::User,
+    waterfall::waterfall,
+    web::{self, Fields},
+};
 
 /// Calls that are shown at once.
 const MOST: usize = 50;
@@ -29,8 +31,8 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn of(fields: &Fields) -> Filter {
-        Filter {
+    pub(crate) fn of(fields: &Fields) -> Self {
+        Self {
             function: fields.get("function").to_owned(),
             openid: fields.get("user").trim().to_owned(),
             status: fields.get("status").to_owned(),

@@ -6,10 +6,12 @@ use gateway::ReplyBody;
 use http::Response;
 use maud::{Markup, html};
 
-use crate::Inner;
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, span};
-use crate::minutes::{Bucket, MINUTES};
+use crate::{
+    Inner,
+    lang::Lang,
+    layout::{self, Page, Viewer, span},
+    minutes::{Bucket, MINUTES},
+};
 
 /// The drawing's size, in its own units: a minute is 20 wide.
 const WIDE: f64 = 20.0 * MINUTES as f64;

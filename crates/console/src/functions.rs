@@ -6,16 +6,18 @@ use doctor::Report;
 use function::FunctionName;
 use gateway::ReplyBody;
 use http::Response;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use project::{Project, ProjectFunction, Trigger};
 use runtime::LoadReport;
 use tokio::sync::OnceCell;
 
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, outcome, span, time};
-use crate::{Inner, web};
+use crate::{
+    Inner,
+    lang::Lang,
+    layout::{self, Page, Viewer, outcome, span, time},
+    web,
+};
 
 /// Last calls of a function that are shown.
 const LAST: usize = 5;
@@ -37,8 +39,8 @@ struct Wrong {
 }
 
 impl Shown {
-    pub(crate) fn new(project: Project, reports: Vec<LoadReport>) -> Shown {
-        Shown {
+    pub(crate) fn new(project: Project, reports: Vec<LoadReport>) -> Self {
+        Self {
             project,
             reports,
             examined: OnceCell::new(),

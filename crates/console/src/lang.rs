@@ -1,7 +1,6 @@
 //! Chinese or English: each text stands in both where it is used.
 
-use http::HeaderMap;
-use http::header::ACCEPT_LANGUAGE;
+use http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
 /// Keeps what was chosen with the switch.
 pub(crate) const COOKIE: &str = "yunqiao_lang";
@@ -15,16 +14,16 @@ pub(crate) enum Lang {
 
 impl Lang {
     /// What was chosen, else what the browser likes best of the two, else English.
-    pub(crate) fn of(headers: &HeaderMap) -> Lang {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         crate::web::cookie(headers, COOKIE)
-            .and_then(Lang::from_code)
-            .unwrap_or_else(|| Lang::liked(headers))
+            .and_then(Self::from_code)
+            .unwrap_or_else(|| Self::liked(headers))
     }
 
-    pub(crate) fn from_code(code: &str) -> Option<Lang> {
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
         match code {
-            "en" => Some(Lang::En),
-            "zh" => Some(Lang::Zh),
+            "en" => Some(Self::En),
+            "zh" => Some(Self::Zh),
             _ => None,
         }
     }
@@ -36,22 +35,22 @@ impl Lang {
 
     pub(crate) fn t(self, en: &'static str, zh: &'static str) -> &'static str {
         match self {
-            Lang::En => en,
-            Lang::Zh => zh,
+            Self::En => en,
+            Self::Zh => zh,
         }
     }
 
-    fn liked(headers: &HeaderMap) -> Lang {
+    fn liked(headers: &HeaderMap) -> Self {
         let header = headers.get(ACCEPT_LANGUAGE);
         let list = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let mut best = (0.0, Lang::En);
+        let mut best = (0.0, Self::En);
         for entry in list.split(',') {
             let mut parts = entry.split(';').map(str::trim);
             let tag = parts.next().unwrap_or_default();
             let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
             let weight = parts.find_map(|part| part.strip_prefix("q="));
             let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
-            if let Some(lang) = Lang::from_code(&primary)
+            if let Some(lang) = Self::from_code(&primary)
                 && weight > best.0
             {
                 best = (weight, lang);

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::lang::Lang;
-use crate::pretty::pretty;
-use crate::simulated::User;
-use crate::web;
+use crate::{lang::Lang, pretty::pretty, simulated::User, web};
 
 /// No script from a page's text, no style but ours, nothing kept of a page that was left.
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0,"refreshOnHistoryMiss":true}"#;
@@ -29,43 +25,43 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    const ALL: [Page; 7] = [
-        Page::Functions,
-        Page::Call,
-        Page::Calls,
-        Page::Outbox,
-        Page::Push,
-        Page::Users,
-        Page::Charts,
+    const ALL: [Self; 7] = [
+        Self::Functions,
+        Self::Call,
+        Self::Calls,
+        Self::Outbox,
+        Self::Push,
+        Self::Users,
+        Self::Charts,
     ];
 
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Page::Functions => "/",
-            Page::Call => "/call",
-            Page::Calls => "/calls",
-            Page::Outbox => "/outbox",
-            Page::Push => "/push",
-            Page::Users => "/users",
-            Page::Charts => "/charts",
+            Self::Functions => "/",
+            Self::Call => "/call",
+            Self::Calls => "/calls",
+            Self::Outbox => "/outbox",
+            Self::Push => "/push",
+            Self::Users => "/users",
+            Self::Charts => "/charts",
         }
     }
 
     fn title(self, lang: Lang) -> &'static str {
         match self {
-            Page::Functions => lang.t("Functions", "云函数"),
-            Page::Call => lang.t("Call", "调用"),
-            Page::Calls => lang.t("Calls", "调用记录"),
-            Page::Outbox => lang.t("Outbox", "发件箱"),
-            Page::Push => lang.t("Push", "消息推送"),
-            Page::Users => lang.t("Users", "用户"),
-            Page::Charts => lang.t("Charts", "图表"),
+            Self::Functions => lang.t("Functions", "云函数"),
+            Self::Call => lang.t("Call", "调用"),
+            Self::Calls => lang.t("Calls", "调用记录"),
+            Self::Outbox => lang.t("Outbox", "发件箱"),
+            Self::Push => lang.t("Push", "消息推送"),
+            Self::Users => lang.t("Users", "用户"),
+            Self::Charts => lang.t("Charts", "图表"),
         }
     }
 
     /// Whether it shows the simulated WeChat.
     fn is_simulated(self) -> bool {
-        matches!(self, Page::Outbox | Page::Users)
+        matches!(self, Self::Outbox | Self::Users)
     }
 }
 

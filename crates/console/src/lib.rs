@@ -7,6 +7,7 @@
 //! script run that is not a file of ours.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
 
 mod assets;
 mod call;
@@ -27,9 +28,11 @@ mod users;
 mod waterfall;
 mod web;
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use gateway::{Gateway, Pages, ReplyBody};
@@ -38,14 +41,8 @@ use maud::Markup;
 use project::Project;
 use runtime::LoadReport;
 
-use crate::call::Asked;
-use crate::calls::Filter;
-use crate::functions::Shown;
-use crate::lang::Lang;
-use crate::layout::Viewer;
-pub use crate::recorder::Recorder;
-pub use crate::simulated::Simulated;
-use crate::web::Fields;
+use crate::{call::Asked, calls::Filter, functions::Shown, lang::Lang, layout::Viewer, web::Fields};
+pub use crate::{recorder::Recorder, simulated::Simulated};
 
 /// Calls made on the page Call that are kept, with what they returned.
 const ASKED: usize = 50;
@@ -69,8 +66,8 @@ struct Inner {
 impl Console {
     /// A console for `gateway`, whose journal tells `recorder`. With `simulated` it shows the simulated WeChat too, and calls
     /// as its users; without it, as whatever openid is given.
-    pub fn new(gateway: Gateway, recorder: Arc<Recorder>, simulated: Option<Simulated>) -> Console {
-        Console(Arc::new(Inner {
+    pub fn new(gateway: Gateway, recorder: Arc<Recorder>, simulated: Option<Simulated>) -> Self {
+        Self(Arc::new(Inner {
             gateway,
             recorder,
             simulated,
@@ -206,30 +203,30 @@ enum Part {
 }
 
 impl Part {
-    fn of(name: &str, query: &Fields) -> Option<Part> {
+    fn of(name: &str, query: &Fields) -> Option<Self> {
         Some(match name {
-            "functions" => Part::Functions,
-            "calls" => Part::Calls(Filter::of(query)),
-            "outbox" => Part::Outbox,
-            "push" => Part::Push(pushes::before(query)),
-            "charts" => Part::Charts,
+            "functions" => Self::Functions,
+            "calls" => Self::Calls(Filter::of(query)),
+            "outbox" => Self::Outbox,
+            "push" => Self::Push(pushes::before(query)),
+            "charts" => Self::Charts,
             _ => return None,
         })
     }
 
     async fn render(self, inner: Arc<Inner>, viewer: Viewer) -> Markup {
         match self {
-            Part::Functions => functions::list(&inner, &viewer).await,
-            Part::Calls(filter) => {
+            Self::Functions => functions::list(&inner, &viewer).await,
+            Self::Calls(filter) => {
                 let users = inner.users().await;
                 calls::rows(&inner, &viewer, &filter, &users)
             }
-            Part::Outbox => match &inner.simulated {
+            Self::Outbox => match &inner.simulated {
                 Some(simulated) => outbox::list(&inner, &viewer, simulated).await,
                 None => Markup::default(),
             },
-            Part::Push(before) => pushes::list(&inner, &viewer, before).await,
-            Part::Charts => charts::charts(&inner, &viewer),
+            Self::Push(before) => pushes::list(&inner, &viewer, before).await,
+            Self::Charts => charts::charts(&inner, &viewer),
         }
     }
 }

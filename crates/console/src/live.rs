@@ -3,15 +3,12 @@
 //! However much happens, a viewer is sent the newest state a few times a second and no more: nothing queues up behind a slow
 //! one. The stream ends with its connection, which a comment now and then finds out about.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::time::Duration;
+use std::{convert::Infallible, future::Future, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
 use gateway::ReplyBody;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, header::CONTENT_TYPE};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use maud::Markup;
@@ -67,8 +64,10 @@ fn event(html: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use http_body_util::BodyExt;
     use maud::html;

@@ -1,7 +1,6 @@
 //! Counts by function and minute: how many calls, how many failed, how long they ran. What the charts show.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Minutes that are shown.
 pub(crate) const MINUTES: u64 = 15;

@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, person, time, trouble};
-use crate::simulated::{Error, Item, Simulated, Template, User};
-use crate::{Inner, missing, web};
+use crate::{
+    Inner,
+    lang::Lang,
+    layout::{self, Page, Viewer, person, time, trouble},
+    missing,
+    simulated::{Error, Item, Simulated, Template, User},
+    web,
+};
 
 /// Items that are shown.
 const MOST: usize = 50;

@@ -8,15 +8,17 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use push::{Kind, kinds};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
-use crate::call::{checked, fault_text, object};
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, time, trouble};
-use crate::simulated::{Attempt, Pushed, Simulated};
-use crate::web::{self, Fields};
-use crate::{Inner, missing};
+use crate::{
+    Inner,
+    call::{checked, fault_text, object},
+    lang::Lang,
+    layout::{self, Page, Viewer, time, trouble},
+    missing,
+    simulated::{Attempt, Pushed, Simulated},
+    web::{self, Fields},
+};
 
 /// Pushes that are shown.
 const MOST: usize = 20;

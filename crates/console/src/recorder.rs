@@ -4,10 +4,12 @@
 //! A record is copied once, cut to a bound, into a ring; whoever watches is woken, and nobody is if nobody does. All bounds
 //! are here: whatever functions print and however often they are called, the memory is bounded.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed};
 use jiff::Timestamp;
@@ -104,8 +106,8 @@ struct Kept {
 }
 
 impl Default for Recorder {
-    fn default() -> Recorder {
-        Recorder {
+    fn default() -> Self {
+        Self {
             kept: Mutex::default(),
             changed: watch::Sender::new(()),
             began: Instant::now(),
@@ -269,7 +271,7 @@ impl Journal for Recorder {
 }
 
 impl Call {
-    fn copy(record: &CallRecord<'_>) -> Call {
+    fn copy(record: &CallRecord<'_>) -> Self {
         let mut logs = Vec::new();
         let mut room = LOG_BYTES;
         let lines = record.logs.lines();
@@ -331,7 +333,7 @@ impl Call {
             + exchange
                 .as_ref()
                 .map_or(0, |both| both.request.len() + both.answer.len());
-        Call {
+        Self {
             exchange,
             number: 0,
             at: Timestamp::now(),

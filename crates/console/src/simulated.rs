@@ -96,8 +96,9 @@ pub(crate) struct Attempt {
 
 impl Simulated {
     /// The simulator at `url`, asked with a client that goes straight to loopback.
-    pub fn new(url: String, client: reqwest::Client) -> Simulated {
-        Simulated { client, url }
+    #[must_use]
+    pub fn new(url: String, client: reqwest::Client) -> Self {
+        Self { client, url }
     }
 
     pub(crate) async fn users(&self) -> Result<Vec<User>, Error> {

@@ -2,15 +2,16 @@
 
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
-use crate::lang::Lang;
-use crate::layout::{self, Page, Viewer, trouble};
-use crate::simulated::{Error, Simulated, User};
-use crate::web::{self, Fields};
+use crate::{
+    lang::Lang,
+    layout::{self, Page, Viewer, trouble},
+    simulated::{Error, Simulated, User},
+    web::{self, Fields},
+};
 
 /// Steps of the clock that are offered: seconds, and their names. A cloudID lives five minutes, a bearer token two hours.
 const STEPS: [(u64, &str, &str); 4] = [

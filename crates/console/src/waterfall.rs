@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::lang::Lang;
-use crate::layout::span;
-use crate::recorder::Call;
+use crate::{lang::Lang, layout::span, recorder::Call};
 
 /// The width of the drawing, in its own units.
 const WIDE: f64 = 1000.0;

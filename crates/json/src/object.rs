@@ -21,17 +21,20 @@ pub struct Member<'a> {
 impl<'a> Member<'a> {
     /// The key's text, for people to read: a lone surrogate in it becomes U+FFFD, so two different keys may look alike.
     /// To compare keys there is [`key_is`](Self::key_is).
+    #[must_use]
     pub fn key(&self) -> Cow<'a, str> {
         string::lossy(self.raw_key)
     }
 
     /// Whether `JSON.parse` would give this key the name `name`; `"\u0077"` is `w`.
+    #[must_use]
     pub fn key_is(&self, name: &str) -> bool {
         self.meaning().as_ref() == name.as_bytes()
     }
 
     /// What the key stands for, in a form in which equal means the same to `JSON.parse`: to look keys up in a set. It is UTF-8
     /// but for a lone surrogate, which stands there as three bytes that UTF-8 does not allow.
+    #[must_use]
     pub fn meaning(&self) -> Cow<'a, [u8]> {
         string::meaning(self.raw_key)
     }
@@ -84,11 +87,13 @@ impl<'a> Object<'a> {
     }
 
     /// All members, in source order.
+    #[must_use]
     pub fn members(&self) -> &[Member<'a>] {
         &self.members
     }
 
     /// The raw value of the key `name`; of several the last, which is the one that `JSON.parse` keeps.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.members
             .iter()
@@ -98,6 +103,7 @@ impl<'a> Object<'a> {
     }
 
     /// A key that stands there twice, compared by what it means (`"w"` and `"\u0077"` are one key); the first such.
+    #[must_use]
     pub fn duplicate(&self) -> Option<Cow<'a, str>> {
         // Most objects are small and their keys of different lengths; comparing them is cheaper than hashing.
         const FEW: usize = 16;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::{Error, Reason, scan::Scanner, utf8};
 
 /// Whether `raw`, the slice of a value that was checked, is a string.
+#[must_use]
 pub fn is_string(raw: &str) -> bool {
     raw.starts_with('"')
 }
@@ -136,6 +137,7 @@ pub fn escape_controls(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// The text that a checked string literal (with its quotes) stands for, as UTF-8 output of JavaScript would show it: U+FFFD for
 /// each lone surrogate. Empty if it is no string literal.
+#[must_use]
 pub fn unescape_lossy(raw: &str) -> Cow<'_, str> {
     if is_string(raw) && Scanner::new(raw).string(0) == Ok(raw.len()) {
         lossy(raw)

@@ -292,7 +292,8 @@ mod tests {
             ("user_enter_tempsesion", Some("user_enter_tempsession")),
             ("Subscribe_Msg_Evnt", Some("subscribe_msg_event")),
             ("subscribe_msg_popup", None),
-            ("txet", None),
+            ("txet", Some("text")),
+            ("txte1", None),
             ("imag", Some("image")),
             ("", None),
         ] {

@@ -17,6 +17,7 @@ impl RootKey {
         clippy::expect_used,
         reason = "without a source of randomness there is no safe way to go on"
     )]
+    #[must_use]
     pub fn generate() -> Self {
         let mut key = [0; 32];
         getrandom::fill(&mut key).expect("the operating system gives random bytes");
@@ -38,6 +39,7 @@ impl RootKey {
     }
 
     /// The text that [`from_base64`](Self::from_base64) reads. Wiped when dropped; to be written to a 0600 file or a store.
+    #[must_use]
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(BASE64_STANDARD.encode(self.0))
     }
@@ -97,11 +99,13 @@ impl KeyRing {
     }
 
     /// A ring of one new key.
+    #[must_use]
     pub fn generate() -> Self {
         Self(Arc::new([RootKey::generate()]))
     }
 
     /// The keys, newest first; at least one.
+    #[must_use]
     pub fn keys(&self) -> &[RootKey] {
         &self.0
     }

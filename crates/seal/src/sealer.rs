@@ -49,19 +49,19 @@ pub enum Kind {
 impl Kind {
     fn label(self) -> &'static [u8] {
         match self {
-            Kind::Bearer => b"bearer",
-            Kind::Ticket => b"ticket",
-            Kind::HttpApi => b"http-api",
-            Kind::SignIn => b"sign-in",
+            Self::Bearer => b"bearer",
+            Self::Ticket => b"ticket",
+            Self::HttpApi => b"http-api",
+            Self::SignIn => b"sign-in",
         }
     }
 
     fn byte(self) -> u8 {
         match self {
-            Kind::Bearer => 1,
-            Kind::Ticket => 2,
-            Kind::HttpApi => 3,
-            Kind::SignIn => 4,
+            Self::Bearer => 1,
+            Self::Ticket => 2,
+            Self::HttpApi => 3,
+            Self::SignIn => 4,
         }
     }
 }
@@ -81,6 +81,7 @@ struct Key {
 
 impl Sealer {
     /// Derives the keys of this kind and appid from every root key of the ring.
+    #[must_use]
     pub fn new(ring: &KeyRing, kind: Kind, appid: &str) -> Self {
         let keys = ring
             .keys()
