@@ -198,7 +198,13 @@ impl Drop for Server {
 pub(crate) fn client() -> reqwest::Client {
     // Two tests may do this at once; the second finds it done.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    // A connection that was idle for long may be closed by the server at the moment at which it is used again.
+    let patience = Duration::from_secs(5);
+    reqwest::Client::builder()
+        .no_proxy()
+        .pool_idle_timeout(patience)
+        .build()
+        .unwrap()
 }
 
 /// What the operator's listener says to every page.
