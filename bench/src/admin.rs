@@ -18,7 +18,7 @@ use openapi::{Boundary, Pair};
 use serde_json::{Value, json};
 use store::Memory;
 use tcb::{
-    Reply,
+    SdkReply,
     protobuf::{CommOpenApiResp, OpenDataResponse},
     reply,
 };
@@ -71,7 +71,7 @@ impl Api {
     }
 
     /// A reply of which the SDK makes `answer`, which it gave to a question about the cloudID `id`.
-    fn reply(self, id: &str, answer: &Value) -> Result<Reply> {
+    fn reply(self, id: &str, answer: &Value) -> Result<SdkReply> {
         Ok(match self {
             Self::MsgSecCheck => {
                 let body = br#"{"errcode":0,"errmsg":"ok"}"#;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tcb::Reply;
+use tcb::SdkReply;
 
 /// The server; it runs as long as the bench does.
 pub(crate) struct AtOnce(Arc<Mutex<Vec<u8>>>);
@@ -33,8 +33,8 @@ impl AtOnce {
     }
 
     /// Answers every request with `reply` from now on.
-    pub(crate) fn answer_with(&self, reply: &Reply) {
-        let Reply { content_type, body } = reply;
+    pub(crate) fn answer_with(&self, reply: &SdkReply) {
+        let SdkReply { content_type, body } = reply;
         let length = body.len();
         let mut bytes =
             format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n")

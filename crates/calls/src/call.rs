@@ -6,8 +6,8 @@ use runtime::{Call, Frame, InvocationId, Outcome, Reply, Runtime};
 use tcb::Event;
 
 use crate::{
-    CallFailure, CallRecord, Caller, Exchange, Invocation, Invocations, Journal, Note, Redeemed, Site, Sites,
-    ids, shown,
+    CallFailure, CallRecord, Caller, Exchange, Invocation, Invocations, Journal, Note, RedeemedFields, Site,
+    Sites, ids, shown,
 };
 
 /// Calls functions. Clones share everything.
@@ -33,13 +33,13 @@ pub struct PreparedCall {
     parent: Option<InvocationId>,
     /// The event for a person to read, if anybody will.
     event: Option<String>,
-    redeemed: Redeemed,
+    redeemed: RedeemedFields,
     warnings: Vec<(String, String)>,
 }
 
 /// A call that is over, and was told to the journal.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedCall {
     /// What the function returned, or why there is nothing.
     pub result: Result<Reply, CallFailure>,
     /// Fields of `data` that are not as the caller may expect: the name as a JSON string literal, and why.
@@ -146,13 +146,13 @@ impl Calls {
             event: keeps.then(|| shown("application/json", frame.event_bytes())),
             frame,
             parent: None,
-            redeemed: Redeemed::default(),
+            redeemed: RedeemedFields::default(),
             warnings: event.take_warnings(),
         }
     }
 
     /// Looks the function up, and calls it with an event that needs nothing else.
-    pub async fn call(&self, name: &str, caller: Caller, request_id: &str, event: Event<'_>) -> Finished {
+    pub async fn call(&self, name: &str, caller: Caller, request_id: &str, event: Event<'_>) -> FinishedCall {
         let call = match self.find(name, request_id, caller.openid()) {
             Ok(site) => self.prepare(site, caller, request_id, event),
             Err(failure) => return failure.into(),
@@ -161,7 +161,7 @@ impl Calls {
     }
 }
 
-impl From<CallFailure> for Finished {
+impl From<CallFailure> for FinishedCall {
     fn from(failure: CallFailure) -> Self {
         Self {
             result: Err(failure),
@@ -173,7 +173,7 @@ impl From<CallFailure> for Finished {
 impl PreparedCall {
     /// Says what became of the cloudIDs that were exchanged for it.
     #[must_use]
-    pub fn redeemed(self, redeemed: Redeemed) -> Self {
+    pub fn redeemed(self, redeemed: RedeemedFields) -> Self {
         Self { redeemed, ..self }
     }
 
@@ -188,14 +188,14 @@ impl PreparedCall {
 
     /// Makes the call. It is a task of its own: when whoever asked goes away, the function runs on as on the platform, may still
     /// make its cloud calls, and its end is still told to the journal.
-    pub async fn run(self) -> Finished {
+    pub async fn run(self) -> FinishedCall {
         tokio::spawn(self.make()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the task of a call ended before the call");
             CallFailure::internal().into()
         })
     }
 
-    async fn make(self) -> Finished {
+    async fn make(self) -> FinishedCall {
         let name = self.site.name.clone();
         let call = match self.parent {
             Some(parent) => Call::nested(name, self.frame, parent),
@@ -240,7 +240,7 @@ impl PreparedCall {
             more_cloud_calls: made.more,
             warnings: &self.warnings,
         });
-        Finished {
+        FinishedCall {
             result,
             warnings: self.warnings,
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use runtime::CallError;
-use tcb::{DataError, codes};
+use tcb::{CallDataError, codes};
 
 /// What kind of failure it is. Each has one HTTP status wherever a call is answered over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,8 @@ impl CallFailure {
     }
 }
 
-impl From<DataError> for CallFailure {
-    fn from(error: DataError) -> Self {
+impl From<CallDataError> for CallFailure {
+    fn from(error: CallDataError) -> Self {
         Self::new(FailureKind::Malformed, codes::INVALID_PARAM, error.to_string())
     }
 }

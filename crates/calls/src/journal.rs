@@ -40,7 +40,7 @@ pub struct CallRecord<'a> {
     /// 0, or the code and text of the failure.
     pub error: Option<(i64, &'a str)>,
     /// The cloudIDs that were exchanged before.
-    pub redeemed: &'a Redeemed,
+    pub redeemed: &'a RedeemedFields,
     /// How long the call waited for a worker.
     pub waited: Duration,
     /// How long the function ran.
@@ -59,7 +59,7 @@ pub struct CallRecord<'a> {
 
 /// The exchange of a call's cloudIDs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Redeemed {
+pub struct RedeemedFields {
     /// How long it took, all of them together.
     pub took: Duration,
     /// The fields in the order of `data`: the name as a JSON string, and 0 or the code with which the id was refused.

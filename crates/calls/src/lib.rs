@@ -2,8 +2,8 @@
 //!
 //! A caller says which function, for whom ([`Caller`]) and with which [`Event`](tcb::Event). [`Calls`] knows which functions
 //! there are ([`Sites`]), writes environment and event into one frame, enters the call in the table of those that run
-//! ([`Invocations`]), has the runtime run it, and tells the [`Journal`] how it ended. Whatever goes wrong is a [`CallFailure`],
-//! which knows nothing of HTTP. What an event holds and what a failure is called are rules of WeChat's: they stand in `tcb`.
+//! ([`Invocations`]), has the runtime run it, and tells the [`Journal`] how it ended. Whatever goes wrong is a [`CallFailure`]:
+//! a kind, a code and a text, from which others make HTTP. What an event holds and what a failure is called are rules of WeChat's: they stand in `tcb`.
 
 #![forbid(unsafe_code)]
 
@@ -15,9 +15,11 @@ mod journal;
 mod observer;
 mod sites;
 
-pub use call::{Calls, Finished, PreparedCall};
+pub use call::{Calls, FinishedCall, PreparedCall};
 pub use failure::{CallFailure, FailureKind};
 pub use invocation::{Caller, CloudCalls, EndedCall, Invocation, Invocations, User};
-pub use journal::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent, shown};
+pub use journal::{
+    CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent, shown,
+};
 pub use observer::TellingObserver;
 pub use sites::{Site, Sites};

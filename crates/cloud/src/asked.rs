@@ -7,7 +7,7 @@ use std::{
 };
 
 use calls::{Calls, CloudCall, Exchange, Invocation, Note};
-use tcb::{Reply, codes, reply};
+use tcb::{SdkReply, codes, reply};
 
 use crate::room::Held;
 
@@ -57,13 +57,13 @@ impl Asked {
 
     /// What is answered where a call is needed and there is none.
     #[must_use]
-    pub fn without_call(&self) -> Reply {
+    pub fn without_call(&self) -> SdkReply {
         self.malformed(INVALID_TOKEN)
     }
 
     /// What is answered to a request that no SDK sends.
     #[must_use]
-    pub fn malformed(&self, why: &str) -> Reply {
+    pub fn malformed(&self, why: &str) -> SdkReply {
         reply::failure(&self.request_id, codes::INVALID_PARAM, why)
     }
 

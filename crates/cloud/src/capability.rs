@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
-use tcb::{Action, Reply, SdkRequest};
+use tcb::{Action, SdkReply, SdkRequest};
 
 use crate::Asked;
 
@@ -43,22 +43,22 @@ pub trait Transfer: Send + Sync + 'static {
 }
 
 /// What will answer a request.
-pub type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = CloudAnswer> + Send>>;
 
 /// The body of an answer; it may come bit by bit.
-pub type AnswerBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+pub type CloudAnswerBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// An answer. HTTP's status is 200 whatever it says: the SDK throws the body of any other away.
 #[derive(Debug)]
-pub struct Answer {
+pub struct CloudAnswer {
     /// The header `content-type`, by which the SDK tells a failure from a message.
     pub content_type: &'static str,
     /// The body.
-    pub body: AnswerBody,
+    pub body: CloudAnswerBody,
 }
 
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Self {
+impl From<SdkReply> for CloudAnswer {
+    fn from(reply: SdkReply) -> Self {
         let body = Full::new(Bytes::from(reply.body)).map_err(|never| match never {});
         Self {
             content_type: reply.content_type,
@@ -68,6 +68,6 @@ impl From<Reply> for Answer {
 }
 
 /// An answer that is known already.
-pub(crate) fn at_once(reply: Reply) -> Answering {
+pub(crate) fn at_once(reply: SdkReply) -> Answering {
     Box::pin(std::future::ready(reply.into()))
 }

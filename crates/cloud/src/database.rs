@@ -25,7 +25,7 @@ use tcb::{
     },
 };
 
-use crate::{Answer, Answering, Asked, Capability, Proof, capability::at_once};
+use crate::{Answering, Asked, Capability, CloudAnswer, Proof, capability::at_once};
 
 /// A query that looks at more documents than this, for few, is told.
 const MANY: u64 = 1000;
@@ -145,7 +145,7 @@ impl Capability for Documents {
 }
 
 impl Inner {
-    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: Asked) -> Answer {
+    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: Asked) -> CloudAnswer {
         let action = request.action;
         let sent = asked
             .keeps()

@@ -17,13 +17,13 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use runtime::{Connection, Peer};
 use tcb::{
-    Action, Envelope, Reply, SdkRequest, codes, reply,
+    Action, Envelope, SdkReply, SdkRequest, codes, reply,
     signature::{self, Head, SecretKey, SignatureError},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    Answer, AnswerBody, Asked, Capability, Inner, Proof, WeakCloud,
+    Asked, Capability, CloudAnswer, CloudAnswerBody, Inner, Proof, WeakCloud,
     asked::INVALID_TOKEN,
     room::{Held, Unread},
 };
@@ -39,7 +39,7 @@ pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Conn
                     Ok::<_, Infallible>(match cloud {
                         Some(cloud) => http_reply(answer(&cloud, &worker, request).await),
                         // The server is gone, and the worker will be in a moment.
-                        None => Response::new(AnswerBody::default()),
+                        None => Response::new(CloudAnswerBody::default()),
                     })
                 }
             });
@@ -54,7 +54,7 @@ pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Conn
     }
 }
 
-fn http_reply(answer: Answer) -> Response<AnswerBody> {
+fn http_reply(answer: CloudAnswer) -> Response<CloudAnswerBody> {
     let mut response = Response::new(answer.body);
     response
         .headers_mut()
@@ -85,7 +85,7 @@ impl Refused {
     }
 }
 
-async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Answer {
+async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> CloudAnswer {
     let request_id = ids::request_id();
     let (head, body) = request.into_parts();
     let mut transfers = cloud.transfers.iter();
@@ -125,7 +125,7 @@ fn not_read(unread: Unread) -> Refused {
     }
 }
 
-fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &Refused) -> Reply {
+fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &Refused) -> SdkReply {
     cloud.calls.journal().note(&Note {
         request_id,
         openid: None,

@@ -4,7 +4,7 @@
 //! call, whatever the request says. It waits for no worker that a call above it holds, and ends with the call that made it.
 
 use calls::{CallFailure, ids, shown};
-use tcb::{Action, Data, Event, INVOKE_FUNCTION, SdkRequest, reply};
+use tcb::{Action, CallData, Event, INVOKE_FUNCTION, SdkRequest, reply};
 
 use crate::{Answering, Asked, Capability, Proof, capability::at_once};
 
@@ -25,7 +25,7 @@ impl Capability for CallFunction {
         let request_id = ids::request_id();
         let calls = asked.calls();
         let prepared = calls.find(&name, &request_id, caller.openid()).and_then(|site| {
-            let event = Event::Call(Data::parse(data)?);
+            let event = Event::Call(CallData::parse(data)?);
             let call = calls.prepare(site, caller.caller.then_function(), &request_id, event);
             Ok(call.inside(caller.id))
         });

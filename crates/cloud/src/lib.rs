@@ -39,7 +39,7 @@ use runtime::Connection;
 use tokio::sync::mpsc;
 
 pub use asked::Asked;
-pub use capability::{Answer, AnswerBody, Answering, Capability, Proof, Transfer};
+pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof, Transfer};
 pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
 pub use redeem::Redeemer;
 

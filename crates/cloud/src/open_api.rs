@@ -12,7 +12,7 @@ use clock::Clock;
 use openapi::{Api, Boundary, Identity, JsonParams, Method, Pair, Request, code};
 use opendata::MixedList;
 use tcb::{
-    Action, CALL_OPEN_API, Reply, SdkRequest, codes,
+    Action, CALL_OPEN_API, SdkReply, SdkRequest, codes,
     protobuf::{ApiData, CommOpenApiResp, KeyValuePair},
     reply,
 };
@@ -110,7 +110,7 @@ fn answer(
     mut asked: Asked,
     name: &str,
     permitted: Result<Permitted, Failed>,
-    write: fn(&Asked, Result<WeChatAnswer, i32>) -> Reply,
+    write: fn(&Asked, Result<WeChatAnswer, i32>) -> SdkReply,
 ) -> Answering {
     let what = format!("openapi.{name}");
     Box::pin(async move {
@@ -138,7 +138,7 @@ fn answer(
 }
 
 /// The answer to `cloud.openapi`.
-fn message_reply(_: &Asked, answer: Result<WeChatAnswer, i32>) -> Reply {
+fn message_reply(_: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
     reply::message(&match answer {
         Ok(answer) => CommOpenApiResp::new(answer.content_type, answer.body.into()),
         Err(code) => CommOpenApiResp::error(code),
@@ -147,7 +147,7 @@ fn message_reply(_: &Asked, answer: Result<WeChatAnswer, i32>) -> Reply {
 
 /// The answer to `cloud.callOpenAPI`. The SDK hands the text of the answer on as it is, an errcode in it too, and has no way to
 /// say a code of the cloud's own; so such a code is given as if WeChat had.
-fn text_reply(asked: &Asked, answer: Result<WeChatAnswer, i32>) -> Reply {
+fn text_reply(asked: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
     match answer {
         Ok(answer) => reply::called(asked.request_id(), &String::from_utf8_lossy(&answer.body)),
         Err(code) => {

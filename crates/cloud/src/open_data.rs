@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use calls::shown;
 use openapi::{Api, Pair, code};
-use opendata::{CloudId, Item, MixedList};
+use opendata::{CloudId, MixedList, OpenDataItem};
 use tcb::{
     Action, OPEN_DATA_SERVICE, SdkRequest,
     protobuf::{ApiData, CommOpenApiResp, OpenDataRequest, OpenDataResponse},
@@ -71,7 +71,7 @@ impl Capability for OpenData {
             let items = redeemer.redeem(&call.request_id, &openid, &of_user).await;
             if asked.keeps() {
                 let sent: Vec<&str> = ids.iter().map(|(raw, _)| raw.as_str()).collect();
-                let answered: Vec<&[u8]> = items.iter().map(Item::as_json).collect();
+                let answered: Vec<&[u8]> = items.iter().map(OpenDataItem::as_json).collect();
                 asked.keep(
                     shown("", format!("[{}]", sent.join(",")).as_bytes()),
                     shown("", &answered.join(&b'\n')),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use calls::{Calls, Note};
 use clock::Clock;
-use opendata::{CloudId, Item, Redemption, Tickets};
+use opendata::{CloudId, OpenDataItem, Redemption, Tickets};
 
 /// Exchanges cloudIDs. Clones share everything.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ impl Redeemer {
 
     /// One item for each id that `openid` hands in, in their order. That WeChat could not be asked is told to the operator, for
     /// the call of this `request_id`, and stands in the items: whatever carries the ids goes on.
-    pub async fn redeem(&self, request_id: &str, openid: &str, ids: &[CloudId<'_>]) -> Vec<Item> {
+    pub async fn redeem(&self, request_id: &str, openid: &str, ids: &[CloudId<'_>]) -> Vec<OpenDataItem> {
         let inner = &self.0;
         let redemption = Redemption::begin(&inner.tickets, openid, inner.clock.now(), ids);
         if redemption.of_wechat().is_empty() {

@@ -22,7 +22,7 @@ const WHAT: &str = "getVoIPSign";
 const API: &str = "cloudbase.getVoIPSign";
 
 #[derive(Deserialize)]
-struct Answer {
+struct VoipAnswer {
     #[serde(default)]
     errcode: i64,
     #[serde(default)]
@@ -102,7 +102,7 @@ fn make(asked: &Asked, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
 
 async fn sign(apis: &WeChatApis, asked: &mut Asked, (api, request): Made) -> Result<String, Failed> {
     let answer = apis.send(asked, api, &apis.wechat, request).await?;
-    let answer: Answer = serde_json::from_slice(&answer.body)
+    let answer: VoipAnswer = serde_json::from_slice(&answer.body)
         .map_err(|error| failed(&format!("WeChat's answer cannot be read: {error}")))?;
     match answer.signature {
         Some(signature) if answer.errcode == 0 => Ok(signature),

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed};
+use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields};
 use jiff::Timestamp;
 use runtime::Level;
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ pub(crate) struct Call {
     pub(crate) attempt: Option<u32>,
     pub(crate) status: u16,
     pub(crate) error: Option<(i64, String)>,
-    pub(crate) redeemed: Redeemed,
+    pub(crate) redeemed: RedeemedFields,
     pub(crate) waited: Duration,
     pub(crate) ran: Duration,
     pub(crate) logs: Vec<Line>,
@@ -306,7 +306,7 @@ impl Call {
             .map(|(field, text)| (cut(field), cut(text)))
             .collect();
         let fields = record.redeemed.fields.iter();
-        let redeemed = Redeemed {
+        let redeemed = RedeemedFields {
             took: record.redeemed.took,
             fields: fields.map(|(field, code)| (cut(field), *code)).collect(),
         };
@@ -390,7 +390,7 @@ mod tests {
 
     use super::*;
 
-    static NONE: Redeemed = Redeemed {
+    static NONE: RedeemedFields = RedeemedFields {
         took: Duration::ZERO,
         fields: Vec::new(),
     };

@@ -1,21 +1,16 @@
 //! `POST /v1/functions/{name}`: take apart, redeem, run, splice. And how every call is answered over HTTP.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Instant;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use calls::{CallFailure, Caller, Finished, Redeemed, User};
+use calls::{CallFailure, Caller, FinishedCall, RedeemedFields, User};
 use http::StatusCode;
 use json::Object;
 use opendata::{CloudId, MAX_CLOUD_IDS};
 use runtime::Reply;
-use tcb::{Data, DataError, Event, MAX_NAMED, Marked};
+use tcb::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
 
-use crate::Inner;
-use crate::bearer::Bearer;
-use crate::body::Whole;
-use crate::failure::Failure;
+use crate::{Inner, bearer::Bearer, body::Whole, failure::Failure};
 
 /// Runs `name` for `bearer` and gives the reply's body.
 ///
@@ -58,7 +53,7 @@ pub(crate) async fn call_as(
     data: &str,
 ) -> Result<Bytes, Failure> {
     let site = inner.calls.find(name, request_id, None)?;
-    let event = Event::Call(Data::parse(data).map_err(CallFailure::from)?);
+    let event = Event::Call(CallData::parse(data).map_err(CallFailure::from)?);
     let call = inner.calls.prepare(site, caller, request_id, event);
     answer(call.run().await, request_id)
 }
@@ -68,7 +63,7 @@ pub(crate) async fn call_as(
 /// # Errors
 /// 400 with the cause: not JSON, `data` not an object, a name given twice, a field in `cloudIDs` that is absent or not a string,
 /// or a member that this route does not know.
-fn parse(body: &[u8]) -> Result<Data<'_>, Failure> {
+fn parse(body: &[u8]) -> Result<CallData<'_>, Failure> {
     let outer = Object::parse(body)
         .map_err(|error| Failure::malformed(format!("the request body is not a JSON object: {error}")))?;
     let (mut data, mut names) = (None, None);
@@ -90,10 +85,10 @@ fn parse(body: &[u8]) -> Result<Data<'_>, Failure> {
             )));
         }
     }
-    let mut data = Data::parse(data.unwrap_or("{}")).map_err(CallFailure::from)?;
+    let mut data = CallData::parse(data.unwrap_or("{}")).map_err(CallFailure::from)?;
     if let Some(names) = names {
         let names = json::array_of_strings(names, MAX_NAMED).map_err(|error| match error.reason {
-            json::Reason::TooManyElements => CallFailure::from(DataError::TooManyNames).into(),
+            json::Reason::TooManyElements => CallFailure::from(CallDataError::TooManyNames).into(),
             _ => Failure::malformed("`cloudIDs` must be an array of field names of `data`"),
         })?;
         data.mark(&names, MAX_CLOUD_IDS).map_err(CallFailure::from)?;
@@ -102,25 +97,30 @@ fn parse(body: &[u8]) -> Result<Data<'_>, Failure> {
 }
 
 /// Exchanges the cloudIDs of the marked fields, and fills in what they come to.
-async fn redeem_marked(inner: &Inner, request_id: &str, openid: &str, data: &mut Data<'_>) -> Redeemed {
+async fn redeem_marked(
+    inner: &Inner,
+    request_id: &str,
+    openid: &str,
+    data: &mut CallData<'_>,
+) -> RedeemedFields {
     if data.marked().is_empty() {
-        return Redeemed::default();
+        return RedeemedFields::default();
     }
     let began = Instant::now();
     let ids: Vec<CloudId<'_>> = data.marked().iter().map(cloud_id).collect();
     let items = inner.cloud.redeemer().redeem(request_id, openid, &ids).await;
     let fields = data.marked().iter().zip(&items);
-    let redeemed = Redeemed {
+    let redeemed = RedeemedFields {
         took: began.elapsed(),
         fields: fields
             .map(|(marked, item)| (marked.raw_name.to_owned(), item.code()))
             .collect(),
     };
-    data.fill(items.into_iter().map(opendata::Item::into_json).collect());
+    data.fill(items.into_iter().map(opendata::OpenDataItem::into_json).collect());
     redeemed
 }
 
-fn cloud_id<'a>(marked: &'a Marked<'_>) -> CloudId<'a> {
+fn cloud_id<'a>(marked: &'a MarkedField<'_>) -> CloudId<'a> {
     CloudId {
         raw: marked.raw_id,
         text: marked.id.as_deref(),
@@ -135,7 +135,7 @@ impl From<CallFailure> for Failure {
 }
 
 /// What the caller is answered.
-pub(crate) fn answer(finished: Finished, request_id: &str) -> Result<Bytes, Failure> {
+pub(crate) fn answer(finished: FinishedCall, request_id: &str) -> Result<Bytes, Failure> {
     Ok(success(&finished.result?, request_id, &finished.warnings))
 }
 

@@ -10,25 +10,31 @@
 //! help nobody: every request for a token gives a new one and ends none; a function has its own time instead of 5 seconds; a
 //! failed call is told with the code that a client would be told (-501000, -504002 …).
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use calls::{CallFailure, Caller};
 use clock::{Clock, Timestamp};
 use http::request::Parts;
-use openapi::errcode;
-use openapi::invoke::{FunctionCall, InvokePath, InvokeRefusal, TOKEN_LIFE, TokenRequest, invoked};
+use openapi::{
+    errcode,
+    invoke::{FunctionCall, InvokePath, InvokeRefusal, TOKEN_LIFE, TokenRequest, invoked},
+};
 use seal::{KeyRing, Kind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tcb::{Data, Event, Source};
+use tcb::{CallData, Event, Source};
 
-use crate::body::{self, BodyPolicy, BodySender, Content, UnreadBody};
-use crate::failure::Failure;
-use crate::guesses::Guesses;
-use crate::routes::CALL_BODY;
-use crate::{Gateway, Inner, Note};
+use crate::{
+    Gateway, Inner, Note,
+    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    failure::Failure,
+    guesses::Guesses,
+    routes::CALL_BODY,
+};
 
 /// How long a token holds, as WeChat's does.
 const LIFE: Duration = Duration::from_secs(TOKEN_LIFE);
@@ -211,7 +217,7 @@ impl HttpApi {
         let asked = FunctionCall::read(param("env"), param("name"), &body.bytes)?;
         let name = asked.name.as_ref();
         let site = inner.calls.find(name, request_id, None)?;
-        let data = Data::parse(&asked.data).map_err(|error| InvokeRefusal {
+        let data = CallData::parse(&asked.data).map_err(|error| InvokeRefusal {
             text: error.to_string().into(),
             ..errcode::DATA_FORMAT.into()
         })?;

@@ -43,7 +43,7 @@ use seal::KeyRing;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, Redeemed, Silent};
+pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent};
 pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;

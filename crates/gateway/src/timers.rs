@@ -12,22 +12,20 @@
 //! Of several processes that share a store, one fires each tick: the one that claims it first. A tick whose process dies
 //! before it has fired is not fired; one that cannot be claimed within [`GRACE`], because the store fails, is left out.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use calls::Caller;
 use function::FunctionName;
 use jiff::{SignedDuration, Timestamp as Moment, Unit};
 use project::{Missed, Project, Trigger};
 use tcb::Event;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
-use crate::call;
-use crate::failure::Failure;
-use crate::listen::DRAIN;
-use crate::{Gateway, Inner, Note, ids};
+use crate::{Gateway, Inner, Note, call, failure::Failure, ids, listen::DRAIN};
 
 /// How late a tick may be and still count as on time.
 const GRACE: SignedDuration = SignedDuration::from_secs(60);

@@ -32,6 +32,6 @@ pub use error::{Damage, DecryptError, Field};
 pub use list::MixedList;
 pub use near::RawDataDamage;
 pub use plaintext::{Plaintext, Policy, Watermark};
-pub use redemption::{CloudId, Item, Redemption};
+pub use redemption::{CloudId, OpenDataItem, Redemption};
 pub use session_key::{SessionKey, SessionKeyError};
 pub use ticket::Tickets;

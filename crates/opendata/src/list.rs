@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::HashMap};
 use clock::Timestamp;
 use json::Object;
 
-use crate::{Item, Tickets};
+use crate::{OpenDataItem, Tickets};
 
 /// A list with tickets of ours in it.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl MixedList {
                 let mut raw = Vec::with_capacity(id.len() + 2);
                 json::write_string(&mut raw, id);
                 let raw = String::from_utf8_lossy(&raw);
-                let item = Item::of_ticket(tickets, openid, now, &raw, id);
+                let item = OpenDataItem::of_ticket(tickets, openid, now, &raw, id);
                 body.extend_from_slice(b"{\"cloud_id\":");
                 body.extend_from_slice(raw.as_bytes());
                 body.extend_from_slice(b",\"json\":");

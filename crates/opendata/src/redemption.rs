@@ -22,12 +22,12 @@ pub struct CloudId<'a> {
 
 /// What a cloudID comes to. `Debug` does not show the data, which is personal.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct OpenDataItem {
     json: Vec<u8>,
     code: i64,
 }
 
-impl Item {
+impl OpenDataItem {
     /// The item of a ticket of ours; `raw` is its spelling as a JSON string literal.
     #[must_use]
     pub fn of_ticket(tickets: &Tickets, openid: &str, now: Timestamp, raw: &str, text: &str) -> Self {
@@ -80,9 +80,9 @@ impl Item {
     }
 }
 
-impl std::fmt::Debug for Item {
+impl std::fmt::Debug for OpenDataItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Item")
+        f.debug_struct("OpenDataItem")
             .field("code", &self.code)
             .finish_non_exhaustive()
     }
@@ -93,7 +93,7 @@ impl std::fmt::Debug for Item {
 pub struct Redemption<'a> {
     ids: &'a [CloudId<'a>],
     /// Of each id; `None` where WeChat is to say it.
-    items: Vec<Option<Item>>,
+    items: Vec<Option<OpenDataItem>>,
     of_wechat: Vec<&'a str>,
 }
 
@@ -104,9 +104,9 @@ impl<'a> Redemption<'a> {
         let mut listed = HashSet::new();
         let mut of_wechat = Vec::new();
         let items = ids.iter().map(|id| match id.text {
-            None | Some("") => Some(Item::refused(id.raw, CloudIdError::Invalid)),
+            None | Some("") => Some(OpenDataItem::refused(id.raw, CloudIdError::Invalid)),
             Some(text) if Tickets::is_ticket(text) => {
-                Some(Item::of_ticket(tickets, openid, now, id.raw, text))
+                Some(OpenDataItem::of_ticket(tickets, openid, now, id.raw, text))
             }
             Some(text) => {
                 if listed.insert(text) {
@@ -131,11 +131,13 @@ impl<'a> Redemption<'a> {
     /// One item for each id, in their order. `answers` are WeChat's, by id; about an id that they lack the item says that
     /// WeChat could not be reached.
     #[must_use]
-    pub fn finish(self, answers: Vec<(String, Item)>) -> Vec<Item> {
-        let answers: HashMap<String, Item> = answers.into_iter().collect();
+    pub fn finish(self, answers: Vec<(String, OpenDataItem)>) -> Vec<OpenDataItem> {
+        let answers: HashMap<String, OpenDataItem> = answers.into_iter().collect();
         let items = self.items.into_iter().zip(self.ids).map(|(item, id)| {
             item.or_else(|| answers.get(id.text?).cloned())
-                .unwrap_or_else(|| Item::new(id.raw, Err((WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT))))
+                .unwrap_or_else(|| {
+                    OpenDataItem::new(id.raw, Err((WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT)))
+                })
         });
         items.collect()
     }
@@ -184,10 +186,10 @@ mod tests {
 
         let told = |id: &str, code: &str| {
             let json = format!(r#"{{"cloudID":"{id}"{code}}}"#);
-            (id.to_owned(), Item::of_wechat(json).unwrap())
+            (id.to_owned(), OpenDataItem::of_wechat(json).unwrap())
         };
         let items = redemption.finish(vec![told("a", ""), told("b", r#","errCode":-601007"#)]);
-        let codes: Vec<i64> = items.iter().map(Item::code).collect();
+        let codes: Vec<i64> = items.iter().map(OpenDataItem::code).collect();
         assert_eq!(
             codes,
             [0, -601_007, -601_005, -601_005, 0, -601_007, -601_007, -601_003]
@@ -208,9 +210,9 @@ mod tests {
     #[test]
     fn what_wechat_says_is_an_object() {
         for text in ["", "[]", "no", "{", r#"{"a":1}x"#] {
-            assert_eq!(Item::of_wechat(text.to_owned()), None, "{text}");
+            assert_eq!(OpenDataItem::of_wechat(text.to_owned()), None, "{text}");
         }
-        let odd = Item::of_wechat(r#"{"errCode":"x"}"#.to_owned()).unwrap();
+        let odd = OpenDataItem::of_wechat(r#"{"errCode":"x"}"#.to_owned()).unwrap();
         assert_eq!(odd.code(), 0);
     }
 }

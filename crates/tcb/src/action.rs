@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    Envelope, Reply, codes,
+    Envelope, SdkReply, codes,
     protobuf::{ApiData, CommApiData, ProtobufError},
     reply,
 };
@@ -157,7 +157,7 @@ impl NotServed {
     /// A failure of `storage.getUploadMetadata` is no use: the SDK up to 3.0 loses its text, or reads the address out of it all the
     /// same. So it is given one, [`UPLOAD_PATH`], and the upload is what fails.
     #[must_use]
-    pub fn reply(self, request_id: &str, action: Action<'_>) -> Reply {
+    pub fn reply(self, request_id: &str, action: Action<'_>) -> SdkReply {
         match action {
             Action::Named("storage.getUploadMetadata") => {
                 reply::upload_metadata(request_id, &format!("http://tcb.local{UPLOAD_PATH}"))

@@ -23,7 +23,7 @@ const TCB_CONTEXT: &str = "tcbContext";
 /// Why `data` cannot become an event. `Display` is the text for who sent it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum DataError {
+pub enum CallDataError {
     /// It is another value, or not JSON.
     #[error("`data` must be an object")]
     NotAnObject,
@@ -46,11 +46,11 @@ pub enum DataError {
 
 /// The `data` of a call, taken apart at its top level.
 #[derive(Debug)]
-pub struct Data<'a> {
+pub struct CallData<'a> {
     object: Object<'a>,
     /// The members that do not pass as they are, by their place among all, in order. Most events have none.
     fates: Vec<(usize, Fate)>,
-    marked: Vec<Marked<'a>>,
+    marked: Vec<MarkedField<'a>>,
     items: Vec<Vec<u8>>,
     warnings: Vec<(String, String)>,
 }
@@ -64,7 +64,7 @@ enum Fate {
 
 /// A field whose value stands for a cloudID.
 #[derive(Debug)]
-pub struct Marked<'a> {
+pub struct MarkedField<'a> {
     /// Its name, a JSON string literal as the client wrote it.
     pub raw_name: &'a str,
     /// The id, a JSON string literal as the client wrote it.
@@ -73,15 +73,15 @@ pub struct Marked<'a> {
     pub id: Option<Cow<'a, str>>,
 }
 
-impl<'a> Data<'a> {
+impl<'a> CallData<'a> {
     /// Takes `text`, the JSON text of an object, apart. It names no cloudIDs yet.
     ///
     /// # Errors
     /// It is not an object, or has a field twice.
-    pub fn parse(text: &'a str) -> Result<Self, DataError> {
-        let object = Object::parse(text.as_bytes()).map_err(|_| DataError::NotAnObject)?;
+    pub fn parse(text: &'a str) -> Result<Self, CallDataError> {
+        let object = Object::parse(text.as_bytes()).map_err(|_| CallDataError::NotAnObject)?;
         if let Some(name) = object.duplicate() {
-            return Err(DataError::FieldTwice(name.into_owned()));
+            return Err(CallDataError::FieldTwice(name.into_owned()));
         }
         let mut fates = Vec::new();
         let mut warnings = Vec::new();
@@ -108,17 +108,17 @@ impl<'a> Data<'a> {
     ///
     /// # Errors
     /// A name is absent, twice there, or that of something else than a string; or there are more than [`MAX_NAMED`].
-    pub fn mark(&mut self, names: &[Cow<'_, str>], most: usize) -> Result<(), DataError> {
+    pub fn mark(&mut self, names: &[Cow<'_, str>], most: usize) -> Result<(), CallDataError> {
         if names.is_empty() {
             return Ok(());
         }
         if names.len() > MAX_NAMED {
-            return Err(DataError::TooManyNames);
+            return Err(CallDataError::TooManyNames);
         }
         let mut wanted: HashMap<&[u8], usize> = HashMap::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             if wanted.insert(name.as_bytes(), index).is_some() {
-                return Err(DataError::NamedTwice(name.to_string()));
+                return Err(CallDataError::NamedTwice(name.to_string()));
             }
         }
         let mut found = vec![None; names.len()];
@@ -129,9 +129,9 @@ impl<'a> Data<'a> {
         }
         let mut places = Vec::with_capacity(names.len());
         for (name, place) in names.iter().zip(found) {
-            let place = place.ok_or_else(|| DataError::NoField(name.to_string()))?;
+            let place = place.ok_or_else(|| CallDataError::NoField(name.to_string()))?;
             if !json::is_string(self.object.members()[place].value) {
-                return Err(DataError::NotText(name.to_string()));
+                return Err(CallDataError::NotText(name.to_string()));
             }
             places.push(place);
         }
@@ -152,7 +152,7 @@ impl<'a> Data<'a> {
                 continue;
             }
             self.fates.push((place, Fate::Fill(self.marked.len())));
-            self.marked.push(Marked {
+            self.marked.push(MarkedField {
                 raw_name: member.raw_key,
                 raw_id: member.value,
                 id: json::unescape(member.value),
@@ -164,7 +164,7 @@ impl<'a> Data<'a> {
 
     /// The fields to fill in, in the order of `data`.
     #[must_use]
-    pub fn marked(&self) -> &[Marked<'a>] {
+    pub fn marked(&self) -> &[MarkedField<'a>] {
         &self.marked
     }
 
@@ -205,9 +205,9 @@ impl<'a> Data<'a> {
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A client or a function calls: the fields of `data`, `userInfo`, and `tcbContext`, which is empty.
-    Call(Data<'a>),
+    Call(CallData<'a>),
     /// A server calls by WeChat's HTTP API ("触发云函数"): the fields of the body, and `userInfo` without an openid.
-    HttpApi(Data<'a>),
+    HttpApi(CallData<'a>),
     /// A timer ("定时触发器"): four fields of its own, of which `Message` is what the platform's console lets one add.
     Timer {
         /// The trigger's name.

@@ -24,7 +24,7 @@ pub use action::{
 };
 pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
 pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
-pub use event::{Data, DataError, Event, MAX_NAMED, Marked};
+pub use event::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
 pub use multipart::{MultipartError, MultipartReason};
-pub use reply::Reply;
+pub use reply::SdkReply;
 pub use source::Source;

@@ -13,7 +13,7 @@ const OCTETS: &str = "application/octet-stream";
 
 /// A reply, to be sent with status 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct SdkReply {
     /// The header `content-type`, to be sent as it is.
     pub content_type: &'static str,
     /// The body.
@@ -22,20 +22,20 @@ pub struct Reply {
 
 /// `functions.invokeFunction`: what the callee returned, as JSON text.
 #[must_use]
-pub fn invoked(request_id: &str, result: &str) -> Reply {
+pub fn invoked(request_id: &str, result: &str) -> SdkReply {
     data(request_id, "response_data", result)
 }
 
 /// `wx.api`: the text of WeChat's reply. The SDK hands on what it parses to, and an `errcode` in it is no failure.
 #[must_use]
-pub fn called(request_id: &str, response: &str) -> Reply {
+pub fn called(request_id: &str, response: &str) -> SdkReply {
     data(request_id, "responseData", response)
 }
 
 /// `wx.openApi`: a message, also one that says that the platform refused.
 #[must_use]
-pub fn message(response: &CommOpenApiResp) -> Reply {
-    Reply {
+pub fn message(response: &CommOpenApiResp) -> SdkReply {
+    SdkReply {
         content_type: OCTETS,
         body: response.encode(),
     }
@@ -47,7 +47,7 @@ pub fn message(response: &CommOpenApiResp) -> Reply {
 /// Codes without a string go out as `SYS_ERR`, but for `FUNCTION_NOT_FOUND`: the SDK takes that for -501001 as well, and
 /// from 4.0.2 on shows the string.
 #[must_use]
-pub fn failure(request_id: &str, code: i32, text: &str) -> Reply {
+pub fn failure(request_id: &str, code: i32, text: &str) -> SdkReply {
     let code = match code {
         codes::FUNCTION_NOT_FOUND => "FUNCTION_NOT_FOUND",
         _ => codes::string(code).unwrap_or("SYS_ERR"),
@@ -56,7 +56,7 @@ pub fn failure(request_id: &str, code: i32, text: &str) -> Reply {
 }
 
 /// Any action: a failure by its string code, for those that the table of numbers does not have.
-pub(crate) fn refused(request_id: &str, code: &str, text: &str) -> Reply {
+pub(crate) fn refused(request_id: &str, code: &str, text: &str) -> SdkReply {
     let mut body = Vec::with_capacity(request_id.len() + code.len() + text.len() + 48);
     body.extend_from_slice(br#"{"code":"#);
     json::write_string(&mut body, code);
@@ -70,7 +70,7 @@ pub(crate) fn refused(request_id: &str, code: &str, text: &str) -> Reply {
 
 /// `wx.openApi`: a failure of any number and text, where [`CommOpenApiResp::error`] would leave the text to the SDK.
 #[must_use]
-pub fn refusal(errcode: i32, errmsg: &str) -> Reply {
+pub fn refusal(errcode: i32, errmsg: &str) -> SdkReply {
     let mut body = Vec::with_capacity(errmsg.len() + 40);
     // Writing to a Vec cannot fail.
     let _ = write!(body, r#"{{"errcode":{errcode},"errmsg":"#);
@@ -81,7 +81,7 @@ pub fn refusal(errcode: i32, errmsg: &str) -> Reply {
 
 /// `storage.getUploadMetadata`: where a file is uploaded to. The SDK reads all five.
 #[must_use]
-pub fn upload_metadata(request_id: &str, url: &str) -> Reply {
+pub fn upload_metadata(request_id: &str, url: &str) -> SdkReply {
     let mut body = Vec::with_capacity(request_id.len() + url.len() + 120);
     body.extend_from_slice(br#"{"requestId":"#);
     json::write_string(&mut body, request_id);
@@ -94,19 +94,19 @@ pub fn upload_metadata(request_id: &str, url: &str) -> Reply {
 /// An upload that fails. The SDK takes whatever is not empty for this, and wants all four elements. `code` and `text` need no
 /// escape in XML.
 #[must_use]
-pub fn upload_refused(request_id: &str, code: &'static str, text: &'static str) -> Reply {
+pub fn upload_refused(request_id: &str, code: &'static str, text: &'static str) -> SdkReply {
     let body = format!(
         "<?xml version='1.0' encoding='utf-8' ?><Error><Code>{code}</Code><Message>{text}</Message>\
          <RequestId>{request_id}</RequestId><TraceId>{request_id}</TraceId></Error>"
     );
-    Reply {
+    SdkReply {
         content_type: "application/xml",
         body: body.into_bytes(),
     }
 }
 
 /// `{"requestId":…,"data":{"<name>":"<text>"}}`
-fn data(request_id: &str, name: &str, text: &str) -> Reply {
+fn data(request_id: &str, name: &str, text: &str) -> SdkReply {
     // JSON within a string has many quotes to escape.
     let mut body = Vec::with_capacity(request_id.len() + text.len() + text.len() / 4 + 64);
     body.extend_from_slice(br#"{"requestId":"#);
@@ -119,8 +119,8 @@ fn data(request_id: &str, name: &str, text: &str) -> Reply {
     json(body)
 }
 
-pub(crate) fn json(body: Vec<u8>) -> Reply {
-    Reply {
+pub(crate) fn json(body: Vec<u8>) -> SdkReply {
+    SdkReply {
         content_type: JSON,
         body,
     }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::{Action, NotServed, UPLOAD_PATH};
 
-    fn object(reply: &Reply) -> Value {
+    fn object(reply: &SdkReply) -> Value {
         assert_eq!(reply.content_type, "application/json; charset=utf-8");
         serde_json::from_slice(&reply.body).unwrap()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use opendata::Item;
+use opendata::OpenDataItem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -33,7 +33,11 @@ impl Client {
     ///
     /// # Errors
     /// Refused as a whole with 40003 bad openid, -1 busy; an id that is refused is an item that says so.
-    pub async fn get_open_data(&self, openid: &str, ids: &[&str]) -> Result<Vec<(String, Item)>, Error> {
+    pub async fn get_open_data(
+        &self,
+        openid: &str,
+        ids: &[&str],
+    ) -> Result<Vec<(String, OpenDataItem)>, Error> {
         let mut open = HashSet::with_capacity(ids.len());
         let asked: Vec<&str> = ids.iter().copied().filter(|id| open.insert(*id)).collect();
         if asked.is_empty() {
@@ -59,12 +63,12 @@ impl Client {
 }
 
 /// An object that was sent as such, or as a string that holds it.
-fn item(json: &RawValue) -> Option<Item> {
+fn item(json: &RawValue) -> Option<OpenDataItem> {
     let raw = json.get();
     if raw.starts_with('{') {
-        return Item::of_wechat(raw.to_owned());
+        return OpenDataItem::of_wechat(raw.to_owned());
     }
-    Item::of_wechat(serde_json::from_str(raw).ok()?)
+    OpenDataItem::of_wechat(serde_json::from_str(raw).ok()?)
 }
 
 #[cfg(test)]

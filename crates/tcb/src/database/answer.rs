@@ -3,7 +3,7 @@ use std::io::Write;
 use bson::{Bson, RawDocumentBuf};
 
 use super::{DatabaseAction, DatabaseRefusal, plain};
-use crate::{Reply, reply};
+use crate::{SdkReply, reply};
 
 /// What came of a database action.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ type Written = Result<(), bson::error::Error>;
 impl DatabaseAnswer {
     /// Writes the answer as the SDK that sent `action` reads it.
     #[must_use]
-    pub fn reply(&self, action: DatabaseAction, request_id: &str) -> Reply {
+    pub fn reply(&self, action: DatabaseAction, request_id: &str) -> SdkReply {
         // Only bytes that are no BSON cannot be written: the engine's file is damaged.
         self.write(action, request_id)
             .map_or_else(|_| DatabaseRefusal::Unavailable.reply(request_id), reply::json)

@@ -1,4 +1,4 @@
-use crate::{Reply, codes, reply};
+use crate::{SdkReply, codes, reply};
 
 /// Why the database refuses, worded as the platform words it. Programs search these texts: each holds the substrings that were
 /// seen to be searched for (`E11000`, `Db or Table not exist`, `Table exist`, `TransactionConflict`, `Cannot create field`).
@@ -149,7 +149,7 @@ impl DatabaseRefusal {
 
     /// The answer to any database action.
     #[must_use]
-    pub fn reply(&self, request_id: &str) -> Reply {
+    pub fn reply(&self, request_id: &str) -> SdkReply {
         reply::refused(request_id, self.code(), &self.text())
     }
 }

@@ -5,7 +5,7 @@ use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Envelope, Reply};
+use crate::{Envelope, SdkReply};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -20,7 +20,7 @@ fn operation(body: &Value) -> DatabaseOperation {
     read(body).unwrap().operation
 }
 
-fn text(reply: &Reply) -> Value {
+fn text(reply: &SdkReply) -> Value {
     serde_json::from_slice(&reply.body).unwrap()
 }
 

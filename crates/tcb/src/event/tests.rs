@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::*;
 
-fn marked<'a>(data: &'a str, names: &[&str]) -> Result<Data<'a>, DataError> {
-    let mut data = Data::parse(data)?;
+fn marked<'a>(data: &'a str, names: &[&str]) -> Result<CallData<'a>, CallDataError> {
+    let mut data = CallData::parse(data)?;
     let names: Vec<_> = names.iter().map(|name| Cow::Borrowed(*name)).collect();
     data.mark(&names, 5)?;
     Ok(data)
@@ -101,7 +101,7 @@ fn an_empty_string_can_be_marked() {
 
 #[test]
 fn each_way_of_calling_has_an_event_of_its_own() {
-    let data = || Data::parse(r#"{"a":1}"#).unwrap();
+    let data = || CallData::parse(r#"{"a":1}"#).unwrap();
     for (event, text) in [
         (Event::HttpApi(data()), r#"{"a":1,"userInfo":{"appId":"wx1"}}"#),
         (Event::Push(r#"{"MsgType":"text"}"#), r#"{"MsgType":"text"}"#),
@@ -179,7 +179,7 @@ proptest! {
     /// Whatever the text, parsing gives an answer.
     #[test]
     fn no_text_is_too_strange(text in any::<String>()) {
-        let _ = Data::parse(&text);
+        let _ = CallData::parse(&text);
     }
 
     /// A nest of any depth passes through untouched.
