@@ -16,6 +16,9 @@ use crate::{
 /// More entries of one document are refused: arrays in several fields multiply.
 const MOST_ENTRIES: usize = 100_000;
 
+/// The entries of one document are not larger than this, together.
+const MOST_BYTES: usize = 64 << 20;
+
 /// An index over fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
@@ -152,17 +155,25 @@ impl Entries {
         field: &IndexField,
         push: impl Fn(&mut Vec<u8>, &T),
     ) -> Result<()> {
-        if values.len().saturating_mul(self.keys.len()) > MOST_ENTRIES {
-            return Err(Error::bad_value(format!(
-                "a document has more than {MOST_ENTRIES} entries in an index on '{}'",
+        let refuse = |what: String| {
+            Error::bad_value(format!(
+                "a document has more than {what} in an index on '{}'",
                 field.path.as_str()
-            )));
+            ))
+        };
+        if values.len().saturating_mul(self.keys.len()) > MOST_ENTRIES {
+            return Err(refuse(format!("{MOST_ENTRIES} entries")));
         }
+        let mut bytes = 0;
         let mut keys = Vec::with_capacity(values.len() * self.keys.len());
         for prefix in &self.keys {
             for value in values {
                 let mut key = prefix.clone();
                 push(&mut key, value);
+                bytes += key.len();
+                if bytes > MOST_BYTES {
+                    return Err(refuse(format!("{MOST_BYTES} bytes")));
+                }
                 keys.push(key);
             }
         }

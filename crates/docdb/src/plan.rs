@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// More ranges than this are left to the test of the document.
-const MOST_RANGES: usize = 1000;
+const MOST_RANGES: usize = 20_000;
 
 /// Bytes of keys from `start` (inclusive) to `end` (exclusive; empty: to the end).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -240,6 +240,9 @@ impl<'a> Reader<'a> {
             return Ok(Bson::Document(Document::new()));
         }
         if self.text[self.at..].starts_with("\"$") {
+            if let Some(value) = self.number_as_written() {
+                return Ok(value);
+            }
             let name = self.name()?;
             if let Some(value) = self.extended(&name, depth)? {
                 return Ok(value);
@@ -248,6 +251,29 @@ impl<'a> Reader<'a> {
             self.blanks();
         }
         Ok(Bson::Document(self.members(depth)?))
+    }
+
+    /// The number types and dates as every writer writes them, without blanks: most of what is read.
+    fn number_as_written(&mut self) -> Option<Bson> {
+        const OPENINGS: [(&str, &str, &str); 4] = [
+            ("$numberInt", "\"$numberInt\":\"", "\"}"),
+            ("$numberLong", "\"$numberLong\":\"", "\"}"),
+            ("$numberDouble", "\"$numberDouble\":\"", "\"}"),
+            ("$date", "\"$date\":{\"$numberLong\":\"", "\"}}"),
+        ];
+        let rest = &self.text[self.at..];
+        let (kind, opening, closing) = OPENINGS.iter().find(|known| rest.starts_with(known.1))?;
+        let rest = rest.get(opening.len()..)?;
+        let digits = rest.get(..rest.find('"')?)?;
+        if !rest.get(digits.len()..)?.starts_with(closing) {
+            return None;
+        }
+        let value = match *kind {
+            "$date" => Bson::DateTime(DateTime::from_millis(digits.parse().ok()?)),
+            kind => from_text(kind, digits)?,
+        };
+        self.at += opening.len() + digits.len() + closing.len();
+        Some(value)
     }
 
     /// Behind the brace, with at least one member.

@@ -10,6 +10,9 @@ use crate::{
     regex::Pattern,
 };
 
+/// More pairs of intervals are not compared.
+const MOST_PAIRS: usize = 100_000;
+
 /// Intervals of ascending key bytes, in their order and apart from one another: from the first (inclusive) to the second
 /// (exclusive), an empty second being the end of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +111,15 @@ impl Bounds {
     }
 
     pub(super) fn intersection(&self, other: &Self) -> Self {
+        // Of two long lists one is enough: each holds what both hold.
+        if self.intervals.len().saturating_mul(other.intervals.len()) > MOST_PAIRS {
+            let shorter = if self.intervals.len() <= other.intervals.len() {
+                self
+            } else {
+                other
+            };
+            return shorter.clone().inexact();
+        }
         let mut intervals = Vec::new();
         for left in &self.intervals {
             for right in &other.intervals {

@@ -15,6 +15,8 @@ use crate::{
     regex::Pattern,
 };
 
+/// Patterns in one list; each has to be compiled.
+const MOST_PATTERNS: usize = 1000;
 /// Conditions in conditions.
 const DEPTH: usize = 100;
 
@@ -437,6 +439,11 @@ fn list_of_values(path: &Path, name: &str, value: &Bson) -> Result<Test> {
     let mut patterns = Vec::new();
     for element in elements {
         match element {
+            Bson::RegularExpression(_) if patterns.len() == MOST_PATTERNS => {
+                return Err(Error::bad_value(format!(
+                    "{name} takes {MOST_PATTERNS} patterns at most (field '{field}')"
+                )));
+            }
             Bson::RegularExpression(regex) => patterns.push(Pattern::from_bson(regex)?),
             Bson::Document(document) if has_operators(document) => {
                 return Err(Error::bad_value(format!(

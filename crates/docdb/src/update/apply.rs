@@ -1,19 +1,23 @@
 //! Operators applied to a document.
 
+use std::cell::Cell;
+
 use bson::{Bson, Document, Timestamp, doc};
 
 use super::{BitOperator, Operator, Operators, UpdatePart, UpdatePath, identical, number};
 use crate::{
     Context,
     error::{Error, Result, code},
-    expr::{MAX_DEPTH, Variables, depth_within},
+    expr::{MAX_DEPTH, Variables, depth_within, value_size},
     order::compare,
     path::Element,
     query::Filter,
 };
 
-/// An index may leave a gap of so many elements, which become null.
+/// The indexes of one update may leave gaps of so many elements, which become null.
 const PADDING: usize = 1_500_000;
+/// More memory than this is not filled by one update; a document of the greatest size takes less.
+const WRITTEN: usize = 64 << 20;
 
 /// What became of one place.
 pub(super) enum Outcome {
@@ -33,6 +37,9 @@ struct Applier<'a> {
     context: &'a Context,
     filters: &'a [(String, Filter)],
     id: Bson,
+    /// The bytes that were written so far, and the gaps that were filled: `$[]` writes as often as there are elements.
+    written: Cell<usize>,
+    padded: Cell<usize>,
 }
 
 /// Where an operator is applied: the whole path for messages, the operator.
@@ -40,6 +47,21 @@ struct Applier<'a> {
 struct Target<'a> {
     path: &'a UpdatePath,
     operator: &'a Operator,
+}
+
+impl Operator {
+    /// The bytes that it writes at one place, about.
+    fn size(&self) -> usize {
+        match self {
+            Self::Set(value) | Self::SetOnInsert(value) | Self::Min(value) | Self::Max(value) => {
+                value_size(value)
+            }
+            Self::Push(push) => push.each.iter().map(value_size).sum(),
+            Self::AddToSet(values) => values.iter().map(value_size).sum(),
+            Self::Unset | Self::Pop { .. } | Self::Pull(_) | Self::PullAll(_) | Self::Rename(_) => 0,
+            Self::Inc(_) | Self::Mul(_) | Self::CurrentDate { .. } | Self::Bit(_) => 8,
+        }
+    }
 }
 
 impl Operators {
@@ -55,6 +77,8 @@ impl Operators {
             context,
             filters: &self.array_filters,
             id: document.get("_id").cloned().unwrap_or(Bson::Null),
+            written: Cell::new(0),
+            padded: Cell::new(0),
         };
         let mut updated = document.clone();
         let mut modified = false;
@@ -241,12 +265,14 @@ impl Applier<'_> {
                 None => return Ok(false),
             }
         };
-        if index - elements.len() > PADDING {
+        let padded = self.padded.get() + index - elements.len();
+        if padded > PADDING {
             return Err(Error::bad_value(format!(
                 "can't backfill more than {PADDING} elements: '{}'",
                 target.path.text
             )));
         }
+        self.padded.set(padded);
         elements.resize(index, Bson::Null);
         elements.push(made);
         Ok(true)
@@ -288,8 +314,24 @@ impl Applier<'_> {
         })
     }
 
+    /// Counts what an operator writes at one place.
+    fn write(&self, bytes: usize) -> Result<()> {
+        let written = self.written.get().saturating_add(bytes);
+        if written > WRITTEN {
+            return Err(Error::new(
+                code::OBJECT_TOO_LARGE,
+                format!(
+                    "Resulting document after update is too large: one update writes {WRITTEN} bytes of memory at most"
+                ),
+            ));
+        }
+        self.written.set(written);
+        Ok(())
+    }
+
     /// The operator at its place.
     fn at(&self, current: Option<&mut Bson>, target: Target<'_>) -> Result<Outcome> {
+        self.write(target.operator.size())?;
         let name = target
             .path
             .parts

@@ -261,3 +261,16 @@ fn upserts_are_seeded_from_equalities() {
         66
     );
 }
+
+#[test]
+fn what_one_update_writes_is_bounded() {
+    let many = doc! {"a": vec![0; 4000]};
+    let text = "x".repeat(20_000);
+    assert_eq!(
+        code(&many, &doc! {"$set": {"a.$[]": text.as_str()}}),
+        crate::error::code::OBJECT_TOO_LARGE
+    );
+    let arrays = doc! {"a": [], "b": []};
+    assert!(modified(&arrays, &doc! {"$set": {"a.700000": 1, "b.700000": 1}}));
+    assert_eq!(code(&arrays, &doc! {"$set": {"a.900000": 1, "b.900000": 1}}), 2);
+}
