@@ -4,41 +4,47 @@
 //! npm installs into `<cache>/trees/<hash>`, where the hash covers the manifest, the lock, and the major version of Node;
 //! functions with the same hash share the tree, by one real path, so that Node's module cache knows its modules again. A
 //! tree is installed under another name and renamed when it is whole; a file lock keeps other processes waiting.
+//!
+//! As the platform does, npm takes the lock file first; where that does not fit the manifest, the manifest decides. What
+//! cannot be installed fails the functions that need it, and no others.
+
+mod lock;
+mod npm;
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsString,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use function::{Function, FunctionName};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::{io::AsyncReadExt, process::Command};
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{observer::Observer, progress::Progress};
+use npm::NpmError;
+
+pub(crate) use npm::Npm;
 
 /// The package that takes long to load and that nearly every function needs.
 pub(crate) const SDK: &str = "wx-server-sdk";
-/// Lines of npm's that are shown when it fails.
-const LAST_LINES: usize = 12;
+/// How many trees are installed side by side.
+const AT_A_TIME: usize = 4;
+/// What could not be installed is not tried again before this time has passed, however often functions are loaded.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// How npm is run.
+/// Installs trees, and remembers which could not be.
 #[derive(Debug)]
-pub(crate) struct Npm<'a> {
-    /// The Node for which packages are installed; npm is looked for beside it.
-    pub(crate) node: &'a Path,
-    /// The command that runs a guard.
-    pub(crate) guard: &'a [OsString],
-    /// Do not use the network.
-    pub(crate) offline: bool,
-    /// A folder for the guard, which has nothing to clear away.
-    pub(crate) scratch: PathBuf,
+pub(crate) struct Installer {
+    npm: Npm,
     /// Where the trees are.
-    pub(crate) trees: PathBuf,
+    trees: PathBuf,
+    /// Of the trees that could not be installed: when that was, and why.
+    failed: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 /// Where a function finds what it needs.
@@ -53,7 +59,7 @@ pub(crate) struct Supply {
 }
 
 /// A tree that some functions share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tree {
     functions: Vec<FunctionName>,
     /// What goes into it.
@@ -66,72 +72,271 @@ pub(crate) struct Tree {
     folder: PathBuf,
 }
 
-/// Installs what is missing of what was planned for some functions.
-pub(crate) async fn supply<'a>(
-    npm: &Npm<'_>,
-    observer: &dyn Observer,
-    plans: impl Iterator<Item = (&'a FunctionName, Result<Plan, String>)>,
-) -> Vec<Supply> {
-    let mut supplies = Vec::new();
-    let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
-    let mut wanted: Vec<(usize, String)> = Vec::new();
-    for (at, (name, plan)) in plans.enumerate() {
-        let mut supply = Supply::default();
-        match plan {
-            Ok(Plan::Own { sdk_in }) => supply.sdk_in = sdk_in,
-            Ok(Plan::Tree { hash, tree }) => {
-                trees
-                    .entry(hash.clone())
-                    .or_insert(*tree)
-                    .functions
-                    .push(name.clone());
-                wanted.push((at, hash));
-            }
-            Err(problem) => supply.problem = Some(problem),
+impl Installer {
+    pub(crate) fn new(npm: Npm, trees: PathBuf) -> Self {
+        Self {
+            npm,
+            trees,
+            failed: Mutex::default(),
         }
-        supplies.push(supply);
     }
 
-    let base = &npm.trees;
-    let missing: Vec<&String> = trees.keys().filter(|hash| !base.join(hash).is_dir()).collect();
-    let (mut number, of) = (0, missing.len());
-    let mut results: BTreeMap<&String, Result<PathBuf, String>> = BTreeMap::new();
-    for (hash, tree) in &trees {
+    /// Installs what is missing of what was planned for some functions.
+    pub(crate) async fn supply<'a>(
+        self: &Arc<Self>,
+        observer: &Arc<dyn Observer>,
+        plans: impl Iterator<Item = (&'a FunctionName, Result<Plan, String>)>,
+    ) -> Vec<Supply> {
+        let mut supplies = Vec::new();
+        let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
+        let mut wanted: Vec<(usize, String)> = Vec::new();
+        for (at, (name, plan)) in plans.enumerate() {
+            let mut supply = Supply::default();
+            match plan {
+                Ok(Plan::Own { sdk_in }) => supply.sdk_in = sdk_in,
+                Ok(Plan::Tree { hash, tree }) => {
+                    trees
+                        .entry(hash.clone())
+                        .or_insert(*tree)
+                        .functions
+                        .push(name.clone());
+                    wanted.push((at, hash));
+                }
+                Err(problem) => supply.problem = Some(problem),
+            }
+            supplies.push(supply);
+        }
+
+        let results = self.install_all(observer, trees).await;
+        for (at, hash) in &wanted {
+            let (Some(supply), Some(result)) = (supplies.get_mut(*at), results.get(hash)) else {
+                continue;
+            };
+            match result {
+                Ok(modules) => {
+                    supply.sdk_in = modules.join(SDK).is_dir().then(|| modules.clone());
+                    supply.tree = Some(modules.clone());
+                }
+                Err(problem) => supply.problem = Some(problem.clone()),
+            }
+        }
+        supplies
+    }
+
+    /// Sees to it that these trees are there, some at a time.
+    async fn install_all(
+        self: &Arc<Self>,
+        observer: &Arc<dyn Observer>,
+        trees: BTreeMap<String, Tree>,
+    ) -> BTreeMap<String, Result<PathBuf, String>> {
+        let missing = |hash: &String, tree: &Tree| !tree.is_whole(&self.trees.join(hash));
+        let of = trees
+            .iter()
+            .filter(|(hash, tree)| missing(hash, tree) && self.known_failure(hash).is_none())
+            .count();
+        let mut results = BTreeMap::new();
+        let (places, mut number) = (Arc::new(Semaphore::new(AT_A_TIME)), 0);
+        let mut running = JoinSet::new();
+        for (hash, tree) in trees {
+            if !missing(&hash, &tree) {
+                results.insert(hash.clone(), modules_of(&self.trees.join(&hash)));
+                continue;
+            }
+            let known = self.known_failure(&hash);
+            if let Some((at, problem)) = &known
+                && at.elapsed() < TRY_AGAIN_AFTER
+            {
+                results.insert(hash, Err(problem.clone()));
+                continue;
+            }
+            // What failed before is tried again without a word, and told when it comes out otherwise.
+            number += usize::from(known.is_none());
+            let steps = (number, of.max(number));
+            let (installer, observer, places) = (Arc::clone(self), Arc::clone(observer), Arc::clone(&places));
+            running.spawn(async move {
+                let _place = places.acquire().await;
+                let known = known.map(|(_, problem)| problem);
+                let result = installer
+                    .install_and_tell(&*observer, &hash, &tree, steps, known)
+                    .await;
+                (hash, result)
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            if let Ok((hash, result)) = ended {
+                results.insert(hash, result);
+            }
+        }
+        results
+    }
+
+    fn known_failure(&self, hash: &str) -> Option<(Instant, String)> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get(hash).cloned()
+    }
+
+    async fn install_and_tell(
+        &self,
+        observer: &dyn Observer,
+        hash: &str,
+        tree: &Tree,
+        (number, of): (usize, usize),
+        known: Option<String>,
+    ) -> Result<PathBuf, String> {
         let functions = || tree.functions.clone();
-        let installs = !base.join(hash).is_dir();
-        if installs {
-            number += 1;
+        if known.is_none() {
             observer.progress(Progress::Installing {
                 number,
                 of,
                 functions: functions(),
             });
         }
-        let result = install(npm, hash, tree).await;
-        if installs {
-            let problem = result.as_ref().err().cloned();
+        let result = self.install(hash, tree).await;
+        let problem = result.as_ref().err().cloned();
+        {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            match &problem {
+                Some(problem) => failed.insert(hash.to_owned(), (Instant::now(), problem.clone())),
+                None => failed.remove(hash),
+            };
+        }
+        if known.is_none() || known != problem {
             observer.progress(Progress::Installed {
                 number,
                 of,
                 functions: functions(),
+                note: result.as_ref().ok().and_then(|(_, note)| note.clone()),
                 problem,
             });
         }
-        results.insert(hash, result);
+        result.map(|(modules, _)| modules)
     }
-    for (at, hash) in &wanted {
-        let (Some(supply), Some(result)) = (supplies.get_mut(*at), results.get(hash)) else {
-            continue;
-        };
-        match result {
-            Ok(modules) => {
-                supply.sdk_in = modules.join(SDK).is_dir().then(|| modules.clone());
-                supply.tree = Some(modules.clone());
+
+    /// The `node_modules` folder of a tree, installed if it is not there, and what is to be said about it.
+    async fn install(&self, hash: &str, tree: &Tree) -> Result<(PathBuf, Option<String>), String> {
+        let base = &self.trees;
+        let place = base.join(hash);
+        let io = |error: io::Error| format!("{} cannot be written: {error}", base.display());
+        fs::create_dir_all(base).map_err(io)?;
+        let lock = File::create(base.join(format!("{hash}.lock"))).map_err(io)?;
+        // Another process may be installing the same: waiting for it must not stop this one.
+        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(io)?;
+        let mut note = None;
+        if !tree.is_whole(&place) {
+            if place.exists() {
+                // Something was removed from it. What uses it goes on with what it has loaded.
+                let broken = tempfile::Builder::new()
+                    .prefix(".broken-")
+                    .tempdir_in(base)
+                    .map_err(io)?;
+                fs::rename(&place, broken.path().join("tree")).map_err(io)?;
             }
-            Err(problem) => supply.problem = Some(problem.clone()),
+            let draft = tempfile::Builder::new()
+                .prefix(".draft-")
+                .tempdir_in(base)
+                .map_err(io)?;
+            note = self.fill(draft.path(), tree).await?;
+            fs::rename(draft.path(), &place).map_err(io)?;
+            let _ = draft.keep();
         }
+        drop(lock);
+        Ok((modules_of(&place)?, note))
     }
-    supplies
+
+    /// Installs a tree into an empty folder. Gives what is to be said about it.
+    async fn fill(&self, draft: &Path, tree: &Tree) -> Result<Option<String>, String> {
+        let who = tree
+            .functions
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let mend = format!(
+            "`npm install --omit=dev` in {} shows what is wrong; a complete node_modules there is used as it is",
+            tree.folder.display()
+        );
+        let io = |error: io::Error| format!("the dependencies of {who} cannot be installed: {error}; {mend}");
+        fs::write(
+            draft.join("package.json"),
+            Value::Object(tree.package.clone()).to_string(),
+        )
+        .map_err(io)?;
+        if let Some((name, text)) = &tree.lock {
+            fs::write(draft.join(name), text).map_err(io)?;
+        }
+        if let Some(text) = &tree.npmrc {
+            fs::write(draft.join(".npmrc"), text).map_err(io)?;
+        }
+        let npmrc = String::from_utf8_lossy(tree.npmrc.as_deref().unwrap_or_default());
+
+        let mut note = None;
+        let mut ended = self.npm.install(draft, &npmrc, tree.exact).await;
+        if let Err(NpmError::LockDoesNotFit(misfit)) = &ended {
+            note = Some(format!(
+                "the lock file does not fit package.json ({misfit}): installed as `npm install` does, which keeps what fits; \
+                 run it in {} to mend the lock",
+                tree.folder.display()
+            ));
+            let _ = fs::remove_dir_all(draft.join("node_modules"));
+            ended = self.npm.install(draft, &npmrc, false).await;
+        }
+        let said = match ended {
+            Ok(()) => return Ok(note),
+            Err(NpmError::Missing) => {
+                return Err(format!(
+                    "the dependencies of {who} cannot be installed: there is no npm, neither beside {} nor on the PATH; install it \
+                     (it comes with Node from nodejs.org; on Debian it is the package `npm`)",
+                    self.npm.node.display()
+                ));
+            }
+            Err(NpmError::Io(error)) => return Err(io(error)),
+            Err(NpmError::Late) => {
+                return Err(format!(
+                    "npm has not installed the dependencies of {who} within three minutes; {mend}"
+                ));
+            }
+            Err(NpmError::LockDoesNotFit(said) | NpmError::Failed(said)) => said,
+        };
+        Err(if self.npm.offline {
+            let missing = names(&tree.package, &["dependencies"])
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!(
+                "the dependencies of {who} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once \
+                 without --offline\n  {said}"
+            )
+        } else {
+            format!("npm could not install the dependencies of {who}; {mend}\n  {said}")
+        })
+    }
+}
+
+impl Tree {
+    /// Whether all that functions name lies in the tree at this place.
+    fn is_whole(&self, place: &Path) -> bool {
+        let modules = place.join("node_modules");
+        place.is_dir()
+            && names(&self.package, &["dependencies"])
+                .filter(|name| !self.is_optional(name))
+                .all(|name| modules.join(name).join("package.json").is_file())
+    }
+
+    /// npm has optional ones win over others of the same name.
+    fn is_optional(&self, name: &str) -> bool {
+        names(&self.package, &["optionalDependencies"]).any(|optional| optional == name)
+    }
+}
+
+/// The `node_modules` folder of a tree. Nothing but optional packages, none of which could be installed, leave none.
+fn modules_of(place: &Path) -> Result<PathBuf, String> {
+    let modules = place.join("node_modules");
+    fs::create_dir_all(&modules)
+        .and_then(|()| modules.canonicalize())
+        .map_err(|error| error.to_string())
 }
 
 /// Where a function will find what it needs.
@@ -177,7 +382,13 @@ pub(crate) fn plan(function: &Function, node_major: u32) -> Result<Plan, String>
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        tree.lock = Some((name, read(lock)?));
+        let mut text = read(lock)?;
+        if let Ok(mut parsed) = serde_json::from_slice::<Value>(&text)
+            && lock::use_configured_registry(&mut parsed) > 0
+        {
+            text = parsed.to_string().into_bytes();
+        }
+        tree.lock = Some((name, text));
     }
     let mut hash = Sha256::new();
     hash.update(format!("node {node_major}\n{}\n", manifest.hash));
@@ -199,6 +410,19 @@ fn names<'a>(package: &'a Map<String, Value>, fields: &'a [&str]) -> impl Iterat
         .flat_map(|list| list.keys())
 }
 
+/// The folder that a dependency's version names. As npm does, a relative path is taken for one without `file:` too.
+fn folder_of(version: &str) -> Option<&str> {
+    let named = version
+        .strip_prefix("file:")
+        .or_else(|| version.strip_prefix("link:"));
+    named.or_else(|| {
+        ["./", "../", "/"]
+            .iter()
+            .any(|start| version.starts_with(start))
+            .then_some(version)
+    })
+}
+
 /// Dependencies may be folders, relative to the function's: from the cache they must be named in full. They are copied
 /// into the tree, so that it does not change under the functions that use it.
 fn absolute_folders(tree: &mut Tree, from: &Path) -> Vec<PathBuf> {
@@ -209,11 +433,7 @@ fn absolute_folders(tree: &mut Tree, from: &Path) -> Vec<PathBuf> {
             continue;
         };
         for (name, version) in list {
-            let Some(path) = version.as_str().and_then(|text| {
-                text.strip_prefix("file:")
-                    .or_else(|| text.strip_prefix("link:"))
-                    .map(str::to_owned)
-            }) else {
+            let Some(path) = version.as_str().and_then(folder_of).map(str::to_owned) else {
                 continue;
             };
             let folder = from.join(&path);
@@ -285,145 +505,4 @@ pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
 /// The first half of a hash, in hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     base16ct::lower::encode_string(bytes.get(..16).unwrap_or(bytes))
-}
-
-/// The `node_modules` folder of a tree, installed if it is not there.
-async fn install(npm: &Npm<'_>, hash: &str, tree: &Tree) -> Result<PathBuf, String> {
-    let base = &npm.trees;
-    let place = base.join(hash);
-    if !place.is_dir() {
-        let io = |error: io::Error| format!("{} cannot be written: {error}", base.display());
-        fs::create_dir_all(base).map_err(io)?;
-        let lock = File::create(base.join(format!("{hash}.lock"))).map_err(io)?;
-        // Another process may be installing the same: waiting for it must not stop this one.
-        let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(io)?;
-        if !place.is_dir() {
-            let draft = tempfile::Builder::new()
-                .prefix(".draft-")
-                .tempdir_in(base)
-                .map_err(io)?;
-            run(npm, draft.path(), tree).await?;
-            fs::rename(draft.path(), &place).map_err(io)?;
-            let _ = draft.keep();
-        }
-        drop(lock);
-    }
-    let modules = place.join("node_modules");
-    // Nothing but optional ones, none of which could be installed, leave no folder.
-    fs::create_dir_all(&modules)
-        .and_then(|()| modules.canonicalize())
-        .map_err(|error| error.to_string())
-}
-
-async fn run(options: &Npm<'_>, draft: &Path, tree: &Tree) -> Result<(), String> {
-    let who = tree
-        .functions
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
-    let mend = format!(
-        "run `npm install` in {} to see what is wrong; a complete node_modules there is used as it is",
-        tree.folder.display()
-    );
-    let io = |error: io::Error| format!("the dependencies of {who} cannot be installed: {error}; {mend}");
-    fs::write(
-        draft.join("package.json"),
-        Value::Object(tree.package.clone()).to_string(),
-    )
-    .map_err(io)?;
-    if let Some((name, text)) = &tree.lock {
-        fs::write(draft.join(name), text).map_err(io)?;
-    }
-    if let Some(text) = &tree.npmrc {
-        fs::write(draft.join(".npmrc"), text).map_err(io)?;
-    }
-
-    let beside = options.node.with_file_name("npm");
-    let npm = if beside.is_file() {
-        beside
-    } else {
-        PathBuf::from("npm")
-    };
-    let mut words = options.guard.iter();
-    let program = words
-        .next()
-        .ok_or_else(|| "no command for the guard is configured".to_owned())?;
-    // Under a guard, as workers are: nothing goes on when this process has gone.
-    let mut command = Command::new(program);
-    command.args(words).arg(&options.scratch).arg(npm);
-    command.arg(if tree.exact { "ci" } else { "install" });
-    command.args([
-        "--omit=dev",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts=false",
-        "--loglevel=error",
-    ]);
-    if !tree.exact {
-        command.arg("--install-links");
-    }
-    if options.offline {
-        command.arg("--offline");
-    }
-    let mut child = command
-        .current_dir(draft)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(io)?;
-    // Held until npm has ended: its end is the guard's sign to kill it.
-    let _control = child.stdin.take();
-    let (mut out, mut errors) = (Vec::new(), Vec::new());
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let read = async {
-        tokio::join!(
-            async {
-                if let Some(pipe) = &mut stdout {
-                    let _ = pipe.read_to_end(&mut out).await;
-                }
-            },
-            async {
-                if let Some(pipe) = &mut stderr {
-                    let _ = pipe.read_to_end(&mut errors).await;
-                }
-            }
-        )
-    };
-    let (status, _) = tokio::join!(child.wait(), read);
-    if status.map_err(io)?.success() {
-        return Ok(());
-    }
-    out.extend_from_slice(&errors);
-    let said = String::from_utf8_lossy(&out).into_owned();
-    let lines: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.trim().is_empty() && !is_noise(line))
-        .collect();
-    let last = lines
-        .get(lines.len().saturating_sub(LAST_LINES)..)
-        .unwrap_or_default()
-        .join("\n  ");
-    Err(if options.offline {
-        let missing = names(&tree.package, &["dependencies"])
-            .cloned()
-            .collect::<Vec<_>>()
-            .join(", ");
-        format!(
-            "the dependencies of {who} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once \
-             without --offline\n  {last}"
-        )
-    } else {
-        format!("npm could not install the dependencies of {who}; {mend}\n  {last}")
-    })
-}
-
-/// Lines of npm's that say nothing about the cause.
-fn is_noise(line: &str) -> bool {
-    line.contains("A complete log of this run can be found in") || line.contains("npm warn")
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    deps::{self, Npm, Plan, Supply},
+    deps::{self, Plan, Supply},
     pool::Pool,
     progress::Progress,
     spec::{Kind, Spec},
@@ -61,14 +61,7 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
         .map(|survey| ((survey.function, survey.context, survey.files), survey.plan))
         .unzip();
     let named = surveys.iter().map(|(function, ..)| &function.name).zip(plans);
-    let npm = Npm {
-        node: &pool.options.node,
-        guard: &pool.options.guard,
-        offline: pool.options.offline,
-        scratch: pool.workers.scratch(),
-        trees: pool.options.cache_dir.join("trees"),
-    };
-    let supplies = deps::supply(&npm, &*pool.observer, named).await;
+    let supplies = pool.installer.supply(&pool.observer, named).await;
 
     let mut next_port = pool.options.inspect.as_ref().map_or(0, |inspect| inspect.port);
     let mut specs = Vec::with_capacity(surveys.len());

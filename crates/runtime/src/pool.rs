@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     call::{Call, CallError, InvocationId, Outcome},
+    deps::{Installer, Npm},
     observer::Observer,
     options::Options,
     peer::{Connection, Peer, Register, Running},
@@ -53,6 +54,7 @@ pub(crate) struct Pool {
     pub(crate) options: Options,
     pub(crate) workers: Workers,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) installer: Arc<Installer>,
     state: Mutex<State>,
     /// Where connections of workers go, once somebody wants them.
     connections: OnceLock<mpsc::Sender<Connection>>,
@@ -68,10 +70,18 @@ impl Pool {
             workers: options.max_workers.max(1),
             log: options.log_limit,
         };
+        let npm = Npm {
+            node: options.node.clone(),
+            guard: options.guard.clone(),
+            offline: options.offline,
+            scratch: workers.scratch(),
+        };
+        let trees = options.cache_dir.join("trees");
         Arc::new(Self {
             options,
             workers,
             observer,
+            installer: Arc::new(Installer::new(npm, trees)),
             state: Mutex::new(State::new(limits, Instant::now())),
             connections: OnceLock::new(),
             watch: Notify::new(),

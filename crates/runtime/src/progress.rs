@@ -25,6 +25,8 @@ pub enum Progress {
         of: usize,
         /// The functions that need it.
         functions: Vec<FunctionName>,
+        /// What is to be known about how it was done.
+        note: Option<String>,
         /// Why it failed, and the mend.
         problem: Option<String>,
     },
@@ -66,9 +68,11 @@ impl fmt::Display for Progress {
                 number,
                 of,
                 functions,
+                note,
                 problem: None,
             } => {
-                write!(f, "installed dependencies {number} of {of}: {}", list(functions))
+                write!(f, "installed dependencies {number} of {of}: {}", list(functions))?;
+                note.as_ref().map_or(Ok(()), |note| write!(f, "; {note}"))
             }
             Self::Installed {
                 problem: Some(problem),

@@ -362,3 +362,267 @@ async fn a_pack_is_used_while_its_files_are_as_they_were() {
     assert!(fs::read(&pack).unwrap().len() > 500, "it was written again");
     first.end().await;
 }
+
+/// A registry on this machine that has the packages of a folder, each as version 1.0.0.
+struct Registry {
+    port: u16,
+    /// What was asked for.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Integrity by name.
+    integrity: std::collections::BTreeMap<String, String>,
+}
+
+impl Registry {
+    /// Packs the packages with npm, and serves them.
+    fn start(bench: &Bench) -> Self {
+        use std::io::{BufRead, BufReader, Write};
+
+        let packed = bench.folder.path().join("packed");
+        fs::create_dir_all(&packed).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut files = std::collections::BTreeMap::new();
+        let mut integrity = std::collections::BTreeMap::new();
+        for package in fs::read_dir(bench.folder.path().join("packages"))
+            .unwrap()
+            .flatten()
+        {
+            let output = std::process::Command::new("npm")
+                .args(["pack", "--json", "--silent", "--pack-destination"])
+                .arg(&packed)
+                .current_dir(package.path())
+                .output()
+                .unwrap();
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let name = told[0]["name"].as_str().unwrap().to_owned();
+            let sum = told[0]["integrity"].as_str().unwrap().to_owned();
+            let tarball = fs::read(packed.join(told[0]["filename"].as_str().unwrap())).unwrap();
+            let manifest = fs::read(package.path().join("package.json")).unwrap();
+            let mut version: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+            if version["scripts"]["install"].is_string() {
+                version["hasInstallScript"] = true.into();
+            }
+            version["dist"] = serde_json::json!({ "integrity": sum,
+                "tarball": format!("http://127.0.0.1:{port}/{name}/-/{name}-1.0.0.tgz") });
+            let about = serde_json::json!({ "name": name, "dist-tags": { "latest": "1.0.0" }, "versions": { "1.0.0": version } });
+            files.insert(format!("/{name}"), about.to_string().into_bytes());
+            files.insert(format!("/{name}/-/{name}-1.0.0.tgz"), tarball);
+            integrity.insert(name, sum);
+        }
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let first = lines.next().and_then(Result::ok).unwrap_or_default();
+                while lines
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                {}
+                let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = match files.get(&path) {
+                    Some(body) => ("200 OK", body.as_slice()),
+                    None => ("404 Not Found", b"{}".as_slice()),
+                };
+                heard.lock().unwrap().push(path);
+                let head = format!(
+                    "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(head.as_bytes());
+                let _ = stream.write_all(body);
+            }
+        });
+        Self {
+            port,
+            asked,
+            integrity,
+        }
+    }
+
+    /// An entry of a lock file, with an address at a mirror that is gone.
+    fn locked(&self, name: &str) -> String {
+        format!(
+            r#""node_modules/{name}":{{"version":"1.0.0","resolved":"https://registry.npm.taobao.org/{name}/download/{name}-1.0.0.tgz?cache=0","integrity":"{}"}}"#,
+            self.integrity[name]
+        )
+    }
+}
+
+impl Bench {
+    async fn online() -> Self {
+        Self::with(|options| options.offline = false).await
+    }
+
+    /// Gives a function dependencies from the registry, and a lock file with these entries.
+    fn locks(
+        &mut self,
+        registry: &Registry,
+        name: &str,
+        dependencies: &str,
+        entries: Option<&[String]>,
+        npmrc: &str,
+    ) {
+        self.depends(name, dependencies);
+        let dir = self.dir(name);
+        let cache = self.folder.path().join("npm-cache");
+        let text = format!(
+            "registry=http://127.0.0.1:{}\ncache={}\n{npmrc}\n",
+            registry.port,
+            cache.display()
+        );
+        fs::write(dir.join(".npmrc"), text).unwrap();
+        if let Some(entries) = entries {
+            let lock = dir.join("package-lock.json");
+            let mut packages = vec![format!(r#""":{{"dependencies":{{{dependencies}}}}}"#)];
+            packages.extend_from_slice(entries);
+            let text = format!(
+                r#"{{"lockfileVersion":2,"requires":true,"packages":{{{}}}}}"#,
+                packages.join(",")
+            );
+            fs::write(&lock, text).unwrap();
+            let function = self
+                .functions
+                .iter_mut()
+                .find(|it| it.name.as_str() == name)
+                .unwrap();
+            function.manifest.as_mut().unwrap().lock = Some(lock);
+        }
+    }
+
+    fn steps(&self) -> Vec<String> {
+        let told = self.heard.progress.lock().unwrap();
+        told.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[tokio::test]
+async fn locks_of_real_projects_are_installed() {
+    let mut bench = Bench::online().await;
+    for name in ["a", "b"] {
+        bench.package(name, &format!("module.exports = '{name}';"));
+    }
+    let registry = Registry::start(&bench);
+    for name in ["mirror", "lacking", "nothing"] {
+        bench.function(name, "exports.main = () => require('a') + (() => { try { return require('b'); } catch { return '-'; } })();");
+    }
+    let (a, ab) = (r#""a":"1.0.0""#, r#""a":"1.0.0","b":"1.0.0""#);
+    bench.locks(&registry, "mirror", a, Some(&[registry.locked("a")]), "");
+    bench.locks(&registry, "lacking", ab, Some(&[registry.locked("a")]), "");
+    bench.locks(&registry, "nothing", r#""a":"1.0.0","nowhere":"1.0.0""#, None, "");
+    let reports = bench.load().await;
+    assert_eq!(
+        bench.result("mirror", "{}").await,
+        Ok("\"a-\"".to_owned()),
+        "{reports:?}"
+    );
+    assert_eq!(
+        bench.result("lacking", "{}").await,
+        Ok("\"ab\"".to_owned()),
+        "{reports:?}"
+    );
+    assert!(
+        registry
+            .asked
+            .lock()
+            .unwrap()
+            .contains(&"/a/-/a-1.0.0.tgz".to_owned())
+    );
+    let steps = bench.steps();
+    let note = |step: &&String| {
+        step.contains("lacking; the lock file does not fit package.json (Missing: b@1.0.0 from lock file)")
+    };
+    assert_eq!(steps.iter().filter(note).count(), 1, "{steps:?}");
+
+    // One that cannot be installed says why, once, and stops no other.
+    let problem = |reports: &[LoadReport]| {
+        let report = reports.iter().find(|report| report.name.as_str() == "nothing");
+        report.unwrap().problem.clone().unwrap_or_default()
+    };
+    let told = problem(&reports);
+    assert!(
+        told.contains("code E404") && told.contains("`npm install --omit=dev` in "),
+        "{told}"
+    );
+    let reports = bench.load().await;
+    assert_eq!(problem(&reports), told);
+    assert_eq!(bench.steps(), steps, "nothing is told or tried again");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_damaged_tree_is_installed_anew() {
+    let mut bench = Bench::new().await;
+    bench.package("a", "exports.one = 1;");
+    bench.function("f", "exports.main = () => require('a').one;");
+    bench.depends("f", A);
+    bench.load().await;
+    let trees = bench.folder.path().join("cache/trees");
+    let tree = fs::read_dir(&trees)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.is_dir())
+        .unwrap();
+    fs::remove_dir_all(tree.join("node_modules/a")).unwrap();
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await, Ok("1".to_owned()));
+    assert_eq!(bench.installs(), 2);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn scripts_of_packages_see_little_of_this_process_and_run_only_if_they_may() {
+    let mut bench = Bench::online().await;
+    bench.package("s", "");
+    let script = r#"node -e "require('fs').writeFileSync('env.json', JSON.stringify(process.env))""#;
+    let manifest = serde_json::json!({ "name": "s", "version": "1.0.0", "scripts": { "install": script } });
+    let package = bench.folder.path().join("packages/s/package.json");
+    fs::write(package, manifest.to_string()).unwrap();
+    let registry = Registry::start(&bench);
+    let source = "const { readFileSync } = require('fs'), path = require('path');
+        exports.main = () => { try { return JSON.parse(readFileSync(path.join(path.dirname(require.resolve('s')), 'env.json'))); } catch (error) { return error.code; } };";
+    for name in ["runs", "not"] {
+        bench.function(name, source);
+    }
+    bench.locks(&registry, "runs", r#""s":"1.0.0""#, None, "");
+    bench.locks(&registry, "not", r#""s":"1.0.0""#, None, "ignore-scripts=true");
+    let reports = bench.load().await;
+    let seen = bench.result("runs", "{}").await.unwrap();
+    let seen: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&seen).expect(&format!("{reports:?}"));
+    assert!(seen.contains_key("PATH"));
+    // Cargo sets many for this process.
+    assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+    let strange: Vec<_> = seen.keys().filter(|name| name.starts_with("CARGO")).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    assert_eq!(bench.result("not", "{}").await, Ok("\"ENOENT\"".to_owned()));
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_folder_may_be_named_without_file() {
+    let mut bench = Bench::new().await;
+    bench.package("a", "exports.one = 1;");
+    bench.function("f", "exports.main = () => require('a').one;");
+    bench.depends("f", r#""a":"../../packages/a""#);
+    let reports = bench.load().await;
+    assert_eq!(bench.result("f", "{}").await, Ok("1".to_owned()), "{reports:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn without_npm_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let npm = crate::deps::Npm {
+        node: folder.path().join("node"),
+        guard: Vec::new(),
+        offline: false,
+        scratch: folder.path().join("scratch"),
+    };
+    // Where this process has npm on its PATH, it is found there.
+    assert_eq!(npm.find_in(None), None);
+    fs::write(folder.path().join("npm"), "").unwrap();
+    assert_eq!(npm.find_in(None), Some(folder.path().join("npm")));
+}
