@@ -26,6 +26,7 @@ const link = require('./link')
 const calls = require('./call')
 const output = require('./console')
 const context = require('./context')
+const modules = require('./modules')
 const { load, isLasting, describe } = require('./load')
 
 output.install()
@@ -101,7 +102,12 @@ function threw(call, error, number = 0) {
   answer(call, TO_HOST.THREW, number, stringify(describe(error)))
 }
 
+function tellModules() {
+  link.send(TO_HOST.MODULES, NO_CALL, 0, stringify(modules.take()))
+}
+
 function answer(call, kind, number, text, limit) {
+  if (modules.any()) tellModules()
   if (call.rest !== null || call.dropped > 0) output.finish(call)
   calls.leave(call)
   if (calls.isConcurrent()) link.hold()
@@ -121,14 +127,18 @@ async function loadFunction(spec) {
     context.configure(spec.context)
     environment.configure(spec.env)
     process.chdir(spec.dir)
+    modules.searchFolder(spec.dir)
+    modules.note(spec.tree)
     if (spec.tree) require('./resolve').install(spec.dir, spec.tree, spec.isModule)
     if (spec.pack && !prepared) require('./pack').expect(spec.pack)
     if (spec.concurrency > 1) calls.concurrent()
     main = await load(spec.entry, spec.isModule)
     // Only a function that names a third parameter is called back; a promise from it counts all the same.
     wantsCallback = main.length >= 3
+    tellModules()
     link.send(TO_HOST.LOADED, NO_CALL, 0, '')
   } catch (error) {
+    tellModules()
     link.send(TO_HOST.LOAD_FAILED, NO_CALL, isLasting(error) ? 1 : 0, stringify(describe(error)))
   }
 }

@@ -37,6 +37,7 @@ const TO_HOST = {
   TOO_LARGE: 9,
   LOG: 10,
   DROPPED: 11,
+  MODULES: 12,
 }
 
 /** Kinds of frames from the host. */

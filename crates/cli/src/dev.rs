@@ -56,7 +56,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     )
     .await?;
     let run_file = RunFile::write(&project.root, &local.running())?;
-    let mut changes = Changes::watch(&project.root)?;
+    let mut changes = Changes::watch(&project.root, &local.runtime)?;
 
     print::done(format_args!(
         "{} of {}",
@@ -108,7 +108,12 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
-            () = changes.settled() => reload(&args, &local, &mut findings).await,
+            () = changes.settled() => {
+                reload(&args, &local, &mut findings).await;
+                // Where nothing could be loaded, calls go to what was there.
+                local.runtime.nothing_changed();
+                changes.watch_what_was_loaded(&local.runtime);
+            }
         }
     }
     drop(run_file);

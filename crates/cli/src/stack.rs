@@ -199,7 +199,7 @@ pub(crate) struct Local {
     /// The functions that can run.
     pub(crate) functions: Vec<String>,
     pub(crate) gateway: Gateway,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
     operating: JoinHandle<()>,

@@ -1,62 +1,155 @@
 //! Telling when a project's files changed and have settled.
 
 use std::{
-    path::{Component, Path},
-    time::Duration,
+    path::{Component, Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use runtime::Runtime;
 use tokio::sync::mpsc;
 
-/// An editor writes a file in several steps; a quiet spell of this length ends them.
-const QUIET: Duration = Duration::from_millis(150);
+use crate::print;
 
-/// Changes below a folder.
+/// An editor writes a file in several steps; a quiet spell of this length ends them …
+const QUIET: Duration = Duration::from_millis(150);
+/// … or this much time, where something is written again and again.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Kinds of files that are written while functions run, and are no part of them.
+const PASSING: [&str; 4] = ["log", "pid", "swp", "tmp"];
+
+/// Changes below a project's folder, and of files elsewhere that functions were loaded from.
 pub(crate) struct Changes {
-    _watcher: RecommendedWatcher,
+    watcher: RecommendedWatcher,
+    root: PathBuf,
+    /// Folders outside of the project that are watched too.
+    outside: Vec<PathBuf>,
     changed: mpsc::Receiver<()>,
 }
 
 impl Changes {
-    pub(crate) fn watch(root: &Path) -> anyhow::Result<Self> {
+    /// Watches the project in `root`. From the moment of a change calls wait for the functions to be loaded anew: see
+    /// [`Runtime::expect_changes`].
+    pub(crate) fn watch(root: &Path, runtime: &Runtime) -> anyhow::Result<Self> {
         // One place is enough: a second change before the first was taken tells nothing new.
         let (tell, changed) = mpsc::channel(1);
         let root = root
             .canonicalize()
             .with_context(|| format!("{} is not there", root.display()))?;
-        let base = root.clone();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let (base, loaded) = (root.clone(), runtime.clone());
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let written = !matches!(event.kind, EventKind::Access(_));
-            if written && event.paths.iter().any(|path| matters(&base, path)) {
+            let matters = |path: &PathBuf| matters(&base, path) || loaded.consists_of(path);
+            if written && event.paths.iter().any(matters) {
+                loaded.expect_changes();
                 let _ = tell.try_send(());
             }
         })?;
-        watcher
-            .watch(&root, RecursiveMode::Recursive)
-            .with_context(|| format!("{} cannot be watched", root.display()))?;
-        Ok(Self {
-            _watcher: watcher,
+        let mut changes = Self {
+            watcher,
+            root,
+            outside: Vec::new(),
             changed,
-        })
+        };
+        if let Err(error) = changes.watcher.watch(&changes.root, RecursiveMode::Recursive) {
+            // One folder that cannot be read is enough, or the system's limit of watches.
+            let unseen = changes.watch_each();
+            print::warning(
+                format_args!(
+                    "{unseen} folders of {} cannot be watched: {error}",
+                    changes.root.display()
+                ),
+                "changes there are seen when another file is saved; on Linux fs.inotify.max_user_watches may be too small",
+            );
+        }
+        changes.watch_what_was_loaded(runtime);
+        Ok(changes)
     }
 
-    /// Resolves when something changed and then nothing for a moment.
+    /// Watches folder by folder what can be watched. Gives how many cannot.
+    fn watch_each(&mut self) -> usize {
+        let mut unseen = 0;
+        let mut folders = vec![self.root.clone()];
+        while let Some(folder) = folders.pop() {
+            unseen += usize::from(self.watcher.watch(&folder, RecursiveMode::NonRecursive).is_err());
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            folders.extend(
+                entries
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .map(|entry| entry.path())
+                    .filter(|path| matters(&self.root, path)),
+            );
+        }
+        unseen
+    }
+
+    /// Watches the folders outside of the project from which functions were loaded.
+    pub(crate) fn watch_what_was_loaded(&mut self, runtime: &Runtime) {
+        for folder in runtime.loaded_from() {
+            if !folder.starts_with(&self.root) && !self.outside.contains(&folder) {
+                // One that cannot be watched is looked at when something else changes.
+                let _ = self.watcher.watch(&folder, RecursiveMode::NonRecursive);
+                self.outside.push(folder);
+            }
+        }
+    }
+
+    /// Resolves when something changed and then nothing for a moment, or it has not been quiet for long.
     pub(crate) async fn settled(&mut self) {
         if self.changed.recv().await.is_none() {
             // The watcher has ended; there is nothing more to tell.
             std::future::pending::<()>().await;
         }
-        while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changed.recv()).await {}
+        let first = Instant::now();
+        while first.elapsed() < LONGEST
+            && let Ok(Some(())) = tokio::time::timeout(QUIET, self.changed.recv()).await
+        {}
     }
 }
 
-/// Installed packages and hidden folders (`.git`, our own `.yunqiao`) are not the project's source.
+/// Installed packages, hidden folders (`.git`, our own `.yunqiao`) and logs are not the project's source; `.env` files are.
 fn matters(root: &Path, path: &Path) -> bool {
     let inner = path.strip_prefix(root).unwrap_or(path);
-    inner.components().all(|part| match part {
-        Component::Normal(name) => name != "node_modules" && !name.as_encoded_bytes().starts_with(b"."),
-        _ => true,
-    })
+    let passing = inner
+        .extension()
+        .is_some_and(|extension| PASSING.iter().any(|one| extension == *one));
+    let is_env = |name: &[u8]| name == b".env" || name.starts_with(b".env.");
+    !passing
+        && inner.components().all(|part| match part {
+            Component::Normal(name) => {
+                let bytes = name.as_encoded_bytes();
+                name != "node_modules" && (!bytes.starts_with(b".") || is_env(bytes))
+            }
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_matters_and_what_comes_and_goes_does_not() {
+        let matters = |path: &str| matters(Path::new("/p"), &Path::new("/p").join(path));
+        for path in [
+            "cloudfunctions/f/index.js",
+            "f/.env",
+            "f/.env.local",
+            "f/a.json",
+            "yunqiao.toml",
+        ] {
+            assert!(matters(path), "{path}");
+        }
+        for path in [
+            "f/node_modules/a/index.js",
+            ".git/HEAD",
+            ".yunqiao/calls.jsonl",
+            "f/server.log",
+            "f/.index.js.swp",
+        ] {
+            assert!(!matters(path), "{path}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! A magic, a length, a kind or an id that cannot be valid means that the stream is not to be trusted any more: the worker is
 //! killed and its calls fail. `js/worker/link.js` is the other end.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, path::PathBuf, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use zeroize::{Zeroize, Zeroizing};
@@ -204,6 +204,8 @@ pub enum Message {
         /// What.
         line: Line,
     },
+    /// Files of which its function consists, in addition to those that it told before.
+    Modules(Vec<PathBuf>),
     /// So much was printed beyond what may be kept.
     Dropped {
         /// By which call; `None` outside of calls.
@@ -285,6 +287,8 @@ enum Kind {
     Log,
     /// The number is how many bytes.
     Dropped,
+    /// The body is a JSON array of paths.
+    Modules,
 }
 
 impl Kind {
@@ -301,6 +305,7 @@ impl Kind {
             9 => Self::TooLarge,
             10 => Self::Log,
             11 => Self::Dropped,
+            12 => Self::Modules,
             _ => return None,
         })
     }
@@ -430,6 +435,7 @@ impl Message {
                 thrown: Thrown::read(&body),
                 lasting: number == 1,
             },
+            Kind::Modules => Self::Modules(serde_json::from_slice(&body).ok()?),
             Kind::Hello => return None,
         })
     }
@@ -492,7 +498,7 @@ mod tests {
             }
         );
         assert_eq!(Header::parse(&good[..15]), Ok(None));
-        for (at, byte) in [(3, 0xff), (12, 0), (12, 12), (13, 1), (14, 0x50), (15, 0)] {
+        for (at, byte) in [(3, 0xff), (12, 0), (12, 13), (13, 1), (14, 0x50), (15, 0)] {
             let mut bad = good;
             bad[at] = byte;
             assert_eq!(Header::parse(&bad), Err(NotAFrame), "byte {at} = {byte}");

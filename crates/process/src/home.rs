@@ -22,6 +22,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("intrinsics.js", include_str!("../../../js/worker/intrinsics.js")),
     ("link.js", include_str!("../../../js/worker/link.js")),
     ("load.js", include_str!("../../../js/worker/load.js")),
+    ("modules.js", include_str!("../../../js/worker/modules.js")),
     ("pack.js", include_str!("../../../js/worker/pack.js")),
     ("resolve.js", include_str!("../../../js/worker/resolve.js")),
     (

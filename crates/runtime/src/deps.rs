@@ -12,7 +12,8 @@ mod lock;
 mod npm;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsStr,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -469,9 +470,14 @@ fn absolute_folders(tree: &mut Tree, from: &Path) -> Vec<PathBuf> {
 }
 
 /// Adds names, sizes and times of a folder's files to a hash; what was installed there does not count.
+/// Nor do files that are written all the time and never loaded. A folder counts once, however many links lead to it.
 pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
     let mut folders = vec![folder.to_owned()];
+    let mut seen = HashSet::new();
     while let Some(folder) = folders.pop() {
+        if !folder.canonicalize().is_ok_and(|real| seen.insert(real)) {
+            continue;
+        }
         let Ok(entries) = fs::read_dir(&folder) else {
             continue;
         };
@@ -479,7 +485,7 @@ pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
-            if name == "node_modules" || name == ".git" {
+            if name == "node_modules" || name == ".git" || is_passing(&name) {
                 continue;
             }
             let Ok(metadata) = fs::metadata(entry.path()) else {
@@ -500,6 +506,12 @@ pub(crate) fn stamp(folder: &Path, hash: &mut Sha256) {
             }
         }
     }
+}
+
+/// Whether a file is of a kind that comes and goes while a function stays the same.
+fn is_passing(name: &OsStr) -> bool {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str);
+    extension.is_some_and(|extension| ["log", "pid", "swp", "tmp"].contains(&extension))
 }
 
 /// The first half of a hash, in hex.

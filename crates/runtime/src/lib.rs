@@ -16,6 +16,7 @@ mod call;
 mod deps;
 mod load;
 mod logs;
+mod modules;
 mod observer;
 mod options;
 mod peer;
@@ -167,7 +168,33 @@ impl Runtime {
     /// did gets new ones, while calls that run finish on the old ones. Waiting calls go to the new ones.
     pub async fn load(&self, functions: Vec<Loaded>) -> Vec<LoadReport> {
         let _one_at_a_time = self.loading.lock().await;
-        load::load(&self.pool, functions, self.node_major).await
+        let reports = load::load(&self.pool, functions, self.node_major).await;
+        self.nothing_changed();
+        reports
+    }
+
+    /// Whether a function was loaded from this file among others: then a change of it is a change of the function. By their
+    /// real paths.
+    #[must_use]
+    pub fn consists_of(&self, file: &std::path::Path) -> bool {
+        self.pool.modules.has(file)
+    }
+
+    /// The folders from which functions were loaded.
+    #[must_use]
+    pub fn loaded_from(&self) -> Vec<PathBuf> {
+        self.pool.modules.folders()
+    }
+
+    /// What was loaded may have changed: calls that no function makes wait for the next [`Runtime::load`], or for
+    /// [`Runtime::nothing_changed`], but not longer than a few seconds.
+    pub fn expect_changes(&self) {
+        self.pool.outdated.send_replace(true);
+    }
+
+    /// There is nothing to be loaded after all.
+    pub fn nothing_changed(&self) {
+        self.pool.outdated.send_replace(false);
     }
 
     /// Calls a function. Dropping the future abandons the call: if it waits it is forgotten, if it runs it runs on and

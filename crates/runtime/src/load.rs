@@ -76,6 +76,11 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
         if wanted {
             next_port = next_port.wrapping_add(1);
         }
+        let changes = pool.modules.changes(&function.name);
+        let mut hash = Sha256::new();
+        hash.update(files);
+        hash.update(changes.to_le_bytes());
+        let files = hash.finalize().into();
         specs.push(Arc::new(spec(pool, &function, supply, &context, files, inspect)));
     }
 

@@ -15,12 +15,13 @@ use function::FunctionName;
 use process::{End, Host, KeyPair, Launch, Level, Message, Order, WorkerId, Workers};
 use tokio::{
     net::UnixStream,
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 
 use crate::{
     call::{Call, CallError, InvocationId, Outcome},
     deps::{Installer, Npm},
+    modules::Modules,
     observer::Observer,
     options::Options,
     peer::{Connection, Peer, Register, Running},
@@ -37,6 +38,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(100);
 /// … or it has not been quiet for this long.
 const NEVER_QUIET: Duration = Duration::from_secs(2);
+/// How long calls wait for functions that are being loaded anew.
+const LOADED_WITHIN: Duration = Duration::from_secs(5);
 /// How many connections of workers wait for the one who serves them; further ones wait in the sockets' own queues.
 const WAITING_CONNECTIONS: usize = 64;
 
@@ -55,6 +58,9 @@ pub(crate) struct Pool {
     pub(crate) workers: Workers,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) installer: Arc<Installer>,
+    pub(crate) modules: Modules,
+    /// Files have changed, and functions are about to be loaded anew.
+    pub(crate) outdated: watch::Sender<bool>,
     state: Mutex<State>,
     /// Where connections of workers go, once somebody wants them.
     connections: OnceLock<mpsc::Sender<Connection>>,
@@ -82,6 +88,8 @@ impl Pool {
             workers,
             observer,
             installer: Arc::new(Installer::new(npm, trees)),
+            modules: Modules::default(),
+            outdated: watch::Sender::new(false),
             state: Mutex::new(State::new(limits, Instant::now())),
             connections: OnceLock::new(),
             watch: Notify::new(),
@@ -234,6 +242,11 @@ impl Pool {
 
     /// Makes a call. Dropping the future abandons it.
     pub(crate) async fn invoke(self: &Arc<Self>, call: Call) -> Outcome {
+        // A nested call does not wait: its caller runs the old code already.
+        if call.parent.is_none() && *self.outdated.borrow() {
+            let mut outdated = self.outdated.subscribe();
+            let _ = tokio::time::timeout(LOADED_WITHIN, outdated.wait_for(|outdated| !outdated)).await;
+        }
         let (caller, outcome) = oneshot::channel();
         match self.with(|state| state.admit(call, caller, Instant::now())) {
             Ok(call) => {
@@ -266,7 +279,15 @@ impl Host for Pool {
     }
 
     fn received(self: &Arc<Self>, worker: WorkerId, message: Message, now: Instant) -> bool {
-        self.with(|state| state.received(worker, message, now))
+        match message {
+            Message::Modules(files) => {
+                if let Some(function) = self.with(|state| state.function_of(worker)) {
+                    self.modules.loaded(&function, files);
+                }
+                true
+            }
+            message => self.with(|state| state.received(worker, message, now)),
+        }
     }
 
     fn garbled(self: &Arc<Self>, worker: WorkerId) {

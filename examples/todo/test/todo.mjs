@@ -51,7 +51,11 @@ ok('collections are made once; a second time is no error')
 
 const ids = []
 for (let i = 0; i < 23; i += 1) {
-  const { _id } = await call('alice', 'add', { list: 'home', title: `todo ${i}`, tags: i % 2 ? ['odd'] : ['even'] })
+  const { _id } = await call('alice', 'add', {
+    list: 'home',
+    title: `todo ${i}`,
+    tags: i % 2 ? ['odd'] : ['even'],
+  })
   assert.match(_id, /^[0-9a-f]{32}$/)
   ids.push(_id)
 }
@@ -78,7 +82,9 @@ assert.equal((await call('alice', 'list', { list: 'home', search: '^TODO 1\\d$' 
 assert.equal((await call('bob', 'list', { list: 'home' })).total, 1)
 ok('a search is a regular expression, and everybody sees their own')
 
-assert.deepEqual(await call('alice', 'change', { id: ids[0], title: 'renamed', tags: ['a', 'b'] }), { updated: 1 })
+assert.deepEqual(await call('alice', 'change', { id: ids[0], title: 'renamed', tags: ['a', 'b'] }), {
+  updated: 1,
+})
 assert.deepEqual(await call('bob', 'change', { id: ids[0], title: 'mine' }), { updated: 0 })
 const [renamed] = (await call('alice', 'list', { list: 'home', search: '^renamed$' })).todos
 assert.deepEqual(renamed.tags, ['even', 'a', 'b'])
@@ -98,7 +104,11 @@ assert.deepEqual(lists, [
 ])
 ok('an aggregate joins, groups and computes')
 
-assert.deepEqual(await call('alice', 'move', { id: ids[1], to: 'work' }), { from: 'home', to: 'work', count: 2 })
+assert.deepEqual(await call('alice', 'move', { id: ids[1], to: 'work' }), {
+  from: 'home',
+  to: 'work',
+  count: 2,
+})
 assert.deepEqual(await call('alice', 'move', { id: ids[2], to: 'nowhere' }), { refused: '没有这个清单' })
 assert.deepEqual(
   (await call('alice', 'stats')).lists.map(({ list, count, total }) => [list, count, total]),

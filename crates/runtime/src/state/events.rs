@@ -64,6 +64,8 @@ impl<C> State<C> {
             Message::Dropped { call, bytes } => self.dropped(id, call, bytes),
             Message::Prepared => self.prepared(id, now),
             Message::Loaded => self.loaded(id, now),
+            // Not a matter of who runs what.
+            Message::Modules(_) => true,
             Message::LoadFailed { thrown, lasting } => self.load_failed(id, thrown.into(), lasting, now),
         };
         if !sensible {

@@ -291,6 +291,7 @@ async fn a_function_sees_its_callers_variables_and_nothing_of_the_machine() {
         names,
         [
             "GREETING",
+            "NODE_PATH",
             "TCB_ENV",
             "TENCENTCLOUD_SECRETID",
             "TENCENTCLOUD_SECRETKEY",

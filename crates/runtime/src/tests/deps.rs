@@ -591,7 +591,7 @@ async fn scripts_of_packages_see_little_of_this_process_and_run_only_if_they_may
     let reports = bench.load().await;
     let seen = bench.result("runs", "{}").await.unwrap();
     let seen: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(&seen).expect(&format!("{reports:?}"));
+        serde_json::from_str(&seen).unwrap_or_else(|_| panic!("{reports:?}"));
     assert!(seen.contains_key("PATH"));
     // Cargo sets many for this process.
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some());

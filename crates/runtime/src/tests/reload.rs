@@ -27,6 +27,104 @@ async fn what_did_not_change_keeps_its_workers() {
 }
 
 #[tokio::test]
+async fn what_was_loaded_decides_what_is_a_change() {
+    let mut bench = Bench::new().await;
+    let source = "const shared = require('../_shared/c'); exports.main = (event) => [shared, require('own'), event.late ? require('../_shared/late') : 0];";
+    bench.function("f", source);
+    bench.function("other", PID);
+    let shared = bench.folder.path().join("functions/_shared");
+    let own = bench.dir("f").join("node_modules/own");
+    for dir in [&shared, &own] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    let write = |file: PathBuf, text: &str| {
+        // Longer each time: a file system's clock may be too coarse to see it otherwise.
+        let before = fs::metadata(&file).map_or(0, |metadata| metadata.len());
+        let pad = " ".repeat(usize::try_from(before).unwrap());
+        fs::write(file, format!("module.exports = {text};{pad}")).unwrap();
+    };
+    write(shared.join("c.js"), "1");
+    write(shared.join("late.js"), "1");
+    write(own.join("index.js"), "1");
+    bench.load().await;
+    let call = async |late: bool| bench.result("f", &format!(r#"{{"late":{late}}}"#)).await.unwrap();
+    assert_eq!(call(true).await, "[1,1,1]");
+    let changed = async || -> Vec<bool> { bench.load().await.iter().map(|report| report.changed).collect() };
+    assert_eq!(changed().await, [false, false]);
+    assert!(
+        bench
+            .runtime
+            .consists_of(&shared.canonicalize().unwrap().join("late.js"))
+    );
+    for (file, expected) in [
+        (shared.join("c.js"), "[2,1,1]"),
+        (own.join("index.js"), "[2,2,1]"),
+        (shared.join("late.js"), "[2,2,2]"),
+    ] {
+        write(file, "2");
+        assert_eq!(changed().await, [true, false], "{expected}");
+        assert_eq!(call(true).await, expected);
+        assert_eq!(changed().await, [false, false]);
+    }
+    // What is written all the time and never loaded is no change.
+    fs::write(bench.dir("f").join("server.log"), "a line").unwrap();
+    assert_eq!(changed().await, [false, false]);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn modules_are_found_in_the_functions_own_folder() {
+    let mut bench = Bench::new().await;
+    let source = "exports.main = () => [require('common'), require('lib/util'), require('both')];";
+    bench.function("f", source);
+    for (file, text) in [
+        ("common.js", "'common'"),
+        ("lib/util/index.js", "require('common') + '!'"),
+        ("both.js", "'beside'"),
+        ("node_modules/both/index.js", "'installed'"),
+    ] {
+        let file = bench.dir("f").join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, format!("module.exports = {text};")).unwrap();
+    }
+    bench.load().await;
+    assert_eq!(
+        bench.result("f", "{}").await.unwrap(),
+        r#"["common","common!","installed"]"#
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_comes_after_a_change_waits_for_the_new_code() {
+    let mut bench = Bench::new().await;
+    bench.function("f", "exports.main = () => 'old';");
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "\"old\"");
+    bench.runtime.expect_changes();
+    let runtime = bench.runtime.clone();
+    let waiting = tokio::spawn(async move { runtime.invoke(call("f", "{}")).await });
+    bench.function("f", "exports.main = () => 'new code';");
+    bench.load().await;
+    let json = waiting.await.unwrap().result.unwrap().json.unwrap();
+    assert_eq!(json, "\"new code\"");
+    bench.end().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_that_lead_in_circles_are_followed_once() {
+    let mut bench = Bench::new().await;
+    bench.function("f", PID);
+    for name in ["one", "two"] {
+        std::os::unix::fs::symlink(".", bench.dir("f").join(name)).unwrap();
+    }
+    bench.load().await;
+    assert!(bench.result("f", "{}").await.is_ok());
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_setting_is_a_change() {
     let mut bench = Bench::new().await;
     bench.function("f", PID);

@@ -13,13 +13,19 @@ exports.main = async ({ list, title, tags = [] }) => {
   })
 
   const id = `${OPENID}-${list}`
-  const { stats } = await db.collection('lists').doc(id).update({
-    data: { count: _.inc(1), updateTime: db.serverDate() },
-  })
-  if (stats.updated === 0) {
-    await db.collection('lists').doc(id).set({
-      data: { _openid: OPENID, name: list, count: 1, updateTime: db.serverDate() },
+  const { stats } = await db
+    .collection('lists')
+    .doc(id)
+    .update({
+      data: { count: _.inc(1), updateTime: db.serverDate() },
     })
+  if (stats.updated === 0) {
+    await db
+      .collection('lists')
+      .doc(id)
+      .set({
+        data: { _openid: OPENID, name: list, count: 1, updateTime: db.serverDate() },
+      })
   }
   return { _id }
 }

@@ -13,6 +13,9 @@ exports.main = async ({ id }) => {
     return { errMsg: err.errMsg }
   }
   if (todo._openid !== OPENID) return { errMsg: '不是你的' }
-  await db.collection('todos').doc(id).update({ data: { done: true, doneTime: db.serverDate() } })
+  await db
+    .collection('todos')
+    .doc(id)
+    .update({ data: { done: true, doneTime: db.serverDate() } })
   return { title: todo.title }
 }

@@ -14,9 +14,18 @@ exports.main = async ({ id, to }) => {
       const target = (await transaction.collection('lists').doc(`${OPENID}-${to}`).get()).data
       if (!target) await transaction.rollback('没有这个清单')
 
-      await transaction.collection('lists').doc(`${OPENID}-${todo.list}`).update({ data: { count: _.inc(-1) } })
-      await transaction.collection('lists').doc(target._id).update({ data: { count: _.inc(1) } })
-      await transaction.collection('todos').doc(id).update({ data: { list: to } })
+      await transaction
+        .collection('lists')
+        .doc(`${OPENID}-${todo.list}`)
+        .update({ data: { count: _.inc(-1) } })
+      await transaction
+        .collection('lists')
+        .doc(target._id)
+        .update({ data: { count: _.inc(1) } })
+      await transaction
+        .collection('todos')
+        .doc(id)
+        .update({ data: { list: to } })
       return { from: todo.list, to, count: target.count + 1 }
     })
   } catch (err) {
