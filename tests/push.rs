@@ -239,13 +239,19 @@ fn production(project: &Scratch, listen: &str) -> String {
 }
 
 fn serve(place: &Place, listen: &str) -> Server {
+    let toml = serve_settings(place, listen);
+    Server::start(yunqiao().arg("serve").arg("-c").arg(&toml))
+}
+
+/// The file with the settings that `serve` wants.
+fn serve_settings(place: &Place, listen: &str) -> PathBuf {
     let settings = production(&place.project, listen);
     let toml = place.project.path().join("yunqiao.toml");
     let text = fs::read_to_string(&toml).unwrap();
     if !text.contains("secret_file") {
         fs::write(&toml, settings + &text).unwrap();
     }
-    Server::start(yunqiao().arg("serve").arg("-c").arg(&toml))
+    toml
 }
 
 #[tokio::test]
@@ -714,6 +720,74 @@ async fn what_is_open_when_the_server_ends_is_delivered_after_a_restart() {
     let pusher = Pusher::new(&server.url, secure());
     assert_eq!(pusher.reply(&last).await["Attempt"], 1);
     assert_eq!(place.attempts(&last), [1]);
+}
+
+/// `serve` on a disk that is full, and later not: here nothing may be written beyond the first pages of the store's file.
+/// What was acknowledged is done, the rest is refused so that WeChat sends it again, and nobody starts anything anew.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_was_full_ends_nothing() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let place = Place::new(FUNCTION, SECURE, "");
+    let toml = serve_settings(&place, "127.0.0.1:0");
+    // Without the trap, the signal of a file that is too large would end the process.
+    let mut shell = yunqiao();
+    let program = shell.get_program().to_owned();
+    let environment: Vec<_> = shell
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; exec \"$0\" serve -c \"$1\""])
+        .arg(program)
+        .arg(toml)
+        .envs(environment)
+        .env_remove("YUNQIAO_APPSECRET")
+        .env_remove("YUNQIAO_LOG");
+    let server = Server::start(&mut shell);
+    let pusher = Pusher::new(&server.url, secure());
+    assert_eq!(pusher.reply(&message("oAlice", 1, "")).await["Attempt"], 1);
+
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    let limit = |bytes| {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    };
+    // Room for its head and no more.
+    limit(Some(8192));
+    let large = |number| message("oBob", number, &"x".repeat(100_000));
+    let mut number = 0;
+    let full = loop {
+        number += 1;
+        let (status, body) = pusher.push(&large(number)).await;
+        if status != 200 {
+            break (status, body);
+        }
+        assert!(number < 1000, "its file still grows");
+    };
+    assert_eq!(full.0, 500, "{}", full.1);
+    server.prints("a push could not be kept, and was not taken: the store ");
+    for again in 0..3 {
+        assert_eq!(pusher.push(&large(number)).await.0, 500, "{again}");
+    }
+    assert_eq!(place.attempts(&large(number)), [0; 0]);
+
+    limit(None);
+    while pusher.push(&large(number)).await.0 != 200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for number in 1..=number {
+        eventually(
+            || !place.attempts(&large(number)).is_empty(),
+            || format!("{number} is lost"),
+        );
+    }
+    assert_eq!(pusher.reply(&message("oAlice", 2, "")).await["Attempt"], 1);
 }
 
 /// Notes what it did when it has done it, in a line of its own, and says which attempt that was.

@@ -151,7 +151,15 @@ impl Guarded {
             return Ok(());
         }
         opened.database = None;
-        let database = file::open_database(&self.path, &self.backend).map_err(|error| self.note(error))?;
+        let database = file::open_database(&self.path, &self.backend).map_err(|error| {
+            // It was open before: what helps at the start does not help now.
+            self.note(match error {
+                StoreError::Open { place, cause } | StoreError::Damaged { place, cause } => {
+                    StoreError::Failed { place, cause }
+                }
+                error => error,
+            })
+        })?;
         opened.database = Some(database);
         opened.times += 1;
         Ok(())
