@@ -150,10 +150,7 @@ impl Walk<'_> {
     /// Makes an attempt and keeps what it came to.
     async fn attempt(&self, push: StoredPush, item: Option<&Item>) -> ControlFlow<()> {
         let inner = self.inner;
-        let packet = match item {
-            Some(item) => Ok(item.packet.clone()),
-            None => Packet::parse(&inner.appid, Format::Json, push.packet.as_bytes()),
-        };
+        let packet = Packet::parse(&inner.appid, Format::Json, push.packet.as_bytes());
         let target = packet.as_ref().ok().and_then(|packet| inner.target(packet));
         let slots = target.as_ref().map(|function| inner.slots(function));
         let _slot = match &slots {
@@ -172,6 +169,7 @@ impl Walk<'_> {
         let delivery = Delivery {
             walk: self,
             push: &push,
+            packet: packet.as_ref().ok(),
             item,
             attempt,
         };
@@ -222,6 +220,8 @@ impl Walk<'_> {
 struct Delivery<'a> {
     walk: &'a Walk<'a>,
     push: &'a StoredPush,
+    /// What the store holds of it, if that is one.
+    packet: Option<&'a Packet>,
     /// The push as it was taken in here, if it was.
     item: Option<&'a Item>,
     attempt: Attempt,
@@ -347,15 +347,15 @@ impl Delivery<'_> {
         let text = format!(
             "a push{} was given up after {} attempts, and is a dead letter ({}); on the operator's listener \
              POST /operator/push/dead/{}/replay sends it through again",
-            match self.item {
-                Some(item) => format!(" of the kind {}", kind_of(&item.packet)),
+            match self.packet {
+                Some(packet) => format!(" of the kind {}", kind_of(packet)),
                 None => String::new(),
             },
             self.attempt.number,
             error.lines().next().unwrap_or_default(),
             self.push.id,
         );
-        inner.note(None, self.item.and_then(|item| item.packet.user()), &text);
+        inner.note(None, self.packet.and_then(Packet::user), &text);
         self.over(reply.map_or(Outcome::Failed, Outcome::Answer));
         ControlFlow::Continue(())
     }

@@ -17,7 +17,8 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Item {
     pub(crate) key: String,
     pub(crate) lane: String,
-    pub(crate) packet: Packet,
+    /// The user whom it is about, if it is about one. The packet itself is in the store: what waits here must stay small.
+    pub(crate) openid: Option<String>,
     pub(crate) stage: watch::Sender<Stage>,
     /// Its place in its lane, once the store has it; 0 before.
     turn: AtomicU64,
@@ -112,7 +113,7 @@ impl Table {
     }
 
     /// Enters a packet, unless it is there. `None` when there are `most` already.
-    pub(crate) fn enter(&self, key: String, packet: Packet, most: usize) -> Option<Entered> {
+    pub(crate) fn enter(&self, key: String, packet: &Packet, most: usize) -> Option<Entered> {
         let mut state = self.state();
         if let Some(item) = state.items.get(&key) {
             return Some(Entered {
@@ -131,7 +132,7 @@ impl Table {
         let item = Arc::new(Item {
             key: key.clone(),
             lane,
-            packet,
+            openid: packet.user().map(str::to_owned),
             stage: watch::Sender::default(),
             turn: AtomicU64::new(0),
             hurry: AtomicBool::new(false),
@@ -240,7 +241,7 @@ mod tests {
 
     fn enter(table: &Table, from: &str, id: u64) -> Entered {
         let packet = packet(from, id);
-        table.enter(packet.key().to_string(), packet, 10).unwrap()
+        table.enter(packet.key().to_string(), &packet, 10).unwrap()
     }
 
     #[test]
@@ -297,7 +298,7 @@ mod tests {
             enter(&table, "o1", id);
         }
         let (known, more) = (packet("o1", 4), packet("o1", 5));
-        assert!(table.enter(known.key().to_string(), known, 4).is_some());
-        assert!(table.enter(more.key().to_string(), more, 4).is_none());
+        assert!(table.enter(known.key().to_string(), &known, 4).is_some());
+        assert!(table.enter(more.key().to_string(), &more, 4).is_none());
     }
 }

@@ -39,7 +39,7 @@ impl Mailbox {
             return Ok(Reply::Success);
         }
         let key = packet.key().to_string();
-        let Some(Entered { item, is_new }) = inner.table.enter(key, packet, MOST_OPEN) else {
+        let Some(Entered { item, is_new }) = inner.table.enter(key, &packet, MOST_OPEN) else {
             let text =
                 format!("{MOST_OPEN} pushes are waiting for their functions; a further one was not taken");
             inner.note(Some(request_id), None, &text);
@@ -49,7 +49,7 @@ impl Mailbox {
         let ended = stage.borrow().ended;
         if is_new {
             // Whatever becomes of the request, the push takes its course.
-            tokio::spawn(keep(Arc::clone(inner), Arc::clone(&item)));
+            tokio::spawn(keep(Arc::clone(inner), Arc::clone(&item), packet));
         } else {
             count(&inner.counts.duplicates);
             if stage.borrow().resting {
@@ -76,8 +76,10 @@ async fn outcome(stage: &mut watch::Receiver<Stage>, ended: u32) -> Outcome {
 }
 
 /// Has the store take an item in, and somebody walk along its lane. That is when WeChat may be told that we have it.
-async fn keep(inner: Arc<Inner>, item: Arc<Item>) {
-    let (turn, counter) = match ask_store(&inner, &item).await {
+async fn keep(inner: Arc<Inner>, item: Arc<Item>, packet: Packet) {
+    let asked = ask_store(&inner, &item, &packet).await;
+    drop(packet);
+    let (turn, counter) = match asked {
         Ok(InStore::New(turn)) => (turn, &inner.counts.taken),
         Ok(InStore::Open(push)) => {
             if matches!(push.state, PushState::Waiting { .. }) {
@@ -92,7 +94,7 @@ async fn keep(inner: Arc<Inner>, item: Arc<Item>) {
         }
         Err(error) => {
             let text = format!("a push could not be kept, and was not taken: {}", error.report());
-            inner.note(None, item.packet.user(), &text);
+            inner.note(None, item.openid.as_deref(), &text);
             return inner.table.end(&item, Outcome::Failed);
         }
     };
@@ -110,12 +112,12 @@ enum InStore {
     Done(Reply),
 }
 
-async fn ask_store(inner: &Inner, item: &Item) -> Result<InStore, StoreError> {
+async fn ask_store(inner: &Inner, item: &Item, packet: &Packet) -> Result<InStore, StoreError> {
     let now = machine_time();
     let arrival = Arrival {
         lane: &item.lane,
         key: &item.key,
-        packet: item.packet.as_json(),
+        packet: packet.as_json(),
     };
     let mut taken = inner.store.take_push(arrival, now).await?;
     if let Taken::Known(KnownPush::Open(push)) = &taken
