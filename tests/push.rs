@@ -776,6 +776,13 @@ async fn a_disk_that_was_full_ends_nothing() {
         assert_eq!(pusher.push(&large(number)).await.0, 500, "{again}");
     }
     assert_eq!(place.attempts(&large(number)), [0; 0]);
+    let ready = async || {
+        let reply = pusher.client.get(format!("{}/readyz", server.url)).send();
+        let reply = reply.await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let (status, why) = ready().await;
+    assert!(status == 503 && why.contains("store"), "{why}");
 
     limit(None);
     while pusher.push(&large(number)).await.0 != 200 {
@@ -788,6 +795,7 @@ async fn a_disk_that_was_full_ends_nothing() {
         );
     }
     assert_eq!(pusher.reply(&message("oAlice", 2, "")).await["Attempt"], 1);
+    assert_eq!(ready().await.0, 200);
 }
 
 /// Notes what it did when it has done it, in a line of its own, and says which attempt that was.

@@ -1,5 +1,5 @@
-//! Two gateways in one process, with workers of their own, on one store: they share the pushes, and neither loses nor doubles
-//! one. So it will be on several machines, where the store is one that can be shared.
+//! Two gateways in one process, with workers of their own, on one store: they share pushes and ticks of timers, and neither
+//! lose nor double one. So it will be on several machines, where the store is one that can be shared.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use runtime::Runtime;
 use store::{Memory, Store};
 use store_redb::Redb;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::push::{KEY, Pusher, TOKEN, message, settings};
 use crate::support::{APPID, Scratch};
@@ -40,8 +40,9 @@ exports.main = async (event, { attempt }) => {
 struct Serving {
     url: String,
     runtime: Runtime,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<()>,
     served: tokio::task::JoinHandle<()>,
+    timers: tokio::task::JoinHandle<()>,
 }
 
 impl Serving {
@@ -103,19 +104,26 @@ impl Serving {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(gateway.serve(listener, async { drop(stopped.await) }));
+        let (stop, stopped) = watch::channel(());
+        let stopped = move || {
+            let mut stopped = stopped.clone();
+            async move { while stopped.changed().await.is_ok() {} }
+        };
+        let timers = tokio::spawn(gateway.clone().fire_timers(stopped()));
+        let served = tokio::spawn(gateway.serve(listener, stopped()));
         Serving {
             url,
             runtime,
             stop,
             served,
+            timers,
         }
     }
 
     async fn stop(self) {
         drop(self.stop);
         self.served.await.unwrap();
+        self.timers.await.unwrap();
         self.runtime.shutdown().await;
     }
 }
@@ -245,4 +253,45 @@ async fn two_gateways_on_one_store_share_the_pushes() {
 #[ignore = "a storm: cargo test -- --ignored"]
 async fn two_thousand_pushes_through_two_gateways() {
     on_every_store(40, 50).await;
+}
+
+/// Notes the tick that it is called for.
+const TIMED: &str = r"
+const fs = require('fs');
+exports.main = async (event) => fs.appendFileSync(process.env.LOG, event.Time + '\n');
+";
+
+#[tokio::test]
+async fn a_tick_is_fired_by_one_of_two_gateways() {
+    let project = Scratch::new(&[("timed", TIMED)]);
+    project.write(
+        "cloudfunctions/timed/config.json",
+        r#"{"triggers": [{"name": "each", "type": "timer", "config": "* * * * * * *"}]}"#,
+    );
+    let log = project.path().join("log");
+    fs::write(&log, "").unwrap();
+    project.write(
+        "yunqiao.toml",
+        &format!("[functions.timed]\nenv = {{ LOG = {log:?} }}\n"),
+    );
+    let read = Project::open(project.path()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let serving = [
+        Serving::start(&read, Arc::clone(&store)).await,
+        Serving::start(&read, store).await,
+    ];
+    let ticks = || -> Vec<String> {
+        let text = fs::read_to_string(&log).unwrap();
+        text.lines().map(str::to_owned).collect()
+    };
+    while ticks().len() < 4 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // What runs has ended when this returns.
+    for serving in serving {
+        serving.stop().await;
+    }
+    let ticks = ticks();
+    let once: HashSet<_> = ticks.iter().collect();
+    assert_eq!(once.len(), ticks.len(), "{ticks:?}");
 }

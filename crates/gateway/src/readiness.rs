@@ -95,7 +95,7 @@ async fn judge(inner: &Inner) -> Result<(), Unready> {
     let store = tokio::time::timeout(STORE_WITHIN, inner.store.check()).await;
     match store {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => return unready(STORE, format!("{STORE}: {error}")),
+        Ok(Err(error)) => return unready(STORE, format!("{STORE}: {}", error.report())),
         Err(_) => {
             let seconds = STORE_WITHIN.as_secs();
             return unready(STORE, format!("{STORE}: it did not answer within {seconds} s"));
