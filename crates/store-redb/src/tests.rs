@@ -665,6 +665,18 @@ async fn a_disk_that_fails_is_not_hammered() {
     assert_eq!(disk.asked.load(Ordering::SeqCst), asked);
 }
 
+const CHILD: &str = "YUNQIAO_STORE_TEST_CHILD";
+
+/// The command with what has it run one of the tests below, which are ignored else, on the store at `path`.
+fn run_alone(mut command: Command, test: &str, path: &Path) -> Command {
+    command
+        .arg("--exact")
+        .arg(format!("tests::{test}"))
+        .args(["--ignored", "--nocapture", "--test-threads=1"])
+        .env(CHILD, path);
+    command
+}
+
 /// What the child of the next test does: it writes until its files may not grow any more, and goes on when they may.
 #[tokio::test]
 #[ignore = "a part of a_file_that_may_not_grow_does_not_end_the_store, which runs it in a process of its own"]
@@ -714,19 +726,11 @@ async fn a_file_that_may_not_grow_does_not_end_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
     // Without the trap, the signal of a file that is too large would end the process.
-    let child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
-        .arg(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "tests::write_within_a_limit",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-        ])
-        .env(CHILD, &path)
-        .output()
-        .unwrap();
+        .arg(env::current_exe().unwrap());
+    let child = run_alone(shell, "write_within_a_limit", &path).output().unwrap();
     let out = String::from_utf8_lossy(&child.stdout);
     assert!(
         child.status.success(),
@@ -741,8 +745,6 @@ async fn a_file_that_may_not_grow_does_not_end_the_store() {
         assert!(found.is_some(), "k{number} of {taken} is lost");
     }
 }
-
-const CHILD: &str = "YUNQIAO_STORE_TEST_CHILD";
 
 /// What the child of the next test does: it logs users in and says so after each answer, until it is killed.
 #[test]
@@ -773,19 +775,15 @@ async fn nothing_answered_is_lost_by_a_kill() {
     let mut ring_of_all = None;
     let mut answers = 0;
     for round in 0..ROUNDS {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "tests::write_until_killed",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env(CHILD, &path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = run_alone(
+            Command::new(env::current_exe().unwrap()),
+            "write_until_killed",
+            &path,
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut ring = None;
         let mut last = None;
@@ -891,19 +889,15 @@ async fn no_push_that_was_answered_is_lost_by_a_kill() {
     let path = dir.path().join("store.redb");
     let mut said: Vec<(String, String)> = Vec::new();
     for round in 0..8_u64 {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "tests::take_until_killed",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ])
-            .env(CHILD, &path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = run_alone(
+            Command::new(env::current_exe().unwrap()),
+            "take_until_killed",
+            &path,
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut note = |line: String| {
             // The test harness writes to the same stream, at times before ours on one line.
