@@ -14,6 +14,7 @@ mod cloud_call;
 mod commands;
 mod completions;
 mod console;
+mod database;
 mod doors;
 mod examples;
 mod help;

@@ -163,8 +163,15 @@ impl Fields<'_> {
             DatabaseAction::AddDocument => DatabaseOperation::Insert(vec![self.new_document()?]),
             DatabaseAction::InsertInTransaction => {
                 let mut document = self.new_document()?;
-                if let Some(id) = self.value("_id")? {
-                    document.insert("_id", id);
+                // The one text that is itself, and no Extended JSON.
+                match self.envelope.text("_id") {
+                    Some(id) if !id.is_empty() => drop(document.insert("_id", id)),
+                    Some(_) => {}
+                    None => {
+                        if let Some(id) = self.value("_id")? {
+                            document.insert("_id", id);
+                        }
+                    }
                 }
                 DatabaseOperation::Insert(vec![document])
             }

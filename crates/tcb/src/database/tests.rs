@@ -157,6 +157,16 @@ fn inserts() {
         operation(&legacy),
         DatabaseOperation::Insert(vec![doc! { "at": DateTime::from_millis(NOW), "n": 1 }])
     );
+    for (id, expected) in [(json!("x"), Bson::from("x")), (json!(7), Bson::Int32(7))] {
+        let inside = json!({
+            "action": "database.insertDocInTransaction", "collectionName": "c", "transactionId": "1",
+            "data": r#"{"n":{"$numberInt":"1"}}"#, "_id": id,
+        });
+        assert_eq!(
+            operation(&inside),
+            DatabaseOperation::Insert(vec![doc! { "n": 1, "_id": expected }])
+        );
+    }
     // `add({})`, and no collection.
     for body in [
         json!({"action": "database.insertDocument", "collectionName": "c", "data": ["null"]}),

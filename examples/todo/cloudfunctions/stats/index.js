@@ -18,7 +18,7 @@ exports.main = async () => {
       _id: '$name',
       count: $.first('$count'),
       total: $.sum(1),
-      done: $.sum($.cond({ if: '$todos.done', then: 1, else: 0 })),
+      done: $.sum($.cond(['$todos.done', 1, 0])),
       tags: $.addToSet('$todos.tags'),
     })
     .project({

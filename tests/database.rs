@@ -1,0 +1,173 @@
+//! `cloud.database()` through every generation of the unmodified wx-server-sdk, and what becomes of the documents.
+
+use std::{env, fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Scratch, run, yunqiao};
+
+const OPERATIONS: &str = include_str!("database/operations.js");
+const VERSIONS: [&str; 6] = ["0.5.1", "1.8.3", "2.1.2", "2.6.3", "3.0.4", "4.0.2"];
+
+fn name(version: &str) -> String {
+    format!("v{}", version.replace('.', "_"))
+}
+
+fn function(project: &Scratch, name: &str, version: &str, source: &str) {
+    project.write(&format!("cloudfunctions/{name}/index.js"), source);
+    let manifest = json!({"name": name, "dependencies": {"wx-server-sdk": version}});
+    project.write(
+        &format!("cloudfunctions/{name}/package.json"),
+        &manifest.to_string(),
+    );
+}
+
+/// What each operation gives, or how it fails, is what stands in `tests/database/VERSION.json`. With `YUNQIAO_BLESS` set the files are
+/// written anew, to be read by whoever commits them.
+#[tokio::test]
+async fn every_operation_of_every_sdk() {
+    for version in VERSIONS {
+        // A database of its own: what one version wrote the next one would find.
+        let project = Scratch::new(&[]);
+        function(&project, "all", version, OPERATIONS);
+        project.write(
+            "yunqiao.toml",
+            "[database]\nmissing = \"refuse\"\n[functions.all]\ntimeout = 60\n",
+        );
+        let dev = Dev::start(project.path());
+        let alice = dev.login("alice").await;
+        let got = alice.result("all", json!({}), &[]).await;
+        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/database")
+            .join(format!("{version}.json"));
+        if env::var_os("YUNQIAO_BLESS").is_some() {
+            fs::write(&golden, serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
+        }
+        let expected: Value = serde_json::from_str(&fs::read_to_string(&golden).unwrap()).unwrap();
+        for (operation, expected) in expected.as_object().unwrap() {
+            assert_eq!(&got[operation], expected, "{version} {operation}");
+        }
+        assert_eq!(
+            got.as_object().unwrap().len(),
+            expected.as_object().unwrap().len(),
+            "{version}"
+        );
+    }
+}
+
+const NOTES: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+const notes = () => cloud.database().collection('notes');
+exports.main = async ({ add, find = {}, order }) => {
+  if (add) return notes().add({ data: add });
+  const query = order ? notes().orderBy(order, 'desc') : notes();
+  return (await query.where(find).limit(1000).get()).data;
+};";
+
+/// A project whose function keeps notes, with a seed of two.
+fn notes() -> Scratch {
+    let project = Scratch::new(&[]);
+    function(&project, &name("4.0.2"), "4.0.2", NOTES);
+    project.write(
+        "yunqiao.toml",
+        "[database]\nseed = \"seed\"\n[database.collections.notes]\nindexes = [[\"n\"]]\n",
+    );
+    project.write(
+        "seed/notes.json",
+        "{\"_id\":\"a\",\"n\":1}\n{\"_id\":\"b\",\"n\":{\"$numberInt\":\"2\"}}\n",
+    );
+    project
+}
+
+#[tokio::test]
+async fn dev_keeps_documents_over_a_kill_and_seeds_only_what_is_empty() {
+    let project = notes();
+    let function = name("4.0.2");
+    let mut dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    assert_eq!(
+        alice.result(&function, json!({}), &[]).await,
+        json!([{"_id": "a", "n": 1}, {"_id": "b", "n": 2}])
+    );
+    let added = json!({"_id": "c", "n": 3});
+    alice.result(&function, json!({"add": added}), &[]).await;
+    dev.server.kill();
+
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let kept = alice.result(&function, json!({"order": "n"}), &[]).await;
+    assert_eq!(kept, json!([added, {"_id": "b", "n": 2}, {"_id": "a", "n": 1}]));
+    // Nobody else on this machine reads it, and no repository gets it.
+    let file = project.path().join(".yunqiao/database.redb");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        fs::read_to_string(project.path().join(".yunqiao/.gitignore")).unwrap(),
+        "*\n"
+    );
+
+    // `exec` has its own, which end with it.
+    let (output, out, err) = run(yunqiao().arg("exec").arg(project.path()).args(["--", "true"]));
+    assert!(output.status.success(), "{out}{err}");
+}
+
+#[tokio::test]
+async fn a_collection_that_is_missing_is_made_with_a_note_and_slow_queries_are_told_once() {
+    let project = Scratch::new(&[]);
+    function(
+        &project,
+        "many",
+        "4.0.2",
+        r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async ({ add, n }) => {
+  const many = cloud.database().collection('many');
+  if (add) {
+    for (let at = 0; at < add; at += 300) {
+      await many.add({ data: Array.from({ length: 300 }, (_, i) => ({ n: at + i })) });
+    }
+  }
+  return (await many.where({ n }).get()).data.length;
+};",
+    );
+    project.write("yunqiao.toml", "[functions.many]\ntimeout = 60\n");
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    assert_eq!(alice.result("many", json!({"add": 1500, "n": 7}), &[]).await, 1);
+    dev.server
+        .prints("the collection \"many\" did not exist and was made");
+    dev.server.prints("looked at 1500 documents for 1");
+    dev.server
+        .prints("[database.collections.many] indexes = [[\"n\"]]");
+    assert_eq!(alice.result("many", json!({"n": 8}), &[]).await, 1);
+    assert_eq!(
+        dev.server.printed().matches("looked at 1500 documents").count(),
+        1
+    );
+}
+
+#[test]
+fn a_database_that_is_none_is_said_to_be_none() {
+    let project = notes();
+    fs::create_dir(project.path().join(".yunqiao")).unwrap();
+    let file = project.path().join(".yunqiao/database.redb");
+    for (content, part) in [
+        ("", "is empty"),
+        ("not a database", "is not a database of yunqiao's"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let (output, out, err) = run(yunqiao().arg("dev").arg(project.path()).args([
+            "--port",
+            "0",
+            "--wechat-port",
+            "0",
+            "--operator-port",
+            "0",
+        ]));
+        assert!(!output.status.success(), "{out}{err}");
+        assert!(err.contains(part) && err.contains("database.redb"), "{err}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), content);
+    }
+}
