@@ -2,7 +2,7 @@
 
 use runtime::Progress;
 
-use crate::{print, terminal};
+use crate::{escape, print, terminal};
 
 /// Shows the runtime's progress.
 pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
@@ -12,7 +12,7 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
             terminal::wait_for(None);
         }
         if watched && !progress.is_over() {
-            terminal::wait_for(Some(progress.to_string()));
+            terminal::wait_for(Some(escape::Line(&progress.to_string()).to_string()));
         } else {
             print::step(&progress);
         }

@@ -22,7 +22,7 @@ use rustix::{
 use crate::{
     backlog::{Backlog, Room, Waiting, Weight},
     entry::Entry,
-    render,
+    escape, render,
 };
 
 /// How long the end of the program, or a line on standard output that belongs behind, waits for a slow terminal.
@@ -108,7 +108,7 @@ fn give(said: Said) {
 
 /// A thread that panics is told of like anything else: the usual hook would wait for the terminal.
 fn panicked(info: &PanicHookInfo<'_>) {
-    say(format!("{info}\n"));
+    say(format!("{}\n", escape::block(&info.to_string(), render::MARGIN)));
 }
 
 fn write() {
