@@ -224,13 +224,8 @@ impl Gateway {
             permit: None,
         };
         let here = std::net::Ipv4Addr::LOCALHOST.into();
-        match call::call(inner, name, &bearer, here, &request_id, body).await {
-            Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => {
-                reply::tell(&*inner.journal, &request_id, &failure);
-                (failure.status, failure.write(&request_id).into())
-            }
-        }
+        let answer = call::call(inner, name, &bearer, here, &request_id, body).await;
+        reply::settle_json(&*inner.journal, &request_id, answer)
     }
 
     /// Answers what the operator asks of message push, at `/operator/push` or below, a query with it: the HTTP status and the
@@ -243,13 +238,8 @@ impl Gateway {
         let request_id = ids::request_id();
         let inner = &self.0;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        match push::answer_operator(inner, method, path, query).await {
-            Ok(body) => (http::StatusCode::OK, body),
-            Err(failure) => {
-                reply::tell(&*inner.journal, &request_id, &failure);
-                (failure.status, failure.write(&request_id).into())
-            }
-        }
+        let answer = push::answer_operator(inner, method, path, query).await;
+        reply::settle_json(&*inner.journal, &request_id, answer)
     }
 
     /// Serves the operator's listener until `stop` resolves.

@@ -138,19 +138,28 @@ pub(crate) fn settle(
     request_id: &str,
     answer: Result<HttpReply, Failure>,
 ) -> HttpReply {
+    answer.unwrap_or_else(|failure| {
+        let body = tell(journal, request_id, &failure);
+        let mut reply = typed(failure.status, JSON, body);
+        reply.headers_mut().extend(failure.headers);
+        reply
+    })
+}
+
+/// As [`settle`], for whoever shows the answer instead of sending it: its status and its JSON.
+pub(crate) fn settle_json(
+    journal: &dyn Journal,
+    request_id: &str,
+    answer: Result<Bytes, Failure>,
+) -> (StatusCode, Bytes) {
     match answer {
-        Ok(reply) => reply,
-        Err(failure) => {
-            tell(journal, request_id, &failure);
-            let mut reply = typed(failure.status, JSON, Bytes::from(failure.write(request_id)));
-            reply.headers_mut().extend(failure.headers);
-            reply
-        }
+        Ok(body) => (StatusCode::OK, body),
+        Err(failure) => (failure.status, tell(journal, request_id, &failure)),
     }
 }
 
-/// Tells the journal the cause of a failure whose reply is written elsewhere.
-pub(crate) fn tell(journal: &dyn Journal, request_id: &str, failure: &Failure) {
+/// Tells the journal the cause of a failure, and gives the JSON that the client is told.
+fn tell(journal: &dyn Journal, request_id: &str, failure: &Failure) -> Bytes {
     if let Some(cause) = &failure.cause {
         journal.note(&Note {
             request_id,
@@ -158,6 +167,7 @@ pub(crate) fn tell(journal: &dyn Journal, request_id: &str, failure: &Failure) {
             text: &cause.text,
         });
     }
+    failure.write(request_id).into()
 }
 
 #[cfg(test)]

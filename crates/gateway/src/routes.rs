@@ -5,6 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, Method, Request, StatusCode, Version,
     header::{ACCEPT, AUTHORIZATION, HOST},
@@ -116,7 +117,7 @@ impl Gateway {
         let door = door.ok_or_else(Failure::not_found)?;
         takes(&head.method, door.allow())?;
         Ok(match door {
-            Door::Health => reply::json(bytes::Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Door::Health => reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
             Door::Ready => readiness::answer(inner).await?,
             Door::Push => push::answer(inner, request_id, head, body).await?,
             Door::Login => {
