@@ -1,6 +1,6 @@
 //! The doors of the listeners: what HTTP asks of them, what each answers, and that strangers hold nothing that others need.
 
-use std::{collections::BTreeMap, fmt::Write as _, os::unix::fs::MetadataExt};
+use std::{collections::BTreeMap, fmt::Write as _, os::unix::fs::MetadataExt, time::Duration};
 
 use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode};
@@ -178,6 +178,42 @@ async fn readiness_is_what_the_next_call_and_login_need() {
         || dev.server.printed(),
     );
     assert_eq!(ready().await.1["errMsg"], "not ready: no function can run");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_drop_by_drop_is_given_up() {
+    let project = Scratch::new(&[]);
+    let dev = Dev::start(project.path());
+    for (url, line, more) in [
+        (
+            &dev.server.url,
+            "POST /v1/login",
+            "content-type: application/json\r\n",
+        ),
+        (&dev.operator, "POST /operator/enter", ""),
+    ] {
+        let host = url.strip_prefix("http://").unwrap();
+        let (mut from, mut to) = TcpStream::connect(host).await.unwrap().into_split();
+        let head = format!("{line} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n{more}\r\n");
+        to.write_all(head.as_bytes()).await.unwrap();
+        let drips = async {
+            // Never silent for long, and never done.
+            while to.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let mut answer = String::new();
+        tokio::select! {
+            read = from.read_to_string(&mut answer) => drop(read),
+            () = drips => {}
+        }
+        assert!(answer.starts_with("HTTP/1.1 400"), "{line}: {answer}");
+        assert!(
+            answer.contains("was not there within 10 seconds"),
+            "{line}: {answer}"
+        );
+    }
 }
 
 /// A browser's cookie after it gave the secret.
@@ -482,10 +518,17 @@ exports.main = async ({ what }) => {
   if (what === 'slow') await new Promise(() => setTimeout(() => {}, 60000));
   return { what };
 };";
+    // Two gateways of one ring: a token of either is good at both, a session is where its login was.
+    let keys = "[keys]\nring = [\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"]\n";
+    let elsewhere = Scratch::new(&[]);
+    elsewhere.write("yunqiao.toml", keys);
+    let other = Dev::start(elsewhere.path());
+    let unknown = other.login("bob").await.token;
     let project = Scratch::new(&[("f", FUNCTIONS), ("one", FUNCTIONS)]);
+    let functions = "[functions.f]\ntimeout = 2\n[functions.one]\ntimeout = 60\nmax_instances = 1\n";
     project.write(
         "yunqiao.toml",
-        "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 2\n[functions.one]\ntimeout = 60\nmax_instances = 1\n",
+        &format!("[sim]\nforeign_codes = \"refuse\"\n{keys}{functions}"),
     );
     let dev = Dev::start(project.path());
     let mut contract = Contract::new(&dev);
@@ -569,6 +612,14 @@ exports.main = async ({ what }) => {
             "/v1/open-data",
             token,
             open_data(&data, "c2hvcnQ="),
+        )
+        .await;
+    contract
+        .post(
+            "open data: no session",
+            "/v1/open-data",
+            Some(&unknown),
+            open_data(&data, &iv),
         )
         .await;
     let nobody = dev.login("bob").await.token;

@@ -10,7 +10,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -121,7 +121,10 @@ pub(crate) struct UnreadBody {
     incoming: Incoming,
     /// The connection by which it comes.
     seat: Option<Seat>,
+    /// Bytes of it that have come.
     read: usize,
+    /// It is large, and waits for room.
+    wants_room: bool,
 }
 
 impl UnreadBody {
@@ -131,6 +134,7 @@ impl UnreadBody {
             incoming,
             seat,
             read: 0,
+            wants_room: false,
         }
     }
 
@@ -150,14 +154,18 @@ impl UnreadBody {
             BodySender::Stranger => self.seat.clone().map(Seat::wait),
             BodySender::Known(_) => None,
         };
-        timeout(policy.within, self.read_whole(policy, sender, budget))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Failure::malformed(format!(
-                    "the request body was not there within {} seconds",
-                    policy.within.as_secs()
-                )))
-            })
+        let whole = timeout(policy.within, self.read_whole(policy, sender, budget)).await;
+        whole.unwrap_or_else(|_| {
+            if self.wants_room {
+                return Err(Failure::too_many("too many large request bodies at a time", 1));
+            }
+            // What is still to come is not waited for either.
+            self.read = usize::MAX;
+            Err(Failure::malformed(format!(
+                "the request body was not there within {} seconds",
+                policy.within.as_secs()
+            )))
+        })
     }
 
     async fn read_whole<'a>(
@@ -197,7 +205,9 @@ impl UnreadBody {
                 && length > LARGE
             {
                 let size = announced.exact().and_then(|exact| usize::try_from(exact).ok());
+                self.wants_room = true;
                 permit = Some(budget.take(name, size.unwrap_or(policy.most)).await?);
+                self.wants_room = false;
             }
             whole.extend_from_slice(&chunk);
         }
@@ -225,7 +235,7 @@ impl UnreadBody {
                 Some(Err(_)) => return Err(Failure::malformed("the request body ended early")),
             };
             if let Ok(data) = frame.into_data() {
-                self.read += data.len();
+                self.read = self.read.saturating_add(data.len());
                 return Ok(Some(data));
             }
         }
@@ -235,78 +245,84 @@ impl UnreadBody {
 /// The memory that large bodies may take together. Those who send them wait for it in their order.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    units: Semaphore,
-    /// What each sender holds or waits for, in bytes.
-    shares: Mutex<HashMap<String, usize>>,
+    units: Arc<Semaphore>,
+    shares: Mutex<HashMap<String, Share>>,
+}
+
+/// What one sender may have of it; there as long as one of their bodies has room or waits for it.
+#[derive(Debug)]
+struct Share {
+    units: Arc<Semaphore>,
+    bodies: usize,
 }
 
 /// What a large body takes of the [`Budget`], until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
-    _units: SemaphorePermit<'a>,
-    _share: Share<'a>,
+    _of_all: OwnedSemaphorePermit,
+    _of_one: OwnedSemaphorePermit,
+    _holder: Holder<'a>,
 }
 
-/// One sender's part in it.
+/// A body in its sender's share.
 #[derive(Debug)]
-struct Share<'a> {
+struct Holder<'a> {
     budget: &'a Budget,
     name: String,
-    bytes: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            units: Semaphore::new(BUDGET / UNIT),
+            units: Arc::new(Semaphore::new(BUDGET / UNIT)),
             shares: Mutex::default(),
         }
     }
 }
 
 impl Budget {
-    /// Waits for room for so many bytes.
-    ///
-    /// # Errors
-    /// 429 when the sender holds, and waits for, as much as one may.
+    /// Waits for room for so many bytes: first in the sender's share, then in all.
     async fn take(&self, name: &str, bytes: usize) -> Result<Room<'_>, Failure> {
-        let share = self.share(name, bytes).ok_or_else(|| {
-            Failure::too_many("too many large request bodies of one sender are under way", 1)
-        })?;
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        // Nobody closes it.
-        let units = self.units.acquire_many(units).await;
-        Ok(Room {
-            _units: units.map_err(|_| Failure::internal())?,
-            _share: share,
-        })
+        let (holder, own) = self.share(name);
+        // Nobody closes them.
+        let of_one = own.acquire_many_owned(units).await;
+        let of_all = Arc::clone(&self.units).acquire_many_owned(units).await;
+        match (of_one, of_all) {
+            (Ok(of_one), Ok(of_all)) => Ok(Room {
+                _of_all: of_all,
+                _of_one: of_one,
+                _holder: holder,
+            }),
+            _ => Err(Failure::internal()),
+        }
     }
 
-    fn share(&self, name: &str, bytes: usize) -> Option<Share<'_>> {
+    fn share(&self, name: &str) -> (Holder<'_>, Arc<Semaphore>) {
         let mut shares = self.shares();
-        let held = shares.get(name).copied().unwrap_or_default();
-        if held + bytes > BUDGET_OF_ONE {
-            return None;
-        }
-        shares.insert(name.to_owned(), held + bytes);
-        Some(Share {
+        let share = shares.entry(name.to_owned()).or_insert_with(|| Share {
+            units: Arc::new(Semaphore::new(BUDGET_OF_ONE / UNIT)),
+            bodies: 0,
+        });
+        share.bodies += 1;
+        let holder = Holder {
             budget: self,
             name: name.to_owned(),
-            bytes,
-        })
+        };
+        (holder, Arc::clone(&share.units))
     }
 
-    fn shares(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn shares(&self) -> MutexGuard<'_, HashMap<String, Share>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Holder<'_> {
     fn drop(&mut self) {
         let mut shares = self.budget.shares();
-        if let Some(held) = shares.get_mut(&self.name) {
-            *held -= self.bytes;
-            if *held == 0 {
+        if let Some(share) = shares.get_mut(&self.name) {
+            share.bodies -= 1;
+            if share.bodies == 0 {
                 shares.remove(&self.name);
             }
         }
@@ -318,6 +334,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// What a future gives without being waited for.
+    async fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            value = future => Some(value),
+            () = std::future::ready(()) => None,
+        }
+    }
+
     #[tokio::test]
     async fn nobody_gets_more_than_a_part_of_the_budget() {
         let budget = Budget::default();
@@ -325,8 +350,7 @@ mod tests {
         for _ in 0..BUDGET_OF_ONE / LARGEST_CALL {
             rooms.push(budget.take("alice", LARGEST_CALL).await.unwrap());
         }
-        let refused = budget.take("alice", LARGE).await.unwrap_err();
-        assert_eq!(refused.status, 429);
+        assert!(now(budget.take("alice", LARGE)).await.is_none(), "it waits");
         drop(budget.take("bob", LARGEST_CALL).await.unwrap());
         rooms.pop();
         rooms.push(budget.take("alice", LARGEST_CALL).await.unwrap());
@@ -345,11 +369,7 @@ mod tests {
         for name in ["a", "b", "c", "d"] {
             rooms.push(budget.take(name, BUDGET_OF_ONE).await.unwrap());
         }
-        tokio::select! {
-            biased;
-            _ = budget.take("e", LARGE) => panic!("there is no room"),
-            () = std::future::ready(()) => {}
-        }
+        assert!(now(budget.take("e", LARGE)).await.is_none());
         assert_eq!(budget.shares().len(), 4);
         rooms.pop();
         budget.take("e", BUDGET_OF_ONE).await.unwrap();
