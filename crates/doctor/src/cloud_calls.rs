@@ -1,5 +1,5 @@
-//! DeclaredPermission against called: `permissions.openapi` of a function's `config.json` against the interfaces that its source calls,
-//! and both against WeChat's catalogue.
+//! Declared against called: compares `permissions.openapi` of a function's `config.json` with the interfaces that its
+//! source calls, and both with WeChat's catalogue.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 

@@ -121,7 +121,7 @@ fn used_by_another(project: &Project, name: &str) -> Option<String> {
         let package = files::json_object(&package).ok()?;
         let range = package.get("dependencies")?.get(name)?.as_str()?;
         let is_usable = name != SDK || !ends_before(range, FIRST_WITH_CLOUD_CALLS);
-        // A folder of that function is none of this one.
+        // A path in that function's folder leads nowhere from this one.
         (is_usable && !range.starts_with("file:")).then(|| range.to_owned())
     })
 }

@@ -1,10 +1,10 @@
-//! The doctor: what is wrong with a project before anybody runs it, the mend, and for much of it the cure.
+//! The doctor: what is wrong with a project before anybody runs it, how to mend it, and often the cure.
 //!
-//! [`examine`] compares what each function declares (`config.json`, `package.json`) with what its source calls and requires
-//! and with WeChat's catalogue; nothing is run, and nobody is asked. [`cure`] edits `config.json` and `package.json`, and
-//! leaves the rest of these files as their author wrote it; source it never touches. The source is searched as text:
-//! [`Report::unseen`] lists where that sees too little, and a permission is not called superfluous by a function that has
-//! such a place.
+//! [`examine`] compares what each function declares (`config.json`, `package.json`) with what its source calls and
+//! requires, and with WeChat's catalogue. It runs nothing and uses no network. [`cure`] edits `config.json` and
+//! `package.json` and leaves the rest of these files as their author wrote it; it never touches source code. The source
+//! is searched as text. [`Report::unseen`] lists the places where such a search sees too little, and a function that has
+//! such a place is never told that a permission is superfluous.
 
 mod cloud_calls;
 mod cure;

@@ -1,5 +1,5 @@
-//! What is wrong with `triggers` of a function's `config.json`. Nothing of it is cured: only its author knows when it is to
-//! fire.
+//! What is wrong with `triggers` of a function's `config.json`. None of it can be cured: only the author knows when the
+//! function is to run.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
-//! JavaScript and TypeScript taken apart into words, texts and signs, so that a search among them does not fall for
-//! comments and strings.
+//! JavaScript and TypeScript split into words, texts and signs, so that a search among them is not misled by comments and
+//! strings.
 //!
-//! It is no parser. A `/` begins a regular expression unless it follows a value or a closing bracket, as most highlighters
-//! guess; where the guess is wrong, an apostrophe in the expression hides the rest of that line.
+//! This is not a parser. A `/` begins a regular expression unless it follows a value or a closing bracket, as most syntax
+//! highlighters guess; where the guess is wrong, an apostrophe in the expression hides the rest of that line.
 
 /// One token, with the line, from 1, on which it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl<'t> Scanner<'t> {
         Some(())
     }
 
-    /// Goes behind the closing quote, or to the end of the line that lacks it; gives where the content ends.
+    /// Moves past the closing quote, or to the end of the line that lacks it; gives where the content ends.
     fn quoted(&mut self, quote: char) -> usize {
         loop {
             let end = self.at;

@@ -37,7 +37,7 @@ pub enum Reason {
     /// After an element of an array.
     #[error("expected ',' or ']'")]
     ExpectedCommaOrBracket,
-    /// A number must have digits there: `-`, `1.` and `1e` are none.
+    /// A number must have digits there: `-`, `1.` and `1e` are not numbers.
     #[error("expected a digit")]
     ExpectedDigit,
     /// A backslash, and none of `"\/bfnrtu` after it, or not four hexadecimal digits after `\u`.

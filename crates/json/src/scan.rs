@@ -35,7 +35,7 @@ impl<'a> Scanner<'a> {
         Error { offset: at, reason }
     }
 
-    /// Behind the blanks, and what stands there.
+    /// The place after the whitespace, and the byte there.
     #[inline(always)]
     pub(crate) fn blanks(self, at: usize) -> (usize, Option<u8>) {
         let next = self.peek(at);
@@ -69,7 +69,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Blanks, and then nothing.
+    /// Checks that only whitespace follows.
     pub(crate) fn end(self, at: usize) -> Result<(), Error> {
         match self.blanks(at) {
             (_, None) => Ok(()),

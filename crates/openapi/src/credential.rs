@@ -1,5 +1,5 @@
-//! Which paths hand out credentials, and which params are credentials: what whoever forwards a request in an app's name
-//! must not let pass.
+//! Which paths hand out credentials, and which params are credentials. Whoever forwards a request in an app's name must
+//! let neither pass.
 
 /// Whether the API at this path answers with an access_token or another credential of the account: whoever can call it
 /// has the account in hand. In whatever case it is written. The paths are those of WeChat's documents "获取接口调用凭据", "网页授权" and "第三方平台".

@@ -27,9 +27,9 @@ errcodes! {
     INVALID_MEDIA_ID = 40007, "invalid media_id";
     /// No app has this appid.
     INVALID_APPID = 40013, "invalid appid";
-    /// The access_token is none.
+    /// The access_token is invalid.
     INVALID_ACCESS_TOKEN = 40014, "invalid access_token";
-    /// The code of `wx.login` or of a phone number is none, or lapsed.
+    /// The code of `wx.login` or of a phone number is invalid or has expired.
     INVALID_CODE = 40029, "invalid code";
     /// The app has no template of this id.
     INVALID_TEMPLATE_ID = 40037, "invalid template_id";

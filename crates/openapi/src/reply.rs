@@ -22,7 +22,7 @@ impl Api {
     /// The SDK takes `application/json` and `text/plain` for JSON and hands anything else to the function as
     /// `{contentType, buffer}`, an `errcode` in it unseen (observed with wx-server-sdk 0.5.1 to 4.0.2). So a JSON answer of an
     /// API that answers JSON, and an object with an `errcode` of one that answers files, is called `application/json`, whatever
-    /// WeChat's servers call it. What is called JSON and is none stays as it is: the SDK has its own error for that.
+    /// WeChat's servers call it. What is called JSON but is not valid stays as it is: the SDK has its own error for that.
     pub fn reply<'a>(&self, content_type: Option<&'a str>, body: &[u8]) -> Reply<'a> {
         let content_type = content_type.unwrap_or_default().trim();
         let called_json = is_json_to_the_sdk(content_type);

@@ -183,7 +183,7 @@ impl Api {
     /// * Keys that the SDK's conversion spoils are put right ([`spelled`](Self::spelled)).
     ///
     /// # Errors
-    /// The params are none that an SDK sends.
+    /// The params are not what an SDK sends.
     pub fn request(&self, pairs: &[Pair<'_>], boundary: &Boundary) -> Result<Request, RequestError> {
         let method = self.method_sent();
         let mut request = Request {

@@ -52,7 +52,7 @@ pub enum DecryptError {
         "encryptedData and iv are swapped: what was given as the iv is longer, and encryptedData is 16 bytes"
     )]
     FieldsSwapped,
-    /// What came out does not end in PKCS#7 padding.
+    /// The plaintext does not end in valid PKCS#7 padding.
     #[error(
         "encryptedData does not open with this session_key (bad padding): almost always the session_key was rotated by a \
          later login; call wx.login before the API that gives the data, not after it or at the same time"

@@ -1,5 +1,5 @@
-//! Why a signature is not that of its rawData: most often the text was changed on its way in one of a few ways, and is told
-//! by signing what it was before.
+//! Why a signature does not match its rawData. Most often the text was changed in transit in one of a few ways; this
+//! finds out which, by signing what the text was before.
 
 use std::{borrow::Cow, fmt};
 

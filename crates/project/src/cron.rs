@@ -1,10 +1,10 @@
-//! When a timer fires: the seven fields of its `config`, as WeChat's document "定时触发器" lays them down — second, minute,
-//! hour, day, month, weekday, year, with `,` `-` `*` `/` and the names of months and weekdays.
+//! When a timer fires. A timer's `config` has seven fields (WeChat's document "定时触发器"): second, minute, hour, day, month,
+//! weekday and year, with `,` `-` `*` `/` and the English abbreviations of months and weekdays.
 //!
-//! The grammar is read here, strictly: what other crons take besides (`?`, `L`, `7` for Sunday, a step beyond its field)
-//! would not be taken by WeChat, or not mean what it seems to. The search for the next moment is croner's. Where both a day
-//! and a weekday are given, one of them suffices (the document). Where a zone's clock is put forward, a timer of the lost
-//! hour fires right after it; where it is put back, one with a fixed hour fires once.
+//! The grammar is read here, and strictly: WeChat does not take what other crons take besides (`?`, `L`, `7` for Sunday,
+//! a step wider than its field), or gives it another meaning. croner finds the next moment. Where both a day and a
+//! weekday are given, either of them suffices, as the document says. Where clocks are put forward, a timer of the lost
+//! hour fires right after it; where they are put back, a timer with a fixed hour fires once.
 
 mod mend;
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The functions in the folder `root`, and those that lie in a folder of their own, by name, and what is odd about them. A
-/// folder that was given to a function is none of another name.
+/// folder that was given to one function is not also a function of its own name.
 pub(crate) fn functions(
     root: Option<&Path>,
     elsewhere: &BTreeMap<FunctionName, PathBuf>,

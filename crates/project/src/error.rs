@@ -1,5 +1,5 @@
-//! How reading a project fails, and what is merely worth telling. A cause stands in the error's own text and is
-//! therefore not its `source()` as well: a report of the whole chain would tell it twice.
+//! How reading a project fails, and what is merely worth telling. Each error's text contains its cause, so `source()`
+//! does not return the cause again: otherwise a report of the whole chain would print it twice.
 
 use std::{fmt, io, path::PathBuf};
 

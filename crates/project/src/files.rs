@@ -1,5 +1,5 @@
-//! Reading a project's text files: a byte order mark is forgiven, as editors on Windows leave one; everything else
-//! that is wrong is told with line and column.
+//! Reading what people write by hand: text files, and secrets of one value. A byte order mark is ignored, because editors
+//! on Windows write one; every other fault is reported with line and column.
 
 use std::{fmt, fs, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! `project.config.json`, the file that DevTools keeps: of it, what the cloud functions need.
+//! `project.config.json`, the file that WeChat DevTools keeps. Of it, only what cloud functions need is read.
 
 use std::path::Path;
 

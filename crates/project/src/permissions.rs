@@ -1,6 +1,6 @@
-//! A function's `config.json`, of which this reads `permissions.openapi`: the cloud calls that the function may make, as
-//! WeChat's document "云调用" lays down. The list is the function's own, and what is not in it is refused when it is
-//! called; so a name with a typo costs nothing until a user meets it, and is told when the project is read.
+//! A function's `config.json`. This reads `permissions.openapi`, the list of cloud calls that the function may make
+//! (WeChat's document "云调用"). Each function has its own list, and a call that is not in it is refused when it is made. A
+//! misspelt name therefore goes unnoticed until a user meets it, so it is reported when the project is read.
 
 use jsonc_parser::{
     ParseOptions,

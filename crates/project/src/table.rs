@@ -1,5 +1,5 @@
-//! A TOML file read by hand, so that each refusal names its line, the key as its author knows it, and the nearest
-//! known one: what a derived deserializer cannot say.
+//! Reading a TOML file by hand, so that each refusal names its line, the key as its author knows it, and the nearest
+//! known key. A derived deserializer cannot do that.
 
 use std::{
     ops::{Range, RangeInclusive},
@@ -68,7 +68,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Refuses a key that is none of `known`, naming the nearest.
+    /// Refuses a key that is not among `known`, and names the nearest of them.
     pub(crate) fn allow(&self, known: &[&str]) -> Result<(), ProjectError> {
         for (key, _) in self.entries() {
             let place = if self.name.is_empty() {

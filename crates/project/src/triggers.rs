@@ -1,5 +1,5 @@
-//! A function's timers: `triggers` of its `config.json`, as WeChat's document "定时触发器" lays them down. One that is not as it
-//! should be does not fire, and is told when the project is read, with its line; the others fire.
+//! A function's timers: `triggers` of its `config.json` (WeChat's document "定时触发器"). A malformed trigger does not fire,
+//! and is reported with its line when the project is read; the others fire.
 
 use jsonc_parser::{
     ParseOptions,

@@ -8,7 +8,7 @@ pub const BAD_SIGNATURE: i32 = -40001;
 pub const UNREADABLE: i32 = -40002;
 /// `-40003` (`ComputeSignature`): no signature could be computed.
 pub const SIGNATURE_NOT_COMPUTED: i32 = -40003;
-/// `-40004` (`IllegalAesKey`): the EncodingAESKey is none.
+/// `-40004` (`IllegalAesKey`): the EncodingAESKey is invalid.
 pub const ILLEGAL_AES_KEY: i32 = -40004;
 /// `-40005` (`ValidateAppid`): the message was encrypted for another app.
 pub const OTHER_APPID: i32 = -40005;

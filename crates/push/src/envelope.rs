@@ -30,13 +30,13 @@ pub enum EnvelopeError {
         "Encrypt is {0} bytes of ciphertext, and must be a multiple of 16 and not empty: a part of it is missing"
     )]
     CiphertextLength(usize),
-    /// What came out does not end in padding.
+    /// The plaintext does not end in valid padding.
     #[error(
         "Encrypt does not open with this EncodingAESKey (bad padding): the key was changed in the console; give the new one, and \
          the old one beside it until the change is through"
     )]
     BadPadding,
-    /// What came out has no message of the length that it says.
+    /// The plaintext is shorter than the message length that it states.
     #[error(
         "Encrypt opens, but the length in it does not fit: the message would be {length} bytes, and {held} are there; \
          probably the EncodingAESKey is another one"

@@ -1,4 +1,4 @@
-//! How a body is written: JSON or XML, as the console's push settings say. It is told, never guessed.
+//! The format of a body, JSON or XML. It is set as in the console's push settings, and never guessed.
 
 use std::{borrow::Cow, str::FromStr};
 
@@ -87,7 +87,7 @@ impl FromStr for Mode {
     }
 }
 
-/// Why settings are none.
+/// Why settings are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SettingError {

@@ -204,7 +204,7 @@ pub fn named(name: &str) -> impl Iterator<Item = &'static Kind> {
     })
 }
 
-/// The name that was most likely meant by one that is none: one that differs by a letter, or by up to a fifth of its letters.
+/// The name that was most likely meant by an unknown one: one that differs by a letter, or by up to a fifth of its letters.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let wanted = name.to_ascii_lowercase();

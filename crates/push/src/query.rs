@@ -1,4 +1,4 @@
-//! What stands in the URL of a verification or a push.
+//! The query parameters of a verification or a push.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The door: from what came by HTTP to a [`Packet`] that is believed, and from a [`Reply`] to what goes back.
+//! The receiving side: turns an HTTP request into a [`Packet`] that may be believed, and a [`Reply`] into the response.
 
 use std::{borrow::Cow, time::Duration};
 

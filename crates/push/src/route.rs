@@ -78,7 +78,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Why a route is none.
+/// Why a route is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RouteError {

@@ -1,4 +1,4 @@
-//! The other side: WeChat's, for whoever plays it. From a packet to the request that WeChat would send.
+//! The sending side, for whoever plays WeChat: turns a packet into the request that WeChat would send.
 
 use std::borrow::Cow;
 

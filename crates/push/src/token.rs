@@ -1,8 +1,8 @@
 //! The Token of the console's push settings, and the two signatures that are made with it.
 //!
-//! Both are the SHA-1, in lowercase hexadecimal, of some texts sorted by their bytes and joined without a separator (WeChat's
-//! document "消息推送"). So where one text ends and its neighbour begins is not signed: that the timestamp is a number near
-//! now has to be looked at besides.
+//! Both are the SHA-1, in lowercase hexadecimal, of several texts sorted by their bytes and joined without a separator
+//! (WeChat's document "消息推送"). So the signature does not cover where one text ends and the next begins; therefore the
+//! timestamp must also be checked to be a number close to the present.
 
 use std::fmt;
 

@@ -58,7 +58,7 @@ pub enum XmlReason {
     /// Something that no packet of WeChat's has.
     #[error("{0}, which no packet has and is not read")]
     Unwanted(&'static str),
-    /// `&name;` where the name is none of the five of XML itself.
+    /// `&name;` where the name is not one of the five that XML itself defines.
     #[error("the entity &{0}; (only lt, gt, amp, apos, quot and numbers are known)")]
     Entity(String),
     /// A name that WeChat does not give an element.
@@ -85,7 +85,7 @@ pub enum XmlReason {
 struct Open {
     name: String,
     text: String,
-    /// Blanks that stand outside of CDATA behind the text, and belong to it only if more text follows.
+    /// Whitespace after the text and outside of CDATA; it belongs to the text only if more text follows.
     blanks: String,
     quoted: bool,
     /// Whether a part of the text was written as `&…;`, which is never a blank that somebody added.

@@ -1,5 +1,5 @@
-//! `[push]`: how pushes of WeChat's are known, as the console's push settings (消息推送配置) say it, and which function
-//! gets which. Mode and format have no default: what the console is set to is told here, and never guessed.
+//! `[push]`: how WeChat's pushes are recognised, with the same settings as in the console (消息推送配置), and which function
+//! gets which push. Mode and format have no default: they must be set as in the console, and are never guessed.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Codes that stand for a user once and for five minutes: of `wx.login`, and, another kind, of the phone number button.
+//! Codes that stand for a user: valid once, and for five minutes. There are two kinds: codes of `wx.login`, and codes of
+//! the phone number button.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Payments of the users', for the one API that asks about them: `getPaidUnionid` (WeChat's document "支付后获取Unionid").
+//! Users' payments, for the one API that asks about them: `getPaidUnionid` (WeChat's document "支付后获取Unionid").
 //!
-//! WeChat Pay is not simulated. That a user has paid is said with `requestPayment` at `/sim/client`.
+//! WeChat Pay is not simulated. A test says that a user has paid by calling `requestPayment` at `/sim/client`.
 
 use std::{collections::VecDeque, time::Duration};
 

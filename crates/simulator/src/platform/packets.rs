@@ -96,7 +96,7 @@ pub(crate) fn packet(kind: &'static Kind, about: &About<'_>, given: Fields) -> R
 /// The fields of every packet.
 const HEADER: [&str; 5] = ["ToUserName", "FromUserName", "CreateTime", "MsgType", "Event"];
 
-/// What is odd about the fields that were given: those that look like one of the kind's and are none. They are sent all the same,
+/// What is odd about the fields that were given: those that resemble a field of the kind without being one. They are sent all the same,
 /// as WeChat may have fields that no document lists.
 pub(crate) fn doubts(kind: &Kind, given: &Fields) -> Vec<String> {
     let known: Vec<_> = HEADER

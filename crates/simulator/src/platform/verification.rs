@@ -22,7 +22,7 @@ pub(crate) struct VerifyOrder {
     url: Option<String>,
 }
 
-/// What came of it.
+/// The result of a verification.
 #[derive(Debug, Serialize)]
 pub(crate) struct Verification {
     url: String,

@@ -134,7 +134,7 @@ impl CodeOptions {
     }
 }
 
-/// A part of a colour, 0 to 255; what is none is 0.
+/// A part of a colour, 0 to 255; anything else is 0.
 fn shade(part: &Value) -> u8 {
     let number = match part {
         Value::String(text) => text.trim().parse().ok(),

@@ -44,7 +44,7 @@ pub(crate) struct Multipart {
 /// and holds what can be a file: here most uploads fail at WeChat, with 41005, and the caller sees no reason.
 ///
 /// # Errors
-/// If it is none, or is cut off.
+/// If it is not multipart, or is cut off.
 pub(crate) async fn multipart(ask: &ApiCall, file_field: Option<&str>) -> Result<Multipart, multer::Error> {
     let boundary = multer::parse_boundary(content_type(ask).unwrap_or(""))?;
     let body = ask.body.clone();

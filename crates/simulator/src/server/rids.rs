@@ -1,5 +1,5 @@
-//! What was refused, by its rid: a refusal's text ends in one, and `/cgi-bin/openapi/rid/get` tells what had been asked
-//! (WeChat's document "查询rid信息").
+//! Refused calls, found by their rid. The text of a refusal ends in a rid, and `/cgi-bin/openapi/rid/get` tells what the
+//! call had asked for (WeChat's document "查询rid信息").
 
 use std::time::Duration;
 

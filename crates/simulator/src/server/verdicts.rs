@@ -1,4 +1,4 @@
-//! What text and image checks say. Everything passes but what a rule is about; `/sim/verdicts` sets rules.
+//! What text and image checks answer. Everything passes unless a rule says otherwise; `/sim/verdicts` sets rules.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
