@@ -85,7 +85,7 @@ impl Pusher {
         }
     }
 
-    pub(crate) fn request(&self, packet: &Value) -> push::Request {
+    pub(crate) fn request(&self, packet: &Value) -> push::PushRequest {
         let nonce = u64::from_be_bytes(random()[8..].try_into().unwrap()).to_string();
         self.sender
             .push(&packet.to_string(), now(), &nonce, random())
@@ -93,7 +93,7 @@ impl Pusher {
     }
 
     /// Sends a request: status and body, or nothing where nobody answers.
-    pub(crate) async fn send(&self, request: &push::Request) -> Option<(u16, String)> {
+    pub(crate) async fn send(&self, request: &push::PushRequest) -> Option<(u16, String)> {
         let reply = self
             .client
             .post(format!("{}?{}", self.url, request.query))
@@ -337,7 +337,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
     let (place, dev, pusher) = dev();
     let with = |settings| Pusher::new(&dev.server.url, settings);
     let packet = message("oMallory", 1, "");
-    let refused = async |what: &str, request: push::Request| {
+    let refused = async |what: &str, request: push::PushRequest| {
         let (status, body) = pusher.send(&request).await.unwrap();
         assert_eq!(status, 403, "{what}: {body}");
         let body: Value = serde_json::from_str(&body).unwrap();
@@ -385,7 +385,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
     refused("replayed after hours", replayed).await;
     refused(
         "empty",
-        push::Request {
+        push::PushRequest {
             query: String::new(),
             content_type: "text/xml",
             body: String::new(),
@@ -414,7 +414,7 @@ async fn what_is_not_from_wechat_is_refused_and_counted() {
     assert_eq!(place.attempts(&packet), [1]);
 
     // A body that is too large is read, and not kept.
-    let large = push::Request {
+    let large = push::PushRequest {
         body: "x".repeat(7 << 20),
         ..pusher.request(&packet)
     };

@@ -11,7 +11,7 @@ use anstream::println;
 use anyhow::{anyhow, bail};
 use clock::Clock;
 use project::{ForeignCodes, Project, ProjectError};
-use push::{Field, Kind, kinds};
+use push::{Field, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use simulator::Simulator;
 use tokio::sync::oneshot;
@@ -218,7 +218,7 @@ fn show(told: &Value, attempts: &[Value]) {
 fn list(word: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
     let word = word.unwrap_or_default().to_ascii_lowercase();
     let matches = |name: &str| name.to_ascii_lowercase().contains(&word);
-    let found: Vec<&Kind> = kinds::all()
+    let found: Vec<&PacketKind> = kinds::all()
         .iter()
         .filter(|kind| matches(kind.name()) || kind.console.is_some_and(matches))
         .collect();
@@ -243,7 +243,7 @@ fn no_kind(name: &str) -> anyhow::Error {
     }
 }
 
-fn describe(kind: &Kind) -> Value {
+fn describe(kind: &PacketKind) -> Value {
     json!({
         "name": kind.name(),
         "msgType": kind.msg_type,
@@ -265,7 +265,7 @@ fn field(field: Field) -> String {
     }
 }
 
-fn table(found: &[&Kind]) -> io::Result<()> {
+fn table(found: &[&PacketKind]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     for kind in found {
         let console = kind

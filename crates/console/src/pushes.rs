@@ -6,7 +6,7 @@ use gateway::{Gateway, ReplyBody};
 use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use push::{Kind, kinds};
+use push::{PacketKind, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -76,9 +76,9 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
 
 async fn compose(inner: &Inner, lang: Lang) -> Markup {
     let users = inner.users().await;
-    let (messages, events): (Vec<&Kind>, Vec<&Kind>) =
+    let (messages, events): (Vec<&PacketKind>, Vec<&PacketKind>) =
         kinds::all().iter().partition(|kind| kind.event.is_empty());
-    let group = |label: &str, all: &[&Kind]| {
+    let group = |label: &str, all: &[&PacketKind]| {
         html! {
             optgroup label=(label) {
                 @for kind in all { option value=(kind.name()) { (kind.name()) " · " (kind.title) } }
@@ -120,7 +120,7 @@ pub(crate) fn fields(viewer: &Viewer, query: &Fields) -> Response<ReplyBody> {
     web::html(StatusCode::OK, known(viewer.lang, chosen))
 }
 
-fn known(lang: Lang, kind: Option<&Kind>) -> Markup {
+fn known(lang: Lang, kind: Option<&PacketKind>) -> Markup {
     let names: Vec<&str> = kind
         .iter()
         .flat_map(|kind| kind.fields())

@@ -24,5 +24,5 @@ pub use api::{Api, BodyKind, CloudCall, Identity, Method, ReplyKind, Standing};
 pub use catalogue::{all, at_path, find, nearest, search};
 pub use credential::{hands_out_credentials, is_credential};
 pub use media::{Boundary, mime_type};
-pub use reply::Reply;
+pub use reply::ApiReply;
 pub use request::{Body, JsonParams, Pair, Request, RequestError};

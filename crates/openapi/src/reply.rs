@@ -6,7 +6,7 @@ use crate::{Api, ReplyKind};
 
 /// What an answer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply<'a> {
+pub struct ApiReply<'a> {
     /// The content type to give the SDK (`CommOpenApiResp.contentType`), by which alone it decides whether the answer is JSON:
     /// WeChat's own, put right where it hides a JSON answer.
     pub content_type: &'a str,
@@ -23,10 +23,10 @@ impl Api {
     /// `{contentType, buffer}`, an `errcode` in it unseen (observed with wx-server-sdk 0.5.1 to 4.0.2). So a JSON answer of an
     /// API that answers JSON, and an object with an `errcode` of one that answers files, is called `application/json`, whatever
     /// WeChat's servers call it. What is called JSON but is not valid stays as it is: the SDK has its own error for that.
-    pub fn reply<'a>(&self, content_type: Option<&'a str>, body: &[u8]) -> Reply<'a> {
+    pub fn reply<'a>(&self, content_type: Option<&'a str>, body: &[u8]) -> ApiReply<'a> {
         let content_type = content_type.unwrap_or_default().trim();
         let called_json = is_json_to_the_sdk(content_type);
-        let as_it_came = Reply {
+        let as_it_came = ApiReply {
             content_type,
             errcode: 0,
             errmsg: String::new(),
@@ -41,7 +41,7 @@ impl Api {
         let Ok(object) = Object::parse(body) else {
             let is_list = self.reply == ReplyKind::Json && !called_json && json::validate(body).is_ok();
             return match is_list {
-                true => Reply {
+                true => ApiReply {
                     content_type: JSON,
                     ..as_it_came
                 },
@@ -52,7 +52,7 @@ impl Api {
         if !called_json && self.reply == ReplyKind::Binary && errcode.is_none() {
             return as_it_came;
         }
-        Reply {
+        ApiReply {
             content_type: if called_json { content_type } else { JSON },
             errcode: errcode.and_then(|raw| raw.parse().ok()).unwrap_or_default(),
             errmsg: object

@@ -20,7 +20,7 @@ use json::Object;
 use thiserror::Error;
 
 use crate::{
-    Kind, kind,
+    PacketKind, kind,
     xml::{self, Content, Element, MAX_DEPTH, XmlError, XmlReason},
 };
 
@@ -58,7 +58,7 @@ fn unwrap(elements: Vec<Element>, wrapper: &str) -> Vec<Element> {
 }
 
 /// The depth of `elements` is bounded, so this may recurse.
-fn write_object(out: &mut Vec<u8>, elements: &[Element], kind: Option<&Kind>, top: bool) {
+fn write_object(out: &mut Vec<u8>, elements: &[Element], kind: Option<&PacketKind>, top: bool) {
     let mut places = HashMap::with_capacity(elements.len());
     let mut groups: Vec<(&str, Vec<&Content>)> = Vec::with_capacity(elements.len());
     for Element { name, content } in elements {
@@ -93,11 +93,11 @@ fn write_object(out: &mut Vec<u8>, elements: &[Element], kind: Option<&Kind>, to
     out.push(b'}');
 }
 
-fn write_value(out: &mut Vec<u8>, content: &Content, kind: Option<&Kind>, long: bool) {
+fn write_value(out: &mut Vec<u8>, content: &Content, kind: Option<&PacketKind>, long: bool) {
     match content {
         Content::Elements(elements) => write_object(out, elements, kind, false),
         Content::Bare(text)
-            if !kind.is_some_and(Kind::is_all_text) && is_whole(text, if long { 20 } else { 15 }) =>
+            if !kind.is_some_and(PacketKind::is_all_text) && is_whole(text, if long { 20 } else { 15 }) =>
         {
             out.extend_from_slice(text.as_bytes());
         }
@@ -163,7 +163,7 @@ pub(crate) fn to_elements(object: &str) -> Result<Vec<Element>, WriteError> {
     })
 }
 
-fn kind_of(object: &str) -> Result<Option<&'static Kind>, WriteError> {
+fn kind_of(object: &str) -> Result<Option<&'static PacketKind>, WriteError> {
     let event = Object::parse(object.as_bytes())?
         .get("Event")
         .and_then(json::unescape);
@@ -184,7 +184,11 @@ fn wrap(elements: Vec<Element>, wrapper: &str) -> Vec<Element> {
     outer
 }
 
-fn object_elements(object: &str, kind: Option<&Kind>, depth: usize) -> Result<Vec<Element>, WriteError> {
+fn object_elements(
+    object: &str,
+    kind: Option<&PacketKind>,
+    depth: usize,
+) -> Result<Vec<Element>, WriteError> {
     if depth >= MAX_DEPTH {
         return Err(WriteError::Deep);
     }
@@ -213,14 +217,14 @@ fn object_elements(object: &str, kind: Option<&Kind>, depth: usize) -> Result<Ve
     Ok(elements)
 }
 
-fn content(name: &str, value: &str, kind: Option<&Kind>, depth: usize) -> Result<Content, WriteError> {
+fn content(name: &str, value: &str, kind: Option<&PacketKind>, depth: usize) -> Result<Content, WriteError> {
     match value.as_bytes().first() {
         Some(b'{') => object_elements(value, kind, depth + 1).map(Content::Elements),
         Some(b'[') => Err(WriteError::NestedArray(crate::excerpt(name))),
         Some(b'"') => match json::unescape(value) {
             Some(text) => {
                 // Where all is text in JSON, WeChat still writes numbers bare in XML.
-                if kind.is_some_and(Kind::is_all_text) && is_whole(&text, 20) {
+                if kind.is_some_and(PacketKind::is_all_text) && is_whole(&text, 20) {
                     Ok(Content::Bare(text.into_owned()))
                 } else {
                     Ok(Content::Quoted(text.into_owned()))

@@ -11,15 +11,15 @@ use std::sync::LazyLock;
 /// A head line, then a row for each kind.
 const TEXT: &str = include_str!("kinds.tsv");
 
-static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    let read = |row| Kind::parse(row).unwrap_or_else(|| unreachable!("a test reads every row: {row}"));
+static KINDS: LazyLock<Vec<PacketKind>> = LazyLock::new(|| {
+    let read = |row| PacketKind::parse(row).unwrap_or_else(|| unreachable!("a test reads every row: {row}"));
     TEXT.lines().skip(1).map(read).collect()
 });
 
 /// A kind of message or event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Kind {
+pub struct PacketKind {
     /// `MsgType`: `event`, or the kind of message.
     pub msg_type: &'static str,
     /// `Event` as it stands in the packet; empty for a message.
@@ -69,7 +69,7 @@ pub enum ReplyKind {
     Any,
 }
 
-impl Kind {
+impl PacketKind {
     fn parse(row: &'static str) -> Option<Self> {
         let mut cells = row.split('\t');
         let mut cell = || cells.next();
@@ -181,21 +181,21 @@ fn some(cell: &'static str) -> Option<&'static str> {
 
 /// All kinds, messages first.
 #[must_use]
-pub fn all() -> &'static [Kind] {
+pub fn all() -> &'static [PacketKind] {
     &KINDS
 }
 
 /// The kind that a packet with this `MsgType` and `Event` is of. The case of letters does not count: a document says so of one
 /// event ("即时配送 配送状态更新"), and no two names differ in it alone.
 #[must_use]
-pub fn find(msg_type: &str, event: &str) -> Option<&'static Kind> {
+pub fn find(msg_type: &str, event: &str) -> Option<&'static PacketKind> {
     KINDS
         .iter()
         .find(|kind| kind.msg_type.eq_ignore_ascii_case(msg_type) && kind.event.eq_ignore_ascii_case(event))
 }
 
 /// The kinds of this name: a message's, an event's on the wire, or the console's, which may stand for several.
-pub fn named(name: &str) -> impl Iterator<Item = &'static Kind> {
+pub fn named(name: &str) -> impl Iterator<Item = &'static PacketKind> {
     KINDS.iter().filter(move |kind| {
         kind.name().eq_ignore_ascii_case(name)
             || kind
@@ -230,7 +230,7 @@ mod tests {
     fn every_row_is_a_kind_of_its_own() {
         let mut seen = HashSet::new();
         for row in TEXT.lines().skip(1) {
-            let kind = Kind::parse(row).unwrap_or_else(|| panic!("{row}"));
+            let kind = PacketKind::parse(row).unwrap_or_else(|| panic!("{row}"));
             assert!(
                 seen.insert((kind.msg_type.to_lowercase(), kind.event.to_lowercase())),
                 "{row}"
@@ -270,7 +270,7 @@ mod tests {
             Actor::Platform
         );
         assert_eq!((find("event", ""), find("text", "text")), (None, None));
-        let names = |name| named(name).map(Kind::name).collect::<Vec<_>>();
+        let names = |name| named(name).map(PacketKind::name).collect::<Vec<_>>();
         assert_eq!(
             names("subscribe_msg_event"),
             [

@@ -35,13 +35,13 @@ pub use convert::WriteError;
 pub use envelope::EnvelopeError;
 pub use format::{Format, FormatError, MAX_BODY, Mode, SettingError, encrypt_of};
 pub use key::{EncodingAesKey, KeyError};
-pub use kind::{Actor, Field, Kind, ReplyKind};
+pub use kind::{Actor, Field, PacketKind, ReplyKind};
 pub use packet::{Key, Packet};
 pub use query::{Query, QueryError};
 pub use receiver::{Body, FUTURE, MAX_AGE, Receiver, Refusal, Settings, Vouched};
 pub use reply::{Remark, Reply, Verdict};
 pub use route::{Pattern, RouteError, Routes};
-pub use sender::{Request, Sender};
+pub use sender::{PushRequest, Sender};
 pub use token::{Token, TokenError};
 pub use xml::{XmlError, XmlReason};
 

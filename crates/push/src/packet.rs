@@ -6,7 +6,7 @@ use json::Object;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Actor, Format, FormatError, Kind,
+    Actor, Format, FormatError, PacketKind,
     format::{only, text_member, to_json},
     kind,
 };
@@ -110,7 +110,7 @@ impl Packet {
 
     /// What is known of its kind.
     #[must_use]
-    pub fn kind(&self) -> Option<&'static Kind> {
+    pub fn kind(&self) -> Option<&'static PacketKind> {
         kind::find(&self.msg_type, &self.event)
     }
 

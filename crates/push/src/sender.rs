@@ -21,7 +21,7 @@ pub struct Sender {
 
 /// A push, to be sent by POST.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct PushRequest {
     /// To be added to the URL's query.
     pub query: String,
     /// The `content-type`.
@@ -58,7 +58,7 @@ impl Sender {
         now: Timestamp,
         nonce: &str,
         random: [u8; 16],
-    ) -> Result<Request, WriteError> {
+    ) -> Result<PushRequest, WriteError> {
         let Settings {
             appid,
             token,
@@ -93,7 +93,7 @@ impl Sender {
             };
             with_encrypt(*format, &beside, &encrypt)?
         };
-        Ok(Request {
+        Ok(PushRequest {
             query: query::write(pairs),
             content_type: format.content_type(),
             body,

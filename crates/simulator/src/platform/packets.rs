@@ -9,7 +9,7 @@
 //! as the same nobody. `subscribe_msg_sent_event`, which WeChat causes, has the user's (its document's example).
 
 use clock::Timestamp;
-use push::{Actor, Field, Kind, kinds};
+use push::{Actor, Field, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) type Fields = Map<String, Value>;
 
 /// The kind of this name: a message's, an event's on the wire, or the console's where it stands for one.
-pub(crate) fn kind(name: &str) -> Result<&'static Kind, PushError> {
+pub(crate) fn kind(name: &str) -> Result<&'static PacketKind, PushError> {
     let mut found = kinds::named(name);
     match (found.next(), found.next()) {
         (Some(kind), None) => Ok(kind),
@@ -32,7 +32,7 @@ pub(crate) fn kind(name: &str) -> Result<&'static Kind, PushError> {
             nearest: kinds::nearest(name),
         }),
         (Some(_), Some(_)) => {
-            let names: Vec<_> = kinds::named(name).map(Kind::name).collect();
+            let names: Vec<_> = kinds::named(name).map(PacketKind::name).collect();
             Err(PushError::Several {
                 name: name.to_owned(),
                 kinds: names.join(", "),
@@ -59,7 +59,11 @@ pub(crate) struct About<'a> {
 ///
 /// # Errors
 /// If no document says which fields its kind has, and none are given.
-pub(crate) fn packet(kind: &'static Kind, about: &About<'_>, given: Fields) -> Result<Fields, PushError> {
+pub(crate) fn packet(
+    kind: &'static PacketKind,
+    about: &About<'_>,
+    given: Fields,
+) -> Result<Fields, PushError> {
     // An official account's `unsubscribe` has none.
     let unknown = kind.fields().next().is_none() && kind.audience != "official account";
     if unknown && given.is_empty() {
@@ -98,7 +102,7 @@ const HEADER: [&str; 5] = ["ToUserName", "FromUserName", "CreateTime", "MsgType"
 
 /// What is odd about the fields that were given: those that resemble a field of the kind without being one. They are sent all the same,
 /// as WeChat may have fields that no document lists.
-pub(crate) fn doubts(kind: &Kind, given: &Fields) -> Vec<String> {
+pub(crate) fn doubts(kind: &PacketKind, given: &Fields) -> Vec<String> {
     let known: Vec<_> = HEADER
         .into_iter()
         .chain(kind.fields().map(|field| field.name))
@@ -132,7 +136,7 @@ fn to_text(value: &mut Value) {
 }
 
 /// What a field holds; `None` if it is left out.
-fn value(kind: &Kind, field: Field, about: &About<'_>) -> Option<Value> {
+fn value(kind: &PacketKind, field: Field, about: &About<'_>) -> Option<Value> {
     if let Some(documented) = documented(kind, field.name) {
         return documented;
     }
@@ -148,7 +152,7 @@ fn value(kind: &Kind, field: Field, about: &About<'_>) -> Option<Value> {
 }
 
 /// What the kind's document says of the field; the inner `None` where it would not be there.
-fn documented(kind: &Kind, field: &str) -> Option<Option<Value>> {
+fn documented(kind: &PacketKind, field: &str) -> Option<Option<Value>> {
     let apple = kind.event.starts_with("xpay_apple_");
     let value = match (kind.name(), field) {
         (_, "TeamInfo") => return Some(None),

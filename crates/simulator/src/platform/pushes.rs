@@ -333,7 +333,7 @@ impl Push {
     }
 
     /// Status and body, or why there is no answer.
-    async fn post(&self, request: push::Request, patience: Duration) -> Result<(u16, Vec<u8>), String> {
+    async fn post(&self, request: push::PushRequest, patience: Duration) -> Result<(u16, Vec<u8>), String> {
         let post = self
             .client
             .post(with_query(&self.url, &request.query))
