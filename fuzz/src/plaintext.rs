@@ -20,6 +20,9 @@ pub(crate) fn target(data: &[u8]) {
         return;
     };
 
+    // A control character that a user typed is escaped, as JSON demands.
+    let escaped = json::escape_controls(text.as_bytes());
+    let text = std::str::from_utf8(&escaped).unwrap_or(text);
     match opened.into_plaintext(&Policy::new(APPID), Timestamp::from_secs(MADE)) {
         Ok(plaintext) => {
             assert_eq!(plaintext.as_json(), text);
