@@ -112,7 +112,11 @@ impl Vector {
 /// Positive where `c` lies to the left of the arc from `a` to `b`; 0 where it is one of its ends.
 fn side(a: Vector, b: Vector, c: Vector) -> f64 {
     // By differences, which are exact where the points are close: a×b·c would drown in its own rounding.
-    b.minus(a).cross(c.minus(a)).dot(a)
+    let (along, aside) = (b.minus(a), c.minus(a));
+    let side = along.cross(aside).dot(a);
+    // What the rounding of the points themselves can make of points on one great circle.
+    let noise = 5e-16 * (along.length() + aside.length());
+    if side.abs() <= noise { 0.0 } else { side }
 }
 
 /// The angle from a point to an arc.
@@ -121,7 +125,7 @@ fn distance_to_arc(point: Vector, a: Vector, b: Vector) -> f64 {
     let length = normal.length();
     if length > 0.0 {
         // The foot of the perpendicular is on the arc if it lies between the ends.
-        let between = side(a, normal, point) <= 0.0 && side(b, normal, point) >= 0.0;
+        let between = a.cross(normal).dot(point) <= 0.0 && b.cross(normal).dot(point) >= 0.0;
         let near = point.dot(a) > -point.dot(b) || point.dot(a).max(point.dot(b)) > 0.0;
         if between && near {
             return (normal.dot(point) / length).abs().min(1.0).asin();
