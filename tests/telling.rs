@@ -14,6 +14,9 @@ const LOUD: &str =
 /// What is told of one call of it: the lines, and the headline.
 const LINES: usize = 21;
 
+/// Kilobytes that a file may have on the small disk.
+const SMALL: u32 = 4096;
+
 async fn is_well(dev: &Dev) {
     let url = format!("{}/healthz", dev.server.url);
     assert_eq!(dev.client.get(url).send().await.unwrap().status(), 200);
@@ -44,7 +47,8 @@ fn kept(project: &Path) -> usize {
 /// Calls a loud function while nobody reads standard error and the disk is full, and sees that every line was told or counted.
 async fn storm(calls: usize) {
     let project = Scratch::new(&[("loud", LOUD)]);
-    let mut command = Dev::command(yunqiao_on_a_small_disk(64), project.path());
+    // Room for the database, which is there before any call, and for less than the calls tell: a new file begins later.
+    let mut command = Dev::command(yunqiao_on_a_small_disk(SMALL), project.path());
     let (server, mut stderr) = Server::start_unread(&mut command);
     let dev = Dev::of(server, project.path());
     let alice = dev.login("alice").await;
@@ -87,7 +91,7 @@ fn read(stderr: &mut ChildStderr) -> String {
 
 #[tokio::test]
 async fn calls_are_answered_though_nobody_reads_and_the_disk_is_full() {
-    storm(100).await;
+    storm(300).await;
 }
 
 /// The same as a storm, more than is kept in memory: minutes, and hundreds of megabytes of output.
