@@ -1,7 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
+use bson::DateTime;
+
 use super::*;
-use crate::{Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, SdkRequest, SdkRequestError, recorded};
+use crate::{
+    Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, SdkRequest, SdkRequestError,
+    database::{DatabaseAction, DatabaseRequest},
+    recorded,
+};
 
 const JSON: &str = "application/json";
 
@@ -78,6 +84,11 @@ fn every_recorded_request_is_understood() {
             Action::Named(CALL_OPEN_API) => {
                 assert_eq!(envelope.api_name(), Some("token.get"));
                 assert_eq!(envelope.request_text(), Some(r#"{"a":1}"#));
+            }
+            Action::Named(name) => {
+                let action = DatabaseAction::of(name).unwrap_or_else(|| panic!("{what}: {name}"));
+                let read = DatabaseRequest::read(action, &envelope, DateTime::from_millis(0));
+                assert!(read.is_ok(), "{what}: {read:?}");
             }
             other => panic!("{what}: {other:?}"),
         }
