@@ -14,7 +14,7 @@ exports.main = async (event, context) => {
     version: require('wx-server-sdk/package.json').version,
     context: { request_id: context.request_id, memory: context.memory_limit_in_mb, ms: context.time_limit_in_ms,
       name: context.function_name, left: context.getRemainingTimeInMillis(), environment: JSON.parse(context.environment).WX_OPENID },
-    leaked: Object.keys(process.env).filter((name) => /^(CARGO|RUST|YUNQIAO|NODE_|npm_)/.test(name)),
+    leaked: Object.keys(process.env).filter((name) => /^(CARGO|RUST|YUNQIAO|NODE_(?!PATH$)|npm_)/.test(name)),
     own: process.env.GREETING,
   };
 };";

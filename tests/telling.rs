@@ -14,6 +14,9 @@ const LOUD: &str =
 /// What is told of one call of it: the lines, and the headline.
 const LINES: usize = 21;
 
+/// Lines at most that are told beside those of calls.
+const OTHERS: usize = 5;
+
 /// Kilobytes that a file may have on the small disk.
 const SMALL: u32 = 4096;
 
@@ -65,10 +68,12 @@ async fn storm(calls: usize) {
     let lines = told
         .lines()
         .filter(|line| line.contains("✓ loud ") || line.contains("│ xxx"));
-    assert_eq!(
-        lines.count() + counted(&told, " lines were not kept"),
-        calls * LINES,
-        "the terminal"
+    // What is not a call's, a warning say, may be among the lines that were not kept.
+    let account = lines.count() + counted(&told, " lines were not kept");
+    assert!(
+        (calls * LINES..=calls * LINES + OTHERS).contains(&account),
+        "the terminal: {account} of {}",
+        calls * LINES
     );
     assert!(
         told.contains("calls cannot be written to .yunqiao/calls.jsonl"),
