@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clock::Timestamp;
 use futures_util::future::join_all;
-use push::{EncodingAesKey, Format, Mode, Reply, Sender, Settings, Token};
+use push::{ConsoleSettings, EncodingAesKey, Format, Mode, PushReply, PushToken, Sender};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
@@ -47,9 +47,9 @@ exports.main = async (event, context) => {
 };
 ";
 
-pub(crate) fn settings(appid: &str, token: &str, key: &str, mode: Mode, format: Format) -> Settings {
+pub(crate) fn settings(appid: &str, token: &str, key: &str, mode: Mode, format: Format) -> ConsoleSettings {
     let key = EncodingAesKey::parse(key).unwrap();
-    Settings::new(appid, Token::parse(token).unwrap(), mode, format, vec![key])
+    ConsoleSettings::new(appid, PushToken::parse(token).unwrap(), mode, format, vec![key])
 }
 
 fn now() -> Timestamp {
@@ -71,7 +71,7 @@ pub(crate) struct Pusher {
 }
 
 impl Pusher {
-    pub(crate) fn new(url: &str, settings: Settings) -> Pusher {
+    pub(crate) fn new(url: &str, settings: ConsoleSettings) -> Pusher {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Pusher {
             sender: Sender::new(settings).unwrap(),
@@ -120,8 +120,8 @@ impl Pusher {
 
     fn read(&self, body: &str) -> Value {
         match self.sender.read_reply(body.as_bytes()).unwrap() {
-            Reply::Success => Value::Null,
-            Reply::Object(object) => serde_json::from_str(&object).unwrap(),
+            PushReply::Success => Value::Null,
+            PushReply::Object(object) => serde_json::from_str(&object).unwrap(),
         }
     }
 }
@@ -204,7 +204,7 @@ impl Place {
 
 const SECURE: &str = "mode = \"secure\"\nformat = \"json\"";
 
-fn secure() -> Settings {
+fn secure() -> ConsoleSettings {
     settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clock::Clock;
-use push::{EncodingAesKey, Format, Mode, Packet, Query, Receiver, Reply, Token};
+use push::{EncodingAesKey, Format, Mode, Packet, PushQuery, PushReply, PushToken, Receiver};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -19,7 +19,7 @@ use crate::support::{Dev, Scratch, Server, client, run, text, yunqiao};
 /// What the backend answers; it lets the first so many pushes wait in vain.
 #[derive(Clone, Debug)]
 struct Manner {
-    reply: Reply,
+    reply: PushReply,
     deaf: usize,
 }
 
@@ -53,9 +53,9 @@ impl Backend {
     async fn configure(&self, wechat: &str, mode: Mode, format: Format) {
         let app = client().get(format!("{wechat}/sim/app")).send().await.unwrap();
         let app: Value = app.json().await.unwrap();
-        let token = Token::parse(&text(&app["token"])).unwrap();
+        let token = PushToken::parse(&text(&app["token"])).unwrap();
         let key = EncodingAesKey::parse(&text(&app["encodingAESKey"])).unwrap();
-        let settings = push::Settings::new(&text(&app["appid"]), token, mode, format, vec![key]);
+        let settings = push::ConsoleSettings::new(&text(&app["appid"]), token, mode, format, vec![key]);
         *self.receiver.lock().unwrap() = Some(Receiver::new(settings).unwrap());
     }
 
@@ -78,7 +78,7 @@ async fn serve(mut stream: TcpStream, receiver: &Receiver, seen: &Mutex<Vec<Pack
         let body = &bytes[end + 4..];
         if body.len() == length.unwrap_or(0) {
             let target = head.strip_prefix("POST /wechat?").unwrap();
-            let query = Query::parse(target.split(' ').next().unwrap()).unwrap();
+            let query = PushQuery::parse(target.split(' ').next().unwrap()).unwrap();
             break (query, body.to_vec());
         }
     };
@@ -131,7 +131,7 @@ async fn a_backend_gets_pushes_in_each_mode_and_format_and_its_reply_is_read() {
         (Mode::Secure, Format::Xml),
         (Mode::Secure, Format::Json),
     ] {
-        let reply = Reply::Object(r#"{"MsgType":"transfer_customer_service"}"#.to_owned());
+        let reply = PushReply::Object(r#"{"MsgType":"transfer_customer_service"}"#.to_owned());
         let backend = Backend::start(Manner { reply, deaf: 0 }).await;
         let server = simulate(&backend.url, mode, format);
         backend.configure(&server.url, mode, format).await;
@@ -185,7 +185,7 @@ async fn a_backend_gets_pushes_in_each_mode_and_format_and_its_reply_is_read() {
 
 #[tokio::test]
 async fn an_answer_is_waited_for_five_seconds_and_fields_are_given() {
-    let reply = Reply::Object(r#"{"ErrCode":0}"#.to_owned());
+    let reply = PushReply::Object(r#"{"ErrCode":0}"#.to_owned());
     let backend = Backend::start(Manner { reply, deaf: 1 }).await;
     let server = simulate("http://127.0.0.1:1/", Mode::Secure, Format::Json);
     backend.configure(&server.url, Mode::Secure, Format::Json).await;

@@ -55,7 +55,7 @@ impl Serving {
         let journal: Arc<dyn Journal> = Arc::new(Silent);
         let invocations = Arc::new(Invocations::default());
         let observer = TellingObserver::new(Arc::clone(&invocations), Arc::clone(&journal), |_| {});
-        let options = runtime::Options {
+        let options = runtime::RuntimeOptions {
             node: node.expect("Node is on the PATH"),
             cache_dir,
             guard: vec![env!("CARGO_BIN_EXE_yunqiao").into(), OsString::from("__guard")],
@@ -67,7 +67,7 @@ impl Serving {
             key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
         };
         let runtime = Runtime::start(options, Arc::new(observer)).await.unwrap();
-        let wechat = wechat::Client::new(wechat::Config {
+        let wechat = wechat::WeChatClient::new(wechat::WeChatConfig {
             // Nobody is there, and nobody is asked.
             base_url: "http://127.0.0.1:9".to_owned(),
             appid: APPID.to_owned(),
@@ -76,7 +76,7 @@ impl Serving {
             clock: Clock::system(),
             timeout: Duration::from_secs(5),
         });
-        let gateway = Gateway::new(gateway::Config {
+        let gateway = Gateway::new(gateway::GatewayConfig {
             appid: APPID.to_owned(),
             env_id: project.env_id.clone(),
             keys: store.key_ring().await.unwrap(),

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use clock::Clock;
-use openapi::{Boundary, Pair};
+use openapi::{ApiParam, Boundary};
 use serde_json::{Value, json};
 use store::Memory;
 use tcb::{
@@ -22,7 +22,7 @@ use tcb::{
     protobuf::{CommOpenApiResp, OpenDataResponse},
     reply,
 };
-use wechat::Outgoing;
+use wechat::OutgoingRequest;
 
 use crate::{
     at_once::AtOnce,
@@ -340,16 +340,16 @@ impl Answered {
 
 /// The client that the gateway has, straight to the simulator.
 struct WeChat {
-    client: wechat::Client,
+    client: wechat::WeChatClient,
     runtime: tokio::runtime::Runtime,
-    request: openapi::Request,
+    request: openapi::ApiRequest,
 }
 
 impl WeChat {
     const API: &str = "security.msgSecCheck";
 
     fn new(ours: &Ours) -> Result<Self> {
-        let client = wechat::Client::new(wechat::Config {
+        let client = wechat::WeChatClient::new(wechat::WeChatConfig {
             base_url: format!("http://{}", ours.wechat),
             appid: ours.appid.clone(),
             secret: ours.secret.clone().into(),
@@ -357,7 +357,7 @@ impl WeChat {
             clock: Clock::system(),
             timeout: Duration::from_secs(5),
         })?;
-        let content = Pair {
+        let content = ApiParam {
             key: "content",
             value: br#""hello world!""#,
             filename: None,
@@ -382,7 +382,7 @@ impl WeChat {
                 if since >= end {
                     return Quantiles::of(took);
                 }
-                let outgoing = Outgoing::of(
+                let outgoing = OutgoingRequest::of(
                     Self::API,
                     &self.request,
                     self.request.body.bytes().to_vec().into(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 use tcb::{
-    Envelope, Value,
+    Envelope, FieldValue,
     signature::{Head, SecretKey, verify},
 };
 
@@ -86,13 +86,13 @@ fn same_as_serde(envelope: &Envelope<'_>, body: &[u8]) {
     for (name, value) in envelope.fields() {
         let raw = theirs[name].get();
         match value {
-            Value::Text(text) => {
+            FieldValue::Text(text) => {
                 if let Ok(theirs) = serde_json::from_str::<String>(raw) {
                     assert_eq!(*text, theirs);
                 }
             }
-            Value::Json(ours) => assert_eq!(*ours, raw),
-            Value::Bytes(_) => panic!("bytes in JSON"),
+            FieldValue::Json(ours) => assert_eq!(*ours, raw),
+            FieldValue::Bytes(_) => panic!("bytes in JSON"),
         }
     }
 }
@@ -117,16 +117,16 @@ fn same_when_written_again(envelope: &Envelope<'_>) {
 }
 
 /// A form as the SDK writes it.
-pub(crate) fn write_form(fields: &[(&str, &Value<'_>)], boundary: &str) -> Vec<u8> {
+pub(crate) fn write_form(fields: &[(&str, &FieldValue<'_>)], boundary: &str) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in fields {
         body.extend_from_slice(
             format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n").as_bytes(),
         );
         let bytes = match value {
-            Value::Text(text) => text.as_bytes(),
-            Value::Json(raw) => raw.as_bytes(),
-            Value::Bytes(bytes) => {
+            FieldValue::Text(text) => text.as_bytes(),
+            FieldValue::Json(raw) => raw.as_bytes(),
+            FieldValue::Bytes(bytes) => {
                 body.extend_from_slice(b"Content-Type: application/octet-stream\r\n");
                 bytes
             }

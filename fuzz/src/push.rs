@@ -5,8 +5,8 @@
 
 use clock::Timestamp;
 use push::{
-    EncodingAesKey, Format, Mode, Packet, Query, Receiver, Refusal, Sender, Settings, Token, WriteError,
-    envelope,
+    ConsoleSettings, EncodingAesKey, Format, Mode, Packet, PushQuery, PushRefusal, PushToken, Receiver,
+    Sender, WriteError, envelope,
 };
 use serde_json::{Map, Value};
 
@@ -25,19 +25,19 @@ pub(crate) fn target(data: &[u8]) {
     } else {
         Format::Xml
     };
-    let (Ok(token), Ok(key)) = (Token::parse("AAAAA"), EncodingAesKey::parse(KEY)) else {
+    let (Ok(token), Ok(key)) = (PushToken::parse("AAAAA"), EncodingAesKey::parse(KEY)) else {
         unreachable!("both are of the documented form")
     };
-    let settings = Settings::new(APPID, token.clone(), mode, format, vec![key.clone()]);
+    let settings = ConsoleSettings::new(APPID, token.clone(), mode, format, vec![key.clone()]);
     let (Ok(receiver), Ok(sender)) = (Receiver::new(settings.clone()), Sender::new(settings)) else {
         unreachable!("there is a key")
     };
-    let receive = |query: &Query, body: &[u8]| judged(receiver.receive(query, body, NOW));
+    let receive = |query: &PushQuery, body: &[u8]| judged(receiver.receive(query, body, NOW));
 
     // Raw.
     let end = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
     let (line, body) = (&rest[..end], rest.get(end + 1..).unwrap_or_default());
-    if let Ok(query) = Query::parse(&String::from_utf8_lossy(line)) {
+    if let Ok(query) = PushQuery::parse(&String::from_utf8_lossy(line)) {
         let _ = receive(&query, body);
         let _ = receiver.verify_url(&query, NOW);
     }
@@ -45,12 +45,12 @@ pub(crate) fn target(data: &[u8]) {
 
     // As a message, under every signature.
     let timestamp = NOW.secs().to_string();
-    let signed = |encrypt: &str| Query {
+    let signed = |encrypt: &str| PushQuery {
         signature: Some(token.sign(&timestamp, NONCE)),
         msg_signature: (mode != Mode::Plain).then(|| token.sign_message(&timestamp, NONCE, encrypt)),
         timestamp: Some(timestamp.clone()),
         nonce: Some(NONCE.to_owned()),
-        ..Query::default()
+        ..PushQuery::default()
     };
     let plain = Packet::parse(APPID, format, body);
     let sealed = envelope::seal(&key, [mask; 16], body, APPID);
@@ -67,7 +67,7 @@ pub(crate) fn target(data: &[u8]) {
             let body = wrapped(format, &altered);
             assert_eq!(
                 receive(&signed(&sealed), body.as_bytes()),
-                Err(Refusal::BadMessageSignature)
+                Err(PushRefusal::BadMessageSignature)
             );
             let _ = receive(&signed(&altered), body.as_bytes());
         }
@@ -77,13 +77,13 @@ pub(crate) fn target(data: &[u8]) {
     let Ok(packet) = plain else { return };
     match sender.push(packet.as_json(), NOW, NONCE, [mask; 16]) {
         Ok(request) => {
-            let Ok(query) = Query::parse(&request.query) else {
+            let Ok(query) = PushQuery::parse(&request.query) else {
                 unreachable!("no name stands there twice")
             };
             match receive(&query, request.body.as_bytes()) {
                 Ok(received) => assert_eq!(object(received.as_json()), object(packet.as_json())),
                 // A packet that says of itself that it is encrypted.
-                Err(Refusal::Encrypted) => assert!(packet.as_json().contains("ncrypt")),
+                Err(PushRefusal::Encrypted) => assert!(packet.as_json().contains("ncrypt")),
                 Err(refusal) => assert!(
                     format == Format::Json || request.body.len() > push::MAX_BODY,
                     "{refusal}"
@@ -95,7 +95,7 @@ pub(crate) fn target(data: &[u8]) {
 }
 
 /// Whatever is refused is refused with a number and a text; whatever is believed is JSON.
-fn judged(result: Result<Packet, Refusal>) -> Result<Packet, Refusal> {
+fn judged(result: Result<Packet, PushRefusal>) -> Result<Packet, PushRefusal> {
     match &result {
         Ok(packet) => {
             assert!(json::Object::parse(packet.as_json().as_bytes()).is_ok());

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use tcb::{
-    Envelope, Value,
+    Envelope, FieldValue,
     signature::{Head, SecretKey, verify},
 };
 
@@ -41,7 +41,7 @@ pub(crate) fn target(data: &[u8]) {
     if tc3 {
         headers.push(("Authorization", sign_tc3(&fields, form, empty_too)));
     } else {
-        fields.push(("authorization", Value::Text(sign_in_body(&fields).into())));
+        fields.push(("authorization", FieldValue::Text(sign_in_body(&fields).into())));
     }
     let mut body = if form {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value)).collect();
@@ -85,8 +85,8 @@ pub(crate) fn target(data: &[u8]) {
 }
 
 /// At most 60 fields, none twice, `action` first.
-fn fields<'a>(text: &'a str, form: bool, tc3: bool) -> Vec<(&'a str, Value<'a>)> {
-    let mut fields = vec![("action", Value::Text(Cow::Borrowed("wx.openApi")))];
+fn fields<'a>(text: &'a str, form: bool, tc3: bool) -> Vec<(&'a str, FieldValue<'a>)> {
+    let mut fields = vec![("action", FieldValue::Text(Cow::Borrowed("wx.openApi")))];
     for line in text.lines().take(60) {
         let Some((name, value)) = line.split_once('=') else {
             continue;
@@ -104,28 +104,28 @@ fn fields<'a>(text: &'a str, form: bool, tc3: bool) -> Vec<(&'a str, Value<'a>)>
         let may_be_bytes = form && (tc3 || name == "requestData");
         let is_json = !form && json::validate(value.as_bytes()).is_ok();
         let value = match value.strip_prefix('#') {
-            Some(bytes) if may_be_bytes => Value::Bytes(bytes.as_bytes()),
-            _ if is_json && !json::is_string(value.trim_ascii()) => Value::Json(value.trim_ascii()),
-            _ => Value::Text(Cow::Borrowed(value)),
+            Some(bytes) if may_be_bytes => FieldValue::Bytes(bytes.as_bytes()),
+            _ if is_json && !json::is_string(value.trim_ascii()) => FieldValue::Json(value.trim_ascii()),
+            _ => FieldValue::Text(Cow::Borrowed(value)),
         };
         fields.push((name, value));
     }
     fields
 }
 
-fn write_json(fields: &[(&str, Value<'_>)], escaped: bool) -> Vec<u8> {
+fn write_json(fields: &[(&str, FieldValue<'_>)], escaped: bool) -> Vec<u8> {
     let mut body = b"{".to_vec();
     for (at, (name, value)) in fields.iter().enumerate() {
         body.extend_from_slice(if at > 0 { b" ,\n" } else { b"" });
         body.extend_from_slice(format!("\"{name}\" : ").as_bytes());
         match value {
-            Value::Text(text) if escaped => {
+            FieldValue::Text(text) if escaped => {
                 let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
                 body.extend_from_slice(format!("\"{}\"", units.collect::<String>()).as_bytes());
             }
-            Value::Text(text) => json::write_string(&mut body, text),
-            Value::Json(raw) => body.extend_from_slice(raw.as_bytes()),
-            Value::Bytes(_) => unreachable!("only forms hold bytes"),
+            FieldValue::Text(text) => json::write_string(&mut body, text),
+            FieldValue::Json(raw) => body.extend_from_slice(raw.as_bytes()),
+            FieldValue::Bytes(_) => unreachable!("only forms hold bytes"),
         }
     }
     body.push(b'}');
@@ -148,12 +148,12 @@ fn meaning(envelope: &Envelope<'_>, tc3: bool) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn bytes(value: &Value<'_>, tc3: bool) -> Vec<u8> {
+fn bytes(value: &FieldValue<'_>, tc3: bool) -> Vec<u8> {
     match value {
-        Value::Text(text) if tc3 => trim(text).into(),
-        Value::Text(text) => text.as_bytes().into(),
-        Value::Json(raw) => raw.as_bytes().into(),
-        Value::Bytes(bytes) => bytes.to_vec(),
+        FieldValue::Text(text) if tc3 => trim(text).into(),
+        FieldValue::Text(text) => text.as_bytes().into(),
+        FieldValue::Json(raw) => raw.as_bytes().into(),
+        FieldValue::Bytes(bytes) => bytes.to_vec(),
     }
 }
 
@@ -168,11 +168,11 @@ fn trim(text: &str) -> &str {
     })
 }
 
-fn sign_tc3(fields: &[(&str, Value<'_>)], form: bool, empty_too: bool) -> String {
+fn sign_tc3(fields: &[(&str, FieldValue<'_>)], form: bool, empty_too: bool) -> String {
     let mut sorted: Vec<_> = fields
         .iter()
         .map(|(name, value)| {
-            let is_empty = matches!(value, Value::Text(text) if trim(text).is_empty());
+            let is_empty = matches!(value, FieldValue::Text(text) if trim(text).is_empty());
             (name.to_lowercase(), bytes(value, true), is_empty)
         })
         .collect();
@@ -214,15 +214,15 @@ fn sign_tc3(fields: &[(&str, Value<'_>)], form: bool, empty_too: bool) -> String
     )
 }
 
-fn sign_in_body(fields: &[(&str, Value<'_>)]) -> String {
+fn sign_in_body(fields: &[(&str, FieldValue<'_>)]) -> String {
     let mut names = Vec::new();
     let mut params = Vec::new();
     for (name, value) in fields {
         let value = match value {
-            Value::Text(text) => text,
-            Value::Json("null") => "",
-            Value::Json(raw) => raw,
-            Value::Bytes(_) => continue,
+            FieldValue::Text(text) => text,
+            FieldValue::Json("null") => "",
+            FieldValue::Json(raw) => raw,
+            FieldValue::Bytes(_) => continue,
         };
         names.push(name.to_lowercase());
         params.push(format!("{}={}", name.to_lowercase(), percent(value)));

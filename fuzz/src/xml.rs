@@ -1,7 +1,7 @@
 //! XML as a packet: what is read is JSON, to another reader too, and written again it says the same.
 
 use clock::Timestamp;
-use push::{Format, FormatError, Mode, Packet, Sender, Settings, Token, WriteError, XmlReason};
+use push::{ConsoleSettings, Format, FormatError, Mode, Packet, PushToken, Sender, WriteError, XmlReason};
 use serde_json::{Map, Value};
 
 pub(crate) fn target(data: &[u8]) {
@@ -19,10 +19,16 @@ pub(crate) fn target(data: &[u8]) {
     assert!(!text.contains("<!DOCTYPE") || text.contains("<![CDATA["));
     let read = object(packet.as_json());
 
-    let Ok(token) = Token::parse("AAAAA") else {
+    let Ok(token) = PushToken::parse("AAAAA") else {
         unreachable!("letters")
     };
-    let Ok(sender) = Sender::new(Settings::new("wx1", token, Mode::Plain, Format::Xml, Vec::new())) else {
+    let Ok(sender) = Sender::new(ConsoleSettings::new(
+        "wx1",
+        token,
+        Mode::Plain,
+        Format::Xml,
+        Vec::new(),
+    )) else {
         unreachable!("plain mode needs no key")
     };
     match sender.push(packet.as_json(), Timestamp::from_secs(1), "1", [0; 16]) {

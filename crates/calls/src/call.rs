@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime::{Call, Frame, InvocationId, Outcome, Reply, Runtime};
+use runtime::{CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
 use tcb::Event;
 
 use crate::{
@@ -41,7 +41,7 @@ pub struct PreparedCall {
 #[derive(Debug)]
 pub struct FinishedCall {
     /// What the function returned, or why there is nothing.
-    pub result: Result<Reply, CallFailure>,
+    pub result: Result<FunctionReply, CallFailure>,
     /// Fields of `data` that are not as the caller may expect: the name as a JSON string literal, and why.
     pub warnings: Vec<(String, String)>,
 }
@@ -120,10 +120,10 @@ impl Calls {
         let token = ids::api_token();
         let user = caller.user.as_ref();
         site.environment.write(
-            &tcb::Caller {
+            &tcb::CallVariables {
                 request_id,
                 source: caller.source.as_str(),
-                user: user.map(|user| tcb::User {
+                user: user.map(|user| tcb::UserVariables {
                     openid: &user.openid,
                     unionid: user.unionid.as_deref(),
                 }),
@@ -198,15 +198,15 @@ impl PreparedCall {
     async fn make(self) -> FinishedCall {
         let name = self.site.name.clone();
         let call = match self.parent {
-            Some(parent) => Call::nested(name, self.frame, parent),
-            None => Call::new(name, self.frame),
+            Some(parent) => FunctionCall::nested(name, self.frame, parent),
+            None => FunctionCall::new(name, self.frame),
         };
         let inner = &self.calls.0;
         let entered = inner.invocations.enter(
             self.token,
             Invocation::new(call.id(), self.request_id, self.site, self.caller),
         );
-        let Outcome {
+        let CallOutcome {
             result,
             logs,
             waited,
@@ -219,7 +219,7 @@ impl PreparedCall {
         let exchange = self.event.map(|event| Exchange {
             request: event,
             answer: match &result {
-                Ok(Reply { json: Some(json) }) => shown("application/json", json),
+                Ok(FunctionReply { json: Some(json) }) => shown("application/json", json),
                 _ => String::new(),
             },
         });

@@ -13,7 +13,7 @@ use std::{
 };
 
 use runtime::InvocationId;
-use tcb::{Source, Trigger};
+use tcb::{CallSource, CallTrigger};
 
 use crate::{CloudCall, Site};
 
@@ -26,13 +26,13 @@ const ENDED: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// `SOURCE` of `getWXContext()`.
-    pub source: Source,
+    pub source: CallSource,
     /// The user for whom it is called, if there is one.
     pub user: Option<User>,
     /// The client's address, if it is known.
     pub client_ip: Option<IpAddr>,
     /// What set the call off.
-    pub trigger: Trigger,
+    pub trigger: CallTrigger,
     /// Of a message push: how often it has been tried with this call, from 1.
     pub attempt: Option<u32>,
 }
@@ -59,12 +59,12 @@ impl User {
 impl Caller {
     /// A request, by whoever `source` says, for `user`, if for anybody.
     #[must_use]
-    pub fn request(source: Source, user: Option<User>) -> Self {
+    pub fn request(source: CallSource, user: Option<User>) -> Self {
         Self {
             source,
             user,
             client_ip: None,
-            trigger: Trigger::Tcb,
+            trigger: CallTrigger::Tcb,
             attempt: None,
         }
     }
@@ -74,7 +74,7 @@ impl Caller {
     pub fn client(user: User, client_ip: IpAddr) -> Self {
         Self {
             client_ip: Some(client_ip),
-            ..Self::request(Source::CLIENT, Some(user))
+            ..Self::request(CallSource::CLIENT, Some(user))
         }
     }
 
@@ -82,8 +82,8 @@ impl Caller {
     #[must_use]
     pub fn timer() -> Self {
         Self {
-            trigger: Trigger::Timer,
-            ..Self::request(Source::TIMER, None)
+            trigger: CallTrigger::Timer,
+            ..Self::request(CallSource::TIMER, None)
         }
     }
 
@@ -92,7 +92,7 @@ impl Caller {
     pub fn push(openid: Option<&str>, attempt: u32) -> Self {
         Self {
             attempt: Some(attempt),
-            ..Self::request(Source::PUSH, openid.map(User::of_openid))
+            ..Self::request(CallSource::PUSH, openid.map(User::of_openid))
         }
     }
 
@@ -101,7 +101,7 @@ impl Caller {
     pub fn then_function(&self) -> Self {
         Self {
             source: self.source.then_function(),
-            trigger: Trigger::Tcb,
+            trigger: CallTrigger::Tcb,
             attempt: None,
             ..self.clone()
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::bail;
-use openapi::{Api, CloudCall, Standing};
+use openapi::{Api, CloudCallSupport, Standing};
 use serde_json::{Value, json};
 
 use crate::{
@@ -99,8 +99,8 @@ fn row(api: &Api) -> [String; 5] {
 /// As the documents have it; where they are silent, a call is let through.
 fn cloud_call(api: &Api) -> &'static str {
     match api.cloud_call {
-        CloudCall::Yes => "yes",
-        CloudCall::No => "no",
-        CloudCall::Unknown => "unknown",
+        CloudCallSupport::Yes => "yes",
+        CloudCallSupport::No => "no",
+        CloudCallSupport::Unknown => "unknown",
     }
 }

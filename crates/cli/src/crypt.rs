@@ -6,7 +6,7 @@ use anyhow::Context;
 use clock::Clock;
 use opendata::{DecryptError, Policy, SessionKey};
 use project::files;
-use push::{EncodingAesKey, Format, Packet, Token};
+use push::{EncodingAesKey, Format, Packet, PushToken};
 
 use crate::{
     args,
@@ -43,7 +43,7 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
 /// Prints the message as it was encrypted; with `--json` also the packet that a function would receive, if it is one. Its age
 /// does not count: offline there is no telling how old it may be.
 fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
-    let token = Token::parse(files::one_value(given(args.token.as_deref(), "--token")?))?;
+    let token = PushToken::parse(files::one_value(given(args.token.as_deref(), "--token")?))?;
     let keys = args
         .aes_key
         .iter()
@@ -64,7 +64,7 @@ fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
         given(args.msg_signature.as_deref(), "--msg-signature")?,
     ];
     if !token.verify_message(timestamp, nonce, &encrypt, signature) {
-        let refusal = push::Refusal::BadMessageSignature;
+        let refusal = push::PushRefusal::BadMessageSignature;
         return Err(Coded::new(refusal.code(), refusal.to_string()).into());
     }
     let message = push::envelope::open(&keys, &encrypt, appid)

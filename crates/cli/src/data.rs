@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use bson::{Bson, Document};
 use cloud::{DatabaseAccess, DocumentIds};
 use database::{Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options};
-use project::{Index, MissingCollection, Project};
+use project::{IndexSetting, MissingCollection, Project};
 
 use crate::{
     folder::{self, Folder},
@@ -107,7 +107,7 @@ async fn make(database: &Embedded, name: &str) -> anyhow::Result<()> {
     }
 }
 
-fn spec(index: &Index) -> IndexSpec {
+fn spec(index: &IndexSetting) -> IndexSpec {
     let fields: Vec<IndexField> = index
         .fields
         .iter()

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anstream::println;
-use doctor::{CuredFile, Report};
+use doctor::{CuredFile, DoctorReport};
 use project::Project;
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn as_json(report: &Report, cured: &[CuredFile]) -> serde_json::Value {
+fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
     let diagnoses = report.diagnoses.iter().map(|found| {
         json!({
             "function": found.function.as_ref().map(AsRef::<str>::as_ref),
@@ -58,7 +58,7 @@ fn as_json(report: &Report, cured: &[CuredFile]) -> serde_json::Value {
     })
 }
 
-fn show(report: &Report, cured: &[CuredFile], project: &Project, fixed: bool) {
+fn show(report: &DoctorReport, cured: &[CuredFile], project: &Project, fixed: bool) {
     for cured in cured {
         println!("{GOOD}✓{GOOD:#} {}: {}", place(&cured.file, None), cured.what);
     }

@@ -11,7 +11,7 @@ use anstream::println;
 use anyhow::{anyhow, bail};
 use clock::Clock;
 use project::{ForeignCodes, Project, ProjectError};
-use push::{Field, PacketKind, kinds};
+use push::{PacketField, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use simulator::Simulator;
 use tokio::sync::oneshot;
@@ -80,7 +80,7 @@ async fn alone(
     let settings = match project {
         Some(project) => stack::simulator_settings(project, ForeignCodes::Refuse),
         None => {
-            let settings = simulator::Settings::default();
+            let settings = simulator::SimulatorSettings::default();
             print::fact("appid", &settings.appid);
             print::fact("token", settings.push.token.expose());
             print::fact("aes key", settings.push.aes_key.expose());
@@ -257,7 +257,7 @@ fn describe(kind: &PacketKind) -> Value {
 }
 
 /// `GoodsInfo{ProductId,Quantity}`
-fn field(field: Field) -> String {
+fn field(field: PacketField) -> String {
     let inner: Vec<_> = field.fields().map(self::field).collect();
     match inner.is_empty() {
         true => field.name.to_owned(),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clock::Clock;
 use console::Console;
-use project::{Operator, Project};
+use project::{OperatorSection, Project};
 use store::Store;
 use store_redb::Redb;
 
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let listen = project.settings.listen.unwrap_or(LISTEN);
     let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
     let operator = match &project.settings.operator {
-        Operator {
+        OperatorSection {
             secret: None, listen, ..
         } => {
             if listen.is_some() {
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             }
             None
         }
-        Operator { listen, .. } => {
+        OperatorSection { listen, .. } => {
             let listen = listen.unwrap_or(OPERATOR);
             Some(stack::listen(listen.ip(), listen.port(), "`[operator] listen` in yunqiao.toml").await?)
         }

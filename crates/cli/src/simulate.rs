@@ -8,7 +8,7 @@ use simulator::Simulator;
 use crate::{args, interrupt, print, stack};
 
 pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
-    let mut settings = simulator::Settings::default();
+    let mut settings = simulator::SimulatorSettings::default();
     settings.allowed_hosts.push(stack::host_name(args.host));
     if let Some(appid) = args.appid {
         settings.appid = appid;

@@ -54,7 +54,7 @@ pub(crate) async fn runtime(
     // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     let me = std::env::current_exe().context("the path of this program is not known")?;
-    let options = runtime::Options {
+    let options = runtime::RuntimeOptions {
         node: paths::node()?,
         cache_dir: paths::cache()?,
         guard: vec![me.into_os_string(), OsString::from(GUARD)],
@@ -357,8 +357,11 @@ async fn closed(mut channel: watch::Receiver<()>) {
 }
 
 /// What the simulated WeChat of a project is like.
-pub(crate) fn simulator_settings(project: &Project, foreign: project::ForeignCodes) -> simulator::Settings {
-    let mut settings = simulator::Settings::default();
+pub(crate) fn simulator_settings(
+    project: &Project,
+    foreign: project::ForeignCodes,
+) -> simulator::SimulatorSettings {
+    let mut settings = simulator::SimulatorSettings::default();
     let sim = &project.settings.sim;
     if let Some(appid) = project.appid.as_deref().filter(|appid| appid.starts_with("wx")) {
         settings.appid = appid.to_owned();
@@ -404,7 +407,7 @@ pub(crate) fn simulator_settings(project: &Project, foreign: project::ForeignCod
 }
 
 /// How a gateway knows the pushes of a simulated WeChat: as the project's console says, else as the simulator does.
-fn push_settings(project: &Project, simulated: &simulator::Settings) -> push::Settings {
+fn push_settings(project: &Project, simulated: &simulator::SimulatorSettings) -> push::ConsoleSettings {
     match &project.settings.push.console {
         Some(console) => console.settings(&simulated.appid),
         None => {
@@ -415,7 +418,7 @@ fn push_settings(project: &Project, simulated: &simulator::Settings) -> push::Se
                 format,
                 ..
             } = simulated.push.clone();
-            push::Settings::new(&simulated.appid, token, mode, format, vec![aes_key])
+            push::ConsoleSettings::new(&simulated.appid, token, mode, format, vec![aes_key])
         }
     }
 }
@@ -427,7 +430,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) wechat: String,
     pub(crate) secret: Secret,
     /// How WeChat's pushes are known; without it none is received.
-    pub(crate) push: Option<push::Settings>,
+    pub(crate) push: Option<push::ConsoleSettings>,
     pub(crate) loopback_pages: bool,
     pub(crate) hosts: Hosts,
     pub(crate) clock: Clock,
@@ -445,7 +448,7 @@ const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
     let settings = &parts.project.settings;
     let client = |appid: &str, secret: &Secret| {
-        wechat::Client::new(wechat::Config {
+        wechat::WeChatClient::new(wechat::WeChatConfig {
             base_url: parts.wechat.clone(),
             appid: appid.to_owned(),
             secret: secret.clone(),
@@ -460,7 +463,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         .iter()
         .map(|(appid, secret)| Ok((appid.clone(), client(appid, secret)?)))
         .collect::<Result<_, wechat::ConfigError>>()?;
-    Ok(Gateway::new(gateway::Config {
+    Ok(Gateway::new(gateway::GatewayConfig {
         appid: parts.appid,
         env_id: parts.project.env_id.clone(),
         keys: key_ring(settings, &*parts.store).await?,
@@ -493,7 +496,10 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
 }
 
 /// The configured ring, else the one that the store made at its first start and keeps.
-pub(crate) async fn key_ring(settings: &project::Settings, store: &dyn Store) -> anyhow::Result<KeyRing> {
+pub(crate) async fn key_ring(
+    settings: &project::ProjectSettings,
+    store: &dyn Store,
+) -> anyhow::Result<KeyRing> {
     if settings.keys.is_empty() {
         return store
             .key_ring()

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Incoming;
 use tcb::{Action, SdkReply, SdkRequest};
 
-use crate::Asked;
+use crate::CloudRequest;
 
 /// What must be shown before an action is answered. Every request is signed with the key pair of the worker that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub trait Capability: Send + Sync + 'static {
     /// Takes what it needs of the request, and gives what will answer it. The request's body is dropped before that is polled:
     /// what is kept of it is the capability's own, and counts as the room that `asked` holds, until that is
     /// [given back](Asked::give_back_room).
-    fn answer(&self, request: &SdkRequest<'_>, asked: Asked) -> Answering;
+    fn answer(&self, request: &SdkRequest<'_>, asked: CloudRequest) -> Answering;
 }
 
 /// A way for bytes that come or go by themselves: a file that is uploaded to an address which was given out before.
@@ -39,7 +39,7 @@ pub trait Transfer: Send + Sync + 'static {
     fn takes(&self, path: &str) -> bool;
 
     /// Answers a request at such a path.
-    fn answer(&self, head: &Parts, body: Incoming, asked: Asked) -> Answering;
+    fn answer(&self, head: &Parts, body: Incoming, asked: CloudRequest) -> Answering;
 }
 
 /// What will answer a request.

@@ -25,7 +25,7 @@ use tcb::{
     },
 };
 
-use crate::{Answering, Asked, Capability, CloudAnswer, Proof, capability::at_once};
+use crate::{Answering, Capability, CloudAnswer, CloudRequest, Proof, capability::at_once};
 
 /// A query that looks at more documents than this, for few, is told.
 const MANY: u64 = 1000;
@@ -123,7 +123,7 @@ impl Capability for Documents {
         }
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let Action::Named(name) = request.action() else {
             return at_once(asked.malformed("there is no such action"));
         };
@@ -145,7 +145,7 @@ impl Capability for Documents {
 }
 
 impl Inner {
-    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: Asked) -> CloudAnswer {
+    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: CloudRequest) -> CloudAnswer {
         let action = request.action;
         let sent = asked
             .keeps()
@@ -175,7 +175,7 @@ impl Inner {
     }
 
     /// Does it; makes the collection first where it is missing and that is wanted.
-    async fn make(&self, request: DatabaseRequest, asked: &Asked) -> Result<Made, DatabaseRefusal> {
+    async fn make(&self, request: DatabaseRequest, asked: &CloudRequest) -> Result<Made, DatabaseRefusal> {
         let transaction = match &request.transaction {
             None => None,
             Some(id) => Some(id.parse().map_err(|_| DatabaseRefusal::TransactionMissing)?),
@@ -323,7 +323,7 @@ impl Inner {
     }
 
     /// Tells once of a query that reads a whole collection for few documents.
-    fn tell_if_slow(&self, looked: &Looked, answer: &DatabaseAnswer, asks: &Asks, asked: &Asked) {
+    fn tell_if_slow(&self, looked: &Looked, answer: &DatabaseAnswer, asks: &Asks, asked: &CloudRequest) {
         let found = found(answer);
         if looked.documents <= MANY || looked.documents / 10 < found {
             return;

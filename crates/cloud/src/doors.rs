@@ -23,8 +23,8 @@ use tcb::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Asked, Capability, CloudAnswer, CloudAnswerBody, Inner, Proof, WeakCloud,
-    asked::INVALID_TOKEN,
+    Capability, CloudAnswer, CloudAnswerBody, CloudRequest, Inner, Proof, WeakCloud,
+    request::INVALID_TOKEN,
     room::{Held, Unread},
 };
 
@@ -90,7 +90,7 @@ async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -
     let (head, body) = request.into_parts();
     let mut transfers = cloud.transfers.iter();
     if let Some(transfer) = transfers.find(|transfer| transfer.takes(head.uri.path())) {
-        let asked = Asked::new(cloud.calls.clone(), request_id, name_of(worker), None);
+        let asked = CloudRequest::new(cloud.calls.clone(), request_id, name_of(worker), None);
         let asked = match only_call(cloud, worker) {
             Some((call, left)) => asked.with_call(call, left),
             None => asked,
@@ -162,7 +162,7 @@ fn let_in(
         .map_err(|error| Refused::new(error.code(), codes::text(error.code()).unwrap_or_default(), error))?;
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
     let (capability, proof) = capability_for(cloud, &request)?;
-    let asked = Asked::new(
+    let asked = CloudRequest::new(
         cloud.calls.clone(),
         request_id.to_owned(),
         name_of(worker),

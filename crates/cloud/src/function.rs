@@ -6,7 +6,7 @@
 use calls::{CallFailure, ids, shown};
 use tcb::{Action, CallData, Event, INVOKE_FUNCTION, SdkRequest, reply};
 
-use crate::{Answering, Asked, Capability, Proof, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
 /// Runs the function that the request names.
 pub(crate) struct CallFunction;
@@ -16,7 +16,7 @@ impl Capability for CallFunction {
         (*action == Action::Named(INVOKE_FUNCTION)).then_some(Proof::Call)
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let Some(caller) = asked.call().cloned() else {
             return at_once(asked.without_call());
         };

@@ -3,14 +3,13 @@
 //! Requests come over the Unix socket of one worker and by no other way. `doors` lets in what is a request of the SDK's,
 //! signed by the worker whose socket it came by, and, where the action wants it, made from a call that this worker runs. Behind
 //! the doors each [`Capability`] is one file: it says which actions it answers and which proof each of them wants, answers
-//! them, and records itself in the account of the call ([`Asked`]). Bytes that
+//! them, and records itself in the account of the call ([`CloudRequest`]). Bytes that
 //! come by themselves, as a file does, are a [`Transfer`]'s. A new one of either is added to its list in [`Cloud::new`].
 //!
 //! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
 
 #![forbid(unsafe_code)]
 
-mod asked;
 mod capability;
 mod database;
 mod doors;
@@ -20,6 +19,7 @@ mod open_api;
 mod open_data;
 mod permissions;
 mod redeem;
+mod request;
 mod room;
 mod voip;
 
@@ -38,16 +38,16 @@ use opendata::{SessionKey, Tickets};
 use runtime::Connection;
 use tokio::sync::mpsc;
 
-pub use asked::Asked;
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof, Transfer};
 pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
 pub use redeem::Redeemer;
+pub use request::CloudRequest;
 
 use open_api::WeChatApis;
 use room::Room;
 
 /// What a cloud is made of.
-pub struct Config {
+pub struct CloudConfig {
     /// Who asks, and how a function is called.
     pub calls: Calls,
     /// Our own cloudIDs.
@@ -55,9 +55,9 @@ pub struct Config {
     /// WeChat's time.
     pub clock: Clock,
     /// WeChat, or the simulator: only the base URL differs.
-    pub wechat: wechat::Client,
+    pub wechat: wechat::WeChatClient,
     /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`.
-    pub apps: BTreeMap<String, wechat::Client>,
+    pub apps: BTreeMap<String, wechat::WeChatClient>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
     /// The users' session_keys, for APIs that are signed with them.
@@ -91,7 +91,7 @@ struct Inner {
 impl Cloud {
     /// Puts the parts together. Nothing is answered before [`serve`](Self::serve).
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: CloudConfig) -> Self {
         let redeemer = Redeemer::new(
             config.calls.clone(),
             config.tickets,

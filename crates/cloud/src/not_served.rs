@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tcb::{Action, NotServed, SdkRequest, UPLOAD_PATH, codes, reply};
 
-use crate::{Answering, Asked, Capability, Proof, Transfer, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, Transfer, capability::at_once};
 
 /// Everything that [`NotServed`] lists.
 pub(crate) struct Rest;
@@ -16,7 +16,7 @@ impl Capability for Rest {
         NotServed::of(*action).map(|_| Proof::Worker)
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let action = request.action();
         let Some(what) = NotServed::of(action) else {
             return at_once(asked.malformed("there is no such action"));
@@ -36,7 +36,7 @@ impl Transfer for Rest {
         path == UPLOAD_PATH
     }
 
-    fn answer(&self, _: &Parts, mut body: Incoming, asked: Asked) -> Answering {
+    fn answer(&self, _: &Parts, mut body: Incoming, asked: CloudRequest) -> Answering {
         Box::pin(async move {
             // To the end: who is still sending does not see the answer.
             while let Some(Ok(_)) = body.frame().await {}

@@ -9,17 +9,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use calls::{Calls, Invocation, shown};
 use clock::Clock;
-use openapi::{Api, Boundary, Identity, JsonParams, Method, Pair, Request, code};
+use openapi::{Api, ApiParam, ApiRequest, Boundary, Identity, JsonParams, Method, code};
 use opendata::MixedList;
 use tcb::{
     Action, CALL_OPEN_API, SdkReply, SdkRequest, codes,
     protobuf::{ApiData, CommOpenApiResp, KeyValuePair},
     reply,
 };
-use wechat::{Called, Client, Outgoing};
+use wechat::{ApiAnswer, OutgoingRequest, WeChatClient};
 
 use crate::{
-    Answering, Asked, Capability, Proof, Redeemer, SessionKeys, capability::at_once, open_data,
+    Answering, Capability, CloudRequest, Proof, Redeemer, SessionKeys, capability::at_once, open_data,
     permissions::Permissions,
 };
 
@@ -34,8 +34,8 @@ pub(crate) struct OpenApi(pub(crate) Arc<WeChatApis>);
 /// WeChat's APIs, as functions may call them.
 pub(crate) struct WeChatApis {
     pub(crate) calls: Calls,
-    pub(crate) wechat: Client,
-    pub(crate) apps: BTreeMap<String, Client>,
+    pub(crate) wechat: WeChatClient,
+    pub(crate) apps: BTreeMap<String, WeChatClient>,
     pub(crate) permissions: Permissions,
     pub(crate) clock: Clock,
     pub(crate) session_keys: Arc<dyn SessionKeys>,
@@ -61,9 +61,9 @@ pub(crate) enum Failed {
 struct Permitted {
     api: &'static Api,
     /// In whose name.
-    client: Client,
+    client: WeChatClient,
     /// What is to be sent; nothing where all that is asked for is known here.
-    request: Option<Request>,
+    request: Option<ApiRequest>,
     /// The list of cloudIDs, where there are tickets of ours in it, and whose they are.
     mixed: Option<(MixedList, String)>,
 }
@@ -73,7 +73,7 @@ impl Capability for OpenApi {
         matches!(action, Action::OpenApi | Action::Named(CALL_OPEN_API)).then_some(Proof::Call)
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, asked: CloudRequest) -> Answering {
         let Some(call) = asked.call().cloned() else {
             return at_once(asked.without_call());
         };
@@ -84,7 +84,7 @@ impl Capability for OpenApi {
                 let ApiData::OpenApi(pairs) = &message.data else {
                     return at_once(asked.malformed("requestData asks for another thing than an API"));
                 };
-                let pairs: Vec<Pair<'_>> = pairs.iter().map(pair).collect();
+                let pairs: Vec<ApiParam<'_>> = pairs.iter().map(pair).collect();
                 let permitted = apis.permit(&call, name, message.appid, &pairs);
                 answer(apis, asked, name, permitted, message_reply)
             }
@@ -107,10 +107,10 @@ impl Capability for OpenApi {
 /// Makes the call, if it may be made, and enters what it came to.
 fn answer(
     apis: Arc<WeChatApis>,
-    mut asked: Asked,
+    mut asked: CloudRequest,
     name: &str,
     permitted: Result<Permitted, Failed>,
-    write: fn(&Asked, Result<WeChatAnswer, i32>) -> SdkReply,
+    write: fn(&CloudRequest, Result<WeChatAnswer, i32>) -> SdkReply,
 ) -> Answering {
     let what = format!("openapi.{name}");
     Box::pin(async move {
@@ -138,7 +138,7 @@ fn answer(
 }
 
 /// The answer to `cloud.openapi`.
-fn message_reply(_: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
+fn message_reply(_: &CloudRequest, answer: Result<WeChatAnswer, i32>) -> SdkReply {
     reply::message(&match answer {
         Ok(answer) => CommOpenApiResp::new(answer.content_type, answer.body.into()),
         Err(code) => CommOpenApiResp::error(code),
@@ -147,7 +147,7 @@ fn message_reply(_: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
 
 /// The answer to `cloud.callOpenAPI`. The SDK hands the text of the answer on as it is, an errcode in it too, and has no way to
 /// say a code of the cloud's own; so such a code is given as if WeChat had.
-fn text_reply(asked: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
+fn text_reply(asked: &CloudRequest, answer: Result<WeChatAnswer, i32>) -> SdkReply {
     match answer {
         Ok(answer) => reply::called(asked.request_id(), &String::from_utf8_lossy(&answer.body)),
         Err(code) => {
@@ -158,8 +158,8 @@ fn text_reply(asked: &Asked, answer: Result<WeChatAnswer, i32>) -> SdkReply {
     }
 }
 
-fn pair<'a>(pair: &KeyValuePair<'a>) -> Pair<'a> {
-    Pair {
+fn pair<'a>(pair: &KeyValuePair<'a>) -> ApiParam<'a> {
+    ApiParam {
         key: pair.key,
         value: pair.value,
         filename: Some(pair.filename).filter(|name| !name.is_empty()),
@@ -173,7 +173,7 @@ impl WeChatApis {
         call: &Arc<Invocation>,
         name: &str,
         appid: Option<&str>,
-        pairs: &[Pair<'_>],
+        pairs: &[ApiParam<'_>],
     ) -> Result<Permitted, Failed> {
         let api = self.permitted(call, name)?;
         let client = self.account(appid)?.clone();
@@ -235,7 +235,7 @@ impl WeChatApis {
 
     /// The client of the account in whose name an API is called: the Mini Program itself, or another that the operator
     /// has given the AppSecret of.
-    fn account(&self, appid: Option<&str>) -> Result<&Client, Failed> {
+    fn account(&self, appid: Option<&str>) -> Result<&WeChatClient, Failed> {
         match appid {
             None => Ok(&self.wechat),
             Some(appid) if appid == self.wechat.appid() => Ok(&self.wechat),
@@ -251,7 +251,7 @@ impl WeChatApis {
 
     async fn make(
         &self,
-        asked: &mut Asked,
+        asked: &mut CloudRequest,
         permitted: Permitted,
     ) -> Result<(&'static Api, WeChatAnswer), Failed> {
         let Permitted {
@@ -284,10 +284,10 @@ impl WeChatApis {
     /// Adds who asks where the API wants to know, and sends the request.
     pub(crate) async fn send(
         &self,
-        asked: &mut Asked,
+        asked: &mut CloudRequest,
         api: &'static Api,
-        client: &Client,
-        mut request: Request,
+        client: &WeChatClient,
+        mut request: ApiRequest,
     ) -> Result<WeChatAnswer, Failed> {
         // Another app knows this one's users by other openids.
         if client.appid() == self.wechat.appid() {
@@ -299,8 +299,10 @@ impl WeChatApis {
         };
         let body = Bytes::from(request.body.take());
         let sent = asked.keeps().then(|| shown_request(&request, &body));
-        let called = client.call(&Outgoing::of(api.name, &request, body), within).await;
-        let Called {
+        let called = client
+            .call(&OutgoingRequest::of(api.name, &request, body), within)
+            .await;
+        let ApiAnswer {
             status,
             content_type,
             body,
@@ -324,7 +326,12 @@ impl WeChatApis {
 
     /// Adds the calling user's `openid`, and the signature by the session_key, where the API wants them and the function gave
     /// none.
-    async fn identify(&self, asked: &Asked, api: &Api, request: &mut Request) -> Result<(), Failed> {
+    async fn identify(
+        &self,
+        asked: &CloudRequest,
+        api: &Api,
+        request: &mut ApiRequest,
+    ) -> Result<(), Failed> {
         if api.identity == Identity::None {
             return Ok(());
         }
@@ -353,13 +360,13 @@ impl WeChatApis {
 }
 
 /// The HTTPS request of these params.
-pub(crate) fn make_request(api: &'static Api, pairs: &[Pair<'_>]) -> Result<Request, Failed> {
+pub(crate) fn make_request(api: &'static Api, pairs: &[ApiParam<'_>]) -> Result<ApiRequest, Failed> {
     api.request(pairs, &Boundary::new(rand::random()))
         .map_err(|error| Failed::Params(error.to_string()))
 }
 
 /// A request, to be read by a person.
-fn shown_request(request: &Request, body: &[u8]) -> String {
+fn shown_request(request: &ApiRequest, body: &[u8]) -> String {
     let method = match request.method {
         Method::Get => "GET",
         Method::Post => "POST",

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use calls::shown;
-use openapi::{Api, Pair, code};
+use openapi::{Api, ApiParam, code};
 use opendata::{CloudId, MixedList, OpenDataItem};
 use tcb::{
     Action, OPEN_DATA_SERVICE, SdkRequest,
@@ -12,7 +12,7 @@ use tcb::{
     reply,
 };
 
-use crate::{Answering, Asked, Capability, Proof, Redeemer, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, Redeemer, capability::at_once};
 
 /// What the record of a call says.
 const WHAT: &str = "getOpenData";
@@ -30,7 +30,7 @@ impl Capability for OpenData {
         (*action == Action::Service(OPEN_DATA_SERVICE)).then_some(Proof::Call)
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let Some(call) = asked.call().cloned() else {
             return at_once(asked.without_call());
         };
@@ -95,7 +95,11 @@ fn cloud_id((raw, text): &(String, String)) -> CloudId<'_> {
 }
 
 /// The list of a call of [`API`] that has tickets of ours in it, and the user whose they are said to be.
-pub(crate) fn mixed_list(api: &Api, pairs: &[Pair<'_>], openid: Option<&str>) -> Option<(MixedList, String)> {
+pub(crate) fn mixed_list(
+    api: &Api,
+    pairs: &[ApiParam<'_>],
+    openid: Option<&str>,
+) -> Option<(MixedList, String)> {
     if api.name != API {
         return None;
     }
@@ -109,9 +113,9 @@ pub(crate) fn mixed_list(api: &Api, pairs: &[Pair<'_>], openid: Option<&str>) ->
 }
 
 /// The same params, with another list.
-pub(crate) fn with_list<'a>(pairs: &[Pair<'a>], list: &'a [u8]) -> Vec<Pair<'a>> {
+pub(crate) fn with_list<'a>(pairs: &[ApiParam<'a>], list: &'a [u8]) -> Vec<ApiParam<'a>> {
     let pairs = pairs.iter().map(|pair| match pair.key {
-        LIST => Pair { value: list, ..*pair },
+        LIST => ApiParam { value: list, ..*pair },
         _ => *pair,
     });
     pairs.collect()

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn site(permissions: &[&str]) -> Site {
-        let environment = Environment::new(&tcb::Site {
+        let environment = Environment::new(&tcb::SiteVariables {
             env_id: "env".to_owned(),
             region: "region".to_owned(),
             appid: "wx1".to_owned(),

@@ -13,12 +13,12 @@ pub struct Redeemer(Arc<Inner>);
 struct Inner {
     calls: Calls,
     tickets: Tickets,
-    wechat: wechat::Client,
+    wechat: wechat::WeChatClient,
     clock: Clock,
 }
 
 impl Redeemer {
-    pub(crate) fn new(calls: Calls, tickets: Tickets, wechat: wechat::Client, clock: Clock) -> Self {
+    pub(crate) fn new(calls: Calls, tickets: Tickets, wechat: wechat::WeChatClient, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             calls,
             tickets,

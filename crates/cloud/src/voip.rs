@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use openapi::{Pair, code};
+use openapi::{ApiParam, code};
 use serde::Deserialize;
 use tcb::{
     Action, SdkRequest, VOIP_SERVICE,
@@ -12,7 +12,7 @@ use tcb::{
 };
 
 use crate::{
-    Answering, Asked, Capability, Proof,
+    Answering, Capability, CloudRequest, Proof,
     capability::at_once,
     open_api::{Failed, WeChatApis, make_request},
 };
@@ -38,7 +38,7 @@ impl Capability for VoipSign {
         (*action == Action::Service(VOIP_SERVICE)).then_some(Proof::Call)
     }
 
-    fn answer(&self, request: &SdkRequest<'_>, mut asked: Asked) -> Answering {
+    fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let Some(ApiData::Svrkit(service)) = request.message.as_ref().map(|message| &message.data) else {
             return at_once(asked.malformed("requestData asks for no signature"));
         };
@@ -69,13 +69,13 @@ impl Capability for VoipSign {
 }
 
 /// The API and its request.
-type Made = (&'static openapi::Api, openapi::Request);
+type Made = (&'static openapi::Api, openapi::ApiRequest);
 
 fn failed(why: &str) -> Failed {
     Failed::Platform(code::SYSTEM_ERROR, why.to_owned())
 }
 
-fn make(asked: &Asked, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
+fn make(asked: &CloudRequest, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
     if asked.openid().is_none() {
         let why = "a user joins a room, and the function was called for none";
         return Err(Failed::Platform(code::ILLEGAL_SOURCE, why.to_owned()));
@@ -92,7 +92,7 @@ fn make(asked: &Asked, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
         ("timestamp", &timestamp),
         ("nonce", &nonce),
     ];
-    let pairs = params.map(|(key, value)| Pair {
+    let pairs = params.map(|(key, value)| ApiParam {
         key,
         value: value.as_bytes(),
         filename: None,
@@ -100,7 +100,7 @@ fn make(asked: &Asked, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
     Ok((api, make_request(api, &pairs)?))
 }
 
-async fn sign(apis: &WeChatApis, asked: &mut Asked, (api, request): Made) -> Result<String, Failed> {
+async fn sign(apis: &WeChatApis, asked: &mut CloudRequest, (api, request): Made) -> Result<String, Failed> {
     let answer = apis.send(asked, api, &apis.wechat, request).await?;
     let answer: VoipAnswer = serde_json::from_slice(&answer.body)
         .map_err(|error| failed(&format!("WeChat's answer cannot be read: {error}")))?;

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
-use json::{Object, Reason};
+use json::{JsonReason, Object};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ enum Refusal {
 pub(crate) struct Fault {
     line: usize,
     column: usize,
-    reason: Reason,
+    reason: JsonReason,
 }
 
 impl Asked {

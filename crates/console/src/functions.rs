@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doctor::Report;
+use doctor::DoctorReport;
 use function::FunctionName;
 use gateway::ReplyBody;
 use http::Response;
@@ -28,7 +28,7 @@ pub(crate) struct Shown {
     pub(crate) project: Project,
     reports: Vec<LoadReport>,
     /// The functions' source is searched when somebody looks for the first time.
-    examined: OnceCell<Option<Report>>,
+    examined: OnceCell<Option<DoctorReport>>,
 }
 
 /// Something that is wrong, with its mend.

@@ -3,7 +3,7 @@
 //! [`examine`] compares what each function declares (`config.json`, `package.json`) with what its source calls and
 //! requires, and with WeChat's catalogue. It runs nothing and uses no network. [`cure`] edits `config.json` and
 //! `package.json` and leaves the rest of these files as their author wrote it; it never touches source code. The source
-//! is searched as text. [`Report::unseen`] lists the places where such a search sees too little, and a function that has
+//! is searched as text. [`DoctorReport::unseen`] lists the places where such a search sees too little, and a function that has
 //! such a place is never told that a permission is superfluous.
 
 mod cloud_calls;
@@ -26,7 +26,7 @@ use crate::{cure::Cure, source::Source};
 /// What the doctor found.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Report {
+pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
@@ -135,7 +135,7 @@ impl fmt::Display for Diagnosis {
 
 /// Examines a project and the source of its functions, which are read anew.
 #[must_use]
-pub fn examine(project: &Project) -> Report {
+pub fn examine(project: &Project) -> DoctorReport {
     let mut diagnoses = Vec::new();
     let mut unseen = Vec::new();
     for finding in &project.findings {
@@ -169,7 +169,7 @@ pub fn examine(project: &Project) -> Report {
         }));
     }
     diagnoses.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
-    Report { diagnoses, unseen }
+    DoctorReport { diagnoses, unseen }
 }
 
 /// Cures what can be cured, and says what was done, file by file. Afterwards open and examine the project again: what one
@@ -177,7 +177,7 @@ pub fn examine(project: &Project) -> Report {
 ///
 /// # Errors
 /// A file cannot be read or written, or was changed for the worse since the report was made.
-pub fn cure(report: &Report) -> Result<Vec<CuredFile>, CureError> {
+pub fn cure(report: &DoctorReport) -> Result<Vec<CuredFile>, CureError> {
     let mut cures: Vec<&Cure> = report
         .diagnoses
         .iter()

@@ -41,7 +41,7 @@ fn lay(root: &Path, tree: &BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 /// What the doctor says, without the project's own folder.
-fn told(root: &Path, report: &Report) -> String {
+fn told(root: &Path, report: &DoctorReport) -> String {
     let mut told = String::new();
     for diagnosis in &report.diagnoses {
         let mark = if diagnosis.is_curable() {

@@ -4,7 +4,7 @@
 //! the user's openid and unionid and the moment, in WeChat's time, after which it is worth nothing.
 
 use clock::Timestamp;
-use seal::{KeyRing, Kind, Sealer};
+use seal::{KeyRing, SealKind, Sealer};
 
 /// The user that a valid bearer token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ const LAYOUT: u8 = 1;
 
 impl Bearers {
     pub(crate) fn new(keys: &KeyRing, appid: &str) -> Bearers {
-        Bearers(Sealer::new(keys, Kind::Bearer, appid))
+        Bearers(Sealer::new(keys, SealKind::Bearer, appid))
     }
 
     /// Layout: 1, milliseconds as u64 little endian, length of openid, openid, unionid to the end.
@@ -120,7 +120,7 @@ mod tests {
         for foreign in [
             Bearers::new(&ring, "wx2").seal(&bearer(None)),
             Bearers::new(&KeyRing::generate(), "wx1").seal(&bearer(None)),
-            Sealer::new(&ring, Kind::Ticket, "wx1").seal(b"\x01"),
+            Sealer::new(&ring, SealKind::Ticket, "wx1").seal(b"\x01"),
             String::new(),
             "not a token".into(),
         ] {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_sealed_text_of_another_layout_is_refused() {
         let ring = KeyRing::generate();
-        let sealer = Sealer::new(&ring, Kind::Bearer, "wx1");
+        let sealer = Sealer::new(&ring, SealKind::Bearer, "wx1");
         let bearers = Bearers::new(&ring, "wx1");
         for plain in [
             &b""[..],

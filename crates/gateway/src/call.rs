@@ -7,7 +7,7 @@ use calls::{CallFailure, Caller, FinishedCall, RedeemedFields, User};
 use http::StatusCode;
 use json::Object;
 use opendata::{CloudId, MAX_CLOUD_IDS};
-use runtime::Reply;
+use runtime::FunctionReply;
 use tcb::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
 
 use crate::{Inner, bearer::Bearer, body::Whole, failure::Failure};
@@ -88,7 +88,7 @@ fn parse(body: &[u8]) -> Result<CallData<'_>, Failure> {
     let mut data = CallData::parse(data.unwrap_or("{}")).map_err(CallFailure::from)?;
     if let Some(names) = names {
         let names = json::array_of_strings(names, MAX_NAMED).map_err(|error| match error.reason {
-            json::Reason::TooManyElements => CallFailure::from(CallDataError::TooManyNames).into(),
+            json::JsonReason::TooManyElements => CallFailure::from(CallDataError::TooManyNames).into(),
             _ => Failure::malformed("`cloudIDs` must be an array of field names of `data`"),
         })?;
         data.mark(&names, MAX_CLOUD_IDS).map_err(CallFailure::from)?;
@@ -140,7 +140,7 @@ pub(crate) fn answer(finished: FinishedCall, request_id: &str) -> Result<Bytes, 
 }
 
 /// The function's result, spliced in as it came.
-fn success(reply: &Reply, request_id: &str, warnings: &[(String, String)]) -> Bytes {
+fn success(reply: &FunctionReply, request_id: &str, warnings: &[(String, String)]) -> Bytes {
     let result = reply.json.as_deref().unwrap_or_default();
     let mut body = Vec::with_capacity(result.len() + 128);
     body.push(b'{');

@@ -23,10 +23,10 @@ use openapi::{
     errcode,
     invoke::{FunctionCall, InvokePath, InvokeRefusal, TOKEN_LIFE, TokenRequest, invoked},
 };
-use seal::{KeyRing, Kind, Sealer};
+use seal::{KeyRing, SealKind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use tcb::{CallData, Event, Source};
+use tcb::{CallData, CallSource, Event};
 
 use crate::{
     Gateway, Inner, Note,
@@ -101,7 +101,7 @@ impl HttpApi {
         HttpApi {
             appid: appid.to_owned(),
             secret,
-            tokens: Sealer::new(keys, Kind::HttpApi, appid),
+            tokens: Sealer::new(keys, SealKind::HttpApi, appid),
             guesses: Guesses::new(),
         }
     }
@@ -221,7 +221,7 @@ impl HttpApi {
             text: error.to_string().into(),
             ..errcode::DATA_FORMAT.into()
         })?;
-        let caller = Caller::request(Source::HTTP, None);
+        let caller = Caller::request(CallSource::HTTP, None);
         let call = inner
             .calls
             .prepare(site, caller, request_id, Event::HttpApi(data));
@@ -259,7 +259,8 @@ mod tests {
         assert_eq!(admit(&token), Err(42001));
         // What lets a client in is of another kind.
         let ring = KeyRing::generate();
-        let bearer = Sealer::new(&ring, Kind::Bearer, APPID).seal(b"\x01\xff\xff\xff\xff\xff\xff\xff\x7f");
+        let bearer =
+            Sealer::new(&ring, SealKind::Bearer, APPID).seal(b"\x01\xff\xff\xff\xff\xff\xff\xff\x7f");
         let api = HttpApi::new(&ring, APPID, SECRET.into());
         assert_eq!(
             api.admit(&bearer, &clock)

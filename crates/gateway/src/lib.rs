@@ -51,7 +51,7 @@ pub use operator::{Admission, Operator, Pages, SignIns};
 pub use reply::ReplyBody;
 
 /// What a gateway is made of.
-pub struct Config {
+pub struct GatewayConfig {
     /// The Mini Program that this gateway serves.
     pub appid: String,
     /// The environment id that functions see as `ENV`.
@@ -73,9 +73,9 @@ pub struct Config {
     /// Sessions live here.
     pub store: Arc<dyn Store>,
     /// WeChat, or the simulator: only the base URL differs.
-    pub wechat: wechat::Client,
+    pub wechat: wechat::WeChatClient,
     /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`.
-    pub apps: BTreeMap<String, wechat::Client>,
+    pub apps: BTreeMap<String, wechat::WeChatClient>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
     /// Where functions' documents are kept.
@@ -107,7 +107,7 @@ struct Inner {
     connections: usize,
     clock: Clock,
     store: Arc<dyn Store>,
-    wechat: wechat::Client,
+    wechat: wechat::WeChatClient,
     push: Option<push::Pushes>,
     runtime: Runtime,
     calls: Calls,
@@ -122,7 +122,7 @@ struct Inner {
 impl Gateway {
     /// Puts the parts together; nothing is listened on yet, and no function is known before [`load`](Self::load). What
     /// functions ask of the cloud is served from here on. Must be called inside a Tokio runtime.
-    pub fn new(config: Config) -> Gateway {
+    pub fn new(config: GatewayConfig) -> Gateway {
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
         let calls = Calls::new(
@@ -132,7 +132,7 @@ impl Gateway {
             Arc::clone(&config.journal),
         );
         let tickets = Tickets::new(&config.keys, &config.appid);
-        let cloud = Cloud::new(cloud::Config {
+        let cloud = Cloud::new(cloud::CloudConfig {
             calls: calls.clone(),
             tickets: tickets.clone(),
             clock: config.clock.clone(),

@@ -157,10 +157,10 @@ pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> 
     })
 }
 
-fn refusal(error: &wechat::Error) -> Failure {
+fn refusal(error: &wechat::WeChatError) -> Failure {
     match error {
         // A busy WeChat has not judged the code: that is not the client's fault.
-        wechat::Error::Refused { errcode, errmsg, .. } if *errcode != i64::from(SYSTEM_BUSY) => {
+        wechat::WeChatError::Refused { errcode, errmsg, .. } if *errcode != i64::from(SYSTEM_BUSY) => {
             Failure::new(StatusCode::UNAUTHORIZED, *errcode, errmsg.clone())
         }
         _ => unreachable(),

@@ -33,8 +33,8 @@ use openapi::invoke::InvokePath;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tcb::{Source, codes};
-use wechat::{Called, Outgoing};
+use tcb::{CallSource, codes};
+use wechat::{ApiAnswer, OutgoingRequest};
 
 use self::guard::{Guard, Shown};
 pub use self::{guard::Admission, sign_in::SignIns};
@@ -369,7 +369,7 @@ impl Doors {
                 "the request body must be {{\"data\",\"source\"?,\"openid\"?}}: {error}"
             ))
         })?;
-        let source = source.map_or(Source::HTTP, Source::new);
+        let source = source.map_or(CallSource::HTTP, CallSource::new);
         let caller = Caller::request(source, openid.map(User::of_openid));
         let data = data.map_or("{}", RawValue::get);
         call::call_as(self.inner(), name, caller, request_id, data).await
@@ -415,7 +415,7 @@ impl Doors {
             .filter(|(name, _)| !openapi::is_credential(name))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
-        let outgoing = Outgoing {
+        let outgoing = OutgoingRequest {
             api: path,
             method,
             path,
@@ -423,7 +423,7 @@ impl Doors {
             content_type,
             body: Bytes::copy_from_slice(body),
         };
-        let Called {
+        let ApiAnswer {
             status,
             content_type,
             body,
@@ -444,7 +444,7 @@ impl Doors {
     }
 }
 
-fn unreachable(error: &wechat::Error) -> Failure {
+fn unreachable(error: &wechat::WeChatError) -> Failure {
     let (status, code) = match error.is_timeout() {
         true => (StatusCode::GATEWAY_TIMEOUT, openapi::code::TIMEOUT),
         false => (StatusCode::BAD_GATEWAY, openapi::code::SYSTEM_ERROR),

@@ -30,7 +30,7 @@ pub(crate) struct Pushes {
 
 impl Pushes {
     pub(crate) fn new(receiver: Receiver, store: &Arc<dyn Store>, calls: &Calls) -> Pushes {
-        let mailbox = Mailbox::new(mailbox::Config {
+        let mailbox = Mailbox::new(mailbox::MailboxConfig {
             appid: receiver.settings().appid.clone(),
             store: Arc::clone(store),
             functions: Arc::new(calls.clone()),

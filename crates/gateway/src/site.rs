@@ -14,7 +14,7 @@ const REGION: &str = "ap-shanghai";
 pub(crate) fn of_project(inner: &Inner, project: &Project) -> Vec<Site> {
     let sites = project.functions.values().map(|listed| {
         let function = &listed.function;
-        let environment = Environment::new(&tcb::Site {
+        let environment = Environment::new(&tcb::SiteVariables {
             env_id: inner.env_id.clone(),
             region: REGION.to_owned(),
             appid: inner.appid.clone(),

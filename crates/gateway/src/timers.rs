@@ -40,7 +40,7 @@ const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 /// What fires when, as the project was loaded last.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    settings: project::Timers,
+    settings: project::TimersSection,
     timers: Vec<(FunctionName, Trigger)>,
     /// What stands in a function's files and never fires, with the reason: it is not told as absent.
     faults: Vec<(FunctionName, String)>,
@@ -322,7 +322,7 @@ mod tests {
             ("f".parse().unwrap(), trigger)
         });
         Plan {
-            settings: project::Timers::default(),
+            settings: project::TimersSection::default(),
             timers: timers.collect(),
             faults: vec![("g".parse().unwrap(), "line 3: never fires — mend it".to_owned())],
         }

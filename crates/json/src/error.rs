@@ -5,17 +5,17 @@ use thiserror::Error;
 /// Why a text was refused: what is wrong, and the offset in bytes at which it showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{reason} at byte {offset}")]
-pub struct Error {
+pub struct JsonError {
     /// How many bytes stand before the offending one; the length of the text if it ended too early.
     pub offset: usize,
     /// What is wrong there.
-    pub reason: Reason,
+    pub reason: JsonReason,
 }
 
 /// What can be wrong with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum JsonReason {
     /// JSON is exchanged as UTF-8.
     #[error("not UTF-8")]
     NotUtf8,

@@ -17,14 +17,14 @@ mod string;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Error, Reason};
+pub use error::{JsonError, JsonReason};
 pub use object::{Member, Object};
 pub use string::{
     array, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, write_string,
 };
 
 /// Checks that `text` is exactly one JSON value, blanks around it allowed, and gives it back as text.
-pub fn validate(text: &[u8]) -> Result<&str, Error> {
+pub fn validate(text: &[u8]) -> Result<&str, JsonError> {
     let text = utf8(text)?;
     let scanner = scan::Scanner::new(text);
     let (start, _) = scanner.blanks(0);
@@ -32,9 +32,9 @@ pub fn validate(text: &[u8]) -> Result<&str, Error> {
     Ok(text)
 }
 
-fn utf8(text: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(text).map_err(|error| Error {
+fn utf8(text: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(text).map_err(|error| JsonError {
         offset: error.valid_up_to(),
-        reason: Reason::NotUtf8,
+        reason: JsonReason::NotUtf8,
     })
 }

@@ -6,7 +6,7 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use crate::{Error, Reason, scan::Scanner, string, utf8};
+use crate::{JsonError, JsonReason, scan::Scanner, string, utf8};
 
 /// One member of a checked object, as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Checks the whole of `text`, which must be one object, and collects its members.
-    pub fn parse(text: &'a [u8]) -> Result<Self, Error> {
+    pub fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
         // Enough for nearly every event and open data, in one allocation.
         let mut members = Vec::with_capacity(16);
         Self::parse_into(text, &mut members)?;
@@ -56,14 +56,14 @@ impl<'a> Object<'a> {
     }
 
     /// Like [`parse`](Self::parse), into a vector that is emptied first and can be used again.
-    pub fn parse_into(text: &'a [u8], members: &mut Vec<Member<'a>>) -> Result<(), Error> {
+    pub fn parse_into(text: &'a [u8], members: &mut Vec<Member<'a>>) -> Result<(), JsonError> {
         members.clear();
         let text = utf8(text)?;
         let scanner = Scanner::new(text);
         let (start, first) = scanner.blanks(0);
         if first != Some(b'{') {
             crate::validate(text.as_bytes())?;
-            return Err(scanner.error(start, Reason::ExpectedObject));
+            return Err(scanner.error(start, JsonReason::ExpectedObject));
         }
         let (mut at, next) = scanner.blanks(start + 1);
         if next == Some(b'}') {
@@ -72,7 +72,7 @@ impl<'a> Object<'a> {
         loop {
             let colon = scanner.key(at)?;
             let raw_key = &text[at..colon];
-            let (start, _) = scanner.blanks(scanner.take(colon, b':', Reason::ExpectedColon)?);
+            let (start, _) = scanner.blanks(scanner.take(colon, b':', JsonReason::ExpectedColon)?);
             let end = scanner.value(start)?;
             members.push(Member {
                 raw_key,
@@ -81,7 +81,7 @@ impl<'a> Object<'a> {
             match scanner.blanks(end) {
                 (comma, Some(b',')) => at = scanner.blanks(comma + 1).0,
                 (brace, Some(b'}')) => return scanner.end(brace + 1),
-                (other, _) => return Err(scanner.error(other, Reason::ExpectedCommaOrBrace)),
+                (other, _) => return Err(scanner.error(other, JsonReason::ExpectedCommaOrBrace)),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Speed comes from looking at eight bytes at a time inside strings and numbers, where most of a text is; the rest is
 //! a plain state machine. The text is known to be UTF-8, so every byte that matters here is ASCII.
 
-use crate::{Error, Reason};
+use crate::{JsonError, JsonReason};
 
 /// Walks over a text. Each step starts at a place and gives the place behind what it has checked: a place that lives in
 /// a register is worth a third of the time.
@@ -26,13 +26,13 @@ impl<'a> Scanner<'a> {
 
     /// What is wrong at `at`.
     #[cold]
-    pub(crate) fn error(self, at: usize, reason: Reason) -> Error {
+    pub(crate) fn error(self, at: usize, reason: JsonReason) -> JsonError {
         let reason = if at >= self.bytes.len() {
-            Reason::UnexpectedEnd
+            JsonReason::UnexpectedEnd
         } else {
             reason
         };
-        Error { offset: at, reason }
+        JsonError { offset: at, reason }
     }
 
     /// The place after the whitespace, and the byte there.
@@ -60,7 +60,7 @@ impl<'a> Scanner<'a> {
 
     /// Behind `wanted`, which must stand there after blanks.
     #[inline(always)]
-    pub(crate) fn take(self, at: usize, wanted: u8, otherwise: Reason) -> Result<usize, Error> {
+    pub(crate) fn take(self, at: usize, wanted: u8, otherwise: JsonReason) -> Result<usize, JsonError> {
         let (at, next) = self.blanks(at);
         if next == Some(wanted) {
             Ok(at + 1)
@@ -70,24 +70,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// Checks that only whitespace follows.
-    pub(crate) fn end(self, at: usize) -> Result<(), Error> {
+    pub(crate) fn end(self, at: usize) -> Result<(), JsonError> {
         match self.blanks(at) {
             (_, None) => Ok(()),
-            (at, Some(_)) => Err(self.error(at, Reason::ExpectedEnd)),
+            (at, Some(_)) => Err(self.error(at, JsonReason::ExpectedEnd)),
         }
     }
 
     /// Behind a quoted key.
     #[inline(always)]
-    pub(crate) fn key(self, at: usize) -> Result<usize, Error> {
+    pub(crate) fn key(self, at: usize) -> Result<usize, JsonError> {
         match self.peek(at) {
             Some(b'"') => self.string(at),
-            _ => Err(self.error(at, Reason::ExpectedKey)),
+            _ => Err(self.error(at, JsonReason::ExpectedKey)),
         }
     }
 
     /// Behind one whole value, which begins right there.
-    pub(crate) fn value(self, mut at: usize) -> Result<usize, Error> {
+    pub(crate) fn value(self, mut at: usize) -> Result<usize, JsonError> {
         let mut nest = Nest::default();
         loop {
             match self.peek(at) {
@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
                 Some(b't') => at = self.literal(at, "true")?,
                 Some(b'f') => at = self.literal(at, "false")?,
                 Some(b'n') => at = self.literal(at, "null")?,
-                _ => return Err(self.error(at, Reason::ExpectedValue)),
+                _ => return Err(self.error(at, JsonReason::ExpectedValue)),
             }
             // A value is complete: close what it closes, and come to the next one.
             loop {
@@ -133,8 +133,8 @@ impl<'a> Scanner<'a> {
                         break;
                     }
                     (Bracket::Object, Some(b'}')) | (Bracket::Array, Some(b']')) => nest.pop(),
-                    (Bracket::Object, _) => return Err(self.error(place, Reason::ExpectedCommaOrBrace)),
-                    (Bracket::Array, _) => return Err(self.error(place, Reason::ExpectedCommaOrBracket)),
+                    (Bracket::Object, _) => return Err(self.error(place, JsonReason::ExpectedCommaOrBrace)),
+                    (Bracket::Array, _) => return Err(self.error(place, JsonReason::ExpectedCommaOrBracket)),
                 }
             }
         }
@@ -142,22 +142,22 @@ impl<'a> Scanner<'a> {
 
     /// Behind a key, its colon, and the blanks before the value.
     #[inline(always)]
-    fn until_value(self, at: usize) -> Result<usize, Error> {
+    fn until_value(self, at: usize) -> Result<usize, JsonError> {
         let at = self.key(at)?;
-        let at = self.take(at, b':', Reason::ExpectedColon)?;
+        let at = self.take(at, b':', JsonReason::ExpectedColon)?;
         Ok(self.blanks(at).0)
     }
 
     /// Behind a string, whose opening quote stands there.
     #[inline(always)]
-    pub(crate) fn string(self, at: usize) -> Result<usize, Error> {
+    pub(crate) fn string(self, at: usize) -> Result<usize, JsonError> {
         let mut at = at + 1;
         loop {
             at = self.plain(at);
             match self.peek(at) {
                 Some(b'"') => return Ok(at + 1),
                 Some(b'\\') => at = self.escape(at)?,
-                _ => return Err(self.error(at, Reason::ControlCharacter)),
+                _ => return Err(self.error(at, JsonReason::ControlCharacter)),
             }
         }
     }
@@ -197,7 +197,7 @@ impl<'a> Scanner<'a> {
 
     /// Behind an escape, whose backslash stands there.
     #[inline(never)]
-    fn escape(self, start: usize) -> Result<usize, Error> {
+    fn escape(self, start: usize) -> Result<usize, JsonError> {
         let mut at = start + 1;
         match self.peek(at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
@@ -215,15 +215,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// At the backslash, unless the text has ended.
-    fn escape_error(self, start: usize, at: usize) -> Error {
+    fn escape_error(self, start: usize, at: usize) -> JsonError {
         let offset = if at < self.bytes.len() { start } else { at };
-        self.error(offset, Reason::InvalidEscape)
+        self.error(offset, JsonReason::InvalidEscape)
     }
 
     /// Behind a number, whose first character stands there. No digit may follow a leading zero; whoever looks at what
     /// follows the number will find it there.
     #[inline(always)]
-    fn number(self, mut at: usize) -> Result<usize, Error> {
+    fn number(self, mut at: usize) -> Result<usize, JsonError> {
         at += usize::from(self.peek(at) == Some(b'-'));
         at = if self.peek(at) == Some(b'0') {
             at + 1
@@ -237,7 +237,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline(never)]
-    fn fraction_and_exponent(self, mut at: usize) -> Result<usize, Error> {
+    fn fraction_and_exponent(self, mut at: usize) -> Result<usize, JsonError> {
         if self.peek(at) == Some(b'.') {
             at = self.digits(at + 1)?;
         }
@@ -251,7 +251,7 @@ impl<'a> Scanner<'a> {
 
     /// Behind at least one digit.
     #[inline(always)]
-    fn digits(self, start: usize) -> Result<usize, Error> {
+    fn digits(self, start: usize) -> Result<usize, JsonError> {
         let mut at = start;
         loop {
             let Some(word) = self.word(at) else {
@@ -270,14 +270,14 @@ impl<'a> Scanner<'a> {
         if at > start {
             Ok(at)
         } else {
-            Err(self.error(at, Reason::ExpectedDigit))
+            Err(self.error(at, JsonReason::ExpectedDigit))
         }
     }
 
-    fn literal(self, start: usize, word: &str) -> Result<usize, Error> {
+    fn literal(self, start: usize, word: &str) -> Result<usize, JsonError> {
         for (at, byte) in (start..).zip(word.bytes()) {
             if self.peek(at) != Some(byte) {
-                return Err(self.error(at, Reason::ExpectedValue));
+                return Err(self.error(at, JsonReason::ExpectedValue));
             }
         }
         Ok(start + word.len())

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{Error, Reason, scan::Scanner, utf8};
+use crate::{JsonError, JsonReason, scan::Scanner, utf8};
 
 /// Whether `raw`, the slice of a value that was checked, is a string.
 #[must_use]
@@ -26,23 +26,23 @@ pub fn unescape(raw: &str) -> Option<Cow<'_, str>> {
 
 /// Reads an array of at most `most` strings: the field names of `cloudIDs`, a list of ids. What follows one string too many is
 /// not looked at.
-pub fn array_of_strings(raw: &str, most: usize) -> Result<Vec<Cow<'_, str>>, Error> {
+pub fn array_of_strings(raw: &str, most: usize) -> Result<Vec<Cow<'_, str>>, JsonError> {
     let mut strings = Vec::new();
     each_element(raw, |scanner, at, element| {
         if !is_string(element) {
-            return Err(scanner.error(at, Reason::ExpectedString));
+            return Err(scanner.error(at, JsonReason::ExpectedString));
         }
         if strings.len() == most {
-            return Err(scanner.error(at, Reason::TooManyElements));
+            return Err(scanner.error(at, JsonReason::TooManyElements));
         }
-        strings.push(unescape(element).ok_or_else(|| scanner.error(at, Reason::LoneSurrogate))?);
+        strings.push(unescape(element).ok_or_else(|| scanner.error(at, JsonReason::LoneSurrogate))?);
         Ok(())
     })?;
     Ok(strings)
 }
 
 /// The elements of an array as raw slices, without the blanks around them.
-pub fn array(raw: &str) -> Result<Vec<&str>, Error> {
+pub fn array(raw: &str) -> Result<Vec<&str>, JsonError> {
     let mut elements = Vec::new();
     each_element(raw, |_, _, element| {
         elements.push(element);
@@ -53,13 +53,13 @@ pub fn array(raw: &str) -> Result<Vec<&str>, Error> {
 
 fn each_element<'a>(
     raw: &'a str,
-    mut element: impl FnMut(Scanner<'a>, usize, &'a str) -> Result<(), Error>,
-) -> Result<(), Error> {
+    mut element: impl FnMut(Scanner<'a>, usize, &'a str) -> Result<(), JsonError>,
+) -> Result<(), JsonError> {
     let scanner = Scanner::new(raw);
     let (start, first) = scanner.blanks(0);
     if first != Some(b'[') {
         crate::validate(raw.as_bytes())?;
-        return Err(scanner.error(start, Reason::ExpectedArray));
+        return Err(scanner.error(start, JsonReason::ExpectedArray));
     }
     let (mut at, next) = scanner.blanks(start + 1);
     if next == Some(b']') {
@@ -71,7 +71,7 @@ fn each_element<'a>(
         match scanner.blanks(end) {
             (comma, Some(b',')) => at = scanner.blanks(comma + 1).0,
             (bracket, Some(b']')) => return scanner.end(bracket + 1),
-            (other, _) => return Err(scanner.error(other, Reason::ExpectedCommaOrBracket)),
+            (other, _) => return Err(scanner.error(other, JsonReason::ExpectedCommaOrBracket)),
         }
     }
 }

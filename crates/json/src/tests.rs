@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
 
 use crate::{
-    Object, Reason, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, validate,
+    JsonReason, Object, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, validate,
     write_string,
 };
 
@@ -28,7 +28,7 @@ fn agree(text: &[u8]) {
     );
 }
 
-fn refusal(text: &[u8]) -> (Reason, usize) {
+fn refusal(text: &[u8]) -> (JsonReason, usize) {
     let error = validate(text).unwrap_err();
     (error.reason, error.offset)
 }
@@ -70,7 +70,7 @@ proptest! {
         let cut = &text.as_bytes()[..at.index(text.len())];
         agree(cut);
         if let (Err(error), Ok(_)) = (validate(cut), std::str::from_utf8(cut)) {
-            prop_assert_eq!((error.reason, error.offset), (Reason::UnexpectedEnd, cut.len()));
+            prop_assert_eq!((error.reason, error.offset), (JsonReason::UnexpectedEnd, cut.len()));
         }
     }
 
@@ -178,41 +178,41 @@ fn the_corners_of_the_grammar() {
         assert!(accepted_by_serde(accepted.as_bytes()), "{accepted}");
     }
     for (refused, reason, offset) in [
-        (&b""[..], Reason::UnexpectedEnd, 0),
-        (b" ", Reason::UnexpectedEnd, 1),
-        (b"\xef\xbb\xbf{}", Reason::ExpectedValue, 0),
-        (b"\x0b1", Reason::ExpectedValue, 0),
-        (b"undefined", Reason::ExpectedValue, 0),
-        (b"nulL", Reason::ExpectedValue, 3),
-        (b"1 1", Reason::ExpectedEnd, 2),
-        (b"01", Reason::ExpectedEnd, 1),
-        (b"+1", Reason::ExpectedValue, 0),
-        (b".5", Reason::ExpectedValue, 0),
-        (b"-", Reason::UnexpectedEnd, 1),
-        (b"-a", Reason::ExpectedDigit, 1),
-        (b"[1.]", Reason::ExpectedDigit, 3),
-        (b"[1e+]", Reason::ExpectedDigit, 4),
-        (b"0x1f", Reason::ExpectedEnd, 1),
-        (b"\"a\nb\"", Reason::ControlCharacter, 2),
-        (b"\"\\x\"", Reason::InvalidEscape, 1),
-        (b"\"\\u12g4\"", Reason::InvalidEscape, 1),
-        (b"\"\\u12\"", Reason::InvalidEscape, 1),
-        (b"\"\\u12", Reason::UnexpectedEnd, 5),
-        (b"\"ab", Reason::UnexpectedEnd, 3),
-        (b"[1 2]", Reason::ExpectedCommaOrBracket, 3),
-        (b"[1,]", Reason::ExpectedValue, 3),
-        (b"[,1]", Reason::ExpectedValue, 1),
-        (b"[1}", Reason::ExpectedCommaOrBracket, 2),
-        (b"{\"a\" 1}", Reason::ExpectedColon, 5),
-        (b"{\"a\":1,}", Reason::ExpectedKey, 7),
-        (b"{a:1}", Reason::ExpectedKey, 1),
-        (b"{\"a\":1]", Reason::ExpectedCommaOrBrace, 6),
-        (b"{\"a\":}", Reason::ExpectedValue, 5),
-        (b"[1]]", Reason::ExpectedEnd, 3),
-        (b"'a'", Reason::ExpectedValue, 0),
-        (b"{} // why", Reason::ExpectedEnd, 3),
-        (b"\"\xed\xa0\x80\"", Reason::NotUtf8, 1),
-        (b"\"\xc0\x80\"", Reason::NotUtf8, 1),
+        (&b""[..], JsonReason::UnexpectedEnd, 0),
+        (b" ", JsonReason::UnexpectedEnd, 1),
+        (b"\xef\xbb\xbf{}", JsonReason::ExpectedValue, 0),
+        (b"\x0b1", JsonReason::ExpectedValue, 0),
+        (b"undefined", JsonReason::ExpectedValue, 0),
+        (b"nulL", JsonReason::ExpectedValue, 3),
+        (b"1 1", JsonReason::ExpectedEnd, 2),
+        (b"01", JsonReason::ExpectedEnd, 1),
+        (b"+1", JsonReason::ExpectedValue, 0),
+        (b".5", JsonReason::ExpectedValue, 0),
+        (b"-", JsonReason::UnexpectedEnd, 1),
+        (b"-a", JsonReason::ExpectedDigit, 1),
+        (b"[1.]", JsonReason::ExpectedDigit, 3),
+        (b"[1e+]", JsonReason::ExpectedDigit, 4),
+        (b"0x1f", JsonReason::ExpectedEnd, 1),
+        (b"\"a\nb\"", JsonReason::ControlCharacter, 2),
+        (b"\"\\x\"", JsonReason::InvalidEscape, 1),
+        (b"\"\\u12g4\"", JsonReason::InvalidEscape, 1),
+        (b"\"\\u12\"", JsonReason::InvalidEscape, 1),
+        (b"\"\\u12", JsonReason::UnexpectedEnd, 5),
+        (b"\"ab", JsonReason::UnexpectedEnd, 3),
+        (b"[1 2]", JsonReason::ExpectedCommaOrBracket, 3),
+        (b"[1,]", JsonReason::ExpectedValue, 3),
+        (b"[,1]", JsonReason::ExpectedValue, 1),
+        (b"[1}", JsonReason::ExpectedCommaOrBracket, 2),
+        (b"{\"a\" 1}", JsonReason::ExpectedColon, 5),
+        (b"{\"a\":1,}", JsonReason::ExpectedKey, 7),
+        (b"{a:1}", JsonReason::ExpectedKey, 1),
+        (b"{\"a\":1]", JsonReason::ExpectedCommaOrBrace, 6),
+        (b"{\"a\":}", JsonReason::ExpectedValue, 5),
+        (b"[1]]", JsonReason::ExpectedEnd, 3),
+        (b"'a'", JsonReason::ExpectedValue, 0),
+        (b"{} // why", JsonReason::ExpectedEnd, 3),
+        (b"\"\xed\xa0\x80\"", JsonReason::NotUtf8, 1),
+        (b"\"\xc0\x80\"", JsonReason::NotUtf8, 1),
     ] {
         assert_eq!(
             refusal(refused),
@@ -265,7 +265,7 @@ fn a_million_brackets_do_not_overflow() {
     for level in 0..DEPTH {
         text.extend_from_slice(if level % 3 == 0 { b"{\"a\":" } else { b"[" });
     }
-    assert_eq!(refusal(&text), (Reason::UnexpectedEnd, text.len()));
+    assert_eq!(refusal(&text), (JsonReason::UnexpectedEnd, text.len()));
     text.push(b'1');
     for level in (0..DEPTH).rev() {
         text.push(if level % 3 == 0 { b'}' } else { b']' });

@@ -8,11 +8,11 @@ use std::{
 };
 
 use function::FunctionName;
-use push::{Format, Packet, Reply, Verdict};
+use push::{Format, Packet, PushReply, Verdict};
 use store::{Attempt, BoxFuture, Ended, KnownPush, PushState, Store, StoreError, StoredPush};
 
 use crate::{
-    ATTEMPTS, Called, Inner, MOST_BEGUN, MOST_OPEN, count, kind_of, machine_time,
+    ATTEMPTS, FunctionAnswer, Inner, MOST_BEGUN, MOST_OPEN, count, kind_of, machine_time,
     table::{Item, Outcome},
 };
 
@@ -66,10 +66,10 @@ struct Walk<'a> {
 
 /// How an attempt ended.
 enum Tried {
-    Done(Reply),
+    Done(PushReply),
     /// With what the function itself wants WeChat to be told, if anything.
     Failed {
-        reply: Option<Reply>,
+        reply: Option<PushReply>,
         error: String,
     },
     /// There was no free worker.
@@ -137,7 +137,7 @@ impl Walk<'_> {
                     continue;
                 }
                 Some(KnownPush::Done { answer }) => {
-                    Outcome::Answer(answer.map_or(Reply::Success, Reply::Object))
+                    Outcome::Answer(answer.map_or(PushReply::Success, PushReply::Object))
                 }
                 // A dead letter, or not even that any more.
                 Some(KnownPush::Open(_)) | None => Outcome::Failed,
@@ -248,9 +248,9 @@ impl Delivery<'_> {
             }
         };
         match called {
-            Called::Returned { request_id, json } => self.judge(packet, function, &request_id, &json),
-            Called::Busy(error) => Tried::Busy(error),
-            Called::Failed(error) => failed(error),
+            FunctionAnswer::Returned { request_id, json } => self.judge(packet, function, &request_id, &json),
+            FunctionAnswer::Busy(error) => Tried::Busy(error),
+            FunctionAnswer::Failed(error) => failed(error),
         }
     }
 
@@ -277,7 +277,7 @@ impl Delivery<'_> {
             None => Tried::Done(reply),
             Some(code) => Tried::Failed {
                 error: format!("the function answered with the error code {code}"),
-                reply: matches!(reply, Reply::Object(_)).then_some(reply),
+                reply: matches!(reply, PushReply::Object(_)).then_some(reply),
             },
         }
     }
@@ -290,8 +290,8 @@ impl Delivery<'_> {
         match tried {
             Tried::Done(reply) => {
                 let answer = match &reply {
-                    Reply::Object(object) => Some(object.clone()),
-                    Reply::Success => None,
+                    PushReply::Object(object) => Some(object.clone()),
+                    PushReply::Success => None,
                 };
                 if self.keep(Ended::Done { answer }).await? {
                     count(&inner.counts.done);
@@ -301,7 +301,7 @@ impl Delivery<'_> {
             }
             Tried::Busy(_) if !is_last => {
                 let due = machine_time() + short;
-                self.wait(Ended::Deferred { due }, Reply::Success).await
+                self.wait(Ended::Deferred { due }, PushReply::Success).await
             }
             Tried::Busy(error) => {
                 count(&inner.counts.failed);
@@ -314,7 +314,7 @@ impl Delivery<'_> {
                     return self.give_up(reply, error).await;
                 }
                 let due = machine_time() + if failures == 1 { short } else { long };
-                self.wait(Ended::Failed { due }, reply.unwrap_or(Reply::Success))
+                self.wait(Ended::Failed { due }, reply.unwrap_or(PushReply::Success))
                     .await
             }
         }
@@ -326,7 +326,7 @@ impl Delivery<'_> {
     }
 
     /// There will be another attempt; WeChat is answered this meanwhile.
-    async fn wait(&self, ended: Ended, reply: Reply) -> ControlFlow<()> {
+    async fn wait(&self, ended: Ended, reply: PushReply) -> ControlFlow<()> {
         if self.keep(ended).await?
             && let Some(item) = self.item
         {
@@ -336,7 +336,7 @@ impl Delivery<'_> {
     }
 
     /// There will be none.
-    async fn give_up(&self, reply: Option<Reply>, error: String) -> ControlFlow<()> {
+    async fn give_up(&self, reply: Option<PushReply>, error: String) -> ControlFlow<()> {
         let inner = self.walk.inner;
         let error: String = error.chars().take(KEPT_OF_ERROR).collect();
         if !self.keep(Ended::Dead { error: error.clone() }).await? {

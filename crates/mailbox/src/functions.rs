@@ -16,7 +16,7 @@ pub trait Functions: Send + Sync + 'static {
         function: &'a FunctionName,
         packet: &'a Packet,
         attempt: u32,
-    ) -> BoxFuture<'a, Called>;
+    ) -> BoxFuture<'a, FunctionAnswer>;
 
     /// Tells what an operator should know. Must not wait.
     fn note(&self, note: &PushNote<'_>);
@@ -24,7 +24,7 @@ pub trait Functions: Send + Sync + 'static {
 
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Called {
+pub enum FunctionAnswer {
     /// The function returned.
     Returned {
         /// The `requestID` of the call.
@@ -54,22 +54,24 @@ impl Functions for Calls {
         function: &'a FunctionName,
         packet: &'a Packet,
         attempt: u32,
-    ) -> BoxFuture<'a, Called> {
+    ) -> BoxFuture<'a, FunctionAnswer> {
         Box::pin(async move {
             let request_id = ids::request_id();
             let caller = Caller::push(packet.user(), attempt);
             let event = Event::Push(packet.as_json());
             let finished = Self::call(self, function.as_str(), caller, &request_id, event).await;
             match finished.result {
-                Ok(reply) => Called::Returned {
+                Ok(reply) => FunctionAnswer::Returned {
                     request_id,
                     json: String::from_utf8_lossy(reply.json.as_deref().unwrap_or_default()).into_owned(),
                 },
-                Err(failure) if failure.kind == FailureKind::Busy => Called::Busy(failure.to_string()),
-                Err(failure) if failure.kind == FailureKind::NotFound => {
-                    Called::Failed(format!("there is no function {:?}", function.as_str()))
+                Err(failure) if failure.kind == FailureKind::Busy => {
+                    FunctionAnswer::Busy(failure.to_string())
                 }
-                Err(failure) => Called::Failed(failure.to_string()),
+                Err(failure) if failure.kind == FailureKind::NotFound => {
+                    FunctionAnswer::Failed(format!("there is no function {:?}", function.as_str()))
+                }
+                Err(failure) => FunctionAnswer::Failed(failure.to_string()),
             }
         })
     }

@@ -54,7 +54,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::table::Table;
 pub use crate::{
-    functions::{Called, Functions, PushNote},
+    functions::{FunctionAnswer, Functions, PushNote},
     letters::{Letter, LetterPage},
     take::NotTaken,
 };
@@ -114,7 +114,7 @@ impl Default for Pace {
 }
 
 /// What a mailbox is made of.
-pub struct Config {
+pub struct MailboxConfig {
     /// The Mini Program that the pushes are for.
     pub appid: String,
     /// Where pushes are kept.
@@ -193,7 +193,7 @@ pub struct Overview {
 impl Mailbox {
     /// An empty one, with what the store has. Nothing is delivered before [`start`](Self::start).
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: MailboxConfig) -> Self {
         Self(Arc::new(Inner {
             appid: config.appid,
             store: config.store,
@@ -296,7 +296,7 @@ fn machine_time() -> SystemTime {
 
 /// A packet's kind as a route names it.
 fn kind_of(packet: &Packet) -> String {
-    match push::Pattern::of(packet.msg_type(), packet.event()) {
+    match push::RoutePattern::of(packet.msg_type(), packet.event()) {
         Ok(pattern) => pattern.to_string(),
         // Names that no route could have, and what has none.
         Err(_) => "*".to_owned(),

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use push::{Packet, Reply};
+use push::{Packet, PushReply};
 use tokio::sync::{Notify, watch};
 
 /// One open push.
@@ -45,7 +45,7 @@ pub(crate) struct Stage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// This.
-    Answer(Reply),
+    Answer(PushReply),
     /// That we do not have it, or have given it up.
     Failed,
 }
@@ -72,7 +72,7 @@ impl Item {
     }
 
     /// Tells those who wait what an attempt came to, after which there will be another one.
-    pub(crate) fn rest(&self, reply: Reply) {
+    pub(crate) fn rest(&self, reply: PushReply) {
         self.stage.send_modify(|stage| {
             stage.ended += 1;
             stage.outcome = Some(Outcome::Answer(reply));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use push::{Packet, Reply};
+use push::{Packet, PushReply};
 use store::{Arrival, KnownPush, PushState, StoreError, StoredPush, Taken};
 use tokio::sync::watch;
 
@@ -32,11 +32,16 @@ impl Mailbox {
     ///
     /// # Errors
     /// There are too many, the store does not have it, or it was given up.
-    pub async fn take(&self, request_id: &str, packet: Packet, within: Duration) -> Result<Reply, NotTaken> {
+    pub async fn take(
+        &self,
+        request_id: &str,
+        packet: Packet,
+        within: Duration,
+    ) -> Result<PushReply, NotTaken> {
         let inner = &self.0;
         if inner.target(&packet).is_none() {
             inner.tell_unrouted(request_id, &packet);
-            return Ok(Reply::Success);
+            return Ok(PushReply::Success);
         }
         let key = packet.key().to_string();
         let Some(Entered { item, is_new }) = inner.table.enter(key, &packet, MOST_OPEN) else {
@@ -60,7 +65,7 @@ impl Mailbox {
         match tokio::time::timeout(within, outcome(&mut stage, ended)).await {
             Ok(Outcome::Answer(reply)) => Ok(reply),
             Ok(Outcome::Failed) => Err(NotTaken::Failed),
-            Err(_) if stage.borrow().stored => Ok(Reply::Success),
+            Err(_) if stage.borrow().stored => Ok(PushReply::Success),
             // The store has not said that it has it: WeChat keeps it, and sends it again.
             Err(_) => Err(NotTaken::Failed),
         }
@@ -109,7 +114,7 @@ async fn keep(inner: Arc<Inner>, item: Arc<Item>, packet: Packet) {
 enum InStore {
     New(u64),
     Open(Box<StoredPush>),
-    Done(Reply),
+    Done(PushReply),
 }
 
 async fn ask_store(inner: &Inner, item: &Item, packet: &Packet) -> Result<InStore, StoreError> {
@@ -133,7 +138,7 @@ async fn ask_store(inner: &Inner, item: &Item, packet: &Packet) -> Result<InStor
         Taken::New(id) => InStore::New(id),
         Taken::Known(KnownPush::Open(push)) => InStore::Open(push),
         Taken::Known(KnownPush::Done { answer }) => {
-            InStore::Done(answer.map_or(Reply::Success, Reply::Object))
+            InStore::Done(answer.map_or(PushReply::Success, PushReply::Object))
         }
     })
 }

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::AtomicUsize,
 };
 
-use push::{Format, Reply};
+use push::{Format, PushReply};
 use store::{BoxFuture, KnownPush, Memory, PageBounds};
 use store_redb::Redb;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 type Log = Arc<Mutex<Vec<(String, u64, u32, bool)>>>;
 
 /// What a function does with a push: given sender, number and attempt.
-type Answer = dyn Fn(&str, u64, u32) -> BoxFuture<'static, Called> + Send + Sync;
+type Answer = dyn Fn(&str, u64, u32) -> BoxFuture<'static, FunctionAnswer> + Send + Sync;
 
 /// Functions of one node.
 struct Recorded {
@@ -36,7 +36,12 @@ struct Recorded {
 }
 
 impl Functions for Recorded {
-    fn call<'a>(&'a self, _: &'a FunctionName, packet: &'a Packet, attempt: u32) -> BoxFuture<'a, Called> {
+    fn call<'a>(
+        &'a self,
+        _: &'a FunctionName,
+        packet: &'a Packet,
+        attempt: u32,
+    ) -> BoxFuture<'a, FunctionAnswer> {
         let (from, number) = (packet.from_user().to_owned(), number(packet));
         self.calls.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
@@ -72,8 +77,8 @@ fn answer_to(number: u64) -> String {
     format!(r#"{{"MsgType":"transfer_customer_service","n":{number}}}"#)
 }
 
-fn returned(json: &str) -> Called {
-    Called::Returned {
+fn returned(json: &str) -> FunctionAnswer {
+    FunctionAnswer::Returned {
         request_id: "r".to_owned(),
         json: json.to_owned(),
     }
@@ -105,7 +110,7 @@ impl Node {
         answer: impl Fn(&str, u64, u32) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Called> + Send + 'static,
+        F: Future<Output = FunctionAnswer> + Send + 'static,
     {
         let functions = Arc::new(Recorded {
             log: Arc::clone(log),
@@ -113,13 +118,13 @@ impl Node {
             calls: AtomicUsize::new(0),
             answer: Box::new(move |from, number, attempt| Box::pin(answer(from, number, attempt))),
         });
-        let mailbox = Mailbox::new(Config {
+        let mailbox = Mailbox::new(MailboxConfig {
             appid: APPID.to_owned(),
             store: Arc::clone(store),
             functions: Arc::clone(&functions) as Arc<dyn Functions>,
             pace,
         });
-        let rest = push::Pattern::parse("*").unwrap();
+        let rest = push::RoutePattern::parse("*").unwrap();
         let mut routes = Routes::default();
         routes.add(rest, "pushed".parse().unwrap()).unwrap();
         mailbox.route(routes);
@@ -127,7 +132,7 @@ impl Node {
         Self { mailbox, functions }
     }
 
-    async fn take(&self, from: &str, number: u64, within: Duration) -> Result<Reply, NotTaken> {
+    async fn take(&self, from: &str, number: u64, within: Duration) -> Result<PushReply, NotTaken> {
         self.mailbox.take("r", packet(from, number), within).await
     }
 
@@ -193,8 +198,8 @@ async fn storm(stores: [Arc<dyn Store>; 2], senders: u64, each: u64) {
             async move {
                 tokio::time::sleep(Duration::from_millis(hash % 4)).await;
                 match hash % 10 {
-                    0 if attempt < 3 => Called::Failed("as asked for".to_owned()),
-                    1 if attempt < 3 => Called::Busy("no worker".to_owned()),
+                    0 if attempt < 3 => FunctionAnswer::Failed("as asked for".to_owned()),
+                    1 if attempt < 3 => FunctionAnswer::Busy("no worker".to_owned()),
                     _ => returned(&answer_to(number)),
                 }
             }
@@ -231,8 +236,8 @@ async fn storm(stores: [Arc<dyn Store>; 2], senders: u64, each: u64) {
                     };
                     for reply in [Some(first), second].into_iter().flatten() {
                         match reply.unwrap() {
-                            Reply::Object(object) => assert_eq!(object, answer_to(number)),
-                            Reply::Success => {}
+                            PushReply::Object(object) => assert_eq!(object, answer_to(number)),
+                            PushReply::Success => {}
                         }
                     }
                 }
@@ -323,7 +328,7 @@ async fn what_a_node_that_died_had_is_done_by_the_other() {
         let living = Node::new(&other, &log, short, |_, _, _| async { returned("") });
         // One comes in here while the other still lives.
         let waiting = living.take("o1", 4, Duration::from_millis(50)).await;
-        assert_eq!(waiting, Ok(Reply::Success));
+        assert_eq!(waiting, Ok(PushReply::Success));
         drop(die);
         thread.join().unwrap();
         let done = async || {
@@ -380,7 +385,7 @@ async fn an_attempt_that_outlived_its_lease_changes_nothing() {
         let (taken, (by_fast, _fast)) = tokio::join!(taken, fast);
         // Whoever waited at the slow one hears what counts.
         for reply in [by_fast, taken] {
-            assert_eq!(reply, Ok(Reply::Object(answer_to(2))));
+            assert_eq!(reply, Ok(PushReply::Object(answer_to(2))));
         }
         assert!(
             slow.notes().contains("another node has taken it over"),
@@ -429,7 +434,7 @@ async fn dead_letters_are_bounded_and_told() {
     let node = Node::new(&store, &log, pace(), |_, number, attempt| async move {
         match number == 1 && attempt > 3 {
             true => returned(r#"{"MsgType":"text"}"#),
-            false => Called::Failed("broken ".repeat(1000)),
+            false => FunctionAnswer::Failed("broken ".repeat(1000)),
         }
     });
     // More than may be kept: each has 2,000 characters of error.

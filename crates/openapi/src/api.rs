@@ -13,11 +13,11 @@ pub struct Api {
     /// Where, on `https://api.weixin.qq.com`, with a slash at the start. Several names may share one.
     pub path: &'static str,
     /// What its body is.
-    pub body: BodyKind,
+    pub body: ApiBodyKind,
     /// What it answers when all is well. When not, it answers JSON.
-    pub reply: ReplyKind,
+    pub reply: ApiReplyKind,
     /// Whether a cloud function may call it.
-    pub cloud_call: CloudCall,
+    pub cloud_call: CloudCallSupport,
     /// Whether WeChat still stands by it.
     pub standing: Standing,
     /// What the server adds to the query on the calling user's behalf.
@@ -45,7 +45,7 @@ pub enum Method {
 
 /// What the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyKind {
+pub enum ApiBodyKind {
     /// There is none.
     None,
     /// A JSON object, `{}` if there are no params for it.
@@ -56,7 +56,7 @@ pub enum BodyKind {
 
 /// What an API answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyKind {
+pub enum ApiReplyKind {
     /// A JSON object.
     Json,
     /// The bytes of an image or another file.
@@ -65,7 +65,7 @@ pub enum ReplyKind {
 
 /// Whether an API has cloud call (云调用).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloudCall {
+pub enum CloudCallSupport {
     /// A document says so.
     Yes,
     /// A document says that it has none, or lists it without a name for it.
@@ -116,7 +116,7 @@ impl Api {
     /// has seen it work, and WeChat itself still judges the request.
     #[must_use]
     pub fn is_callable(&self) -> bool {
-        self.cloud_call != CloudCall::No
+        self.cloud_call != CloudCallSupport::No
     }
 
     /// Whether it belongs to Official Accounts: such a call names the account, `cloud.openapi({appid})`.
@@ -130,8 +130,8 @@ impl Api {
     #[must_use]
     pub fn method_sent(&self) -> Method {
         self.method.unwrap_or(match self.body {
-            BodyKind::None => Method::Get,
-            BodyKind::Json | BodyKind::Multipart(_) => Method::Post,
+            ApiBodyKind::None => Method::Get,
+            ApiBodyKind::Json | ApiBodyKind::Multipart(_) => Method::Post,
         })
     }
 
@@ -168,20 +168,20 @@ impl Api {
             },
             path,
             body: match (body, file) {
-                ("", "") => BodyKind::None,
-                ("json", "") => BodyKind::Json,
-                ("multipart", file) => BodyKind::Multipart(filled(file)),
+                ("", "") => ApiBodyKind::None,
+                ("json", "") => ApiBodyKind::Json,
+                ("multipart", file) => ApiBodyKind::Multipart(filled(file)),
                 _ => return None,
             },
             reply: match reply {
-                "json" => ReplyKind::Json,
-                "binary" => ReplyKind::Binary,
+                "json" => ApiReplyKind::Json,
+                "binary" => ApiReplyKind::Binary,
                 _ => return None,
             },
             cloud_call: match cloud_call {
-                "yes" => CloudCall::Yes,
-                "no" => CloudCall::No,
-                "unknown" => CloudCall::Unknown,
+                "yes" => CloudCallSupport::Yes,
+                "no" => CloudCallSupport::No,
+                "unknown" => CloudCallSupport::Unknown,
                 _ => return None,
             },
             standing: match standing {

@@ -6,7 +6,7 @@
 
 use std::{cmp::Reverse, sync::LazyLock};
 
-use crate::{Api, CloudCall};
+use crate::{Api, CloudCallSupport};
 
 /// A head line, then a row for each API, sorted by the bytes of its name.
 const TEXT: &str = include_str!("catalogue.tsv");
@@ -51,7 +51,11 @@ pub fn at_path(path: &str) -> &'static [&'static Api] {
 pub fn nearest(name: &str) -> Option<&'static Api> {
     let name = name.strip_prefix("cloud.").unwrap_or(name);
     let name = name.strip_prefix("openapi.").unwrap_or(name);
-    let with_cloud_call = || BY_NAME.iter().filter(|api| api.cloud_call == CloudCall::Yes);
+    let with_cloud_call = || {
+        BY_NAME
+            .iter()
+            .filter(|api| api.cloud_call == CloudCallSupport::Yes)
+    };
 
     if let Some(api) = with_cloud_call().find(|api| api.name.eq_ignore_ascii_case(name)) {
         return Some(api);

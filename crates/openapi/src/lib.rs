@@ -20,9 +20,9 @@ mod media;
 mod reply;
 mod request;
 
-pub use api::{Api, BodyKind, CloudCall, Identity, Method, ReplyKind, Standing};
+pub use api::{Api, ApiBodyKind, ApiReplyKind, CloudCallSupport, Identity, Method, Standing};
 pub use catalogue::{all, at_path, find, nearest, search};
 pub use credential::{hands_out_credentials, is_credential};
 pub use media::{Boundary, mime_type};
 pub use reply::ApiReply;
-pub use request::{Body, JsonParams, Pair, Request, RequestError};
+pub use request::{ApiBody, ApiParam, ApiRequest, JsonParams, RequestError};

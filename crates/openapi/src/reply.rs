@@ -2,7 +2,7 @@
 
 use json::Object;
 
-use crate::{Api, ReplyKind};
+use crate::{Api, ApiReplyKind};
 
 /// What an answer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Api {
         let body = json::escape_controls(body);
         let body = body.as_ref();
         let Ok(object) = Object::parse(body) else {
-            let is_list = self.reply == ReplyKind::Json && !called_json && json::validate(body).is_ok();
+            let is_list = self.reply == ApiReplyKind::Json && !called_json && json::validate(body).is_ok();
             return match is_list {
                 true => ApiReply {
                     content_type: JSON,
@@ -49,7 +49,7 @@ impl Api {
             };
         };
         let errcode = object.get("errcode");
-        if !called_json && self.reply == ReplyKind::Binary && errcode.is_none() {
+        if !called_json && self.reply == ApiReplyKind::Binary && errcode.is_none() {
             return as_it_came;
         }
         ApiReply {

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::{
-    Api, BodyKind, Boundary, Method,
+    Api, ApiBodyKind, Boundary, Method,
     case::{respell_keys, respelled},
     media::Form,
 };
 
 /// A param as the SDK sends it (`KeyValuePair`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair<'a> {
+pub struct ApiParam<'a> {
     /// Its name, in snake case unless the function said `convertCase: false`.
     pub key: &'a str,
     /// JSON text (a string with its quotes), or the bytes of a file.
@@ -26,7 +26,7 @@ pub struct Pair<'a> {
 
 /// An HTTPS request, less the access_token that goes into its query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct ApiRequest {
     /// Its method.
     pub method: Method,
     /// Its path, with a slash at the start.
@@ -34,10 +34,10 @@ pub struct Request {
     /// Names and values of its query, in the order of the params, not percent-encoded.
     pub query: Vec<(String, String)>,
     /// Its body.
-    pub body: Body,
+    pub body: ApiBody,
 }
 
-impl Request {
+impl ApiRequest {
     /// The value that its query has for a name.
     #[must_use]
     pub fn query_value(&self, name: &str) -> Option<&str> {
@@ -69,7 +69,7 @@ impl<'a> JsonParams<'a> {
     ///
     /// # Errors
     /// The text is not a JSON object.
-    pub fn parse(text: &'a str) -> Result<Self, json::Error> {
+    pub fn parse(text: &'a str) -> Result<Self, json::JsonError> {
         let object = json::Object::parse(text.as_bytes())?;
         let members = object.members().iter();
         Ok(Self(members.map(|member| (member.key(), member.value)).collect()))
@@ -77,8 +77,8 @@ impl<'a> JsonParams<'a> {
 
     /// Each as a pair. None of them is a file.
     #[must_use]
-    pub fn pairs(&self) -> Vec<Pair<'_>> {
-        let pairs = self.0.iter().map(|(key, value)| Pair {
+    pub fn pairs(&self) -> Vec<ApiParam<'_>> {
+        let pairs = self.0.iter().map(|(key, value)| ApiParam {
             key,
             value: value.as_bytes(),
             filename: None,
@@ -89,7 +89,7 @@ impl<'a> JsonParams<'a> {
 
 /// The body of a request. A retry needs it again: keep it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum ApiBody {
     /// There is none.
     None,
     /// A JSON object.
@@ -103,7 +103,7 @@ pub enum Body {
     },
 }
 
-impl Body {
+impl ApiBody {
     /// The `content-type` to send it with.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
@@ -145,7 +145,7 @@ pub enum RequestError {
         /// The param.
         key: String,
         /// What is wrong with it.
-        source: json::Error,
+        source: json::JsonError,
     },
     /// A string for the query or a form has half of a surrogate pair in it, which stands for no text.
     #[error(
@@ -184,13 +184,13 @@ impl Api {
     ///
     /// # Errors
     /// The params are not what an SDK sends.
-    pub fn request(&self, pairs: &[Pair<'_>], boundary: &Boundary) -> Result<Request, RequestError> {
+    pub fn request(&self, pairs: &[ApiParam<'_>], boundary: &Boundary) -> Result<ApiRequest, RequestError> {
         let method = self.method_sent();
-        let mut request = Request {
+        let mut request = ApiRequest {
             method,
             path: self.path,
             query: Vec::new(),
-            body: Body::None,
+            body: ApiBody::None,
         };
         let mut rest = Vec::with_capacity(pairs.len());
         for pair in pairs.iter().filter(|pair| pair.key != "access_token") {
@@ -208,12 +208,12 @@ impl Api {
             .filter(|param| matches!(param.value, Value::File { .. }))
             .count();
         request.body = match (method, self.body) {
-            (Method::Get, _) => Body::None,
-            (Method::Post, BodyKind::Json | BodyKind::None) if files == 0 => object(&rest),
-            (Method::Post, BodyKind::Multipart(_)) if rest.is_empty() => Body::None,
+            (Method::Get, _) => ApiBody::None,
+            (Method::Post, ApiBodyKind::Json | ApiBodyKind::None) if files == 0 => object(&rest),
+            (Method::Post, ApiBodyKind::Multipart(_)) if rest.is_empty() => ApiBody::None,
             (Method::Post, kind) => {
                 let documented = match kind {
-                    BodyKind::Multipart(field) if files == 1 => field,
+                    ApiBodyKind::Multipart(field) if files == 1 => field,
                     _ => None,
                 };
                 self.form(&rest, documented, boundary)?
@@ -223,7 +223,7 @@ impl Api {
     }
 
     /// Checks a pair, and puts its spelling right.
-    fn param<'a>(&self, pair: &Pair<'a>) -> Result<Param<'a>, RequestError> {
+    fn param<'a>(&self, pair: &ApiParam<'a>) -> Result<Param<'a>, RequestError> {
         let key = respelled(pair.key, self.spelled()).unwrap_or(pair.key);
         if let Some(name) = pair.filename {
             let value = Value::File {
@@ -252,7 +252,7 @@ impl Api {
         params: &[Param<'_>],
         documented: Option<&str>,
         boundary: &Boundary,
-    ) -> Result<Body, RequestError> {
+    ) -> Result<ApiBody, RequestError> {
         let mut form = Form::new(boundary.clone());
         for param in params {
             match &param.value {
@@ -265,7 +265,7 @@ impl Api {
             }
         }
         let (bytes, content_type) = form.finish();
-        Ok(Body::Multipart { content_type, bytes })
+        Ok(ApiBody::Multipart { content_type, bytes })
     }
 }
 
@@ -303,7 +303,7 @@ impl Param<'_> {
 }
 
 /// A JSON object of the params that are no files.
-fn object(params: &[Param<'_>]) -> Body {
+fn object(params: &[Param<'_>]) -> ApiBody {
     let mut out = vec![b'{'];
     for param in params {
         if let Value::Json(text) = &param.value {
@@ -316,7 +316,7 @@ fn object(params: &[Param<'_>]) -> Body {
         }
     }
     out.push(b'}');
-    Body::Json(out)
+    ApiBody::Json(out)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cbc::cipher::{
     block_padding::{NoPadding, Pkcs7},
 };
 
-use crate::{Damage, DecryptError, Field, SessionKey, base64};
+use crate::{Damage, DecryptError, EncryptedField, SessionKey, base64};
 
 /// What a client API hands to the page: both fields base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn encrypt(key: &SessionKey, iv: [u8; 16], plain: &[u8]) -> EncryptedData {
 /// apart as far as it can be.
 pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<DecryptedText, DecryptError> {
     let iv = base64::decode(iv).map_err(|damage| DecryptError::NotBase64 {
-        field: Field::Iv,
+        field: EncryptedField::Iv,
         damage,
     })?;
     let iv = <[u8; 16]>::try_from(iv.as_slice()).map_err(|_| {
@@ -58,7 +58,7 @@ pub fn decrypt(key: &SessionKey, encrypted_data: &str, iv: &str) -> Result<Decry
     };
     let mut bytes = base64::decode(encrypted_data).map_err(|damage| {
         let not_base64 = DecryptError::NotBase64 {
-            field: Field::EncryptedData,
+            field: EncryptedField::EncryptedData,
             damage,
         };
         // A text that was cut need not end with a whole group of four characters.

@@ -23,7 +23,7 @@ pub enum DecryptError {
     #[error("{field} is not base64: {damage}")]
     NotBase64 {
         /// Which.
-        field: Field,
+        field: EncryptedField,
         /// What seems to have happened to it.
         damage: Damage,
     },
@@ -72,7 +72,7 @@ pub enum DecryptError {
     WrongIv,
     /// The plaintext is text, but not a JSON object.
     #[error("the decrypted text is not a JSON object: {0}")]
-    NotJson(#[from] json::Error),
+    NotJson(#[from] json::JsonError),
     /// The object has no watermark.
     #[error(
         "the decrypted object has no watermark {{appid, timestamp}}, so nothing says for whom and when it was made"
@@ -127,7 +127,11 @@ impl DecryptError {
     pub fn code(&self) -> i32 {
         match self {
             Self::SessionKey(_) => ILLEGAL_SESSION_KEY,
-            Self::NotBase64 { field: Field::Iv, .. } | Self::IvLength(_) => ILLEGAL_IV,
+            Self::NotBase64 {
+                field: EncryptedField::Iv,
+                ..
+            }
+            | Self::IvLength(_) => ILLEGAL_IV,
             _ => ILLEGAL_BUFFER,
         }
     }
@@ -145,14 +149,14 @@ impl DecryptError {
 
 /// A field that a client hands over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum EncryptedField {
     /// `encryptedData`
     EncryptedData,
     /// `iv`
     Iv,
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for EncryptedField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::EncryptedData => "encryptedData",

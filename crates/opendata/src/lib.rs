@@ -28,7 +28,7 @@ mod ticket;
 pub use cipher::{DecryptedText, EncryptedData, decrypt, encrypt};
 pub use cloud_id::{CLOUD_ID_LIFE, CloudIdError, MAX_CLOUD_IDS, write_item};
 pub use code::*;
-pub use error::{Damage, DecryptError, Field};
+pub use error::{Damage, DecryptError, EncryptedField};
 pub use list::MixedList;
 pub use near::RawDataDamage;
 pub use plaintext::{Plaintext, Policy, Watermark};

@@ -6,7 +6,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use clock::Timestamp;
 use proptest::{collection::vec, prelude::*};
-use seal::{KeyRing, Kind, RootKey, Sealer};
+use seal::{KeyRing, RootKey, SealKind, Sealer};
 use serde_json::Value;
 
 use crate::*;
@@ -161,7 +161,7 @@ mod vectors {
                 matches!(
                     error,
                     DecryptError::NotBase64 {
-                        field: Field::EncryptedData,
+                        field: EncryptedField::EncryptedData,
                         ..
                     }
                 ),
@@ -286,13 +286,13 @@ mod refusals {
         for (error, expected, code, says) in [
             (
                 refused(&data, "AAA "),
-                not_base64(Field::Iv, Damage::PlusBecameSpace),
+                not_base64(EncryptedField::Iv, Damage::PlusBecameSpace),
                 -41002,
                 "iv is not base64: it holds a space",
             ),
             (
                 refused(&data, "é"),
-                not_base64(Field::Iv, Damage::Other),
+                not_base64(EncryptedField::Iv, Damage::Other),
                 -41002,
                 "standard alphabet",
             ),
@@ -310,19 +310,19 @@ mod refusals {
             ),
             (
                 refused(&data.replacen('A', " ", 1), &iv),
-                not_base64(Field::EncryptedData, Damage::PlusBecameSpace),
+                not_base64(EncryptedField::EncryptedData, Damage::PlusBecameSpace),
                 -41003,
                 "encryptedData is not base64: it holds a space, so a `+` seems to have become one",
             ),
             (
                 refused(&data.replacen('A', "%2B", 1), &iv),
-                not_base64(Field::EncryptedData, Damage::PercentEncoded),
+                not_base64(EncryptedField::EncryptedData, Damage::PercentEncoded),
                 -41003,
                 "percent-encoded",
             ),
             (
                 refused(&data.replacen('A', "-", 1), &iv),
-                not_base64(Field::EncryptedData, Damage::UrlAlphabet),
+                not_base64(EncryptedField::EncryptedData, Damage::UrlAlphabet),
                 -41003,
                 "base64 for URLs",
             ),
@@ -421,7 +421,7 @@ mod refusals {
             (data.replace('+', " "), Damage::PlusBecameSpace, "JSON body"),
         ] {
             let error = decrypt(&key, &damaged, iv).unwrap_err();
-            let field = Field::EncryptedData;
+            let field = EncryptedField::EncryptedData;
             assert_eq!(error, DecryptError::NotBase64 { field, damage });
             assert!(error.to_string().contains(mend), "{error}");
         }
@@ -466,7 +466,7 @@ mod refusals {
         assert_eq!(
             error,
             DecryptError::NotBase64 {
-                field: Field::EncryptedData,
+                field: EncryptedField::EncryptedData,
                 damage: Damage::PlusBecameSpace
             }
         );
@@ -737,8 +737,9 @@ mod tickets {
     fn what_is_no_ticket_of_ours_is_invalid() {
         let ring = KeyRing::generate();
         let (tickets, other_app) = (Tickets::new(&ring, APPID), Tickets::new(&ring, "wx0"));
-        let bearer = format!("yq_{}", Sealer::new(&ring, Kind::Bearer, APPID).seal(b"{}"));
-        let sealed = |inside: &[u8]| format!("yq_{}", Sealer::new(&ring, Kind::Ticket, APPID).seal(inside));
+        let bearer = format!("yq_{}", Sealer::new(&ring, SealKind::Bearer, APPID).seal(b"{}"));
+        let sealed =
+            |inside: &[u8]| format!("yq_{}", Sealer::new(&ring, SealKind::Ticket, APPID).seal(inside));
         let tail = |length: u32| [&b"{}"[..], ALICE.as_bytes(), &[0; 8], &length.to_be_bytes()].concat();
         for text in [
             String::new(),

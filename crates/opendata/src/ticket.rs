@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use seal::{KeyRing, Kind, Sealer};
+use seal::{KeyRing, SealKind, Sealer};
 
 use crate::{CLOUD_ID_LIFE, CloudIdError, Plaintext};
 
@@ -31,7 +31,7 @@ impl Tickets {
     /// Tickets under the keys of this ring.
     #[must_use]
     pub fn new(ring: &KeyRing, appid: &str) -> Self {
-        Self(Sealer::new(ring, Kind::Ticket, appid))
+        Self(Sealer::new(ring, SealKind::Ticket, appid))
     }
 
     /// A ticket for `data`, to be redeemed by `openid` until [`CLOUD_ID_LIFE`] from `now`.

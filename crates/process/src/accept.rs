@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    frame::{self, Message, Taken},
+    frame::{self, Taken, WorkerMessage},
     host::Host,
     link::Link,
     workers::{Listeners, WorkerId},
@@ -90,7 +90,7 @@ async fn serve<H: Host>(host: Arc<H>, worker: WorkerId, stream: UnixStream, mut 
         if !buffer.is_empty() {
             let now = Instant::now();
             loop {
-                match Message::take(&mut buffer) {
+                match WorkerMessage::take(&mut buffer) {
                     Ok(Taken::Whole(message)) => {
                         if !host.received(worker, message, now) {
                             return;

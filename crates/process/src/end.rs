@@ -5,7 +5,7 @@ pub(crate) const TAIL: usize = 8 * 1024;
 
 /// How a worker ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum WorkerEnd {
     /// It never ran: why.
     NotStarted(String),
     /// JavaScript's own objects needed more memory than they may have.
@@ -14,7 +14,7 @@ pub enum End {
     Exited(String),
 }
 
-impl End {
+impl WorkerEnd {
     /// `code` is the guard's status, `None` when the guard itself was killed; `tail` the last of what was written to the
     /// standard error.
     pub(crate) fn of(code: Option<i32>, tail: &[u8]) -> Self {
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn ends_are_explained() {
         let heap = b"FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory";
-        assert_eq!(End::of(Some(134), heap), End::OutOfMemory);
-        let how = |code, tail: &[u8]| match End::of(code, tail) {
-            End::Exited(how) => how,
+        assert_eq!(WorkerEnd::of(Some(134), heap), WorkerEnd::OutOfMemory);
+        let how = |code, tail: &[u8]| match WorkerEnd::of(code, tail) {
+            WorkerEnd::Exited(how) => how,
             other => format!("{other:?}"),
         };
         assert_eq!(how(Some(3), b""), "exit code 3");

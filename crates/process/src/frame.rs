@@ -13,7 +13,7 @@ use std::{cell::RefCell, path::PathBuf, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::output::{Level, Line};
+use crate::output::{Level, OutputLine};
 
 /// Bytes of the header of a frame to a worker.
 const TO_WORKER_HEADER: usize = 20;
@@ -178,7 +178,7 @@ pub(crate) struct TooLong;
 
 /// What a worker says, as one frame carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum WorkerMessage {
     /// It has loaded what the functions of a tree have in common.
     Prepared,
     /// It has loaded its function.
@@ -195,14 +195,14 @@ pub enum Message {
         /// Which, as [`Workers::call`](crate::Workers::call) named it.
         call: u32,
         /// What came of it.
-        answer: Answer,
+        answer: WorkerAnswer,
     },
     /// Something was printed.
     Printed {
         /// By which call; `None` outside of calls.
         call: Option<u32>,
         /// What.
-        line: Line,
+        line: OutputLine,
     },
     /// Files of which its function consists, in addition to those that it told before.
     Modules(Vec<PathBuf>),
@@ -217,7 +217,7 @@ pub enum Message {
 
 /// What came of a call, as its worker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum WorkerAnswer {
     /// A result: its JSON text.
     Json(Bytes),
     /// A result that has no JSON text, as `undefined`.
@@ -392,7 +392,7 @@ pub(crate) fn take_hello(buffer: &mut BytesMut) -> Result<Taken<String>, NotAFra
     })
 }
 
-impl Message {
+impl WorkerMessage {
     /// Takes the first message out of what was read.
     pub(crate) fn take(buffer: &mut BytesMut) -> Result<Taken<Self>, NotAFrame> {
         Ok(match take(buffer)? {
@@ -406,19 +406,19 @@ impl Message {
         let answered = |answer| Self::Answered { call: id, answer };
         let call = (id != NO_CALL).then_some(id);
         Some(match kind {
-            Kind::Result => answered(Answer::Json(body)),
-            Kind::Undefined => answered(Answer::Undefined),
-            Kind::Threw => answered(Answer::Threw {
+            Kind::Result => answered(WorkerAnswer::Json(body)),
+            Kind::Undefined => answered(WorkerAnswer::Undefined),
+            Kind::Threw => answered(WorkerAnswer::Threw {
                 thrown: Thrown::read(&body),
                 uncaught: number == 1,
             }),
-            Kind::NotJson => answered(Answer::NotJson { message: text(&body) }),
-            Kind::TooLarge => answered(Answer::TooLarge {
+            Kind::NotJson => answered(WorkerAnswer::NotJson { message: text(&body) }),
+            Kind::TooLarge => answered(WorkerAnswer::TooLarge {
                 bytes: u64::from(number),
             }),
             Kind::Log => Self::Printed {
                 call,
-                line: Line {
+                line: OutputLine {
                     // The number's lowest eight bits.
                     level: Level::from_number((number & 0xff) as u8)?,
                     at: Duration::from_millis(u64::from(number >> 8)),

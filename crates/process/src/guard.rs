@@ -41,7 +41,7 @@ const STACK: usize = 64 * 1024;
 /// What a shell answers when a command cannot be run.
 const CANNOT_RUN: u8 = 127;
 
-/// Runs the guard; `args` are what follows [`Settings::guard`](crate::Settings::guard) on the command line.
+/// Runs the guard; `args` are what follows [`WorkerSettings::guard`](crate::WorkerSettings::guard) on the command line.
 ///
 /// Ends with the status of the command, or 128 and the signal's number.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {

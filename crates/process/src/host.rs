@@ -5,8 +5,8 @@ use std::{future::Future, sync::Arc, time::Instant};
 use tokio::net::UnixStream;
 
 use crate::{
-    end::End,
-    frame::Message,
+    end::WorkerEnd,
+    frame::WorkerMessage,
     key::KeyPair,
     output::Level,
     workers::{WorkerId, Workers},
@@ -21,7 +21,7 @@ pub trait Host: Send + Sync + Sized + 'static {
     fn connected(self: &Arc<Self>, worker: WorkerId);
 
     /// A worker said something. False when it is not to be heard any more.
-    fn received(self: &Arc<Self>, worker: WorkerId, message: Message, now: Instant) -> bool;
+    fn received(self: &Arc<Self>, worker: WorkerId, message: WorkerMessage, now: Instant) -> bool;
 
     /// A worker sent what no worker sends: it is not heard any more.
     fn garbled(self: &Arc<Self>, worker: WorkerId);
@@ -41,5 +41,5 @@ pub trait Host: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = ()> + Send;
 
     /// A worker and everything that it had started are dead, or it could not be started. The last word about it.
-    fn exited(self: &Arc<Self>, worker: WorkerId, end: End);
+    fn exited(self: &Arc<Self>, worker: WorkerId, end: WorkerEnd);
 }

@@ -3,7 +3,7 @@
 //!
 //! Who has workers implements [`Host`], keeps a table [`Workers`], and starts one with [`run`], which stays with it until
 //! all of it is dead. The worker connects to the host's socket and shows its token; from then on it is told what to do by
-//! [`Workers::order`] and [`Workers::call`], and says [`Message`]s. Which worker is to do what is not decided here: that is
+//! [`Workers::order`] and [`Workers::call`], and says [`WorkerMessage`]s. Which worker is to do what is not decided here: that is
 //! `runtime`'s.
 
 mod accept;
@@ -22,14 +22,14 @@ mod spawn;
 mod workers;
 
 pub use accept::accept;
-pub use end::End;
-pub use frame::{Answer, Frame, Message, Order, Thrown};
+pub use end::WorkerEnd;
+pub use frame::{Frame, Order, Thrown, WorkerAnswer, WorkerMessage};
 pub use host::Host;
 pub use key::KeyPair;
 pub use limits::{Budget, memory_mb, raise_descriptors};
-pub use output::{Level, Line};
+pub use output::{Level, OutputLine};
 pub use spawn::{Launch, run};
-pub use workers::{Gone, Listeners, Settings, WorkerId, Workers};
+pub use workers::{Listeners, WorkerGone, WorkerId, WorkerSettings, Workers};
 
 /// Hexadecimal digits. The text has its full size from the start: one that grows would leave copies of a secret behind.
 fn hex(bytes: &[u8]) -> String {

@@ -44,7 +44,7 @@ impl Level {
 
 /// One entry: what one `console` call printed (possibly several lines), or lines written to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct OutputLine {
     /// How important it is.
     pub level: Level,
     /// When, after the function began to run. Zero for a line outside of any call.

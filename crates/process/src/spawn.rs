@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     door::Door,
-    end::{End, TAIL},
+    end::{TAIL, WorkerEnd},
     home,
     host::Host,
     output::Level,
@@ -51,17 +51,17 @@ pub async fn run<H: Host>(host: Arc<H>, launch: Launch) {
     host.exited(worker, end);
 }
 
-async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> End {
+async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerEnd {
     let worker = launch.worker;
     let workers = host.workers();
     let not_started = |error: io::Error| {
-        End::NotStarted(format!(
+        WorkerEnd::NotStarted(format!(
             "a process for the function could not be started: {error}"
         ))
     };
     let (token, key) = match workers.begin(worker) {
         Ok(Some(begun)) => begun,
-        Ok(None) => return End::NotStarted("it was ended before it was started".to_owned()),
+        Ok(None) => return WorkerEnd::NotStarted("it was ended before it was started".to_owned()),
         Err(error) => return not_started(error),
     };
     let attempt = || -> io::Result<_> {
@@ -106,7 +106,7 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> End {
     }
     let tail = tokio::time::timeout(AFTER_DEATH, listening).await;
     let tail = tail.ok().and_then(Result::ok).unwrap_or_default();
-    End::of(status.ok().and_then(|status| status.code()), &tail)
+    WorkerEnd::of(status.ok().and_then(|status| status.code()), &tail)
 }
 
 fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::Result<Child> {

@@ -28,7 +28,7 @@ use crate::{
 
 /// How workers are started.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct WorkerSettings {
     /// The Node that runs them.
     pub node: PathBuf,
     /// Where the workers' program is kept between runs.
@@ -52,7 +52,7 @@ pub struct WorkerId {
 /// See the module.
 #[derive(Debug)]
 pub struct Workers {
-    pub(crate) settings: Settings,
+    pub(crate) settings: WorkerSettings,
     pub(crate) home: Home,
     /// By the worker's key.
     table: Mutex<Vec<Option<Entry>>>,
@@ -67,7 +67,7 @@ pub struct Listeners(pub(crate) mpsc::UnboundedReceiver<UnixListener>);
 
 /// The worker that was meant is not there any more.
 #[derive(Debug)]
-pub struct Gone;
+pub struct WorkerGone;
 
 #[derive(Debug)]
 struct Entry {
@@ -106,7 +106,7 @@ impl Workers {
     ///
     /// # Errors
     /// When the folder, the socket or the cache cannot be made.
-    pub fn open(settings: Settings) -> io::Result<(Self, Listeners)> {
+    pub fn open(settings: WorkerSettings) -> io::Result<(Self, Listeners)> {
         let home = Home::new(&settings.cache_dir)?;
         let (listeners, receiver) = mpsc::unbounded_channel();
         let workers = Self {
@@ -202,24 +202,24 @@ impl Workers {
         call: u32,
         left_ms: u32,
         later: bool,
-    ) -> Result<(), Gone> {
-        let bytes = frame.call(call, left_ms).map_err(|_| Gone)?;
-        self.link(worker)?.push(bytes, later).map_err(|_| Gone)
+    ) -> Result<(), WorkerGone> {
+        let bytes = frame.call(call, left_ms).map_err(|_| WorkerGone)?;
+        self.link(worker)?.push(bytes, later).map_err(|_| WorkerGone)
     }
 
     /// Tells a worker to do something other than a call.
     ///
     /// # Errors
     /// When the worker cannot be written to: then it is gone.
-    pub fn order(&self, worker: WorkerId, order: Order, text: &str) -> Result<(), Gone> {
-        let frame = order.frame(text).map_err(|_| Gone)?;
-        self.link(worker)?.push(&frame, false).map_err(|_| Gone)
+    pub fn order(&self, worker: WorkerId, order: Order, text: &str) -> Result<(), WorkerGone> {
+        let frame = order.frame(text).map_err(|_| WorkerGone)?;
+        self.link(worker)?.push(&frame, false).map_err(|_| WorkerGone)
     }
 
-    fn link(&self, worker: WorkerId) -> Result<Arc<Link>, Gone> {
+    fn link(&self, worker: WorkerId) -> Result<Arc<Link>, WorkerGone> {
         self.reach(worker, |reach| reach.link.clone())
             .flatten()
-            .ok_or(Gone)
+            .ok_or(WorkerGone)
     }
 
     /// Ends a worker and everything that it started. [`Host::exited`](crate::Host::exited) follows when all of it is dead.
@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     fn workers(folder: &std::path::Path) -> Workers {
-        let settings = Settings {
+        let settings = WorkerSettings {
             node: "node".into(),
             cache_dir: folder.to_owned(),
             guard: Vec::new(),

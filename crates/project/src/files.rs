@@ -9,7 +9,7 @@ use crate::ProjectError;
 
 /// What is wrong with a text, where, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -20,14 +20,14 @@ pub struct Fault {
     pub mend: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileFault {
     /// `line N: what — mend`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {} — {}", self.line, self.what, self.mend)
     }
 }
 
-impl Fault {
+impl FileFault {
     /// The fault as the error of the project that `path` belongs to.
     pub(crate) fn in_file(self, path: &Path) -> ProjectError {
         let Self {
@@ -69,12 +69,12 @@ pub fn one_value(text: &str) -> &str {
 ///
 /// # Errors
 /// They are not UTF-8.
-pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
+pub fn text(bytes: &[u8]) -> Result<&str, FileFault> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = position(bytes, error.valid_up_to());
         let what = "the text is not UTF-8".to_owned();
-        Fault {
+        FileFault {
             line,
             column,
             what,
@@ -87,11 +87,11 @@ pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
 ///
 /// # Errors
 /// They are not UTF-8, no JSON, or no object.
-pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, FileFault> {
     let text = text(bytes)?;
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Fault {
+        Ok(_) => Err(FileFault {
             line: 1,
             column: 1,
             what: "the file holds no JSON object".to_owned(),
@@ -102,7 +102,7 @@ pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
             // serde_json ends its text with the position, which is given separately here.
             let what = error.to_string();
             let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
-            Err(Fault {
+            Err(FileFault {
                 line,
                 column,
                 mend: json_mend(text, line, &what).to_owned(),

@@ -27,8 +27,9 @@ pub use project::{DEFAULT_ENV_ID, Project};
 pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
-    Collection, Database, ForeignCodes, Index, IndexField, Login, Missed, MissingCollection,
-    OPERATOR_SECRET_LENGTH, Operator, Push, PushConsole, Settings, Sim, Timers, Ttl, Withdrawn,
+    CollectionSetting, DatabaseSection, ForeignCodes, IndexFieldSetting, IndexSetting, LoginSection, Missed,
+    MissingCollection, OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection,
+    SimSection, TimersSection, Ttl, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

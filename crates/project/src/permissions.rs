@@ -9,7 +9,7 @@ use jsonc_parser::{
 };
 use openapi::{Api, code::API_NOT_FOUND};
 
-use crate::files::{self, Fault};
+use crate::files::{self, FileFault};
 
 /// The file's name.
 pub const FILE: &str = "config.json";
@@ -26,7 +26,7 @@ const WITHOUT_EFFECT: [(&str, &str); 4] = [
 /// The members of a `config.json` that have no effect, on the platform and here. One that cannot be read has none; its
 /// [`Permissions`] say why.
 #[must_use]
-pub fn without_effect(bytes: &[u8]) -> Vec<Fault> {
+pub fn without_effect(bytes: &[u8]) -> Vec<FileFault> {
     let Ok(text) = files::text(bytes) else {
         return Vec::new();
     };
@@ -38,7 +38,7 @@ pub fn without_effect(bytes: &[u8]) -> Vec<Fault> {
         let name = member.name.as_str();
         let (_, setting) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name)?;
         let (line, column) = files::position(text.as_bytes(), member.start());
-        Some(Fault {
+        Some(FileFault {
             line,
             column,
             what: format!("`{name}` has no effect: the platform does not read it from config.json"),
@@ -56,7 +56,7 @@ pub struct Permissions {
     /// The names, in their order, each as often as it is listed.
     pub declared: Vec<DeclaredPermission>,
     /// What is not as the document lays down, and therefore without effect.
-    pub malformed: Vec<Fault>,
+    pub malformed: Vec<FileFault>,
 }
 
 /// One name of the list.
@@ -75,7 +75,7 @@ impl Permissions {
     ///
     /// # Errors
     /// They are no JSON object.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, FileFault> {
         // The strict reader judges, the other one knows where things stand.
         files::json_object(bytes)?;
         let text = files::text(bytes)?;
@@ -153,7 +153,7 @@ impl Permissions {
 
     fn refuse(&mut self, text: &str, at: &impl Ranged, what: &str, mend: &str) {
         let (line, column) = files::position(text.as_bytes(), at.start());
-        self.malformed.push(Fault {
+        self.malformed.push(FileFault {
             line,
             column,
             what: what.to_owned(),
@@ -168,10 +168,10 @@ impl Permissions {
 
     /// What is wrong with the list, whatever the function does: its shape, and names that nobody can call.
     #[must_use]
-    pub fn faults(&self) -> Vec<Fault> {
+    pub fn faults(&self) -> Vec<FileFault> {
         let misnomers = self.declared.iter().filter_map(|declared| {
             let misnomer = Misnomer::of(&declared.name)?;
-            Some(Fault {
+            Some(FileFault {
                 line: declared.line,
                 column: declared.column,
                 what: format!("`permissions.openapi` lists {}", misnomer.what),

@@ -9,7 +9,7 @@ use std::{
 use function::FunctionName;
 
 use crate::{
-    Finding, ProjectError, ProjectFunction, Settings,
+    Finding, ProjectError, ProjectFunction, ProjectSettings,
     cloudbaserc::{self, Cloudbaserc},
     discover, files,
     miniprogram::{self, MiniProgram},
@@ -38,7 +38,7 @@ pub struct Project {
     /// The cloud functions, by name.
     pub functions: BTreeMap<FunctionName, ProjectFunction>,
     /// What `yunqiao.toml` says, defaults where there is none.
-    pub settings: Settings,
+    pub settings: ProjectSettings,
     /// What its author should know.
     pub findings: Vec<Finding>,
 }

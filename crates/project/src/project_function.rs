@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use function::Function;
 
-use crate::{Trigger, files::Fault, permissions};
+use crate::{Trigger, files::FileFault, permissions};
 
 /// A cloud function of a project: a folder below `cloudfunctionRoot` with what was configured for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub struct ProjectFunction {
     pub permissions: BTreeSet<String>,
     /// What is wrong with its `config.json` as far as permissions go: a name that stands there all the same is not
     /// absent, but without effect.
-    pub permission_faults: Vec<Fault>,
+    pub permission_faults: Vec<FileFault>,
     /// Whether its `config.json` has `triggers`, right or wrong: then those of `cloudbaserc.json` do not count.
     pub(crate) has_triggers_of_its_own: bool,
     /// Its timers: `triggers` of its `config.json`, else of its entry in `cloudbaserc.json`, less what is not as it should
     /// be.
     pub triggers: Vec<Trigger>,
     /// What is wrong with its timers: those that it tells of do not fire, but are not absent.
-    pub trigger_faults: Vec<Fault>,
+    pub trigger_faults: Vec<FileFault>,
 }
 
 impl ProjectFunction {

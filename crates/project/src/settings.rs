@@ -26,8 +26,8 @@ use crate::{
 };
 
 pub use self::{
-    database::{Collection, Database, Index, IndexField, MissingCollection},
-    push::{Push, PushConsole},
+    database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
+    push::{PushConsole, PushSection},
 };
 
 /// The file's name.
@@ -35,7 +35,7 @@ pub(crate) const FILE: &str = "yunqiao.toml";
 
 /// What `yunqiao.toml` says. A setting that it does not give is `None`, or its default where one is named here.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ProjectSettings {
     /// `listen`: where the gateway listens.
     pub listen: Option<SocketAddr>,
     /// `store`: the file of the store; relative to `yunqiao.toml`.
@@ -51,7 +51,7 @@ pub struct Settings {
     /// keeps it.
     pub keys: Vec<Secret>,
     /// `[login]`.
-    pub login: Login,
+    pub login: LoginSection,
     /// `[open_data] max_age`: how old a watermark may be; by default 5 minutes.
     pub open_data_max_age: Duration,
     /// `[permissions] cache`: how long a function's `permissions.openapi` counts as it was read, whatever its file says
@@ -60,18 +60,18 @@ pub struct Settings {
     /// `[cors] origins`: web origins that may call the gateway.
     pub cors_origins: Vec<String>,
     /// `[operator]`.
-    pub operator: Operator,
+    pub operator: OperatorSection,
     /// `[database]`.
-    pub database: Database,
+    pub database: DatabaseSection,
     /// `[push]`.
-    pub push: Push,
+    pub push: PushSection,
     /// `[sim]`.
-    pub sim: Sim,
+    pub sim: SimSection,
     /// `[timers]`.
-    pub timers: Timers,
+    pub timers: TimersSection,
 }
 
-impl Default for Settings {
+impl Default for ProjectSettings {
     fn default() -> Self {
         Self {
             listen: None,
@@ -80,22 +80,22 @@ impl Default for Settings {
             secret: None,
             apps: BTreeMap::new(),
             keys: Vec::new(),
-            login: Login::default(),
+            login: LoginSection::default(),
             open_data_max_age: Duration::from_secs(300),
             permissions_cache: Duration::ZERO,
             cors_origins: Vec::new(),
-            operator: Operator::default(),
-            database: Database::default(),
-            push: Push::default(),
-            sim: Sim::default(),
-            timers: Timers::default(),
+            operator: OperatorSection::default(),
+            database: DatabaseSection::default(),
+            push: PushSection::default(),
+            sim: SimSection::default(),
+            timers: TimersSection::default(),
         }
     }
 }
 
 /// `[login]`: how long a bearer token holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Login {
+pub struct LoginSection {
     /// `ttl`.
     pub ttl: Ttl,
 }
@@ -117,7 +117,7 @@ impl Default for Ttl {
 
 /// `[operator]`: the listener for the operator, and for other servers of the same app.
 #[derive(Clone, Debug, Default)]
-pub struct Operator {
+pub struct OperatorSection {
     /// `listen`: where it listens.
     pub listen: Option<SocketAddr>,
     /// `hosts`: further names by which it is reached, as they stand in a `Host` header.
@@ -134,14 +134,14 @@ pub const OPERATOR_SECRET_LENGTH: usize = 16;
 
 /// `[timers]`: how the functions' timers are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timers {
+pub struct TimersSection {
     /// `zone`: whose clock time a timer's `config` means; by default UTC+8, as on the platform.
     pub zone: TimeZone,
     /// `missed`.
     pub missed: Missed,
 }
 
-impl Default for Timers {
+impl Default for TimersSection {
     fn default() -> Self {
         Self {
             zone: TimeZone::fixed(tz::offset(8)),
@@ -162,7 +162,7 @@ pub enum Missed {
 
 /// `[sim]`: how the simulated WeChat behaves. What is `None` is left to the simulator's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sim {
+pub struct SimSection {
     /// What becomes of a login code or open data that the simulator did not issue.
     pub foreign_codes: Option<ForeignCodes>,
     /// Whether Cloud Development is opened; without it results carry no `cloudID`.
@@ -249,7 +249,7 @@ pub(crate) struct File {
     pub(crate) functions: BTreeMap<FunctionName, FunctionSettings>,
     /// Line of each `[apps.APPID]`, for a message about one that is the project's own.
     pub(crate) app_lines: BTreeMap<String, usize>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: ProjectSettings,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -340,10 +340,10 @@ impl File {
         }
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
-            file.settings.database = Database::read(&entry, dir)?;
+            file.settings.database = DatabaseSection::read(&entry, dir)?;
         }
         if let Some(entry) = top.get("push") {
-            let (push, holds_push_secret) = Push::read(&source, &entry, dir, &mut file.findings)?;
+            let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;
             file.settings.push = push;
             holds_secret |= holds_push_secret;
         }
@@ -541,16 +541,16 @@ impl File {
             }
         }
         if let Some(timers) = table("timers")? {
-            settings.timers = Timers::read(&timers)?;
+            settings.timers = TimersSection::read(&timers)?;
         }
         if let Some(sim) = table("sim")? {
-            settings.sim = Sim::read(&sim)?;
+            settings.sim = SimSection::read(&sim)?;
         }
         Ok(())
     }
 }
 
-impl Timers {
+impl TimersSection {
     fn read(timers: &Table<'_>) -> Result<Self, ProjectError> {
         timers.allow(&["zone", "missed"])?;
         let mut settings = Self::default();
@@ -577,7 +577,7 @@ impl Timers {
     }
 }
 
-impl Sim {
+impl SimSection {
     fn read(sim: &Table<'_>) -> Result<Self, ProjectError> {
         sim.allow(&[
             "foreign_codes",

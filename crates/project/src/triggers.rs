@@ -9,7 +9,7 @@ use jsonc_parser::{
 
 use crate::{
     Cron,
-    files::{self, Fault},
+    files::{self, FileFault},
 };
 
 /// The longest name of a trigger.
@@ -32,9 +32,9 @@ pub struct Triggers {
     /// Those that fire.
     pub triggers: Vec<Trigger>,
     /// What is not as the document lays down, and therefore without effect.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FileFault>,
     /// Where the second one stands, if there is one: WeChat takes one only.
-    pub second: Option<Fault>,
+    pub second: Option<FileFault>,
 }
 
 impl Triggers {
@@ -76,7 +76,7 @@ impl Triggers {
         }
     }
 
-    fn trigger(&mut self, text: &str, trigger: &Value<'_>) -> Result<(), Fault> {
+    fn trigger(&mut self, text: &str, trigger: &Value<'_>) -> Result<(), FileFault> {
         let Value::Object(object) = trigger else {
             let mend = "write it as {\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}";
             return Err(fault(text, trigger, "a trigger is no object", mend));
@@ -129,9 +129,9 @@ impl Triggers {
     }
 }
 
-fn fault(text: &str, at: &impl Ranged, what: &str, mend: &str) -> Fault {
+fn fault(text: &str, at: &impl Ranged, what: &str, mend: &str) -> FileFault {
     let (line, column) = files::position(text.as_bytes(), at.start());
-    Fault {
+    FileFault {
         line,
         column,
         what: what.to_owned(),

@@ -119,7 +119,7 @@ fn is_whole(text: &str, digits: usize) -> bool {
 pub enum WriteError {
     /// Not a JSON object.
     #[error("what is to be sent is not a JSON object: {0}")]
-    NotAnObject(#[from] json::Error),
+    NotAnObject(#[from] json::JsonError),
     /// A name that cannot be an element's.
     #[error(
         "the field {0:?} cannot be an XML element: a name is ASCII letters, digits, '_', '-', '.', the first a letter or '_'"

@@ -19,7 +19,7 @@ const HEAD: usize = 20;
 /// Why an `Encrypt` does not open.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum EnvelopeError {
+pub enum PushEnvelopeError {
     /// Not base64.
     #[error(
         "Encrypt is not base64: it must be taken as it stands in the body, whole, its `+` not turned into blanks"
@@ -63,7 +63,7 @@ pub enum EnvelopeError {
     NoKey,
 }
 
-impl EnvelopeError {
+impl PushEnvelopeError {
     /// The official sample's number.
     #[must_use]
     pub fn code(&self) -> i32 {
@@ -105,14 +105,14 @@ pub fn seal(key: &EncodingAesKey, random: [u8; 16], message: &[u8], appid: &str)
 }
 
 /// Opens the text of `Encrypt` with whichever of the keys fits, and gives the message, if it was made for `appid`.
-pub fn open(keys: &[EncodingAesKey], encrypt: &str, appid: &str) -> Result<Vec<u8>, EnvelopeError> {
+pub fn open(keys: &[EncodingAesKey], encrypt: &str, appid: &str) -> Result<Vec<u8>, PushEnvelopeError> {
     let ciphertext = BASE64_STANDARD
         .decode(encrypt)
-        .map_err(|_| EnvelopeError::NotBase64)?;
+        .map_err(|_| PushEnvelopeError::NotBase64)?;
     if ciphertext.is_empty() || !ciphertext.len().is_multiple_of(16) {
-        return Err(EnvelopeError::CiphertextLength(ciphertext.len()));
+        return Err(PushEnvelopeError::CiphertextLength(ciphertext.len()));
     }
-    let mut failure = EnvelopeError::NoKey;
+    let mut failure = PushEnvelopeError::NoKey;
     for key in keys {
         match open_with(key, &ciphertext, appid) {
             Ok(message) => return Ok(message),
@@ -123,27 +123,27 @@ pub fn open(keys: &[EncodingAesKey], encrypt: &str, appid: &str) -> Result<Vec<u
     Err(failure)
 }
 
-fn open_with(key: &EncodingAesKey, ciphertext: &[u8], appid: &str) -> Result<Vec<u8>, EnvelopeError> {
+fn open_with(key: &EncodingAesKey, ciphertext: &[u8], appid: &str) -> Result<Vec<u8>, PushEnvelopeError> {
     let mut plain = ciphertext.to_vec();
     cbc::Decryptor::<Aes256Dec>::new(key.bytes().into(), key.iv().into())
         .decrypt_padded::<NoPadding>(&mut plain)
-        .map_err(|_| EnvelopeError::CiphertextLength(ciphertext.len()))?;
-    let filled = without_padding(&plain).ok_or(EnvelopeError::BadPadding)?;
+        .map_err(|_| PushEnvelopeError::CiphertextLength(ciphertext.len()))?;
+    let filled = without_padding(&plain).ok_or(PushEnvelopeError::BadPadding)?;
     let Some((head, rest)) = filled.split_first_chunk::<HEAD>() else {
-        return Err(EnvelopeError::Length {
+        return Err(PushEnvelopeError::Length {
             length: 0,
             held: filled.len(),
         });
     };
     let length = head.last_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
     let Some((message, tail)) = rest.split_at_checked(length) else {
-        return Err(EnvelopeError::Length {
+        return Err(PushEnvelopeError::Length {
             length,
             held: rest.len(),
         });
     };
     if tail != appid.as_bytes() {
-        return Err(EnvelopeError::OtherAppid {
+        return Err(PushEnvelopeError::OtherAppid {
             found: excerpt(&String::from_utf8_lossy(tail)),
             expected: appid.to_owned(),
         });

@@ -124,7 +124,7 @@ pub enum FormatError {
     },
     /// Not a JSON object.
     #[error("not a JSON object: {0}")]
-    Json(#[from] json::Error),
+    Json(#[from] json::JsonError),
     /// Not XML as WeChat writes it.
     #[error("not XML as WeChat writes it: {0}")]
     Xml(#[from] XmlError),
@@ -170,7 +170,7 @@ pub(crate) fn to_json(format: Format, bytes: &[u8]) -> Result<Cow<'_, str>, Form
     }
 }
 
-fn json_object(bytes: &[u8]) -> Result<&str, json::Error> {
+fn json_object(bytes: &[u8]) -> Result<&str, json::JsonError> {
     Object::parse(bytes)?;
     json::validate(bytes)
 }

@@ -35,7 +35,7 @@ pub struct PacketKind {
     /// The element that holds its fields in XML, and is not there in JSON.
     pub wrapper: Option<&'static str>,
     /// What it is answered with.
-    pub reply: ReplyKind,
+    pub reply: PushReplyKind,
     /// Its title, in Chinese.
     pub title: &'static str,
     /// The document that describes it: a path in WeChat's table of contents, or an address.
@@ -54,7 +54,7 @@ pub enum Actor {
 
 /// What WeChat wants to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyKind {
+pub enum PushReplyKind {
     /// `success` or nothing.
     Acknowledge,
     /// `success` or nothing, or that the message goes to a human: `transfer_customer_service`.
@@ -90,12 +90,12 @@ impl PacketKind {
             audience: cell()?,
             wrapper: some(cell()?),
             reply: match cell()? {
-                "ack" => ReplyKind::Acknowledge,
-                "forward" => ReplyKind::Forward,
-                "ErrCode" => ReplyKind::ErrCode,
-                "errcode" => ReplyKind::Errcode,
-                "echo" => ReplyKind::Echo,
-                "any" => ReplyKind::Any,
+                "ack" => PushReplyKind::Acknowledge,
+                "forward" => PushReplyKind::Forward,
+                "ErrCode" => PushReplyKind::ErrCode,
+                "errcode" => PushReplyKind::Errcode,
+                "echo" => PushReplyKind::Echo,
+                "any" => PushReplyKind::Any,
                 _ => return None,
             },
             fields: cell()?,
@@ -117,7 +117,7 @@ impl PacketKind {
 
     /// The fields beside those of every packet; none if they are not known. (Each packet has `ToUserName`,
     /// `FromUserName`, `CreateTime`, `MsgType`, and an event's has `Event`.)
-    pub fn fields(&self) -> impl Iterator<Item = Field> {
+    pub fn fields(&self) -> impl Iterator<Item = PacketField> {
         let mut rest = self.fields;
         std::iter::from_fn(move || {
             let (field, after) = split_field(rest)?;
@@ -135,13 +135,13 @@ impl PacketKind {
 
 /// A field of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct PacketField {
     /// Its name.
     pub name: &'static str,
     inner: &'static str,
 }
 
-impl Field {
+impl PacketField {
     /// The fields of the object, or of each object in the array, that it holds; none if it holds a text or a number.
     pub fn fields(&self) -> impl Iterator<Item = Self> {
         let mut rest = self.inner;
@@ -154,7 +154,7 @@ impl Field {
 }
 
 /// The first field of `a{b,c},d`, and what follows it.
-fn split_field(text: &'static str) -> Option<(Field, &'static str)> {
+fn split_field(text: &'static str) -> Option<(PacketField, &'static str)> {
     let mut depth = 0usize;
     let end = text.find(|character| {
         match character {
@@ -172,7 +172,7 @@ fn split_field(text: &'static str) -> Option<(Field, &'static str)> {
         Some((name, inner)) => (name, inner.strip_suffix('}')?),
         None => (field, ""),
     };
-    (!name.is_empty()).then_some((Field { name, inner }, rest))
+    (!name.is_empty()).then_some((PacketField { name, inner }, rest))
 }
 
 fn some(cell: &'static str) -> Option<&'static str> {
@@ -238,15 +238,15 @@ mod tests {
             assert_eq!(kind.msg_type == "event", !kind.event.is_empty(), "{row}");
             assert!(!kind.title.is_empty() && !kind.audience.is_empty(), "{row}");
             // What the iterator gives, written again, is the cell.
-            fn written(fields: impl Iterator<Item = Field>) -> String {
+            fn written(fields: impl Iterator<Item = PacketField>) -> String {
                 let cells = fields.map(|field| match written_boxed(field) {
                     inner if inner.is_empty() => field.name.to_owned(),
                     inner => format!("{}{{{inner}}}", field.name),
                 });
                 cells.collect::<Vec<_>>().join(",")
             }
-            fn written_boxed(field: Field) -> String {
-                let inner: Vec<Field> = field.fields().collect();
+            fn written_boxed(field: PacketField) -> String {
+                let inner: Vec<PacketField> = field.fields().collect();
                 if inner.is_empty() {
                     String::new()
                 } else {

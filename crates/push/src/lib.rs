@@ -1,9 +1,9 @@
 //! Message push (消息推送): what WeChat sends to a server when a user writes, taps or pays, or when the platform has news.
 //!
-//! A [`Receiver`] takes a push apart: [`Query`] and body in, a [`Packet`] out that is believed, or a [`Refusal`]. The packet is the
-//! JSON object that a function receives, whatever was on the wire; its [`Key`] tells it from others, [`Routes`] say whose
+//! A [`Receiver`] takes a push apart: [`PushQuery`] and body in, a [`Packet`] out that is believed, or a [`PushRefusal`]. The packet is the
+//! JSON object that a function receives, whatever was on the wire; its [`PacketKey`] tells it from others, [`Routes`] say whose
 //! it is, and [`Verdict`] what a function's result means to WeChat. A [`Sender`] is the other side, for whoever plays
-//! WeChat. Below them lie the [`Token`] with both signatures, the [`EncodingAesKey`] with its [`envelope`], and the table of
+//! WeChat. Below them lie the [`PushToken`] with both signatures, the [`EncodingAesKey`] with its [`envelope`], and the table of
 //! [`kinds`]. Random bytes and the time are given, not taken.
 //!
 //! The facts are from WeChat's documents "消息推送" (signatures, envelope, modes, replies), "接收消息和事件", "小程序订阅消息开发指南",
@@ -32,17 +32,17 @@ pub mod kinds {
 }
 
 pub use convert::WriteError;
-pub use envelope::EnvelopeError;
+pub use envelope::PushEnvelopeError;
 pub use format::{Format, FormatError, MAX_BODY, Mode, SettingError, encrypt_of};
 pub use key::{EncodingAesKey, KeyError};
-pub use kind::{Actor, Field, PacketKind, ReplyKind};
-pub use packet::{Key, Packet};
-pub use query::{Query, QueryError};
-pub use receiver::{Body, FUTURE, MAX_AGE, Receiver, Refusal, Settings, Vouched};
-pub use reply::{Remark, Reply, Verdict};
-pub use route::{Pattern, RouteError, Routes};
+pub use kind::{Actor, PacketField, PacketKind, PushReplyKind};
+pub use packet::{Packet, PacketKey};
+pub use query::{PushQuery, QueryError};
+pub use receiver::{ConsoleSettings, FUTURE, MAX_AGE, PushRefusal, PushReplyBody, Receiver, Vouched};
+pub use reply::{PushReply, Remark, Verdict};
+pub use route::{RouteError, RoutePattern, Routes};
 pub use sender::{PushRequest, Sender};
-pub use token::{Token, TokenError};
+pub use token::{PushToken, TokenError};
 pub use xml::{XmlError, XmlReason};
 
 /// The beginning of a text from outside, for an error.

@@ -128,14 +128,14 @@ impl Packet {
 
     /// By what a packet is known again when WeChat sends it once more.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub fn key(&self) -> PacketKey {
         match &self.msg_id {
-            Some(msg_id) if !self.is_event() => Key::Message {
+            Some(msg_id) if !self.is_event() => PacketKey::Message {
                 appid: self.appid.clone(),
                 from_user: self.from_user.clone(),
                 msg_id: msg_id.clone(),
             },
-            _ => Key::Event {
+            _ => PacketKey::Event {
                 appid: self.appid.clone(),
                 sha256: self.digest(),
             },
@@ -211,7 +211,7 @@ fn scalar(raw: &str) -> Option<String> {
 /// WeChat's documents name `MsgId` for messages; it was seen to be the same for two users. For events they name
 /// `FromUserName` and `CreateTime`, which two payments in one second share, so that the whole packet counts here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum PacketKey {
     /// A message with its id.
     Message {
         /// To whom.
@@ -230,7 +230,7 @@ pub enum Key {
     },
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for PacketKey {
     /// A JSON array, `["wx…","o…","123"]` or `["wx…","(64 hexadecimal digits)"]`: different keys are different texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digest;

@@ -9,7 +9,7 @@ use thiserror::Error;
 ///
 /// `openid`, which WeChat adds too, is not read: nothing signs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct PushQuery {
     /// `timestamp`, in seconds.
     pub timestamp: Option<String>,
     /// `nonce`
@@ -24,7 +24,7 @@ pub struct Query {
     pub echostr: Option<String>,
 }
 
-impl Query {
+impl PushQuery {
     /// Reads a URL's query, without its `?`.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
         let mut read = Self::default();

@@ -1,4 +1,4 @@
-//! The receiving side: turns an HTTP request into a [`Packet`] that may be believed, and a [`Reply`] into the response.
+//! The receiving side: turns an HTTP request into a [`Packet`] that may be believed, and a [`PushReply`] into the response.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -6,8 +6,8 @@ use clock::Timestamp;
 use thiserror::Error;
 
 use crate::{
-    EncodingAesKey, EnvelopeError, Format, FormatError, Mode, Packet, Query, QueryError, Reply, SettingError,
-    Token, WriteError, codes, convert, envelope,
+    EncodingAesKey, Format, FormatError, Mode, Packet, PushEnvelopeError, PushQuery, PushReply, PushToken,
+    QueryError, SettingError, WriteError, codes, convert, envelope,
     format::{encrypt_of, text_member},
     xml,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// How long after its moment a push is taken by default: one hour.
 ///
 /// **Choice**: WeChat's documents leave it open. It must outlast WeChat's own attempts (three within some 15 seconds), and be far
-/// less than the time for which [`Key`](crate::Key)s are remembered: a push that is sent again by somebody who overheard
+/// less than the time for which [`PacketKey`](crate::PacketKey)s are remembered: a push that is sent again by somebody who overheard
 /// it is either known or too old.
 pub const MAX_AGE: Duration = Duration::from_secs(3600);
 
@@ -24,11 +24,11 @@ pub const FUTURE: Duration = Duration::from_secs(600);
 
 /// The push settings (消息推送配置), the same as in the console.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ConsoleSettings {
     /// Whom messages are for: the app's appid; a third-party platform's own.
     pub appid: String,
     /// Token
-    pub token: Token,
+    pub token: PushToken,
     /// 消息加解密方式
     pub mode: Mode,
     /// 数据格式
@@ -42,10 +42,10 @@ pub struct Settings {
     pub future: Duration,
 }
 
-impl Settings {
+impl ConsoleSettings {
     /// Settings with the default bounds of time.
     #[must_use]
-    pub fn new(appid: &str, token: Token, mode: Mode, format: Format, keys: Vec<EncodingAesKey>) -> Self {
+    pub fn new(appid: &str, token: PushToken, mode: Mode, format: Format, keys: Vec<EncodingAesKey>) -> Self {
         Self {
             appid: appid.to_owned(),
             token,
@@ -80,42 +80,42 @@ impl Settings {
 ///   only what is answered differs. **Choice**: no document says which part a server should read.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    settings: Settings,
+    settings: ConsoleSettings,
 }
 
 impl Receiver {
     /// Fails if the mode needs a key and there is none, or if the appid is empty.
-    pub fn new(settings: Settings) -> Result<Self, SettingError> {
+    pub fn new(settings: ConsoleSettings) -> Result<Self, SettingError> {
         settings.check()?;
         Ok(Self { settings })
     }
 
     /// The settings.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ConsoleSettings {
         &self.settings
     }
 
     /// Judges a verification of the URL (a GET), which is the same in every mode, and gives what must be answered: `echostr` as
     /// it is, without quotes around it.
-    pub fn verify_url<'q>(&self, query: &'q Query, now: Timestamp) -> Result<&'q str, Refusal> {
+    pub fn verify_url<'q>(&self, query: &'q PushQuery, now: Timestamp) -> Result<&'q str, PushRefusal> {
         self.verify_signature(query, now)?;
-        query.echostr.as_deref().ok_or(Refusal::Missing("echostr"))
+        query.echostr.as_deref().ok_or(PushRefusal::Missing("echostr"))
     }
 
     /// Judges what a push's query says by itself, before the body is read: whoever is refused here need not be listened to.
     ///
     /// # Errors
     /// What [`receive`](Self::receive) would answer as well, whatever the body is.
-    pub fn judge_query(&self, query: &Query, now: Timestamp) -> Result<Vouched, Refusal> {
+    pub fn judge_query(&self, query: &PushQuery, now: Timestamp) -> Result<Vouched, PushRefusal> {
         let timestamp = required(&query.timestamp, "timestamp")?;
         required(&query.nonce, "nonce")?;
         match self.settings.mode {
-            Mode::Plain if query.says_encrypted() => Err(Refusal::Encrypted),
+            Mode::Plain if query.says_encrypted() => Err(PushRefusal::Encrypted),
             Mode::Plain => self.verify_signature(query, now).map(|()| Vouched::BySignature),
             mode => {
                 if query.msg_signature.is_none() {
-                    return Err(Refusal::NotEncrypted {
+                    return Err(PushRefusal::NotEncrypted {
                         mode,
                         lacks: "msg_signature in the URL",
                     });
@@ -131,28 +131,33 @@ impl Receiver {
     }
 
     /// Judges a push (a POST): its query and the bytes of its body.
-    pub fn receive(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
+    pub fn receive(&self, query: &PushQuery, body: &[u8], now: Timestamp) -> Result<Packet, PushRefusal> {
         match self.settings.mode {
             Mode::Plain => self.receive_plain(query, body, now),
             Mode::Compatible | Mode::Secure => self.receive_encrypted(query, body, now),
         }
     }
 
-    fn receive_plain(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
-        let Settings { appid, format, .. } = &self.settings;
+    fn receive_plain(&self, query: &PushQuery, body: &[u8], now: Timestamp) -> Result<Packet, PushRefusal> {
+        let ConsoleSettings { appid, format, .. } = &self.settings;
         if query.says_encrypted() {
-            return Err(Refusal::Encrypted);
+            return Err(PushRefusal::Encrypted);
         }
         self.verify_signature(query, now)?;
-        let packet = Packet::parse(appid, *format, body).map_err(Refusal::Body)?;
+        let packet = Packet::parse(appid, *format, body).map_err(PushRefusal::Body)?;
         if packet.has("Encrypt") {
-            return Err(Refusal::Encrypted);
+            return Err(PushRefusal::Encrypted);
         }
         Ok(packet)
     }
 
-    fn receive_encrypted(&self, query: &Query, body: &[u8], now: Timestamp) -> Result<Packet, Refusal> {
-        let Settings {
+    fn receive_encrypted(
+        &self,
+        query: &PushQuery,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Packet, PushRefusal> {
+        let ConsoleSettings {
             appid,
             token,
             mode,
@@ -160,35 +165,35 @@ impl Receiver {
             keys,
             ..
         } = &self.settings;
-        let downgraded = |lacks| Refusal::NotEncrypted { mode: *mode, lacks };
+        let downgraded = |lacks| PushRefusal::NotEncrypted { mode: *mode, lacks };
         let timestamp = required(&query.timestamp, "timestamp")?;
         let nonce = required(&query.nonce, "nonce")?;
         let signature = query.msg_signature.as_deref();
         let signature = signature.ok_or(downgraded("msg_signature in the URL"))?;
         let encrypt = encrypt_of(*format, body).map_err(|error| match error {
             FormatError::NoEncrypt => downgraded("Encrypt in the body"),
-            error => Refusal::Body(error),
+            error => PushRefusal::Body(error),
         })?;
         if !token.verify_message(timestamp, nonce, &encrypt, signature) {
-            return Err(Refusal::BadMessageSignature);
+            return Err(PushRefusal::BadMessageSignature);
         }
         self.check_time(timestamp, now)?;
         let message = envelope::open(keys, &encrypt, appid)?;
-        Packet::parse(appid, *format, &message).map_err(Refusal::Message)
+        Packet::parse(appid, *format, &message).map_err(PushRefusal::Message)
     }
 
     /// What is answered to a push with this query. In secure mode, whatever is not a bare acknowledgement is encrypted, under the
     /// push's nonce; `random` must be random bytes. (In compatible mode both are allowed, and it stays plain.)
     pub fn answer(
         &self,
-        reply: &Reply,
-        query: &Query,
+        reply: &PushReply,
+        query: &PushQuery,
         now: Timestamp,
         random: [u8; 16],
-    ) -> Result<Body, WriteError> {
-        let Settings { format, mode, .. } = self.settings;
-        let Reply::Object(object) = reply else {
-            return Ok(Body {
+    ) -> Result<PushReplyBody, WriteError> {
+        let ConsoleSettings { format, mode, .. } = self.settings;
+        let PushReply::Object(object) = reply else {
+            return Ok(PushReplyBody {
                 content_type: "text/plain",
                 text: "success".to_owned(),
             });
@@ -200,7 +205,7 @@ impl Receiver {
                 self.encrypted_reply(&text, query.nonce.as_deref().unwrap_or_default(), now, random)?
             }
         };
-        Ok(Body {
+        Ok(PushReplyBody {
             content_type: format.content_type(),
             text,
         })
@@ -213,7 +218,7 @@ impl Receiver {
         now: Timestamp,
         random: [u8; 16],
     ) -> Result<String, WriteError> {
-        let Settings {
+        let ConsoleSettings {
             appid, token, keys, ..
         } = &self.settings;
         let key = keys.first().ok_or(WriteError::NoKey)?;
@@ -233,39 +238,39 @@ impl Receiver {
         Ok(written(self.settings.format, &object)?.into_owned())
     }
 
-    fn verify_signature(&self, query: &Query, now: Timestamp) -> Result<(), Refusal> {
+    fn verify_signature(&self, query: &PushQuery, now: Timestamp) -> Result<(), PushRefusal> {
         let timestamp = required(&query.timestamp, "timestamp")?;
         let nonce = required(&query.nonce, "nonce")?;
         let signature = required(&query.signature, "signature")?;
         if !self.settings.token.verify(timestamp, nonce, signature) {
-            return Err(Refusal::BadSignature);
+            return Err(PushRefusal::BadSignature);
         }
         self.check_time(timestamp, now)
     }
 
     /// The moment is signed, so it is looked at after the signature.
-    fn check_time(&self, timestamp: &str, now: Timestamp) -> Result<(), Refusal> {
+    fn check_time(&self, timestamp: &str, now: Timestamp) -> Result<(), PushRefusal> {
         let is_number = timestamp.bytes().all(|byte| byte.is_ascii_digit());
         let secs = timestamp
             .parse()
             .ok()
             .filter(|_| is_number)
-            .ok_or(Refusal::Timestamp)?;
+            .ok_or(PushRefusal::Timestamp)?;
         let made = Timestamp::from_secs(secs);
         let (age, ahead) = (now.saturating_since(made), made.saturating_since(now));
-        let Settings { max_age, future, .. } = self.settings;
+        let ConsoleSettings { max_age, future, .. } = self.settings;
         if age > max_age {
-            Err(Refusal::TooOld { age, max_age })
+            Err(PushRefusal::TooOld { age, max_age })
         } else if ahead > future {
-            Err(Refusal::FromTheFuture { ahead, future })
+            Err(PushRefusal::FromTheFuture { ahead, future })
         } else {
             Ok(())
         }
     }
 }
 
-fn required<'q>(value: &'q Option<String>, name: &'static str) -> Result<&'q str, Refusal> {
-    value.as_deref().ok_or(Refusal::Missing(name))
+fn required<'q>(value: &'q Option<String>, name: &'static str) -> Result<&'q str, PushRefusal> {
+    value.as_deref().ok_or(PushRefusal::Missing(name))
 }
 
 /// An object in a format.
@@ -290,7 +295,7 @@ pub enum Vouched {
 
 /// The body of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
+pub struct PushReplyBody {
     /// Its `content-type`.
     pub content_type: &'static str,
     /// Its text.
@@ -301,7 +306,7 @@ pub struct Body {
 /// nothing: it may be anybody.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum PushRefusal {
     /// The URL is not taken.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -368,13 +373,13 @@ pub enum Refusal {
     Body(#[source] FormatError),
     /// `Encrypt` does not open.
     #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
+    Envelope(#[from] PushEnvelopeError),
     /// What was decrypted cannot be read.
     #[error("the decrypted message: {0}")]
     Message(#[source] FormatError),
 }
 
-impl Refusal {
+impl PushRefusal {
     /// The official sample's number.
     #[must_use]
     pub fn code(&self) -> i32 {
@@ -387,12 +392,12 @@ impl Refusal {
 }
 
 /// An encrypted reply, as [`Sender`](crate::Sender) reads it.
-pub(crate) fn open_reply(settings: &Settings, text: &str) -> Result<Vec<u8>, Refusal> {
-    let object = json::Object::parse(text.as_bytes()).map_err(|error| Refusal::Body(error.into()))?;
+pub(crate) fn open_reply(settings: &ConsoleSettings, text: &str) -> Result<Vec<u8>, PushRefusal> {
+    let object = json::Object::parse(text.as_bytes()).map_err(|error| PushRefusal::Body(error.into()))?;
     let field = |name| {
         text_member(&object, name)
-            .map_err(Refusal::Body)?
-            .ok_or(Refusal::NotEncrypted {
+            .map_err(PushRefusal::Body)?
+            .ok_or(PushRefusal::NotEncrypted {
                 mode: settings.mode,
                 lacks: name,
             })
@@ -404,7 +409,7 @@ pub(crate) fn open_reply(settings: &Settings, text: &str) -> Result<Vec<u8>, Ref
         .token
         .verify_message(&timestamp, &nonce, &encrypt, &signature)
     {
-        return Err(Refusal::BadMessageSignature);
+        return Err(PushRefusal::BadMessageSignature);
     }
     Ok(envelope::open(&settings.keys, &encrypt, &settings.appid)?)
 }

@@ -13,11 +13,11 @@ use std::{borrow::Cow, fmt};
 
 use json::Object;
 
-use crate::{Packet, ReplyKind};
+use crate::{Packet, PushReplyKind};
 
 /// An answer to a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum PushReply {
     /// `success`, never encrypted.
     Success,
     /// A JSON object, which goes out in the format and mode of the settings.
@@ -28,7 +28,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What WeChat is answered.
-    pub reply: Reply,
+    pub reply: PushReply,
     /// The `ErrCode` or `errcode`, if it is not 0: by it the function says that it failed.
     pub error: Option<String>,
     /// What the function's author should know.
@@ -42,7 +42,7 @@ pub enum Remark {
     /// An event was to be passed on to a human; WeChat does that with users' messages only.
     TransferOfEvent,
     /// This kind wants another object.
-    Wants(ReplyKind),
+    Wants(PushReplyKind),
     /// A text other than `success`.
     Text,
 }
@@ -53,10 +53,10 @@ impl fmt::Display for Remark {
             Self::TransferOfEvent => f.write_str(
                 "transfer_customer_service passes on a user's message, not an event; WeChat was answered success",
             ),
-            Self::Wants(ReplyKind::Echo) => f.write_str(
+            Self::Wants(PushReplyKind::Echo) => f.write_str(
                 "this event wants an object with the packet's header and a result (see its document); WeChat was answered success",
             ),
-            Self::Wants(ReplyKind::Errcode) => {
+            Self::Wants(PushReplyKind::Errcode) => {
                 f.write_str("this event wants {\"errcode\":0,\"errmsg\":\"ok\"}; WeChat was answered success")
             }
             Self::Wants(_) => {
@@ -84,12 +84,12 @@ impl Verdict {
             _ if msg_type.as_deref() == Some(TRANSFER) && packet.is_event() => {
                 (false, Some(Remark::TransferOfEvent))
             }
-            Some(ReplyKind::Any | ReplyKind::Echo) => (true, None),
-            Some(kind @ ReplyKind::ErrCode) if !has(&["ErrCode"]) => (false, Some(Remark::Wants(kind))),
-            Some(kind @ ReplyKind::Errcode) if !has(&["errcode"]) => (false, Some(Remark::Wants(kind))),
-            Some(ReplyKind::ErrCode | ReplyKind::Errcode) => (true, None),
+            Some(PushReplyKind::Any | PushReplyKind::Echo) => (true, None),
+            Some(kind @ PushReplyKind::ErrCode) if !has(&["ErrCode"]) => (false, Some(Remark::Wants(kind))),
+            Some(kind @ PushReplyKind::Errcode) if !has(&["errcode"]) => (false, Some(Remark::Wants(kind))),
+            Some(PushReplyKind::ErrCode | PushReplyKind::Errcode) => (true, None),
             // An official account's passive reply is an object with a MsgType, too.
-            Some(ReplyKind::Acknowledge | ReplyKind::Forward) => (msg_type.is_some(), None),
+            Some(PushReplyKind::Acknowledge | PushReplyKind::Forward) => (msg_type.is_some(), None),
             None => {
                 let known = has(&["ErrCode", "errcode", "ResultCode", "resultcode"]);
                 (msg_type.is_some() || known, None)
@@ -97,24 +97,24 @@ impl Verdict {
         };
         Self {
             reply: if passes {
-                Reply::Object(result.trim().to_owned())
+                PushReply::Object(result.trim().to_owned())
             } else {
-                Reply::Success
+                PushReply::Success
             },
             error,
             remark,
         }
     }
 
-    fn of_text(kind: Option<ReplyKind>, result: &str) -> Self {
+    fn of_text(kind: Option<PushReplyKind>, result: &str) -> Self {
         let text = json::unescape(result.trim()).unwrap_or(Cow::Borrowed(""));
         let remark = match kind {
-            Some(kind @ ReplyKind::Echo) => Some(Remark::Wants(kind)),
+            Some(kind @ PushReplyKind::Echo) => Some(Remark::Wants(kind)),
             _ if text.is_empty() || text.eq_ignore_ascii_case("success") => None,
             _ => Some(Remark::Text),
         };
         Self {
-            reply: Reply::Success,
+            reply: PushReply::Success,
             error: None,
             remark,
         }

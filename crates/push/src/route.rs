@@ -12,7 +12,7 @@ use crate::{Packet, kind};
 /// is named by its `MsgType` alone. A name that is not in the table of [`kinds`](crate::kinds) is taken as it is: WeChat adds
 /// some now and then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pattern {
+pub enum RoutePattern {
     /// This kind of message.
     Message(String),
     /// This event, or these events.
@@ -21,7 +21,7 @@ pub enum Pattern {
     Rest,
 }
 
-impl Pattern {
+impl RoutePattern {
     /// Reads what settings say: `text`, `event/user_enter_tempsession` (or the event's name alone, if it is in the table), `*`.
     pub fn parse(text: &str) -> Result<Self, RouteError> {
         match text.split_once('/') {
@@ -67,7 +67,7 @@ impl Pattern {
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for RoutePattern {
     /// As [`parse`](Self::parse) reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,13 +95,13 @@ pub enum RouteError {
     Name(String),
     /// Two routes for the same packets: WeChat gives a kind to one function only.
     #[error("there are two routes for `{0}`, and one kind of packet goes to one function: leave one out")]
-    Twice(Pattern),
+    Twice(RoutePattern),
 }
 
 /// Routes to something, such as functions' names.
 #[derive(Clone, Debug)]
 pub struct Routes<T> {
-    routes: HashMap<Pattern, T>,
+    routes: HashMap<RoutePattern, T>,
 }
 
 impl<T> Default for Routes<T> {
@@ -114,7 +114,7 @@ impl<T> Default for Routes<T> {
 
 impl<T> Routes<T> {
     /// Adds a route. One for an event's name on the wire counts before one for the console's name.
-    pub fn add(&mut self, pattern: Pattern, target: T) -> Result<(), RouteError> {
+    pub fn add(&mut self, pattern: RoutePattern, target: T) -> Result<(), RouteError> {
         if self.routes.contains_key(&pattern) {
             return Err(RouteError::Twice(pattern));
         }
@@ -126,18 +126,18 @@ impl<T> Routes<T> {
     #[must_use]
     pub fn find(&self, packet: &Packet) -> Option<&T> {
         let exact = if packet.is_event() {
-            let console = || Some(Pattern::Event(packet.kind()?.console?.to_owned()));
-            let wire = Pattern::Event(packet.event().to_ascii_lowercase());
+            let console = || Some(RoutePattern::Event(packet.kind()?.console?.to_owned()));
+            let wire = RoutePattern::Event(packet.event().to_ascii_lowercase());
             self.routes.get(&wire).or_else(|| self.routes.get(&console()?))
         } else {
             self.routes
-                .get(&Pattern::Message(packet.msg_type().to_ascii_lowercase()))
+                .get(&RoutePattern::Message(packet.msg_type().to_ascii_lowercase()))
         };
-        exact.or_else(|| self.routes.get(&Pattern::Rest))
+        exact.or_else(|| self.routes.get(&RoutePattern::Rest))
     }
 
     /// All routes, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&Pattern, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&RoutePattern, &T)> {
         self.routes.iter()
     }
 

@@ -6,7 +6,8 @@ use clock::Timestamp;
 use json::Object;
 
 use crate::{
-    EncodingAesKey, Format, Mode, Refusal, Reply, SettingError, Settings, WriteError, convert, envelope,
+    ConsoleSettings, EncodingAesKey, Format, Mode, PushRefusal, PushReply, SettingError, WriteError, convert,
+    envelope,
     format::to_json,
     query,
     receiver::{open_reply, written},
@@ -16,7 +17,7 @@ use crate::{
 /// Sends pushes for one app.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    settings: Settings,
+    settings: ConsoleSettings,
 }
 
 /// A push, to be sent by POST.
@@ -32,7 +33,7 @@ pub struct PushRequest {
 
 impl Sender {
     /// Fails if the mode needs a key and there is none, or if the appid is empty.
-    pub fn new(settings: Settings) -> Result<Self, SettingError> {
+    pub fn new(settings: ConsoleSettings) -> Result<Self, SettingError> {
         settings.check()?;
         Ok(Self { settings })
     }
@@ -59,7 +60,7 @@ impl Sender {
         nonce: &str,
         random: [u8; 16],
     ) -> Result<PushRequest, WriteError> {
-        let Settings {
+        let ConsoleSettings {
             appid,
             token,
             mode,
@@ -102,20 +103,20 @@ impl Sender {
 
     /// Reads what a push was answered with: nothing or `success` in any case of letters, or an object in the format of the
     /// settings. Encrypted ones are opened, once their signature is verified; in secure mode an object must be encrypted.
-    pub fn read_reply(&self, body: &[u8]) -> Result<Reply, Refusal> {
-        let Settings { mode, format, .. } = self.settings;
+    pub fn read_reply(&self, body: &[u8]) -> Result<PushReply, PushRefusal> {
+        let ConsoleSettings { mode, format, .. } = self.settings;
         let bare = body.trim_ascii();
         if bare.is_empty() || bare.eq_ignore_ascii_case(b"success") {
-            return Ok(Reply::Success);
+            return Ok(PushReply::Success);
         }
-        let text = to_json(format, body).map_err(Refusal::Body)?;
-        let object = Object::parse(text.as_bytes()).map_err(|error| Refusal::Body(error.into()))?;
+        let text = to_json(format, body).map_err(PushRefusal::Body)?;
+        let object = Object::parse(text.as_bytes()).map_err(|error| PushRefusal::Body(error.into()))?;
         if mode == Mode::Plain || (mode == Mode::Compatible && object.get("Encrypt").is_none()) {
-            return Ok(Reply::Object(text.into_owned()));
+            return Ok(PushReply::Object(text.into_owned()));
         }
         let message = open_reply(&self.settings, &text)?;
-        let message = to_json(format, &message).map_err(Refusal::Message)?;
-        Ok(Reply::Object(message.into_owned()))
+        let message = to_json(format, &message).map_err(PushRefusal::Message)?;
+        Ok(PushReply::Object(message.into_owned()))
     }
 }
 

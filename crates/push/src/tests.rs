@@ -20,16 +20,16 @@ const NONCE: &str = "415670741";
 const OLD_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const NEW_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 
-fn token() -> Token {
-    Token::parse("AAAAA").unwrap()
+fn token() -> PushToken {
+    PushToken::parse("AAAAA").unwrap()
 }
 
 fn key(text: &str) -> EncodingAesKey {
     EncodingAesKey::parse(text).unwrap()
 }
 
-fn settings(mode: Mode, format: Format) -> Settings {
-    Settings::new(APPID, token(), mode, format, vec![key(NEW_KEY)])
+fn settings(mode: Mode, format: Format) -> ConsoleSettings {
+    ConsoleSettings::new(APPID, token(), mode, format, vec![key(NEW_KEY)])
 }
 
 fn receiver(mode: Mode, format: Format) -> Receiver {

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 /// What WeChat and a server share in order to know each other's pushes. Redacted in `Debug`, wiped when dropped, compared in
 /// constant time.
 #[derive(Clone)]
-pub struct Token(Zeroizing<String>);
+pub struct PushToken(Zeroizing<String>);
 
-impl Token {
+impl PushToken {
     /// Reads a Token as the console takes it: 3 to 32 letters and digits.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         if !(3..=32).contains(&text.len()) {
@@ -59,15 +59,15 @@ impl Token {
     }
 }
 
-impl PartialEq for Token {
+impl PartialEq for PushToken {
     fn eq(&self, other: &Self) -> bool {
         same(&self.0, &other.0)
     }
 }
 
-impl Eq for Token {}
+impl Eq for PushToken {}
 
-impl fmt::Debug for Token {
+impl fmt::Debug for PushToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use function::FunctionName;
-use process::{End, Frame, Thrown};
+use process::{Frame, Thrown, WorkerEnd};
 
 use crate::logs::Logs;
 
@@ -28,7 +28,7 @@ impl InvocationId {
 
 /// A call to be made.
 #[derive(Debug)]
-pub struct Call {
+pub struct FunctionCall {
     /// Which function.
     pub function: FunctionName,
     /// Its environment and event.
@@ -40,7 +40,7 @@ pub struct Call {
     id: InvocationId,
 }
 
-impl Call {
+impl FunctionCall {
     /// A call that no function made.
     #[must_use]
     pub fn new(function: FunctionName, frame: Frame) -> Self {
@@ -71,9 +71,9 @@ impl Call {
 
 /// How a call ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CallOutcome {
     /// What the function returned, or why there is nothing.
-    pub result: Result<Reply, CallError>,
+    pub result: Result<FunctionReply, CallError>,
     /// What it printed.
     pub logs: Logs,
     /// How long it waited for a worker, loading of the function included.
@@ -82,7 +82,7 @@ pub struct Outcome {
     pub ran: Duration,
 }
 
-impl Outcome {
+impl CallOutcome {
     pub(crate) fn refused(error: CallError) -> Self {
         Self {
             result: Err(error),
@@ -95,7 +95,7 @@ impl Outcome {
 
 /// What a function returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct FunctionReply {
     /// Its JSON text, as the worker wrote it; `None` when it returned nothing that has a JSON text, as `undefined`.
     pub json: Option<Bytes>,
 }
@@ -182,11 +182,11 @@ impl From<Thrown> for CallError {
 
 impl CallError {
     /// What the end of a worker means for the calls that it had.
-    pub(crate) fn of_end(end: End, limit_mb: u32) -> Self {
+    pub(crate) fn of_end(end: WorkerEnd, limit_mb: u32) -> Self {
         match end {
-            End::NotStarted(why) => Self::WorkerFailed { why },
-            End::OutOfMemory => Self::OutOfMemory { limit_mb },
-            End::Exited(how) => Self::Exited { how },
+            WorkerEnd::NotStarted(why) => Self::WorkerFailed { why },
+            WorkerEnd::OutOfMemory => Self::OutOfMemory { limit_mb },
+            WorkerEnd::Exited(how) => Self::Exited { how },
         }
     }
 }

@@ -34,13 +34,13 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use process::{Listeners, Workers};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-pub use call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply};
+pub use call::{CallError, CallOutcome, FunctionCall, FunctionReply, InvocationId, MAX_DEPTH};
 pub use load::{LoadReport, Loaded};
 pub use logs::Logs;
 pub use observer::{Observer, PrintedLine};
-pub use options::{Inspect, Options};
-pub use peer::{Connection, Peer, Running};
-pub use process::{Frame, KeyPair, Level, Line};
+pub use options::{Inspect, RuntimeOptions};
+pub use peer::{Connection, Peer, RunningCall};
+pub use process::{Frame, KeyPair, Level, OutputLine};
 pub use progress::Progress;
 
 use pool::Pool;
@@ -121,7 +121,7 @@ impl Runtime {
     ///
     /// # Errors
     /// When there is no usable Node, or the socket or the cache cannot be made.
-    pub async fn start(options: Options, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+    pub async fn start(options: RuntimeOptions, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
         let node_major = node_major(&options.node).await?;
         let no_home = |source| StartError::NoHome {
             cache_dir: options.cache_dir.clone(),
@@ -131,14 +131,14 @@ impl Runtime {
         let cache_dir = std::fs::create_dir_all(&options.cache_dir)
             .and_then(|()| options.cache_dir.canonicalize())
             .map_err(no_home)?;
-        let (workers, listeners): (Workers, Listeners) = Workers::open(process::Settings {
+        let (workers, listeners): (Workers, Listeners) = Workers::open(process::WorkerSettings {
             node: options.node.clone(),
             cache_dir: cache_dir.clone(),
             guard: options.guard.clone(),
             key_variables: options.key_variables.clone(),
         })
         .map_err(no_home)?;
-        let options = Options {
+        let options = RuntimeOptions {
             cache_dir,
             log_limit: options.log_limit.min(MAX_LOG),
             ..options
@@ -199,7 +199,7 @@ impl Runtime {
 
     /// Calls a function. Dropping the future abandons the call: if it waits it is forgotten, if it runs it runs on and
     /// its result is thrown away.
-    pub async fn invoke(&self, call: Call) -> Outcome {
+    pub async fn invoke(&self, call: FunctionCall) -> CallOutcome {
         self.pool.invoke(call).await
     }
 

@@ -1,11 +1,11 @@
 //! What functions print: kept per call, up to a limit.
 
-use process::Line;
+use process::OutputLine;
 
 /// What one call printed, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logs {
-    lines: Vec<Line>,
+    lines: Vec<OutputLine>,
     bytes: usize,
     dropped: u64,
 }
@@ -13,7 +13,7 @@ pub struct Logs {
 impl Logs {
     /// The lines that were kept.
     #[must_use]
-    pub fn lines(&self) -> &[Line] {
+    pub fn lines(&self) -> &[OutputLine] {
         &self.lines
     }
 
@@ -31,7 +31,7 @@ impl Logs {
 
     /// Whether a line may still be kept; if not, it is counted. The worker cuts at the same limit: this one is for output
     /// that bypasses it.
-    pub(crate) fn has_room(&mut self, limit: usize, line: &Line) -> bool {
+    pub(crate) fn has_room(&mut self, limit: usize, line: &OutputLine) -> bool {
         let fits = self.bytes + line.text.len() <= limit;
         if !fits {
             self.drop_bytes(line.text.len() as u64);
@@ -39,7 +39,7 @@ impl Logs {
         fits
     }
 
-    pub(crate) fn push(&mut self, line: Line) {
+    pub(crate) fn push(&mut self, line: OutputLine) {
         self.bytes += line.text.len();
         self.lines.push(line);
     }
@@ -61,7 +61,7 @@ mod tests {
     fn keeps_what_fits_and_counts_the_rest() {
         let mut logs = Logs::default();
         for text in ["1234", "567890", "x"] {
-            let line = Line {
+            let line = OutputLine {
                 level: Level::Log,
                 at: Duration::ZERO,
                 text: text.to_owned(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use function::FunctionName;
-use process::Line;
+use process::OutputLine;
 
 use crate::{call::InvocationId, progress::Progress};
 
@@ -12,7 +12,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A step that takes long has begun, or is over.
     fn progress(&self, progress: Progress);
     /// A function printed something. The line came from the worker this moment: its call, if it has one, still runs, and
-    /// [`Outcome::logs`](crate::Outcome::logs) will hold it too.
+    /// [`CallOutcome::logs`](crate::CallOutcome::logs) will hold it too.
     fn printed(&self, printed: PrintedLine);
 }
 
@@ -25,7 +25,7 @@ pub struct PrintedLine {
     /// Which function; `None` for a worker that has no function yet.
     pub function: Option<FunctionName>,
     /// What it printed.
-    pub line: Line,
+    pub line: OutputLine,
 }
 
 impl fmt::Display for PrintedLine {

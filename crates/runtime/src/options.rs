@@ -6,7 +6,7 @@ use function::FunctionName;
 
 /// How a runtime is set up.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RuntimeOptions {
     /// The Node to run functions with.
     pub node: PathBuf,
     /// Where installed dependencies and the workers' program are kept between runs.

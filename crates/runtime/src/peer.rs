@@ -34,12 +34,12 @@ pub(crate) trait Register: Send + Sync {
     /// See [`Peer::function`].
     fn function(self: Arc<Self>, worker: WorkerId) -> Option<FunctionName>;
     /// See [`Peer::running`].
-    fn running(self: Arc<Self>, worker: WorkerId, call: InvocationId) -> Option<Running>;
+    fn running(self: Arc<Self>, worker: WorkerId, call: InvocationId) -> Option<RunningCall>;
 }
 
 /// A call that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningCall {
     /// The time until its deadline; `None` when it has none, because a debugger may be attached.
     pub left: Option<Duration>,
 }
@@ -60,7 +60,7 @@ impl Peer {
     /// A call, if this worker runs it now: neither before it began there, nor after its outcome is known, however that
     /// came about.
     #[must_use]
-    pub fn running(&self, call: InvocationId) -> Option<Running> {
+    pub fn running(&self, call: InvocationId) -> Option<RunningCall> {
         Arc::clone(&self.register).running(self.id, call)
     }
 }

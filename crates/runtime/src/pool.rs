@@ -12,19 +12,19 @@ use std::{
 };
 
 use function::FunctionName;
-use process::{End, Host, KeyPair, Launch, Level, Message, Order, WorkerId, Workers};
+use process::{Host, KeyPair, Launch, Level, Order, WorkerEnd, WorkerId, WorkerMessage, Workers};
 use tokio::{
     net::UnixStream,
     sync::{Notify, mpsc, oneshot, watch},
 };
 
 use crate::{
-    call::{Call, CallError, InvocationId, Outcome},
+    call::{CallError, CallOutcome, FunctionCall, InvocationId},
     deps::{Installer, Npm},
     modules::Modules,
     observer::Observer,
-    options::Options,
-    peer::{Connection, Peer, Register, Running},
+    options::RuntimeOptions,
+    peer::{Connection, Peer, Register, RunningCall},
     state::{self, CallKey, Effect, Limits, Watched},
 };
 
@@ -44,7 +44,7 @@ const LOADED_WITHIN: Duration = Duration::from_secs(5);
 const WAITING_CONNECTIONS: usize = 64;
 
 /// Whoever waits for an outcome.
-pub(crate) type Caller = oneshot::Sender<Box<Outcome>>;
+pub(crate) type Caller = oneshot::Sender<Box<CallOutcome>>;
 pub(crate) type State = state::State<Caller>;
 
 thread_local! {
@@ -54,7 +54,7 @@ thread_local! {
 
 /// What all parts of a runtime share.
 pub(crate) struct Pool {
-    pub(crate) options: Options,
+    pub(crate) options: RuntimeOptions,
     pub(crate) workers: Workers,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) installer: Arc<Installer>,
@@ -70,7 +70,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(options: Options, workers: Workers, observer: Arc<dyn Observer>) -> Arc<Self> {
+    pub(crate) fn new(options: RuntimeOptions, workers: Workers, observer: Arc<dyn Observer>) -> Arc<Self> {
         let limits = Limits {
             spares: options.spares,
             workers: options.max_workers.max(1),
@@ -241,7 +241,7 @@ impl Pool {
     }
 
     /// Makes a call. Dropping the future abandons it.
-    pub(crate) async fn invoke(self: &Arc<Self>, call: Call) -> Outcome {
+    pub(crate) async fn invoke(self: &Arc<Self>, call: FunctionCall) -> CallOutcome {
         // A nested call does not wait: its caller runs the old code already.
         if call.parent.is_none() && *self.outdated.borrow() {
             let mut outdated = self.outdated.subscribe();
@@ -258,7 +258,7 @@ impl Pool {
                 }
                 .await
             }
-            Err(error) => Outcome::refused(error),
+            Err(error) => CallOutcome::refused(error),
         }
     }
 }
@@ -278,9 +278,9 @@ impl Host for Pool {
         self.with(|state| state.connected(worker, Instant::now()));
     }
 
-    fn received(self: &Arc<Self>, worker: WorkerId, message: Message, now: Instant) -> bool {
+    fn received(self: &Arc<Self>, worker: WorkerId, message: WorkerMessage, now: Instant) -> bool {
         match message {
-            Message::Modules(files) => {
+            WorkerMessage::Modules(files) => {
                 if let Some(function) = self.with(|state| state.function_of(worker)) {
                     self.modules.loaded(&function, files);
                 }
@@ -315,7 +315,7 @@ impl Host for Pool {
         }
     }
 
-    fn exited(self: &Arc<Self>, worker: WorkerId, end: End) {
+    fn exited(self: &Arc<Self>, worker: WorkerId, end: WorkerEnd) {
         self.with(|state| state.exited(worker, end, Instant::now()));
     }
 }
@@ -325,7 +325,7 @@ impl Register for Pool {
         self.with(|state| state.function_of(worker))
     }
 
-    fn running(self: Arc<Self>, worker: WorkerId, call: InvocationId) -> Option<Running> {
+    fn running(self: Arc<Self>, worker: WorkerId, call: InvocationId) -> Option<RunningCall> {
         let now = Instant::now();
         self.with(|state| state.running(worker, call, now))
     }
@@ -335,20 +335,20 @@ impl Register for Pool {
 struct Pending {
     pool: Arc<Pool>,
     call: CallKey,
-    outcome: oneshot::Receiver<Box<Outcome>>,
+    outcome: oneshot::Receiver<Box<CallOutcome>>,
     done: bool,
 }
 
 impl Future for Pending {
-    type Output = Outcome;
+    type Output = CallOutcome;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<CallOutcome> {
         Pin::new(&mut self.outcome).poll(context).map(|outcome| {
             self.done = true;
             match outcome {
                 Ok(outcome) => *outcome,
                 // The state answers every call that it has taken.
-                Err(_) => Outcome::refused(CallError::WorkerFailed {
+                Err(_) => CallOutcome::refused(CallError::WorkerFailed {
                     why: "the call was lost".to_owned(),
                 }),
             }

@@ -13,7 +13,9 @@ use std::{
 
 use function::Function;
 use rustix::process::{Resource, Rlimit};
-use yunqiao_runtime::{Call, CallError, Frame, Loaded, Observer, Options, PrintedLine, Progress, Runtime};
+use yunqiao_runtime::{
+    CallError, Frame, FunctionCall, Loaded, Observer, PrintedLine, Progress, Runtime, RuntimeOptions,
+};
 
 /// Calls are made on so many functions at a time.
 const FUNCTIONS: usize = 4;
@@ -45,7 +47,7 @@ fn descriptors() -> usize {
 /// Ends workers, each by a call that ends its process, with only so many descriptors to spare.
 async fn end_workers(ends: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = RuntimeOptions {
         node: node(),
         cache_dir: folder.path().join("cache"),
         guard: vec![guard().into_os_string()],
@@ -78,7 +80,7 @@ async fn end_workers(ends: usize) {
             frame
                 .event()
                 .extend_from_slice(format!("{{\"how\":\"{how}\"}}").as_bytes());
-            let (runtime, call) = (runtime.clone(), Call::new(name.parse().unwrap(), frame));
+            let (runtime, call) = (runtime.clone(), FunctionCall::new(name.parse().unwrap(), frame));
             calls.spawn(async move { runtime.invoke(call).await.result });
         }
         while let Some(result) = calls.join_next().await {

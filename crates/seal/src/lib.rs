@@ -1,6 +1,6 @@
 //! Sealed tokens: what a gateway hands out and can open again without remembering anything.
 //!
-//! A bearer token and one of our cloudIDs (a *ticket*) are a few bytes under AES-256-GCM. Each [`Kind`] and each appid
+//! A bearer token and one of our cloudIDs (a *ticket*) are a few bytes under AES-256-GCM. Each [`SealKind`] and each appid
 //! has its own key, derived by HKDF-SHA256 from a root key, so a token never opens as another kind or for another app.
 //! A [`KeyRing`] holds the root keys, newest first: the newest seals, all open. To rotate, put a new key in front,
 //! and take the old one away once what it sealed has expired.
@@ -14,4 +14,4 @@ mod ring;
 mod sealer;
 
 pub use ring::{EmptyKeyRing, KeyRing, RootKey, RootKeyError};
-pub use sealer::{Kind, OpenError, Sealer};
+pub use sealer::{OpenError, SealKind, Sealer};

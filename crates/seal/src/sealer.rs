@@ -35,7 +35,7 @@ const HEAD: usize = 1 + ID + NONCE;
 
 /// What a token is for. It is authenticated, and each has keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SealKind {
     /// What a client shows to be let in.
     Bearer,
     /// Open data that was decrypted for a client, in the shape of a cloudID.
@@ -46,7 +46,7 @@ pub enum Kind {
     SignIn,
 }
 
-impl Kind {
+impl SealKind {
     fn label(self) -> &'static [u8] {
         match self {
             Self::Bearer => b"bearer",
@@ -69,7 +69,7 @@ impl Kind {
 /// Seals and opens tokens of one kind for one appid. Cheap to clone.
 #[derive(Clone)]
 pub struct Sealer {
-    kind: Kind,
+    kind: SealKind,
     /// In the ring's order: the first seals.
     keys: Arc<[Key]>,
 }
@@ -82,7 +82,7 @@ struct Key {
 impl Sealer {
     /// Derives the keys of this kind and appid from every root key of the ring.
     #[must_use]
-    pub fn new(ring: &KeyRing, kind: Kind, appid: &str) -> Self {
+    pub fn new(ring: &KeyRing, kind: SealKind, appid: &str) -> Self {
         let keys = ring
             .keys()
             .iter()
@@ -218,13 +218,13 @@ mod tests {
     #[test]
     fn a_token_survives_rotation_until_its_key_is_taken_away() {
         let (old, new) = (RootKey::generate().to_base64(), RootKey::generate().to_base64());
-        let before = Sealer::new(&KeyRing::new(vec![key(&old)]).unwrap(), Kind::Bearer, APPID);
+        let before = Sealer::new(&KeyRing::new(vec![key(&old)]).unwrap(), SealKind::Bearer, APPID);
         let during = Sealer::new(
             &KeyRing::new(vec![key(&new), key(&old)]).unwrap(),
-            Kind::Bearer,
+            SealKind::Bearer,
             APPID,
         );
-        let after = Sealer::new(&KeyRing::new(vec![key(&new)]).unwrap(), Kind::Bearer, APPID);
+        let after = Sealer::new(&KeyRing::new(vec![key(&new)]).unwrap(), SealKind::Bearer, APPID);
 
         let early = before.seal(b"alice");
         assert_eq!(during.open(&early).unwrap(), b"alice");
@@ -237,26 +237,30 @@ mod tests {
     #[test]
     fn another_kind_or_appid_does_not_open() {
         let ring = KeyRing::generate();
-        let token = Sealer::new(&ring, Kind::Bearer, APPID).seal(b"alice");
+        let token = Sealer::new(&ring, SealKind::Bearer, APPID).seal(b"alice");
         assert_eq!(
-            Sealer::new(&ring, Kind::Ticket, APPID).open(&token).unwrap_err(),
+            Sealer::new(&ring, SealKind::Ticket, APPID)
+                .open(&token)
+                .unwrap_err(),
             OpenError::Forged
         );
         assert_eq!(
-            Sealer::new(&ring, Kind::Bearer, "wx0").open(&token).unwrap_err(),
+            Sealer::new(&ring, SealKind::Bearer, "wx0")
+                .open(&token)
+                .unwrap_err(),
             OpenError::Forged
         );
         assert_eq!(
-            Sealer::new(&ring, Kind::Bearer, APPID).open(&token).unwrap(),
+            Sealer::new(&ring, SealKind::Bearer, APPID).open(&token).unwrap(),
             b"alice"
         );
     }
 
     #[test]
     fn the_kind_is_authenticated_beside_having_keys_of_its_own() {
-        let bearer = Sealer::new(&KeyRing::generate(), Kind::Bearer, APPID);
+        let bearer = Sealer::new(&KeyRing::generate(), SealKind::Bearer, APPID);
         let same_keys = Sealer {
-            kind: Kind::Ticket,
+            kind: SealKind::Ticket,
             keys: bearer.keys.clone(),
         };
         assert_eq!(
@@ -269,8 +273,8 @@ mod tests {
     fn two_keys_that_share_an_id_are_both_tried() {
         let ring = || KeyRing::generate();
         let (one, two) = (
-            Sealer::new(&ring(), Kind::Ticket, APPID),
-            Sealer::new(&ring(), Kind::Ticket, APPID),
+            Sealer::new(&ring(), SealKind::Ticket, APPID),
+            Sealer::new(&ring(), SealKind::Ticket, APPID),
         );
         let id = one.keys[0].id;
         let twin = |sealer: &Sealer| Key {
@@ -278,11 +282,11 @@ mod tests {
             cipher: sealer.keys[0].cipher.clone(),
         };
         let both = Sealer {
-            kind: Kind::Ticket,
+            kind: SealKind::Ticket,
             keys: Arc::new([twin(&one), twin(&two)]),
         };
         let second = Sealer {
-            kind: Kind::Ticket,
+            kind: SealKind::Ticket,
             keys: Arc::new([twin(&two)]),
         };
         assert_eq!(both.open(&second.seal(b"alice")).unwrap(), b"alice");
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_malformed() {
-        let sealer = Sealer::new(&KeyRing::generate(), Kind::Ticket, APPID);
+        let sealer = Sealer::new(&KeyRing::generate(), SealKind::Ticket, APPID);
         let token = sealer.seal(b"");
         assert_eq!(sealer.open(&token).unwrap(), b"");
         let shorter = BASE64URL.encode(&BASE64URL.decode(&token).unwrap()[..HEAD + TAG - 1]);
@@ -310,14 +314,14 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let sealer = Sealer::new(&KeyRing::generate(), Kind::Ticket, APPID);
+        let sealer = Sealer::new(&KeyRing::generate(), SealKind::Ticket, APPID);
         assert_eq!(format!("{sealer:?}"), "Sealer { kind: Ticket, .. }");
     }
 
     proptest! {
         #[test]
         fn any_bytes_come_back(plain in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let sealer = Sealer::new(&KeyRing::generate(), Kind::Ticket, APPID);
+            let sealer = Sealer::new(&KeyRing::generate(), SealKind::Ticket, APPID);
             let token = sealer.seal(&plain);
             prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')));
             prop_assert_ne!(&sealer.seal(&plain), &token);
@@ -330,7 +334,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
             put in proptest::char::range('\0', '\u{ff}'),
         ) {
-            let sealer = Sealer::new(&KeyRing::generate(), Kind::Ticket, APPID);
+            let sealer = Sealer::new(&KeyRing::generate(), SealKind::Ticket, APPID);
             let token = sealer.seal(&plain);
             let at = at.index(token.len());
             let altered: String = token.chars().enumerate().map(|(i, c)| if i == at { put } else { c }).collect();

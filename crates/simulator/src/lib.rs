@@ -48,14 +48,14 @@ use crate::{
 };
 
 pub use control::state::StateError;
-pub use settings::{ForeignCodes, PushSettings, Secret, Settings, Withdrawn};
+pub use settings::{ForeignCodes, PushSettings, Secret, SimulatorSettings, Withdrawn};
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
 pub struct Simulator(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
+    settings: SimulatorSettings,
     clock: Clock,
     notices: Box<dyn Fn(Notice) + Send + Sync>,
     world: Mutex<World>,
@@ -96,7 +96,7 @@ struct World {
 }
 
 impl World {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &SimulatorSettings) -> Self {
         Self {
             users: users::Users::new(&settings.appid),
             sessions: sessions::Sessions::new(settings.session_rotation, settings.session_idle),
@@ -125,7 +125,11 @@ impl Simulator {
     ///
     /// `clock` is WeChat's time: every expiry follows it, and `/sim/clock` steps it for everyone who shares it. `notices`
     /// is called, from any thread, with a line for the developer; it should not wait long.
-    pub fn new(settings: Settings, clock: Clock, notices: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        settings: SimulatorSettings,
+        clock: Clock,
+        notices: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Self {
         let world = World::new(&settings);
         Self::of(settings, clock, notices, world, None)
     }
@@ -137,7 +141,7 @@ impl Simulator {
     /// If the file cannot be read, is not what this program writes, or is another app's.
     pub fn with_state(
         file: &Path,
-        settings: Settings,
+        settings: SimulatorSettings,
         clock: Clock,
         notices: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StateError> {
@@ -147,7 +151,7 @@ impl Simulator {
     }
 
     fn of(
-        settings: Settings,
+        settings: SimulatorSettings,
         clock: Clock,
         notices: impl Fn(Notice) + Send + Sync + 'static,
         world: World,
@@ -220,7 +224,7 @@ impl Simulator {
         self.world().outbox.put(item, image);
     }
 
-    fn settings(&self) -> &Settings {
+    fn settings(&self) -> &SimulatorSettings {
         &self.0.settings
     }
 

@@ -3,14 +3,14 @@
 
 use std::{fmt, time::Duration};
 
-use push::{EncodingAesKey, Format, Mode, Token};
+use push::{EncodingAesKey, Format, Mode, PushToken};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// How the simulator is set up. `Settings::default()` is an app of its own with everything opened; whoever has a
 /// project puts the project's appid in.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SimulatorSettings {
     /// The app whose users these are. An appid that is neither this one nor among `other_apps` is answered with 40013.
     pub appid: String,
     /// Its AppSecret, handed out by `GET /sim/app`.
@@ -47,7 +47,7 @@ pub struct Settings {
     pub push: PushSettings,
 }
 
-impl Settings {
+impl SimulatorSettings {
     /// The choice for `session_rotation`: short enough that an afternoon at the desk meets a rotated key, long enough that
     /// two logins in a row keep theirs.
     pub const SESSION_ROTATION: Duration = Duration::from_secs(10 * 60);
@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for SimulatorSettings {
     fn default() -> Self {
         Self {
             appid: "wx5e1fb0a7c3d24968".to_owned(),
@@ -103,7 +103,7 @@ pub struct PushSettings {
     /// 数据格式
     pub format: Format,
     /// Token; handed out by `GET /sim/app`.
-    pub token: Token,
+    pub token: PushToken,
     /// EncodingAESKey; handed out by `GET /sim/app`.
     pub aes_key: EncodingAesKey,
     /// How long an answer is waited for before the push is sent again.
@@ -127,7 +127,7 @@ impl Default for PushSettings {
             url: None,
             mode: Mode::Secure,
             format: Format::Json,
-            token: Token::parse(Self::TOKEN).unwrap_or_else(|error| unreachable!("{made_up}: {error}")),
+            token: PushToken::parse(Self::TOKEN).unwrap_or_else(|error| unreachable!("{made_up}: {error}")),
             aes_key: EncodingAesKey::parse(Self::AES_KEY)
                 .unwrap_or_else(|error| unreachable!("{made_up}: {error}")),
             patience: Self::PATIENCE,
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let settings = Settings::default();
+        let settings = SimulatorSettings::default();
         let shown = format!("{settings:?}");
         assert!(!shown.contains(settings.secret.expose()), "{shown}");
     }

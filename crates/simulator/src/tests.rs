@@ -29,7 +29,7 @@ use opendata::SessionKey;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{ForeignCodes, Notice, Settings, Simulator, StateError};
+use crate::{ForeignCodes, Notice, Simulator, SimulatorSettings, StateError};
 
 /// 2026-11-21 20:10 in Beijing.
 const NOW: u64 = 1_795_263_000;
@@ -66,10 +66,10 @@ impl Answer {
 
 impl Sim {
     fn new() -> Self {
-        Self::with(Settings::default())
+        Self::with(SimulatorSettings::default())
     }
 
-    fn with(settings: Settings) -> Self {
+    fn with(settings: SimulatorSettings) -> Self {
         let notices = Arc::default();
         let simulator = Simulator::new(settings, fixed_clock(), listener(&notices));
         Self {
@@ -81,7 +81,12 @@ impl Sim {
     /// One that keeps its state in this file.
     fn kept(file: &Path) -> Result<Self, StateError> {
         let notices = Arc::default();
-        let simulator = Simulator::with_state(file, Settings::default(), fixed_clock(), listener(&notices))?;
+        let simulator = Simulator::with_state(
+            file,
+            SimulatorSettings::default(),
+            fixed_clock(),
+            listener(&notices),
+        )?;
         Ok(Self {
             router: simulator.router(),
             notices,
@@ -237,7 +242,7 @@ fn opened(key: &SessionKey, answer: &Value) -> String {
 }
 
 fn credentials() -> String {
-    let settings = Settings::default();
+    let settings = SimulatorSettings::default();
     format!("appid={}&secret={}", settings.appid, settings.secret.expose())
 }
 
@@ -253,7 +258,7 @@ fn plain_token() -> String {
 }
 
 fn stable_token(force: bool) -> Value {
-    let settings = Settings::default();
+    let settings = SimulatorSettings::default();
     json!({
         "grant_type": "client_credential",
         "appid": settings.appid,
@@ -262,9 +267,9 @@ fn stable_token(force: bool) -> Value {
     })
 }
 
-fn first_user() -> Settings {
-    Settings {
+fn first_user() -> SimulatorSettings {
+    SimulatorSettings {
         foreign_codes: ForeignCodes::FirstUser,
-        ..Settings::default()
+        ..SimulatorSettings::default()
     }
 }

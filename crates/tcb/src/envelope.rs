@@ -1,7 +1,7 @@
 //! One request of the SDK: named fields, in a JSON object or in a multipart form, of which `action` says what is wanted.
 //!
 //! Both forms become one view, because both are signed alike. The SDK signs what JavaScript holds, not what stands in the
-//! body, and so that is what a [`Value`] is: the text of a string, the raw JSON of anything else, the bytes of a Buffer.
+//! body, and so that is what a [`FieldValue`] is: the text of a string, the raw JSON of anything else, the bytes of a Buffer.
 //! It also signs names in lower case; here a name means the same in either case, and none may stand there twice.
 
 #[cfg(test)]
@@ -30,12 +30,12 @@ pub struct Envelope<'a> {
 #[derive(Clone)]
 struct Field<'a> {
     name: Cow<'a, str>,
-    value: Value<'a>,
+    value: FieldValue<'a>,
 }
 
 /// What a field holds, as JavaScript knew it before it was sent.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     /// A string: of a JSON body without its escapes (a lone surrogate is U+FFFD), of a form as it stands in its part.
     Text(Cow<'a, str>),
     /// A number, boolean, null, array or object of a JSON body, exactly as it stands there.
@@ -56,7 +56,7 @@ pub enum EnvelopeError {
     ContentType(String),
     /// A JSON body that is no object.
     #[error("the request's body is not a JSON object: {0}")]
-    Json(#[from] json::Error),
+    Json(#[from] json::JsonError),
     /// A multipart body that is no form.
     #[error(transparent)]
     Multipart(#[from] MultipartError),
@@ -121,7 +121,7 @@ impl<'a> Envelope<'a> {
 
     /// The field of that name, in whatever case.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value<'a>> {
+    pub fn get(&self, name: &str) -> Option<&FieldValue<'a>> {
         self.fields
             .iter()
             .find(|field| field.name.eq_ignore_ascii_case(name))
@@ -132,7 +132,7 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
-            Some(Value::Text(text)) => Some(text),
+            Some(FieldValue::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -182,7 +182,7 @@ impl<'a> Envelope<'a> {
     #[must_use]
     pub fn request_message(&self) -> Option<&'a [u8]> {
         match self.get("requestData") {
-            Some(Value::Bytes(bytes)) => Some(bytes),
+            Some(FieldValue::Bytes(bytes)) => Some(bytes),
             _ => None,
         }
     }
@@ -194,7 +194,7 @@ impl<'a> Envelope<'a> {
     }
 
     /// All fields, in the order of the body, with their names as they came.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value<'a>)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue<'a>)> {
         self.fields.iter().map(|field| (&*field.name, &field.value))
     }
 }
@@ -208,7 +208,7 @@ impl fmt::Debug for Envelope<'_> {
     }
 }
 
-impl fmt::Debug for Value<'_> {
+impl fmt::Debug for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, length) = match self {
             Self::Text(text) => ("Text", text.len()),
@@ -230,9 +230,9 @@ fn json_fields(body: &[u8]) -> Result<Vec<Field<'_>>, EnvelopeError> {
         .map(|member| Field {
             name: member.key(),
             value: if json::is_string(member.value) {
-                Value::Text(json::unescape_lossy(member.value))
+                FieldValue::Text(json::unescape_lossy(member.value))
             } else {
-                Value::Json(member.value)
+                FieldValue::Json(member.value)
             },
         })
         .collect())
@@ -243,10 +243,10 @@ fn form_fields<'a>(parameters: &str, body: &'a [u8]) -> Result<Vec<Field<'a>>, E
         .into_iter()
         .map(|part| {
             let value = if part.content_type.is_some() || part.filename.is_some() {
-                Value::Bytes(part.bytes)
+                FieldValue::Bytes(part.bytes)
             } else {
                 let text = std::str::from_utf8(part.bytes);
-                Value::Text(Cow::Borrowed(
+                FieldValue::Text(Cow::Borrowed(
                     text.map_err(|_| EnvelopeError::NotUtf8(excerpt(part.name)))?,
                 ))
             };

@@ -2,7 +2,7 @@
 //!
 //! Identity reaches a cloud function through variables: `getWXContext()` reads `WX_OPENID` and its like, of which
 //! `WX_CONTEXT_KEYS` lists the names. An [`Environment`] renders what never changes between calls of one function
-//! once, and appends what a [`Caller`] brings in one pass over one buffer. Which names there are follows what
+//! once, and appends what a [`CallVariables`] brings in one pass over one buffer. Which names there are follows what
 //! wx-server-sdk 0.5.1 to 4.0.2 were observed to need, and an environment of the real platform that was published.
 
 use std::{
@@ -73,7 +73,7 @@ const PLATFORM: [&str; 44] = [
 
 /// What never changes between the calls of one function.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct SiteVariables {
     /// The cloud environment's id.
     pub env_id: String,
     /// The region's name, such as `ap-shanghai`. The SDK only wants that there is one.
@@ -93,13 +93,13 @@ pub struct Site {
 
 /// Who calls, and how: what changes with each call.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller<'a> {
+pub struct CallVariables<'a> {
     /// The call's id, which the client is told as `requestID`.
     pub request_id: &'a str,
     /// `SOURCE` of `getWXContext()`, one word for each hop: `wx_client`, `wx_client,scf`.
     pub source: &'a str,
     /// The user, if the call is made for one.
-    pub user: Option<User<'a>>,
+    pub user: Option<UserVariables<'a>>,
     /// The client's address, if it is known.
     pub client_ip: Option<IpAddr>,
     /// The call's token for cloud calls; void when the call has ended.
@@ -107,7 +107,7 @@ pub struct Caller<'a> {
     /// The event's fields that the platform filled in, as JSON string literals with their quotes.
     pub open_data: &'a [&'a str],
     /// What set the call off.
-    pub trigger: Trigger,
+    pub trigger: CallTrigger,
     /// How often what set the call off has been tried with this one, from 1: `context.attempt`. Of message pushes only,
     /// which are tried again.
     pub attempt: Option<u32>,
@@ -115,7 +115,7 @@ pub struct Caller<'a> {
 
 /// The user that a call is made for.
 #[derive(Clone, Copy, Debug)]
-pub struct User<'a> {
+pub struct UserVariables<'a> {
     /// The user's id within this Mini Program.
     pub openid: &'a str,
     /// The user's id across the Mini Programs of one owner, if there is one.
@@ -124,14 +124,14 @@ pub struct User<'a> {
 
 /// What set a call off: `TRIGGER_SRC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trigger {
+pub enum CallTrigger {
     /// A request.
     Tcb,
     /// A timer. The call's token has another name then.
     Timer,
 }
 
-impl Trigger {
+impl CallTrigger {
     fn name(self) -> &'static str {
         match self {
             Self::Tcb => "tcb",
@@ -160,7 +160,7 @@ pub struct Environment {
 impl Environment {
     /// Renders what never changes.
     #[must_use]
-    pub fn new(site: &Site) -> Self {
+    pub fn new(site: &SiteVariables) -> Self {
         let mut members = Vec::with_capacity(1024);
         for (name, value) in [
             ("TENCENTCLOUD_RUNENV", "SCF"),
@@ -212,7 +212,7 @@ impl Environment {
 
     /// Appends the head of a call's frame: `{"r":"<request_id>","e":{…}}`, where `e` holds every variable of the
     /// call, each a string. Where the call has an attempt's number, `"a":1,` stands before them.
-    pub fn write(&self, caller: &Caller<'_>, out: &mut Vec<u8>) {
+    pub fn write(&self, caller: &CallVariables<'_>, out: &mut Vec<u8>) {
         // What a caller brings fits into 768 bytes unless its ids are very long; the buffer grows then.
         let listed: usize = caller.open_data.iter().map(|field| 2 * field.len()).sum();
         out.reserve(self.members.len() + listed + 768);
@@ -350,7 +350,7 @@ fn write_open_data_info(out: &mut Vec<u8>, fields: &[&str]) {
     out.extend_from_slice(br#"]}""#);
 }
 
-fn constants(site: &Site, members: &[u8]) -> String {
+fn constants(site: &SiteVariables, members: &[u8]) -> String {
     let mut out = Vec::with_capacity(256 + members.len());
     out.extend_from_slice(br#"{"environment":{"#);
     out.extend_from_slice(members.strip_suffix(b",").unwrap_or(members));

@@ -22,9 +22,9 @@ pub use action::{
     Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, OPEN_DATA_SERVICE, SdkRequest, SdkRequestError,
     UPLOAD_PATH, VOIP_SERVICE,
 };
-pub use envelope::{Envelope, EnvelopeError, MAX_BODY, MAX_FIELDS, Value};
-pub use environment::{Caller, Environment, KEY_VARIABLES, Site, Trigger, User};
+pub use envelope::{Envelope, EnvelopeError, FieldValue, MAX_BODY, MAX_FIELDS};
+pub use environment::{CallTrigger, CallVariables, Environment, KEY_VARIABLES, SiteVariables, UserVariables};
 pub use event::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
 pub use multipart::{MultipartError, MultipartReason};
 pub use reply::SdkReply;
-pub use source::Source;
+pub use source::CallSource;

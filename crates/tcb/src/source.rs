@@ -7,22 +7,22 @@ use std::{borrow::Cow, fmt};
 /// The words are those of WeChat's document "getWXContext". A chain is always made here, of what the server knows, and
 /// never read from a request: the SDK sends one along, which a function may have set itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source(Cow<'static, str>);
+pub struct CallSource(Cow<'static, str>);
 
 /// The beginnings of a chain from which cloud calls may be made: a Mini Program (also in WeChat's developer tools), the
 /// HTTP API and timers (a statement of WeChat's staff), and message push (the documented way to answer a customer).
 /// Whatever else calls a function is refused.
 const MAY_CALL_CLOUD: [&str; 5] = ["wx_client", "wx_devtools", "wx_http", "wx_trigger", "wx_push"];
 
-impl Source {
+impl CallSource {
     /// A Mini Program's client.
-    pub const CLIENT: Source = Source(Cow::Borrowed("wx_client"));
+    pub const CLIENT: CallSource = CallSource(Cow::Borrowed("wx_client"));
     /// WeChat's HTTP API for calling functions.
-    pub const HTTP: Source = Source(Cow::Borrowed("wx_http"));
+    pub const HTTP: CallSource = CallSource(Cow::Borrowed("wx_http"));
     /// A timer.
-    pub const TIMER: Source = Source(Cow::Borrowed("wx_trigger"));
+    pub const TIMER: CallSource = CallSource(Cow::Borrowed("wx_trigger"));
     /// A message push. **Choice**: the document has no word for it.
-    pub const PUSH: Source = Source(Cow::Borrowed("wx_push"));
+    pub const PUSH: CallSource = CallSource(Cow::Borrowed("wx_push"));
 
     /// A chain that begins with this word: one of the document's, such as `wx_http`, or another.
     #[must_use]
@@ -51,7 +51,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for CallSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -75,7 +75,7 @@ mod tests {
             ("scf", false),
             ("", false),
         ] {
-            let source = Source::new(word);
+            let source = CallSource::new(word);
             let nested = source.then_function().then_function();
             assert_eq!(nested.as_str(), format!("{word},scf,scf"));
             assert_eq!(

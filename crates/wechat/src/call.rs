@@ -6,14 +6,14 @@ use std::{fmt, time::Duration};
 use bytes::Bytes;
 use openapi::Method;
 
-use crate::{Client, Error, patience::Patience, transport::Request};
+use crate::{WeChatClient, WeChatError, patience::Patience, transport::Request};
 
 /// The largest answer that is read: a picture or a video, of which WeChat's largest have 10 MB.
 const LARGEST_ANSWER: usize = 20 << 20;
 
 /// A request to any of WeChat's APIs, less the access_token.
 #[derive(Clone)]
-pub struct Outgoing<'a> {
+pub struct OutgoingRequest<'a> {
     /// What messages call it, such as `subscribeMessage.send`, or its path.
     pub api: &'a str,
     /// Its method.
@@ -28,10 +28,10 @@ pub struct Outgoing<'a> {
     pub body: Bytes,
 }
 
-impl<'a> Outgoing<'a> {
+impl<'a> OutgoingRequest<'a> {
     /// The request that [`openapi::Api::request`] made of a cloud call, whose body is handed in apart from it.
     #[must_use]
-    pub fn of(api: &'a str, request: &'a openapi::Request, body: Bytes) -> Self {
+    pub fn of(api: &'a str, request: &'a openapi::ApiRequest, body: Bytes) -> Self {
         Self {
             api,
             method: request.method,
@@ -43,7 +43,7 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-impl fmt::Debug for Outgoing<'_> {
+impl fmt::Debug for OutgoingRequest<'_> {
     /// Without query and body, which are personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outgoing")
@@ -56,7 +56,7 @@ impl fmt::Debug for Outgoing<'_> {
 
 /// WeChat's answer as it came, whatever it says: an `errcode` in it is the caller's business.
 #[derive(Clone)]
-pub struct Called {
+pub struct ApiAnswer {
     /// Its HTTP status. WeChat's is 200 even where it refuses; a redirect stands here as it came, and is not followed.
     pub status: u16,
     /// Its `content-type`, if it has one that is text.
@@ -67,7 +67,7 @@ pub struct Called {
     pub attempts: u32,
 }
 
-impl fmt::Debug for Called {
+impl fmt::Debug for ApiAnswer {
     /// Without the body, which is personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Called")
@@ -79,10 +79,10 @@ impl fmt::Debug for Called {
     }
 }
 
-impl Client {
+impl WeChatClient {
     /// Sends a request to any API, with the access_token in its query, and gives the answer as it came. `within` is the
     /// time for all of it: for the token, for each attempt (none of which takes longer than
-    /// [`Config::timeout`](crate::Config::timeout)), and for the pauses between them. It is machine time.
+    /// [`WeChatConfig::timeout`](crate::WeChatConfig::timeout)), and for the pauses between them. It is machine time.
     ///
     /// * When WeChat refuses the token (40001, 40014, 42001), a new one is fetched and the request sent once more.
     /// * While WeChat is busy (-1), and while no connection comes about, the request is sent up to twice more, after
@@ -94,7 +94,11 @@ impl Client {
     /// # Errors
     /// The time ran out; WeChat cannot be reached; no token is to be had, in which case the error's `api` is
     /// `stable_token`; the answer is over 20 MB; path or content type are none that can be sent.
-    pub async fn call(&self, request: &Outgoing<'_>, within: Duration) -> Result<Called, Error> {
+    pub async fn call(
+        &self,
+        request: &OutgoingRequest<'_>,
+        within: Duration,
+    ) -> Result<ApiAnswer, WeChatError> {
         let query: Vec<(&str, &str)> = request
             .query
             .iter()
@@ -112,11 +116,11 @@ impl Client {
         };
         let mut patience = Patience::within(within);
         let outcome = tokio::time::timeout(within, self.authorized(&sent, &mut patience)).await;
-        let mut answer = outcome.map_err(|_| Error::TimedOut {
+        let mut answer = outcome.map_err(|_| WeChatError::TimedOut {
             api: request.api.to_owned(),
             after: within,
         })??;
-        Ok(Called {
+        Ok(ApiAnswer {
             status: answer.status.as_u16(),
             content_type: answer.content_type,
             body: Bytes::from(std::mem::take(&mut *answer.body)),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 /// Why a request to WeChat came to nothing. Cheap to clone: requests that waited for the same answer share it.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Error {
+pub enum WeChatError {
     /// WeChat answered, and refused.
     #[error("WeChat refused {api}: {errcode} {errmsg}")]
     Refused {
@@ -50,7 +50,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl WeChatError {
     /// Whether it was a matter of time: the caller's was over, or that of one attempt.
     #[must_use]
     pub fn is_timeout(&self) -> bool {

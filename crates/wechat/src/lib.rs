@@ -1,8 +1,8 @@
 //! The client of api.weixin.qq.com, or of a simulator that answers in its place: nothing here knows which.
 //!
-//! A [`Client`] keeps WeChat's access_token (one request however many ask, kept in the store, renewed ahead of its
+//! A [`WeChatClient`] keeps WeChat's access_token (one request however many ask, kept in the store, renewed ahead of its
 //! end, fetched anew once when WeChat refuses it), speaks the few APIs that the gateway needs by itself, and sends any
-//! other ([`Client::call`]). Of the former, an answer with an `errcode` is [`Error::Refused`] with WeChat's own code and
+//! other ([`WeChatClient::call`]). Of the former, an answer with an `errcode` is [`WeChatError::Refused`] with WeChat's own code and
 //! text; of the latter, the answer is given as it came. Either way, a busy WeChat is asked again, a few times. No error
 //! and no log line carries a secret: WeChat wants AppSecret and access_token in query strings, so URLs are stripped from
 //! every error.
@@ -27,9 +27,9 @@ use secrecy::{ExposeSecret, SecretString};
 use store::Store;
 
 pub use crate::{
-    call::{Called, Outgoing},
-    error::{ConfigError, Error},
-    login::{Login, LoginCode, LoginCodeError},
+    call::{ApiAnswer, OutgoingRequest},
+    error::{ConfigError, WeChatError},
+    login::{LoginAnswer, LoginCode, LoginCodeError},
     phone::PhoneNumber,
     transport::LastAttempt,
 };
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// What a client needs to know.
-pub struct Config {
+pub struct WeChatConfig {
     /// Where the API is: `https://api.weixin.qq.com`, or a simulator's address. Scheme, host and port only.
     pub base_url: String,
     /// The Mini Program's appid.
@@ -57,7 +57,7 @@ pub struct Config {
 
 /// A client of WeChat's API for one Mini Program. Clones share connections and access_token.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct WeChatClient(Arc<Inner>);
 
 struct Inner {
     transport: Transport,
@@ -71,7 +71,7 @@ struct Credentials {
     secret: SecretString,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for WeChatClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("appid", &self.0.credentials.appid)
@@ -79,12 +79,12 @@ impl fmt::Debug for Client {
     }
 }
 
-impl Client {
+impl WeChatClient {
     /// Makes a client. Nothing is asked of WeChat yet.
     ///
     /// # Errors
     /// The base URL is none, or TLS cannot be set up.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: WeChatConfig) -> Result<Self, ConfigError> {
         let transport = Transport::new(&config.base_url, config.timeout)?;
         let credentials = Arc::new(Credentials {
             appid: config.appid,
@@ -116,14 +116,18 @@ impl Client {
     }
 
     /// As [`authorized`](Self::authorized), for one of this crate's own requests.
-    async fn send_authorized(&self, request: Request<'_>) -> Result<Answer, Error> {
+    async fn send_authorized(&self, request: Request<'_>) -> Result<Answer, WeChatError> {
         let incoming = self.authorized(&request, &mut Patience::new()).await?;
         incoming.judged(request.api)
     }
 
     /// Sends a request that needs an access_token. When WeChat refuses the token, a new one is fetched and the
     /// request sent once more.
-    async fn authorized(&self, request: &Request<'_>, patience: &mut Patience) -> Result<Incoming, Error> {
+    async fn authorized(
+        &self,
+        request: &Request<'_>,
+        patience: &mut Patience,
+    ) -> Result<Incoming, WeChatError> {
         let tokens = &self.0.tokens;
         let token = tokens.token().await?.token;
         let incoming = self.send_with(request, &token, patience).await?;
@@ -140,7 +144,7 @@ impl Client {
         request: &Request<'_>,
         token: &SecretString,
         patience: &mut Patience,
-    ) -> Result<Incoming, Error> {
+    ) -> Result<Incoming, WeChatError> {
         let credentials = [("access_token", token.expose_secret())];
         self.0.transport.send(request, &credentials, patience).await
     }

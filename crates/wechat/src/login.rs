@@ -8,11 +8,11 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{Client, Error, patience::Patience, transport::Request};
+use crate::{WeChatClient, WeChatError, patience::Patience, transport::Request};
 
 /// Who a login code stands for.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct LoginAnswer {
     /// The user's id within this Mini Program.
     pub openid: String,
     /// The user's id across the owner's Mini Programs, where they are bound together.
@@ -73,13 +73,13 @@ struct Reply {
     session_key: String,
 }
 
-impl Client {
+impl WeChatClient {
     /// Exchanges the code of `wx.login`, which is good for 5 minutes and once.
     ///
     /// # Errors
     /// Refused with 40029 invalid code, 40163 code been used, 40226 user blocked, 45011 too often, -1 busy, or
     /// one of the appid and AppSecret (40013, 40125).
-    pub async fn code2session(&self, code: &LoginCode) -> Result<Login, Error> {
+    pub async fn code2session(&self, code: &LoginCode) -> Result<LoginAnswer, WeChatError> {
         let credentials = &self.0.credentials;
         let query = [("js_code", code.0.as_str()), ("grant_type", "authorization_code")];
         let request = Request::get("jscode2session", "/sns/jscode2session", &query);
@@ -101,7 +101,7 @@ impl Client {
         }
         let session_key = SessionKey::parse(&session_key)
             .map_err(|error| answer.unreadable(format!("its session_key: {error}")))?;
-        Ok(Login {
+        Ok(LoginAnswer {
             openid,
             unionid: unionid.filter(|unionid| !unionid.is_empty()),
             session_key,
@@ -166,7 +166,7 @@ mod tests {
         let text = "code been used, rid: 64e3259f-0b9f5a5b-1d6f7a3c";
         let server = Server::start(move |_| reply(json!({"errcode": 40163, "errmsg": text}))).await;
         let error = server.client().code2session(&code("used")).await.unwrap_err();
-        let Error::Refused {
+        let WeChatError::Refused {
             errcode: 40163,
             errmsg,
             api,
@@ -181,7 +181,7 @@ mod tests {
     async fn a_session_key_that_is_none_is_not_quoted() {
         let server = Server::start(|_| reply(json!({"openid": "o", "session_key": "5h0rt+key"}))).await;
         let error = server.client().code2session(&code("c")).await.unwrap_err();
-        assert!(matches!(error, Error::Unreadable { .. }), "{error:?}");
+        assert!(matches!(error, WeChatError::Unreadable { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("5h0rt"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use opendata::OpenDataItem;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Client, Error, transport::Request};
+use crate::{WeChatClient, WeChatError, transport::Request};
 
 const API: &str = "getopendata";
 
@@ -27,7 +27,7 @@ struct Entry {
     json: Box<RawValue>,
 }
 
-impl Client {
+impl WeChatClient {
     /// Asks what the cloudIDs of one user stand for, in one request; an id given twice is asked for once. Gives what WeChat says,
     /// by id. An id may be missing: then WeChat said nothing that can be used about it.
     ///
@@ -37,7 +37,7 @@ impl Client {
         &self,
         openid: &str,
         ids: &[&str],
-    ) -> Result<Vec<(String, OpenDataItem)>, Error> {
+    ) -> Result<Vec<(String, OpenDataItem)>, WeChatError> {
         let mut open = HashSet::with_capacity(ids.len());
         let asked: Vec<&str> = ids.iter().copied().filter(|id| open.insert(*id)).collect();
         if asked.is_empty() {

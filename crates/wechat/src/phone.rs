@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Client, Error, transport::Request};
+use crate::{WeChatClient, WeChatError, transport::Request};
 
 const API: &str = "getuserphonenumber";
 
@@ -37,13 +37,13 @@ struct Reply {
     phone_info: PhoneNumber,
 }
 
-impl Client {
+impl WeChatClient {
     /// Exchanges the code of the phone number button, which is not that of `wx.login`; it is good for 5 minutes and
     /// once.
     ///
     /// # Errors
     /// Refused with 40029 invalid code, 45011 too often, 40013 another app's, -1 busy.
-    pub async fn get_user_phone_number(&self, code: &str) -> Result<PhoneNumber, Error> {
+    pub async fn get_user_phone_number(&self, code: &str) -> Result<PhoneNumber, WeChatError> {
         let request = Request::post(API, "/wxa/business/getuserphonenumber", &[], &Body { code })?;
         Ok(self.send_authorized(request).await?.read::<Reply>()?.phone_info)
     }
@@ -80,7 +80,7 @@ mod tests {
         assert!(!format!("{number:?}").contains("2065550100"));
         let error = client.get_user_phone_number("bad").await.unwrap_err();
         assert!(
-            matches!(error, Error::Refused { errcode: 40029, .. }),
+            matches!(error, WeChatError::Refused { errcode: 40029, .. }),
             "{error:?}"
         );
     }

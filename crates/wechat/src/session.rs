@@ -7,7 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::{
-    Client, Error,
+    WeChatClient, WeChatError,
     transport::{Answer, Request},
 };
 
@@ -16,18 +16,18 @@ struct ResetReply {
     session_key: String,
 }
 
-impl Client {
+impl WeChatClient {
     /// Whether the key is the user's present session_key.
     ///
     /// # Errors
     /// Refused for any other reason: 40003 bad openid, 45011 too often, -1 busy.
-    pub async fn check_session(&self, openid: &str, key: &SessionKey) -> Result<bool, Error> {
+    pub async fn check_session(&self, openid: &str, key: &SessionKey) -> Result<bool, WeChatError> {
         match self
             .send_signed("checksession", "/wxa/checksession", openid, key)
             .await
         {
             Ok(_) => Ok(true),
-            Err(Error::Refused { errcode, .. }) if errcode == i64::from(INVALID_SIGNATURE) => Ok(false),
+            Err(WeChatError::Refused { errcode, .. }) if errcode == i64::from(INVALID_SIGNATURE) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -36,7 +36,11 @@ impl Client {
     ///
     /// # Errors
     /// Refused with 87009 when `key` is not the user's present session_key.
-    pub async fn reset_user_session_key(&self, openid: &str, key: &SessionKey) -> Result<SessionKey, Error> {
+    pub async fn reset_user_session_key(
+        &self,
+        openid: &str,
+        key: &SessionKey,
+    ) -> Result<SessionKey, WeChatError> {
         let answer = self
             .send_signed("resetusersessionkey", "/wxa/resetusersessionkey", openid, key)
             .await?;
@@ -50,7 +54,7 @@ impl Client {
         path: &'static str,
         openid: &str,
         key: &SessionKey,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, WeChatError> {
         let signature = key.session_signature(b"");
         let query = [
             ("openid", openid),
@@ -93,7 +97,7 @@ mod tests {
         assert!(!client.check_session("oABC", &other).await.unwrap());
         let error = client.check_session("nobody", &key).await.unwrap_err();
         assert!(
-            matches!(error, Error::Refused { errcode: 40003, .. }),
+            matches!(error, WeChatError::Refused { errcode: 40003, .. }),
             "{error:?}"
         );
         let query = &server.received("checksession")[0].query;

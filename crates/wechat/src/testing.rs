@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{Client, Config, LoginCode};
+use crate::{LoginCode, WeChatClient, WeChatConfig};
 
 pub(crate) const APPID: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "5ecre7f00dfeed5ecre7f00dfeed1234";
@@ -155,31 +155,31 @@ impl Server {
     }
 
     /// A client of this server, with a clock that stands at [`START`].
-    pub(crate) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> WeChatClient {
         self.client_with(Arc::new(Memory::new()), Clock::fixed(START))
     }
 
     /// A client with time, for much at once on a machine that has other things to do.
-    pub(crate) fn patient_client(&self) -> Client {
+    pub(crate) fn patient_client(&self) -> WeChatClient {
         let config = config(&self.url, Arc::new(Memory::new()), Clock::fixed(START));
-        Client::new(Config {
+        WeChatClient::new(WeChatConfig {
             timeout: Duration::from_secs(20),
             ..config
         })
         .unwrap()
     }
 
-    pub(crate) fn client_with(&self, store: Arc<dyn Store>, clock: Clock) -> Client {
+    pub(crate) fn client_with(&self, store: Arc<dyn Store>, clock: Clock) -> WeChatClient {
         client(&self.url, store, clock)
     }
 }
 
-pub(crate) fn client(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> Client {
-    Client::new(config(base_url, store, clock)).unwrap()
+pub(crate) fn client(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> WeChatClient {
+    WeChatClient::new(config(base_url, store, clock)).unwrap()
 }
 
-fn config(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> Config {
-    Config {
+fn config(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> WeChatConfig {
+    WeChatConfig {
         base_url: base_url.to_owned(),
         appid: APPID.to_owned(),
         secret: SecretString::from(SECRET),

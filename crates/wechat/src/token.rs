@@ -14,7 +14,7 @@ use store::{AccessToken, Store};
 use tokio::sync::watch;
 
 use crate::{
-    Client, Credentials, Error,
+    Credentials, WeChatClient, WeChatError,
     patience::Patience,
     transport::{Request, Transport},
 };
@@ -51,7 +51,7 @@ struct State {
 }
 
 /// `None` until the request has ended.
-type Flight = watch::Receiver<Option<Result<AccessToken, Error>>>;
+type Flight = watch::Receiver<Option<Result<AccessToken, WeChatError>>>;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -84,7 +84,7 @@ impl TokenKeeper {
     }
 
     /// A token that holds: at once if one is known, else when the one request for it has ended.
-    pub(crate) async fn token(self: &Arc<Self>) -> Result<AccessToken, Error> {
+    pub(crate) async fn token(self: &Arc<Self>) -> Result<AccessToken, WeChatError> {
         let mut flight = {
             let now = self.clock.now();
             let mut state = self.state();
@@ -107,7 +107,7 @@ impl TokenKeeper {
         match answer {
             Some(answer) => answer,
             // The request's task is gone, which happens only as the process ends.
-            None => Err(Error::Unreadable {
+            None => Err(WeChatError::Unreadable {
                 api: API.to_owned(),
                 why: "the request was broken off".to_owned(),
             }),
@@ -167,7 +167,7 @@ impl TokenKeeper {
     }
 
     /// The store's token if it will do, else a new one.
-    async fn obtain(&self) -> Result<AccessToken, Error> {
+    async fn obtain(&self) -> Result<AccessToken, WeChatError> {
         // Asked anew each time: an API may refuse the token while this is under way.
         let is_refused = |token: &AccessToken| {
             let state = self.state();
@@ -216,7 +216,7 @@ impl TokenKeeper {
         !lately
     }
 
-    async fn fetch(&self, force_refresh: bool) -> Result<AccessToken, Error> {
+    async fn fetch(&self, force_refresh: bool) -> Result<AccessToken, WeChatError> {
         let Credentials { appid, secret } = &*self.credentials;
         let body = Body {
             grant_type: "client_credential",
@@ -249,14 +249,14 @@ impl TokenKeeper {
     }
 }
 
-impl Client {
+impl WeChatClient {
     /// The access_token, and how long WeChat takes it still, in WeChat's time: for other servers of the same app. It is the
     /// one that this client itself uses, fetched if there is none; they keep it for a minute or so, and ask again.
     ///
     /// # Errors
     /// None is to be had: WeChat refuses appid, AppSecret or this machine's address (40013, 40125, 40164, 40243), or cannot
     /// be reached.
-    pub async fn access_token(&self) -> Result<(SecretString, Duration), Error> {
+    pub async fn access_token(&self) -> Result<(SecretString, Duration), WeChatError> {
         let tokens = &self.0.tokens;
         let AccessToken { token, expires_at } = tokens.token().await?;
         Ok((token, expires_at.saturating_since(tokens.clock.now())))

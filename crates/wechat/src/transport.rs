@@ -17,7 +17,7 @@ use reqwest::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use crate::{ConfigError, Error, patience::Patience};
+use crate::{ConfigError, WeChatError, patience::Patience};
 
 /// The largest answer that is read to this crate's own requests, which have a few kilobytes.
 const LARGEST_ANSWER: usize = 4 << 20;
@@ -98,7 +98,7 @@ impl<'a> Request<'a> {
         path: &'a str,
         query: &'a [(&'a str, &'a str)],
         body: &T,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, WeChatError> {
         let body =
             serde_json::to_vec(body).map_err(|_| unsendable(api, "its body cannot be written as JSON"))?;
         Ok(Self {
@@ -146,11 +146,11 @@ impl Transport {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_attempt(&self, outcome: &Result<Incoming, Error>) {
+    fn note_attempt(&self, outcome: &Result<Incoming, WeChatError>) {
         let answered = match outcome {
             Ok(incoming) => !incoming.status.is_server_error(),
             // That one says nothing about WeChat.
-            Err(Error::Unsendable { .. }) => return,
+            Err(WeChatError::Unsendable { .. }) => return,
             Err(_) => false,
         };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastAttempt {
@@ -166,14 +166,14 @@ impl Transport {
         request: &Request<'_>,
         credentials: &[(&str, &str)],
         patience: &mut Patience,
-    ) -> Result<Incoming, Error> {
+    ) -> Result<Incoming, WeChatError> {
         loop {
             patience.begin();
             let outcome = self.attempt(request, credentials).await;
             self.note_attempt(&outcome);
             let may_repeat = match &outcome {
                 Ok(incoming) => incoming.errcode == Some(SYSTEM_BUSY.into()),
-                Err(Error::Unreachable { cause, .. }) => cause.is_connect(),
+                Err(WeChatError::Unreachable { cause, .. }) => cause.is_connect(),
                 Err(_) => false,
             };
             if !may_repeat || !patience.pause().await {
@@ -182,9 +182,13 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, request: &Request<'_>, credentials: &[(&str, &str)]) -> Result<Incoming, Error> {
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        credentials: &[(&str, &str)],
+    ) -> Result<Incoming, WeChatError> {
         let api = request.api;
-        let unreachable = |error: reqwest::Error| Error::Unreachable {
+        let unreachable = |error: reqwest::Error| WeChatError::Unreachable {
             api: api.to_owned(),
             cause: Arc::new(error.without_url()),
         };
@@ -219,7 +223,7 @@ impl Transport {
         let mut body = Zeroizing::new(Vec::with_capacity(1024));
         while let Some(chunk) = incoming.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > request.largest_answer {
-                return Err(Error::Unreadable {
+                return Err(WeChatError::Unreadable {
                     api: api.to_owned(),
                     why: format!("it is over {} MB", request.largest_answer >> 20),
                 });
@@ -234,7 +238,7 @@ impl Transport {
         })
     }
 
-    fn url(&self, request: &Request<'_>) -> Result<Url, Error> {
+    fn url(&self, request: &Request<'_>) -> Result<Url, WeChatError> {
         let mut url = Url::clone(&self.base);
         url.set_path(request.path);
         // `/wxa/../cgi-bin/token` would go where its caller may not know that it goes.
@@ -249,8 +253,8 @@ impl Transport {
     }
 }
 
-fn unsendable(api: &str, why: &'static str) -> Error {
-    Error::Unsendable {
+fn unsendable(api: &str, why: &'static str) -> WeChatError {
+    WeChatError::Unsendable {
         api: api.to_owned(),
         why,
     }
@@ -271,7 +275,7 @@ fn errcode(body: &[u8]) -> Option<i64> {
 
 impl Incoming {
     /// The answer to one of this crate's own requests: JSON, and no refusal.
-    pub(crate) fn judged(self, api: &str) -> Result<Answer, Error> {
+    pub(crate) fn judged(self, api: &str) -> Result<Answer, WeChatError> {
         let answer = Answer {
             api: api.to_owned(),
             body: self.body,
@@ -285,7 +289,7 @@ impl Incoming {
             None | Some(0) => Ok(answer),
             Some(errcode) => {
                 tracing::debug!(api, errcode, "WeChat refused");
-                Err(Error::Refused {
+                Err(WeChatError::Refused {
                     errcode,
                     errmsg: errmsg.unwrap_or_default(),
                     api: answer.api,
@@ -297,7 +301,7 @@ impl Incoming {
 
 impl Answer {
     /// The answer as what the API is documented to answer.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, WeChatError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             use serde_json::error::Category;
             let why = match error.classify() {
@@ -311,8 +315,8 @@ impl Answer {
         })
     }
 
-    pub(crate) fn unreadable(&self, why: impl Into<String>) -> Error {
-        Error::Unreadable {
+    pub(crate) fn unreadable(&self, why: impl Into<String>) -> WeChatError {
+        WeChatError::Unreadable {
             api: self.api.clone(),
             why: why.into(),
         }
@@ -451,14 +455,14 @@ mod tests {
         assert!(!nobody.last_attempt().unwrap().answered);
         let text = format!("{error} / {error:?}");
         assert!(
-            matches!(error, Error::Unreachable { .. }) && text.contains("refused"),
+            matches!(error, WeChatError::Unreachable { .. }) && text.contains("refused"),
             "{text}"
         );
         assert!(!text.contains(SECRET), "{text}");
     }
 
     /// A client of an address where nothing listens.
-    async fn client_of_nobody() -> crate::Client {
+    async fn client_of_nobody() -> crate::WeChatClient {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use seal::{KeyRing, Kind, Sealer};
+use seal::{KeyRing, SealKind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 
 /// How long a browser stays signed in.
@@ -20,13 +20,13 @@ impl SignIns {
     /// Sign-ins that hold as long as these keys do.
     #[must_use]
     pub fn new(keys: &KeyRing) -> Self {
-        Self(Sealer::new(keys, Kind::SignIn, ""))
+        Self(Sealer::new(keys, SealKind::SignIn, ""))
     }
 
     /// Sign-ins that hold as long as both these keys and the secret do.
     #[must_use]
     pub fn bound_to(keys: &KeyRing, secret: &SecretString) -> Self {
-        Self(Sealer::new(keys, Kind::SignIn, secret.expose_secret()))
+        Self(Sealer::new(keys, SealKind::SignIn, secret.expose_secret()))
     }
 
     /// A new one, as a cookie's value.

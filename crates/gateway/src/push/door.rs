@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::X_CONTENT_TYPE_OPTIONS, request::Parts};
 use mailbox::NotTaken;
-use push::{Query, Refusal, Reply, Vouched};
+use push::{PushQuery, PushRefusal, PushReply, Vouched};
 use rand::RngExt;
 use tcb::codes;
 
@@ -49,7 +49,8 @@ pub(crate) async fn answer(
 ) -> Result<HttpReply, Failure> {
     let arrived = Instant::now();
     let pushes = inner.push.as_ref().ok_or_else(not_set_up)?;
-    let push::Body { content_type, text } = enter(inner, pushes, request_id, head, body, arrived).await?;
+    let push::PushReplyBody { content_type, text } =
+        enter(inner, pushes, request_id, head, body, arrived).await?;
     let content_type = HeaderValue::from_static(content_type);
     let mut reply = reply::typed(StatusCode::OK, content_type, Bytes::from(text));
     // What is echoed is text, whatever it looks like.
@@ -65,13 +66,14 @@ async fn enter(
     head: &Parts,
     body: &mut UnreadBody,
     arrived: Instant,
-) -> Result<push::Body, Failure> {
-    let refused = |refusal: Refusal| refuse(pushes, &refusal);
+) -> Result<push::PushReplyBody, Failure> {
+    let refused = |refusal: PushRefusal| refuse(pushes, &refusal);
     let receiver = &pushes.receiver;
-    let query = Query::parse(head.uri.query().unwrap_or_default()).map_err(|error| refused(error.into()))?;
+    let query =
+        PushQuery::parse(head.uri.query().unwrap_or_default()).map_err(|error| refused(error.into()))?;
     if head.method != Method::POST {
         let echo = receiver.verify_url(&query, inner.clock.now()).map_err(refused)?;
-        return Ok(push::Body {
+        return Ok(push::PushReplyBody {
             content_type: "text/plain; charset=utf-8",
             text: echo.to_owned(),
         });
@@ -96,7 +98,7 @@ async fn enter(
     let within = ANSWER_WITHIN.saturating_sub(arrived.elapsed());
     let taken = pushes.mailbox.take(request_id, packet, within).await;
     let reply = taken.map_err(not_taken)?;
-    let answer = |reply: &Reply| {
+    let answer = |reply: &PushReply| {
         let random = rand::rng().random();
         pushes.receiver.answer(reply, &query, inner.clock.now(), random)
     };
@@ -110,14 +112,14 @@ async fn enter(
                 ),
             });
             // The function has done its work.
-            answer(&Reply::Success)
+            answer(&PushReply::Success)
         })
         .map_err(|_| Failure::internal())
 }
 
 /// Whoever sent it is told no more than that it is refused: it may be anybody. **Choice**: 403 and the official sample's
 /// number for a bad signature; no document says how a server refuses.
-fn refuse(pushes: &Pushes, refusal: &Refusal) -> Failure {
+fn refuse(pushes: &Pushes, refusal: &PushRefusal) -> Failure {
     pushes.mailbox.count_refused();
     Failure::new(
         StatusCode::FORBIDDEN,

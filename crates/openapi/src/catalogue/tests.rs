@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::{BodyKind, Identity, Method, ReplyKind, Standing, case};
+use crate::{ApiBodyKind, ApiReplyKind, Identity, Method, Standing, case};
 
 fn count(condition: impl Fn(&Api) -> bool) -> usize {
     all().iter().filter(|api| condition(api)).count()
@@ -48,7 +48,7 @@ fn every_row_is_read_and_well_formed() {
             api.spelled().all(|param| case::snake(param) != param),
             "{name}: only what the conversion spoils"
         );
-        let has_body = api.body != BodyKind::None;
+        let has_body = api.body != ApiBodyKind::None;
         assert_eq!(api.method_sent() == Method::Post, has_body, "{name}");
         assert!(
             api.document
@@ -101,8 +101,12 @@ fn a_malformed_row_is_refused() {
 fn the_numbers_are_those_of_the_documents() {
     assert_eq!(all().len(), 646);
     assert_eq!(
-        [CloudCall::Yes, CloudCall::No, CloudCall::Unknown]
-            .map(|cloud_call| count(|api| api.cloud_call == cloud_call)),
+        [
+            CloudCallSupport::Yes,
+            CloudCallSupport::No,
+            CloudCallSupport::Unknown
+        ]
+        .map(|cloud_call| count(|api| api.cloud_call == cloud_call)),
         [324, 299, 23]
     );
     assert_eq!(count(Api::is_callable), 347);
@@ -111,9 +115,9 @@ fn the_numbers_are_those_of_the_documents() {
         [Some(Method::Get), Some(Method::Post), None].map(|method| count(|api| api.method == method)),
         [71, 564, 11]
     );
-    assert_eq!(count(|api| api.body == BodyKind::Json), 556);
-    assert_eq!(count(|api| matches!(api.body, BodyKind::Multipart(_))), 18);
-    assert_eq!(count(|api| api.reply == ReplyKind::Binary), 8);
+    assert_eq!(count(|api| api.body == ApiBodyKind::Json), 556);
+    assert_eq!(count(|api| matches!(api.body, ApiBodyKind::Multipart(_))), 18);
+    assert_eq!(count(|api| api.reply == ApiReplyKind::Binary), 8);
     assert_eq!(count(|api| api.spelled().next().is_some()), 35);
     assert_eq!(count(|api| api.identity == Identity::Openid), 2);
     assert_eq!(count(|api| api.identity == Identity::Signature), 3);
@@ -143,14 +147,14 @@ fn an_api_is_found_by_its_very_name() {
         (
             Some(Method::Post),
             "/cgi-bin/message/subscribe/send",
-            BodyKind::Json
+            ApiBodyKind::Json
         )
     );
     assert_eq!(api.title, Some("发送订阅消息"));
     let api = find("security.imgSecCheck").unwrap();
     assert_eq!(
         (api.body, api.standing),
-        (BodyKind::Multipart(Some("media")), Standing::Outdated)
+        (ApiBodyKind::Multipart(Some("media")), Standing::Outdated)
     );
     for api in all() {
         assert_eq!(find(api.name), Some(api));

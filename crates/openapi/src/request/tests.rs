@@ -3,30 +3,30 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::*;
-use crate::{CloudCall, all, find};
+use crate::{CloudCallSupport, all, find};
 
-fn json<'a>(key: &'a str, value: &'a str) -> Pair<'a> {
-    Pair {
+fn json<'a>(key: &'a str, value: &'a str) -> ApiParam<'a> {
+    ApiParam {
         key,
         value: value.as_bytes(),
         filename: None,
     }
 }
 
-fn file<'a>(key: &'a str, filename: &'a str, value: &'a [u8]) -> Pair<'a> {
-    Pair {
+fn file<'a>(key: &'a str, filename: &'a str, value: &'a [u8]) -> ApiParam<'a> {
+    ApiParam {
         key,
         value,
         filename: Some(filename),
     }
 }
 
-fn request(api: &str, pairs: &[Pair<'_>]) -> Result<Request, RequestError> {
+fn request(api: &str, pairs: &[ApiParam<'_>]) -> Result<ApiRequest, RequestError> {
     find(api).unwrap().request(pairs, &Boundary::new(0))
 }
 
 /// Method, path and query in one line, the query not percent-encoded; and the body as text.
-fn shown(api: &str, pairs: &[Pair<'_>]) -> (String, String) {
+fn shown(api: &str, pairs: &[ApiParam<'_>]) -> (String, String) {
     let request = request(api, pairs).unwrap();
     let mut line = format!("{} {}", request.method.as_str(), request.path);
     for (at, (name, value)) in request.query.iter().enumerate() {
@@ -134,7 +134,7 @@ fn requests_are_those_of_the_documents() {
             .iter()
             .map(|(key, value)| (key, value.to_string()))
             .collect();
-        let mut pairs: Vec<Pair<'_>> = sent.iter().map(|(key, text)| json(key, text)).collect();
+        let mut pairs: Vec<ApiParam<'_>> = sent.iter().map(|(key, text)| json(key, text)).collect();
         for (key, name) in &golden.files {
             pairs.push(file(key, name.as_str().unwrap(), b"bytes"));
         }
@@ -152,11 +152,11 @@ fn requests_are_those_of_the_documents() {
             .collect();
         assert_eq!(query, golden.query, "{api}");
         match (&request.body, golden.body, golden.form) {
-            (Body::None, None, None) => {}
-            (Body::Json(bytes), Some(body), None) => {
+            (ApiBody::None, None, None) => {}
+            (ApiBody::Json(bytes), Some(body), None) => {
                 assert_eq!(serde_json::from_slice::<Json>(bytes).unwrap(), body, "{api}");
             }
-            (Body::Multipart { bytes, .. }, None, Some(form)) => {
+            (ApiBody::Multipart { bytes, .. }, None, Some(form)) => {
                 assert_eq!(parts(bytes), form, "{api}");
             }
             (body, ..) => panic!("{api}: {body:?}"),
@@ -189,8 +189,8 @@ fn parts(form: &[u8]) -> Vec<Vec<String>> {
 
 #[test]
 fn every_api_with_cloud_call_makes_a_request() {
-    for api in all().iter().filter(|api| api.cloud_call == CloudCall::Yes) {
-        let query: Vec<Pair<'_>> = api.query().map(|name| json(name, "\"一\"")).collect();
+    for api in all().iter().filter(|api| api.cloud_call == CloudCallSupport::Yes) {
+        let query: Vec<ApiParam<'_>> = api.query().map(|name| json(name, "\"一\"")).collect();
         let mut pairs = query.clone();
         pairs.push(json("something_else", "12345678901234567890"));
         let request = api.request(&pairs, &Boundary::new(1)).unwrap();
@@ -203,13 +203,13 @@ fn every_api_with_cloud_call_makes_a_request() {
             api.name
         );
         match &request.body {
-            Body::None => assert_eq!(api.body, BodyKind::None, "{}", api.name),
-            Body::Json(bytes) => assert_eq!(
+            ApiBody::None => assert_eq!(api.body, ApiBodyKind::None, "{}", api.name),
+            ApiBody::Json(bytes) => assert_eq!(
                 bytes, br#"{"something_else":12345678901234567890}"#,
                 "{}",
                 api.name
             ),
-            Body::Multipart { bytes, .. } => {
+            ApiBody::Multipart { bytes, .. } => {
                 assert_eq!(
                     parts(bytes),
                     [["something_else", "12345678901234567890"]],
@@ -288,7 +288,7 @@ fn keys_that_the_sdk_spoils_are_put_right() {
 
 #[test]
 fn a_lone_file_has_the_documented_field_and_others_their_own() {
-    let names = |api, pairs: &[Pair<'_>]| {
+    let names = |api, pairs: &[ApiParam<'_>]| {
         let body = request(api, pairs).unwrap().body;
         parts(body.bytes())
             .into_iter()
@@ -321,7 +321,7 @@ fn a_lone_file_has_the_documented_field_and_others_their_own() {
     // An API of whose files no document tells.
     assert_eq!(names("logistics.getQuota", &[file("f", "f.bin", b"")]), ["f"]);
     // Without a file, WeChat's own 41005 is the answer.
-    assert_eq!(request("security.imgSecCheck", &[]).unwrap().body, Body::None);
+    assert_eq!(request("security.imgSecCheck", &[]).unwrap().body, ApiBody::None);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn what_no_sdk_sends_is_refused() {
     assert!(matches!(
         request(
             "subscribeMessage.send",
-            &[Pair {
+            &[ApiParam {
                 key: "a",
                 value: b"\"\xff\"",
                 filename: None
@@ -370,7 +370,7 @@ proptest::proptest! {
     #[test]
     fn a_body_is_json_whatever_the_params(keys in proptest::collection::vec(".*", 0..6), text in ".*", number: u64) {
         let values = [json!(text).to_string(), number.to_string(), json!({"room_id": [text, null]}).to_string()];
-        let pairs: Vec<Pair<'_>> = keys.iter().zip(values.iter().cycle()).map(|(key, value)| json(key, value)).collect();
+        let pairs: Vec<ApiParam<'_>> = keys.iter().zip(values.iter().cycle()).map(|(key, value)| json(key, value)).collect();
         for api in ["logistics.getQuota", "liveBroadcast.addRole"] {
             let body = request(api, &pairs).unwrap().body;
             let object = json::Object::parse(body.bytes()).unwrap();

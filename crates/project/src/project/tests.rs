@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use push::Token;
+use push::PushToken;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
@@ -238,7 +238,7 @@ fn what_does_not_count_is_kept_with_its_reason() {
         ),
     ]);
     let login = &project.functions["login"];
-    let first = |faults: &[crate::files::Fault]| faults[0].to_string();
+    let first = |faults: &[crate::files::FileFault]| faults[0].to_string();
     assert!(first(&login.permission_faults).contains("no array"));
     assert!(first(&login.trigger_faults).starts_with("line 1: the trigger \"t\" never fires"));
     let steps = &project.functions["steps"];
@@ -609,7 +609,7 @@ fn a_byte_order_mark_is_part_of_no_secret_wherever_it_stands() {
         assert!(
             console
                 .token
-                .verify("1", "2", &Token::parse("abc").unwrap().sign("1", "2"))
+                .verify("1", "2", &PushToken::parse("abc").unwrap().sign("1", "2"))
         );
     }
     let environment = Environment::read(|_| Some(format!("{MARK}{ring}\n"))).unwrap();

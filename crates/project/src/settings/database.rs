@@ -12,7 +12,7 @@ use crate::{
 
 /// `[database]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Database {
+pub struct DatabaseSection {
     /// `path`: the file; relative to `yunqiao.toml`.
     pub path: Option<PathBuf>,
     /// `missing`.
@@ -20,7 +20,7 @@ pub struct Database {
     /// `seed`: a folder of files `NAME.json` with the documents that a collection has at first; relative to `yunqiao.toml`.
     pub seed: Option<PathBuf>,
     /// `[database.collections.NAME]`.
-    pub collections: BTreeMap<String, Collection>,
+    pub collections: BTreeMap<String, CollectionSetting>,
 }
 
 /// `missing`: what a collection gets that does not exist.
@@ -34,16 +34,16 @@ pub enum MissingCollection {
 
 /// `[database.collections.NAME]`: the collection is made at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Collection {
+pub struct CollectionSetting {
     /// `indexes`.
-    pub indexes: Vec<Index>,
+    pub indexes: Vec<IndexSetting>,
 }
 
 /// One of `indexes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Index {
+pub struct IndexSetting {
     /// The fields, in their order.
-    pub fields: Vec<IndexField>,
+    pub fields: Vec<IndexFieldSetting>,
     /// Whether no two documents may have the same value; one without the field has null.
     pub unique: bool,
     /// Whether it is over places: `kind = "2dsphere"`.
@@ -52,14 +52,14 @@ pub struct Index {
 
 /// `"createTime"`, or `"-createTime"` from great to small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexField {
+pub struct IndexFieldSetting {
     /// Its path, with dots.
     pub path: String,
     /// From great to small.
     pub descending: bool,
 }
 
-impl Database {
+impl DatabaseSection {
     /// Reads the table. Paths in it are relative to `dir`.
     pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
         let table = entry.table()?;
@@ -81,7 +81,7 @@ impl Database {
             for (key, entry) in entry.table()?.entries() {
                 database
                     .collections
-                    .insert(key.text.to_owned(), Collection::read(&entry.table()?)?);
+                    .insert(key.text.to_owned(), CollectionSetting::read(&entry.table()?)?);
             }
         }
         Ok(database)
@@ -96,7 +96,7 @@ fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {
     }
 }
 
-impl Collection {
+impl CollectionSetting {
     fn read(table: &Table<'_>) -> Result<Self, ProjectError> {
         table.allow(&["indexes"])?;
         let mut indexes = Vec::new();
@@ -104,14 +104,14 @@ impl Collection {
             for entry in
                 entry.list("[[\"status\", \"-createTime\"], { fields = [\"phone\"], unique = true }]")?
             {
-                indexes.push(Index::read(&entry)?);
+                indexes.push(IndexSetting::read(&entry)?);
             }
         }
         Ok(Self { indexes })
     }
 }
 
-impl Index {
+impl IndexSetting {
     /// A list of fields, or a table that has one.
     fn read(entry: &Entry<'_>) -> Result<Self, ProjectError> {
         if !entry.is_table() {
@@ -153,8 +153,8 @@ impl Index {
     }
 }
 
-fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexField>, ProjectError> {
-    let fields: Vec<IndexField> = entry
+fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexFieldSetting>, ProjectError> {
+    let fields: Vec<IndexFieldSetting> = entry
         .texts()?
         .iter()
         .map(|field| {
@@ -166,7 +166,7 @@ fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexField>, ProjectError> {
                     "name fields such as \"createTime\" or \"-address.city\"",
                 ));
             }
-            Ok(IndexField {
+            Ok(IndexFieldSetting {
                 path: path.to_owned(),
                 descending: text.starts_with('-'),
             })

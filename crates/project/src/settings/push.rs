@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use function::{FunctionName, IllegalName};
-use push::{EncodingAesKey, Format, Mode, Pattern, Receiver, Routes, Settings, Token};
+use push::{ConsoleSettings, EncodingAesKey, Format, Mode, PushToken, Receiver, RoutePattern, Routes};
 use secrecy::ExposeSecret;
 
 use super::read_secret_file;
@@ -15,7 +15,7 @@ use crate::{
 
 /// `[push]`.
 #[derive(Clone, Debug, Default)]
-pub struct Push {
+pub struct PushSection {
     /// What stands in the console; `None` where only routes are given, or nothing.
     pub console: Option<PushConsole>,
     /// `[push.routes]`: the function of each kind of packet.
@@ -26,7 +26,7 @@ pub struct Push {
 #[derive(Clone, Debug)]
 pub struct PushConsole {
     /// Token: `token`, or the content of `token_file`.
-    pub token: Token,
+    pub token: PushToken,
     /// EncodingAESKey: `aes_keys`, or the lines of `aes_keys_file`, the newest first. At least one unless the mode is plain.
     pub keys: Vec<EncodingAesKey>,
     /// 消息加解密方式: `mode`.
@@ -38,8 +38,8 @@ pub struct PushConsole {
 impl PushConsole {
     /// The settings of whoever receives pushes for this app, or sends them.
     #[must_use]
-    pub fn settings(&self, appid: &str) -> Settings {
-        Settings::new(
+    pub fn settings(&self, appid: &str) -> ConsoleSettings {
+        ConsoleSettings::new(
             appid,
             self.token.clone(),
             self.mode,
@@ -49,7 +49,7 @@ impl PushConsole {
     }
 }
 
-impl Push {
+impl PushSection {
     /// Reads the table; gives with it whether the file itself holds a secret there.
     pub(super) fn read(
         source: &Source<'_>,
@@ -90,7 +90,7 @@ impl Push {
                                         for the rest";
                     source.refuse(&key.span, what, MEND.to_owned())
                 };
-                let pattern = Pattern::parse(key.text).map_err(|error| refuse(error.to_string()))?;
+                let pattern = RoutePattern::parse(key.text).map_err(|error| refuse(error.to_string()))?;
                 let function = target.text()?.parse().map_err(|illegal: IllegalName| {
                     target.refuse("names no function", &illegal.to_string())
                 })?;
@@ -144,9 +144,9 @@ fn read_token(
     table: &Table<'_>,
     dir: &Path,
     findings: &mut Vec<Finding>,
-) -> Result<(Option<Token>, bool), ProjectError> {
+) -> Result<(Option<PushToken>, bool), ProjectError> {
     let parse = |entry: &Entry<'_>, text: &str| {
-        Token::parse(text).map_err(|error| entry.refuse("is no Token", &error.to_string()))
+        PushToken::parse(text).map_err(|error| entry.refuse("is no Token", &error.to_string()))
     };
     match (table.get("token"), table.get("token_file")) {
         (Some(_), Some(entry)) => Err(entry.refuse("stands beside push.token", "give one of the two")),
@@ -194,7 +194,7 @@ fn read_keys(
 fn read_console(
     push: &Entry<'_>,
     table: &Table<'_>,
-    token: Token,
+    token: PushToken,
     keys: Vec<EncodingAesKey>,
 ) -> Result<PushConsole, ProjectError> {
     let missing = |key: &str, mend: &str| push.refuse(&format!("has a token and no {key}"), mend);

@@ -8,13 +8,16 @@ use super::*;
 
 const RANDOM: [u8; 16] = *b"a8eedb185eb2fecf";
 
-fn pushed(mode: Mode, format: Format, json: &str) -> (Query, Vec<u8>) {
+fn pushed(mode: Mode, format: Format, json: &str) -> (PushQuery, Vec<u8>) {
     let request = sender(mode, format).push(json, NOW, NONCE, RANDOM).unwrap();
     assert_eq!(request.content_type, format.content_type());
-    (Query::parse(&request.query).unwrap(), request.body.into_bytes())
+    (
+        PushQuery::parse(&request.query).unwrap(),
+        request.body.into_bytes(),
+    )
 }
 
-fn receive(mode: Mode, format: Format, query: &Query, body: &[u8]) -> Result<Packet, Refusal> {
+fn receive(mode: Mode, format: Format, query: &PushQuery, body: &[u8]) -> Result<Packet, PushRefusal> {
     receiver(mode, format).receive(query, body, NOW)
 }
 
@@ -56,12 +59,12 @@ fn modes_and_formats_are_not_guessed() {
                     (Mode::Plain, Mode::Plain) => assert!(result.is_ok()),
                     (Mode::Plain, mode) => assert_eq!(
                         result.unwrap_err(),
-                        Refusal::NotEncrypted {
+                        PushRefusal::NotEncrypted {
                             mode,
                             lacks: "msg_signature in the URL"
                         }
                     ),
-                    (_, Mode::Plain) => assert_eq!(result.unwrap_err(), Refusal::Encrypted),
+                    (_, Mode::Plain) => assert_eq!(result.unwrap_err(), PushRefusal::Encrypted),
                     _ => assert!(result.is_ok()),
                 }
             }
@@ -71,7 +74,7 @@ fn modes_and_formats_are_not_guessed() {
         assert!(
             matches!(
                 refusal,
-                Refusal::Body(FormatError::Other {
+                PushRefusal::Body(FormatError::Other {
                     found: Format::Json,
                     ..
                 })
@@ -83,7 +86,7 @@ fn modes_and_formats_are_not_guessed() {
         assert!(
             matches!(
                 refusal,
-                Refusal::Body(FormatError::Other {
+                PushRefusal::Body(FormatError::Other {
                     found: Format::Xml,
                     ..
                 })
@@ -101,7 +104,7 @@ fn a_plain_body_does_not_pass_for_an_encrypted_one() {
         let refusal = receive(mode, Format::Json, &encrypted, TEXT.as_bytes()).unwrap_err();
         assert_eq!(
             refusal,
-            Refusal::NotEncrypted {
+            PushRefusal::NotEncrypted {
                 mode,
                 lacks: "Encrypt in the body"
             }
@@ -109,13 +112,13 @@ fn a_plain_body_does_not_pass_for_an_encrypted_one() {
         assert_eq!(refusal.code(), codes::BAD_SIGNATURE);
         // Only the other signature, which does not cover the body.
         let (_, body) = pushed(mode, Format::Json, TEXT);
-        let query = Query {
+        let query = PushQuery {
             msg_signature: encrypted.signature.clone(),
             ..encrypted.clone()
         };
         assert_eq!(
             receive(mode, Format::Json, &query, &body).unwrap_err(),
-            Refusal::BadMessageSignature
+            PushRefusal::BadMessageSignature
         );
     }
     // To plain mode, an encrypted body is no packet, even where the URL conceals that it is encrypted.
@@ -124,7 +127,7 @@ fn a_plain_body_does_not_pass_for_an_encrypted_one() {
         let (_, body) = pushed(mode, Format::Json, TEXT);
         assert_eq!(
             receive(Mode::Plain, Format::Json, &query, &body).unwrap_err(),
-            Refusal::Encrypted
+            PushRefusal::Encrypted
         );
     }
 }
@@ -149,7 +152,7 @@ fn a_packet_with_an_encrypt_of_its_own_is_not_sent_beside_another() {
             Err(WriteError::Twice("Encrypt".to_owned()))
         );
         let request = push(Mode::Secure).unwrap();
-        let query = Query::parse(&request.query).unwrap();
+        let query = PushQuery::parse(&request.query).unwrap();
         let received = receive(Mode::Secure, format, &query, request.body.as_bytes()).unwrap();
         assert_eq!(received, packet(own));
     }
@@ -177,7 +180,7 @@ fn a_field_that_decides_stands_once() {
     ] {
         let (query, _) = pushed(Mode::Secure, format, TEXT);
         let refusal = receive(Mode::Secure, format, &query, twice.as_bytes()).unwrap_err();
-        assert_eq!(refusal, Refusal::Body(reason));
+        assert_eq!(refusal, PushRefusal::Body(reason));
     }
     for query in [
         "timestamp=1&timestamp=2",
@@ -186,12 +189,15 @@ fn a_field_that_decides_stands_once() {
         "msg_signature&msg_signature",
     ] {
         assert!(
-            matches!(Query::parse(query), Err(QueryError::Twice(_))),
+            matches!(PushQuery::parse(query), Err(QueryError::Twice(_))),
             "{query}"
         );
     }
     // The URL's own parameters are nobody's business.
-    assert_eq!(Query::parse("a=1&a=2&openid=x&openid=y"), Ok(Query::default()));
+    assert_eq!(
+        PushQuery::parse("a=1&a=2&openid=x&openid=y"),
+        Ok(PushQuery::default())
+    );
 }
 
 #[test]
@@ -200,15 +206,15 @@ fn a_verification_is_answered_with_echostr_as_it_is() {
         let receiver = receiver(mode, Format::Json);
         for echostr in ["4375120948345356249", "a+b/c= &\"中"] {
             let query = sender(mode, Format::Json).verification(echostr, NOW, NONCE);
-            let query = Query::parse(&query).unwrap();
+            let query = PushQuery::parse(&query).unwrap();
             assert_eq!(receiver.verify_url(&query, NOW), Ok(echostr));
-            let other = Query {
+            let other = PushQuery {
                 nonce: Some("1".to_owned()),
                 ..query.clone()
             };
-            assert_eq!(receiver.verify_url(&other, NOW), Err(Refusal::BadSignature));
+            assert_eq!(receiver.verify_url(&other, NOW), Err(PushRefusal::BadSignature));
         }
-        let query = Query::parse(&sender(mode, Format::Json).verification("1", NOW, NONCE)).unwrap();
+        let query = PushQuery::parse(&sender(mode, Format::Json).verification("1", NOW, NONCE)).unwrap();
         for name in ["echostr", "timestamp", "nonce", "signature"] {
             let mut query = query.clone();
             *match name {
@@ -217,7 +223,7 @@ fn a_verification_is_answered_with_echostr_as_it_is() {
                 "nonce" => &mut query.nonce,
                 _ => &mut query.signature,
             } = None;
-            assert_eq!(receiver.verify_url(&query, NOW), Err(Refusal::Missing(name)));
+            assert_eq!(receiver.verify_url(&query, NOW), Err(PushRefusal::Missing(name)));
         }
     }
 }
@@ -228,7 +234,7 @@ fn a_query_that_cannot_be_good_is_refused_before_the_body() {
         let (good, body) = pushed(mode, Format::Json, TEXT);
         let receiver = receiver(mode, Format::Json);
         assert_eq!(receiver.judge_query(&good, NOW), Ok(Vouched::BySignature));
-        let without = |change: fn(&mut Query)| {
+        let without = |change: fn(&mut PushQuery)| {
             let mut query = good.clone();
             change(&mut query);
             query
@@ -238,7 +244,7 @@ fn a_query_that_cannot_be_good_is_refused_before_the_body() {
             without(|query| query.nonce = None),
             without(|query| query.timestamp = Some("1".to_owned())),
             without(|query| query.msg_signature = Some(String::new()).xor(query.msg_signature.take())),
-            Query::default(),
+            PushQuery::default(),
         ] {
             let refused = receiver.judge_query(&query, NOW).unwrap_err();
             assert_eq!(
@@ -269,11 +275,11 @@ fn a_push_that_is_sent_again_later_is_refused() {
         let milli = Duration::from_millis(1);
         assert!(matches!(
             at(NOW + MAX_AGE + milli).unwrap_err(),
-            Refusal::TooOld { .. }
+            PushRefusal::TooOld { .. }
         ));
         assert!(matches!(
             at(NOW - FUTURE - milli).unwrap_err(),
-            Refusal::FromTheFuture { .. }
+            PushRefusal::FromTheFuture { .. }
         ));
         assert_eq!(at(NOW + MAX_AGE * 2).unwrap_err().code(), codes::BAD_SIGNATURE);
     }
@@ -285,15 +291,15 @@ fn a_push_that_is_sent_again_later_is_refused() {
         "-1",
         "now",
     ] {
-        let query = Query {
+        let query = PushQuery {
             timestamp: Some(timestamp.to_owned()),
             nonce: Some(NONCE.to_owned()),
             signature: Some(token().sign(timestamp, NONCE)),
             echostr: Some("1".to_owned()),
-            ..Query::default()
+            ..PushQuery::default()
         };
         let refusal = receiver(Mode::Plain, Format::Json).verify_url(&query, NOW);
-        assert_eq!(refusal, Err(Refusal::Timestamp), "{timestamp}");
+        assert_eq!(refusal, Err(PushRefusal::Timestamp), "{timestamp}");
     }
 }
 
@@ -301,14 +307,14 @@ fn a_push_that_is_sent_again_later_is_refused() {
 fn old_and_new_key_open_and_the_newest_seals() {
     let with = |keys: &[&str]| {
         let keys = keys.iter().map(|text| key(text)).collect();
-        Settings::new(APPID, token(), Mode::Secure, Format::Json, keys)
+        ConsoleSettings::new(APPID, token(), Mode::Secure, Format::Json, keys)
     };
-    let by = |settings: Settings| {
+    let by = |settings: ConsoleSettings| {
         let request = Sender::new(settings)
             .unwrap()
             .push(TEXT, NOW, NONCE, RANDOM)
             .unwrap();
-        (Query::parse(&request.query).unwrap(), request.body)
+        (PushQuery::parse(&request.query).unwrap(), request.body)
     };
     let both = Receiver::new(with(&[NEW_KEY, OLD_KEY])).unwrap();
     for settings in [with(&[NEW_KEY]), with(&[OLD_KEY]), with(&[NEW_KEY, OLD_KEY])] {
@@ -325,17 +331,20 @@ fn old_and_new_key_open_and_the_newest_seals() {
     let refusal = Receiver::new(with(&[OLD_KEY]))
         .unwrap()
         .receive(&query, body.as_bytes(), NOW);
-    assert_eq!(refusal.unwrap_err(), Refusal::Envelope(EnvelopeError::BadPadding));
+    assert_eq!(
+        refusal.unwrap_err(),
+        PushRefusal::Envelope(PushEnvelopeError::BadPadding)
+    );
 
     let answer = both
-        .answer(&Reply::Object("{}".to_owned()), &query, NOW, RANDOM)
+        .answer(&PushReply::Object("{}".to_owned()), &query, NOW, RANDOM)
         .unwrap();
     let read = |keys: &[&str]| {
         Sender::new(with(keys))
             .unwrap()
             .read_reply(answer.text.as_bytes())
     };
-    assert_eq!(read(&[NEW_KEY]), Ok(Reply::Object("{}".to_owned())));
+    assert_eq!(read(&[NEW_KEY]), Ok(PushReply::Object("{}".to_owned())));
     assert!(read(&[OLD_KEY]).is_err());
 }
 
@@ -350,14 +359,14 @@ fn another_apps_push_is_refused_whichever_key_opens_it() {
     let mut ours = settings(Mode::Secure, Format::Json);
     ours.keys.push(key(OLD_KEY));
     ours.keys.reverse();
-    let query = Query::parse(&request.query).unwrap();
+    let query = PushQuery::parse(&request.query).unwrap();
     let refusal = Receiver::new(ours)
         .unwrap()
         .receive(&query, request.body.as_bytes(), NOW)
         .unwrap_err();
     assert_eq!(
         refusal,
-        Refusal::Envelope(EnvelopeError::OtherAppid {
+        PushRefusal::Envelope(PushEnvelopeError::OtherAppid {
             found: "wx134c8103faa5a59e".to_owned(),
             expected: APPID.to_owned(),
         })
@@ -383,18 +392,18 @@ fn what_is_signed_and_no_packet_is_refused() {
     ] {
         let encrypt = envelope::seal(&key(NEW_KEY), RANDOM, message, APPID);
         let timestamp = NOW.secs().to_string();
-        let query = Query {
+        let query = PushQuery {
             msg_signature: Some(token().sign_message(&timestamp, NONCE, &encrypt)),
             timestamp: Some(timestamp),
             nonce: Some(NONCE.to_owned()),
-            ..Query::default()
+            ..PushQuery::default()
         };
         let body = match format {
             Format::Json => format!(r#"{{"Encrypt":"{encrypt}"}}"#),
             Format::Xml => format!("<xml><Encrypt>{encrypt}</Encrypt></xml>"),
         };
         let refusal = receive(Mode::Secure, format, &query, body.as_bytes()).unwrap_err();
-        assert!(matches!(refusal, Refusal::Message(_)), "{refusal}");
+        assert!(matches!(refusal, PushRefusal::Message(_)), "{refusal}");
         assert_eq!(refusal.code(), codes::UNREADABLE);
     }
 }
@@ -404,7 +413,7 @@ fn large_bodies_are_refused_unread() {
     let (query, _) = pushed(Mode::Secure, Format::Json, TEXT);
     for length in [MAX_BODY + 1, 10 << 20] {
         let refusal = receive(Mode::Secure, Format::Json, &query, &vec![b' '; length]).unwrap_err();
-        assert_eq!(refusal, Refusal::Body(FormatError::TooLarge(length)));
+        assert_eq!(refusal, PushRefusal::Body(FormatError::TooLarge(length)));
     }
     let long = format!(r#"{{"MsgType":"text","Content":"{}"}}"#, "a".repeat(700_000));
     let (query, body) = pushed(Mode::Secure, Format::Json, &long);
@@ -433,7 +442,7 @@ fn secrets_do_not_show() {
         "the last bits are not part of the key"
     );
     assert_ne!(key(NEW_KEY), key(OLD_KEY));
-    assert_ne!(token(), Token::parse("AAAAB").unwrap());
+    assert_ne!(token(), PushToken::parse("AAAAB").unwrap());
 }
 
 #[test]
@@ -444,7 +453,7 @@ fn settings_that_cannot_work_are_refused_with_their_mend() {
         ("ÄÄÄ", "another character"),
         (&"a".repeat(33), "33 characters"),
     ] {
-        let refused = Token::parse(text).unwrap_err().to_string();
+        let refused = PushToken::parse(text).unwrap_err().to_string();
         assert!(
             refused.contains(error) && refused.contains("消息推送配置") && !refused.contains(text),
             "{refused}"
@@ -460,7 +469,7 @@ fn settings_that_cannot_work_are_refused_with_their_mend() {
     ] {
         assert_eq!(EncodingAesKey::parse(&text), Err(error), "{text}");
     }
-    let without = |mode, appid: &str| Settings::new(appid, token(), mode, Format::Json, Vec::new());
+    let without = |mode, appid: &str| ConsoleSettings::new(appid, token(), mode, Format::Json, Vec::new());
     assert!(Receiver::new(without(Mode::Plain, APPID)).is_ok());
     for mode in [Mode::Compatible, Mode::Secure] {
         assert_eq!(
@@ -511,36 +520,36 @@ fn envelopes_of_wrong_lengths_do_not_open() {
     let open = |plain: &[u8]| envelope::open(&[key(NEW_KEY)], &seal(plain), APPID).unwrap_err();
     let padded = |content: &[u8], padding: u8| [content, &vec![padding; usize::from(padding)]].concat();
     // Padding: none, too much, more than there is, not the same throughout.
-    assert_eq!(open(&[0; 32]), EnvelopeError::BadPadding);
-    assert_eq!(open(&padded(&[7; 31], 33)), EnvelopeError::BadPadding);
-    assert_eq!(open(&[17; 16]), EnvelopeError::BadPadding);
+    assert_eq!(open(&[0; 32]), PushEnvelopeError::BadPadding);
+    assert_eq!(open(&padded(&[7; 31], 33)), PushEnvelopeError::BadPadding);
+    assert_eq!(open(&[17; 16]), PushEnvelopeError::BadPadding);
     let mut uneven = padded(&[7; 12], 20);
     uneven[12] = 19;
-    assert_eq!(open(&uneven), EnvelopeError::BadPadding);
+    assert_eq!(open(&uneven), PushEnvelopeError::BadPadding);
     // Content: none, less than a head, and lengths that lead out of it.
     assert_eq!(
         open(&padded(&[], 32)),
-        EnvelopeError::Length { length: 0, held: 0 }
+        PushEnvelopeError::Length { length: 0, held: 0 }
     );
     assert_eq!(
         open(&padded(&[7; 19], 13)),
-        EnvelopeError::Length { length: 0, held: 19 }
+        PushEnvelopeError::Length { length: 0, held: 19 }
     );
     for (length, held) in [(u32::MAX, 24), (25, 24), (0x8000_0000, 24)] {
         let content = [&[7; 16][..], &length.to_be_bytes(), &[b'a'; 24]].concat();
         let length = length as usize;
         assert_eq!(
             open(&padded(&content, 20)),
-            EnvelopeError::Length { length, held }
+            PushEnvelopeError::Length { length, held }
         );
     }
     assert_eq!(
         envelope::open(&[], &seal(&[7; 32]), APPID),
-        Err(EnvelopeError::NoKey)
+        Err(PushEnvelopeError::NoKey)
     );
     assert_eq!(
         envelope::open(&[key(NEW_KEY)], "", APPID),
-        Err(EnvelopeError::CiphertextLength(0))
+        Err(PushEnvelopeError::CiphertextLength(0))
     );
 }
 
@@ -567,7 +576,7 @@ proptest! {
     fn any_packet_arrives_as_json(json in any_packet(), random: [u8; 16], nonce in "[0-9]{1,10}") {
         for mode in MODES {
             let request = sender(mode, Format::Json).push(&json, NOW, &nonce, random).unwrap();
-            let query = Query::parse(&request.query).unwrap();
+            let query = PushQuery::parse(&request.query).unwrap();
             let received = receive(mode, Format::Json, &query, request.body.as_bytes()).unwrap();
             let json = packet(&json);
             prop_assert_eq!(received.as_json(), json.as_json());
@@ -586,7 +595,7 @@ proptest! {
         let at = at.index(altered.len());
         altered[at] ^= mask;
         let query = String::from_utf8_lossy(&query).into_owned();
-        let received = Query::parse(&query).map_err(Refusal::Query).and_then(|query| receive(mode, format, &query, &body));
+        let received = PushQuery::parse(&query).map_err(PushRefusal::Query).and_then(|query| receive(mode, format, &query, &body));
         if let Ok(received) = received {
             prop_assert_eq!(received, packet(TEXT));
         }
@@ -612,7 +621,7 @@ fn damaged(
     format: Format,
     packet: &str,
     damage: impl Fn(&str) -> String,
-) -> Result<Packet, Refusal> {
+) -> Result<Packet, PushRefusal> {
     let (query, body) = pushed(mode, format, packet);
     let body = damage(std::str::from_utf8(&body).unwrap());
     receive(mode, format, &query, body.as_bytes())
@@ -660,7 +669,7 @@ fn a_raw_control_character_within_the_envelope_is_taken() {
     let signature = token().sign_message(&timestamp, NONCE, &encrypt);
     let query = format!("timestamp={timestamp}&nonce={NONCE}&encrypt_type=aes&msg_signature={signature}");
     let body = format!("{{\"Encrypt\":\"{encrypt}\"}}");
-    let query = Query::parse(&query).unwrap();
+    let query = PushQuery::parse(&query).unwrap();
     let taken = receive(Mode::Secure, Format::Json, &query, body.as_bytes()).unwrap();
     assert!(
         taken.as_json().contains(r#""\u0002\u001d""#),
@@ -691,7 +700,7 @@ fn an_encrypt_that_got_blanks_on_its_way_is_what_it_was() {
         let shorter = |body: &str| body.replace('+', "");
         assert_eq!(
             damaged(mode, Format::Json, TEXT, shorter).unwrap_err(),
-            Refusal::BadMessageSignature
+            PushRefusal::BadMessageSignature
         );
     }
 }

@@ -80,7 +80,7 @@ fn a_message_is_known_by_app_user_and_id() {
     let first = key("wx1", &text("o1", "7", "a"));
     assert_eq!(
         first,
-        Key::Message {
+        PacketKey::Message {
             appid: "wx1".to_owned(),
             from_user: "o1".to_owned(),
             msg_id: "7".to_owned()

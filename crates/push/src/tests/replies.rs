@@ -8,8 +8,8 @@ fn event(name: &str) -> Packet {
     packet(&format!(r#"{{"MsgType":"event","Event":"{name}"}}"#))
 }
 
-fn object(text: &str) -> Reply {
-    Reply::Object(text.to_owned())
+fn object(text: &str) -> PushReply {
+    PushReply::Object(text.to_owned())
 }
 
 #[test]
@@ -32,14 +32,14 @@ fn most_results_are_an_acknowledgement() {
             let verdict = Verdict::of(&packet, result);
             assert_eq!(
                 (verdict.reply, verdict.error, verdict.remark),
-                (Reply::Success, None, None),
+                (PushReply::Success, None, None),
                 "{result}"
             );
         }
     }
     for result in [r#""hello""#, "1", "[]", "true"] {
         let verdict = Verdict::of(&packet(TEXT), result);
-        assert_eq!(verdict.reply, Reply::Success);
+        assert_eq!(verdict.reply, PushReply::Success);
         assert_eq!(
             verdict.remark,
             (result == r#""hello""#).then_some(Remark::Text),
@@ -77,16 +77,23 @@ fn objects_that_mean_something_are_passed_on() {
 fn what_was_not_passed_on_though_it_was_meant_is_remarked_on() {
     for (event_name, result, remark) in [
         ("user_enter_tempsession", TRANSFER, Remark::TransferOfEvent),
-        ("xpay_refund_notify", "{}", Remark::Wants(ReplyKind::ErrCode)),
+        ("xpay_refund_notify", "{}", Remark::Wants(PushReplyKind::ErrCode)),
         (
             "iot_voip_notify",
             r#"{"ErrCode":0}"#,
-            Remark::Wants(ReplyKind::Errcode),
+            Remark::Wants(PushReplyKind::Errcode),
         ),
-        ("update_waybill_status", "null", Remark::Wants(ReplyKind::Echo)),
+        (
+            "update_waybill_status",
+            "null",
+            Remark::Wants(PushReplyKind::Echo),
+        ),
     ] {
         let verdict = Verdict::of(&event(event_name), result);
-        assert_eq!((verdict.reply, verdict.remark), (Reply::Success, Some(remark)));
+        assert_eq!(
+            (verdict.reply, verdict.remark),
+            (PushReply::Success, Some(remark))
+        );
         assert!(remark.to_string().contains("success"));
     }
 }
@@ -109,20 +116,23 @@ fn a_code_other_than_zero_says_that_it_failed() {
 
 #[test]
 fn answers_go_back_as_the_mode_asks() {
-    let query = Query {
+    let query = PushQuery {
         nonce: Some(NONCE.to_owned()),
-        ..Query::default()
+        ..PushQuery::default()
     };
     for mode in MODES {
         for format in FORMATS {
-            let answer = |reply: &Reply| {
+            let answer = |reply: &PushReply| {
                 receiver(mode, format)
                     .answer(reply, &query, NOW, [7; 16])
                     .unwrap()
             };
-            let success = answer(&Reply::Success);
+            let success = answer(&PushReply::Success);
             assert_eq!(success.text, "success", "in every mode");
-            assert_eq!(sender(mode, format).read_reply(b"success"), Ok(Reply::Success));
+            assert_eq!(
+                sender(mode, format).read_reply(b"success"),
+                Ok(PushReply::Success)
+            );
 
             let answer = answer(&object(TRANSFER));
             assert_eq!(answer.content_type, format.content_type());
@@ -146,7 +156,7 @@ fn replies_are_read_as_wechat_would() {
     let read = |mode, format, text: &str| sender(mode, format).read_reply(text.as_bytes());
     for text in ["", "success", "SUCCESS\n"] {
         for mode in MODES {
-            assert_eq!(read(mode, Format::Json, text), Ok(Reply::Success));
+            assert_eq!(read(mode, Format::Json, text), Ok(PushReply::Success));
         }
     }
     let plain = r#"{"ErrCode":0,"ErrMsg":"success"}"#;
@@ -154,18 +164,18 @@ fn replies_are_read_as_wechat_would() {
     assert_eq!(read(Mode::Compatible, Format::Json, plain), Ok(object(plain)));
     assert!(matches!(
         read(Mode::Secure, Format::Json, plain),
-        Err(Refusal::NotEncrypted { .. })
+        Err(PushRefusal::NotEncrypted { .. })
     ));
     let xml = "<xml><ErrCode>0</ErrCode><ErrMsg><![CDATA[success]]></ErrMsg></xml>";
     assert_eq!(read(Mode::Plain, Format::Xml, xml), Ok(object(plain)));
     for wrong in ["ok", "[]", xml] {
         assert!(
-            matches!(read(Mode::Plain, Format::Json, wrong), Err(Refusal::Body(_))),
+            matches!(read(Mode::Plain, Format::Json, wrong), Err(PushRefusal::Body(_))),
             "{wrong}"
         );
     }
     // Altered after it was signed.
-    let query = Query::default();
+    let query = PushQuery::default();
     let answer = receiver(Mode::Secure, Format::Json)
         .answer(&object(plain), &query, NOW, [7; 16])
         .unwrap()
@@ -174,7 +184,7 @@ fn replies_are_read_as_wechat_would() {
     assert_ne!(altered, answer);
     assert_eq!(
         read(Mode::Secure, Format::Json, &altered),
-        Err(Refusal::BadMessageSignature)
+        Err(PushRefusal::BadMessageSignature)
     );
     // Some servers write the time as a string.
     let as_text = answer.replace("\"TimeStamp\":1714112445", "\"TimeStamp\":\"1714112445\"");

@@ -9,7 +9,9 @@ fn event(name: &str) -> Packet {
 fn routes(patterns: &[&'static str]) -> Routes<&'static str> {
     let mut routes = Routes::default();
     for pattern in patterns {
-        routes.add(Pattern::parse(pattern).unwrap(), *pattern).unwrap();
+        routes
+            .add(RoutePattern::parse(pattern).unwrap(), *pattern)
+            .unwrap();
     }
     routes
 }
@@ -83,34 +85,34 @@ fn patterns_are_written_as_they_are_read() {
         ("Event/qr_scan_scene", "event/qr_scan_scene"),
         ("some_message", "some_message"),
     ] {
-        let pattern = Pattern::parse(text).unwrap();
+        let pattern = RoutePattern::parse(text).unwrap();
         assert_eq!(pattern.to_string(), written);
-        assert_eq!(Pattern::parse(written).unwrap(), pattern);
+        assert_eq!(RoutePattern::parse(written).unwrap(), pattern);
     }
-    assert_eq!(Pattern::of("event", "SCAN"), Pattern::parse("SCAN"));
+    assert_eq!(RoutePattern::of("event", "SCAN"), RoutePattern::parse("SCAN"));
 }
 
 #[test]
 fn routes_that_cannot_be_meant_are_refused() {
-    assert_eq!(Pattern::parse("event"), Err(RouteError::NoEvent));
-    assert_eq!(Pattern::parse("event/"), Err(RouteError::NoEvent));
+    assert_eq!(RoutePattern::parse("event"), Err(RouteError::NoEvent));
+    assert_eq!(RoutePattern::parse("event/"), Err(RouteError::NoEvent));
     assert_eq!(
-        Pattern::of("text", "SCAN"),
+        RoutePattern::of("text", "SCAN"),
         Err(RouteError::EventOfMessage("text".to_owned()))
     );
     for text in ["", "/", "text message", "a/b/c", "event/a b", "订阅"] {
-        assert!(Pattern::parse(text).is_err(), "{text}");
+        assert!(RoutePattern::parse(text).is_err(), "{text}");
     }
     let mut routes = routes(&["text", "event/SCAN"]);
     for twice in ["TEXT", "scan"] {
-        let error = routes.add(Pattern::parse(twice).unwrap(), "").unwrap_err();
+        let error = routes.add(RoutePattern::parse(twice).unwrap(), "").unwrap_err();
         assert!(matches!(error, RouteError::Twice(_)), "{error}");
     }
 }
 
 #[test]
 fn unknown_names_have_a_suggestion() {
-    let suggestion = |text| Pattern::parse(text).unwrap().suggestion();
+    let suggestion = |text| RoutePattern::parse(text).unwrap().suggestion();
     assert_eq!(
         suggestion("event/user_enter_tempsesion"),
         Some("user_enter_tempsession")

@@ -42,7 +42,7 @@ fn every_kind_of_vector_is_tested() {
 #[test]
 fn url_signatures() {
     for vector in of_kind("url_signature") {
-        let token = Token::parse(text(vector, "token")).unwrap();
+        let token = PushToken::parse(text(vector, "token")).unwrap();
         let (timestamp, nonce) = (text(vector, "timestamp"), text(vector, "nonce"));
         assert_eq!(
             token.sign(timestamp, nonce),
@@ -55,7 +55,7 @@ fn url_signatures() {
         assert!(!token.verify(timestamp, nonce, ""));
     }
     // Beside a published vector stands one that must fail.
-    assert!(!Token::parse("test").unwrap().verify(
+    assert!(!PushToken::parse("test").unwrap().verify(
         "1410685589",
         "test",
         "f21891de399b4e33a1a93c9a7b8a8fffb5a443fe"
@@ -94,7 +94,7 @@ fn pushes_open_and_are_sealed_to_the_same_text() {
             "{id}"
         );
         if vector["msg_signature"].is_string() {
-            let token = Token::parse(text(vector, "token")).unwrap();
+            let token = PushToken::parse(text(vector, "token")).unwrap();
             let (timestamp, nonce) = (text(vector, "timestamp"), text(vector, "nonce"));
             let signature = text(vector, "msg_signature");
             assert!(token.verify_message(timestamp, nonce, encrypt, signature), "{id}");
@@ -117,9 +117,9 @@ fn pushes_come_through_the_door() {
             continue;
         };
         let mode: Mode = text(vector, "mode").parse().unwrap();
-        let settings = Settings::new(
+        let settings = ConsoleSettings::new(
             text(vector, "appid"),
-            Token::parse(text(vector, "token")).unwrap(),
+            PushToken::parse(text(vector, "token")).unwrap(),
             mode,
             format,
             keys(vector),
@@ -140,7 +140,7 @@ fn pushes_come_through_the_door() {
             }
             (Format::Xml, _) => format!("<xml><Encrypt>{}</Encrypt></xml>", text(vector, "Encrypt")),
         };
-        let query = Query::parse(&format!(
+        let query = PushQuery::parse(&format!(
             "timestamp={}&nonce={}&openid=x&encrypt_type=aes&msg_signature={}",
             text(vector, "timestamp"),
             text(vector, "nonce"),
@@ -176,21 +176,21 @@ fn replies_are_the_published_ones() {
         .into_iter()
         .find(|vector| vector["id"] == "official-mp-reply-json")
         .unwrap();
-    let settings = Settings::new(
+    let settings = ConsoleSettings::new(
         text(vector, "appid"),
         token(),
         Mode::Secure,
         Format::Json,
         keys(vector),
     );
-    let reply = Reply::Object(text(vector, "plaintext").to_owned());
-    let query = Query {
+    let reply = PushReply::Object(text(vector, "plaintext").to_owned());
+    let query = PushQuery {
         nonce: Some(text(vector, "Nonce").to_owned()),
-        ..Query::default()
+        ..PushQuery::default()
     };
     let now = Timestamp::from_secs(vector["TimeStamp"].as_u64().unwrap());
     let answer = |format| {
-        let receiver = Receiver::new(Settings {
+        let receiver = Receiver::new(ConsoleSettings {
             format,
             ..settings.clone()
         })
@@ -200,7 +200,7 @@ fn replies_are_the_published_ones() {
     let (encrypt, signature) = (text(vector, "Encrypt"), text(vector, "MsgSignature"));
     assert_eq!(
         answer(Format::Json),
-        Body {
+        PushReplyBody {
             content_type: "application/json",
             text: format!(
                 r#"{{"Encrypt":"{encrypt}","MsgSignature":"{signature}","TimeStamp":1713424427,"Nonce":"415670741"}}"#
@@ -232,7 +232,7 @@ fn replies_are_the_published_ones() {
             "/xml"
         ]
     );
-    let sender = Sender::new(Settings {
+    let sender = Sender::new(ConsoleSettings {
         format: Format::Xml,
         ..settings.clone()
     })
@@ -250,7 +250,7 @@ fn derived_ones_go_both_ways() {
             encrypt
         );
         assert_eq!(envelope::open(&keys, encrypt, appid).unwrap(), plain.as_bytes());
-        let token = Token::parse(text(vector, "token")).unwrap();
+        let token = PushToken::parse(text(vector, "token")).unwrap();
         let (timestamp, nonce) = (text(vector, "timestamp"), text(vector, "nonce"));
         assert_eq!(token.sign(timestamp, nonce), text(vector, "signature"));
         assert_eq!(
@@ -266,19 +266,19 @@ fn negative_ones_fail_with_their_numbers() {
         let code = match EncodingAesKey::parse(text(vector, "encodingAESKey")) {
             Err(error) => error.code(),
             Ok(key) => {
-                let token = Token::parse(text(vector, "token")).unwrap();
-                let settings = Settings::new(
+                let token = PushToken::parse(text(vector, "token")).unwrap();
+                let settings = ConsoleSettings::new(
                     text(vector, "appid"),
                     token,
                     Mode::Secure,
                     Format::Json,
                     vec![key],
                 );
-                let query = Query {
+                let query = PushQuery {
                     timestamp: Some(text(vector, "timestamp").to_owned()),
                     nonce: Some(text(vector, "nonce").to_owned()),
                     msg_signature: Some(text(vector, "msg_signature").to_owned()),
-                    ..Query::default()
+                    ..PushQuery::default()
                 };
                 let body = format!(
                     r#"{{"ToUserName":"gh_1","Encrypt":"{}"}}"#,

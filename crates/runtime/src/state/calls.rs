@@ -6,9 +6,9 @@ use process::WorkerId;
 
 use super::{Effect, NESTED_EXTRA, Slot, Stage, State};
 use crate::{
-    call::{Call, CallError, InvocationId, MAX_DEPTH, Outcome, Reply},
+    call::{CallError, CallOutcome, FunctionCall, FunctionReply, InvocationId, MAX_DEPTH},
     logs::Logs,
-    peer::Running,
+    peer::RunningCall,
     worker::Ending,
 };
 
@@ -30,7 +30,12 @@ pub(super) enum After {
 
 impl<C> State<C> {
     /// Takes a call: hands it to a worker, or lets it wait. `caller` is told the outcome; not when the call is refused.
-    pub(crate) fn admit(&mut self, call: Call, caller: C, now: Instant) -> Result<CallKey, CallError> {
+    pub(crate) fn admit(
+        &mut self,
+        call: FunctionCall,
+        caller: C,
+        now: Instant,
+    ) -> Result<CallKey, CallError> {
         let id = call.id();
         let number = *self.names.get(&call.function).ok_or(CallError::NotFound)?;
         let function = self.functions.get(number).ok_or(CallError::NotFound)?;
@@ -113,11 +118,11 @@ impl<C> State<C> {
     }
 
     /// A call, if this worker runs it and its outcome is not known.
-    pub(crate) fn running(&self, id: WorkerId, call: InvocationId, now: Instant) -> Option<Running> {
+    pub(crate) fn running(&self, id: WorkerId, call: InvocationId, now: Instant) -> Option<RunningCall> {
         let serving = self.live(id)?.serving()?;
         let mut slots = serving.running.iter().filter_map(|key| self.calls.get(*key));
         match slots.find(|slot| slot.id == call)?.stage {
-            Stage::Running { deadline, .. } => Some(Running {
+            Stage::Running { deadline, .. } => Some(RunningCall {
                 left: deadline.map(|deadline| deadline.saturating_duration_since(now)),
             }),
             _ => None,
@@ -185,7 +190,7 @@ impl<C> State<C> {
     pub(super) fn settle(
         &mut self,
         key: usize,
-        result: Result<Reply, CallError>,
+        result: Result<FunctionReply, CallError>,
         after: After,
         now: Instant,
     ) {
@@ -217,7 +222,7 @@ impl<C> State<C> {
             } => (caller, started, logs),
         };
         if let Some(caller) = caller {
-            let outcome = Outcome {
+            let outcome = CallOutcome {
                 result,
                 logs,
                 waited: started.saturating_duration_since(arrived),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use process::{Frame, Launch, WorkerId};
 
-use crate::{call::Outcome, observer::PrintedLine, spec::Spec};
+use crate::{call::CallOutcome, observer::PrintedLine, spec::Spec};
 
 /// Something to be done once the state is free again, in the order in which it was decided.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) enum Effect<C> {
     /// End a worker.
     End(WorkerId),
     /// Tell a caller what came of its call.
-    Answer(C, Box<Outcome>),
+    Answer(C, Box<CallOutcome>),
     /// Tell that a line was printed.
     Tell(PrintedLine),
     /// There are calls to watch, and nobody does: call `tick` from now on.

@@ -6,11 +6,11 @@ use std::{
 };
 
 use function::FunctionName;
-use process::{Answer, End, Level, Line, Message, WorkerId};
+use process::{Level, OutputLine, WorkerAnswer, WorkerEnd, WorkerId, WorkerMessage};
 
 use super::{Effect, Stage, State, calls::After};
 use crate::{
-    call::{CallError, InvocationId, Reply},
+    call::{CallError, FunctionReply, InvocationId},
     observer::PrintedLine,
     worker::{self, Ending, Serving, Worker},
 };
@@ -57,16 +57,18 @@ impl<C> State<C> {
     }
 
     /// A worker said something. False when no worker in its place would: then it was ended, or it was on its way out.
-    pub(crate) fn received(&mut self, id: WorkerId, message: Message, now: Instant) -> bool {
+    pub(crate) fn received(&mut self, id: WorkerId, message: WorkerMessage, now: Instant) -> bool {
         let sensible = match message {
-            Message::Answered { call, answer } => self.answered(id, call, answer, now),
-            Message::Printed { call, line } => self.printed(id, call, line),
-            Message::Dropped { call, bytes } => self.dropped(id, call, bytes),
-            Message::Prepared => self.prepared(id, now),
-            Message::Loaded => self.loaded(id, now),
+            WorkerMessage::Answered { call, answer } => self.answered(id, call, answer, now),
+            WorkerMessage::Printed { call, line } => self.printed(id, call, line),
+            WorkerMessage::Dropped { call, bytes } => self.dropped(id, call, bytes),
+            WorkerMessage::Prepared => self.prepared(id, now),
+            WorkerMessage::Loaded => self.loaded(id, now),
             // Not a matter of who runs what.
-            Message::Modules(_) => true,
-            Message::LoadFailed { thrown, lasting } => self.load_failed(id, thrown.into(), lasting, now),
+            WorkerMessage::Modules(_) => true,
+            WorkerMessage::LoadFailed { thrown, lasting } => {
+                self.load_failed(id, thrown.into(), lasting, now)
+            }
         };
         if !sensible {
             self.garbled(id, now);
@@ -159,7 +161,7 @@ impl<C> State<C> {
     }
 
     /// A worker answers a call. False when it does not have this call.
-    fn answered(&mut self, id: WorkerId, call: u32, answer: Answer, now: Instant) -> bool {
+    fn answered(&mut self, id: WorkerId, call: u32, answer: WorkerAnswer, now: Instant) -> bool {
         let key = call as usize;
         let Some(worker) = self.workers.get_mut(id.key).filter(|it| it.serial == id.serial) else {
             return false;
@@ -176,7 +178,7 @@ impl<C> State<C> {
         };
         serving.running.swap_remove(at);
         serving.roots -= usize::from(slot.depth == 0);
-        if matches!(answer, Answer::Threw { uncaught: true, .. }) {
+        if matches!(answer, WorkerAnswer::Threw { uncaught: true, .. }) {
             serving.draining = true;
         }
         let (number, draining) = (serving.task.function, serving.draining);
@@ -194,7 +196,7 @@ impl<C> State<C> {
     }
 
     /// A line of output, of a call or of none. False when the worker does not have this call.
-    fn printed(&mut self, id: WorkerId, call: Option<u32>, line: Line) -> bool {
+    fn printed(&mut self, id: WorkerId, call: Option<u32>, line: OutputLine) -> bool {
         let Some(worker) = self.live(id) else { return false };
         match call {
             Some(call) => {
@@ -240,7 +242,7 @@ impl<C> State<C> {
             worker::Stage::Ending(ended) => ended.running.as_slice(),
             _ => &[],
         };
-        let line = |at| Line { level, at, text };
+        let line = |at| OutputLine { level, at, text };
         if let [key] = *running
             && let Some(Stage::Running { started, .. }) = self.calls.get(key).map(|slot| &slot.stage)
         {
@@ -252,7 +254,7 @@ impl<C> State<C> {
     }
 
     /// A line of a call: kept for its outcome, and told now.
-    fn printed_inside(&mut self, id: WorkerId, key: usize, line: Line) {
+    fn printed_inside(&mut self, id: WorkerId, key: usize, line: OutputLine) {
         let Some(slot) = self.calls.get_mut(key) else {
             return;
         };
@@ -269,7 +271,7 @@ impl<C> State<C> {
         }
     }
 
-    fn tell(&mut self, id: WorkerId, call: Option<InvocationId>, line: Line) {
+    fn tell(&mut self, id: WorkerId, call: Option<InvocationId>, line: OutputLine) {
         let function = self.workers.get(id.key).and_then(|worker| {
             let task = match &worker.stage {
                 worker::Stage::Ending(ended) => ended.task.as_ref(),
@@ -315,7 +317,7 @@ impl<C> State<C> {
 
     /// The runtime itself says something that no call tells.
     fn remark(&mut self, id: WorkerId, text: String) {
-        let line = Line {
+        let line = OutputLine {
             level: Level::Warn,
             at: Duration::ZERO,
             text,
@@ -325,7 +327,7 @@ impl<C> State<C> {
 
     /// A worker and everything it had started are dead. `end` says what that means for the calls that it still had, unless
     /// it was us who ended it.
-    pub(crate) fn exited(&mut self, id: WorkerId, end: End, now: Instant) {
+    pub(crate) fn exited(&mut self, id: WorkerId, end: WorkerEnd, now: Instant) {
         if self
             .workers
             .get(id.key)
@@ -340,8 +342,8 @@ impl<C> State<C> {
             && ended.running.is_empty()
         {
             let how = match &end {
-                End::OutOfMemory => "it ran out of memory".to_owned(),
-                End::Exited(how) | End::NotStarted(how) => how.clone(),
+                WorkerEnd::OutOfMemory => "it ran out of memory".to_owned(),
+                WorkerEnd::Exited(how) | WorkerEnd::NotStarted(how) => how.clone(),
             };
             self.remark(
                 id,
@@ -380,12 +382,12 @@ impl<C> State<C> {
 }
 
 /// What a worker's answer is for the caller.
-fn result(answer: Answer) -> Result<Reply, CallError> {
+fn result(answer: WorkerAnswer) -> Result<FunctionReply, CallError> {
     match answer {
-        Answer::Json(json) => Ok(Reply { json: Some(json) }),
-        Answer::Undefined => Ok(Reply { json: None }),
-        Answer::Threw { thrown, .. } => Err(thrown.into()),
-        Answer::NotJson { message } => Err(CallError::NotJson { message }),
-        Answer::TooLarge { bytes } => Err(CallError::TooLarge { bytes }),
+        WorkerAnswer::Json(json) => Ok(FunctionReply { json: Some(json) }),
+        WorkerAnswer::Undefined => Ok(FunctionReply { json: None }),
+        WorkerAnswer::Threw { thrown, .. } => Err(thrown.into()),
+        WorkerAnswer::NotJson { message } => Err(CallError::NotJson { message }),
+        WorkerAnswer::TooLarge { bytes } => Err(CallError::TooLarge { bytes }),
     }
 }

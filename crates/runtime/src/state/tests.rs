@@ -13,12 +13,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use process::{Answer, End, Frame, Level, Line, Message, Thrown, WorkerId};
+use process::{Frame, Level, OutputLine, Thrown, WorkerAnswer, WorkerEnd, WorkerId, WorkerMessage};
 use proptest::prelude::*;
 
 use super::{CallKey, Effect, LOAD_LIMIT, Limits, NESTED_EXTRA, Stage, State};
 use crate::{
-    call::{Call, CallError, InvocationId},
+    call::{CallError, FunctionCall, InvocationId},
     spec::{Kind, Spec},
     worker,
 };
@@ -307,8 +307,8 @@ impl World {
         let mut frame = Frame::new();
         frame.event().extend_from_slice(number.to_string().as_bytes());
         let mut call = match parent {
-            Some(parent) => Call::nested(name(function), frame, self.calls[parent].id),
-            None => Call::new(name(function), frame),
+            Some(parent) => FunctionCall::nested(name(function), frame, self.calls[parent].id),
+            None => FunctionCall::new(name(function), frame),
         };
         call.budget = budget_ms.map(Duration::from_millis);
         let timeout = Duration::from_millis(self.shapes[function].timeout_ms);
@@ -345,7 +345,7 @@ impl World {
         })
     }
 
-    fn say(&mut self, worker: WorkerId, message: Message) -> bool {
+    fn say(&mut self, worker: WorkerId, message: WorkerMessage) -> bool {
         let heard = self.state.received(worker, message, self.now);
         self.follow();
         heard
@@ -365,12 +365,12 @@ impl World {
             }
             Toy::Preparing => {
                 toy.stage = Toy::Spare;
-                assert!(self.say(worker, Message::Prepared));
+                assert!(self.say(worker, WorkerMessage::Prepared));
             }
             Toy::Spare => {}
             Toy::Loading(spec) => {
                 toy.stage = Toy::Ready(Arc::clone(spec));
-                assert!(self.say(worker, Message::Loaded));
+                assert!(self.say(worker, WorkerMessage::Loaded));
             }
             Toy::Ready(_) => self.answer(worker, 0, false),
         }
@@ -383,15 +383,15 @@ impl World {
         };
         let (call, number) = toy.running.swap_remove(at);
         let answer = if uncaught {
-            Answer::Threw {
+            WorkerAnswer::Threw {
                 thrown: Thrown::default(),
                 uncaught,
             }
         } else {
-            Answer::Json(Bytes::from_static(b"1"))
+            WorkerAnswer::Json(Bytes::from_static(b"1"))
         };
         let was_open = self.calls[number].answer.is_none() && !self.calls[number].abandoned;
-        assert!(self.say(worker, Message::Answered { call, answer }));
+        assert!(self.say(worker, WorkerMessage::Answered { call, answer }));
         if was_open {
             assert_eq!(
                 self.calls[number].answer.as_ref().map(Result::is_ok),
@@ -403,7 +403,7 @@ impl World {
     fn die(&mut self, worker: WorkerId) {
         self.workers.remove(&(worker.key, worker.serial));
         self.state
-            .exited(worker, End::Exited("exit code 1".to_owned()), self.now);
+            .exited(worker, WorkerEnd::Exited("exit code 1".to_owned()), self.now);
         // It was told to end, or it is known to be dead: nothing is asked of it any more.
         self.state
             .effects
@@ -476,13 +476,13 @@ impl World {
             Step::Print { worker, inside } => {
                 if let Some(worker) = self.choose(worker, live) {
                     let running = self.alive(worker).running.first().map(|(call, _)| *call);
-                    let line = Line {
+                    let line = OutputLine {
                         level: Level::Log,
                         at: Duration::ZERO,
                         text: "a line".to_owned(),
                     };
                     let call = running.filter(|_| inside);
-                    assert!(self.say(worker, Message::Printed { call, line }));
+                    assert!(self.say(worker, WorkerMessage::Printed { call, line }));
                 }
             }
             Step::LoadFails { worker, lasting } => {
@@ -490,7 +490,7 @@ impl World {
                     self.choose(worker, |toy| live(toy) && matches!(toy.stage, Toy::Loading(_)))
                 {
                     let thrown = Thrown::default();
-                    assert!(self.say(worker, Message::LoadFailed { thrown, lasting }));
+                    assert!(self.say(worker, WorkerMessage::LoadFailed { thrown, lasting }));
                     assert!(self.workers[&(worker.key, worker.serial)].ended);
                 }
             }
@@ -501,15 +501,15 @@ impl World {
                     let toy = self.alive(worker);
                     let has = |call| toy.running.iter().any(|(running, _)| *running == call);
                     let message = match what {
-                        0 if !matches!(toy.stage, Toy::Loading(_)) => Message::Loaded,
-                        1 if !matches!(toy.stage, Toy::Preparing) => Message::Prepared,
-                        2 if !has(7) => Message::Dropped {
+                        0 if !matches!(toy.stage, Toy::Loading(_)) => WorkerMessage::Loaded,
+                        1 if !matches!(toy.stage, Toy::Preparing) => WorkerMessage::Prepared,
+                        2 if !has(7) => WorkerMessage::Dropped {
                             call: Some(7),
                             bytes: 1,
                         },
-                        _ => Message::Answered {
+                        _ => WorkerMessage::Answered {
                             call: u32::MAX - 1,
-                            answer: Answer::Undefined,
+                            answer: WorkerAnswer::Undefined,
                         },
                     };
                     assert!(!self.say(worker, message));

@@ -414,7 +414,7 @@ async fn answers_come_back_to_the_call_that_asked() {
         .map(|number| {
             let bench = Arc::clone(&bench);
             tokio::spawn(async move {
-                let call = Call::new("f".parse().unwrap(), frame(&format!("r-{number}"), "{}"));
+                let call = FunctionCall::new("f".parse().unwrap(), frame(&format!("r-{number}"), "{}"));
                 let reply = bench.runtime.invoke(call).await.result.unwrap();
                 assert_eq!(reply.json.unwrap(), format!("\"o-r-{number}\""));
             })
@@ -508,8 +508,8 @@ async fn only_the_workers_own_process_is_let_in() {
 }
 
 /// A call that asks the host for its own request id, and ends when it is answered.
-fn waiting(name: &str, id: &str) -> (Call, InvocationId) {
-    let call = Call::new(name.parse().unwrap(), frame(id, "{}"));
+fn waiting(name: &str, id: &str) -> (FunctionCall, InvocationId) {
+    let call = FunctionCall::new(name.parse().unwrap(), frame(id, "{}"));
     let id = call.id();
     (call, id)
 }
@@ -626,7 +626,7 @@ async fn a_call_under_the_debugger_has_no_deadline() {
     let (call, id) = waiting("f", "slow");
     let look = async {
         let worker = host.request("/wait-slow").await.worker;
-        assert_eq!(worker.running(id), Some(crate::Running { left: None }));
+        assert_eq!(worker.running(id), Some(crate::RunningCall { left: None }));
         host.go.send_replace(true);
     };
     let (outcome, ()) = tokio::join!(bench.runtime.invoke(call), look);

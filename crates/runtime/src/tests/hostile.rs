@@ -3,11 +3,11 @@
 use super::*;
 
 /// Runs `source` once, expects `check` to like the error, and expects the neighbour and the next call to be served.
-async fn hostile(source: &str, check: impl FnOnce(&CallError) -> bool) -> Outcome {
+async fn hostile(source: &str, check: impl FnOnce(&CallError) -> bool) -> CallOutcome {
     hostile_within(1, source, check).await
 }
 
-async fn hostile_within(seconds: u64, source: &str, check: impl FnOnce(&CallError) -> bool) -> Outcome {
+async fn hostile_within(seconds: u64, source: &str, check: impl FnOnce(&CallError) -> bool) -> CallOutcome {
     let mut bench = Bench::new().await;
     let source = format!(
         "const misbehave = async (event, context) => {{ {source} }};

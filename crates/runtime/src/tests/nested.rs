@@ -23,8 +23,8 @@ fn chain<'a>(
         let held = Held::new(bench, &format!("held-{depth}"));
         let frame = frame("r", &held.event());
         let call = match parent {
-            Some(parent) => Call::nested(name.parse().unwrap(), frame, parent),
-            None => Call::new(name.parse().unwrap(), frame),
+            Some(parent) => FunctionCall::nested(name.parse().unwrap(), frame, parent),
+            None => FunctionCall::new(name.parse().unwrap(), frame),
         };
         let id = call.id();
         let mine = bench.runtime.invoke(call);
@@ -90,7 +90,7 @@ async fn a_bush_of_calls_ends_with_a_clear_error() {
     bench.load().await;
     let held = Held::new(&bench, "held");
     let event = held.event();
-    let outer = Call::new("f".parse().unwrap(), frame("r", &event));
+    let outer = FunctionCall::new("f".parse().unwrap(), frame("r", &event));
     let id = outer.id();
     let outer = bench.runtime.invoke(outer);
     let inner = async {
@@ -100,7 +100,7 @@ async fn a_bush_of_calls_ends_with_a_clear_error() {
             let (runtime, frame) = (bench.runtime.clone(), frame("r", &event));
             calls.spawn(async move {
                 runtime
-                    .invoke(Call::nested("f".parse().unwrap(), frame, id))
+                    .invoke(FunctionCall::nested("f".parse().unwrap(), frame, id))
                     .await
                     .result
             });
@@ -138,9 +138,9 @@ async fn a_nested_call_ends_with_its_ancestor() {
     }
     bench.load().await;
     let [outer_held, inner_held] = ["outer", "inner"].map(|name| Held::new(&bench, name));
-    let outer = Call::new("outer".parse().unwrap(), frame("r", &outer_held.event()));
+    let outer = FunctionCall::new("outer".parse().unwrap(), frame("r", &outer_held.event()));
     let id = outer.id();
-    let nested = || Call::nested("inner".parse().unwrap(), frame("r", &inner_held.event()), id);
+    let nested = || FunctionCall::nested("inner".parse().unwrap(), frame("r", &inner_held.event()), id);
     let inner = async {
         outer_held.running().await;
         let release = async {
@@ -165,11 +165,11 @@ async fn a_nested_call_has_no_more_time_than_its_ancestor() {
     bench.function("inner", source).timeout = Duration::from_secs(60);
     bench.load().await;
     let held = Held::new(&bench, "held");
-    let outer = Call::new("outer".parse().unwrap(), frame("r", &held.event()));
+    let outer = FunctionCall::new("outer".parse().unwrap(), frame("r", &held.event()));
     let id = outer.id();
     let inner = async {
         held.running().await;
-        let nested = Call::nested("inner".parse().unwrap(), frame("r", "{}"), id);
+        let nested = FunctionCall::nested("inner".parse().unwrap(), frame("r", "{}"), id);
         let outcome = bench.runtime.invoke(nested).await;
         held.release();
         outcome
@@ -194,11 +194,11 @@ async fn where_calls_share_a_worker_one_without_ancestor_harms_nobody() {
     bench.load().await;
     let before = bench.result("inner", "{}").await.unwrap();
     let [outer_held, endless, beside] = ["outer", "endless", "beside"].map(|name| Held::new(&bench, name));
-    let outer = Call::new("outer".parse().unwrap(), frame("r", &outer_held.event()));
+    let outer = FunctionCall::new("outer".parse().unwrap(), frame("r", &outer_held.event()));
     let id = outer.id();
     let calls = async {
         outer_held.running().await;
-        let mut nested = Call::nested("inner".parse().unwrap(), frame("r", &endless.event()), id);
+        let mut nested = FunctionCall::nested("inner".parse().unwrap(), frame("r", &endless.event()), id);
         nested.budget = Some(Duration::from_secs(10));
         let steps = async {
             endless.running().await;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::Line;
+use crate::OutputLine;
 
 /// Numbers that look random and are the same each time.
 pub(super) struct Dice(u64);
@@ -19,7 +19,7 @@ impl Dice {
 }
 
 /// Starts calls that run until they are released.
-fn hold(bench: &Arc<Bench>, count: usize) -> Vec<(Held, tokio::task::JoinHandle<Outcome>)> {
+fn hold(bench: &Arc<Bench>, count: usize) -> Vec<(Held, tokio::task::JoinHandle<CallOutcome>)> {
     (0..count)
         .map(|number| {
             let held = Held::new(bench, &format!("held-{number}"));
@@ -151,7 +151,7 @@ async fn replies_do_not_cross_when_callers_leave() {
                         let event = format!(r#"{{"a":{a},"b":{b},"ms":{ms},"pad":"{pad}"}}"#);
                         let call = bench
                             .runtime
-                            .invoke(Call::new("f".parse().unwrap(), frame(&id, &event)));
+                            .invoke(FunctionCall::new("f".parse().unwrap(), frame(&id, &event)));
                         let patience = if leaves {
                             Duration::from_micros(dice.below(3000))
                         } else {
@@ -247,7 +247,7 @@ async fn several_calls_at_a_time_keep_their_own_identity() {
         .map(|n| {
             let bench = Arc::clone(&bench);
             tokio::spawn(async move {
-                let call = Call::new(
+                let call = FunctionCall::new(
                     "f".parse().unwrap(),
                     frame(&format!("r-{n}"), &format!(r#"{{"n":{n}}}"#)),
                 );
@@ -269,7 +269,7 @@ async fn several_calls_at_a_time_keep_their_own_identity() {
             .logs
             .lines()
             .iter()
-            .map(|line: &Line| line.text.as_str())
+            .map(|line: &OutputLine| line.text.as_str())
             .collect();
         assert_eq!(lines, [format!("line of {n}")]);
     }

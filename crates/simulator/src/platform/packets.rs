@@ -9,7 +9,7 @@
 //! as the same nobody. `subscribe_msg_sent_event`, which WeChat causes, has the user's (its document's example).
 
 use clock::Timestamp;
-use push::{Actor, Field, PacketKind, kinds};
+use push::{Actor, PacketField, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -136,7 +136,7 @@ fn to_text(value: &mut Value) {
 }
 
 /// What a field holds; `None` if it is left out.
-fn value(kind: &PacketKind, field: Field, about: &About<'_>) -> Option<Value> {
+fn value(kind: &PacketKind, field: PacketField, about: &About<'_>) -> Option<Value> {
     if let Some(documented) = documented(kind, field.name) {
         return documented;
     }

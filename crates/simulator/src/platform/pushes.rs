@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use push::{Format, FormatError, MAX_BODY, Packet, Reply, ReplyKind, Sender, SettingError, WriteError};
+use push::{
+    Format, FormatError, MAX_BODY, Packet, PushReply, PushReplyKind, Sender, SettingError, WriteError,
+};
 use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE, redirect::Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -405,7 +407,7 @@ pub(crate) fn sender(sim: &Simulator) -> Result<Sender, PushError> {
         aes_key,
         ..
     } = sim.settings().push.clone();
-    let settings = push::Settings::new(&sim.settings().appid, token, mode, format, vec![aes_key]);
+    let settings = push::ConsoleSettings::new(&sim.settings().appid, token, mode, format, vec![aes_key]);
     Ok(Sender::new(settings)?)
 }
 
@@ -421,24 +423,24 @@ fn parse_url(text: &str) -> Result<Url, PushError> {
     }
 }
 
-fn shown(reply: &Reply) -> Value {
+fn shown(reply: &PushReply) -> Value {
     match reply {
-        Reply::Success => "success".into(),
-        Reply::Object(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+        PushReply::Success => "success".into(),
+        PushReply::Object(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
     }
 }
 
 /// Whether WeChat takes this reply for an acknowledgement, and what it means.
-fn judge(packet: &Packet, reply: &Reply) -> (bool, String) {
-    let wants = packet.kind().map_or(ReplyKind::Any, |kind| kind.reply);
-    let Reply::Object(object) = reply else {
+fn judge(packet: &Packet, reply: &PushReply) -> (bool, String) {
+    let wants = packet.kind().map_or(PushReplyKind::Any, |kind| kind.reply);
+    let PushReply::Object(object) = reply else {
         return match wants {
-            ReplyKind::Echo => (
+            PushReplyKind::Echo => (
                 true,
                 "acknowledged, but this event wants an object with the packet's header and a result"
                     .to_owned(),
             ),
-            ReplyKind::Errcode => (
+            PushReplyKind::Errcode => (
                 true,
                 "acknowledged, but this event wants {\"errcode\":0,\"errmsg\":\"ok\"}".to_owned(),
             ),
@@ -458,9 +460,9 @@ fn judge(packet: &Packet, reply: &Reply) -> (bool, String) {
     };
     let transfer = text("MsgType").is_some_and(|kind| kind == "transfer_customer_service");
     match wants {
-        ReplyKind::ErrCode => by_code("ErrCode"),
-        ReplyKind::Errcode => by_code("errcode"),
-        ReplyKind::Echo | ReplyKind::Any => (true, "acknowledged with an object".to_owned()),
+        PushReplyKind::ErrCode => by_code("ErrCode"),
+        PushReplyKind::Errcode => by_code("errcode"),
+        PushReplyKind::Echo | PushReplyKind::Any => (true, "acknowledged with an object".to_owned()),
         _ if transfer && packet.is_event() => (
             false,
             "transfer_customer_service passes on a user's message, not an event".to_owned(),
@@ -472,7 +474,7 @@ fn judge(packet: &Packet, reply: &Reply) -> (bool, String) {
              customerServiceMessage.send"
                 .to_owned(),
         ),
-        ReplyKind::Acknowledge | ReplyKind::Forward => (
+        PushReplyKind::Acknowledge | PushReplyKind::Forward => (
             false,
             "an object is no acknowledgement of this: answer success, or nothing".to_owned(),
         ),
@@ -581,8 +583,8 @@ mod tests {
         let packet = json!({ "MsgType": kind.msg_type, "Event": kind.event }).to_string();
         let packet = Packet::parse("wx", Format::Json, packet.as_bytes()).unwrap();
         let reply = match reply {
-            Value::Null => Reply::Success,
-            object => Reply::Object(object.to_string()),
+            Value::Null => PushReply::Success,
+            object => PushReply::Object(object.to_string()),
         };
         judge(&packet, &reply)
     }

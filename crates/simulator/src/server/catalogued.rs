@@ -12,7 +12,7 @@ use axum::{
     http::{Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use openapi::{Api, BodyKind, ReplyKind, Standing};
+use openapi::{Api, ApiBodyKind, ApiReplyKind, Standing};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -159,13 +159,13 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
     let mut no_file = "there is no part with a file";
     match api.body {
         _ if ask.method == Method::GET => {}
-        BodyKind::None => {}
+        ApiBodyKind::None => {}
         // One version of its document wants a form, the others JSON.
-        BodyKind::Json if api.path.starts_with("/wxaapi/newtmpl/") && form::is_urlencoded(ask) => {
+        ApiBodyKind::Json if api.path.starts_with("/wxaapi/newtmpl/") && form::is_urlencoded(ask) => {
             params.extend(form::urlencoded(&ask.body));
         }
-        BodyKind::Json => params.extend(ask.json::<Map<String, Value>>(sim)?),
-        BodyKind::Multipart(field) => match form::multipart(ask, field).await {
+        ApiBodyKind::Json => params.extend(ask.json::<Map<String, Value>>(sim)?),
+        ApiBodyKind::Multipart(field) => match form::multipart(ask, field).await {
             Ok(form) => {
                 params.extend(form.fields);
                 file = form.file;
@@ -179,7 +179,7 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
             }
         },
     }
-    if matches!(api.body, BodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
+    if matches!(api.body, ApiBodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
         sim.tell(format!("{}: {no_file}", api.name));
         return Err(ApiRefusal::MediaMissing);
     }
@@ -200,7 +200,7 @@ fn named(apis: &[&'static Api], params: &Map<String, Value>) -> &'static Api {
     };
     apis.iter()
         .min_by_key(|api| {
-            let called = api.cloud_call == openapi::CloudCall::Yes;
+            let called = api.cloud_call == openapi::CloudCallSupport::Yes;
             (api.name != name, !called, api.is_official_account())
         })
         .map_or(apis[0], |api| api)
@@ -282,7 +282,7 @@ fn act(
             "created_at": sim.now().secs(),
         }))
         .but("only recorded: the file is not kept, and its media_id is good for nothing")),
-        _ if api.reply == ReplyKind::Binary => {
+        _ if api.reply == ApiReplyKind::Binary => {
             sim.tell(format!(
                 "{}: the simulator keeps no files, so that there is none to give",
                 api.name

@@ -10,7 +10,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
-use crate::{Secret, Settings};
+use crate::{Secret, SimulatorSettings};
 
 const KF_SEND: &str = "/cgi-bin/message/custom/send";
 const DAY: u64 = 86_400;
@@ -34,7 +34,7 @@ async fn a_scheme_is_known_until_it_expires() {
     };
     let info = query(&scheme).await.json()["scheme_info"].clone();
     let expected = json!({
-        "appid": Settings::default().appid,
+        "appid": SimulatorSettings::default().appid,
         "path": "/pages/publishHomework/publishHomework",
         "query": "a=1",
         "create_time": NOW,
@@ -93,9 +93,9 @@ async fn a_scheme_is_known_until_it_expires() {
 #[tokio::test]
 async fn a_url_link_is_known_until_it_expires_and_to_its_app_alone() {
     let other = "wx0123456789abcdef";
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         other_apps: vec![(other.to_owned(), Secret::from("s".to_owned()))],
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     let asked = json!({
         "path": "/pages/a",
@@ -130,7 +130,7 @@ async fn a_url_link_is_known_until_it_expires_and_to_its_app_alone() {
         shown,
         format!(
             "#小程序://{}/一二三四五六七八九十一二三四五六七八九十...",
-            Settings::default().appid
+            SimulatorSettings::default().appid
         )
     );
     assert_eq!(sim.api("/wxa/genwxashortlink", json!({})).await.errcode(), 40066);
@@ -310,11 +310,11 @@ async fn calls_are_counted_by_day_and_forgotten_ten_times_a_month() {
     assert_eq!(sim.api("/cgi-bin/openapi/quota/clear", one).await.errcode(), 0);
     assert_eq!(used().await, 0);
 
-    let appid = Settings::default().appid;
+    let appid = SimulatorSettings::default().appid;
     for (asked, errcode) in [(json!({}), 40013), (json!({ "appid": "wx0" }), 40013)] {
         assert_eq!(sim.api("/cgi-bin/clear_quota", asked).await.errcode(), errcode);
     }
-    let by_secret = json!({ "appid": appid, "appsecret": Settings::default().secret.expose() });
+    let by_secret = json!({ "appid": appid, "appsecret": SimulatorSettings::default().secret.expose() });
     for time in 0..11 {
         call().await;
         let cleared = if time % 2 == 0 {
@@ -349,9 +349,9 @@ async fn calls_are_counted_by_day_and_forgotten_ten_times_a_month() {
 #[tokio::test]
 async fn a_refusal_is_looked_up_by_its_rid_for_a_week() {
     let other = "wx0123456789abcdef";
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         other_apps: vec![(other.to_owned(), Secret::from("s".to_owned()))],
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     let rid_of = |refused: &super::Answer| {
         let text = refused.json()["errmsg"].as_str().unwrap().to_owned();
@@ -379,10 +379,10 @@ async fn a_refusal_is_looked_up_by_its_rid_for_a_week() {
     );
 
     // Of another server, without a token, and with the AppSecret in it.
-    let secret = Settings::default().secret.expose().to_owned();
+    let secret = SimulatorSettings::default().secret.expose().to_owned();
     let wrong = super::code2session("none");
     let login = rid_of(&sim.get(&wrong).await);
-    let token = json!({ "appid": Settings::default().appid, "secret": secret, "grant_type": "x" });
+    let token = json!({ "appid": SimulatorSettings::default().appid, "secret": secret, "grant_type": "x" });
     let token = rid_of(&sim.post("/cgi-bin/stable_token", token).await);
     let unknown = rid_of(&sim.get("/wxa/none").await);
     for rid in [&login, &token, &unknown] {

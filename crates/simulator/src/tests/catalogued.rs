@@ -4,11 +4,11 @@ use axum::{
     body::Body,
     http::{Method, Request, header},
 };
-use openapi::BodyKind;
+use openapi::ApiBodyKind;
 use serde_json::{Value, json};
 
 use super::Sim;
-use crate::{Settings, Withdrawn};
+use crate::{SimulatorSettings, Withdrawn};
 
 const SEND: &str = "/cgi-bin/message/subscribe/send";
 const TEXT_CHECK: &str = "/wxa/msg_sec_check";
@@ -76,7 +76,7 @@ async fn every_api_answers_at_its_path_and_wants_a_token() {
     let token = sim.token().await;
     for api in openapi::all() {
         let method = Method::from_bytes(api.method_sent().as_str().as_bytes()).unwrap();
-        let body = if api.body == BodyKind::Json { "{}" } else { "" };
+        let body = if api.body == ApiBodyKind::Json { "{}" } else { "" };
         let bare = sim.wechat(method.clone(), api.path, body).await.errcode();
         let no_token_needed = [
             "/sns/jscode2session",
@@ -291,9 +291,9 @@ async fn withdrawn_messages_succeed_with_a_note_or_are_refused() {
     assert_eq!(item["note"], "withdrawn: 45103 in production");
     assert!(sim.heard("withdrawn: 45103 in production"));
 
-    let today = Sim::with(Settings {
+    let today = Sim::with(SimulatorSettings {
         withdrawn: Withdrawn::Refuse,
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     assert_eq!(today.api(path, message).await.errcode(), 45103);
     let uniform = "/cgi-bin/message/wxopen/template/uniform_send";
@@ -332,7 +332,7 @@ fn scanned(png: &[u8]) -> (String, u32, [Vec<u8>; 2]) {
 #[tokio::test]
 async fn codes_are_images_that_say_what_was_asked_for() {
     let sim = Sim::new();
-    let root = format!("yunqiao://wxacode/{}", Settings::default().appid);
+    let root = format!("yunqiao://wxacode/{}", SimulatorSettings::default().appid);
     let unlimited = "/wxa/getwxacodeunlimit";
     let asked =
         json!({ "scene": "a=1", "page": "pages/index/index", "check_path": true, "env_version": "release" });
@@ -458,7 +458,7 @@ async fn apis_at_one_path_are_told_apart_where_they_can_be() {
 async fn the_one_api_without_a_token_takes_the_secret_and_does_not_show_it() {
     let sim = Sim::new();
     let path = "/cgi-bin/clear_quota/v2";
-    let settings = Settings::default();
+    let settings = SimulatorSettings::default();
     let mut asked = json!({ "appid": settings.appid, "appsecret": "wrong" });
     assert_eq!(sim.post(path, asked.clone()).await.errcode(), 40125);
     asked["appsecret"] = json!(settings.secret.expose());

@@ -5,7 +5,7 @@ use opendata::Policy;
 use serde_json::{Value, json};
 
 use super::{NOW, Sim, opened};
-use crate::Settings;
+use crate::SimulatorSettings;
 
 const OPEN_DATA: [&str; 6] = [
     "getUserInfo",
@@ -23,7 +23,7 @@ async fn we_run_data_is_the_last_31_days_in_beijing_and_passes_the_watermark() {
     let steps = |answer: &Value, now: u64| {
         let part = |name: &str| answer[name].as_str().unwrap();
         let decrypted = opendata::decrypt(&key, part("encryptedData"), part("iv")).unwrap();
-        let policy = Policy::new(Settings::default().appid);
+        let policy = Policy::new(SimulatorSettings::default().appid);
         let plain = decrypted
             .into_plaintext(&policy, Timestamp::from_secs(now))
             .unwrap();
@@ -195,10 +195,10 @@ async fn what_open_data_carries_depends_on_the_base_library_and_on_cloud_develop
         ("2.7.0", true, true, false),
         ("2.6.10", true, false, false),
     ] {
-        let settings = Settings {
+        let settings = SimulatorSettings {
             lib_version: lib_version.to_owned(),
             cloud_opened,
-            ..Settings::default()
+            ..SimulatorSettings::default()
         };
         let sim = Sim::with(settings);
         sim.login("alice").await;
@@ -231,9 +231,9 @@ async fn everyone_is_in_one_group() {
 
 #[tokio::test]
 async fn a_strict_client_wants_its_options() {
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         strict: true,
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     sim.login("alice").await;
     for (api, option) in [("getUserProfile", "desc"), ("getShareInfo", "shareTicket")] {

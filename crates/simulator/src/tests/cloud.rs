@@ -5,12 +5,12 @@ use axum::{
     body::Body,
     http::{Method, Request, header},
 };
-use openapi::{Boundary, Identity, Pair};
+use openapi::{ApiParam, Boundary, Identity};
 use opendata::SessionKey;
 use serde_json::{Value, json};
 
 use super::{Answer, Sim};
-use crate::{Secret, Settings};
+use crate::{Secret, SimulatorSettings};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -46,15 +46,15 @@ async fn call_with(
         .iter()
         .map(|(key, value)| (key, value.to_string()))
         .collect();
-    let mut pairs: Vec<Pair<'_>> = texts
+    let mut pairs: Vec<ApiParam<'_>> = texts
         .iter()
-        .map(|(key, text)| Pair {
+        .map(|(key, text)| ApiParam {
             key,
             value: text.as_bytes(),
             filename: None,
         })
         .collect();
-    pairs.extend(file.map(|value| Pair {
+    pairs.extend(file.map(|value| ApiParam {
         key: "media",
         value,
         filename: Some("media.png"),
@@ -240,7 +240,7 @@ async fn a_voice_room_is_signed_with_the_callers_session_key() {
     let name = "cloudbase.getVoIPSign";
     let params = json!({ "group_id": "1559129713_672975982", "nonce": "8AP6DT9ybtniUJfb", "timestamp": 1_559_129_714 });
     let answer = call(&sim, &alice, name, params.clone()).await;
-    let appid = Settings::default().appid;
+    let appid = SimulatorSettings::default().appid;
     let signed = format!("1559129713_67297598215591297148AP6DT9ybtniUJfb{appid}");
     let signature = alice.key.session_signature(signed.as_bytes());
     assert_eq!(
@@ -260,7 +260,7 @@ async fn a_voice_room_is_signed_with_the_callers_session_key() {
     let path = sim.with_token("/wxa/getvoipsign").await;
     assert_eq!(sim.post(&path, params.clone()).await.errcode(), 40003);
     assert_eq!(sim.get(&path).await.errcode(), 43002);
-    sim.advance(Settings::SESSION_IDLE.as_secs() + 1).await;
+    sim.advance(SimulatorSettings::SESSION_IDLE.as_secs() + 1).await;
     assert_eq!(call(&sim, &alice, name, params).await.errcode(), 87007);
 }
 
@@ -307,9 +307,9 @@ async fn a_games_storage_wants_the_users_signature() {
 #[tokio::test]
 async fn another_app_has_its_own_tokens_and_every_api() {
     let other = "wx0123456789abcdef";
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         other_apps: vec![(other.to_owned(), Secret::from("other's".to_owned()))],
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     let alice = caller(&sim, "alice").await;
     let query = format!("appid={other}&secret=other%27s");
@@ -364,5 +364,8 @@ async fn another_app_has_its_own_tokens_and_every_api() {
     ] {
         assert_eq!(sim.get(&path).await.errcode(), errcode, "{path}");
     }
-    assert!(sim.heard(&format!("knows {}, {other} alone", Settings::default().appid)));
+    assert!(sim.heard(&format!(
+        "knows {}, {other} alone",
+        SimulatorSettings::default().appid
+    )));
 }

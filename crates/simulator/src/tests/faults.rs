@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Sim, plain_token};
-use crate::{Settings, Simulator};
+use crate::{Simulator, SimulatorSettings};
 
 async fn fault(sim: &Sim, given: Value) {
     let answer = sim.sim(Method::POST, "/sim/faults", given).await;
@@ -201,7 +201,7 @@ async fn exchange(address: std::net::SocketAddr, method: &str, path: &str, body:
 async fn a_connection_is_cut_before_or_in_the_middle_of_the_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let simulator = Simulator::new(Settings::default(), Clock::system(), |_| {});
+    let simulator = Simulator::new(SimulatorSettings::default(), Clock::system(), |_| {});
     let serving = tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
     let fault = async |kind: &str| {
         let given = json!({ "api": "token", "kind": kind, "next": 1 }).to_string();

@@ -180,7 +180,7 @@ async fn links_keys_and_look_ups_have_the_documented_shapes() {
         "queryscheme"
     );
     like!(&query(json!({ "query_type": 1 })).await, "queryscheme_quota");
-    let appid = crate::Settings::default().appid;
+    let appid = crate::SimulatorSettings::default().appid;
     let plain = format!("weixin://dl/business/?appid={appid}&path=xxx&query=a=1&b=2&env_version=release");
     like!(&query(json!({ "scheme": plain })).await, "queryscheme_plain");
     let link = sim.api("/wxa/generate_urllink", json!({})).await;

@@ -13,11 +13,11 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
 };
 use clock::Timestamp;
-use push::{Format, Mode, Packet, Query, Receiver, Reply};
+use push::{Format, Mode, Packet, PushQuery, PushReply, Receiver};
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
-use crate::{PushSettings, Settings};
+use crate::{PushSettings, SimulatorSettings};
 
 /// What a backend does with a push.
 #[derive(Clone)]
@@ -62,9 +62,9 @@ impl Backend {
     }
 
     fn sim(&self) -> Sim {
-        Sim::with(Settings {
+        Sim::with(SimulatorSettings {
             push: self.settings.clone(),
-            ..Settings::default()
+            ..SimulatorSettings::default()
         })
     }
 
@@ -99,8 +99,8 @@ fn parsed(packet: &Packet) -> Value {
 
 fn receiver(settings: &PushSettings) -> Receiver {
     let keys = vec![settings.aes_key.clone()];
-    let (appid, token) = (Settings::default().appid, settings.token.clone());
-    Receiver::new(push::Settings::new(
+    let (appid, token) = (SimulatorSettings::default().appid, settings.token.clone());
+    Receiver::new(push::ConsoleSettings::new(
         &appid,
         token,
         settings.mode,
@@ -122,7 +122,7 @@ async fn answer(
     let query = query.unwrap();
     let now = Timestamp::from_secs(NOW);
     if method == Method::GET {
-        let query = Query::parse(&query).unwrap();
+        let query = PushQuery::parse(&query).unwrap();
         return (
             StatusCode::OK,
             receiver.verify_url(&query, now).unwrap().to_owned(),
@@ -134,7 +134,7 @@ async fn answer(
         receiver.settings().format.content_type()
     );
     assert!(query.starts_with("of=mine&signature="), "{query}");
-    let query = Query::parse(&query).unwrap();
+    let query = PushQuery::parse(&query).unwrap();
     let packet = receiver.receive(&query, &body, now).unwrap();
     seen.lock().unwrap().push(packet);
     let answer = answers.lock().unwrap().pop_front();
@@ -142,7 +142,7 @@ async fn answer(
         None => (StatusCode::OK, "success".to_owned()),
         Some(Answer::Text(status, text)) => (StatusCode::from_u16(status).unwrap(), text.to_owned()),
         Some(Answer::Object(object)) => {
-            let reply = Reply::Object(object.to_owned());
+            let reply = PushReply::Object(object.to_owned());
             let body = receiver.answer(&reply, &query, now, [7; 16]).unwrap();
             (StatusCode::OK, body.text)
         }
@@ -396,12 +396,12 @@ async fn what_cannot_be_pushed_is_refused_with_the_mend() {
             answer.text
         );
     }
-    let xml = Sim::with(Settings {
+    let xml = Sim::with(SimulatorSettings {
         push: PushSettings {
             format: Format::Xml,
             ..PushSettings::default()
         },
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     let given = json!({ "type": "text", "url": url, "fields": { "a b": 1 } });
     let answer = xml.sim(Method::POST, "/sim/push", given).await;

@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Sim, code2session, credentials, first_user, plain_token, stable_token};
-use crate::Settings;
+use crate::SimulatorSettings;
 
 #[tokio::test]
 async fn a_login_code_is_good_once_and_for_five_minutes() {
@@ -253,7 +253,10 @@ async fn a_cloud_id_is_its_users_for_five_minutes() {
     for _ in 0..2 {
         let item = sim.open_data(&alice, &id).await;
         assert_eq!(item["data"]["stepInfoList"].as_array().unwrap().len(), 31);
-        assert_eq!(item["data"]["watermark"]["appid"], Settings::default().appid);
+        assert_eq!(
+            item["data"]["watermark"]["appid"],
+            SimulatorSettings::default().appid
+        );
     }
     assert_eq!(
         sim.open_data(&bob, &id).await,
@@ -428,9 +431,9 @@ async fn a_path_that_is_not_served_says_so() {
 
 #[tokio::test]
 async fn a_strict_server_wants_the_content_type() {
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         strict: true,
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     assert_eq!(
         sim.post("/cgi-bin/stable_token", stable_token(false))

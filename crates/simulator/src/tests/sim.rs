@@ -8,12 +8,12 @@ use clock::Clock;
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
-use crate::{Settings, Simulator};
+use crate::{Simulator, SimulatorSettings};
 
 #[tokio::test]
 async fn a_backend_is_told_what_to_be_configured_with() {
     let app = Sim::new().sim(Method::GET, "/sim/app", Value::Null).await.json();
-    let settings = Settings::default();
+    let settings = SimulatorSettings::default();
     assert_eq!(app["appid"], settings.appid);
     assert_eq!(app["secret"], settings.secret.expose());
     let token = app["token"].as_str().unwrap();
@@ -165,9 +165,9 @@ async fn a_mistake_is_told_with_its_mend() {
 
 #[tokio::test]
 async fn a_web_page_cannot_reach_it() {
-    let settings = Settings {
+    let settings = SimulatorSettings {
         allowed_hosts: vec!["192.168.1.7".to_owned()],
-        ..Settings::default()
+        ..SimulatorSettings::default()
     };
     let sim = Sim::with(settings);
     for (host, status) in [
@@ -218,9 +218,9 @@ async fn a_web_page_cannot_reach_it() {
 
 #[tokio::test]
 async fn a_listener_on_every_address_is_known_by_every_address_and_by_no_name() {
-    let sim = Sim::with(Settings {
+    let sim = Sim::with(SimulatorSettings {
         allowed_hosts: vec!["0.0.0.0".to_owned()],
-        ..Settings::default()
+        ..SimulatorSettings::default()
     });
     for (host, status) in [
         ("192.168.1.7:8788", 200),
@@ -255,7 +255,7 @@ async fn it_serves_a_listener_and_stops_when_told() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let simulator = Simulator::new(Settings::default(), Clock::system(), |_| {});
+    let simulator = Simulator::new(SimulatorSettings::default(), Clock::system(), |_| {});
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(simulator.serve(listener, async {
         let _ = stopped.await;
@@ -266,7 +266,7 @@ async fn it_serves_a_listener_and_stops_when_told() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains(&Settings::default().appid), "{answer}");
+    assert!(answer.contains(&SimulatorSettings::default().appid), "{answer}");
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
 }

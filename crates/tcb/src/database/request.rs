@@ -1,7 +1,7 @@
 use bson::{Bson, DateTime, Document};
 
 use super::{DatabaseAction, DatabaseRefusal, plain};
-use crate::{Envelope, Value};
+use crate::{Envelope, FieldValue};
 
 /// Documents of a `get` that says no limit: what the SDK sends then.
 pub const FIND_DEFAULT: u64 = 100;
@@ -316,8 +316,8 @@ impl Fields<'_> {
             ))
         };
         let texts = match self.envelope.get(name) {
-            Some(Value::Json(raw)) => json::array_of_strings(raw, INSERT_MOST).map_err(|_| wrong())?,
-            Some(Value::Text(text)) => vec![text.clone()],
+            Some(FieldValue::Json(raw)) => json::array_of_strings(raw, INSERT_MOST).map_err(|_| wrong())?,
+            Some(FieldValue::Text(text)) => vec![text.clone()],
             _ => return Err(wrong()),
         };
         texts
@@ -341,13 +341,13 @@ impl Fields<'_> {
     fn value(&self, name: &str) -> Result<Option<Bson>, DatabaseRefusal> {
         let value = match self.envelope.get(name) {
             None => return Ok(None),
-            Some(Value::Text(text)) if text.is_empty() => return Ok(None),
-            Some(Value::Text(text)) => self.extended(text, name)?,
-            Some(Value::Json(raw)) => plain::read(
+            Some(FieldValue::Text(text)) if text.is_empty() => return Ok(None),
+            Some(FieldValue::Text(text)) => self.extended(text, name)?,
+            Some(FieldValue::Json(raw)) => plain::read(
                 serde_json::from_str(raw)
                     .map_err(|error| malformed(format!("{name} is not JSON: {error}")))?,
             ),
-            Some(Value::Bytes(_)) => return Err(malformed(format!("{name} is a file"))),
+            Some(FieldValue::Bytes(_)) => return Err(malformed(format!("{name} is a file"))),
         };
         Ok(Some(server_dates(value, self.now)))
     }
@@ -384,9 +384,9 @@ impl Fields<'_> {
 
     fn raw(&self, name: &str) -> Option<&str> {
         match self.envelope.get(name)? {
-            Value::Text(text) => Some(text),
-            Value::Json(raw) => Some(raw),
-            Value::Bytes(_) => None,
+            FieldValue::Text(text) => Some(text),
+            FieldValue::Json(raw) => Some(raw),
+            FieldValue::Bytes(_) => None,
         }
     }
 }

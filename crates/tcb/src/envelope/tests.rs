@@ -16,12 +16,12 @@ fn fields_are_what_javascript_held() {
     let body = br#" {"action":"x.y", "n":1e21, "a" : [ 1, "\u0061" ],"s":"\u4e2d\"\ud800", "envName":"", "nothing":null} "#;
     let envelope = Envelope::parse("Application/JSON; charset=utf-8", body).unwrap();
     for (name, value) in [
-        ("action", Value::Text("x.y".into())),
-        ("n", Value::Json("1e21")),
-        ("A", Value::Json(r#"[ 1, "\u0061" ]"#)),
-        ("s", Value::Text("中\"\u{fffd}".into())),
-        ("ENVNAME", Value::Text("".into())),
-        ("nothing", Value::Json("null")),
+        ("action", FieldValue::Text("x.y".into())),
+        ("n", FieldValue::Json("1e21")),
+        ("A", FieldValue::Json(r#"[ 1, "\u0061" ]"#)),
+        ("s", FieldValue::Text("中\"\u{fffd}".into())),
+        ("ENVNAME", FieldValue::Text("".into())),
+        ("nothing", FieldValue::Json("null")),
     ] {
         assert!(envelope.get(name) == Some(&value), "{name}");
     }
@@ -46,7 +46,7 @@ fn a_form_holds_text_and_bytes() {
         Err(SdkRequestError::Message(_))
     ));
     assert_eq!(envelope.request_text(), None);
-    assert!(envelope.get("file") == Some(&Value::Bytes(b"text")));
+    assert!(envelope.get("file") == Some(&FieldValue::Bytes(b"text")));
 }
 
 /// What each action of the recorded SDKs carries, by the accessors that serve it.

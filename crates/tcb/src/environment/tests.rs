@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 
-fn site(variables: &[(&str, &str)]) -> Site {
-    Site {
+fn site(variables: &[(&str, &str)]) -> SiteVariables {
+    SiteVariables {
         env_id: "prod-1".into(),
         region: "ap-shanghai".into(),
         appid: "wx0123456789abcdef".into(),
@@ -22,22 +22,22 @@ fn site(variables: &[(&str, &str)]) -> Site {
     }
 }
 
-const CALLER: Caller<'static> = Caller {
+const CALLER: CallVariables<'static> = CallVariables {
     request_id: "5e1f0a52-7c1e-4b57-8d1f-1c7c2d9f3a10",
     source: "wx_client",
-    user: Some(User {
+    user: Some(UserVariables {
         openid: "oABC",
         unionid: Some("uXYZ"),
     }),
     client_ip: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))),
     api_token: "T0ken",
     open_data: &["\"weRunData\""],
-    trigger: Trigger::Tcb,
+    trigger: CallTrigger::Tcb,
     attempt: None,
 };
 
 /// The variables of a call, after checking the head around them.
-fn variables(site: &Site, caller: &Caller<'_>) -> Map<String, Value> {
+fn variables(site: &SiteVariables, caller: &CallVariables<'_>) -> Map<String, Value> {
     let mut out = b"kept".to_vec();
     Environment::new(site).write(caller, &mut out);
     let text = std::str::from_utf8(out.strip_prefix(b"kept").unwrap()).unwrap();
@@ -111,11 +111,11 @@ fn get_wx_context_knows_the_caller() {
 
 #[test]
 fn nobody_is_nobody() {
-    let caller = Caller {
+    let caller = CallVariables {
         user: None,
         client_ip: None,
         source: "wx_trigger",
-        trigger: Trigger::Timer,
+        trigger: CallTrigger::Timer,
         open_data: &[],
         ..CALLER
     };
@@ -185,7 +185,7 @@ fn the_platform_s_variables_overrule_the_function_s() {
         ("WX_PAY_KEY", "mine"),
         ("A\"B", "\u{1}\n\\"),
     ]);
-    let caller = Caller { user: None, ..CALLER };
+    let caller = CallVariables { user: None, ..CALLER };
     let env = variables(&site, &caller);
     assert!(!env.contains_key("WX_OPENID"));
     assert_eq!(
@@ -200,7 +200,7 @@ fn field_names_survive_being_text_within_text() {
     let fields = [r#""plain""#, r#""\u0077e\"\\""#, r#""中😀""#];
     let env = variables(
         &site(&[]),
-        &Caller {
+        &CallVariables {
             open_data: &fields,
             ..CALLER
         },
@@ -219,7 +219,7 @@ fn every_kind_of_address() {
     ] {
         let env = variables(
             &site(&[]),
-            &Caller {
+            &CallVariables {
                 client_ip: Some(ip.parse().unwrap()),
                 ..CALLER
             },
@@ -232,11 +232,11 @@ fn every_kind_of_address() {
 /// The SDK makes a number of an identity that is all digits: a fact to know when ids are made, not ours to change.
 #[test]
 fn an_openid_of_digits_becomes_a_number_in_the_sdk() {
-    let user = Some(User {
+    let user = Some(UserVariables {
         openid: "12345",
         unionid: None,
     });
-    let context = wx_context(&variables(&site(&[]), &Caller { user, ..CALLER }));
+    let context = wx_context(&variables(&site(&[]), &CallVariables { user, ..CALLER }));
     assert!(context["OPENID"].is_number());
 }
 
@@ -291,7 +291,7 @@ fn the_context_s_constants() {
 fn an_attempt_s_number_stands_at_the_start_of_the_head() {
     let head = |attempt| {
         let mut out = Vec::new();
-        Environment::new(&site(&[])).write(&Caller { attempt, ..CALLER }, &mut out);
+        Environment::new(&site(&[])).write(&CallVariables { attempt, ..CALLER }, &mut out);
         String::from_utf8(out).unwrap()
     };
     let (without, with) = (head(None), head(Some(12)));

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::{Digest as _, Sha1};
 
 use super::{Head, MAX_AGE, SecretKey, SignatureError, hex, names, same, seconds};
-use crate::{Envelope, Value, envelope::excerpt, javascript::encode_uri_component};
+use crate::{Envelope, FieldValue, envelope::excerpt, javascript::encode_uri_component};
 
 /// Whether the SDK before 2.1 adds a field after it has signed, so that nothing vouches for it.
 fn is_added_later(field: &str, action: &str) -> bool {
@@ -118,10 +118,10 @@ fn format_string(
     let mut format = format!("post\n{}\n", head.path);
     for (at, name) in signed.params.iter().enumerate() {
         let value = match envelope.get(name) {
-            Some(Value::Text(text)) => text,
-            Some(Value::Json("null")) => "",
-            Some(Value::Json(raw)) => raw,
-            Some(Value::Bytes(_)) => {
+            Some(FieldValue::Text(text)) => text,
+            Some(FieldValue::Json("null")) => "",
+            Some(FieldValue::Json(raw)) => raw,
+            Some(FieldValue::Bytes(_)) => {
                 return Err(SignatureError::Malformed(
                     "it covers a field of bytes, which cannot be",
                 ));

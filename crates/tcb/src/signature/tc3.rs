@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Head, MAX_AGE, SecretKey, SignatureError, hex, names, same, seconds};
-use crate::{Envelope, Value, envelope::excerpt, javascript};
+use crate::{Envelope, FieldValue, envelope::excerpt, javascript};
 
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const SCOPE: &str = "/tcb/tc3_request";
@@ -153,11 +153,11 @@ fn is_named(field: &str, listed: &str) -> bool {
 }
 
 /// What of a field goes into the digest; nothing of empty text, but something of an empty Buffer.
-fn signed_bytes<'v>(value: &'v Value<'_>) -> Option<&'v [u8]> {
+fn signed_bytes<'v>(value: &'v FieldValue<'_>) -> Option<&'v [u8]> {
     match value {
-        Value::Text(text) => Some(javascript::trim(text).as_bytes()).filter(|text| !text.is_empty()),
-        Value::Json(raw) => Some(raw.as_bytes()),
-        Value::Bytes(bytes) => Some(bytes),
+        FieldValue::Text(text) => Some(javascript::trim(text).as_bytes()).filter(|text| !text.is_empty()),
+        FieldValue::Json(raw) => Some(raw.as_bytes()),
+        FieldValue::Bytes(bytes) => Some(bytes),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    Value, javascript,
+    FieldValue, javascript,
     recorded::{self, Request, SECRET_ID},
 };
 
@@ -187,10 +187,10 @@ fn signed_meaning(request: &Request, envelope: &Envelope<'_>) -> BTreeMap<String
         .fields()
         .map(|(name, value)| {
             let value = match value {
-                Value::Text(text) if tc3 => javascript::trim(text).into(),
-                Value::Text(text) => text.as_bytes().to_vec(),
-                Value::Json(raw) => raw.as_bytes().to_vec(),
-                Value::Bytes(bytes) => bytes.to_vec(),
+                FieldValue::Text(text) if tc3 => javascript::trim(text).into(),
+                FieldValue::Text(text) => text.as_bytes().to_vec(),
+                FieldValue::Json(raw) => raw.as_bytes().to_vec(),
+                FieldValue::Bytes(bytes) => bytes.to_vec(),
             };
             (name.to_ascii_lowercase(), value)
         })

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clock::Clock;
-use openapi::{Boundary, Pair};
+use openapi::{ApiParam, Boundary};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use store::Memory;
@@ -24,8 +24,8 @@ use crate::testing::{self, APPID, Received, Reply, SECRET, START, Server, refusa
 const LONG: Duration = Duration::from_secs(20);
 
 /// A POST of JSON.
-fn post<'a>(path: &'a str, body: &'a [u8]) -> Outgoing<'a> {
-    Outgoing {
+fn post<'a>(path: &'a str, body: &'a [u8]) -> OutgoingRequest<'a> {
+    OutgoingRequest {
         api: "some.api",
         method: Method::Post,
         path,
@@ -45,12 +45,12 @@ async fn server(answer: impl Fn(&Received, u64) -> Reply + Send + Sync + 'static
     .await
 }
 
-fn json_of(called: &Called) -> Value {
+fn json_of(called: &ApiAnswer) -> Value {
     serde_json::from_slice(&called.body).unwrap()
 }
 
 /// So many calls at once, each with a body of its own.
-async fn at_once(client: &Client, count: u64) -> Vec<Called> {
+async fn at_once(client: &WeChatClient, count: u64) -> Vec<ApiAnswer> {
     let calls: Vec<_> = (0..count)
         .map(|number| {
             let client = client.clone();
@@ -80,7 +80,7 @@ async fn a_request_goes_out_and_its_answer_comes_back_as_they_are() {
         ("access_token".to_owned(), "forged".to_owned()),
         ("id".to_owned(), "again".to_owned()),
     ];
-    let outgoing = Outgoing {
+    let outgoing = OutgoingRequest {
         query: &query,
         content_type: Some("text/xml; charset=gbk"),
         ..post("/cgi-bin/a%20b/c", b"\x00\xff<xml>")
@@ -114,7 +114,7 @@ async fn a_request_goes_out_and_its_answer_comes_back_as_they_are() {
 async fn a_get_and_a_post_of_nothing() {
     let server = server(|_, _| reply(json!({}))).await;
     let client = server.client();
-    let get = Outgoing {
+    let get = OutgoingRequest {
         method: Method::Get,
         content_type: None,
         ..post("/wxa/get", b"")
@@ -122,7 +122,7 @@ async fn a_get_and_a_post_of_nothing() {
     client.call(&get, LONG).await.unwrap();
     client
         .call(
-            &Outgoing {
+            &OutgoingRequest {
                 content_type: None,
                 ..post("/wxa/post", b"")
             },
@@ -218,7 +218,7 @@ async fn each_refusal_of_the_token_is_met_once_with_the_same_bytes() {
         })
         .await;
         let api = openapi::find("security.imgSecCheck").unwrap();
-        let pairs = [Pair {
+        let pairs = [ApiParam {
             key: "media",
             value: b"\xff\xd8\xff\xe0\r\n--\0",
             filename: Some("media.jpeg"),
@@ -227,7 +227,7 @@ async fn each_refusal_of_the_token_is_met_once_with_the_same_bytes() {
         let called = server
             .client()
             .call(
-                &Outgoing::of(api.name, &request, request.body.bytes().to_vec().into()),
+                &OutgoingRequest::of(api.name, &request, request.body.bytes().to_vec().into()),
                 LONG,
             )
             .await
@@ -311,10 +311,16 @@ async fn a_wechat_that_stays_busy_has_the_last_word() {
         .code2session(&crate::testing::code("code"))
         .await
         .unwrap_err();
-    assert!(matches!(error, Error::Refused { errcode: -1, .. }), "{error:?}");
+    assert!(
+        matches!(error, WeChatError::Refused { errcode: -1, .. }),
+        "{error:?}"
+    );
     assert_eq!(server.received("jscode2session").len(), 3);
     let error = client.get_open_data("oABC", &["id"]).await.unwrap_err();
-    assert!(matches!(error, Error::Refused { errcode: -1, .. }), "{error:?}");
+    assert!(
+        matches!(error, WeChatError::Refused { errcode: -1, .. }),
+        "{error:?}"
+    );
     assert_eq!(server.received("getopendata").len(), 3);
 }
 
@@ -395,7 +401,7 @@ async fn time_that_ran_out_is_told_and_leaves_nothing_behind() {
     // An attempt has its own bound as well.
     let error = client.call(&post("/wxa/some", b"{}"), LONG).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Unreachable { .. }) && error.is_timeout(),
+        matches!(&error, WeChatError::Unreachable { .. }) && error.is_timeout(),
         "{error:?}"
     );
     assert_eq!(server.received("/wxa/some").len(), 2);
@@ -415,7 +421,7 @@ async fn time_that_ran_out_before_the_token_came_spares_the_next_call_the_wait()
     let within = Duration::from_millis(20);
     let error = client.call(&post("/wxa/some", b"{}"), within).await.unwrap_err();
     assert!(
-        matches!(&error, Error::TimedOut { api, after } if api == "some.api" && *after == within),
+        matches!(&error, WeChatError::TimedOut { api, after } if api == "some.api" && *after == within),
         "{error:?}"
     );
     assert_eq!(server.received("/wxa/some").len(), 0);
@@ -504,7 +510,7 @@ async fn a_request_whose_connection_broke_is_not_repeated() {
     for requests in 1..=2 {
         let error = client.call(&post("/wxa/some", b"{}"), LONG).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unreachable { .. }) && !error.is_timeout(),
+            matches!(&error, WeChatError::Unreachable { .. }) && !error.is_timeout(),
             "{error:?}"
         );
         assert_eq!(server.received("/wxa/some").len(), requests);
@@ -550,17 +556,17 @@ async fn a_path_goes_nowhere_else_than_it_says() {
     ] {
         let error = client.call(&post(path, b"{}"), LONG).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unsendable { why, .. } if why.contains("path")),
+            matches!(&error, WeChatError::Unsendable { why, .. } if why.contains("path")),
             "{path}: {error:?}"
         );
     }
-    let outgoing = Outgoing {
+    let outgoing = OutgoingRequest {
         content_type: Some("text/plain\r\nx: y"),
         ..post("/wxa/some", b"{}")
     };
     let error = client.call(&outgoing, LONG).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Unsendable { why, .. } if why.contains("content type")),
+        matches!(&error, WeChatError::Unsendable { why, .. } if why.contains("content type")),
         "{error:?}"
     );
     assert!(server.received("some").is_empty() && server.received("token").len() == 1);

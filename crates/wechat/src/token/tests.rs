@@ -8,7 +8,7 @@ use store::{Memory, Tokens};
 
 use super::*;
 use crate::{
-    Client,
+    WeChatClient,
     testing::{APPID, Received, Reply, SECRET, START, Server, reply, token, until},
 };
 
@@ -35,7 +35,7 @@ fn echo(request: &Received) -> Reply {
 }
 
 /// The token that a request was sent with.
-async fn used(client: &Client) -> Result<String, Error> {
+async fn used(client: &WeChatClient) -> Result<String, WeChatError> {
     let items = client.get_open_data("oABC", &["id"]).await?;
     let item: Value = serde_json::from_slice(items[0].1.as_json()).unwrap();
     Ok(item["token"].as_str().unwrap().to_owned())
@@ -213,7 +213,7 @@ async fn a_token_that_is_always_refused_ends_in_wechat_s_word_and_spares_the_quo
     for calls in 1..=5 {
         let error = used(&client).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Refused { errcode: 40001, errmsg, .. } if errmsg.ends_with("1-2-3")),
+            matches!(&error, WeChatError::Refused { errcode: 40001, errmsg, .. } if errmsg.ends_with("1-2-3")),
             "{error:?}"
         );
         assert_eq!(server.received("getopendata").len(), 2 * calls);
@@ -251,7 +251,7 @@ async fn a_failure_is_shared_and_the_next_asks_again() {
         assert!(
             matches!(
                 &error,
-                Error::Refused { errcode: 40125, api, .. } if api == "stable_token"
+                WeChatError::Refused { errcode: 40125, api, .. } if api == "stable_token"
             ),
             "{error:?}"
         );

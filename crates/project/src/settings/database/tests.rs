@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::settings::{Environment, File};
 
-fn read(text: &str) -> Result<Database, ProjectError> {
+fn read(text: &str) -> Result<DatabaseSection, ProjectError> {
     let file = File::parse(
         Path::new("/p/yunqiao.toml"),
         text.as_bytes(),
@@ -32,7 +32,7 @@ fn everything_that_can_be_set() {
     assert_eq!(database.seed.as_deref(), Some(Path::new("/p/seed")));
     assert_eq!(database.missing, Some(MissingCollection::Refuse));
     assert_eq!(database.collections.keys().collect::<Vec<_>>(), ["todos", "名单"]);
-    let field = |path: &str, descending| IndexField {
+    let field = |path: &str, descending| IndexFieldSetting {
         path: path.to_owned(),
         descending,
     };
@@ -41,7 +41,7 @@ fn everything_that_can_be_set() {
     };
     assert_eq!(first.fields, [field("status", false), field("createTime", true)]);
     assert!(!first.unique && second.unique && third.sphere);
-    assert_eq!(read("").unwrap(), Database::default());
+    assert_eq!(read("").unwrap(), DatabaseSection::default());
 }
 
 #[test]

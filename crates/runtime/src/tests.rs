@@ -22,7 +22,8 @@ use function::{Function, FunctionName};
 use tempfile::TempDir;
 
 use crate::{
-    Call, CallError, Frame, LoadReport, Loaded, Observer, Options, Outcome, PrintedLine, Progress, Runtime,
+    CallError, CallOutcome, Frame, FunctionCall, LoadReport, Loaded, Observer, PrintedLine, Progress,
+    Runtime, RuntimeOptions,
 };
 
 /// A project of small functions, and a runtime that serves them.
@@ -80,9 +81,9 @@ impl Bench {
         Self::with(|_| {}).await
     }
 
-    pub(super) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut RuntimeOptions)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut options = Options {
+        let mut options = RuntimeOptions {
             node: node(),
             cache_dir: folder.path().join("cache"),
             guard: vec![guard().into_os_string()],
@@ -147,7 +148,7 @@ impl Bench {
         bench
     }
 
-    pub(super) async fn call(&self, name: &str, event: &str) -> Outcome {
+    pub(super) async fn call(&self, name: &str, event: &str) -> CallOutcome {
         self.runtime.invoke(call(name, event)).await
     }
 
@@ -182,8 +183,8 @@ impl Bench {
     }
 }
 
-pub(super) fn call(name: &str, event: &str) -> Call {
-    Call::new(name.parse().unwrap(), frame("r-1", event))
+pub(super) fn call(name: &str, event: &str) -> FunctionCall {
+    FunctionCall::new(name.parse().unwrap(), frame("r-1", event))
 }
 
 pub(super) fn frame(request_id: &str, event: &str) -> Frame {

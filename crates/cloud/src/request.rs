@@ -15,7 +15,7 @@ use crate::room::Held;
 pub(crate) const INVALID_TOKEN: &str = "Invalid wxCloudApiToken";
 
 /// A request that passed the doors: who asks, how long there is, and what it comes to. It is kept by whatever answers.
-pub struct Asked {
+pub struct CloudRequest {
     calls: Calls,
     call: Option<Arc<Invocation>>,
     /// When the call that asks will have to be over.
@@ -27,7 +27,7 @@ pub struct Asked {
     room: Option<Held>,
 }
 
-impl Asked {
+impl CloudRequest {
     pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Option<Held>) -> Self {
         Self {
             calls,
