@@ -237,7 +237,7 @@ impl Inner {
                     limit: Some(find.limit),
                 };
                 let found = database.find(collection, find, transaction).await?;
-                (DatabaseAnswer::Documents(found.documents), Some(found.looked))
+                (DatabaseAnswer::Documents(found.documents), found.looked)
             }
             DatabaseOperation::Count(filter) => (
                 DatabaseAnswer::Counted(database.count(collection, filter, transaction).await?),
@@ -285,7 +285,7 @@ impl Inner {
                     upserted: updated.upserted,
                     document,
                 };
-                (answer, Some(updated.looked))
+                (answer, updated.looked)
             }
             DatabaseOperation::Remove { filter, many } => {
                 let removed = database.remove(collection, filter, many, transaction).await?;
@@ -294,7 +294,7 @@ impl Inner {
             DatabaseOperation::Aggregate(stages) => {
                 let aggregate = Aggregate { stages };
                 let found = database.aggregate(collection, aggregate, transaction).await?;
-                (DatabaseAnswer::Documents(found.documents), Some(found.looked))
+                (DatabaseAnswer::Documents(found.documents), found.looked)
             }
             DatabaseOperation::Begin => (DatabaseAnswer::Began(database.begin().await?.to_string()), None),
             DatabaseOperation::Commit => {
@@ -445,7 +445,7 @@ fn refusal(error: DatabaseError, operation: &DatabaseOperation) -> DatabaseRefus
         DatabaseError::TransactionMissing => DatabaseRefusal::TransactionMissing,
         DatabaseError::TransactionBusy => DatabaseRefusal::TransactionBusy,
         DatabaseError::TransactionsFull(_) => DatabaseRefusal::TransactionsFull,
-        DatabaseError::Locked => DatabaseRefusal::Timeout,
+        DatabaseError::Locked | DatabaseError::TimedOut => DatabaseRefusal::Timeout,
         DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),
         DatabaseError::Unsupported(why) => DatabaseRefusal::Unsupported(why),
         _ => DatabaseRefusal::Unavailable,

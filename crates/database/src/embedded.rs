@@ -38,8 +38,8 @@ use self::{
     writer::{Locks, Queued, Writer},
 };
 use crate::{
-    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
-    MissedChanges, Result, TransactionId, Update, Updated, changes::Feed,
+    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec, Result,
+    TransactionId, Update, Updated, changes::Feed,
 };
 
 /// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
@@ -233,6 +233,17 @@ impl Embedded {
     }
 }
 
+/// A document as MongoDB keeps it.
+fn with_id_first(mut document: Document) -> Document {
+    if document.keys().position(|name| name == "_id").unwrap_or_default() == 0 {
+        return document;
+    }
+    let mut out = Document::new();
+    out.extend(document.remove("_id").map(|id| ("_id".to_owned(), id)));
+    out.extend(document);
+    out
+}
+
 fn closed() -> DatabaseError {
     DatabaseError::unavailable("the thread that writes has ended")
 }
@@ -309,6 +320,7 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Vec<Bson>>> {
         Box::pin(async move {
+            let documents = documents.into_iter().map(with_id_first).collect();
             let work = Work::Insert(collection.to_owned(), documents);
             match self.write(work, transaction).await? {
                 WriteDone::Inserted(ids) => Ok(ids),
@@ -405,7 +417,7 @@ impl Database for Embedded {
         Box::pin(async move { self.write(Work::Abort, Some(transaction)).await.map(drop) })
     }
 
-    fn changes(&self, after: Option<u64>) -> Result<Changes, MissedChanges> {
-        self.0.shared.feed.listen(after)
+    fn changes(&self, after: Option<u64>) -> BoxFuture<'_, Result<Changes>> {
+        Box::pin(async move { Ok(self.0.shared.feed.listen(after)?) })
     }
 }

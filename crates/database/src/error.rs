@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
 
+use crate::MissedChanges;
+
 /// Why an operation was not done. `Display` is for the log; what a client is told is worded by its dialect.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +42,12 @@ pub enum DatabaseError {
     /// An ordinary write waited for a document that a transaction had locked, for as long as writes wait.
     #[error("the document was locked by a transaction for too long")]
     Locked,
+    /// It took longer than the engine lets an operation take.
+    #[error("the operation took too long")]
+    TimedOut,
+    /// Changes that were asked for are not kept any more.
+    #[error(transparent)]
+    ChangesMissed(#[from] MissedChanges),
     /// The documents of the answer would have more bytes than one answer may.
     #[error("the answer would have more than {0} bytes")]
     AnswerTooLarge(usize),
@@ -52,7 +60,8 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    pub(crate) fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    /// [`Unavailable`](Self::Unavailable), with its cause.
+    pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(error.into())
     }
 }

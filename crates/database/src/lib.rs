@@ -4,8 +4,11 @@
 //! What a method answered with `Ok` is on disk, and survives a SIGKILL. Reads see one snapshot; writes are made one after the other
 //! by one thread, which takes all that waits into one commit. A transaction sees the snapshot of its first operation with its own
 //! writes above it; its write locks the document, so that another transaction's write to it fails at once and an ordinary one waits.
+//! The module [`contract`] holds every engine to that: it is compiled with the feature of the same name, for the tests of engines.
 
 mod changes;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod embedded;
 mod error;
 mod operation;
@@ -127,9 +130,10 @@ pub trait Database: Send + Sync + 'static {
     /// [`DatabaseError::TransactionMissing`] where it has ended.
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
-    /// The changes that are committed from now on, or, with `after`, those behind the change of that sequence number.
+    /// The changes that are committed once this has answered, or, with `after`, those behind the change of that sequence number.
     ///
     /// # Errors
-    /// [`MissedChanges`] where changes after that one are not kept any more.
-    fn changes(&self, after: Option<u64>) -> Result<Changes, MissedChanges>;
+    /// [`DatabaseError::ChangesMissed`] where changes after that one are not kept any more, [`DatabaseError::Unsupported`] where
+    /// the engine tells none.
+    fn changes(&self, after: Option<u64>) -> BoxFuture<'_, Result<Changes>>;
 }

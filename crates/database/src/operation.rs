@@ -40,8 +40,8 @@ pub struct Find {
 pub struct Found {
     /// The documents.
     pub documents: Vec<RawDocumentBuf>,
-    /// What it took.
-    pub looked: Looked,
+    /// What it took; `None` where the engine does not know.
+    pub looked: Option<Looked>,
 }
 
 /// What it took to find documents.
@@ -94,14 +94,14 @@ pub enum UpdateKind {
 pub struct Updated {
     /// How many documents matched.
     pub matched: u64,
-    /// How many of them are different now.
+    /// How many of them are different now. An engine that gives back the document may count one that matched as different.
     pub modified: u64,
     /// The `_id` of the document that was added.
     pub upserted: Option<Bson>,
     /// The document as it became.
     pub document: Option<Document>,
-    /// What it took to find them.
-    pub looked: Looked,
+    /// What it took to find them; `None` where the engine does not know.
+    pub looked: Option<Looked>,
 }
 
 /// An index to be made.

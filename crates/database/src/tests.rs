@@ -1,12 +1,12 @@
-//! What every engine keeps, tried on the embedded one in memory; and what the file alone can show.
+//! The embedded engine held to the contract, in memory and on disk; and what it alone can show.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod conformance;
+mod embedded;
 mod file;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
-use crate::{Database, Embedded, Find, Found, Options, Update, UpdateKind};
+use crate::{Database, Embedded, Find, Found, Options};
 
 fn memory() -> Embedded {
     Embedded::in_memory(Options::default()).unwrap()
@@ -34,21 +34,5 @@ fn all() -> Find {
     Find {
         sort: Some(doc! { "_id": 1 }),
         ..Find::default()
-    }
-}
-
-fn by(filter: Document) -> Find {
-    Find { filter, ..all() }
-}
-
-fn set(filter: Document, operators: Document) -> Update {
-    Update {
-        filter,
-        kind: UpdateKind::Operators(operators),
-        array_filters: Vec::new(),
-        many: false,
-        sort: None,
-        upsert: None,
-        returns: false,
     }
 }

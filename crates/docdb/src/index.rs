@@ -114,29 +114,12 @@ impl Index {
                     continue;
                 }
             };
-            let mut values = Vec::new();
-            walk(document, &field.path, &mut |value, element| {
-                entries.multikey |= element.is_some();
-                present |= value.is_some();
-                match value {
-                    None => values.push(&Bson::Null),
-                    Some(Bson::Array(elements)) => {
-                        entries.multikey = true;
-                        if elements.is_empty() {
-                            values.push(&Bson::Undefined);
-                        }
-                        values.extend(elements);
-                    }
-                    Some(value) => values.push(value),
-                }
-                false
-            });
-            if values.is_empty() {
-                // An array on the way in which nothing is met.
-                entries.multikey = true;
-                values.push(&Bson::Null);
-            }
-            entries.multiply(&values, field, |key, value| key::push(key, value, direction))?;
+            let found = Values::of(document, field);
+            entries.multikey |= found.multikey;
+            present |= found.present;
+            entries.multiply(&found.values, field, |key, value| {
+                key::push(key, value, direction)
+            })?;
         }
         if self.sparse && !present {
             entries.keys.clear();
@@ -144,6 +127,69 @@ impl Index {
         entries.keys.sort_unstable();
         entries.keys.dedup();
         Ok(entries)
+    }
+
+    /// The values of which an entry of the document is made, by the paths of their fields: of an array the element that it
+    /// is. `None` where the document has no such entry, or the index is one over places.
+    #[must_use]
+    pub fn values(&self, document: &Document, mut key: &[u8]) -> Option<Document> {
+        let mut out = Document::new();
+        for field in &self.fields {
+            let FieldKind::Ordered(direction) = field.kind else {
+                return None;
+            };
+            let found = Values::of(document, field).values;
+            // No value's key is the beginning of another's.
+            let (value, rest) = found.into_iter().find_map(|value| {
+                let mut own = Vec::new();
+                key::push(&mut own, value, direction);
+                Some((value, key.strip_prefix(own.as_slice())?))
+            })?;
+            out.insert(field.path.as_str(), value.clone());
+            key = rest;
+        }
+        key.is_empty().then_some(out)
+    }
+}
+
+/// What a document has in a field that is kept by its values.
+struct Values<'a> {
+    values: Vec<&'a Bson>,
+    /// If an array was met on the way.
+    multikey: bool,
+    /// If there is such a field.
+    present: bool,
+}
+
+impl<'a> Values<'a> {
+    fn of(document: &'a Document, field: &IndexField) -> Self {
+        let mut found = Self {
+            values: Vec::new(),
+            multikey: false,
+            present: false,
+        };
+        walk(document, &field.path, &mut |value, element| {
+            found.multikey |= element.is_some();
+            found.present |= value.is_some();
+            match value {
+                None => found.values.push(&Bson::Null),
+                Some(Bson::Array(elements)) => {
+                    found.multikey = true;
+                    if elements.is_empty() {
+                        found.values.push(&Bson::Undefined);
+                    }
+                    found.values.extend(elements);
+                }
+                Some(value) => found.values.push(value),
+            }
+            false
+        });
+        if found.values.is_empty() {
+            // An array on the way in which nothing is met.
+            found.multikey = true;
+            found.values.push(&Bson::Null);
+        }
+        found
     }
 }
 

@@ -14,6 +14,8 @@ use crate::{Change, ChangeKind, IndexSpec, Result, error::DatabaseError};
 
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
+/// MongoDB's `InvalidIdField`.
+const INVALID_ID: i32 = 53;
 /// MongoDB's number for a document over that.
 const TOO_LARGE: i32 = 10334;
 /// MongoDB's number for an index of a taken name.
@@ -175,7 +177,7 @@ impl<'t> Batch<'t> {
 
     /// Adds a document, which has an `_id`.
     pub(crate) fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
-        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let id = id_of(document)?;
         let key = document_key(collection.id, &id);
         if self
             .documents
@@ -251,7 +253,7 @@ impl<'t> Batch<'t> {
             if index.spec.unique {
                 for value in after.values.iter().filter(|value| !before.values.contains(value)) {
                     if taken(&self.indexes, value, &key)? {
-                        return Err(duplicate(collection, index, document));
+                        return Err(duplicate(collection, index, document, value));
                     }
                 }
             }
@@ -349,7 +351,12 @@ fn add_entries(
                     .get(key.as_slice())
                     .map_err(DatabaseError::unavailable)?;
                 let document = document.map(|bytes| decode(bytes.value())).transpose()?;
-                return Err(duplicate(collection, index, &document.unwrap_or_default()));
+                return Err(duplicate(
+                    collection,
+                    index,
+                    &document.unwrap_or_default(),
+                    &value,
+                ));
             }
             let entry = [value.as_slice(), &key[ID_AT..]].concat();
             indexes
@@ -421,6 +428,17 @@ fn encode(document: &Document) -> Result<RawDocumentBuf> {
     Ok(raw)
 }
 
+/// The `_id` of a document that is added.
+pub(crate) fn id_of(document: &Document) -> Result<Bson> {
+    match document.get("_id") {
+        Some(Bson::Array(_)) => Err(DatabaseError::Refused(docdb::Error::new(
+            INVALID_ID,
+            "The '_id' value cannot be of type array",
+        ))),
+        id => Ok(id.cloned().unwrap_or(Bson::Null)),
+    }
+}
+
 pub(crate) fn duplicate_id(collection: &Collection, id: &Bson) -> DatabaseError {
     DatabaseError::Duplicate {
         collection: collection.name.to_string(),
@@ -430,13 +448,15 @@ pub(crate) fn duplicate_id(collection: &Collection, id: &Bson) -> DatabaseError 
     }
 }
 
-pub(crate) fn duplicate(collection: &Collection, index: &Index, document: &Document) -> DatabaseError {
-    let mut values = Document::new();
-    for field in &index.spec.fields {
-        let path = docdb::path::Path::new(&field.path);
-        let value = docdb::path::get(document, &path).cloned().unwrap_or(Bson::Null);
-        values.insert(field.path.clone(), value);
-    }
+/// Of a document whose entry is there already: `entry` is its id, and the key of its values.
+pub(crate) fn duplicate(
+    collection: &Collection,
+    index: &Index,
+    document: &Document,
+    entry: &[u8],
+) -> DatabaseError {
+    let key = entry.get(size_of_val(&index.id)..).unwrap_or_default();
+    let values = index.keys.values(document, key).unwrap_or_default();
     DatabaseError::Duplicate {
         collection: collection.name.to_string(),
         index: index.spec.name.clone(),

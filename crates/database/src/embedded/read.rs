@@ -119,7 +119,7 @@ pub(crate) fn find(shared: &Shared, turn: Option<&Turn>, name: &str, find: &Find
             .collect::<Result<_>>()?;
         Ok(Found {
             documents,
-            looked: search.looked,
+            looked: Some(search.looked),
         })
     })
 }
@@ -217,10 +217,10 @@ pub(crate) fn aggregate(
         }
         Ok(Found {
             documents,
-            looked: Looked {
+            looked: Some(Looked {
                 documents: source.looked.get(),
                 index: route.index,
-            },
+            }),
         })
     })
 }

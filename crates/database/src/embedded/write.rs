@@ -8,7 +8,7 @@ use redb::ReadableTable;
 
 use super::{
     Shared,
-    batch::{Batch, decode, duplicate_id, taken},
+    batch::{Batch, decode, duplicate, duplicate_id, id_of, taken},
     catalog::Collection,
     entries::{Entries, document_key},
     file::{CATALOG, DOCUMENTS, INDEXES},
@@ -383,7 +383,7 @@ fn update_in(
     };
     let keys = target.matching(collection, &mut matching)?;
     let mut updated = Updated {
-        looked: matching.looked,
+        looked: Some(matching.looked),
         ..Updated::default()
     };
     let kind = match update.kind {
@@ -539,7 +539,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, T> {
                     }
                 }
                 if mine || self.taken_in_snapshot(&value, key)? {
-                    return Err(super::batch::duplicate(collection, index, document));
+                    return Err(duplicate(collection, index, document, &value));
                 }
             }
         }
@@ -607,12 +607,10 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, T> {
     }
 
     fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
-        let key = key_of(collection, document);
+        let id = id_of(document)?;
+        let key = document_key(collection.id, &id);
         if self.get(&key)?.is_some() {
-            return Err(duplicate_id(
-                collection,
-                document.get("_id").unwrap_or(&Bson::Null),
-            ));
+            return Err(duplicate_id(collection, &id));
         }
         self.check_unique(collection, &key, document)?;
         self.locks.take(&key, self.transaction, self.at)?;

@@ -1,0 +1,382 @@
+//! What updates do to a document, and what of them is refused.
+
+use super::*;
+
+/// What an update makes of a document, in a collection of its own.
+async fn made(
+    database: &Engine,
+    before: &Document,
+    filter: Document,
+    update: Document,
+    array_filters: Vec<Document>,
+) -> Result<Document> {
+    let mut stored = doc! { "_id": 1 };
+    stored.extend(before.clone());
+    database.remove("c", doc! {}, true, None).await.unwrap();
+    database.insert("c", vec![stored], None).await.unwrap();
+    let update = Update {
+        array_filters,
+        ..change(filter, update)
+    };
+    let outcome = database.update("c", update, None).await;
+    let mut after = read(database, all(), None).await.remove(0);
+    after.remove("_id");
+    match outcome {
+        Ok(_) => Ok(after),
+        Err(error) => {
+            assert!(same(&after, before), "a refused update left {after} of {before}");
+            Err(error)
+        }
+    }
+}
+
+/// Each of the operators that WeChat documents, where it is not what one would guess.
+pub async fn each_operator_does_what_mongodb_s_does(database: Engine) {
+    database.create_collection("c").await.unwrap();
+    for (before, update, after) in [
+        (
+            doc! { "n": i32::MAX },
+            doc! { "$inc": { "n": 1 } },
+            doc! { "n": 2_147_483_648_i64 },
+        ),
+        (doc! { "n": 1 }, doc! { "$inc": { "n": 0.5 } }, doc! { "n": 1.5 }),
+        (doc! {}, doc! { "$inc": { "a.b": -2 } }, doc! { "a": { "b": -2 } }),
+        (doc! {}, doc! { "$mul": { "n": 5 } }, doc! { "n": 0 }),
+        (doc! {}, doc! { "$mul": { "n": 5_i64 } }, doc! { "n": 0_i64 }),
+        (doc! {}, doc! { "$mul": { "n": 2.5 } }, doc! { "n": 0.0 }),
+        (
+            doc! { "n": 3 },
+            doc! { "$mul": { "n": 2_i64 } },
+            doc! { "n": 6_i64 },
+        ),
+        (doc! { "a": "x" }, doc! { "$max": { "a": 5 } }, doc! { "a": "x" }),
+        (doc! { "a": "x" }, doc! { "$min": { "a": 5 } }, doc! { "a": 5 }),
+        (doc! {}, doc! { "$min": { "a": 5 } }, doc! { "a": 5 }),
+        (
+            doc! { "a": [1, 2, 3], "b": 1 },
+            doc! { "$unset": { "a.1": "", "b": "", "nothing.at": "" } },
+            doc! { "a": [1, Bson::Null, 3] },
+        ),
+        (doc! {}, doc! { "$set": { "a.0": 1 } }, doc! { "a": { "0": 1 } }),
+        (
+            doc! { "a": [1] },
+            doc! { "$set": { "a.3": 9 } },
+            doc! { "a": [1, Bson::Null, Bson::Null, 9] },
+        ),
+        (
+            doc! { "a": [{ "b": 1 }] },
+            doc! { "$set": { "a.0.c": 2 } },
+            doc! { "a": [{ "b": 1, "c": 2 }] },
+        ),
+        (
+            doc! { "a": { "b": 1 } },
+            doc! { "$set": { "a": {} } },
+            doc! { "a": {} },
+        ),
+        (
+            doc! { "a": [1, 2, 3] },
+            doc! { "$push": { "a": { "$each": [9], "$position": -1 } } },
+            doc! { "a": [1, 2, 9, 3] },
+        ),
+        (
+            doc! { "a": [1, 2, 3] },
+            doc! { "$push": { "a": { "$each": [8, 9], "$position": 0 } } },
+            doc! { "a": [8, 9, 1, 2, 3] },
+        ),
+        (
+            doc! { "a": [1, 2, 3] },
+            doc! { "$push": { "a": { "$each": [4], "$slice": -2 } } },
+            doc! { "a": [3, 4] },
+        ),
+        (
+            doc! { "a": [1] },
+            doc! { "$push": { "a": { "$each": [4], "$slice": 0 } } },
+            doc! { "a": [] },
+        ),
+        (
+            doc! { "a": [{ "s": 2 }, { "s": 1 }] },
+            doc! { "$push": { "a": { "$each": [{ "s": 0 }], "$sort": { "s": 1 }, "$slice": 2 } } },
+            doc! { "a": [{ "s": 0 }, { "s": 1 }] },
+        ),
+        (
+            doc! { "a": [3, 1] },
+            doc! { "$push": { "a": { "$each": [2], "$sort": -1 } } },
+            doc! { "a": [3, 2, 1] },
+        ),
+        (doc! {}, doc! { "$push": { "a": [1, 2] } }, doc! { "a": [[1, 2]] }),
+        (
+            doc! { "a": [{ "x": 1, "y": 2 }] },
+            doc! { "$addToSet": { "a": { "y": 2, "x": 1 } } },
+            doc! { "a": [{ "x": 1, "y": 2 }, { "y": 2, "x": 1 }] },
+        ),
+        (
+            doc! { "a": [1] },
+            doc! { "$addToSet": { "a": { "$each": [1.0, 2, 2] } } },
+            doc! { "a": [1, 2] },
+        ),
+        (
+            doc! { "a": [{ "x": 1, "y": 1 }, { "x": 2 }, 1] },
+            doc! { "$pull": { "a": { "x": 1 } } },
+            doc! { "a": [{ "x": 2 }, 1] },
+        ),
+        (
+            doc! { "a": [1, 5, 9, "x"] },
+            doc! { "$pull": { "a": { "$gt": 4 } } },
+            doc! { "a": [1, "x"] },
+        ),
+        (
+            doc! { "a": [1, 2, 1, 3] },
+            doc! { "$pull": { "a": 1 } },
+            doc! { "a": [2, 3] },
+        ),
+        (
+            doc! { "a": [1, 2, 1, 3] },
+            doc! { "$pullAll": { "a": [1, 3] } },
+            doc! { "a": [2] },
+        ),
+        (
+            doc! { "a": [1, 2, 3], "b": [1, 2] },
+            doc! { "$pop": { "a": -1, "b": 1 } },
+            doc! { "a": [2, 3], "b": [1] },
+        ),
+        (
+            doc! { "a": 1, "c": { "d": 2 } },
+            doc! { "$rename": { "a": "b", "c.d": "e", "nothing": "f" } },
+            doc! { "c": {}, "b": 1, "e": 2 },
+        ),
+        (
+            doc! { "n": 5 },
+            doc! { "$bit": { "n": { "and": 4, "or": 2 } } },
+            doc! { "n": 6 },
+        ),
+        (
+            doc! { "n": 1 },
+            doc! { "$setOnInsert": { "n": 2 }, "$set": { "m": 1 } },
+            doc! { "n": 1, "m": 1 },
+        ),
+    ] {
+        let what = format!("{before} {update}");
+        match made(&database, &before, doc! {}, update, Vec::new()).await {
+            Ok(found) => assert!(same(&found, &after), "{what}: {found}"),
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+    let dated = made(
+        &database,
+        &doc! {},
+        doc! {},
+        doc! { "$currentDate": { "at": true } },
+        Vec::new(),
+    )
+    .await
+    .unwrap();
+    assert!(dated.get_datetime("at").unwrap().timestamp_millis() > 1_700_000_000_000);
+}
+
+/// All of an update or nothing of it, with MongoDB's number.
+pub async fn what_cannot_be_done_changes_nothing(database: Engine) {
+    database.create_collection("c").await.unwrap();
+    for (before, update, code) in [
+        (
+            doc! { "a": 1, "s": "x" },
+            doc! { "$set": { "a": 2 }, "$inc": { "s": 1 } },
+            14,
+        ),
+        (doc! { "n": i64::MAX }, doc! { "$inc": { "n": 1 } }, 2),
+        (doc! { "a": Bson::Null }, doc! { "$set": { "a.x": 1 } }, 28),
+        (doc! { "a": 5 }, doc! { "$inc": { "a.x": 1 } }, 28),
+        (doc! { "a": [1] }, doc! { "$set": { "a.x": 1 } }, 28),
+        (doc! {}, doc! { "$set": { "a": 1 }, "$inc": { "a": 1 } }, 40),
+        (doc! {}, doc! { "$set": { "a": 1, "a.b": 1 } }, 40),
+        (doc! {}, doc! { "$set": { "_id": 9 } }, 66),
+        (doc! {}, doc! { "$unset": { "_id": 1 } }, 66),
+        (doc! { "a": 5 }, doc! { "$push": { "a": 1 } }, 2),
+        (doc! { "a": 5 }, doc! { "$addToSet": { "a": 1 } }, 2),
+        (doc! { "a": 5 }, doc! { "$pull": { "a": 1 } }, 2),
+        (doc! { "a": 5 }, doc! { "$pop": { "a": 1 } }, 14),
+        (
+            doc! { "a": [{ "b": 1 }] },
+            doc! { "$rename": { "a.0.b": "c" } },
+            2,
+        ),
+        (doc! { "a": [1] }, doc! { "$set": { "a.$": 1 } }, 2),
+        (doc! { "a": 1 }, doc! { "$incc": { "a": 1 } }, 9),
+        (doc! { "a": "x" }, doc! { "$mul": { "a": 2 } }, 14),
+    ] {
+        let what = format!("{before} {update}");
+        let outcome = made(&database, &before, doc! {}, update, Vec::new()).await;
+        assert_eq!(refused(outcome, &what), code, "{what}");
+    }
+    // A replacement keeps the `_id`, and takes no other.
+    let replacement = Update {
+        kind: UpdateKind::Replacement(doc! { "_id": 9, "a": 1 }),
+        ..change(doc! { "_id": 1 }, doc! {})
+    };
+    let outcome = database.update("c", replacement, None).await;
+    assert_eq!(refused(outcome, &"another _id"), 66);
+}
+
+/// `$`, `$[]` and `$[name]`.
+pub async fn positions_are_those_that_the_filter_met(database: Engine) {
+    database.create_collection("c").await.unwrap();
+    for (before, filter, update, array_filters, after) in [
+        (
+            doc! { "a": [1, 2, 3] },
+            doc! { "a": 2 },
+            doc! { "$set": { "a.$": 20 } },
+            vec![],
+            doc! { "a": [1, 20, 3] },
+        ),
+        (
+            doc! { "a": [{ "k": 1 }, { "k": 2, "n": 1 }] },
+            doc! { "a.k": 2 },
+            doc! { "$inc": { "a.$.n": 5 } },
+            vec![],
+            doc! { "a": [{ "k": 1 }, { "k": 2, "n": 6 }] },
+        ),
+        (
+            doc! { "a": [{ "k": 1 }, { "k": 2 }] },
+            doc! { "a": { "$elemMatch": { "k": { "$gt": 1 } } } },
+            doc! { "$set": { "a.$.x": 1 } },
+            vec![],
+            doc! { "a": [{ "k": 1 }, { "k": 2, "x": 1 }] },
+        ),
+        (
+            doc! { "a": [1, 2] },
+            doc! {},
+            doc! { "$inc": { "a.$[]": 1 } },
+            vec![],
+            doc! { "a": [2, 3] },
+        ),
+        (
+            doc! { "a": [{ "k": 1 }, { "k": 5 }] },
+            doc! {},
+            doc! { "$set": { "a.$[big].x": 1 } },
+            vec![doc! { "big.k": { "$gt": 3 } }],
+            doc! { "a": [{ "k": 1 }, { "k": 5, "x": 1 }] },
+        ),
+    ] {
+        let what = update.to_string();
+        let found = made(&database, &before, filter, update, array_filters)
+            .await
+            .unwrap();
+        assert!(same(&found, &after), "{what}: {found}");
+    }
+}
+
+/// See [`Update::upsert`].
+pub async fn an_upsert_starts_from_the_equalities_of_its_filter(database: Engine) {
+    holding(&database, Vec::new()).await;
+    for (filter, kind, upserted, after) in [
+        (
+            doc! { "name": "new", "n": { "$gt": 5 }, "$and": [{ "kind": { "$eq": "k" } }] },
+            UpdateKind::Operators(doc! { "$set": { "m": 1 }, "$setOnInsert": { "o": 2 } }),
+            Bson::from("made"),
+            doc! { "_id": "made", "name": "new", "kind": "k", "m": 1, "o": 2 },
+        ),
+        (
+            doc! { "_id": "own", "a.b": 1 },
+            UpdateKind::Operators(doc! { "$inc": { "a.c": 1 } }),
+            "own".into(),
+            doc! { "_id": "own", "a": { "b": 1, "c": 1 } },
+        ),
+        (
+            doc! { "_id": { "$eq": 7 } },
+            UpdateKind::Operators(doc! { "$set": { "x": 1 } }),
+            7.into(),
+            doc! { "_id": 7, "x": 1 },
+        ),
+        (
+            doc! { "$and": [{ "_id": 8 }] },
+            UpdateKind::Operators(doc! { "$set": { "x": 1 } }),
+            8.into(),
+            doc! { "_id": 8, "x": 1 },
+        ),
+        (
+            doc! { "never": 1 },
+            UpdateKind::Operators(doc! { "$set": { "_id": "named", "x": 1 } }),
+            "named".into(),
+            doc! { "_id": "named", "never": 1, "x": 1 },
+        ),
+        (
+            doc! { "_id": "set" },
+            UpdateKind::Replacement(doc! { "z": 1, "a": 2 }),
+            "set".into(),
+            doc! { "_id": "set", "z": 1, "a": 2 },
+        ),
+        (
+            doc! { "never": 2 },
+            UpdateKind::Replacement(doc! { "z": 2 }),
+            "made2".into(),
+            doc! { "_id": "made2", "z": 2 },
+        ),
+    ] {
+        let id = if upserted == Bson::from("made2") {
+            "made2"
+        } else {
+            "made"
+        };
+        let update = Update {
+            kind,
+            upsert: Some(id.into()),
+            ..change(filter.clone(), doc! {})
+        };
+        let updated = database.update("c", update.clone(), None).await.unwrap();
+        assert_eq!(
+            (updated.matched, updated.modified, updated.upserted.as_ref()),
+            (0, 0, Some(&upserted)),
+            "{filter}"
+        );
+        let found = read(&database, by(doc! { "_id": upserted }), None).await;
+        assert!(same(&found[0], &after), "{filter}: {}", found[0]);
+    }
+    // The second time there is one already.
+    let again = Update {
+        upsert: Some("other".into()),
+        ..change(doc! { "name": "new" }, doc! { "$inc": { "m": 1 } })
+    };
+    let updated = database.update("c", again, None).await.unwrap();
+    assert_eq!((updated.matched, updated.upserted), (1, None));
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 7);
+}
+
+/// See [`Update::sort`] and [`Update::returns`].
+pub async fn one_of_many_is_chosen_by_the_order(database: Engine) {
+    let documents = (0..5)
+        .map(|n| doc! { "_id": n, "rank": 10 - n, "open": true })
+        .collect();
+    holding(&database, documents).await;
+    for expected in [4, 3] {
+        let update = Update {
+            sort: Some(doc! { "rank": 1 }),
+            returns: true,
+            ..change(doc! { "open": true }, doc! { "$set": { "open": false } })
+        };
+        let updated = database.update("c", update, None).await.unwrap();
+        let document = doc! { "_id": expected, "rank": 10 - expected, "open": false };
+        assert_eq!(updated.document, Some(document));
+    }
+    let nobody = Update {
+        returns: true,
+        ..change(doc! { "_id": 99 }, doc! { "$set": { "open": false } })
+    };
+    let updated = database.update("c", nobody, None).await.unwrap();
+    assert_eq!((updated.matched, updated.document), (0, None));
+    let added = Update {
+        returns: true,
+        upsert: Some(99.into()),
+        ..change(doc! { "_id": 99 }, doc! { "$set": { "open": false } })
+    };
+    let updated = database.update("c", added, None).await.unwrap();
+    assert_eq!(
+        (updated.matched, updated.upserted, updated.document),
+        (0, Some(99.into()), Some(doc! { "_id": 99, "open": false }))
+    );
+    let sorted = Update {
+        sort: Some(doc! { "rank": -1 }),
+        ..change(doc! { "open": true }, doc! { "$set": { "open": false } })
+    };
+    assert_eq!(database.update("c", sorted, None).await.unwrap().matched, 1);
+    let left = read(&database, by(doc! { "open": true }), None).await;
+    assert_eq!(ids(&left), [1.into(), 2.into()]);
+}
