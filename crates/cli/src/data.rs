@@ -2,15 +2,18 @@
 //! documents of a seed.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
-use bson::{Bson, Document};
-use cloud::{DatabaseAccess, DocumentIds};
-use database::{Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options};
+use bson::Document;
+use cloud::DatabaseAccess;
+use database::{
+    Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options,
+    exchange::{self, ConflictMode, DocumentReader, FileFormat},
+};
 use project::{IndexSetting, MissingCollection, Project};
 
 use crate::{
@@ -128,17 +131,16 @@ fn spec(index: &IndexSetting) -> IndexSpec {
     }
 }
 
-/// Puts the documents of `NAME.json` into the collection NAME where that is empty.
+/// Puts the documents of `NAME.json` or `NAME.csv` into the collection NAME where that is empty: all of them, or none.
 async fn seed(database: &Embedded, folder: &Path) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("[database] seed: the folder {} cannot be read", folder.display()))?;
-    let ids = DocumentIds::new();
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     for file in files {
-        let (Some(name), Some("json")) = (
+        let (Some(name), Some(format)) = (
             file.file_stem().and_then(|stem| stem.to_str()),
-            file.extension().and_then(|extension| extension.to_str()),
+            FileFormat::of_name(&file),
         ) else {
             continue;
         };
@@ -146,59 +148,20 @@ async fn seed(database: &Embedded, folder: &Path) -> anyhow::Result<()> {
         if database.count(name, Document::new(), None).await? > 0 {
             continue;
         }
-        let bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let documents = documents(&bytes).with_context(|| format!("{}", file.display()))?;
-        let documents = documents
-            .into_iter()
-            .map(|document| ids.complete(document))
-            .collect();
-        database
-            .insert(name, documents, None)
-            .await
-            .with_context(|| format!("{}", file.display()))?;
+        if let Err(error) = seed_with(database, name, &file, format).await {
+            // Otherwise the next start would take the part that went in for the whole.
+            database.remove(name, Document::new(), true, None).await?;
+            return Err(error.context(format!("[database] seed: {}", file.display())));
+        }
     }
     Ok(())
 }
 
-/// The documents of a file: JSON Lines, as WeChat's console exports them, or one array; Extended JSON.
-fn documents(bytes: &[u8]) -> anyhow::Result<Vec<Document>> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        let Bson::Array(values) = ejson::read(bytes)? else {
-            bail!("it is not an array of documents");
-        };
-        return values
-            .into_iter()
-            .map(|value| match value {
-                Bson::Document(document) => Ok(document),
-                other => bail!("{other} in it is not a document"),
-            })
-            .collect();
-    }
-    Ok(ejson::read_documents(bytes).collect::<Result<_, _>>()?)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use bson::doc;
-
-    use super::*;
-
-    #[test]
-    fn seeds_are_json_lines_or_an_array() {
-        let expected = [
-            doc! { "_id": "a", "at": bson::DateTime::from_millis(5) },
-            doc! { "n": 1 },
-        ];
-        for text in [
-            "\u{feff}{\"_id\":\"a\",\"at\":{\"$date\":\"1970-01-01T00:00:00.005Z\"}}\n{\"n\":1}\n",
-            " [{\"_id\":\"a\",\"at\":{\"$date\":{\"$numberLong\":\"5\"}}}, {\"n\": 1}]\n",
-        ] {
-            assert_eq!(documents(text.as_bytes()).unwrap(), expected, "{text}");
-        }
-        for text in ["[1]", "{\"a\":", "1", "[{}"] {
-            assert!(documents(text.as_bytes()).is_err(), "{text}");
-        }
+async fn seed_with(database: &Embedded, name: &str, file: &Path, format: FileFormat) -> anyhow::Result<()> {
+    let mut documents = DocumentReader::new(File::open(file)?, Some(format));
+    let imported = exchange::import(database, name, &mut documents, ConflictMode::Insert, |_| {}).await;
+    match imported.map_err(|stopped| stopped.cause)?.told.first() {
+        Some(refused) => bail!("line {}: {}", refused.line, refused.text),
+        None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod changes;
 pub mod contract;
 mod embedded;
 mod error;
+pub mod exchange;
 mod operation;
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,9 @@ pub enum Reason {
     /// BSON ends names and patterns with a zero byte.
     #[error("zero character in a name or a pattern")]
     ZeroCharacter,
+    /// A name stands twice in a document, and only one of the two can be kept.
+    #[error("this name stands twice in the object: remove one of them")]
+    NameTwice,
     /// Something follows the value.
     #[error("expected the end of the text")]
     ExpectedEnd,

@@ -51,7 +51,8 @@ pub fn read_document(text: &[u8]) -> Result<Document, Error> {
     }
 }
 
-/// Reads documents one after another, whitespace or commas between them: what WeChat's console exports.
+/// Reads documents one after another, whitespace or commas between them: what WeChat's console exports. A name that stands
+/// twice in a document is refused, as WeChat's import does, so that nothing is lost unseen.
 pub fn read_documents(text: &[u8]) -> impl Iterator<Item = Result<Document, Error>> {
     read::Documents::new(text)
 }

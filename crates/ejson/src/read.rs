@@ -32,7 +32,10 @@ pub(crate) struct Documents<'a> {
 impl<'a> Documents<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self {
-            reader: Some(Reader::new(text, false)),
+            reader: Some(Reader::new(text, false).map(|reader| Reader {
+                unique: true,
+                ..reader
+            })),
         }
     }
 }
@@ -72,6 +75,8 @@ struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     legacy: bool,
+    /// Whether a name that stands twice in a document is refused, and not the last one taken.
+    unique: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -86,6 +91,7 @@ impl<'a> Reader<'a> {
             // A byte order mark, as an editor leaves one.
             at: if text.starts_with('\u{feff}') { 3 } else { 0 },
             legacy,
+            unique: false,
         })
     }
 
@@ -280,9 +286,13 @@ impl<'a> Reader<'a> {
     fn members(&mut self, depth: usize) -> Result<Document> {
         let mut document = Document::new();
         loop {
+            let start = self.at;
             let name = self.name()?;
             let value = self.value(depth)?;
-            document.insert(name, value);
+            if document.insert(name, value).is_some() && self.unique {
+                self.at = start;
+                return self.fail(Reason::NameTwice);
+            }
             if !self.more(b'}')? {
                 return Ok(document);
             }

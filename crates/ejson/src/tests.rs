@@ -146,6 +146,11 @@ fn what_sdks_and_consoles_write() {
     let documents: Vec<Document> = read_documents(lines).collect::<Result<_, _>>().unwrap();
     assert_eq!(documents, [doc! {"a": 1}, doc! {"a": 2}, doc! {"a": 3}]);
     assert_eq!(read_documents(b"{} 5").filter(Result::is_err).count(), 1);
+    let twice = read_documents(br#"{"a":{"b":1,"b":2}}"#)
+        .next()
+        .unwrap()
+        .unwrap_err();
+    assert_eq!((twice.offset, twice.reason), (12, Reason::NameTwice));
 }
 
 #[test]

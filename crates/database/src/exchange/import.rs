@@ -1,0 +1,239 @@
+//! Documents into a collection. Many writes are under way at once, so that one commit takes many of them; each has its own outcome,
+//! and so it is known of each document whether it went in.
+
+use std::io::Read;
+
+use bson::{Bson, Document, doc, oid::ObjectId};
+use futures_util::{StreamExt as _, stream};
+
+use super::read::{DocumentReader, FileDocument, FileError};
+use crate::{Database, DatabaseError, Update, UpdateKind};
+
+/// Documents of one batch at most.
+const BATCH: usize = 1000;
+/// Bytes of one batch at most, as text; one document in any case.
+const BATCH_BYTES: usize = 4 << 20;
+/// Writes under way at once.
+const AT_ONCE: usize = 256;
+/// Documents that were refused and are told in full.
+const TOLD: usize = 20;
+
+/// What becomes of a document whose `_id` another one has: the two modes of WeChat's import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConflictMode {
+    /// It is refused, and the other one stays as it is.
+    #[default]
+    Insert,
+    /// It takes the other one's place.
+    Upsert,
+}
+
+/// What came of an import so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Documents that were added.
+    pub added: u64,
+    /// Documents that took another one's place.
+    pub replaced: u64,
+    /// Documents that did not go in.
+    pub refused: u64,
+    /// The first of them.
+    pub told: Vec<RefusedDocument>,
+}
+
+/// A document that did not go in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedDocument {
+    /// Where it begins in its file.
+    pub line: u64,
+    /// Why it was refused.
+    pub text: String,
+}
+
+impl ImportReport {
+    /// Documents that went in.
+    #[must_use]
+    pub const fn went_in(&self) -> u64 {
+        self.added + self.replaced
+    }
+
+    /// Adds what came of further documents.
+    pub fn extend(&mut self, more: Self) {
+        self.added += more.added;
+        self.replaced += more.replaced;
+        self.refused += more.refused;
+        let room = TOLD.saturating_sub(self.told.len());
+        self.told.extend(more.told.into_iter().take(room));
+    }
+
+    fn refuse(&mut self, line: u64, text: String) {
+        self.refused += 1;
+        if self.told.len() < TOLD {
+            self.told.push(RefusedDocument { line, text });
+        }
+    }
+}
+
+/// An import that ended before its file did. What went in stays in.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}; {} documents went in before", .imported.went_in())]
+pub struct ImportError<E: std::error::Error + 'static> {
+    /// What came of it up to there.
+    pub imported: ImportReport,
+    /// Why it ended.
+    #[source]
+    pub cause: ImportCause<E>,
+}
+
+/// Why an import ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportCause<E: std::error::Error + 'static> {
+    /// The file cannot be read on.
+    #[error(transparent)]
+    Read(#[from] FileError),
+    /// The documents cannot be put in.
+    #[error("{0}")]
+    Put(#[source] E),
+}
+
+/// Puts all documents of a file into a collection; `progress` is told how far it is, after each thousand or so.
+///
+/// # Errors
+/// Where the file cannot be read on, or the database fails; a document that is refused does not end it.
+pub async fn import<R: Read>(
+    database: &dyn Database,
+    collection: &str,
+    documents: &mut DocumentReader<R>,
+    conflict: ConflictMode,
+    progress: impl FnMut(&ImportReport),
+) -> Result<ImportReport, ImportError<DatabaseError>> {
+    let put = |batch| put(database, collection, batch, conflict);
+    import_with(documents, put, progress).await
+}
+
+/// As [`import`], where `put` puts a batch of documents to where they belong.
+///
+/// # Errors
+/// Where the file cannot be read on, or `put` fails.
+pub async fn import_with<R, F, E>(
+    documents: &mut DocumentReader<R>,
+    mut put: impl FnMut(Vec<FileDocument>) -> F,
+    mut progress: impl FnMut(&ImportReport),
+) -> Result<ImportReport, ImportError<E>>
+where
+    R: Read,
+    F: Future<Output = Result<ImportReport, E>>,
+    E: std::error::Error + 'static,
+{
+    let mut imported = ImportReport::default();
+    loop {
+        let (batch, failure) = batch(documents);
+        let last = batch.is_empty();
+        if !last {
+            match put(batch).await {
+                Ok(more) => imported.extend(more),
+                Err(error) => {
+                    let cause = ImportCause::Put(error);
+                    return Err(ImportError { imported, cause });
+                }
+            }
+            progress(&imported);
+        }
+        if let Some(error) = failure {
+            let cause = ImportCause::Read(error);
+            return Err(ImportError { imported, cause });
+        }
+        if last {
+            return Ok(imported);
+        }
+    }
+}
+
+/// The next documents, and why there are no more where the file is broken.
+fn batch<R: Read>(documents: &mut DocumentReader<R>) -> (Vec<FileDocument>, Option<FileError>) {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        match documents.next() {
+            None => break,
+            Some(Ok(document)) => {
+                bytes += document.bytes;
+                batch.push(document);
+            }
+            Some(Err(error)) => return (batch, Some(error)),
+        }
+    }
+    (batch, None)
+}
+
+/// Puts documents into a collection, in their order. One without an `_id` gets one of 24 hex digits, as the platform's import gives.
+///
+/// # Errors
+/// Where the database fails, or the collection is not there; a document that is refused is counted.
+pub async fn put(
+    database: &dyn Database,
+    collection: &str,
+    documents: Vec<FileDocument>,
+    conflict: ConflictMode,
+) -> Result<ImportReport, DatabaseError> {
+    let writes = documents.into_iter().map(|read| async move {
+        let written = write(database, collection, read.document, conflict).await;
+        (read.line, written)
+    });
+    let mut writes = stream::iter(writes).buffered(AT_ONCE);
+    let mut imported = ImportReport::default();
+    while let Some((line, written)) = writes.next().await {
+        match written {
+            Ok(Written::Added) => imported.added += 1,
+            Ok(Written::Replaced) => imported.replaced += 1,
+            Err(error @ (DatabaseError::Duplicate { .. } | DatabaseError::Refused(_))) => {
+                imported.refuse(line, error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(imported)
+}
+
+enum Written {
+    Added,
+    Replaced,
+}
+
+async fn write(
+    database: &dyn Database,
+    collection: &str,
+    document: Document,
+    conflict: ConflictMode,
+) -> Result<Written, DatabaseError> {
+    let known = document.get("_id").cloned();
+    let (ConflictMode::Upsert, Some(id)) = (conflict, known) else {
+        database.insert(collection, vec![with_id(document)], None).await?;
+        return Ok(Written::Added);
+    };
+    let update = Update {
+        filter: doc! { "_id": { "$eq": id.clone() } },
+        kind: UpdateKind::Replacement(document),
+        array_filters: Vec::new(),
+        many: false,
+        sort: None,
+        upsert: Some(id),
+        returns: false,
+    };
+    let updated = database.update(collection, update, None).await?;
+    Ok(match updated.upserted {
+        Some(_) => Written::Added,
+        None => Written::Replaced,
+    })
+}
+
+fn with_id(document: Document) -> Document {
+    if document.contains_key("_id") {
+        return document;
+    }
+    let mut complete = Document::new();
+    complete.insert("_id", Bson::String(ObjectId::new().to_hex()));
+    complete.extend(document);
+    complete
+}

@@ -1,0 +1,88 @@
+//! Names as paths: `a.b` is `b` in `a`.
+
+use bson::{Bson, Document};
+
+use super::read::FileErrorReason;
+
+/// A name that cannot stand, and why.
+pub(super) type BadName = (String, FileErrorReason);
+
+/// A document whose names have no dots: what they lead to is nested.
+pub(super) fn nest(document: Document) -> Result<Document, BadName> {
+    if !has_paths(&document) {
+        return Ok(document);
+    }
+    let mut nested = Document::new();
+    for (name, value) in document {
+        put(&mut nested, &name, in_value(value)?)?;
+    }
+    Ok(nested)
+}
+
+fn in_value(value: Bson) -> Result<Bson, BadName> {
+    Ok(match value {
+        Bson::Document(inner) => Bson::Document(nest(inner)?),
+        Bson::Array(elements) => Bson::Array(elements.into_iter().map(in_value).collect::<Result<_, _>>()?),
+        leaf => leaf,
+    })
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains('.') && !name.starts_with('$')
+}
+
+/// Whether any name in it wants a look.
+fn has_paths(document: &Document) -> bool {
+    document
+        .iter()
+        .any(|(name, value)| !is_plain(name) || value_has_paths(value))
+}
+
+fn value_has_paths(value: &Bson) -> bool {
+    match value {
+        Bson::Document(inner) => has_paths(inner),
+        Bson::Array(elements) => elements.iter().any(value_has_paths),
+        _ => false,
+    }
+}
+
+/// Sets what a path leads to.
+pub(super) fn put(document: &mut Document, path: &str, value: Bson) -> Result<(), BadName> {
+    if !is_path(path) {
+        return Err((path.to_owned(), FileErrorReason::Name(path.to_owned())));
+    }
+    // The parts of a reference to a document are the only names of fields that begin so.
+    if path.starts_with('$') && !matches!(path, "$ref" | "$id" | "$db") {
+        return Err((path.to_owned(), FileErrorReason::Dollar(path.to_owned())));
+    }
+    if set(document, path, value) {
+        return Ok(());
+    }
+    Err((path.to_owned(), FileErrorReason::Ambiguous(path.to_owned())))
+}
+
+/// Whether a name is one that WeChat's import takes.
+pub(super) fn is_path(path: &str) -> bool {
+    path.split('.').all(|part| !part.is_empty())
+}
+
+/// Answers whether the way is free.
+fn set(document: &mut Document, path: &str, value: Bson) -> bool {
+    let Some((first, rest)) = path.split_once('.') else {
+        return match (document.get_mut(path), value) {
+            (None, value) => document.insert(path, value).is_none(),
+            // `{"a.b": 1, "a": {"c": 2}}`
+            (Some(Bson::Document(there)), Bson::Document(more)) => {
+                more.into_iter().all(|(name, value)| set(there, &name, value))
+            }
+            _ => false,
+        };
+    };
+    if !document.contains_key(first) {
+        document.insert(first, Document::new());
+    }
+    match document.get_mut(first) {
+        Some(Bson::Document(inner)) => set(inner, rest, value),
+        _ => false,
+    }
+}

@@ -1,0 +1,225 @@
+//! The way out into a file.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
+
+use bson::{RawBsonRef, RawDocument};
+use ejson::Style;
+
+use super::cell;
+
+/// CsvColumns that a file of CSV may have.
+const MOST_COLUMNS: usize = 5000;
+/// Bytes that are gathered before they are written.
+const PIECE: usize = 64 << 10;
+
+/// How documents stand in a file that is written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FileLayout {
+    /// One on each line: what WeChat's console imports.
+    Lines(Style),
+    /// One array, a document on each line of it.
+    Array(Style),
+    /// A line of these paths, then a line for each document.
+    Csv(Vec<String>),
+}
+
+/// Writes documents one at a time.
+#[derive(Debug)]
+pub struct DocumentWriter<W> {
+    out: W,
+    layout: FileLayout,
+    text: Vec<u8>,
+    /// One that holds a cell.
+    cell: Vec<u8>,
+    written: u64,
+}
+
+impl<W: Write> DocumentWriter<W> {
+    /// Writes to `out`, which needs no buffer.
+    pub const fn new(out: W, layout: FileLayout) -> Self {
+        Self {
+            out,
+            layout,
+            text: Vec::new(),
+            cell: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Writes one document.
+    ///
+    /// # Errors
+    /// Where `out` fails, or the bytes are no BSON.
+    pub fn write(&mut self, document: &RawDocument) -> io::Result<()> {
+        if self.written == 0 {
+            self.open();
+        }
+        match &self.layout {
+            FileLayout::Lines(style) => {
+                ejson::write_raw(&mut self.text, document, *style).map_err(io::Error::other)?;
+                self.text.push(b'\n');
+            }
+            FileLayout::Array(style) => {
+                let before: &[u8] = if self.written == 0 { b"\n" } else { b",\n" };
+                self.text.extend_from_slice(before);
+                ejson::write_raw(&mut self.text, document, *style).map_err(io::Error::other)?;
+            }
+            FileLayout::Csv(columns) => {
+                for (number, column) in columns.iter().enumerate() {
+                    self.cell.clear();
+                    if let Some(value) = value_at(document, column).map_err(io::Error::other)? {
+                        let in_parts = matches!(value, RawBsonRef::Document(_)) && has_parts(columns, column);
+                        if !in_parts {
+                            cell::write(&mut self.cell, value).map_err(io::Error::other)?;
+                        }
+                    }
+                    separate(&mut self.text, number);
+                    quote(&mut self.text, &self.cell, columns.len() == 1);
+                }
+                self.text.extend_from_slice(b"\r\n");
+            }
+        }
+        self.written += 1;
+        if self.text.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what belongs behind the last document, and gives back where it was written to.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn finish(mut self) -> io::Result<W> {
+        if self.written == 0 {
+            self.open();
+        }
+        if let FileLayout::Array(_) = self.layout {
+            let end: &[u8] = if self.written == 0 { b"]\n" } else { b"\n]\n" };
+            self.text.extend_from_slice(end);
+        }
+        self.flush()?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn open(&mut self) {
+        match &self.layout {
+            FileLayout::Lines(_) => {}
+            FileLayout::Array(_) => self.text.push(b'['),
+            FileLayout::Csv(columns) => {
+                for (number, column) in columns.iter().enumerate() {
+                    separate(&mut self.text, number);
+                    quote(&mut self.text, column.as_bytes(), columns.len() == 1);
+                }
+                self.text.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+fn separate(out: &mut Vec<u8>, number: usize) {
+    if number > 0 {
+        out.push(b',');
+    }
+}
+
+/// A cell as RFC 4180 has it. Alone on its line, an empty one is quoted: a line of nothing is none.
+fn quote(out: &mut Vec<u8>, cell: &[u8], alone: bool) {
+    let plain = !cell
+        .iter()
+        .any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+    let edges = cell.first() == Some(&b' ') || cell.last() == Some(&b' ');
+    if plain && !edges && !(alone && cell.is_empty()) {
+        out.extend_from_slice(cell);
+        return;
+    }
+    out.push(b'"');
+    for &byte in cell {
+        if byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+/// What a path leads to.
+fn value_at<'a>(document: &'a RawDocument, path: &str) -> Result<Option<RawBsonRef<'a>>, bson::error::Error> {
+    let Some((first, rest)) = path.split_once('.') else {
+        return document.get(path);
+    };
+    match document.get(first)? {
+        Some(RawBsonRef::Document(inner)) => value_at(inner, rest),
+        _ => Ok(None),
+    }
+}
+
+/// Whether what is in `column` has columns of its own.
+fn has_parts(columns: &[String], column: &str) -> bool {
+    columns.iter().any(|other| {
+        other
+            .strip_prefix(column)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// The paths of all fields of documents, in the order in which they come; an object in an object is taken apart.
+#[derive(Clone, Debug, Default)]
+pub struct CsvColumns {
+    known: HashSet<String>,
+    paths: Vec<String>,
+}
+
+/// Documents have more different fields than a table has columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the documents have more than {MOST_COLUMNS} different fields: name the ones that are wanted")]
+pub struct TooManyColumns;
+
+impl CsvColumns {
+    /// Takes in the fields of one document.
+    ///
+    /// # Errors
+    /// Where they are more than a table may have.
+    pub fn note(&mut self, document: &RawDocument) -> Result<(), TooManyColumns> {
+        let mut path = String::new();
+        self.within(document, &mut path)
+    }
+
+    /// All that were seen.
+    #[must_use]
+    pub fn into_paths(self) -> Vec<String> {
+        self.paths
+    }
+
+    fn within(&mut self, document: &RawDocument, path: &mut String) -> Result<(), TooManyColumns> {
+        // What is no BSON is told where it is written.
+        for (name, value) in document.iter().flatten() {
+            let length = path.len();
+            if length > 0 {
+                path.push('.');
+            }
+            path.push_str(name.as_str());
+            match value {
+                RawBsonRef::Document(inner) if inner.iter().next().is_some() => self.within(inner, path)?,
+                _ if self.known.contains(path.as_str()) => {}
+                _ if self.paths.len() >= MOST_COLUMNS => return Err(TooManyColumns),
+                _ => {
+                    self.known.insert(path.clone());
+                    self.paths.push(path.clone());
+                }
+            }
+            path.truncate(length);
+        }
+        Ok(())
+    }
+}
