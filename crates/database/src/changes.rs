@@ -11,6 +11,28 @@ const KEPT: usize = 4096;
 /// Bytes of documents that are kept for that.
 const KEPT_BYTES: usize = 8 << 20;
 
+/// The changes of one commit: no more of them than are kept anyway, so that a change of a million documents needs no room for all.
+#[derive(Debug, Default)]
+pub(crate) struct BatchChanges {
+    changes: VecDeque<Change>,
+    bytes: usize,
+    /// The number of the last one.
+    pub(crate) last: u64,
+}
+
+impl BatchChanges {
+    pub(crate) fn push(&mut self, change: Change) {
+        self.last = change.sequence;
+        self.bytes += size(&change);
+        self.changes.push_back(change);
+        while self.changes.len() > 1 && (self.changes.len() > KEPT || self.bytes > KEPT_BYTES) {
+            if let Some(oldest) = self.changes.pop_front() {
+                self.bytes -= size(&oldest);
+            }
+        }
+    }
+}
+
 /// A change of a document that is committed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -63,18 +85,25 @@ impl Changes {
     /// # Errors
     /// [`MissedChanges`] where this listener was so slow that changes were dropped.
     pub async fn next(&mut self) -> Option<Result<Arc<Change>, MissedChanges>> {
-        if let Some(change) = self.replay.pop_front() {
-            self.last = change.sequence;
-            return Some(Ok(change));
-        }
-        match self.live.recv().await {
-            Ok(change) => {
-                self.last = change.sequence;
-                Some(Ok(change))
+        let change = loop {
+            if let Some(change) = self.replay.pop_front() {
+                break change;
             }
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Err(MissedChanges { after: self.last })),
-            Err(broadcast::error::RecvError::Closed) => None,
+            match self.live.recv().await {
+                Ok(change) => break change,
+                // The next one shows the gap.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        };
+        let after = self.last;
+        if change.sequence > after + 1 {
+            self.last = change.sequence - 1;
+            self.replay.push_front(change);
+            return Some(Err(MissedChanges { after }));
         }
+        self.last = change.sequence;
+        Some(Ok(change))
     }
 }
 
@@ -109,9 +138,16 @@ impl Feed {
     }
 
     /// Tells the changes of one commit.
-    pub(crate) fn publish(&self, changes: Vec<Change>) {
+    pub(crate) fn publish(&self, changes: BatchChanges) {
         let mut recent = self.recent();
-        for change in changes {
+        if let Some(first) = changes.changes.front()
+            && first.sequence > recent.last + 1
+        {
+            recent.changes.clear();
+            recent.bytes = 0;
+            recent.before = first.sequence - 1;
+        }
+        for change in changes.changes {
             let change = Arc::new(change);
             recent.last = change.sequence;
             recent.bytes += size(&change);

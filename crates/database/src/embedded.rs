@@ -3,11 +3,15 @@
 
 mod batch;
 mod catalog;
+mod disk;
 mod entries;
 mod file;
 mod read;
 mod route;
+#[cfg(test)]
+mod tests;
 mod transaction;
+mod trial;
 mod view;
 mod write;
 mod writer;
@@ -32,10 +36,11 @@ pub use file::OpenError;
 
 use self::{
     catalog::{CatalogCache, Collection},
+    disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
     transaction::{Registry, Turn},
     write::{Work, WriteDone},
-    writer::{Locks, Queued, Writer},
+    writer::{Queued, Writer},
 };
 use crate::{
     Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec, Result,
@@ -82,16 +87,29 @@ struct Handle {
 
 /// What readers and the writer have in common.
 pub(crate) struct Shared {
-    pub(crate) file: redb::Database,
+    pub(crate) disk: Disk,
     pub(crate) catalog: CatalogCache,
     pub(crate) transactions: Registry,
     pub(crate) feed: Feed,
     pub(crate) options: Options,
+    clock: Clock,
     hasher: RandomState,
     draws: AtomicU64,
 }
 
+/// Tells the time that ends transactions.
+type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
+
 impl Shared {
+    pub(crate) fn now(&self) -> Instant {
+        (self.clock)()
+    }
+
+    /// Does `work` with the file, which is opened again if the disk fails. The snapshots of open transactions end with that.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&redb::Database) -> Result<T>) -> Result<T> {
+        self.disk.with(work, || self.transactions.end_all())
+    }
+
     /// The time and the randomness of one operation.
     pub(crate) fn context(&self) -> Context {
         Context::new(DateTime::now(), self.random())
@@ -101,13 +119,14 @@ impl Shared {
     /// be read and written to there as well.
     pub(crate) fn collection(
         &self,
+        file: &redb::Database,
         catalog: &impl ReadableTable<&'static str, &'static [u8]>,
         name: &str,
     ) -> Result<Arc<Collection>> {
         if let Some(collection) = self.catalog.read(catalog, name)? {
             return Ok(collection);
         }
-        let read = self.file.begin_read().map_err(DatabaseError::unavailable)?;
+        let read = file.begin_read().map_err(DatabaseError::unavailable)?;
         let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
         self.catalog
             .read(&catalog, name)?
@@ -117,7 +136,7 @@ impl Shared {
     /// Begins a transaction.
     pub(crate) fn begin(&self) -> Result<TransactionId> {
         let id = TransactionId(u128::from(self.random()) << 64 | u128::from(self.random()));
-        self.transactions.open(id, Instant::now())?;
+        self.transactions.open(id, self.now())?;
         Ok(id)
     }
 
@@ -140,7 +159,12 @@ impl Embedded {
     /// Where the file is no database, of another format, empty, or open in another process.
     pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
         let path = path.into();
-        Self::start(file::open(&path, options.cache)?, options, &path)
+        Self::start(
+            file::open(&path, options.cache)?,
+            options,
+            Box::new(Instant::now),
+            &path,
+        )
     }
 
     /// A database that ends with its last handle.
@@ -148,30 +172,33 @@ impl Embedded {
     /// # Errors
     /// Where its first pages cannot be made.
     pub fn in_memory(options: Options) -> Result<Self, OpenError> {
-        Self::start(file::in_memory(options.cache)?, options, &PathBuf::from("memory"))
+        Self::start(
+            file::in_memory(options.cache)?,
+            options,
+            Box::new(Instant::now),
+            &PathBuf::from("memory"),
+        )
     }
 
-    fn start(file: redb::Database, options: Options, path: &std::path::Path) -> Result<Self, OpenError> {
-        let last = last_change(&file).map_err(|source| OpenError::Damaged {
-            path: path.to_owned(),
-            source: source.into(),
-        })?;
+    fn start(disk: Disk, options: Options, clock: Clock, path: &std::path::Path) -> Result<Self, OpenError> {
+        let last = disk
+            .with(last_change, || {})
+            .map_err(|source| OpenError::Damaged {
+                path: path.to_owned(),
+                source: source.into(),
+            })?;
         let shared = Arc::new(Shared {
-            file,
+            disk,
             catalog: CatalogCache::default(),
             transactions: Registry::default(),
             feed: Feed::new(last),
             options,
+            clock,
             hasher: RandomState::new(),
             draws: AtomicU64::new(0),
         });
         let (writes, queue) = mpsc::channel();
-        let writer = Writer {
-            shared: Arc::clone(&shared),
-            queue,
-            locks: Locks::default(),
-            parked: Vec::new(),
-        };
+        let writer = Writer::new(Arc::clone(&shared), queue);
         std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())
@@ -190,17 +217,18 @@ impl Embedded {
     /// Has the writer do it.
     async fn write(&self, work: Work, transaction: Option<TransactionId>) -> Result<WriteDone> {
         let turn = self.turn(transaction)?;
-        let permit = Arc::clone(&self.0.waiting)
-            .acquire_owned()
-            .await
-            .map_err(DatabaseError::unavailable)?;
-        let (answer, answered) = oneshot::channel();
-        let queued = Queued {
-            work,
-            turn,
-            answer,
-            permit,
+        // How many operations of transactions there are at once is bounded already.
+        let permit = match (&turn, &work) {
+            (None, Work::Begin) | (Some(_), _) => None,
+            (None, _) => Some(
+                Arc::clone(&self.0.waiting)
+                    .acquire_owned()
+                    .await
+                    .map_err(DatabaseError::unavailable)?,
+            ),
         };
+        let (answer, answered) = oneshot::channel();
+        let queued = Queued::new(work, turn, answer, permit);
         self.0.writes.send(queued).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
@@ -209,7 +237,7 @@ impl Embedded {
     async fn read<T: Send + 'static>(
         &self,
         transaction: Option<TransactionId>,
-        read: impl FnOnce(&Shared, Option<&Turn>) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Shared, &redb::Database, Option<&Turn>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.turn(transaction)?;
         let permit = Arc::clone(&self.0.reads)
@@ -218,7 +246,7 @@ impl Embedded {
             .map_err(DatabaseError::unavailable)?;
         let shared = Arc::clone(&self.0.shared);
         let task = tokio::task::spawn_blocking(move || {
-            let result = read(&shared, turn.as_ref());
+            let result = shared.with(|file| read(&shared, file, turn.as_ref()));
             drop((turn, permit));
             result
         });
@@ -228,7 +256,7 @@ impl Embedded {
     fn turn(&self, transaction: Option<TransactionId>) -> Result<Option<Turn>> {
         let shared = &self.0.shared;
         transaction
-            .map(|id| shared.transactions.turn(id, Instant::now()))
+            .map(|id| shared.transactions.turn(id, shared.now()))
             .transpose()
     }
 }
@@ -272,8 +300,8 @@ impl Database for Embedded {
     }
 
     fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionStatus>>> {
-        Box::pin(self.read(None, |shared, _| {
-            let read = shared.file.begin_read().map_err(DatabaseError::unavailable)?;
+        Box::pin(self.read(None, |shared, file, _| {
+            let read = file.begin_read().map_err(DatabaseError::unavailable)?;
             let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
             let counts = read.open_table(COUNTS).map_err(DatabaseError::unavailable)?;
             let mut out = Vec::new();
@@ -336,8 +364,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, turn| {
-            read::find(shared, turn, &collection, &find)
+        Box::pin(self.read(transaction, move |shared, file, turn| {
+            read::find(shared, file, turn, &collection, &find)
         }))
     }
 
@@ -348,8 +376,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<u64>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, turn| {
-            read::count(shared, turn, &collection, &filter)
+        Box::pin(self.read(transaction, move |shared, file, turn| {
+            read::count(shared, file, turn, &collection, &filter)
         }))
     }
 
@@ -395,8 +423,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, turn| {
-            read::aggregate(shared, turn, &collection, &aggregate)
+        Box::pin(self.read(transaction, move |shared, file, turn| {
+            read::aggregate(shared, file, turn, &collection, &aggregate)
         }))
     }
 
@@ -415,6 +443,15 @@ impl Database for Embedded {
 
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.write(Work::Abort, Some(transaction)).await.map(drop) })
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if !self.0.shared.disk.is_in_trouble() {
+                return Ok(());
+            }
+            self.write(Work::Probe, None).await.map(drop)
+        })
     }
 
     fn changes(&self, after: Option<u64>) -> BoxFuture<'_, Result<Changes>> {

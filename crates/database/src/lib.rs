@@ -131,6 +131,12 @@ pub trait Database: Send + Sync + 'static {
     /// [`DatabaseError::TransactionMissing`] where it has ended.
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
+    /// Whether writes are taken. After an error of the disk this tries whether it works again.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`] with what is wrong.
+    fn health(&self) -> BoxFuture<'_, Result<()>>;
+
     /// The changes that are committed once this has answered, or, with `after`, those behind the change of that sequence number.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod embedded;
-mod file;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 

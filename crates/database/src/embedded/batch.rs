@@ -10,7 +10,7 @@ use super::{
     entries::{Entries, ID_AT, document_key},
     file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
 };
-use crate::{Change, ChangeKind, IndexSpec, Result, error::DatabaseError};
+use crate::{Change, ChangeKind, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
 
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
@@ -32,7 +32,7 @@ pub(crate) struct Batch<'t> {
     /// What each collection's count will differ by.
     deltas: HashMap<u32, i64>,
     sequence: u64,
-    pub(crate) changes: Vec<Change>,
+    changes: BatchChanges,
     /// Whether there is anything to commit.
     pub(crate) dirty: bool,
 }
@@ -50,7 +50,7 @@ impl<'t> Batch<'t> {
             cache,
             deltas: HashMap::new(),
             sequence,
-            changes: Vec::new(),
+            changes: BatchChanges::default(),
             dirty: false,
         })
     }
@@ -61,7 +61,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Writes what was only counted so far; the tables are closed by it. Gives what there is to tell.
-    pub(crate) fn finish(mut self) -> Result<Vec<Change>> {
+    pub(crate) fn finish(mut self) -> Result<BatchChanges> {
         for (collection, delta) in std::mem::take(&mut self.deltas) {
             let count = self
                 .counts
@@ -76,6 +76,11 @@ impl<'t> Batch<'t> {
             .insert(SEQUENCE, self.sequence)
             .map_err(DatabaseError::unavailable)?;
         Ok(self.changes)
+    }
+
+    /// Has the commit show that the disk takes it, though nothing else is in it.
+    pub(crate) fn probe(&mut self) {
+        self.dirty = true;
     }
 
     pub(crate) fn collection(&self, name: &str) -> Result<Arc<Collection>> {
@@ -205,9 +210,25 @@ impl<'t> Batch<'t> {
         self.put(collection, key, id, Some(before), document, kind)
     }
 
-    pub(crate) fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
+    /// Takes a document out of the indexes; [`put_back`](Self::put_back) or [`remove`](Self::remove) has to follow.
+    pub(crate) fn take_out(&mut self, collection: &Collection, document: &Document) -> Result<()> {
+        let key = document_key(collection.id, document.get("_id").unwrap_or(&Bson::Null));
+        self.remove_entries(collection, &key, document)
+    }
+
+    /// Puts a document in the place of one that was taken out of the indexes.
+    pub(crate) fn put_back(
+        &mut self,
+        collection: &Arc<Collection>,
+        document: &Document,
+        kind: ChangeKind,
+    ) -> Result<()> {
         let id = document.get("_id").cloned().unwrap_or(Bson::Null);
         let key = document_key(collection.id, &id);
+        self.put(collection, key, id, None, document, kind)
+    }
+
+    fn remove_entries(&mut self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
         for index in &collection.indexes {
             for value in Entries::of(index, document)?.values {
                 let entry = [value.as_slice(), &key[ID_AT..]].concat();
@@ -216,6 +237,13 @@ impl<'t> Batch<'t> {
                     .map_err(DatabaseError::unavailable)?;
             }
         }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        let key = document_key(collection.id, &id);
+        self.remove_entries(collection, &key, document)?;
         self.documents
             .remove(key.as_slice())
             .map_err(DatabaseError::unavailable)?;
@@ -252,7 +280,7 @@ impl<'t> Batch<'t> {
             newly_multikey |= after.multikey && !index.multikey;
             if index.spec.unique {
                 for value in after.values.iter().filter(|value| !before.values.contains(value)) {
-                    if taken(&self.indexes, value, &key)? {
+                    if taken(&self.indexes, value, |owner| owner != key)? {
                         return Err(duplicate(collection, index, document, value));
                     }
                 }
@@ -346,7 +374,7 @@ fn add_entries(
 ) -> Result<()> {
     for (key, values) in added.drain(..) {
         for value in values {
-            if index.spec.unique && taken(indexes, &value, &key)? {
+            if index.spec.unique && taken(indexes, &value, |owner| owner != key)? {
                 let document = documents
                     .get(key.as_slice())
                     .map_err(DatabaseError::unavailable)?;
@@ -367,11 +395,11 @@ fn add_entries(
     Ok(())
 }
 
-/// Whether another document than that of `key` has this value in an index.
+/// Whether a document has this value in an index that stands in the way, by its key.
 pub(crate) fn taken(
     indexes: &impl ReadableTable<&'static [u8], &'static [u8]>,
     value: &[u8],
-    key: &[u8],
+    in_the_way: impl Fn(&[u8]) -> bool,
 ) -> Result<bool> {
     for entry in indexes
         .range::<&[u8]>(value..)
@@ -382,7 +410,7 @@ pub(crate) fn taken(
         if !entry.value().starts_with(value) {
             break;
         }
-        if owner.value() != key {
+        if in_the_way(owner.value()) {
             return Ok(true);
         }
     }
@@ -415,7 +443,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Document> {
 }
 
 /// A document as it will stand in the file, its `_id` first.
-fn encode(document: &Document) -> Result<RawDocumentBuf> {
+pub(crate) fn encode(document: &Document) -> Result<RawDocumentBuf> {
     let raw = RawDocumentBuf::try_from(document)
         .map_err(|error| DatabaseError::Refused(docdb::Error::bad_value(error.to_string())))?;
     let size = raw.as_bytes().len();

@@ -57,28 +57,36 @@ impl Tables {
 
 /// Has `read` look at the snapshot of an operation: its transaction's, or a new one.
 fn with<T>(
-    shared: &Shared,
+    file: &redb::Database,
     turn: Option<&Turn>,
     read: impl FnOnce(&Tables, Option<&Overlay>) -> Result<T>,
 ) -> Result<T> {
     let Some(Turn(transaction)) = turn else {
-        let snapshot = shared.file.begin_read().map_err(DatabaseError::unavailable)?;
+        let snapshot = file.begin_read().map_err(DatabaseError::unavailable)?;
         return read(&Tables::of(&snapshot)?, None);
     };
-    let overlay = transaction.overlay();
-    if overlay.doomed {
-        return Err(DatabaseError::TransactionMissing);
-    }
-    let (snapshot, _) = transaction.snapshot(&shared.file)?;
-    read(&Tables::of(snapshot)?, Some(&overlay))
+    let mut state = transaction.state();
+    let (snapshot, overlay) = state.parts(file)?;
+    read(&Tables::of(snapshot)?, Some(overlay))
 }
 
-fn collection(shared: &Shared, tables: &Tables, name: &str) -> Result<Arc<Collection>> {
-    shared.collection(&tables.catalog, name)
+fn collection(
+    shared: &Shared,
+    file: &redb::Database,
+    tables: &Tables,
+    name: &str,
+) -> Result<Arc<Collection>> {
+    shared.collection(file, &tables.catalog, name)
 }
 
 /// See [`crate::Database::find`].
-pub(crate) fn find(shared: &Shared, turn: Option<&Turn>, name: &str, find: &Find) -> Result<Found> {
+pub(crate) fn find(
+    shared: &Shared,
+    file: &redb::Database,
+    turn: Option<&Turn>,
+    name: &str,
+    find: &Find,
+) -> Result<Found> {
     let context = shared.context();
     let filter = Filter::parse(&find.filter)?;
     let sort = find
@@ -88,8 +96,8 @@ pub(crate) fn find(shared: &Shared, turn: Option<&Turn>, name: &str, find: &Find
         .map(Sort::parse)
         .transpose()?;
     let projection = find.projection.as_ref().map(Projection::parse).transpose()?;
-    with(shared, turn, |tables, overlay| {
-        let collection = collection(shared, tables, name)?;
+    with(file, turn, |tables, overlay| {
+        let collection = collection(shared, file, tables, name)?;
         let limit = find
             .limit
             .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
@@ -146,11 +154,17 @@ fn show(
 }
 
 /// See [`crate::Database::count`].
-pub(crate) fn count(shared: &Shared, turn: Option<&Turn>, name: &str, filter: &Document) -> Result<u64> {
+pub(crate) fn count(
+    shared: &Shared,
+    file: &redb::Database,
+    turn: Option<&Turn>,
+    name: &str,
+    filter: &Document,
+) -> Result<u64> {
     let context = shared.context();
     let filter = Filter::parse(filter)?;
-    with(shared, turn, |tables, overlay| {
-        let collection = collection(shared, tables, name)?;
+    with(file, turn, |tables, overlay| {
+        let collection = collection(shared, file, tables, name)?;
         if filter.is_empty() && overlay.is_none_or(|overlay| overlay.writes.is_empty()) {
             let count = tables
                 .counts
@@ -171,6 +185,7 @@ pub(crate) fn count(shared: &Shared, turn: Option<&Turn>, name: &str, filter: &D
 /// See [`crate::Database::aggregate`].
 pub(crate) fn aggregate(
     shared: &Shared,
+    file: &redb::Database,
     turn: Option<&Turn>,
     name: &str,
     aggregate: &Aggregate,
@@ -178,8 +193,8 @@ pub(crate) fn aggregate(
     let context = shared.context();
     let stages: Vec<Bson> = aggregate.stages.iter().cloned().map(Bson::Document).collect();
     let mut pipeline = Pipeline::parse(&stages)?;
-    with(shared, turn, |tables, overlay| {
-        let collection = collection(shared, tables, name)?;
+    with(file, turn, |tables, overlay| {
+        let collection = collection(shared, file, tables, name)?;
         if let Some(place) = only_place(&collection) {
             pipeline.set_geo_near_key(&place);
         }

@@ -3,8 +3,8 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,31 +12,40 @@ use std::{
 use bson::Document;
 use redb::{ReadTransaction, ReadableDatabase};
 
-use super::file::{META, SEQUENCE};
 use crate::{ChangeKind, Result, TransactionId, error::DatabaseError};
 
 /// A transaction is dropped when it is not ended within this time: the platform's limit.
 pub(crate) const LIFE: Duration = Duration::from_secs(30);
 /// Transactions that may be open at once: each pins a snapshot, and so the pages of the file that were current then.
 pub(crate) const MOST_OPEN: usize = 256;
+/// Bytes that the documents which a transaction wrote may have: they are kept in memory until it is committed.
+pub(crate) const MOST_WRITTEN: usize = 16 << 20;
 
 /// One transaction.
 #[derive(Debug)]
 pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) began: Instant,
-    /// Taken by its first operation.
-    snapshot: OnceLock<(ReadTransaction, u64)>,
-    overlay: Mutex<Overlay>,
+    state: Mutex<State>,
     busy: AtomicBool,
+}
+
+/// What a transaction sees.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Taken by its first operation.
+    pub(crate) snapshot: Option<ReadTransaction>,
+    pub(crate) overlay: Overlay,
+    /// Nothing of it can be committed any more.
+    pub(crate) doomed: bool,
 }
 
 /// What a transaction has written: document keys to what stands there now.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     pub(crate) writes: BTreeMap<Vec<u8>, Written>,
-    /// Nothing of it can be committed any more.
-    pub(crate) doomed: bool,
+    /// Bytes of the documents in it.
+    pub(crate) size: usize,
 }
 
 /// A write of a transaction.
@@ -49,28 +58,34 @@ pub(crate) struct Written {
     pub(crate) kind: ChangeKind,
 }
 
-impl Transaction {
-    /// The snapshot, and the number of its last change.
-    pub(crate) fn snapshot(&self, database: &redb::Database) -> Result<&(ReadTransaction, u64)> {
-        if let Some(snapshot) = self.snapshot.get() {
-            return Ok(snapshot);
+impl State {
+    /// Ends it, with all that it holds. It stays known, so that it can be aborted.
+    pub(crate) fn doom(&mut self) {
+        *self = Self {
+            doomed: true,
+            ..Self::default()
+        };
+    }
+
+    /// The snapshot and the writes above it.
+    ///
+    /// # Errors
+    /// Where it is doomed, or the disk fails.
+    pub(crate) fn parts(&mut self, file: &redb::Database) -> Result<(&ReadTransaction, &mut Overlay)> {
+        if self.doomed {
+            return Err(DatabaseError::TransactionMissing);
         }
-        let read = database.begin_read().map_err(DatabaseError::unavailable)?;
-        let meta = read.open_table(META).map_err(DatabaseError::unavailable)?;
-        let at = meta
-            .get(SEQUENCE)
-            .map_err(DatabaseError::unavailable)?
-            .map_or(0, |sequence| sequence.value());
-        Ok(self.snapshot.get_or_init(|| (read, at)))
+        let snapshot = match &mut self.snapshot {
+            Some(snapshot) => snapshot,
+            empty => empty.insert(file.begin_read().map_err(DatabaseError::unavailable)?),
+        };
+        Ok((snapshot, &mut self.overlay))
     }
+}
 
-    /// The number of the last change that its snapshot has, if it has one already.
-    pub(crate) fn at(&self) -> Option<u64> {
-        self.snapshot.get().map(|(_, at)| *at)
-    }
-
-    pub(crate) fn overlay(&self) -> MutexGuard<'_, Overlay> {
-        self.overlay.lock().unwrap_or_else(PoisonError::into_inner)
+impl Transaction {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
@@ -90,7 +105,11 @@ impl Drop for Turn {
 
 /// The transactions that are open.
 #[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<HashMap<TransactionId, Arc<Transaction>>>);
+pub(crate) struct Registry {
+    open: Mutex<HashMap<TransactionId, Arc<Transaction>>>,
+    /// How many have ended.
+    ended: AtomicU64,
+}
 
 impl Registry {
     pub(crate) fn open(&self, id: TransactionId, now: Instant) -> Result<()> {
@@ -101,8 +120,7 @@ impl Registry {
         let transaction = Transaction {
             id,
             began: now,
-            snapshot: OnceLock::new(),
-            overlay: Mutex::default(),
+            state: Mutex::default(),
             busy: AtomicBool::new(false),
         };
         open.insert(id, Arc::new(transaction));
@@ -123,20 +141,37 @@ impl Registry {
         Ok(Turn(transaction))
     }
 
-    pub(crate) fn close(&self, id: TransactionId) -> Option<Arc<Transaction>> {
-        self.all().remove(&id)
+    pub(crate) fn close(&self, id: TransactionId) {
+        if self.all().remove(&id).is_some() {
+            self.ended.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all().is_empty()
+    pub(crate) fn contains(&self, id: TransactionId) -> bool {
+        self.all().contains_key(&id)
+    }
+
+    /// Grows with each one that ends.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Takes out those that are too old.
-    pub(crate) fn expire(&self, now: Instant) -> Vec<Arc<Transaction>> {
-        self.all()
+    pub(crate) fn expire(&self, now: Instant) {
+        let expired = self
+            .all()
             .extract_if(|_, transaction| transaction.is_expired(now))
-            .map(|(_, transaction)| transaction)
-            .collect()
+            .count();
+        self.ended.fetch_add(expired as u64, Ordering::AcqRel);
+    }
+
+    /// Ends all of them: their snapshots are of a file that is about to be opened anew. Nobody may be at work with one.
+    pub(crate) fn end_all(&self) {
+        for (_, transaction) in self.all().drain() {
+            // Who waits for a turn may still have it.
+            transaction.state().doom();
+            self.ended.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// When the next one will be too old.
@@ -147,16 +182,8 @@ impl Registry {
             .min()
     }
 
-    /// The oldest snapshot's last change.
-    pub(crate) fn oldest(&self) -> Option<u64> {
-        self.all()
-            .values()
-            .filter_map(|transaction| transaction.at())
-            .min()
-    }
-
     fn all(&self) -> MutexGuard<'_, HashMap<TransactionId, Arc<Transaction>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,13 +212,15 @@ mod tests {
         let (id, now) = (TransactionId(1), Instant::now());
         registry.open(id, now).unwrap();
         assert_eq!(registry.next_expiry(), Some(now + LIFE));
-        assert!(registry.expire(now + LIFE - Duration::from_millis(1)).is_empty());
+        registry.expire(now + LIFE - Duration::from_millis(1));
+        assert!(registry.contains(id));
         assert!(matches!(
             registry.turn(id, now + LIFE),
             Err(DatabaseError::TransactionMissing)
         ));
-        assert_eq!(registry.expire(now + LIFE).len(), 1);
-        assert!(registry.is_empty());
+        registry.expire(now + LIFE);
+        assert!(!registry.contains(id));
+        assert_eq!((registry.ended(), registry.next_expiry()), (1, None));
     }
 
     #[test]

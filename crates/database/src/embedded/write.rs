@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use bson::{Bson, Document};
 use docdb::{Context, expr::Variables, query::Filter, sort::Sort, update::Update as Change};
-use redb::ReadableTable;
+use redb::{AccessGuard, ReadableTable};
 
 use super::{
     Shared,
-    batch::{Batch, decode, duplicate, duplicate_id, id_of, taken},
-    catalog::Collection,
+    batch::{Batch, decode, duplicate, duplicate_id, encode, id_of, taken},
+    catalog::{Collection, Index},
     entries::{Entries, document_key},
     file::{CATALOG, DOCUMENTS, INDEXES},
     route::Route,
-    transaction::{Overlay, Turn, Written},
+    transaction::{MOST_WRITTEN, Overlay, Turn, Written},
     view::{Search, View},
     writer::Locks,
 };
@@ -38,14 +38,20 @@ pub(crate) enum Work {
     Begin,
     Commit,
     Abort,
+    /// Nothing but a commit, to see whether the disk takes it.
+    Probe,
 }
 
 impl Work {
-    /// Whether it has a commit of its own, because it is done whole or not at all.
+    /// Whether it has a commit of its own, because it is done whole or not at all, or because others may go on behind it.
     pub(crate) const fn is_alone(&self) -> bool {
         matches!(
             self,
-            Self::DropCollection(_) | Self::CreateIndex(..) | Self::DropIndex(..) | Self::Commit
+            Self::DropCollection(_)
+                | Self::CreateIndex(..)
+                | Self::DropIndex(..)
+                | Self::Commit
+                | Self::Abort
         )
     }
 }
@@ -67,6 +73,7 @@ pub(crate) enum WriteDone {
 /// Makes a write, or notes it in its transaction.
 pub(crate) fn apply(
     shared: &Shared,
+    file: &redb::Database,
     batch: &mut Batch<'_>,
     locks: &mut Locks,
     work: &Work,
@@ -82,44 +89,37 @@ pub(crate) fn apply(
             locks.release(turn.0.id);
             Ok(WriteDone::Done)
         }
+        Work::Probe => {
+            batch.probe();
+            Ok(WriteDone::Done)
+        }
         Work::CreateCollection(name) => batch.create_collection(name).map(|()| WriteDone::Done),
         Work::DropCollection(name) => batch.drop_collection(name).map(WriteDone::Was),
         Work::CreateIndex(name, spec) => batch.create_index(name, spec.clone()).map(|()| WriteDone::Done),
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
         Work::Insert(..) | Work::Update(..) | Work::Remove { .. } => match turn {
-            Some(turn) => within(shared, locks, work, turn, &context),
-            None => ordinary(shared, batch, locks, work, &context),
+            Some(turn) => within(shared, file, batch, locks, work, turn, &context),
+            None => ordinary(batch, locks, work, &context),
         },
     }
 }
 
 /// A write outside of transactions.
-fn ordinary(
-    shared: &Shared,
-    batch: &mut Batch<'_>,
-    locks: &mut Locks,
-    work: &Work,
-    context: &Context,
-) -> Result<WriteDone> {
-    let tracks = !shared.transactions.is_empty();
+fn ordinary(batch: &mut Batch<'_>, locks: &Locks, work: &Work, context: &Context) -> Result<WriteDone> {
     match work {
         Work::Insert(name, documents) => {
             let collection = batch.collection(name)?;
-            if tracks
-                && documents
-                    .iter()
-                    .any(|document| locks.held.contains_key(&key_of(&collection, document)))
-            {
-                return Ok(WriteDone::Locked);
+            let target = Committed { batch, locks };
+            for document in documents {
+                if target.meets_lock(&collection, document)? {
+                    return Ok(WriteDone::Locked);
+                }
             }
             let mut ids = Vec::with_capacity(documents.len());
             for document in documents {
                 // Looked up anew: a document may have made an index multikey.
-                let collection = batch.collection(name)?;
-                batch.insert(&collection, document)?;
-                if tracks {
-                    locks.changed(key_of(&collection, document), batch.sequence());
-                }
+                let collection = target.batch.collection(name)?;
+                target.batch.insert(&collection, document)?;
                 ids.push(document.get("_id").cloned().unwrap_or(Bson::Null));
             }
             Ok(WriteDone::Inserted(ids))
@@ -127,14 +127,13 @@ fn ordinary(
         Work::Update(name, update) => {
             let plan = UpdatePlan::parse(update)?;
             let collection = batch.collection(name)?;
-            if tracks && meets_lock(batch, locks, &collection, &plan.filter, context)? {
-                return Ok(WriteDone::Locked);
-            }
-            let mut target = Committed {
-                batch,
-                locks: tracks.then_some(locks),
-            };
-            update_in(&mut target, &collection, update, &plan, context)
+            update_in(
+                &mut Committed { batch, locks },
+                &collection,
+                update,
+                &plan,
+                context,
+            )
         }
         Work::Remove {
             collection: name,
@@ -143,14 +142,13 @@ fn ordinary(
         } => {
             let filter = Filter::parse(filter)?;
             let collection = batch.collection(name)?;
-            if tracks && meets_lock(batch, locks, &collection, &filter, context)? {
-                return Ok(WriteDone::Locked);
-            }
-            let mut target = Committed {
-                batch,
-                locks: tracks.then_some(locks),
-            };
-            remove_in(&mut target, &collection, &filter, *many, context)
+            remove_in(
+                &mut Committed { batch, locks },
+                &collection,
+                &filter,
+                *many,
+                context,
+            )
         }
         _ => Ok(WriteDone::Done),
     }
@@ -159,34 +157,36 @@ fn ordinary(
 /// A write of a transaction: it is noted, and made at the commit.
 fn within(
     shared: &Shared,
+    file: &redb::Database,
+    batch: &Batch<'_>,
     locks: &mut Locks,
     work: &Work,
     turn: &Turn,
     context: &Context,
 ) -> Result<WriteDone> {
     let transaction = &turn.0;
-    let mut overlay = transaction.overlay();
-    if overlay.doomed {
+    // It may have become too old while this waited.
+    if !shared.transactions.contains(transaction.id) {
         return Err(DatabaseError::TransactionMissing);
     }
-    let (snapshot, at) = transaction.snapshot(&shared.file)?;
+    let mut state = transaction.state();
+    let (snapshot, overlay) = state.parts(file)?;
     let documents = snapshot
         .open_table(DOCUMENTS)
         .map_err(DatabaseError::unavailable)?;
     let indexes = snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?;
     let catalog = snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
-    let name = match work {
-        Work::Insert(name, _) | Work::Update(name, _) | Work::Remove { collection: name, .. } => name,
-        _ => return Ok(WriteDone::Done),
+    let (Work::Insert(name, _) | Work::Update(name, _) | Work::Remove { collection: name, .. }) = work else {
+        return Ok(WriteDone::Done);
     };
-    let collection = shared.collection(&catalog, name)?;
+    let collection = shared.collection(file, &catalog, name)?;
     let mut target = Noted {
         documents: &documents,
         indexes: &indexes,
-        overlay: &mut overlay,
+        overlay,
+        batch,
         locks,
         transaction: transaction.id,
-        at: *at,
     };
     let done = match work {
         Work::Insert(_, documents) => documents
@@ -207,16 +207,23 @@ fn within(
         }
         _ => Ok(WriteDone::Done),
     };
-    if matches!(done, Err(DatabaseError::TransactionConflict)) {
-        // As in MongoDB, a conflict ends the transaction. It stays known, so that it can be aborted.
-        *overlay = Overlay {
-            doomed: true,
-            ..Overlay::default()
-        };
+    let too_large = overlay.size > MOST_WRITTEN;
+    if too_large || matches!(done, Err(DatabaseError::TransactionConflict)) {
+        // As in MongoDB, that ends the transaction.
+        state.doom();
         locks.release(transaction.id);
+    }
+    if too_large {
+        return Err(DatabaseError::Refused(docdb::Error::new(
+            TRANSACTION_TOO_LARGE,
+            format!("a transaction may write {MOST_WRITTEN} bytes, and this one wrote more: it has ended"),
+        )));
     }
     done
 }
+
+/// MongoDB's number for that.
+const TRANSACTION_TOO_LARGE: i32 = 257;
 
 fn commit(
     shared: &Shared,
@@ -225,29 +232,35 @@ fn commit(
     turn: Option<&Turn>,
 ) -> Result<WriteDone> {
     let transaction = &turn.ok_or(DatabaseError::TransactionMissing)?.0;
+    // It may have become too old while this waited, and others have written what it had locked.
+    let is_open = shared.transactions.contains(transaction.id);
     // Whatever comes of it, this was its end.
     shared.transactions.close(transaction.id);
     locks.release(transaction.id);
-    let overlay = std::mem::take(&mut *transaction.overlay());
-    if overlay.doomed {
+    let state = std::mem::take(&mut *transaction.state());
+    if !is_open || state.doomed {
         return Err(DatabaseError::TransactionMissing);
     }
-    let tracks = !shared.transactions.is_empty();
-    // What is removed first, so that a unique value can move from one document to another.
-    let (kept, removed): (Vec<_>, Vec<_>) = overlay
-        .writes
-        .iter()
-        .partition(|(_, written)| written.after.is_some());
-    for (key, written) in removed.into_iter().chain(kept) {
-        let collection = batch.collection(&written.collection)?;
-        match (&written.before, &written.after) {
-            (None, None) => continue,
-            (None, Some(after)) => batch.insert(&collection, after)?,
-            (Some(before), Some(after)) => batch.replace(&collection, before, after, written.kind)?,
-            (Some(before), None) => batch.remove(&collection, before)?,
+    let writes = &state.overlay.writes;
+    for (key, write) in writes {
+        let collection = batch.collection(&write.collection)?;
+        if !key.starts_with(&collection.id.to_be_bytes()) {
+            // Another collection stands in the place of the one that it wrote to.
+            return Err(DatabaseError::TransactionConflict);
         }
-        if tracks {
-            locks.changed(key.clone(), batch.sequence());
+        // First all go out of the indexes, so that a unique value can move from one document to another.
+        if let Some(before) = &write.before {
+            batch.take_out(&collection, before)?;
+        }
+    }
+    for write in writes.values() {
+        // Looked up anew: a document may have made an index multikey.
+        let collection = batch.collection(&write.collection)?;
+        match (&write.before, &write.after) {
+            (None, None) => {}
+            (None, Some(after)) => batch.insert(&collection, after)?,
+            (Some(_), Some(after)) => batch.put_back(&collection, after, write.kind)?,
+            (Some(before), None) => batch.remove(&collection, before)?,
         }
     }
     Ok(WriteDone::Done)
@@ -257,32 +270,21 @@ fn key_of(collection: &Collection, document: &Document) -> Vec<u8> {
     document_key(collection.id, document.get("_id").unwrap_or(&Bson::Null))
 }
 
-/// Whether a document that a transaction has locked would match: then the write waits for it. One that the transaction is about to add
-/// is not there yet.
-fn meets_lock(
-    batch: &Batch<'_>,
-    locks: &Locks,
-    collection: &Collection,
-    filter: &Filter,
-    context: &Context,
-) -> Result<bool> {
-    let prefix = collection.id.to_be_bytes();
-    for key in locks.held.keys().filter(|key| key.starts_with(&prefix)) {
-        if let Some(document) = batch.get(key)?
-            && filter.matches(&document, &Variables::none(), context)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Where documents are written.
 trait Target {
     /// The keys of documents that match, all or the first.
     fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>>;
+
+    /// Whether a transaction has locked the document of that key, and the write has to wait.
+    fn is_locked(&self, key: &[u8]) -> bool;
+
+    /// Whether a transaction has locked this document or a unique value in it, and the write has to wait.
+    fn meets_lock(&self, collection: &Collection, document: &Document) -> Result<bool>;
+
+    /// Whether a transaction has locked any unique value of the collection's.
+    fn locks_values(&self, collection: &Collection) -> bool;
 
     fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()>;
 
@@ -382,6 +384,9 @@ fn update_in(
         looked: Looked::default(),
     };
     let keys = target.matching(collection, &mut matching)?;
+    if waits(target, collection, plan, &keys, context)? {
+        return Ok(WriteDone::Locked);
+    }
     let mut updated = Updated {
         looked: Some(matching.looked),
         ..Updated::default()
@@ -410,6 +415,9 @@ fn update_in(
     {
         let document = plan.change.upsert(&plan.filter, context)?;
         let document = with_id(document, id);
+        if target.meets_lock(collection, &document)? {
+            return Ok(WriteDone::Locked);
+        }
         target.insert(collection, &document)?;
         updated.upserted = document.get("_id").cloned();
         if update.returns {
@@ -417,6 +425,36 @@ fn update_in(
         }
     }
     Ok(WriteDone::Updated(Box::new(updated)))
+}
+
+/// Whether an update meets a lock: then it waits with all that it would change, since what it has changed already it would change
+/// again.
+fn waits(
+    target: &impl Target,
+    collection: &Collection,
+    plan: &UpdatePlan,
+    keys: &[Vec<u8>],
+    context: &Context,
+) -> Result<bool> {
+    if keys.iter().any(|key| target.is_locked(key)) {
+        return Ok(true);
+    }
+    if !target.locks_values(collection) {
+        return Ok(false);
+    }
+    for key in keys {
+        let Some(before) = target.get(key)? else { continue };
+        let Some(element) = plan.filter.find_element(&before, &Variables::none(), context)? else {
+            continue;
+        };
+        // What cannot be changed is refused when its turn comes.
+        if let Ok(Some(after)) = plan.change.apply(&before, element, context)
+            && target.meets_lock(collection, &after)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The document with an `_id`, which stands first.
@@ -442,8 +480,12 @@ fn remove_in(
         context,
         looked: Looked::default(),
     };
+    let keys = target.matching(collection, &mut matching)?;
+    if keys.iter().any(|key| target.is_locked(key)) {
+        return Ok(WriteDone::Locked);
+    }
     let mut removed = 0;
-    for key in target.matching(collection, &mut matching)? {
+    for key in keys {
         if let Some(document) = target.get(&key)? {
             target.remove(collection, &document)?;
             removed += 1;
@@ -455,16 +497,7 @@ fn remove_in(
 /// Into the commit in the making.
 struct Committed<'a, 't> {
     batch: &'a mut Batch<'t>,
-    /// Where changes are remembered, while transactions are open.
-    locks: Option<&'a mut Locks>,
-}
-
-impl Committed<'_, '_> {
-    fn changed(&mut self, key: Vec<u8>) {
-        if let Some(locks) = &mut self.locks {
-            locks.changed(key, self.batch.sequence());
-        }
-    }
+    locks: &'a Locks,
 }
 
 impl Target for Committed<'_, '_> {
@@ -481,10 +514,29 @@ impl Target for Committed<'_, '_> {
         self.batch.get(key)
     }
 
+    fn is_locked(&self, key: &[u8]) -> bool {
+        self.locks.is_held(key)
+    }
+
+    fn meets_lock(&self, collection: &Collection, document: &Document) -> Result<bool> {
+        if self.locks.is_held(&key_of(collection, document)) {
+            return Ok(true);
+        }
+        for index in unique(collection).filter(|index| self.locks.holds_any_of(index.id)) {
+            let values = Entries::of(index, document)?.values;
+            if values.iter().any(|value| self.locks.is_held(value)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn locks_values(&self, collection: &Collection) -> bool {
+        unique(collection).any(|index| self.locks.holds_any_of(index.id))
+    }
+
     fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
-        self.batch.insert(collection, document)?;
-        self.changed(key_of(collection, document));
-        Ok(())
+        self.batch.insert(collection, document)
     }
 
     fn replace(
@@ -494,29 +546,30 @@ impl Target for Committed<'_, '_> {
         after: Document,
         kind: ChangeKind,
     ) -> Result<()> {
-        self.batch.replace(collection, before, &after, kind)?;
-        self.changed(key_of(collection, &after));
-        Ok(())
+        self.batch.replace(collection, before, &after, kind)
     }
 
     fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
-        self.batch.remove(collection, document)?;
-        self.changed(key_of(collection, document));
-        Ok(())
+        self.batch.remove(collection, document)
     }
 }
 
+fn unique(collection: &Collection) -> impl Iterator<Item = &Index> {
+    collection.indexes.iter().filter(|index| index.spec.unique)
+}
+
 /// Into what a transaction will commit.
-struct Noted<'a, T> {
+struct Noted<'a, 't, T> {
     documents: &'a T,
     indexes: &'a T,
     overlay: &'a mut Overlay,
+    /// What is committed by now, or will be before this transaction.
+    batch: &'a Batch<'t>,
     locks: &'a mut Locks,
     transaction: TransactionId,
-    at: u64,
 }
 
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, T> {
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
     fn view(&self) -> View<'_, T> {
         View {
             documents: self.documents,
@@ -525,42 +578,75 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, T> {
         }
     }
 
-    /// Whether a unique index lets the document in, as far as this transaction can see.
-    fn check_unique(&self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
-        for index in collection.indexes.iter().filter(|index| index.spec.unique) {
+    /// Locks a document, unless it is another one by now than in the snapshot.
+    fn lock(&mut self, key: &[u8]) -> Result<()> {
+        if self.locks.is_held_by(key, self.transaction) {
+            return Ok(());
+        }
+        let then = self.documents.get(key).map_err(DatabaseError::unavailable)?;
+        let now = self
+            .batch
+            .documents
+            .get(key)
+            .map_err(DatabaseError::unavailable)?;
+        if then.as_ref().map(AccessGuard::value) != now.as_ref().map(AccessGuard::value) {
+            return Err(DatabaseError::TransactionConflict);
+        }
+        self.locks.take(key, self.transaction)
+    }
+
+    /// Locks a document and its unique values, where the unique indexes let it in. What they do not let in locks nothing.
+    fn lock_with_values(&mut self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
+        let mut values = Vec::new();
+        for index in unique(collection) {
             for value in Entries::of(index, document)?.values {
-                let others = self.overlay.writes.iter().filter(|(other, _)| {
-                    other.as_slice() != key && other.starts_with(&collection.id.to_be_bytes())
-                });
-                let mut mine = false;
-                for (_, written) in others {
-                    if let Some(other) = &written.after {
-                        mine |= Entries::of(index, other)?.values.contains(&value);
-                    }
-                }
-                if mine || self.taken_in_snapshot(&value, key)? {
+                if self.taken_by_own(collection, index, &value, key)?
+                    || taken(self.indexes, &value, |owner| self.stands_for(owner, key))?
+                {
                     return Err(duplicate(collection, index, document, &value));
                 }
+                values.push(value);
             }
+        }
+        self.lock(key)?;
+        for value in values {
+            // Taken since the snapshot.
+            if taken(&self.batch.indexes, &value, |owner| self.stands_for(owner, key))? {
+                return Err(DatabaseError::TransactionConflict);
+            }
+            self.locks.take(&value, self.transaction)?;
         }
         Ok(())
     }
 
-    fn taken_in_snapshot(&self, value: &[u8], key: &[u8]) -> Result<bool> {
-        if !taken(self.indexes, value, key)? {
+    /// Whether what stands in an index for the document `owner` is in the way of that of `key`: not if it is the same, or one
+    /// that this transaction has written, as then what counts is what it became.
+    fn stands_for(&self, owner: &[u8], key: &[u8]) -> bool {
+        owner != key && !self.overlay.writes.contains_key(owner)
+    }
+
+    /// Whether another document that this transaction wrote has the value.
+    fn taken_by_own(
+        &self,
+        collection: &Collection,
+        index: &Index,
+        value: &Vec<u8>,
+        key: &[u8],
+    ) -> Result<bool> {
+        // Whoever has it in this transaction has locked it.
+        if !self.locks.is_held_by(value, self.transaction) {
             return Ok(false);
         }
-        // By a document that this transaction has written: then what counts is what it became.
-        for entry in self
-            .indexes
-            .range::<&[u8]>(value..)
-            .map_err(DatabaseError::unavailable)?
-        {
-            let (entry, owner) = entry.map_err(DatabaseError::unavailable)?;
-            if !entry.value().starts_with(value) {
-                break;
-            }
-            if owner.value() != key && !self.overlay.writes.contains_key(owner.value()) {
+        let id = collection.id.to_be_bytes();
+        let own = self
+            .overlay
+            .writes
+            .range(id.to_vec()..)
+            .take_while(|(other, _)| other.starts_with(&id));
+        for (_, written) in own.filter(|(other, _)| other.as_slice() != key) {
+            if let Some(other) = &written.after
+                && Entries::of(index, other)?.values.contains(value)
+            {
                 return Ok(true);
             }
         }
@@ -574,9 +660,17 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, T> {
         before: Option<Document>,
         after: Option<Document>,
         kind: ChangeKind,
-    ) {
+    ) -> Result<()> {
+        let size = |document: Option<&Document>| match document {
+            // As it will stand in the file: what is too large is refused here already.
+            Some(document) => Ok(encode(document)?.as_bytes().len()),
+            None => Ok::<_, DatabaseError>(0),
+        };
+        self.overlay.size += key.len() + size(after.as_ref())?;
         match self.overlay.writes.get_mut(&key) {
             Some(written) => {
+                let old = size(written.after.as_ref())?;
+                self.overlay.size = self.overlay.size.saturating_sub(key.len() + old);
                 written.after = after;
                 if written.kind != ChangeKind::Insert || written.before.is_some() {
                     written.kind = kind;
@@ -594,10 +688,11 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, T> {
                 );
             }
         }
+        Ok(())
     }
 }
 
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, T> {
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, '_, T> {
     fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>> {
         search.of(self.view(), collection)
     }
@@ -606,14 +701,25 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, T> {
         self.view().get(key)
     }
 
+    fn is_locked(&self, _: &[u8]) -> bool {
+        false
+    }
+
+    fn meets_lock(&self, _: &Collection, _: &Document) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn locks_values(&self, _: &Collection) -> bool {
+        false
+    }
+
     fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
         let id = id_of(document)?;
         let key = document_key(collection.id, &id);
         if self.get(&key)?.is_some() {
             return Err(duplicate_id(collection, &id));
         }
-        self.check_unique(collection, &key, document)?;
-        self.locks.take(&key, self.transaction, self.at)?;
+        self.lock_with_values(collection, &key, document)?;
         let before = self
             .documents
             .get(key.as_slice())
@@ -626,8 +732,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, T> {
             before,
             Some(document.clone()),
             ChangeKind::Insert,
-        );
-        Ok(())
+        )
     }
 
     fn replace(
@@ -638,16 +743,13 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, T> {
         kind: ChangeKind,
     ) -> Result<()> {
         let key = key_of(collection, &after);
-        self.locks.take(&key, self.transaction, self.at)?;
-        self.check_unique(collection, &key, &after)?;
-        self.note(collection, key, Some(before.clone()), Some(after), kind);
-        Ok(())
+        self.lock_with_values(collection, &key, &after)?;
+        self.note(collection, key, Some(before.clone()), Some(after), kind)
     }
 
     fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
         let key = key_of(collection, document);
-        self.locks.take(&key, self.transaction, self.at)?;
-        self.note(collection, key, Some(document.clone()), None, ChangeKind::Remove);
-        Ok(())
+        self.lock(&key)?;
+        self.note(collection, key, Some(document.clone()), None, ChangeKind::Remove)
     }
 }

@@ -1,8 +1,8 @@
 //! The one thread that writes. It takes all that waits into one commit, answers when that is on disk, and knows who has locked
-//! what. A write that meets a document locked by a transaction is put aside until that one has ended.
+//! what. A write that meets what a transaction has locked is put aside until that has ended; the others go on.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -16,41 +16,77 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     Shared,
     batch::Batch,
+    disk,
     transaction::{LIFE, Turn},
     write::{self, Work, WriteDone},
 };
-use crate::{Change, Result, TransactionId, error::DatabaseError};
+use crate::{Result, TransactionId, changes::BatchChanges, error::DatabaseError};
 
 /// Writes in one commit at most.
 const MOST: usize = 1024;
-/// How many changed documents are remembered beside open transactions before the list is looked through.
-const MANY: usize = 10_000;
+/// Writes that may wait for a lock; one more is told at once that the document is locked.
+const MOST_PARKED: usize = 1024;
 
 /// A write that waits for its turn.
 pub(crate) struct Queued {
-    pub(crate) work: Work,
+    work: Work,
     /// The operation's turn in its transaction.
-    pub(crate) turn: Option<Turn>,
-    pub(crate) answer: oneshot::Sender<Result<WriteDone>>,
-    /// Held for as long as it waits: how many may, is bounded.
-    pub(crate) permit: OwnedSemaphorePermit,
+    turn: Option<Turn>,
+    answer: oneshot::Sender<Result<WriteDone>>,
+    /// Held while it is in the queue: how many may be, is bounded. What ends a transaction or belongs to one has none, so that
+    /// writes which wait for its locks cannot keep it from ending.
+    permit: Option<OwnedSemaphorePermit>,
+    /// Since when it waits for a lock.
+    since: Option<Instant>,
+    /// What came of it, where that needs no commit.
+    outcome: Option<Result<WriteDone>>,
 }
 
-/// Which documents transactions have written, and which were changed since they began. Keys are documents'.
+impl Queued {
+    pub(crate) const fn new(
+        work: Work,
+        turn: Option<Turn>,
+        answer: oneshot::Sender<Result<WriteDone>>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            work,
+            turn,
+            answer,
+            permit,
+            since: None,
+            outcome: None,
+        }
+    }
+
+    /// Whether it is done only when its batch is committed. What a transaction writes is noted in the transaction.
+    const fn goes_into_commit(&self) -> bool {
+        self.turn.is_none() && !matches!(self.work, Work::Begin)
+    }
+
+    /// Answers whoever asked; says whether they are still there.
+    fn answer(self, outcome: Result<WriteDone>) -> bool {
+        // The caller may ask again at once, and must find its turn free.
+        drop((self.turn, self.permit));
+        self.answer.send(outcome).is_ok()
+    }
+}
+
+/// What transactions have locked: keys of documents that they wrote, and the entries of unique indexes that they added, which
+/// begin with the number of a collection or of an index.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
-    /// By which transaction.
-    pub(crate) held: HashMap<Vec<u8>, TransactionId>,
-    /// The number of the last change of each document that was changed while a transaction was open.
-    recent: HashMap<Vec<u8>, u64>,
+    held: BTreeMap<Vec<u8>, TransactionId>,
+    /// Whether something was released that somebody may wait for.
+    freed: bool,
 }
 
 impl Locks {
-    /// Whether `transaction`, whose snapshot has the changes up to `at`, may write that document; from then on nobody else may.
-    pub(crate) fn take(&mut self, key: &[u8], transaction: TransactionId, at: u64) -> Result<()> {
-        if self.recent.get(key).is_some_and(|changed| *changed > at) {
-            return Err(DatabaseError::TransactionConflict);
-        }
+    /// Locks it for `transaction`.
+    ///
+    /// # Errors
+    /// [`DatabaseError::TransactionConflict`] where another one has it.
+    pub(crate) fn take(&mut self, key: &[u8], transaction: TransactionId) -> Result<()> {
         match self.held.get(key) {
             Some(owner) if *owner != transaction => Err(DatabaseError::TransactionConflict),
             Some(_) => Ok(()),
@@ -61,26 +97,57 @@ impl Locks {
         }
     }
 
-    pub(crate) fn release(&mut self, transaction: TransactionId) {
-        self.held.retain(|_, owner| *owner != transaction);
+    pub(crate) fn is_held(&self, key: &[u8]) -> bool {
+        self.held.contains_key(key)
     }
 
-    /// Remembers that a document was changed.
-    pub(crate) fn changed(&mut self, key: Vec<u8>, sequence: u64) {
-        self.recent.insert(key, sequence);
+    pub(crate) fn is_held_by(&self, key: &[u8], transaction: TransactionId) -> bool {
+        self.held.get(key) == Some(&transaction)
+    }
+
+    /// Whether anything is locked that begins with that number.
+    pub(crate) fn holds_any_of(&self, id: u32) -> bool {
+        let id = id.to_be_bytes();
+        let next = self.held.range(id.to_vec()..).next();
+        next.is_some_and(|(key, _)| key.starts_with(&id))
+    }
+
+    pub(crate) fn release(&mut self, transaction: TransactionId) {
+        self.retain(|owner| owner != transaction);
+    }
+
+    fn retain(&mut self, stays: impl Fn(TransactionId) -> bool) {
+        let before = self.held.len();
+        self.held.retain(|_, owner| stays(*owner));
+        self.freed |= self.held.len() < before;
     }
 }
 
 /// The writer's own state.
 pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: Receiver<Queued>,
-    pub(crate) locks: Locks,
-    /// Writes that met a lock, and since when they wait.
-    pub(crate) parked: Vec<(Instant, Queued)>,
+    shared: Arc<Shared>,
+    queue: Receiver<Queued>,
+    locks: Locks,
+    /// How many transactions had ended when their locks were last looked through.
+    ended: u64,
+    /// Writes that met a lock, in their order.
+    parked: Vec<Queued>,
+    /// Changes of a commit that failed. It may be on disk all the same.
+    unsure: Option<BatchChanges>,
 }
 
 impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Queued>) -> Self {
+        Self {
+            shared,
+            queue,
+            locks: Locks::default(),
+            ended: 0,
+            parked: Vec::new(),
+            unsure: None,
+        }
+    }
+
     /// Works until nobody can ask any more.
     pub(crate) fn run(mut self) {
         loop {
@@ -97,65 +164,42 @@ impl Writer {
             }
             self.expire();
             self.work(batch);
-            self.retry();
         }
     }
 
     /// Until something has to be looked at though nobody asks.
     fn patience(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
-        let now = Instant::now();
         let expiry = self.shared.transactions.next_expiry();
-        let parked = self.parked.iter().map(|(since, _)| *since + LIFE).min();
+        let parked = self.parked.iter().filter_map(|queued| Some(queued.since? + LIFE));
         let next = expiry.into_iter().chain(parked).min();
-        next.map_or(LONG, |next| next.saturating_duration_since(now))
+        next.map_or(LONG, |next| next.saturating_duration_since(self.shared.now()))
     }
 
-    /// Drops transactions that are too old.
+    /// Ends transactions that are too old, and writes that have waited too long.
     fn expire(&mut self) {
-        for transaction in self.shared.transactions.expire(Instant::now()) {
-            self.locks.release(transaction.id);
+        let now = self.shared.now();
+        self.shared.transactions.expire(now);
+        let late = |queued: &mut Queued| {
+            // One that nobody waits for any more was not acknowledged, and need not be done.
+            queued.answer.is_closed() || queued.since.is_some_and(|since| since + LIFE <= now)
+        };
+        for queued in self.parked.extract_if(.., late) {
+            queued.answer(Err(DatabaseError::Locked));
         }
-        if self.shared.transactions.is_empty() {
-            self.locks.recent.clear();
-        } else if self.locks.recent.len() > MANY
-            && let Some(oldest) = self.shared.transactions.oldest()
-        {
-            self.locks.recent.retain(|_, changed| *changed > oldest);
-        }
+        self.resume();
     }
 
-    /// Takes up again what was put aside, where its lock is gone or it has waited too long.
-    fn retry(&mut self) {
-        loop {
-            let now = Instant::now();
-            let (late, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parked)
-                .into_iter()
-                .partition(|(since, _)| *since + LIFE <= now);
-            for (_, queued) in late {
-                let _ = queued.answer.send(Err(DatabaseError::Locked));
-            }
-            let before = waiting.len();
-            let mut again = Vec::new();
-            let mut since = Vec::new();
-            for (began, queued) in waiting {
-                // One that nobody waits for any more was not acknowledged, and need not be done.
-                if !queued.answer.is_closed() {
-                    since.push(began);
-                    again.push(queued);
-                }
-            }
-            if again.is_empty() {
-                return;
-            }
-            let oldest = since.into_iter().min().unwrap_or(now);
-            self.work(again);
-            for (began, _) in &mut self.parked {
-                *began = oldest.min(*began);
-            }
-            if self.parked.len() >= before || self.parked.is_empty() {
-                return;
-            }
+    /// Takes up again what was put aside, where a lock was released.
+    fn resume(&mut self) {
+        let ended = self.shared.transactions.ended();
+        if std::mem::replace(&mut self.ended, ended) != ended {
+            let open = &self.shared.transactions;
+            self.locks.retain(|owner| open.contains(owner));
+        }
+        if std::mem::take(&mut self.locks.freed) {
+            let parked = std::mem::take(&mut self.parked);
+            self.commit(parked);
         }
     }
 
@@ -165,109 +209,148 @@ impl Writer {
             if queued.work.is_alone() {
                 self.commit(std::mem::take(&mut together));
                 self.commit(vec![queued]);
+                self.resume();
             } else {
                 together.push(queued);
             }
         }
         self.commit(together);
+        self.resume();
     }
 
     /// Makes these writes in one commit, and answers them.
     fn commit(&mut self, mut batch: Vec<Queued>) {
-        // One that panicked is gone from the batch; the others are made without it.
-        while !batch.is_empty() && self.try_commit(&mut batch).is_err() {}
+        while !batch.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            let tried = shared
+                .disk
+                .admit()
+                .and_then(|()| shared.with(|file| self.try_commit(file, &mut batch)));
+            match tried {
+                Ok(Tried::Done) => return self.answer(batch),
+                // One that panicked is gone from the batch; the others are made without it.
+                Ok(Tried::Panicked) => {}
+                Err(error) => {
+                    let why = disk::cause(&error);
+                    for queued in batch {
+                        queued.answer(Err(DatabaseError::unavailable(why.clone())));
+                    }
+                    return;
+                }
+            }
+        }
     }
 
-    fn try_commit(&mut self, batch: &mut Vec<Queued>) -> Result<(), Panicked> {
+    fn try_commit(&mut self, file: &redb::Database, batch: &mut Vec<Queued>) -> Result<Tried> {
         let shared = Arc::clone(&self.shared);
-        let write = match shared.file.begin_write() {
-            Ok(write) => write,
-            Err(error) => {
-                answer_all(batch, &error);
-                return Ok(());
-            }
-        };
-        let mut outcomes = Vec::with_capacity(batch.len());
-        let mut changes: Vec<Change> = Vec::new();
-        let mut dirty = false;
+        let write = file.begin_write().map_err(DatabaseError::unavailable)?;
         let alone = batch.first().is_some_and(|queued| queued.work.is_alone());
-        {
-            let mut tables = match Batch::new(&write, &shared.catalog) {
-                Ok(tables) => tables,
-                Err(error) => {
-                    answer_all(batch, &error);
-                    return Ok(());
-                }
-            };
+        let changes = {
+            let mut tables = Batch::new(&write, &shared.catalog)?;
+            self.settle(tables.sequence());
             for at in 0..batch.len() {
-                let queued = &batch[at];
+                let Some(queued) = batch.get_mut(at).filter(|queued| queued.outcome.is_none()) else {
+                    continue;
+                };
                 let done = catch_unwind(AssertUnwindSafe(|| {
                     write::apply(
                         &shared,
+                        file,
                         &mut tables,
                         &mut self.locks,
                         &queued.work,
                         queued.turn.as_ref(),
                     )
                 }));
-                match done {
-                    Ok(done) => outcomes.push(done),
-                    Err(_) => {
-                        tracing::error!("a write to the database panicked; it was not done");
-                        let queued = batch.swap_remove(at);
-                        let failed = DatabaseError::unavailable(
-                            "the engine failed on this operation; nothing was written",
-                        );
-                        let _ = queued.answer.send(Err(failed));
-                        return Err(Panicked);
+                let Ok(done) = done else {
+                    tracing::error!("a write to the database panicked; it was not done");
+                    let queued = batch.remove(at);
+                    if let Some(Turn(transaction)) = &queued.turn {
+                        transaction.state().doom();
+                        self.locks.release(transaction.id);
                     }
+                    queued.answer(Err(DatabaseError::unavailable(
+                        "the engine failed on this operation; nothing was written",
+                    )));
+                    for queued in batch.iter_mut().filter(|queued| queued.goes_into_commit()) {
+                        queued.outcome = None;
+                    }
+                    return Ok(Tried::Panicked);
+                };
+                if let Err(error) = &done
+                    && disk::is_of_disk(error)
+                {
+                    return done.map(|_| Tried::Done);
                 }
+                queued.outcome = Some(done);
             }
             // What stands alone is done whole or not at all.
-            let failed = alone && outcomes.iter().any(Result::is_err);
+            let failed = alone && batch.iter().any(|queued| matches!(queued.outcome, Some(Err(_))));
             if tables.dirty && !failed {
-                dirty = true;
-                match tables.finish() {
-                    Ok(told) => changes = told,
-                    Err(error) => {
-                        answer_all(batch, &error);
-                        return Ok(());
+                Some(tables.finish()?)
+            } else {
+                None
+            }
+        };
+        match changes {
+            None => {
+                if let Err(error) = write.abort() {
+                    tracing::warn!(%error, "a transaction of the database's file could not be given up");
+                }
+            }
+            Some(changes) => {
+                if let Err(error) = write.commit() {
+                    self.unsure = Some(changes);
+                    return Err(DatabaseError::unavailable(error));
+                }
+                shared.disk.works();
+                shared.feed.publish(changes);
+            }
+        }
+        Ok(Tried::Done)
+    }
+
+    /// Tells the changes of a commit that was said to have failed, where the file has them.
+    fn settle(&mut self, sequence: u64) {
+        if let Some(changes) = self.unsure.take()
+            && changes.last <= sequence
+        {
+            self.shared.feed.publish(changes);
+        }
+    }
+
+    fn answer(&mut self, batch: Vec<Queued>) {
+        for mut queued in batch {
+            match queued.outcome.take() {
+                Some(Ok(WriteDone::Locked)) if self.parked.len() < MOST_PARKED => {
+                    queued.since.get_or_insert_with(|| self.shared.now());
+                    queued.permit = None;
+                    self.parked.push(queued);
+                }
+                Some(Ok(WriteDone::Locked)) => {
+                    queued.answer(Err(DatabaseError::Locked));
+                }
+                Some(outcome) => {
+                    let began = match outcome {
+                        Ok(WriteDone::Began(id)) => Some(id),
+                        _ => None,
+                    };
+                    if !queued.answer(outcome)
+                        && let Some(id) = began
+                    {
+                        // Nobody knows of it.
+                        self.shared.transactions.close(id);
                     }
                 }
+                None => {}
             }
         }
-        if dirty {
-            if let Err(error) = write.commit() {
-                answer_all(batch, &error);
-                return Ok(());
-            }
-        } else if let Err(error) = write.abort() {
-            tracing::warn!(%error, "a transaction of the database's file could not be given up");
-        }
-        self.shared.feed.publish(changes);
-        for (queued, outcome) in std::mem::take(batch).into_iter().zip(outcomes) {
-            match outcome {
-                Ok(WriteDone::Locked) => self.parked.push((Instant::now(), queued)),
-                outcome => {
-                    // The caller may ask again at once, and must find its turn free.
-                    drop((queued.turn, queued.permit));
-                    let _ = queued.answer.send(outcome);
-                }
-            }
-        }
-        Ok(())
     }
 }
 
-/// A write panicked.
-struct Panicked;
-
-fn answer_all(batch: &mut Vec<Queued>, error: &dyn std::fmt::Display) {
-    tracing::error!(%error, "the database cannot write");
-    for queued in std::mem::take(batch) {
-        drop((queued.turn, queued.permit));
-        let _ = queued
-            .answer
-            .send(Err(DatabaseError::unavailable(error.to_string())));
-    }
+/// What came of a commit.
+enum Tried {
+    Done,
+    /// One of its writes panicked.
+    Panicked,
 }

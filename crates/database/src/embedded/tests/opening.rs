@@ -1,0 +1,332 @@
+use std::{fs, path::PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_the_file_was_opened_anew() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("deep/database.redb");
+    {
+        let database = open(&path).unwrap();
+        database.create_collection("c").await.unwrap();
+        database
+            .insert(
+                "c",
+                vec![doc! { "_id": 1, "at": bson::DateTime::from_millis(5) }],
+                None,
+            )
+            .await
+            .unwrap();
+        let another = open(&path).unwrap_err();
+        assert!(matches!(another, OpenError::Locked { .. }), "{another}");
+    }
+    let database = open_again(&path);
+    assert_eq!(
+        documents(&database, "c", None).await.unwrap(),
+        [doc! { "_id": 1, "at": bson::DateTime::from_millis(5) }]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_database_is_said_to_be_none_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    fs::write(&path, "").unwrap();
+    assert!(matches!(open(&path), Err(OpenError::Empty { .. })));
+    for content in [b"not a database".to_vec(), vec![0; 1 << 20], vec![7; 5000]] {
+        fs::write(&path, &content).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+        assert!(error.to_string().contains("database.redb"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+    assert!(matches!(open(folder.path()), Err(OpenError::NotAFile { .. })));
+}
+
+/// A database with a few hundred documents, closed well; its file.
+async fn small(folder: &TempDir, name: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    let database = open(&path).unwrap();
+    database.create_collection("c").await.unwrap();
+    database.create_index("c", super::unique("u")).await.unwrap();
+    for part in 0..5_i64 {
+        let documents = (part * 60..part * 60 + 60)
+            .map(|n| doc! { "_id": n, "u": n, "text": "x".repeat(100) })
+            .collect();
+        database.insert("c", documents, None).await.unwrap();
+    }
+    close(database, &path);
+    path
+}
+
+/// Opens what is left of a database of 300 documents: they are all there, or it is said what is wrong and the file is as it was.
+async fn whole_or_refused(path: &Path, what: &str) -> bool {
+    let before = fs::read(path).unwrap();
+    match open(path) {
+        Ok(database) => {
+            let stands = documents(&database, "c", None).await;
+            let stands = stands.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(stands.len(), 300, "{what}");
+            assert!(
+                stands
+                    .iter()
+                    .all(|document| document.get_str("text").unwrap() == "x".repeat(100)),
+                "{what}"
+            );
+            verify(&database);
+            close(database, path);
+            true
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(
+                matches!(
+                    error,
+                    OpenError::Damaged { .. } | OpenError::Foreign { .. } | OpenError::Empty { .. }
+                ),
+                "{what}: {text}"
+            );
+            assert!(
+                text.contains(&*path.to_string_lossy()) && text.contains("move it away")
+                    || text.contains("move this one away")
+                    || text.contains("delete it"),
+                "{text}"
+            );
+            assert!(
+                fs::read(path).unwrap() == before,
+                "{what}: the file was changed: {text}"
+            );
+            false
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_anywhere_is_refused_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let content = fs::read(small(&folder, "database.redb").await).unwrap();
+    let cut = folder.path().join("cut.redb");
+    let all = content.len();
+    let mut lengths: Vec<usize> = (0..48).map(|part| all * part / 48).collect();
+    lengths.extend([
+        1,
+        8,
+        9,
+        10,
+        63,
+        64,
+        127,
+        128,
+        319,
+        320,
+        4095,
+        4096,
+        4097,
+        all - 4096,
+        all - 1,
+    ]);
+    for length in lengths {
+        fs::write(&cut, &content[..length]).unwrap();
+        assert!(
+            !whole_or_refused(&cut, &format!("{length} of {all} bytes")).await,
+            "{length} of {all} bytes"
+        );
+    }
+    // With zeros in place of what was cut, as some file systems leave after a power cut.
+    for part in [1, 5, 9] {
+        let mut zeros = content.clone();
+        zeros[all * part / 10..].fill(0);
+        fs::write(&cut, &zeros).unwrap();
+        whole_or_refused(&cut, &format!("zeros from {part} tenths on")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_byte_that_flipped_is_seen_or_does_not_matter() {
+    let folder = TempDir::new().unwrap();
+    let content = fs::read(small(&folder, "database.redb").await).unwrap();
+    let flipped = folder.path().join("flipped.redb");
+    let random = RandomState::new();
+    // Where pages hold something; the header, too.
+    let used: Vec<usize> = (0..content.len()).filter(|at| content[*at] != 0).collect();
+    let mut refused = 0;
+    for round in 0..160_usize {
+        let at = match round {
+            0..40 => round * 8,
+            _ => used[random.hash_one(round) as usize % used.len()],
+        };
+        let mut changed = content.clone();
+        changed[at] ^= 1 << (random.hash_one((round, at)) % 8);
+        fs::write(&flipped, &changed).unwrap();
+        refused += usize::from(!whole_or_refused(&flipped, &format!("byte {at} flipped")).await);
+    }
+    assert!(refused > 40, "{refused}");
+}
+
+/// As a copy of the file that was made while it was in use, or what a power cut leaves.
+#[tokio::test]
+async fn a_file_that_was_never_closed_is_repaired() {
+    let folder = TempDir::new().unwrap();
+    let path = small(&folder, "database.redb").await;
+    let database = open_again(&path);
+    database
+        .insert("c", vec![doc! { "_id": 300_i64 }], None)
+        .await
+        .unwrap();
+    let copy = folder.path().join("copy.redb");
+    fs::copy(&path, &copy).unwrap();
+    drop(database);
+    let database = open(&copy).unwrap();
+    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 301);
+    verify(&database);
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    let said = |path: &Path| open(path).unwrap_err().to_string();
+    // Of a later version, and of another program.
+    close(open(&path).unwrap(), &path);
+    let set = |name: &'static str, value: Option<u64>| {
+        let database = redb::Database::open(&path).unwrap();
+        let write = database.begin_write().unwrap();
+        match value {
+            Some(value) => drop(write.open_table(META).unwrap().insert(name, value).unwrap()),
+            None => drop(write.delete_table(META).unwrap()),
+        }
+        write.commit().unwrap();
+    };
+    set(super::super::file::FORMAT, Some(99));
+    let later = said(&path);
+    assert!(
+        later.contains("is of format 99") && later.contains("export"),
+        "{later}"
+    );
+    set("", None);
+    assert!(
+        said(&path).contains("a redb database of another program"),
+        "{}",
+        said(&path)
+    );
+    // In a place where there is none.
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let below = said(&file.join("database.redb"));
+    assert!(
+        below.contains("Not a directory") && below.contains("database.redb"),
+        "{below}"
+    );
+    // By a link that leads nowhere it is made where that leads to.
+    let link = folder.path().join("link.redb");
+    std::os::unix::fs::symlink(folder.path().join("there.redb"), &link).unwrap();
+    let pipe = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+    let socket = said(&folder.path().join("socket"));
+    assert!(socket.contains("is not a regular file"), "{socket}");
+    drop(pipe);
+}
+
+#[test]
+fn two_that_begin_at_once_share_no_file() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..20 {
+        let path = folder.path().join(format!("{round}.redb"));
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let begun: Vec<_> = (0..4).map(|_| scope.spawn(|| open(&path))).collect();
+            begun.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
+        assert_eq!(open.len(), 1);
+        for error in refused {
+            assert!(matches!(error, Err(OpenError::Locked { .. })), "{error:?}");
+        }
+    }
+}
+
+/// The layout of this version, as it was when it was fixed: a change of it has to bring such files along.
+#[tokio::test]
+async fn a_file_of_format_1_is_read() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/embedded/tests/format-1.redb");
+    if std::env::var_os("YUNQIAO_BLESS").is_some() {
+        let _ = fs::remove_file(&golden);
+        let database = open(&golden).unwrap();
+        fill(&database).await;
+        close(database, &golden);
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    fs::copy(&golden, &path).unwrap();
+    let database = open_again(&path);
+    verify(&database);
+    let fresh = Embedded::in_memory(Options::default()).unwrap();
+    fill(&fresh).await;
+    let status = database.collections().await.unwrap();
+    assert_eq!(status, fresh.collections().await.unwrap());
+    for collection in ["places", "users"] {
+        assert_eq!(
+            documents(&database, collection, None).await.unwrap(),
+            documents(&fresh, collection, None).await.unwrap()
+        );
+    }
+    // The numbers of changes go on.
+    let mut changes = database.changes(None).await.unwrap();
+    database
+        .insert("users", vec![doc! { "_id": 9 }], None)
+        .await
+        .unwrap();
+    assert_eq!(changes.next().await.unwrap().unwrap().sequence, 10);
+    let found = database
+        .find(
+            "users",
+            Find {
+                filter: doc! { "phone": "2" },
+                ..Find::default()
+            },
+            None,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (found.documents.len(), found.looked.unwrap().index.as_deref()),
+        (1, Some("phone_1"))
+    );
+}
+
+/// Something of everything that the layout has.
+async fn fill(database: &Embedded) {
+    database.create_collection("users").await.unwrap();
+    database.create_collection("gone").await.unwrap();
+    database.create_collection("places").await.unwrap();
+    database
+        .create_index("users", super::unique("phone"))
+        .await
+        .unwrap();
+    database
+        .create_index("users", super::index("tags", IndexKind::Descending))
+        .await
+        .unwrap();
+    database
+        .create_index("places", super::index("at", IndexKind::Sphere))
+        .await
+        .unwrap();
+    let users = vec![
+        doc! { "_id": 1, "phone": "1", "tags": ["a", "b"], "n": 9_007_199_254_740_993_i64 },
+        doc! { "_id": 2_i64, "phone": "2", "tags": [], "n": 0.5, "at": bson::DateTime::from_millis(5) },
+        doc! { "_id": "three", "n": Bson::Null, "deep": { "b": [1, { "c": true }] } },
+        doc! { "_id": bson::oid::ObjectId::from_bytes([7; 12]), "phone": "4" },
+    ];
+    database.insert("users", users, None).await.unwrap();
+    let places = [[0.0, 0.0], [179.9, 89.0], [-120.5, -45.25]]
+        .into_iter()
+        .zip(1..)
+        .map(|(at, id)| doc! { "_id": id, "at": { "type": "Point", "coordinates": [at[0], at[1]] } })
+        .collect();
+    database.insert("places", places, None).await.unwrap();
+    database
+        .remove("users", doc! { "phone": "1" }, false, None)
+        .await
+        .unwrap();
+    database.drop_collection("gone").await.unwrap();
+}
