@@ -43,8 +43,8 @@ use self::{
     writer::{Queued, Writer},
 };
 use crate::{
-    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec, Result,
-    TransactionId, Update, Updated, changes::Feed,
+    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
+    Inserted, Page, Result, TransactionId, Update, Updated, changes::Feed,
 };
 
 /// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
@@ -348,11 +348,31 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Vec<Bson>>> {
         Box::pin(async move {
+            let mut inserted = self.insert_each(collection, documents, true, transaction).await?;
+            match inserted.refused.pop() {
+                Some((_, error)) => Err(error),
+                None => Ok(inserted.ids),
+            }
+        })
+    }
+
+    fn insert_each<'a>(
+        &'a self,
+        collection: &'a str,
+        documents: Vec<Document>,
+        ordered: bool,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Inserted>> {
+        Box::pin(async move {
             let documents = documents.into_iter().map(with_id_first).collect();
-            let work = Work::Insert(collection.to_owned(), documents);
+            let work = Work::Insert {
+                collection: collection.to_owned(),
+                documents,
+                ordered,
+            };
             match self.write(work, transaction).await? {
-                WriteDone::Inserted(ids) => Ok(ids),
-                _ => Ok(Vec::new()),
+                WriteDone::Inserted(inserted) => Ok(inserted),
+                _ => Ok(Inserted::default()),
             }
         })
     }
@@ -366,6 +386,29 @@ impl Database for Embedded {
         let collection = collection.to_owned();
         Box::pin(self.read(transaction, move |shared, file, turn| {
             read::find(shared, file, turn, &collection, &find)
+        }))
+    }
+
+    fn page<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        projection: Option<Document>,
+        after: Option<Bson>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page>> {
+        let collection = collection.to_owned();
+        Box::pin(self.read(None, move |shared, file, _| {
+            let from = after.as_ref();
+            read::page(
+                shared,
+                file,
+                &collection,
+                &filter,
+                projection.as_ref(),
+                from,
+                limit,
+            )
         }))
     }
 
@@ -412,6 +455,26 @@ impl Database for Embedded {
             match self.write(work, transaction).await? {
                 WriteDone::Removed(removed) => Ok(removed),
                 _ => Ok(0),
+            }
+        })
+    }
+
+    fn take<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        sort: Option<Document>,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Option<Document>>> {
+        Box::pin(async move {
+            let work = Work::Take {
+                collection: collection.to_owned(),
+                filter,
+                sort,
+            };
+            match self.write(work, transaction).await? {
+                WriteDone::Taken(taken) => Ok(taken),
+                _ => Ok(None),
             }
         })
     }

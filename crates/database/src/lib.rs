@@ -25,8 +25,8 @@ pub use crate::{
     embedded::{Embedded, OpenError, Options},
     error::DatabaseError,
     operation::{
-        Aggregate, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Looked, TransactionId,
-        Update, UpdateKind, Updated,
+        Aggregate, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted, Looked, Page,
+        TransactionId, Update, UpdateKind, Updated,
     },
 };
 
@@ -75,6 +75,28 @@ pub trait Database: Send + Sync + 'static {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Vec<Bson>>>;
 
+    /// Adds documents in their order, each with an `_id` of its own; answers which were added, and what stood against each of
+    /// the others. With `ordered`, the first that cannot be added ends it.
+    fn insert_each<'a>(
+        &'a self,
+        collection: &'a str,
+        documents: Vec<Document>,
+        ordered: bool,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Inserted>> {
+        Box::pin(async move {
+            let mut inserted = Inserted::default();
+            for (at, document) in documents.into_iter().enumerate() {
+                let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+                let outcome = self.insert(collection, vec![document], transaction).await;
+                if !inserted.note(at, id, outcome.map(drop), ordered)? {
+                    break;
+                }
+            }
+            Ok(inserted)
+        })
+    }
+
     /// Reads documents.
     fn find<'a>(
         &'a self,
@@ -82,6 +104,27 @@ pub trait Database: Send + Sync + 'static {
         find: Find,
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>>;
+
+    /// Reads some of the documents that match, by the order of their ids from behind `after`: at most `limit` of them, or
+    /// fewer where they are large. Each page sees the collection as it stands then, so whoever reads all of them holds up nobody.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unsupported`] where an engine has no such order.
+    fn page<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        projection: Option<Document>,
+        after: Option<Bson>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Page>> {
+        let _ = (collection, filter, projection, after, limit);
+        Box::pin(async {
+            Err(DatabaseError::Unsupported(
+                "this engine gives no pages".to_owned(),
+            ))
+        })
+    }
 
     /// Counts documents.
     fn count<'a>(
@@ -107,6 +150,25 @@ pub trait Database: Send + Sync + 'static {
         many: bool,
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<u64>>;
+
+    /// Removes the first document that matches, in the order of `sort`, and answers it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unsupported`] where an engine cannot do that in one step.
+    fn take<'a>(
+        &'a self,
+        collection: &'a str,
+        filter: Document,
+        sort: Option<Document>,
+        transaction: Option<TransactionId>,
+    ) -> BoxFuture<'a, Result<Option<Document>>> {
+        let _ = (collection, filter, sort, transaction);
+        Box::pin(async {
+            Err(DatabaseError::Unsupported(
+                "this engine does not remove and answer a document in one step".to_owned(),
+            ))
+        })
+    }
 
     /// Runs a pipeline over a collection.
     fn aggregate<'a>(

@@ -2,6 +2,8 @@ use std::fmt;
 
 use bson::{Bson, Document, RawDocumentBuf};
 
+use crate::{DatabaseError, Result};
+
 /// Names a transaction: what the SDK sends as `transactionId`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub u128);
@@ -15,7 +17,7 @@ impl fmt::Display for TransactionId {
 impl std::str::FromStr for TransactionId {
     type Err = std::num::ParseIntError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         u128::from_str_radix(text, 16).map(Self)
     }
 }
@@ -42,6 +44,44 @@ pub struct Found {
     pub documents: Vec<RawDocumentBuf>,
     /// What it took; `None` where the engine does not know.
     pub looked: Option<Looked>,
+}
+
+/// What was added.
+#[derive(Debug, Default)]
+pub struct Inserted {
+    /// The ids of the documents that were.
+    pub ids: Vec<Bson>,
+    /// Those that were not, by their place among all, and why.
+    pub refused: Vec<(usize, DatabaseError)>,
+}
+
+impl Inserted {
+    /// Notes what came of the document at place `at`; answers whether the next one is to be tried.
+    ///
+    /// # Errors
+    /// What stands not against this document alone.
+    pub fn note(&mut self, at: usize, id: Bson, outcome: Result<()>, ordered: bool) -> Result<bool> {
+        match outcome {
+            Ok(()) => {
+                self.ids.push(id);
+                Ok(true)
+            }
+            Err(error @ (DatabaseError::Duplicate { .. } | DatabaseError::Refused(_))) => {
+                self.refused.push((at, error));
+                Ok(!ordered)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Some documents of many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The documents.
+    pub documents: Vec<RawDocumentBuf>,
+    /// The `_id` from behind which the next page goes on; `None` where this is the last.
+    pub last: Option<Bson>,
 }
 
 /// What it took to find documents.
@@ -76,7 +116,7 @@ pub struct Update {
     /// The `_id` of a document that is added because none matches, where the filter and the update name none; without it
     /// none is added.
     pub upsert: Option<Bson>,
-    /// Whether the document is wanted as it became.
+    /// Whether the document is wanted, as it was and as it became.
     pub returns: bool,
 }
 
@@ -98,6 +138,8 @@ pub struct Updated {
     pub modified: u64,
     /// The `_id` of the document that was added.
     pub upserted: Option<Bson>,
+    /// The document as it was, where the engine tells; `None` where it was added.
+    pub before: Option<Document>,
     /// The document as it became.
     pub document: Option<Document>,
     /// What it took to find them; `None` where the engine does not know.

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use bson::{Bson, Document, RawDocumentBuf};
+use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use docdb::{
     Context,
     expr::{Needs, Variables},
@@ -22,7 +22,7 @@ use super::{
     transaction::{Overlay, Turn},
     view::{Bytes, Search, View, partly},
 };
-use crate::{Aggregate, Find, Found, IndexKind, Looked, Result, error::DatabaseError};
+use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, error::DatabaseError};
 
 type Bytestable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -130,6 +130,55 @@ pub(crate) fn find(
             looked: Some(search.looked),
         })
     })
+}
+
+/// Bytes of documents after which a page ends.
+const PAGE: usize = 4 << 20;
+
+/// See [`crate::Database::page`].
+pub(crate) fn page(
+    shared: &Shared,
+    file: &redb::Database,
+    name: &str,
+    filter: &Document,
+    projection: Option<&Document>,
+    after: Option<&Bson>,
+    limit: usize,
+) -> Result<Page> {
+    let context = shared.context();
+    let filter = Filter::parse(filter)?;
+    let projection = projection.map(Projection::parse).transpose()?;
+    with(file, None, |tables, _| {
+        let collection = collection(shared, file, tables, name)?;
+        let route = Route::behind(&collection, filter.is_empty(), after);
+        let mut search = Search::new(&filter, &context, &route);
+        let mut page = Page::default();
+        let mut size = 0;
+        for candidate in tables.view(None).candidates(collection.id, &route) {
+            let document = candidate?.document;
+            let bytes = document.as_slice();
+            if page.documents.len() >= limit || size >= PAGE {
+                // There is a further one, if only to be looked at.
+                return Ok(page);
+            }
+            if search.matches(bytes)? {
+                size += bytes.len();
+                page.last = id_of(bytes)?;
+                page.documents
+                    .push(show(bytes.to_vec(), &filter, projection.as_ref(), &context)?);
+            }
+        }
+        page.last = None;
+        Ok(page)
+    })
+}
+
+fn id_of(bytes: &[u8]) -> Result<Option<Bson>> {
+    let document = RawDocument::from_bytes(bytes).map_err(DatabaseError::unavailable)?;
+    let id = document.get("_id").map_err(DatabaseError::unavailable)?;
+    id.map(Bson::try_from)
+        .transpose()
+        .map_err(DatabaseError::unavailable)
 }
 
 /// A document as it is given, with the fields that were asked for.

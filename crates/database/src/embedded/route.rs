@@ -1,12 +1,13 @@
 //! How the documents of a query are come by: through the whole collection, by their ids, or along indexes.
 
+use bson::Bson;
 use docdb::{
     plan::{Access, IndexScan, Plan, Range},
     query::Filter,
     sort::Sort,
 };
 
-use super::{catalog::Collection, transaction::Overlay};
+use super::{catalog::Collection, entries::document_key, transaction::Overlay};
 
 /// The way to the documents that a filter has to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,27 @@ impl Route {
             }
         }
         route
+    }
+
+    /// All documents behind the one of that id, by the order of their ids. `exact`: none need be tested.
+    pub(crate) fn behind(collection: &Collection, exact: bool, after: Option<&Bson>) -> Self {
+        let (mut from, to) = whole(collection.id);
+        if let Some(id) = after {
+            from = document_key(collection.id, id);
+            // The next key that there can be.
+            from.push(0);
+        }
+        Self {
+            scans: vec![Scan {
+                documents: true,
+                ranges: vec![(from, to)],
+                backward: false,
+            }],
+            index: None,
+            sorted: false,
+            exact,
+            repeats: false,
+        }
     }
 
     fn add(&mut self, collection: &Collection, scan: &IndexScan) {

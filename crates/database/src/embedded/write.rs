@@ -18,7 +18,8 @@ use super::{
     writer::Locks,
 };
 use crate::{
-    ChangeKind, IndexSpec, Looked, Result, TransactionId, Update, UpdateKind, Updated, error::DatabaseError,
+    ChangeKind, IndexSpec, Inserted, Looked, Result, TransactionId, Update, UpdateKind, Updated,
+    error::DatabaseError,
 };
 
 /// A write to be made.
@@ -28,12 +29,21 @@ pub(crate) enum Work {
     DropCollection(String),
     CreateIndex(String, IndexSpec),
     DropIndex(String, String),
-    Insert(String, Vec<Document>),
+    Insert {
+        collection: String,
+        documents: Vec<Document>,
+        ordered: bool,
+    },
     Update(String, Box<Update>),
     Remove {
         collection: String,
         filter: Document,
         many: bool,
+    },
+    Take {
+        collection: String,
+        filter: Document,
+        sort: Option<Document>,
     },
     Begin,
     Commit,
@@ -62,9 +72,10 @@ pub(crate) enum WriteDone {
     Done,
     /// Whether there was what had to go.
     Was(bool),
-    Inserted(Vec<Bson>),
+    Inserted(Inserted),
     Updated(Box<Updated>),
     Removed(u64),
+    Taken(Option<Document>),
     Began(TransactionId),
     /// Nothing yet: a transaction has locked a document that it would write.
     Locked,
@@ -97,7 +108,7 @@ pub(crate) fn apply(
         Work::DropCollection(name) => batch.drop_collection(name).map(WriteDone::Was),
         Work::CreateIndex(name, spec) => batch.create_index(name, spec.clone()).map(|()| WriteDone::Done),
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
-        Work::Insert(..) | Work::Update(..) | Work::Remove { .. } => match turn {
+        Work::Insert { .. } | Work::Update(..) | Work::Remove { .. } | Work::Take { .. } => match turn {
             Some(turn) => within(shared, file, batch, locks, work, turn, &context),
             None => ordinary(batch, locks, work, &context),
         },
@@ -107,7 +118,11 @@ pub(crate) fn apply(
 /// A write outside of transactions.
 fn ordinary(batch: &mut Batch<'_>, locks: &Locks, work: &Work, context: &Context) -> Result<WriteDone> {
     match work {
-        Work::Insert(name, documents) => {
+        Work::Insert {
+            collection: name,
+            documents,
+            ordered,
+        } => {
             let collection = batch.collection(name)?;
             let target = Committed { batch, locks };
             for document in documents {
@@ -115,14 +130,16 @@ fn ordinary(batch: &mut Batch<'_>, locks: &Locks, work: &Work, context: &Context
                     return Ok(WriteDone::Locked);
                 }
             }
-            let mut ids = Vec::with_capacity(documents.len());
-            for document in documents {
+            let mut inserted = Inserted::default();
+            for (at, document) in documents.iter().enumerate() {
                 // Looked up anew: a document may have made an index multikey.
                 let collection = target.batch.collection(name)?;
-                target.batch.insert(&collection, document)?;
-                ids.push(document.get("_id").cloned().unwrap_or(Bson::Null));
+                let outcome = target.batch.insert(&collection, document);
+                if !inserted.note(at, shown_id(document), outcome, *ordered)? {
+                    break;
+                }
             }
-            Ok(WriteDone::Inserted(ids))
+            Ok(WriteDone::Inserted(inserted))
         }
         Work::Update(name, update) => {
             let plan = UpdatePlan::parse(update)?;
@@ -147,6 +164,24 @@ fn ordinary(batch: &mut Batch<'_>, locks: &Locks, work: &Work, context: &Context
                 &collection,
                 &filter,
                 *many,
+                context,
+            )
+        }
+        Work::Take {
+            collection: name,
+            filter,
+            sort,
+        } => {
+            let (filter, sort) = (
+                Filter::parse(filter)?,
+                sort.as_ref().map(Sort::parse).transpose()?,
+            );
+            let collection = batch.collection(name)?;
+            take_in(
+                &mut Committed { batch, locks },
+                &collection,
+                &filter,
+                sort.as_ref(),
                 context,
             )
         }
@@ -176,8 +211,12 @@ fn within(
         .map_err(DatabaseError::unavailable)?;
     let indexes = snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?;
     let catalog = snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
-    let (Work::Insert(name, _) | Work::Update(name, _) | Work::Remove { collection: name, .. }) = work else {
-        return Ok(WriteDone::Done);
+    let name = match work {
+        Work::Update(name, _)
+        | Work::Insert { collection: name, .. }
+        | Work::Remove { collection: name, .. }
+        | Work::Take { collection: name, .. } => name,
+        _ => return Ok(WriteDone::Done),
     };
     let collection = shared.collection(file, &catalog, name)?;
     let mut target = Noted {
@@ -189,14 +228,24 @@ fn within(
         transaction: transaction.id,
     };
     let done = match work {
-        Work::Insert(_, documents) => documents
-            .iter()
-            .map(|document| {
-                target.insert(&collection, document)?;
-                Ok(document.get("_id").cloned().unwrap_or(Bson::Null))
-            })
-            .collect::<Result<_>>()
-            .map(WriteDone::Inserted),
+        Work::Insert {
+            documents, ordered, ..
+        } => {
+            let mut inserted = Inserted::default();
+            documents
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, document)| {
+                    let outcome = target.insert(&collection, document);
+                    match inserted.note(at, shown_id(document), outcome, *ordered) {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(None),
+                        Err(error) => Err(Some(error)),
+                    }
+                })
+                .or_else(|ended| ended.map_or(Ok(()), Err))
+                .map(|()| WriteDone::Inserted(inserted))
+        }
         Work::Update(_, update) => {
             let plan = UpdatePlan::parse(update)?;
             update_in(&mut target, &collection, update, &plan, context)
@@ -204,6 +253,13 @@ fn within(
         Work::Remove { filter, many, .. } => {
             let filter = Filter::parse(filter)?;
             remove_in(&mut target, &collection, &filter, *many, context)
+        }
+        Work::Take { filter, sort, .. } => {
+            let (filter, sort) = (
+                Filter::parse(filter)?,
+                sort.as_ref().map(Sort::parse).transpose()?,
+            );
+            take_in(&mut target, &collection, &filter, sort.as_ref(), context)
         }
         _ => Ok(WriteDone::Done),
     };
@@ -264,6 +320,10 @@ fn commit(
         }
     }
     Ok(WriteDone::Done)
+}
+
+fn shown_id(document: &Document) -> Bson {
+    document.get("_id").cloned().unwrap_or(Bson::Null)
 }
 
 fn key_of(collection: &Collection, document: &Document) -> Vec<u8> {
@@ -404,6 +464,7 @@ fn update_in(
         let after = plan.change.apply(&before, element, context)?;
         if update.returns {
             updated.document = Some(after.clone().unwrap_or_else(|| before.clone()));
+            updated.before = Some(before.clone());
         }
         if let Some(after) = after {
             target.replace(collection, &before, after, kind)?;
@@ -492,6 +553,31 @@ fn remove_in(
         }
     }
     Ok(WriteDone::Removed(removed))
+}
+
+fn take_in(
+    target: &mut impl Target,
+    collection: &Arc<Collection>,
+    filter: &Filter,
+    sort: Option<&Sort>,
+    context: &Context,
+) -> Result<WriteDone> {
+    let mut matching = Matching {
+        filter,
+        sort,
+        many: false,
+        context,
+        looked: Looked::default(),
+    };
+    let keys = target.matching(collection, &mut matching)?;
+    if keys.iter().any(|key| target.is_locked(key)) {
+        return Ok(WriteDone::Locked);
+    }
+    let taken = keys.first().map(|key| target.get(key)).transpose()?.flatten();
+    if let Some(document) = &taken {
+        target.remove(collection, document)?;
+    }
+    Ok(WriteDone::Taken(taken))
 }
 
 /// Into the commit in the making.

@@ -19,6 +19,10 @@ pub struct DatabaseSection {
     pub missing: Option<MissingCollection>,
     /// `seed`: a folder of files `NAME.json` with the documents that a collection has at first; relative to `yunqiao.toml`.
     pub seed: Option<PathBuf>,
+    /// `wire`: where MongoDB's shells and drivers reach it; nowhere where it is not said.
+    pub wire: Option<SocketAddr>,
+    /// The content of `wire_password_file`, what they must prove to know; at least as long as the operator's secret.
+    pub wire_password: Option<Secret>,
     /// `[database.collections.NAME]`.
     pub collections: BTreeMap<String, CollectionSetting>,
 }

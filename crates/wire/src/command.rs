@@ -1,0 +1,356 @@
+//! A command and its fields: each is taken out with the type that it must have, and what is left over at the end is unknown. So nothing
+//! that a client asks for is passed over in silence.
+
+use std::time::Duration;
+
+use bson::{Bson, Document};
+use docdb::{error::code as language, order::Number};
+
+use crate::failure::{Failure, Result, code};
+
+/// Fields that any command may have and that change nothing here: hints of routing and of consistency, which one server with one
+/// order of writes gives anyway, and comments.
+const ANYWHERE: [&str; 14] = [
+    "$readPreference",
+    "$clusterTime",
+    "$client",
+    "$audit",
+    "apiDeprecationErrors",
+    "apiStrict",
+    "apiVersion",
+    "comment",
+    "readConcern",
+    "writeConcern",
+    "stmtId",
+    "stmtIds",
+    "mayBypassWriteBlocking",
+    "rawData",
+];
+
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) name: String,
+    /// The database that it is sent to.
+    pub(crate) database: String,
+    /// Where it belongs to a session.
+    pub(crate) session: Option<SessionId>,
+    /// The session's number for its transaction, or for this write.
+    pub(crate) number: Option<i64>,
+    /// Whether it is part of a transaction, and begins it.
+    pub(crate) transaction: Option<Part>,
+    /// How long a read may take.
+    pub(crate) patience: Option<Duration>,
+    /// Its own fields; the first one has its name.
+    pub(crate) fields: Fields,
+}
+
+/// The UUID that a driver gave a session.
+pub(crate) type SessionId = [u8; 16];
+
+/// A command's place in a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Begins,
+    GoesOn,
+}
+
+impl Command {
+    pub(crate) fn read(mut document: Document) -> Result<Self> {
+        let Some(name) = document.keys().next().cloned() else {
+            return Err(Failure::failed_to_parse("the command is empty"));
+        };
+        for field in ANYWHERE {
+            document.remove(field);
+        }
+        let mut fields = Fields {
+            of: name.clone(),
+            document,
+        };
+        let database = fields.text("$db")?.unwrap_or_else(|| "admin".to_owned());
+        let session = fields.document("lsid")?.map(|id| session_id(&id)).transpose()?;
+        let number = fields.integer("txnNumber")?;
+        let autocommit = fields.boolean("autocommit")?;
+        let begins = fields.boolean("startTransaction")?.unwrap_or(false);
+        let transaction = match (autocommit, begins) {
+            (Some(false), true) => Some(Part::Begins),
+            (Some(false), false) => Some(Part::GoesOn),
+            (None, false) => None,
+            _ => {
+                return Err(Failure::new(
+                    language::INVALID_OPTIONS,
+                    "a transaction is begun with autocommit: false",
+                ));
+            }
+        };
+        if (transaction.is_some() || number.is_some()) && !(session.is_some() && number.is_some()) {
+            return Err(Failure::new(
+                language::INVALID_OPTIONS,
+                "a transaction number needs a session, and a transaction both",
+            ));
+        }
+        let patience = match fields.integer("maxTimeMS")? {
+            None | Some(0) => None,
+            Some(millis) => Some(Duration::from_millis(u64::try_from(millis).map_err(|_| {
+                Failure::bad_value(format!("{millis} value for maxTimeMS is out of range"))
+            })?)),
+        };
+        Ok(Self {
+            name,
+            database,
+            session,
+            number,
+            transaction,
+            patience,
+            fields,
+        })
+    }
+
+    /// The collection that the command names, where it is one.
+    pub(crate) fn collection(&mut self) -> Result<Namespace> {
+        let name = self.name.clone();
+        match self.fields.document.remove(&name) {
+            Some(Bson::String(collection)) => Namespace::new(&self.database, collection),
+            other => Err(Failure::new(
+                code::INVALID_NAMESPACE,
+                format!("collection name has invalid type {}", kind(other.as_ref())),
+            )),
+        }
+    }
+
+    /// Steps over a value that says nothing: `{ping: 1}`.
+    pub(crate) fn skip_name(&mut self) {
+        let name = self.name.clone();
+        self.fields.document.remove(name);
+    }
+}
+
+/// The name of a session: `{id: UUID}`.
+pub(crate) fn session_id(id: &Document) -> Result<SessionId> {
+    match id.get("id") {
+        Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
+        _ => None,
+    }
+    .ok_or_else(|| Failure::new(language::TYPE_MISMATCH, "lsid is {id: UUID}"))
+}
+
+/// A collection in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Namespace {
+    pub(crate) database: String,
+    pub(crate) collection: String,
+}
+
+impl Namespace {
+    pub(crate) fn new(database: &str, collection: String) -> Result<Self> {
+        if collection.is_empty()
+            || collection.contains(['$', '\0'])
+            || collection.starts_with('.')
+            || collection.starts_with("system.")
+        {
+            return Err(Failure::new(
+                code::INVALID_NAMESPACE,
+                format!("Invalid namespace specified '{database}.{collection}'"),
+            ));
+        }
+        Ok(Self {
+            database: database.to_owned(),
+            collection,
+        })
+    }
+
+    pub(crate) fn full(&self) -> String {
+        format!("{}.{}", self.database, self.collection)
+    }
+}
+
+/// Fields of a command, or of a part of it.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    /// What they belong to, for messages.
+    of: String,
+    pub(crate) document: Document,
+}
+
+impl Fields {
+    pub(crate) fn new(of: &str, document: Document) -> Self {
+        Self {
+            of: of.to_owned(),
+            document,
+        }
+    }
+
+    fn wrong(&self, field: &str, value: &Bson, expected: &str) -> Failure {
+        Failure::new(
+            language::TYPE_MISMATCH,
+            format!(
+                "BSON field '{}.{field}' is the wrong type '{}', expected type '{expected}'",
+                self.of,
+                kind(Some(value))
+            ),
+        )
+    }
+
+    fn missing(&self, field: &str) -> Failure {
+        Failure::new(
+            code::MISSING_FIELD,
+            format!("BSON field '{}.{field}' is missing but a required field", self.of),
+        )
+    }
+
+    pub(crate) fn value(&mut self, field: &str) -> Option<Bson> {
+        self.document
+            .remove(field)
+            .filter(|value| !matches!(value, Bson::Null | Bson::Undefined))
+    }
+
+    pub(crate) fn document(&mut self, field: &str) -> Result<Option<Document>> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Bson::Document(document)) => Ok(Some(document)),
+            Some(other) => Err(self.wrong(field, &other, "object")),
+        }
+    }
+
+    pub(crate) fn needed_document(&mut self, field: &str) -> Result<Document> {
+        self.document(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    pub(crate) fn array(&mut self, field: &str) -> Result<Option<Vec<Bson>>> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Bson::Array(elements)) => Ok(Some(elements)),
+            Some(other) => Err(self.wrong(field, &other, "array")),
+        }
+    }
+
+    /// An array of documents.
+    pub(crate) fn documents(&mut self, field: &str) -> Result<Option<Vec<Document>>> {
+        let Some(elements) = self.array(field)? else {
+            return Ok(None);
+        };
+        elements
+            .into_iter()
+            .enumerate()
+            .map(|(at, element)| match element {
+                Bson::Document(document) => Ok(document),
+                other => Err(self.wrong(&format!("{field}.{at}"), &other, "object")),
+            })
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    pub(crate) fn needed_documents(&mut self, field: &str) -> Result<Vec<Document>> {
+        self.documents(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    pub(crate) fn text(&mut self, field: &str) -> Result<Option<String>> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Bson::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(field, &other, "string")),
+        }
+    }
+
+    pub(crate) fn needed_text(&mut self, field: &str) -> Result<String> {
+        self.text(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// A whole number of any type.
+    pub(crate) fn integer(&mut self, field: &str) -> Result<Option<i64>> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        match Number::of(&value).and_then(Number::to_i64_exact) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.wrong(field, &value, "long")),
+        }
+    }
+
+    /// How many of something; none where it is not given.
+    pub(crate) fn count(&mut self, field: &str) -> Result<Option<u64>> {
+        let Some(number) = self.integer(field)? else {
+            return Ok(None);
+        };
+        u64::try_from(number).map(Some).map_err(|_| {
+            Failure::new(
+                51024,
+                format!("BSON field '{field}' value must be >= 0, actual value '{number}'"),
+            )
+        })
+    }
+
+    /// True or false; a number that is not zero is true.
+    pub(crate) fn boolean(&mut self, field: &str) -> Result<Option<bool>> {
+        match self.value(field) {
+            None => Ok(None),
+            Some(Bson::Boolean(value)) => Ok(Some(value)),
+            Some(other) => match Number::of(&other) {
+                Some(number) => Ok(Some(number.to_i64_exact() != Some(0))),
+                None => Err(self.wrong(field, &other, "bool")),
+            },
+        }
+    }
+
+    /// Takes out what may be asked for and changes nothing here.
+    pub(crate) fn pass_over(&mut self, fields: &[&str]) {
+        for field in fields {
+            self.document.remove(field);
+        }
+    }
+
+    /// Refuses what would change the answer and is not served. One that is empty, or false, asks for nothing.
+    pub(crate) fn not_served(&mut self, fields: &[&str]) -> Result<()> {
+        for field in fields {
+            match self.value(field) {
+                None | Some(Bson::Boolean(false)) => {}
+                Some(Bson::Document(document)) if document.is_empty() || is_simple_collation(&document) => {}
+                Some(_) => {
+                    return Err(Failure::unsupported(format!(
+                        "'{field}' of {} is not served by this database: leave it out",
+                        self.of
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// That nothing is left.
+    pub(crate) fn finish(&self) -> Result<()> {
+        match self.document.keys().next() {
+            None => Ok(()),
+            Some(field) => Err(Failure::new(
+                code::UNKNOWN_FIELD,
+                format!("BSON field '{}.{field}' is an unknown field.", self.of),
+            )),
+        }
+    }
+}
+
+/// The order of strings by their bytes, which is the one there is.
+fn is_simple_collation(document: &Document) -> bool {
+    document.len() == 1 && document.get_str("locale").is_ok_and(|locale| locale == "simple")
+}
+
+/// The name of a value's type, as MongoDB says it.
+fn kind(value: Option<&Bson>) -> &'static str {
+    match value {
+        None => "missing",
+        Some(Bson::Double(_)) => "double",
+        Some(Bson::String(_)) => "string",
+        Some(Bson::Document(_)) => "object",
+        Some(Bson::Array(_)) => "array",
+        Some(Bson::Binary(_)) => "binData",
+        Some(Bson::ObjectId(_)) => "objectId",
+        Some(Bson::Boolean(_)) => "bool",
+        Some(Bson::DateTime(_)) => "date",
+        Some(Bson::Null) => "null",
+        Some(Bson::RegularExpression(_)) => "regex",
+        Some(Bson::Int32(_)) => "int",
+        Some(Bson::Int64(_)) => "long",
+        Some(Bson::Timestamp(_)) => "timestamp",
+        Some(Bson::Decimal128(_)) => "decimal",
+        Some(_) => "another type",
+    }
+}

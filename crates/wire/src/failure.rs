@@ -1,0 +1,189 @@
+//! What a command is refused with: MongoDB's number, its name, a text, and the labels by which drivers know what to try again.
+
+use bson::{Bson, Document, doc};
+use database::DatabaseError;
+
+use crate::shell;
+
+/// MongoDB's numbers that only a server has; those of the language stand in `docdb`.
+pub(crate) mod code {
+    macro_rules! codes {
+        ($($name:ident = $number:literal $text:literal;)*) => {
+            $(pub(crate) const $name: i32 = $number;)*
+            pub(super) const NAMES: &[(i32, &str)] = &[$(($number, $text)),*];
+        };
+    }
+    codes! {
+        INTERNAL_ERROR = 1 "InternalError";
+        HOST_UNREACHABLE = 6 "HostUnreachable";
+        UNAUTHORIZED = 13 "Unauthorized";
+        AUTHENTICATION_FAILED = 18 "AuthenticationFailed";
+        LOCK_TIMEOUT = 24 "LockTimeout";
+        NAMESPACE_NOT_FOUND = 26 "NamespaceNotFound";
+        INDEX_NOT_FOUND = 27 "IndexNotFound";
+        CURSOR_NOT_FOUND = 43 "CursorNotFound";
+        NAMESPACE_EXISTS = 48 "NamespaceExists";
+        MAX_TIME_MS_EXPIRED = 50 "MaxTimeMSExpired";
+        INVALID_ID_FIELD = 53 "InvalidIdField";
+        COMMAND_NOT_FOUND = 59 "CommandNotFound";
+        CANNOT_CREATE_INDEX = 67 "CannotCreateIndex";
+        INVALID_NAMESPACE = 73 "InvalidNamespace";
+        WRITE_CONFLICT = 112 "WriteConflict";
+        CONFLICTING_OPERATION_IN_PROGRESS = 117 "ConflictingOperationInProgress";
+        INCOMPLETE_TRANSACTION_HISTORY = 217 "IncompleteTransactionHistory";
+        TRANSACTION_TOO_OLD = 225 "TransactionTooOld";
+        NO_SUCH_TRANSACTION = 251 "NoSuchTransaction";
+        TRANSACTION_COMMITTED = 256 "TransactionCommitted";
+        OPERATION_NOT_SUPPORTED_IN_TRANSACTION = 263 "OperationNotSupportedInTransaction";
+        MECHANISM_UNAVAILABLE = 334 "MechanismUnavailable";
+        TEMPORARILY_UNAVAILABLE = 365 "TemporarilyUnavailable";
+        QUERY_EXCEEDED_MEMORY = 292 "QueryExceededMemoryLimitNoDiskUseAllowed";
+        UNKNOWN_FIELD = 40415 "IDLUnknownField";
+        MISSING_FIELD = 40414 "IDLFailedToParse";
+    }
+}
+
+/// Begin the whole transaction anew.
+const TRANSIENT: &str = "TransientTransactionError";
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Why a command, or one write of it, was not done.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: i32,
+    message: String,
+    label: Option<&'static str>,
+    /// Of E11000: the index's fields, and the value.
+    key: Option<Box<(Document, Document)>>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            label: None,
+            key: None,
+        }
+    }
+
+    /// One after which a driver begins the whole transaction anew.
+    pub(crate) fn transient(code: i32, message: impl Into<String>) -> Self {
+        Self {
+            label: Some(TRANSIENT),
+            ..Self::new(code, message)
+        }
+    }
+
+    pub(crate) fn bad_value(message: impl Into<String>) -> Self {
+        Self::new(docdb::error::code::BAD_VALUE, message)
+    }
+
+    pub(crate) fn failed_to_parse(message: impl Into<String>) -> Self {
+        Self::new(docdb::error::code::FAILED_TO_PARSE, message)
+    }
+
+    /// What is asked for and not served; the text names it and says what to do.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(docdb::error::code::BAD_VALUE, message)
+    }
+
+    /// What the engine refused, in the database that the client calls by this name.
+    pub(crate) fn of(error: DatabaseError, database: &str) -> Self {
+        let text = error.to_string();
+        match error {
+            DatabaseError::CollectionMissing(name) => Self::new(
+                code::NAMESPACE_NOT_FOUND,
+                format!("ns does not exist: {database}.{name}"),
+            ),
+            DatabaseError::CollectionExists(name) => Self::new(
+                code::NAMESPACE_EXISTS,
+                format!("Collection {database}.{name} already exists."),
+            ),
+            DatabaseError::Duplicate {
+                collection,
+                index,
+                pattern,
+                ..
+            } => Self {
+                key: Some(pattern.clone()),
+                ..Self::new(
+                    docdb::error::code::DUPLICATE_KEY,
+                    format!(
+                        "E11000 duplicate key error collection: {database}.{collection} index: {index} dup key: {}",
+                        shell::document(&pattern.1)
+                    ),
+                )
+            },
+            DatabaseError::Refused(error) => Self::new(error.code, error.message),
+            DatabaseError::TransactionConflict => Self::transient(
+                code::WRITE_CONFLICT,
+                "Caused by :: Write conflict during plan execution and yielding is disabled. :: Please retry your operation or \
+                 multi-document transaction.",
+            ),
+            DatabaseError::TransactionMissing => Self::transient(
+                code::NO_SUCH_TRANSACTION,
+                "the transaction has ended: a transaction lives for 30 seconds, and an error ends it",
+            ),
+            DatabaseError::TransactionBusy => Self::new(code::CONFLICTING_OPERATION_IN_PROGRESS, text),
+            DatabaseError::TransactionsFull(_) => Self::transient(code::TEMPORARILY_UNAVAILABLE, text),
+            DatabaseError::Locked => Self::transient(code::LOCK_TIMEOUT, text),
+            DatabaseError::AnswerTooLarge(_) => Self::new(
+                code::QUERY_EXCEEDED_MEMORY,
+                format!("{text}: ask for fewer, or without a sort that no index gives"),
+            ),
+            DatabaseError::Unsupported(_) => Self::unsupported(text),
+            DatabaseError::Unavailable(_) => Self::new(code::HOST_UNREACHABLE, text),
+            _ => Self::new(code::INTERNAL_ERROR, text),
+        }
+    }
+
+    pub(crate) const fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// Whether it stands against the one write alone, so that others of the same command may go on.
+    pub(crate) fn is_of_one_write(&self) -> bool {
+        self.label.is_none() && !matches!(self.code, code::HOST_UNREACHABLE | code::INTERNAL_ERROR)
+    }
+
+    fn name(&self) -> String {
+        code::NAMES.iter().find(|name| name.0 == self.code).map_or_else(
+            || docdb::Error::new(self.code, "").code_name(),
+            |name| name.1.to_owned(),
+        )
+    }
+
+    /// As one of a command's `writeErrors`, of the write at place `index`.
+    pub(crate) fn into_write_error(self, index: usize) -> Bson {
+        let index = i32::try_from(index).unwrap_or(i32::MAX);
+        let mut error = doc! { "index": index, "code": self.code };
+        if let Some(key) = self.key {
+            error.insert("keyPattern", key.0);
+            error.insert("keyValue", key.1);
+        }
+        error.insert("errmsg", self.message);
+        Bson::Document(error)
+    }
+
+    /// As the answer to a command.
+    pub(crate) fn into_answer(self) -> Document {
+        let name = self.name();
+        let mut answer = doc! { "ok": 0.0, "errmsg": self.message, "code": self.code, "codeName": name };
+        if let Some(key) = self.key {
+            answer.insert("keyPattern", key.0);
+            answer.insert("keyValue", key.1);
+        }
+        if let Some(label) = self.label {
+            answer.insert("errorLabels", vec![label]);
+        }
+        answer
+    }
+}
+
+impl From<docdb::Error> for Failure {
+    fn from(error: docdb::Error) -> Self {
+        Self::new(error.code, error.message)
+    }
+}

@@ -1,0 +1,288 @@
+//! Messages of MongoDB's wire protocol as bytes: a header of sixteen, then `OP_MSG`, or the `OP_QUERY` by which drivers of old say hello.
+//!
+//! Everything here is a function of the bytes. A message is bounded in length and its documents in depth before anything is made of
+//! them, so that no input makes a reader run out of memory or of stack. What begins with letters, as every HTTP request does, has a
+//! length that is far too great and is refused after its header: a web page cannot speak to this port.
+//!
+//! <https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/>
+
+mod measure;
+#[cfg(test)]
+mod tests;
+
+use bson::{Bson, Document, RawDocument};
+use crc::{CRC_32_ISCSI, Crc};
+
+pub use self::measure::DEEPEST;
+
+/// Bytes of a message at most, its header among them.
+pub const LARGEST: usize = 48_000_000;
+/// Bytes of a header.
+pub const HEADER: usize = 16;
+/// Documents of one write at most.
+pub const MOST_WRITES: usize = 100_000;
+
+const OP_REPLY: i32 = 1;
+const OP_QUERY: i32 = 2004;
+const OP_COMPRESSED: i32 = 2012;
+const OP_MSG: i32 = 2013;
+
+const CHECKSUM_PRESENT: u32 = 1;
+const MORE_TO_COME: u32 = 1 << 1;
+/// A reader must know all of the lower flags, and may pass over the others.
+const MUST_KNOW: u32 = 0xffff;
+
+const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
+
+/// Why bytes are no message that is taken. The connection cannot go on after it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MalformedMessage {
+    /// Another protocol: HTTP, TLS, a port scanner's.
+    #[error("this is not MongoDB's wire protocol")]
+    Foreign,
+    /// `OP_COMPRESSED`: no compressor is offered in `hello`.
+    #[error(
+        "the message is compressed, which was not agreed on: leave `compressors` out of the connection string"
+    )]
+    Compressed,
+    /// It ends early, or goes on behind its end.
+    #[error("the message is not as long as it says")]
+    Length,
+    /// A flag that has to be understood.
+    #[error("the message has an unknown flag: {0:#x}")]
+    Flags(u32),
+    /// Its bytes were changed on the way.
+    #[error("the message's checksum does not match")]
+    Checksum,
+    /// Sections that are unknown, missing, or twice there.
+    #[error("the sections of the message are not as OP_MSG wants them")]
+    Sections,
+    /// An `OP_QUERY` that is not a command.
+    #[error(
+        "OP_QUERY reads no collections here, as in MongoDB since 5.1: a driver of 2018 or later is needed"
+    )]
+    OldQuery,
+    /// A document is nested too deeply.
+    #[error("a document is nested more than {DEEPEST} levels deep")]
+    Depth,
+    /// No BSON.
+    #[error("a document of the message is not valid BSON")]
+    Bson(#[source] Option<bson::error::Error>),
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// `OP_MSG`.
+    Message,
+    /// `OP_QUERY`.
+    Query,
+}
+
+/// The first sixteen bytes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageHeader {
+    /// Bytes behind the header.
+    pub body: usize,
+    /// The sender's number for the message.
+    pub id: i32,
+    /// What it is.
+    pub opcode: MessageKind,
+}
+
+impl MessageHeader {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// [`MalformedMessage::Foreign`] where it is none, [`MalformedMessage::Compressed`].
+    pub fn read(bytes: &[u8; HEADER]) -> Result<Self, MalformedMessage> {
+        let mut reader = Reader(bytes);
+        let length = usize::try_from(reader.int()?).map_err(|_| MalformedMessage::Foreign)?;
+        let id = reader.int()?;
+        reader.int()?;
+        let opcode = match reader.int()? {
+            OP_MSG => MessageKind::Message,
+            OP_QUERY => MessageKind::Query,
+            OP_COMPRESSED => return Err(MalformedMessage::Compressed),
+            _ => return Err(MalformedMessage::Foreign),
+        };
+        if !(HEADER..=LARGEST).contains(&length) {
+            return Err(MalformedMessage::Foreign);
+        }
+        Ok(Self {
+            body: length - HEADER,
+            id,
+            opcode,
+        })
+    }
+}
+
+/// A command that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WireRequest {
+    /// The sender's number for the message.
+    pub id: i32,
+    /// How it came, and so how it is answered.
+    pub opcode: MessageKind,
+    /// The command, with the documents of its sequences as arrays, and with `$db`.
+    pub command: Document,
+    /// Whether no answer is wanted: a write with `w: 0`.
+    pub silent: bool,
+}
+
+impl WireRequest {
+    /// Reads what stands behind a header.
+    ///
+    /// # Errors
+    /// [`MalformedMessage`].
+    pub fn read(header: &[u8; HEADER], body: &[u8]) -> Result<Self, MalformedMessage> {
+        let head = MessageHeader::read(header)?;
+        if head.body != body.len() {
+            return Err(MalformedMessage::Length);
+        }
+        match head.opcode {
+            MessageKind::Message => Self::message(head.id, header, body),
+            MessageKind::Query => Self::query(head.id, body),
+        }
+    }
+
+    fn message(id: i32, header: &[u8; HEADER], body: &[u8]) -> Result<Self, MalformedMessage> {
+        let mut reader = Reader(body);
+        let flags = u32::from_le_bytes(reader.array()?);
+        let unknown = flags & MUST_KNOW & !(CHECKSUM_PRESENT | MORE_TO_COME);
+        if unknown != 0 {
+            return Err(MalformedMessage::Flags(unknown));
+        }
+        if flags & CHECKSUM_PRESENT != 0 {
+            let (rest, sum) = reader.0.split_last_chunk::<4>().ok_or(MalformedMessage::Length)?;
+            reader = Reader(rest);
+            let mut digest = CHECKSUM.digest();
+            digest.update(header);
+            digest.update(&body[..body.len() - sum.len()]);
+            if digest.finalize() != u32::from_le_bytes(*sum) {
+                return Err(MalformedMessage::Checksum);
+            }
+        }
+        let mut command = None;
+        let mut sequences: Vec<(String, Vec<Bson>)> = Vec::new();
+        while !reader.0.is_empty() {
+            match reader.array::<1>()? {
+                [0] if command.is_none() => command = Some(reader.document()?),
+                [1] => {
+                    let length = usize::try_from(reader.int()?).map_err(|_| MalformedMessage::Length)?;
+                    let mut section =
+                        Reader(reader.take(length.checked_sub(4).ok_or(MalformedMessage::Length)?)?);
+                    let name = section.text()?.to_owned();
+                    let mut documents = Vec::new();
+                    while !section.0.is_empty() {
+                        // The command says what is wrong with too many; so many more need not be held.
+                        if documents.len() > MOST_WRITES {
+                            return Err(MalformedMessage::Sections);
+                        }
+                        documents.push(Bson::Document(section.document()?));
+                    }
+                    sequences.push((name, documents));
+                }
+                _ => return Err(MalformedMessage::Sections),
+            }
+        }
+        let mut command = command.ok_or(MalformedMessage::Sections)?;
+        for (name, documents) in sequences {
+            if command.contains_key(&name) {
+                return Err(MalformedMessage::Sections);
+            }
+            command.insert(name, documents);
+        }
+        Ok(Self {
+            id,
+            opcode: MessageKind::Message,
+            command,
+            silent: flags & MORE_TO_COME != 0,
+        })
+    }
+
+    fn query(id: i32, body: &[u8]) -> Result<Self, MalformedMessage> {
+        let mut reader = Reader(body);
+        reader.int()?;
+        let collection = reader.text()?;
+        let database = collection
+            .strip_suffix(".$cmd")
+            .ok_or(MalformedMessage::OldQuery)?;
+        // How many to leave out, how many to give.
+        reader.int()?;
+        reader.int()?;
+        let mut command = reader.document()?;
+        if let Some(Bson::Document(inner)) = command.get("$query") {
+            command = inner.clone();
+        }
+        command.insert("$db", database);
+        Ok(Self {
+            id,
+            opcode: MessageKind::Query,
+            command,
+            silent: false,
+        })
+    }
+
+    /// The bytes of an answer, which is the sender's message number `id`.
+    #[must_use]
+    pub fn answer(&self, id: i32, document: &RawDocument) -> Vec<u8> {
+        let document = document.as_bytes();
+        let (opcode, before): (i32, &[u8]) = match self.opcode {
+            // No flags, one section of kind 0.
+            MessageKind::Message => (OP_MSG, &[0; 5]),
+            // Flags (it can await), a cursor, where it begins, one document.
+            MessageKind::Query => (
+                OP_REPLY,
+                &[8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+            ),
+        };
+        let length = HEADER + before.len() + document.len();
+        let mut out = Vec::with_capacity(length);
+        for number in [i32::try_from(length).unwrap_or(i32::MAX), id, self.id, opcode] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(before);
+        out.extend_from_slice(document);
+        out
+    }
+}
+
+/// What is left to be read.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], MalformedMessage> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(MalformedMessage::Length)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], MalformedMessage> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(MalformedMessage::Length)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn int(&mut self) -> Result<i32, MalformedMessage> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    /// Text that ends with a NUL.
+    fn text(&mut self) -> Result<&'a str, MalformedMessage> {
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or(MalformedMessage::Length)?;
+        let text = self.take(end)?;
+        self.take(1)?;
+        std::str::from_utf8(text).map_err(|_| MalformedMessage::Bson(None))
+    }
+
+    fn document(&mut self) -> Result<Document, MalformedMessage> {
+        let length = measure::measure(self.0)?;
+        Document::from_reader(self.take(length)?).map_err(|error| MalformedMessage::Bson(Some(error)))
+    }
+}

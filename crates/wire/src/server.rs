@@ -1,0 +1,172 @@
+//! The socket: connections, their number, and the time and the memory that each may take.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, watch},
+    time::timeout,
+};
+
+use crate::{
+    client::WireClient,
+    front::{UNIT, WireFront},
+    message::{HEADER, LARGEST, MalformedMessage, MessageHeader, WireRequest},
+};
+
+/// A client that has to prove itself has so long for it.
+const PROOF: Duration = Duration::from_secs(30);
+/// From its first byte to its last, a message may take so long; so may an answer.
+const TRANSFER: Duration = Duration::from_secs(60);
+/// Bytes of a message of who has proved nothing: what saying hello and proving take, many times over.
+const UNTRUSTED: usize = 64 << 10;
+/// Up to this length a message needs no room.
+const SMALL: usize = 64 << 10;
+/// Larger messages are read by a thread of their own.
+const LARGE: usize = 1 << 20;
+/// Bytes that are read at once, so that a sender's word for a length takes no memory.
+const CHUNK: usize = 256 << 10;
+
+impl WireFront {
+    /// Answers clients until `stop` resolves; what is under way then is given up.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(());
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                // Out of descriptors, or a client that was gone at once: the listener itself is well.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection to the database could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let Ok(seat) = Arc::clone(&self.0.seats).try_acquire_owned() else {
+                tracing::warn!(%peer, "as many clients of the database are connected as may be: one was turned away");
+                continue;
+            };
+            let front = self.clone();
+            let mut stopped = stopped.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = front.connection(stream, peer) => {}
+                    _ = stopped.changed() => {}
+                }
+                drop(seat);
+            });
+        }
+        drop(stopping);
+    }
+
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
+        // Answers leave at once; a failure here only costs speed.
+        let _ = stream.set_nodelay(true);
+        let mut client = self.client(peer, local);
+        let proved = timeout(PROOF, async {
+            while !client.is_trusted() {
+                self.exchange(&mut client, &mut stream).await?;
+            }
+            Ok(())
+        });
+        let ended: Result<(), Ended> = match proved.await {
+            Err(_) => Err(Ended::Slow),
+            Ok(Err(ended)) => Err(ended),
+            Ok(Ok(())) => loop {
+                if let Err(ended) = self.exchange(&mut client, &mut stream).await {
+                    break Err(ended);
+                }
+            },
+        };
+        match ended {
+            Ok(()) | Err(Ended::Closed) => {}
+            Err(Ended::MalformedMessage(error)) => {
+                tracing::warn!(%peer, %error, "a client of the database was cut off")
+            }
+            Err(Ended::Slow) => tracing::debug!(%peer, "a client of the database was too slow"),
+            Err(Ended::Failed(error)) => {
+                tracing::debug!(%peer, %error, "a connection of the database failed")
+            }
+        }
+    }
+
+    /// Takes one message and answers it.
+    async fn exchange(&self, client: &mut WireClient, stream: &mut TcpStream) -> Result<(), Ended> {
+        let mut head = [0; HEADER];
+        if stream.read(&mut head[..1]).await? == 0 {
+            return Err(Ended::Closed);
+        }
+        let most = if client.is_trusted() { LARGEST } else { UNTRUSTED };
+        let (body, held) = timeout(TRANSFER, async {
+            stream.read_exact(&mut head[1..]).await?;
+            let length = MessageHeader::read(&head)?.body;
+            if length > most {
+                return Err(Ended::MalformedMessage(MalformedMessage::Foreign));
+            }
+            let held = self.hold(length).await;
+            let mut body = Vec::with_capacity(length.min(CHUNK));
+            while body.len() < length {
+                let chunk = (length - body.len()).min(CHUNK);
+                let read = (&mut *stream).take(chunk as u64).read_to_end(&mut body).await?;
+                if read == 0 {
+                    return Err(Ended::Closed);
+                }
+            }
+            Ok((body, held))
+        })
+        .await
+        .map_err(|_| Ended::Slow)??;
+        let request = if body.len() > LARGE {
+            let read = tokio::task::spawn_blocking(move || WireRequest::read(&head, &body));
+            read.await.map_err(|error| Ended::Failed(error.into()))??
+        } else {
+            WireRequest::read(&head, &body)?
+        };
+        if let Some(answer) = client.answer(request).await {
+            timeout(TRANSFER, stream.write_all(&answer))
+                .await
+                .map_err(|_| Ended::Slow)??;
+        }
+        drop(held);
+        Ok(())
+    }
+
+    /// Waits for room for a large message.
+    async fn hold(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        if length <= SMALL {
+            return None;
+        }
+        let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0.room).acquire_many_owned(units).await.ok()
+    }
+}
+
+/// Why a connection ends.
+enum Ended {
+    /// By the client.
+    Closed,
+    MalformedMessage(MalformedMessage),
+    Slow,
+    Failed(std::io::Error),
+}
+
+impl From<MalformedMessage> for Ended {
+    fn from(error: MalformedMessage) -> Self {
+        Self::MalformedMessage(error)
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+}
