@@ -40,7 +40,8 @@ pub(crate) enum Command {
     /// Run the project while CMD runs, on free ports, and exit with CMD's status
     #[command(
         after_help = "Example:\n  yunqiao exec hello -- node hello/test/main-job.mjs\n\n\
-        CMD finds in its environment:\n  YUNQIAO_URL         the gateway\n  YUNQIAO_WECHAT_URL  the simulated WeChat"
+        CMD finds in its environment:\n  YUNQIAO_URL           the gateway\n  YUNQIAO_WECHAT_URL    the simulated WeChat\n  \
+        YUNQIAO_DATABASE_URL  the database for MongoDB's drivers, where [database] wire is set"
     )]
     Exec(Exec),
     /// Call a function as a simulated user

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
         return make(&client, &running, &args, data, as_json).await;
     }
     print::step("no `yunqiao dev` runs for this project: it is started for this call alone");
-    let local = Local::headless(&project, &args.node).await?;
+    let local = Local::headless(&project, &args.node, false).await?;
     let code = make(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;
     code

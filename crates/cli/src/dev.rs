@@ -29,6 +29,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         port: args.port,
         wechat_port: args.wechat_port,
         operator_port: args.operator_port,
+        wire: project.settings.database.wire,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
     if let Some(first) = run_file::running(&project.root) {
@@ -72,6 +73,9 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         "console",
         format_args!("{}/?once={}", local.operator, local.once.expose_secret()),
     );
+    if let Some(database) = &local.database {
+        print::fact("database", database.url());
+    }
     if verbose > 0 {
         print::fact(
             "operator",

@@ -14,7 +14,7 @@ use crate::{args, paths, print, stack::Local};
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
     let project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
-    let local = Local::headless(&project, &args.node).await?;
+    let local = Local::headless(&project, &args.node, true).await?;
     let status = command(&args, &local).await;
     local.stop().await;
     status
@@ -25,7 +25,11 @@ async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
         .command
         .split_first()
         .context("no command was given after `--`")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(database) = &local.database {
+        command.env("YUNQIAO_DATABASE_URL", database.url_with_password());
+    }
+    let mut child = command
         .args(rest)
         .env("YUNQIAO_URL", &local.url)
         .env("YUNQIAO_WECHAT_URL", &local.wechat)

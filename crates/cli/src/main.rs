@@ -22,6 +22,7 @@ mod entry;
 mod escape;
 mod exec;
 mod folder;
+mod front;
 mod init;
 mod interrupt;
 mod journal;

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
     match project {
         Some(project) if args.url.is_none() => {
             print::step("no `yunqiao dev` runs for this project: it is started for this push alone");
-            let local = Local::headless(&project, &args.node).await?;
+            let local = Local::headless(&project, &args.node, false).await?;
             let code = push(&client, &local.wechat, &asked, as_json).await;
             local.stop().await;
             code

@@ -29,6 +29,9 @@ pub(crate) struct Running {
     pub(crate) wechat: String,
     /// The operator's listener's address.
     pub(crate) operator: String,
+    /// The connection string for MongoDB's clients, without the password, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<String>,
     /// What opens the doors there that hand out no tokens. Its secret, which opens those too, is not in this file:
     /// functions can read it.
     pub(crate) pass: String,
@@ -144,6 +147,7 @@ mod tests {
             url: text(),
             wechat: text(),
             operator: text(),
+            database: None,
             pass: text(),
             pid,
         }

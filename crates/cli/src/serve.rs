@@ -17,6 +17,7 @@ use store_redb::Redb;
 use crate::{
     args,
     data::{self, Keeping},
+    front::DatabaseFront,
     interrupt,
     journal::Calls,
     print,
@@ -109,6 +110,11 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let invocations = Arc::default();
     let runtime = stack::runtime(&args.node, None, &invocations, &journal).await?;
     let app_secret = secret.clone();
+    let access = data::open(&project, Keeping::BesideStore).await?;
+    let wire = project.settings.database.wire;
+    let database = wire
+        .map(|wire| DatabaseFront::open(&project, wire, Arc::clone(&access.database)))
+        .transpose()?;
     let gateway = stack::gateway(Parts {
         project: &project,
         appid,
@@ -123,7 +129,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         hosts: gateway::Hosts::Any,
         clock: clock.clone(),
         store: Arc::clone(&store),
-        database: data::open(&project, Keeping::BesideStore).await?,
+        database: access,
         runtime: runtime.clone(),
         invocations,
         journal,
@@ -156,8 +162,12 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let (interrupted, too) = (interrupt::interrupted(), interrupt::interrupted());
     let timers = gateway.clone().fire_timers(async { drop(too.await) });
     let timers = tokio::spawn(timers);
+    if let Some(database) = &database {
+        print::fact("database", database.url());
+    }
     print::ready(&stack::url(address));
     gateway.serve(listener, async { drop(interrupted.await) }).await;
+    drop(database);
     let _ = timers.await;
     sweeping.abort();
     if let Some(operating) = operating {

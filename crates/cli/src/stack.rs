@@ -32,6 +32,7 @@ use crate::{
     calls_file::CallsFile,
     client,
     data::{self, Keeping},
+    front::DatabaseFront,
     journal::{Calls, Journal},
     paths, print, progress,
     run_file::{self, Running},
@@ -85,6 +86,8 @@ pub(crate) struct Connections {
     pub(crate) public: usize,
     /// The operator's.
     pub(crate) operator: usize,
+    /// The database's.
+    pub(crate) wire: usize,
 }
 
 /// What descriptors and memory allow of workers and connections together.
@@ -95,10 +98,11 @@ fn budget() -> process::Budget {
 /// The connections that fit beside the workers.
 pub(crate) fn connections() -> Connections {
     let all = budget().connections;
-    let operator = (all / 16).clamp(4, 256);
+    let few = (all / 16).clamp(4, 256);
     Connections {
-        public: all.saturating_sub(operator).min(4096),
-        operator,
+        public: all.saturating_sub(2 * few).min(4096),
+        operator: few,
+        wire: few,
     }
 }
 
@@ -112,12 +116,17 @@ pub(crate) fn host_name(ip: IpAddr) -> String {
 
 /// The URL by which this machine reaches what listens at `address`.
 pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{}", reachable(address))
+}
+
+/// The address by which this machine reaches what listens at `address`.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    SocketAddr::new(ip, address.port())
 }
 
 /// Where a project and its simulated WeChat are to be reached.
@@ -127,6 +136,8 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     pub(crate) wechat_port: u16,
     pub(crate) operator_port: u16,
+    /// Where MongoDB's clients reach the database.
+    pub(crate) wire: Option<SocketAddr>,
 }
 
 impl Place {
@@ -136,6 +147,7 @@ impl Place {
         port: 0,
         wechat_port: 0,
         operator_port: 0,
+        wire: None,
     };
 }
 
@@ -192,6 +204,8 @@ pub(crate) struct Local {
     pub(crate) operator_secret: Secret,
     /// What opens the doors there that hand out no tokens.
     pass: Secret,
+    /// What MongoDB's clients reach, if there is one.
+    pub(crate) database: Option<DatabaseFront>,
     /// What opens the console in a browser, once.
     pub(crate) once: Secret,
     /// The console, if there is one.
@@ -240,6 +254,11 @@ impl Local {
         let invocations = Arc::default();
         let runtime = runtime(node, inspect, &invocations, &journal).await?;
         let app_secret = secret.clone();
+        let access = data::open(project, keeping).await?;
+        let front = place
+            .wire
+            .map(|wire| DatabaseFront::open(project, wire, Arc::clone(&access.database)))
+            .transpose()?;
         let gateway = gateway(Parts {
             project,
             appid,
@@ -250,7 +269,7 @@ impl Local {
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
             clock,
             store: Arc::new(store::Memory::new()),
-            database: data::open(project, keeping).await?,
+            database: access,
             runtime: runtime.clone(),
             invocations,
             journal,
@@ -292,6 +311,7 @@ impl Local {
             operator: url(operator_address),
             operator_secret,
             pass,
+            database: front,
             once,
             console,
             functions,
@@ -304,15 +324,21 @@ impl Local {
         })
     }
 
-    /// The project on free ports, telling of calls what is worth reading after a test.
-    pub(crate) async fn headless(project: &Project, node: &args::Node) -> anyhow::Result<Self> {
+    /// The project on free ports, telling of calls what is worth reading after a test; with `wire`, MongoDB's clients reach the
+    /// database where `[database] wire` says, on a free port too.
+    pub(crate) async fn headless(project: &Project, node: &args::Node, wire: bool) -> anyhow::Result<Self> {
+        let mut place = Place::FREE;
+        if wire {
+            let set = project.settings.database.wire;
+            place.wire = set.map(|wire| SocketAddr::new(wire.ip(), 0));
+        }
         let seen = Seen {
             calls: Calls::Telling,
             console: false,
             file: false,
         };
         let foreign = project::ForeignCodes::Refuse;
-        Self::start(project, Place::FREE, foreign, node, None, seen, Keeping::InMemory).await
+        Self::start(project, place, foreign, node, None, seen, Keeping::InMemory).await
     }
 
     /// Where it is to be found.
@@ -321,6 +347,7 @@ impl Local {
             url: self.url.clone(),
             wechat: self.wechat.clone(),
             operator: self.operator.clone(),
+            database: self.database.as_ref().map(DatabaseFront::url),
             pass: self.pass.expose_secret().to_owned(),
             pid: std::process::id(),
         }
@@ -334,7 +361,7 @@ impl Local {
 
     /// Takes no more calls, lets running ones end, and leaves nothing running.
     pub(crate) async fn stop(self) {
-        drop(self.stop);
+        drop((self.stop, self.database));
         let _ = self.serving.await;
         let _ = self.operating.await;
         if let Some(timers) = self.timers {
@@ -352,7 +379,7 @@ fn one_time_secret() -> anyhow::Result<Secret> {
 }
 
 /// Resolves when the sender is gone.
-async fn closed(mut channel: watch::Receiver<()>) {
+pub(crate) async fn closed(mut channel: watch::Receiver<()>) {
     while channel.changed().await.is_ok() {}
 }
 

@@ -340,7 +340,7 @@ impl File {
         }
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
-            file.settings.database = DatabaseSection::read(&entry, dir)?;
+            file.settings.database = DatabaseSection::read(&entry, dir, &mut file.findings)?;
         }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;
@@ -636,7 +636,7 @@ fn address(entry: &Entry<'_>, example: &str) -> Result<SocketAddr, ProjectError>
         .map_err(|_| entry.refuse("is no address", &mend()))
 }
 
-/// What speaks against a secret that opens the operator's listener.
+/// What speaks against a secret that opens a listener.
 fn weakness(secret: &Secret) -> Option<String> {
     let secret = secret.expose_secret();
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {

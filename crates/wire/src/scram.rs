@@ -44,7 +44,7 @@ impl Credentials {
         Self {
             user: user.to_owned(),
             salt,
-            stored_key: Zeroizing::new(Sha256::digest(&*client_key).into()),
+            stored_key: Zeroizing::new(Sha256::digest(*client_key).into()),
             server_key: Zeroizing::new(hmac(&*salted, b"Server Key")),
         }
     }
@@ -88,7 +88,7 @@ impl Credentials {
         for ((key, proof), signature) in client_key.iter_mut().zip(proof).zip(signature) {
             *key = proof ^ signature;
         }
-        let shown: Bytes = Sha256::digest(&*client_key).into();
+        let shown: Bytes = Sha256::digest(*client_key).into();
         if !(bool::from(shown.ct_eq(&*self.stored_key)) & exchange.known) {
             return Err(Refused);
         }

@@ -1,1 +1,429 @@
+//! The front over the embedded engine in memory, asked as a client asks, without and with a socket.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::{net::SocketAddr, sync::Arc};
+
+use bson::{Bson, Document, doc};
+use database::{Embedded, Options};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{WireClient, WireFront, WireSettings};
+
+fn front(password: Option<&str>) -> WireFront {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    let settings = WireSettings {
+        name: "yunqiao".to_owned(),
+        password: password.map(Into::into),
+        connections: 2,
+    };
+    WireFront::new(Arc::new(database), settings)
+}
+
+fn client(front: &WireFront) -> WireClient {
+    let here: SocketAddr = "127.0.0.1:27017".parse().unwrap();
+    front.client(here, here)
+}
+
+async fn ask(client: &mut WireClient, command: Document) -> Document {
+    let mut command = command;
+    if !command.contains_key("$db") {
+        command.insert("$db", "yunqiao");
+    }
+    Document::try_from(client.command(command).await.as_ref()).unwrap()
+}
+
+/// What is done.
+async fn does(client: &mut WireClient, command: Document) -> Document {
+    let shown = command.to_string();
+    let answer = ask(client, command).await;
+    assert_eq!(answer.get("ok"), Some(&Bson::Double(1.0)), "{shown}: {answer}");
+    answer
+}
+
+/// What is refused, with MongoDB's number.
+async fn refused(client: &mut WireClient, command: Document, code: i32) -> Document {
+    let shown = command.to_string();
+    let answer = ask(client, command).await;
+    assert_eq!(answer.get("ok"), Some(&Bson::Double(0.0)), "{shown}: {answer}");
+    assert_eq!(answer.get_i32("code").ok(), Some(code), "{shown}: {answer}");
+    answer
+}
+
+fn batch(answer: &Document) -> &[Bson] {
+    let cursor = answer.get_document("cursor").unwrap();
+    cursor
+        .get_array("firstBatch")
+        .or_else(|_| cursor.get_array("nextBatch"))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn hello_names_what_drivers_ask_for() {
+    let front = front(None);
+    let mut client = client(&front);
+    for name in ["hello", "isMaster", "ismaster"] {
+        let hello = does(
+            &mut client,
+            doc! { name: 1, "helloOk": true, "client": {}, "$db": "admin" },
+        )
+        .await;
+        assert_eq!(hello.get_str("setName").unwrap(), "yunqiao");
+        assert_eq!(hello.get_array("hosts").unwrap(), &["127.0.0.1:27017".into()]);
+        assert_eq!(hello.get_i32("logicalSessionTimeoutMinutes").unwrap(), 30);
+        assert!(hello.get_bool("isWritablePrimary").unwrap() && hello.get_bool("helloOk").unwrap());
+        assert!(!hello.contains_key("compression") && !hello.contains_key("saslSupportedMechs"));
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_unknown_is_refused_and_none_is_passed_over_in_silence() {
+    let front = front(None);
+    let mut client = client(&front);
+    refused(&mut client, doc! { "find": "a", "filtre": {} }, 40415).await;
+    refused(&mut client, doc! { "find": "a", "filter": "x" }, 14).await;
+    refused(&mut client, doc! { "find": 1 }, 73).await;
+    refused(&mut client, doc! { "find": "a$b" }, 73).await;
+    refused(&mut client, doc! { "insert": "a" }, 40414).await;
+    refused(
+        &mut client,
+        doc! { "update": "a", "updates": [{ "q": {}, "u": [] }], "let": { "a": 1 } },
+        2,
+    )
+    .await;
+    refused(&mut client, doc! { "find": "a", "maxTimeMS": -1 }, 2).await;
+    refused(&mut client, doc! { "nonsense": 1 }, 59).await;
+    refused(&mut client, doc! { "find": "a", "$db": "other" }, 73).await;
+    // What asks for nothing is nothing to refuse.
+    does(
+        &mut client,
+        doc! { "find": "a", "collation": { "locale": "simple" }, "let": {}, "min": Bson::Null },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_cursor_goes_on_where_its_batch_ended() {
+    let front = front(None);
+    let mut client = client(&front);
+    let documents: Vec<Document> = (0..250).map(|n| doc! { "_id": n }).collect();
+    does(&mut client, doc! { "insert": "a", "documents": documents }).await;
+    for filter in [doc! {}, doc! { "_id": { "$gte": 0 } }] {
+        let first = does(&mut client, doc! { "find": "a", "filter": filter }).await;
+        assert_eq!(batch(&first).len(), 101);
+        let id = first.get_document("cursor").unwrap().get_i64("id").unwrap();
+        let more = doc! { "getMore": id, "collection": "a", "batchSize": 49 };
+        let next = does(&mut client, more.clone()).await;
+        assert_eq!(batch(&next)[0], doc! { "_id": 101 }.into());
+        refused(&mut client, doc! { "getMore": id, "collection": "b" }, 13).await;
+        let last = does(&mut client, doc! { "getMore": id, "collection": "a" }).await;
+        assert_eq!(batch(&last).len(), 100);
+        assert_eq!(
+            last.get_document("cursor").unwrap().get("id"),
+            Some(&Bson::Int64(0))
+        );
+        refused(&mut client, more, 43).await;
+    }
+    let none = does(&mut client, doc! { "find": "a", "batchSize": 0 }).await;
+    assert!(batch(&none).is_empty());
+    let one = does(&mut client, doc! { "find": "a", "limit": -1 }).await;
+    assert_eq!(
+        (
+            batch(&one).len(),
+            one.get_document("cursor").unwrap().get_i64("id").unwrap()
+        ),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_write_that_is_sent_again_is_done_once_and_answered_as_before() {
+    let front = front(None);
+    let mut client = client(&front);
+    let session = doc! { "id": bson::Uuid::new() };
+    let write = |number: i64| {
+        let updates = [doc! { "q": { "_id": 1 }, "u": { "$inc": { "n": 1 } }, "upsert": true }];
+        doc! { "update": "a", "updates": updates.to_vec(), "lsid": session.clone(), "txnNumber": number }
+    };
+    let first = does(&mut client, write(3)).await;
+    assert_eq!(does(&mut client, write(3)).await, first);
+    assert_ne!(does(&mut client, write(4)).await, first);
+    refused(&mut client, write(3), 225).await;
+    let found = does(&mut client, doc! { "find": "a" }).await;
+    assert_eq!(batch(&found), [doc! { "_id": 1, "n": 2 }.into()]);
+    // What was refused whole was not done, and is tried again.
+    let bad = doc! { "insert": "a", "documents": [], "lsid": session.clone(), "txnNumber": 5i64 };
+    refused(&mut client, bad, 16).await;
+    does(&mut client, write(5)).await;
+    refused(
+        &mut client,
+        doc! { "insert": "a", "documents": [{}], "txnNumber": 1i64 },
+        72,
+    )
+    .await;
+    refused(
+        &mut client,
+        doc! { "find": "a", "lsid": session.clone(), "txnNumber": 6i64 },
+        50768,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn transactions_begin_and_end_where_the_session_says() {
+    let front = front(None);
+    let mut client = client(&front);
+    does(&mut client, doc! { "create": "a" }).await;
+    let session = doc! { "id": bson::Uuid::new() };
+    let part = |mut command: Document, number: i64, begins: bool| {
+        command.extend(doc! { "lsid": session.clone(), "txnNumber": number, "autocommit": false });
+        if begins {
+            command.insert("startTransaction", true);
+        }
+        command
+    };
+    let insert = |id: i32| doc! { "insert": "a", "documents": [{ "_id": id }] };
+    does(&mut client, part(insert(1), 1, true)).await;
+    refused(&mut client, part(insert(1), 1, true), 117).await;
+    does(&mut client, part(insert(2), 1, false)).await;
+    assert_eq!(
+        does(&mut client, doc! { "count": "a" })
+            .await
+            .get_i32("n")
+            .unwrap(),
+        0
+    );
+    does(
+        &mut client,
+        part(doc! { "commitTransaction": 1, "$db": "admin" }, 1, false),
+    )
+    .await;
+    // The answer may have been lost.
+    does(
+        &mut client,
+        part(doc! { "commitTransaction": 1, "$db": "admin" }, 1, false),
+    )
+    .await;
+    refused(
+        &mut client,
+        part(doc! { "abortTransaction": 1, "$db": "admin" }, 1, false),
+        256,
+    )
+    .await;
+    assert_eq!(
+        does(&mut client, doc! { "count": "a" })
+            .await
+            .get_i32("n")
+            .unwrap(),
+        2
+    );
+
+    // One that begins ends the one before.
+    does(&mut client, part(insert(3), 2, true)).await;
+    does(&mut client, part(insert(4), 3, true)).await;
+    refused(&mut client, part(doc! { "commitTransaction": 1 }, 2, false), 225).await;
+    refused(&mut client, part(doc! { "drop": "a" }, 3, false), 263).await;
+    let gone = refused(&mut client, part(doc! { "commitTransaction": 1 }, 3, false), 251).await;
+    assert_eq!(
+        gone.get_array("errorLabels").unwrap(),
+        &["TransientTransactionError".into()]
+    );
+    refused(&mut client, part(insert(5), 9, false), 251).await;
+    refused(&mut client, doc! { "commitTransaction": 1 }, 72).await;
+
+    does(&mut client, part(insert(6), 10, true)).await;
+    does(&mut client, doc! { "endSessions": [session.clone()] }).await;
+    refused(&mut client, part(doc! { "commitTransaction": 1 }, 10, false), 251).await;
+    assert_eq!(
+        does(&mut client, doc! { "count": "a" })
+            .await
+            .get_i32("n")
+            .unwrap(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn without_the_password_nothing_is_read_and_few_guesses_are_heard() {
+    let front = front(Some("correct horse battery staple"));
+    let mut client = client(&front);
+    does(&mut client, doc! { "ping": 1 }).await;
+    let hello = does(
+        &mut client,
+        doc! { "hello": 1, "saslSupportedMechs": "admin.yunqiao" },
+    )
+    .await;
+    assert_eq!(
+        hello.get_array("saslSupportedMechs").unwrap(),
+        &["SCRAM-SHA-256".into()]
+    );
+    for command in [
+        doc! { "find": "a" },
+        doc! { "insert": "a", "documents": [{}] },
+        doc! { "listDatabases": 1 },
+        doc! { "serverStatus": 1 },
+        doc! { "getParameter": "*" },
+        doc! { "endSessions": [] },
+        doc! { "nonsense": 1 },
+    ] {
+        refused(&mut client, command, 13).await;
+    }
+    let start =
+        |mechanism: &str| doc! { "saslStart": 1, "mechanism": mechanism, "payload": "n,,n=yunqiao,r=abc" };
+    refused(&mut client, start("PLAIN"), 334).await;
+    refused(
+        &mut client,
+        doc! { "saslContinue": 1, "conversationId": 1, "payload": "" },
+        18,
+    )
+    .await;
+    for _ in 0..10 {
+        let begun = does(&mut client, start("SCRAM-SHA-256")).await;
+        let payload = match begun.get("payload") {
+            Some(Bson::Binary(binary)) => String::from_utf8(binary.bytes.clone()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let nonce = payload.split(',').next().unwrap().to_owned();
+        let proof = format!("c=biws,{nonce},p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        refused(
+            &mut client,
+            doc! { "saslContinue": 1, "conversationId": 1, "payload": proof },
+            18,
+        )
+        .await;
+        // A proof is heard once.
+        refused(
+            &mut client,
+            doc! { "saslContinue": 1, "conversationId": 1, "payload": "" },
+            18,
+        )
+        .await;
+    }
+    let late = refused(&mut client, start("SCRAM-SHA-256"), 18).await;
+    assert!(late.get_str("errmsg").unwrap().contains("too many"), "{late}");
+    assert!(!client.is_trusted());
+}
+
+#[test]
+fn without_a_password_only_this_machine_is_listened_to() {
+    let settings = |password: Option<&str>| WireSettings {
+        name: "a".to_owned(),
+        password: password.map(Into::into),
+        connections: 1,
+    };
+    for (address, open) in [
+        ("127.0.0.1:0", true),
+        ("[::1]:5", true),
+        ("0.0.0.0:0", false),
+        ("[::]:0", false),
+    ] {
+        let address: SocketAddr = address.parse().unwrap();
+        assert_eq!(settings(None).check(address).is_ok(), open, "{address}");
+        assert!(settings(Some("0123456789abcdef")).check(address).is_ok());
+    }
+}
+
+async fn served(front: WireFront) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(front.serve(listener, std::future::pending()));
+    address
+}
+
+fn bytes(command: &Document) -> Vec<u8> {
+    let document = command.to_vec().unwrap();
+    let length = i32::try_from(16 + 5 + document.len()).unwrap();
+    [
+        &length.to_le_bytes()[..],
+        &7i32.to_le_bytes(),
+        &[0; 4],
+        &2013i32.to_le_bytes(),
+        &[0; 5],
+        &document,
+    ]
+    .concat()
+}
+
+async fn said(stream: &mut TcpStream) -> Document {
+    let mut head = [0; 16];
+    stream.read_exact(&mut head).await.unwrap();
+    let length = usize::try_from(i32::from_le_bytes(*head.first_chunk().unwrap())).unwrap();
+    let mut body = vec![0; length - 16];
+    stream.read_exact(&mut body).await.unwrap();
+    Document::from_reader(&body[5..]).unwrap()
+}
+
+#[tokio::test]
+async fn a_web_page_is_cut_off_at_its_first_bytes() {
+    let address = served(front(None)).await;
+    for foreign in [
+        &b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"[..],
+        b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x00\x00\x00\x00\x00",
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(foreign).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(answer, b"", "{foreign:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_a_place_is_free_again() {
+    let address = served(front(None)).await;
+    let connect = || async { TcpStream::connect(address).await.unwrap() };
+    let ping = bytes(&doc! { "ping": 1, "$db": "admin" });
+    let (mut one, mut two) = (connect().await, connect().await);
+    for stream in [&mut one, &mut two] {
+        stream.write_all(&ping).await.unwrap();
+        assert_eq!(said(stream).await, doc! { "ok": 1.0 });
+    }
+    let mut three = connect().await;
+    let _ = three.write_all(&ping).await;
+    let mut answer = Vec::new();
+    let _ = three.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
+    drop(one);
+    loop {
+        let mut stream = connect().await;
+        let _ = stream.write_all(&ping).await;
+        let mut answer = vec![0; 16];
+        if stream.read_exact(&mut answer).await.is_ok() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_proved_nothing_sends_little() {
+    let address = served(front(Some("correct horse battery staple"))).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let large = bytes(&doc! { "hello": 1, "pad": "x".repeat(100 << 10), "$db": "admin" });
+    let _ = stream.write_all(&large).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
+}
+
+#[tokio::test]
+async fn a_large_message_is_taken_whole() {
+    let address = served(front(None)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let documents: Vec<Document> = (0..4)
+        .map(|n| doc! { "_id": n, "pad": "x".repeat(5 << 20) })
+        .collect();
+    let insert = bytes(&doc! { "insert": "a", "documents": documents, "$db": "yunqiao" });
+    stream.write_all(&insert).await.unwrap();
+    assert_eq!(said(&mut stream).await, doc! { "n": 4, "ok": 1.0 });
+    let find = bytes(&doc! { "find": "a", "$db": "yunqiao" });
+    stream.write_all(&find).await.unwrap();
+    let answer = said(&mut stream).await;
+    assert_eq!(
+        batch(&answer).len(),
+        3,
+        "a batch is no larger than a document may be"
+    );
+}

@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
+use super::{address, read_secret_file, weakness};
 use crate::{
-    ProjectError,
+    Finding, ProjectError, Secret,
     table::{Entry, Table},
 };
 
 /// `[database]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct DatabaseSection {
     /// `path`: the file; relative to `yunqiao.toml`.
     pub path: Option<PathBuf>,
@@ -65,9 +67,20 @@ pub struct IndexFieldSetting {
 
 impl DatabaseSection {
     /// Reads the table. Paths in it are relative to `dir`.
-    pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
+    pub(super) fn read(
+        entry: &Entry<'_>,
+        dir: &Path,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, ProjectError> {
         let table = entry.table()?;
-        table.allow(&["path", "missing", "seed", "collections"])?;
+        table.allow(&[
+            "path",
+            "missing",
+            "seed",
+            "wire",
+            "wire_password_file",
+            "collections",
+        ])?;
         let path = |key: &str| {
             let text = table.get(key).map(|entry| entry.text()).transpose()?;
             Ok::<_, ProjectError>(text.map(|text| dir.join(text)))
@@ -79,8 +92,11 @@ impl DatabaseSection {
                 .get("missing")
                 .map(|entry| read_missing(&entry))
                 .transpose()?,
+            wire: None,
+            wire_password: None,
             collections: BTreeMap::new(),
         };
+        database.read_wire(&table, dir, findings)?;
         if let Some(entry) = table.get("collections") {
             for (key, entry) in entry.table()?.entries() {
                 database
@@ -89,6 +105,37 @@ impl DatabaseSection {
             }
         }
         Ok(database)
+    }
+
+    fn read_wire(
+        &mut self,
+        table: &Table<'_>,
+        dir: &Path,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), ProjectError> {
+        if let Some(entry) = table.get("wire_password_file") {
+            let password = read_secret_file(&entry, dir, findings)?;
+            if let Some(weakness) = weakness(&password) {
+                let name = entry.text()?;
+                return Err(entry.refuse(
+                    &format!("names a file whose text {weakness}"),
+                    &format!("make one with `openssl rand -hex 32 > {name}`"),
+                ));
+            }
+            self.wire_password = Some(password);
+        }
+        let Some(entry) = table.get("wire") else {
+            return Ok(());
+        };
+        let wire = address(&entry, "127.0.0.1:27017")?;
+        if self.wire_password.is_none() && !wire.ip().is_loopback() {
+            return Err(entry.refuse(
+                &format!("is {wire}, which other machines reach, and there is no wire_password_file: whoever finds the port could read and change all documents"),
+                "write \"127.0.0.1:27017\", or `openssl rand -hex 32 > wire.password` and wire_password_file = \"wire.password\"",
+            ));
+        }
+        self.wire = Some(wire);
+        Ok(())
     }
 }
 

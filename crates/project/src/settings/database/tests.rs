@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use secrecy::ExposeSecret as _;
+
 use super::*;
 use crate::settings::{Environment, File};
 
@@ -41,13 +43,18 @@ fn everything_that_can_be_set() {
     };
     assert_eq!(first.fields, [field("status", false), field("createTime", true)]);
     assert!(!first.unique && second.unique && third.sphere);
-    assert_eq!(read("").unwrap(), DatabaseSection::default());
+    let nothing = (read("").unwrap(), DatabaseSection::default());
+    assert_eq!(format!("{:?}", nothing.0), format!("{:?}", nothing.1));
 }
 
 #[test]
 fn what_is_wrong_is_named_with_the_mend() {
     for (text, part) in [
         ("[database]\nurl = \"mongodb://h\"", "url"),
+        ("[database]\nwire = \"27017\"", "127.0.0.1:27017"),
+        ("[database]\nwire = \"0.0.0.0:27017\"", "wire_password_file"),
+        ("[database]\nwire = \"[::]:0\"", "which other machines reach"),
+        ("[database]\nwire_password_file = \"no-such\"", "cannot be read"),
         ("[database]\nmissing = \"ignore\"", "\"create\" or \"refuse\""),
         ("[database.collections.c]\nindexes = [[]]", "names no field"),
         ("[database.collections.c]\nindexes = [[\"\"]]", "empty"),
@@ -66,4 +73,25 @@ fn what_is_wrong_is_named_with_the_mend() {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
     }
+}
+
+#[test]
+fn the_wire_is_opened_to_others_only_with_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wire.password");
+    let read = |text: &str| {
+        let text = format!("[database]\nwire_password_file = \"wire.password\"\n{text}");
+        let file = folder.path().join("yunqiao.toml");
+        File::parse(&file, text.as_bytes(), Environment::default()).map(|file| file.settings.database)
+    };
+    std::fs::write(&path, "0123456789abcdef\n").unwrap();
+    let database = read("wire = \"0.0.0.0:27017\"").unwrap();
+    assert_eq!(database.wire.unwrap().to_string(), "0.0.0.0:27017");
+    assert_eq!(
+        database.wire_password.unwrap().expose_secret(),
+        "0123456789abcdef"
+    );
+    std::fs::write(&path, "short").unwrap();
+    let weak = read("").unwrap_err().to_string();
+    assert!(weak.contains("fewer than 16 characters"), "{weak}");
 }
