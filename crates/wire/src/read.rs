@@ -419,11 +419,12 @@ impl Inner {
     }
 
     fn explained(&self, namespace: &Namespace, found: &Found) -> Result<RawDocumentBuf> {
-        let stage = match &found.looked.index {
+        let found_by = found.looked.clone().unwrap_or_default();
+        let stage = match &found_by.index {
             Some(index) => doc! { "stage": "FETCH", "inputStage": { "stage": "IXSCAN", "indexName": index } },
             None => doc! { "stage": "COLLSCAN", "direction": "forward" },
         };
-        let looked = whole_number(found.looked.documents);
+        let looked = whole_number(found_by.documents);
         let returned = whole_number(found.documents.len() as u64);
         raw(&doc! {
             "explainVersion": "1",
@@ -431,7 +432,7 @@ impl Inner {
             "executionStats": {
                 "executionSuccess": true,
                 "nReturned": returned,
-                "totalKeysExamined": if found.looked.index.is_some() { looked.clone() } else { 0.into() },
+                "totalKeysExamined": if found_by.index.is_some() { looked.clone() } else { 0.into() },
                 "totalDocsExamined": looked,
                 "executionStages": stage,
             },
