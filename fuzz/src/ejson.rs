@@ -1,7 +1,7 @@
 //! Extended JSON: what is read can be written, and reads back as the same value, from a tree and from BSON bytes alike.
 
-use bson::{Bson, Document, RawDocument};
-use ejson::{Style, read, read_documents, read_legacy, write, write_raw};
+use bson::{Bson, Document, RawDocumentBuf};
+use ejson::{Style, read, read_documents, read_legacy, write, write_raw, write_raw_as_string};
 
 pub(crate) fn target(data: &[u8]) {
     for document in read_documents(data) {
@@ -36,13 +36,20 @@ pub(crate) fn target(data: &[u8]) {
 }
 
 fn same_from_bytes(document: &Document, canonical: &str) {
-    let Ok(bytes) = document.to_vec() else { return };
-    let Ok(raw) = RawDocument::from_bytes(&bytes) else {
+    let Ok(bytes) = RawDocumentBuf::try_from(document) else {
         return;
     };
     let mut out = Vec::new();
-    if write_raw(&mut out, raw, Style::Canonical).is_ok() {
+    let mut literal = Vec::new();
+    if write_raw(&mut out, &bytes, Style::Canonical).is_ok() {
         assert_eq!(String::from_utf8_lossy(&out), canonical);
+        assert!(write_raw_as_string(&mut literal, &bytes, Style::Canonical).is_ok());
+        let mut wanted = Vec::new();
+        json::write_string(&mut wanted, canonical);
+        assert_eq!(
+            String::from_utf8_lossy(&literal),
+            String::from_utf8_lossy(&wanted)
+        );
     }
 }
 

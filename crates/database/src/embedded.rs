@@ -383,10 +383,20 @@ impl Database for Embedded {
         find: Find,
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
-        let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, file, turn| {
-            read::find(shared, file, turn, &collection, &find)
-        }))
+        Box::pin(async move {
+            let shared = &self.0.shared;
+            let read = read::FindRead::new(shared, collection, &find)?;
+            if transaction.is_none()
+                && !shared.disk.is_in_trouble()
+                && let Some(found) = shared.with(|file| read.run_if_short(shared, file))?
+            {
+                return Ok(found);
+            }
+            self.read(transaction, move |shared, file, turn| {
+                read.run(shared, file, turn)
+            })
+            .await
+        })
     }
 
     fn page<'a>(

@@ -29,6 +29,14 @@ pub struct Range {
     pub end: Vec<u8>,
 }
 
+impl Range {
+    /// If only keys that begin with `start` are in: those of one value of the fields that it is made of.
+    #[must_use]
+    pub fn is_point(&self) -> bool {
+        self.end == successor(self.start.clone())
+    }
+}
+
 /// How to come by the documents that can meet a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

@@ -10,12 +10,14 @@
 //! expression, as the oldest SDKs send one.
 
 mod error;
+pub mod raw;
 mod read;
 mod write;
 
 use bson::{Bson, Document, RawDocument};
 
 pub use error::{Error, Reason};
+pub use raw::Malformed;
 pub use write::Style;
 
 /// Objects and arrays in one another: the 200 that MongoDB allows a document, and what stands around one.
@@ -71,8 +73,19 @@ pub fn write_document(out: &mut Vec<u8>, document: &Document, style: Style) {
 ///
 /// # Errors
 /// Where the bytes are no BSON; what was appended so far stays.
-pub fn write_raw(out: &mut Vec<u8>, document: &RawDocument, style: Style) -> Result<(), bson::error::Error> {
-    write::raw_document(out, document, style)
+pub fn write_raw(out: &mut Vec<u8>, document: &RawDocument, style: Style) -> Result<(), Malformed> {
+    write::raw_document(out, document.as_bytes(), style)
+}
+
+/// Appends a document in `style` from its BSON bytes as a string literal of JSON, in one pass: how the SDKs are answered.
+///
+/// # Errors
+/// As [`write_raw`].
+pub fn write_raw_as_string(out: &mut Vec<u8>, document: &RawDocument, style: Style) -> Result<(), Malformed> {
+    out.push(b'"');
+    write::raw_document_within(out, document.as_bytes(), style)?;
+    out.push(b'"');
+    Ok(())
 }
 
 /// A document as text.

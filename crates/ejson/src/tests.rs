@@ -3,12 +3,38 @@
 use bson::{Bson, DateTime, Document, Timestamp, doc, oid::ObjectId};
 use proptest::prelude::*;
 
-use crate::{Reason, Style, read, read_document, read_documents, read_legacy, to_text, write, write_raw};
+use crate::{
+    Reason, Style, raw, read, read_document, read_documents, read_legacy, to_text, write, write_raw,
+    write_raw_as_string,
+};
 
 fn text(value: &Bson, style: Style) -> String {
     let mut out = Vec::new();
     write(&mut out, value, style);
     String::from_utf8(out).unwrap()
+}
+
+/// The writers for bytes write what the one for values writes.
+fn same_from_bytes(document: &Document) {
+    let raw = bson::RawDocumentBuf::try_from(document).unwrap();
+    for style in [Style::Canonical, Style::Relaxed] {
+        let text = to_text(document, style);
+        let mut out = Vec::new();
+        write_raw(&mut out, &raw, style).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+        let mut within = Vec::new();
+        write_raw_as_string(&mut within, &raw, style).unwrap();
+        let mut literal = Vec::new();
+        json::write_string(&mut literal, &text);
+        assert_eq!(
+            String::from_utf8(within).unwrap(),
+            String::from_utf8(literal).unwrap()
+        );
+    }
+    assert_eq!(
+        format!("{:?}", raw::decode(raw.as_bytes()).unwrap()),
+        format!("{document:?}")
+    );
 }
 
 #[test]
@@ -81,13 +107,7 @@ fn both_styles_of_every_type() {
         let document = read_document(canonical.as_bytes()).unwrap();
         assert_eq!(to_text(&document, Style::Canonical), canonical);
         assert_eq!(to_text(&document, Style::Relaxed), relaxed);
-        let raw = document.to_vec().unwrap();
-        let raw = bson::RawDocument::from_bytes(&raw).unwrap();
-        for style in [Style::Canonical, Style::Relaxed] {
-            let mut out = Vec::new();
-            write_raw(&mut out, raw, style).unwrap();
-            assert_eq!(String::from_utf8(out).unwrap(), to_text(&document, style));
-        }
+        same_from_bytes(&document);
         let again = read_document(relaxed.as_bytes()).unwrap();
         assert_eq!(to_text(&again, Style::Relaxed), relaxed);
     }
@@ -234,6 +254,44 @@ proptest! {
         let written = text(&value, Style::Relaxed);
         let read_back = read(written.as_bytes()).unwrap();
         prop_assert_eq!(text(&read_back, Style::Relaxed), written);
+    }
+
+    #[test]
+    fn bytes_are_written_as_the_document_is(value in any_value()) {
+        same_from_bytes(&doc! { "a": value });
+    }
+
+    #[test]
+    fn dates_are_written_as_the_library_writes_them(millis in 0..=253_402_300_799_999_i64) {
+        let date = DateTime::from_millis(millis);
+        let wanted = format!(r#"{{"$date":"{}"}}"#, date.try_to_rfc3339_string().unwrap());
+        prop_assert_eq!(text(&Bson::DateTime(date), Style::Relaxed), wanted);
+    }
+
+    #[test]
+    fn doubles_are_written_as_rust_writes_them(whole in any::<i64>(), number in any::<f64>()) {
+        for number in [whole as f64, (whole % 1_000_000) as f64, number] {
+            if number.is_finite() {
+                prop_assert_eq!(text(&Bson::Double(number), Style::Relaxed), format!("{number:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(value in any_value(), at in any::<usize>(), byte in any::<u8>()) {
+        let mut bytes = doc! { "a": value }.to_vec().unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(raw) = bson::RawDocument::from_bytes(&bytes) {
+            let _ = write_raw(&mut Vec::new(), raw, Style::Canonical);
+        }
+        let _ = raw::decode(&bytes);
+        // What the library reads, this reads as well and alike.
+        if let Ok(document) = Document::from_reader(bytes.as_slice())
+            && let Ok(decoded) = raw::decode(&bytes)
+        {
+            prop_assert_eq!(format!("{decoded:?}"), format!("{document:?}"));
+        }
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! From BSON to text.
 
+mod raw;
+
 use std::io::Write as _;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bson::{Bson, Document, RawBsonRef, RawDocument, raw::RawBinaryRef, raw::RawRegexRef};
+use bson::{Bson, Document, RawBsonRef, raw::RawBinaryRef, raw::RawRegexRef};
+
+use crate::raw::Malformed;
 
 /// How numbers and dates are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +16,18 @@ pub enum Style {
     Canonical,
     /// Plain numbers, dates as text: for people.
     Relaxed,
+}
+
+/// Appends a document from its bytes.
+pub(crate) fn raw_document(out: &mut Vec<u8>, document: &[u8], style: Style) -> Result<(), Malformed> {
+    out.reserve(document.len() * 2);
+    raw::Writer::<false> { out, style }.document(document, 0)
+}
+
+/// Appends what the document's text reads within a literal.
+pub(crate) fn raw_document_within(out: &mut Vec<u8>, document: &[u8], style: Style) -> Result<(), Malformed> {
+    out.reserve(document.len() * 2);
+    raw::Writer::<true> { out, style }.document(document, 0)
 }
 
 pub(crate) fn document(out: &mut Vec<u8>, document: &Document, style: Style) {
@@ -77,55 +93,6 @@ pub(crate) fn value(out: &mut Vec<u8>, bson: &Bson, style: Style) {
     scalar(out, leaf, style);
 }
 
-pub(crate) fn raw_document(
-    out: &mut Vec<u8>,
-    document: &RawDocument,
-    style: Style,
-) -> Result<(), bson::error::Error> {
-    out.push(b'{');
-    let mut first = true;
-    for member in document {
-        let (name, member) = member?;
-        if !first {
-            out.push(b',');
-        }
-        first = false;
-        json::write_string(out, name.as_str());
-        out.push(b':');
-        raw_value(out, member, style)?;
-    }
-    out.push(b'}');
-    Ok(())
-}
-
-fn raw_value(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) -> Result<(), bson::error::Error> {
-    match value {
-        RawBsonRef::Document(inner) => raw_document(out, inner, style)?,
-        RawBsonRef::Array(elements) => {
-            out.push(b'[');
-            let mut first = true;
-            for element in elements {
-                if !first {
-                    out.push(b',');
-                }
-                first = false;
-                raw_value(out, element?, style)?;
-            }
-            out.push(b']');
-        }
-        RawBsonRef::JavaScriptCodeWithScope(code) => {
-            out.extend_from_slice(b"{\"$code\":");
-            json::write_string(out, code.code);
-            out.extend_from_slice(b",\"$scope\":");
-            raw_document(out, code.scope, style)?;
-            out.push(b'}');
-        }
-        RawBsonRef::DbPointer(_) => pointer(out, &Bson::try_from(value)?),
-        leaf => scalar(out, leaf, style),
-    }
-    Ok(())
-}
-
 /// What is neither a document nor an array, nor holds one.
 fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
     match value {
@@ -145,20 +112,16 @@ fn scalar(out: &mut Vec<u8>, value: RawBsonRef<'_>, style: Style) {
             }
         }
         RawBsonRef::DateTime(time) => {
-            out.extend_from_slice(b"{\"$date\":");
-            // The years 1970 to 9999, as the specification says.
-            let has_text = (0..=253_402_300_799_999).contains(&time.timestamp_millis());
-            let text = (style == Style::Relaxed && has_text)
-                .then(|| time.try_to_rfc3339_string().ok())
-                .flatten();
-            if let Some(text) = text {
-                json::write_string(out, &text);
-            } else {
-                out.extend_from_slice(b"{\"$numberLong\":\"");
-                integer(out, time.timestamp_millis());
+            let millis = time.timestamp_millis();
+            if style == Style::Relaxed && date_has_text(millis) {
+                out.extend_from_slice(b"{\"$date\":\"");
+                date(out, millis);
                 out.extend_from_slice(b"\"}");
+            } else {
+                out.extend_from_slice(b"{\"$date\":{\"$numberLong\":\"");
+                integer(out, millis);
+                out.extend_from_slice(b"\"}}");
             }
-            out.push(b'}');
         }
         RawBsonRef::ObjectId(id) => {
             out.extend_from_slice(b"{\"$oid\":\"");
@@ -260,10 +223,67 @@ fn double(out: &mut Vec<u8>, number: f64) {
         out.extend_from_slice(b"NaN");
     } else if number.is_infinite() {
         out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" });
+    } else if number.fract() == 0.0 && number.abs() < 1e15 && (number != 0.0 || number.is_sign_positive()) {
+        // Most doubles that JavaScript sends are whole.
+        integer(out, number as i64);
+        out.extend_from_slice(b".0");
     } else {
         // Writing to memory cannot fail.
         let _ = write!(out, "{number:?}");
     }
+}
+
+/// Whether a date has a text in the relaxed form: the years 1970 to 9999, as the specification says.
+fn date_has_text(millis: i64) -> bool {
+    (0..=253_402_300_799_999).contains(&millis)
+}
+
+/// A date that has a text: `2023-11-14T22:13:20.5Z`, a fraction where there is one and no longer than it need be.
+fn date(out: &mut Vec<u8>, millis: i64) {
+    let millis = millis.unsigned_abs();
+    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
+    // Years that begin in March, in eras of 400, as their last day is the one that may be missing.
+    let day = days + 719_468;
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + year + next;
+    digits::<4>(out, year);
+    for (mark, part) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', rest / 3_600_000),
+        (b':', rest / 60_000 % 60),
+        (b':', rest / 1000 % 60),
+    ] {
+        out.push(mark);
+        digits::<2>(out, part);
+    }
+    if rest % 1000 > 0 {
+        out.push(b'.');
+        digits::<3>(out, rest % 1000);
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
+    }
+    out.push(b'Z');
+}
+
+/// A number in as many digits.
+fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&text);
 }
 
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {

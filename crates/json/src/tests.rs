@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use crate::{
     JsonReason, Object, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, validate,
-    write_string,
+    write_string, write_string_within,
 };
 
 fn accepted_by_serde(text: &[u8]) -> bool {
@@ -125,6 +125,10 @@ proptest! {
         write_string(&mut literal, &text);
         prop_assert_eq!(serde_json::from_slice::<String>(&literal).unwrap(), &*text);
         prop_assert_eq!(&literal, &serde_json::to_vec(&text).unwrap());
+        let mut within = Vec::new();
+        write_string_within(&mut within, &text);
+        let whole = serde_json::to_string(std::str::from_utf8(&literal).unwrap()).unwrap();
+        prop_assert_eq!(String::from_utf8(within).unwrap(), &whole[1..whole.len() - 1]);
         let literal = validate(&literal).unwrap();
         prop_assert!(is_string(literal));
         prop_assert_eq!(unescape(literal).unwrap(), text);
@@ -418,6 +422,11 @@ fn each_code_unit_is_read_and_each_character_written_as_by_serde() {
         let mut literal = Vec::new();
         write_string(&mut literal, &text);
         assert_eq!(literal, serde_json::to_vec(&text).unwrap());
+        let mut within = vec![b'"'];
+        write_string_within(&mut within, &text);
+        within.push(b'"');
+        let literal = String::from_utf8(literal).unwrap();
+        assert_eq!(within, serde_json::to_vec(&literal).unwrap());
     }
 }
 

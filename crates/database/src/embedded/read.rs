@@ -24,6 +24,9 @@ use super::{
 };
 use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, error::DatabaseError};
 
+/// Looking at so many documents takes no longer than going to another thread and back.
+const FEW: usize = 32;
+
 type Bytestable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The tables of a snapshot.
@@ -79,36 +82,78 @@ fn collection(
     shared.collection(file, &tables.catalog, name)
 }
 
-/// See [`crate::Database::find`].
-pub(crate) fn find(
-    shared: &Shared,
-    file: &redb::Database,
-    turn: Option<&Turn>,
-    name: &str,
-    find: &Find,
-) -> Result<Found> {
-    let context = shared.context();
-    let filter = Filter::parse(&find.filter)?;
-    let sort = find
-        .sort
-        .as_ref()
-        .filter(|sort| !sort.is_empty())
-        .map(Sort::parse)
-        .transpose()?;
-    let projection = find.projection.as_ref().map(Projection::parse).transpose()?;
-    with(file, turn, |tables, overlay| {
-        let collection = collection(shared, file, tables, name)?;
-        let limit = find
-            .limit
-            .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let skip = usize::try_from(find.skip).unwrap_or(usize::MAX);
-        let wanted = find.limit.map(|_| skip.saturating_add(limit));
-        let route = Route::of(&collection, &filter, sort.as_ref(), wanted, overlay);
-        let mut search = Search::new(&filter, &context, &route);
-        let order = Order::of(&filter, sort.as_ref(), &route, &context);
-        let mut chosen = Chosen::new(skip, limit, order.is_some(), shared.options.answer);
+/// A [`crate::Database::find`], parsed.
+pub(crate) struct FindRead {
+    collection: String,
+    filter: Filter,
+    sort: Option<Sort>,
+    projection: Option<Projection>,
+    skip: usize,
+    limit: Option<usize>,
+    context: Context,
+}
+
+impl FindRead {
+    pub(crate) fn new(shared: &Shared, collection: &str, find: &Find) -> Result<Self> {
+        let sort = find.sort.as_ref().filter(|sort| !sort.is_empty());
+        let projection = find.projection.as_ref();
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self {
+            collection: collection.to_owned(),
+            filter: Filter::parse(&find.filter)?,
+            sort: sort.map(Sort::parse).transpose()?,
+            projection: projection.map(Projection::parse).transpose()?,
+            skip: count(find.skip),
+            limit: find.limit.map(count),
+            context: shared.context(),
+        })
+    }
+
+    pub(crate) fn run(&self, shared: &Shared, file: &redb::Database, turn: Option<&Turn>) -> Result<Found> {
+        with(file, turn, |tables, overlay| {
+            let collection = collection(shared, file, tables, &self.collection)?;
+            let route = self.route(&collection, overlay);
+            self.along(shared, tables, overlay, &collection, &route)
+        })
+    }
+
+    /// Reads where that is known to be little; `None` where it may be much.
+    pub(crate) fn run_if_short(&self, shared: &Shared, file: &redb::Database) -> Result<Option<Found>> {
+        with(file, None, |tables, overlay| {
+            let collection = collection(shared, file, tables, &self.collection)?;
+            let route = self.route(&collection, overlay);
+            if route.most.is_none_or(|most| most > FEW) {
+                return Ok(None);
+            }
+            self.along(shared, tables, overlay, &collection, &route).map(Some)
+        })
+    }
+
+    fn route(&self, collection: &Collection, overlay: Option<&Overlay>) -> Route {
+        let wanted = self.limit.map(|limit| self.skip.saturating_add(limit));
+        Route::of(collection, &self.filter, self.sort.as_ref(), wanted, overlay)
+    }
+
+    fn along(
+        &self,
+        shared: &Shared,
+        tables: &Tables,
+        overlay: Option<&Overlay>,
+        collection: &Collection,
+        route: &Route,
+    ) -> Result<Found> {
+        let Self {
+            filter,
+            sort,
+            context,
+            ..
+        } = self;
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let mut search = Search::new(filter, context, route);
+        let order = Order::of(filter, sort.as_ref(), route, context);
+        let mut chosen = Chosen::new(self.skip, limit, order.is_some(), shared.options.answer);
         if limit > 0 {
-            for candidate in tables.view(overlay).candidates(collection.id, &route) {
+            for candidate in tables.view(overlay).candidates(collection.id, route) {
                 let document = candidate?.document;
                 if search.matches(document.as_slice())? {
                     let place = order
@@ -123,13 +168,13 @@ pub(crate) fn find(
         }
         let documents = chosen
             .finish()
-            .map(|bytes| show(bytes, &filter, projection.as_ref(), &context))
+            .map(|bytes| show(bytes, filter, self.projection.as_ref(), context))
             .collect::<Result<_>>()?;
         Ok(Found {
             documents,
             looked: Some(search.looked),
         })
-    })
+    }
 }
 
 /// Bytes of documents after which a page ends.
@@ -249,6 +294,7 @@ pub(crate) fn aggregate(
         }
         let source = Source {
             shared,
+            context: &context,
             tables,
             overlay,
             everything: Filter::parse(&Document::new())?,
@@ -302,6 +348,7 @@ fn only_place(collection: &Collection) -> Option<Path> {
 /// What a pipeline reads.
 struct Source<'a> {
     shared: &'a Shared,
+    context: &'a Context,
     tables: &'a Tables,
     overlay: Option<&'a Overlay>,
     /// Where the pipeline opens with no condition.
@@ -326,10 +373,10 @@ impl Source<'_> {
     }
 
     /// The documents that can get through what a pipeline does first, in its order where an index gives it. The pipeline looks
-    /// again, so nothing is tested here unless it saves reading on.
+    /// again; what its bytes show to be left out is not decoded for it.
     fn stream(&self, collection: &Collection, leading: &Leading<'_>) -> Documents<'_> {
         let route = self.route(collection, leading);
-        let documents = self.documents(collection.id, &route, leading.needs.clone());
+        let documents = self.documents(collection.id, &route, leading);
         // Sorted, the first that match are the ones.
         let enough = leading
             .limit
@@ -340,13 +387,24 @@ impl Source<'_> {
         }
     }
 
-    fn documents(&self, id: u32, route: &Route, needs: Needs) -> Documents<'_> {
+    fn documents(&self, id: u32, route: &Route, leading: &Leading<'_>) -> Documents<'_> {
         let candidates = self.tables.view(self.overlay).candidates(id, route);
-        Box::new(candidates.map(move |candidate| {
+        let needs = leading.needs.clone();
+        // The first is what the way is by: where all that come match it, none need be tested for that.
+        let tested = leading.filters.iter().skip(usize::from(route.exact));
+        let filters: Vec<Filter> = tested.map(|&filter| filter.clone()).collect();
+        Box::new(candidates.filter_map(move |candidate| {
             self.looked.set(self.looked.get() + 1);
-            candidate
-                .and_then(|candidate| partly(candidate.document.as_slice(), &needs))
-                .map_err(|error| self.told(error))
+            let candidate = match candidate {
+                Ok(candidate) => candidate,
+                Err(error) => return Some(Err(self.told(error))),
+            };
+            let bytes = candidate.document.as_slice();
+            let is_out = |filter: &Filter| filter.matches_raw(bytes, self.context) == Some(false);
+            if filters.iter().any(is_out) {
+                return None;
+            }
+            Some(partly(bytes, &needs).map_err(|error| self.told(error)))
         }))
     }
 

@@ -21,7 +21,12 @@ pub(crate) struct Route {
     pub(crate) exact: bool,
     /// Whether one may come more than once.
     pub(crate) repeats: bool,
+    /// How many documents are looked at at most, where that is known before.
+    pub(crate) most: Option<usize>,
 }
+
+/// The place of the index of `_id` among those that the planner knows.
+const BY_ID: usize = 0;
 
 /// Keys to walk along.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +57,7 @@ impl Route {
             sorted: plan.sorted && alone,
             exact: plan.exact && alone,
             repeats: false,
+            most: None,
         };
         match &plan.access {
             Access::Nothing => {}
@@ -68,6 +74,15 @@ impl Route {
                 route.repeats = true;
             }
         }
+        route.most = match &plan.access {
+            Access::Nothing => Some(0),
+            Access::Index(scan) if scan.index == BY_ID && scan.ranges.iter().all(Range::is_point) => {
+                Some(scan.ranges.len())
+            }
+            // Each that comes is one of those that are wanted.
+            _ if route.exact && !route.repeats && (sort.is_none() || route.sorted) => limit,
+            _ => None,
+        };
         route
     }
 
@@ -89,6 +104,7 @@ impl Route {
             sorted: false,
             exact,
             repeats: false,
+            most: None,
         }
     }
 
@@ -96,7 +112,7 @@ impl Route {
         // The first that the planner knows is that of `_id`, which the documents themselves are kept by.
         let index = scan
             .index
-            .checked_sub(1)
+            .checked_sub(BY_ID + 1)
             .and_then(|at| collection.indexes.get(at));
         let (id, name) = index.map_or((collection.id, "_id_"), |index| {
             (index.id, index.spec.name.as_str())

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bson::{Document, RawDocument};
+use bson::Document;
 use docdb::{
     Context,
     expr::{Needs, Variables},
@@ -172,11 +172,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether a document matches; only the fields that the filter names are decoded.
+    /// Whether a document matches, by its bytes where they tell; else the fields that the filter names are decoded.
     pub(crate) fn matches(&mut self, bytes: &[u8]) -> Result<bool> {
         self.looked.documents += 1;
         if self.exact {
             return Ok(true);
+        }
+        if let Some(met) = self.filter.matches_raw(bytes, self.context) {
+            return Ok(met);
         }
         let document = partly(bytes, &self.needs)?;
         Ok(self.filter.matches(&document, &Variables::none(), self.context)?)
@@ -185,6 +188,5 @@ impl<'a> Search<'a> {
 
 /// A document with the fields that are needed alone.
 pub(crate) fn partly(bytes: &[u8], needs: &Needs) -> Result<Document> {
-    let document = RawDocument::from_bytes(bytes).map_err(DatabaseError::unavailable)?;
-    raw::decode(document, needs).map_err(DatabaseError::unavailable)
+    raw::decode(bytes, needs).map_err(DatabaseError::unavailable)
 }

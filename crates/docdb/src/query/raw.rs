@@ -3,33 +3,35 @@
 
 use std::cmp::Ordering;
 
-use bson::{Bson, RawBsonRef, RawDocument};
+use bson::Bson;
+use ejson::raw::{Element, kind};
 
 use super::{Filter, Node, Predicate, Scope, Test};
 use crate::{
     Context,
     order::{Rank, rank},
-    path::{Part, Path},
+    raw::find,
 };
 
 impl Filter {
     /// If a document meets the query, where its bytes tell; `None` where it has to be decoded and asked of again: a path
     /// leads into an array, an expression or a distance is to be computed, or a regex failed.
     #[must_use]
-    pub fn matches_raw(&self, document: &RawDocument, context: &Context) -> Option<bool> {
-        self.root.matches_raw(document, &Scope::of_element(context))
+    pub fn matches_raw(&self, document: &[u8], context: &Context) -> Option<bool> {
+        let met = self.root.matches_raw(document, &Scope::of_element(context))?;
+        (!met || self.near.is_none()).then_some(met)
     }
 }
 
 impl Node {
-    fn matches_raw(&self, document: &RawDocument, scope: &Scope<'_>) -> Option<bool> {
+    fn matches_raw(&self, document: &[u8], scope: &Scope<'_>) -> Option<bool> {
         match self {
             Self::And(nodes) => every(nodes.iter().map(|node| node.matches_raw(document, scope))),
             Self::Or(nodes) => some(nodes.iter().map(|node| node.matches_raw(document, scope))),
             Self::Nor(nodes) => {
                 some(nodes.iter().map(|node| node.matches_raw(document, scope))).map(|met| !met)
             }
-            Self::Field(path, predicate) => predicate.matches_raw(find(document, path)?, scope),
+            Self::Field(path, predicate) => predicate.matches_raw(find(document, path)?.as_ref(), scope),
             Self::Expression(_) => None,
             Self::Constant(constant) => Some(*constant),
         }
@@ -37,7 +39,7 @@ impl Node {
 }
 
 impl Predicate {
-    fn matches_raw(&self, value: Option<RawBsonRef<'_>>, scope: &Scope<'_>) -> Option<bool> {
+    fn matches_raw(&self, value: Option<&Element<'_>>, scope: &Scope<'_>) -> Option<bool> {
         match self {
             Self::And(all) => every(all.iter().map(|predicate| predicate.matches_raw(value, scope))),
             Self::Not(predicate) => predicate.matches_raw(value, scope).map(|met| !met),
@@ -63,31 +65,15 @@ fn some(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
     every(answers.map(|answer| answer.map(|met| !met))).map(|none| !none)
 }
 
-/// What a path names, where it leads through documents alone.
-fn find<'a>(document: &'a RawDocument, path: &Path) -> Option<Option<RawBsonRef<'a>>> {
-    let mut document = document;
-    let mut parts = path.parts();
-    loop {
-        let (Part { name, .. }, rest) = parts.split_first()?;
-        let value = document.get(name).ok()?;
-        if rest.is_empty() {
-            return Some(value);
-        }
-        match value {
-            Some(RawBsonRef::Document(inner)) => document = inner,
-            Some(RawBsonRef::Array(_)) => return None,
-            _ => return Some(None),
-        }
-        parts = rest;
-    }
-}
-
 impl Test {
-    fn meets_raw(&self, value: Option<RawBsonRef<'_>>, scope: &Scope<'_>) -> Option<bool> {
-        match value {
-            None => return Some(self.meets_missing()),
-            // No copy of a text is made for what is asked most.
-            Some(RawBsonRef::String(text)) => match self {
+    fn meets_raw(&self, value: Option<&Element<'_>>, scope: &Scope<'_>) -> Option<bool> {
+        let Some(value) = value else {
+            return Some(self.meets_missing());
+        };
+        // No copy of a text is made for what is asked most.
+        if value.kind == kind::STRING {
+            let text = value.text().ok()?;
+            match self {
                 Self::Compare(comparison, Bson::String(operand)) => {
                     return Some(comparison.allows(text.as_bytes().cmp(operand.as_bytes())));
                 }
@@ -101,11 +87,12 @@ impl Test {
                 }
                 Self::Regex(pattern) => return pattern.matches(text).ok(),
                 _ => {}
-            },
-            Some(_) => {}
+            }
         }
-        let value = Bson::try_from(value?).ok()?;
-        self.meets(Some(&value), None, scope).ok()
+        if matches!(self, Self::Exists) {
+            return Some(true);
+        }
+        self.meets(Some(&value.decode().ok()?), None, scope).ok()
     }
 }
 

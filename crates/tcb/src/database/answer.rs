@@ -32,7 +32,7 @@ pub enum DatabaseAnswer {
     Began(String),
 }
 
-type Written = Result<(), bson::error::Error>;
+type Written = Result<(), ejson::Malformed>;
 
 impl DatabaseAnswer {
     /// Writes the answer as the SDK that sent `action` reads it.
@@ -43,7 +43,7 @@ impl DatabaseAnswer {
             .map_or_else(|_| DatabaseRefusal::Unavailable.reply(request_id), reply::json)
     }
 
-    fn write(&self, action: DatabaseAction, request_id: &str) -> Result<Vec<u8>, bson::error::Error> {
+    fn write(&self, action: DatabaseAction, request_id: &str) -> Result<Vec<u8>, ejson::Malformed> {
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(br#"{"requestId":"#);
         json::write_string(&mut body, request_id);
@@ -111,11 +111,11 @@ fn listed(body: &mut Vec<u8>, action: DatabaseAction, documents: &[RawDocumentBu
             body.extend_from_slice(b"]}");
         }
         DatabaseAction::GetInTransaction => {
-            let text = documents
-                .first()
-                .map_or_else(|| Ok("null".to_owned()), extended)?;
             body.extend_from_slice(br#","data":"#);
-            json::write_string(body, &text);
+            match documents.first() {
+                Some(document) => extended(body, document)?,
+                None => body.extend_from_slice(br#""null""#),
+            }
         }
         DatabaseAction::AggregateAsText => {
             let mut list = Vec::new();
@@ -166,7 +166,7 @@ fn modified(
     }
     if let Some(document) = document {
         body.extend_from_slice(br#","doc":"#);
-        json::write_string(body, &extended(document)?);
+        extended(body, document)?;
     }
     body.push(b'}');
     Ok(())
@@ -174,21 +174,23 @@ fn modified(
 
 /// A list of texts, each a document in Extended JSON.
 fn texts(out: &mut Vec<u8>, documents: &[RawDocumentBuf]) -> Written {
+    // Most of an answer is quotes and what stands before them.
+    let size: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
+    out.reserve(size * 2);
     out.push(b'[');
     for (index, document) in documents.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        json::write_string(out, &extended(document)?);
+        extended(out, document)?;
     }
     out.push(b']');
     Ok(())
 }
 
-fn extended(document: &RawDocumentBuf) -> Result<String, bson::error::Error> {
-    let mut out = Vec::with_capacity(document.as_bytes().len() * 2);
-    ejson::write_raw(&mut out, document, ejson::Style::Canonical)?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
+/// A document in Extended JSON, as a text within the JSON.
+fn extended(out: &mut Vec<u8>, document: &RawDocumentBuf) -> Written {
+    ejson::write_raw_as_string(out, document, ejson::Style::Canonical)
 }
 
 /// `,"data":{"<name>":<number>}`
