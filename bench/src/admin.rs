@@ -43,12 +43,12 @@ const CLOUD: &str = include_str!("../../js/worker/cloud.js");
 const PERMISSIONS: &str = r#"{"permissions":{"openapi":["security.msgSecCheck"]}}"#;
 const EMPTY: &str = "exports.main = async () => null\n";
 
-const SDK: &str = "wx-server-sdk";
-const NEWEST: &str = "4.0.2";
+pub(crate) const SDK: &str = "wx-server-sdk";
+pub(crate) const NEWEST: &str = "4.0.2";
 /// The newest that is made on the library `request`.
 const OLDER: &str = "2.6.3";
 /// No call of the measured function may take longer, and so no measurement in it.
-const LONGEST: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST: Duration = Duration::from_secs(20);
 /// What /admin may add at p50.
 const MOST_MICROS: f64 = 500.0;
 
@@ -93,8 +93,8 @@ impl Api {
 pub(crate) fn measure(binary: &Path, cache: &Path, dir: &Path, plan: Plan) -> Result<Vec<Line>> {
     let ours = Ours::start(binary, dir, &functions())?;
     let wechat = WeChat::new(&ours)?;
-    let newest = Answered::start(&ours, NEWEST, cache, dir)?;
-    let older = Answered::start(&ours, OLDER, cache, dir)?;
+    let newest = Answered::start(&ours, &function(NEWEST), SOURCE, NEWEST, cache, dir)?;
+    let older = Answered::start(&ours, &function(OLDER), SOURCE, OLDER, cache, dir)?;
     let mut subjects = [
         Subject::new(&newest, Api::MsgSecCheck),
         Subject::new(&older, Api::MsgSecCheck),
@@ -215,7 +215,7 @@ impl fmt::Display for Subject<'_> {
     }
 }
 
-fn figure<T>(rounds: &[T], quantiles: impl Fn(&T) -> Quantiles) -> String {
+pub(crate) fn figure<T>(rounds: &[T], quantiles: impl Fn(&T) -> Quantiles) -> String {
     let of =
         |value: &dyn Fn(Quantiles) -> f64| median(rounds.iter().map(|round| value(quantiles(round)))).value;
     format!(
@@ -226,16 +226,16 @@ fn figure<T>(rounds: &[T], quantiles: impl Fn(&T) -> Quantiles) -> String {
 }
 
 /// One call in one round.
-struct Both {
-    ours: Quantiles,
-    peer: Quantiles,
+pub(crate) struct Both {
+    pub(crate) ours: Quantiles,
+    pub(crate) peer: Quantiles,
 }
 
 /// In microseconds.
 #[derive(Clone, Copy)]
-struct Quantiles {
-    p50: f64,
-    p99: f64,
+pub(crate) struct Quantiles {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
 }
 
 impl Quantiles {
@@ -251,7 +251,7 @@ impl Quantiles {
 }
 
 /// What the measured function returned: how long its calls took, and what the last of them gave.
-fn measured(mut result: Value) -> Result<(Quantiles, Value)> {
+pub(crate) fn measured(mut result: Value) -> Result<(Quantiles, Value)> {
     let nanos = result["nanos"]
         .as_array()
         .context("the function returned no times")?;
@@ -290,19 +290,27 @@ fn functions() -> [Function; 3] {
 }
 
 /// The peer: the same function and SDK in a plain Node, with the environment that ours has.
-struct Answered {
+pub(crate) struct Answered {
     version: &'static str,
     node: Peer,
-    server: AtOnce,
+    pub(crate) server: AtOnce,
 }
 
 impl Answered {
-    fn start(ours: &Ours, version: &'static str, cache: &Path, dir: &Path) -> Result<Self> {
+    /// The peer of the function `name`, whose source this is.
+    pub(crate) fn start(
+        ours: &Ours,
+        name: &str,
+        source: &str,
+        version: &'static str,
+        cache: &Path,
+        dir: &Path,
+    ) -> Result<Self> {
         let packages = cache.join(function(version));
         npm::install(&packages, SDK, version)?;
         let home = dir.join(format!("at-once-{version}"));
         fs::create_dir_all(home.join("function"))?;
-        fs::write(home.join("function/index.js"), SOURCE)?;
+        fs::write(home.join("function/index.js"), source)?;
         fs::write(home.join("plain.js"), PLAIN)?;
         fs::write(home.join("redirect.js"), REDIRECT)?;
         fs::write(home.join("cloud.js"), CLOUD)?;
@@ -310,7 +318,7 @@ impl Answered {
 
         let socket = home.join("socket");
         let server = AtOnce::start(&socket)?;
-        let environment = ours.call(&function(version), &json!({"data": {"call": "environment"}}))?;
+        let environment = ours.call(name, &json!({"data": {"call": "environment"}}))?;
         let environment = environment.as_object().context("no environment")?;
         let mut command = Command::new("node");
         command
@@ -331,7 +339,7 @@ impl Answered {
         })
     }
 
-    fn measure(&self, event: &Value) -> Result<(Quantiles, Value)> {
+    pub(crate) fn measure(&self, event: &Value) -> Result<(Quantiles, Value)> {
         let result =
             http::json(self.node.addr, "/", None, event).with_context(|| self.node.process.last_words())?;
         measured(result)

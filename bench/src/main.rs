@@ -5,6 +5,7 @@
 mod admin;
 mod at_once;
 mod cold;
+mod database;
 mod decrypt;
 mod http;
 mod load;
@@ -54,6 +55,9 @@ struct Args {
     /// Also write the table into this file, as markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// The database with a million documents, too: about ten minutes more
+    #[arg(long)]
+    million: bool,
     /// Measure this `yunqiao` instead of the one that is built here
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -75,10 +79,20 @@ enum Part {
     Admin,
     /// A console that nobody watches
     Console,
+    /// The database beside others, and its calls from inside a function
+    Database,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let mut words = env::args_os().skip(1);
+    let ended = if words.next().is_some_and(|word| word == database::ENGINE) {
+        let file = words.next().map(PathBuf::from);
+        file.context("no file")
+            .and_then(|file| database::engine::run(&file))
+    } else {
+        run(&Args::parse())
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if process::interrupted() => ExitCode::from(process::INTERRUPT_STATUS),
         Err(error) => {
@@ -147,6 +161,21 @@ fn run(args: &Args) -> Result<()> {
         let settings = "\n[operator]\nlisten = \"127.0.0.1:0\"\nsecret = \"known-to-the-bench-alone\"\n";
         let with = Ours::start_with(&binary, &folder(&dir, "console")?, &functions(), settings)?;
         lines.extend(rounds::console(&without, &with, plan)?);
+    }
+    if wanted(Part::Database) {
+        let size = database::Size {
+            documents: if args.quick { 2_000 } else { 100_000 },
+            million: args
+                .million
+                .then_some(if args.quick { 20_000 } else { 1_000_000 }),
+        };
+        lines.extend(database::measure(
+            &binary(args, &target)?,
+            &cache,
+            &folder(&dir, "database")?,
+            plan,
+            size,
+        )?);
     }
     if wanted(Part::Cold) {
         let count = if args.quick { 2 } else { 9 };
