@@ -71,9 +71,9 @@ pub(crate) struct Pusher {
 }
 
 impl Pusher {
-    pub(crate) fn new(url: &str, settings: ConsoleSettings) -> Pusher {
+    pub(crate) fn new(url: &str, settings: ConsoleSettings) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Pusher {
+        Self {
             sender: Sender::new(settings).unwrap(),
             url: format!("{url}/v1/push"),
             // A server that was killed leaves connections behind that look usable.
@@ -147,7 +147,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(function: &str, push: &str, toml: &str) -> Place {
+    fn new(function: &str, push: &str, toml: &str) -> Self {
         let project = Scratch::new(&[("pushed", function)]);
         let log = project.path().join("log");
         fs::write(&log, "").unwrap();
@@ -161,7 +161,7 @@ impl Place {
         }
         write!(text, "[functions.pushed]\ntimeout = 20\nconcurrency = 32\nmax_instances = 1\nenv = {{ LOG = {log:?} }}\n").unwrap();
         project.write("yunqiao.toml", &text);
-        Place { project, log }
+        Self { project, log }
     }
 
     /// Lets calls go on that a message "hold NAME" made wait.

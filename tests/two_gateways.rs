@@ -46,7 +46,7 @@ struct Serving {
 }
 
 impl Serving {
-    async fn start(project: &Project, store: Arc<dyn Store>) -> Serving {
+    async fn start(project: &Project, store: Arc<dyn Store>) -> Self {
         let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let path = std::env::var_os("PATH").unwrap();
         let node = std::env::split_paths(&path)
@@ -111,7 +111,7 @@ impl Serving {
         };
         let timers = tokio::spawn(gateway.clone().fire_timers(stopped()));
         let served = tokio::spawn(gateway.serve(listener, stopped()));
-        Serving {
+        Self {
             url,
             runtime,
             stop,

@@ -110,11 +110,13 @@ pub const TARGETS: [Target; 15] = [
 
 impl Target {
     /// Whether the promise does not hold for this input; what is wrong goes to stderr, as with any panic.
+    #[must_use]
     pub fn is_broken_by(&self, input: &[u8]) -> bool {
         panic::catch_unwind(|| (self.run)(input)).is_err()
     }
 
     /// Where its seeds are.
+    #[must_use]
     pub fn corpus_dir(&self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")

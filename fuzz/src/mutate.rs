@@ -77,6 +77,7 @@ pub struct Mutator {
 
 impl Mutator {
     /// From these seeds; the same number gives the same row.
+    #[must_use]
     pub fn new(seeds: Vec<Vec<u8>>, number: u64) -> Self {
         // xorshift stands still at zero.
         Self {

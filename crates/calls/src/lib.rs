@@ -5,8 +5,6 @@
 //! ([`Invocations`]), has the runtime run it, and tells the [`Journal`] how it ended. Whatever goes wrong is a [`CallFailure`]:
 //! a kind, a code and a text, from which others make HTTP. What an event holds and what a failure is called are rules of WeChat's: they stand in `tcb`.
 
-#![forbid(unsafe_code)]
-
 mod call;
 mod failure;
 pub mod ids;

@@ -3,9 +3,6 @@
 //! Each command is a module. Those that run functions put the same [`stack`] together: `dev` and `exec` with
 //! the simulator in the same process, `serve` with whatever WeChat the configuration names.
 
-#![forbid(unsafe_code)]
-#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
-
 mod api;
 mod args;
 mod backlog;

@@ -8,8 +8,6 @@
 //! WeChat's own timestamps are whole seconds; a [`Timestamp`] keeps milliseconds, so that "299.9 s is still valid" can
 //! be said.
 
-#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
-
 use std::{
     fmt,
     ops::{Add, Sub},

@@ -30,8 +30,8 @@ struct Kept {
 
 impl Permissions {
     /// With a `cache` of zero a change counts at once.
-    pub(crate) fn new(cache: Duration) -> Permissions {
-        Permissions {
+    pub(crate) fn new(cache: Duration) -> Self {
+        Self {
             cache,
             kept: Mutex::default(),
         }

@@ -6,9 +6,6 @@
 //! function, an event or a message is text to a page: maud escapes it, and the listener's `Content-Security-Policy` lets no
 //! script run that is not a file of ours.
 
-#![forbid(unsafe_code)]
-#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
-
 mod assets;
 mod call;
 mod calls;

@@ -248,6 +248,7 @@ impl Pipeline {
     }
 
     /// Runs the pipeline over `input`. Nothing is read before the first document is asked for.
+    #[must_use]
     pub fn run<'a>(&'a self, input: Documents<'a>, environment: Environment<'a>) -> Documents<'a> {
         let mut documents = input;
         for run in self

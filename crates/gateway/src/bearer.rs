@@ -33,8 +33,8 @@ pub(crate) struct Bearers(Sealer);
 const LAYOUT: u8 = 1;
 
 impl Bearers {
-    pub(crate) fn new(keys: &KeyRing, appid: &str) -> Bearers {
-        Bearers(Sealer::new(keys, SealKind::Bearer, appid))
+    pub(crate) fn new(keys: &KeyRing, appid: &str) -> Self {
+        Self(Sealer::new(keys, SealKind::Bearer, appid))
     }
 
     /// Layout: 1, milliseconds as u64 little endian, length of openid, openid, unionid to the end.

@@ -97,8 +97,8 @@ impl From<Failure> for Refusal {
 }
 
 impl HttpApi {
-    pub(crate) fn new(keys: &KeyRing, appid: &str, secret: SecretString) -> HttpApi {
-        HttpApi {
+    pub(crate) fn new(keys: &KeyRing, appid: &str, secret: SecretString) -> Self {
+        Self {
             appid: appid.to_owned(),
             secret,
             tokens: Sealer::new(keys, SealKind::HttpApi, appid),

@@ -6,8 +6,6 @@
 //! crates; this one is the plumbing between them. Whatever went wrong is told to the
 //! client as a code that programs test for, and to the operator, through [`Journal`], with its cause.
 
-#![forbid(unsafe_code)]
-
 mod bearer;
 mod body;
 mod call;
@@ -122,7 +120,8 @@ struct Inner {
 impl Gateway {
     /// Puts the parts together; nothing is listened on yet, and no function is known before [`load`](Self::load). What
     /// functions ask of the cloud is served from here on. Must be called inside a Tokio runtime.
-    pub fn new(config: GatewayConfig) -> Gateway {
+    #[must_use]
+    pub fn new(config: GatewayConfig) -> Self {
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
         let calls = Calls::new(
@@ -171,7 +170,7 @@ impl Gateway {
             budget: body::Budget::default(),
             readiness: readiness::Readiness::default(),
         });
-        Gateway(inner)
+        Self(inner)
     }
 
     /// Takes the project's functions, in place of those known so far: installs what they need, and replaces

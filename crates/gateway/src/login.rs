@@ -40,8 +40,8 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(life: TokenLife) -> Sessions {
-        Sessions {
+    pub(crate) fn new(life: TokenLife) -> Self {
+        Self {
             life,
             checked: Mutex::new(LruCache::unbounded()),
         }

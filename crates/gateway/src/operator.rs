@@ -204,8 +204,8 @@ struct Token<'a> {
 }
 
 impl Doors {
-    pub(crate) fn new(gateway: Gateway, operator: Operator) -> Doors {
-        Doors {
+    pub(crate) fn new(gateway: Gateway, operator: Operator) -> Self {
+        Self {
             http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
             guard: Guard::new(operator.admission),

@@ -29,14 +29,14 @@ pub(crate) struct Pushes {
 }
 
 impl Pushes {
-    pub(crate) fn new(receiver: Receiver, store: &Arc<dyn Store>, calls: &Calls) -> Pushes {
+    pub(crate) fn new(receiver: Receiver, store: &Arc<dyn Store>, calls: &Calls) -> Self {
         let mailbox = Mailbox::new(mailbox::MailboxConfig {
             appid: receiver.settings().appid.clone(),
             store: Arc::clone(store),
             functions: Arc::new(calls.clone()),
             pace: Pace::default(),
         });
-        Pushes { receiver, mailbox }
+        Self { receiver, mailbox }
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) struct Plans(watch::Sender<Arc<Plan>>);
 
 impl Default for Plans {
     fn default() -> Self {
-        Plans(watch::Sender::new(Arc::default()))
+        Self(watch::Sender::new(Arc::default()))
     }
 }
 

@@ -8,8 +8,6 @@
 //! not judged: any number of digits is a number, and an escaped lone surrogate (`"\ud800"`) is a string, as for
 //! JavaScript's `JSON.parse`. Nothing recurses and nothing is limited in depth; open brackets cost one bit each.
 
-#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
-
 mod error;
 mod object;
 mod scan;

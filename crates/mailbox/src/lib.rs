@@ -26,8 +26,6 @@
 //!   told when some are dropped because there are too many.
 //! * The times here are machine time. WeChat's clock judges only the timestamp in the URL.
 
-#![forbid(unsafe_code)]
-
 mod delivery;
 mod functions;
 mod letters;

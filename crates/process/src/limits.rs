@@ -23,6 +23,10 @@ const FEWEST_WORKERS: u64 = 4;
 const FEWEST_CONNECTIONS: u64 = 16;
 
 /// Raises the number of descriptors that this process may have open as far as it may do so itself. Gives what it is then.
+#[expect(
+    clippy::must_use_candidate,
+    reason = "it is called for what it does: the number is there for whoever divides it"
+)]
 pub fn raise_descriptors() -> u64 {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(MOST_DESCRIPTORS);

@@ -8,8 +8,6 @@
 //! Sealing keeps content secret and unaltered. Whether it is *still valid* is for whoever reads the content to judge:
 //! nothing here knows the time.
 
-#![warn(clippy::use_self, clippy::must_use_candidate, clippy::mod_module_files)]
-
 mod ring;
 mod sealer;
 

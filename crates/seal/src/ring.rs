@@ -73,6 +73,7 @@ impl fmt::Debug for RootKey {
 
 /// Why a text is no root key. It never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RootKeyError {
     /// Other characters, or padding that is missing.
     #[error(

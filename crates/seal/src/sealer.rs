@@ -186,6 +186,7 @@ impl fmt::Debug for Sealer {
 
 /// Why a token does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// Not base64url, too short, or of a version this build does not know: nothing that we made.
     #[error("this is not the text of a sealed token")]

@@ -5,8 +5,6 @@
 //! An error of the disk ends nothing: the database is opened again, and what is asked afterwards is tried again
 //! (`guarded`). What is a store, and what is refused as something else, `file` says.
 
-#![forbid(unsafe_code)]
-
 mod file;
 mod guarded;
 mod pushes;

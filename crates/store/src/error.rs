@@ -86,7 +86,7 @@ pub enum StoreError {
     },
     /// What several changes were to be written with failed, and all of them with it.
     #[error(transparent)]
-    Shared(Arc<StoreError>),
+    Shared(Arc<Self>),
     /// The process is shutting down.
     #[error("the store was closed while it worked")]
     Closed,

@@ -16,13 +16,13 @@ const MAY_CALL_CLOUD: [&str; 5] = ["wx_client", "wx_devtools", "wx_http", "wx_tr
 
 impl CallSource {
     /// A Mini Program's client.
-    pub const CLIENT: CallSource = CallSource(Cow::Borrowed("wx_client"));
+    pub const CLIENT: Self = Self(Cow::Borrowed("wx_client"));
     /// WeChat's HTTP API for calling functions.
-    pub const HTTP: CallSource = CallSource(Cow::Borrowed("wx_http"));
+    pub const HTTP: Self = Self(Cow::Borrowed("wx_http"));
     /// A timer.
-    pub const TIMER: CallSource = CallSource(Cow::Borrowed("wx_trigger"));
+    pub const TIMER: Self = Self(Cow::Borrowed("wx_trigger"));
     /// A message push. **Choice**: the document has no word for it.
-    pub const PUSH: CallSource = CallSource(Cow::Borrowed("wx_push"));
+    pub const PUSH: Self = Self(Cow::Borrowed("wx_push"));
 
     /// A chain that begins with this word: one of the document's, such as `wx_http`, or another.
     #[must_use]

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 /// Why a request to WeChat came to nothing. Cheap to clone: requests that waited for the same answer share it.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WeChatError {
     /// WeChat answered, and refused.
     #[error("WeChat refused {api}: {errcode} {errmsg}")]
@@ -64,6 +65,7 @@ impl WeChatError {
 
 /// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// The base URL is none.
     #[error(

@@ -66,7 +66,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(operator: Admission) -> Guard {
+    pub(super) fn new(operator: Admission) -> Self {
         let Admission {
             secret,
             pass,
@@ -84,7 +84,7 @@ impl Guard {
                 format!("[::1]:{port}"),
             ]);
         }
-        Guard {
+        Self {
             secret,
             pass,
             hosts,
