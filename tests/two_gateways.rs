@@ -72,7 +72,7 @@ impl Serving {
             base_url: "http://127.0.0.1:9".to_owned(),
             appid: APPID.to_owned(),
             secret: "0123456789abcdef0123456789abcdef".to_owned().into(),
-            store: Arc::clone(&store),
+            tokens: Arc::new(gateway::StoredTokens::new(Arc::clone(&store))),
             clock: Clock::system(),
             timeout: Duration::from_secs(5),
         });

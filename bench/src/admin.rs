@@ -16,7 +16,6 @@ use anyhow::{Context, Result, ensure};
 use clock::Clock;
 use openapi::{ApiParam, Boundary};
 use serde_json::{Value, json};
-use store::Memory;
 use tcb::{
     SdkReply,
     protobuf::{CommOpenApiResp, OpenDataResponse},
@@ -361,7 +360,7 @@ impl WeChat {
             base_url: format!("http://{}", ours.wechat),
             appid: ours.appid.clone(),
             secret: ours.secret.clone().into(),
-            store: Arc::new(Memory::new()),
+            tokens: Arc::new(wechat::MemoryTokens::default()),
             clock: Clock::system(),
             timeout: Duration::from_secs(5),
         })?;

@@ -479,7 +479,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             base_url: parts.wechat.clone(),
             appid: appid.to_owned(),
             secret: secret.clone(),
-            store: Arc::clone(&parts.store),
+            tokens: Arc::new(gateway::StoredTokens::new(Arc::clone(&parts.store))),
             clock: parts.clock.clone(),
             timeout: WECHAT_TIMEOUT,
         })

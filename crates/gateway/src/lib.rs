@@ -23,8 +23,8 @@ mod readiness;
 mod reply;
 mod routes;
 mod seats;
-mod session_keys;
 mod site;
+mod stored;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -47,6 +47,7 @@ pub use hosts::Hosts;
 pub use login::TokenLife;
 pub use operator::{Admission, Operator, Pages, SignIns};
 pub use reply::ReplyBody;
+pub use stored::StoredTokens;
 
 /// What a gateway is made of.
 pub struct GatewayConfig {
@@ -138,7 +139,7 @@ impl Gateway {
             wechat: config.wechat.clone(),
             apps: config.apps,
             permissions_cache: config.permissions_cache,
-            session_keys: Arc::new(session_keys::StoredKeys(Arc::clone(&config.store))),
+            session_keys: Arc::new(stored::StoredKeys(Arc::clone(&config.store))),
             database: config.database,
         });
         if let Some(connections) = config.runtime.connections() {

@@ -1,12 +1,13 @@
 //! The client of api.weixin.qq.com, or of a simulator that answers in its place: nothing here knows which.
 //!
-//! A [`WeChatClient`] keeps WeChat's access_token (one request however many ask, kept in the store, renewed ahead of its
+//! A [`WeChatClient`] keeps WeChat's access_token (one request however many ask, kept between runs, renewed ahead of its
 //! end, fetched anew once when WeChat refuses it), speaks the few APIs that the gateway needs by itself, and sends any
 //! other ([`WeChatClient::call`]). Of the former, an answer with an `errcode` is [`WeChatError::Refused`] with WeChat's own code and
 //! text; of the latter, the answer is given as it came. Either way, a busy WeChat is asked again, a few times. No error
 //! and no log line carries a secret: WeChat wants AppSecret and access_token in query strings, so URLs are stripped from
 //! every error.
 
+mod access_token;
 mod call;
 mod error;
 mod login;
@@ -24,9 +25,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use clock::Clock;
 use openapi::errcode::refuses_token;
 use secrecy::{ExposeSecret, SecretString};
-use store::Store;
 
 pub use crate::{
+    access_token::{AccessToken, AccessTokens, MemoryTokens, TokenFuture},
     call::{ApiAnswer, OutgoingRequest},
     error::{ConfigError, WeChatError},
     login::{LoginAnswer, LoginCode, LoginCodeError},
@@ -47,8 +48,8 @@ pub struct WeChatConfig {
     pub appid: String,
     /// Its AppSecret.
     pub secret: SecretString,
-    /// Where the access_token is kept.
-    pub store: Arc<dyn Store>,
+    /// Where the access_token is kept between runs.
+    pub tokens: Arc<dyn AccessTokens>,
     /// WeChat's time, by which the access_token lapses.
     pub clock: Clock,
     /// How long one attempt at a request may take, from connecting to the last byte; 5 seconds is a good value.
@@ -93,7 +94,7 @@ impl WeChatClient {
         let tokens = TokenKeeper::new(
             transport.clone(),
             Arc::clone(&credentials),
-            config.store,
+            config.tokens,
             config.clock,
         );
         Ok(Self(Arc::new(Inner {

@@ -16,13 +16,12 @@ use clock::{Clock, Timestamp};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use store::{Memory, Store};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 
-use crate::{LoginCode, WeChatClient, WeChatConfig};
+use crate::{AccessTokens, LoginCode, MemoryTokens, WeChatClient, WeChatConfig};
 
 pub(crate) const APPID: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "5ecre7f00dfeed5ecre7f00dfeed1234";
@@ -156,12 +155,12 @@ impl Server {
 
     /// A client of this server, with a clock that stands at [`START`].
     pub(crate) fn client(&self) -> WeChatClient {
-        self.client_with(Arc::new(Memory::new()), Clock::fixed(START))
+        self.client_with(Arc::new(MemoryTokens::default()), Clock::fixed(START))
     }
 
     /// A client with time, for much at once on a machine that has other things to do.
     pub(crate) fn patient_client(&self) -> WeChatClient {
-        let config = config(&self.url, Arc::new(Memory::new()), Clock::fixed(START));
+        let config = config(&self.url, Arc::new(MemoryTokens::default()), Clock::fixed(START));
         WeChatClient::new(WeChatConfig {
             timeout: Duration::from_secs(20),
             ..config
@@ -169,21 +168,21 @@ impl Server {
         .unwrap()
     }
 
-    pub(crate) fn client_with(&self, store: Arc<dyn Store>, clock: Clock) -> WeChatClient {
-        client(&self.url, store, clock)
+    pub(crate) fn client_with(&self, tokens: Arc<dyn AccessTokens>, clock: Clock) -> WeChatClient {
+        client(&self.url, tokens, clock)
     }
 }
 
-pub(crate) fn client(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> WeChatClient {
-    WeChatClient::new(config(base_url, store, clock)).unwrap()
+pub(crate) fn client(base_url: &str, tokens: Arc<dyn AccessTokens>, clock: Clock) -> WeChatClient {
+    WeChatClient::new(config(base_url, tokens, clock)).unwrap()
 }
 
-fn config(base_url: &str, store: Arc<dyn Store>, clock: Clock) -> WeChatConfig {
+fn config(base_url: &str, tokens: Arc<dyn AccessTokens>, clock: Clock) -> WeChatConfig {
     WeChatConfig {
         base_url: base_url.to_owned(),
         appid: APPID.to_owned(),
         secret: SecretString::from(SECRET),
-        store,
+        tokens,
         clock,
         timeout: Duration::from_millis(500),
     }

@@ -1,6 +1,7 @@
 //! The keeper of WeChat's access_token. However many ask at the same time, one request fetches it, by
-//! `/cgi-bin/stable_token`, which other servers of the same owner cannot invalidate by asking too. It is kept in the
-//! store, so that a restart fetches nothing, and renewed a while before its end, while callers go on with the old one.
+//! `/cgi-bin/stable_token`, which other servers of the same owner cannot invalidate by asking too. It is kept between runs
+//! ([`AccessTokens`]), so that a restart fetches nothing, and renewed a while before its end, while callers go on with
+//! the old one.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,11 +11,10 @@ use std::{
 use clock::{Clock, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use store::{AccessToken, Store};
 use tokio::sync::watch;
 
 use crate::{
-    Credentials, WeChatClient, WeChatError,
+    AccessToken, AccessTokens, Credentials, WeChatClient, WeChatError,
     patience::Patience,
     transport::{Request, Transport},
 };
@@ -34,7 +34,7 @@ const FORCE_EVERY: Duration = Duration::from_secs(24 * 3600 / 20);
 pub(crate) struct TokenKeeper {
     transport: Transport,
     credentials: Arc<Credentials>,
-    store: Arc<dyn Store>,
+    kept: Arc<dyn AccessTokens>,
     clock: Clock,
     state: Mutex<State>,
 }
@@ -71,13 +71,13 @@ impl TokenKeeper {
     pub(crate) fn new(
         transport: Transport,
         credentials: Arc<Credentials>,
-        store: Arc<dyn Store>,
+        kept: Arc<dyn AccessTokens>,
         clock: Clock,
     ) -> Self {
         Self {
             transport,
             credentials,
-            store,
+            kept,
             clock,
             state: Mutex::default(),
         }
@@ -127,11 +127,11 @@ impl TokenKeeper {
         }
         tracing::info!("WeChat refused the access_token; another is fetched");
         if let Err(error) = self
-            .store
+            .kept
             .drop_access_token(&self.credentials.appid, refused)
             .await
         {
-            tracing::warn!(error = %error.report(), "the refused access_token stays in the store");
+            tracing::warn!(%error, "the refused access_token stays where it is kept");
         }
     }
 
@@ -166,7 +166,7 @@ impl TokenKeeper {
         flight
     }
 
-    /// The store's token if it will do, else a new one.
+    /// The token that was kept if it will do, else a new one.
     async fn obtain(&self) -> Result<AccessToken, WeChatError> {
         // Asked anew each time: an API may refuse the token while this is under way.
         let is_refused = |token: &AccessToken| {
@@ -175,13 +175,13 @@ impl TokenKeeper {
             refused.is_some_and(|refused| same(&token.token, refused))
         };
 
-        match self.store.access_token(&self.credentials.appid).await {
+        match self.kept.access_token(&self.credentials.appid).await {
             Ok(Some(kept)) if kept.expires_at > self.clock.now() + RENEW_AHEAD && !is_refused(&kept) => {
                 return Ok(kept);
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(error = %error.report(), "the access_token in the store cannot be read; another is fetched")
+                tracing::warn!(%error, "the access_token that was kept cannot be read; another is fetched")
             }
         }
 
@@ -194,11 +194,11 @@ impl TokenKeeper {
             self.state().refused = None;
         }
         if let Err(error) = self
-            .store
+            .kept
             .put_access_token(&self.credentials.appid, token.clone())
             .await
         {
-            tracing::warn!(error = %error.report(), "the access_token cannot be kept in the store; it is used all the same");
+            tracing::warn!(%error, "the access_token cannot be kept for the next run; it is used all the same");
         }
         Ok(token)
     }

@@ -468,7 +468,7 @@ mod tests {
         drop(listener);
         crate::testing::client(
             &url,
-            Arc::new(store::Memory::new()),
+            Arc::new(crate::MemoryTokens::default()),
             clock::Clock::fixed(crate::testing::START),
         )
     }

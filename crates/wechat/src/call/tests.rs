@@ -14,11 +14,13 @@ use clock::Clock;
 use openapi::{ApiParam, Boundary};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use store::Memory;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::testing::{self, APPID, Received, Reply, SECRET, START, Server, refusal, reply, token};
+use crate::{
+    MemoryTokens,
+    testing::{self, APPID, Received, Reply, SECRET, START, Server, refusal, reply, token, until},
+};
 
 /// Long enough for everything here, on a busy machine too.
 const LONG: Duration = Duration::from_secs(20);
@@ -524,11 +526,12 @@ async fn a_connection_that_does_not_come_about_is_tried_again() {
     drop(listener);
     let client = testing::client(
         &format!("http://{address}"),
-        Arc::new(Memory::new()),
+        Arc::new(MemoryTokens::default()),
         Clock::fixed(START),
     );
-    let call = tokio::spawn(async move { client.call(&post("/wxa/some", b"{}"), LONG).await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let calling = client.clone();
+    let call = tokio::spawn(async move { calling.call(&post("/wxa/some", b"{}"), LONG).await });
+    until(|| client.last_attempt().is_some_and(|last| !last.answered)).await;
     let _server = Server::start_at(&address, |request| match request.is("stable_token") {
         true => token("T", 7200),
         false => reply(json!({"errcode": 0})),
@@ -579,7 +582,7 @@ async fn a_path_goes_nowhere_else_than_it_says() {
 async fn the_token_is_given_with_what_is_left_of_its_life() {
     let server = server(|request, _| reply(json!({"with": request.query["access_token"]}))).await;
     let clock = Clock::fixed(START);
-    let client = server.client_with(Arc::new(Memory::new()), clock.clone());
+    let client = server.client_with(Arc::new(MemoryTokens::default()), clock.clone());
     assert_eq!(client.appid(), APPID);
     let (token, life) = client.access_token().await.unwrap();
     assert_eq!(life, Duration::from_secs(7200));

@@ -4,11 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
-use store::{Memory, Tokens};
 
 use super::*;
 use crate::{
-    WeChatClient,
+    MemoryTokens, WeChatClient,
     testing::{APPID, Received, Reply, SECRET, START, Server, reply, token, until},
 };
 
@@ -77,15 +76,15 @@ async fn a_caller_who_leaves_does_not_break_it_off() {
 #[tokio::test]
 async fn a_restart_fetches_nothing() {
     let server = numbered(7200, Duration::ZERO).await;
-    let (store, clock) = (Arc::new(Memory::new()), Clock::fixed(START));
+    let (kept, clock) = (Arc::new(MemoryTokens::default()), Clock::fixed(START));
     assert_eq!(
-        used(&server.client_with(store.clone(), clock.clone()))
+        used(&server.client_with(kept.clone(), clock.clone()))
             .await
             .unwrap(),
         "T1"
     );
     assert_eq!(
-        used(&server.client_with(store.clone(), clock.clone()))
+        used(&server.client_with(kept.clone(), clock.clone()))
             .await
             .unwrap(),
         "T1"
@@ -93,14 +92,14 @@ async fn a_restart_fetches_nothing() {
     assert_eq!(server.received("stable_token").len(), 1);
     // Unless what is kept is near its end.
     clock.advance(Duration::from_secs(7200) - RENEW_AHEAD);
-    assert_eq!(used(&server.client_with(store, clock)).await.unwrap(), "T2");
+    assert_eq!(used(&server.client_with(kept, clock)).await.unwrap(), "T2");
 }
 
 #[tokio::test]
 async fn renewed_ahead_of_its_end_while_callers_go_on() {
     let server = numbered(7200, Duration::from_millis(100)).await;
-    let (store, clock) = (Arc::new(Memory::new()), Clock::fixed(START));
-    let client = server.client_with(store.clone(), clock.clone());
+    let (kept, clock) = (Arc::new(MemoryTokens::default()), Clock::fixed(START));
+    let client = server.client_with(kept.clone(), clock.clone());
     assert_eq!(used(&client).await.unwrap(), "T1");
     clock.advance(Duration::from_secs(7200) - RENEW_AHEAD - Duration::from_millis(1));
     assert_eq!(used(&client).await.unwrap(), "T1");
@@ -112,8 +111,7 @@ async fn renewed_ahead_of_its_end_while_callers_go_on() {
     assert_eq!(used(&client).await.unwrap(), "T2");
     assert_eq!(server.received("stable_token").len(), 2);
     assert_eq!(
-        store
-            .access_token(APPID)
+        kept.access_token(APPID)
             .await
             .unwrap()
             .unwrap()
@@ -132,7 +130,7 @@ async fn a_token_near_its_end_is_not_asked_for_at_each_call() {
     })
     .await;
     let clock = Clock::fixed(START);
-    let client = server.client_with(Arc::new(Memory::new()), clock.clone());
+    let client = server.client_with(Arc::new(MemoryTokens::default()), clock.clone());
     for _ in 0..10 {
         used(&client).await.unwrap();
     }
@@ -146,7 +144,7 @@ async fn a_token_near_its_end_is_not_asked_for_at_each_call() {
 async fn a_lapsed_token_is_never_used() {
     let server = numbered(7200, Duration::from_millis(20)).await;
     let clock = Clock::fixed(START);
-    let client = server.client_with(Arc::new(Memory::new()), clock.clone());
+    let client = server.client_with(Arc::new(MemoryTokens::default()), clock.clone());
     assert_eq!(used(&client).await.unwrap(), "T1");
     clock.advance(Duration::from_secs(7200) - UNUSABLE_AHEAD);
     assert_eq!(used(&client).await.unwrap(), "T2");
@@ -164,13 +162,12 @@ async fn a_refused_token_is_dropped_and_the_request_sent_once_more() {
             false => echo(request),
         })
         .await;
-        let store = Arc::new(Memory::new());
-        let client = server.client_with(store.clone(), Clock::fixed(START));
+        let kept = Arc::new(MemoryTokens::default());
+        let client = server.client_with(kept.clone(), Clock::fixed(START));
         assert_eq!(used(&client).await.unwrap(), "T2");
         assert_eq!(server.received("getopendata").len(), 2);
         assert_eq!(
-            store
-                .access_token(APPID)
+            kept.access_token(APPID)
                 .await
                 .unwrap()
                 .unwrap()
