@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, os::unix::fs::MetadataExt, tim
 use futures_util::future::join_all;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -178,6 +179,42 @@ async fn readiness_is_what_the_next_call_and_login_need() {
         || dev.server.printed(),
     );
     assert_eq!(ready().await.1["errMsg"], "not ready: no function can run");
+}
+
+#[tokio::test]
+async fn a_machine_that_starts_no_process_is_not_ready() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let place = TempDir::new().unwrap();
+    let (node, away) = (place.path().join("node"), place.path().join("away"));
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path).map(|folder| folder.join("node"));
+    std::os::unix::fs::symlink(real.into_iter().find(|file| file.is_file()).unwrap(), &node).unwrap();
+    let mut command = Dev::command(yunqiao(), project.path());
+    command.env("PATH", format!("{}:{path}", place.path().display()));
+    let dev = Dev::of(Server::start(&mut command), project.path());
+    let status = async || {
+        let reply = dev.client.get(format!("{}/readyz", dev.server.url));
+        let reply = reply.send().await.unwrap();
+        (
+            reply.status().as_u16(),
+            reply.json::<Value>().await.unwrap()["errMsg"].take(),
+        )
+    };
+    assert_eq!(status().await.0, 200);
+    std::fs::rename(&node, &away).unwrap();
+    // The worker that waits is taken, and no other one can take its place.
+    let alice = dev.login("alice").await;
+    alice.call("echo", json!({})).await;
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    while status().await != (503, json!("not ready: no process can be started")) {
+        assert!(std::time::Instant::now() < deadline, "{}", dev.server.printed());
+    }
+    dev.server.prints("not ready: no process can be started: ");
+    // It tries by itself, and finds that all is well again.
+    std::fs::rename(&away, &node).unwrap();
+    while status().await.0 != 200 {
+        assert!(std::time::Instant::now() < deadline, "{}", dev.server.printed());
+    }
 }
 
 #[tokio::test]

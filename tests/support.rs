@@ -376,7 +376,7 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 /// How long something may take that has to happen; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for something that has to happen, while other things go on.
 pub(crate) async fn soon(happened: impl Fn() -> bool, what: impl Fn() -> String) {

@@ -1,9 +1,11 @@
 //! `GET /readyz`: whether the next call and the next login would be served, for whoever decides where to send them.
 //!
-//! Three things must be well: a function that can run, the store, and WeChat as far as it was asked. Anybody may ask, so
-//! the answer says which of them is not, and the log says why, once.
+//! [`CHECKS`] is the list of what must be well. Anybody may ask, so the answer says which of them is not, and the log says
+//! why, once.
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use http::StatusCode;
-use runtime::LoadReport;
+use runtime::{FailedStart, LoadReport};
 use tcb::codes;
 use wechat::LastAttempt;
 
@@ -23,13 +25,46 @@ use crate::{
     reply::{self, HttpReply},
 };
 
-/// How long a failed attempt to reach WeChat counts. Whoever is not ready is asked nothing, and would never find out that
-/// WeChat is back: after this the next login may try.
-const FAILURE_COUNTS: Duration = Duration::from_secs(30);
+/// One thing that must be well.
+struct Check {
+    /// What anybody is told when it is not.
+    text: &'static str,
+    /// Looks whether it is; if not, gives the cause for the log.
+    look: for<'a> fn(&'a Inner) -> Look<'a>,
+}
 
-/// How long the store may take to say that it is well: a disk that stalls for so long is not.
-const STORE_WITHIN: Duration = Duration::from_secs(2);
-const STORE: &str = "not ready: the store does not work";
+type Look<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+/// What must be well; the first that is not is told.
+const CHECKS: [Check; 5] = [
+    Check {
+        text: "not ready yet: functions are being loaded",
+        look: |inner| Box::pin(async { functions_are_known(inner) }),
+    },
+    Check {
+        text: "not ready: no function can run",
+        look: |inner| Box::pin(async { some_function_can_run(inner) }),
+    },
+    Check {
+        text: "not ready: no process can be started",
+        look: |inner| Box::pin(async { processes_start(inner.runtime.failed_start(), Instant::now()) }),
+    },
+    Check {
+        text: "not ready: the store does not work",
+        look: |inner| Box::pin(store_works(inner)),
+    },
+    Check {
+        text: "not ready: WeChat does not answer",
+        look: |inner| Box::pin(async { wechat_answers(inner.wechat.last_attempt(), Instant::now()) }),
+    },
+];
+
+/// How long a check may take: what stalls for so long is not well.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a failure counts that shows itself only where somebody asks: a request to WeChat, the start of a process. Whoever is
+/// not ready is asked nothing, and would never find out that all is well again: after this the next one may try.
+const FAILURE_COUNTS: Duration = Duration::from_secs(30);
 
 /// What is remembered of it.
 #[derive(Debug, Default)]
@@ -38,14 +73,6 @@ pub(crate) struct Readiness {
     none_can_run: AtomicBool,
     /// What was last said to be wrong.
     said: Mutex<Option<&'static str>>,
-}
-
-/// Something that is not ready.
-struct Unready {
-    /// For anybody.
-    text: &'static str,
-    /// For the log.
-    cause: String,
 }
 
 impl Readiness {
@@ -67,72 +94,86 @@ impl Readiness {
 /// # Errors
 /// 503 when not, with what it is.
 pub(crate) async fn answer(inner: &Arc<Inner>) -> Result<HttpReply, Failure> {
-    match judge(inner).await {
-        Ok(()) => {
-            inner.readiness.is_news(None);
-            Ok(reply::json(Bytes::from_static(b"{\"status\":\"ready\"}")))
-        }
-        Err(Unready { text, cause }) => {
+    for Check { text, look } in CHECKS {
+        let found = tokio::time::timeout(WITHIN, look(inner)).await;
+        let found = found.unwrap_or_else(|_| Err(format!("no answer within {} s", WITHIN.as_secs())));
+        if let Err(cause) = found {
             let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, codes::SYS_ERR, text);
-            Err(match inner.readiness.is_news(Some(text)) {
-                true => failure.because(cause),
+            return Err(match inner.readiness.is_news(Some(text)) {
+                true => failure.because(format!("{text}: {cause}")),
                 false => failure,
-            })
+            });
         }
+    }
+    inner.readiness.is_news(None);
+    Ok(reply::json(Bytes::from_static(b"{\"status\":\"ready\"}")))
+}
+
+fn functions_are_known(inner: &Inner) -> Result<(), String> {
+    match inner.calls.sites().ready() {
+        true => Ok(()),
+        false => Err("dependencies are installed, and workers prepared, first".to_owned()),
     }
 }
 
-async fn judge(inner: &Inner) -> Result<(), Unready> {
-    let unready = |text, cause: String| Err(Unready { text, cause });
-    if !inner.calls.sites().ready() {
-        let text = "not ready yet: functions are being loaded";
-        return unready(text, text.to_owned());
+fn some_function_can_run(inner: &Inner) -> Result<(), String> {
+    match inner.readiness.none_can_run.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err("each has a problem, which was told when it was loaded".to_owned()),
     }
-    if inner.readiness.none_can_run.load(Ordering::Relaxed) {
-        let text = "not ready: no function can run";
-        return unready(text, text.to_owned());
-    }
-    let store = tokio::time::timeout(STORE_WITHIN, inner.store.check()).await;
-    match store {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return unready(STORE, format!("{STORE}: {}", error.report())),
-        Err(_) => {
-            let seconds = STORE_WITHIN.as_secs();
-            return unready(STORE, format!("{STORE}: it did not answer within {seconds} s"));
-        }
-    }
-    if let Some(ago) = unanswered(inner.wechat.last_attempt(), Instant::now()) {
-        let cause = format!(
-            "not ready: WeChat gave no answer {} s ago, and was asked nothing since",
-            ago.as_secs()
-        );
-        return unready("not ready: WeChat does not answer", cause);
-    }
-    Ok(())
 }
 
-/// How long ago WeChat did not answer, where that counts.
-fn unanswered(last: Option<LastAttempt>, now: Instant) -> Option<Duration> {
-    let LastAttempt { at, answered } = last?;
+/// A failed start counts for a while, unless one succeeded since.
+fn processes_start(failed: Option<FailedStart>, now: Instant) -> Result<(), String> {
+    match failed {
+        Some(FailedStart { at, why }) if now.saturating_duration_since(at) < FAILURE_COUNTS => Err(why),
+        _ => Ok(()),
+    }
+}
+
+async fn store_works(inner: &Inner) -> Result<(), String> {
+    let checked = inner.store.check().await;
+    checked.map_err(|error| error.report().to_string())
+}
+
+/// An attempt without an answer counts for a while, unless one was answered since.
+fn wechat_answers(last: Option<LastAttempt>, now: Instant) -> Result<(), String> {
+    let Some(LastAttempt { at, answered: false }) = last else {
+        return Ok(());
+    };
     let ago = now.saturating_duration_since(at);
-    (!answered && ago < FAILURE_COUNTS).then_some(ago)
+    match ago < FAILURE_COUNTS {
+        true => Err(format!(
+            "WeChat gave no answer {} s ago, and was asked nothing since",
+            ago.as_secs()
+        )),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
-    fn wechat_is_given_another_chance_after_a_while() {
+    fn what_failed_is_given_another_chance_after_a_while() {
         let at = Instant::now();
-        let judged = |answered, later| unanswered(Some(LastAttempt { at, answered }), at + later);
-        assert_eq!(unanswered(None, at), None);
-        assert_eq!(judged(true, Duration::ZERO), None);
-        assert_eq!(
-            judged(false, Duration::from_secs(3)),
-            Some(Duration::from_secs(3))
-        );
-        assert_eq!(judged(false, FAILURE_COUNTS), None);
+        let answers = |answered, later| wechat_answers(Some(LastAttempt { at, answered }), at + later);
+        assert!(wechat_answers(None, at).is_ok() && answers(true, Duration::ZERO).is_ok());
+        let cause = answers(false, Duration::from_secs(3)).unwrap_err();
+        assert!(cause.contains("no answer 3 s ago"), "{cause}");
+        assert!(answers(false, FAILURE_COUNTS).is_ok());
+
+        let why = "no room for another process".to_owned();
+        let starts = |later| {
+            let why = why.clone();
+            processes_start(Some(FailedStart { at, why }), at + later)
+        };
+        assert!(processes_start(None, at).is_ok());
+        assert_eq!(starts(Duration::from_secs(3)), Err(why.clone()));
+        assert!(starts(FAILURE_COUNTS).is_ok());
     }
 
     #[test]

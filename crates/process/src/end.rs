@@ -1,5 +1,7 @@
 //! What the end of a worker's process means.
 
+use std::fmt;
+
 /// How many bytes of what a process writes to its standard error are kept, to find out why it ended.
 pub(crate) const TAIL: usize = 8 * 1024;
 
@@ -12,6 +14,16 @@ pub enum WorkerEnd {
     OutOfMemory,
     /// It ended by itself, or was killed: with which status, and its last words.
     Exited(String),
+}
+
+/// What became of it, as the end of a sentence about the process.
+impl fmt::Display for WorkerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OutOfMemory => "it ran out of memory",
+            Self::NotStarted(how) | Self::Exited(how) => how,
+        })
+    }
 }
 
 impl WorkerEnd {

@@ -70,7 +70,11 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerE
     };
     let started = match attempt() {
         // Somebody has cleared out the machine's temporary folder.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => workers.mend().and_then(|()| attempt()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => workers.mend().and_then(|()| {
+            // What the first attempt has left would stand in the way of the second, and hide the cause.
+            let _ = fs::remove_dir_all(folder);
+            attempt()
+        }),
         started => started,
     };
     let (door, mut guard) = match started {

@@ -42,6 +42,7 @@ pub use options::{Inspect, RuntimeOptions};
 pub use peer::{Connection, Peer, RunningCall};
 pub use process::{Frame, KeyPair, Level, OutputLine};
 pub use progress::Progress;
+pub use state::FailedStart;
 
 use pool::Pool;
 
@@ -209,6 +210,13 @@ impl Runtime {
     #[must_use]
     pub fn connections(&self) -> Option<mpsc::Receiver<Connection>> {
         self.pool.connections()
+    }
+
+    /// The last start of a worker's process, if it failed: the machine has no room for another process, or Node cannot be
+    /// run any more. Workers that are there may serve on; what needs another one fails. `None` again as soon as one comes.
+    #[must_use]
+    pub fn failed_start(&self) -> Option<FailedStart> {
+        self.pool.with(|state| state.failed_start().cloned())
     }
 
     /// Ends all workers, with everything they started, and waits until they are gone. Calls still under way fail.

@@ -200,6 +200,7 @@ impl Pool {
         self.with(|state| {
             state.retire_idle(now);
             state.end_stuck(now);
+            state.start_again(now);
         });
         self.watch_memory(false, |worker| self.workers.family_mb(worker));
         match self.workers.heal() {

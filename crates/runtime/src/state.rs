@@ -45,6 +45,8 @@ const NESTED_EXTRA: usize = MAX_DEPTH as usize;
 const IDLE_LIFE: Duration = Duration::from_secs(60);
 /// How long starting Node and loading a function may take.
 const LOAD_LIMIT: Duration = Duration::from_secs(30);
+/// How long after a start that failed spares are tried again.
+const START_AGAIN: Duration = Duration::from_secs(5);
 /// A call that waited this long gets another worker, even if the function is usually quick enough.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -75,8 +77,20 @@ pub(crate) struct State<C> {
     closed: bool,
     /// When a call last arrived: spares are filled up when it is quiet.
     busy_at: Instant,
+    /// The last worker that was to be started did not come.
+    failed_start: Option<FailedStart>,
     /// What is to be done, in this order.
     pub(crate) effects: Vec<Effect<C>>,
+}
+
+/// A process for a function that could not be started, or never came to work, though nobody had ended it. Another one that
+/// comes makes up for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStart {
+    /// When.
+    pub at: Instant,
+    /// Why: the machine's reason, or the process's last words.
+    pub why: String,
 }
 
 /// One function, as long as the runtime lives: a reload changes `spec` and leaves what waits.
@@ -149,6 +163,7 @@ impl<C> State<C> {
             ticking: false,
             closed: false,
             busy_at: now,
+            failed_start: None,
             effects: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 use function::FunctionName;
 use process::{Level, OutputLine, WorkerAnswer, WorkerEnd, WorkerId, WorkerMessage};
 
-use super::{Effect, Stage, State, calls::After};
+use super::{Effect, FailedStart, Stage, State, calls::After};
 use crate::{
     call::{CallError, FunctionReply, InvocationId},
     observer::PrintedLine,
@@ -48,6 +48,7 @@ impl<C> State<C> {
         };
         worker.stage = worker::Stage::Preparing(task);
         worker.since = now;
+        self.failed_start = None;
         match pack {
             Some(pack) => self.effects.push(Effect::Prepare { worker: id, pack }),
             None => {
@@ -335,20 +336,15 @@ impl<C> State<C> {
         {
             return;
         }
+        self.did_not_come(id.key, || end.to_string(), now);
         self.lose(id.key, Ending::HungUp);
         if let Some(worker::Stage::Ending(ended)) = self.workers.get(id.key).map(|worker| &worker.stage)
             && ended.why == Ending::HungUp
             && ended.was_ready
             && ended.running.is_empty()
         {
-            let how = match &end {
-                WorkerEnd::OutOfMemory => "it ran out of memory".to_owned(),
-                WorkerEnd::Exited(how) | WorkerEnd::NotStarted(how) => how.clone(),
-            };
-            self.remark(
-                id,
-                format!("the function's process ended by itself between its calls: {how}"),
-            );
+            let text = format!("the function's process ended by itself between its calls: {end}");
+            self.remark(id, text);
         }
         let worker = self.workers.remove(id.key);
         self.effects.push(Effect::Changed);
@@ -370,6 +366,18 @@ impl<C> State<C> {
         }
         // There is room for one more worker.
         self.dispatch_waiting(now);
+    }
+
+    /// Notes it where a worker ends that has not come to work yet.
+    pub(super) fn did_not_come(&mut self, key: usize, why: impl FnOnce() -> String, now: Instant) {
+        if let Some(worker::Stage::Starting(_)) = self.workers.get(key).map(|worker| &worker.stage) {
+            self.failed_start = Some(FailedStart { at: now, why: why() });
+        }
+    }
+
+    /// The last start, if it failed.
+    pub(crate) fn failed_start(&self) -> Option<&FailedStart> {
+        self.failed_start.as_ref()
     }
 
     /// Whether what a worker serves is what was loaded last.

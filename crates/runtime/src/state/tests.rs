@@ -16,7 +16,7 @@ use bytes::Bytes;
 use process::{Frame, Level, OutputLine, Thrown, WorkerAnswer, WorkerEnd, WorkerId, WorkerMessage};
 use proptest::prelude::*;
 
-use super::{CallKey, Effect, LOAD_LIMIT, Limits, NESTED_EXTRA, Stage, State};
+use super::{CallKey, Effect, LOAD_LIMIT, Limits, NESTED_EXTRA, START_AGAIN, Stage, State};
 use crate::{
     call::{CallError, FunctionCall, InvocationId},
     spec::{Kind, Spec},
@@ -356,6 +356,7 @@ impl World {
         match &toy.stage {
             Toy::Launched => {
                 self.state.connected(worker, self.now);
+                assert_eq!(self.state.failed_start(), None, "one came");
                 // It may have been told to prepare, or to load; a spare without anything to prepare is ready.
                 self.follow();
                 let toy = self.alive(worker);
@@ -401,9 +402,13 @@ impl World {
     }
 
     fn die(&mut self, worker: WorkerId) {
-        self.workers.remove(&(worker.key, worker.serial));
+        let toy = self.workers.remove(&(worker.key, worker.serial));
         self.state
             .exited(worker, WorkerEnd::Exited("exit code 1".to_owned()), self.now);
+        if toy.is_some_and(|toy| !toy.ended && matches!(toy.stage, Toy::Launched)) {
+            let failed = self.state.failed_start().unwrap();
+            assert_eq!((failed.at, failed.why.as_str()), (self.now, "exit code 1"));
+        }
         // It was told to end, or it is known to be dead: nothing is asked of it any more.
         self.state
             .effects
@@ -826,6 +831,46 @@ fn workers_meant_for_nested_calls_are_not_taken_by_others() {
     }
     assert!((nested..nested + 4).all(|call| world.is_running(call)));
     world.finish(true);
+}
+
+#[test]
+fn a_worker_that_never_comes_is_a_start_that_failed() {
+    let mut world = world(10, [(1, 1), (1, 1), (1, 1)]);
+    world.call(0, None, None);
+    world.wait(LOAD_LIMIT.as_millis() as u64 + 100);
+    let failed = world.state.failed_start().unwrap();
+    assert_eq!(failed.why, "the process did not come to work within 30 s");
+    // One that is ended because nobody needs it any more is none.
+    world.bury();
+    world.call(0, None, None);
+    world.settle_workers();
+    assert_eq!(world.state.failed_start(), None);
+    world.call(1, None, None);
+    world.state.close(world.now);
+    world.follow();
+    world.settle_workers();
+    assert_eq!(world.state.failed_start(), None);
+}
+
+#[test]
+fn spares_are_tried_again_after_a_start_that_failed() {
+    let mut world = world(10, [(1, 1), (1, 1), (1, 1)]);
+    world.state.limits.spares = 1;
+    world.state.fill_up(world.now);
+    world.follow();
+    let spare = world.choose(0, |_| true).unwrap();
+    world.die(spare);
+    let starting = |world: &mut World| {
+        world.state.start_again(world.now);
+        world.follow();
+        world.workers.len()
+    };
+    assert_eq!(starting(&mut world), 0, "not at once");
+    world.now += START_AGAIN;
+    assert_eq!(starting(&mut world), 1);
+    assert_eq!(starting(&mut world), 1);
+    world.settle_workers();
+    assert_eq!(world.state.failed_start(), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use process::WorkerId;
 
-use super::{IDLE_LIFE, LOAD_LIMIT, Stage, State};
+use super::{IDLE_LIFE, LOAD_LIMIT, START_AGAIN, Stage, State};
 use crate::{
     call::CallError,
     worker::{self, Ending, Worker},
@@ -92,6 +92,13 @@ impl<C> State<C> {
                 .get(key)
                 .and_then(|worker| worker.task())
                 .map(|task| task.function);
+            let why = || {
+                format!(
+                    "the process did not come to work within {} s",
+                    LOAD_LIMIT.as_secs()
+                )
+            };
+            self.did_not_come(key, why, now);
             self.kill(key, Ending::Stuck, now);
             if let Some(number) = number {
                 let seconds = LOAD_LIMIT.as_secs();
@@ -115,6 +122,15 @@ impl<C> State<C> {
             .collect();
         for key in idle {
             self.kill(key, Ending::Retired, now);
+        }
+    }
+
+    /// Where the last start failed a while ago, the spares that are missing are started anew: whether the machine can start
+    /// processes again is found out before a call needs it.
+    pub(crate) fn start_again(&mut self, now: Instant) {
+        let failed = self.failed_start.as_ref();
+        if failed.is_some_and(|failed| now.saturating_duration_since(failed.at) >= START_AGAIN) {
+            self.fill_up(now);
         }
     }
 

@@ -40,6 +40,35 @@ async fn hostile_within(seconds: u64, source: &str, check: impl FnOnce(&CallErro
     outcome
 }
 
+/// What the machine cannot start is known from the first attempt on until one succeeds.
+#[tokio::test]
+async fn a_process_that_cannot_be_started_is_remembered_until_one_comes() {
+    let place = tempfile::tempdir().unwrap();
+    let mut bench = Bench::with(|options| {
+        options.node = place.path().join("node");
+        std::os::unix::fs::symlink(node(), &options.node).unwrap();
+        let guard = place.path().join("guard");
+        std::os::unix::fs::symlink(&options.guard[0], &guard).unwrap();
+        options.guard[0] = guard.into_os_string();
+    })
+    .await;
+    for (program, name) in [("node", "f"), ("guard", "g")] {
+        bench.function(name, "exports.main = () => 1;");
+        bench.load().await;
+        assert_eq!(bench.runtime.failed_start(), None);
+        let (program, away) = (place.path().join(program), place.path().join("away"));
+        fs::rename(&program, &away).unwrap();
+        let error = bench.result(name, "{}").await.unwrap_err();
+        let failed = bench.runtime.failed_start().unwrap();
+        assert!(failed.why.contains("No such file"), "{failed:?}");
+        assert!(error.to_string().contains(&failed.why), "{error}");
+        fs::rename(&away, &program).unwrap();
+        assert_eq!(bench.result(name, "{}").await.unwrap(), "1");
+        assert_eq!(bench.runtime.failed_start(), None);
+    }
+    bench.end().await;
+}
+
 #[tokio::test]
 async fn never_answers() {
     let outcome = hostile("console.log('before'); await new Promise(() => {});", |error| {
