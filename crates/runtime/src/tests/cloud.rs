@@ -374,9 +374,9 @@ async fn a_request_that_outlives_its_call_harms_no_other() {
     assert_eq!(next, r#"["/next","o-r-1",null]"#);
     host.go.send_replace(true);
     // The answer comes while nobody waits for it.
-    let since = Instant::now();
+    let deadline = Instant::now() + Duration::from_secs(30);
     while bench.result("f", "{}").await.unwrap() != r#"["/next","o-r-1","/wait"]"# {
-        assert!(since.elapsed() < Duration::from_secs(5));
+        assert!(Instant::now() < deadline, "the answer never came");
     }
     bench.end().await;
 }
@@ -544,8 +544,8 @@ async fn a_call_is_its_workers_while_it_runs() {
         );
         let left = || f.running(one_id).unwrap().left.unwrap();
         let before = left();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(before <= Duration::from_secs(9) && left() + Duration::from_millis(20) <= before);
+        assert!(before <= Duration::from_secs(9));
+        eventually("less time is left", || left() < before).await;
         assert!(g.running(other_id).is_some());
         host.go.send_replace(true);
         (f, g)

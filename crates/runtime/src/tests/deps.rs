@@ -202,13 +202,18 @@ async fn two_processes_install_a_tree_once() {
     second.end().await;
 }
 
-/// An SDK that takes its time to load.
-const SDK: &str = "const until = Date.now() + 400; while (Date.now() < until); exports.pid = process.pid; exports.env = { ...process.env };";
+/// An SDK that leaves a file named by the process that loads it.
+fn sdk(witness: &Path) -> String {
+    let witness = witness.display().to_string();
+    format!("require('fs').writeFileSync({witness:?} + '/' + process.pid, ''); exports.pid = process.pid;")
+}
 
 #[tokio::test]
 async fn a_spare_has_loaded_the_sdk_before_the_first_call() {
     let mut bench = Bench::with(|options| options.spares = 1).await;
-    bench.package("wx-server-sdk", SDK);
+    let witness = bench.folder.path().join("loaded");
+    fs::create_dir(&witness).unwrap();
+    bench.package("wx-server-sdk", &sdk(&witness));
     for name in ["f", "g", "h"] {
         let source = "const sdk = require('wx-server-sdk'); exports.main = () => [sdk.pid, process.pid, __dirname, process.cwd()];";
         bench.function(name, source);
@@ -222,15 +227,16 @@ async fn a_spare_has_loaded_the_sdk_before_the_first_call() {
             .pool
             .wait_until(Duration::from_secs(10), |state| state.spares_ready())
             .await;
+        let before: Vec<_> = fs::read_dir(&witness)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         let outcome = bench.call(name, "{}").await;
-        assert!(
-            outcome.waited < Duration::from_millis(200),
-            "{:?}",
-            outcome.waited
-        );
         let result: (u32, u32, String, String) =
             serde_json::from_slice(&outcome.result.unwrap().json.unwrap()).unwrap();
         assert_eq!(result.0, result.1);
+        let pid = result.0.to_string();
+        assert!(before.iter().any(|loaded| *loaded == *pid), "{pid} of {before:?}");
         assert!(result.2.ends_with(name) && result.2 == result.3);
         pids.push(result.0);
     }
