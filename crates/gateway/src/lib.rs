@@ -107,6 +107,7 @@ struct Inner {
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::WeChatClient,
+    database: cloud::DatabaseAccess,
     push: Option<push::Pushes>,
     runtime: Runtime,
     calls: Calls,
@@ -140,7 +141,7 @@ impl Gateway {
             apps: config.apps,
             permissions_cache: config.permissions_cache,
             session_keys: Arc::new(stored::StoredKeys(Arc::clone(&config.store))),
-            database: config.database,
+            database: config.database.clone(),
         });
         if let Some(connections) = config.runtime.connections() {
             cloud.serve(connections);
@@ -161,6 +162,7 @@ impl Gateway {
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
+            database: config.database,
             push,
             calls,
             cloud,

@@ -36,7 +36,7 @@ struct Check {
 type Look<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// What must be well; the first that is not is told.
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     Check {
         text: "not ready yet: functions are being loaded",
         look: |inner| Box::pin(async { functions_are_known(inner) }),
@@ -52,6 +52,10 @@ const CHECKS: [Check; 5] = [
     Check {
         text: "not ready: the store does not work",
         look: |inner| Box::pin(store_works(inner)),
+    },
+    Check {
+        text: "not ready: the database does not work",
+        look: |inner| Box::pin(database_works(inner)),
     },
     Check {
         text: "not ready: WeChat does not answer",
@@ -134,6 +138,11 @@ fn processes_start(failed: Option<FailedStart>, now: Instant) -> Result<(), Stri
 async fn store_works(inner: &Inner) -> Result<(), String> {
     let checked = inner.store.check().await;
     checked.map_err(|error| error.report().to_string())
+}
+
+async fn database_works(inner: &Inner) -> Result<(), String> {
+    let checked = inner.database.database.health().await;
+    checked.map_err(|error| error.to_string())
 }
 
 /// An attempt without an answer counts for a while, unless one was answered since.
