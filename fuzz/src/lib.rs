@@ -23,6 +23,7 @@ mod pipeline;
 mod plaintext;
 mod protobuf;
 mod push;
+mod shell;
 mod signature;
 mod ticket;
 mod update;
@@ -45,7 +46,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target {
         name: "json",
         run: json::target,
@@ -89,6 +90,10 @@ pub const TARGETS: [Target; 15] = [
     Target {
         name: "ejson",
         run: ejson::target,
+    },
+    Target {
+        name: "shell",
+        run: shell::target,
     },
     Target {
         name: "keys",

@@ -10,6 +10,20 @@ pub struct Error {
     pub reason: Reason,
 }
 
+impl Error {
+    /// Line and column of the offending character in `text`, both from 1; columns count characters.
+    #[must_use]
+    pub fn place(&self, text: &str) -> (usize, usize) {
+        let mut end = self.offset.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = &text[..end];
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    }
+}
+
 /// What can be wrong with a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -59,4 +73,24 @@ pub enum Reason {
     /// An object opens like one of Extended JSON's types, and is not of its form.
     #[error("invalid {0}")]
     InvalidType(&'static str),
+    /// In the shell's syntax: a word that is neither a value nor one of the shell's functions.
+    #[error("{0:?} is not known here; a text stands in quotes")]
+    UnknownWord(String),
+    /// In the shell's syntax: one of its functions was given something else than it takes.
+    #[error("{name} is written {form}")]
+    InvalidArguments {
+        /// The function, as it was written.
+        name: String,
+        /// How it is written.
+        form: &'static str,
+    },
+    /// In the shell's syntax: a key such as `a.b` outside of quotes.
+    #[error("a key with a dot or a hyphen stands in quotes")]
+    UnquotedPath,
+    /// In the shell's syntax: `${…}`, which would have to be computed.
+    #[error("a text with ${{…}} is not computed here")]
+    TemplateText,
+    /// A regular expression that BSON cannot hold.
+    #[error("invalid regular expression")]
+    InvalidRegex,
 }

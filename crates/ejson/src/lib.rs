@@ -8,10 +8,13 @@
 //! An object that opens with a name of an operator (`{"$regex":"a","$options":"i"}`, `{"$type":"int"}`, `{"$set":…}`)
 //! stays a document: a query means the same by it. [`read_legacy`] takes `$regex` with `$options` as a regular
 //! expression, as the oldest SDKs send one.
+//!
+//! [`shell`] reads and writes what a person types: the syntax of MongoDB's shell.
 
 mod error;
 pub mod raw;
 mod read;
+pub mod shell;
 mod write;
 
 use bson::{Bson, Document, RawDocument};

@@ -420,7 +420,7 @@ impl<'a> Reader<'a> {
     /// The value of an object that opens with the name of one of Extended JSON's types; `None` where it is a document.
     /// The reader stands before the first member's value.
     fn extended(&mut self, name: &str, depth: usize) -> Result<Option<Bson>> {
-        let Some(&kind) = TYPES.iter().find(|kind| **kind == name) else {
+        let Some(kind) = type_named(name) else {
             return Ok(None);
         };
         let start = self.at;
@@ -448,15 +448,31 @@ impl<'a> Reader<'a> {
             let value = self.value(depth)?;
             document.insert(name, value);
         }
-        if let Some(value) = from_document(kind, &document, self.legacy) {
-            return Ok(Some(value));
+        match of_document(kind, document, self.legacy) {
+            Some(value) => Ok(Some(value)),
+            None => Err(invalid),
         }
-        // What is an operator of queries or a form of the SDKs stays a document.
-        if matches!(kind, "$regex" | "$options" | "$type" | "$date" | "$timestamp") {
-            return Ok(Some(Bson::Document(document)));
-        }
-        Err(invalid)
     }
+}
+
+/// The name, where it is the one that opens an object of Extended JSON's types.
+pub(crate) fn type_named(name: &str) -> Option<&'static str> {
+    TYPES.iter().find(|kind| **kind == name).copied()
+}
+
+/// The value of an object that opens with the name of one of Extended JSON's types; `None` where it is not of its form.
+pub(crate) fn of_document(kind: &'static str, document: Document, legacy: bool) -> Option<Bson> {
+    if let (1, Some(Bson::String(text))) = (document.len(), document.get(kind))
+        && let Some(value) = from_text(kind, text)
+    {
+        return Some(value);
+    }
+    if let Some(value) = from_document(kind, &document, legacy) {
+        return Some(value);
+    }
+    // What is an operator of queries or a form of the SDKs stays a document.
+    matches!(kind, "$regex" | "$options" | "$type" | "$date" | "$timestamp")
+        .then_some(Bson::Document(document))
 }
 
 const TYPES: [&str; 20] = [
@@ -599,7 +615,7 @@ fn from_document(kind: &str, document: &Document, legacy: bool) -> Option<Bson> 
     }
 }
 
-fn regex(pattern: &str, options: &str) -> Option<Bson> {
+pub(crate) fn regex(pattern: &str, options: &str) -> Option<Bson> {
     let mut options: Vec<char> = options.chars().collect();
     options.sort_unstable();
     Some(Bson::RegularExpression(Regex {
@@ -608,7 +624,7 @@ fn regex(pattern: &str, options: &str) -> Option<Bson> {
     }))
 }
 
-fn binary(base64: &str, subtype: &str) -> Option<Bson> {
+pub(crate) fn binary(base64: &str, subtype: &str) -> Option<Bson> {
     if subtype.is_empty() || subtype.len() > 2 {
         return None;
     }

@@ -216,7 +216,7 @@ fn refused_with_the_place() {
     assert!(read(&br#"{"$date":"#.repeat(100_000)).is_err());
 }
 
-fn any_value() -> impl Strategy<Value = Bson> {
+pub(crate) fn any_value() -> impl Strategy<Value = Bson> {
     let leaf = prop_oneof![
         Just(Bson::Null),
         any::<bool>().prop_map(Bson::Boolean),
