@@ -249,7 +249,8 @@ impl<'a> Reader<'a> {
             'x' => self.code(start, 2)?,
             'u' if self.skip('{') => {
                 let rest = self.rest();
-                let digits = &rest[..rest.find('}').unwrap_or_default().min(6)];
+                let length = rest.find(|digit: char| !digit.is_ascii_hexdigit());
+                let digits = &rest[..length.unwrap_or_default().min(6)];
                 let Some(character) = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) else {
                     return Self::fail_at(start, Reason::InvalidEscape);
                 };
