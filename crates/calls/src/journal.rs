@@ -81,6 +81,39 @@ pub struct CloudCall {
     pub took: Duration,
     /// What was sent and what came back, where the journal [keeps it](Journal::keeps_exchanges).
     pub exchange: Option<Exchange>,
+    /// What was asked of the database, where it was the database that was asked and the journal
+    /// [keeps it](Journal::keeps_exchanges).
+    pub database: Option<DatabaseCall>,
+}
+
+/// A database operation as it was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseCall {
+    /// The collection; empty where a transaction begins or ends.
+    pub collection: String,
+    /// What was done with it: `find`, `update`, `commit`.
+    pub operation: &'static str,
+    /// Filter, order and whatever else was asked, in the syntax of MongoDB's shell; cut to a line.
+    pub query: String,
+    /// How many documents were looked at, where that is known.
+    pub looked: Option<u64>,
+    /// How many documents were given, changed, added or removed, where that is known.
+    pub found: Option<u64>,
+    /// The index that led to them; `None` where the whole collection was read, or nothing is known of it.
+    pub index: Option<String>,
+    /// Whether it looked at many documents for few.
+    pub slow: bool,
+    /// The indexes that would serve it, where none did or it was slow.
+    pub wanted: Vec<WantedIndex>,
+}
+
+/// An index that a query wants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WantedIndex {
+    /// Its fields as `yunqiao.toml` names them: `-createTime` is from great to small.
+    pub fields: Vec<String>,
+    /// Whether it is over places on the sphere.
+    pub sphere: bool,
 }
 
 /// What was sent and what came back, for a person to read: cut to a few kilobytes, and a file told by its type and size. An

@@ -17,7 +17,8 @@ pub use call::{Calls, FinishedCall, PreparedCall};
 pub use failure::{CallFailure, FailureKind};
 pub use invocation::{Caller, CloudCalls, EndedCall, Invocation, Invocations, User};
 pub use journal::{
-    CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent, shown,
+    CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
+    WantedIndex, shown,
 };
 pub use observer::TellingObserver;
 pub use sites::{Site, Sites};

@@ -4,9 +4,10 @@
 //! put together: documents get their ids, a collection that is missing is made where that is wanted, and a query
 //! that looks at many documents for few is told once, with the mend.
 
+mod account;
+
 use std::{
     collections::HashSet,
-    fmt::Write,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -15,8 +16,8 @@ use std::{
 };
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
-use calls::shown;
-use database::{Aggregate, Database, DatabaseError, Looked, TransactionId, Update, UpdateKind};
+use calls::{DatabaseCall, shown};
+use database::{Aggregate, Database, DatabaseError, IndexSpec, Looked, TransactionId, Update, UpdateKind};
 use tcb::{
     Action, SdkRequest,
     database::{
@@ -27,8 +28,6 @@ use tcb::{
 
 use crate::{Answering, Capability, CloudAnswer, CloudRequest, Proof, capability::at_once};
 
-/// A query that looks at more documents than this, for few, is told.
-const MANY: u64 = 1000;
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
 
@@ -147,26 +146,33 @@ impl Capability for Documents {
 impl Inner {
     async fn answer(&self, what: String, request: DatabaseRequest, mut asked: CloudRequest) -> CloudAnswer {
         let action = request.action;
-        let sent = asked
-            .keeps()
-            .then(|| shown("", format!("{:?}", request.operation).as_bytes()));
+        let mut call = account::database_call(&request);
+        let sent = asked.keeps().then(|| account::query(&request.operation));
+        if let Some(sent) = &sent {
+            call.query = account::line(sent);
+        }
         match self.make(request, &asked).await {
-            Ok(Made { answer, looked, asks }) => {
+            Ok(Made {
+                answer,
+                looked,
+                wanted,
+            }) => {
                 let reply = answer.reply(action, asked.request_id());
+                let wanted = account::came_to(&mut call, &answer, looked, wanted);
+                self.tell_if_slow(&call, &wanted, &asked);
+                let text = account::text(&call);
                 if let Some(sent) = sent {
-                    asked.keep(sent, shown("application/json", &reply.body));
+                    asked.keep(shown("", sent.as_bytes()), shown("application/json", &reply.body));
+                    asked.keep_database(call);
                 }
-                let text = looked.map_or_else(String::new, |looked| {
-                    self.tell_if_slow(&looked, &answer, &asks, &asked);
-                    account(&looked, &answer)
-                });
                 asked.record(what, 0, text);
                 reply.into()
             }
             Err(refusal) => {
                 let reply = refusal.reply(asked.request_id());
                 if let Some(sent) = sent {
-                    asked.keep(sent, shown("application/json", &reply.body));
+                    asked.keep(shown("", sent.as_bytes()), shown("application/json", &reply.body));
+                    asked.keep_database(call);
                 }
                 asked.record(what, refusal.number(), refusal.text());
                 reply.into()
@@ -180,7 +186,7 @@ impl Inner {
             None => None,
             Some(id) => Some(id.parse().map_err(|_| DatabaseRefusal::TransactionMissing)?),
         };
-        let asks = asks(&request);
+        let wanted = account::wanted_by(&request.operation);
         let operation = self.with_ids(request.operation);
         let collection = request.collection.as_str();
         let made = match self.once(collection, operation.clone(), transaction).await {
@@ -201,7 +207,11 @@ impl Inner {
             made => made,
         };
         match made {
-            Ok((answer, looked)) => Ok(Made { answer, looked, asks }),
+            Ok((answer, looked)) => Ok(Made {
+                answer,
+                looked,
+                wanted,
+            }),
             Err(error) => {
                 if let DatabaseError::Unavailable(_) = &error {
                     asked.note(format_args!("{error}"));
@@ -323,26 +333,30 @@ impl Inner {
     }
 
     /// Tells once of a query that reads a whole collection for few documents.
-    fn tell_if_slow(&self, looked: &Looked, answer: &DatabaseAnswer, asks: &Asks, asked: &CloudRequest) {
-        let found = found(answer);
-        if looked.documents <= MANY || looked.documents / 10 < found {
+    fn tell_if_slow(&self, call: &DatabaseCall, indexes: &[IndexSpec], asked: &CloudRequest) {
+        if !call.slow {
             return;
         }
-        let shape = format!("{} {:?} {:?}", asks.collection, asks.fields, asks.order);
+        let shape = format!("{} {} {:?}", call.collection, call.operation, call.wanted);
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             if told.len() >= TOLD || !told.insert(shape) {
                 return;
             }
         }
-        let mut fields = String::new();
-        for field in asks.fields.iter().chain(&asks.order) {
-            // Writing to a String cannot fail.
-            let _ = write!(fields, "{}{field:?}", if fields.is_empty() { "" } else { ", " });
-        }
+        let mend = if indexes.is_empty() {
+            "no index serves what it asks: ask by equality, a range or the beginning of a text".to_owned()
+        } else {
+            format!(
+                "an index would serve it: {}",
+                database::settings_line(&call.collection, indexes)
+            )
+        };
         asked.note(format_args!(
-            "a query of {:?} looked at {} documents for {found}: an index would serve it: [database.collections.{}] indexes = [[{fields}]]",
-            asks.collection, looked.documents, asks.collection
+            "a query of {:?} looked at {} documents for {}: {mend}",
+            call.collection,
+            call.looked.unwrap_or_default(),
+            call.found.unwrap_or_default(),
         ));
     }
 }
@@ -351,39 +365,7 @@ impl Inner {
 struct Made {
     answer: DatabaseAnswer,
     looked: Option<Looked>,
-    asks: Asks,
-}
-
-/// The fields that a query asks by, for the index that would serve it.
-struct Asks {
-    collection: String,
-    fields: Vec<String>,
-    /// With `-` before those from great to small.
-    order: Vec<String>,
-}
-
-fn asks(request: &DatabaseRequest) -> Asks {
-    let (filter, sort) = match &request.operation {
-        DatabaseOperation::Find(find) => (Some(&find.filter), find.sort.as_ref()),
-        DatabaseOperation::Update { filter, .. } => (Some(filter), None),
-        _ => (None, None),
-    };
-    let fields = filter
-        .into_iter()
-        .flat_map(Document::keys)
-        .filter(|name| !name.starts_with('$'));
-    let order = sort
-        .into_iter()
-        .flatten()
-        .map(|(name, direction)| match direction {
-            Bson::Int32(-1) | Bson::Int64(-1) => format!("-{name}"),
-            _ => name.clone(),
-        });
-    Asks {
-        collection: request.collection.clone(),
-        fields: fields.cloned().collect(),
-        order: order.collect(),
-    }
+    wanted: Vec<IndexSpec>,
 }
 
 /// `todos.getDocument`, as a row of the account of a call.
@@ -393,22 +375,6 @@ fn title(action: &str, collection: &str) -> String {
         return format!("database {action}");
     }
     format!("database {collection} {action}")
-}
-
-fn account(looked: &Looked, answer: &DatabaseAnswer) -> String {
-    let by = looked
-        .index
-        .as_ref()
-        .map_or_else(String::new, |index| format!(" by {index}"));
-    format!("{} looked at{by}, {} found", looked.documents, found(answer))
-}
-
-fn found(answer: &DatabaseAnswer) -> u64 {
-    match answer {
-        DatabaseAnswer::Documents(documents) => documents.len() as u64,
-        DatabaseAnswer::Updated { updated, .. } => *updated,
-        _ => 0,
-    }
 }
 
 /// Machine time: what a document says of when it was made is no expiry of WeChat's.

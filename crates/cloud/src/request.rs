@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use calls::{Calls, CloudCall, Exchange, Invocation, Note};
+use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note};
 use tcb::{SdkReply, codes, reply};
 
 use crate::room::Held;
@@ -24,6 +24,7 @@ pub struct CloudRequest {
     function: String,
     since: Instant,
     exchange: Option<Exchange>,
+    database: Option<DatabaseCall>,
     room: Option<Held>,
 }
 
@@ -37,6 +38,7 @@ impl CloudRequest {
             function,
             since: Instant::now(),
             exchange: None,
+            database: None,
             room,
         }
     }
@@ -108,9 +110,14 @@ impl CloudRequest {
         self.exchange = Some(Exchange { request, answer });
     }
 
+    /// Keeps what was asked of the database, for the record.
+    pub fn keep_database(&mut self, call: DatabaseCall) {
+        self.database = Some(call);
+    }
+
     /// Enters what the request came to in the record of the call, if it was made from one.
     pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
-        let exchange = self.exchange.take();
+        let (exchange, database) = (self.exchange.take(), self.database.take());
         let Some(call) = &self.call else { return };
         let took = self.since.elapsed();
         call.made(CloudCall {
@@ -120,6 +127,7 @@ impl CloudRequest {
             at: call.age().saturating_sub(took),
             took,
             exchange,
+            database,
         });
     }
 

@@ -295,6 +295,7 @@ impl Call {
                 what: cut(&made.what),
                 text: cut(&made.text),
                 exchange: made.exchange.clone(),
+                database: made.database.clone(),
                 ..*made
             })
             .collect();

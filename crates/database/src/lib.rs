@@ -6,6 +6,7 @@
 //! writes above it; its write locks the document, so that another transaction's write to it fails at once and an ordinary one waits.
 //! The module [`contract`] holds every engine to that: it is compiled with the feature of the same name, for the tests of engines.
 
+mod advice;
 mod changes;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -21,6 +22,7 @@ use std::{future::Future, pin::Pin};
 use bson::{Bson, Document};
 
 pub use crate::{
+    advice::{indexes_for, settings_line},
     changes::{Change, ChangeKind, Changes, MissedChanges},
     embedded::{Embedded, OpenError, Options},
     error::DatabaseError,

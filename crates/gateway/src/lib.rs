@@ -41,7 +41,10 @@ use seal::KeyRing;
 use store::Store;
 use tokio::net::TcpListener;
 
-pub use calls::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent};
+pub use calls::{
+    CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
+    WantedIndex,
+};
 pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;
