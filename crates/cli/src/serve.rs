@@ -111,6 +111,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let runtime = stack::runtime(&args.node, None, &invocations, &journal).await?;
     let app_secret = secret.clone();
     let access = data::open(&project, Keeping::BesideStore).await?;
+    let documents = Arc::clone(&access.database);
     let wire = project.settings.database.wire;
     let database = wire
         .map(|wire| DatabaseFront::open(&project, wire, Arc::clone(&access.database)))
@@ -135,7 +136,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         journal,
     })
     .await?;
-    let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, None));
+    let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, documents, None));
     stack::load(&gateway, &project, console.as_ref()).await?;
     let keys = stack::key_ring(&project.settings, &*store).await?;
     let secret = project.settings.operator.secret.as_ref();

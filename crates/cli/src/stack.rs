@@ -255,6 +255,7 @@ impl Local {
         let runtime = runtime(node, inspect, &invocations, &journal).await?;
         let app_secret = secret.clone();
         let access = data::open(project, keeping).await?;
+        let documents = Arc::clone(&access.database);
         let front = place
             .wire
             .map(|wire| DatabaseFront::open(project, wire, Arc::clone(&access.database)))
@@ -278,7 +279,12 @@ impl Local {
         let console = match recorder {
             Some(recorder) => {
                 let simulated = Simulated::new(wechat.clone(), client::client()?);
-                Some(Console::new(gateway.clone(), recorder, Some(simulated)))
+                Some(Console::new(
+                    gateway.clone(),
+                    recorder,
+                    documents,
+                    Some(simulated),
+                ))
             }
             None => None,
         };

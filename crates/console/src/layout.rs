@@ -18,6 +18,7 @@ pub(crate) enum Page {
     Functions,
     Call,
     Calls,
+    Data,
     Outbox,
     Push,
     Users,
@@ -25,10 +26,11 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Functions,
         Self::Call,
         Self::Calls,
+        Self::Data,
         Self::Outbox,
         Self::Push,
         Self::Users,
@@ -40,6 +42,7 @@ impl Page {
             Self::Functions => "/",
             Self::Call => "/call",
             Self::Calls => "/calls",
+            Self::Data => "/data",
             Self::Outbox => "/outbox",
             Self::Push => "/push",
             Self::Users => "/users",
@@ -52,6 +55,7 @@ impl Page {
             Self::Functions => lang.t("Functions", "云函数"),
             Self::Call => lang.t("Call", "调用"),
             Self::Calls => lang.t("Calls", "调用记录"),
+            Self::Data => lang.t("Data", "数据"),
             Self::Outbox => lang.t("Outbox", "发件箱"),
             Self::Push => lang.t("Push", "消息推送"),
             Self::Users => lang.t("Users", "用户"),

@@ -10,6 +10,7 @@ mod assets;
 mod call;
 mod calls;
 mod charts;
+mod data;
 mod functions;
 mod lang;
 mod layout;
@@ -32,13 +33,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use cloud::DocumentIds;
+use database::Database;
 use gateway::{Gateway, Pages, ReplyBody};
 use http::{Method, Request, Response, StatusCode};
 use maud::Markup;
 use project::Project;
 use runtime::LoadReport;
+use tokio::sync::watch;
 
-use crate::{call::Asked, calls::Filter, functions::Shown, lang::Lang, layout::Viewer, web::Fields};
+use crate::{
+    call::Asked, calls::Filter, data::Look, functions::Shown, lang::Lang, layout::Viewer, web::Fields,
+};
 pub use crate::{recorder::Recorder, simulated::Simulated};
 
 /// Calls made on the page Call that are kept, with what they returned.
@@ -58,12 +64,21 @@ struct Inner {
     /// Why it is not what lies in the project's folder.
     stale: Mutex<Option<String>>,
     asked: Mutex<VecDeque<(String, Arc<Asked>)>>,
+    database: Arc<dyn Database>,
+    /// For documents that are added on the page Data.
+    ids: DocumentIds,
+    undo: data::UndoLog,
 }
 
 impl Console {
-    /// A console for `gateway`, whose journal tells `recorder`. With `simulated` it shows the simulated WeChat too, and calls
+    /// A console for `gateway`, whose journal tells `recorder`, and whose functions reach `database`. With `simulated` it shows the simulated WeChat too, and calls
     /// as its users; without it, as whatever openid is given.
-    pub fn new(gateway: Gateway, recorder: Arc<Recorder>, simulated: Option<Simulated>) -> Self {
+    pub fn new(
+        gateway: Gateway,
+        recorder: Arc<Recorder>,
+        database: Arc<dyn Database>,
+        simulated: Option<Simulated>,
+    ) -> Self {
         Self(Arc::new(Inner {
             gateway,
             recorder,
@@ -71,6 +86,9 @@ impl Console {
             shown: Mutex::default(),
             stale: Mutex::default(),
             asked: Mutex::default(),
+            database,
+            ids: DocumentIds::new(),
+            undo: data::UndoLog::default(),
         }))
     }
 
@@ -158,6 +176,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::POST, ["call", "check"], _) => call::check(&viewer, &form()),
         (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
         (&Method::GET, ["calls", request_id], _) => calls::details(inner, &viewer, request_id).await,
+        (method, ["data", at @ ..], _) => data::answer(inner, &viewer, method, at, &query, &body).await,
         (&Method::GET, ["charts"], _) => charts::page(inner, &viewer),
         (&Method::GET, ["push"], _) => pushes::page(inner, &viewer, &query).await,
         (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
@@ -178,7 +197,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["assets", name], _) => assets::find(name).unwrap_or_else(|| missing(&viewer)),
         (&Method::GET, ["live", part], _) => match Part::of(part, &query) {
             Some(part) => {
-                let (inner, changed) = (Arc::clone(inner), inner.recorder.watch());
+                let (inner, changed) = (Arc::clone(inner), part.changes(inner));
                 live::follow(changed, move || {
                     part.clone().render(Arc::clone(&inner), viewer.clone())
                 })
@@ -197,6 +216,8 @@ enum Part {
     Outbox,
     Push(Option<u64>),
     Charts,
+    Collections,
+    Documents(Look),
 }
 
 impl Part {
@@ -207,8 +228,19 @@ impl Part {
             "outbox" => Self::Outbox,
             "push" => Self::Push(pushes::before(query)),
             "charts" => Self::Charts,
+            "data" => Self::Collections,
+            "documents" => Self::Documents(Look::of(query)),
             _ => return None,
         })
+    }
+
+    /// Is woken when the part may have changed.
+    fn changes(&self, inner: &Inner) -> watch::Receiver<()> {
+        match self {
+            Self::Collections => data::changes(inner, None),
+            Self::Documents(look) => data::changes(inner, Some(look.name.clone())),
+            _ => inner.recorder.watch(),
+        }
     }
 
     async fn render(self, inner: Arc<Inner>, viewer: Viewer) -> Markup {
@@ -224,6 +256,8 @@ impl Part {
             },
             Self::Push(before) => pushes::list(&inner, &viewer, before).await,
             Self::Charts => charts::charts(&inner, &viewer),
+            Self::Collections => data::collections(&inner, &viewer).await,
+            Self::Documents(look) => data::documents(&inner, &viewer, &look).await,
         }
     }
 }

@@ -12,10 +12,12 @@ use http::{HeaderValue, Response, header::CONTENT_TYPE};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use maud::Markup;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// Between two events.
 const PACE: Duration = Duration::from_millis(400);
+/// What is dear to show is shown less often: so many times as long as it took lies between two events.
+const REST: u32 = 4;
 /// Between two comments.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -29,18 +31,24 @@ where
     Rendered: Future<Output = Markup> + Send,
 {
     changed.mark_changed();
-    let events = stream::unfold((changed, render, false), async |(mut changed, render, paced)| {
-        if paced {
-            tokio::time::sleep(PACE).await;
+    let events = stream::unfold((changed, render, None), async |(mut changed, render, pause)| {
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
         }
+        let mut pause = PACE;
         let text = match tokio::time::timeout(SILENCE, changed.changed()).await {
-            Ok(Ok(())) => event(&render().await.into_string()),
+            Ok(Ok(())) => {
+                let began = Instant::now();
+                let text = event(&render().await.into_string());
+                pause = pause.max(began.elapsed() * REST);
+                text
+            }
             // Whoever told is gone.
             Ok(Err(_)) => return None,
             Err(_) => ":\n\n".to_owned(),
         };
         let frame: Result<Frame<Bytes>, Infallible> = Ok(Frame::data(Bytes::from(text)));
-        Some((frame, (changed, render, true)))
+        Some((frame, (changed, render, Some(pause))))
     });
     let mut reply = Response::new(ReplyBody::events(StreamBody::new(events)));
     let content_type = HeaderValue::from_static("text/event-stream");

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{CallRecord, CloudCall, Exchange, Journal, Note, PrintedLine, RedeemedFields};
+use gateway::{
+    CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, WantedIndex,
+};
 use jiff::Timestamp;
 use runtime::Level;
 use tokio::sync::watch;
@@ -29,6 +31,8 @@ const TEXT_BYTES: usize = 8 << 10;
 /// Cloud calls of one call.
 const CLOUD_CALLS: usize = 100;
 const NOTES: usize = 200;
+/// Shapes of queries that no index serves.
+const UNSERVED: usize = 100;
 /// Calls that still run, of which it is kept what they print; and how many of the last lines of each.
 const RUNNING: usize = 50;
 const RUNNING_LINES: usize = 20;
@@ -70,6 +74,19 @@ pub(crate) struct RunningCall {
     pub(crate) lines: VecDeque<Line>,
 }
 
+/// Queries of one shape that no index served, or that looked at many documents for few.
+#[derive(Clone, Debug)]
+pub(crate) struct UnservedQuery {
+    /// The one that looked at most.
+    pub(crate) worst: DatabaseCall,
+    /// How long that took.
+    pub(crate) took: Duration,
+    pub(crate) times: u64,
+    /// The last call that made one.
+    pub(crate) request_id: String,
+    pub(crate) function: String,
+}
+
 /// Something that a function printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -103,6 +120,7 @@ struct Kept {
     number: u64,
     notes: VecDeque<Arc<Told>>,
     minutes: Minutes,
+    unserved: VecDeque<UnservedQuery>,
 }
 
 impl Default for Recorder {
@@ -154,6 +172,21 @@ impl Recorder {
             .collect()
     }
 
+    /// The queries that no index served, those that looked at most first.
+    pub(crate) fn unserved(&self) -> Vec<UnservedQuery> {
+        let mut all: Vec<_> = self.kept().unserved.iter().cloned().collect();
+        all.sort_by_key(|query| std::cmp::Reverse(query.worst.looked));
+        all
+    }
+
+    /// Forgets queries that are served now: those of a collection, of one index where it is named.
+    pub(crate) fn forget_unserved(&self, collection: &str, index: Option<&WantedIndex>) {
+        let of_index = |query: &UnservedQuery| index.is_none_or(|index| query.worst.wanted.contains(index));
+        self.kept()
+            .unserved
+            .retain(|query| query.worst.collection != collection || !of_index(query));
+    }
+
     /// The counts of the last minutes, and which minute it is.
     pub(crate) fn minutes<T>(&self, read: impl FnOnce(&Minutes, u64) -> T) -> T {
         read(&self.kept().minutes, self.minute())
@@ -199,6 +232,11 @@ impl Journal for Recorder {
                 .add(minute, record.function, record.error.is_some(), record.ran);
             kept.running
                 .retain(|running| running.request_id != record.request_id);
+            for made in &call.cloud_calls {
+                if let Some(query) = made.database.as_ref() {
+                    kept.unserved(query, made.took, &call);
+                }
+            }
             kept.number += 1;
             call.number = kept.number;
             kept.bytes += call.bytes;
@@ -270,6 +308,40 @@ impl Journal for Recorder {
     }
 }
 
+impl Kept {
+    /// Enters a query, where no index served it.
+    fn unserved(&mut self, query: &DatabaseCall, took: Duration, call: &Call) {
+        if query.wanted.is_empty() && !query.slow {
+            return;
+        }
+        let same = |known: &UnservedQuery| {
+            known.worst.collection == query.collection && known.worst.wanted == query.wanted
+        };
+        // The last one met goes to the end: who has not been met for longest is forgotten first.
+        let known = self.unserved.iter().position(same);
+        let mut entry = known
+            .and_then(|at| self.unserved.remove(at))
+            .unwrap_or_else(|| UnservedQuery {
+                worst: query.clone(),
+                took,
+                times: 0,
+                request_id: String::new(),
+                function: String::new(),
+            });
+        entry.times += 1;
+        entry.request_id.clone_from(&call.request_id);
+        entry.function.clone_from(&call.function);
+        if query.looked > entry.worst.looked {
+            entry.worst = query.clone();
+            entry.took = took;
+        }
+        self.unserved.push_back(entry);
+        if self.unserved.len() > UNSERVED {
+            self.unserved.pop_front();
+        }
+    }
+}
+
 impl Call {
     fn copy(record: &CallRecord<'_>) -> Self {
         let mut logs = Vec::new();
@@ -321,7 +393,9 @@ impl Call {
                 .map(|made| {
                     let exchange = made.exchange.as_ref();
                     let exchange = exchange.map_or(0, |both| both.request.len() + both.answer.len());
-                    made.what.len() + made.text.len() + exchange
+                    let database = made.database.as_ref();
+                    let database = database.map_or(0, |call| call.collection.len() + call.query.len());
+                    made.what.len() + made.text.len() + exchange + database
                 })
                 .sum::<usize>()
             + warnings

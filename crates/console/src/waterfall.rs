@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use gateway::DatabaseCall;
 use maud::{Markup, html};
 
-use crate::{lang::Lang, layout::span, recorder::Call};
+use crate::{
+    data::{advice, shown},
+    lang::Lang,
+    layout::span,
+    recorder::Call,
+};
 
 /// The width of the drawing, in its own units.
 const WIDE: f64 = 1000.0;
@@ -19,6 +25,8 @@ struct Step<'a> {
     took: Duration,
     /// A cloud call's code, and the text that goes with it.
     code: Option<(i64, &'a str)>,
+    /// What it asked of the database, and what that took.
+    database: Option<&'a DatabaseCall>,
 }
 
 /// The waterfall of a call. `total` is how long the caller waited for the answer, where that is known.
@@ -37,6 +45,7 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
         at,
         took,
         code: None,
+        database: None,
     };
     if !redeemed.fields.is_empty() {
         let what = lang.t("redeem cloudIDs", "兑换 cloudID");
@@ -49,6 +58,7 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
             at: Duration::ZERO,
             took: before,
             code: Some((*code, "")),
+            database: None,
         });
     }
     steps.push(own(
@@ -64,6 +74,7 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
         at: before + made.at,
         took: made.took,
         code: Some((made.code, &made.text)),
+        database: made.database.as_ref(),
     }));
     if let Some(total) = total {
         let what = lang.t("the rest: take apart, splice, answer", "其余：解析、拼接、返回");
@@ -77,8 +88,11 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
             @for step in &steps {
                 li {
                     span .what {
-                        (step.what)
-                        @if let Some((code, text)) = step.code {
+                        @match step.database {
+                            Some(call) => (operation(lang, call)),
+                            None => (step.what),
+                        }
+                        @if let Some((code, text)) = step.code.filter(|(code, _)| step.database.is_none() || *code != 0) {
                             " " code .(if code == 0 { "good" } else { "bad" }) { (code) }
                             @if !text.is_empty() && code != 0 { " " span .dim { (text) } }
                         }
@@ -93,5 +107,32 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
         @if call.more_cloud_calls > 0 {
             p .dim { (lang.t("Further cloud calls, which were not kept: ", "另有未保留的云调用：")) (call.more_cloud_calls) }
         }
+    }
+}
+
+/// A database operation: what was asked of which collection, what it took, and the index that would have served it.
+fn operation(lang: Lang, call: &DatabaseCall) -> Markup {
+    html! {
+        @if !call.collection.is_empty() { strong { (shown(&call.collection)) } " " }
+        (call.operation)
+        @if !call.query.is_empty() { " " code .query { (call.query) } }
+        @if call.looked.is_some() || call.found.is_some() {
+            br;
+            span .dim {
+                @if let Some(looked) = call.looked {
+                    (lang.t("looked at ", "扫描 ")) (looked) (lang.t(", ", " 条，"))
+                }
+                @match (call.operation, call.found) {
+                    (_, None) => {}
+                    ("find" | "aggregate", Some(found)) => { (lang.t("returned ", "返回 ")) (found) }
+                    ("insert", Some(found)) => { (lang.t("added ", "添加 ")) (found) }
+                    ("update", Some(found)) => { (lang.t("changed ", "修改 ")) (found) }
+                    ("remove", Some(found)) => { (lang.t("removed ", "删除 ")) (found) }
+                    (_, Some(found)) => { (lang.t("counted ", "计数 ")) (found) }
+                }
+                @if let Some(index) = &call.index { " · " (lang.t("by ", "索引 ")) code { (index) } }
+            }
+        }
+        (advice(lang, call))
     }
 }

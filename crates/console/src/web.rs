@@ -4,7 +4,7 @@ use bytes::Bytes;
 use gateway::ReplyBody;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE},
+    header::{CONTENT_TYPE, COOKIE, HeaderName, LOCATION, SET_COOKIE},
 };
 use maud::Markup;
 
@@ -22,6 +22,12 @@ impl Fields {
         let mut all = self.0.iter();
         all.find(|(known, _)| known == name)
             .map_or("", |(_, value)| value.as_str())
+    }
+
+    /// All of this name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let all = self.0.iter().filter(move |(known, _)| known == name);
+        all.map(|(_, value)| value.as_str())
     }
 }
 
@@ -49,6 +55,16 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 pub(crate) fn html(status: StatusCode, page: Markup) -> Response<ReplyBody> {
     typed(status, "text/html; charset=utf-8", page.into_string().into())
+}
+
+/// A part of a page, and what htmx is to do beside showing it: `HX-Trigger`, `HX-Redirect`.
+pub(crate) fn part(shown: Markup, header: &'static str, value: &'static str) -> Response<ReplyBody> {
+    let mut reply = html(StatusCode::OK, shown);
+    let header = HeaderName::from_static(header);
+    reply
+        .headers_mut()
+        .insert(header, HeaderValue::from_static(value));
+    reply
 }
 
 pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ReplyBody> {

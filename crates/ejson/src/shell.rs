@@ -14,7 +14,7 @@ use bson::{Bson, DateTime, Document};
 
 use crate::{Error, Reason};
 
-pub use write::{is_plain_key, quote, to_line, to_text};
+pub use write::{is_plain_key, quote, to_line, to_text, visible};
 
 /// Reads one value, whitespace and comments around it allowed.
 ///

@@ -3,7 +3,7 @@
 use bson::{Binary, Bson, DateTime, Regex, Timestamp, doc, oid::ObjectId, spec::BinarySubtype};
 use proptest::prelude::*;
 
-use super::{quote, read, read_document, to_line, to_text};
+use super::{quote, read, read_document, to_line, to_text, visible};
 use crate::tests::any_value;
 
 const NOW: DateTime = DateTime::from_millis(1_700_000_000_123);
@@ -211,6 +211,12 @@ fn what_is_not_seen_is_escaped() {
         quote("a\"\\\n\u{0}\u{202e}\u{200b}👨\u{200d}👩云\u{9b}"),
         "\"a\\\"\\\\\\n\\u0000\\u202e\\u200b👨\u{200d}👩云\\u009b\""
     );
+}
+
+#[test]
+fn lines_stay_lines_where_text_is_shown() {
+    assert_eq!(visible("a\n\tb\u{202e}\r"), "a\n\tb\\u202e\\u000d");
+    assert_eq!(visible("云"), "云");
 }
 
 /// What shows the difference between types, and NaN.

@@ -1,6 +1,6 @@
 //! From BSON to the shell's syntax.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bson::{Binary, Bson, DateTime, Document, Regex, spec::BinarySubtype};
@@ -70,6 +70,25 @@ pub fn quote(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// A text as it is, its lines and tabs too, but with the characters escaped that [`quote`] escapes for being hidden.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_escaped = |character| is_hidden(character) && !matches!(character, '\n' | '\t');
+    if !text.contains(is_escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_escaped(character) {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
+        } else {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Control characters, and those of Unicode that turn the direction of text, break lines, or have no width. The

@@ -1,0 +1,224 @@
+//! The page Data: the database's collections, their documents and indexes, and the queries that no index serves.
+//!
+//! Documents are a stranger's text: whatever they hold is escaped, cut to what a page bears, and shown with the characters that are not
+//! seen otherwise. What is typed is in the syntax of MongoDB's shell (`ejson::shell`). A document is changed or removed only as it
+//! was when it was looked at; what was done is kept for a while, to be undone.
+
+mod collection;
+mod collections;
+mod editor;
+mod indexes;
+mod paging;
+mod tree;
+mod undo;
+
+use std::{sync::Arc, time::Duration};
+
+use bson::DateTime;
+use bytes::Bytes;
+use database::{IndexField, IndexKind, IndexSpec, settings_line};
+use ejson::shell::visible;
+use gateway::{DatabaseCall, ReplyBody, WantedIndex};
+use http::{Method, Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use tokio::sync::watch;
+
+pub(crate) use self::{collection::documents, collections::list as collections, paging::Look, undo::UndoLog};
+use crate::{
+    Inner,
+    lang::Lang,
+    layout::{Viewer, trouble},
+    missing,
+    web::Fields,
+};
+
+/// How often the page looks by itself where the database tells no changes.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The event of the page upon which the shown documents are read anew.
+const CHANGED: (&str, &str) = ("hx-trigger", "documents-changed");
+
+/// Answers what is at `/data` and below it.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    method: &Method,
+    at: &[&str],
+    query: &Fields,
+    body: &Bytes,
+) -> Response<ReplyBody> {
+    let form = || Fields::parse(body);
+    match (method, at) {
+        (&Method::GET, []) => collections::page(inner, viewer).await,
+        (&Method::POST, ["create"]) => collections::create(inner, viewer, &form()).await,
+        (&Method::GET, ["collection"]) => collection::page(inner, viewer, query).await,
+        (&Method::GET, ["documents"]) => collection::part(inner, viewer, query).await,
+        (&Method::GET, ["count"]) => collection::count(inner, viewer, query).await,
+        (&Method::POST, ["filter"]) => collection::check(viewer, &form()),
+        (&Method::POST, ["drop"]) => collection::remove(inner, viewer, &form()).await,
+        (&Method::GET, ["document"]) => editor::page(inner, viewer, query).await,
+        (&Method::GET, ["add"]) => editor::add_page(viewer, query),
+        (&Method::POST, ["check"]) => editor::check(viewer, &form()),
+        (&Method::POST, ["save"]) => editor::save(inner, viewer, &form()).await,
+        (&Method::POST, ["insert"]) => editor::insert(inner, viewer, &form()).await,
+        (&Method::POST, ["delete"]) => editor::delete(inner, viewer, &form()).await,
+        (&Method::POST, ["undo"]) => undo::answer(inner, viewer, &form()).await,
+        (&Method::POST, ["index"]) => indexes::add(inner, viewer, &form()).await,
+        (&Method::POST, ["index", "drop"]) => indexes::remove(inner, viewer, &form()).await,
+        _ => missing(viewer),
+    }
+}
+
+/// Is woken when documents of a collection have changed, or of any, or it is time to look.
+pub(crate) fn changes(inner: &Inner, collection: Option<String>) -> watch::Receiver<()> {
+    let (changed, watched) = watch::channel(());
+    let mut feed = inner.database.changes(None).ok();
+    let mut recorded = inner.recorder.watch();
+    tokio::spawn(async move {
+        loop {
+            let heard = async {
+                match &mut feed {
+                    Some(feed) => feed.next().await,
+                    None => {
+                        tokio::time::sleep(POLL).await;
+                        None
+                    }
+                }
+            };
+            tokio::select! {
+                () = changed.closed() => return,
+                // Which queries no index served stands on the page of all collections.
+                told = recorded.changed(), if collection.is_none() => match told {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+                heard = heard => match heard {
+                    Some(Ok(change)) if collection.as_deref().is_some_and(|name| *change.collection != *name) => continue,
+                    // Some were missed: the page is read anew in any case.
+                    Some(_) => {}
+                    None => feed = None,
+                },
+            }
+            changed.send_replace(());
+        }
+    });
+    watched
+}
+
+/// A name as it is shown.
+pub(crate) fn shown(name: &str) -> Markup {
+    html! { (visible(name)) }
+}
+
+/// What an unserved query wants: the mark, and the line of `yunqiao.toml`.
+pub(crate) fn advice(lang: Lang, call: &DatabaseCall) -> Markup {
+    if call.wanted.is_empty() && !call.slow {
+        return Markup::default();
+    }
+    html! {
+        br;
+        (unserved(lang, call))
+        @if !call.wanted.is_empty() {
+            " " span .dim { (lang.t("an index would serve it: ", "建议索引：")) }
+            code { (settings_line(&call.collection, &specs(&call.wanted))) }
+            " " a href="/data#queries" { (lang.t("Add it", "去添加")) }
+        }
+    }
+}
+
+/// Why a query is marked.
+fn unserved(lang: Lang, call: &DatabaseCall) -> Markup {
+    html! {
+        @if call.slow { span .badge.bad { (lang.t("slow", "慢查询")) } }
+        @else { span .badge.warn { (lang.t("no index", "无索引")) } }
+    }
+}
+
+fn specs(wanted: &[WantedIndex]) -> Vec<IndexSpec> {
+    wanted
+        .iter()
+        .map(|index| {
+            spec(
+                index.fields.iter().map(String::as_str),
+                index.sphere,
+                false,
+                false,
+            )
+        })
+        .collect()
+}
+
+/// The index over these fields; `-` before one is from great to small.
+fn spec<'a>(fields: impl Iterator<Item = &'a str>, sphere: bool, unique: bool, sparse: bool) -> IndexSpec {
+    let fields: Vec<IndexField> = fields
+        .enumerate()
+        .map(|(at, field)| match field.strip_prefix('-') {
+            Some(path) => (path, IndexKind::Descending),
+            None if sphere && at == 0 => (field, IndexKind::Sphere),
+            None => (field, IndexKind::Ascending),
+        })
+        .map(|(path, kind)| IndexField {
+            path: path.to_owned(),
+            kind,
+        })
+        .collect();
+    IndexSpec {
+        name: IndexSpec::named_by_fields(&fields),
+        fields,
+        unique,
+        sparse,
+    }
+}
+
+/// Where a text is wrong.
+fn fault(lang: Lang, error: &ejson::Error, text: &str) -> String {
+    let (line, column) = error.place(text);
+    match lang {
+        Lang::En => format!("line {line}, column {column}: {}", error.reason),
+        Lang::Zh => format!("第 {line} 行第 {column} 列：{}", error.reason),
+    }
+}
+
+/// What the database says, or what is wrong with what was sent.
+fn refused(error: impl ToString) -> Markup {
+    trouble(&visible(&error.to_string()))
+}
+
+fn now() -> DateTime {
+    DateTime::from_millis(Timestamp::now().as_millisecond())
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// That this is no playground.
+fn production(viewer: &Viewer) -> Markup {
+    html! {
+        @if !viewer.simulated {
+            p .notice { (viewer.lang.t("This is production: what is changed here is changed for everybody.", "这是生产环境：在这里的修改会影响所有用户。")) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

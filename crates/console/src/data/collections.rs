@@ -1,0 +1,154 @@
+//! All collections, and the queries that no index serves.
+
+use database::{CollectionStatus, DatabaseError, settings_line};
+use gateway::ReplyBody;
+use http::{Response, StatusCode};
+use maud::{Markup, html};
+
+use super::{grouped, production, refused, shown, specs, unserved};
+use crate::{
+    Inner,
+    layout::{self, Page, Viewer, span},
+    recorder::UnservedQuery,
+    web::{self, Fields},
+};
+
+/// Collections that are listed.
+const MOST: usize = 500;
+/// Queries that are listed.
+const QUERIES: usize = 30;
+
+pub(super) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
+    let content = content(inner, viewer, None).await;
+    layout::page(viewer, Page::Data, html! { div #data { (content) } })
+}
+
+/// Makes a collection.
+pub(super) async fn create(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
+    let lang = viewer.lang;
+    let name = form.get("name").trim();
+    let said = if name.is_empty() || name.contains('\0') {
+        refused(lang.t("a collection needs a name", "请填写集合名称"))
+    } else {
+        match inner.database.create_collection(name).await {
+            Ok(()) => html! {
+                p .notice role="status" { (lang.t("Made: ", "已创建：")) a href=(link(name)) { (shown(name)) } }
+            },
+            Err(DatabaseError::CollectionExists(_)) => html! {
+                p .notice role="status" { (lang.t("There is one of this name: ", "已有同名集合：")) a href=(link(name)) { (shown(name)) } }
+            },
+            Err(error) => refused(error),
+        }
+    };
+    web::html(StatusCode::OK, content(inner, viewer, Some(said)).await)
+}
+
+/// What is shown, below what is said of what was just done.
+pub(super) async fn content(inner: &Inner, viewer: &Viewer, said: Option<Markup>) -> Markup {
+    let lang = viewer.lang;
+    let now = list(inner, viewer).await;
+    html! {
+        (production(viewer))
+        div #said { (said.unwrap_or_default()) }
+        (layout::live("/live/data", now))
+        h2 { (lang.t("A new collection", "新建集合")) }
+        form .filter hx-post="/data/create" hx-target="#data" {
+            label { (lang.t("Name", "名称")) " " input name="name" required autocomplete="off" spellcheck="false" maxlength="200"; }
+            button { (lang.t("Create", "创建")) }
+        }
+    }
+}
+
+/// The part of the page that follows what happens.
+pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
+    let lang = viewer.lang;
+    let collections = match inner.database.collections().await {
+        Ok(collections) => collections,
+        Err(error) => return refused(error),
+    };
+    html! {
+        @if collections.is_empty() {
+            p { (lang.t("There is no collection yet. A function that writes to one makes it; or make one below.", "还没有集合。云函数写入时会自动创建，也可以在下方新建。")) }
+        } @else {
+            table .collections {
+                thead { tr {
+                    th scope="col" { (lang.t("Collection", "集合")) }
+                    th scope="col" .number { (lang.t("Documents", "记录数")) }
+                    th scope="col" { (lang.t("Indexes", "索引")) }
+                } }
+                tbody { @for status in collections.iter().take(MOST) { (row(status)) } }
+            }
+            @if collections.len() > MOST {
+                p .dim { (lang.t("Further ones, which are not listed: ", "其余未列出：")) (collections.len() - MOST) }
+            }
+        }
+        (queries(inner, viewer))
+    }
+}
+
+fn row(status: &CollectionStatus) -> Markup {
+    html! {
+        tr {
+            td { a href=(link(&status.name)) { (shown(&status.name)) } }
+            td .number { (grouped(status.documents)) }
+            td {
+                ul .chips {
+                    li { code { "_id" } }
+                    @for index in &status.indexes { li { code { (shown(&index.name)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn queries(inner: &Inner, viewer: &Viewer) -> Markup {
+    let lang = viewer.lang;
+    let unserved = inner.recorder.unserved();
+    html! {
+        h2 #queries { (lang.t("Queries without an index", "缺少索引的查询")) }
+        @if unserved.is_empty() {
+            p .dim { (lang.t("None since the start.", "启动以来没有。")) }
+        } @else {
+            ul .findings.queries { @for query in unserved.iter().take(QUERIES) { (finding(viewer, query)) } }
+        }
+    }
+}
+
+fn finding(viewer: &Viewer, query: &UnservedQuery) -> Markup {
+    let lang = viewer.lang;
+    let call = &query.worst;
+    let indexes = specs(&call.wanted);
+    html! {
+        li {
+            p {
+                (unserved(lang, call)) " " strong { (shown(&call.collection)) } " " (call.operation) " "
+                code .query { (call.query) }
+            }
+            p .dim {
+                (lang.t("looked at ", "扫描 ")) (grouped(call.looked.unwrap_or_default()))
+                (lang.t(" documents for ", " 条，得到 ")) (grouped(call.found.unwrap_or_default()))
+                (lang.t("", " 条")) " · " (span(query.took)) " · "
+                (lang.t("times: ", "次数：")) (grouped(query.times)) " · "
+                a href={ "/calls/" (query.request_id) } { (query.function) }
+            }
+            @for (wanted, index) in call.wanted.iter().zip(&indexes) {
+                form .actions hx-post="/data/index" hx-target="#said" {
+                    input type="hidden" name="name" value=(call.collection);
+                    @for field in &wanted.fields { input type="hidden" name="field" value=(field); }
+                    @if wanted.sphere { input type="hidden" name="kind" value="2dsphere"; }
+                    button { (lang.t("Add the index", "添加索引")) " " code { (index.to_toml()) } }
+                }
+            }
+            @if !indexes.is_empty() {
+                p .dim { (lang.t("for good, in yunqiao.toml: ", "写进 yunqiao.toml 长期生效：")) code { (settings_line(&call.collection, &indexes)) } }
+            } @else {
+                p .dim { (lang.t("No index serves what it asks: ask by equality, a range, or the beginning of a text.", "没有索引能加速这种条件：请改用相等、范围或前缀匹配。")) }
+            }
+        }
+    }
+}
+
+/// The page of a collection.
+pub(super) fn link(name: &str) -> String {
+    web::link("/data/collection", &[("name", name)])
+}
