@@ -1,6 +1,7 @@
 //! The console, as a browser meets it: let in by a link, guarded, escaped, live; and used by clicks in Chromium.
 
 use std::{
+    fs,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -582,6 +583,26 @@ fn the_main_job_is_done_by_clicks() {
     copy(&quickstart(), project.path());
     let dev = Dev::start(project.path());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/main-job.mjs");
+    let mut node = Command::new("node");
+    node.arg(script).args([&link(&dev), &dev.server.url, &dev.wechat]);
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
+}
+
+/// A function whose query no index of the example serves.
+const TITLED: &str = "const cloud = require('wx-server-sdk')\n\
+    cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })\n\
+    exports.main = ({ title }) => cloud.database().collection('todos').where({ title }).get()\n";
+
+#[test]
+fn documents_are_found_and_changed_by_clicks() {
+    let project = Scratch::new(&[("titled", TITLED)]);
+    let example = quickstart().with_file_name("todo");
+    copy(&example, project.path());
+    let package = fs::read_to_string(example.join("cloudfunctions/list/package.json")).unwrap();
+    project.write("cloudfunctions/titled/package.json", &package);
+    let dev = Dev::start(project.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/data.mjs");
     let mut node = Command::new("node");
     node.arg(script).args([&link(&dev), &dev.server.url, &dev.wechat]);
     let (output, _, errors) = run(&mut node);

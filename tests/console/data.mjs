@@ -1,0 +1,180 @@
+// The page Data by clicks, on the lists of examples/todo. Arguments: the console's link, the gateway, the simulated WeChat.
+
+import assert from 'node:assert/strict'
+
+import { browsing } from './browser.mjs'
+
+const [link, gateway, wechat] = process.argv.slice(2)
+const CONTROL = 2
+
+async function post(url, body, token) {
+  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+  const reply = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+  return reply.json()
+}
+
+const { code } = await post(`${wechat}/sim/client`, { user: 'alice', api: 'login' })
+const { token } = await post(`${gateway}/v1/login`, { code })
+
+/** A call from outside the console. */
+async function call(name, data = {}) {
+  const reply = await post(`${gateway}/v1/functions/${name}`, { data }, token)
+  assert.equal(reply.errMsg, 'cloud.callFunction:ok', JSON.stringify(reply))
+  return reply
+}
+
+await browsing(async (browser) => {
+  const page = await browser.open(link)
+  const count = (selector) =>
+    page.evaluate((selector) => document.querySelectorAll(selector).length, selector)
+  const counts = (selector, count) =>
+    page.until(
+      (selector, count) => document.querySelectorAll(selector).length === count,
+      selector,
+      count,
+    )
+
+  // Before anything was written there is nothing; what functions make is seen at once.
+  await page.follow('nav a[href="/data"]', '/data')
+  await page.shows('#data', 'There is no collection yet')
+  await call('setup')
+  for (let i = 0; i < 23; i += 1) {
+    await call('add', { list: 'home', title: `todo ${i}`, tags: ['a', 'b'] })
+  }
+  await page.shows('table.collections', 'todos')
+  await page.until(() => document.querySelector('table.collections').innerText.includes('23'))
+
+  // A database call is a row of the path of its call.
+  const { requestID } = await call('list', { list: 'home' })
+  await page.goto(`${new URL(link).origin}/calls/${requestID}`)
+  await page.shows('.path', 'todos find {_openid: ')
+  await page.shows('.path', 'sort {createTime: -1, _id: 1}')
+  await page.shows('.path', 'looked at 23, returned 10 · by _openid_1')
+  await page.shows('.path', 'todos count {')
+  assert.equal(await count('.path .badge'), 0, 'an index served it')
+
+  // One that no index serves is marked, with the index that would; a click adds it.
+  const unserved = await call('titled', { title: 'todo 7' })
+  await page.goto(`${new URL(link).origin}/calls/${unserved.requestID}`)
+  await page.shows('.path .badge', 'no index')
+  await page.shows('.path', '[database.collections.todos] indexes = [["title"]]')
+  await page.follow('.path a', '/data')
+  await page.shows('.queries', 'todos find {title: "todo 7"}')
+  await page.click('.queries button')
+  await page.shows('#said', 'indexes = [["title"]]')
+  await page.shows('#data', 'None since the start.')
+  await page.shows('table.collections', 'title_1')
+  const served = await call('titled', { title: 'todo 7' })
+  await page.goto(`${new URL(link).origin}/calls/${served.requestID}`)
+  await page.shows('.path', 'looked at 1, returned 1 · by title_1')
+
+  // Pages of documents, and a filter in the shell's syntax, whose fault is shown where it is.
+  await page.follow('nav a[href="/data"]', '/data')
+  await page.follow('table.collections tr:last-child a', '/data/collection')
+  await counts('.doc', 20)
+  await page.click('#after')
+  await counts('.doc', 3)
+  await page.click('#before')
+  await counts('.doc', 20)
+  await page.write('#filter', '{\n  title: /^todo 1\\d$/,\n  done: fals\n}')
+  await page.shows('#fault', 'line 3, column 9: "fals" is not known here')
+  await page.write('#filter', '{title: /^todo 1\\d$/, done: false}')
+  await page.write('input[name=sort]', '-createTime')
+  await page.press('Enter', CONTROL)
+  await counts('.doc', 10)
+  await page.shows('#count', '10 meet the filter')
+  await page.shows('.doc', 'title: "todo 19"')
+
+  // It follows what happens; and what somebody opened stays.
+  await call('add', { list: 'home', title: 'todo 10' })
+  await counts('.doc', 11)
+
+  // A document is edited; its fault is shown; somebody else's change is not overwritten unawares.
+  await page.follow('.doc .edit-link', '/data/document')
+  const text = await page.evaluate(() => document.querySelector('#text').value)
+  assert.match(text, /createTime: ISODate\("20/)
+  await page.write('#text', text.replace('title: "todo 10"', 'title: todo 10'))
+  await page.shows('#check', '"todo" is not known here')
+  await page.write('#text', text.replace('title: "todo 10"', 'title: "todo ten"'))
+  await page.shows('#check', 'a document')
+  await page.click('#edit button[type=submit]')
+  await page.shows('#said', 'Saved.')
+  const id = text.match(/_id: "(\w+)"/)[1]
+  await call('change', { id, title: 'renamed' })
+  await page.click('#edit button[type=submit]')
+  await page.shows('#said', 'The document has changed meanwhile')
+  await page.shows('#said pre', 'title: "renamed"')
+  await page.click('#said button[name=over]')
+  await page.shows('#said', 'Saved.')
+  await page.click('#said form button')
+  await page.shows('#said', 'Undone.')
+  await page.follow('#back', '/data/collection')
+
+  // Found by its id alone; deleted, and brought back.
+  await page.write('#filter', `"${id}"`)
+  await page.press('Enter', CONTROL)
+  await counts('.doc', 1)
+  await page.shows('.doc', 'title: "renamed"')
+  await page.click('.doc .delete')
+  await page.shows('#said', 'Deleted: ')
+  await counts('.doc', 0)
+  await page.click('#said form button')
+  await page.shows('#said', 'Undone.')
+  await page.shows('.doc', 'title: "renamed"')
+
+  // Added, with types that JSON lacks, and hostile text.
+  await page.follow('#add', '/data/add')
+  await page.write('#text', '{a: }')
+  await page.click('#edit button[type=submit]')
+  await page.shows('#said', 'line 1, column 5: expected a value')
+  await page.write(
+    '#text',
+    `{_id: ObjectId("65f0c0ffee65f0c0ffee65f0"), at: ISODate('2026-01-31'), place: {type: 'Point', coordinates: [113.5, 23]},
+      list: '<img src=x onerror=alert(1)>\\u202e', long: '${'云'.repeat(300)}', deep: {a: [1, NumberLong(2)]}}`,
+  )
+  await page.click('#edit button[type=submit]')
+  await page.shows('#said', 'ObjectId("65f0c0ffee65f0c0ffee65f0")')
+  await page.click('#edit button[type=submit]')
+  await page.shows('#said', 'Another document has the same value in the index _id_')
+  await page.follow('#back', '/data/collection')
+  await page.write('#filter', 'ObjectId("65f0c0ffee65f0c0ffee65f0")')
+  await page.press('Enter', CONTROL)
+  await counts('.doc', 1)
+  for (const shown of ['Point 113.5, 23', '<img src=x onerror=alert(1)>\\u202e', 'characters: 300', 'date'])
+    await page.shows('.doc', shown)
+  await page.click('.doc .tree > li:last-child summary')
+  await page.shows('.doc .tree .tree', '[ 2 elements ]')
+
+  // In Chinese, in the dark, on a phone; nothing sticks out.
+  await page.follow('.lang', '/data/collection')
+  await page.shows('h1', '数据')
+  await page.seenAs([{ name: 'prefers-color-scheme', value: 'dark' }])
+  await page.wide(320)
+  for (const path of [
+    '/data',
+    '/data/collection?name=todos',
+    '/data/document?name=todos&id=ObjectId(%2265f0c0ffee65f0c0ffee65f0%22)',
+    '/data/add?name=todos',
+    `/calls/${unserved.requestID}`,
+  ]) {
+    await page.goto(new URL(path, link).href)
+    assert.ok(
+      (await page.evaluate(() => document.documentElement.scrollWidth)) <= 320,
+      `${path} is wider than a phone`,
+    )
+  }
+
+  // A collection is dropped only by its name.
+  await page.goto(new URL('/data/collection?name=lists', link).href)
+  await page.click('details summary:not(.tree summary)')
+  await page.write('input[name=sure]', 'list')
+  await page.click('button.danger')
+  await page.shows('#dropped', '名称不一致')
+  await page.write('input[name=sure]', 'lists')
+  await page.click('button.danger')
+  await page.until(() => location.pathname === '/data' && document.readyState === 'complete')
+  await page.shows('table.collections', 'todos')
+  assert.ok(!(await page.text('table.collections')).includes('lists'))
+
+  assert.deepEqual(browser.complaints, [])
+})
