@@ -9,6 +9,7 @@ mod collections;
 mod editor;
 mod indexes;
 mod paging;
+mod transfer;
 mod tree;
 mod undo;
 
@@ -66,6 +67,8 @@ pub(crate) async fn answer(
         (&Method::POST, ["undo"]) => undo::answer(inner, viewer, &form()).await,
         (&Method::POST, ["index"]) => indexes::add(inner, viewer, &form()).await,
         (&Method::POST, ["index", "drop"]) => indexes::remove(inner, viewer, &form()).await,
+        (&Method::GET, ["export"]) => transfer::export(inner, viewer, query).await,
+        (&Method::POST, ["import"]) => transfer::import(inner, viewer, query, body).await,
         _ => missing(viewer),
     }
 }
@@ -73,9 +76,12 @@ pub(crate) async fn answer(
 /// Is woken when documents of a collection have changed, or of any, or it is time to look.
 pub(crate) fn changes(inner: &Inner, collection: Option<String>) -> watch::Receiver<()> {
     let (changed, watched) = watch::channel(());
-    let mut feed = inner.database.changes(None).ok();
+    let database = Arc::clone(&inner.database);
     let mut recorded = inner.recorder.watch();
     tokio::spawn(async move {
+        let mut feed = database.changes(None).await.ok();
+        // What happened before the feed was there.
+        changed.send_replace(());
         loop {
             let heard = async {
                 match &mut feed {

@@ -198,9 +198,9 @@ impl IndexSpec {
     }
 }
 
-/// The line of `yunqiao.toml` that gives a collection these indexes.
+/// What gives a collection these indexes in `yunqiao.toml`: the head of a table, and a line in it.
 #[must_use]
-pub fn settings_line(collection: &str, indexes: &[IndexSpec]) -> String {
+pub fn settings_text(collection: &str, indexes: &[IndexSpec]) -> String {
     let bare = !collection.is_empty()
         && collection
             .bytes()
@@ -211,7 +211,16 @@ pub fn settings_line(collection: &str, indexes: &[IndexSpec]) -> String {
         quoted(collection)
     };
     let indexes: Vec<String> = indexes.iter().map(IndexSpec::to_toml).collect();
-    format!("[database.collections.{name}] indexes = [{}]", indexes.join(", "))
+    format!(
+        "[database.collections.{name}]\nindexes = [{}]",
+        indexes.join(", ")
+    )
+}
+
+/// The same in one line, to be told in a sentence.
+#[must_use]
+pub fn settings_line(collection: &str, indexes: &[IndexSpec]) -> String {
+    settings_text(collection, indexes).replace('\n', " ")
 }
 
 /// A text as TOML writes it; its escapes are among the shell's.

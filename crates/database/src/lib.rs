@@ -22,7 +22,7 @@ use std::{future::Future, pin::Pin};
 use bson::{Bson, Document};
 
 pub use crate::{
-    advice::{indexes_for, settings_line},
+    advice::{indexes_for, settings_line, settings_text},
     changes::{Change, ChangeKind, Changes, MissedChanges},
     embedded::{Embedded, OpenError, Options},
     error::DatabaseError,

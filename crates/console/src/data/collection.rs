@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{
     collections, grouped, indexes,
     paging::{Look, id_text, read_filter},
-    production, refused, shown,
+    production, refused, shown, transfer,
     tree::Tree,
     undo::{decoded, print},
 };
@@ -41,12 +41,18 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         (search(lang, &look, paused))
         p .actions {
             a #add .button href=(web::link("/data/add", &[("name", &look.name)])) { (lang.t("Add a document", "添加记录")) }
+            (transfer::links(lang, &look))
         }
         div #said aria-live="polite" {}
+        @if !look.filter.is_empty() {
+            p #count .dim hx-get=(web::link("/data/count", &[("name", &look.name), ("filter", &look.filter)]))
+                hx-trigger="load, documents-changed from:body" hx-swap="innerHTML" { (lang.t("counting …", "正在统计……")) }
+        }
         div #documents hx-get=(look.link("/data/documents")) hx-trigger="documents-changed from:body" {
             @if paused { (now) } @else { (layout::live(&look.link("/live/documents"), now)) }
         }
         (indexes::section(lang, &look.name, &status.indexes))
+        (transfer::section(lang, &look.name))
         section {
             h2 { (lang.t("Drop the collection", "删除集合")) }
             details {
@@ -114,14 +120,12 @@ pub(crate) async fn documents(inner: &Inner, viewer: &Viewer, look: &Look) -> Ma
         Ok(page) => page,
         Err(error) => return trouble(&error.text(lang, look)),
     };
-    let count = web::link("/data/count", &[("name", &look.name), ("filter", &look.filter)]);
     html! {
         p .dim {
-            @if !look.filter.is_empty() {
-                span #count hx-get=(count) hx-trigger="load" hx-swap="innerHTML" { (lang.t("counting …", "正在统计……")) } " · "
+            @if let Some(looked) = &page.looked {
+                (lang.t("looked at ", "扫描 ")) (grouped(looked.documents)) (lang.t("", " 条"))
+                @if let Some(index) = &looked.index { " · " (lang.t("by ", "索引 ")) code { (shown(index)) } }
             }
-            (lang.t("looked at ", "扫描 ")) (grouped(page.looked.documents)) (lang.t("", " 条"))
-            @if let Some(index) = &page.looked.index { " · " (lang.t("by ", "索引 ")) code { (shown(index)) } }
         }
         @if page.documents.is_empty() {
             p { (lang.t("No document here.", "没有记录。")) }

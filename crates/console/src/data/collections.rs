@@ -1,6 +1,6 @@
 //! All collections, and the queries that no index serves.
 
-use database::{CollectionStatus, DatabaseError, settings_line};
+use database::{CollectionStatus, DatabaseError, settings_text};
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -140,7 +140,8 @@ fn finding(viewer: &Viewer, query: &UnservedQuery) -> Markup {
                 }
             }
             @if !indexes.is_empty() {
-                p .dim { (lang.t("for good, in yunqiao.toml: ", "写进 yunqiao.toml 长期生效：")) code { (settings_line(&call.collection, &indexes)) } }
+                p .dim { (lang.t("For good, in yunqiao.toml:", "写进 yunqiao.toml 长期生效：")) }
+                pre .json tabindex="0" { (settings_text(&call.collection, &indexes)) }
             } @else {
                 p .dim { (lang.t("No index serves what it asks: ask by equality, a range, or the beginning of a text.", "没有索引能加速这种条件：请改用相等、范围或前缀匹配。")) }
             }

@@ -89,7 +89,7 @@ fn form(lang: Lang, name: &str, text: &str, known: Option<(&str, &str)>) -> Mark
     let rows = (text.lines().count() + 1).clamp(8, 40);
     let checked = text.len() <= CHECKED;
     html! {
-        form #edit hx-post=(at) hx-target="#said" hx-swap="innerHTML show:window:top" hx-disabled-elt="find button" {
+        form #edit hx-post=(at) hx-target="#said" hx-swap="innerHTML show:window:top" hx-disabled-elt="find button" hx-disinherit="*" {
             input type="hidden" name="name" value=(name);
             @if let Some((id, was)) = known {
                 input type="hidden" name="id" value=(id);

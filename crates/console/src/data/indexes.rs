@@ -1,6 +1,6 @@
 //! The indexes of a collection: shown, added, removed.
 
-use database::{DatabaseError, IndexKind, IndexSpec, settings_line};
+use database::{DatabaseError, IndexKind, IndexSpec, settings_text};
 use gateway::{ReplyBody, WantedIndex};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -87,17 +87,18 @@ pub(super) async fn add(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respon
         ticked("unique"),
         ticked("sparse"),
     );
-    let line = settings_line(name, std::slice::from_ref(&index));
+    let settings = settings_text(name, std::slice::from_ref(&index));
+    // The list of queries stands on another page than the collection's indexes.
+    let of_query = form.all("field").next().is_some();
     match inner.database.create_index(name, index).await {
         Ok(()) => {
             inner
                 .recorder
                 .forget_unserved(name, Some(&WantedIndex { fields, sphere }));
             let said = html! {
-                p .notice role="status" {
-                    (lang.t("The index is there. For good, and elsewhere, it stands in yunqiao.toml: ", "索引已添加。要长期保留并用于其他环境，请写进 yunqiao.toml：")) code { (line) }
-                }
-                (again(inner, lang, name).await)
+                p .notice role="status" { (lang.t("The index is there. For good, and elsewhere, it stands in yunqiao.toml:", "索引已添加。要长期保留并用于其他环境，请写进 yunqiao.toml：")) }
+                pre .json tabindex="0" { (settings) }
+                @if !of_query { (again(inner, lang, name).await) }
             };
             inner.recorder.wake();
             web::part(said, CHANGED.0, CHANGED.1)
@@ -128,7 +129,7 @@ pub(super) async fn remove(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
     }
 }
 
-/// The section in the place of the one on the page, where the page has one.
+/// The section in the place of the one on the page.
 async fn again(inner: &Inner, lang: Lang, name: &str) -> Markup {
     let collections = inner.database.collections().await.unwrap_or_default();
     let status = collections.into_iter().find(|status| status.name == name);

@@ -71,7 +71,8 @@ pub(super) enum LookError {
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     pub(super) documents: Vec<RawDocumentBuf>,
-    pub(super) looked: Looked,
+    /// What it took, where the engine says.
+    pub(super) looked: Option<Looked>,
     /// Where the pages around it begin, where there are some.
     pub(super) before: Option<Place>,
     pub(super) after: Option<Place>,
@@ -356,7 +357,7 @@ pub(super) async fn batch(
     beyond: Option<&Bson>,
     direction: i32,
     size: u64,
-) -> Result<(Vec<RawDocumentBuf>, Looked), DatabaseError> {
+) -> Result<(Vec<RawDocumentBuf>, Option<Looked>), DatabaseError> {
     let read = async |condition: Option<Document>, limit: u64| {
         let filter = match condition {
             None => filter.clone(),
@@ -388,7 +389,9 @@ pub(super) async fn batch(
     if left > 0 && !later.is_empty() {
         let rest = read(Some(doc! { "$or": later }), left).await?;
         found.documents.extend(rest.documents);
-        found.looked.documents += rest.looked.documents;
+        if let (Some(looked), Some(rest)) = (&mut found.looked, rest.looked) {
+            looked.documents += rest.documents;
+        }
     }
     Ok((found.documents, found.looked))
 }

@@ -15,6 +15,8 @@ use crate::lang::Lang;
 const SHORT: usize = 200;
 /// Characters that are shown behind the click.
 const LONG: usize = 20_000;
+/// Characters of a list that is not folded.
+const INLINE: usize = 60;
 /// Levels that are shown.
 const DEEPEST: usize = 16;
 /// Members of one object or array that are shown.
@@ -64,6 +66,10 @@ impl Tree {
 
     fn member(&self, key: Markup, value: &Bson, depth: usize) -> Markup {
         let lang = self.lang;
+        if let Some(line) = inline(value) {
+            self.take(line.len());
+            return html! { (key) ": " span .n { (line) } };
+        }
         match value {
             Bson::Document(document) => {
                 if let Some((longitude, latitude)) = point(document) {
@@ -172,6 +178,21 @@ fn key(name: &str) -> Markup {
     html! { span .k { @if plain { (visible(short)) } @else { (quote(short)) } (more) } }
 }
 
+/// What is so short that nothing of it needs folding: a list of a few texts, numbers or the like.
+fn inline(value: &Bson) -> Option<String> {
+    let Bson::Array(elements) = value else { return None };
+    let is_plain = |element: &Bson| match element {
+        Bson::String(text) => text.len() <= INLINE,
+        Bson::Int32(_) | Bson::Double(_) | Bson::Boolean(_) | Bson::Null => true,
+        _ => false,
+    };
+    if elements.is_empty() || elements.len() > INLINE / 2 || !elements.iter().all(is_plain) {
+        return None;
+    }
+    let line = to_line(value);
+    (line.chars().count() <= INLINE).then_some(line)
+}
+
 /// The place of a GeoJSON point.
 fn point(document: &Document) -> Option<(String, String)> {
     if document.len() != 2 || document.get_str("type").ok()? != "Point" {
@@ -234,6 +255,7 @@ mod tests {
             "place": { "type": "Point", "coordinates": [113.5, 23] },
             "empty": {},
             "list": [1, { "a": true }],
+            "tags": ["a", "b"],
             "a b": null,
         });
         for part in [
@@ -245,6 +267,7 @@ mod tests {
             "<span class=\"tag\">Point</span> <span class=\"n\">113.5, 23</span>",
             "empty</span>: {}",
             "[ 2 elements ]",
+            "tags</span>: <span class=\"n\">[&quot;a&quot;, &quot;b&quot;]</span>",
             "<span class=\"k\">&quot;a b&quot;</span>: <span class=\"w\">null</span>",
         ] {
             assert!(page.contains(part), "{part} in {page}");
