@@ -44,6 +44,15 @@ await browsing(async (browser) => {
     )
   }
 
+  /** Turns the page. */
+  const turn = async (way) => {
+    await page.click(`#${way}`)
+    await page.until(
+      (way) => new URLSearchParams(location.search).has(way) && document.readyState === 'complete',
+      way,
+    )
+  }
+
   // Before anything was written there is nothing; what functions make is seen at once.
   await page.follow('nav a[href="/data"]', '/data')
   await page.shows('#data', 'There is no collection yet')
@@ -82,9 +91,9 @@ await browsing(async (browser) => {
   await page.follow('nav a[href="/data"]', '/data')
   await page.follow('table.collections tbody tr:last-child a', '/data/collection')
   await counts('.doc', 20)
-  await page.click('#after')
+  await turn('after')
   await counts('.doc', 3)
-  await page.click('#before')
+  await turn('before')
   await counts('.doc', 20)
   await page.write('#filter', '{\n  title: /^todo 1\\d$/,\n  done: fals\n}')
   await page.shows('#fault', 'line 3, column 9: "fals" is not known here')
