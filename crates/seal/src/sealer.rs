@@ -44,6 +44,10 @@ pub enum SealKind {
     HttpApi,
     /// What the operator's browser shows after it was let in.
     SignIn,
+    /// What the address of a file allows whoever reads it.
+    Download,
+    /// What an address allows whoever sends a file there.
+    Upload,
 }
 
 impl SealKind {
@@ -53,6 +57,8 @@ impl SealKind {
             Self::Ticket => b"ticket",
             Self::HttpApi => b"http-api",
             Self::SignIn => b"sign-in",
+            Self::Download => b"download",
+            Self::Upload => b"upload",
         }
     }
 
@@ -62,6 +68,8 @@ impl SealKind {
             Self::Ticket => 2,
             Self::HttpApi => 3,
             Self::SignIn => 4,
+            Self::Download => 5,
+            Self::Upload => 6,
         }
     }
 }

@@ -1,0 +1,252 @@
+//! What every place for files is held to. Each backend's tests call [`all`] with an empty one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "these are tests, for other crates to call"
+)]
+
+use bytes::Bytes;
+use files::{CloudPath, Part};
+
+use crate::{Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
+
+/// Everything, one after the other. The place is empty again afterwards.
+pub async fn all(blobs: &dyn Blobs) {
+    what_was_written_is_read(blobs).await;
+    names_stand_for_themselves(blobs).await;
+    a_file_is_there_whole_or_not_at_all(blobs).await;
+    a_reader_keeps_what_it_opened(blobs).await;
+    parts_are_read(blobs).await;
+    lists_go_on_where_they_ended(blobs).await;
+    removed_is_gone(blobs).await;
+    blobs.check().await.unwrap();
+}
+
+fn path(text: &str) -> CloudPath {
+    text.parse().unwrap()
+}
+
+fn new(text: &str) -> NewBlob {
+    NewBlob {
+        path: path(text),
+        owner: "o1".to_owned(),
+        content_type: Some("text/plain".to_owned()),
+    }
+}
+
+/// Writes a file in pieces of this size.
+async fn write(blobs: &dyn Blobs, name: &str, content: &[u8], pieces: usize) {
+    let mut writing = blobs.write(new(name)).await.unwrap();
+    for piece in content.chunks(pieces) {
+        writing.push(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    let blob = writing.finish().await.unwrap();
+    assert_eq!((blob.path.as_str(), blob.size), (name, content.len() as u64));
+    assert_eq!(blobs.look(&path(name)).await.unwrap(), Some(blob));
+}
+
+async fn content(mut opened: Opened) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(piece) = opened.content.next().await.unwrap() {
+        assert!(!piece.is_empty());
+        whole.extend_from_slice(&piece);
+    }
+    whole
+}
+
+async fn read(blobs: &dyn Blobs, name: &str) -> Option<Vec<u8>> {
+    let opened = blobs.open(&path(name)).await.unwrap()?;
+    assert_eq!(opened.blob.path.as_str(), name);
+    Some(content(opened).await)
+}
+
+async fn remove(blobs: &dyn Blobs, names: &[&str]) -> Vec<bool> {
+    let paths: Vec<CloudPath> = names.iter().map(|name| path(name)).collect();
+    blobs.remove(&paths).await.unwrap()
+}
+
+/// Bytes that no piece of is like another.
+fn large() -> Vec<u8> {
+    (0..300_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Content, size, ETag, owner and type.
+pub async fn what_was_written_is_read(blobs: &dyn Blobs) {
+    let large = large();
+    for (name, bytes, pieces) in [
+        ("a/empty", &[][..], 1),
+        ("a/small.txt", b"hello", 2),
+        ("a/large", &large, 70_001),
+        ("a/whole", &large, usize::MAX),
+    ] {
+        write(blobs, name, bytes, pieces).await;
+        assert!(read(blobs, name).await.as_deref() == Some(bytes), "{name}");
+    }
+    let blob = blobs.look(&path("a/small.txt")).await.unwrap().unwrap();
+    assert_eq!(
+        blob.etag, "5d41402abc4b2a76b9719d911017c592",
+        "the MD5 of the content"
+    );
+    assert_eq!(
+        (&*blob.owner, blob.content_type.as_deref()),
+        ("o1", Some("text/plain"))
+    );
+    let expected = Usage {
+        files: 4,
+        bytes: 5 + 2 * large.len() as u64,
+    };
+    assert_eq!(blobs.usage().await.unwrap(), expected);
+
+    write(blobs, "a/large", b"now small", 3).await;
+    assert_eq!(read(blobs, "a/large").await.unwrap(), b"now small");
+    assert_eq!(blobs.usage().await.unwrap().bytes, 5 + 9 + large.len() as u64);
+    remove(blobs, &["a/empty", "a/small.txt", "a/large", "a/whole"]).await;
+    assert_eq!(blobs.usage().await.unwrap(), Usage::default());
+    assert_eq!(read(blobs, "a/large").await, None);
+    assert_eq!(blobs.look(&path("a/large")).await.unwrap(), None);
+}
+
+/// Whatever a file is called, it is another than one that is called otherwise.
+pub async fn names_stand_for_themselves(blobs: &dyn Blobs) {
+    let names = [
+        "a b",
+        "a%20b",
+        "a+b",
+        "a#b",
+        "a?b=c&d",
+        "头像/小明.png",
+        "😀",
+        "A",
+        "a",
+        "a.",
+        "a\\b",
+        ".hidden",
+        "...",
+        "é",
+        "e\u{301}",
+        "con",
+        "a:b",
+        "*",
+        "a/b",
+        "~",
+        "$HOME",
+        "-rf",
+    ];
+    let long = "长".repeat(283);
+    let names: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
+    for name in &names {
+        write(blobs, name, name.as_bytes(), 100).await;
+    }
+    for name in &names {
+        assert_eq!(read(blobs, name).await.unwrap(), name.as_bytes(), "{name}");
+    }
+    assert!(remove(blobs, &names).await.into_iter().all(|removed| removed));
+}
+
+/// Nothing is seen of a file before it is finished, and nothing is left of one that never is.
+pub async fn a_file_is_there_whole_or_not_at_all(blobs: &dyn Blobs) {
+    write(blobs, "f", b"before", 6).await;
+    let mut writing = blobs.write(new("f")).await.unwrap();
+    for _ in 0..20 {
+        writing.push(Bytes::from(vec![b'x'; 100_000])).await.unwrap();
+    }
+    assert_eq!(read(blobs, "f").await.unwrap(), b"before");
+    drop(writing);
+    assert_eq!(read(blobs, "f").await.unwrap(), b"before");
+
+    // Whoever finishes last has the name.
+    let mut first = blobs.write(new("f")).await.unwrap();
+    let mut second = blobs.write(new("f")).await.unwrap();
+    first.push(Bytes::from_static(b"first")).await.unwrap();
+    second.push(Bytes::from_static(b"second")).await.unwrap();
+    second.finish().await.unwrap();
+    first.finish().await.unwrap();
+    assert_eq!(read(blobs, "f").await.unwrap(), b"first");
+    remove(blobs, &["f"]).await;
+}
+
+/// A file that is being read is neither changed nor taken away.
+pub async fn a_reader_keeps_what_it_opened(blobs: &dyn Blobs) {
+    let large = large();
+    write(blobs, "f", &large, usize::MAX).await;
+    let opened = blobs.open(&path("f")).await.unwrap().unwrap();
+    let mut begun = blobs.open(&path("f")).await.unwrap().unwrap();
+    let first = begun.content.next().await.unwrap().unwrap();
+    write(blobs, "f", b"another", usize::MAX).await;
+    remove(blobs, &["f"]).await;
+    assert!(content(opened).await == large);
+    assert!([&first[..], &content(begun).await].concat() == large);
+}
+
+/// Any part of a file, from its first byte to its last.
+pub async fn parts_are_read(blobs: &dyn Blobs) {
+    let large = large();
+    write(blobs, "f", &large, usize::MAX).await;
+    let end = large.len() as u64 - 1;
+    for (first, last) in [
+        (0, 0),
+        (end, end),
+        (0, end),
+        (5, 300_004),
+        (262_143, 262_144),
+        (1_000_000, end),
+    ] {
+        let mut opened = blobs.open(&path("f")).await.unwrap().unwrap();
+        opened.content.seek(Part { first, last });
+        let expected = &large[usize::try_from(first).unwrap()..=usize::try_from(last).unwrap()];
+        assert!(content(opened).await == expected, "{first} to {last}");
+    }
+    remove(blobs, &["f"]).await;
+}
+
+/// Files and folders, in the order of their paths' bytes, in pages.
+pub async fn lists_go_on_where_they_ended(blobs: &dyn Blobs) {
+    let names = ["a", "a/1", "a/2/x", "a/2/y", "a/3", "a0", "b/c/d", "头像/1.png"];
+    for name in names {
+        write(blobs, name, b"x", 1).await;
+    }
+    let shown = |entries: &[ListEntry]| -> Vec<String> {
+        let texts = entries.iter().map(|entry| match entry {
+            ListEntry::File(blob) => blob.path.to_string(),
+            ListEntry::Folder(name) => name.clone(),
+        });
+        texts.collect()
+    };
+    for (prefix, folders, expected) in [
+        ("", false, &names[..]),
+        ("", true, &["a", "a/", "a0", "b/", "头像/"]),
+        ("a/", true, &["a/1", "a/2/", "a/3"]),
+        ("a/2/", true, &["a/2/x", "a/2/y"]),
+        ("a", false, &["a", "a/1", "a/2/x", "a/2/y", "a/3", "a0"]),
+        ("头", true, &["头像/"]),
+        ("c", true, &[]),
+    ] {
+        for most in [1, 2, 100] {
+            let (mut found, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let bounds = ListBounds {
+                    prefix,
+                    after: after.as_deref(),
+                    folders,
+                    most,
+                };
+                let page = shown(&blobs.list(bounds).await.unwrap());
+                assert!(page.len() <= most);
+                let Some(last) = page.last() else { break };
+                after = Some(last.clone());
+                found.extend(page);
+            }
+            assert_eq!(found, expected, "{prefix:?} {folders} {most}");
+        }
+    }
+    remove(blobs, &names).await;
+}
+
+/// Also where there was nothing.
+pub async fn removed_is_gone(blobs: &dyn Blobs) {
+    write(blobs, "f", b"x", 1).await;
+    assert_eq!(remove(blobs, &["g", "f", "f"]).await, [false, true, false]);
+    assert_eq!(remove(blobs, &["f"]).await, [false]);
+    assert_eq!(read(blobs, "f").await, None);
+}

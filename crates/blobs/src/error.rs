@@ -1,0 +1,68 @@
+//! How a place for files fails.
+
+use std::{error::Error, io};
+
+use datafile::FileError;
+use thiserror::Error;
+
+/// The reason that the operating system or a library gave.
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why files could not be kept or read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The place cannot be opened.
+    #[error(
+        "the files in {place} cannot be opened — make the folder writable, or name another as [storage] folder"
+    )]
+    Open {
+        /// Where they are.
+        place: String,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
+    /// The list of files cannot be opened.
+    #[error(transparent)]
+    Index(FileError),
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full(#[source] Cause),
+    /// What the project may keep is used up.
+    #[error(
+        "the project's files take {used} bytes, and may take {quota}: remove some, or raise [storage] quota"
+    )]
+    Quota {
+        /// What they take.
+        used: u64,
+        /// What they may.
+        quota: u64,
+    },
+    /// The place failed.
+    #[error("the files cannot be reached")]
+    Failed(#[source] Cause),
+}
+
+impl BlobError {
+    /// What the operating system said while a file was written or read.
+    pub(crate) fn of_disk(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::Full(error.into())
+            }
+            _ => Self::Failed(error.into()),
+        }
+    }
+
+    /// Something of ours that ended before its time.
+    pub(crate) fn ended(error: impl Into<Cause>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<FileError> for BlobError {
+    fn from(error: FileError) -> Self {
+        Self::Index(error)
+    }
+}

@@ -1,0 +1,270 @@
+//! Files in a folder of this machine.
+//!
+//! ```text
+//! index.redb     path -> what is known of the file, and the number under which its content lies
+//! content/ab/…   contents, by number: no name of a user's ever becomes one of the file system's
+//! coming/…       contents that are still being written
+//! ```
+//!
+//! A file is written in `coming`, synced, moved to `content`, and then entered in the index: that one commit is what makes it
+//! visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
+//! those are swept away at the next start. Whoever reads has the content open, and keeps it.
+
+mod index;
+mod reading;
+mod writing;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use files::CloudPath;
+use tempfile::TempDir;
+
+use crate::{
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Result, Usage, Writing,
+    error::Cause,
+};
+use index::{ContentId, Index};
+
+const INDEX: &str = "index.redb";
+const CONTENT: &str = "content";
+const COMING: &str = "coming";
+
+/// How a folder is kept.
+#[derive(Clone, Debug, Default)]
+pub struct FolderOptions {
+    /// Bytes of all files together at most.
+    pub quota: Option<u64>,
+}
+
+/// Files in a folder. Clones share it. It wants a Tokio runtime.
+#[derive(Clone)]
+pub struct Folder(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    index: Index,
+    quota: Option<u64>,
+    /// The folder, where it goes with the process.
+    temporary: Option<TempDir>,
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Folder")
+            .field("root", &self.0.root)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Folder {
+    /// Opens the folder, or makes it, and sweeps away what uploads that died have left.
+    ///
+    /// # Errors
+    /// It cannot be made or read, another process has it, or its index is none.
+    pub fn open(root: &Path, options: FolderOptions) -> Result<Self> {
+        Ok(Self(Arc::new(Inner::open(root, options)?)))
+    }
+
+    /// Files that go with the process, in a folder of the machine's for such.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn temporary(options: FolderOptions) -> Result<Self> {
+        let not_opened = |cause: io::Error| BlobError::Open {
+            place: std::env::temp_dir().display().to_string(),
+            cause: cause.into(),
+        };
+        let root = tempfile::Builder::new()
+            .prefix("yunqiao-files-")
+            .tempdir()
+            .map_err(not_opened)?;
+        let mut inner = Inner::open(root.path(), options)?;
+        inner.temporary = Some(root);
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Runs `work` where it may block. It runs to its end even if nobody waits for the answer any more.
+    async fn run<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Inner) -> Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|ended| Err(BlobError::ended(ended)))
+    }
+}
+
+impl Inner {
+    fn open(root: &Path, options: FolderOptions) -> Result<Self> {
+        let not_opened = |cause: io::Error| BlobError::Open {
+            place: root.display().to_string(),
+            cause: cause.into(),
+        };
+        for folder in [root.to_owned(), root.join(CONTENT), root.join(COMING)] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(not_opened)?;
+        }
+        let index = Index::open(&root.join(INDEX))?;
+        let inner = Inner {
+            root: root.to_owned(),
+            index,
+            quota: options.quota,
+            temporary: None,
+        };
+        inner.sweep().map_err(|cause| BlobError::Open {
+            place: root.display().to_string(),
+            cause,
+        })?;
+        Ok(inner)
+    }
+
+    fn content(&self, id: ContentId) -> PathBuf {
+        let name = id.to_string();
+        self.root.join(CONTENT).join(&name[..2]).join(&name[2..])
+    }
+
+    fn coming(&self, id: ContentId) -> PathBuf {
+        self.root.join(COMING).join(id.to_string())
+    }
+
+    /// Removes a content that no entry names any more. That it stays is no harm: the next start sweeps it away.
+    fn drop_content(&self, id: ContentId) {
+        if let Err(error) = fs::remove_file(self.content(id)) {
+            tracing::warn!(%error, content = %id, "the content of a file that is gone could not be removed");
+        }
+    }
+
+    /// Removes what was still coming, and every content that no entry names.
+    fn sweep(&self) -> Result<(), Cause> {
+        let mut swept = 0;
+        for entry in fs::read_dir(self.root.join(COMING))? {
+            fs::remove_file(entry?.path())?;
+            swept += 1;
+        }
+        let named: HashSet<ContentId> = self.index.contents()?;
+        for folder in fs::read_dir(self.root.join(CONTENT))? {
+            let folder = folder?;
+            for entry in fs::read_dir(folder.path())? {
+                let entry = entry?;
+                let (first, rest) = (folder.file_name(), entry.file_name());
+                let name = format!("{}{}", first.to_string_lossy(), rest.to_string_lossy());
+                if !name.parse().is_ok_and(|id| named.contains(&id)) {
+                    fs::remove_file(entry.path())?;
+                    swept += 1;
+                }
+            }
+        }
+        if swept > 0 {
+            tracing::info!(swept, folder = %self.root.display(), "swept away what interrupted uploads had left");
+        }
+        Ok(())
+    }
+
+    /// Refuses what would be over the quota.
+    fn admit(&self, more: u64, instead_of: &CloudPath) -> Result<()> {
+        let Some(quota) = self.quota else {
+            return Ok(());
+        };
+        let before = self.index.look(instead_of)?.map_or(0, |entry| entry.blob.size);
+        let used = self.index.usage()?.bytes.saturating_sub(before);
+        match used.saturating_add(more) > quota {
+            true => Err(BlobError::Quota { used, quota }),
+            false => Ok(()),
+        }
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+impl Blobs for Folder {
+    fn write(&self, new: NewBlob) -> BoxFuture<'_, Result<Box<dyn Writing>>> {
+        Box::pin(async move {
+            let inner = Arc::clone(&self.0);
+            let writing = self.run(move |_| writing::ToDisk::begin(inner, new)).await?;
+            Ok(Box::new(writing) as Box<dyn Writing>)
+        })
+    }
+
+    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>> {
+        let path = path.clone();
+        Box::pin(self.run(move |inner| {
+            // A file that is written anew in between has its content removed: then there is another entry.
+            for _ in 0..ATTEMPTS {
+                let Some(entry) = inner.index.look(&path)? else {
+                    return Ok(None);
+                };
+                match File::open(inner.content(entry.content)) {
+                    Ok(file) => {
+                        return Ok(Some(Opened {
+                            content: Box::new(reading::FromDisk::new(file, entry.blob.size)),
+                            blob: entry.blob,
+                        }));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(BlobError::of_disk(error)),
+                }
+            }
+            Err(BlobError::ended(format!(
+                "the content of {path} is gone from the folder"
+            )))
+        }))
+    }
+
+    fn look<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Blob>>> {
+        let path = path.clone();
+        Box::pin(self.run(move |inner| Ok(inner.index.look(&path)?.map(|entry| entry.blob))))
+    }
+
+    fn remove<'a>(&'a self, paths: &'a [CloudPath]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        let paths = paths.to_vec();
+        Box::pin(self.run(move |inner| {
+            let removed = inner.index.remove(&paths)?;
+            removed
+                .iter()
+                .flatten()
+                .for_each(|content| inner.drop_content(*content));
+            Ok(removed.iter().map(Option::is_some).collect())
+        }))
+    }
+
+    fn list<'a>(&'a self, bounds: ListBounds<'a>) -> BoxFuture<'a, Result<Vec<ListEntry>>> {
+        let (prefix, after) = (bounds.prefix.to_owned(), bounds.after.map(str::to_owned));
+        let (folders, most) = (bounds.folders, bounds.most);
+        Box::pin(self.run(move |inner| {
+            Ok(inner.index.list(&ListBounds {
+                prefix: &prefix,
+                after: after.as_deref(),
+                folders,
+                most,
+            })?)
+        }))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Result<Usage>> {
+        Box::pin(self.run(|inner| Ok(inner.index.usage()?)))
+    }
+
+    fn check(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.run(|inner| Ok(inner.index.check()?)))
+    }
+}
+
+/// How often a file is looked up that is being written anew while it is opened.
+const ATTEMPTS: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The index: what there is, by path.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    ops::Bound,
+    path::Path,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use datafile::{Cause, DataFile, Failure, FileError, Form, WorkError, Wrote};
+use files::CloudPath;
+use redb::{ReadableTable, TableDefinition};
+use serde::{Deserialize, Serialize};
+
+use crate::{Blob, ListBounds, ListEntry, Usage};
+
+static FORM: Form = Form {
+    noun: "the index of files",
+    setting: "[storage] folder in yunqiao.toml",
+    loss: "with a new one, no file that was uploaded is found again",
+    format: 1,
+    cache: 4 << 20,
+};
+
+/// By path: an [`Record`] as JSON.
+const FILES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("files");
+/// `files` and `bytes`: how much there is.
+const USAGE: TableDefinition<'_, &str, u64> = TableDefinition::new("usage");
+
+/// The number under which a content lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ContentId(u128);
+
+impl ContentId {
+    pub(super) fn new() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for ContentId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
+/// A file, and where its content lies.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) blob: Blob,
+    pub(super) content: ContentId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record<'a> {
+    content: &'a str,
+    size: u64,
+    etag: &'a str,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    owner: String,
+    /// Milliseconds since the epoch.
+    modified: u64,
+}
+
+impl Entry {
+    fn write(&self) -> Vec<u8> {
+        let content = self.content.to_string();
+        let since = self.blob.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let record = Record {
+            content: &content,
+            size: self.blob.size,
+            etag: &self.blob.etag,
+            content_type: self.blob.content_type.clone(),
+            owner: self.blob.owner.clone(),
+            modified: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        };
+        // A record has nothing in it that JSON has not.
+        serde_json::to_vec(&record).unwrap_or_default()
+    }
+
+    fn read(path: &str, bytes: &[u8]) -> Result<Self, FileError> {
+        let unreadable = |cause: Cause| FileError::Failed {
+            form: &FORM,
+            place: format!("of {path:?}"),
+            cause,
+        };
+        let record: Record<'_> = serde_json::from_slice(bytes).map_err(|error| unreadable(error.into()))?;
+        Ok(Self {
+            content: record
+                .content
+                .parse()
+                .map_err(|_| unreadable("it names no content".into()))?,
+            blob: Blob {
+                path: path
+                    .parse()
+                    .map_err(|error: files::CloudPathError| unreadable(error.into()))?,
+                size: record.size,
+                etag: record.etag.to_owned(),
+                content_type: record.content_type,
+                owner: record.owner,
+                modified: UNIX_EPOCH + Duration::from_millis(record.modified),
+            },
+        })
+    }
+}
+
+type Work<T> = Result<T, WorkError<FileError>>;
+
+/// The index of one folder. Every change is on the disk when it is answered.
+#[derive(Debug)]
+pub(super) struct Index(DataFile);
+
+impl Index {
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        DataFile::open(path, &FORM, |transaction, _| {
+            transaction.open_table(FILES)?;
+            transaction.open_table(USAGE)?;
+            Ok(())
+        })
+        .map(Self)
+    }
+
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        self.0.check()
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Work<T>) -> Result<T, FileError> {
+        self.0.read(work).map_err(own)
+    }
+
+    pub(super) fn look(&self, path: &CloudPath) -> Result<Option<Entry>, FileError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(FILES)?;
+            let record = table.get(path.as_str())?;
+            let entry = record.map(|record| Entry::read(path.as_str(), record.value()));
+            entry.transpose().map_err(WorkError::Own)
+        })
+    }
+
+    /// Enters a file; answers the content of the one that was there.
+    pub(super) fn put(&self, entry: &Entry) -> Result<Option<ContentId>, FileError> {
+        let written = self.0.write(|transaction| {
+            let mut table = transaction.open_table(FILES)?;
+            let path = entry.blob.path.as_str();
+            let before = table.insert(path, entry.write().as_slice())?;
+            // One that cannot be read is written over all the same.
+            let before = before.and_then(|record| Entry::read(path, record.value()).ok());
+            let mut usage = transaction.open_table(USAGE)?;
+            change_usage(&mut usage, |usage| {
+                if let Some(before) = &before {
+                    usage.without(before);
+                }
+                usage.files += 1;
+                usage.bytes += entry.blob.size;
+            })?;
+            Ok(Wrote::Changed(before.map(|before| before.content)))
+        });
+        written.map_err(own)
+    }
+
+    /// Removes files; answers the content of each that there was.
+    pub(super) fn remove(&self, paths: &[CloudPath]) -> Result<Vec<Option<ContentId>>, FileError> {
+        let written = self.0.write(|transaction| {
+            let mut table = transaction.open_table(FILES)?;
+            let mut removed = Vec::with_capacity(paths.len());
+            for path in paths {
+                let record = table.remove(path.as_str())?;
+                removed.push(record.and_then(|record| Entry::read(path.as_str(), record.value()).ok()));
+            }
+            if removed.iter().all(Option::is_none) {
+                return Ok(Wrote::Unchanged(vec![None; paths.len()]));
+            }
+            let mut usage = transaction.open_table(USAGE)?;
+            change_usage(&mut usage, |usage| {
+                removed.iter().flatten().for_each(|entry| usage.without(entry));
+            })?;
+            let contents = removed.into_iter().map(|entry| Some(entry?.content));
+            Ok(Wrote::Changed(contents.collect()))
+        });
+        written.map_err(own)
+    }
+
+    pub(super) fn list(&self, bounds: &ListBounds<'_>) -> Result<Vec<ListEntry>, FileError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(FILES)?;
+            let mut entries = Vec::new();
+            let mut from = match bounds.after {
+                Some(after) if after >= bounds.prefix => match after.ends_with('/') && bounds.folders {
+                    // After a folder comes what is behind everything in it.
+                    true => Bound::Included(behind(after)),
+                    false => Bound::Excluded(after.to_owned()),
+                },
+                _ => Bound::Included(bounds.prefix.to_owned()),
+            };
+            while entries.len() < bounds.most {
+                let start = from.as_ref().map(String::as_str);
+                let Some(row) = table.range::<&str>((start, Bound::Unbounded))?.next() else {
+                    break;
+                };
+                let (key, record) = row?;
+                let Some(rest) = key.value().strip_prefix(bounds.prefix) else {
+                    break;
+                };
+                match rest.find('/').filter(|_| bounds.folders) {
+                    Some(end) => {
+                        let folder = format!("{}{}", bounds.prefix, &rest[..=end]);
+                        from = Bound::Included(behind(&folder));
+                        entries.push(ListEntry::Folder(folder));
+                    }
+                    None => {
+                        let entry = Entry::read(key.value(), record.value()).map_err(WorkError::Own)?;
+                        from = Bound::Excluded(key.value().to_owned());
+                        entries.push(ListEntry::File(entry.blob));
+                    }
+                }
+            }
+            Ok(entries)
+        })
+    }
+
+    pub(super) fn usage(&self) -> Result<Usage, FileError> {
+        self.read(|transaction| Ok(usage(&transaction.open_table(USAGE)?)?))
+    }
+
+    /// All contents that an entry names.
+    pub(super) fn contents(&self) -> Result<HashSet<ContentId>, FileError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(FILES)?;
+            let mut contents = HashSet::new();
+            for row in table.iter()? {
+                let (path, record) = row?;
+                let entry = Entry::read(path.value(), record.value()).map_err(WorkError::Own)?;
+                contents.insert(entry.content);
+            }
+            Ok(contents)
+        })
+    }
+}
+
+fn own(failure: Failure<FileError>) -> FileError {
+    failure.into_own(|error| error)
+}
+
+/// The first path behind all that begin with a folder's name.
+fn behind(folder: &str) -> String {
+    // `0` follows `/`.
+    format!("{}0", folder.trim_end_matches('/'))
+}
+
+impl Usage {
+    fn without(&mut self, entry: &Entry) {
+        self.files = self.files.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(entry.blob.size);
+    }
+}
+
+fn usage(table: &impl ReadableTable<&'static str, u64>) -> Result<Usage, redb::StorageError> {
+    let number = |name| Ok::<_, redb::StorageError>(table.get(name)?.map_or(0, |number| number.value()));
+    Ok(Usage {
+        files: number("files")?,
+        bytes: number("bytes")?,
+    })
+}
+
+fn change_usage(
+    table: &mut redb::Table<'_, &'static str, u64>,
+    change: impl FnOnce(&mut Usage),
+) -> Result<(), redb::StorageError> {
+    let mut now = usage(table)?;
+    change(&mut now);
+    table.insert("files", now.files)?;
+    table.insert("bytes", now.bytes)?;
+    Ok(())
+}
+
+/// The machine's time, as it is kept: in milliseconds.
+pub(super) fn now() -> SystemTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "when a file was written is no time of WeChat's"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,122 @@
+#![allow(clippy::unwrap_used)]
+
+use std::{os::unix::fs::PermissionsExt, path::Path};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::contract;
+
+fn folder(root: &Path) -> Folder {
+    Folder::open(root, FolderOptions::default()).unwrap()
+}
+
+fn new(path: &str) -> NewBlob {
+    NewBlob {
+        path: path.parse().unwrap(),
+        owner: String::new(),
+        content_type: None,
+    }
+}
+
+async fn write(folder: &Folder, path: &str, content: &[u8]) -> Result<Blob> {
+    let mut writing = folder.write(new(path)).await?;
+    writing.push(Bytes::copy_from_slice(content)).await?;
+    writing.finish().await
+}
+
+/// The files of a folder and of those in it, the index left out.
+fn on_disk(root: &Path) -> usize {
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => on_disk(&entry.path()),
+            false => usize::from(entry.file_name() != INDEX),
+        })
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_keeps_to_the_contract() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    contract::all(&folder).await;
+    assert_eq!(on_disk(root.path()), 0, "nothing is left of what is gone");
+}
+
+#[tokio::test]
+async fn files_are_there_after_a_restart_and_their_owners_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let first = folder(root.path());
+    let written = write(&first, "a/b", b"content").await.unwrap();
+    let error = Folder::open(root.path(), FolderOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    drop(first);
+    let again = folder(root.path());
+    assert_eq!(again.look(&written.path).await.unwrap(), Some(written));
+    for folder in ["", CONTENT, COMING] {
+        let mode = fs::metadata(root.path().join(folder))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert!(folder.is_empty() || mode & 0o077 == 0, "{folder} {mode:o}");
+    }
+}
+
+/// The moments at which a process can die: while a content comes, when it is in its place and not yet entered, and when it
+/// was replaced and is still there.
+#[tokio::test]
+async fn what_a_crash_leaves_is_swept_away() {
+    let root = tempfile::tempdir().unwrap();
+    let first = folder(root.path());
+    write(&first, "kept", b"kept").await.unwrap();
+    let id = ContentId::new();
+    fs::write(first.0.coming(id), b"half").unwrap();
+    let content = first.0.content(id);
+    fs::create_dir_all(content.parent().unwrap()).unwrap();
+    fs::write(content, b"not entered").unwrap();
+    drop(first);
+    let again = folder(root.path());
+    assert_eq!(on_disk(root.path()), 1);
+    let mut opened = again.open(&"kept".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(&opened.content.next().await.unwrap().unwrap()[..], b"kept");
+}
+
+#[tokio::test]
+async fn a_quota_holds() {
+    let root = tempfile::tempdir().unwrap();
+    let quota = Some(10);
+    let folder = Folder::open(root.path(), FolderOptions { quota }).unwrap();
+    write(&folder, "a", b"123456").await.unwrap();
+    let refused = write(&folder, "b", b"123456").await.unwrap_err();
+    assert!(
+        matches!(refused, BlobError::Quota { used: 6, quota: 10 }),
+        "{refused}"
+    );
+    // In the place of another, only what it is more counts.
+    write(&folder, "a", b"1234567890").await.unwrap();
+    assert!(write(&folder, "a", b"12345678901").await.is_err());
+    // It shows before the end, too.
+    let mut writing = folder.write(new("c")).await.unwrap();
+    let large = Bytes::from(vec![0; 300_000]);
+    let _ = writing.push(large.clone()).await;
+    assert!(writing.push(large).await.is_err());
+    drop(writing);
+    folder.remove(&["a".parse().unwrap()]).await.unwrap();
+    write(&folder, "b", b"123456").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_content_that_is_gone_is_an_error_and_ends_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    write(&folder, "a", b"a").await.unwrap();
+    write(&folder, "b", b"b").await.unwrap();
+    let path = "a".parse().unwrap();
+    let content = folder.0.index.look(&path).unwrap().unwrap().content;
+    fs::remove_file(folder.0.content(content)).unwrap();
+    assert!(folder.open(&path).await.is_err());
+    assert!(folder.open(&"b".parse().unwrap()).await.unwrap().is_some());
+    write(&folder, "a", b"anew").await.unwrap();
+    assert!(folder.open(&path).await.unwrap().is_some());
+}

@@ -1,0 +1,172 @@
+//! Writing a content: pieces are gathered while the one before is on its way to the disk.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use tokio::task::JoinHandle;
+
+use super::{
+    Inner,
+    index::{ContentId, Entry, now},
+    sync_folder,
+};
+use crate::{Blob, BlobError, BoxFuture, NewBlob, Result, Writing};
+
+/// What is gathered before it is written; twice of it is what a writer costs.
+const PIECE: usize = 256 << 10;
+
+pub(super) struct ToDisk {
+    inner: Arc<Inner>,
+    new: NewBlob,
+    /// `None` when a write has failed.
+    state: Option<State>,
+    gathered: Vec<Bytes>,
+    length: usize,
+}
+
+enum State {
+    Idle(Coming),
+    Busy(JoinHandle<Result<Coming>>),
+}
+
+/// A content on its way.
+struct Coming {
+    id: ContentId,
+    file: File,
+    digest: Md5,
+    size: u64,
+    place: Place,
+}
+
+/// Where it is on its way; removed with it, unless it has arrived.
+struct Place(PathBuf);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Gone already, where it has arrived.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Coming {
+    fn take(mut self, pieces: &[Bytes]) -> Result<Self> {
+        for piece in pieces {
+            self.file.write_all(piece).map_err(BlobError::of_disk)?;
+            self.digest.update(piece);
+            self.size += piece.len() as u64;
+        }
+        Ok(self)
+    }
+}
+
+impl ToDisk {
+    pub(super) fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
+        inner.admit(0, &new.path)?;
+        let id = ContentId::new();
+        let place = Place(inner.coming(id));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&place.0)
+            .map_err(BlobError::of_disk)?;
+        let coming = Coming {
+            id,
+            file,
+            digest: Md5::new(),
+            size: 0,
+            place,
+        };
+        Ok(Self {
+            inner,
+            new,
+            state: Some(State::Idle(coming)),
+            gathered: Vec::new(),
+            length: 0,
+        })
+    }
+
+    /// The content, when all that was given to the disk is there.
+    async fn settled(&mut self) -> Result<Coming> {
+        match self.state.take() {
+            Some(State::Idle(coming)) => Ok(coming),
+            Some(State::Busy(busy)) => busy.await.map_err(BlobError::ended)?,
+            None => Err(BlobError::ended("a file was written on after an error")),
+        }
+    }
+}
+
+impl Writing for ToDisk {
+    fn push(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        self.length += bytes.len();
+        self.gathered.push(bytes);
+        Box::pin(async move {
+            if self.length < PIECE {
+                return Ok(());
+            }
+            let coming = self.settled().await?;
+            let pieces = std::mem::take(&mut self.gathered);
+            let length = std::mem::take(&mut self.length) as u64;
+            let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
+            self.state = Some(State::Busy(tokio::task::spawn_blocking(move || {
+                inner.admit(coming.size + length, &path)?;
+                coming.take(&pieces)
+            })));
+            Ok(())
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
+        Box::pin(async move {
+            let coming = self.settled().await?;
+            let Self {
+                inner, new, gathered, ..
+            } = *self;
+            let done = tokio::task::spawn_blocking(move || {
+                let coming = coming.take(&gathered)?;
+                inner.admit(coming.size, &new.path)?;
+                inner.settle(coming, new)
+            });
+            done.await.map_err(BlobError::ended)?
+        })
+    }
+}
+
+impl Inner {
+    /// Puts a content where it belongs, and enters it.
+    fn settle(&self, coming: Coming, new: NewBlob) -> Result<Blob> {
+        coming.file.sync_all().map_err(BlobError::of_disk)?;
+        let content = self.content(coming.id);
+        if let Some(folder) = content.parent() {
+            match fs::create_dir(folder) {
+                Ok(()) => sync_folder(&self.root.join(super::CONTENT)).map_err(BlobError::of_disk)?,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(BlobError::of_disk(error)),
+            }
+            fs::rename(&coming.place.0, &content).map_err(BlobError::of_disk)?;
+            sync_folder(folder).map_err(BlobError::of_disk)?;
+        }
+        let entry = Entry {
+            content: coming.id,
+            blob: Blob {
+                path: new.path,
+                size: coming.size,
+                etag: base16ct::lower::encode_string(&coming.digest.finalize()),
+                content_type: new.content_type,
+                owner: new.owner,
+                modified: now(),
+            },
+        };
+        // Where this fails it may have been entered all the same, so the content stays, for the next start to judge.
+        let before = self.index.put(&entry)?;
+        before.into_iter().for_each(|content| self.drop_content(content));
+        Ok(entry.blob)
+    }
+}

@@ -1,0 +1,163 @@
+//! How such a file fails.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use thiserror::Error;
+
+use crate::Form;
+
+/// The reason that redb or the operating system gave.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a file could not be opened, read or written. `place` is where it is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be opened, or made.
+    #[error("cannot open {} {place} — create its folder, make it writable, or name another file as {}", form.noun, form.setting)]
+    Open {
+        /// What it was to be.
+        form: &'static Form,
+        /// Where it was looked for.
+        place: String,
+        /// The operating system's reason.
+        #[source]
+        cause: Cause,
+    },
+    /// Another process has it open.
+    #[error("{} {place} is in use by another process — stop the other yunqiao, or name another file as {}", form.noun, form.setting)]
+    InUse {
+        /// What it is.
+        form: &'static Form,
+        /// Where it is.
+        place: String,
+    },
+    /// What is there is none of ours. It was left as it is.
+    #[error("{place} is not {}: it is {what} — {mend}", form.noun)]
+    Foreign {
+        /// What it was to be.
+        form: &'static Form,
+        /// Where it was looked for.
+        place: String,
+        /// What is there instead.
+        what: &'static str,
+        /// What to do about it.
+        mend: String,
+    },
+    /// It was one of ours, and cannot be read any more.
+    #[error("{} {place} is damaged or was cut off — put back a copy of it, or move it away; {}", form.noun, form.loss)]
+    Damaged {
+        /// What it was.
+        form: &'static Form,
+        /// Where it is.
+        place: String,
+        /// redb's reason.
+        #[source]
+        cause: Cause,
+    },
+    /// It was written by a later version.
+    #[error(
+        "{} {place} has format {found}, and this yunqiao knows formats up to {} — run the later yunqiao that wrote it, or \
+         name another file as {}", form.noun, form.format, form.setting
+    )]
+    Newer {
+        /// What it is.
+        form: &'static Form,
+        /// Where it is.
+        place: String,
+        /// Its format.
+        found: u64,
+    },
+    /// The disk failed, most often because it is full or gone. It is tried again by itself.
+    #[error("{} {place} failed", form.noun)]
+    Failed {
+        /// What it is.
+        form: &'static Form,
+        /// Where it is.
+        place: String,
+        /// redb's reason.
+        #[source]
+        cause: Cause,
+    },
+    /// What went wrong before, and is not tried again yet.
+    #[error(transparent)]
+    Shared(Arc<FileError>),
+    /// The process is shutting down.
+    #[error("a file was closed while it was worked with")]
+    Closed,
+}
+
+impl FileError {
+    /// The error with its causes, in one line for a log.
+    #[must_use]
+    pub fn report(&self) -> impl fmt::Display {
+        Report(self)
+    }
+}
+
+struct Report<'a>(&'a FileError);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// Why a transaction came to nothing, as its caller gets it.
+#[derive(Debug)]
+pub enum Failure<E> {
+    /// The file.
+    File(FileError),
+    /// What the work gave.
+    Own(E),
+}
+
+impl<E> Failure<E> {
+    /// As one error of the owner's.
+    pub fn into_own(self, of_file: impl FnOnce(FileError) -> E) -> E {
+        match self {
+            Self::File(error) => of_file(error),
+            Self::Own(error) => error,
+        }
+    }
+}
+
+/// Why work inside a transaction ended: the disk failed, or the owner of the file has a reason of its own. `?` takes redb's
+/// errors as the first.
+#[derive(Debug)]
+pub enum WorkError<E> {
+    /// The disk, after which the file is opened again.
+    Disk(redb::Error),
+    /// Anything else, after which it is not.
+    Own(E),
+}
+
+impl<E> From<redb::StorageError> for WorkError<E> {
+    fn from(error: redb::StorageError) -> Self {
+        Self::Disk(error.into())
+    }
+}
+
+impl<E> From<redb::TableError> for WorkError<E> {
+    fn from(error: redb::TableError) -> Self {
+        Self::Disk(error.into())
+    }
+}
+
+impl<E> From<redb::TransactionError> for WorkError<E> {
+    fn from(error: redb::TransactionError) -> Self {
+        Self::Disk(error.into())
+    }
+}
+
+impl<E> From<redb::CommitError> for WorkError<E> {
+    fn from(error: redb::CommitError) -> Self {
+        Self::Disk(error.into())
+    }
+}

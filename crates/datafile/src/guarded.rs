@@ -1,0 +1,252 @@
+//! The database, and how it comes back after an error.
+//!
+//! After one error of the disk redb refuses everything until it is opened again: a full disk would end the file for
+//! good. So it is opened again at once, for those who read. Whoever writes is refused for a while with the error that was,
+//! for longer each time, up to [`LONGEST`]; then one write tries it again.
+
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    time::{Duration, Instant},
+};
+
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use crate::{
+    Backend, Cause, Failure, FileError, Form, WorkError,
+    file::{self, BringUp},
+};
+
+/// How long writes are refused after the first error.
+const FIRST: Duration = Duration::from_millis(100);
+/// How long they are refused at most before one tries again.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A file of ours, open and locked.
+pub struct DataFile {
+    form: &'static Form,
+    path: PathBuf,
+    backend: Backend,
+    opened: RwLock<Opened>,
+    trouble: Mutex<Option<Trouble>>,
+    first_wait: Duration,
+}
+
+struct Opened {
+    /// None if it could not be opened again.
+    database: Option<Database>,
+    /// How often it was opened.
+    times: u64,
+}
+
+/// What went wrong last, and since then nothing was written.
+struct Trouble {
+    error: Arc<FileError>,
+    tries: u32,
+    again_at: Instant,
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub enum Wrote<T> {
+    /// It is to be committed.
+    Changed(T),
+    /// There is nothing to wait for the disk for.
+    Unchanged(T),
+}
+
+impl fmt::Debug for DataFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataFile {
+    /// Opens the file, or makes it with mode 0600. One of ours that others could read is closed to them. A new one, and one of
+    /// an older format, is given to `bring_up`, which makes the tables.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is in use, is none of this form, is damaged, or was written by a later version.
+    pub fn open(
+        path: &Path,
+        form: &'static Form,
+        bring_up: impl Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>,
+    ) -> Result<Self, FileError> {
+        Self::open_with(path, form, &bring_up, FIRST, file::on_disk)
+    }
+
+    /// As [`open`](Self::open), with a backend of the caller's on the file, and another wait after the first error: for tests of what
+    /// a disk does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(
+        path: &Path,
+        form: &'static Form,
+        bring_up: BringUp<'_>,
+        first_wait: Duration,
+        backend: impl FnOnce(File) -> Result<Backend, DatabaseError>,
+    ) -> Result<Self, FileError> {
+        let (backend, database) = file::open(path, form, bring_up, backend)?;
+        Ok(Self {
+            form,
+            path: path.to_owned(),
+            backend,
+            opened: RwLock::new(Opened {
+                database: Some(database),
+                times: 1,
+            }),
+            trouble: Mutex::default(),
+            first_wait,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads one snapshot.
+    ///
+    /// # Errors
+    /// What `work` gave, or that of the file.
+    pub fn read<T, E>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, WorkError<E>>,
+    ) -> Result<T, Failure<E>> {
+        self.with(|database| work(&database.begin_read()?))
+    }
+
+    /// Returns when the change is on the disk.
+    ///
+    /// # Errors
+    /// What `work` gave, after which nothing has changed, or that of the file.
+    pub fn write<T, E>(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<Wrote<T>, WorkError<E>>,
+    ) -> Result<T, Failure<E>> {
+        self.admit().map_err(Failure::File)?;
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            match work(&transaction)? {
+                Wrote::Unchanged(answer) => Ok(answer),
+                Wrote::Changed(answer) => {
+                    transaction.commit()?;
+                    if let Some(trouble) = self.trouble().take() {
+                        tracing::info!(tries = trouble.tries, file = %self.path.display(), "the file can be written again");
+                    }
+                    Ok(answer)
+                }
+            }
+        })
+    }
+
+    /// Whether the last write succeeded; if not, and if it is time, the next one is this.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn check(&self) -> Result<(), FileError> {
+        let checked: Result<(), Failure<FileError>> = match self.trouble().is_none() {
+            true => self.read(|_| Ok(())),
+            false => self.write(|transaction| match file::mark(transaction, self.form) {
+                Ok(()) => Ok(Wrote::Changed(())),
+                Err(error) => Err(WorkError::Disk(error)),
+            }),
+        };
+        checked.map_err(|failure| failure.into_own(|error| error))
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses while there is trouble and it is not yet time to try again.
+    fn admit(&self) -> Result<(), FileError> {
+        match &*self.trouble() {
+            Some(trouble) if Instant::now() < trouble.again_at => {
+                Err(FileError::Shared(Arc::clone(&trouble.error)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does `work` with the database, and opens it again if the disk fails.
+    fn with<T, E>(&self, work: impl FnOnce(&Database) -> Result<T, WorkError<E>>) -> Result<T, Failure<E>> {
+        let mut opened = self.opened();
+        if opened.database.is_none() {
+            let times = opened.times;
+            drop(opened);
+            self.admit().map_err(Failure::File)?;
+            self.open_again(times).map_err(Failure::File)?;
+            opened = self.opened();
+        }
+        let times = opened.times;
+        let Some(database) = &opened.database else {
+            // It failed again in between.
+            return Err(Failure::File(FileError::Closed));
+        };
+        let done = work(database);
+        drop(opened);
+        match done {
+            Ok(answer) => Ok(answer),
+            Err(WorkError::Own(error)) => Err(Failure::Own(error)),
+            Err(WorkError::Disk(error)) => {
+                let error = self.note(FileError::Failed {
+                    form: self.form,
+                    place: self.path.display().to_string(),
+                    cause: error.into(),
+                });
+                // What comes of that is for the next to see.
+                let _ = self.open_again(times);
+                Err(Failure::File(error))
+            }
+        }
+    }
+
+    fn opened(&self) -> RwLockReadGuard<'_, Opened> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what went wrong for those who ask meanwhile.
+    fn note(&self, error: FileError) -> FileError {
+        let error = Arc::new(error);
+        let mut trouble = self.trouble();
+        let tries = trouble.as_ref().map_or(0, |trouble| trouble.tries);
+        if tries == 0 {
+            tracing::error!(error = %error.report(), "a file fails; it is tried again until it works");
+        }
+        let wait = self.first_wait.saturating_mul(1 << tries.min(10)).min(LONGEST);
+        *trouble = Some(Trouble {
+            error: Arc::clone(&error),
+            tries: tries.saturating_add(1),
+            again_at: Instant::now() + wait,
+        });
+        FileError::Shared(error)
+    }
+
+    /// Opens the database again, unless somebody has since it was opened so many `times`. Waits for those who use it.
+    fn open_again(&self, times: u64) -> Result<(), FileError> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.times != times {
+            return Ok(());
+        }
+        opened.database = None;
+        let database = file::open_database(&self.path, self.form, &self.backend).map_err(|error| {
+            // It was open before: what helps at the start does not help now.
+            self.note(match error {
+                FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
+                    FileError::Failed { form, place, cause }
+                }
+                error => error,
+            })
+        })?;
+        opened.database = Some(database);
+        opened.times += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Where a file lies.
+
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// The longest path, in bytes of UTF-8. The platform says "850 bytes after encoding"; that of the object store below it counts
+/// UTF-8, and so do we.
+pub const LONGEST_PATH: usize = 850;
+
+/// The path of a file: `cloudPath` of `uploadFile`, and what follows the bucket in a file id.
+///
+/// It is as the program gave it, byte for byte: Chinese, blanks, `%`, `#` and `+` stand for themselves, and capitals count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloudPath(String);
+
+/// Why a text is no path of a file. `Display` is for whoever wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CloudPathError {
+    /// There is none.
+    #[error("cloudPath is empty")]
+    Empty,
+    /// More than [`LONGEST_PATH`] bytes.
+    #[error("cloudPath is {0} bytes long, and may have {LONGEST_PATH}")]
+    TooLong(usize),
+    /// It begins with `/`.
+    #[error("cloudPath begins with \"/\": leave that away")]
+    LeadingSlash,
+    /// It ends with `/`: that is a folder's name.
+    #[error("cloudPath ends with \"/\": that is the name of a folder, and a file wants a name of its own")]
+    TrailingSlash,
+    /// `//` in it.
+    #[error("cloudPath has an empty name in it (\"//\")")]
+    EmptyName,
+    /// `.` or `..` in it, which browsers take out of an address before they send it.
+    #[error("cloudPath has \".\" or \"..\" as a name in it")]
+    Dots,
+    /// A control character that the platform does not take.
+    #[error("cloudPath has the control character U+{0:04X} in it")]
+    Control(u32),
+}
+
+impl CloudPath {
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last name of it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl FromStr for CloudPath {
+    type Err = CloudPathError;
+
+    fn from_str(text: &str) -> Result<Self, CloudPathError> {
+        if text.is_empty() {
+            return Err(CloudPathError::Empty);
+        }
+        if text.len() > LONGEST_PATH {
+            return Err(CloudPathError::TooLong(text.len()));
+        }
+        if text.starts_with('/') {
+            return Err(CloudPathError::LeadingSlash);
+        }
+        if text.ends_with('/') {
+            return Err(CloudPathError::TrailingSlash);
+        }
+        for name in text.split('/') {
+            match name {
+                "" => return Err(CloudPathError::EmptyName),
+                "." | ".." => return Err(CloudPathError::Dots),
+                _ => {}
+            }
+        }
+        // The platform names 24 to 27. The others of ASCII only need care there, but no header and no XML can carry them.
+        match text.chars().find(char::is_ascii_control) {
+            Some(control) => Err(CloudPathError::Control(control.into())),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for CloudPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_programs_write_is_taken_as_it_is() {
+        for text in [
+            "a.png",
+            "头像/小明 (1).JPG",
+            "100%/a#b+c?.txt",
+            "a/.b/...c",
+            "😀",
+            "a\\b",
+            &"长".repeat(283),
+        ] {
+            assert_eq!(text.parse::<CloudPath>().unwrap().as_str(), text);
+        }
+        assert_eq!("a/b/c.txt".parse::<CloudPath>().unwrap().name(), "c.txt");
+    }
+
+    #[test]
+    fn what_no_file_can_be_called_is_refused() {
+        for (text, error) in [
+            ("", CloudPathError::Empty),
+            ("/a", CloudPathError::LeadingSlash),
+            ("/", CloudPathError::LeadingSlash),
+            ("a/", CloudPathError::TrailingSlash),
+            ("a//b", CloudPathError::EmptyName),
+            ("a/../b", CloudPathError::Dots),
+            ("..", CloudPathError::Dots),
+            ("a/./b", CloudPathError::Dots),
+            ("a\0b", CloudPathError::Control(0)),
+            ("a\x18", CloudPathError::Control(0x18)),
+            ("a\nb", CloudPathError::Control(10)),
+        ] {
+            assert_eq!(text.parse::<CloudPath>(), Err(error), "{text:?}");
+        }
+        let long = "长".repeat(284);
+        assert_eq!(long.parse::<CloudPath>(), Err(CloudPathError::TooLong(852)));
+    }
+}
