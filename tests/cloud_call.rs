@@ -405,8 +405,6 @@ const cloud = require('wx-server-sdk');
 cloud.init();
 const attempt = (made) => Promise.resolve().then(made).then((got) => ({ got }), ({ errCode, errMsg, code }) => ({ errCode, errMsg, code }));
 exports.main = async () => ({
-  storage: await attempt(() => cloud.deleteFile({ fileList: ['cloud://a.b/c'] })),
-  upload: await attempt(() => cloud.uploadFile({ cloudPath: 'a.txt', fileContent: Buffer.alloc(200_000, 'x') })),
   pay: await attempt(() => cloud.cloudPay.queryOrder({ outTradeNo: '1' })),
   sign: await attempt(() => cloud.getCloudCallSign({ parameterList: ['a'] })),
 });";
@@ -417,32 +415,17 @@ exports.main = async () => ({
     let alice = dev.login("alice").await;
     for version in VERSIONS {
         let got = alice.result(&name(version), json!({}), &[]).await;
-        for (what, code) in [
-            ("storage", -503001),
-            ("upload", -503001),
-            ("pay", -501009),
-            ("sign", -501009),
-        ] {
-            // 1.8.3 has neither.
-            if version == "1.8.3" && ["pay", "sign"].contains(&what) {
-                continue;
-            }
+        // 1.8.3 has neither.
+        if version == "1.8.3" {
+            continue;
+        }
+        for what in ["pay", "sign"] {
             let message = text(&got[what]["errMsg"]);
             assert!(message.contains("not served yet"), "{version} {what}: {got}");
-            // 4.0.2 gives -1 for storage, and keeps the string.
-            let code = if version == "4.0.2" && ["storage", "upload"].contains(&what) {
-                -1
-            } else {
-                code
-            };
-            assert_eq!(got[what]["errCode"], code, "{version} {what}: {got}");
+            assert_eq!(got[what]["errCode"], -501009, "{version} {what}: {got}");
         }
         // Whoever runs it is told as well, though the function may swallow it.
-        let told = match version {
-            "1.8.3" => ["storage.getUploadMetadata"].as_slice(),
-            _ => &["wx.wxPayApi", "getCloudCallSign"],
-        };
-        for what in ["storage.batchDeleteFile"].iter().chain(told) {
+        for what in ["wx.wxPayApi", "getCloudCallSign"] {
             dev.server.prints(&format!("{what} in {}", name(version)));
         }
     }

@@ -28,6 +28,7 @@ mod push_sim;
 mod reload;
 mod sdk;
 mod security;
+mod storage;
 mod strangers;
 mod telling;
 mod two_gateways;

@@ -117,7 +117,7 @@ impl Inner {
                 .map_err(not_opened)?;
         }
         let index = Index::open(&root.join(INDEX))?;
-        let inner = Inner {
+        let inner = Self {
             root: root.to_owned(),
             index,
             quota: options.quota,

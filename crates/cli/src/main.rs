@@ -33,6 +33,7 @@ mod run_file;
 mod serve;
 mod simulate;
 mod stack;
+mod storage;
 mod terminal;
 mod watch;
 

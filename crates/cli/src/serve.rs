@@ -131,6 +131,8 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         clock: clock.clone(),
         store: Arc::clone(&store),
         database: access,
+        keeping: Keeping::BesideStore,
+        public_url: stack::url(address),
         runtime: runtime.clone(),
         invocations,
         journal,

@@ -36,6 +36,7 @@ use crate::{
     journal::{Calls, Journal},
     paths, print, progress,
     run_file::{self, Running},
+    storage,
 };
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
@@ -271,6 +272,8 @@ impl Local {
             clock,
             store: Arc::new(store::Memory::new()),
             database: access,
+            keeping,
+            public_url: url(address),
             runtime: runtime.clone(),
             invocations,
             journal,
@@ -469,6 +472,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) database: cloud::DatabaseAccess,
+    /// Where files are kept.
+    pub(crate) keeping: Keeping,
+    /// How this machine reaches the gateway.
+    pub(crate) public_url: String,
     pub(crate) runtime: Runtime,
     pub(crate) invocations: Arc<Invocations>,
     pub(crate) journal: Arc<dyn gateway::Journal>,
@@ -496,10 +503,20 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         .iter()
         .map(|(appid, secret)| Ok((appid.clone(), client(appid, secret)?)))
         .collect::<Result<_, wechat::ConfigError>>()?;
+    let keys = key_ring(settings, &*parts.store).await?;
+    let storage = storage::open(
+        parts.project,
+        &parts.appid,
+        &keys,
+        &parts.clock,
+        &parts.public_url,
+        parts.keeping,
+    )?;
     Ok(Gateway::new(gateway::GatewayConfig {
         appid: parts.appid,
         env_id: parts.project.env_id.clone(),
-        keys: key_ring(settings, &*parts.store).await?,
+        keys,
+        storage,
         token_life: match settings.login.ttl {
             Ttl::For(life) => TokenLife::For(life),
             Ttl::Session => TokenLife::Session,

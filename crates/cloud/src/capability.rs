@@ -3,9 +3,7 @@
 use std::{error::Error, future::Future, pin::Pin};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use tcb::{Action, SdkReply, SdkRequest};
 
 use crate::CloudRequest;
@@ -28,18 +26,6 @@ pub trait Capability: Send + Sync + 'static {
     /// what is kept of it is the capability's own, and counts as the room that `asked` holds, until that is
     /// [given back](Asked::give_back_room).
     fn answer(&self, request: &SdkRequest<'_>, asked: CloudRequest) -> Answering;
-}
-
-/// A way for bytes that come or go by themselves: a file that is uploaded to an address which was given out before.
-///
-/// Such a request is not the SDK's own: it has no fields and no signature. That it comes from a worker's own process is all that
-/// is known of it; what else it may do must stand in its path. Its body is unread, and may be as long as it likes.
-pub trait Transfer: Send + Sync + 'static {
-    /// Whether a path is one of its own.
-    fn takes(&self, path: &str) -> bool;
-
-    /// Answers a request at such a path.
-    fn answer(&self, head: &Parts, body: Incoming, asked: CloudRequest) -> Answering;
 }
 
 /// What will answer a request.

@@ -23,7 +23,7 @@ use tcb::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Capability, CloudAnswer, CloudAnswerBody, CloudRequest, Inner, Proof, WeakCloud,
+    Capability, CloudAnswer, CloudAnswerBody, CloudRequest, FileDoor, Inner, Proof, WeakCloud,
     request::INVALID_TOKEN,
     room::{Held, Unread},
 };
@@ -37,7 +37,7 @@ pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Conn
                 let (cloud, worker) = (cloud.upgrade(), worker.clone());
                 async move {
                     Ok::<_, Infallible>(match cloud {
-                        Some(cloud) => http_reply(answer(&cloud, &worker, request).await),
+                        Some(cloud) => answer(&cloud, &worker, request).await,
                         // The server is gone, and the worker will be in a moment.
                         None => Response::new(CloudAnswerBody::default()),
                     })
@@ -85,27 +85,42 @@ impl Refused {
     }
 }
 
-async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> CloudAnswer {
+async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Response<CloudAnswerBody> {
     let request_id = ids::request_id();
     let (head, body) = request.into_parts();
-    let mut transfers = cloud.transfers.iter();
-    if let Some(transfer) = transfers.find(|transfer| transfer.takes(head.uri.path())) {
-        let asked = CloudRequest::new(cloud.calls.clone(), request_id, name_of(worker), None);
-        let asked = match only_call(cloud, worker) {
-            Some((call, left)) => asked.with_call(call, left),
-            None => asked,
-        };
-        return transfer.answer(&head, body, asked).await;
+    if FileDoor::takes(head.uri.path()) {
+        return transfer(cloud, worker, &head, body, &request_id).await;
     }
     let answering = match cloud.room.read(body).await {
         Ok((body, room)) => let_in(cloud, worker, &head, &body, room, &request_id),
         Err(unread) => Err(not_read(unread)),
     };
     // The body is gone by now; what is kept of it is the capability's own.
-    match answering {
+    http_reply(match answering {
         Ok(answering) => answering.await,
         Err(refused) => refuse(cloud, worker, &request_id, &refused).into(),
+    })
+}
+
+/// A file that comes or goes by itself, at an address that was given out before. Such a request has no fields and no
+/// signature: that it comes from a worker's own process is all that is known of it, and what it may do stands in the address.
+async fn transfer(
+    cloud: &Inner,
+    worker: &Peer,
+    head: &Parts,
+    body: Incoming,
+    request_id: &str,
+) -> Response<CloudAnswerBody> {
+    let mut asked = CloudRequest::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), None);
+    if let Some((call, left)) = only_call(cloud, worker) {
+        asked = asked.with_call(call, left);
     }
+    let reply = cloud.door.answer(head, body, request_id).await;
+    if let Some(why) = reply.why {
+        let what = format!("{} of a file", head.method);
+        asked.refused(&what, codes::STORAGE_REQUEST_FAIL, &why, &why);
+    }
+    reply.response
 }
 
 fn not_read(unread: Unread) -> Refused {

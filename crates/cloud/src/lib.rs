@@ -3,14 +3,15 @@
 //! Requests come over the Unix socket of one worker and by no other way. `doors` lets in what is a request of the SDK's,
 //! signed by the worker whose socket it came by, and, where the action wants it, made from a call that this worker runs. Behind
 //! the doors each [`Capability`] is one file: it says which actions it answers and which proof each of them wants, answers
-//! them, and records itself in the account of the call ([`CloudRequest`]). Bytes that
-//! come by themselves, as a file does, are a [`Transfer`]'s. A new one of either is added to its list in [`Cloud::new`].
+//! them, and records itself in the account of the call ([`CloudRequest`]); a new one is added to the list in [`Cloud::new`].
+//! Files come and go by a door of their own ([`FileDoor`]).
 //!
 //! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
 
 mod capability;
 mod database;
 mod doors;
+mod files;
 mod function;
 mod not_served;
 mod open_api;
@@ -19,6 +20,7 @@ mod permissions;
 mod redeem;
 mod request;
 mod room;
+mod storage;
 mod voip;
 
 use std::{
@@ -36,8 +38,9 @@ use opendata::{SessionKey, Tickets};
 use runtime::Connection;
 use tokio::sync::mpsc;
 
-pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof, Transfer};
+pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
 pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
+pub use files::{FILES, FileDoor, FileReaders, FileReply, StorageAccess};
 pub use redeem::Redeemer;
 pub use request::CloudRequest;
 
@@ -62,6 +65,8 @@ pub struct CloudConfig {
     pub session_keys: Arc<dyn SessionKeys>,
     /// The database of the project.
     pub database: DatabaseAccess,
+    /// Its files.
+    pub storage: StorageAccess,
 }
 
 /// Knows the session_key of each user that has logged in.
@@ -81,7 +86,7 @@ pub struct Cloud(Arc<Inner>);
 struct Inner {
     calls: Calls,
     capabilities: Vec<Box<dyn Capability>>,
-    transfers: Vec<Box<dyn Transfer>>,
+    door: FileDoor,
     redeemer: Redeemer,
     room: Room,
 }
@@ -105,6 +110,8 @@ impl Cloud {
             session_keys: config.session_keys,
             redeemer: redeemer.clone(),
         });
+        let storage = Arc::new(config.storage);
+        let door = FileDoor::new(Arc::clone(&storage));
         Self(Arc::new(Inner {
             capabilities: vec![
                 Box::new(open_api::OpenApi(Arc::clone(&apis))),
@@ -112,9 +119,10 @@ impl Cloud {
                 Box::new(voip::VoipSign(apis)),
                 Box::new(function::CallFunction),
                 Box::new(database::Documents::new(config.database)),
+                Box::new(storage::Files(storage)),
                 Box::new(not_served::Rest),
             ],
-            transfers: vec![Box::new(not_served::Rest)],
+            door,
             calls: config.calls,
             redeemer,
             room: Room::default(),
@@ -125,6 +133,12 @@ impl Cloud {
     #[must_use]
     pub fn redeemer(&self) -> &Redeemer {
         &self.0.redeemer
+    }
+
+    /// The door of files, for whoever comes by another way than a worker's socket.
+    #[must_use]
+    pub fn files(&self) -> &FileDoor {
+        &self.0.door
     }
 
     /// Serves the workers' `connections` until there can be no more. It does not keep this cloud, or the runtime behind it, alive:

@@ -1,11 +1,8 @@
 //! What the SDK can ask for and nobody here answers: it is told so, and so is whoever looks at the call.
 
-use http::request::Parts;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tcb::{Action, NotServed, SdkRequest, UPLOAD_PATH, codes, reply};
+use tcb::{Action, NotServed, SdkRequest};
 
-use crate::{Answering, Capability, CloudRequest, Proof, Transfer, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
 /// Everything that [`NotServed`] lists.
 pub(crate) struct Rest;
@@ -26,23 +23,6 @@ impl Capability for Rest {
             _ => what.name(),
         };
         asked.refused(name, what.code(), what.text(), what.text());
-        at_once(what.reply(asked.request_id(), action))
-    }
-}
-
-/// Uploads, which the older SDKs can only be told about where they go.
-impl Transfer for Rest {
-    fn takes(&self, path: &str) -> bool {
-        path == UPLOAD_PATH
-    }
-
-    fn answer(&self, _: &Parts, mut body: Incoming, asked: CloudRequest) -> Answering {
-        Box::pin(async move {
-            // To the end: who is still sending does not see the answer.
-            while let Some(Ok(_)) = body.frame().await {}
-            let what = NotServed::Storage;
-            let code = codes::string(what.code()).unwrap_or_default();
-            reply::upload_refused(asked.request_id(), code, what.text()).into()
-        })
+        at_once(what.reply(asked.request_id()))
     }
 }

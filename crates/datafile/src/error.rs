@@ -81,7 +81,7 @@ pub enum FileError {
     },
     /// What went wrong before, and is not tried again yet.
     #[error(transparent)]
-    Shared(Arc<FileError>),
+    Shared(Arc<Self>),
     /// The process is shutting down.
     #[error("a file was closed while it was worked with")]
     Closed,

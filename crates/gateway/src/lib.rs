@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod cors;
 mod failure;
+mod files;
 mod guesses;
 mod hosts;
 mod http_api;
@@ -49,7 +50,7 @@ pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;
 pub use operator::{Admission, Operator, Pages, SignIns};
-pub use reply::ReplyBody;
+pub use reply::{BodyError, ReplyBody};
 pub use stored::StoredTokens;
 
 /// What a gateway is made of.
@@ -82,6 +83,8 @@ pub struct GatewayConfig {
     pub permissions_cache: Duration,
     /// Where functions' documents are kept.
     pub database: cloud::DatabaseAccess,
+    /// Where their files are kept.
+    pub storage: cloud::StorageAccess,
     /// Knows WeChat's message pushes; without it there is no `/v1/push`. Which function gets which, the project says that is
     /// [loaded](Gateway::load).
     pub push: Option<::push::Receiver>,
@@ -145,6 +148,7 @@ impl Gateway {
             permissions_cache: config.permissions_cache,
             session_keys: Arc::new(stored::StoredKeys(Arc::clone(&config.store))),
             database: config.database.clone(),
+            storage: config.storage,
         });
         if let Some(connections) = config.runtime.connections() {
             cloud.serve(connections);

@@ -21,7 +21,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) use crate::seats::Seat;
 use crate::{
-    reply::ReplyBody,
+    reply::{BodyError, ReplyBody},
     seats::{Seats, Working},
 };
 
@@ -130,12 +130,12 @@ impl Sending {
 
 impl Body for Sending {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(stop) = &mut self.stop
             && stop.as_mut().poll(context).is_ready()
         {

@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -26,6 +27,9 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// What a door answers.
 pub(crate) type HttpReply = Response<ReplyBody>;
 
+/// Why a body did not come to its end.
+pub type BodyError = Box<dyn Error + Send + Sync>;
+
 /// The body of a reply of any listener.
 #[derive(Default)]
 pub struct ReplyBody(Content);
@@ -36,19 +40,26 @@ enum Content {
     #[default]
     Empty,
     Bytes(Bytes),
-    Stream(UnsyncBoxBody<Bytes, Infallible>),
-    Events(UnsyncBoxBody<Bytes, Infallible>),
+    Stream(UnsyncBoxBody<Bytes, BodyError>),
+    Events(UnsyncBoxBody<Bytes, BodyError>),
 }
 
 impl ReplyBody {
-    /// A body that comes piece by piece, and ends. When the server is told to stop it is waited for, as a call is.
-    pub fn stream(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self(Content::Stream(body.boxed_unsync()))
+    /// A body that comes piece by piece, and ends. When the server is told to stop it is waited for, as a call is. One that
+    /// fails breaks the connection off.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        Self(Content::Stream(body.map_err(Into::into).boxed_unsync()))
     }
 
     /// Events that go on for as long as somebody listens. They end when the server is told to stop.
     pub fn events(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self(Content::Events(body.boxed_unsync()))
+        Self(Content::Events(
+            body.map_err(|never| match never {}).boxed_unsync(),
+        ))
     }
 
     /// Whether it does not end by itself.
@@ -80,12 +91,12 @@ impl fmt::Debug for ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Content::Stream(body) | Content::Events(body) => Pin::new(body).poll_frame(context),
             content => Poll::Ready(match std::mem::take(content) {

@@ -6,6 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
+use cloud::FileDoor;
 use http::{
     HeaderMap, Method, Request, StatusCode, Version,
     header::{ACCEPT, AUTHORIZATION, HOST},
@@ -19,7 +20,7 @@ use crate::{
     body::{self, BodyPolicy, BodySender, Content, UnreadBody},
     call, cors,
     failure::Failure,
-    ids,
+    files, ids,
     listen::Seat,
     login, open_data, push, readiness,
     reply::{self, HttpReply, ReplyBody},
@@ -53,6 +54,7 @@ enum Door<'a> {
     Push,
     Health,
     Ready,
+    Files,
 }
 
 impl<'a> Door<'a> {
@@ -63,6 +65,7 @@ impl<'a> Door<'a> {
             push::PATH => Self::Push,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
+            path if FileDoor::takes(path) => Self::Files,
             // Whatever follows is a name to look up: a legal one, or one that no function has.
             _ => Self::Call(path.strip_prefix("/v1/functions/")?),
         })
@@ -73,6 +76,7 @@ impl<'a> Door<'a> {
         match self {
             Self::Health | Self::Ready => "GET, HEAD",
             Self::Push => "GET, HEAD, POST",
+            Self::Files => "GET, HEAD, PUT, POST",
             Self::Call(_) | Self::Login | Self::OpenData => "POST",
         }
     }
@@ -120,6 +124,7 @@ impl Gateway {
             Door::Health => reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
             Door::Ready => readiness::answer(inner).await?,
             Door::Push => push::answer(inner, request_id, head, body).await?,
+            Door::Files => files::answer(inner, request_id, head, body).await,
             Door::Login => {
                 LOGIN_BODY.check(&head.headers)?;
                 let body = body

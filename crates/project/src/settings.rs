@@ -3,6 +3,7 @@
 
 mod database;
 mod push;
+mod storage;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ use crate::{
 pub use self::{
     database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
     push::{PushConsole, PushSection},
+    storage::{StoragePermission, StorageSection},
 };
 
 /// The file's name.
@@ -63,6 +65,8 @@ pub struct ProjectSettings {
     pub operator: OperatorSection,
     /// `[database]`.
     pub database: DatabaseSection,
+    /// `[storage]`.
+    pub storage: StorageSection,
     /// `[push]`.
     pub push: PushSection,
     /// `[sim]`.
@@ -86,6 +90,7 @@ impl Default for ProjectSettings {
             cors_origins: Vec::new(),
             operator: OperatorSection::default(),
             database: DatabaseSection::default(),
+            storage: StorageSection::default(),
             push: PushSection::default(),
             sim: SimSection::default(),
             timers: TimersSection::default(),
@@ -311,6 +316,7 @@ impl File {
             "push",
             "timers",
             "database",
+            "storage",
         ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
@@ -341,6 +347,9 @@ impl File {
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
             file.settings.database = DatabaseSection::read(&entry, dir, &mut file.findings)?;
+        }
+        if let Some(entry) = top.get("storage") {
+            file.settings.storage = StorageSection::read(&entry, dir)?;
         }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;

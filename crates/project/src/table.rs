@@ -239,6 +239,19 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// A size, larger than none: `"100MB"`, `"2GB"`, `"500KB"`, or whole bytes.
+    pub(crate) fn bytes(&self) -> Result<u64, ProjectError> {
+        const MEND: &str = "write a size such as \"100MB\", \"2GB\" or \"500KB\", or whole bytes";
+        let bytes = match self.value.get_ref() {
+            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(text) => bytes(text),
+            _ => return Err(self.wrong_kind(MEND)),
+        };
+        bytes
+            .filter(|bytes| *bytes > 0)
+            .ok_or_else(|| self.refuse("is no size", MEND))
+    }
+
     /// A length of time within a range of seconds.
     pub(crate) fn duration_within(&self, range: &RangeInclusive<u64>) -> Result<Duration, ProjectError> {
         let duration = self.duration()?;
@@ -264,6 +277,21 @@ fn seconds(text: &str) -> Option<u64> {
     text[..digits].parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// `"100MB"` to 104857600; digits alone are bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit = match &*text[digits..].trim_start().to_ascii_uppercase() {
+        "" | "B" => 1,
+        "KB" => 1 << 10,
+        "MB" => 1 << 20,
+        "GB" => 1 << 30,
+        "TB" => 1 << 40,
+        _ => return None,
+    };
+    text[..digits].parse::<u64>().ok()?.checked_mul(unit)
+}
+
 /// The candidate that `text` was most likely meant to be, if one is near.
 #[must_use]
 pub fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
@@ -276,6 +304,24 @@ pub fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_in_every_unit() {
+        for (text, expected) in [
+            ("90", Some(90)),
+            ("5 kb", Some(5120)),
+            ("100MB", Some(104_857_600)),
+            ("2GB", Some(2_147_483_648)),
+            ("", None),
+            ("MB", None),
+            ("1.5GB", None),
+            ("-5", None),
+            ("5 megabytes", None),
+            ("99999999999TB", None),
+        ] {
+            assert_eq!(bytes(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn seconds_in_every_unit() {

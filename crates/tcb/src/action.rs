@@ -19,9 +19,6 @@ pub const OPEN_DATA_SERVICE: &str = "ApiGetOpenDataByCloudId";
 /// The service that answers `cloud.getVoIPSign`.
 pub const VOIP_SERVICE: &str = "ApiVoipSign";
 
-/// Where files are uploaded to that nobody takes; the host is one that leads to the server.
-pub const UPLOAD_PATH: &str = "/uploads-are-not-served";
-
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,8 +95,6 @@ impl<'a> SdkRequest<'a> {
 /// What is not served yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotServed {
-    /// `storage.*`: `cloud.uploadFile` and its like.
-    Storage,
     /// `wx.wxPayApi`: `cloud.cloudPay.*`.
     CloudPay,
     /// `cloud.getCloudCallSign`.
@@ -114,7 +109,6 @@ impl NotServed {
     pub fn of(action: Action<'_>) -> Option<Self> {
         match action {
             Action::Named("wx.wxPayApi") => Some(Self::CloudPay),
-            Action::Named(name) if name.starts_with("storage.") => Some(Self::Storage),
             Action::Service("GetCloudCallSign") => Some(Self::CloudCallSign),
             Action::Token => Some(Self::CrossAccount),
             _ => None,
@@ -125,7 +119,6 @@ impl NotServed {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Storage => "storage",
             Self::CloudPay => "cloudPay",
             Self::CloudCallSign => "getCloudCallSign",
             Self::CrossAccount => "new cloud.Cloud",
@@ -135,17 +128,13 @@ impl NotServed {
     /// The code, in the space of what was asked: a program that handles a failing database handles this.
     #[must_use]
     pub fn code(self) -> i32 {
-        match self {
-            Self::Storage => codes::STORAGE_REQUEST_FAIL,
-            Self::CloudPay | Self::CloudCallSign | Self::CrossAccount => codes::RESOURCE_NOT_INITIALIZED,
-        }
+        codes::RESOURCE_NOT_INITIALIZED
     }
 
     /// What the function is told.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::Storage => "cloud storage is not served yet",
             Self::CloudPay => "cloud.cloudPay is not served yet",
             Self::CloudCallSign => "cloud.getCloudCallSign is not served yet",
             Self::CrossAccount => "environments of other accounts are not served yet",
@@ -153,17 +142,9 @@ impl NotServed {
     }
 
     /// The whole answer to an action.
-    ///
-    /// A failure of `storage.getUploadMetadata` is no use: the SDK up to 3.0 loses its text, or reads the address out of it all the
-    /// same. So it is given one, [`UPLOAD_PATH`], and the upload is what fails.
     #[must_use]
-    pub fn reply(self, request_id: &str, action: Action<'_>) -> SdkReply {
-        match action {
-            Action::Named("storage.getUploadMetadata") => {
-                reply::upload_metadata(request_id, &format!("http://tcb.local{UPLOAD_PATH}"))
-            }
-            _ => reply::failure(request_id, self.code(), self.text()),
-        }
+    pub fn reply(self, request_id: &str) -> SdkReply {
+        reply::failure(request_id, self.code(), self.text())
     }
 }
 
@@ -176,7 +157,7 @@ mod tests {
         for (action, not_served) in [
             (Action::Named("wx.wxPayApi"), Some(NotServed::CloudPay)),
             (Action::Named("database.getDocument"), None),
-            (Action::Named("storage.uploadFile"), Some(NotServed::Storage)),
+            (Action::Named("storage.uploadFile"), None),
             (
                 Action::Service("GetCloudCallSign"),
                 Some(NotServed::CloudCallSign),

@@ -17,10 +17,11 @@ mod recorded;
 pub mod reply;
 pub mod signature;
 mod source;
+pub mod storage;
 
 pub use action::{
     Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, OPEN_DATA_SERVICE, SdkRequest, SdkRequestError,
-    UPLOAD_PATH, VOIP_SERVICE,
+    VOIP_SERVICE,
 };
 pub use envelope::{Envelope, EnvelopeError, FieldValue, MAX_BODY, MAX_FIELDS};
 pub use environment::{CallTrigger, CallVariables, Environment, KEY_VARIABLES, SiteVariables, UserVariables};

@@ -79,32 +79,6 @@ pub fn refusal(errcode: i32, errmsg: &str) -> SdkReply {
     json(body)
 }
 
-/// `storage.getUploadMetadata`: where a file is uploaded to. The SDK reads all five.
-#[must_use]
-pub fn upload_metadata(request_id: &str, url: &str) -> SdkReply {
-    let mut body = Vec::with_capacity(request_id.len() + url.len() + 120);
-    body.extend_from_slice(br#"{"requestId":"#);
-    json::write_string(&mut body, request_id);
-    body.extend_from_slice(br#","data":{"url":"#);
-    json::write_string(&mut body, url);
-    body.extend_from_slice(br#","token":"","authorization":"","fileId":"","cosFileId":""}}"#);
-    json(body)
-}
-
-/// An upload that fails. The SDK takes whatever is not empty for this, and wants all four elements. `code` and `text` need no
-/// escape in XML.
-#[must_use]
-pub fn upload_refused(request_id: &str, code: &'static str, text: &'static str) -> SdkReply {
-    let body = format!(
-        "<?xml version='1.0' encoding='utf-8' ?><Error><Code>{code}</Code><Message>{text}</Message>\
-         <RequestId>{request_id}</RequestId><TraceId>{request_id}</TraceId></Error>"
-    );
-    SdkReply {
-        content_type: "application/xml",
-        body: body.into_bytes(),
-    }
-}
-
 /// `{"requestId":…,"data":{"<name>":"<text>"}}`
 fn data(request_id: &str, name: &str, text: &str) -> SdkReply {
     // JSON within a string has many quotes to escape.
@@ -133,7 +107,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{Action, NotServed, UPLOAD_PATH};
+    use crate::NotServed;
 
     fn object(reply: &SdkReply) -> Value {
         assert_eq!(reply.content_type, "application/json; charset=utf-8");
@@ -188,33 +162,14 @@ mod tests {
         }
     }
 
-    /// In its place would stand a failure whose text the older SDKs lose.
-    #[test]
-    fn an_upload_is_told_to_fail_where_it_goes() {
-        let action = Action::Named("storage.getUploadMetadata");
-        let told = object(&NotServed::Storage.reply("r1", action));
-        let url = format!("http://tcb.local{UPLOAD_PATH}");
-        assert_eq!(
-            told,
-            json!({"requestId": "r1", "data":
-                {"url": url, "token": "", "authorization": "", "fileId": "", "cosFileId": ""}})
-        );
-        let refused = upload_refused("r1", "STORAGE_REQUEST_FAIL", "not served");
-        let text = String::from_utf8(refused.body).unwrap();
-        assert!(text.ends_with(
-            "<Error><Code>STORAGE_REQUEST_FAIL</Code><Message>not served</Message><RequestId>r1</RequestId><TraceId>r1</TraceId></Error>"
-        ));
-    }
-
     #[test]
     fn what_is_not_served_fails_in_its_own_space() {
         for (not_served, code) in [
-            (NotServed::Storage, -503_001),
             (NotServed::CloudPay, -501_009),
             (NotServed::CloudCallSign, -501_009),
             (NotServed::CrossAccount, -501_009),
         ] {
-            let reply = object(&not_served.reply("r1", Action::Token));
+            let reply = object(&not_served.reply("r1"));
             assert_eq!(codes::number(reply["code"].as_str().unwrap()), code);
             assert!(reply["message"].as_str().unwrap().ends_with(" not served yet"));
             assert_eq!(reply["requestId"], "r1");

@@ -1,6 +1,7 @@
 //! Documents out into a file, and in from one, as `yunqiao db export` and `yunqiao db import` do.
 
 use std::{
+    convert::Infallible,
     io::{self, Cursor, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -120,7 +121,7 @@ pub(super) async fn export(inner: &Inner, viewer: &Viewer, query: &Fields) -> Re
     };
     let frames = stream::unfold(pieces, async |mut pieces| {
         let piece = pieces.next().await?;
-        Some((Ok(Frame::data(piece)), pieces))
+        Some((Ok::<_, Infallible>(Frame::data(piece)), pieces))
     });
     let mut reply = Response::new(ReplyBody::stream(StreamBody::new(frames)));
     let headers = reply.headers_mut();

@@ -7,6 +7,7 @@ use crate::{
     Action, CALL_OPEN_API, INVOKE_FUNCTION, NotServed, SdkRequest, SdkRequestError,
     database::{DatabaseAction, DatabaseRequest},
     recorded,
+    storage::{StorageAction, StorageRequest},
 };
 
 const JSON: &str = "application/json";
@@ -66,7 +67,6 @@ fn every_recorded_request_is_understood() {
         if let Some(not_served) = NotServed::of(asked.action()) {
             assert!(
                 match not_served {
-                    NotServed::Storage => ["upload", "tempFileUrl"].contains(&request.call.as_str()),
                     NotServed::CloudPay => request.call == "cloudPay",
                     NotServed::CloudCallSign => request.call.contains("Sign"),
                     NotServed::CrossAccount => request.call.contains("cross"),
@@ -84,6 +84,13 @@ fn every_recorded_request_is_understood() {
             Action::Named(CALL_OPEN_API) => {
                 assert_eq!(envelope.api_name(), Some("token.get"));
                 assert_eq!(envelope.request_text(), Some(r#"{"a":1}"#));
+            }
+            Action::Named(name) if name.starts_with("storage.") => {
+                assert!(
+                    ["upload", "tempFileUrl"].contains(&request.call.as_str()),
+                    "{what}"
+                );
+                StorageRequest::read(StorageAction::of(name).unwrap(), &envelope).unwrap();
             }
             Action::Named(name) => {
                 let action = DatabaseAction::of(name).unwrap_or_else(|| panic!("{what}: {name}"));

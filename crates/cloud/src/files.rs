@@ -1,0 +1,600 @@
+//! The door of files: where they are sent and fetched by plain HTTP. A worker reaches it by its own socket, and everybody else by
+//! the gateway's listener; it is the same for both.
+//!
+//! | address | what it allows |
+//! |---|---|
+//! | `/v1/files/<sealed>` | `PUT` or `POST` one file, until a moment: the path, the owner and the bound stand in the seal |
+//! | `/v1/files/<sealed>/<name>` | `GET` or `HEAD` one file, until a moment; the name is for people |
+//! | `/v1/files/public/<path>` | `GET` or `HEAD` any file, where everybody may read all of them |
+//!
+//! What a user uploaded may be anything. So nothing that a browser would run is shown as what it is, and no script of it ever
+//! has an origin of its own to speak from.
+
+use std::{
+    error::Error,
+    fmt::{Display, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
+use bytes::Bytes;
+use clock::Clock;
+use files::{
+    CloudPath, Conditions, Download, Entity, Part, Rights, Showing, Storage, StorageRefusal, Upload, Wanted,
+    content_type, name_in_address, path_of_address, plain_path, showing,
+};
+use futures_util::{Stream, stream};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{
+        ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+        IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
+};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body, Frame};
+use multer::Multipart;
+
+use crate::CloudAnswerBody;
+
+/// What every address of a file begins with.
+pub const FILES: &str = "/v1/files/";
+/// Behind it, where no right is needed.
+const PUBLIC: &str = "public/";
+/// Behind it, where an upload is only told why it cannot be.
+const REFUSED: &str = "refused/";
+/// The host by which a worker's requests are led to this door.
+const WORKERS_HOST: &str = "http://tcb.local";
+
+/// How long an address to upload to is good for.
+const UPLOAD_LIFE: Duration = Duration::from_secs(60 * 60);
+/// How long a file may take to come, whatever its size...
+const UPLOAD_BASE: Duration = Duration::from_secs(60);
+/// ...and so many bytes of it more in each second beyond that.
+const UPLOAD_LEAST: u64 = 16 << 10;
+/// A body that is not wanted is read and dropped up to here, so that whoever sends it sees the answer.
+const DRAIN_LIMIT: usize = 32 << 20;
+/// Nor is it read for longer than this.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// A field of a form that is no file is at most so many bytes.
+const LONGEST_FIELD: usize = 8 << 10;
+
+/// Who may read files without an address that was made for them. What functions may is everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileReaders {
+    /// Everybody: an address needs no seal, and does not expire.
+    Everybody,
+    /// Whoever was given an address.
+    AddressHolders,
+}
+
+/// What the cloud's storage is made of.
+#[derive(Clone)]
+pub struct StorageAccess {
+    /// Where files are kept.
+    pub blobs: Arc<dyn Blobs>,
+    /// Which environment's they are.
+    pub storage: Storage,
+    /// Seals and opens addresses.
+    pub rights: Rights,
+    /// Decides when an address expires.
+    pub clock: Clock,
+    /// How clients reach the gateway: `http://127.0.0.1:8787`.
+    pub public_url: String,
+    /// Who may read.
+    pub readers: FileReaders,
+    /// How long an address is good for where nobody says.
+    pub url_life: Duration,
+    /// The largest file, in bytes.
+    pub most: u64,
+}
+
+impl StorageAccess {
+    /// An address to read a file by; with the seconds for which it is good.
+    pub(crate) fn download_url(&self, path: &CloudPath, max_age: Option<u64>) -> (String, u64) {
+        let age = max_age.unwrap_or(self.url_life.as_secs());
+        let base = self.public_url.trim_end_matches('/');
+        let until = match self.readers {
+            FileReaders::Everybody => {
+                if let Some(path) = plain_path(path) {
+                    return (format!("{base}{FILES}{PUBLIC}{path}"), age);
+                }
+                None
+            }
+            FileReaders::AddressHolders => Some(self.clock.now() + Duration::from_secs(age)),
+        };
+        let sealed = self.rights.seal_download(&Download {
+            path: path.clone(),
+            until,
+        });
+        (format!("{base}{FILES}{sealed}/{}", name_in_address(path)), age)
+    }
+
+    /// An address for a function to send a file to.
+    pub(crate) fn upload_url(&self, path: CloudPath, owner: &str) -> String {
+        let sealed = self.rights.seal_upload(&Upload {
+            path,
+            owner: owner.to_owned(),
+            until: self.clock.now() + UPLOAD_LIFE,
+            most: self.most,
+        });
+        format!("{WORKERS_HOST}{FILES}{sealed}")
+    }
+
+    /// An address at which the sender of a file is told that `path` is none.
+    pub(crate) fn refused_url(path: &str) -> String {
+        format!("{WORKERS_HOST}{FILES}{REFUSED}{}", URL_SAFE_NO_PAD.encode(path))
+    }
+}
+
+/// The door. Clones share everything.
+#[derive(Clone)]
+pub struct FileDoor(Arc<StorageAccess>);
+
+/// Why a request at the door came to nothing: what the client is told, and what the log is.
+struct Refused {
+    refusal: StorageRefusal,
+    /// For the client, where that is more than every refusal of the kind says.
+    told: Option<String>,
+    why: String,
+}
+
+impl Refused {
+    fn new(refusal: StorageRefusal, why: impl Display) -> Self {
+        Self {
+            refusal,
+            told: None,
+            why: why.to_string(),
+        }
+    }
+
+    /// The client and the log are told the same.
+    fn openly(refusal: StorageRefusal, why: impl Display) -> Self {
+        let why = why.to_string();
+        Self {
+            refusal,
+            told: Some(why.clone()),
+            why,
+        }
+    }
+}
+
+impl From<BlobError> for Refused {
+    fn from(error: BlobError) -> Self {
+        let refusal = match &error {
+            BlobError::Full(_) | BlobError::Quota { .. } => StorageRefusal::NoRoom,
+            _ => StorageRefusal::Failed,
+        };
+        let mut why = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            why = format!("{why}: {next}");
+            cause = next.source();
+        }
+        Self::new(refusal, why)
+    }
+}
+
+/// What came of a request at the door.
+#[derive(Debug)]
+pub struct FileReply {
+    /// What is answered.
+    pub response: Response<CloudAnswerBody>,
+    /// For the log: what the client is not told of a failure.
+    pub why: Option<String>,
+}
+
+impl FileDoor {
+    /// The door of this storage.
+    #[must_use]
+    pub fn new(access: Arc<StorageAccess>) -> Self {
+        Self(access)
+    }
+
+    /// Whether a path leads here.
+    #[must_use]
+    pub fn takes(path: &str) -> bool {
+        path.starts_with(FILES)
+    }
+
+    /// Answers a request. The body is read to its end, or to a bound, before a refusal is given.
+    pub async fn answer<B>(&self, head: &Parts, body: B, request_id: &str) -> FileReply
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let place = head.uri.path().strip_prefix(FILES).unwrap_or_default();
+        let answered = match head.method {
+            Method::GET | Method::HEAD => self.download(place, head).await,
+            Method::PUT | Method::POST => self.upload(place, head, body).await,
+            _ => {
+                let mut response = Response::new(CloudAnswerBody::default());
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                let allowed = HeaderValue::from_static("GET, HEAD, PUT, POST");
+                response.headers_mut().insert(ALLOW, allowed);
+                Ok(response)
+            }
+        };
+        match answered {
+            Ok(response) => FileReply { response, why: None },
+            Err(Refused { refusal, told, why }) => FileReply {
+                response: refused(refusal, told.as_deref().unwrap_or(refusal.text()), request_id),
+                why: Some(why),
+            },
+        }
+    }
+
+    async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
+        let path = match place.strip_prefix(PUBLIC) {
+            Some(path) => {
+                if self.0.readers != FileReaders::Everybody {
+                    return Err(Refused::new(
+                        StorageRefusal::NoRight,
+                        "[storage] permission lets nobody read files without an address that was made for them",
+                    ));
+                }
+                path_of_address(path)
+                    .ok_or_else(|| Refused::new(StorageRefusal::NoFile, "the address names no path"))?
+            }
+            None => {
+                let sealed = place.split('/').next().unwrap_or_default();
+                let now = self.0.clock.now();
+                let right = self.0.rights.open_download(sealed, now);
+                right
+                    .map_err(|error| Refused::new(StorageRefusal::NoRight, error))?
+                    .path
+            }
+        };
+        let Opened { blob, content } =
+            self.0.blobs.open(&path).await?.ok_or_else(|| {
+                Refused::new(StorageRefusal::NoFile, format_args!("there is no file {path}"))
+            })?;
+        Ok(shown(head, &blob, content))
+    }
+
+    async fn upload<B>(
+        &self,
+        place: &str,
+        head: &Parts,
+        body: B,
+    ) -> Result<Response<CloudAnswerBody>, Refused>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let mut coming = Coming::new(body);
+        let done = self.take(place, head, &mut coming).await;
+        if done.is_err() {
+            coming.drain().await;
+        }
+        let status = done?;
+        let mut response = Response::new(CloudAnswerBody::default());
+        *response.status_mut() = status;
+        Ok(response)
+    }
+
+    /// Takes a file in.
+    async fn take<B>(&self, place: &str, head: &Parts, coming: &mut Coming<B>) -> Result<StatusCode, Refused>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        if let Some(path) = place.strip_prefix(REFUSED) {
+            let why = path_of_refused(path).map_or_else(
+                || "there is no such path".to_owned(),
+                |path| match path.parse::<CloudPath>() {
+                    Ok(_) => "there is nothing wrong with this path".to_owned(),
+                    Err(error) => error.to_string(),
+                },
+            );
+            return Err(Refused::openly(StorageRefusal::Malformed, why));
+        }
+        let sealed = place.split('/').next().unwrap_or_default();
+        let now = self.0.clock.now();
+        let right = self
+            .0
+            .rights
+            .open_upload(sealed, now)
+            .map_err(|error| Refused::new(StorageRefusal::NoRight, error))?;
+        let announced = length(&head.headers);
+        if announced.is_some_and(|length| length > right.most.saturating_add(FORM)) {
+            return Err(too_large(&right));
+        }
+        let given = head
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        match given.and_then(|given| multer::parse_boundary(given).ok()) {
+            Some(boundary) if head.method == Method::POST => self.take_form(&right, boundary, coming).await,
+            _ => {
+                let mut writing = self.0.blobs.write(new_blob(&right, given)).await?;
+                let mut size = 0;
+                while let Some(bytes) = coming.next().await? {
+                    size += bytes.len() as u64;
+                    if size > right.most {
+                        return Err(too_large(&right));
+                    }
+                    writing.push(bytes).await?;
+                }
+                writing.finish().await?;
+                Ok(StatusCode::OK)
+            }
+        }
+    }
+
+    /// Takes the file of a form. The fields before it are the SDK's, and of them only that counts by which a page says
+    /// what status it wants to see.
+    async fn take_form<B>(
+        &self,
+        right: &Upload,
+        boundary: String,
+        coming: &mut Coming<B>,
+    ) -> Result<StatusCode, Refused>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let malformed = |error: multer::Error| match error {
+            multer::Error::StreamReadFailed(error) => Refused::new(StorageRefusal::Incomplete, error),
+            error => Refused::new(StorageRefusal::Malformed, error),
+        };
+        let mut form = Multipart::new(coming.stream(), boundary);
+        let mut status = StatusCode::NO_CONTENT;
+        while let Some(mut field) = form.next_field().await.map_err(malformed)? {
+            let name = field.name().unwrap_or_default().to_ascii_lowercase();
+            if name != "file" {
+                let mut text = Vec::new();
+                while let Some(bytes) = field.chunk().await.map_err(malformed)? {
+                    if text.len() + bytes.len() > LONGEST_FIELD {
+                        return Err(Refused::new(
+                            StorageRefusal::Malformed,
+                            format_args!("the field {name:?} of the form is over {LONGEST_FIELD} bytes"),
+                        ));
+                    }
+                    text.extend_from_slice(&bytes);
+                }
+                if name == "success_action_status" {
+                    status = match &*text {
+                        b"200" => StatusCode::OK,
+                        b"201" => StatusCode::CREATED,
+                        _ => StatusCode::NO_CONTENT,
+                    };
+                }
+                continue;
+            }
+            let given = field.content_type().map(ToString::to_string);
+            let mut writing = self.0.blobs.write(new_blob(right, given.as_deref())).await?;
+            let mut size = 0;
+            while let Some(bytes) = field.chunk().await.map_err(malformed)? {
+                size += bytes.len() as u64;
+                if size > right.most {
+                    return Err(too_large(right));
+                }
+                writing.push(bytes).await?;
+            }
+            // The form has to be whole, or the file may not be.
+            drop(field);
+            while form.next_field().await.map_err(malformed)?.is_some() {}
+            writing.finish().await?;
+            return Ok(status);
+        }
+        Err(Refused::new(
+            StorageRefusal::Malformed,
+            "the form has no field \"file\"",
+        ))
+    }
+}
+
+/// What a form may be larger than the file in it.
+const FORM: u64 = 64 << 10;
+
+fn new_blob(right: &Upload, given: Option<&str>) -> NewBlob {
+    NewBlob {
+        path: right.path.clone(),
+        owner: right.owner.clone(),
+        content_type: given.map(str::to_owned),
+    }
+}
+
+fn too_large(right: &Upload) -> Refused {
+    Refused::openly(
+        StorageRefusal::TooLarge,
+        format_args!("the file is over {} bytes ([storage] max_size)", right.most),
+    )
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn path_of_refused(encoded: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
+}
+
+/// A body on its way, within its time.
+struct Coming<B> {
+    body: B,
+    since: Instant,
+    read: u64,
+}
+
+impl<B> Coming<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Error + Send + Sync,
+{
+    fn new(body: B) -> Self {
+        Self {
+            body,
+            since: Instant::now(),
+            read: 0,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+        let within = UPLOAD_BASE + Duration::from_secs(self.read / UPLOAD_LEAST);
+        let until = tokio::time::Instant::from_std(self.since + within);
+        loop {
+            let frame = tokio::time::timeout_at(until, self.body.frame()).await;
+            let frame = frame.map_err(|_| {
+                Refused::new(
+                    StorageRefusal::Incomplete,
+                    format_args!(
+                        "{} bytes came in {} seconds, and then no more",
+                        self.read,
+                        within.as_secs()
+                    ),
+                )
+            })?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Refused::new(StorageRefusal::Incomplete, error)),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.read += bytes.len() as u64;
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same as a stream.
+    fn stream(&mut self) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+        stream::try_unfold(self, |coming| async move {
+            let bytes = coming.next().await.map_err(|refused| Broken(refused.why))?;
+            Ok(bytes.map(|bytes| (bytes, coming)))
+        })
+    }
+
+    /// Reads what is left and drops it, so that a reply given early is seen.
+    async fn drain(&mut self) {
+        let drained = async {
+            let mut left = DRAIN_LIMIT;
+            while let Some(Ok(frame)) = self.body.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(less) = left.checked_sub(length) else {
+                    break;
+                };
+                left = less;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+    }
+}
+
+/// A body that broke off inside a form.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Broken(String);
+
+/// A file, or what was asked of it.
+fn shown(head: &Parts, blob: &Blob, mut content: Box<dyn Reading>) -> Response<CloudAnswerBody> {
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let conditions = Conditions {
+        range: header(RANGE).filter(|_| head.method == Method::GET),
+        if_range: header(IF_RANGE),
+        if_match: header(IF_MATCH),
+        if_none_match: header(IF_NONE_MATCH),
+        if_modified_since: header(IF_MODIFIED_SINCE),
+        if_unmodified_since: header(IF_UNMODIFIED_SINCE),
+    };
+    let wanted = conditions.judge(Entity {
+        etag: &blob.etag,
+        modified: blob.modified,
+        length: blob.size,
+    });
+    let mut response = Response::new(CloudAnswerBody::default());
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &str| {
+        // A name may hold what no header can.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(name, value);
+        }
+    };
+    set(ETAG, &format!("\"{}\"", blob.etag));
+    set(LAST_MODIFIED, &httpdate::fmt_http_date(blob.modified));
+    set(ACCEPT_RANGES, "bytes");
+    // The file at an address may be written anew: whoever keeps it asks whether it was.
+    set(CACHE_CONTROL, "no-cache");
+    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(
+        CONTENT_SECURITY_POLICY,
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'",
+    );
+    let (status, part) = match wanted {
+        Wanted::Whole => (StatusCode::OK, None),
+        Wanted::Part(part) => {
+            set(
+                CONTENT_RANGE,
+                &format!("bytes {}-{}/{}", part.first, part.last, blob.size),
+            );
+            (StatusCode::PARTIAL_CONTENT, Some(part))
+        }
+        Wanted::Nothing => (StatusCode::NOT_MODIFIED, None),
+        Wanted::NoSuchPart => {
+            set(CONTENT_RANGE, &format!("bytes */{}", blob.size));
+            (StatusCode::RANGE_NOT_SATISFIABLE, None)
+        }
+        Wanted::Another => (StatusCode::PRECONDITION_FAILED, None),
+    };
+    if status.is_success() {
+        let kind = content_type(blob.path.name());
+        let kind = match (&blob.content_type, &*kind) {
+            (Some(given), "application/octet-stream") => given,
+            _ => &kind,
+        };
+        set(CONTENT_TYPE, kind);
+        set(CONTENT_LENGTH, &part.map_or(blob.size, Part::length).to_string());
+        if showing(kind) == Showing::Attachment {
+            set(CONTENT_DISPOSITION, &attachment(blob.path.name()));
+        }
+        if head.method == Method::GET {
+            if let Some(part) = part {
+                content.seek(part);
+            }
+            *response.body_mut() = streamed(content);
+        }
+    }
+    *response.status_mut() = status;
+    response
+}
+
+/// `attachment` with the file's name as RFC 6266 has it.
+fn attachment(name: &str) -> String {
+    let mut text = "attachment; filename*=UTF-8''".to_owned();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(byte.into()),
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "%{other:02X}");
+            }
+        }
+    }
+    text
+}
+
+/// The content, as it comes. One that breaks off breaks the connection off: its reader sees that it is not whole.
+fn streamed(content: Box<dyn Reading>) -> CloudAnswerBody {
+    let frames = stream::try_unfold(content, |mut content| async move {
+        let bytes = content.next().await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(bytes.map(|bytes| (Frame::data(bytes), content)))
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<CloudAnswerBody> {
+    let body = Full::new(Bytes::from(refusal.xml(text, request_id)));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

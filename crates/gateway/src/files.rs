@@ -1,0 +1,28 @@
+//! `/v1/files/…`: files, for everybody but the workers, who have a way of their own to the same door (`cloud`).
+
+use calls::Note;
+use http::request::Parts;
+
+use crate::{
+    Inner,
+    body::UnreadBody,
+    reply::{HttpReply, ReplyBody},
+};
+
+/// Answers a request. What goes wrong is answered as storage does: in XML, for the SDKs that upload.
+pub(crate) async fn answer(
+    inner: &Inner,
+    request_id: &str,
+    head: &Parts,
+    body: &mut UnreadBody,
+) -> HttpReply {
+    let reply = inner.cloud.files().answer(head, body, request_id).await;
+    if let Some(why) = reply.why {
+        inner.journal.note(&Note {
+            request_id,
+            openid: None,
+            text: &format_args!("{} of a file was refused: {why}", head.method),
+        });
+    }
+    reply.response.map(ReplyBody::stream)
+}
