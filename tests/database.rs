@@ -171,3 +171,165 @@ fn a_database_that_is_none_is_said_to_be_none() {
         assert_eq!(fs::read_to_string(&file).unwrap(), content);
     }
 }
+
+/// A function that does what its event says with a counter of its own, in transactions and without.
+const COUNTER: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+const db = cloud.database();
+const more = { data: { n: db.command.inc(1) } };
+exports.main = async ({ how, die, times = 1 }) => {
+  const doc = (from = db) => from.collection('counters').doc('one');
+  if (how === 'set') return doc().set({ data: { n: 0 } });
+  if (how === 'get') return (await doc().get()).data.n;
+  if (how === 'add') return (await doc().update(more)).stats.updated;
+  if (how === 'race') {
+    const open = await Promise.all(Array.from({ length: 6 }, () => db.startTransaction()));
+    await Promise.all(open.map((transaction) => doc(transaction).get()));
+    return Promise.all(open.map(async (transaction) => {
+      try {
+        await doc(transaction).update(more);
+        await transaction.commit();
+        return 'won';
+      } catch (error) {
+        return `${error.errCode} ${error.errMsg}`;
+      }
+    }));
+  }
+  if (how === 'increment') {
+    let conflicts = 0;
+    while (times > 0) {
+      const transaction = await db.startTransaction();
+      try {
+        const { n } = (await doc(transaction).get()).data;
+        await doc(transaction).update({ data: { n: n + 1 } });
+        await transaction.commit();
+        times -= 1;
+      } catch (error) {
+        if (!error.errMsg.includes('TransactionConflict')) throw error;
+        conflicts += 1;
+      }
+    }
+    return conflicts;
+  }
+  const transaction = await db.startTransaction();
+  // Somebody else may be quicker.
+  await doc(transaction).update({ data: { n: 1000 } });
+  if (die === 'throw') throw new Error('it holds a transaction');
+  if (die === 'kill') process.kill(process.pid, 'SIGKILL');
+  // Its time runs out.
+  await new Promise(() => {});
+};";
+
+/// A project with that function, and under another name with little time.
+fn counters() -> Scratch {
+    let project = Scratch::new(&[]);
+    function(&project, "counter", "4.0.2", COUNTER);
+    function(&project, "short", "4.0.2", COUNTER);
+    project.write(
+        "yunqiao.toml",
+        "[functions.counter]\ntimeout = 25\n[functions.short]\ntimeout = 1\n",
+    );
+    project
+}
+
+#[tokio::test]
+async fn of_six_transactions_on_one_document_one_wins_and_the_others_are_told_so() {
+    let project = counters();
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    alice.result("counter", json!({"how": "set"}), &[]).await;
+    for round in 1..=5 {
+        let came = alice.result("counter", json!({"how": "race"}), &[]).await;
+        let came: Vec<&str> = came
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_str().unwrap())
+            .collect();
+        let lost: Vec<_> = came.iter().filter(|one| **one != "won").collect();
+        assert_eq!(lost.len(), 5, "{came:?}");
+        for text in lost {
+            assert!(
+                text.starts_with("-501001 document.update:fail -501001")
+                    && text.contains("[ResourceUnavailable.TransactionConflict] Transaction is conflict"),
+                "{text}"
+            );
+        }
+        assert_eq!(alice.result("counter", json!({"how": "get"}), &[]).await, round);
+    }
+}
+
+#[tokio::test]
+async fn increments_of_programs_with_a_loop_of_their_own_are_not_lost() {
+    let project = counters();
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    alice.result("counter", json!({"how": "set"}), &[]).await;
+    let event = json!({"how": "increment", "times": 25});
+    let program = || alice.result("counter", event.clone(), &[]);
+    let plain = async {
+        for _ in 0..20 {
+            let added = alice.result("counter", json!({"how": "add"}), &[]).await;
+            assert_eq!(added, 1);
+        }
+        Value::Null
+    };
+    tokio::join!(program(), program(), program(), program(), plain);
+    assert_eq!(alice.result("counter", json!({"how": "get"}), &[]).await, 120);
+}
+
+/// A transaction ends with the call that began it where that fails, whatever way it fails: what it had locked is free, and what waited
+/// goes on. Otherwise the writes here would wait for longer than their function may run.
+#[tokio::test]
+async fn a_transaction_ends_with_a_call_that_fails() {
+    let project = counters();
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    alice.result("counter", json!({"how": "set"}), &[]).await;
+    for (round, (function, die)) in [("counter", "throw"), ("counter", "kill"), ("short", "wait")]
+        .into_iter()
+        .enumerate()
+    {
+        let (status, reply) = alice.call(function, json!({"how": "hold", "die": die})).await;
+        assert!(status >= 500, "{die}: {reply}");
+        let added = alice.result("counter", json!({"how": "add"}), &[]).await;
+        assert_eq!(added, 1, "{die}");
+        let stands = alice.result("counter", json!({"how": "get"}), &[]).await;
+        assert_eq!(stands, round + 1, "{die}");
+    }
+}
+
+/// Workers are killed while they hold transactions, beside programs that write: nothing stays locked, nothing is lost.
+async fn killed_beside_writers(rounds: u64) {
+    let project = counters();
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    alice.result("counter", json!({"how": "set"}), &[]).await;
+    let holds = async {
+        for _ in 0..rounds {
+            alice.call("short", json!({"how": "hold", "die": "kill"})).await;
+        }
+    };
+    let adds = async {
+        for _ in 0..rounds {
+            let added = alice.result("counter", json!({"how": "add"}), &[]).await;
+            assert_eq!(added, 1);
+        }
+    };
+    let increments = alice.result("counter", json!({"how": "increment", "times": rounds}), &[]);
+    tokio::join!(holds, adds, increments);
+    let stands = alice.result("counter", json!({"how": "get"}), &[]).await;
+    assert_eq!(stands, rounds * 2);
+}
+
+#[tokio::test]
+async fn workers_that_are_killed_with_transactions_keep_nobody_waiting() {
+    killed_beside_writers(4).await;
+}
+
+#[tokio::test]
+#[ignore = "the long form of the test above"]
+async fn many_workers_that_are_killed_with_transactions_keep_nobody_waiting() {
+    killed_beside_writers(40).await;
+}

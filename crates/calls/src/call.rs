@@ -214,6 +214,7 @@ impl PreparedCall {
         } = inner.runtime.invoke(call).await;
         let invocation = entered.leave();
         let result = result.map_err(CallFailure::from);
+        invocation.end(result.is_err());
         let error = result.as_ref().err();
         let made = invocation.take_calls();
         let exchange = self.event.map(|event| Exchange {

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -127,6 +128,22 @@ pub struct Invocation {
     pub caller: Caller,
     began: Instant,
     made: Mutex<CloudCalls>,
+    undo: Mutex<Undo>,
+}
+
+/// What is to be done if a call fails.
+enum Undo {
+    Running(Vec<Box<dyn FnOnce() + Send>>),
+    Over { failed: bool },
+}
+
+impl fmt::Debug for Undo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running(undo) => f.debug_tuple("Running").field(&undo.len()).finish(),
+            Self::Over { failed } => f.debug_struct("Over").field("failed", failed).finish(),
+        }
+    }
 }
 
 /// What a call asked of the cloud.
@@ -148,6 +165,7 @@ impl Invocation {
             caller,
             began: Instant::now(),
             made: Mutex::default(),
+            undo: Mutex::new(Undo::Running(Vec::new())),
         }
     }
 
@@ -170,6 +188,31 @@ impl Invocation {
             made.first.push(call);
         } else {
             made.more += 1;
+        }
+    }
+
+    /// Has `undo` done as soon as the call has failed: it threw, took too long, or its process is gone. What it began nobody else can end.
+    pub fn if_it_fails(&self, undo: impl FnOnce() + Send + 'static) {
+        let mut state = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            Undo::Running(list) => list.push(Box::new(undo)),
+            Undo::Over { failed: true } => {
+                drop(state);
+                undo();
+            }
+            Undo::Over { failed: false } => {}
+        }
+    }
+
+    /// The call is over.
+    pub(crate) fn end(&self, failed: bool) {
+        let mut state = self.undo.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *state, Undo::Over { failed });
+        drop(state);
+        if let Undo::Running(list) = before
+            && failed
+        {
+            list.into_iter().for_each(|undo| undo());
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
@@ -28,6 +28,8 @@ use tcb::{
 
 use crate::{Answering, Capability, CloudAnswer, CloudRequest, Proof, capability::at_once};
 
+/// How long an operation of a transaction that is to end is left to itself before the next look.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
 
@@ -189,7 +191,7 @@ impl Inner {
         let wanted = account::wanted_by(&request.operation);
         let operation = self.with_ids(request.operation);
         let collection = request.collection.as_str();
-        let made = match self.once(collection, operation.clone(), transaction).await {
+        let made = match self.once(collection, operation.clone(), transaction, asked).await {
             Err(DatabaseError::CollectionMissing(name))
                 if self.access.missing == MissingCollection::Create =>
             {
@@ -202,7 +204,7 @@ impl Inner {
                     "the collection {name:?} did not exist and was made. On the platform this is an error (-502005): make it in \
                      the console, or by db.createCollection"
                 ));
-                self.once(collection, operation.clone(), transaction).await
+                self.once(collection, operation.clone(), transaction, asked).await
             }
             made => made,
         };
@@ -226,6 +228,7 @@ impl Inner {
         collection: &str,
         operation: DatabaseOperation,
         transaction: Option<TransactionId>,
+        asked: &CloudRequest,
     ) -> Result<(DatabaseAnswer, Option<Looked>), DatabaseError> {
         let database = &self.access.database;
         let ended = || transaction.ok_or(DatabaseError::TransactionMissing);
@@ -306,7 +309,14 @@ impl Inner {
                 let found = database.aggregate(collection, aggregate, transaction).await?;
                 (DatabaseAnswer::Documents(found.documents), found.looked)
             }
-            DatabaseOperation::Begin => (DatabaseAnswer::Began(database.begin().await?.to_string()), None),
+            DatabaseOperation::Begin => {
+                let transaction = database.begin().await?;
+                if let Some(call) = asked.call() {
+                    let database = Arc::clone(database);
+                    call.if_it_fails(move || drop(tokio::spawn(abandon(database, transaction))));
+                }
+                (DatabaseAnswer::Began(transaction.to_string()), None)
+            }
             DatabaseOperation::Commit => {
                 database.commit(ended()?).await?;
                 (DatabaseAnswer::Done, None)
@@ -358,6 +368,14 @@ impl Inner {
             call.looked.unwrap_or_default(),
             call.found.unwrap_or_default(),
         ));
+    }
+}
+
+/// Ends a transaction whose call has failed, so that what it locked is free at once and not after its 30 seconds.
+async fn abandon(database: Arc<dyn Database>, transaction: TransactionId) {
+    // An operation of it may still be under way.
+    while let Err(DatabaseError::TransactionBusy) = database.abort(transaction).await {
+        tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
 

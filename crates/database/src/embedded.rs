@@ -6,6 +6,7 @@ mod catalog;
 mod disk;
 mod entries;
 mod file;
+mod near;
 mod read;
 mod route;
 #[cfg(test)]

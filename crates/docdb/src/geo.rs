@@ -10,6 +10,8 @@ mod parse;
 mod plane;
 mod sphere;
 
+use std::f64::consts::PI;
+
 use bson::{Bson, Document};
 
 use self::{
@@ -346,6 +348,32 @@ impl Near {
             .then(|| cells::of_asked(&Cap::new(center, radius)))
     }
 
+    /// The same, no farther than `distance`, in its own unit.
+    #[must_use]
+    pub fn within(&self, distance: f64) -> Self {
+        Self {
+            greatest: self.greatest.min(distance),
+            ..self.clone()
+        }
+    }
+
+    /// Ever larger areas around the point, until one holds everything within the range: for whoever wants the nearest few. `None` on
+    /// the plane, which no index serves.
+    #[must_use]
+    pub fn rings(&self) -> Option<Rings> {
+        let unit = match self.measure {
+            Measure::Metres(_) => 1.0,
+            Measure::Radians(_) => 1.0 / EARTH_RADIUS,
+            Measure::Plane(_) => return None,
+        };
+        // A little more than half around, against rounding.
+        let farthest = self.greatest.min(PI * EARTH_RADIUS * unit * 1.001);
+        Some(Rings {
+            radius: (FIRST_RING * unit).max(self.least * 1.5).min(farthest),
+            farthest,
+        })
+    }
+
     /// If the distance is one on the sphere, which a `2dsphere` index serves.
     #[must_use]
     pub const fn is_spherical(&self) -> bool {
@@ -356,6 +384,39 @@ impl Near {
     #[must_use]
     pub const fn is_geojson(&self) -> bool {
         matches!(self.measure, Measure::Metres(_))
+    }
+}
+
+/// Metres of the first area that the nearest are looked for in.
+const FIRST_RING: f64 = 250.0;
+
+/// Ever larger areas around a point.
+#[derive(Clone, Debug)]
+pub struct Rings {
+    radius: f64,
+    farthest: f64,
+}
+
+impl Rings {
+    /// How far the area reaches.
+    #[must_use]
+    pub const fn radius(&self) -> f64 {
+        self.radius
+    }
+
+    /// Goes on to a larger area, by how many were found in this one and how many are wanted; false where this one held everything.
+    pub fn grow(&mut self, found: usize, wanted: usize) -> bool {
+        if self.radius >= self.farthest {
+            return false;
+        }
+        // As if they were spread evenly.
+        let factor = (1.5 * wanted as f64 / found as f64).sqrt().clamp(1.5, 4.0);
+        self.radius *= if found == 0 { 4.0 } else { factor };
+        // With an eighth of the way around, most of the earth is asked for anyway.
+        if self.radius > self.farthest / 8.0 {
+            self.radius = self.farthest;
+        }
+        true
     }
 }
 

@@ -95,14 +95,15 @@ pub struct Environment<'a> {
 /// What a pipeline does first, as far as an index can serve it.
 #[derive(Clone, Debug, Default)]
 pub struct Leading<'p> {
-    /// Conditions that every document has to meet, all of them.
+    /// Conditions that every document has to meet, all of them; that of a `$geoNear` is among them, as one of nearness. Some may stand
+    /// further behind, where no stage before them changes what they are about.
     pub filters: Vec<&'p Filter>,
     /// The values of the variables that `$expr` in these conditions may name; none for the leading part of a pipeline by
     /// itself, whose caller knows them.
     pub variables: Option<&'p Variables>,
     /// The order behind the filters.
     pub sort: Option<&'p Sort>,
-    /// How many documents get through behind filter and order.
+    /// How many documents get through behind filter and order; of a `$geoNear`, how many of the nearest.
     pub limit: Option<u64>,
     /// `$geoNear`: from where, on which field, how far.
     pub near: Option<&'p GeoNear>,
@@ -191,22 +192,35 @@ impl Pipeline {
             needs: self.needs(),
             ..Leading::default()
         };
+        // If order, skip and limit still come first; which stages a condition is to be moved past.
+        let mut first = true;
+        let mut passed: Vec<&Stage> = Vec::new();
         let mut skip = 0_u64;
         for stage in &self.stages {
             match stage {
-                Stage::Match(filter) if leading.sort.is_none() && leading.limit.is_none() && skip == 0 => {
+                Stage::Match(filter) if leading.near.is_none() && skip == 0 && can_pass(filter, &passed) => {
                     leading.filters.push(filter);
                 }
-                Stage::GeoNear(near) if leading.filters.is_empty() => {
+                Stage::Match(_) => first = false,
+                Stage::GeoNear(near) if first && leading.filters.is_empty() && leading.sort.is_none() => {
                     leading.near = Some(near);
-                    leading.filters.extend(near.filter());
+                    leading.filters.extend(near.condition());
+                    leading.limit = near.most();
+                }
+                Stage::Sort(sort)
+                    if first && leading.sort.is_none() && leading.near.is_none() && skip == 0 =>
+                {
+                    leading.sort = Some(sort.order());
+                }
+                Stage::Skip(count) if first => skip = skip.saturating_add(*count),
+                Stage::Limit(count) if first => {
+                    let limit = skip.saturating_add(*count);
+                    leading.limit = Some(leading.limit.map_or(limit, |most| most.min(limit)));
                     break;
                 }
-                Stage::Sort(sort) if leading.sort.is_none() && skip == 0 => leading.sort = Some(sort.order()),
-                Stage::Skip(count) => skip = skip.saturating_add(*count),
-                Stage::Limit(count) => {
-                    leading.limit = Some(skip.saturating_add(*count));
-                    break;
+                stage if stage.is_passable() => {
+                    first = false;
+                    passed.push(stage);
                 }
                 _ => break,
             }
@@ -285,6 +299,26 @@ impl Stage {
                 | Self::Limit(_)
                 | Self::Skip(_)
         )
+    }
+
+    /// If it looks at one document at a time and leaves none out, so that conditions can be moved past it.
+    const fn is_passable(&self) -> bool {
+        matches!(
+            self,
+            Self::Project(_) | Self::AddFields(_) | Self::Unwind(_) | Self::Lookup(_) | Self::GraphLookup(_)
+        )
+    }
+
+    /// If a top-level field comes out of a passable stage as it went in.
+    fn keeps(&self, field: &str) -> bool {
+        match self {
+            Self::Project(projection) => projection.keeps(field),
+            Self::AddFields(fields) => !fields.sets(field),
+            Self::Unwind(unwind) => !unwind.sets(field),
+            Self::Lookup(lookup) => lookup.result().first() != field,
+            Self::GraphLookup(lookup) => lookup.result().first() != field,
+            _ => false,
+        }
     }
 
     /// The length of the longest pipeline in it.
@@ -374,6 +408,21 @@ impl Stage {
             Self::GeoNear(near) => near.run(input, environment),
             Self::Window(window) => window.run(input, environment),
         }
+    }
+}
+
+/// If a condition says the same before those stages as behind them: none of them changes a field that it reads.
+fn can_pass(filter: &Filter, stages: &[&Stage]) -> bool {
+    if stages.is_empty() {
+        return true;
+    }
+    let mut needs = Needs::default();
+    filter.needs(&mut needs);
+    match needs {
+        Needs::All => false,
+        Needs::Fields(fields) => fields
+            .iter()
+            .all(|field| stages.iter().all(|stage| stage.keeps(field))),
     }
 }
 

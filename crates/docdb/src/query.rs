@@ -40,6 +40,16 @@ pub struct Near {
     pub query: geo::Near,
 }
 
+impl Default for Filter {
+    /// The query `{}`.
+    fn default() -> Self {
+        Self {
+            root: Node::And(Vec::new()),
+            near: None,
+        }
+    }
+}
+
 impl Near {
     /// The distance of the nearest position in `document`, where one is within the range.
     #[must_use]
@@ -100,6 +110,28 @@ impl Filter {
     /// As [`Filter::parse`].
     pub fn parse_with(query: &Document, variables: &[String]) -> Result<Self> {
         parse::filter(query, variables)
+    }
+
+    /// The query that a document meets if it meets all of these. Of several that sort by distance, the first does.
+    #[must_use]
+    pub fn all_of(filters: &[&Self]) -> Self {
+        if let [only] = filters {
+            return Self::clone(only);
+        }
+        let nodes = filters.iter().map(|filter| filter.root.clone()).collect();
+        Self {
+            root: Node::And(nodes),
+            near: filters.iter().find_map(|filter| filter.near.clone()),
+        }
+    }
+
+    /// The same query, for documents that are near by that.
+    #[must_use]
+    pub fn nearby(self, near: Near) -> Self {
+        Self {
+            near: Some(near),
+            ..self
+        }
     }
 
     /// If the query is `{}`, which all documents meet.

@@ -79,7 +79,7 @@ pub enum OpenError {
         found: u64,
     },
     /// It is something else.
-    #[error("{} is {what}, not a database of yunqiao's. It was left as it is: name another file as [database] path in yunqiao.toml, or move this one away to begin with none", path.display())]
+    #[error("{} is not a database of yunqiao's: it is {what}. It was left as it is: name another file as [database] path in yunqiao.toml, or move this one away to begin with none", path.display())]
     Foreign {
         /// Which file.
         path: PathBuf,

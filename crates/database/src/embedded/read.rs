@@ -1,6 +1,6 @@
 //! What each read does: on a snapshot, or on a transaction's.
 
-use std::{cell::Cell, sync::Arc};
+use std::{borrow::Cow, cell::Cell, sync::Arc};
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use docdb::{
@@ -18,9 +18,10 @@ use super::{
     Shared,
     catalog::Collection,
     file::{CATALOG, COUNTS, DOCUMENTS, INDEXES},
+    near::NearWalk,
     route::Route,
     transaction::{Overlay, Turn},
-    view::{Bytes, Search, View, partly},
+    view::{Bytes, Candidate, Search, View, partly},
 };
 use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, error::DatabaseError};
 
@@ -113,7 +114,7 @@ impl FindRead {
         with(file, turn, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            self.along(shared, tables, overlay, &collection, &route)
+            self.along(shared, tables, overlay, &collection, route)
         })
     }
 
@@ -125,13 +126,23 @@ impl FindRead {
             if route.most.is_none_or(|most| most > FEW) {
                 return Ok(None);
             }
-            self.along(shared, tables, overlay, &collection, &route).map(Some)
+            self.along(shared, tables, overlay, &collection, route).map(Some)
         })
     }
 
+    /// How many have to be found, where that is known.
+    fn wanted(&self) -> Option<usize> {
+        self.limit.map(|limit| self.skip.saturating_add(limit))
+    }
+
     fn route(&self, collection: &Collection, overlay: Option<&Overlay>) -> Route {
-        let wanted = self.limit.map(|limit| self.skip.saturating_add(limit));
-        Route::of(collection, &self.filter, self.sort.as_ref(), wanted, overlay)
+        Route::of(
+            collection,
+            &self.filter,
+            self.sort.as_ref(),
+            self.wanted(),
+            overlay,
+        )
     }
 
     fn along(
@@ -140,7 +151,7 @@ impl FindRead {
         tables: &Tables,
         overlay: Option<&Overlay>,
         collection: &Collection,
-        route: &Route,
+        route: Route,
     ) -> Result<Found> {
         let Self {
             filter,
@@ -149,21 +160,37 @@ impl FindRead {
             ..
         } = self;
         let limit = self.limit.unwrap_or(usize::MAX);
-        let mut search = Search::new(filter, context, route);
-        let order = Order::of(filter, sort.as_ref(), route, context);
+        let mut walk = NearWalk::of(collection, filter, sort.as_ref(), self.wanted(), overlay);
+        let mut route = walk.as_mut().map_or(route, NearWalk::area);
+        let mut search = Search::new(filter, context, &route);
+        let order = Order::of(filter, sort.as_ref(), &route, context);
         let mut chosen = Chosen::new(self.skip, limit, order.is_some(), shared.options.answer);
-        if limit > 0 {
-            for candidate in tables.view(overlay).candidates(collection.id, route) {
-                let document = candidate?.document;
-                if search.matches(document.as_slice())? {
-                    let place = order
-                        .as_ref()
-                        .map(|order| order.place(document.as_slice()))
-                        .transpose()?;
-                    if chosen.add(place.unwrap_or_default(), document)? {
-                        break;
-                    }
+        let mut ended = limit == 0;
+        while !ended {
+            for candidate in tables.view(overlay).candidates(collection.id, &route) {
+                let Candidate { key, document } = candidate?;
+                if !search.matches(document.as_slice())? {
+                    continue;
                 }
+                if let Some(walk) = &mut walk
+                    && route.repeats
+                    && !walk.is_new(key.as_slice())
+                {
+                    continue;
+                }
+                let place = order
+                    .as_ref()
+                    .map(|order| order.place(document.as_slice()))
+                    .transpose()?;
+                if chosen.add(place.unwrap_or_default(), document)? {
+                    break;
+                }
+            }
+            ended = !walk
+                .as_mut()
+                .is_some_and(|walk| walk.grow(chosen.within(walk.radius())));
+            if let Some(walk) = walk.as_mut().filter(|_| !ended) {
+                route = walk.area();
             }
         }
         let documents = chosen
@@ -297,7 +324,6 @@ pub(crate) fn aggregate(
             context: &context,
             tables,
             overlay,
-            everything: Filter::parse(&Document::new())?,
             failure: Cell::new(None),
             looked: Cell::new(0),
         };
@@ -345,14 +371,23 @@ fn only_place(collection: &Collection) -> Option<Path> {
     }
 }
 
+/// How many of the nearest a pipeline may ask for to be led to them from the inside to the outside.
+const FEW_NEAREST: u64 = 10_000;
+
+/// What every document has to meet first.
+fn condition<'p>(leading: &Leading<'p>) -> Cow<'p, Filter> {
+    match leading.filters.as_slice() {
+        [only] => Cow::Borrowed(*only),
+        several => Cow::Owned(Filter::all_of(several)),
+    }
+}
+
 /// What a pipeline reads.
 struct Source<'a> {
     shared: &'a Shared,
     context: &'a Context,
     tables: &'a Tables,
     overlay: Option<&'a Overlay>,
-    /// Where the pipeline opens with no condition.
-    everything: Filter,
     /// What reading met; the pipeline only hands on that it met something.
     failure: Cell<Option<DatabaseError>>,
     looked: Cell<u64>,
@@ -360,21 +395,21 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn route(&self, collection: &Collection, leading: &Leading<'_>) -> Route {
-        // Those behind the first are left to the pipeline.
-        let (filter, alone) = match leading.filters.as_slice() {
-            [] => (&self.everything, true),
-            [filter] => (*filter, true),
-            [first, ..] => (*first, false),
-        };
-        let sort = leading.sort.filter(|_| alone);
-        let limit = leading.limit.filter(|_| alone);
-        let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Route::of(collection, filter, sort, limit, self.overlay)
+        let filter = condition(leading);
+        let limit = leading
+            .limit
+            .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Route::of(collection, &filter, leading.sort, limit, self.overlay)
     }
 
     /// The documents that can get through what a pipeline does first, in its order where an index gives it. The pipeline looks
     /// again; what its bytes show to be left out is not decoded for it.
     fn stream(&self, collection: &Collection, leading: &Leading<'_>) -> Documents<'_> {
+        match self.nearest(collection, leading) {
+            Ok(None) => {}
+            Ok(Some(nearest)) => return Box::new(nearest.into_iter().map(Ok)),
+            Err(error) => return Box::new(std::iter::once(Err(self.told(error)))),
+        }
         let route = self.route(collection, leading);
         let documents = self.documents(collection.id, &route, leading);
         // Sorted, the first that match are the ones.
@@ -387,11 +422,46 @@ impl Source<'_> {
         }
     }
 
+    /// The nearest few documents, where a pipeline begins with them and an index of places leads to them; in no order.
+    fn nearest(&self, collection: &Collection, leading: &Leading<'_>) -> Result<Option<Vec<Document>>> {
+        // Variables would have to be known to judge a document here.
+        let limit = leading
+            .limit
+            .filter(|limit| *limit <= FEW_NEAREST && leading.near.is_some() && leading.variables.is_none())
+            .and_then(|limit| usize::try_from(limit).ok());
+        let filter = condition(leading);
+        let Some(mut walk) = NearWalk::of(collection, &filter, None, limit, self.overlay) else {
+            return Ok(None);
+        };
+        let mut found: Vec<(f64, Document)> = Vec::new();
+        loop {
+            let route = walk.area();
+            let mut search = Search::new(&filter, self.context, &route);
+            for candidate in self.tables.view(self.overlay).candidates(collection.id, &route) {
+                let Candidate { key, document } = candidate?;
+                self.looked.set(self.looked.get() + 1);
+                let bytes = document.as_slice();
+                if search.matches(bytes)? && (!route.repeats || walk.is_new(key.as_slice())) {
+                    let document = partly(bytes, &leading.needs)?;
+                    let distance = filter.near().and_then(|near| near.distance(&document));
+                    found.push((distance.unwrap_or(f64::INFINITY), document));
+                }
+            }
+            // What is farther than enough others will not be asked for.
+            found.sort_by(|left, right| left.0.total_cmp(&right.0));
+            found.truncate(limit.unwrap_or(usize::MAX));
+            let within = found.partition_point(|(distance, _)| *distance <= walk.radius());
+            if !walk.grow(within) {
+                return Ok(Some(found.into_iter().map(|(_, document)| document).collect()));
+            }
+        }
+    }
+
     fn documents(&self, id: u32, route: &Route, leading: &Leading<'_>) -> Documents<'_> {
         let candidates = self.tables.view(self.overlay).candidates(id, route);
         let needs = leading.needs.clone();
-        // The first is what the way is by: where all that come match it, none need be tested for that.
-        let tested = leading.filters.iter().skip(usize::from(route.exact));
+        // Where all that come match, none need be tested.
+        let tested = leading.filters.iter().filter(|_| !route.exact);
         let filters: Vec<Filter> = tested.map(|&filter| filter.clone()).collect();
         Box::new(candidates.filter_map(move |candidate| {
             self.looked.set(self.looked.get() + 1);
@@ -534,6 +604,15 @@ impl Chosen {
             self.bounded()?;
         }
         Ok(false)
+    }
+
+    /// How many are known by now that are no farther than that, of documents in the order of their distance.
+    fn within(&self, distance: f64) -> usize {
+        let place = distance.to_bits().to_be_bytes();
+        self.kept
+            .iter()
+            .filter(|(own, _)| own.as_slice() <= &place[..])
+            .count()
     }
 
     fn bounded(&self) -> Result<()> {

@@ -6,6 +6,7 @@ mod crash;
 mod faults;
 mod isolation;
 mod opening;
+mod queries;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

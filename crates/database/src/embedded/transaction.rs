@@ -88,6 +88,11 @@ impl Transaction {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_doomed(&self) -> bool {
+        // One that is being read is not.
+        self.state.try_lock().is_ok_and(|state| state.doomed)
+    }
+
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.began) >= LIFE
     }
@@ -114,6 +119,10 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn open(&self, id: TransactionId, now: Instant) -> Result<()> {
         let mut open = self.all();
+        if open.len() >= MOST_OPEN {
+            // Those that nothing can come of make room: a program that tries again need not end them.
+            open.retain(|_, transaction| !transaction.is_doomed());
+        }
         if open.len() >= MOST_OPEN {
             return Err(DatabaseError::TransactionsFull(MOST_OPEN));
         }

@@ -10,7 +10,7 @@ use crate::{
     geo::Near,
     order::Number,
     path::Path,
-    query::Filter,
+    query::{self, Filter},
 };
 
 /// A parsed `$geoNear`.
@@ -23,6 +23,8 @@ pub struct GeoNear {
     location: Option<FieldPath>,
     multiplier: f64,
     filter: Option<Filter>,
+    /// What every document has to meet: the filter, and to be near. Where the field is known.
+    condition: Option<Filter>,
     most: Option<usize>,
 }
 
@@ -76,7 +78,7 @@ impl GeoNear {
             }
         }
         let point = point.ok_or_else(|| Error::new(5_860_400, "$geoNear requires a 'near' argument"))?;
-        Ok(Self {
+        let mut parsed = Self {
             near: Near::of_point(point, spherical, least, greatest)?,
             key,
             distance: distance
@@ -84,8 +86,21 @@ impl GeoNear {
             location,
             multiplier,
             filter,
+            condition: None,
             most,
-        })
+        };
+        parsed.set_condition();
+        Ok(parsed)
+    }
+
+    fn set_condition(&mut self) {
+        if let Some(path) = &self.key {
+            let near = query::Near {
+                path: path.clone(),
+                query: self.near.clone(),
+            };
+            self.condition = Some(self.filter.clone().unwrap_or_default().nearby(near));
+        }
     }
 
     /// From where, and how far.
@@ -101,11 +116,20 @@ impl GeoNear {
     }
 
     pub(super) fn set_key(&mut self, key: &Path) {
-        self.key.get_or_insert_with(|| key.clone());
+        if self.key.is_none() {
+            self.key = Some(key.clone());
+            self.set_condition();
+        }
     }
 
-    pub(super) const fn filter(&self) -> Option<&Filter> {
-        self.filter.as_ref()
+    /// What every document has to meet, where that is known: the query, and to be near.
+    pub(super) const fn condition(&self) -> Option<&Filter> {
+        self.condition.as_ref()
+    }
+
+    /// How many of the nearest get through, where the stage says so itself.
+    pub(super) fn most(&self) -> Option<u64> {
+        self.most.map(|most| most as u64)
     }
 
     pub(super) fn needs(&self, needs: &mut Needs) {

@@ -211,6 +211,11 @@ impl Lookup {
         self.pipeline.as_ref().map_or(0, |pipeline| pipeline.length)
     }
 
+    /// The field that takes what is found.
+    pub(super) const fn result(&self) -> &FieldPath {
+        &self.result
+    }
+
     pub(super) fn needs(&self, needs: &mut Needs) {
         if let Some(equality) = &self.equality {
             needs.add(equality.local.first());
@@ -509,6 +514,11 @@ impl GraphLookup {
 
     pub(super) fn from(&self) -> &str {
         &self.from
+    }
+
+    /// The field that takes what is found.
+    pub(super) const fn result(&self) -> &FieldPath {
+        &self.result
     }
 
     pub(super) fn needs(&self, needs: &mut Needs) {

@@ -250,7 +250,24 @@ impl Projection {
     }
 }
 
+impl Projection {
+    /// If a top-level field comes out as it went in.
+    pub(super) fn keeps(&self, field: &str) -> bool {
+        let named = self.tree.iter().find(|(name, _)| name == field);
+        match named {
+            None => self.excludes || field == "_id",
+            Some((_, Field::Include)) => !self.excludes,
+            Some(_) => false,
+        }
+    }
+}
+
 impl AddFields {
+    /// If it writes to a top-level field.
+    pub(super) fn sets(&self, field: &str) -> bool {
+        self.tree.iter().any(|(name, _)| name == field)
+    }
+
     pub(super) fn parse(stage: &'static str, specification: &Bson, variables: &[String]) -> Result<Self> {
         let Bson::Document(specification) = specification else {
             return Err(Error::new(

@@ -104,6 +104,11 @@ impl Unwind {
         })
     }
 
+    /// If it writes to a top-level field.
+    pub(super) fn sets(&self, field: &str) -> bool {
+        self.path.first() == field || self.index.as_ref().is_some_and(|index| index.first() == field)
+    }
+
     pub(super) fn needs(&self, needs: &mut Needs) {
         needs.add_path(&self.path);
         // The index may stand inside of a field.

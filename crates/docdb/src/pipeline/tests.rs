@@ -3,11 +3,12 @@
 use bson::{Bson, DateTime, Document, bson, doc};
 use proptest::prelude::*;
 
-use super::{Collections, Documents, Environment, Leading, MEMORY, Pipeline};
+use super::{Collections, Documents, Environment, Leading, MEMORY, NoCollections, Pipeline};
 use crate::{
     Context,
     error::Result,
     expr::{Needs, Variables, tests::any_value},
+    query::Filter,
 };
 
 /// One other collection, `other`, read whole.
@@ -427,6 +428,127 @@ fn says_what_it_reads_and_does_first() {
             .collections(),
         ["other"]
     );
+}
+
+#[test]
+fn conditions_are_moved_past_what_does_not_change_their_fields() {
+    for (stages, moved) in [
+        (bson!([{"$sort": {"a": 1}}, {"$match": {"b": 1}}]), 1),
+        (bson!([{"$addFields": {"b": 2}}, {"$match": {"a": 1}}]), 1),
+        (bson!([{"$addFields": {"b": 2}}, {"$match": {"b": 2}}]), 0),
+        (bson!([{"$addFields": {"b.c": 2}}, {"$match": {"b.d": 2}}]), 0),
+        (
+            bson!([{"$addFields": {"b": 2}}, {"$match": {"b": 2}}, {"$match": {"a": 1}}]),
+            1,
+        ),
+        (bson!([{"$unwind": "$tags"}, {"$match": {"a": 1}}]), 1),
+        (bson!([{"$unwind": "$tags"}, {"$match": {"tags": 1}}]), 0),
+        (
+            bson!([{"$unwind": {"path": "$tags", "includeArrayIndex": "a"}}, {"$match": {"a": 1}}]),
+            0,
+        ),
+        (
+            bson!([{"$lookup": {"from": "o", "localField": "k", "foreignField": "k", "as": "l"}}, {"$match": {"a": 1}}]),
+            1,
+        ),
+        (
+            bson!([{"$lookup": {"from": "o", "localField": "k", "foreignField": "k", "as": "l"}}, {"$match": {"l.a": 1}}]),
+            0,
+        ),
+        (bson!([{"$project": {"a": 1}}, {"$match": {"a": 1, "_id": 2}}]), 1),
+        (bson!([{"$project": {"b": 1}}, {"$match": {"a": 1}}]), 0),
+        (bson!([{"$project": {"a": "$b"}}, {"$match": {"a": 1}}]), 0),
+        (bson!([{"$project": {"a.b": 1}}, {"$match": {"a": 1}}]), 0),
+        (bson!([{"$unset": "b"}, {"$match": {"a": 1}}]), 1),
+        (bson!([{"$unset": "b"}, {"$match": {"b": 1}}]), 0),
+        (
+            bson!([{"$addFields": {"b": 2}}, {"$match": {"$expr": {"$eq": ["$$ROOT", 1]}}}]),
+            0,
+        ),
+        (bson!([{"$limit": 1}, {"$match": {"a": 1}}]), 0),
+        (bson!([{"$skip": 1}, {"$match": {"a": 1}}]), 0),
+        (bson!([{"$group": {"_id": "$a"}}, {"$match": {"_id": 1}}]), 0),
+        (
+            bson!([{"$replaceRoot": {"newRoot": "$a"}}, {"$match": {"a": 1}}]),
+            0,
+        ),
+    ] {
+        let pipeline = Pipeline::parse(&list(stages.clone())).expect("parsed");
+        assert_eq!(pipeline.leading().filters.len(), moved, "{stages}");
+    }
+    // What stays behind counts no documents.
+    let pipeline =
+        bson!([{"$sort": {"a": 1}}, {"$addFields": {"b": 2}}, {"$match": {"b": 2}}, {"$limit": 3}]);
+    let pipeline = Pipeline::parse(&list(pipeline)).expect("parsed");
+    assert_eq!(pipeline.leading().limit, None);
+    let near = bson!([
+        {"$geoNear": {"near": {"type": "Point", "coordinates": [0, 0]}, "distanceField": "d", "key": "at", "query": {"a": 1}}},
+        {"$skip": 2},
+        {"$limit": 3},
+    ]);
+    let pipeline = Pipeline::parse(&list(near)).expect("parsed");
+    let leading = pipeline.leading();
+    assert_eq!((leading.limit, leading.filters.len()), (Some(5), 1));
+    assert!(leading.filters[0].near().is_some());
+}
+
+fn stage_of_a_kind() -> impl Strategy<Value = Bson> {
+    let field = prop_oneof![Just("a"), Just("b"), Just("c"), Just("a.x"), Just("tags")];
+    prop_oneof![
+        3 => (field.clone(), 0..3_i32).prop_map(|(field, n)| bson!({"$match": {field: n}})),
+        2 => (field.clone(), 0..3_i32).prop_map(|(field, n)| bson!({"$match": {field: {"$gte": n}}})),
+        1 => (field.clone(), field.clone()).prop_map(|(field, of)| bson!({"$addFields": {field: format!("${of}")}})),
+        1 => (field.clone(), 0..3_i32).prop_map(|(field, n)| bson!({"$addFields": {field: {"$literal": n}}})),
+        1 => field.clone().prop_map(|field| bson!({"$project": {field: 1}})),
+        1 => field.clone().prop_map(|field| bson!({"$project": {field: 0}})),
+        1 => field.clone().prop_map(|field| bson!({"$project": {"a": format!("${field}"), "b": 1}})),
+        1 => field.clone().prop_map(|field| bson!({"$unwind": format!("${field}")})),
+        1 => field.clone().prop_map(|field| bson!({"$unwind": {"path": "$tags", "includeArrayIndex": field, "preserveNullAndEmptyArrays": true}})),
+        1 => field.clone().prop_map(|field| bson!({"$sort": {field: 1, "_id": 1}})),
+        1 => (1..6_i64).prop_map(|n| bson!({"$limit": n})),
+        1 => (0..4_i64).prop_map(|n| bson!({"$skip": n})),
+        1 => field.prop_map(|field| bson!({"$group": {"_id": format!("${field}"), "n": {"$sum": 1}, "a": {"$first": "$a"}}})),
+    ]
+}
+
+proptest::proptest! {
+    /// Whoever leaves out at once what meets the leading conditions not changes nothing.
+    #[test]
+    fn leading_conditions_leave_out_nothing_that_gets_through(stages in proptest::collection::vec(stage_of_a_kind(), 1..6)) {
+        let documents: Vec<Document> = (0..40_i32)
+            .map(|at| {
+                let mut document = doc! { "_id": at, "a": at % 4, "b": at % 3, "c": { "x": at % 2 }, "tags": [at % 3, at % 5] };
+                match at % 7 {
+                    0 => drop(document.remove("a")),
+                    1 => drop(document.insert("a", bson!({ "x": at % 3 }))),
+                    2 => drop(document.insert("b", bson!([at % 2, { "x": 1 }]))),
+                    3 => drop(document.insert("tags", at % 3)),
+                    _ => {}
+                }
+                document
+            })
+            .collect();
+        // Two fields that one stage cannot set both are refused.
+        let Ok(pipeline) = Pipeline::parse(&stages) else { return Ok(()) };
+        let context = Context::new(DateTime::from_millis(0), 5);
+        let run = |documents: Vec<Document>| -> Result<Vec<Document>> {
+            let environment = Environment {
+                context: &context,
+                collections: &NoCollections,
+                variables: &Variables::none(),
+                memory: MEMORY,
+            };
+            pipeline.run(Box::new(documents.into_iter().map(Ok)), environment).collect()
+        };
+        let leading = pipeline.leading();
+        let filter = Filter::all_of(&leading.filters);
+        let met = documents
+            .iter()
+            .filter(|document| filter.matches(document, &Variables::none(), &context).expect("matched"))
+            .cloned()
+            .collect();
+        proptest::prop_assert_eq!(run(met).expect("run"), run(documents).expect("run"));
+    }
 }
 
 #[test]

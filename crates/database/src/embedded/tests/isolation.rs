@@ -422,15 +422,19 @@ impl Parked<'_> {
     }
 }
 
+/// A clock that stands still until seconds are added.
+fn stepped() -> (Arc<AtomicU64>, Clock) {
+    let (start, seconds) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let read = Arc::clone(&seconds);
+    let clock = move || start + Duration::from_secs(read.load(Ordering::SeqCst));
+    (seconds, Box::new(clock))
+}
+
 async fn interleave(steps: &[Step]) {
-    let seconds = Arc::new(AtomicU64::new(0));
-    let clock = {
-        let (start, seconds) = (Instant::now(), Arc::clone(&seconds));
-        move || start + Duration::from_secs(seconds.load(Ordering::SeqCst))
-    };
+    let (seconds, clock) = stepped();
     let options = Options::default();
     let disk = file::in_memory(options.cache).unwrap();
-    let database = Embedded::start(disk, options, Box::new(clock), Path::new("memory")).unwrap();
+    let database = Embedded::start(disk, options, clock, Path::new("memory")).unwrap();
     database.create_collection("c").await.unwrap();
     database.create_index("c", super::unique("u")).await.unwrap();
     let mut feed = database.changes(None).await.unwrap();
@@ -726,6 +730,25 @@ async fn a_transaction_that_nobody_heard_of_is_not_kept() {
     database.begin().await.unwrap();
 }
 
+/// A program may try again after a conflict without an end to the transaction that met it.
+#[tokio::test]
+async fn transactions_that_met_a_conflict_take_no_place() {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    database.create_collection("c").await.unwrap();
+    let add = async |transaction| {
+        database
+            .insert("c", vec![doc! { "_id": 1 }], Some(transaction))
+            .await
+    };
+    let first = database.begin().await.unwrap();
+    add(first).await.unwrap();
+    for _ in 0..transaction::MOST_OPEN * 2 {
+        let conflict = add(database.begin().await.unwrap()).await;
+        assert!(matches!(conflict, Err(DatabaseError::TransactionConflict)));
+    }
+    database.commit(first).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_transaction_may_write_so_much_and_no_more() {
     let database = Embedded::in_memory(Options::default()).unwrap();
@@ -748,4 +771,38 @@ async fn a_transaction_may_write_so_much_and_no_more() {
         Err(DatabaseError::TransactionMissing)
     ));
     assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 0);
+}
+
+/// A transaction keeps the file from using again what it still sees, and no longer than it lives.
+#[tokio::test]
+async fn a_file_grows_beside_a_transaction_and_not_after_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    let (seconds, clock) = stepped();
+    let options = Options::default();
+    let disk = file::open(&path, options.cache).unwrap();
+    let database = Embedded::start(disk, options, clock, &path).unwrap();
+    database.create_collection("c").await.unwrap();
+    let write = async || {
+        for n in 0..200_i64 {
+            let upsert = Update {
+                upsert: Some(Bson::Int64(0)),
+                ..change(
+                    doc! { "_id": 0_i64 },
+                    doc! { "$set": { "n": n, "text": "x".repeat(50_000) } },
+                )
+            };
+            database.update("c", upsert, None).await.unwrap();
+        }
+        std::fs::metadata(&path).unwrap().len()
+    };
+    let small = write().await;
+    // Nobody ends it.
+    let transaction = database.begin().await.unwrap();
+    let seen = counters(&database, Some(transaction)).await.unwrap();
+    let grown = write().await;
+    assert!(grown > small * 3, "{small} {grown}");
+    assert_eq!(counters(&database, Some(transaction)).await.unwrap(), seen);
+    seconds.fetch_add(LIFE.as_secs(), Ordering::SeqCst);
+    assert_eq!(write().await, grown);
 }

@@ -330,3 +330,26 @@ async fn fill(database: &Embedded) {
         .unwrap();
     database.drop_collection("gone").await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_that_is_mostly_free_is_made_smaller_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    let database = open(&path).unwrap();
+    database.create_collection("c").await.unwrap();
+    for part in 0..20_i64 {
+        let documents = (part * 10..part * 10 + 10)
+            .map(|n| doc! { "_id": n, "text": "x".repeat(100_000) })
+            .collect();
+        database.insert("c", documents, None).await.unwrap();
+    }
+    let before = fs::metadata(&path).unwrap().len();
+    let most = doc! { "_id": { "$gte": 5_i64 } };
+    assert_eq!(database.remove("c", most, true, None).await.unwrap(), 195);
+    close(database, &path);
+    let database = open(&path).unwrap();
+    let after = fs::metadata(&path).unwrap().len();
+    assert!(after < before / 4, "{before} {after}");
+    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 5);
+    verify(&database);
+}
