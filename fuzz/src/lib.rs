@@ -11,6 +11,7 @@
 //! writes what broke a promise to `corpus/<target>/`, where the tests find it from then on: commit it with the mend. An
 //! engine that follows coverage (cargo-fuzz, AFL) can call the same functions.
 
+mod commands;
 mod decrypt;
 mod ejson;
 mod envelope;
@@ -27,6 +28,7 @@ mod shell;
 mod signature;
 mod ticket;
 mod update;
+mod wire;
 mod xml;
 
 use std::{
@@ -46,7 +48,15 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
+    Target {
+        name: "wire",
+        run: wire::target,
+    },
+    Target {
+        name: "commands",
+        run: commands::target,
+    },
     Target {
         name: "json",
         run: json::target,

@@ -80,6 +80,12 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// The number of the last change that was heard, or behind which this one listens.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The next change; `None` when the database is closed.
     ///
     /// # Errors

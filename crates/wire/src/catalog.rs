@@ -214,8 +214,7 @@ impl Inner {
         };
         let documents = shown.iter().map(raw).collect::<Result<_>>()?;
         let mut open = Cursor::of(namespace.clone(), documents);
-        let batch = open.batch(&*self.database, None).await;
-        let batch = self.engine(database, batch)?;
+        let batch = open.batch(&*self.database, None, None).await?;
         let id = self.cursors.keep(open, None);
         Ok(cursor::answer(Batch::First, batch, id, &namespace.full()))
     }

@@ -8,9 +8,13 @@ use std::{
 };
 
 use bson::{Bson, Document, RawArrayBuf, RawDocumentBuf, cstr};
-use database::{Database, DatabaseError};
+use database::Database;
 
-use crate::command::Namespace;
+use crate::{
+    changes::ChangeStream,
+    command::Namespace,
+    failure::{Failure, Result},
+};
 
 /// Documents of a first batch where the client does not say, as in MongoDB.
 pub(crate) const FIRST_BATCH: usize = 101;
@@ -34,6 +38,8 @@ pub(crate) struct Cursor {
     bytes: usize,
     /// Where more comes from.
     more: Option<Pages>,
+    /// Changes that are followed, which come to no end by themselves.
+    changes: Option<ChangeStream>,
 }
 
 /// A read that goes page by page.
@@ -57,6 +63,7 @@ impl Cursor {
             bytes: documents.iter().map(|document| document.as_bytes().len()).sum(),
             ready: documents.into(),
             more: None,
+            changes: None,
         }
     }
 
@@ -67,14 +74,29 @@ impl Cursor {
         }
     }
 
-    /// The next documents: at most so many, and no more than fit into a message.
+    pub(crate) fn following(namespace: Namespace, changes: ChangeStream) -> Self {
+        Self {
+            changes: Some(changes),
+            ..Self::of(namespace, Vec::new())
+        }
+    }
+
+    /// The next documents: at most so many, and no more than fit into a message. Changes are waited for.
     pub(crate) async fn batch(
         &mut self,
         database: &dyn Database,
         most: Option<usize>,
-    ) -> Result<RawArrayBuf, DatabaseError> {
+        patience: Option<Duration>,
+    ) -> Result<RawArrayBuf> {
         let (mut batch, mut count, mut size) = (RawArrayBuf::new(), 0, 0);
         let most = most.unwrap_or(usize::MAX);
+        if let Some(changes) = &mut self.changes
+            && self.ready.is_empty()
+        {
+            let told = changes.next(most.min(PAGE), patience).await?;
+            self.bytes += told.iter().map(|change| change.as_bytes().len()).sum::<usize>();
+            self.ready.extend(told);
+        }
         while count < most {
             let Some(next) = self.ready.front() else {
                 if !self.fetch(database, most - count).await? {
@@ -100,7 +122,7 @@ impl Cursor {
     }
 
     /// Reads another page; answers whether there may be something in it.
-    async fn fetch(&mut self, database: &dyn Database, wanted: usize) -> Result<bool, DatabaseError> {
+    async fn fetch(&mut self, database: &dyn Database, wanted: usize) -> Result<bool> {
         let Some(mut pages) = self.more.take() else {
             return Ok(false);
         };
@@ -121,7 +143,8 @@ impl Cursor {
                 pages.after.take(),
                 limit.clamp(1, PAGE),
             )
-            .await?;
+            .await
+            .map_err(|error| Failure::of(error, &self.namespace.database))?;
         for document in page.documents {
             if pages.skip > 0 {
                 pages.skip -= 1;
@@ -141,7 +164,13 @@ impl Cursor {
     }
 
     fn is_spent(&self) -> bool {
-        self.ready.is_empty() && self.more.is_none()
+        let follows = self.changes.as_ref().is_some_and(|changes| !changes.has_ended());
+        self.ready.is_empty() && self.more.is_none() && !follows
+    }
+
+    /// Behind which a client that follows changes may go on.
+    pub(crate) fn token(&self) -> Option<Document> {
+        self.changes.as_ref().map(ChangeStream::token)
     }
 }
 
@@ -201,6 +230,17 @@ impl Cursors {
 
 /// `{cursor: {firstBatch, id, ns}, ok: 1}`.
 pub(crate) fn answer(which: Batch, batch: RawArrayBuf, id: i64, namespace: &str) -> RawDocumentBuf {
+    answer_with(which, batch, id, namespace, None)
+}
+
+/// The same, with the token of a change stream.
+pub(crate) fn answer_with(
+    which: Batch,
+    batch: RawArrayBuf,
+    id: i64,
+    namespace: &str,
+    token: Option<RawDocumentBuf>,
+) -> RawDocumentBuf {
     let mut cursor = RawDocumentBuf::new();
     match which {
         Batch::First => cursor.append(cstr!("firstBatch"), batch),
@@ -208,6 +248,9 @@ pub(crate) fn answer(which: Batch, batch: RawArrayBuf, id: i64, namespace: &str)
     }
     cursor.append(cstr!("id"), id);
     cursor.append(cstr!("ns"), namespace);
+    if let Some(token) = token {
+        cursor.append(cstr!("postBatchResumeToken"), token);
+    }
     let mut answer = RawDocumentBuf::new();
     answer.append(cstr!("cursor"), cursor);
     answer.append(cstr!("ok"), 1.0);

@@ -18,6 +18,7 @@ pub(crate) mod code {
         HOST_UNREACHABLE = 6 "HostUnreachable";
         UNAUTHORIZED = 13 "Unauthorized";
         AUTHENTICATION_FAILED = 18 "AuthenticationFailed";
+        ILLEGAL_OPERATION = 20 "IllegalOperation";
         LOCK_TIMEOUT = 24 "LockTimeout";
         NAMESPACE_NOT_FOUND = 26 "NamespaceNotFound";
         INDEX_NOT_FOUND = 27 "IndexNotFound";
@@ -35,6 +36,8 @@ pub(crate) mod code {
         NO_SUCH_TRANSACTION = 251 "NoSuchTransaction";
         TRANSACTION_COMMITTED = 256 "TransactionCommitted";
         OPERATION_NOT_SUPPORTED_IN_TRANSACTION = 263 "OperationNotSupportedInTransaction";
+        INVALID_RESUME_TOKEN = 260 "InvalidResumeToken";
+        CHANGE_STREAM_HISTORY_LOST = 286 "ChangeStreamHistoryLost";
         MECHANISM_UNAVAILABLE = 334 "MechanismUnavailable";
         TEMPORARILY_UNAVAILABLE = 365 "TemporarilyUnavailable";
         QUERY_EXCEEDED_MEMORY = 292 "QueryExceededMemoryLimitNoDiskUseAllowed";
@@ -126,6 +129,7 @@ impl Failure {
                 code::NO_SUCH_TRANSACTION,
                 "the transaction has ended: a transaction lives for 30 seconds, and an error ends it",
             ),
+            DatabaseError::ChangesMissed(_) => Self::new(code::CHANGE_STREAM_HISTORY_LOST, text),
             DatabaseError::TransactionBusy => Self::new(code::CONFLICTING_OPERATION_IN_PROGRESS, text),
             DatabaseError::TransactionsFull(_) => Self::transient(code::TEMPORARILY_UNAVAILABLE, text),
             DatabaseError::Locked => Self::transient(code::LOCK_TIMEOUT, text),

@@ -6,6 +6,7 @@
 //! the same one. Where a password is set, clients prove it by SCRAM-SHA-256; without one only this machine is listened to.
 
 mod catalog;
+mod changes;
 mod client;
 mod command;
 mod cursor;

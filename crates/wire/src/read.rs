@@ -121,13 +121,10 @@ impl Inner {
             }
         })
         .await?;
-        let batch = match within(&command, async {
-            Ok(open.batch(&*self.database, Some(asked.batch)).await)
-        })
-        .await?
-        {
-            Err(DatabaseError::CollectionMissing(_)) => return Ok(nothing(&namespace)),
-            batch => self.engine(&namespace.database, batch)?,
+        let batch = match within(&command, open.batch(&*self.database, Some(asked.batch), None)).await {
+            // The first page is read here.
+            Err(failure) if failure.code() == code::NAMESPACE_NOT_FOUND => return Ok(nothing(&namespace)),
+            batch => batch?,
         };
         let id = if asked.single {
             0
@@ -159,11 +156,11 @@ impl Inner {
             ));
         }
         let most = most.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
-        let batch = open.batch(&*self.database, most).await;
-        let batch = self.engine(&command.database, batch)?;
+        let batch = open.batch(&*self.database, most, command.patience).await?;
         let namespace = open.namespace.full();
+        let token = open.token().as_ref().map(raw).transpose()?;
         let id = self.cursors.keep(open, Some(id));
-        Ok(cursor::answer(Batch::Next, batch, id, &namespace))
+        Ok(cursor::answer_with(Batch::Next, batch, id, &namespace, token))
     }
 
     pub(crate) fn kill_cursors(&self, mut command: Command) -> Result<RawDocumentBuf> {
@@ -213,6 +210,23 @@ impl Inner {
             let found = self.run_pipeline(&namespace, stages, transaction).await?;
             return self.explained(&namespace, &found);
         }
+        if stages
+            .first()
+            .is_some_and(|stage| stage.contains_key("$changeStream"))
+        {
+            let changes = self.open_changes(&namespace, whole, stages).await?;
+            let open = Cursor::following(namespace.clone(), changes);
+            let token = open.token().as_ref().map(raw).transpose()?;
+            let id = self.cursors.keep(open, None);
+            let none = bson::RawArrayBuf::new();
+            return Ok(cursor::answer_with(
+                Batch::First,
+                none,
+                id,
+                &namespace.full(),
+                token,
+            ));
+        }
         let documents = match stages
             .first()
             .and_then(|stage| stage.keys().next())
@@ -233,8 +247,7 @@ impl Inner {
         };
         let mut open = Cursor::of(namespace.clone(), documents);
         let most = batch.map_or(FIRST_BATCH, |batch| usize::try_from(batch).unwrap_or(usize::MAX));
-        let batch = open.batch(&*self.database, Some(most)).await;
-        let batch = self.engine(&namespace.database, batch)?;
+        let batch = open.batch(&*self.database, Some(most), None).await?;
         let id = self.cursors.keep(open, None);
         Ok(cursor::answer(Batch::First, batch, id, &namespace.full()))
     }
@@ -284,11 +297,6 @@ impl Inner {
             "$indexStats" => Some(self.index_statistics(namespace).await?),
             "$currentOp" | "$listSessions" | "$listLocalSessions" => Some(Vec::new()),
             "$documents" if whole => None,
-            "$changeStream" => {
-                return Err(Failure::unsupported(
-                    "change streams are not served over the wire",
-                ));
-            }
             _ => {
                 return Err(Failure::new(
                     code::INVALID_NAMESPACE,
@@ -467,17 +475,12 @@ pub(crate) fn there(error: DatabaseError) -> Result<()> {
 fn is_about_the_server(stage: &str) -> bool {
     matches!(
         stage,
-        "$collStats"
-            | "$indexStats"
-            | "$currentOp"
-            | "$listSessions"
-            | "$listLocalSessions"
-            | "$changeStream"
+        "$collStats" | "$indexStats" | "$currentOp" | "$listSessions" | "$listLocalSessions"
     )
 }
 
 /// A pipeline over documents that no collection has.
-fn run_alone(source: Vec<Document>, stages: Vec<Document>) -> Result<Vec<RawDocumentBuf>> {
+pub(crate) fn run_alone(source: Vec<Document>, stages: Vec<Document>) -> Result<Vec<RawDocumentBuf>> {
     let stages: Vec<Bson> = stages.into_iter().map(Bson::Document).collect();
     let pipeline = Pipeline::parse(&stages)?;
     let context = Context::new(DateTime::now(), rand::random());
