@@ -127,9 +127,10 @@ async function loadFunction(spec) {
     context.configure(spec.context)
     environment.configure(spec.env)
     process.chdir(spec.dir)
-    modules.searchFolder(spec.dir)
-    modules.note(spec.tree)
-    if (spec.tree) require('./resolve').install(spec.dir, spec.tree, spec.isModule)
+    const trees = spec.tree ? [spec.tree, ...spec.undeclared] : spec.undeclared
+    modules.searchFolder(spec.dir, trees)
+    modules.note(trees)
+    if (trees.length > 0) require('./resolve').install(spec.dir, spec.tree, trees, spec.isModule)
     if (spec.pack && !prepared) require('./pack').expect(spec.pack)
     if (spec.concurrency > 1) calls.concurrent()
     main = await load(spec.entry, spec.isModule)

@@ -12,13 +12,12 @@ const path = require('path')
 /** Files that were loaded and not told yet. */
 let files = []
 
-/** From now on notes what is loaded, but for what cannot change: the worker itself, and `tree`, which is the cache's. */
-function note(tree) {
-  const own = __dirname + path.sep
-  const shared = tree ? tree + path.sep : own
+/** From now on notes what is loaded, but for what cannot change: the worker itself, and `trees`, which are the cache's. */
+function note(trees) {
+  const constant = [__dirname, ...trees].map((folder) => folder + path.sep)
   const { load } = Module.prototype
   Module.prototype.load = function (filename) {
-    if (!filename.startsWith(own) && !filename.startsWith(shared)) files.push(filename)
+    if (!constant.some((folder) => filename.startsWith(folder))) files.push(filename)
     return load.call(this, filename)
   }
 }
@@ -36,10 +35,11 @@ function take() {
 
 /**
  * Modules are looked for in the function's folder too, after every `node_modules`: on the platform NODE_PATH names it, and
- * `require('common')` finds `common.js` beside `index.js`.
+ * `require('common')` finds `common.js` beside `index.js`. Then in `trees`: files outside of the folder find there what the
+ * function depends on, and everybody what nobody declares, as the packages that old runtimes had built in.
  */
-function searchFolder(folder) {
-  process.env.NODE_PATH = [folder, path.join(folder, 'node_modules'), process.env.NODE_PATH]
+function searchFolder(folder, trees) {
+  process.env.NODE_PATH = [folder, path.join(folder, 'node_modules'), process.env.NODE_PATH, ...trees]
     .filter(Boolean)
     .join(path.delimiter)
   Module._initPaths()

@@ -4,18 +4,25 @@
 
 import resolve from './resolve.js'
 
-let data
+let parents = []
 
-export function initialize(given) {
-  data = given
+export function initialize(data) {
+  parents = data.parents
 }
 
 export async function resolveHook(specifier, context, next) {
   try {
     return await next(specifier, context)
   } catch (error) {
-    if (!resolve.applies(data, error, specifier, context)) throw error
-    return next(specifier, { ...context, parentURL: data.parent })
+    if (!resolve.applies(error, specifier, context)) throw error
+    for (const parentURL of parents) {
+      try {
+        return await next(specifier, { ...context, parentURL })
+      } catch {
+        // It may be in the next one; else the first error is the one to tell.
+      }
+    }
+    throw error
   }
 }
 

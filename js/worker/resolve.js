@@ -11,57 +11,66 @@ const Module = require('module')
 const path = require('path')
 const { pathToFileURL } = require('url')
 
-/** Makes `tree` (a node_modules folder) visible to the modules under `folder`. */
-function install(folder, tree, isModule) {
+/** Makes `tree` (a node_modules folder, or null) visible to the modules under `folder`, and all of `trees` to their imports. */
+function install(folder, tree, trees, isModule) {
   const own = path.join(folder, 'node_modules')
   const inside = folder + path.sep
-  const lookup = Module._nodeModulePaths
-  Module._nodeModulePaths = function (from) {
-    const places = lookup.call(this, from)
-    if (from !== folder && !from.startsWith(inside)) return places
-    const at = places.indexOf(own) + 1
-    return [...places.slice(0, at), tree, ...places.slice(at)]
+  if (tree) {
+    const lookup = Module._nodeModulePaths
+    Module._nodeModulePaths = function (from) {
+      const places = lookup.call(this, from)
+      if (from !== folder && !from.startsWith(inside)) return places
+      const at = places.indexOf(own) + 1
+      return [...places.slice(0, at), tree, ...places.slice(at)]
+    }
   }
 
   // The same for import. It is needed by ES modules, and by the first CommonJS module that says import(…).
-  if (isModule) return installImport(folder, tree)
+  if (isModule) return installImport(trees)
   const compile = Module.prototype._compile
   Module.prototype._compile = function (content, filename, ...rest) {
-    if (filename.startsWith(inside) && /\bimport\s*\(/.test(content)) {
+    if (!isInstalled(filename) && /\bimport\s*\(/.test(content)) {
       Module.prototype._compile = compile
-      installImport(folder, tree)
+      installImport(trees)
     }
     return compile.call(this, content, filename, ...rest)
   }
 }
 
-function installImport(folder, tree) {
-  const data = {
-    inside: pathToFileURL(folder + path.sep).href,
-    own: pathToFileURL(path.join(folder, 'node_modules') + path.sep).href,
-    parent: pathToFileURL(path.join(path.dirname(tree), 'x.js')).href,
-  }
+function installImport(trees) {
+  const parents = trees.map((tree) => pathToFileURL(path.join(path.dirname(tree), 'x.js')).href)
   if (Module.registerHooks) {
     Module.registerHooks({
       resolve(specifier, context, next) {
         try {
           return next(specifier, context)
         } catch (error) {
-          if (!applies(data, error, specifier, context)) throw error
-          return next(specifier, { ...context, parentURL: data.parent })
+          if (!applies(error, specifier, context)) throw error
+          for (const parentURL of parents) {
+            try {
+              return next(specifier, { ...context, parentURL })
+            } catch {
+              // It may be in the next one; else the first error is the one to tell.
+            }
+          }
+          throw error
         }
       },
     })
   } else if (Module.register) {
-    Module.register(pathToFileURL(path.join(__dirname, 'resolve-import.mjs')).href, { data })
+    Module.register(pathToFileURL(path.join(__dirname, 'resolve-import.mjs')).href, { data: { parents } })
   }
 }
 
-function applies(data, error, specifier, context) {
-  const bare = !/^(\.|\/|[a-z]+:)/i.test(specifier)
+/** Whether a failed import is one of the project's own, of a package. What packages import is their own affair. */
+function applies(error, specifier, context) {
+  const bare = !/^(\.|\/|#|[a-z]+:)/i.test(specifier)
   const missing = error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND'
-  const parent = context.parentURL || ''
-  return bare && missing && parent.startsWith(data.inside) && !parent.startsWith(data.own)
+  return bare && missing && !isInstalled(context.parentURL || '')
+}
+
+function isInstalled(file) {
+  return /[\\/]node_modules[\\/]/.test(file)
 }
 
 module.exports = { install, applies }

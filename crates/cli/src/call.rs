@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use project::Project;
+use project::{Project, Undeclared};
 use serde_json::{Map, Value, json};
 use tcb::codes::{FUNCTION_NOT_FOUND, FUNCTION_NOT_FOUND_TEXT};
 
@@ -15,11 +15,12 @@ use crate::{
     print::{self, Coded},
     run_file::{self, Running},
     stack::Local,
+    undeclared,
 };
 
 pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitCode> {
     let data = data(&args)?;
-    let project = paths::project(&args.dir)?;
+    let mut project = paths::project(&args.dir)?;
     if !project.functions.keys().any(|name| name.as_str() == args.name) {
         return Err(no_function(&args.name, &project).into());
     }
@@ -28,6 +29,7 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
         return make(&client, &running, &args, data, as_json).await;
     }
     print::step("no `yunqiao dev` runs for this project: it is started for this call alone");
+    print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
     let local = Local::headless(&project, &args.node, false).await?;
     let code = make(&client, &local.running(), &args, data, as_json).await;
     local.stop().await;

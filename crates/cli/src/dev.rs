@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use function::FunctionName;
-use project::{ExposeSecret, Finding, ForeignCodes, Project};
+use project::{ExposeSecret, Finding, ForeignCodes, Project, ProjectError, Undeclared};
 use runtime::Inspect;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     paths, print,
     run_file::{self, RunFile},
     stack::{self, Local, Place, Seen},
+    undeclared,
     watch::Changes,
 };
 
@@ -22,8 +23,8 @@ const INSPECT_PORT: u16 = 9229;
 
 /// With `verbose`, prints the operator's secret as well.
 pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode> {
-    let project = paths::project(&args.dir)?;
-    print::findings(&project.findings, &[]);
+    let (project, mut findings) = open(&args)?;
+    print::findings(&findings, &[]);
     let place = Place {
         host: args.host,
         port: args.port,
@@ -108,7 +109,6 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     tokio::pin!(interrupted);
     print::ready(&local.url);
 
-    let mut findings = project.findings;
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
@@ -129,12 +129,20 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
+/// The project, and what its author should know.
+fn open(args: &args::Dev) -> Result<(Project, Vec<Finding>), ProjectError> {
+    let mut project = paths::project(&args.dir)?;
+    let mut findings = project.findings.clone();
+    findings.extend(undeclared::supply(&mut project, Undeclared::Supply));
+    Ok((project, findings))
+}
+
 /// Loads the project again. `findings` are those that were told.
 async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
-    match paths::project(&args.dir) {
-        Ok(project) => {
-            print::findings(&project.findings, findings);
-            findings.clone_from(&project.findings);
+    match open(args) {
+        Ok((project, found)) => {
+            print::findings(&found, findings);
+            *findings = found;
             match stack::load(&local.gateway, &project, local.console.as_ref()).await {
                 Ok(functions) => print::done(format_args!(
                     "reloaded: {}",

@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use project::ExposeSecret;
+use project::{ExposeSecret, Undeclared};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{args, paths, print, stack::Local};
+use crate::{args, paths, print, stack::Local, undeclared};
 
 pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
-    let project = paths::project(&args.dir)?;
+    let mut project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
+    print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
     let local = Local::headless(&project, &args.node, true).await?;
     let status = command(&args, &local).await;
     local.stop().await;

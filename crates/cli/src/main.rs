@@ -35,6 +35,7 @@ mod simulate;
 mod stack;
 mod storage;
 mod terminal;
+mod undeclared;
 mod watch;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use std::{
 use anstream::println;
 use anyhow::{anyhow, bail};
 use clock::Clock;
-use project::{ForeignCodes, Project, ProjectError};
+use project::{ForeignCodes, Project, ProjectError, Undeclared};
 use push::{PacketField, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use simulator::Simulator;
@@ -23,6 +23,7 @@ use crate::{
     print::{self, BAD, DIM, GOOD},
     run_file, stack,
     stack::Local,
+    undeclared,
 };
 
 /// How long a simulated WeChat may take to say that it is there.
@@ -51,8 +52,9 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
         return push(&client, &running.wechat, &asked, as_json).await;
     }
     match project {
-        Some(project) if args.url.is_none() => {
+        Some(mut project) if args.url.is_none() => {
             print::step("no `yunqiao dev` runs for this project: it is started for this push alone");
+            undeclared::supply(&mut project, Undeclared::Supply);
             let local = Local::headless(&project, &args.node, false).await?;
             let code = push(&client, &local.wechat, &asked, as_json).await;
             local.stop().await;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clock::Clock;
 use console::Console;
-use project::{OperatorSection, Project};
+use project::{OperatorSection, Project, Undeclared};
 use store::Store;
 use store_redb::Redb;
 
@@ -22,6 +22,7 @@ use crate::{
     journal::Calls,
     print,
     stack::{self, Parts, Seen},
+    undeclared,
 };
 
 /// The real one.
@@ -35,7 +36,9 @@ const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
 const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
-    let project = Project::from_config(&args.config)?;
+    let mut project = Project::from_config(&args.config)?;
+    let undeclared = undeclared::supply(&mut project, Undeclared::Refuse);
+    project.findings.extend(undeclared);
     print::findings(&project.findings, &[]);
     let appid = project
         .appid

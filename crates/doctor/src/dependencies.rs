@@ -4,36 +4,125 @@
 //! Node's search path on the platform begins with the function's own folder (the document "Node.js 环境说明": `NODE_PATH` is
 //! `/var/user:/var/user/node_modules:…`), so `require('common')` finds `common.js` beside `index.js`.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::{Path, PathBuf}};
 
-use function::{Function, built_in_package};
+use function::{Function, FunctionName, SDK, SDK_VERSION, built_in_package, suppliable_package};
 use project::{Project, files};
 use serde_json::{Map, Value};
 
 use crate::{
     Diagnosis,
     cure::{Cure, Edit},
-    source::{SDK, Source},
+    source::Source,
 };
 
 /// The SDK's first version with `cloud.openapi`, as WeChat's document "云调用" says: 0.4.
 const FIRST_WITH_CLOUD_CALLS: (u64, u64) = (0, 4);
-/// What an SDK that is missing or too old is replaced with: the newest that was tried with Yunqiao.
-const SDK_VERSION: &str = "4.0.2";
 /// What a package of which no version is known is asked for with, as DevTools did in its own templates.
 const ANY_VERSION: &str = "latest";
 /// The fields of `package.json` whose packages are there when the function runs.
 const INSTALLED: [&str; 3] = ["dependencies", "optionalDependencies", "peerDependencies"];
 
+/// A package that a function's source requires and that its `package.json` does not bring along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UndeclaredPackage {
+    /// The function.
+    pub function: FunctionName,
+    /// The package's name.
+    pub name: String,
+    /// The file that requires it, and the line, from 1.
+    pub file: PathBuf,
+    /// See [`UndeclaredPackage::file`].
+    pub line: usize,
+    /// The range of versions to ask for: as the function's devDependencies or another function of the project have it, else a
+    /// usual one.
+    pub version: String,
+    /// Whether the name is vouched for: by the project itself, or because it is one of
+    /// [`suppliable_package`].
+    pub is_known: bool,
+    /// Whether the platform's runtimes up to Node 12.16 bring it along.
+    pub is_built_in: bool,
+    /// Whether Node finds it in a folder above the function's, which the platform does not have.
+    pub is_above: bool,
+    /// Whether the function's devDependencies name it.
+    is_for_development: bool,
+}
+
+/// What `package.json` of a function says; nothing where there is none. `None` if it cannot be read, which is told as the
+/// reason why the function cannot run.
+fn package_of(function: &Function) -> Option<Map<String, Value>> {
+    let path = function.dir.join("package.json");
+    match files::json_object(&fs::read(&path).unwrap_or_default()) {
+        Ok(package) => Some(package),
+        Err(_) if path.exists() => None,
+        Err(_) => Some(Map::new()),
+    }
+}
+
+fn version(package: &Map<String, Value>, field: &str, name: &str) -> Option<String> {
+    Some(package.get(field)?.get(name)?.as_str()?.to_owned())
+}
+
+/// The packages that a function requires and does not have, each where it is required first.
+pub(crate) fn undeclared(function: &Function, source: &Source, project: &Project) -> Vec<UndeclaredPackage> {
+    let Some(package) = package_of(function) else {
+        return Vec::new();
+    };
+    let mut seen = BTreeSet::new();
+    let first = source
+        .packages
+        .iter()
+        .filter(|required| seen.insert(&required.name));
+    let missing = first.filter(|required| {
+        let name = required.name.as_str();
+        let is_there = INSTALLED
+            .iter()
+            .any(|field| version(&package, field, name).is_some())
+            || package.get("name").and_then(Value::as_str) == Some(name)
+            || function.dir.join("node_modules").join(name).is_dir();
+        !is_there && !lies_in(&function.dir, name)
+    });
+    missing
+        .map(|required| {
+            let name = required.name.as_str();
+            let in_development = version(&package, "devDependencies", name);
+            let is_for_development = in_development.is_some();
+            let known = in_development
+                .or_else(|| used_by_another(project, name))
+                .or_else(|| suppliable_package(name).map(str::to_owned));
+            let above = required.file.ancestors().skip(1);
+            UndeclaredPackage {
+                function: function.name.clone(),
+                name: name.to_owned(),
+                file: required.file.clone(),
+                line: required.line,
+                is_known: known.is_some(),
+                version: known.unwrap_or_else(|| ANY_VERSION.to_owned()),
+                is_built_in: built_in_package(name).is_some(),
+                is_above: above
+                    .map(|folder| folder.join("node_modules").join(name))
+                    .any(|folder| folder.is_dir()),
+                is_for_development,
+            }
+        })
+        .collect()
+}
+
+impl UndeclaredPackage {
+    /// The line that `package.json` lacks.
+    #[must_use]
+    pub fn line_to_add(&self) -> String {
+        format!("\"{}\": \"{}\"", self.name, self.version)
+    }
+}
+
 pub(crate) fn examine(function: &Function, source: &Source, project: &Project, found: &mut Vec<Diagnosis>) {
     let path = function.dir.join("package.json");
     let bytes = fs::read(&path).unwrap_or_default();
-    let package = match files::json_object(&bytes) {
-        Ok(package) => package,
-        Err(_) if path.exists() => return, // told as the reason why it cannot run
-        Err(_) => Map::new(),
+    let Some(package) = package_of(function) else {
+        return;
     };
-    let version = |field: &str, name: &str| Some(package.get(field)?.get(name)?.as_str()?.to_owned());
     let cure = |package: &str, version: String| Cure {
         edit: Edit::Depend {
             package: package.to_owned(),
@@ -43,35 +132,24 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
     };
 
     let mut seen = BTreeSet::new();
-    for required in source
-        .packages
-        .iter()
-        .filter(|required| seen.insert(&required.name))
-    {
+    let imported = source.packages.iter().filter(|_| function.is_module());
+    for required in imported.filter(|required| seen.insert(&required.name)) {
         let name = required.name.as_str();
-        let is_there = INSTALLED.iter().any(|field| version(field, name).is_some())
-            || package.get("name").and_then(Value::as_str) == Some(name)
-            || function.dir.join("node_modules").join(name).is_dir();
-        if is_there {
-            continue;
+        let declared = INSTALLED
+            .iter()
+            .any(|field| version(&package, field, name).is_some());
+        if !declared && lies_in(&function.dir, name) {
+            let what = format!(
+                "it imports `{name}`, which lies in its own folder: Node looks there for what `require` names, not for what `import` does"
+            );
+            let mend = format!("write `./{name}` with the ending of the file");
+            found.push(Diagnosis::new(&required.file, Some(required.line), what, mend));
         }
-        if lies_in(&function.dir, name) {
-            if function.is_module() {
-                let what = format!(
-                    "it imports `{name}`, which lies in its own folder: Node looks there for what `require` names, not for what `import` does"
-                );
-                let mend = format!("write `./{name}` with the ending of the file");
-                found.push(Diagnosis::new(&required.file, Some(required.line), what, mend));
-            }
-            continue;
-        }
-        let built_in = built_in_package(name);
-        let wanted = version("devDependencies", name)
-            .or_else(|| used_by_another(project, name))
-            .or_else(|| built_in.map(str::to_owned))
-            .unwrap_or_else(|| if name == SDK { SDK_VERSION } else { ANY_VERSION }.to_owned());
-        let line = format!("\"{name}\": \"{wanted}\"");
-        let (what, mend) = if version("devDependencies", name).is_some() {
+    }
+    for missing in undeclared(function, source, project) {
+        let name = &missing.name;
+        let line = missing.line_to_add();
+        let (what, mend) = if missing.is_for_development {
             (
                 format!("it requires `{name}`, which is only among the devDependencies of package.json"),
                 format!("they are not installed where it runs: move {line} to dependencies"),
@@ -87,17 +165,19 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
                 format!("make one with {line} in dependencies"),
             )
         };
-        let mend = match built_in {
-            Some(_) => format!("only the platform's runtimes up to Node 12.16 bring it along: {mend}"),
-            None => mend,
+        let mend = if missing.is_built_in {
+            format!("only the platform's runtimes up to Node 12.16 bring it along: {mend}")
+        } else {
+            mend
         };
         found.push(
-            Diagnosis::new(&required.file, Some(required.line), what, mend).cured_by(cure(name, wanted)),
+            Diagnosis::new(&missing.file, Some(missing.line), what, mend)
+                .cured_by(cure(name, missing.version)),
         );
     }
 
     if let Some(range) =
-        version("dependencies", SDK).filter(|range| ends_before(range, FIRST_WITH_CLOUD_CALLS))
+        version(&package, "dependencies", SDK).filter(|range| ends_before(range, FIRST_WITH_CLOUD_CALLS))
     {
         let what = format!("{SDK} {range} is too old: cloud calls came with 0.4.0");
         let mend = format!("ask for \"{SDK}\": \"{SDK_VERSION}\"");
@@ -122,7 +202,8 @@ fn used_by_another(project: &Project, name: &str) -> Option<String> {
         let range = package.get("dependencies")?.get(name)?.as_str()?;
         let is_usable = name != SDK || !ends_before(range, FIRST_WITH_CLOUD_CALLS);
         // A path in that function's folder leads nowhere from this one.
-        (is_usable && !range.starts_with("file:")).then(|| range.to_owned())
+        let is_path = ["file:", "link:", ".", "/", "~/"].iter().any(|start| range.starts_with(start));
+        (is_usable && !is_path).then(|| range.to_owned())
     })
 }
 

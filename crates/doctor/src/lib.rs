@@ -21,6 +21,7 @@ use std::{
 use function::FunctionName;
 use project::{Project, permissions};
 
+pub use crate::dependencies::UndeclaredPackage;
 use crate::{cure::Cure, source::Source};
 
 /// What the doctor found.
@@ -170,6 +171,15 @@ pub fn examine(project: &Project) -> DoctorReport {
     }
     diagnoses.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
     DoctorReport { diagnoses, unseen }
+}
+
+/// The packages that functions of a project require and do not declare, in the order of the functions. Their source is read anew.
+#[must_use]
+pub fn undeclared(project: &Project) -> Vec<UndeclaredPackage> {
+    let functions = project.functions.values().map(|listed| &listed.function);
+    functions
+        .flat_map(|function| dependencies::undeclared(function, &Source::read(&function.dir), project))
+        .collect()
 }
 
 /// Cures what can be cured, and says what was done, file by file. Afterwards open and examine the project again: what one

@@ -6,18 +6,20 @@
 //! (`const { wxacode } = cloud.openapi`), nor what packages in `node_modules` call: where it sees that it does not see, it says so.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
+use function::SDK;
 use project::files;
 
 use crate::tokens::{Token, TokenKind, tokens};
 
-/// The npm package through which functions call.
-pub(crate) const SDK: &str = "wx-server-sdk";
 /// Larger files are bundles, or no source at all.
 const LARGEST: u64 = 2 << 20;
+/// The most files outside of a function's folder that are looked at.
+const MOST_OUTSIDE: usize = 500;
 
 /// What is in a function's source files.
 #[derive(Debug, Default)]
@@ -29,6 +31,8 @@ pub(crate) struct Source {
     pub(crate) packages: Vec<Mention>,
     /// Places that a textual search cannot follow; no line if that is the whole file.
     pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
+    /// Files that are required by their place, as far as that leads to a source file.
+    files: Vec<PathBuf>,
 }
 
 /// A name and where it stands.
@@ -41,7 +45,7 @@ pub(crate) struct Mention {
 
 impl Source {
     /// Reads the source files in a function's folder: JavaScript and TypeScript, not in `node_modules` or hidden folders,
-    /// and none of its tests.
+    /// and none of its tests. Then those outside of it that they require by their place, as `../common/db`.
     pub(crate) fn read(dir: &Path) -> Self {
         let mut files = Vec::new();
         let mut source = Self::default();
@@ -50,17 +54,13 @@ impl Source {
         let mut has_sdk = false;
         for (file, is_nested) in files {
             let own = source.packages.len();
-            match fs::read(&file) {
-                Ok(bytes) if bytes.len() as u64 <= LARGEST => {
-                    source.scan(&file, &String::from_utf8_lossy(&bytes));
-                }
-                Ok(_) | Err(_) => source.unseen.push((file, None)),
-            }
+            source.scan_file(&file);
             has_sdk |= source.packages[own..].iter().any(|package| package.name == SDK);
             if is_nested {
                 source.packages.truncate(own);
             }
         }
+        has_sdk |= source.follow(dir);
         if !has_sdk {
             // Other libraries have an `openapi` as well: without the SDK, only what WeChat has is a call.
             source.calls.retain(|call| openapi::find(&call.name).is_some());
@@ -69,6 +69,44 @@ impl Source {
             }
         }
         source
+    }
+
+    fn scan_file(&mut self, file: &Path) {
+        match fs::read(file) {
+            Ok(bytes) if bytes.len() as u64 <= LARGEST => self.scan(file, &String::from_utf8_lossy(&bytes)),
+            Ok(_) | Err(_) => self.unseen.push((file.to_owned(), None)),
+        }
+    }
+
+    /// Reads the files outside of the function's folder to which its requires lead. Gives whether they require the SDK.
+    fn follow(&mut self, dir: &Path) -> bool {
+        let inside = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+        let mut seen = BTreeSet::new();
+        let own = self.packages.len();
+        while let Some(file) = self.files.pop() {
+            let real = file.canonicalize().unwrap_or(file);
+            let is_installed = real.components().any(|part| part.as_os_str() == "node_modules");
+            if !real.starts_with(&inside) && !is_installed && seen.len() < MOST_OUTSIDE && seen.insert(real.clone()) {
+                self.scan_file(&real);
+            }
+        }
+        self.packages[own..].iter().any(|package| package.name == SDK)
+    }
+
+    /// Notes what a file requires.
+    fn require(&mut self, file: &Path, specifier: &str, line: usize) {
+        if let Some(name) = package(specifier) {
+            let file = file.to_owned();
+            self.packages.push(Mention { name, file, line });
+        } else if specifier.starts_with("./") || specifier.starts_with("../") || specifier == ".." {
+            let place = file.parent().unwrap_or(Path::new("")).join(specifier);
+            let endings = ["", ".js", ".mjs", ".cjs", ".ts", "/index.js"];
+            let candidates = endings.map(|ending| PathBuf::from(format!("{}{ending}", place.display())));
+            let is_source = |path: &PathBuf| {
+                path.is_file() && path.file_name().is_some_and(|name| is_source(&name.to_string_lossy()))
+            };
+            self.files.extend(candidates.into_iter().find(is_source));
+        }
     }
 
     /// Collects source files, and whether each lies in a package below the function's own.
@@ -121,12 +159,12 @@ impl Source {
                     Interface::None => {}
                 },
                 "callOpenAPI" if is_member => self.unseen.push((file.to_owned(), Some(token.line))),
-                "require" if !is_member => self
-                    .packages
-                    .extend(after.required().map(|name| mention(name, token.line))),
-                "import" | "export" if !is_member => self
-                    .packages
-                    .extend(after.imported().map(|name| mention(name, token.line))),
+                "require" if !is_member => {
+                    after.required().into_iter().for_each(|specifier| self.require(file, specifier, token.line));
+                }
+                "import" | "export" if !is_member => {
+                    after.imported().into_iter().for_each(|specifier| self.require(file, specifier, token.line));
+                }
                 _ => {}
             }
         }
@@ -276,28 +314,28 @@ impl<'t> Cursor<'_, 't> {
         }
     }
 
-    /// The package of `require('…')` or `require.resolve('…')`.
-    fn required(mut self) -> Option<String> {
+    /// What `require('…')` or `require.resolve('…')` names.
+    fn required(mut self) -> Option<&'t str> {
         if self.sign('.') && self.take() != Some(TokenKind::Word("resolve")) {
             return None;
         }
         match (self.sign('('), self.take()?, self.take()?) {
-            (true, TokenKind::Text(text), TokenKind::Sign(')' | ',')) => package(text),
+            (true, TokenKind::Text(text), TokenKind::Sign(')' | ',')) => Some(text),
             _ => None,
         }
     }
 
-    /// The package of `import '…'`, `import('…')`, `import … from '…'` or `export … from '…'`; types alone are not there
+    /// What `import '…'`, `import('…')`, `import … from '…'` or `export … from '…'` names; types alone are not there
     /// when it runs.
-    fn imported(mut self) -> Option<String> {
+    fn imported(mut self) -> Option<&'t str> {
         if self.sign('(') {
             return match (self.take()?, self.take()?) {
-                (TokenKind::Text(text), TokenKind::Sign(')' | ',')) => package(text),
+                (TokenKind::Text(text), TokenKind::Sign(')' | ',')) => Some(text),
                 _ => None,
             };
         }
         if let Some(TokenKind::Text(text)) = self.peek() {
-            return package(text);
+            return Some(text);
         }
         let mut ahead = self;
         if ahead.take() == Some(TokenKind::Word("type"))
@@ -309,7 +347,7 @@ impl<'t> Cursor<'_, 't> {
             match self.take()? {
                 TokenKind::Word("from") => {
                     if let Some(TokenKind::Text(text)) = self.peek() {
-                        return package(text);
+                        return Some(text);
                     }
                 }
                 TokenKind::Word(_) | TokenKind::Text(_) | TokenKind::Sign('{' | '}' | ',' | '*') => {}

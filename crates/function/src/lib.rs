@@ -11,7 +11,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Durat
 
 pub use manifest::{LOCKS, Manifest};
 pub use name::{FunctionName, IllegalName};
-pub use packages::{BUILT_IN_PACKAGES, built_in_package};
+pub use packages::{
+    BUILT_IN_PACKAGES, SDK, SDK_VERSION, USUAL_PACKAGES, built_in_package, suppliable_package,
+};
 
 /// How long a function may be allowed to run, in seconds. The console offers up to 60; WeChat's API for third parties
 /// (`uploadfuncconfig`) takes up to 300, and there are programs that rely on it.
@@ -54,6 +56,9 @@ pub struct Function {
     pub max_instances: u32,
     /// Its `package.json` and lock file, if it has a `package.json`.
     pub manifest: Option<Manifest>,
+    /// Packages that its source requires and its manifest does not name, with the range of versions in which they are to be
+    /// supplied. One that cannot be had is missing when it is required, and not before.
+    pub supplied: BTreeMap<String, String>,
     /// Why it cannot run, and the mend; `None` when nothing is known to prevent it.
     pub problem: Option<String>,
 }
@@ -72,6 +77,7 @@ impl Function {
             concurrency: DEFAULT_CONCURRENCY,
             max_instances: DEFAULT_MAX_INSTANCES,
             manifest: None,
+            supplied: BTreeMap::new(),
             problem: None,
         }
     }

@@ -1,4 +1,5 @@
-//! The npm packages that the platform brings along without being asked. Old functions require them and declare nothing.
+//! The npm packages that functions require without declaring them: those that the platform brought along without being
+//! asked, and those that were never missed because the author's own `node_modules` was uploaded.
 
 /// What the runtimes up to Node.js 12.16 have built in (the document "Node.js 环境说明" of Tencent's function service; runtimes
 /// from 14.18 on have none of it), each with the range of versions that stands in for it. The document's versions are not kept
@@ -31,4 +32,40 @@ pub const BUILT_IN_PACKAGES: [(&str, &str); 18] = [
 pub fn built_in_package(name: &str) -> Option<&'static str> {
     let found = BUILT_IN_PACKAGES.iter().find(|(known, _)| *known == name);
     found.map(|(_, range)| *range)
+}
+
+/// What functions of public Mini Programs require most besides, declared or not (61 projects, counted), with the range that
+/// their own manifests ask for most, or the newest that `require` still loads: a choice.
+pub const USUAL_PACKAGES: [(&str, &str); 15] = [
+    ("@cloudbase/node-sdk", "^2.10.0"),
+    ("axios", "^1.7.0"),
+    ("cheerio", "1.0.0-rc.12"),
+    ("dayjs", "^1.11.0"),
+    ("iconv-lite", "^0.6.3"),
+    ("moment", "^2.29.4"),
+    ("node-xlsx", "^0.21.0"),
+    ("nodemailer", "^6.9.0"),
+    ("qs", "^6.11.0"),
+    ("request-promise", "^4.2.6"),
+    ("tcb-admin-node", "^1.23.0"),
+    ("tcb-router", "^1.1.2"),
+    ("tenpay", "^2.1.18"),
+    ("wx-js-utils", "^1.0.0"),
+    (SDK, SDK_VERSION),
+];
+/// The npm package through which functions reach the cloud.
+pub const SDK: &str = "wx-server-sdk";
+/// The version of [`SDK`] for functions that name none: the newest that was tried with Yunqiao.
+pub const SDK_VERSION: &str = "4.0.2";
+
+/// The range of versions with which a package may be installed for a function that requires it and declares nothing. `None` for
+/// any other name: what a stranger has published under a name that was perhaps mistyped is installed for those alone who
+/// ask for it.
+#[must_use]
+pub fn suppliable_package(name: &str) -> Option<&'static str> {
+    let usual = || {
+        let found = USUAL_PACKAGES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, range)| *range)
+    };
+    built_in_package(name).or_else(usual)
 }

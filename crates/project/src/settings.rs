@@ -73,6 +73,8 @@ pub struct ProjectSettings {
     pub sim: SimSection,
     /// `[timers]`.
     pub timers: TimersSection,
+    /// `[functions] undeclared`.
+    pub undeclared: Option<Undeclared>,
 }
 
 impl Default for ProjectSettings {
@@ -94,8 +96,18 @@ impl Default for ProjectSettings {
             push: PushSection::default(),
             sim: SimSection::default(),
             timers: TimersSection::default(),
+            undeclared: None,
         }
     }
+}
+
+/// `[functions] undeclared`: what becomes of a package that a function requires and its `package.json` does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undeclared {
+    /// It is installed, if its name is vouched for; the default of `dev` and `exec`.
+    Supply,
+    /// It is missing; the default of `serve`.
+    Refuse,
 }
 
 /// `[login]`: how long a bearer token holds.
@@ -363,8 +375,8 @@ impl File {
         Ok(file)
     }
 
-    /// `functions = "folder"`, or `[functions]` with `root` and a table for each function. TOML lets one key be only
-    /// one of the two, which is why the folder has its second place.
+    /// `functions = "folder"`, or `[functions]` with `root`, `undeclared` and a table for each function. TOML lets one key be
+    /// only one of the two, which is why the folder has its second place.
     fn read_functions(&mut self, source: &Source<'_>, entry: &Entry<'_>) -> Result<(), ProjectError> {
         if !entry.is_table() {
             self.functions_root = Some(entry.text()?.to_owned());
@@ -373,6 +385,18 @@ impl File {
         for (key, entry) in entry.table()?.entries() {
             if key.text == "root" && !entry.is_table() {
                 self.functions_root = Some(entry.text()?.to_owned());
+                continue;
+            }
+            if key.text == "undeclared" && !entry.is_table() {
+                self.settings.undeclared = Some(match entry.text()? {
+                    "supply" => Undeclared::Supply,
+                    "refuse" => Undeclared::Refuse,
+                    _ => {
+                        return Err(
+                            entry.refuse("is neither of its two values", "write \"supply\" or \"refuse\"")
+                        );
+                    }
+                });
                 continue;
             }
             let name: FunctionName = key.text.parse().map_err(|illegal: IllegalName| {

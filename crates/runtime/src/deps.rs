@@ -7,6 +7,10 @@
 //!
 //! As the platform does, npm takes the lock file first; where that does not fit the manifest, the manifest decides. What
 //! cannot be installed fails the functions that need it, and no others.
+//!
+//! A package that a function requires and does not declare ([`Function::supplied`]) has a tree of its own, at the end of the
+//! function's search path: there the platform had its built-in packages, so that packages too find what they do not declare. One
+//! tree for each, so that all functions share it, and one that cannot be had takes nothing else with it.
 
 mod lock;
 mod npm;
@@ -21,8 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use function::{Function, FunctionName};
-use serde_json::{Map, Value};
+use function::{Function, FunctionName, SDK};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -31,8 +35,6 @@ use npm::NpmError;
 
 pub(crate) use npm::Npm;
 
-/// The package that takes long to load and that nearly every function needs.
-pub(crate) const SDK: &str = "wx-server-sdk";
 /// How many trees are installed side by side.
 const AT_A_TIME: usize = 4;
 /// What could not be installed is not tried again before this time has passed, however often functions are loaded.
@@ -53,6 +55,8 @@ pub(crate) struct Installer {
 pub(crate) struct Supply {
     /// A `node_modules` folder outside of the function's own.
     pub(crate) tree: Option<PathBuf>,
+    /// More of them, for what the function does not declare.
+    pub(crate) undeclared: Vec<PathBuf>,
     /// The `node_modules` folder that holds [`SDK`].
     pub(crate) sdk_in: Option<PathBuf>,
     /// Why something is missing, and the mend.
@@ -71,6 +75,8 @@ pub(crate) struct Tree {
     exact: bool,
     /// The function's folder, for the mend.
     folder: PathBuf,
+    /// The package, where it is one that its functions do not declare.
+    undeclared: Option<String>,
 }
 
 impl Installer {
@@ -86,40 +92,52 @@ impl Installer {
     pub(crate) async fn supply<'a>(
         self: &Arc<Self>,
         observer: &Arc<dyn Observer>,
-        plans: impl Iterator<Item = (&'a FunctionName, Result<Plan, String>)>,
+        plans: impl Iterator<Item = (&'a FunctionName, Plans)>,
     ) -> Vec<Supply> {
         let mut supplies = Vec::new();
         let mut trees: BTreeMap<String, Tree> = BTreeMap::new();
-        let mut wanted: Vec<(usize, String)> = Vec::new();
-        for (at, (name, plan)) in plans.enumerate() {
+        let mut add = |name: &FunctionName, hash: &String, tree: Tree| {
+            let tree = trees.entry(hash.clone()).or_insert(tree);
+            tree.functions.push(name.clone());
+        };
+        let mut wanted: Vec<(Option<String>, Vec<String>)> = Vec::new();
+        for (name, plans) in plans {
             let mut supply = Supply::default();
-            match plan {
-                Ok(Plan::Own { sdk_in }) => supply.sdk_in = sdk_in,
-                Ok(Plan::Tree { hash, tree }) => {
-                    trees
-                        .entry(hash.clone())
-                        .or_insert(*tree)
-                        .functions
-                        .push(name.clone());
-                    wanted.push((at, hash));
+            let own = match plans.own {
+                Ok(Plan::Own { sdk_in }) => {
+                    supply.sdk_in = sdk_in;
+                    None
                 }
-                Err(problem) => supply.problem = Some(problem),
+                Ok(Plan::Tree { hash, tree }) => {
+                    add(name, &hash, *tree);
+                    Some(hash)
+                }
+                Err(problem) => {
+                    supply.problem = Some(problem);
+                    None
+                }
+            };
+            let hashes = plans.undeclared.iter().map(|(hash, _)| hash.clone()).collect();
+            for (hash, tree) in plans.undeclared {
+                add(name, &hash, tree);
             }
+            wanted.push((own, hashes));
             supplies.push(supply);
         }
 
         let results = self.install_all(observer, trees).await;
-        for (at, hash) in &wanted {
-            let (Some(supply), Some(result)) = (supplies.get_mut(*at), results.get(hash)) else {
-                continue;
-            };
-            match result {
-                Ok(modules) => {
-                    supply.sdk_in = modules.join(SDK).is_dir().then(|| modules.clone());
-                    supply.tree = Some(modules.clone());
-                }
-                Err(problem) => supply.problem = Some(problem.clone()),
+        for (supply, (own, undeclared)) in supplies.iter_mut().zip(&wanted) {
+            match own.as_ref().and_then(|hash| results.get(hash)) {
+                Some(Ok(modules)) => supply.tree = Some(modules.clone()),
+                Some(Err(problem)) => supply.problem = Some(problem.clone()),
+                None => {}
             }
+            // What cannot be had was told, and is missing when it is required.
+            let there = undeclared.iter().filter_map(|hash| results.get(hash)?.as_ref().ok());
+            supply.undeclared = there.cloned().collect();
+            let with_sdk = |modules: &&PathBuf| modules.join(SDK).is_dir();
+            let sdk_in = supply.tree.iter().chain(&supply.undeclared).find(with_sdk).cloned();
+            supply.sdk_in = supply.sdk_in.take().or(sdk_in);
         }
         supplies
     }
@@ -189,6 +207,7 @@ impl Installer {
             observer.progress(Progress::Installing {
                 number,
                 of,
+                package: tree.undeclared.clone(),
                 functions: functions(),
             });
         }
@@ -205,6 +224,7 @@ impl Installer {
             observer.progress(Progress::Installed {
                 number,
                 of,
+                package: tree.undeclared.clone(),
                 functions: functions(),
                 note: result.as_ref().ok().and_then(|(_, note)| note.clone()),
                 problem,
@@ -255,11 +275,20 @@ impl Installer {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        let mend = format!(
-            "`npm install --omit=dev` in {} shows what is wrong; a complete node_modules there is used as it is",
-            tree.folder.display()
-        );
-        let io = |error: io::Error| format!("the dependencies of {who} cannot be installed: {error}; {mend}");
+        let (what, mend) = match &tree.undeclared {
+            None => (
+                format!("the dependencies of {who}"),
+                format!(
+                    "`npm install --omit=dev` in {} shows what is wrong; a complete node_modules there is used as it is",
+                    tree.folder.display()
+                ),
+            ),
+            Some(package) => (
+                format!("`{package}`, which {who} requires and does not declare"),
+                "add it to package.json in the version that is meant".to_owned(),
+            ),
+        };
+        let io = |error: io::Error| format!("{what}: it cannot be installed: {error}; {mend}");
         fs::write(
             draft.join("package.json"),
             Value::Object(tree.package.clone()).to_string(),
@@ -288,7 +317,7 @@ impl Installer {
             Ok(()) => return Ok(note),
             Err(NpmError::Missing) => {
                 return Err(format!(
-                    "the dependencies of {who} cannot be installed: there is no npm, neither beside {} nor on the PATH; install it \
+                    "{what}: there is no npm to install this with, neither beside {} nor on the PATH; install it \
                      (it comes with Node from nodejs.org; on Debian it is the package `npm`)",
                     self.npm.node.display()
                 ));
@@ -296,22 +325,25 @@ impl Installer {
             Err(NpmError::Io(error)) => return Err(io(error)),
             Err(NpmError::Late) => {
                 return Err(format!(
-                    "npm has not installed the dependencies of {who} within three minutes; {mend}"
+                    "{what}: npm has not installed this within three minutes; {mend}"
                 ));
             }
             Err(NpmError::LockDoesNotFit(said) | NpmError::Failed(said)) => said,
         };
-        Err(if self.npm.offline {
-            let missing = names(&tree.package, &["dependencies"])
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!(
-                "the dependencies of {who} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once \
-                 without --offline\n  {said}"
-            )
-        } else {
-            format!("npm could not install the dependencies of {who}; {mend}\n  {said}")
+        Err(match (&tree.undeclared, self.npm.offline) {
+            (None, true) => {
+                let missing = names(&tree.package, &["dependencies"])
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                format!(
+                    "{what} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}"
+                )
+            }
+            (Some(_), true) => {
+                format!("{what}, is not in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}")
+            }
+            (_, false) => format!("npm could not install {what}; {mend}\n  {said}"),
         })
     }
 }
@@ -341,7 +373,47 @@ fn modules_of(place: &Path) -> Result<PathBuf, String> {
 }
 
 /// Where a function will find what it needs.
-pub(crate) enum Plan {
+pub(crate) struct Plans {
+    /// What it declares, or why that cannot be told.
+    own: Result<Plan, String>,
+    /// A tree for each package that it does not declare, with its hash.
+    undeclared: Vec<(String, Tree)>,
+}
+
+impl Plans {
+    /// Looks at a function's manifest, its own `node_modules`, and what is to be supplied to it.
+    pub(crate) fn of(function: &Function, node_major: u32) -> Self {
+        let undeclared = function.supplied.iter();
+        Self {
+            own: plan(function, node_major),
+            undeclared: undeclared
+                .map(|(name, range)| tree_of(name, range, function, node_major))
+                .collect(),
+        }
+    }
+}
+
+/// The tree of a package that a function does not declare.
+fn tree_of(name: &str, range: &str, function: &Function, node_major: u32) -> (String, Tree) {
+    let npmrc = fs::read(function.dir.join(".npmrc")).ok();
+    let mut hash = Sha256::new();
+    hash.update(format!("node {node_major}\nundeclared {name}\n{range}\n"));
+    hash.update(npmrc.as_deref().unwrap_or_default());
+    let package = json!({ "dependencies": { name: range } });
+    let tree = Tree {
+        functions: Vec::new(),
+        package: package.as_object().cloned().unwrap_or_default(),
+        lock: None,
+        npmrc,
+        exact: false,
+        folder: function.dir.clone(),
+        undeclared: Some(name.to_owned()),
+    };
+    (hex(&hash.finalize()), tree)
+}
+
+/// Where what a function declares is found.
+enum Plan {
     /// Its own folder has all it needs.
     Own { sdk_in: Option<PathBuf> },
     /// A tree in the cache has it, or will.
@@ -349,7 +421,7 @@ pub(crate) enum Plan {
 }
 
 /// Looks at a function's manifest and its own `node_modules`. The error says what is wrong with them.
-pub(crate) fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
+fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
     let own = function.dir.join("node_modules");
     let own = own.canonicalize().unwrap_or(own);
     let sdk_in = || own.join(SDK).is_dir().then(|| own.clone());
@@ -360,8 +432,14 @@ pub(crate) fn plan(function: &Function, node_major: u32) -> Result<Plan, String>
     else {
         return Ok(Plan::Own { sdk_in: sdk_in() });
     };
-    let read =
-        |path: &Path| fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()));
+    let read = |path: &Path| {
+        let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        // Editors on Windows begin a file with a byte order mark.
+        Ok::<_, String>(match bytes.strip_prefix("\u{feff}".as_bytes()) {
+            Some(rest) => rest.to_vec(),
+            None => bytes,
+        })
+    };
     let package: Map<String, Value> = serde_json::from_slice(&read(&manifest.package)?)
         .map_err(|error| format!("{} is not a JSON object: {error}", manifest.package.display()))?;
     if names(&package, &["dependencies"]).all(|name| own.join(name).join("package.json").is_file()) {
@@ -376,6 +454,7 @@ pub(crate) fn plan(function: &Function, node_major: u32) -> Result<Plan, String>
         npmrc: npmrc.is_file().then(|| read(&npmrc)).transpose()?,
         exact: manifest.lock.is_some(),
         folder: manifest.dir.clone(),
+        undeclared: None,
     };
     if let Some(lock) = &manifest.lock {
         let name = lock

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    deps::{self, Plan, Supply},
+    deps::{self, Plans, Supply},
     pool::Pool,
     progress::Progress,
     spec::{Kind, Spec},
@@ -46,7 +46,7 @@ pub struct LoadReport {
 struct Survey {
     function: Function,
     context: String,
-    plan: Result<Plan, String>,
+    plans: Plans,
     /// Over its files.
     files: [u8; 32],
 }
@@ -58,7 +58,7 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     let Ok(surveys) = surveys else { return Vec::new() };
     let (surveys, plans): (Vec<_>, Vec<_>) = surveys
         .into_iter()
-        .map(|survey| ((survey.function, survey.context, survey.files), survey.plan))
+        .map(|survey| ((survey.function, survey.context, survey.files), survey.plans))
         .unzip();
     let named = surveys.iter().map(|(function, ..)| &function.name).zip(plans);
     let supplies = pool.installer.supply(&pool.observer, named).await;
@@ -119,7 +119,7 @@ fn survey(loaded: Vec<Loaded>, node_major: u32) -> Vec<Survey> {
             installed.metadata().and_then(|it| it.modified()).ok()
         ));
         Survey {
-            plan: deps::plan(&function, node_major),
+            plans: Plans::of(&function, node_major),
             files: hash.finalize().into(),
             function,
             context,
@@ -173,6 +173,7 @@ fn spec(
         "entry": text(&function.entry),
         "isModule": function.is_module(),
         "tree": supply.tree.as_ref().map(text),
+        "undeclared": supply.undeclared.iter().map(text).collect::<Vec<_>>(),
         "concurrency": function.concurrency,
         "pack": pack,
         "logLimit": pool.options.log_limit,

@@ -81,6 +81,7 @@ impl Pool {
             guard: options.guard.clone(),
             offline: options.offline,
             scratch: workers.scratch(),
+            path: std::env::var_os("PATH"),
         };
         let trees = options.cache_dir.join("trees");
         Arc::new(Self {

@@ -14,6 +14,8 @@ pub enum Progress {
         number: usize,
         /// Of how many.
         of: usize,
+        /// The one package that it is for, where the functions require and do not declare it.
+        package: Option<String>,
         /// The functions that need it.
         functions: Vec<FunctionName>,
     },
@@ -23,6 +25,8 @@ pub enum Progress {
         number: usize,
         /// Of how many.
         of: usize,
+        /// As when it began.
+        package: Option<String>,
         /// The functions that need it.
         functions: Vec<FunctionName>,
         /// What is to be known about how it was done.
@@ -60,18 +64,22 @@ impl fmt::Display for Progress {
             Self::Installing {
                 number,
                 of,
+                package,
                 functions,
             } => {
-                write!(f, "installing dependencies {number} of {of}: {}", list(functions))
+                let what = package.as_deref().unwrap_or("dependencies");
+                write!(f, "installing {what} {number} of {of}: {}", list(functions))
             }
             Self::Installed {
                 number,
                 of,
+                package,
                 functions,
                 note,
                 problem: None,
             } => {
-                write!(f, "installed dependencies {number} of {of}: {}", list(functions))?;
+                let what = package.as_deref().unwrap_or("dependencies");
+                write!(f, "installed {what} {number} of {of}: {}", list(functions))?;
                 note.as_ref().map_or(Ok(()), |note| write!(f, "; {note}"))
             }
             Self::Installed {

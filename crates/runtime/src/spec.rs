@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use function::FunctionName;
+use function::{FunctionName, SDK};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::deps::{SDK, hex};
+use crate::deps::hex;
 
 /// A function as it was loaded.
 #[derive(Debug)]

@@ -60,6 +60,8 @@ pub(crate) struct Npm {
     pub(crate) offline: bool,
     /// A folder for the guard, which has nothing to clear away.
     pub(crate) scratch: PathBuf,
+    /// The folders where npm may be too, as `PATH` lists them.
+    pub(crate) path: Option<OsString>,
 }
 
 /// Why npm installed nothing.
@@ -85,20 +87,19 @@ impl From<io::Error> for NpmError {
 
 impl Npm {
     /// Where npm is: beside Node, or on the PATH.
-    pub(crate) fn find_in(&self, path: Option<&OsStr>) -> Option<PathBuf> {
+    pub(crate) fn find(&self) -> Option<PathBuf> {
         let beside = self.node.with_file_name("npm");
         if beside.is_file() {
             return Some(beside);
         }
-        std::env::split_paths(path?)
+        std::env::split_paths(self.path.as_ref()?)
             .map(|folder| folder.join("npm"))
             .find(|npm| npm.is_file())
     }
 
     /// Installs what the manifest in `draft` names; with `exact` as the lock beside it says, and nothing else.
     pub(super) async fn install(&self, draft: &Path, npmrc: &str, exact: bool) -> Result<(), NpmError> {
-        let path = std::env::var_os("PATH");
-        let npm = self.find_in(path.as_deref()).ok_or(NpmError::Missing)?;
+        let npm = self.find().ok_or(NpmError::Missing)?;
         let mut words = self.guard.iter();
         let program = words
             .next()

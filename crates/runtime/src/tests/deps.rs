@@ -608,6 +608,90 @@ async fn scripts_of_packages_see_little_of_this_process_and_run_only_if_they_may
 }
 
 #[tokio::test]
+async fn what_is_not_declared_is_supplied_to_the_function_and_to_what_it_loads() {
+    let mut bench = Bench::new().await;
+    bench.package("a", "module.exports = 'a';");
+    bench.package("b", "module.exports = require('a') + 'b';");
+    bench.package("wx-server-sdk", "module.exports = 'sdk';");
+    let supplied = |bench: &mut Bench, names: &[&str]| {
+        let folder = bench.folder.path().join("packages");
+        let of = |name: &&str| ((*name).to_owned(), format!("file:{}", folder.join(name).display()));
+        bench.functions.last_mut().unwrap().supplied = names.iter().map(of).collect();
+    };
+    // In the function, in a package that does not declare it either, in a file outside of the folder.
+    bench.function(
+        "f",
+        "const name = 'a'; exports.main = () => [require('a'), require('b'), require('../common/c'), require(name)];",
+    );
+    supplied(&mut bench, &["a"]);
+    bench.depends("f", r#""b":"file:../../packages/b""#);
+    let common = bench.folder.path().join("functions/common");
+    fs::create_dir_all(&common).unwrap();
+    // What the function depends on is there for that file too.
+    fs::write(common.join("c.js"), "module.exports = require('a') + require('b');").unwrap();
+    bench.function_at(
+        "esm",
+        "index.mjs",
+        "import a from 'a'; export const main = async () => [a, (await import('wx-server-sdk')).default];",
+    );
+    supplied(&mut bench, &["a", "wx-server-sdk"]);
+    bench.function("bare", "exports.main = () => require('a') + require('wx-server-sdk');");
+    supplied(&mut bench, &["a", "wx-server-sdk"]);
+    // A file of the function's own goes first.
+    bench.function("own", "exports.main = () => require('a');");
+    fs::write(bench.dir("own").join("a.js"), "module.exports = 'own';").unwrap();
+    supplied(&mut bench, &["a"]);
+    let reports = bench.load().await;
+    assert!(reports.iter().all(|report| report.problem.is_none()), "{reports:?}");
+    assert_eq!(bench.result("f", "{}").await.unwrap(), r#"["a","ab","aab","a"]"#);
+    assert_eq!(bench.result("esm", "{}").await.unwrap(), r#"["a","sdk"]"#);
+    assert_eq!(bench.result("bare", "{}").await.unwrap(), r#""asdk""#);
+    assert_eq!(bench.result("own", "{}").await.unwrap(), r#""own""#);
+    // One tree for each package, whoever requires it.
+    let steps = bench.steps();
+    assert_eq!(bench.installs(), 3, "{steps:?}");
+    assert!(steps.iter().any(|step| step.contains("installed a ") && step.ends_with(": f, esm, bare, own")), "{steps:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_is_not_declared_and_cannot_be_had_is_missing_when_it_is_required() {
+    let mut bench = Bench::new().await;
+    let source = "exports.main = (event) => event.late ? require('yunqiao-no-such-package') : 1;";
+    bench.function("f", source).supplied =
+        [("yunqiao-no-such-package".to_owned(), "^1.0.0".to_owned())].into();
+    let reports = bench.load().await;
+    assert_eq!(reports[0].problem, None);
+    let steps = bench.steps();
+    let told = steps.last().unwrap();
+    assert!(
+        told.starts_with("`yunqiao-no-such-package`, which f requires and does not declare, is not in npm's cache"),
+        "{told}"
+    );
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "1");
+    let missing = bench.result("f", r#"{"late":true}"#).await.unwrap_err();
+    assert!(format!("{missing:?}").contains("Cannot find module"), "{missing:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_manifest_and_a_lock_may_begin_with_a_byte_order_mark() {
+    let mut bench = Bench::online().await;
+    bench.package("a", "module.exports = 'a';");
+    let registry = Registry::start(&bench);
+    bench.function("f", "exports.main = () => require('a');");
+    bench.locks(&registry, "f", r#""a":"1.0.0""#, Some(&[registry.locked("a")]), "");
+    for file in ["package.json", "package-lock.json"] {
+        let file = bench.dir("f").join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    }
+    let reports = bench.load().await;
+    assert_eq!(bench.result("f", "{}").await, Ok("\"a\"".to_owned()), "{reports:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_folder_may_be_named_without_file() {
     let mut bench = Bench::new().await;
     bench.package("a", "exports.one = 1;");
@@ -621,14 +705,35 @@ async fn a_folder_may_be_named_without_file() {
 #[tokio::test]
 async fn without_npm_that_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let npm = crate::deps::Npm {
+    let npm = |path: &std::path::Path| crate::deps::Npm {
         node: folder.path().join("node"),
         guard: Vec::new(),
         offline: false,
         scratch: folder.path().join("scratch"),
+        path: Some(path.as_os_str().to_owned()),
     };
-    // Where this process has npm on its PATH, it is found there.
-    assert_eq!(npm.find_in(None), None);
+    let bench = Bench::new().await;
+    bench.package("a", "");
+    let mut bench = bench;
+    bench.function("f", "");
+    bench.depends("f", A);
+    let function = &bench.functions[0];
+    let observer: Arc<dyn Observer> = bench.heard.clone();
+    let installer = Arc::new(crate::deps::Installer::new(npm(folder.path()), folder.path().join("trees")));
+    let plans = || [(&function.name, crate::deps::Plans::of(function, 24))].into_iter();
+    let supplies = installer.supply(&observer, plans()).await;
+    let problem = supplies[0].problem.as_deref().unwrap();
+    assert!(
+        problem.starts_with("the dependencies of f: there is no npm to install this with") && problem.contains("on the PATH"),
+        "{problem}"
+    );
+    assert!(!problem.contains("npm install"), "nobody could run it: {problem}");
+
+    // It is looked for beside Node, then on the PATH.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("npm"), "").unwrap();
+    assert_eq!(npm(elsewhere.path()).find(), Some(elsewhere.path().join("npm")));
     fs::write(folder.path().join("npm"), "").unwrap();
-    assert_eq!(npm.find_in(None), Some(folder.path().join("npm")));
+    assert_eq!(npm(elsewhere.path()).find(), Some(folder.path().join("npm")));
+    bench.end().await;
 }
