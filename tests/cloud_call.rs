@@ -456,6 +456,10 @@ exports.main = async () => {
         dev.server
             .prints(&format!("in call {id} of {function}, which had ended"));
         dev.server.prints("Invalid wxCloudApiToken: it was begun");
+        // The SDK makes the request some turns later; from the second time on the line is known all the same.
+        alice.call(&function, json!({})).await;
+        dev.server
+            .prints(&format!("cloudfunctions/{function}/index.js:6:"));
     }
 }
 

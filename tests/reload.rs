@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Dev, Scratch, soon};
+use crate::support::{Dev, Scratch, run, soon, yunqiao};
 
 /// A function of the first version, which ends when the file is there.
 const FIRST: &str = "const { existsSync } = require('fs');
@@ -81,4 +81,57 @@ fn what_was_said_is_not_said_again() {
     dev.server.prints("no.other");
     let printed = dev.server.printed();
     assert_eq!(printed.matches("no.such").count(), 1, "{printed}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_said_when_it_is_loaded() {
+    let project = Scratch::new(&[
+        ("f", "require('./lib'); exports.main = () => 1"),
+        ("g", "exports.main = () => 'g'"),
+    ]);
+    let broken = "exports.a = 1\nif (true {\n";
+    project.write("cloudfunctions/f/lib.js", broken);
+    let dev = Dev::start(project.path());
+    dev.server.prints("lib.js:2 cannot be parsed: SyntaxError: ");
+    dev.server.prints("if (true {");
+    let printed = dev.server.printed();
+    assert!(
+        printed.contains("functions   g\n"),
+        "f is not among those that can run: {printed}"
+    );
+
+    let alice = dev.login("alice").await;
+    project.write("cloudfunctions/f/lib.js", "exports.a = 1");
+    dev.server.prints_soon("reloaded: 2 functions").await;
+    assert_eq!(alice.call("f", json!({})).await.1["result"], 1);
+    project.write("cloudfunctions/f/index.js", "exports.main = () => {");
+    dev.server
+        .prints_soon("index.js:1 cannot be parsed: SyntaxError: ")
+        .await;
+    dev.server.prints_soon("reloaded: 1 function").await;
+
+    // The doctor too, and without running anything.
+    let (output, out, err) = run(yunqiao().arg("doctor").arg(project.path()));
+    assert!(!output.status.success(), "{out}{err}");
+    assert!(
+        out.contains("f/index.js:1: it cannot be parsed: SyntaxError: "),
+        "{out}{err}"
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_lies_elsewhere_is_watched() {
+    let elsewhere = tempfile::TempDir::new().unwrap();
+    let far = elsewhere.path().join("far");
+    std::fs::create_dir(&far).unwrap();
+    std::fs::write(far.join("index.js"), "exports.main = () => 1").unwrap();
+    let project = Scratch::new(&[("near", "exports.main = () => 1")]);
+    let config = json!({"functions": [{"name": "far", "dir": far}]});
+    project.write("cloudbaserc.json", &config.to_string());
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    assert_eq!(alice.call("far", json!({})).await.1["result"], 1);
+    std::fs::write(far.join("index.js"), "exports.main = () => 'changed'").unwrap();
+    dev.server.prints_soon("reloaded").await;
+    assert_eq!(alice.call("far", json!({})).await.1["result"], "changed");
 }

@@ -130,7 +130,7 @@ async function loadFunction(spec) {
     const trees = spec.tree ? [spec.tree, ...spec.undeclared] : spec.undeclared
     modules.searchFolder(spec.dir, trees)
     modules.note(trees)
-    if (trees.length > 0) require('./resolve').install(spec.dir, spec.tree, trees, spec.isModule)
+    require('./resolve').install(spec.dir, spec.tree, trees, spec.isModule)
     if (spec.pack && !prepared) require('./pack').expect(spec.pack)
     if (spec.concurrency > 1) calls.concurrent()
     main = await load(spec.entry, spec.isModule)

@@ -108,24 +108,11 @@ function redirect(args, defaultPort) {
     if (late !== null && !Array.isArray(sent.headers)) {
       sent.headers = {
         ...sent.headers,
-        'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: place() }).toString(),
+        'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: require('./places').place() }).toString(),
       }
     }
   }
   return send(sent, callback)
-}
-
-/** Where the function makes the request, if its stack still tells: the first line that is neither Node's, nor ours, nor a package's. */
-function place() {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 50
-  const { stack } = new Error()
-  Error.stackTraceLimit = stackTraceLimit
-  const others = ['node:', '/node_modules/', __dirname]
-  const line = stack
-    .split('\n')
-    .find((one) => /^ +at .*:\d+:\d+\)?$/.test(one) && !others.some((other) => one.includes(other)))
-  return line === undefined ? '' : line.replace(/^ +at (.*\()?/, '').replace(/\)$/, '')
 }
 
 /** A connection that cannot be made. */

@@ -1,24 +1,56 @@
 'use strict'
 
 /*
- * Which files a function consists of: the host loads it anew when one of them changes, wherever it lies. Modules are
- * noted as Node loads them, and told when the function is loaded and after a call that loaded more. What `import` loads
- * is not noted: only files of the function's own folder, which the host watches by itself.
+ * Which files a function consists of: the host loads it anew when one of them changes, wherever it lies. They are noted as
+ * Node finds them, each with its size and time before it is read: a file that is written meanwhile is then seen to have
+ * changed. They are told when the function is loaded, and after a call that loaded more.
  */
 
+const fs = require('fs')
 const Module = require('module')
 const path = require('path')
+const { fileURLToPath } = require('url')
 
-/** Files that were loaded and not told yet. */
+/** Files that were loaded and not told yet: path, size, time in nanoseconds. */
 let files = []
+/** Those that were noted. */
+const known = new Set()
+/** Folders of which nothing changes: the worker's own, and those in the cache. */
+let constant = []
+/** Fetches what has come by a port and was not noted yet. */
+let drain = () => {}
 
 /** From now on notes what is loaded, but for what cannot change: the worker itself, and `trees`, which are the cache's. */
 function note(trees) {
-  const constant = [__dirname, ...trees].map((folder) => folder + path.sep)
+  constant = [__dirname, ...trees].map((folder) => folder + path.sep)
   const { load } = Module.prototype
   Module.prototype.load = function (filename) {
-    if (!constant.some((folder) => filename.startsWith(folder))) files.push(filename)
+    noteFile(filename)
     return load.call(this, filename)
+  }
+}
+
+function noteFile(filename) {
+  if (known.has(filename) || constant.some((folder) => filename.startsWith(folder))) return
+  known.add(filename)
+  const found = fs.statSync(filename, { bigint: true, throwIfNoEntry: false })
+  if (found !== undefined) files.push([filename, Number(found.size), String(found.mtimeNs)])
+}
+
+/** Notes what an import was resolved to. */
+function noteUrl(url) {
+  if (!url.startsWith('file:')) return
+  // A query makes another module of the same file.
+  noteFile(fileURLToPath(url.replace(/[?#].*$/s, '')))
+}
+
+/** Notes the addresses that come by a port. */
+function noteFrom(port) {
+  port.on('message', noteUrl).unref()
+  const { receiveMessageOnPort } = require('worker_threads')
+  drain = () => {
+    for (let got = receiveMessageOnPort(port); got !== undefined; got = receiveMessageOnPort(port))
+      noteUrl(got.message)
   }
 }
 
@@ -28,6 +60,7 @@ function any() {
 
 /** What has not been told yet. */
 function take() {
+  drain()
   const taken = files
   files = []
   return taken
@@ -45,4 +78,4 @@ function searchFolder(folder, trees) {
   Module._initPaths()
 }
 
-module.exports = { note, any, take, searchFolder }
+module.exports = { note, noteUrl, noteFrom, any, take, searchFolder }

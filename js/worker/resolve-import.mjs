@@ -5,19 +5,26 @@
 import resolve from './resolve.js'
 
 let parents = []
+let port
 
 export function initialize(data) {
   parents = data.parents
+  port = data.port
+}
+
+function noted(found) {
+  port.postMessage(found.url)
+  return found
 }
 
 export async function resolveHook(specifier, context, next) {
   try {
-    return await next(specifier, context)
+    return noted(await next(specifier, context))
   } catch (error) {
     if (!resolve.applies(error, specifier, context)) throw error
     for (const parentURL of parents) {
       try {
-        return await next(specifier, { ...context, parentURL })
+        return noted(await next(specifier, { ...context, parentURL }))
       } catch {
         // It may be in the next one; else the first error is the one to tell.
       }

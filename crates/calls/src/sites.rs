@@ -18,6 +18,8 @@ pub struct Site {
     pub environment: Environment,
     /// Names of the cloud calls that it may make, as its `config.json` has them.
     pub permissions: BTreeSet<String>,
+    /// What is wrong with that list, or with the whole of its `config.json`: where a name is missing, this is the likelier cause.
+    pub permission_faults: Vec<String>,
     /// Its `config.json`, there or not: for whoever has to add a name.
     pub config_json: PathBuf,
 }

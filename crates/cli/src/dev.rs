@@ -58,7 +58,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     )
     .await?;
     let run_file = RunFile::write(&project.root, &local.running())?;
-    let mut changes = Changes::watch(&project.root, &local.runtime)?;
+    let mut changes = Changes::watch(&project, &local.runtime)?;
 
     print::done(format_args!(
         "{} of {}",
@@ -113,9 +113,12 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         tokio::select! {
             _ = &mut interrupted => break,
             () = changes.settled() => {
-                reload(&args, &local, &mut findings).await;
+                let seen = local.runtime.changes_seen();
+                if let Some(project) = reload(&args, &local, &mut findings).await {
+                    changes.watch_functions(&project);
+                }
                 // Where nothing could be loaded, calls go to what was there.
-                local.runtime.nothing_changed();
+                local.runtime.looked_at(seen);
                 changes.watch_what_was_loaded(&local.runtime);
             }
         }
@@ -137,8 +140,8 @@ fn open(args: &args::Dev) -> Result<(Project, Vec<Finding>), ProjectError> {
     Ok((project, findings))
 }
 
-/// Loads the project again. `findings` are those that were told.
-async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
+/// Loads the project again, and gives it. `findings` are those that were told.
+async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) -> Option<Project> {
     match open(args) {
         Ok((project, found)) => {
             print::findings(&found, findings);
@@ -150,6 +153,7 @@ async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
                 )),
                 Err(error) => print::warning(format_args!("{error:#}"), ""),
             }
+            Some(project)
         }
         Err(error) => {
             print::warning(
@@ -159,6 +163,7 @@ async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) {
             if let Some(console) = &local.console {
                 console.stale(Some(error.to_string()));
             }
+            None
         }
     }
 }

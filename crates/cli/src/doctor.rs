@@ -15,12 +15,12 @@ use crate::{
 /// Exits with 1 while something is wrong.
 pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
-    let mut report = doctor::examine(&project);
+    let mut report = examine(&project);
     let mut cured = Vec::new();
     if args.fix {
         cured = doctor::cure(&report)?;
         project = paths::project(&args.dir)?;
-        report = doctor::examine(&project);
+        report = examine(&project);
     }
     if json {
         print::json(&as_json(&report, &cured));
@@ -32,6 +32,32 @@ pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What the doctor finds, and what Node cannot parse, where there is a Node.
+fn examine(project: &Project) -> DoctorReport {
+    let mut report = doctor::examine(project);
+    let runnable = || {
+        let functions = project.functions.values().map(|listed| &listed.function);
+        functions.filter(|function| function.problem.is_none())
+    };
+    let parsed = paths::node().and_then(|node| Ok(runtime::syntax_faults(&node, runnable())?));
+    match parsed {
+        Ok(faults) => {
+            for (function, fault) in runnable()
+                .zip(faults)
+                .flat_map(|(function, faults)| faults.into_iter().map(move |fault| (function, fault)))
+            {
+                let mut what = format!("it cannot be parsed: {}", fault.message);
+                if !fault.text.is_empty() {
+                    what.push_str(&format!("\n{}", fault.text));
+                }
+                report.add_unparsable(function.name.clone(), &fault.file, fault.line, what);
+            }
+        }
+        Err(error) => print::warning(format_args!("the source was not parsed: {error:#}"), ""),
+    }
+    report
 }
 
 fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {

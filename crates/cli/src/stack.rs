@@ -566,7 +566,7 @@ pub(crate) async fn key_ring(
     Ok(KeyRing::new(keys)?)
 }
 
-/// Loads the project's functions, says which cannot run, and gives those that can. `Err` when none can.
+/// Loads the project's functions, says which cannot run or be parsed, and gives the others. `Err` when none can run.
 pub(crate) async fn load(
     gateway: &Gateway,
     project: &Project,
@@ -574,17 +574,23 @@ pub(crate) async fn load(
 ) -> anyhow::Result<Vec<String>> {
     let reports = gateway.load(project).await;
     let mut good = Vec::new();
+    let mut broken = 0;
     for report in &reports {
-        match &report.problem {
-            None => good.push(report.name.to_string()),
-            Some(problem) => print::warning(format_args!("{} cannot run: {problem}", report.name), ""),
+        if let Some(problem) = &report.problem {
+            print::warning(format_args!("{} cannot run: {problem}", report.name), "");
+            broken += 1;
+        } else if report.faults.is_empty() {
+            good.push(report.name.to_string());
+        }
+        for fault in &report.faults {
+            print::warning(format_args!("{}: {fault}", report.name), "");
         }
     }
     let all = reports.len();
     if let Some(console) = console {
         console.show(project.clone(), reports);
     }
-    if good.is_empty() && all > 0 {
+    if broken == all && all > 0 {
         bail!("none of the {} functions can run", all);
     }
     Ok(good)

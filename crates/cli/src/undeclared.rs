@@ -101,11 +101,23 @@ mod tests {
     #[test]
     fn what_is_vouched_for_is_supplied_and_the_rest_is_told() {
         let (_folder, mut project) = project(&[
-            ("cloudfunctions/a/index.js", "require('lodash'); require('wx-server-sdk'); require('no-such-name')"),
-            ("cloudfunctions/b/index.js", "require('lodash'); require('../common/db')"),
-            ("cloudfunctions/common/db.js", "require('own-package'); require('uuid/v4')"),
+            (
+                "cloudfunctions/a/index.js",
+                "require('lodash'); require('wx-server-sdk'); require('no-such-name')",
+            ),
+            (
+                "cloudfunctions/b/index.js",
+                "require('lodash'); require('../common/db')",
+            ),
+            (
+                "cloudfunctions/common/db.js",
+                "require('own-package'); require('uuid/v4')",
+            ),
             ("cloudfunctions/c/index.js", "require('own-package')"),
-            ("cloudfunctions/c/package.json", r#"{"dependencies":{"own-package":"1.2.3"}}"#),
+            (
+                "cloudfunctions/c/package.json",
+                r#"{"dependencies":{"own-package":"1.2.3"}}"#,
+            ),
             ("cloudfunctions/d/index.js", "require('above')"),
             ("node_modules/above/package.json", "{}"),
         ]);
@@ -125,7 +137,11 @@ mod tests {
                 "a requires `wx-server-sdk` and does not declare it: 4.0.2 is supplied",
             ]
         );
-        assert!(found[1].mend.starts_with("add \"lodash\": \"^4.17.4\" to dependencies"));
+        assert!(
+            found[1]
+                .mend
+                .starts_with("add \"lodash\": \"^4.17.4\" to dependencies")
+        );
     }
 
     #[test]
@@ -137,7 +153,11 @@ mod tests {
         assert!(found[0].what.ends_with("it is not there"), "{found:?}");
 
         // The mend is taken.
-        assert!(found[0].mend.contains("undeclared = \"supply\" below [functions]"));
+        assert!(
+            found[0]
+                .mend
+                .contains("undeclared = \"supply\" below [functions]")
+        );
         let settings = ("yunqiao.toml", "[functions]\nundeclared = \"supply\"");
         let (_folder, mut allowed) = project(&[files[0], settings]);
         supply(&mut allowed, Undeclared::Refuse);

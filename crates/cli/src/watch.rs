@@ -2,11 +2,13 @@
 
 use std::{
     path::{Component, Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use project::Project;
 use runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -23,25 +25,33 @@ const PASSING: [&str; 4] = ["log", "pid", "swp", "tmp"];
 pub(crate) struct Changes {
     watcher: RecommendedWatcher,
     root: PathBuf,
+    /// The folders in which everything that is source matters: the project's, and those of functions that lie elsewhere.
+    sources: Arc<RwLock<Vec<PathBuf>>>,
     /// Folders outside of the project that are watched too.
     outside: Vec<PathBuf>,
     changed: mpsc::Receiver<()>,
 }
 
 impl Changes {
-    /// Watches the project in `root`. From the moment of a change calls wait for the functions to be loaded anew: see
+    /// Watches the project. From the moment of a change calls wait for the functions to be loaded anew: see
     /// [`Runtime::expect_changes`].
-    pub(crate) fn watch(root: &Path, runtime: &Runtime) -> anyhow::Result<Self> {
+    pub(crate) fn watch(project: &Project, runtime: &Runtime) -> anyhow::Result<Self> {
         // One place is enough: a second change before the first was taken tells nothing new.
         let (tell, changed) = mpsc::channel(1);
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("{} is not there", root.display()))?;
-        let (base, loaded) = (root.clone(), runtime.clone());
+        let root = project.root.canonicalize();
+        let root = root.with_context(|| format!("{} is not there", project.root.display()))?;
+        let sources = Arc::new(RwLock::new(vec![root.clone()]));
+        let (bases, loaded) = (Arc::clone(&sources), runtime.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let written = !matches!(event.kind, EventKind::Access(_));
-            let matters = |path: &PathBuf| matters(&base, path) || loaded.consists_of(path);
+            let bases = bases.read().unwrap_or_else(PoisonError::into_inner);
+            let matters = |path: &PathBuf| {
+                bases
+                    .iter()
+                    .any(|base| path.starts_with(base) && matters(base, path))
+                    || loaded.consists_of(path)
+            };
             if written && event.paths.iter().any(matters) {
                 loaded.expect_changes();
                 let _ = tell.try_send(());
@@ -50,6 +60,7 @@ impl Changes {
         let mut changes = Self {
             watcher,
             root,
+            sources,
             outside: Vec::new(),
             changed,
         };
@@ -64,8 +75,31 @@ impl Changes {
                 "changes there are seen when another file is saved; on Linux fs.inotify.max_user_watches may be too small",
             );
         }
+        changes.watch_functions(project);
         changes.watch_what_was_loaded(runtime);
         Ok(changes)
+    }
+
+    /// Watches the folders of functions that lie outside of the project's, as `cloudbaserc.json` or a link says.
+    pub(crate) fn watch_functions(&mut self, project: &Project) {
+        for listed in project.functions.values() {
+            let Ok(folder) = listed.function.dir.canonicalize() else {
+                continue;
+            };
+            let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+            if sources.iter().any(|source| folder.starts_with(source)) {
+                continue;
+            }
+            sources.push(folder.clone());
+            // The watcher tells of changes from a thread of its own, which may be waiting for this.
+            drop(sources);
+            if let Err(error) = self.watcher.watch(&folder, RecursiveMode::Recursive) {
+                print::warning(
+                    format_args!("{} cannot be watched: {error}", folder.display()),
+                    "changes there are seen when another file is saved",
+                );
+            }
+        }
     }
 
     /// Watches folder by folder what can be watched. Gives how many cannot.

@@ -235,7 +235,7 @@ fn call_of(
     if let Some(ended) = ended {
         let since = Instant::now().saturating_duration_since(ended.at).as_millis();
         let place = match late.place.as_str() {
-            "" => String::new(),
+            "" => " (call it again, and the line is told)".to_owned(),
             place => format!(" at {place:?}"),
         };
         return Err(refused(&format!(

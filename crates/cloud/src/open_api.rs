@@ -213,16 +213,7 @@ impl WeChatApis {
             .permissions
             .allow(sites, &call.site, api.name, self.clock.now())
         {
-            let slip = self.permissions.slip(sites, &call.site, api);
-            let slip = slip.map_or_else(String::new, |slip| {
-                format!("; {slip:?}, which is there, is no API's name")
-            });
-            let why = format!(
-                "the function has no permission for it: add \"{}\" to permissions.openapi in {}{}{slip}",
-                api.name,
-                call.site.config_json.display(),
-                self.permissions.delay()
-            );
+            let why = self.permissions.why_not(sites, &call.site, api);
             return refused(code::NO_PERMISSION, why);
         }
         let source = &call.caller.source;

@@ -38,19 +38,39 @@ impl Permissions {
     }
 
     /// When a change counts, as the end of a sentence.
-    pub(crate) fn delay(&self) -> String {
+    fn delay(&self) -> String {
         match self.cache.as_secs() {
             0 => String::new(),
             seconds => format!(" ([permissions] cache: it counts after {seconds} s at most)"),
         }
     }
 
-    /// A name in the function's list that no API has and that comes near to this one's: a slip of the pen, likely.
-    pub(crate) fn slip(&self, sites: &Sites, function: &Arc<Site>, api: &'static Api) -> Option<String> {
+    /// Why the function has no permission for an API that it may not call, and the mend.
+    pub(crate) fn why_not(&self, sites: &Sites, function: &Arc<Site>, api: &'static Api) -> String {
         let current = sites
             .get(function.name.as_str())
             .unwrap_or_else(|| Arc::clone(function));
-        let slip = current.permissions.iter().find(|name| {
+        let config = current.config_json.display();
+        let delay = self.delay();
+        if let Some(fault) = current.permission_faults.first() {
+            return format!(
+                "the function has no permission for it: mend {config}{delay}, {fault}; then see that permissions.openapi has \"{}\"",
+                api.name
+            );
+        }
+        let slip = Self::slip(&current, api);
+        let slip = slip.map_or_else(String::new, |slip| {
+            format!("; {slip:?}, which is there, is no API's name")
+        });
+        format!(
+            "the function has no permission for it: add \"{}\" to permissions.openapi in {config}{delay}{slip}",
+            api.name
+        )
+    }
+
+    /// A name in the function's list that no API has and that comes near to this one's: a slip of the pen, likely.
+    fn slip(function: &Site, api: &'static Api) -> Option<String> {
+        let slip = function.permissions.iter().find(|name| {
             openapi::find(name).is_none() && openapi::nearest(name).is_some_and(|near| near.name == api.name)
         });
         slip.cloned()
@@ -104,6 +124,7 @@ mod tests {
             name: "f".parse().unwrap(),
             environment,
             permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+            permission_faults: Vec::new(),
             config_json: "f/config.json".into(),
         }
     }
@@ -130,8 +151,6 @@ mod tests {
 
     #[test]
     fn a_name_that_was_meant_is_found() {
-        let sites = Sites::default();
-        let permissions = Permissions::new(Duration::ZERO);
         let api = openapi::find("subscribeMessage.send").unwrap();
         for (listed, slip) in [
             (&["subscribeMessage.sent"][..], Some("subscribeMessage.sent")),
@@ -139,9 +158,31 @@ mod tests {
             (&["wxacode.getUnlimited", "templateMessage.send"], None),
             (&[], None),
         ] {
-            sites.put([site(listed)]);
-            let function = sites.get("f").unwrap();
-            assert_eq!(permissions.slip(&sites, &function, api).as_deref(), slip);
+            assert_eq!(Permissions::slip(&site(listed), api).as_deref(), slip);
         }
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_is_a_likelier_cause_than_a_missing_name() {
+        let sites = Sites::default();
+        let permissions = Permissions::new(Duration::ZERO);
+        let api = openapi::find("subscribeMessage.send").unwrap();
+        sites.put([site(&[])]);
+        let function = sites.get("f").unwrap();
+        let why = permissions.why_not(&sites, &function, api);
+        assert!(
+            why.contains("add \"subscribeMessage.send\" to permissions.openapi in f/config.json"),
+            "{why}"
+        );
+        let fault = "line 3: `permissions.openapi` is no array — write it as [\"…\"]";
+        sites.put([Site {
+            permission_faults: vec![fault.to_owned()],
+            ..site(&[])
+        }]);
+        let why = permissions.why_not(&sites, &function, api);
+        assert!(
+            why.contains(&format!("mend f/config.json, {fault}")) && !why.contains("add \""),
+            "{why}"
+        );
     }
 }

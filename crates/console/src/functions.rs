@@ -51,13 +51,15 @@ impl Shown {
         self.project.functions.keys().map(FunctionName::as_str)
     }
 
-    /// Why a function cannot run.
-    fn problem(&self, name: &FunctionName) -> Option<&str> {
+    /// Why a function cannot run, or will fail when it is loaded.
+    fn problem(&self, name: &FunctionName) -> Option<String> {
         let report = self.reports.iter().find(|report| report.name == *name);
         let function = self.project.functions.get(name);
+        let fault = || Some(report?.faults.first()?.to_string());
         report
-            .and_then(|report| report.problem.as_deref())
-            .or_else(|| function?.function.problem.as_deref())
+            .and_then(|report| report.problem.clone())
+            .or_else(|| function?.function.problem.clone())
+            .or_else(fault)
     }
 
     /// What the doctor says of a function, or of the project as a whole.
@@ -140,7 +142,7 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
                     None => span .badge.good { "✓ " (lang.t("ready", "就绪")) },
                 }
             }
-            @if let Some(problem) = problem { (layout::trouble(problem)) }
+            @if let Some(problem) = &problem { (layout::trouble(problem)) }
             dl .facts {
                 div { dt { (lang.t("timeout", "超时")) } dd { (function.timeout.as_secs()) " s" } }
                 div { dt { (lang.t("memory", "内存")) } dd { (function.memory_mb) " MB" } }

@@ -4,7 +4,11 @@
 //! Node's search path on the platform begins with the function's own folder (the document "Node.js 环境说明": `NODE_PATH` is
 //! `/var/user:/var/user/node_modules:…`), so `require('common')` finds `common.js` beside `index.js`.
 
-use std::{collections::BTreeSet, fs, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use function::{Function, FunctionName, SDK, SDK_VERSION, built_in_package, suppliable_package};
 use project::{Project, files};
@@ -202,7 +206,9 @@ fn used_by_another(project: &Project, name: &str) -> Option<String> {
         let range = package.get("dependencies")?.get(name)?.as_str()?;
         let is_usable = name != SDK || !ends_before(range, FIRST_WITH_CLOUD_CALLS);
         // A path in that function's folder leads nowhere from this one.
-        let is_path = ["file:", "link:", ".", "/", "~/"].iter().any(|start| range.starts_with(start));
+        let is_path = ["file:", "link:", ".", "/", "~/"]
+            .iter()
+            .any(|start| range.starts_with(start));
         (is_usable && !is_path).then(|| range.to_owned())
     })
 }

@@ -134,6 +134,24 @@ impl fmt::Display for Diagnosis {
     }
 }
 
+impl DoctorReport {
+    /// Adds a file of a function's source that cannot be parsed, which a parser has found: the search of the text does not need
+    /// to know the whole language.
+    pub fn add_unparsable(&mut self, function: FunctionName, file: &Path, line: Option<usize>, what: String) {
+        let diagnosis = Diagnosis {
+            function: Some(function),
+            ..Diagnosis::new(file, line, what, String::new())
+        };
+        self.diagnoses.push(diagnosis);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.diagnoses
+            .sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
+    }
+}
+
 /// Examines a project and the source of its functions, which are read anew.
 #[must_use]
 pub fn examine(project: &Project) -> DoctorReport {
@@ -169,8 +187,9 @@ pub fn examine(project: &Project) -> DoctorReport {
             line,
         }));
     }
-    diagnoses.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
-    DoctorReport { diagnoses, unseen }
+    let mut report = DoctorReport { diagnoses, unseen };
+    report.sort();
+    report
 }
 
 /// The packages that functions of a project require and do not declare, in the order of the functions. Their source is read anew.

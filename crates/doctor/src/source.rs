@@ -86,7 +86,11 @@ impl Source {
         while let Some(file) = self.files.pop() {
             let real = file.canonicalize().unwrap_or(file);
             let is_installed = real.components().any(|part| part.as_os_str() == "node_modules");
-            if !real.starts_with(&inside) && !is_installed && seen.len() < MOST_OUTSIDE && seen.insert(real.clone()) {
+            if !real.starts_with(&inside)
+                && !is_installed
+                && seen.len() < MOST_OUTSIDE
+                && seen.insert(real.clone())
+            {
                 self.scan_file(&real);
             }
         }
@@ -103,7 +107,10 @@ impl Source {
             let endings = ["", ".js", ".mjs", ".cjs", ".ts", "/index.js"];
             let candidates = endings.map(|ending| PathBuf::from(format!("{}{ending}", place.display())));
             let is_source = |path: &PathBuf| {
-                path.is_file() && path.file_name().is_some_and(|name| is_source(&name.to_string_lossy()))
+                path.is_file()
+                    && path
+                        .file_name()
+                        .is_some_and(|name| is_source(&name.to_string_lossy()))
             };
             self.files.extend(candidates.into_iter().find(is_source));
         }
@@ -160,10 +167,16 @@ impl Source {
                 },
                 "callOpenAPI" if is_member => self.unseen.push((file.to_owned(), Some(token.line))),
                 "require" if !is_member => {
-                    after.required().into_iter().for_each(|specifier| self.require(file, specifier, token.line));
+                    after
+                        .required()
+                        .into_iter()
+                        .for_each(|specifier| self.require(file, specifier, token.line));
                 }
                 "import" | "export" if !is_member => {
-                    after.imported().into_iter().for_each(|specifier| self.require(file, specifier, token.line));
+                    after
+                        .imported()
+                        .into_iter()
+                        .for_each(|specifier| self.require(file, specifier, token.line));
                 }
                 _ => {}
             }

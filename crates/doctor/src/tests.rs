@@ -378,7 +378,7 @@ fn what_a_package_inside_requires_is_its_own_affair() {
     let report = examine(&Project::open(dir.path()).unwrap());
     assert_eq!(
         told(dir.path(), &report),
-        "curable  cloudfunctions/a/esm/x.mjs:1: it requires `dayjs`, which is not in package.json — add \"dayjs\": \"latest\" to \
+        "curable  cloudfunctions/a/esm/x.mjs:1: it requires `dayjs`, which is not in package.json — add \"dayjs\": \"^1.11.0\" to \
          dependencies\n"
     );
 }
@@ -399,6 +399,73 @@ fn what_a_package_inside_calls_is_called_by_the_function() {
     ]);
     let report = examine(&Project::open(dir.path()).unwrap());
     assert_eq!(told(dir.path(), &report), "");
+}
+
+#[test]
+fn what_is_required_by_its_place_is_the_function_s_wherever_it_lies() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('../common/send')"),
+        (
+            "cloudfunctions/a/package.json",
+            r#"{"dependencies":{"wx-server-sdk":"4.0.2"}}"#,
+        ),
+        (
+            "cloudfunctions/a/config.json",
+            r#"{"permissions":{"openapi":["wxacode.get"]}}"#,
+        ),
+        // Of these the function loads two; each leads to the other.
+        (
+            "cloudfunctions/common/send.js",
+            "const cloud = require('wx-server-sdk'); require('./helper'); cloud.openapi.wxacode.get({})",
+        ),
+        (
+            "cloudfunctions/common/helper/index.js",
+            "require('../send'); require('lodash'); cloud.openapi.security.msgSecCheck({})",
+        ),
+        ("cloudfunctions/common/other.js", "require('axios')"),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    let root = dir.path().canonicalize().unwrap();
+    let told = told(&root, &report).replace(&format!("{}/", dir.path().display()), "");
+    assert_eq!(
+        told,
+        "curable  cloudfunctions/common/helper/index.js:1: it calls `security.msgSecCheck`, which is not permitted: it is answered with \
+         -604101 — add \"security.msgSecCheck\" to permissions.openapi in config.json\n\
+         curable  cloudfunctions/common/helper/index.js:1: it requires `lodash`, which is not in package.json — only the platform's runtimes \
+         up to Node 12.16 bring it along: add \"lodash\": \"^4.17.4\" to dependencies\n"
+    );
+}
+
+/// What the doctor proposes for a package, written where it says, leaves nothing to say.
+#[test]
+fn each_line_that_is_proposed_for_a_package_is_taken() {
+    for required in [
+        "lodash",
+        "uuid/v4",
+        "wx-server-sdk",
+        "axios",
+        "@scope/name/part",
+        "no-such-name",
+    ] {
+        let source = format!("require('{required}')");
+        let index = ("cloudfunctions/a/index.js", source.as_str());
+        let missing = function(&[index]);
+        let report = examine(&Project::open(missing.path()).unwrap());
+        let [found] = &report.diagnoses[..] else {
+            panic!("{required}: {report:?}")
+        };
+        let line = found
+            .mend
+            .split_once("with ")
+            .or(found.mend.split_once("add "))
+            .unwrap()
+            .1;
+        let line = line.split(" in dependencies").next().unwrap();
+        let package = format!("{{\"dependencies\":{{{line}}}}}");
+        let mended = function(&[index, ("cloudfunctions/a/package.json", &package)]);
+        let report = examine(&Project::open(mended.path()).unwrap());
+        assert_eq!(told(mended.path(), &report), "", "{required}: {line}");
+    }
 }
 
 #[test]

@@ -103,6 +103,12 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, "no such path")
     }
 
+    /// The same where functions are called: who asks for a path of their own expects HTTP access, or forgot the first part.
+    pub(crate) fn no_door() -> Self {
+        let text = "no such path: functions are called with POST /v1/functions/NAME, and none has a path of its own here";
+        Self::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, text)
+    }
+
     pub(crate) fn method(allowed: &'static str) -> Self {
         let text = format!("this path takes {allowed}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, codes::INVALID_PARAM, text)

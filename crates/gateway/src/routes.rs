@@ -118,7 +118,7 @@ impl Gateway {
         if !matches!(door, Some(Door::Push)) {
             inner.hosts.check(&head.headers)?;
         }
-        let door = door.ok_or_else(Failure::not_found)?;
+        let door = door.ok_or_else(Failure::no_door)?;
         takes(&head.method, door.allow())?;
         Ok(match door {
             Door::Health => reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")),

@@ -30,6 +30,7 @@ pub(crate) fn of_project(inner: &Inner, project: &Project) -> Vec<Site> {
             name: function.name.clone(),
             environment,
             permissions: listed.permissions.clone(),
+            permission_faults: listed.permission_faults.iter().map(ToString::to_string).collect(),
             config_json: listed.config_json(),
         }
     });

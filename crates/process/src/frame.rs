@@ -8,7 +8,11 @@
 //! A magic, a length, a kind or an id that cannot be valid means that the stream is not to be trusted any more: the worker is
 //! killed and its calls fail. `js/worker/link.js` is the other end.
 
-use std::{cell::RefCell, path::PathBuf, time::Duration};
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::{Buf, Bytes, BytesMut};
 use zeroize::{Zeroize, Zeroizing};
@@ -176,6 +180,27 @@ pub(crate) fn identify(text: &str) -> Result<Zeroizing<Vec<u8>>, TooLong> {
 #[derive(Debug)]
 pub(crate) struct TooLong;
 
+/// A file of which a function consists, as it was before it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedFile {
+    /// Its real path.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+/// Path, size, and time in nanoseconds as text: it has more digits than a number of JavaScript's.
+fn loaded_files(body: &[u8]) -> Option<Vec<LoadedFile>> {
+    let files: Vec<(PathBuf, u64, String)> = serde_json::from_slice(body).ok()?;
+    let read = |(path, size, nanoseconds): (_, _, String)| {
+        let modified = UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds.parse().ok()?))?;
+        Some(LoadedFile { path, size, modified })
+    };
+    files.into_iter().map(read).collect()
+}
+
 /// What a worker says, as one frame carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerMessage {
@@ -204,8 +229,8 @@ pub enum WorkerMessage {
         /// What.
         line: OutputLine,
     },
-    /// Files of which its function consists, in addition to those that it told before.
-    Modules(Vec<PathBuf>),
+    /// Files of which its function consists, in addition to those that it told before, as they were before it read them.
+    Modules(Vec<LoadedFile>),
     /// So much was printed beyond what may be kept.
     Dropped {
         /// By which call; `None` outside of calls.
@@ -435,7 +460,7 @@ impl WorkerMessage {
                 thrown: Thrown::read(&body),
                 lasting: number == 1,
             },
-            Kind::Modules => Self::Modules(serde_json::from_slice(&body).ok()?),
+            Kind::Modules => Self::Modules(loaded_files(&body)?),
             Kind::Hello => return None,
         })
     }

@@ -8,14 +8,15 @@
 //! when its parent dies, and is found. Elsewhere it kills Node's process group, which is the best there is: a child that
 //! left the group (`detached: true`) survives.
 //!
-//! Arguments: the worker's folder, then the command.
+//! Arguments: the worker's folder, then the command. The command may be a guard too: a function can kill its own guard, by
+//! mistake or not, and then the outer one finds what that has left, be it in a session of its own and without its environment.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::Read,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::{
         Arc,
@@ -36,6 +37,8 @@ use crate::memory;
 
 /// How long to wait before looking again for what is left to kill.
 const KILL_PAUSE: Duration = Duration::from_micros(500);
+/// How long an inner guard may take to end all that it guards.
+const INNER_GRACE: Duration = Duration::from_secs(2);
 /// The watching thread needs next to nothing.
 const STACK: usize = 64 * 1024;
 /// What a shell answers when a command cannot be run.
@@ -64,25 +67,38 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("yunqiao guard: what a function leaves behind cannot be found later: {error}");
     }
 
-    let node = match Command::new(&program)
+    // An inner guard ends when its standard input does, and this end of it is closed with this process.
+    let is_inner_guard = is_this_program(&program);
+    let stdin = if is_inner_guard {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    };
+    let spawned = Command::new(&program)
         .args(args)
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .process_group(0)
-        .spawn()
-    {
+        .spawn();
+    let mut child = match spawned {
         Ok(child) => child,
         Err(error) => {
             eprintln!("yunqiao guard: {} cannot be started: {error}", program.display());
             return ExitCode::from(CANNOT_RUN);
         }
     };
-    let node = Pid::from_child(&node);
+    let node = Pid::from_child(&child);
+    let inner_control = child.stdin.take();
 
     let ended = Arc::new(AtomicBool::new(false));
     let watcher = {
         let ended = Arc::clone(&ended);
         thread::Builder::new().stack_size(STACK).spawn(move || {
             wait_for_end_of_input();
+            if let Some(control) = inner_control {
+                // It sees to the rest, and knows how Node has ended: this process ends with it, unless it is stuck.
+                drop(control);
+                thread::sleep(INNER_GRACE);
+            }
             ended.store(true, Ordering::Relaxed);
             // The main thread reaps, so that a number cannot be given to another process meanwhile.
             kill_descendants(node);
@@ -93,6 +109,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 
     let status = reap(node, &ended);
+    let was_killed =
+        is_inner_guard && status.is_some_and(WaitStatus::signaled) && !ended.load(Ordering::Relaxed);
     let _ = fs::remove_dir_all(&folder);
     let _ = fs::remove_file(door_of(&folder));
     // A gateway that ended in order removes its folder itself; for one that was killed the last guard does.
@@ -102,7 +120,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let _ = fs::remove_file(home.join(SOCKET));
         let _ = fs::remove_dir(home);
     }
-    ExitCode::from(status)
+    if was_killed {
+        // As if this one had been: that is what there is to be told.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+    }
+    ExitCode::from(status.map_or(CANNOT_RUN, code))
+}
+
+fn is_this_program(program: &OsStr) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    let this = std::env::current_exe().ok().and_then(|path| real(&path));
+    this.is_some() && this == real(Path::new(program))
 }
 
 /// Blocks until the other end of standard input is closed; what is written to it means nothing.
@@ -112,9 +140,9 @@ fn wait_for_end_of_input() {
     while !matches!(input.read(&mut byte), Ok(0)) {}
 }
 
-/// Waits for Node to end, then for everything else that descends from this process to be dead. Orphans that end while
-/// Node runs are reaped on the way.
-fn reap(node: Pid, ended: &AtomicBool) -> u8 {
+/// Waits for Node to end, then for everything else that descends from this process to be dead; gives how Node has ended.
+/// Orphans that end while Node runs are reaped on the way.
+fn reap(node: Pid, ended: &AtomicBool) -> Option<WaitStatus> {
     let mut status = None;
     loop {
         // While Node lives there is nothing to do but wait. Later, wait only for what dies by our hand.
@@ -125,12 +153,12 @@ fn reap(node: Pid, ended: &AtomicBool) -> u8 {
             WaitOptions::NOHANG
         };
         match rustix::process::wait(options) {
-            Ok(Some((pid, how))) if pid == node => status = Some(code(how)),
+            Ok(Some((pid, how))) if pid == node => status = Some(how),
             Ok(Some(_)) => {}
             Ok(None) => thread::sleep(KILL_PAUSE),
             Err(Errno::INTR) => {}
             // No child is left.
-            Err(_) => return status.unwrap_or(CANNOT_RUN),
+            Err(_) => return status,
         }
     }
 }

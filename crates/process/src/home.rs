@@ -24,6 +24,7 @@ const PROGRAM: &[(&str, &str)] = &[
     ("load.js", include_str!("../../../js/worker/load.js")),
     ("modules.js", include_str!("../../../js/worker/modules.js")),
     ("pack.js", include_str!("../../../js/worker/pack.js")),
+    ("places.js", include_str!("../../../js/worker/places.js")),
     ("resolve.js", include_str!("../../../js/worker/resolve.js")),
     (
         "resolve-import.mjs",

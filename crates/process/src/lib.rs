@@ -23,7 +23,7 @@ mod workers;
 
 pub use accept::accept;
 pub use end::WorkerEnd;
-pub use frame::{Frame, Order, Thrown, WorkerAnswer, WorkerMessage};
+pub use frame::{Frame, LoadedFile, Order, Thrown, WorkerAnswer, WorkerMessage};
 pub use host::Host;
 pub use key::KeyPair;
 pub use limits::{Budget, memory_mb, raise_descriptors};

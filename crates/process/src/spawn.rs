@@ -120,7 +120,12 @@ fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::
         .next()
         .ok_or_else(|| io::Error::other("no command for the guard is configured"))?;
     let mut command = Command::new(program);
-    command.args(words).arg(folder).arg(&workers.settings.node);
+    command.args(words.clone()).arg(folder);
+    // Two guards, one in the other: see there. Elsewhere than on Linux an outer one finds nothing.
+    if cfg!(target_os = "linux") {
+        command.arg(program).args(words).arg(folder);
+    }
+    command.arg(&workers.settings.node);
     command.arg(format!("--max-old-space-size={}", launch.memory_mb));
     if let Some(port) = launch.inspect {
         command.arg(format!("--inspect=127.0.0.1:{port}"));

@@ -11,7 +11,9 @@ use function::{Function, FunctionName, Manifest};
 use serde_json::{Map, Value};
 
 use crate::{
-    Finding, ProjectError, ProjectFunction, files, manifest,
+    Finding, ProjectError, ProjectFunction, files,
+    files::Fault,
+    manifest,
     permissions::{self, Permissions},
     triggers::Triggers,
 };
@@ -181,11 +183,14 @@ impl Plan {
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::default(),
             Err(error) => {
-                find(
-                    config.clone(),
-                    format!("it cannot be read: {error}"),
-                    "make it readable".to_owned(),
-                );
+                let fault = Fault {
+                    line: 1,
+                    column: 1,
+                    what: format!("it cannot be read: {error}"),
+                    mend: "make it readable".to_owned(),
+                };
+                find(config.clone(), fault.what.clone(), fault.mend.clone());
+                permission_faults.push(fault);
                 Permissions::default()
             }
         };
@@ -255,17 +260,45 @@ fn name_of(path: &Path) -> String {
 /// Why a folder that means to be a function has nothing to run.
 fn no_entry(dir: &Path, main: Option<&str>) -> String {
     let shown = dir.display();
-    if let Some(main) = main {
-        format!(
+    match (typescript_of(dir, main), main) {
+        (Some(source), Some(main)) => format!(
+            "{shown} has {source}, and what package.json names as main, {main:?}, is not there: compile it first"
+        ),
+        (Some(source), None) => format!(
+            "{shown} has {source} but no index.js: compile it first, or name the compiled file as `main` in package.json"
+        ),
+        (None, Some(main)) => format!(
             "{shown}/package.json names {main:?} as main, which is not in the folder: correct `main`, or add the file"
-        )
-    } else if dir.join("index.ts").is_file() {
-        format!(
-            "{shown} has an index.ts but no index.js: compile it first, or name the compiled file as `main` in package.json"
-        )
-    } else {
-        format!(
+        ),
+        (None, None) => format!(
             "{shown} has no index.js: add one that exports `main`, or name the file as `main` in package.json"
-        )
+        ),
     }
+}
+
+/// The TypeScript from which the missing file would be compiled, relative to the folder.
+fn typescript_of(dir: &Path, main: Option<&str>) -> Option<String> {
+    let main = main.unwrap_or("index.js").trim_start_matches("./");
+    let stem = main.rsplit_once('.').map_or(main, |(stem, _)| stem);
+    let name = stem.rsplit('/').next().unwrap_or(stem);
+    let candidates = [
+        main.to_owned(),
+        format!("{stem}.ts"),
+        format!("{stem}.mts"),
+        format!("{stem}.cts"),
+        format!("src/{name}.ts"),
+        format!("{name}.ts"),
+        "index.ts".to_owned(),
+        "src/index.ts".to_owned(),
+        "tsconfig.json".to_owned(),
+    ];
+    let is_typescript = |path: &String| {
+        ["ts", "mts", "cts", "json"]
+            .iter()
+            .any(|ending| path.ends_with(&format!(".{ending}")))
+    };
+    candidates
+        .into_iter()
+        .filter(is_typescript)
+        .find(|path| dir.join(path).is_file())
 }

@@ -133,10 +133,17 @@ impl Installer {
                 None => {}
             }
             // What cannot be had was told, and is missing when it is required.
-            let there = undeclared.iter().filter_map(|hash| results.get(hash)?.as_ref().ok());
+            let there = undeclared
+                .iter()
+                .filter_map(|hash| results.get(hash)?.as_ref().ok());
             supply.undeclared = there.cloned().collect();
             let with_sdk = |modules: &&PathBuf| modules.join(SDK).is_dir();
-            let sdk_in = supply.tree.iter().chain(&supply.undeclared).find(with_sdk).cloned();
+            let sdk_in = supply
+                .tree
+                .iter()
+                .chain(&supply.undeclared)
+                .find(with_sdk)
+                .cloned();
             supply.sdk_in = supply.sdk_in.take().or(sdk_in);
         }
         supplies
@@ -341,7 +348,9 @@ impl Installer {
                 )
             }
             (Some(_), true) => {
-                format!("{what}, is not in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}")
+                format!(
+                    "{what}, is not in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}"
+                )
             }
             (_, false) => format!("npm could not install {what}; {mend}\n  {said}"),
         })

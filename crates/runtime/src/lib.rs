@@ -25,6 +25,7 @@ mod progress;
 mod queue;
 mod spec;
 mod state;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -43,6 +44,7 @@ pub use peer::{Connection, Peer, RunningCall};
 pub use process::{Frame, KeyPair, Level, OutputLine};
 pub use progress::Progress;
 pub use state::FailedStart;
+pub use syntax::{SyntaxFault, syntax_faults};
 
 use pool::Pool;
 
@@ -169,8 +171,9 @@ impl Runtime {
     /// did gets new ones, while calls that run finish on the old ones. Waiting calls go to the new ones.
     pub async fn load(&self, functions: Vec<Loaded>) -> Vec<LoadReport> {
         let _one_at_a_time = self.loading.lock().await;
+        let seen = self.changes_seen();
         let reports = load::load(&self.pool, functions, self.node_major).await;
-        self.nothing_changed();
+        self.looked_at(seen);
         reports
     }
 
@@ -187,15 +190,22 @@ impl Runtime {
         self.pool.modules.folders()
     }
 
-    /// What was loaded may have changed: calls that no function makes wait for the next [`Runtime::load`], or for
-    /// [`Runtime::nothing_changed`], but not longer than a few seconds.
+    /// What was loaded may have changed: calls that no function makes wait until a [`Runtime::load`] that began after this has
+    /// ended, or [`Runtime::looked_at`] says that there is nothing to load; but not longer than a few seconds.
     pub fn expect_changes(&self) {
-        self.pool.outdated.send_replace(true);
+        self.pool.changes.send_modify(|changes| changes.seen += 1);
     }
 
-    /// There is nothing to be loaded after all.
-    pub fn nothing_changed(&self) {
-        self.pool.outdated.send_replace(false);
+    /// How many changes were told by [`Runtime::expect_changes`].
+    #[must_use]
+    pub fn changes_seen(&self) -> u64 {
+        self.pool.changes.borrow().seen
+    }
+
+    /// So many of the changes that were told need no load any more.
+    pub fn looked_at(&self, seen: u64) {
+        let later = |changes: &mut pool::Changes| changes.looked_at = changes.looked_at.max(seen);
+        self.pool.changes.send_modify(later);
     }
 
     /// Calls a function. Dropping the future abandons the call: if it waits it is forgotten, if it runs it runs on and

@@ -1,6 +1,7 @@
 //! Loading: from what the project says about its functions to what workers are told.
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,12 +10,14 @@ use std::{
 use function::{Function, FunctionName};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 
 use crate::{
     deps::{self, Plans, Supply},
     pool::Pool,
     progress::Progress,
     spec::{Kind, Spec},
+    syntax::{SyntaxFault, syntax_faults},
 };
 
 /// How long loading waits for the first spares: they make the first calls quick, but nothing fails without them.
@@ -38,6 +41,8 @@ pub struct LoadReport {
     pub name: FunctionName,
     /// Why it cannot run, and the mend.
     pub problem: Option<String>,
+    /// Files of its source that cannot be parsed: it is called all the same, and fails when it loads one of them.
+    pub faults: Vec<SyntaxFault>,
     /// Whether it, or anything about it, is new: then its workers are replaced.
     pub changed: bool,
 }
@@ -60,8 +65,13 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
         .into_iter()
         .map(|survey| ((survey.function, survey.context, survey.files), survey.plans))
         .unzip();
+    let parsing = parse(
+        pool,
+        surveys.iter().map(|(function, ..)| function.clone()).collect(),
+    );
     let named = surveys.iter().map(|(function, ..)| &function.name).zip(plans);
     let supplies = pool.installer.supply(&pool.observer, named).await;
+    let mut faults = parsing.await.unwrap_or_default();
 
     let mut next_port = pool.options.inspect.as_ref().map_or(0, |inspect| inspect.port);
     let mut specs = Vec::with_capacity(surveys.len());
@@ -85,12 +95,13 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     }
 
     let reports: Vec<LoadReport> = pool.with(|state| {
-        let report = |spec: &Arc<Spec>| LoadReport {
+        let mut report = |spec: &Arc<Spec>| LoadReport {
             name: spec.name.clone(),
             problem: spec.problem.clone(),
+            faults: faults.remove(&spec.name).unwrap_or_default(),
             changed: !state.is_known(spec),
         };
-        let reports = specs.iter().map(report).collect();
+        let reports = specs.iter().map(&mut report).collect();
         state.install(specs.clone(), Instant::now());
         reports
     });
@@ -105,6 +116,26 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     pool.with(|state| state.fill_up(Instant::now()));
     pool.wait_until(SPARES_WITHIN, |state| state.spares_ready()).await;
     reports
+}
+
+/// What cannot be parsed, by function.
+type Faults = HashMap<FunctionName, Vec<SyntaxFault>>;
+
+/// Parses the source of the functions that can run, beside whatever else is done meanwhile.
+fn parse(pool: &Pool, mut functions: Vec<Function>) -> JoinHandle<Faults> {
+    functions.retain(|function| function.problem.is_none());
+    let node = pool.options.node.clone();
+    tokio::task::spawn_blocking(move || match syntax_faults(&node, functions.iter()) {
+        Ok(faults) => functions
+            .into_iter()
+            .map(|function| function.name)
+            .zip(faults)
+            .collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the functions' source could not be parsed beforehand");
+            Faults::new()
+        }
+    })
 }
 
 fn survey(loaded: Vec<Loaded>, node_major: u32) -> Vec<Survey> {

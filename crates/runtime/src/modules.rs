@@ -10,6 +10,7 @@ use std::{
 };
 
 use function::FunctionName;
+use process::LoadedFile;
 
 /// Tells one state of a file from another; `None` where there is none.
 type Stamp = Option<(u64, SystemTime)>;
@@ -34,13 +35,12 @@ impl Modules {
     }
 
     /// A worker has loaded these.
-    pub(crate) fn loaded(&self, function: &FunctionName, files: Vec<PathBuf>) {
+    pub(crate) fn loaded(&self, function: &FunctionName, files: Vec<LoadedFile>) {
         let mut all = self.all();
         let known = all.entry(function.clone()).or_default();
-        for file in files {
-            if known.stamps.len() < MOST_FILES && !known.stamps.contains_key(&file) {
-                let stamp = stamp(&file);
-                known.stamps.insert(file, stamp);
+        for LoadedFile { path, size, modified } in files {
+            if known.stamps.len() < MOST_FILES {
+                known.stamps.entry(path).or_insert(Some((size, modified)));
             }
         }
     }

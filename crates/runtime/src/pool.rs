@@ -43,6 +43,19 @@ const LOADED_WITHIN: Duration = Duration::from_secs(5);
 /// How many connections of workers wait for the one who serves them; further ones wait in the sockets' own queues.
 const WAITING_CONNECTIONS: usize = 64;
 
+/// Changes of files, counted: one that comes while functions are loaded is not over when they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) seen: u64,
+    pub(crate) looked_at: u64,
+}
+
+impl Changes {
+    fn are_open(&self) -> bool {
+        self.looked_at < self.seen
+    }
+}
+
 /// Whoever waits for an outcome.
 pub(crate) type Caller = oneshot::Sender<Box<CallOutcome>>;
 pub(crate) type State = state::State<Caller>;
@@ -59,8 +72,9 @@ pub(crate) struct Pool {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) installer: Arc<Installer>,
     pub(crate) modules: Modules,
-    /// Files have changed, and functions are about to be loaded anew.
-    pub(crate) outdated: watch::Sender<bool>,
+    /// How often files have changed, and which of these changes were looked at: between the two, functions are about to be
+    /// loaded anew.
+    pub(crate) changes: watch::Sender<Changes>,
     state: Mutex<State>,
     /// Where connections of workers go, once somebody wants them.
     connections: OnceLock<mpsc::Sender<Connection>>,
@@ -90,7 +104,7 @@ impl Pool {
             observer,
             installer: Arc::new(Installer::new(npm, trees)),
             modules: Modules::default(),
-            outdated: watch::Sender::new(false),
+            changes: watch::Sender::default(),
             state: Mutex::new(State::new(limits, Instant::now())),
             connections: OnceLock::new(),
             watch: Notify::new(),
@@ -245,9 +259,10 @@ impl Pool {
     /// Makes a call. Dropping the future abandons it.
     pub(crate) async fn invoke(self: &Arc<Self>, call: FunctionCall) -> CallOutcome {
         // A nested call does not wait: its caller runs the old code already.
-        if call.parent.is_none() && *self.outdated.borrow() {
-            let mut outdated = self.outdated.subscribe();
-            let _ = tokio::time::timeout(LOADED_WITHIN, outdated.wait_for(|outdated| !outdated)).await;
+        if call.parent.is_none() && self.changes.borrow().are_open() {
+            let mut changes = self.changes.subscribe();
+            let _ =
+                tokio::time::timeout(LOADED_WITHIN, changes.wait_for(|changes| !changes.are_open())).await;
         }
         let (caller, outcome) = oneshot::channel();
         match self.with(|state| state.admit(call, caller, Instant::now())) {

@@ -378,6 +378,13 @@ fn one_function_s_fault_stays_its_own() {
         ("cloudfunctions/moved/package.json", r#"{"main":"app.js"}"#),
         ("cloudfunctions/moved/index.js", ""),
         ("cloudfunctions/typescript/index.ts", ""),
+        (
+            "cloudfunctions/compiled/package.json",
+            r#"{"main":"dist/index.js"}"#,
+        ),
+        ("cloudfunctions/compiled/src/index.ts", ""),
+        ("cloudfunctions/beside/package.json", r#"{"main":"index.js"}"#),
+        ("cloudfunctions/beside/index.ts", ""),
         ("cloudfunctions/登录/index.js", ""),
     ]);
     let problem = |name: &str| {
@@ -392,6 +399,18 @@ fn one_function_s_fault_stays_its_own() {
         "{}",
         problem("broken")
     );
+    for (name, source) in [
+        ("typescript", "index.ts"),
+        ("compiled", "src/index.ts"),
+        ("beside", "index.ts"),
+    ] {
+        let problem = problem(name);
+        assert!(
+            problem.contains(&format!("has {source}")) && problem.contains("compile it first"),
+            "{problem}"
+        );
+        assert!(!problem.contains("correct `main`"), "{problem}");
+    }
     assert!(
         problem("lost").contains("\"app.js\" as main"),
         "{}",

@@ -557,6 +557,68 @@ async fn locks_of_real_projects_are_installed() {
     bench.end().await;
 }
 
+/// Ten functions of different dependencies, whose locks all name a mirror that is gone.
+async fn load_ten(bench: &mut Bench, registry: &Registry) -> Vec<LoadReport> {
+    for number in 0..10 {
+        let (name, package) = (format!("f{number}"), format!("p{number}"));
+        bench.function(&name, &format!("exports.main = () => require('{package}');"));
+        let dependencies = format!(r#""{package}":"1.0.0""#);
+        bench.locks(
+            registry,
+            &name,
+            &dependencies,
+            Some(&[registry.locked(&package)]),
+            "",
+        );
+    }
+    let reports = bench.load().await;
+    for number in 0..10 {
+        let result = bench.result(&format!("f{number}"), "{}").await;
+        assert_eq!(result, Ok(number.to_string()), "{reports:?}");
+    }
+    reports
+}
+
+#[tokio::test]
+async fn trees_with_a_dead_mirror_are_installed_side_by_side_and_offline_again() {
+    let mut bench = Bench::online().await;
+    for number in 0..10 {
+        bench.package(&format!("p{number}"), &format!("module.exports = {number};"));
+    }
+    let registry = Registry::start(&bench);
+    load_ten(&mut bench, &registry).await;
+    let steps = bench.steps();
+    assert_eq!(bench.installs(), 10, "{steps:?}");
+    // Several have begun before the first one has ended, and each is told.
+    let first_end = steps
+        .iter()
+        .position(|step| step.starts_with("installed"))
+        .unwrap();
+    assert!(first_end > 1, "{steps:?}");
+    assert_eq!(
+        steps.iter().filter(|step| step.starts_with("installed")).count(),
+        10
+    );
+    let asked = registry.asked.lock().unwrap().len();
+
+    // Another cache of trees, npm's own cache as it is, and no network.
+    let mut offline = Bench::new().await;
+    std::os::unix::fs::symlink(
+        bench.folder.path().join("npm-cache"),
+        offline.folder.path().join("npm-cache"),
+    )
+    .unwrap();
+    load_ten(&mut offline, &registry).await;
+    assert_eq!(offline.installs(), 10);
+    assert_eq!(
+        registry.asked.lock().unwrap().len(),
+        asked,
+        "the network was used"
+    );
+    bench.end().await;
+    offline.end().await;
+}
+
 #[tokio::test]
 async fn a_damaged_tree_is_installed_anew() {
     let mut bench = Bench::new().await;
@@ -615,7 +677,12 @@ async fn what_is_not_declared_is_supplied_to_the_function_and_to_what_it_loads()
     bench.package("wx-server-sdk", "module.exports = 'sdk';");
     let supplied = |bench: &mut Bench, names: &[&str]| {
         let folder = bench.folder.path().join("packages");
-        let of = |name: &&str| ((*name).to_owned(), format!("file:{}", folder.join(name).display()));
+        let of = |name: &&str| {
+            (
+                (*name).to_owned(),
+                format!("file:{}", folder.join(name).display()),
+            )
+        };
         bench.functions.last_mut().unwrap().supplied = names.iter().map(of).collect();
     };
     // In the function, in a package that does not declare it either, in a file outside of the folder.
@@ -628,21 +695,31 @@ async fn what_is_not_declared_is_supplied_to_the_function_and_to_what_it_loads()
     let common = bench.folder.path().join("functions/common");
     fs::create_dir_all(&common).unwrap();
     // What the function depends on is there for that file too.
-    fs::write(common.join("c.js"), "module.exports = require('a') + require('b');").unwrap();
+    fs::write(
+        common.join("c.js"),
+        "module.exports = require('a') + require('b');",
+    )
+    .unwrap();
     bench.function_at(
         "esm",
         "index.mjs",
         "import a from 'a'; export const main = async () => [a, (await import('wx-server-sdk')).default];",
     );
     supplied(&mut bench, &["a", "wx-server-sdk"]);
-    bench.function("bare", "exports.main = () => require('a') + require('wx-server-sdk');");
+    bench.function(
+        "bare",
+        "exports.main = () => require('a') + require('wx-server-sdk');",
+    );
     supplied(&mut bench, &["a", "wx-server-sdk"]);
     // A file of the function's own goes first.
     bench.function("own", "exports.main = () => require('a');");
     fs::write(bench.dir("own").join("a.js"), "module.exports = 'own';").unwrap();
     supplied(&mut bench, &["a"]);
     let reports = bench.load().await;
-    assert!(reports.iter().all(|report| report.problem.is_none()), "{reports:?}");
+    assert!(
+        reports.iter().all(|report| report.problem.is_none()),
+        "{reports:?}"
+    );
     assert_eq!(bench.result("f", "{}").await.unwrap(), r#"["a","ab","aab","a"]"#);
     assert_eq!(bench.result("esm", "{}").await.unwrap(), r#"["a","sdk"]"#);
     assert_eq!(bench.result("bare", "{}").await.unwrap(), r#""asdk""#);
@@ -650,7 +727,12 @@ async fn what_is_not_declared_is_supplied_to_the_function_and_to_what_it_loads()
     // One tree for each package, whoever requires it.
     let steps = bench.steps();
     assert_eq!(bench.installs(), 3, "{steps:?}");
-    assert!(steps.iter().any(|step| step.contains("installed a ") && step.ends_with(": f, esm, bare, own")), "{steps:?}");
+    assert!(
+        steps
+            .iter()
+            .any(|step| step.contains("installed a ") && step.ends_with(": f, esm, bare, own")),
+        "{steps:?}"
+    );
     bench.end().await;
 }
 
@@ -665,12 +747,17 @@ async fn what_is_not_declared_and_cannot_be_had_is_missing_when_it_is_required()
     let steps = bench.steps();
     let told = steps.last().unwrap();
     assert!(
-        told.starts_with("`yunqiao-no-such-package`, which f requires and does not declare, is not in npm's cache"),
+        told.starts_with(
+            "`yunqiao-no-such-package`, which f requires and does not declare, is not in npm's cache"
+        ),
         "{told}"
     );
     assert_eq!(bench.result("f", "{}").await.unwrap(), "1");
     let missing = bench.result("f", r#"{"late":true}"#).await.unwrap_err();
-    assert!(format!("{missing:?}").contains("Cannot find module"), "{missing:?}");
+    assert!(
+        format!("{missing:?}").contains("Cannot find module"),
+        "{missing:?}"
+    );
     bench.end().await;
 }
 
@@ -680,14 +767,24 @@ async fn a_manifest_and_a_lock_may_begin_with_a_byte_order_mark() {
     bench.package("a", "module.exports = 'a';");
     let registry = Registry::start(&bench);
     bench.function("f", "exports.main = () => require('a');");
-    bench.locks(&registry, "f", r#""a":"1.0.0""#, Some(&[registry.locked("a")]), "");
+    bench.locks(
+        &registry,
+        "f",
+        r#""a":"1.0.0""#,
+        Some(&[registry.locked("a")]),
+        "",
+    );
     for file in ["package.json", "package-lock.json"] {
         let file = bench.dir("f").join(file);
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("\u{feff}{text}")).unwrap();
     }
     let reports = bench.load().await;
-    assert_eq!(bench.result("f", "{}").await, Ok("\"a\"".to_owned()), "{reports:?}");
+    assert_eq!(
+        bench.result("f", "{}").await,
+        Ok("\"a\"".to_owned()),
+        "{reports:?}"
+    );
     bench.end().await;
 }
 
@@ -719,12 +816,16 @@ async fn without_npm_that_is_said() {
     bench.depends("f", A);
     let function = &bench.functions[0];
     let observer: Arc<dyn Observer> = bench.heard.clone();
-    let installer = Arc::new(crate::deps::Installer::new(npm(folder.path()), folder.path().join("trees")));
+    let installer = Arc::new(crate::deps::Installer::new(
+        npm(folder.path()),
+        folder.path().join("trees"),
+    ));
     let plans = || [(&function.name, crate::deps::Plans::of(function, 24))].into_iter();
     let supplies = installer.supply(&observer, plans()).await;
     let problem = supplies[0].problem.as_deref().unwrap();
     assert!(
-        problem.starts_with("the dependencies of f: there is no npm to install this with") && problem.contains("on the PATH"),
+        problem.starts_with("the dependencies of f: there is no npm to install this with")
+            && problem.contains("on the PATH"),
         "{problem}"
     );
     assert!(!problem.contains("npm install"), "nobody could run it: {problem}");

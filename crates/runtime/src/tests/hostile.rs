@@ -152,6 +152,30 @@ async fn what_a_killed_guard_leaves_is_killed() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
+async fn what_hides_from_a_killed_guard_is_killed() {
+    let source = "const { spawn } = require('child_process');
+        exports.main = async (event) => {
+            if (event.die) { process.kill(process.ppid, 'SIGKILL'); await new Promise(() => {}); }
+            // A session of its own, no environment, another folder, nothing inherited.
+            const child = spawn('/bin/sleep', ['1000'], { detached: true, stdio: 'ignore', env: {}, cwd: '/' });
+            child.unref();
+            return child.pid;
+        };";
+    let bench = Bench::one(source).await;
+    let child = bench.result("f", "{}").await.unwrap();
+    let command = || fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+    eventually("the child", || command().starts_with("/bin/sleep")).await;
+    let died = bench.result("f", r#"{"die":true}"#).await.unwrap_err();
+    assert!(
+        format!("{died:?}").contains("its supervisor was killed"),
+        "{died:?}"
+    );
+    assert_eq!(command(), "", "it lives on");
+    bench.end().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
 async fn memory_is_bounded_between_calls_and_with_children() {
     // 128 MB are given, and twice of it and 64 MB more bear with: see `most_resident_mb`.
     let own = "let all = []; exports.main = () => { setImmediate(() => { all = Array.from({ length: 60 }, () => Buffer.alloc(8 << 20, 1)); }); return 1; };";

@@ -73,6 +73,125 @@ async fn what_was_loaded_decides_what_is_a_change() {
 }
 
 #[tokio::test]
+async fn what_is_imported_decides_too() {
+    let mut bench = Bench::new().await;
+    let shared = bench.folder.path().join("functions/_shared");
+    fs::create_dir_all(&shared).unwrap();
+    let write = |name: &str, value: &str| {
+        let file = shared.join(name);
+        // Longer each time: a file system's clock may be too coarse to see it otherwise.
+        let pad = " ".repeat(fs::metadata(&file).map_or(0, |it| usize::try_from(it.len()).unwrap()));
+        fs::write(file, format!("export default {value};{pad}")).unwrap();
+    };
+    for name in ["static.mjs", "inner.mjs", "late.mjs"] {
+        write(name, "1");
+    }
+    fs::write(shared.join("outer.mjs"), "export { default } from './inner.mjs';").unwrap();
+    let esm = "import s from '../_shared/static.mjs'; import i from '../_shared/outer.mjs'; export const main = () => [s, i];";
+    bench.function_at("esm", "index.mjs", esm);
+    bench.function(
+        "f",
+        "exports.main = async () => (await import('../_shared/late.mjs?x=1')).default;",
+    );
+    bench.load().await;
+    let changed = async || -> Vec<bool> { bench.load().await.iter().map(|report| report.changed).collect() };
+    let both = async || {
+        (
+            bench.result("esm", "{}").await.unwrap(),
+            bench.result("f", "{}").await.unwrap(),
+        )
+    };
+    assert_eq!(both().await, ("[1,1]".to_owned(), "1".to_owned()));
+    // What a call has loaded is told after it.
+    let late = shared.canonicalize().unwrap().join("late.mjs");
+    eventually("word of what was imported", || bench.runtime.consists_of(&late)).await;
+    assert_eq!(changed().await, [false, false]);
+    for (name, expected, who) in [
+        ("static.mjs", "[2,1]", [true, false]),
+        ("inner.mjs", "[2,2]", [true, false]),
+        ("late.mjs", "[2,2]", [false, true]),
+    ] {
+        write(name, "2");
+        assert_eq!(changed().await, who, "{name}");
+        assert_eq!(both().await.0, expected, "{name}");
+    }
+    assert_eq!(both().await.1, "2");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_while_it_is_loaded_has_changed() {
+    let mut bench = Bench::new().await;
+    let shared = bench.folder.path().join("functions/_shared");
+    fs::create_dir_all(&shared).unwrap();
+    // It saves another version of itself while its first one runs.
+    let source = "require('fs').writeFileSync(__filename, 'module.exports = \"the new one, and longer than the old one was, which is easily seen\"; // '.padEnd(400));
+        module.exports = 'old';";
+    fs::write(shared.join("c.js"), source).unwrap();
+    bench.function("f", "const c = require('../_shared/c'); exports.main = () => c;");
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "\"old\"");
+    assert!(bench.load().await[0].changed);
+    assert!(
+        bench
+            .result("f", "{}")
+            .await
+            .unwrap()
+            .starts_with("\"the new one")
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_comes_during_a_load_is_waited_for() {
+    let mut bench = Bench::new().await;
+    bench.function("f", "exports.main = () => 'old';");
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "\"old\"");
+    // One change is being looked at when the next one comes.
+    bench.runtime.expect_changes();
+    let seen = bench.runtime.changes_seen();
+    bench.runtime.expect_changes();
+    bench.runtime.looked_at(seen);
+    let runtime = bench.runtime.clone();
+    let mut waiting = Box::pin(async move { runtime.invoke(call("f", "{}")).await });
+    let first_look = tokio::time::timeout(Duration::ZERO, &mut waiting).await;
+    assert!(first_look.is_err());
+    bench.function("f", "exports.main = () => 'new code';");
+    bench.load().await;
+    let json = waiting.await.result.unwrap().json.unwrap();
+    assert_eq!(json, "\"new code\"");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_told_when_it_is_loaded_and_is_called_all_the_same() {
+    let mut bench = Bench::new().await;
+    bench.function(
+        "f",
+        "exports.main = (event) => event.late ? require('./lib') : 1;",
+    );
+    fs::write(bench.dir("f").join("lib.js"), "exports.a = 1\nif (true {\n").unwrap();
+    bench.function("g", "exports.main = () => 1;");
+    let reports = bench.load().await;
+    let [fault] = &reports[0].faults[..] else {
+        panic!("{reports:?}")
+    };
+    assert!(
+        fault.file.ends_with("lib.js") && fault.line == Some(2),
+        "{fault:?}"
+    );
+    assert!(reports[1].faults.is_empty() && reports[0].problem.is_none());
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "1");
+    let error = bench.result("f", r#"{"late":true}"#).await.unwrap_err();
+    assert!(
+        format!("{error:?}").contains(&fault.message["SyntaxError: ".len()..]),
+        "{error:?}"
+    );
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn modules_are_found_in_the_functions_own_folder() {
     let mut bench = Bench::new().await;
     let source = "exports.main = () => [require('common'), require('lib/util'), require('both')];";

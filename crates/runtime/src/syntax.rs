@@ -1,0 +1,211 @@
+//! Which source files cannot be parsed: found by Node, which parses the files and runs nothing of them (`js/worker/syntax.js`).
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use function::Function;
+use serde_json::{Value, json};
+
+/// What Node runs.
+const PROGRAM: &str = include_str!("../../../js/worker/syntax.js");
+
+/// A file that cannot be parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxFault {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1, where Node tells it.
+    pub line: Option<usize>,
+    /// The text of that line.
+    pub text: String,
+    /// What Node says, such as `SyntaxError: Unexpected token '}'`.
+    pub message: String,
+}
+
+impl fmt::Display for SyntaxFault {
+    /// `FILE:LINE cannot be parsed: MESSAGE`, and below it the line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, " cannot be parsed: {}", self.message)?;
+        if !self.text.is_empty() {
+            write!(f, "\n{}", self.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// Parses the source of functions, from the file of each along what it requires by a path, and gives for each what cannot be
+/// parsed. Blocks.
+///
+/// # Errors
+/// When Node cannot be run, or says what it should not.
+pub fn syntax_faults<'a>(
+    node: &Path,
+    functions: impl Iterator<Item = &'a Function>,
+) -> io::Result<Vec<Vec<SyntaxFault>>> {
+    let entries: Vec<Value> = functions
+        .map(|function| json!({ "entry": function.entry, "isModule": function.is_module() }))
+        .collect();
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut child = Command::new(node)
+        .args(["--no-warnings", "--experimental-vm-modules", "-e", PROGRAM])
+        .env_remove("NODE_OPTIONS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // It reads all before it says anything.
+    let input = Value::Array(entries).to_string();
+    let written = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    written.transpose()?;
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| io::Error::other(format!("{error}: {}", String::from_utf8_lossy(&output.stderr))))?;
+    let of_functions = said.as_array().map_or(&[][..], Vec::as_slice);
+    Ok(of_functions
+        .iter()
+        .map(|faults| {
+            faults
+                .as_array()
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .map(fault)
+                .collect()
+        })
+        .collect())
+}
+
+fn fault(said: &Value) -> SyntaxFault {
+    let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+    SyntaxFault {
+        file: text("file").into(),
+        line: said["line"].as_u64().and_then(|line| usize::try_from(line).ok()),
+        text: text("text"),
+        message: text("message"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_parsed_is_found_with_its_line_and_nothing_is_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let ran = folder.join("ran");
+        let function = |name: &str, files: &[(&str, &str)]| {
+            for (file, text) in files {
+                let file = folder.join(name).join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text).unwrap();
+            }
+            let (dir, entry) = (folder.join(name), folder.join(name).join(files[0].0));
+            Function::new(name.parse().unwrap(), dir, entry)
+        };
+        let run = format!(
+            "require('fs').writeFileSync({:?}, '');\n",
+            ran.display().to_string()
+        );
+        let functions = [
+            function("own", &[("index.js", &format!("{run}const a = ;\n"))]),
+            function(
+                "required",
+                &[
+                    (
+                        "index.js",
+                        "require('./lib'); require('../shared/c'); // require('./gone')\nrequire('x')",
+                    ),
+                    ("lib/index.js", "exports.a = 1\nif (true {\n}"),
+                    ("node_modules/x/index.js", "no source at all"),
+                ],
+            ),
+            function(
+                "esm",
+                &[
+                    ("index.mjs", "import './a.mjs'\nexport const x = 1"),
+                    ("a.mjs", "export const y = 1\nexport const z = +;\n"),
+                ],
+            ),
+            function(
+                "data",
+                &[
+                    ("index.js", "require('./table.json')"),
+                    ("table.json", "{\n  \"a\": 1,\n}"),
+                ],
+            ),
+            function(
+                "sound",
+                &[(
+                    "index.js",
+                    "#!/usr/bin/env node\nif (0) return; exports.main = async () => { await 0 }",
+                )],
+            ),
+            // In the folder, and never loaded.
+            function(
+                "beside",
+                &[("index.js", "exports.main = 1"), ("template.js", "<%= %>")],
+            ),
+        ];
+        fs::create_dir_all(folder.join("shared")).unwrap();
+        fs::write(folder.join("shared/c.js"), "}").unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let node = std::env::split_paths(&path)
+            .map(|folder| folder.join("node"))
+            .find(|node| node.is_file());
+        let found = syntax_faults(&node.unwrap(), functions.iter()).unwrap();
+        let shown: Vec<Vec<String>> = found
+            .iter()
+            .map(|faults| {
+                let mut shown: Vec<_> = faults
+                    .iter()
+                    .map(|fault| fault.to_string().replace(&format!("{}/", folder.display()), ""))
+                    .collect();
+                shown.sort();
+                shown
+            })
+            .collect();
+        let begins = |of: usize, at: usize, start: &str, end: &str| {
+            let text = &shown[of][at];
+            assert!(text.starts_with(start) && text.ends_with(end), "{text}");
+        };
+        let counts: Vec<usize> = shown.iter().map(Vec::len).collect();
+        assert_eq!(counts, [1, 2, 1, 1, 0, 0], "{shown:?}");
+        begins(
+            0,
+            0,
+            "own/index.js:2 cannot be parsed: SyntaxError: ",
+            "\nconst a = ;",
+        );
+        begins(
+            1,
+            0,
+            "required/lib/index.js:2 cannot be parsed: SyntaxError: ",
+            "\nif (true {",
+        );
+        begins(1, 1, "shared/c.js:1 cannot be parsed: SyntaxError: ", "\n}");
+        begins(
+            2,
+            0,
+            "esm/a.mjs:2 cannot be parsed: SyntaxError: ",
+            "\nexport const z = +;",
+        );
+        begins(3, 0, "data/table.json:3 cannot be parsed: SyntaxError: ", "\n}");
+        assert!(!ran.exists(), "it was run");
+    }
+}
