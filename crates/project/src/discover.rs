@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Finding, ProjectError, ProjectFunction, files,
-    files::Fault,
+    files::FileFault,
     manifest,
     permissions::{self, Permissions},
     triggers::Triggers,
@@ -183,7 +183,7 @@ impl Plan {
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::default(),
             Err(error) => {
-                let fault = Fault {
+                let fault = FileFault {
                     line: 1,
                     column: 1,
                     what: format!("it cannot be read: {error}"),
