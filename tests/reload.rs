@@ -94,11 +94,8 @@ async fn what_cannot_be_parsed_is_said_when_it_is_loaded() {
     let dev = Dev::start(project.path());
     dev.server.prints("lib.js:2 cannot be parsed: SyntaxError: ");
     dev.server.prints("if (true {");
-    let printed = dev.server.printed();
-    assert!(
-        printed.contains("functions   g\n"),
-        "f is not among those that can run: {printed}"
-    );
+    // f is not among those that can run.
+    dev.server.prints("functions  g\n");
 
     let alice = dev.login("alice").await;
     project.write("cloudfunctions/f/lib.js", "exports.a = 1");

@@ -132,15 +132,19 @@ impl Changes {
 
     /// Resolves when something changed and then nothing for a moment, or it has not been quiet for long.
     pub(crate) async fn settled(&mut self) {
-        if self.changed.recv().await.is_none() {
-            // The watcher has ended; there is nothing more to tell.
-            std::future::pending::<()>().await;
-        }
-        let first = Instant::now();
-        while first.elapsed() < LONGEST
-            && let Ok(Some(())) = tokio::time::timeout(QUIET, self.changed.recv()).await
-        {}
+        settled(&mut self.changed).await;
     }
+}
+
+async fn settled(changed: &mut mpsc::Receiver<()>) {
+    if changed.recv().await.is_none() {
+        // The watcher has ended; there is nothing more to tell.
+        std::future::pending::<()>().await;
+    }
+    let first = Instant::now();
+    while first.elapsed() < LONGEST
+        && let Ok(Some(())) = tokio::time::timeout(QUIET, changed.recv()).await
+    {}
 }
 
 /// Installed packages, hidden folders (`.git`, our own `.yunqiao`) and logs are not the project's source; `.env` files are.
@@ -162,7 +166,19 @@ fn matters(root: &Path, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[tokio::test]
+    async fn files_that_never_rest_stop_no_reload() {
+        let (tell, mut changed) = mpsc::channel(1);
+        // As often as it can be told, for as long as anybody listens.
+        let telling = tokio::spawn(async move { while tell.send(()).await.is_ok() {} });
+        settled(&mut changed).await;
+        settled(&mut changed).await;
+        drop(changed);
+        telling.await.unwrap();
+    }
 
     #[test]
     fn source_matters_and_what_comes_and_goes_does_not() {

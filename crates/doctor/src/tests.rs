@@ -297,6 +297,59 @@ fn each_form_of_a_trigger_that_is_proposed_is_taken() {
 }
 
 #[test]
+fn each_form_of_a_permission_that_is_proposed_is_taken() {
+    let with = |permissions: &str| {
+        let config = format!("{{\"permissions\": {permissions}}}");
+        let dir = function(&[
+            (
+                "cloudfunctions/a/index.js",
+                "require('wx-server-sdk').openapi.subscribeMessage.send({})",
+            ),
+            ("cloudfunctions/a/config.json", &config),
+            (
+                "cloudfunctions/a/package.json",
+                r#"{"dependencies":{"wx-server-sdk":"4.0.2"}}"#,
+            ),
+        ]);
+        examine(&Project::open(dir.path()).unwrap()).diagnoses
+    };
+    for (wrong, around) in [
+        ("[]", ["", ""]),
+        ("\"x\"", ["", ""]),
+        (r#"{"openapi": "subscribeMessage.send"}"#, ["{\"openapi\": ", "}"]),
+        (
+            r#"{"openapi": {"subscribeMessage.send": true}}"#,
+            ["{\"openapi\": ", "}"],
+        ),
+    ] {
+        let found = with(wrong);
+        let fault = found
+            .iter()
+            .find(|fault| fault.mend.contains("write it as "))
+            .unwrap();
+        let form = fault.mend.split_once("write it as ").unwrap().1;
+        let form = form.replace(", …", "").replace('…', "subscribeMessage.send");
+        let right = format!("{}{form}{}", around[0], around[1]);
+        assert_eq!(with(&right).len(), 0, "{wrong}: {right}: {:?}", with(&right));
+    }
+    // The name in double quotes, where something else stands.
+    let found = with(r#"{"openapi": [7]}"#);
+    assert!(
+        found.iter().any(|fault| fault.mend.contains("in double quotes")),
+        "{found:?}"
+    );
+    // What a call without permission is told to add, added where it says.
+    let found = with(r#"{"openapi": []}"#);
+    let [found] = &found[..] else { panic!("{found:?}") };
+    let name = quoted(&found.mend, '"')[0];
+    assert!(
+        found.mend.ends_with("to permissions.openapi in config.json"),
+        "{found}"
+    );
+    assert_eq!(with(&format!("{{\"openapi\": [\"{name}\"]}}")).len(), 0);
+}
+
+#[test]
 fn each_name_that_is_proposed_for_a_permission_is_taken() {
     let with = |name: &str| {
         let config = serde_json::json!({ "permissions": { "openapi": [name] } }).to_string();

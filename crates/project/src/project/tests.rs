@@ -969,6 +969,13 @@ fn what_a_refusal_proposes_is_taken() {
         ("login.ttl = \"{}\"", "two hours"),
         ("permissions.cache = \"{}\"", "ten minutes"),
         ("sim.lib_version = \"{}\"", "3"),
+        ("sim.foreign_codes = \"{}\"", "first_user"),
+        ("sim.withdrawn = \"{}\"", "yes"),
+        ("timers.zone = \"{}\"", "Peking"),
+        ("timers.missed = \"{}\"", "once"),
+        ("database.missing = \"{}\"", "make"),
+        ("[functions]\nundeclared = \"{}\"", "install"),
+        ("operator.listen = \"{}\"", "8789"),
         (
             "push.token = \"abc\"\npush.format = \"json\"\npush.mode = \"{}\"",
             "safe",
@@ -1011,6 +1018,98 @@ fn what_a_refusal_proposes_is_taken() {
             }
         }
     }
+}
+
+/// What is said to be done about a file of JSON is done, word for word, and then there is nothing to say.
+#[test]
+fn what_is_proposed_for_a_json_file_helps() {
+    let config = |text: &str| {
+        let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudfunctions/login/config.json", text)]);
+        let faults = &project.functions["login"].permission_faults;
+        (faults.first().map(|fault| fault.mend.clone()), project.findings)
+    };
+    for (wrong, mend, right) in [
+        ("", "write at least `{}`", "{}"),
+        (
+            "{\"a\": 1,}",
+            "remove the comma before the closing bracket",
+            "{\"a\": 1}",
+        ),
+        ("// mine\n{}", "JSON knows no comments; remove them", "{}"),
+        ("{a: 1}", "put the key in double quotes", "{\"a\": 1}"),
+        ("{\"a\": 'b'}", "JSON knows only double quotes", "{\"a\": \"b\"}"),
+        ("{\"a\": [1", "a bracket or a quote is not closed", "{\"a\": [1]}"),
+        ("[1]", "it must begin with `{` and end with `}`", "{}"),
+    ] {
+        let (told, _) = config(wrong);
+        let told = told.unwrap_or_default();
+        assert!(told.contains(mend), "{wrong}: {told}");
+        let (told, findings) = config(right);
+        assert!(
+            told.is_none() && findings.is_empty(),
+            "{right}: {told:?} {findings:?}"
+        );
+    }
+}
+
+/// Where a setting is said to belong, it counts.
+#[test]
+fn where_a_setting_is_said_to_belong_it_counts() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("cloudfunctions/login/config.json", r#"{"timeout": 20}"#),
+    ]);
+    let mend = &project.findings[0].mend;
+    assert!(
+        mend.contains("as `timeout` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json"),
+        "{mend}"
+    );
+    for place in [
+        ("yunqiao.toml", "[functions.login]\ntimeout = 20"),
+        (
+            "cloudbaserc.json",
+            r#"{"functions":[{"name":"login","timeout":20}]}"#,
+        ),
+    ] {
+        let (_dir, project) = open(&[CONFIG, LOGIN, place]);
+        assert_eq!(
+            project.functions["login"].function.timeout,
+            Duration::from_secs(20)
+        );
+        assert_eq!(project.findings, []);
+    }
+
+    // The ends of a range that is named are in it.
+    let with = |name: &str, value: &str| {
+        let text = format!(r#"{{"functions":[{{"name":"login","{name}":{value}}}]}}"#);
+        let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudbaserc.json", &text)]);
+        project.functions["login"].function.problem.clone()
+    };
+    for name in ["timeout", "memorySize"] {
+        let refusal = with(name, "100000").unwrap();
+        let range = refusal.split_once(", but ").unwrap().1;
+        let ends: Vec<&str> = range
+            .split(' ')
+            .filter(|word| word.parse::<u64>().is_ok())
+            .collect();
+        assert_eq!(ends.len(), 2, "{refusal}");
+        for end in ends {
+            assert_eq!(with(name, end), None);
+        }
+    }
+
+    // A variable that only CloudBase's own tool can fill in.
+    let template = r#"{"functions":[{"name":"login","envVariables":{"KEY":"{{env.KEY}}"}}]}"#;
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudbaserc.json", template)]);
+    let mend = &project.findings[0].mend;
+    assert!(
+        mend.contains("under [functions.NAME.env] as KEY = \"…\""),
+        "{mend}"
+    );
+    let own = "[functions.login.env]\nKEY = \"mine\"";
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("yunqiao.toml", own)]);
+    assert_eq!(project.functions["login"].function.env["KEY"], "mine");
 }
 
 #[test]
