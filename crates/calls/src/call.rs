@@ -1,6 +1,12 @@
 //! Making a call: look the function up, write what it gets, run it, tell how it ended.
 
-use std::sync::Arc;
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use runtime::{CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
 use tcb::Event;
@@ -170,6 +176,44 @@ impl From<CallFailure> for FinishedCall {
     }
 }
 
+/// A call under way. Whoever asked drives it, which spares each call a task, and two turns of the scheduler; one that is
+/// dropped before its end becomes a task of its own.
+struct CallUnderWay(Option<Pin<Box<dyn Future<Output = FinishedCall> + Send>>>);
+
+impl Future for CallUnderWay {
+    type Output = FinishedCall;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedCall> {
+        // Not there while it is polled: what has panicked is not driven again.
+        let polled = self.0.take().map(|mut call| {
+            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+            (call, polled)
+        });
+        match polled {
+            Some((_, Ok(Poll::Ready(finished)))) => Poll::Ready(finished),
+            Some((call, Ok(Poll::Pending))) => {
+                self.0 = Some(call);
+                Poll::Pending
+            }
+            // The panic's own text has been written.
+            Some((_, Err(_))) | None => {
+                tracing::error!("a call broke off before its end");
+                Poll::Ready(CallFailure::internal().into())
+            }
+        }
+    }
+}
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        let Some(call) = self.0.take() else { return };
+        // Without a runtime the process is at its end, and so are the functions.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(call));
+        }
+    }
+}
+
 impl PreparedCall {
     /// Says what became of the cloudIDs that were exchanged for it.
     #[must_use]
@@ -186,13 +230,10 @@ impl PreparedCall {
         }
     }
 
-    /// Makes the call. It is a task of its own: when whoever asked goes away, the function runs on as on the platform, may still
-    /// make its cloud calls, and its end is still told to the journal.
+    /// Makes the call. When whoever asked goes away, the function runs on as on the platform, may still make its cloud calls,
+    /// and its end is still told to the journal.
     pub async fn run(self) -> FinishedCall {
-        tokio::spawn(self.make()).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the task of a call ended before the call");
-            CallFailure::internal().into()
-        })
+        CallUnderWay(Some(Box::pin(self.make()))).await
     }
 
     async fn make(self) -> FinishedCall {

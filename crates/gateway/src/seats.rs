@@ -6,11 +6,12 @@
 //! hundreds of them closes their own. What works is never closed: if all do, new connections wait in the listen queue.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -21,24 +22,27 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 pub(crate) struct Seats {
     free: Arc<Semaphore>,
     many: u32,
-    waiting: Mutex<WaitingSeats>,
+    /// The connections that are there, by their numbers. They are looked through only when a place is needed and none is free.
+    taken: Mutex<HashMap<u64, Arc<Place>>>,
+    numbers: AtomicU64,
+    /// How often a connection began to wait.
+    turns: AtomicU64,
     /// Is told when a connection begins to wait.
     began_waiting: Notify,
 }
 
-/// The connections that wait, by peer, in the order in which they began to.
-#[derive(Debug, Default)]
-struct WaitingSeats {
-    next: u64,
-    peers: HashMap<IpAddr, BTreeMap<u64, Arc<Leaving>>>,
-}
-
-/// How a connection learns that it has to go.
-#[derive(Debug, Default)]
-struct Leaving {
+/// What a connection is doing, and how it learns that it has to go. A request changes no more than a number here.
+#[derive(Debug)]
+struct Place {
+    peer: IpAddr,
+    /// The turn at which it began to wait; [`WORKS`] while it works.
+    since: AtomicU64,
     told: AtomicBool,
     wake: Notify,
 }
+
+/// In place of a turn.
+const WORKS: u64 = u64::MAX;
 
 /// One connection's place. Clones are the same place.
 #[derive(Clone, Debug)]
@@ -47,12 +51,10 @@ pub(crate) struct Seat(Arc<SeatState>);
 #[derive(Debug)]
 struct SeatState {
     seats: Arc<Seats>,
-    peer: IpAddr,
-    leaving: Arc<Leaving>,
-    /// Its number among those that wait.
-    number: Mutex<Option<u64>>,
+    number: u64,
+    place: Arc<Place>,
     /// Given back when the last that concerns the connection is gone.
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// As long as this is there, the connection works.
@@ -70,7 +72,9 @@ impl Seats {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(many as usize)),
             many,
-            waiting: Mutex::default(),
+            taken: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             began_waiting: Notify::new(),
         })
     }
@@ -78,23 +82,30 @@ impl Seats {
     /// A place for a connection of `peer`, which waits for its first request. Closes another connection where none is
     /// free; where all work, it takes until one does not.
     pub(crate) async fn take(self: &Arc<Self>, peer: IpAddr) -> Seat {
-        let place = loop {
-            if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
-                break place;
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                break permit;
             }
             let closed = self.close_one();
             tokio::select! {
                 biased;
-                Ok(place) = Arc::clone(&self.free).acquire_owned() => break place,
+                Ok(permit) = Arc::clone(&self.free).acquire_owned() => break permit,
                 () = self.began_waiting.notified(), if !closed => {}
             }
         };
+        let place = Arc::new(Place {
+            peer: network(peer),
+            since: AtomicU64::new(WORKS),
+            told: AtomicBool::new(false),
+            wake: Notify::new(),
+        });
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.taken().insert(number, Arc::clone(&place));
         let seat = Seat(Arc::new(SeatState {
             seats: Arc::clone(self),
-            peer: network(peer),
-            leaving: Arc::default(),
-            number: Mutex::default(),
-            _place: place,
+            number,
+            place,
+            _permit: permit,
         }));
         seat.set_waiting();
         seat
@@ -107,23 +118,33 @@ impl Seats {
 
     /// Tells the connection to go that has waited longest, of the peer with most that wait. Answers whether there was one.
     fn close_one(&self) -> bool {
-        let mut waiting = self.waiting();
-        let Some((peer, seats)) = waiting.peers.iter_mut().max_by_key(|(_, seats)| seats.len()) else {
+        let taken = self.taken();
+        let mut peers: HashMap<IpAddr, (usize, u64, &Place)> = HashMap::new();
+        for place in taken.values() {
+            let since = place.since.load(Ordering::Relaxed);
+            if since == WORKS {
+                continue;
+            }
+            let (count, oldest, which) = peers.entry(place.peer).or_insert((0, since, place));
+            *count += 1;
+            if since < *oldest {
+                (*oldest, *which) = (since, place);
+            }
+        }
+        let greediest = peers
+            .into_values()
+            .max_by_key(|(count, oldest, _)| (*count, Reverse(*oldest)));
+        let Some((.., place)) = greediest else {
             return false;
         };
-        let (peer, oldest) = (*peer, seats.pop_first());
-        if seats.is_empty() {
-            waiting.peers.remove(&peer);
-        }
-        if let Some((_, leaving)) = oldest {
-            leaving.told.store(true, Ordering::Relaxed);
-            leaving.wake.notify_one();
-        }
+        place.told.store(true, Ordering::Relaxed);
+        place.since.store(WORKS, Ordering::Relaxed);
+        place.wake.notify_one();
         true
     }
 
-    fn waiting(&self) -> MutexGuard<'_, WaitingSeats> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, HashMap<u64, Arc<Place>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,53 +163,28 @@ impl Seat {
 
     /// Resolves when the connection has to go.
     pub(crate) async fn told_to_leave(&self) {
-        self.0.leaving.wake.notified().await;
+        self.0.place.wake.notified().await;
     }
 
+    /// One that was told to leave is not told again.
     fn set_waiting(&self) {
-        let state = &*self.0;
-        let mut number = state.number();
-        if number.is_some() || state.leaving.told.load(Ordering::Relaxed) {
+        let SeatState { seats, place, .. } = &*self.0;
+        if place.since.load(Ordering::Relaxed) != WORKS || place.told.load(Ordering::Relaxed) {
             return;
         }
-        let mut waiting = state.seats.waiting();
-        waiting.next += 1;
-        let next = waiting.next;
-        let seats = waiting.peers.entry(state.peer).or_default();
-        seats.insert(next, Arc::clone(&state.leaving));
-        *number = Some(next);
-        drop(waiting);
-        state.seats.began_waiting.notify_one();
+        let turn = seats.turns.fetch_add(1, Ordering::Relaxed);
+        place.since.store(turn, Ordering::Relaxed);
+        seats.began_waiting.notify_one();
     }
 
     fn set_working(&self) {
-        self.0.stand_up();
-    }
-}
-
-impl SeatState {
-    fn number(&self) -> MutexGuard<'_, Option<u64>> {
-        self.number.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It is no longer among those that wait.
-    fn stand_up(&self) {
-        let Some(number) = self.number().take() else {
-            return;
-        };
-        let mut waiting = self.seats.waiting();
-        if let Some(seats) = waiting.peers.get_mut(&self.peer) {
-            seats.remove(&number);
-            if seats.is_empty() {
-                waiting.peers.remove(&self.peer);
-            }
-        }
+        self.0.place.since.store(WORKS, Ordering::Relaxed);
     }
 }
 
 impl Drop for SeatState {
     fn drop(&mut self) {
-        self.stand_up();
+        self.seats.taken().remove(&self.number);
     }
 }
 
@@ -259,7 +255,7 @@ mod tests {
             );
         }
         drop(first);
-        assert!(now(seats.empty()).is_some() && seats.waiting().peers.is_empty());
+        assert!(now(seats.empty()).is_some() && seats.taken().is_empty());
     }
 
     #[test]
