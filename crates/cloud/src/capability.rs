@@ -24,7 +24,7 @@ pub trait Capability: Send + Sync + 'static {
 
     /// Takes what it needs of the request, and gives what will answer it. The request's body is dropped before that is polled:
     /// what is kept of it is the capability's own, and counts as the room that `asked` holds, until that is
-    /// [given back](Asked::give_back_room).
+    /// [given back](CloudRequest::give_back_room).
     fn answer(&self, request: &SdkRequest<'_>, asked: CloudRequest) -> Answering;
 }
 
