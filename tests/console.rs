@@ -189,6 +189,34 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         pages.push(("POST /push".to_owned(), tab.send("/push", &form).await));
     }
 
+    // Documents and collections of hostile names, added on the page.
+    let name = HOSTILE.replace(['\r', '\n'], " ");
+    let document =
+        json!({"_id": HOSTILE, HOSTILE: [HOSTILE, {"type": HOSTILE, "coordinates": HOSTILE}]}).to_string();
+    for (path, form) in [
+        ("/data/create", vec![("name", name.as_str())]),
+        ("/data/insert", vec![("name", &name), ("text", &document)]),
+        ("/data/insert", vec![("name", &name), ("text", &document)]),
+        ("/data/insert", vec![("name", &name), ("text", HOSTILE)]),
+        ("/data/check", vec![("text", HOSTILE)]),
+        ("/data/filter", vec![("filter", HOSTILE), ("sort", HOSTILE)]),
+        ("/data/index", vec![("name", &name), ("fields", HOSTILE)]),
+        ("/data/index", vec![("name", &name), ("field", HOSTILE)]),
+        ("/data/index/drop", vec![("name", &name), ("index", HOSTILE)]),
+        (
+            "/data/save",
+            vec![("name", &name), ("id", HOSTILE), ("text", HOSTILE)],
+        ),
+        (
+            "/data/delete",
+            vec![("name", &name), ("id", HOSTILE), ("was", HOSTILE)],
+        ),
+        ("/data/undo", vec![("number", HOSTILE)]),
+        ("/data/drop", vec![("name", HOSTILE), ("sure", HOSTILE)]),
+    ] {
+        pages.push((format!("POST {path}"), tab.send(path, &form).await));
+    }
+
     let calls = tab.page("/calls").await;
     let ids: Vec<&str> = calls
         .split("href=\"/calls/")
@@ -206,6 +234,15 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         .map(str::to_owned)
         .to_vec();
     paths.extend([format!("/calls?{query}"), format!("/call?{query}")]);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let query = query
+        .append_pair("name", &name)
+        .append_pair("id", &serde_json::to_string(HOSTILE).unwrap())
+        .finish();
+    paths.push("/data".to_owned());
+    paths.extend(
+        ["collection", "documents", "count", "document", "add"].map(|at| format!("/data/{at}?{query}")),
+    );
     for id in ids {
         paths.extend([format!("/calls/{id}"), format!("/call?again={id}")]);
     }
@@ -216,7 +253,8 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         is_inert(page, path);
     }
     let of = |path: &str| &pages.iter().find(|(known, _)| known == path).unwrap().1;
-    for path in ["/outbox", "/push", "/users"] {
+    let documents = format!("/data/collection?{query}");
+    for path in ["/outbox", "/push", "/users", "/data", &documents] {
         assert!(
             of(path).contains("&lt;script&gt;alert(1)"),
             "{path}: {}",
@@ -279,7 +317,21 @@ async fn nobody_else_gets_anything() {
     }
     // A form of another site's, and one that is sent as such a form would be.
     let form = [("function", "echo"), ("user", "alice"), ("event", "{}")];
-    for path in ["/call", "/users/clock", "/users/change", "/outbox/empty"] {
+    for path in [
+        "/call",
+        "/users/clock",
+        "/users/change",
+        "/outbox/empty",
+        "/data/create",
+        "/data/insert",
+        "/data/save",
+        "/data/delete",
+        "/data/undo",
+        "/data/drop",
+        "/data/index",
+        "/data/index/drop",
+        "/data/import?name=x",
+    ] {
         let foreign = tab.post(path, &form).header("origin", "https://evil.example");
         assert_eq!(
             foreign

@@ -219,7 +219,43 @@ fn production(viewer: &Viewer) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bson::doc;
+    use database::{indexes_for, settings_text};
+
     use super::*;
+
+    #[test]
+    fn what_is_advised_is_what_the_settings_read() {
+        let place = doc! { "place": { "$near": {} } };
+        let mut wanted = indexes_for(&doc! { "a\"b": 1, "c.d": { "$gt": 5 } }, Some(&doc! { "at": -1 }));
+        wanted.extend(indexes_for(&place, None));
+        wanted.push(spec(["phone"].into_iter(), false, true, false));
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["todos", "待办 \"x\"", "a.b"] {
+            let text = settings_text(name, &wanted);
+            std::fs::write(folder.path().join("yunqiao.toml"), text).unwrap();
+            let project = project::Project::open(folder.path()).unwrap();
+            let indexes = &project.settings.database.collections[name].indexes;
+            let read: Vec<_> = indexes
+                .iter()
+                .map(|index| {
+                    let fields = index.fields.iter().map(|field| match field.descending {
+                        true => format!("-{}", field.path),
+                        false => field.path.clone(),
+                    });
+                    (fields.collect::<Vec<_>>(), index.unique, index.sphere)
+                })
+                .collect();
+            let fields = |fields: &[&str]| fields.iter().map(|&field| field.to_owned()).collect();
+            let expected: [(Vec<String>, bool, bool); 3] = [
+                (fields(&["a\"b", "-at", "c.d"]), false, false),
+                (fields(&["place"]), false, true),
+                (fields(&["phone"]), true, false),
+            ];
+            assert_eq!(read, expected, "{name}");
+        }
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use bson::{
-    Binary, Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId, spec::BinarySubtype,
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use database::{
+    Database, DatabaseError, Find, Looked,
+    exchange::{id_kind, id_kind_of},
 };
-use database::{Database, DatabaseError, Find, Looked};
 use ejson::shell;
 
 use super::now;
@@ -380,8 +381,8 @@ pub(super) async fn batch(
     let operator = if direction > 0 { "$gt" } else { "$lt" };
     let mut found = read(Some(doc! { "_id": { operator: id } }), size).await?;
     let left = size.saturating_sub(found.documents.len() as u64);
-    let own = rank(id);
-    let types = ranks().into_iter().enumerate();
+    let own = id_kind_of(id);
+    let types = (0..).map_while(id_kind).enumerate();
     let later: Vec<Bson> = types
         .filter(|(at, _)| if direction > 0 { *at > own } else { *at < own })
         .map(|(_, condition)| Bson::Document(doc! { "_id": condition }))
@@ -396,55 +397,12 @@ pub(super) async fn batch(
     Ok((found.documents, found.looked))
 }
 
-/// What all values of each type meet, in the order of the types.
-fn ranks() -> [Bson; 12] {
-    let from = |lowest: Bson| Bson::Document(doc! { "$gte": lowest });
-    let is = |value: Bson| Bson::Document(doc! { "$eq": value });
-    [
-        is(Bson::MinKey),
-        is(Bson::Null),
-        is(Bson::Double(f64::NAN)),
-        from(Bson::Double(f64::NEG_INFINITY)),
-        from(Bson::String(String::new())),
-        from(Bson::Document(Document::new())),
-        from(Bson::Binary(Binary {
-            subtype: BinarySubtype::Generic,
-            bytes: Vec::new(),
-        })),
-        from(Bson::ObjectId(ObjectId::from_bytes([0; 12]))),
-        from(Bson::Boolean(false)),
-        from(Bson::DateTime(DateTime::MIN)),
-        from(Bson::Timestamp(Timestamp {
-            time: 0,
-            increment: 0,
-        })),
-        is(Bson::MaxKey),
-    ]
-}
-
-/// The place of a value's type among them.
-fn rank(id: &Bson) -> usize {
-    match id {
-        Bson::MinKey => 0,
-        Bson::Null | Bson::Undefined => 1,
-        Bson::Double(number) if number.is_nan() => 2,
-        Bson::Double(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Decimal128(_) => 3,
-        Bson::String(_) | Bson::Symbol(_) => 4,
-        Bson::Document(_) => 5,
-        Bson::Binary(_) => 6,
-        Bson::ObjectId(_) => 7,
-        Bson::Boolean(_) => 8,
-        Bson::DateTime(_) => 9,
-        Bson::Timestamp(_) => 10,
-        _ => 11,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
 
+    use bson::{Binary, DateTime, Timestamp, oid::ObjectId, spec::BinarySubtype};
     use database::{Embedded, Options};
 
     use super::*;

@@ -29,37 +29,52 @@ pub struct DocumentPages {
     most: u64,
 }
 
-/// The values of one kind.
-enum Kind {
-    /// From this one on.
-    From(Bson),
-    /// This one alone.
-    Just(Bson),
-}
-
-/// The kinds in their order. An array or a pattern is no `_id`, and neither is what JavaScript has no word for.
-fn kind(number: usize) -> Option<Kind> {
+/// What all `_id`s of one kind meet, by its place in the order of the kinds; `None` behind the last one. An array or a pattern is no
+/// `_id`, and neither is what JavaScript has no word for.
+#[must_use]
+pub fn id_kind(number: usize) -> Option<Document> {
+    let just = |value: Bson| doc! { "$eq": value };
+    let from = |least: Bson| doc! { "$gte": least };
     Some(match number {
-        0 => Kind::Just(Bson::MinKey),
-        1 => Kind::Just(Bson::Null),
-        2 => Kind::Just(Bson::Double(f64::NAN)),
-        3 => Kind::From(Bson::Double(f64::NEG_INFINITY)),
-        4 => Kind::From(Bson::String(String::new())),
-        5 => Kind::From(Bson::Document(Document::new())),
-        6 => Kind::From(Bson::Binary(Binary {
+        0 => just(Bson::MinKey),
+        1 => just(Bson::Null),
+        2 => just(Bson::Double(f64::NAN)),
+        3 => from(Bson::Double(f64::NEG_INFINITY)),
+        4 => from(Bson::String(String::new())),
+        5 => from(Bson::Document(Document::new())),
+        6 => from(Bson::Binary(Binary {
             subtype: BinarySubtype::Generic,
             bytes: Vec::new(),
         })),
-        7 => Kind::From(Bson::ObjectId(ObjectId::from_bytes([0; 12]))),
-        8 => Kind::From(Bson::Boolean(false)),
-        9 => Kind::From(Bson::DateTime(DateTime::MIN)),
-        10 => Kind::From(Bson::Timestamp(Timestamp {
+        7 => from(Bson::ObjectId(ObjectId::from_bytes([0; 12]))),
+        8 => from(Bson::Boolean(false)),
+        9 => from(Bson::DateTime(DateTime::MIN)),
+        10 => from(Bson::Timestamp(Timestamp {
             time: 0,
             increment: 0,
         })),
-        11 => Kind::Just(Bson::MaxKey),
+        11 => just(Bson::MaxKey),
         _ => return None,
     })
+}
+
+/// The place of an `_id`'s kind in the order of the kinds.
+#[must_use]
+pub const fn id_kind_of(id: &Bson) -> usize {
+    match id {
+        Bson::MinKey => 0,
+        Bson::Null | Bson::Undefined => 1,
+        Bson::Double(number) if number.is_nan() => 2,
+        Bson::Double(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Decimal128(_) => 3,
+        Bson::String(_) | Bson::Symbol(_) => 4,
+        Bson::Document(_) => 5,
+        Bson::Binary(_) => 6,
+        Bson::ObjectId(_) => 7,
+        Bson::Boolean(_) => 8,
+        Bson::DateTime(_) => 9,
+        Bson::Timestamp(_) => 10,
+        _ => 11,
+    }
 }
 
 impl DocumentPages {
@@ -83,11 +98,11 @@ impl DocumentPages {
         database: &dyn Database,
         collection: &str,
     ) -> Result<Option<Vec<RawDocumentBuf>>, DatabaseError> {
-        while let Some(kind) = kind(self.kind) {
-            let by_id = match (&kind, &self.after) {
-                (Kind::Just(value), _) => doc! { "$eq": value.clone() },
-                (Kind::From(_), Some(last)) => doc! { "$gt": last.clone() },
-                (Kind::From(least), None) => doc! { "$gte": least.clone() },
+        while let Some(kind) = id_kind(self.kind) {
+            let alone = kind.contains_key("$eq");
+            let by_id = match &self.after {
+                Some(last) => doc! { "$gt": last.clone() },
+                None => kind,
             };
             let mut filter = doc! { "_id": by_id };
             if !self.filter.is_empty() {
@@ -110,7 +125,7 @@ impl DocumentPages {
             let full = documents.len() as u64 >= self.most;
             let last = documents.last().and_then(|last| last.get("_id").ok().flatten());
             self.after = last.and_then(|id| Bson::try_from(id).ok());
-            if !full || self.after.is_none() || matches!(kind, Kind::Just(_)) {
+            if !full || self.after.is_none() || alone {
                 self.kind += 1;
                 self.after = None;
             }
