@@ -109,6 +109,22 @@ fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&[0, 0]);
 }
 
+/// If `key` is the ascending key of one string, number or ObjectId, and not the beginning of several keys: of the types that
+/// an `_id` has.
+#[must_use]
+pub fn is_of_one_value(key: &[u8]) -> bool {
+    const STRING: u8 = Rank::String as u8;
+    const NUMBER: u8 = Rank::Number as u8;
+    const OBJECT_ID: u8 = Rank::ObjectId as u8;
+    match key {
+        // In a text a zero byte is escaped.
+        [STRING, text @ ..] => text.ends_with(&[0, 0]),
+        [NUMBER, number @ ..] => number.len() == size_of::<u64>() + size_of::<i16>(),
+        [OBJECT_ID, id @ ..] => id.len() == 12,
+        _ => false,
+    }
+}
+
 /// What the keys of all strings with this beginning begin with.
 #[must_use]
 pub fn string_prefix(prefix: &str) -> Vec<u8> {

@@ -12,7 +12,7 @@ use self::bounds::{Bounds, successor};
 use crate::{
     geo::cells::Cell,
     index::{FieldKind, Index},
-    key::Direction,
+    key::{self, Direction},
     query::{Filter, Node, Predicate, Test},
     sort::{Sort, SortKey},
 };
@@ -30,10 +30,11 @@ pub struct Range {
 }
 
 impl Range {
-    /// If only keys that begin with `start` are in: those of one value of the fields that it is made of.
+    /// If the range is of one value alone, in an index of one ascending field: `start` is its key then. Told for strings,
+    /// numbers and ObjectIds.
     #[must_use]
     pub fn is_point(&self) -> bool {
-        self.end == successor(self.start.clone())
+        key::is_of_one_value(&self.start) && self.end == successor(self.start.clone())
     }
 }
 

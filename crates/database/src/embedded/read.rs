@@ -1,6 +1,10 @@
 //! What each read does: on a snapshot, or on a transaction's.
 
-use std::{borrow::Cow, cell::Cell, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::{Cell, OnceCell},
+    sync::Arc,
+};
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use docdb::{
@@ -30,32 +34,55 @@ const FEW: usize = 32;
 
 type Bytestable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// The tables of a snapshot.
-pub(crate) struct Tables {
+/// The tables of a snapshot. Opening one takes as long as finding a document in it, so what few reads need is opened for those.
+pub(crate) struct Tables<'s> {
+    snapshot: &'s ReadTransaction,
     documents: Bytestable,
-    indexes: Bytestable,
+    indexes: OnceCell<Bytestable>,
     catalog: ReadOnlyTable<&'static str, &'static [u8]>,
-    counts: ReadOnlyTable<u32, u64>,
 }
 
-impl Tables {
-    fn of(snapshot: &ReadTransaction) -> Result<Self> {
+impl<'s> Tables<'s> {
+    fn of(snapshot: &'s ReadTransaction) -> Result<Self> {
         Ok(Self {
+            snapshot,
             documents: snapshot
                 .open_table(DOCUMENTS)
                 .map_err(DatabaseError::unavailable)?,
-            indexes: snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?,
+            indexes: OnceCell::new(),
             catalog: snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?,
-            counts: snapshot.open_table(COUNTS).map_err(DatabaseError::unavailable)?,
         })
     }
 
-    fn view<'a>(&'a self, overlay: Option<&'a Overlay>) -> View<'a, Bytestable> {
-        View {
+    /// What a reader sees that goes along `route`.
+    fn view<'a>(&'a self, overlay: Option<&'a Overlay>, route: &Route) -> Result<View<'a, Bytestable>> {
+        let mut view = View {
             documents: &self.documents,
-            indexes: &self.indexes,
+            // Not walked along, unless the way leads there.
+            indexes: &self.documents,
             overlay,
+        };
+        if route.scans.iter().any(|scan| !scan.documents) {
+            view.indexes = match self.indexes.get() {
+                Some(indexes) => indexes,
+                None => {
+                    let opened = self.snapshot.open_table(INDEXES);
+                    let opened = opened.map_err(DatabaseError::unavailable)?;
+                    self.indexes.get_or_init(|| opened)
+                }
+            };
         }
+        Ok(view)
+    }
+
+    /// How many documents a collection has.
+    fn count(&self, collection: &Collection) -> Result<u64> {
+        let counts = self
+            .snapshot
+            .open_table(COUNTS)
+            .map_err(DatabaseError::unavailable)?;
+        let count = counts.get(collection.id).map_err(DatabaseError::unavailable)?;
+        Ok(count.map_or(0, |count| count.value()))
     }
 }
 
@@ -63,7 +90,7 @@ impl Tables {
 fn with<T>(
     file: &redb::Database,
     turn: Option<&Turn>,
-    read: impl FnOnce(&Tables, Option<&Overlay>) -> Result<T>,
+    read: impl FnOnce(&Tables<'_>, Option<&Overlay>) -> Result<T>,
 ) -> Result<T> {
     let Some(Turn(transaction)) = turn else {
         let snapshot = file.begin_read().map_err(DatabaseError::unavailable)?;
@@ -77,7 +104,7 @@ fn with<T>(
 fn collection(
     shared: &Shared,
     file: &redb::Database,
-    tables: &Tables,
+    tables: &Tables<'_>,
     name: &str,
 ) -> Result<Arc<Collection>> {
     shared.collection(file, &tables.catalog, name)
@@ -148,7 +175,7 @@ impl FindRead {
     fn along(
         &self,
         shared: &Shared,
-        tables: &Tables,
+        tables: &Tables<'_>,
         overlay: Option<&Overlay>,
         collection: &Collection,
         route: Route,
@@ -167,7 +194,7 @@ impl FindRead {
         let mut chosen = Chosen::new(self.skip, limit, order.is_some(), shared.options.answer);
         let mut ended = limit == 0;
         while !ended {
-            for candidate in tables.view(overlay).candidates(collection.id, &route) {
+            for candidate in tables.view(overlay, &route)?.candidates(collection.id, &route) {
                 let Candidate { key, document } = candidate?;
                 if !search.matches(document.as_slice())? {
                     continue;
@@ -226,7 +253,7 @@ pub(crate) fn page(
         let mut search = Search::new(&filter, &context, &route);
         let mut page = Page::default();
         let mut size = 0;
-        for candidate in tables.view(None).candidates(collection.id, &route) {
+        for candidate in tables.view(None, &route)?.candidates(collection.id, &route) {
             let document = candidate?.document;
             let bytes = document.as_slice();
             if page.documents.len() >= limit || size >= PAGE {
@@ -287,16 +314,12 @@ pub(crate) fn count(
     with(file, turn, |tables, overlay| {
         let collection = collection(shared, file, tables, name)?;
         if filter.is_empty() && overlay.is_none_or(|overlay| overlay.writes.is_empty()) {
-            let count = tables
-                .counts
-                .get(collection.id)
-                .map_err(DatabaseError::unavailable)?;
-            return Ok(count.map_or(0, |count| count.value()));
+            return tables.count(&collection);
         }
         let route = Route::of(&collection, &filter, None, None, overlay);
         let mut search = Search::new(&filter, &context, &route);
         let mut count = 0;
-        for candidate in tables.view(overlay).candidates(collection.id, &route) {
+        for candidate in tables.view(overlay, &route)?.candidates(collection.id, &route) {
             count += u64::from(search.matches(candidate?.document.as_slice())?);
         }
         Ok(count)
@@ -386,7 +409,7 @@ fn condition<'p>(leading: &Leading<'p>) -> Cow<'p, Filter> {
 struct Source<'a> {
     shared: &'a Shared,
     context: &'a Context,
-    tables: &'a Tables,
+    tables: &'a Tables<'a>,
     overlay: Option<&'a Overlay>,
     /// What reading met; the pipeline only hands on that it met something.
     failure: Cell<Option<DatabaseError>>,
@@ -437,7 +460,11 @@ impl Source<'_> {
         loop {
             let route = walk.area();
             let mut search = Search::new(&filter, self.context, &route);
-            for candidate in self.tables.view(self.overlay).candidates(collection.id, &route) {
+            for candidate in self
+                .tables
+                .view(self.overlay, &route)?
+                .candidates(collection.id, &route)
+            {
                 let Candidate { key, document } = candidate?;
                 self.looked.set(self.looked.get() + 1);
                 let bytes = document.as_slice();
@@ -458,7 +485,10 @@ impl Source<'_> {
     }
 
     fn documents(&self, id: u32, route: &Route, leading: &Leading<'_>) -> Documents<'_> {
-        let candidates = self.tables.view(self.overlay).candidates(id, route);
+        let candidates = match self.tables.view(self.overlay, route) {
+            Ok(view) => view.candidates(id, route),
+            Err(error) => return Box::new(std::iter::once(Err(self.told(error)))),
+        };
         let needs = leading.needs.clone();
         // Where all that come match, none need be tested.
         let tested = leading.filters.iter().filter(|_| !route.exact);

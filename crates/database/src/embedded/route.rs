@@ -35,6 +35,8 @@ pub(crate) struct Scan {
     pub(crate) documents: bool,
     /// From the first key to the one that is not among them any more, in the order of the walk.
     pub(crate) ranges: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether each range is of one value: of documents, the first key alone.
+    pub(crate) points: bool,
     /// From the last key to the first.
     pub(crate) backward: bool,
 }
@@ -64,6 +66,7 @@ impl Route {
             Access::Scan => route.scans.push(Scan {
                 documents: true,
                 ranges: vec![whole(collection.id)],
+                points: false,
                 backward: false,
             }),
             Access::Index(scan) => route.add(collection, scan),
@@ -98,6 +101,7 @@ impl Route {
             scans: vec![Scan {
                 documents: true,
                 ranges: vec![(from, to)],
+                points: false,
                 backward: false,
             }],
             index: None,
@@ -125,6 +129,7 @@ impl Route {
         self.scans.push(Scan {
             documents: index.is_none(),
             ranges,
+            points: scan.ranges.iter().all(Range::is_point),
             backward: scan.reverse,
         });
         self.index = Some(match self.index.take() {

@@ -105,8 +105,13 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> View<'a, T> {
         let Scan {
             documents,
             ranges,
+            points,
             backward,
         } = scan;
+        if documents && points {
+            let keys = ranges.into_iter().map(|range| range.0);
+            return Box::new(keys.filter_map(move |key| self.stored(Bytes::Own(key)).transpose()));
+        }
         let table = if documents { self.documents } else { self.indexes };
         let entries = ranges.into_iter().flat_map(move |(from, to)| {
             let walk: Box<dyn Iterator<Item = _> + 'a> =
@@ -123,15 +128,18 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> View<'a, T> {
                 key: Bytes::File(key),
                 document: Bytes::File(document),
             })),
-            Ok((_, key)) => self.stored(key.value()).transpose(),
+            Ok((_, key)) => self.stored(Bytes::File(key)).transpose(),
         }))
     }
 
     /// The document of that key in the file.
-    fn stored(self, key: &[u8]) -> Result<Option<Candidate<'a>>> {
-        let document = self.documents.get(key).map_err(DatabaseError::unavailable)?;
+    fn stored(self, key: Bytes<'a>) -> Result<Option<Candidate<'a>>> {
+        let document = self
+            .documents
+            .get(key.as_slice())
+            .map_err(DatabaseError::unavailable)?;
         Ok(document.map(|document| Candidate {
-            key: Bytes::Own(key.to_vec()),
+            key,
             document: Bytes::File(document),
         }))
     }
@@ -141,9 +149,8 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> View<'a, T> {
         if let Some(written) = self.overlay.and_then(|overlay| overlay.writes.get(key)) {
             return Ok(written.after.clone());
         }
-        self.stored(key)?
-            .map(|candidate| decode(candidate.document.as_slice()))
-            .transpose()
+        let document = self.documents.get(key).map_err(DatabaseError::unavailable)?;
+        document.map(|document| decode(document.value())).transpose()
     }
 }
 

@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use bson::{Bson, DateTime, Document, bson, doc};
+use bson::{Bson, DateTime, Document, bson, doc, oid::ObjectId};
 use proptest::prelude::*;
 
-use super::{Access, Plan};
+use super::{Access, Plan, Range};
 use crate::{
     Context,
     expr::Variables,
@@ -102,6 +102,33 @@ fn equality_range_and_order() {
         plan(&doc! {}, &doc! {"status": 1, "time": 1}, &indexes).access,
         Access::Scan
     );
+}
+
+#[test]
+fn a_point_is_one_value_and_no_beginning_of_several() {
+    let indexes = [index(&[("_id", Ascending)])];
+    let points = |query: Document| {
+        let Access::Index(scan) = plan(&query, &doc! {}, &indexes).access else {
+            return None;
+        };
+        Some(scan.ranges.iter().map(Range::is_point).collect::<Vec<bool>>())
+    };
+    let id = ObjectId::from_bytes([0xff; 12]);
+    assert_eq!(points(doc! {"_id": "a\0b"}), Some(vec![true]));
+    assert_eq!(
+        points(doc! {"_id": {"$in": ["a", "", 5, id]}}),
+        Some(vec![true; 4])
+    );
+    assert_eq!(points(doc! {"_id": {"$gte": 7, "$lte": 7}}), Some(vec![true]));
+    for several in [
+        doc! {"_id": {"$regex": "^a"}},
+        doc! {"_id": {"$gte": ""}},
+        doc! {"_id": {"$lt": 5}},
+        doc! {"_id": {"$type": "string"}},
+    ] {
+        let points = points(several.clone());
+        assert!(points.is_none_or(|points| !points.contains(&true)), "{several}");
+    }
 }
 
 #[test]
