@@ -6,6 +6,7 @@ mod catalog;
 mod disk;
 mod entries;
 mod file;
+mod measured;
 mod near;
 mod read;
 mod route;
@@ -25,6 +26,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
+    thread::{self, JoinHandle},
     time::Instant,
 };
 
@@ -81,9 +83,23 @@ pub struct Embedded(Arc<Handle>);
 
 struct Handle {
     shared: Arc<Shared>,
-    writes: mpsc::Sender<Queued>,
+    /// `None` when it is about to end.
+    writes: Option<mpsc::Sender<Queued>>,
+    writer: Option<JoinHandle<()>>,
     waiting: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+}
+
+impl Drop for Handle {
+    /// Waits for the writer's last commit: a process that ended before the file is closed would have it repaired at the next start,
+    /// which reads all of it.
+    fn drop(&mut self) {
+        self.writes = None;
+        if let Some(writer) = self.writer.take() {
+            // It catches what panics in it.
+            let _ = writer.join();
+        }
+    }
 }
 
 /// What readers and the writer have in common.
@@ -200,7 +216,7 @@ impl Embedded {
         });
         let (writes, queue) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), queue);
-        std::thread::Builder::new()
+        let writer = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Io {
@@ -209,7 +225,8 @@ impl Embedded {
             })?;
         Ok(Self(Arc::new(Handle {
             shared,
-            writes,
+            writes: Some(writes),
+            writer: Some(writer),
             waiting: Arc::new(Semaphore::new(WRITES)),
             reads: Arc::new(Semaphore::new(READS)),
         })))
@@ -230,7 +247,8 @@ impl Embedded {
         };
         let (answer, answered) = oneshot::channel();
         let queued = Queued::new(work, turn, answer, permit);
-        self.0.writes.send(queued).map_err(|_| closed())?;
+        let writes = self.0.writes.as_ref().ok_or_else(closed)?;
+        writes.send(queued).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 

@@ -8,7 +8,8 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::{
     catalog::{CatalogCache, Collection, Index},
     entries::{Entries, ID_AT, document_key},
-    file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
+    file::{BYTES, CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
+    measured::Measured,
 };
 use crate::{Change, ChangeKind, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
 
@@ -23,8 +24,8 @@ const INDEX_CONFLICT: i32 = 86;
 
 /// Writes that are not committed yet.
 pub(crate) struct Batch<'t> {
-    pub(crate) documents: Table<'t, &'static [u8], &'static [u8]>,
-    pub(crate) indexes: Table<'t, &'static [u8], &'static [u8]>,
+    pub(crate) documents: Measured<'t>,
+    pub(crate) indexes: Measured<'t>,
     catalog: Table<'t, &'static str, &'static [u8]>,
     counts: Table<'t, u32, u64>,
     meta: Table<'t, &'static str, u64>,
@@ -42,8 +43,8 @@ impl<'t> Batch<'t> {
         let meta = write.open_table(META).map_err(DatabaseError::unavailable)?;
         let sequence = read(&meta, SEQUENCE)?;
         Ok(Self {
-            documents: write.open_table(DOCUMENTS).map_err(DatabaseError::unavailable)?,
-            indexes: write.open_table(INDEXES).map_err(DatabaseError::unavailable)?,
+            documents: Measured::new(write.open_table(DOCUMENTS).map_err(DatabaseError::unavailable)?),
+            indexes: Measured::new(write.open_table(INDEXES).map_err(DatabaseError::unavailable)?),
             catalog: write.open_table(CATALOG).map_err(DatabaseError::unavailable)?,
             counts: write.open_table(COUNTS).map_err(DatabaseError::unavailable)?,
             meta,
@@ -75,6 +76,14 @@ impl<'t> Batch<'t> {
         self.meta
             .insert(SEQUENCE, self.sequence)
             .map_err(DatabaseError::unavailable)?;
+        // A file that was made before it was counted goes without.
+        let bytes = self.meta.get(BYTES).map_err(DatabaseError::unavailable)?;
+        if let Some(bytes) = bytes.map(|bytes| bytes.value()) {
+            let grown = self.documents.grown() + self.indexes.grown();
+            self.meta
+                .insert(BYTES, bytes.saturating_add_signed(grown))
+                .map_err(DatabaseError::unavailable)?;
+        }
         Ok(self.changes)
     }
 
@@ -134,7 +143,7 @@ impl<'t> Batch<'t> {
         }
         let mut index = Index::new(self.next_id()?, spec, false)?;
         let mut added = Vec::new();
-        for entry in range(&self.documents, collection.id)? {
+        for entry in range(&self.documents.table, collection.id)? {
             let (key, bytes) = entry.map_err(DatabaseError::unavailable)?;
             let document = decode(bytes.value())?;
             let entries = Entries::of(&index, &document)?;
@@ -148,7 +157,7 @@ impl<'t> Batch<'t> {
                     &mut self.indexes,
                     &collection,
                     &index,
-                    &self.documents,
+                    &self.documents.table,
                     &mut added,
                 )?;
             }
@@ -157,7 +166,7 @@ impl<'t> Batch<'t> {
             &mut self.indexes,
             &collection,
             &index,
-            &self.documents,
+            &self.documents.table,
             &mut added,
         )?;
         let mut collection = Collection::clone(&collection);
@@ -186,6 +195,7 @@ impl<'t> Batch<'t> {
         let key = document_key(collection.id, &id);
         if self
             .documents
+            .table
             .get(key.as_slice())
             .map_err(DatabaseError::unavailable)?
             .is_some()
@@ -232,9 +242,7 @@ impl<'t> Batch<'t> {
         for index in &collection.indexes {
             for value in Entries::of(index, document)?.values {
                 let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes
-                    .remove(entry.as_slice())
-                    .map_err(DatabaseError::unavailable)?;
+                self.indexes.remove(&entry)?;
             }
         }
         Ok(())
@@ -244,9 +252,7 @@ impl<'t> Batch<'t> {
         let id = document.get("_id").cloned().unwrap_or(Bson::Null);
         let key = document_key(collection.id, &id);
         self.remove_entries(collection, &key, document)?;
-        self.documents
-            .remove(key.as_slice())
-            .map_err(DatabaseError::unavailable)?;
+        self.documents.remove(&key)?;
         *self.deltas.entry(collection.id).or_default() -= 1;
         self.note(collection, id, ChangeKind::Remove, None);
         Ok(())
@@ -254,7 +260,11 @@ impl<'t> Batch<'t> {
 
     /// The document of that key, if it is there.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Document>> {
-        let found = self.documents.get(key).map_err(DatabaseError::unavailable)?;
+        let found = self
+            .documents
+            .table
+            .get(key)
+            .map_err(DatabaseError::unavailable)?;
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
@@ -280,7 +290,7 @@ impl<'t> Batch<'t> {
             newly_multikey |= after.multikey && !index.multikey;
             if index.spec.unique {
                 for value in after.values.iter().filter(|value| !before.values.contains(value)) {
-                    if taken(&self.indexes, value, |owner| owner != key)? {
+                    if taken(&self.indexes.table, value, |owner| owner != key)? {
                         return Err(duplicate(collection, index, document, value));
                     }
                 }
@@ -290,20 +300,14 @@ impl<'t> Batch<'t> {
         for (before, after) in writes {
             for value in before.values.iter().filter(|value| !after.values.contains(value)) {
                 let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes
-                    .remove(entry.as_slice())
-                    .map_err(DatabaseError::unavailable)?;
+                self.indexes.remove(&entry)?;
             }
             for value in after.values.iter().filter(|value| !before.values.contains(value)) {
                 let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes
-                    .insert(entry.as_slice(), key.as_slice())
-                    .map_err(DatabaseError::unavailable)?;
+                self.indexes.insert(&entry, &key)?;
             }
         }
-        self.documents
-            .insert(key.as_slice(), bytes.as_bytes())
-            .map_err(DatabaseError::unavailable)?;
+        self.documents.insert(&key, bytes.as_bytes())?;
         self.note(collection, id, kind, Some(bytes));
         if newly_multikey {
             let mut collection = Collection::clone(&*self.collection(&collection.name)?);
@@ -359,14 +363,12 @@ impl<'t> Batch<'t> {
         } else {
             &mut self.indexes
         };
-        table
-            .retain_in::<&[u8], _>(from.as_slice()..to.as_slice(), |_, _| false)
-            .map_err(DatabaseError::unavailable)
+        table.clear(&from, &to)
     }
 }
 
 fn add_entries(
-    indexes: &mut Table<'_, &'static [u8], &'static [u8]>,
+    indexes: &mut Measured<'_>,
     collection: &Collection,
     index: &Index,
     documents: &impl ReadableTable<&'static [u8], &'static [u8]>,
@@ -374,7 +376,7 @@ fn add_entries(
 ) -> Result<()> {
     for (key, values) in added.drain(..) {
         for value in values {
-            if index.spec.unique && taken(indexes, &value, |owner| owner != key)? {
+            if index.spec.unique && taken(&indexes.table, &value, |owner| owner != key)? {
                 let document = documents
                     .get(key.as_slice())
                     .map_err(DatabaseError::unavailable)?;
@@ -387,9 +389,7 @@ fn add_entries(
                 ));
             }
             let entry = [value.as_slice(), &key[ID_AT..]].concat();
-            indexes
-                .insert(entry.as_slice(), key.as_slice())
-                .map_err(DatabaseError::unavailable)?;
+            indexes.insert(&entry, &key)?;
         }
     }
     Ok(())

@@ -589,8 +589,8 @@ struct Committed<'a, 't> {
 impl Target for Committed<'_, '_> {
     fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>> {
         let view = View {
-            documents: &self.batch.documents,
-            indexes: &self.batch.indexes,
+            documents: &self.batch.documents.table,
+            indexes: &self.batch.indexes.table,
             overlay: None,
         };
         search.of(view, collection)
@@ -673,6 +673,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
         let now = self
             .batch
             .documents
+            .table
             .get(key)
             .map_err(DatabaseError::unavailable)?;
         if then.as_ref().map(AccessGuard::value) != now.as_ref().map(AccessGuard::value) {
@@ -697,7 +698,9 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
         self.lock(key)?;
         for value in values {
             // Taken since the snapshot.
-            if taken(&self.batch.indexes, &value, |owner| self.stands_for(owner, key))? {
+            if taken(&self.batch.indexes.table, &value, |owner| {
+                self.stands_for(owner, key)
+            })? {
                 return Err(DatabaseError::TransactionConflict);
             }
             self.locks.take(&value, self.transaction)?;

@@ -45,6 +45,34 @@ fn a_file_that_is_no_database_is_said_to_be_none_and_left_alone() {
     assert!(matches!(open(folder.path()), Err(OpenError::NotAFile { .. })));
 }
 
+#[tokio::test]
+async fn a_file_is_closed_with_its_last_handle_and_made_smaller_where_most_of_it_is_free() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    let database = open(&path).unwrap();
+    database.create_collection("c").await.unwrap();
+    database.create_index("c", super::unique("u")).await.unwrap();
+    for part in 0..10_i64 {
+        let documents = (part * 200..part * 200 + 200)
+            .map(|n| doc! { "_id": n, "u": n, "text": "x".repeat(8000) })
+            .collect();
+        database.insert("c", documents, None).await.unwrap();
+    }
+    drop(database);
+    let full = fs::metadata(&path).unwrap().len();
+    // At once, as nobody has it any more.
+    let database = open(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), full);
+    let filter = doc! { "_id": { "$gt": 4 } };
+    assert_eq!(database.remove("c", filter, true, None).await.unwrap(), 1995);
+    drop(database);
+    let database = open(&path).unwrap();
+    let left = fs::metadata(&path).unwrap().len();
+    assert!(left < full / 2, "{left} of {full}");
+    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 5);
+    verify(&database);
+}
+
 /// A database with a few hundred documents, closed well; its file.
 async fn small(folder: &TempDir, name: &str) -> PathBuf {
     let path = folder.path().join(name);
