@@ -171,6 +171,7 @@ pub(crate) fn measure(binary: &Path, cache: &Path, dir: &Path, plan: Plan, size:
     }
 
     let mut reads: Vec<(Read, Vec<Round>)> = Read::ALL.map(|read| (read, Vec::new())).into();
+    let mut decoded: Vec<(Read, Vec<f64>)> = Read::ALL.map(|read| (read, Vec::new())).into();
     let mut inserts: Vec<Round> = Vec::new();
     let mut writers: Vec<Round> = Vec::new();
     let mut next = size.documents;
@@ -180,8 +181,8 @@ pub(crate) fn measure(binary: &Path, cache: &Path, dir: &Path, plan: Plan, size:
             0 => "warm-up".to_owned(),
             _ => format!("round {number} of {}", plan.rounds),
         };
-        for (read, rounds) in &mut reads {
-            let command = json!({
+        for ((read, rounds), (_, decoded)) in reads.iter_mut().zip(&mut decoded) {
+            let mut command = json!({
                 "command": "read",
                 "read": read.name(),
                 "cases": read.cases(size.documents, 512),
@@ -194,8 +195,11 @@ pub(crate) fn measure(binary: &Path, cache: &Path, dir: &Path, plan: Plan, size:
                     .transpose()
             })?;
             println!("database, {label}: {read}: {}", shown(&subjects, &round));
+            command["decodes"] = json!(true);
+            let taken = subjects[place(OURS)].nanos(&command).map(middle)?;
             if number > 0 {
                 rounds.push(round);
+                decoded.push(taken);
             }
         }
         for (kept, count, command) in [
@@ -240,8 +244,11 @@ pub(crate) fn measure(binary: &Path, cache: &Path, dir: &Path, plan: Plan, size:
     }
 
     let mut lines = Vec::new();
-    for (read, rounds) in &reads {
-        lines.push(beside_sqlite(&read.to_string(), rounds, "≤", read.most()));
+    for ((read, rounds), (_, decoded)) in reads.iter().zip(decoded) {
+        let mut line = beside_sqlite(&read.to_string(), rounds, "≤", read.most());
+        line.figure
+            .push_str(&format!("; decoded {}", time(median(decoded).value)));
+        lines.push(line);
     }
     lines.push(beside_mingo(&reads));
     lines.push(beside_sqlite("one durable insert", &inserts, "≤", 2.0));

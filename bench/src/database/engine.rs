@@ -1,5 +1,6 @@
 //! Ours at its own door: the `Database` trait on a file, in a process of its own, told what to do as the peers in Node are
-//! (`bench/peers/database/peer.js`). What a read finds is decoded, as theirs is by `JSON.parse`.
+//! (`bench/peers/database/peer.js`). What a read finds is written as the text that a function is sent, as theirs is read by
+//! `JSON.parse`: what each does with a document in a server.
 
 use std::{
     fs::File,
@@ -66,7 +67,8 @@ impl Engine {
             "read" => {
                 let reads = reads(command)?;
                 let span = Duration::from_millis(command["millis"].as_u64().context("no millis")?);
-                json!({"nanos": self.time(&reads, span).await?})
+                let decodes = command["decodes"].as_bool().unwrap_or(false);
+                json!({"nanos": self.time(&reads, span, decodes).await?})
             }
             "insert" => {
                 let mut times = Vec::new();
@@ -129,16 +131,25 @@ impl Engine {
         })
     }
 
-    async fn time(&self, reads: &[Read], span: Duration) -> Result<Vec<u64>> {
+    /// How long each read takes until what it found is the text that a function is sent; or, with `decodes`, until it is a
+    /// `Document`.
+    async fn time(&self, reads: &[Read], span: Duration, decodes: bool) -> Result<Vec<u64>> {
         let mut times = Vec::new();
+        let mut text = Vec::new();
         let end = Instant::now() + span;
         let mut next = reads.iter().cycle();
         let mut since = Instant::now();
         while since < end {
             let found = self.read(next.next().context("nothing to read")?.clone()).await?;
             for document in &found.documents {
-                std::hint::black_box(Document::from_reader(document.as_bytes())?);
+                if decodes {
+                    std::hint::black_box(Document::from_reader(document.as_bytes())?);
+                } else {
+                    ejson::write_raw_as_string(&mut text, document, ejson::Style::Canonical)?;
+                }
             }
+            std::hint::black_box(&text);
+            text.clear();
             let now = Instant::now();
             times.push(nanos(now - since));
             since = now;
