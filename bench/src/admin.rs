@@ -37,8 +37,12 @@ use crate::{
 
 const SOURCE: &str = include_str!("../peers/cloud-calls/index.js");
 const REDIRECT: &str = include_str!("../peers/cloud-calls/redirect.js");
-/// How requests leave one of our workers.
-const CLOUD: &str = include_str!("../../js/worker/cloud.js");
+/// How requests leave one of our workers: `cloud.js`, and what it requires.
+const CLOUD: [(&str, &str); 3] = [
+    ("cloud.js", include_str!("../../js/worker/cloud.js")),
+    ("call.js", include_str!("../../js/worker/call.js")),
+    ("intrinsics.js", include_str!("../../js/worker/intrinsics.js")),
+];
 const PERMISSIONS: &str = r#"{"permissions":{"openapi":["security.msgSecCheck"]}}"#;
 const EMPTY: &str = "exports.main = async () => null\n";
 
@@ -312,7 +316,9 @@ impl Answered {
         fs::write(home.join("function/index.js"), source)?;
         fs::write(home.join("plain.js"), PLAIN)?;
         fs::write(home.join("redirect.js"), REDIRECT)?;
-        fs::write(home.join("cloud.js"), CLOUD)?;
+        for (name, source) in CLOUD {
+            fs::write(home.join(name), source)?;
+        }
         symlink(packages.join("node_modules"), home.join("node_modules"))?;
 
         let socket = home.join("socket");

@@ -334,13 +334,13 @@ fn compare(subjects: &mut [Subject], read: Read, cases: &[Value]) -> Result<()> 
                 documents.sort_by_key(|document| document["_id"].to_string());
             }
         }
-        ensure!(
-            answers
-                .iter()
-                .all(|answer| answer.as_array().is_some_and(|found| !found.is_empty())),
-            "{} found nothing: {read}",
-            subject.name
-        );
+        let finds = |answer: &Value| answer.as_array().is_some_and(|found| !found.is_empty());
+        let found = match read {
+            // Of few documents, not all of the questions meet one.
+            Read::Filter => answers.iter().any(finds),
+            _ => answers.iter().all(finds),
+        };
+        ensure!(found, "{} found nothing: {read}", subject.name);
         match &first {
             None => first = Some((subject.name, answers)),
             Some((name, wanted)) => {
