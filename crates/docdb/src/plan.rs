@@ -183,14 +183,14 @@ fn serve(
     let mut used = 0;
     let mut exact = complete;
     let mut range: Option<Vec<(Vec<u8>, Vec<u8>)>> = None;
-    let mut equalities = 0;
+    let mut points = Vec::new();
     let mut located = false;
     for field in &index.fields {
         let sphere = field.kind == FieldKind::Sphere;
         let Some((bounds, taken)) = best_bounds(index, field.path.as_str(), sphere, conditions) else {
             break;
         };
-        if index.sparse && equalities == 0 && bounds.holds_null() {
+        if index.sparse && points.is_empty() && bounds.holds_null() {
             return None;
         }
         if prefixes.len().saturating_mul(bounds.intervals.len()) > MOST_RANGES {
@@ -217,7 +217,7 @@ fn serve(
             break;
         }
         weight += EQUALITY;
-        equalities += 1;
+        points.push(intervals.len());
         prefixes = prefixes
             .iter()
             .flat_map(|prefix| {
@@ -233,10 +233,10 @@ fn serve(
     if !located && index.fields.iter().any(|field| field.kind == FieldKind::Sphere) {
         return None;
     }
-    if index.unique && equalities == index.fields.len() {
+    if index.unique && points.len() == index.fields.len() {
         weight += UNIQUE;
     }
-    let order = sort.and_then(|sort| order(index, sort, equalities, prefixes.len() == 1, range.is_some()));
+    let order = sort.and_then(|sort| order(index, sort, &points, range.is_some()));
     if order.is_some() && (weight > 0 || (order_alone && !index.sparse)) {
         weight += ORDER;
     }
@@ -319,25 +319,29 @@ fn best_bounds(
         .map(|(_, bounds, taken)| (bounds, taken))
 }
 
-/// In which direction the index is to be read to give an order, if it can.
-fn order(index: &Index, sort: &Sort, equalities: usize, one_prefix: bool, ranged: bool) -> Option<Direction> {
-    // With several prefixes each gives its own order; of an array the order wants the extreme element, which may be out
-    // of the range.
-    if !one_prefix || (index.multikey && ranged) {
+/// In which direction the index is to be read to give an order, if it can. Of the fields with equalities `points` says how many values
+/// each may have: one that has several gives an order as the others do, since its ranges are read in their order.
+fn order(index: &Index, sort: &Sort, points: &[usize], ranged: bool) -> Option<Direction> {
+    // Of an array the order wants the extreme element, which may be out of the range or another than the one that is met.
+    if index.multikey && (ranged || points.iter().any(|count| *count > 1)) {
         return None;
     }
-    let fixed = index.fields.get(..equalities)?;
-    let mut rest = index.fields.get(equalities..)?.iter();
+    let mut at = 0;
     let mut reading = None;
     for key in sort.keys() {
         let SortKey::Field(path, direction) = key else {
             return None;
         };
         // A field that is the same everywhere orders nothing, unless its other elements do.
-        if !index.multikey && fixed.iter().any(|field| field.path == *path) {
+        let mut equal = index.fields.iter().zip(points);
+        if !index.multikey && equal.any(|(field, count)| *count == 1 && field.path == *path) {
             continue;
         }
-        let field = rest.next().filter(|field| field.path == *path)?;
+        while points.get(at) == Some(&1) {
+            at += 1;
+        }
+        let field = index.fields.get(at).filter(|field| field.path == *path)?;
+        at += 1;
         let FieldKind::Ordered(kept) = field.kind else {
             return None;
         };

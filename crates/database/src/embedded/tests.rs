@@ -5,6 +5,8 @@
 mod crash;
 mod faults;
 mod isolation;
+#[cfg(target_os = "linux")]
+mod memory;
 mod opening;
 mod queries;
 

@@ -269,16 +269,10 @@ fn within(
         state.doom();
         locks.release(transaction.id);
     }
-    if too_large {
-        return Err(DatabaseError::Refused(docdb::Error::new(
-            TRANSACTION_TOO_LARGE,
-            format!("a transaction may write {MOST_WRITTEN} bytes, and this one wrote more: it has ended"),
-        )));
-    }
     done
 }
 
-/// MongoDB's number for that.
+/// MongoDB's number for a transaction that wrote too much.
 const TRANSACTION_TOO_LARGE: i32 = 257;
 
 fn commit(
@@ -776,6 +770,14 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
                     },
                 );
             }
+        }
+        if self.overlay.size > MOST_WRITTEN {
+            return Err(DatabaseError::Refused(docdb::Error::new(
+                TRANSACTION_TOO_LARGE,
+                format!(
+                    "a transaction may write {MOST_WRITTEN} bytes, and this one wrote more: it has ended"
+                ),
+            )));
         }
         Ok(())
     }

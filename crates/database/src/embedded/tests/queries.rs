@@ -426,7 +426,7 @@ async fn each_kind_of_query_is_led_by_its_index() {
             doc! { "n": { "$in": [9, 1, 5] } },
             Some(doc! { "n": -1 }),
             Some(2),
-            3,
+            2,
         ),
         (doc! { "n": { "$gte": 10, "$lt": 20 } }, none.clone(), None, 10),
         (doc! { "m": { "$gte": 10, "$lt": 20 } }, none.clone(), None, 10),
