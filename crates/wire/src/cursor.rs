@@ -176,10 +176,10 @@ impl Cursor {
 
 /// The cursors that are open.
 #[derive(Debug, Default)]
-pub(crate) struct Cursors(Mutex<HashMap<i64, Kept>>);
+pub(crate) struct Cursors(Mutex<HashMap<i64, OpenCursor>>);
 
 #[derive(Debug)]
-struct Kept {
+struct OpenCursor {
     cursor: Cursor,
     used: Instant,
 }
@@ -209,7 +209,7 @@ impl Cursors {
                 }
             }
         });
-        open.insert(id, Kept { cursor, used: now });
+        open.insert(id, OpenCursor { cursor, used: now });
         id
     }
 
@@ -223,7 +223,7 @@ impl Cursors {
         self.open().len()
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<i64, Kept>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<i64, OpenCursor>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

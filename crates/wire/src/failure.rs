@@ -89,7 +89,7 @@ impl Failure {
 
     /// What is asked for and not served; the text names it and says what to do.
     pub(crate) fn unsupported(message: impl Into<String>) -> Self {
-        Self::new(docdb::error::code::BAD_VALUE, message)
+        Self::bad_value(message)
     }
 
     /// What the engine refused, in the database that the client calls by this name.

@@ -27,7 +27,7 @@ const PASSED_OVER: [&str; 6] = [
 ];
 
 /// A `find` as it was asked for.
-struct Asked {
+struct FindRequest {
     find: Find,
     /// Documents of the first batch.
     batch: usize,
@@ -35,7 +35,7 @@ struct Asked {
     single: bool,
 }
 
-impl Asked {
+impl FindRequest {
     fn read(fields: &mut Fields) -> Result<Self> {
         let limit = fields.integer("limit")?.unwrap_or(0);
         let batch = fields.count("batchSize")?;
@@ -94,7 +94,7 @@ impl Inner {
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
         let namespace = command.collection()?;
-        let asked = Asked::read(&mut command.fields)?;
+        let asked = FindRequest::read(&mut command.fields)?;
         if !self.is_ours(&namespace)? {
             return Ok(nothing(&namespace));
         }
@@ -400,7 +400,7 @@ impl Inner {
         let fields = &mut explained.fields;
         let found = match name.as_str() {
             "find" => {
-                let find = Asked::read(fields)?.find;
+                let find = FindRequest::read(fields)?.find;
                 let found = self.database.find(&namespace.collection, find, None).await;
                 self.engine(&namespace.database, found)?
             }

@@ -246,6 +246,135 @@ async fn transactions_begin_and_end_where_the_session_says() {
 }
 
 #[tokio::test]
+async fn what_does_not_exist_reads_as_empty_and_is_made_by_what_adds() {
+    let front = front(None);
+    let mut client = client(&front);
+    let group = doc! { "$group": { "_id": Bson::Null, "n": { "$sum": 1 } } };
+    for command in [
+        doc! { "find": "a" },
+        doc! { "find": "a", "filter": { "b": 1 } },
+        doc! { "aggregate": "a", "pipeline": [group.clone()], "cursor": {} },
+        doc! { "aggregate": "a", "pipeline": [{ "$unionWith": "b" }], "cursor": {} },
+        doc! { "find": "a", "$db": "admin" },
+        doc! { "listCollections": 1 },
+    ] {
+        assert!(batch(&does(&mut client, command).await).is_empty());
+    }
+    let counted = does(&mut client, doc! { "count": "a" }).await;
+    assert_eq!(counted, doc! { "n": 0, "ok": 1.0 });
+    let nothing = doc! { "update": "a", "updates": [{ "q": {}, "u": { "$set": { "b": 1 } } }] };
+    assert_eq!(does(&mut client, nothing).await.get_i32("n").unwrap(), 0);
+    refused(&mut client, doc! { "listIndexes": "a" }, 26).await;
+    assert!(batch(&does(&mut client, doc! { "listCollections": 1 }).await).is_empty());
+    // Each of these makes what it adds to.
+    does(
+        &mut client,
+        doc! { "insert": "a", "documents": [{ "_id": 1 }], "$db": "test" },
+    )
+    .await;
+    let upsert = doc! { "update": "b", "updates": [{ "q": { "_id": 2 }, "u": { "c": 1 }, "upsert": true }] };
+    does(&mut client, upsert).await;
+    let made = doc! { "findAndModify": "c", "query": { "_id": 3 }, "update": { "$set": { "d": 1 } }, "upsert": true };
+    does(&mut client, made).await;
+    does(
+        &mut client,
+        doc! { "createIndexes": "d", "indexes": [{ "key": { "a": 1 }, "name": "a_1" }] },
+    )
+    .await;
+    assert_eq!(
+        batch(&does(&mut client, doc! { "listCollections": 1 }).await).len(),
+        4
+    );
+    // What a pipeline reads beside its own collection it reads all the same.
+    let beside = doc! { "aggregate": "no", "pipeline": [{ "$unionWith": "b" }], "cursor": {} };
+    assert_eq!(
+        batch(&does(&mut client, beside).await),
+        [doc! { "_id": 2, "c": 1 }.into()]
+    );
+    refused(
+        &mut client,
+        doc! { "insert": "a", "documents": [{}], "$db": "admin" },
+        13,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn changes_are_told_behind_a_token_and_end_with_their_collection() {
+    let front = front(None);
+    let mut client = client(&front);
+    does(&mut client, doc! { "create": "a" }).await;
+    let watch = |token: Option<Bson>| {
+        let mut options = doc! { "fullDocument": "updateLookup" };
+        options.extend(token.map(|token| ("resumeAfter".to_owned(), token)));
+        let stages = [
+            doc! { "$changeStream": options },
+            doc! { "$project": { "wallTime": 0, "clusterTime": 0 } },
+        ];
+        doc! { "aggregate": "a", "pipeline": stages.to_vec(), "cursor": {} }
+    };
+    let opened = does(&mut client, watch(None)).await;
+    let id = opened.get_document("cursor").unwrap().get_i64("id").unwrap();
+    let more = doc! { "getMore": id, "collection": "a", "maxTimeMS": 1 };
+    assert!(batch(&does(&mut client, more.clone()).await).is_empty());
+    does(&mut client, doc! { "insert": "a", "documents": [{ "_id": 1 }] }).await;
+    does(&mut client, doc! { "insert": "b", "documents": [{ "_id": 9 }] }).await;
+    let set = doc! { "q": { "_id": 1 }, "u": { "$set": { "n": 1 } } };
+    does(&mut client, doc! { "update": "a", "updates": [set] }).await;
+    let more = doc! { "getMore": id, "collection": "a", "maxTimeMS": 60_000 };
+    let told = does(&mut client, more.clone()).await;
+    let kinds: Vec<_> = batch(&told)
+        .iter()
+        .map(|event| {
+            event
+                .as_document()
+                .unwrap()
+                .get_str("operationType")
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(kinds, ["insert", "update"]);
+    let first = batch(&told)[0].as_document().unwrap().clone();
+    let ns = doc! { "db": "yunqiao", "coll": "a" };
+    let expected = doc! {
+        "_id": first.get_document("_id").unwrap().clone(), "operationType": "insert", "ns": ns, "documentKey": { "_id": 1 },
+        "fullDocument": { "_id": 1 },
+    };
+    assert_eq!(first, expected);
+    let token = told
+        .get_document("cursor")
+        .unwrap()
+        .get_document("postBatchResumeToken")
+        .unwrap();
+    assert_eq!(
+        batch(&told)[1]
+            .as_document()
+            .unwrap()
+            .get_document("_id")
+            .unwrap(),
+        token
+    );
+
+    does(&mut client, doc! { "drop": "a" }).await;
+    let last = does(&mut client, more.clone()).await;
+    assert_eq!(batch(&last).len(), 2, "drop, invalidate: {last}");
+    assert_eq!(last.get_document("cursor").unwrap().get_i64("id").unwrap(), 0);
+    refused(&mut client, more, 43).await;
+    let resumed = does(&mut client, watch(first.get("_id").cloned())).await;
+    let id = resumed.get_document("cursor").unwrap().get_i64("id").unwrap();
+    let behind = does(&mut client, doc! { "getMore": id, "collection": "a" }).await;
+    assert_eq!(batch(&behind).len(), 3, "{behind}");
+    refused(
+        &mut client,
+        watch(Some(doc! { "_data": "FFFFFFFFFFFFFFFF" }.into())),
+        286,
+    )
+    .await;
+    refused(&mut client, watch(Some(doc! { "_data": "x" }.into())), 260).await;
+}
+
+#[tokio::test]
 async fn without_the_password_nothing_is_read_and_few_guesses_are_heard() {
     let front = front(Some("correct horse battery staple"));
     let mut client = client(&front);

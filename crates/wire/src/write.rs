@@ -19,7 +19,7 @@ const PASSED_OVER: [&str; 2] = ["hint", "sampleId"];
 
 /// What the writes of a command did.
 #[derive(Debug, Default)]
-struct Written {
+struct WriteCounts {
     matched: u64,
     modified: u64,
     upserted: Vec<Bson>,
@@ -94,7 +94,7 @@ impl Inner {
         check_count(statements.len())?;
         self.writable(&namespace)?;
         let updates: Vec<Result<Update>> = statements.into_iter().map(read_update).collect();
-        let mut written = Written::default();
+        let mut written = WriteCounts::default();
         if ordered || transaction.is_some() {
             for (at, update) in updates.into_iter().enumerate() {
                 let done = match update {
@@ -279,7 +279,7 @@ impl Inner {
     }
 }
 
-impl Written {
+impl WriteCounts {
     /// Notes what came of the write at place `at`; answers whether it was done.
     fn note(&mut self, at: usize, done: Result<Updated>) -> Result<bool> {
         match done {
