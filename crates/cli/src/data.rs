@@ -14,7 +14,7 @@ use database::{
     Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
-use project::{IndexSetting, MissingCollection, Project};
+use project::{IndexSetting, MissingCollection, Project, Secret};
 
 use crate::{
     folder::{self, Folder},
@@ -27,35 +27,24 @@ const FILE: &str = "database.redb";
 /// Where a project's documents are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeping {
-    /// In `.yunqiao`, unless `yunqiao.toml` names a file: `dev`.
+    /// In `.yunqiao`, unless `yunqiao.toml` names a file or a server: `dev`.
     InProject,
     /// In memory, and gone with the process: `exec`, and a `call` that starts a stack of its own.
     InMemory,
-    /// Beside the store, unless `yunqiao.toml` names a file: `serve`.
+    /// Beside the store, unless `yunqiao.toml` names a file or a server: `serve`.
     BesideStore,
 }
 
 /// Opens the database, and has in it what the project says.
 pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<DatabaseAccess> {
     let settings = &project.settings.database;
-    let database = match path(project, keeping)? {
-        None => Embedded::in_memory(Options::default())?,
-        Some(path) => match Embedded::open(path, Options::default()) {
-            Err(OpenError::Locked { path }) if keeping == Keeping::InProject => {
-                print::warning(
-                    format_args!(
-                        "{} is open in another process, so documents are kept in memory here",
-                        path.display()
-                    ),
-                    "end the other `yunqiao dev` first to go on with its documents",
-                );
-                Embedded::in_memory(Options::default())?
-            }
-            opened => opened?,
-        },
+    let held: Arc<dyn Database> = match &settings.url {
+        Some(url) if keeping != Keeping::InMemory => server(url).await?,
+        _ => Arc::new(embedded(project, keeping)?),
     };
+    let database = held.as_ref();
     for (name, collection) in &settings.collections {
-        make(&database, name).await?;
+        make(database, name).await?;
         for index in &collection.indexes {
             let spec = spec(index);
             let named = spec.name.clone();
@@ -65,7 +54,7 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         }
     }
     if let Some(folder) = &settings.seed {
-        seed(&database, folder).await?;
+        seed(database, folder).await?;
     }
     let missing = match settings.missing {
         Some(MissingCollection::Create) => cloud::MissingCollection::Create,
@@ -74,9 +63,51 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         None => cloud::MissingCollection::Create,
     };
     Ok(DatabaseAccess {
-        database: Arc::new(database),
+        database: held,
         missing,
     })
+}
+
+fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
+    let Some(path) = path(project, keeping)? else {
+        return Ok(Embedded::in_memory(Options::default())?);
+    };
+    match Embedded::open(path, Options::default()) {
+        Err(OpenError::Locked { path }) if keeping == Keeping::InProject => {
+            print::warning(
+                format_args!(
+                    "{} is open in another process, so documents are kept in memory here",
+                    path.display()
+                ),
+                "end the other `yunqiao dev` first to go on with its documents",
+            );
+            Ok(Embedded::in_memory(Options::default())?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Connects to a MongoDB server, and says what it found.
+#[cfg(feature = "mongodb")]
+pub(crate) async fn server(url: &Secret) -> anyhow::Result<Arc<dyn Database>> {
+    let server = database_mongo::Mongo::new(url)
+        .await
+        .context("[database] url cannot be used")?;
+    let report = server.server().await.context("[database] url leads nowhere")?;
+    print::done(format_args!("documents are kept in {report}"));
+    if let Some(why) = &report.no_transactions {
+        print::warning(
+            format_args!("functions have no transactions: {why}"),
+            "start MongoDB with --replSet, and run rs.initiate() once; one server is enough",
+        );
+    }
+    Ok(Arc::new(server))
+}
+
+/// This binary was built without the driver.
+#[cfg(not(feature = "mongodb"))]
+pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
+    bail!("[database] url: this yunqiao was built without MongoDB: build it with the feature `mongodb`");
 }
 
 fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
@@ -103,7 +134,7 @@ fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> 
     })
 }
 
-async fn make(database: &Embedded, name: &str) -> anyhow::Result<()> {
+async fn make(database: &dyn Database, name: &str) -> anyhow::Result<()> {
     match database.create_collection(name).await {
         Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("the collection {name:?} cannot be made")),
@@ -132,7 +163,7 @@ fn spec(index: &IndexSetting) -> IndexSpec {
 }
 
 /// Puts the documents of `NAME.json` or `NAME.csv` into the collection NAME where that is empty: all of them, or none.
-async fn seed(database: &Embedded, folder: &Path) -> anyhow::Result<()> {
+async fn seed(database: &dyn Database, folder: &Path) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("[database] seed: the folder {} cannot be read", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -157,7 +188,12 @@ async fn seed(database: &Embedded, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn seed_with(database: &Embedded, name: &str, file: &Path, format: FileFormat) -> anyhow::Result<()> {
+async fn seed_with(
+    database: &dyn Database,
+    name: &str,
+    file: &Path,
+    format: FileFormat,
+) -> anyhow::Result<()> {
     let mut documents = DocumentReader::new(File::open(file)?, Some(format));
     let imported = exchange::import(database, name, &mut documents, ConflictMode::Insert, |_| {}).await;
     match imported.map_err(|stopped| stopped.cause)?.told.first() {

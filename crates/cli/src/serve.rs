@@ -58,6 +58,9 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         print::warning(format_args!("{} cannot run: {problem}", function.name), "");
     }
     if args.check {
+        if let Some(url) = &project.settings.database.url {
+            data::server(url).await?;
+        }
         let sound = project.findings.is_empty() && broken.is_empty();
         if sound {
             let functions = print::counted(project.functions.len(), "function");

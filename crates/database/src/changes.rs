@@ -86,7 +86,8 @@ impl Changes {
         self.last
     }
 
-    /// The next change; `None` when the database is closed.
+    /// The next change; `None` when there will be no other: the database is closed, or its server tells no more. Whoever goes
+    /// on asks for changes anew.
     ///
     /// # Errors
     /// [`MissedChanges`] where this listener was so slow that changes were dropped.
@@ -113,9 +114,9 @@ impl Changes {
     }
 }
 
-/// Where the writer publishes what it committed.
+/// Where an engine publishes what it committed, or heard of.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub struct Feed {
     live: broadcast::Sender<Arc<Change>>,
     recent: Mutex<Recent>,
 }
@@ -131,7 +132,8 @@ struct Recent {
 
 impl Feed {
     /// Goes on after the change of number `last`.
-    pub(crate) fn new(last: u64) -> Self {
+    #[must_use]
+    pub fn new(last: u64) -> Self {
         Self {
             live: broadcast::Sender::new(KEPT),
             recent: Mutex::new(Recent {
@@ -141,6 +143,13 @@ impl Feed {
                 last,
             }),
         }
+    }
+
+    /// Tells one change, whose number follows on that of the last one.
+    pub fn tell(&self, change: Change) {
+        let mut changes = BatchChanges::default();
+        changes.push(change);
+        self.publish(changes);
     }
 
     /// Tells the changes of one commit.
@@ -171,7 +180,10 @@ impl Feed {
     }
 
     /// See [`crate::Database::changes`].
-    pub(crate) fn listen(&self, after: Option<u64>) -> Result<Changes, MissedChanges> {
+    ///
+    /// # Errors
+    /// Where changes after that one are not kept any more.
+    pub fn listen(&self, after: Option<u64>) -> Result<Changes, MissedChanges> {
         // Under the lock, so that no change falls between what is replayed and what is heard.
         let recent = self.recent();
         let replay = match after {

@@ -52,6 +52,9 @@ macro_rules! hold_to_contract {
             documents::a_write_to_many_that_fails_midway_keeps_what_came_before
             documents::indexes_lead_to_what_a_scan_finds
             documents::places_are_found_by_their_distance
+            documents::pages_lead_through_ids_of_every_type
+            documents::each_of_many_is_added_or_refused_by_itself
+            documents::one_is_taken_out_by_the_order
             language::values_stand_in_one_order
             language::ranges_stay_within_a_type
             language::paths_lead_through_arrays

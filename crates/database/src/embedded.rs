@@ -36,6 +36,7 @@ use redb::{ReadableDatabase, ReadableTable};
 use tokio::sync::{Semaphore, oneshot};
 
 pub use file::OpenError;
+pub use transaction::{MOST_TRANSACTIONS, TRANSACTION_LIFE};
 
 use self::{
     catalog::{CatalogCache, Collection},

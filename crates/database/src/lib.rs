@@ -23,8 +23,8 @@ use bson::{Bson, Document};
 
 pub use crate::{
     advice::{indexes_for, settings_line, settings_text},
-    changes::{Change, ChangeKind, Changes, MissedChanges},
-    embedded::{Embedded, OpenError, Options},
+    changes::{Change, ChangeKind, Changes, Feed, MissedChanges},
+    embedded::{Embedded, MOST_TRANSACTIONS, OpenError, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{
         Aggregate, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted, Looked, Page,

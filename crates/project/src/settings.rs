@@ -220,12 +220,15 @@ pub enum Withdrawn {
 pub(crate) struct Environment {
     pub(crate) secret: Option<Secret>,
     pub(crate) operator_secret: Option<Secret>,
+    pub(crate) database_url: Option<Secret>,
 }
 
 /// The environment variable that goes before `secret_file`.
 const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
 /// The environment variable that goes before `[operator] secret` and `secret_file`.
 const OPERATOR_SECRET_VARIABLE: &str = "YUNQIAO_OPERATOR_SECRET";
+/// The environment variable that goes before `[database] url` and `url_file`.
+const DATABASE_URL_VARIABLE: &str = "YUNQIAO_MONGODB_URL";
 
 impl Environment {
     /// That of this process.
@@ -251,6 +254,7 @@ impl Environment {
         Ok(Self {
             secret: secret(SECRET_VARIABLE),
             operator_secret,
+            database_url: secret(DATABASE_URL_VARIABLE),
         })
     }
 }
@@ -288,6 +292,7 @@ impl File {
         let mut file = Self::default();
         file.settings.secret = environment.secret;
         file.settings.operator.secret = environment.operator_secret;
+        file.settings.database.url = environment.database_url;
         file
     }
 
@@ -358,7 +363,10 @@ impl File {
         }
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
-            file.settings.database = DatabaseSection::read(&entry, dir, &mut file.findings)?;
+            let url = file.settings.database.url.take();
+            let (database, holds_password) = DatabaseSection::read(&entry, dir, url, &mut file.findings)?;
+            file.settings.database = database;
+            holds_secret |= holds_password;
         }
         if let Some(entry) = top.get("storage") {
             file.settings.storage = StorageSection::read(&entry, dir)?;

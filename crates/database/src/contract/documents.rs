@@ -750,3 +750,83 @@ pub async fn places_are_found_by_their_distance(database: Engine) {
     let far = found[0].get_document("far").unwrap().get_f64("off").unwrap();
     assert!((far - 111_319.49).abs() < 1.0, "{far}");
 }
+
+/// See [`Database::page`].
+pub async fn pages_lead_through_ids_of_every_type(database: Engine) {
+    let ids_in_order = vec![
+        Bson::Null,
+        (-1).into(),
+        0.5.into(),
+        Bson::Int64(1 << 40),
+        "".into(),
+        "a".into(),
+        "b".into(),
+        Bson::Document(doc! { "a": 1 }),
+        Bson::ObjectId(ObjectId::from_bytes([1; 12])),
+        false.into(),
+        true.into(),
+        DateTime::from_millis(5).into(),
+    ];
+    let documents = ids_in_order
+        .iter()
+        .rev()
+        .map(|id| doc! { "_id": id.clone(), "n": 1 });
+    holding(&database, documents.collect()).await;
+    for limit in [1, 3, 5, 100] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = database
+                .page("c", doc! { "n": 1 }, Some(doc! { "_id": 1 }), after, limit)
+                .await
+                .unwrap();
+            assert!(page.documents.len() <= limit);
+            for document in &page.documents {
+                found.push(Document::try_from(document.as_ref()).unwrap());
+            }
+            after = page.last;
+            if after.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<_> = ids_in_order.iter().map(|id| doc! { "_id": id.clone() }).collect();
+        assert_eq!(found, expected, "{limit}");
+    }
+}
+
+/// See [`Database::insert_each`].
+pub async fn each_of_many_is_added_or_refused_by_itself(database: Engine) {
+    holding(&database, vec![doc! { "_id": 2 }]).await;
+    let several = || (1..=4).map(|n| doc! { "_id": n }).collect();
+    let inserted = database.insert_each("c", several(), true, None).await.unwrap();
+    assert_eq!(inserted.ids, [1.into()]);
+    let places =
+        |inserted: &crate::Inserted| -> Vec<usize> { inserted.refused.iter().map(|(at, _)| *at).collect() };
+    assert_eq!(places(&inserted), [1]);
+    let inserted = database.insert_each("c", several(), false, None).await.unwrap();
+    assert_eq!(inserted.ids, [3.into(), 4.into()]);
+    assert_eq!(places(&inserted), [0, 1]);
+    for (_, error) in inserted.refused {
+        assert!(matches!(error, DatabaseError::Duplicate { .. }), "{error}");
+    }
+}
+
+/// See [`Database::take`].
+pub async fn one_is_taken_out_by_the_order(database: Engine) {
+    let documents = (0..4).map(|n| doc! { "_id": n, "rank": 10 - n }).collect();
+    holding(&database, documents).await;
+    let filter = doc! { "_id": { "$gt": 0 } };
+    let taken = database
+        .take("c", filter.clone(), Some(doc! { "rank": 1 }), None)
+        .await;
+    assert_eq!(taken.unwrap(), Some(doc! { "_id": 3, "rank": 7 }));
+    let transaction = database.begin().await.unwrap();
+    let taken = database
+        .take("c", filter, Some(doc! { "rank": -1 }), Some(transaction))
+        .await;
+    assert_eq!(taken.unwrap(), Some(doc! { "_id": 1, "rank": 9 }));
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 3);
+    database.commit(transaction).await.unwrap();
+    assert_eq!(ids(&read(&database, all(), None).await), [0.into(), 2.into()]);
+    let nobody = database.take("c", doc! { "_id": 9 }, None, None).await;
+    assert_eq!(nobody.unwrap(), None);
+}

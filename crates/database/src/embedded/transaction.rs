@@ -15,9 +15,9 @@ use redb::{ReadTransaction, ReadableDatabase};
 use crate::{ChangeKind, Result, TransactionId, error::DatabaseError};
 
 /// A transaction is dropped when it is not ended within this time: the platform's limit.
-pub(crate) const LIFE: Duration = Duration::from_secs(30);
+pub const TRANSACTION_LIFE: Duration = Duration::from_secs(30);
 /// Transactions that may be open at once: each pins a snapshot, and so the pages of the file that were current then.
-pub(crate) const MOST_OPEN: usize = 256;
+pub const MOST_TRANSACTIONS: usize = 256;
 /// Bytes that the documents which a transaction wrote may have: they are kept in memory until it is committed.
 pub(crate) const MOST_WRITTEN: usize = 16 << 20;
 
@@ -94,7 +94,7 @@ impl Transaction {
     }
 
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.began) >= LIFE
+        now.saturating_duration_since(self.began) >= TRANSACTION_LIFE
     }
 }
 
@@ -119,12 +119,12 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn open(&self, id: TransactionId, now: Instant) -> Result<()> {
         let mut open = self.all();
-        if open.len() >= MOST_OPEN {
+        if open.len() >= MOST_TRANSACTIONS {
             // Those that nothing can come of make room: a program that tries again need not end them.
             open.retain(|_, transaction| !transaction.is_doomed());
         }
-        if open.len() >= MOST_OPEN {
-            return Err(DatabaseError::TransactionsFull(MOST_OPEN));
+        if open.len() >= MOST_TRANSACTIONS {
+            return Err(DatabaseError::TransactionsFull(MOST_TRANSACTIONS));
         }
         let transaction = Transaction {
             id,
@@ -187,7 +187,7 @@ impl Registry {
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.all()
             .values()
-            .map(|transaction| transaction.began + LIFE)
+            .map(|transaction| transaction.began + TRANSACTION_LIFE)
             .min()
     }
 
@@ -220,14 +220,14 @@ mod tests {
         let registry = Registry::default();
         let (id, now) = (TransactionId(1), Instant::now());
         registry.open(id, now).unwrap();
-        assert_eq!(registry.next_expiry(), Some(now + LIFE));
-        registry.expire(now + LIFE - Duration::from_millis(1));
+        assert_eq!(registry.next_expiry(), Some(now + TRANSACTION_LIFE));
+        registry.expire(now + TRANSACTION_LIFE - Duration::from_millis(1));
         assert!(registry.contains(id));
         assert!(matches!(
-            registry.turn(id, now + LIFE),
+            registry.turn(id, now + TRANSACTION_LIFE),
             Err(DatabaseError::TransactionMissing)
         ));
-        registry.expire(now + LIFE);
+        registry.expire(now + TRANSACTION_LIFE);
         assert!(!registry.contains(id));
         assert_eq!((registry.ended(), registry.next_expiry()), (1, None));
     }
@@ -236,10 +236,13 @@ mod tests {
     fn so_many_are_open_and_no_more() {
         let registry = Registry::default();
         let now = Instant::now();
-        for id in 0..MOST_OPEN {
+        for id in 0..MOST_TRANSACTIONS {
             registry.open(TransactionId(id as u128), now).unwrap();
         }
         let full = registry.open(TransactionId(u128::MAX), now);
-        assert!(matches!(full, Err(DatabaseError::TransactionsFull(MOST_OPEN))));
+        assert!(matches!(
+            full,
+            Err(DatabaseError::TransactionsFull(MOST_TRANSACTIONS))
+        ));
     }
 }

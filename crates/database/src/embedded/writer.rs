@@ -17,7 +17,7 @@ use super::{
     Shared,
     batch::Batch,
     disk,
-    transaction::{LIFE, Turn},
+    transaction::{TRANSACTION_LIFE, Turn},
     write::{self, Work, WriteDone},
 };
 use crate::{Result, TransactionId, changes::BatchChanges, error::DatabaseError};
@@ -171,7 +171,10 @@ impl Writer {
     fn patience(&self) -> Duration {
         const LONG: Duration = Duration::from_secs(3600);
         let expiry = self.shared.transactions.next_expiry();
-        let parked = self.parked.iter().filter_map(|queued| Some(queued.since? + LIFE));
+        let parked = self
+            .parked
+            .iter()
+            .filter_map(|queued| Some(queued.since? + TRANSACTION_LIFE));
         let next = expiry.into_iter().chain(parked).min();
         next.map_or(LONG, |next| next.saturating_duration_since(self.shared.now()))
     }
@@ -182,7 +185,7 @@ impl Writer {
         self.shared.transactions.expire(now);
         let late = |queued: &mut Queued| {
             // One that nobody waits for any more was not acknowledged, and need not be done.
-            queued.answer.is_closed() || queued.since.is_some_and(|since| since + LIFE <= now)
+            queued.answer.is_closed() || queued.since.is_some_and(|since| since + TRANSACTION_LIFE <= now)
         };
         for queued in self.parked.extract_if(.., late) {
             queued.answer(Err(DatabaseError::Locked));

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use secrecy::ExposeSecret;
+
 use super::{address, read_secret_file, weakness};
 use crate::{
     Finding, ProjectError, Secret,
@@ -15,6 +17,9 @@ use crate::{
 /// `[database]`.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseSection {
+    /// The URL of a MongoDB server: `YUNQIAO_MONGODB_URL`, else `url`, else the content of `url_file`. It may hold a password. Without
+    /// it documents are kept in a file.
+    pub url: Option<Secret>,
     /// `path`: the file; relative to `yunqiao.toml`.
     pub path: Option<PathBuf>,
     /// `missing`.
@@ -66,14 +71,18 @@ pub struct IndexFieldSetting {
 }
 
 impl DatabaseSection {
-    /// Reads the table. Paths in it are relative to `dir`.
+    /// Reads the table; gives also whether the file itself holds a password. Paths in it are relative to `dir`, and `url` is what
+    /// the environment gives.
     pub(super) fn read(
         entry: &Entry<'_>,
         dir: &Path,
+        url: Option<Secret>,
         findings: &mut Vec<Finding>,
-    ) -> Result<Self, ProjectError> {
+    ) -> Result<(Self, bool), ProjectError> {
         let table = entry.table()?;
         table.allow(&[
+            "url",
+            "url_file",
             "path",
             "missing",
             "seed",
@@ -81,11 +90,13 @@ impl DatabaseSection {
             "wire_password_file",
             "collections",
         ])?;
+        let (url, holds_secret) = read_url(&table, dir, url, findings)?;
         let path = |key: &str| {
             let text = table.get(key).map(|entry| entry.text()).transpose()?;
             Ok::<_, ProjectError>(text.map(|text| dir.join(text)))
         };
         let mut database = Self {
+            url,
             path: path("path")?,
             seed: path("seed")?,
             missing: table
@@ -104,7 +115,7 @@ impl DatabaseSection {
                     .insert(key.text.to_owned(), CollectionSetting::read(&entry.table()?)?);
             }
         }
-        Ok(database)
+        Ok((database, holds_secret))
     }
 
     fn read_wire(
@@ -137,6 +148,47 @@ impl DatabaseSection {
         self.wire = Some(wire);
         Ok(())
     }
+}
+
+/// The URL, and whether it stands in the file with a password.
+fn read_url(
+    table: &Table<'_>,
+    dir: &Path,
+    from_environment: Option<Secret>,
+    findings: &mut Vec<Finding>,
+) -> Result<(Option<Secret>, bool), ProjectError> {
+    let (inline, file) = (table.get("url"), table.get("url_file"));
+    if let (Some(_), Some(entry)) = (&inline, &file) {
+        return Err(entry.refuse("stands beside database.url", "give one of the two"));
+    }
+    let Some(entry) = inline.as_ref().or(file.as_ref()) else {
+        return Ok((from_environment, false));
+    };
+    if table.get("path").is_some() {
+        return Err(entry.refuse(
+            "stands beside database.path",
+            "give the URL of a server or the path of a file",
+        ));
+    }
+    let holds_secret = match &inline {
+        Some(entry) => entry.text()?.contains('@'),
+        None => false,
+    };
+    if let Some(url) = from_environment {
+        return Ok((Some(url), holds_secret));
+    }
+    let url = match &inline {
+        Some(entry) => Secret::from(entry.text()?),
+        None => read_secret_file(entry, dir, findings)?,
+    };
+    let scheme = url.expose_secret().split("://").next().unwrap_or_default();
+    if !["mongodb", "mongodb+srv"].contains(&scheme) {
+        return Err(entry.refuse(
+            "is not the URL of a MongoDB server",
+            "write it as mongodb://USER:PASSWORD@HOST:27017/DATABASE",
+        ));
+    }
+    Ok((Some(url), holds_secret))
 }
 
 fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {

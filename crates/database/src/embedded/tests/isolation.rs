@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::embedded::transaction::LIFE;
+use crate::embedded::transaction::TRANSACTION_LIFE;
 
 /// A document of the model: a counter, and a value that no two documents share.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -318,7 +318,7 @@ impl Model {
         let old: Vec<_> = self
             .open
             .iter()
-            .filter(|(_, transaction)| self.now - transaction.began >= LIFE.as_secs())
+            .filter(|(_, transaction)| self.now - transaction.began >= TRANSACTION_LIFE.as_secs())
             .map(|(slot, _)| *slot)
             .collect();
         for slot in old {
@@ -406,7 +406,7 @@ impl Parked<'_> {
     async fn resume(&mut self, model: &mut Model) {
         let mut still = Vec::new();
         for (since, op, mut waiting) in std::mem::take(&mut self.0) {
-            if model.now - since >= LIFE.as_secs() {
+            if model.now - since >= TRANSACTION_LIFE.as_secs() {
                 assert_eq!(waiting.await, Came::Locked);
                 continue;
             }
@@ -526,9 +526,9 @@ async fn interleave(steps: &[Step]) {
         );
     }
     // Whatever happened, nothing stays locked for longer than a transaction lives.
-    seconds.fetch_add(LIFE.as_secs(), Ordering::SeqCst);
+    seconds.fetch_add(TRANSACTION_LIFE.as_secs(), Ordering::SeqCst);
     database.write(Work::Probe, None).await.unwrap();
-    model.pass(LIFE.as_secs());
+    model.pass(TRANSACTION_LIFE.as_secs());
     parked.resume(&mut model).await;
     assert!(parked.0.is_empty());
     database
@@ -721,7 +721,7 @@ async fn writes_that_wait_for_a_lock_keep_nobody_else_waiting() {
 #[tokio::test]
 async fn a_transaction_that_nobody_heard_of_is_not_kept() {
     let database = Embedded::in_memory(Options::default()).unwrap();
-    for _ in 0..transaction::MOST_OPEN * 2 {
+    for _ in 0..transaction::MOST_TRANSACTIONS * 2 {
         let mut begun = database.begin();
         drop(queued(&mut begun).await);
         drop(begun);
@@ -742,7 +742,7 @@ async fn transactions_that_met_a_conflict_take_no_place() {
     };
     let first = database.begin().await.unwrap();
     add(first).await.unwrap();
-    for _ in 0..transaction::MOST_OPEN * 2 {
+    for _ in 0..transaction::MOST_TRANSACTIONS * 2 {
         let conflict = add(database.begin().await.unwrap()).await;
         assert!(matches!(conflict, Err(DatabaseError::TransactionConflict)));
     }
@@ -803,6 +803,6 @@ async fn a_file_grows_beside_a_transaction_and_not_after_it() {
     let grown = write().await;
     assert!(grown > small * 3, "{small} {grown}");
     assert_eq!(counters(&database, Some(transaction)).await.unwrap(), seen);
-    seconds.fetch_add(LIFE.as_secs(), Ordering::SeqCst);
+    seconds.fetch_add(TRANSACTION_LIFE.as_secs(), Ordering::SeqCst);
     assert_eq!(write().await, grown);
 }

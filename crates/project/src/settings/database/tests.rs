@@ -50,7 +50,13 @@ fn everything_that_can_be_set() {
 #[test]
 fn what_is_wrong_is_named_with_the_mend() {
     for (text, part) in [
-        ("[database]\nurl = \"mongodb://h\"", "url"),
+        ("[database]\nurl = \"http://h\"", "mongodb://USER:PASSWORD@HOST"),
+        (
+            "[database]\nurl = \"mongodb://h\"\nurl_file = \"u\"",
+            "one of the two",
+        ),
+        ("[database]\nurl = \"mongodb://h\"\npath = \"p\"", "database.path"),
+        ("[database]\nurl_file = \"gone\"", "cannot be read"),
         ("[database]\nwire = \"27017\"", "127.0.0.1:27017"),
         ("[database]\nwire = \"0.0.0.0:27017\"", "wire_password_file"),
         ("[database]\nwire = \"[::]:0\"", "which other machines reach"),
@@ -94,4 +100,38 @@ fn the_wire_is_opened_to_others_only_with_a_password() {
     std::fs::write(&path, "short").unwrap();
     let weak = read("").unwrap_err().to_string();
     assert!(weak.contains("fewer than 16 characters"), "{weak}");
+}
+
+#[test]
+fn the_url_of_a_server_comes_from_three_places() {
+    let text = "[database]\nurl = \"mongodb://u:p@h/app\"";
+    let url = |file: File| {
+        let url = file.settings.database.url.unwrap();
+        url.expose_secret().to_owned()
+    };
+    let parse =
+        |text: &str, environment| File::parse(Path::new("/p/yunqiao.toml"), text.as_bytes(), environment);
+    assert_eq!(
+        url(parse(text, Environment::default()).unwrap()),
+        "mongodb://u:p@h/app"
+    );
+    let environment = || {
+        let variable = |name: &str| (name == "YUNQIAO_MONGODB_URL").then(|| "mongodb://other".to_owned());
+        Environment::read(variable).unwrap()
+    };
+    // It goes before the file, which need not name one.
+    for text in [
+        text,
+        "",
+        "[database]\nmissing = \"create\"",
+        "[database]\nurl_file = \"gone\"",
+    ] {
+        assert_eq!(
+            url(parse(text, environment()).unwrap()),
+            "mongodb://other",
+            "{text}"
+        );
+    }
+    let shown = format!("{:?}", parse(text, Environment::default()).unwrap());
+    assert!(!shown.contains("u:p"), "{shown}");
 }
