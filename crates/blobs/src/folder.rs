@@ -68,7 +68,7 @@ impl Folder {
     /// Opens the folder, or makes it, and sweeps away what uploads that died have left.
     ///
     /// # Errors
-    /// It cannot be made or read, another process has it, or its index is none.
+    /// It cannot be made or read, another process has it, or its index is not valid.
     pub fn open(root: &Path, options: FolderOptions) -> Result<Self> {
         Ok(Self(Arc::new(Inner::open(root, options)?)))
     }

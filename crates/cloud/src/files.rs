@@ -125,7 +125,7 @@ impl StorageAccess {
         format!("{WORKERS_HOST}{FILES}{sealed}")
     }
 
-    /// An address at which the sender of a file is told that `path` is none.
+    /// An address at which the sender of a file is told that `path` is not legal.
     pub(crate) fn refused_url(path: &str) -> String {
         format!("{WORKERS_HOST}{FILES}{REFUSED}{}", URL_SAFE_NO_PAD.encode(path))
     }

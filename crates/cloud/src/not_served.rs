@@ -1,4 +1,4 @@
-//! What the SDK can ask for and nobody here answers: it is told so, and so is whoever looks at the call.
+//! What the SDK can ask for and no capability answers: the function is told so, and so is whoever looks at the call.
 
 use tcb::{Action, NotServed, SdkRequest};
 

@@ -1,7 +1,7 @@
 //! `cloud.openapi.*` and `cloud.callOpenAPI`: an API of WeChat's, called without an access_token in sight.
 //!
 //! The order in which a call is judged is a choice, for WeChat documents none: is there such an API, may this function
-//! call it, may it be called on behalf of what called the function, is the account ours. What speaks against it is told to
+//! call it, may it be called on behalf of what called the function, is the account ours. Why it is refused is told to
 //! the function as a number, and to the operator in a sentence that ends with the mend.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ pub(crate) struct WeChatAnswer {
 pub(crate) enum Failed {
     /// The cloud's own code, -6041xx, with a sentence for the operator.
     Platform(i32, String),
-    /// The params are none that an SDK sends.
+    /// The params are not what an SDK sends.
     Params(String),
 }
 

@@ -68,7 +68,7 @@ impl Capability for Files {
 
 impl StorageAccess {
     /// Where to send a file. A refusal here is no use to the SDKs up to 3.0, which read the address out of it all the same: so a
-    /// path that is none gets an address as well, and it is the upload that fails, with the reason.
+    /// path that is not legal gets an address as well, and it is the upload that fails, with the reason.
     fn upload_place(&self, name: &str, path: &str, asked: &mut CloudRequest) -> SdkReply {
         let what = format!("{name} {path}");
         let place = match path.parse::<CloudPath>() {

@@ -98,7 +98,7 @@ impl Console {
         self.stale(None);
     }
 
-    /// Says why the project was not loaded anew, or that nothing stands against what is shown.
+    /// Says why the project was not loaded anew, or that nothing contradicts what is shown.
     pub fn stale(&self, why: Option<String>) {
         *lock(&self.0.stale) = why;
         self.0.recorder.wake();

@@ -4,7 +4,7 @@
 //! What a method answered with `Ok` is on disk, and survives a SIGKILL. Reads see one snapshot; writes are made one after the other
 //! by one thread, which takes all that waits into one commit. A transaction sees the snapshot of its first operation with its own
 //! writes above it; its write locks the document, so that another transaction's write to it fails at once and an ordinary one waits.
-//! The module [`contract`] holds every engine to that: it is compiled with the feature of the same name, for the tests of engines.
+//! The module `contract` holds every engine to that: it is compiled with the feature of the same name, for the tests of engines.
 
 mod advice;
 mod changes;

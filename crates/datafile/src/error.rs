@@ -32,7 +32,7 @@ pub enum FileError {
         /// Where it is.
         place: String,
     },
-    /// What is there is none of ours. It was left as it is.
+    /// What is there is not a file of ours. It was left as it is.
     #[error("{place} is not {}: it is {what} — {mend}", form.noun)]
     Foreign {
         /// What it was to be.

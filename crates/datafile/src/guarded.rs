@@ -70,7 +70,7 @@ impl DataFile {
     /// an older format, is given to `bring_up`, which makes the tables.
     ///
     /// # Errors
-    /// The file cannot be opened, is in use, is none of this form, is damaged, or was written by a later version.
+    /// The file cannot be opened, is in use, is not of this form, is damaged, or was written by a later version.
     pub fn open(
         path: &Path,
         form: &'static Form,

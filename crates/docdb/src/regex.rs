@@ -2,7 +2,7 @@
 //!
 //! The engine is `fancy-regex`, which knows PCRE's look-around, possessive repetition, atomic groups and back references
 //! and runs everything else in linear time. The two languages differ in details that a pattern is translated for
-//! ([`translate`]): `\d`, `\w`, `\s` and `\b` are ASCII, `$` also matches before a final line break, a `[` inside a class
+//! (`translate`): `\d`, `\w`, `\s` and `\b` are ASCII, `$` also matches before a final line break, a `[` inside a class
 //! and a `{` that opens no repetition are themselves. JavaScript's `\uXXXX` is understood too, because the SDK sends a
 //! pattern as JavaScript wrote it.
 

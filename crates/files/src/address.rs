@@ -59,7 +59,7 @@ pub fn path_of_platform_url(storage: &Storage, url: &str) -> Result<CloudPath, F
     storage.path(&format!("cloud://{environment}.{bucket}/{}", decoded(path)))
 }
 
-/// A path without its percent-encoding; what is none stands for itself.
+/// A path without its percent-encoding; one that is not valid stands for itself.
 fn decoded(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

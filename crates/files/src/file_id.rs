@@ -71,7 +71,7 @@ pub enum FileIdError {
     /// There is no path in it.
     #[error("a file id is {SCHEME}<environment>.<bucket>/<path>, and this one has no path")]
     NoPath,
-    /// Its path is none.
+    /// Its path is not legal.
     #[error(transparent)]
     Path(#[from] CloudPathError),
     /// It names another environment, whose files are not here.
@@ -85,7 +85,7 @@ impl FileId {
     /// Reads a file id.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not a file id.
     pub fn parse(text: &str) -> Result<Self, FileIdError> {
         let rest = text.strip_prefix(SCHEME).ok_or(FileIdError::Scheme)?;
         let (host, path) = rest.split_once('/').ok_or(FileIdError::NoPath)?;

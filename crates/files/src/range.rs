@@ -134,7 +134,7 @@ fn seconds(time: SystemTime) -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-/// The part that `Range` asks for. A header that is none of this form, one in another unit and one for several parts are as good
+/// The part that `Range` asks for. A header that is not of this form, one in another unit and one for several parts are as good
 /// as not sent, as §14.2 allows.
 fn part(range: &str, length: u64) -> Wanted {
     let asked = (|| {

@@ -16,7 +16,7 @@ pub enum StorageRefusal {
     TooLarge,
     /// There is no more room: the disk is full, or the project's quota is used up.
     NoRoom,
-    /// The request is none that storage knows.
+    /// Storage does not know such a request.
     Malformed,
     /// The bytes did not come in time, or not as many as were announced.
     Incomplete,

@@ -40,7 +40,7 @@ pub struct Rights {
     uploads: Sealer,
 }
 
-/// Why a right is none. `Display` is for the operator; a client is told only that it has no right.
+/// Why a right does not hold. `Display` is for the operator; a client is told only that it has no right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RightsError {
@@ -50,7 +50,7 @@ pub enum RightsError {
     /// It was sealed by a version that says it another way.
     #[error("the address says what it allows in a way that this version does not know")]
     Unknown,
-    /// Its path is none.
+    /// Its path is not legal.
     #[error(transparent)]
     Path(#[from] CloudPathError),
     /// Its time is over.
@@ -79,7 +79,7 @@ impl Rights {
     /// Opens it.
     ///
     /// # Errors
-    /// It is none of ours, or has ended by `now`.
+    /// It is not one of ours, or has ended by `now`.
     pub fn open_download(&self, sealed: &str, now: Timestamp) -> Result<Download, RightsError> {
         let plain = self.downloads.open(sealed)?;
         let (until, path) = opened(&plain, now)?;
@@ -104,7 +104,7 @@ impl Rights {
     /// Opens it.
     ///
     /// # Errors
-    /// It is none of ours, or has ended by `now`.
+    /// It is not one of ours, or has ended by `now`.
     pub fn open_upload(&self, sealed: &str, now: Timestamp) -> Result<Upload, RightsError> {
         let plain = self.uploads.open(sealed)?;
         let (until, rest) = opened(&plain, now)?;

@@ -1,6 +1,6 @@
 //! Under which names the public listener is known.
 //!
-//! In production any will do: what comes in shows a token of ours. In `dev` any login code is good for the first simulated
+//! In production any name will do: whoever comes in shows a token of ours. In `dev` any login code is good for the first simulated
 //! user, so a web page whose name was rebound to this machine could log in and call functions, and its browser would
 //! think that it talks to its own server. Such a page has a name of its own in the `Host`; an address cannot be rebound.
 

@@ -1,7 +1,7 @@
 //! Timers: functions that are called by the clock, as `triggers` of their `config.json` say.
 //!
 //! The time is the *machine's*, not WeChat's: a timer is no expiry of WeChat's, and a test that steps WeChat's clock by a
-//! month to see a session end would otherwise set off a month of jobs. Nobody is who a timer calls for, the event is the
+//! month to see a session end would otherwise set off a month of jobs. A timer call has no user, its event is the
 //! timer's alone, and cloud calls may be made (WeChat's document "定时触发器").
 //!
 //! Where the documents are silent, these are choices. A tick that finds the one before still running runs beside it, as two

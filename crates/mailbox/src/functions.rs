@@ -1,4 +1,4 @@
-//! The seam to what deals with pushes: in the server, [`Calls`]; in a test, whatever it likes.
+//! The seam to what deals with pushes: in the server, [`Calls`]; in a test, whatever the test wants.
 
 use std::fmt::Display;
 

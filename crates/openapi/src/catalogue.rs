@@ -42,7 +42,7 @@ pub fn at_path(path: &str) -> &'static [&'static Api] {
     &rest[..rest.partition_point(|api| api.path == path)]
 }
 
-/// The API that was most likely meant by a name that is none, or that has no cloud call: only those with cloud call are
+/// The API that was most likely meant by a name that no API has, or that has no cloud call: only those with cloud call are
 /// suggested.
 ///
 /// What people get wrong, in this order: `openapi.` before it; capitals; the name of the document (`getUnlimitedQRCode`) or

@@ -11,7 +11,7 @@
 //!   what is to go wrong.
 //!
 //! It shares no code with the client of WeChat's API nor with the gateway, so that it cannot share their mistakes; only the
-//! cryptography of [`opendata`] and [`push`](::push) is common, which is held to the official vectors, and the catalogue of
+//! cryptography of [`opendata`] and [`push`] is common, which is held to the official vectors, and the catalogue of
 //! [`openapi`].
 //!
 //! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock;

@@ -180,7 +180,7 @@ impl Inner {
         })
     }
 
-    /// The push of a record. A lease that no living node has is none.
+    /// The push of a record. A lease that no living node has does not count.
     fn to_push(&self, id: u64, bytes: &[u8]) -> Result<StoredPush, StoreError> {
         let mut push = record::to_push(id, bytes)?;
         if let PushState::Running(lease) = &push.state

@@ -4,7 +4,7 @@
 //! One trait for each noun, and [`Store`] for all of them. [`Memory`] is the backend for `dev`, `exec` and tests; those that
 //! keep what they are given have crates of their own. What a method answered survives a SIGKILL of the process that
 //! answered; that is the whole promise. A store may have several handles, in one process or in several, and a method's
-//! effect is seen by all of them once it has answered. The module [`contract`] holds every backend to that: it is compiled
+//! effect is seen by all of them once it has answered. The module `contract` holds every backend to that: it is compiled
 //! with the feature of the same name, for the tests of backends. Secrets are wiped from the memory that this crate owns.
 
 #[cfg(any(test, feature = "contract"))]

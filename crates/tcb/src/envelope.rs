@@ -44,7 +44,7 @@ pub enum FieldValue<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Why a request is none. `Display` says what is wrong with it; the client's code is [`code`](Self::code).
+/// Why a request is not valid. `Display` says what is wrong with it; the client's code is [`code`](Self::code).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EnvelopeError {

@@ -179,7 +179,7 @@ fn boundary(parameters: &str) -> Option<&str> {
 struct Parameters<'a>(&'a str);
 
 impl<'a> Iterator for Parameters<'a> {
-    /// `None` in place of a parameter that is none; the last item then.
+    /// `None` in place of a parameter that is malformed; it is the last item then.
     type Item = Option<(&'a str, &'a str)>;
 
     fn next(&mut self) -> Option<Self::Item> {

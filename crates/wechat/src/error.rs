@@ -67,7 +67,7 @@ impl WeChatError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The base URL is none.
+    /// The base URL is not valid.
     #[error(
         "the base URL of WeChat's API is {url:?}, but {why} — give scheme, host and port only, such as \
          \"https://api.weixin.qq.com\""

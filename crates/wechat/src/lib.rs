@@ -84,7 +84,7 @@ impl WeChatClient {
     /// Makes a client. Nothing is asked of WeChat yet.
     ///
     /// # Errors
-    /// The base URL is none, or TLS cannot be set up.
+    /// The base URL is not valid, or TLS cannot be set up.
     pub fn new(config: WeChatConfig) -> Result<Self, ConfigError> {
         let transport = Transport::new(&config.base_url, config.timeout)?;
         let credentials = Arc::new(Credentials {

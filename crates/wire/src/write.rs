@@ -1,4 +1,4 @@
-//! Commands that write: `insert`, `update`, `delete`, `findAndModify`. What stands against one write of several is told beside what the
+//! Commands that write: `insert`, `update`, `delete`, `findAndModify`. Why one write of several is refused is told beside what the
 //! others did; with `ordered` the first such ends the command. A collection that does not exist is made by what adds to it.
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, oid::ObjectId};
