@@ -288,3 +288,45 @@ impl PreparedCall {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn under_way(call: impl Future<Output = FinishedCall> + Send + 'static) -> CallUnderWay {
+        CallUnderWay(Some(Box::pin(call)))
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_any_more_runs_on() {
+        let (go, gone) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let mut call = under_way(async move {
+            gone.await.unwrap();
+            tell.send("ended").unwrap();
+            CallFailure::no_function().into()
+        });
+        let begun = Pin::new(&mut call).poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(begun.is_pending());
+        drop(call);
+        go.send(()).unwrap();
+        assert_eq!(told.await, Ok("ended"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_breaks_off_is_answered_and_not_driven_again() {
+        let (tell, told) = oneshot::channel::<()>();
+        let finished = under_way(async move {
+            let _tell = tell;
+            panic!("as asked for")
+        })
+        .await;
+        let failure = finished.result.unwrap_err();
+        assert_eq!(failure.code, CallFailure::internal().code);
+        assert!(told.await.is_err(), "nothing of it is left");
+    }
+}
