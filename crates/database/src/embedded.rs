@@ -27,7 +27,7 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bson::{Bson, DateTime, Document};
@@ -53,6 +53,8 @@ use crate::{
 
 /// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
 const READS: usize = 8;
+/// How long after the last write a file is put to rest, so that it opens at once after a crash.
+const REST_AFTER: Duration = Duration::from_secs(1);
 /// Writes that may wait for the one thread that makes them.
 const WRITES: usize = 1024;
 
@@ -177,11 +179,12 @@ impl Embedded {
     /// Where the file is no database, of another format, empty, or open in another process.
     pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
         let path = path.into();
-        Self::start(
+        Self::start_with(
             file::open(&path, options.cache)?,
             options,
             Box::new(Instant::now),
             &path,
+            Some(REST_AFTER),
         )
     }
 
@@ -199,6 +202,16 @@ impl Embedded {
     }
 
     fn start(disk: Disk, options: Options, clock: Clock, path: &std::path::Path) -> Result<Self, OpenError> {
+        Self::start_with(disk, options, clock, path, None)
+    }
+
+    fn start_with(
+        disk: Disk,
+        options: Options,
+        clock: Clock,
+        path: &std::path::Path,
+        rest_after: Option<Duration>,
+    ) -> Result<Self, OpenError> {
         let last = disk
             .with(last_change, || {})
             .map_err(|source| OpenError::Damaged {
@@ -216,7 +229,7 @@ impl Embedded {
             draws: AtomicU64::new(0),
         });
         let (writes, queue) = mpsc::channel();
-        let writer = Writer::new(Arc::clone(&shared), queue);
+        let writer = Writer::new(Arc::clone(&shared), queue, rest_after);
         let writer = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())

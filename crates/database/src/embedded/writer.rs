@@ -134,10 +134,14 @@ pub(crate) struct Writer {
     parked: Vec<Queued>,
     /// Changes of a commit that failed. It may be on disk all the same.
     unsure: Option<BatchChanges>,
+    /// How long after the last commit the file is put to rest; `None` for not before it is closed.
+    rest_after: Option<Duration>,
+    /// When the last commit was, if the file is not at rest.
+    restless_since: Option<Instant>,
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Queued>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Queued>, rest_after: Option<Duration>) -> Self {
         Self {
             shared,
             queue,
@@ -145,6 +149,8 @@ impl Writer {
             ended: 0,
             parked: Vec::new(),
             unsure: None,
+            rest_after,
+            restless_since: None,
         }
     }
 
@@ -154,7 +160,7 @@ impl Writer {
             let mut batch = Vec::new();
             match self.queue.recv_timeout(self.patience()) {
                 Ok(first) => batch.push(first),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.rest(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             while batch.len() < MOST
@@ -176,7 +182,34 @@ impl Writer {
             .iter()
             .filter_map(|queued| Some(queued.since? + TRANSACTION_LIFE));
         let next = expiry.into_iter().chain(parked).min();
-        next.map_or(LONG, |next| next.saturating_duration_since(self.shared.now()))
+        let next = next.map_or(LONG, |next| next.saturating_duration_since(self.shared.now()));
+        self.until_rest().map_or(next, |rest| rest.min(next))
+    }
+
+    fn until_rest(&self) -> Option<Duration> {
+        let after = self.rest_after?;
+        let since = self.restless_since?;
+        Some(after.saturating_sub(since.elapsed()))
+    }
+
+    /// Has the file say which of its pages are free, once nobody has written for a while: after a process was killed, the next one
+    /// would have to read all of it to know. It takes a second write to the disk, and so not every commit does it.
+    fn rest(&mut self) {
+        let is_due = self.until_rest().is_some_and(|left| left.is_zero());
+        if !is_due || self.shared.disk.is_in_trouble() {
+            return;
+        }
+        self.restless_since = None;
+        let shared = Arc::clone(&self.shared);
+        let rested = shared.with(|file| {
+            let mut write = file.begin_write().map_err(DatabaseError::unavailable)?;
+            write.set_quick_repair(true);
+            write.commit().map_err(DatabaseError::unavailable)
+        });
+        // It is good without, and if the disk fails the next write will say so.
+        if let Err(error) = rested {
+            tracing::warn!(%error, "the database's file could not be put to rest");
+        }
     }
 
     /// Ends transactions that are too old, and writes that have waited too long.
@@ -307,6 +340,7 @@ impl Writer {
                     return Err(DatabaseError::unavailable(error));
                 }
                 shared.disk.works();
+                self.restless_since = Some(Instant::now());
                 shared.feed.publish(changes);
             }
         }

@@ -46,31 +46,65 @@ fn a_file_that_is_no_database_is_said_to_be_none_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_is_closed_with_its_last_handle_and_made_smaller_where_most_of_it_is_free() {
+async fn a_file_is_closed_with_its_last_handle() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("database.redb");
-    let database = open(&path).unwrap();
-    database.create_collection("c").await.unwrap();
-    database.create_index("c", super::unique("u")).await.unwrap();
-    for part in 0..10_i64 {
-        let documents = (part * 200..part * 200 + 200)
-            .map(|n| doc! { "_id": n, "u": n, "text": "x".repeat(8000) })
-            .collect();
-        database.insert("c", documents, None).await.unwrap();
+    for count in 1..20 {
+        // At once, as nobody has it any more.
+        let database = open(&path).unwrap();
+        if count == 1 {
+            database.create_collection("c").await.unwrap();
+        }
+        database
+            .insert("c", vec![doc! { "_id": count }], None)
+            .await
+            .unwrap();
+        assert_eq!(
+            documents(&database, "c", None).await.unwrap().len(),
+            count as usize
+        );
     }
-    drop(database);
-    let full = fs::metadata(&path).unwrap().len();
-    // At once, as nobody has it any more.
-    let database = open(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().len(), full);
-    let filter = doc! { "_id": { "$gt": 4 } };
-    assert_eq!(database.remove("c", filter, true, None).await.unwrap(), 1995);
-    drop(database);
-    let database = open(&path).unwrap();
-    let left = fs::metadata(&path).unwrap().len();
-    assert!(left < full / 2, "{left} of {full}");
-    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 5);
-    verify(&database);
+}
+
+#[tokio::test]
+async fn a_file_at_rest_is_not_repaired_after_a_crash() {
+    let folder = TempDir::new().unwrap();
+    // What would be left if the process were killed now; whether opening that has to repair it.
+    let is_repaired = |path: &Path| {
+        let left = folder.path().join("left.redb");
+        fs::copy(path, &left).unwrap();
+        let (told, repaired) = std::sync::mpsc::channel();
+        let opened = redb::Builder::new()
+            .set_repair_callback(move |_| told.send(()).unwrap())
+            .open(&left);
+        opened.is_err() || repaired.try_recv().is_ok()
+    };
+    for rest_after in [None, Some(Duration::ZERO)] {
+        let path = folder.path().join(format!("{}.redb", rest_after.is_some()));
+        let options = Options::default();
+        let disk = file::open(&path, options.cache).unwrap();
+        let clock = Box::new(Instant::now);
+        let database = Embedded::start_with(disk, options, clock, &path, rest_after).unwrap();
+        database.create_collection("c").await.unwrap();
+        for id in 0..3 {
+            database
+                .insert("c", vec![doc! { "_id": id }], None)
+                .await
+                .unwrap();
+        }
+        if rest_after.is_none() {
+            assert!(is_repaired(&path));
+            continue;
+        }
+        // The writer puts it to rest when it has seen that nobody writes.
+        while is_repaired(&path) {
+            std::thread::yield_now();
+        }
+        // And goes on from there.
+        database.insert("c", vec![doc! { "_id": 3 }], None).await.unwrap();
+        assert_eq!(documents(&database, "c", None).await.unwrap().len(), 4);
+        verify(&database);
+    }
 }
 
 /// A database with a few hundred documents, closed well; its file.
