@@ -71,8 +71,8 @@ struct Inner {
 }
 
 impl Console {
-    /// A console for `gateway`, whose journal tells `recorder`, and whose functions reach `database`. With `simulated` it shows the simulated WeChat too, and calls
-    /// as its users; without it, as whatever openid is given.
+    /// A console for `gateway`, whose journal tells `recorder`, and whose functions reach `database`. With `simulated` it
+    /// shows the simulated WeChat too, and calls as its users; without it, as whatever openid is given.
     pub fn new(
         gateway: Gateway,
         recorder: Arc<Recorder>,
