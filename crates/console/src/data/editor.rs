@@ -170,7 +170,7 @@ pub(super) async fn save(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respo
     };
     let said = match saved(inner, lang, name, form.get("id"), was, &text).await {
         Ok(Saved::Done(undo, print)) => html! {
-            p .notice role="status" { (lang.t("Saved.", "已保存。")) " " (undo) }
+            div .notice role="status" { (lang.t("Saved.", "已保存。")) " " (undo) }
             (was_field(&print, true))
         },
         Ok(Saved::Same) => {
@@ -260,7 +260,7 @@ pub(super) async fn insert(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             let link = web::link("/data/document", &[("name", name), ("id", &id)]);
             let raw = RawDocumentBuf::try_from(&document).ok();
             html! {
-                p .notice role="status" {
+                div .notice role="status" {
                     (lang.t("Added: ", "已添加：")) a href=(link) { code { (id) } } " "
                     @if let Some(raw) = raw { (inner.undo.keep(lang, name, Deed::Added(raw))) }
                 }
@@ -299,7 +299,7 @@ pub(super) async fn delete(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             let id = form.get("id");
             let undo = inner.undo.keep(lang, name, Deed::Removed(present));
             let said = html! {
-                p .notice role="status" { (lang.t("Deleted: ", "已删除：")) code { (id) } " " (undo) }
+                div .notice role="status" { (lang.t("Deleted: ", "已删除：")) code { (id) } " " (undo) }
                 // The list may hold still.
                 div hx-swap-oob={ "delete:#doc-" (was) } {}
             };
