@@ -4,7 +4,7 @@ use std::{env, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Scratch, run, yunqiao};
+use crate::support::{Dev, Scratch, Server, run, text, yunqiao};
 
 const OPERATIONS: &str = include_str!("database/operations.js");
 const VERSIONS: [&str; 6] = ["0.5.1", "1.8.3", "2.1.2", "2.6.3", "3.0.4", "4.0.2"];
@@ -332,4 +332,72 @@ async fn workers_that_are_killed_with_transactions_keep_nobody_waiting() {
 #[ignore = "the long form of the test above"]
 async fn many_workers_that_are_killed_with_transactions_keep_nobody_waiting() {
     killed_beside_writers(40).await;
+}
+
+/// A disk that is full: here the database's file may not grow any more. It is said, nothing that was acknowledged is lost, and it works
+/// again by itself when there is room.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_was_full_ends_no_database() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let project = notes();
+    let function = name("4.0.2");
+    let command = Dev::command(yunqiao(), project.path());
+    // Without the trap, the signal of a file that is too large would end the process.
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let dev = Dev::of(Server::start(&mut shell), project.path());
+    let alice = dev.login("alice").await;
+    let add = async |number: u64| {
+        let add = json!({"_id": format!("n{number}"), "text": "x".repeat(50_000)});
+        alice.call(&function, json!({"add": add})).await
+    };
+    assert_eq!(add(0).await.0, 200);
+
+    let pid = Pid::from_raw(i32::try_from(dev.server.pid()).unwrap());
+    let limit = |bytes| {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    };
+    // Room for its head and no more.
+    limit(Some(4096));
+    let number = 1;
+    let (status, why) = add(number).await;
+    assert_ne!(status, 200);
+    assert!(text(&why["errMsg"]).contains("-501001"), "{why}");
+    dev.server.prints("database.redb failed: ");
+    // What is there can be read.
+    let kept = alice.result(&function, json!({}), &[]).await;
+    assert_eq!(kept.as_array().unwrap().len() as u64, number + 2);
+    let ready = async || {
+        let reply = dev.client.get(format!("{}/readyz", dev.server.url)).send();
+        let reply = reply.await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let (status, why) = ready().await;
+    assert!(
+        status == 503 && why.contains("the database does not work"),
+        "{why}"
+    );
+
+    limit(None);
+    while ready().await.0 != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(add(number).await.0, 200);
+    let kept = alice.result(&function, json!({}), &[]).await;
+    assert_eq!(kept.as_array().unwrap().len() as u64, number + 3);
 }
