@@ -52,7 +52,7 @@ function describe(thrown) {
   try {
     if (thrown !== null && typeof thrown === 'object' && typeof thrown.message === 'string') {
       return {
-        message: thrown.message.slice(0, LONGEST_TEXT),
+        message: ofOthers(thrown.message.split('\n')).join('\n').slice(0, LONGEST_TEXT),
         stack: stackOf(thrown, 0, new Set()).slice(0, LONGEST_TEXT),
       }
     }
@@ -70,7 +70,7 @@ function describe(thrown) {
 function stackOf(error, depth, seen) {
   seen.add(error)
   const own = typeof error.stack === 'string' ? error.stack : inspect(error)
-  const lines = own.split('\n').filter((line) => !isOurs(line))
+  const lines = ofOthers(own.split('\n'))
   while (lines.length > 1 && NODES_FRAME.test(lines[lines.length - 1])) lines.pop()
   const inner = []
   if (error.cause !== undefined) inner.push(['[cause]', error.cause])
@@ -93,8 +93,10 @@ function stackOf(error, depth, seen) {
   return lines.join('\n')
 }
 
-function isOurs(line) {
-  return FRAME.test(line) && line.includes(__dirname + path.sep)
+/** The lines that are not about the worker's own files: its frames, and where it stands in a "Require stack". */
+function ofOthers(lines) {
+  const own = __dirname + path.sep
+  return lines.filter((line) => !(line.startsWith(`- ${own}`) || (FRAME.test(line) && line.includes(own))))
 }
 
 module.exports = { load, isLasting, describe }

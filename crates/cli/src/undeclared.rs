@@ -59,10 +59,13 @@ fn finding(missing: &[UndeclaredPackage], policy: Undeclared) -> Option<Finding>
     } else {
         format!("{who} and {do_es} not declare it: it is not there")
     };
-    let mut mend = format!(
-        "add {} to dependencies in package.json (`yunqiao doctor --fix` does it)",
-        first.line_to_add()
-    );
+    let mut mend = match &first.meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!(
+            "add {} to dependencies in package.json (`yunqiao doctor --fix` does it)",
+            first.line_to_add()
+        ),
+    };
     if policy == Undeclared::Refuse && first.is_known && !first.is_above {
         mend.push_str(", or have it supplied: undeclared = \"supply\" below [functions] in yunqiao.toml");
     }
@@ -142,6 +145,25 @@ mod tests {
                 .mend
                 .starts_with("add \"lodash\": \"^4.17.4\" to dependencies")
         );
+    }
+
+    #[test]
+    fn a_name_that_was_mistyped_is_told_with_the_one_that_was_meant() {
+        let (_folder, mut project) = project(&[
+            (
+                "cloudfunctions/a/index.js",
+                "require('reqeust'); require('own-packgae')",
+            ),
+            ("cloudfunctions/c/index.js", ""),
+            (
+                "cloudfunctions/c/package.json",
+                r#"{"dependencies":{"own-package":"1.2.3"}}"#,
+            ),
+        ]);
+        let found = supply(&mut project, Undeclared::Supply);
+        assert!(supplied(&project, "a").is_empty());
+        let mends: Vec<_> = found.iter().map(|finding| finding.mend.as_str()).collect();
+        assert_eq!(mends, ["did you mean `own-package`?", "did you mean `request`?"]);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use function::{Function, FunctionName, SDK, SDK_VERSION, built_in_package, suppliable_package};
+use function::{
+    BUILT_IN_PACKAGES, Function, FunctionName, SDK, SDK_VERSION, USUAL_PACKAGES, built_in_package,
+    suppliable_package,
+};
 use project::{Project, files};
 use serde_json::{Map, Value};
 
@@ -45,6 +48,8 @@ pub struct UndeclaredPackage {
     /// Whether the name is vouched for: by the project itself, or because it is one of
     /// [`suppliable_package`].
     pub is_known: bool,
+    /// The package that is meant, where the name is none that is vouched for and comes near to one that is.
+    pub meant: Option<String>,
     /// Whether the platform's runtimes up to Node 12.16 bring it along.
     pub is_built_in: bool,
     /// Whether Node finds it in a folder above the function's, which the platform does not have.
@@ -102,6 +107,11 @@ pub(crate) fn undeclared(function: &Function, source: &Source, project: &Project
                 file: required.file.clone(),
                 line: required.line,
                 is_known: known.is_some(),
+                meant: if known.is_some() {
+                    None
+                } else {
+                    meant(&package, project, name)
+                },
                 version: known.unwrap_or_else(|| ANY_VERSION.to_owned()),
                 is_built_in: built_in_package(name).is_some(),
                 is_above: above
@@ -111,6 +121,37 @@ pub(crate) fn undeclared(function: &Function, source: &Source, project: &Project
             }
         })
         .collect()
+}
+
+/// The package that comes nearest to a name, of those that the project depends on or functions use most.
+fn meant(package: &Map<String, Value>, project: &Project, name: &str) -> Option<String> {
+    let manifests = project.functions.values().filter_map(|listed| {
+        let package = fs::read(&listed.function.manifest.as_ref()?.package).ok()?;
+        files::json_object(&package).ok()
+    });
+    let declared: BTreeSet<String> = manifests
+        .chain([package.clone()])
+        .flat_map(|package| {
+            let lists = INSTALLED.map(|field| package.get(field).and_then(Value::as_object).cloned());
+            lists
+                .into_iter()
+                .flatten()
+                .flat_map(|list| list.into_iter().map(|(name, _)| name))
+        })
+        .collect();
+    let usual = BUILT_IN_PACKAGES
+        .iter()
+        .chain(&USUAL_PACKAGES)
+        .map(|(name, _)| *name);
+    // A slip or two: `request-ip` is another package than `request`.
+    let slips = |candidate: &&str| strsim::osa_distance(name, candidate);
+    let best = declared
+        .iter()
+        .map(String::as_str)
+        .chain(usual)
+        .min_by_key(slips)?;
+    let few = slips(&best) <= 2 && slips(&best) * 4 <= name.len();
+    few.then(|| best.to_owned())
 }
 
 impl UndeclaredPackage {
@@ -152,6 +193,13 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
     }
     for missing in undeclared(function, source, project) {
         let name = &missing.name;
+        if let Some(meant) = &missing.meant {
+            // What a stranger has published under a name that was mistyped is not what is wanted.
+            let what = format!("it requires `{name}`, which is not in package.json");
+            let mend = format!("did you mean `{meant}`?");
+            found.push(Diagnosis::new(&missing.file, Some(missing.line), what, mend));
+            continue;
+        }
         let line = missing.line_to_add();
         let (what, mend) = if missing.is_for_development {
             (

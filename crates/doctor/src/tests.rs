@@ -489,6 +489,39 @@ fn what_is_required_by_its_place_is_the_function_s_wherever_it_lies() {
     );
 }
 
+#[test]
+fn a_package_whose_name_was_mistyped_is_not_added() {
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('lodahs')"),
+        ("cloudfunctions/a/package.json", "{}"),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    let [found] = &report.diagnoses[..] else {
+        panic!("{report:?}")
+    };
+    assert_eq!(
+        (found.mend.as_str(), found.is_curable()),
+        ("did you mean `lodash`?", false)
+    );
+    // One that only begins like another is what it is.
+    for another in ["request-ip", "lodash.get", "moment-timezone", "koa"] {
+        let source = format!("require('{another}')");
+        let dir = function(&[("cloudfunctions/a/index.js", &source)]);
+        let report = examine(&Project::open(dir.path()).unwrap());
+        assert!(report.diagnoses[0].is_curable(), "{report:?}");
+    }
+    // And what is proposed is taken.
+    let dir = function(&[
+        ("cloudfunctions/a/index.js", "require('lodash')"),
+        (
+            "cloudfunctions/a/package.json",
+            r#"{"dependencies":{"lodash":"^4.17.4"}}"#,
+        ),
+    ]);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert_eq!(told(dir.path(), &report), "");
+}
+
 /// What the doctor proposes for a package, written where it says, leaves nothing to say.
 #[test]
 fn each_line_that_is_proposed_for_a_package_is_taken() {

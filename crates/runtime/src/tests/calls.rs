@@ -171,11 +171,16 @@ async fn what_does_not_load_says_so_until_it_changes() {
         let (message, stack) = threw(bench.result("syntax", "{}").await);
         assert_eq!(message, "Unexpected token ')'");
         assert!(stack.contains("index.js:1"), "{stack}");
+        let (message, stack) = threw(bench.result("missing", "{}").await);
         assert!(
-            threw(bench.result("missing", "{}").await)
-                .0
-                .contains("Cannot find module 'no-such-package'")
+            message.contains("Cannot find module 'no-such-package'"),
+            "{message}"
         );
+        assert!(
+            message.ends_with("missing/index.js"),
+            "the worker's own files are no news: {message}"
+        );
+        assert!(!stack.contains("bootstrap.js"), "{stack}");
         let (message, _) = threw(bench.result("nameless", "{}").await);
         assert!(
             message.contains("exports no function \"main\" (it exports: handler)"),
