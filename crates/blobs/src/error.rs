@@ -59,6 +59,12 @@ impl BlobError {
     pub(crate) fn ended(error: impl Into<Cause>) -> Self {
         Self::Failed(error.into())
     }
+
+    /// Whether another process has the files open.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Index(FileError::InUse { .. }))
+    }
 }
 
 impl From<FileError> for BlobError {

@@ -13,7 +13,7 @@ use files::{Rights, Storage};
 use project::Project;
 use seal::KeyRing;
 
-use crate::{data::Keeping, folder};
+use crate::{data::Keeping, folder, print};
 
 /// The folder's name.
 const FOLDER: &str = "files";
@@ -32,7 +32,19 @@ pub(crate) fn open(
         quota: settings.quota,
     };
     let blobs = match place(project, keeping)? {
-        Some(root) => Folder::open(&root, options)?,
+        Some(root) => match Folder::open(&root, options.clone()) {
+            Err(error) if keeping == Keeping::InProject && error.is_in_use() => {
+                print::warning(
+                    format_args!(
+                        "{} is open in another process, so files are kept for this run alone",
+                        root.display()
+                    ),
+                    "end the other `yunqiao dev` first to go on with its files",
+                );
+                Folder::temporary(options)?
+            }
+            opened => opened?,
+        },
         None => Folder::temporary(options)?,
     };
     // Data that was taken out of another environment has that one's file ids in it.
