@@ -14,7 +14,7 @@ use redb::StorageBackend;
 use super::file::Backend;
 
 /// Files up to this size are read whole at each start, with the checksum of each page. A larger one, which would take long, is only after
-/// it was not closed well.
+/// it was neither closed well nor at rest.
 const READ_WHOLE: u64 = 64 << 20;
 
 /// Bytes that are kept together.
