@@ -28,31 +28,97 @@ fn function(project: &Scratch, name: &str, version: &str, source: &str) {
 async fn every_operation_of_every_sdk() {
     for version in VERSIONS {
         // A database of its own: what one version wrote the next one would find.
-        let project = Scratch::new(&[]);
-        function(&project, "all", version, OPERATIONS);
-        project.write(
-            "yunqiao.toml",
-            "[database]\nmissing = \"refuse\"\n[functions.all]\ntimeout = 60\n",
-        );
-        let dev = Dev::start(project.path());
-        let alice = dev.login("alice").await;
-        let got = alice.result("all", json!({}), &[]).await;
-        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/database")
-            .join(format!("{version}.json"));
+        let got = operations(version, "").await;
+        let golden = golden(version);
         if env::var_os("YUNQIAO_BLESS").is_some() {
             fs::write(&golden, serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
         }
-        let expected: Value = serde_json::from_str(&fs::read_to_string(&golden).unwrap()).unwrap();
-        for (operation, expected) in expected.as_object().unwrap() {
-            assert_eq!(&got[operation], expected, "{version} {operation}");
-        }
-        assert_eq!(
-            got.as_object().unwrap().len(),
-            expected.as_object().unwrap().len(),
-            "{version}"
-        );
+        meets(&got, version);
     }
+}
+
+/// The same over the driver: documents are kept by another process, which speaks MongoDB's wire protocol.
+#[tokio::test]
+async fn every_operation_on_a_server() {
+    for version in ["0.5.1", "2.1.2", "4.0.2"] {
+        let keeper = Scratch::new(&[("main", "exports.main = () => 1;")]);
+        keeper.write("yunqiao.toml", "[database]\nwire = \"127.0.0.1:0\"\n");
+        let keeper_dev = Dev::start(keeper.path());
+        let run_file = fs::read(keeper.path().join(".yunqiao/run.json")).unwrap();
+        let run_file: Value = serde_json::from_slice(&run_file).unwrap();
+        let url = run_file["database"].as_str().unwrap();
+        let got = operations(version, &format!("url = {url:?}\n")).await;
+        meets(&got, version);
+        drop(keeper_dev);
+    }
+}
+
+/// What `serve --check` says of the server, and of one that is not there.
+#[tokio::test]
+async fn a_server_is_said_to_be_what_it_is() {
+    let keeper = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    keeper.write("yunqiao.toml", "[database]\nwire = \"127.0.0.1:0\"\n");
+    let keeper_dev = Dev::start(keeper.path());
+    let run_file = fs::read(keeper.path().join(".yunqiao/run.json")).unwrap();
+    let run_file: Value = serde_json::from_slice(&run_file).unwrap();
+    let url = run_file["database"].as_str().unwrap();
+    let project = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    project.write("yunqiao.toml", "appid = \"wx0123456789abcdef\"\n");
+    let check = |url: &str| {
+        run(yunqiao()
+            .args(["serve", "--check", "-c", "yunqiao.toml"])
+            .current_dir(project.path())
+            .env("YUNQIAO_APPSECRET", "0123456789abcdef0123456789abcdef")
+            .env("YUNQIAO_MONGODB_URL", url))
+    };
+    let (output, _, said) = check(url);
+    assert!(output.status.success(), "{said}");
+    let address = url.split('?').next().unwrap();
+    assert!(said.contains(&format!("at {address}")), "{said}");
+    assert!(
+        said.contains("replica set") && said.contains("with transactions"),
+        "{said}"
+    );
+    drop(keeper_dev);
+    let gone = url.replace("mongodb://", "mongodb://user:geheim@");
+    let (output, _, said) = check(&format!("{gone}&serverSelectionTimeoutMS=100"));
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("does not answer") && said.contains(address),
+        "{said}"
+    );
+    assert!(!said.contains("geheim"), "{said}");
+}
+
+/// What each operation gives in a project of its own, with these lines in `[database]`.
+async fn operations(version: &str, lines: &str) -> Value {
+    let project = Scratch::new(&[]);
+    function(&project, "all", version, OPERATIONS);
+    project.write(
+        "yunqiao.toml",
+        &format!("[database]\nmissing = \"refuse\"\n{lines}[functions.all]\ntimeout = 60\n"),
+    );
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    alice.result("all", json!({}), &[]).await
+}
+
+fn golden(version: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/database")
+        .join(format!("{version}.json"))
+}
+
+fn meets(got: &Value, version: &str) {
+    let expected: Value = serde_json::from_str(&fs::read_to_string(golden(version)).unwrap()).unwrap();
+    for (operation, expected) in expected.as_object().unwrap() {
+        assert_eq!(&got[operation], expected, "{version} {operation}");
+    }
+    assert_eq!(
+        got.as_object().unwrap().len(),
+        expected.as_object().unwrap().len(),
+        "{version}"
+    );
 }
 
 const NOTES: &str = r"
