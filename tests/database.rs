@@ -121,6 +121,46 @@ fn meets(got: &Value, version: &str) {
     );
 }
 
+/// Packages that functions may use in its place.
+const OTHERS: [(&str, &str); 3] = [
+    ("@cloudbase/node-sdk", "2.11.0"),
+    ("@cloudbase/node-sdk", "3.18.3"),
+    ("tcb-admin-node", "1.23.0"),
+];
+
+#[tokio::test]
+async fn every_operation_of_the_sdks_for_any_server() {
+    const AND_MORE: &str = r"
+operations.updateAndReturn = () =>
+  db.collection('users').where({ _id: 'u1' }).updateAndReturn({ data: { seen: _.inc(1) } })
+operations.callFunction = () => app.callFunction({ name: 'add', data: { a: 1, b: 2 } })
+operations.callMissing = () => app.callFunction({ name: 'nothing' })
+";
+    let bare = include_str!("database/bare.js");
+    let first = "const cloud = require('wx-server-sdk')";
+    assert!(OPERATIONS.contains(first));
+    for (package, version) in OTHERS {
+        // A database of its own: what one version wrote the next one would find.
+        let project = Scratch::new(&[("add", "exports.main = async ({ a, b }) => ({ sum: a + b })")]);
+        let source = OPERATIONS.replace(first, &bare.replace("PACKAGE", package)) + AND_MORE;
+        project.write("cloudfunctions/all/index.js", &source);
+        let manifest = json!({"name": "all", "dependencies": {package: version}});
+        project.write("cloudfunctions/all/package.json", &manifest.to_string());
+        project.write(
+            "yunqiao.toml",
+            "[database]\nmissing = \"refuse\"\n[functions.all]\ntimeout = 60\n",
+        );
+        let dev = Dev::start(project.path());
+        let alice = dev.login("alice").await;
+        let got = alice.result("all", json!({}), &[]).await;
+        let name = format!("{}-{version}", package.rsplit('/').next().unwrap());
+        if env::var_os("YUNQIAO_BLESS").is_some() {
+            fs::write(golden(&name), serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
+        }
+        meets(&got, &name);
+    }
+}
+
 const NOTES: &str = r"
 const cloud = require('wx-server-sdk');
 cloud.init();

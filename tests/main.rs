@@ -15,6 +15,7 @@ mod commands;
 mod completions;
 mod console;
 mod database;
+mod db;
 mod doors;
 mod examples;
 mod help;

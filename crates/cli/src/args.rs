@@ -4,6 +4,7 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
+use database::exchange::FileFormat;
 use serde_json::Value;
 
 use crate::{
@@ -104,6 +105,15 @@ pub(crate) enum Command {
         The functions' source is searched as text: where the name of an interface is computed or kept in a variable, \
         the place is named. What packages in node_modules call is not seen.")]
     Doctor(Doctor),
+    /// List the collections of the project's database, import and export documents, make indexes
+    #[command(
+        after_help = "Examples:\n  yunqiao db --dir hello index todos status -createTime\n  \
+        echo '{\"_id\":\"t1\",\"title\":\"buy milk\"}' | yunqiao db --dir hello import todos -\n  \
+        yunqiao db --dir hello ls\n  yunqiao db --dir hello export todos todos.csv\n\n\
+        A `yunqiao dev` that runs for the project goes on meanwhile. With -c it is the database of `yunqiao serve`; while that \
+        one runs, [operator] secret_file must be set."
+    )]
+    Db(Db),
     /// Make a working little project in DIR
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
@@ -416,6 +426,155 @@ pub(crate) struct Doctor {
     /// Mend what can be mended in config.json and package.json, and say what was done
     #[arg(long)]
     pub(crate) fix: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Db {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: DbCommand,
+}
+
+/// Whose database.
+#[derive(Debug, Arguments)]
+pub(crate) struct Place {
+    /// The project whose database `yunqiao dev` keeps
+    #[arg(long, global = true, default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    /// The configuration of `yunqiao serve`, for the database that it keeps
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "yunqiao.toml",
+        conflicts_with = "dir",
+        value_hint = ValueHint::FilePath
+    )]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// List collections, how many documents each has, and its indexes
+    Ls,
+    /// Put the documents of FILE into a collection, which is made if it is not there
+    #[command(
+        after_help = "FILE is what the console of WeChat exports, JSON objects one after another; or one JSON array; or CSV, \
+        whose first line names the fields (address.city is city in address). In CSV an empty cell is no field; numbers, \
+        true, false, times such as 2018-08-31T17:30:00.882Z and JSON in brackets are what they look like; all else is text."
+    )]
+    Import(Import),
+    /// Write the documents of a collection into FILE, or to standard output
+    #[command(
+        after_help = "By the ending of FILE: .csv is CSV, anything else JSON objects, one on each line, as WeChat's console \
+        imports them."
+    )]
+    Export(Export),
+    /// List the indexes of a collection; with FIELDS add one, or remove one
+    #[command(after_help = "Examples:\n  yunqiao db index todos status -createTime\n  \
+        yunqiao db index users phone --unique --sparse\n  yunqiao db index shops location --2dsphere\n  \
+        yunqiao db index todos --remove status_1_createTime_-1")]
+    Index(Index),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Import {
+    /// The collection
+    #[arg(add = ArgValueCandidates::new(complete::collections))]
+    pub(crate) collection: String,
+    /// The file; `-` reads standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// How documents stand in FILE, where its name and its first character do not tell
+    #[arg(long)]
+    pub(crate) format: Option<ImportFormat>,
+    /// A document takes the place of the one that has its _id; without this, it is refused
+    #[arg(long)]
+    pub(crate) upsert: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// JSON objects one after another, or one array of them
+    Json,
+    /// A line of fields, then a line for each document
+    Csv,
+}
+
+impl ImportFormat {
+    pub(crate) const fn read_as(self) -> FileFormat {
+        match self {
+            Self::Json => FileFormat::Json,
+            Self::Csv => FileFormat::Csv,
+        }
+    }
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Export {
+    /// The collection
+    #[arg(add = ArgValueCandidates::new(complete::collections))]
+    pub(crate) collection: String,
+    /// The file, which is replaced if it is there; `-` or nothing writes to standard output
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// How documents stand in FILE
+    #[arg(long)]
+    pub(crate) format: Option<ExportFormat>,
+    /// Only the documents that match, as a query of MongoDB's in JSON
+    #[arg(long = "where", value_name = "JSON")]
+    pub(crate) filter: Option<String>,
+    /// The columns of CSV, such as _id,name,address.city; without it, all fields that any document has
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+    /// Name the type of each number, so that an import makes the same number of it
+    #[arg(long)]
+    pub(crate) canonical: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// A JSON object on each line
+    Lines,
+    /// One JSON array
+    Array,
+    /// A line of fields, then a line for each document
+    Csv,
+}
+
+impl Export {
+    /// What was asked for, else what the file's name says.
+    pub(crate) fn layout(&self) -> ExportFormat {
+        let named = self.file.as_deref().and_then(FileFormat::of_name);
+        self.format.unwrap_or(match named {
+            Some(FileFormat::Csv) => ExportFormat::Csv,
+            _ if !self.fields.is_empty() => ExportFormat::Csv,
+            _ => ExportFormat::Lines,
+        })
+    }
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Index {
+    /// The collection
+    #[arg(add = ArgValueCandidates::new(complete::collections))]
+    pub(crate) collection: String,
+    /// The fields, in their order; with `-` before one from great to small
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) fields: Vec<String>,
+    /// No two documents may have the same value; one without the field has null
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) unique: bool,
+    /// Leave out documents that have none of the fields
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) sparse: bool,
+    /// The fields are places on the sphere
+    #[arg(long = "2dsphere")]
+    pub(crate) sphere: bool,
+    /// Remove the index of that name, or over these fields
+    #[arg(long, requires = "fields")]
+    pub(crate) remove: bool,
 }
 
 #[derive(Debug, Arguments)]

@@ -1,7 +1,7 @@
 //! `yunqiao completions`, and what is answered when somebody presses Tab: the shell runs this program, which knows the project's
 //! functions, the simulated users, and WeChat's names.
 
-use std::{env, ffi::OsStr, io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, env, ffi::OsStr, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{CommandFactory, ValueEnum};
@@ -10,6 +10,7 @@ use clap_complete::{
     engine::CompletionCandidate,
     env::{Bash, EnvCompleter, Fish, Shells, Zsh},
 };
+use database::exchange::FileFormat;
 use project::{Project, ProjectFunction};
 use serde_json::Value;
 
@@ -91,24 +92,51 @@ pub(crate) fn triggers() -> Vec<CompletionCandidate> {
 /// The users of the running `dev`, else those that every simulated WeChat begins with.
 pub(crate) fn users() -> Vec<CompletionCandidate> {
     let running = project().and_then(|project| run_file::running(&project.root));
-    let names = running.and_then(|running| names_at(&running.wechat));
+    let names = running.and_then(|running| names_at(&format!("{}/sim/users", running.wechat), None, "users"));
     let names = names.unwrap_or_else(|| vec!["alice".to_owned(), "bob".to_owned()]);
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 
-fn names_at(wechat: &str) -> Option<Vec<String>> {
+/// The names in a list that a running `dev` gives.
+fn names_at(url: &str, pass: Option<&str>, list: &str) -> Option<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .ok()?;
     let client = client::client().ok()?;
-    let asked = client.get(format!("{wechat}/sim/users")).timeout(PATIENCE);
+    let mut asked = client.get(url).timeout(PATIENCE);
+    if let Some(pass) = pass {
+        asked = asked.bearer_auth(pass);
+    }
     let answer: Value = runtime
         .block_on(async { asked.send().await?.json().await })
         .ok()?;
-    let users = answer["users"].as_array()?;
-    let names = users.iter().filter_map(|user| user["name"].as_str());
+    let listed = answer[list].as_array()?;
+    let names = listed.iter().filter_map(|one| one["name"].as_str());
     Some(names.map(str::to_owned).collect())
+}
+
+/// The collections of the running `dev`, those that `yunqiao.toml` names, and those that have a seed.
+pub(crate) fn collections() -> Vec<CompletionCandidate> {
+    let Some(project) = project() else {
+        return Vec::new();
+    };
+    let settings = &project.settings.database;
+    let mut names: BTreeSet<String> = settings.collections.keys().cloned().collect();
+    let seeds = settings.seed.as_ref().and_then(|folder| folder.read_dir().ok());
+    for seed in seeds.into_iter().flatten().flatten() {
+        let path = seed.path();
+        let stem = path.file_stem().and_then(OsStr::to_str);
+        names.extend(
+            stem.filter(|_| FileFormat::of_name(&path).is_some())
+                .map(str::to_owned),
+        );
+    }
+    if let Some(running) = run_file::running(&project.root) {
+        let url = format!("{}/operator/database", running.operator);
+        names.extend(names_at(&url, Some(&running.pass), "collections").unwrap_or_default());
+    }
+    names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// What can be pushed, with its title.
@@ -157,6 +185,13 @@ fn project() -> Option<Project> {
     let dir = joined
         .or(after.map(String::as_str))
         .or_else(|| plain().map(String::as_str));
+    let config = words
+        .iter()
+        .skip_while(|word| !matches!(word.as_str(), "-c" | "--config"))
+        .nth(1);
+    if let Some(config) = config {
+        return Project::from_config(Path::new(config)).ok();
+    }
     paths::project(Path::new(dir.unwrap_or("."))).ok()
 }
 

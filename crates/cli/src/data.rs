@@ -110,6 +110,33 @@ pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
     bail!("[database] url: this yunqiao was built without MongoDB: build it with the feature `mongodb`");
 }
 
+/// The database alone, as it lies: for what is done to it beside a server. Makes it where it is not there.
+///
+/// # Errors
+/// An [`OpenError`] where it cannot be opened, such as for another process that has it.
+pub(crate) async fn alone(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Database>> {
+    if let Some(url) = &project.settings.database.url {
+        return server(url).await;
+    }
+    Ok(Arc::new(match path(project, keeping)? {
+        Some(path) => Embedded::open(path, Options::default())?,
+        None => Embedded::in_memory(Options::default())?,
+    }))
+}
+
+/// Whether [`alone`] would find one.
+pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
+    if project.settings.database.url.is_some() {
+        return true;
+    }
+    // The folder is not made for a look.
+    let usual = project.root.join(folder::NAME);
+    if keeping == Keeping::InProject && project.settings.database.path.is_none() && !usual.is_dir() {
+        return false;
+    }
+    path(project, keeping).is_ok_and(|path| path.is_none_or(|path| path.exists()))
+}
+
 fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
     let named = project.settings.database.path.clone();
     Ok(match keeping {
@@ -158,7 +185,7 @@ fn spec(index: &IndexSetting) -> IndexSpec {
         name: IndexSpec::named_by_fields(&fields),
         fields,
         unique: index.unique,
-        sparse: false,
+        sparse: index.sparse,
     }
 }
 

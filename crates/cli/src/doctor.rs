@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use anstream::println;
-use doctor::{CuredFile, DoctorReport};
+use doctor::{CuredFile, Diagnosis, DoctorReport};
 use project::Project;
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn examine(project: &Project) -> DoctorReport {
 }
 
 fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
-    let diagnoses = report.diagnoses.iter().map(|found| {
+    let found = |found: &Diagnosis| {
         json!({
             "function": found.function.as_ref().map(AsRef::<str>::as_ref),
             "file": found.file,
@@ -70,7 +70,7 @@ fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
             "mend": found.mend,
             "curable": found.is_curable(),
         })
-    });
+    };
     let cured = cured
         .iter()
         .map(|cured| json!({ "file": cured.file, "what": cured.what }));
@@ -78,7 +78,8 @@ fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
         json!({ "function": unseen.function.as_ref() as &str, "file": unseen.file, "line": unseen.line })
     });
     json!({
-        "diagnoses": diagnoses.collect::<Vec<_>>(),
+        "diagnoses": report.diagnoses.iter().map(found).collect::<Vec<_>>(),
+        "hints": report.hints.iter().map(found).collect::<Vec<_>>(),
         "cured": cured.collect::<Vec<_>>(),
         "unseen": unseen.collect::<Vec<_>>(),
     })
@@ -98,6 +99,10 @@ fn show(report: &DoctorReport, cured: &[CuredFile], project: &Project, fixed: bo
         if !found.mend.is_empty() {
             println!("  {DIM}{}{cure}{DIM:#}", found.mend);
         }
+    }
+    for hint in &report.hints {
+        println!("{DIM}·{DIM:#} {}: {}", place(&hint.file, hint.line), hint.what);
+        println!("  {DIM}{}{DIM:#}", hint.mend);
     }
     for unseen in &report.unseen {
         let why = match unseen.line {

@@ -13,6 +13,7 @@ mod cloud_id;
 mod complete;
 mod crypt;
 mod data;
+mod db;
 mod dev;
 mod doctor;
 mod entry;
@@ -92,6 +93,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Sign(sign) => crypt::sign(&sign, args.json),
         Command::Verify(verify) => crypt::verify(&verify, args.json),
         Command::Api(api) => api::run(&api, args.json),
+        Command::Db(db) => runtime()?.block_on(db::run(db, args.json)),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Init(init) => init::run(&init),
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clock::Clock;
 use console::Console;
-use project::{OperatorSection, Project, Undeclared};
+use project::{ExposeSecret as _, OperatorSection, Project, Undeclared};
 use store::Store;
 use store_redb::Redb;
 
@@ -184,6 +184,17 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     }
     runtime.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the operator's listener of a server with these settings is, and what opens it.
+pub(crate) fn operator(settings: &OperatorSection) -> Option<(String, String)> {
+    let secret = settings.secret.as_ref()?.expose_secret().to_owned();
+    let mut address = settings.listen.unwrap_or(OPERATOR);
+    // Where it listens on all addresses, this machine reaches it by this one.
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Some((stack::url(address), secret))
 }
 
 async fn sweep(store: Arc<dyn Store>, clock: Clock) {

@@ -27,8 +27,8 @@ pub use crate::{
     embedded::{Embedded, MOST_TRANSACTIONS, OpenError, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{
-        Aggregate, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted, Looked, Page,
-        TransactionId, Update, UpdateKind, Updated,
+        Aggregate, BadIndexField, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted,
+        Looked, Page, TransactionId, Update, UpdateKind, Updated,
     },
 };
 

@@ -180,6 +180,60 @@ pub enum IndexKind {
 }
 
 impl IndexSpec {
+    /// An index over fields as they are written in `yunqiao.toml`, `createTime` or from great to small `-createTime`, named
+    /// by them; with `sphere` over places.
+    ///
+    /// # Errors
+    /// Where there is no field, or one has no path.
+    pub fn of_fields(fields: &[impl AsRef<str>], sphere: bool) -> Result<Self, BadIndexField> {
+        let fields: Vec<IndexField> = fields
+            .iter()
+            .map(|field| {
+                let text = field.as_ref();
+                let path = text.strip_prefix('-').unwrap_or(text);
+                if path.starts_with('$') || path.split('.').any(str::is_empty) {
+                    return Err(BadIndexField(text.to_owned()));
+                }
+                let kind = match (sphere, path.len() < text.len()) {
+                    (true, _) => IndexKind::Sphere,
+                    (false, true) => IndexKind::Descending,
+                    (false, false) => IndexKind::Ascending,
+                };
+                Ok(IndexField {
+                    path: path.to_owned(),
+                    kind,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        if fields.is_empty() {
+            return Err(BadIndexField(String::new()));
+        }
+        Ok(Self {
+            name: Self::named_by_fields(&fields),
+            fields,
+            unique: false,
+            sparse: false,
+        })
+    }
+
+    /// Its fields as [`of_fields`](Self::of_fields) takes them.
+    #[must_use]
+    pub fn written_fields(&self) -> Vec<String> {
+        self.fields
+            .iter()
+            .map(|field| match field.kind {
+                IndexKind::Descending => format!("-{}", field.path),
+                IndexKind::Ascending | IndexKind::Sphere => field.path.clone(),
+            })
+            .collect()
+    }
+
+    /// Whether it is over places.
+    #[must_use]
+    pub fn is_sphere(&self) -> bool {
+        self.fields.iter().any(|field| field.kind == IndexKind::Sphere)
+    }
+
     /// The name that MongoDB gives an index over these fields.
     #[must_use]
     pub fn named_by_fields(fields: &[IndexField]) -> String {
@@ -213,6 +267,13 @@ impl IndexSpec {
             .collect()
     }
 }
+
+/// A text that names no field of an index.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no field of an index: name fields such as createTime, or from great to small -address.city"
+)]
+pub struct BadIndexField(pub String);
 
 /// A collection as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

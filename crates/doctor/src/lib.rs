@@ -9,6 +9,7 @@
 mod cloud_calls;
 mod cure;
 mod dependencies;
+mod queries;
 mod source;
 mod timers;
 mod tokens;
@@ -30,6 +31,8 @@ use crate::{cure::Cure, source::Source};
 pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
+    /// What may be worth a thought, and is not wrong: indexes, collections, paging. By function, file and line as well.
+    pub hints: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
     pub unseen: Vec<UnseenPlace>,
 }
@@ -147,8 +150,9 @@ impl DoctorReport {
     }
 
     fn sort(&mut self) {
-        self.diagnoses
-            .sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
+        for found in [&mut self.diagnoses, &mut self.hints] {
+            found.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));
+        }
     }
 }
 
@@ -157,6 +161,7 @@ impl DoctorReport {
 pub fn examine(project: &Project) -> DoctorReport {
     let mut diagnoses = Vec::new();
     let mut unseen = Vec::new();
+    let mut uses = Vec::new();
     for finding in &project.findings {
         // What stands in a function's config.json is told below, with its line.
         if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
@@ -168,7 +173,8 @@ pub fn examine(project: &Project) -> DoctorReport {
     }
     for listed in project.functions.values() {
         let function = &listed.function;
-        let source = Source::read(&function.dir);
+        let mut source = Source::read(&function.dir);
+        uses.push((&function.name, std::mem::take(&mut source.database)));
         let mut found = Vec::new();
         if let Some(problem) = &function.problem {
             let what = format!("it cannot run: {problem}");
@@ -187,7 +193,11 @@ pub fn examine(project: &Project) -> DoctorReport {
             line,
         }));
     }
-    let mut report = DoctorReport { diagnoses, unseen };
+    let mut report = DoctorReport {
+        diagnoses,
+        hints: queries::examine(project, &uses),
+        unseen,
+    };
     report.sort();
     report
 }

@@ -14,8 +14,21 @@ use std::{
 use function::SDK;
 use project::files;
 
-use crate::tokens::{Token, TokenKind, tokens};
+use crate::{
+    queries::DatabaseUse,
+    tokens::{Token, TokenKind, tokens},
+};
 
+/// The packages through which functions reach the database.
+const CLOUD_SDKS: [&str; 3] = [SDK, "@cloudbase/node-sdk", "tcb-admin-node"];
+/// Packages of other databases that have collections with the same methods.
+const OTHER_DATABASES: [&str; 5] = [
+    "mongodb",
+    "mongoose",
+    "monk",
+    "firebase-admin",
+    "@google-cloud/firestore",
+];
 /// Larger files are bundles, or no source at all.
 const LARGEST: u64 = 2 << 20;
 /// The most files outside of a function's folder that are looked at.
@@ -29,6 +42,8 @@ pub(crate) struct Source {
     /// The packages that are required, but for what a package with a manifest of its own requires inside the folder: that is
     /// its own affair.
     pub(crate) packages: Vec<Mention>,
+    /// What is done with the database; nothing where another database's library is required as well, whose words are alike.
+    pub(crate) database: DatabaseUse,
     /// Places that a textual search cannot follow; no line if that is the whole file.
     pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
     /// Files that are required by their place, as far as that leads to a source file.
@@ -51,16 +66,22 @@ impl Source {
         let mut source = Self::default();
         source.collect(dir, false, &mut files);
         files.sort();
-        let mut has_sdk = false;
+        let mut required = BTreeSet::new();
         for (file, is_nested) in files {
             let own = source.packages.len();
             source.scan_file(&file);
-            has_sdk |= source.packages[own..].iter().any(|package| package.name == SDK);
+            let names = source.packages[own..].iter().map(|package| package.name.clone());
+            required.extend(names);
             if is_nested {
                 source.packages.truncate(own);
             }
         }
-        has_sdk |= source.follow(dir);
+        let has_sdk = source.follow(dir) || required.contains(SDK);
+        required.extend(source.packages.iter().map(|package| package.name.clone()));
+        let requires = |names: &[&str]| names.iter().any(|name| required.contains(*name));
+        if !requires(&CLOUD_SDKS) || requires(&OTHER_DATABASES) {
+            source.database = DatabaseUse::default();
+        }
         if !has_sdk {
             // Other libraries have an `openapi` as well: without the SDK, only what WeChat has is a call.
             source.calls.retain(|call| openapi::find(&call.name).is_some());
@@ -141,6 +162,7 @@ impl Source {
 
     fn scan(&mut self, file: &Path, text: &str) {
         let tokens = tokens(text);
+        self.database.scan(file, &tokens);
         let mention = |name: String, line| Mention {
             name,
             file: file.to_owned(),

@@ -51,6 +51,9 @@ fn told(root: &Path, report: &DoctorReport) -> String {
         };
         writeln!(told, "{mark:8} {diagnosis}").unwrap();
     }
+    for hint in &report.hints {
+        writeln!(told, "hint     {hint}").unwrap();
+    }
     for unseen in &report.unseen {
         let line = unseen.line.map_or(String::new(), |line| format!(":{line}"));
         writeln!(told, "unseen   {}{line}", unseen.file.display()).unwrap();
@@ -601,4 +604,142 @@ fn a_cure_keeps_links_and_modes_and_leaves_nothing_behind() {
     assert!(fs::read_to_string(&shared).unwrap().contains("wxacode.get"));
     assert_eq!(fs::metadata(&shared).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(tree(&folder).len(), 2, "{:?}", tree(&folder));
+}
+
+/// A project with one function, and this in its yunqiao.toml.
+fn with_database(source: &str, settings: &str) -> tempfile::TempDir {
+    let source = format!("const cloud = require('wx-server-sdk')\n{source}");
+    function(&[
+        ("cloudfunctions/a/index.js", &source),
+        (
+            "cloudfunctions/a/package.json",
+            r#"{"dependencies":{"wx-server-sdk":"4.0.2"}}"#,
+        ),
+        ("yunqiao.toml", settings),
+    ])
+}
+
+fn hints(source: &str, settings: &str) -> Vec<String> {
+    let dir = with_database(source, settings);
+    let report = examine(&Project::open(dir.path()).unwrap());
+    assert!(report.diagnoses.is_empty(), "{}", told(dir.path(), &report));
+    report
+        .hints
+        .iter()
+        .map(|hint| format!("{}|{}", hint.what, hint.mend))
+        .collect()
+}
+
+#[test]
+fn each_index_that_is_proposed_is_taken_and_serves() {
+    for (query, index) in [
+        (
+            "where({ status: 'open' }).orderBy('at', 'desc')",
+            "[\"status\", \"-at\"]",
+        ),
+        (
+            "where({ 'of.city': city, n: _.gt(5) })\n  // newest first\n  .orderBy(`at`, 'asc')\n  .limit(20)",
+            "[\"of.city\", \"at\", \"n\"]",
+        ),
+        (
+            "where({ a: { b: 1, c: { d } } }).orderBy('e', 'desc').orderBy('f', 'asc')",
+            "[\"a.b\", \"a.c.d\", \"-e\", \"f\"]",
+        ),
+        (
+            "where({ place: _.geoNear({ geometry: db.Geo.Point(1, 2) }) }).limit(3)",
+            "{ fields = [\"place\"], kind = \"2dsphere\" }",
+        ),
+        (
+            "where({ at: db.command.gte(1).and(db.command.lt(2)) }).orderBy('at', 'desc')",
+            "[\"-at\"]",
+        ),
+    ] {
+        for (name, key) in [("todos", "todos"), ("名 单", "\"名 单\"")] {
+            for source in [
+                format!("cloud.database().collection('{name}').{query}.get()"),
+                format!("const T = '{name}'\nconst todos = db.collection(T)\ntodos.{query}.get()"),
+                format!(
+                    "const C = {{ T: \"{name}\" }}; const todos = () => db.collection(C.T); todos()\n.{query}.get()"
+                ),
+            ] {
+                let found = hints(&source, "");
+                let [found] = &found[..] else {
+                    panic!("{source}: {found:?}")
+                };
+                let mend = format!("[database.collections.{key}] indexes = [{index}]");
+                assert!(found.ends_with(&format!("|{mend}")), "{source}: {found}");
+                let settings = mend.replacen("] ", "]\n", 1);
+                assert_eq!(
+                    hints(&source, &settings),
+                    Vec::<String>::new(),
+                    "{source}: {settings}"
+                );
+                let other = format!("[database.collections.{key}]\nindexes = [[\"other\"]]");
+                let [added] = &hints(&source, &other)[..] else {
+                    panic!("{source}")
+                };
+                assert!(
+                    added.ends_with(&format!(
+                        "add {index} to the indexes of [database.collections.{key}]"
+                    )),
+                    "{added}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_found_quickly_or_not_seen_whole_has_no_hint() {
+    for source in [
+        "db.collection('todos').where({ status: 'open' }).get()",
+        "db.collection('todos').orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ _openid: OPENID }).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ _id: _.gt(last), done: false }).orderBy('_id', 'asc').get()",
+        "db.collection('todos').where(query).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ ...query, a: 1 }).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ [field]: 1 }).orderBy('at', 'desc').get()",
+        "db.collection('todos').where(_.or([{ a: 1 }, { b: 2 }])).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ a: 1 }).orderBy(field, 'desc').get()",
+        "db.collection(name).where({ a: 1 }).orderBy('at', 'desc').get()",
+        "db.collection(`todos_${year}`).where({ a: 1 }).orderBy('at', 'desc').get()",
+        "let n = 'todos'; n = 'other'; db.collection(n).where({ a: 1 }).orderBy('at', 'desc').get()",
+        "db.collection('todos').skip((page - 1) * 20).limit(20).get()",
+        "db.collection('todos').doc(id).get(); db.collection('todos').add({ data: {} })",
+        "// db.collection('todos').where({ a: 1 }).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({ name: db.RegExp({ regexp: 'x' }) }).orderBy('at', 'desc').get()",
+        "db.collection('todos').where({",
+        "db.collection('todos').where({ a: 1 }).orderBy('at', 'desc').get(); require('mongodb')",
+    ] {
+        let dir = with_database(source, "");
+        let report = examine(&Project::open(dir.path()).unwrap());
+        assert!(report.hints.is_empty(), "{}", told(dir.path(), &report));
+    }
+}
+
+#[test]
+fn paging_by_skip_in_a_loop_is_told() {
+    let loops = "for (let i = 0; i < times; i++) {\n  tasks.push(db.collection('todos').skip(i * MAX).limit(MAX).get())\n}";
+    let [found] = &hints(loops, "")[..] else { panic!() };
+    assert!(found.contains("it pages through \"todos\" by `skip`"), "{found}");
+    let while_loop = "const todos = db.collection('todos'); while (true) { if (more) { await todos.skip(100 * page++).get() } }";
+    assert_eq!(hints(while_loop, "").len(), 1);
+}
+
+#[test]
+fn collections_that_nothing_makes_are_told_where_they_would_be_missed() {
+    let source = "db.collection('todos').add({}); db.collection('todoz').get(); db.collection('made').get(); db.createCollection('made')";
+    assert_eq!(hints(source, ""), Vec::<String>::new());
+    let refuse = "[database]\nmissing = \"refuse\"\n[database.collections.todos]\n";
+    let [found] = &hints(source, refuse)[..] else {
+        panic!("{:?}", hints(source, refuse))
+    };
+    assert!(
+        found.contains("\"todoz\"") && found.contains("did you mean \"todos\"?"),
+        "{found}"
+    );
+    // What is proposed is taken, and enough.
+    let head = "[database.collections.todoz]";
+    assert!(found.contains(head), "{found}");
+    assert_eq!(hints(source, &format!("{refuse}{head}\n")), Vec::<String>::new());
 }

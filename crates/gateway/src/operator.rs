@@ -5,6 +5,7 @@
 //! * `POST /operator/functions/{name}` takes `{"data","source"?,"openid"?}` and calls a function as anybody, from anywhere
 //!   (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does.
 //! * `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now.
+//! * `/operator/database` and below: collections, indexes, and documents in and out (`database`).
 //! * Below `/operator/push` are the message pushes that were given up.
 //! * Whatever else is asked for is a page of the console's.
 //!
@@ -13,6 +14,7 @@
 //! which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer allows
 //! another origin to read it.
 
+mod database;
 mod guard;
 mod sign_in;
 
@@ -128,6 +130,7 @@ enum Guarded<'a> {
     Function(&'a str),
     Timer(&'a str),
     Push,
+    Database,
     Page,
 }
 
@@ -147,6 +150,7 @@ impl<'a> Guarded<'a> {
             ACCESS_TOKEN => Self::AccessToken,
             _ if path.starts_with(FORWARD) => Self::Forward,
             _ if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Self::Push,
+            _ if database::is_at(path) => Self::Database,
             _ => match path.strip_prefix(FUNCTIONS) {
                 Some(name) => match name.strip_suffix(TIMER) {
                     Some(name) => Self::Timer(name),
@@ -162,7 +166,7 @@ impl<'a> Guarded<'a> {
         match self {
             Self::AccessToken | Self::Forward => Some("GET, HEAD, POST"),
             Self::Function(_) | Self::Timer(_) => Some("POST"),
-            Self::Push | Self::Page => None,
+            Self::Push | Self::Database | Self::Page => None,
         }
     }
 
@@ -310,6 +314,10 @@ impl Doors {
             Guarded::Push => {
                 let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
                 reply::json(push::answer_operator(inner, &method, path, query).await?)
+            }
+            Guarded::Database => {
+                let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
+                database::answer(&*inner.database.database, &method, head, &body.bytes).await?
             }
             Guarded::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;

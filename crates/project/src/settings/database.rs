@@ -57,6 +57,8 @@ pub struct IndexSetting {
     pub fields: Vec<IndexFieldSetting>,
     /// Whether no two documents may have the same value; one without the field has null.
     pub unique: bool,
+    /// Whether documents that have none of the fields are left out.
+    pub sparse: bool,
     /// Whether it is over places: `kind = "2dsphere"`.
     pub sphere: bool,
 }
@@ -221,11 +223,12 @@ impl IndexSetting {
             return Ok(Self {
                 fields: read_fields(entry)?,
                 unique: false,
+                sparse: false,
                 sphere: false,
             });
         }
         let table = entry.table()?;
-        table.allow(&["fields", "unique", "kind"])?;
+        table.allow(&["fields", "unique", "sparse", "kind"])?;
         let Some(fields) = table.get("fields") else {
             return Err(entry.refuse(
                 "has no fields",
@@ -244,13 +247,14 @@ impl IndexSetting {
                 }
             },
         };
+        let flag = |key: &str| {
+            let flag = table.get(key).map(|entry| entry.boolean()).transpose()?;
+            Ok::<_, ProjectError>(flag.unwrap_or(false))
+        };
         Ok(Self {
             fields: read_fields(&fields)?,
-            unique: table
-                .get("unique")
-                .map(|entry| entry.boolean())
-                .transpose()?
-                .unwrap_or(false),
+            unique: flag("unique")?,
+            sparse: flag("sparse")?,
             sphere,
         })
     }

@@ -25,7 +25,7 @@ fn everything_that_can_be_set() {
         missing = "refuse"
         seed = "seed"
         [database.collections.todos]
-        indexes = [["status", "-createTime"], { fields = ["phone"], unique = true }, { fields = ["place"], kind = "2dsphere" }]
+        indexes = [["status", "-createTime"], { fields = ["phone"], unique = true, sparse = true }, { fields = ["place"], kind = "2dsphere" }]
         [database.collections."名单"]
         "#,
     )
@@ -45,6 +45,7 @@ fn everything_that_can_be_set() {
     assert!(!first.unique && second.unique && third.sphere);
     let nothing = (read("").unwrap(), DatabaseSection::default());
     assert_eq!(format!("{:?}", nothing.0), format!("{:?}", nothing.1));
+    assert!(!first.sparse && second.sparse && !third.sparse);
 }
 
 #[test]

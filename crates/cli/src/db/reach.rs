@@ -1,0 +1,364 @@
+//! The way to the database: by the operator's listener of the server that has the file open, or to the file itself.
+
+use std::{fmt, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use bson::{Document, RawDocumentBuf};
+use database::{
+    CollectionStatus, Database, DatabaseError, IndexSpec, OpenError,
+    exchange::{self, ConflictMode, DocumentPages, FileDocument, ImportReport, RefusedDocument},
+};
+use ejson::Style;
+use project::Project;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    args,
+    client::client,
+    data::{self, Keeping},
+    paths,
+    print::Coded,
+    run_file, serve,
+};
+
+/// The reply's header that says where the next page begins, and the query that asks for it.
+const NEXT: &str = "x-yunqiao-next";
+
+/// A project's database.
+pub(super) enum Reach {
+    /// Opened here.
+    Here(Arc<dyn Database>),
+    /// Behind the operator's listener of a server that runs.
+    There(Operator),
+}
+
+/// An operator's listener.
+pub(super) struct Operator {
+    client: reqwest::Client,
+    url: String,
+    /// The secret, or `dev`'s pass.
+    shown: String,
+}
+
+/// What went wrong, as an error that can be handed on.
+#[derive(Debug)]
+pub(super) struct Failed(anyhow::Error);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl Reach {
+    /// Goes to the database, and makes it where there is none yet.
+    pub(super) async fn open(place: &args::Place) -> anyhow::Result<Self> {
+        let (project, keeping) = project(place)?;
+        if let Some(operator) = running(&project, keeping).await? {
+            return Ok(Self::There(operator));
+        }
+        match data::alone(&project, keeping).await {
+            Ok(database) => Ok(Self::Here(database)),
+            Err(error) => locked(&project, error),
+        }
+    }
+
+    /// Goes to the database; `None` where there is none yet.
+    pub(super) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
+        let (project, keeping) = project(place)?;
+        if running(&project, keeping).await?.is_none() && !data::is_there(&project, keeping) {
+            return Ok(None);
+        }
+        Self::open(place).await.map(Some)
+    }
+
+    pub(super) async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
+        match self {
+            Self::Here(database) => Ok(database.collections().await?),
+            Self::There(operator) => operator.collections().await,
+        }
+    }
+
+    /// Makes a collection where it is missing.
+    pub(super) async fn make_collection(&self, name: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Here(database) => match database.create_collection(name).await {
+                Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            // It is made with the first documents, or the first index.
+            Self::There(_) => Ok(()),
+        }
+    }
+
+    /// Puts documents into a collection.
+    pub(super) async fn put(
+        &self,
+        collection: &str,
+        documents: Vec<FileDocument>,
+        conflict: ConflictMode,
+    ) -> Result<ImportReport, Failed> {
+        match self {
+            Self::Here(database) => exchange::put(&**database, collection, documents, conflict)
+                .await
+                .map_err(|error| Failed(error.into())),
+            Self::There(operator) => operator
+                .put(collection, documents, conflict)
+                .await
+                .map_err(Failed),
+        }
+    }
+
+    /// The documents that match, a page at a time.
+    pub(super) fn pages(&self, filter: Document) -> PagesThrough<'_> {
+        match self {
+            Self::Here(database) => PagesThrough::Here(&**database, DocumentPages::new(filter)),
+            Self::There(operator) => PagesThrough::There {
+                operator,
+                filter: ejson::to_text(&filter, Style::Canonical),
+                from: None,
+                ended: false,
+            },
+        }
+    }
+
+    pub(super) async fn create_index(&self, collection: &str, spec: IndexSpec) -> anyhow::Result<()> {
+        match self {
+            Self::Here(database) => Ok(database.create_index(collection, spec).await?),
+            Self::There(operator) => {
+                let body = json!({
+                    "fields": spec.written_fields(),
+                    "unique": spec.unique,
+                    "sparse": spec.sparse,
+                    "kind": spec.is_sphere().then_some("2dsphere"),
+                });
+                let request = operator.ask(Method::POST, "/index", &[("collection", collection)]);
+                operator.answer(request.json(&body)).await.map(drop)
+            }
+        }
+    }
+
+    pub(super) async fn drop_index(&self, collection: &str, name: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Here(database) => Ok(database.drop_index(collection, name).await.map(drop)?),
+            Self::There(operator) => {
+                let query = [("collection", collection), ("name", name)];
+                let request = operator.ask(Method::DELETE, "/index", &query);
+                operator.answer(request).await.map(drop)
+            }
+        }
+    }
+}
+
+fn project(place: &args::Place) -> anyhow::Result<(Project, Keeping)> {
+    Ok(match &place.config {
+        Some(config) => (Project::from_config(config)?, Keeping::BesideStore),
+        None => (paths::project(&place.dir)?, Keeping::InProject),
+    })
+}
+
+/// The listener of the project's server, where one runs and has the database.
+async fn running(project: &Project, keeping: Keeping) -> anyhow::Result<Option<Operator>> {
+    let candidate = match keeping {
+        Keeping::BesideStore => serve::operator(&project.settings.operator),
+        _ => run_file::running(&project.root).map(|running| (running.operator, running.pass)),
+    };
+    let Some((url, shown)) = candidate else {
+        return Ok(None);
+    };
+    let operator = Operator {
+        client: client()?,
+        url,
+        shown,
+    };
+    // Of a `serve` it is not known whether it runs, and another program may listen there.
+    match operator.ask(Method::GET, "", &[]).send().await {
+        Err(error) if error.is_connect() => Ok(None),
+        Err(error) => Err(error).context("the operator's listener did not answer"),
+        Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => Ok(None),
+        Ok(_) => Ok(Some(operator)),
+    }
+}
+
+fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
+    if let Some(OpenError::Locked { path }) = error.downcast_ref::<OpenError>() {
+        let mend = match project.settings.operator.secret {
+            Some(_) => "end that one first",
+            None => {
+                "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener"
+            }
+        };
+        bail!("{} is open in another process: {mend}", path.display());
+    }
+    Err(error)
+}
+
+/// Pages of an export.
+pub(super) enum PagesThrough<'a> {
+    Here(&'a dyn Database, DocumentPages),
+    There {
+        operator: &'a Operator,
+        filter: String,
+        from: Option<String>,
+        ended: bool,
+    },
+}
+
+impl PagesThrough<'_> {
+    pub(super) async fn next(&mut self, collection: &str) -> anyhow::Result<Option<Vec<RawDocumentBuf>>> {
+        match self {
+            Self::Here(database, pages) => Ok(pages.next(*database, collection).await?),
+            Self::There { ended: true, .. } => Ok(None),
+            Self::There {
+                operator,
+                filter,
+                from,
+                ended,
+            } => {
+                let mut query = vec![("collection", collection), ("where", filter.as_str())];
+                if let Some(from) = from {
+                    query.push(("from", from.as_str()));
+                }
+                let request = operator.ask(Method::GET, "/export", &query);
+                let reply = operator.send(request).await?;
+                let next = reply.headers().get(NEXT).and_then(|next| next.to_str().ok());
+                let next = next.map(|next| {
+                    form_urlencoded::parse(next.as_bytes())
+                        .map(|(text, _)| text)
+                        .collect()
+                });
+                let lines = reply.bytes().await.context("the answer broke off")?;
+                let mut page = Vec::new();
+                for document in ejson::read_documents(&lines) {
+                    page.push(RawDocumentBuf::try_from(&document?)?);
+                }
+                match next {
+                    None => *ended = true,
+                    Some(next) => *from = Some(next),
+                }
+                Ok((!*ended || !page.is_empty()).then_some(page))
+            }
+        }
+    }
+}
+
+impl Operator {
+    fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let request = self
+            .client
+            .request(method, format!("{}/operator/database{path}", self.url));
+        request.query(query).bearer_auth(&self.shown)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let reply = request
+            .send()
+            .await
+            .with_context(|| format!("{} did not answer", self.url))?;
+        if reply.status().is_success() {
+            return Ok(reply);
+        }
+        let status = reply.status();
+        let answer: Value = reply.json().await.unwrap_or_default();
+        let text = match answer["errMsg"].as_str() {
+            Some(text) => text.to_owned(),
+            None => format!("{} answered {status}", self.url),
+        };
+        Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let reply = self.send(request).await?;
+        reply
+            .json()
+            .await
+            .with_context(|| format!("{} answered something that is not JSON", self.url))
+    }
+
+    async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
+        let answer = self.answer(self.ask(Method::GET, "", &[])).await?;
+        let listed = answer["collections"].as_array().into_iter().flatten();
+        Ok(listed.map(collection_of).collect())
+    }
+
+    async fn put(
+        &self,
+        collection: &str,
+        documents: Vec<FileDocument>,
+        conflict: ConflictMode,
+    ) -> anyhow::Result<ImportReport> {
+        let mut lines = Vec::new();
+        for read in &documents {
+            ejson::write_document(&mut lines, &read.document, Style::Canonical);
+            lines.push(b'\n');
+        }
+        let conflict = match conflict {
+            ConflictMode::Insert => "insert",
+            ConflictMode::Upsert => "upsert",
+        };
+        let query = [("collection", collection), ("conflict", conflict)];
+        let request = self.ask(Method::POST, "/import", &query);
+        let request = request.header("content-type", "application/x-ndjson").body(lines);
+        let answer = self.answer(request).await?;
+        let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+        let told = answer["told"].as_array().into_iter().flatten().map(|told| {
+            // Each document was sent on one line.
+            let line = told["line"].as_u64().and_then(|line| usize::try_from(line).ok());
+            let read = line.and_then(|line| documents.get(line.checked_sub(1)?));
+            RefusedDocument {
+                line: read.map_or(0, |read| read.line),
+                text: told["text"].as_str().unwrap_or_default().to_owned(),
+            }
+        });
+        Ok(ImportReport {
+            added: number("added"),
+            replaced: number("replaced"),
+            refused: number("refused"),
+            told: told.collect(),
+        })
+    }
+}
+
+/// A collection as the operator's listener tells of it, and `--json` too.
+pub(super) fn collection_json(status: &CollectionStatus) -> Value {
+    let indexes: Vec<Value> = status
+        .indexes
+        .iter()
+        .map(|spec| {
+            let mut index = json!({
+                "name": spec.name,
+                "fields": spec.written_fields(),
+                "unique": spec.unique,
+                "sparse": spec.sparse,
+            });
+            if spec.is_sphere() {
+                index["kind"] = "2dsphere".into();
+            }
+            index
+        })
+        .collect();
+    json!({ "name": status.name, "documents": status.documents, "indexes": indexes })
+}
+
+fn collection_of(listed: &Value) -> CollectionStatus {
+    let indexes = listed["indexes"].as_array().into_iter().flatten();
+    let indexes = indexes.filter_map(|index| {
+        let fields = index["fields"].as_array()?;
+        let fields: Vec<&str> = fields.iter().filter_map(Value::as_str).collect();
+        let spec = IndexSpec::of_fields(&fields, index["kind"] == "2dsphere").ok()?;
+        Some(IndexSpec {
+            name: index["name"].as_str()?.to_owned(),
+            unique: index["unique"] == true,
+            sparse: index["sparse"] == true,
+            ..spec
+        })
+    });
+    CollectionStatus {
+        name: listed["name"].as_str().unwrap_or_default().to_owned(),
+        documents: listed["documents"].as_u64().unwrap_or_default(),
+        indexes: indexes.collect(),
+    }
+}

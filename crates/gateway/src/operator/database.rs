@@ -1,0 +1,304 @@
+//! The operator's way to documents: what `yunqiao db` uses beside a server that runs, and a program in any language can.
+//!
+//! * `GET /operator/database` lists collections and their indexes.
+//! * `POST /operator/database/import?collection=NAME` takes documents as JSON, one after another or in an array, or as CSV with that
+//!   content type, and makes the collection where it is missing. `&conflict=upsert` has them take the place of those with their `_id`.
+//! * `GET /operator/database/export?collection=NAME` gives documents in the order of their `_id`, as canonical Extended JSON, one on
+//!   each line; `&where=` names which. The reply's header `x-yunqiao-next` is the `from` of the next page; without it there are
+//!   no more.
+//! * `POST /operator/database/index?collection=NAME` takes `{"fields":["status","-createTime"],"unique"?,"sparse"?,"kind"?}`, and
+//!   `DELETE …/index?collection=NAME&name=status_1_createTime_-1` removes one.
+
+use bson::Document;
+use bytes::Bytes;
+use database::{
+    BadIndexField, Database, DatabaseError, IndexSpec,
+    exchange::{self, ConflictMode, DocumentPages, DocumentReader, DocumentWriter, FileFormat, FileLayout},
+};
+use ejson::Style;
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderName},
+    request::Parts,
+};
+use serde::{Deserialize, Serialize};
+use tcb::codes;
+
+use crate::{
+    failure::Failure,
+    reply::{self, HttpReply},
+};
+
+const PATH: &str = "/operator/database";
+/// Where the next page begins.
+const NEXT: HeaderName = HeaderName::from_static("x-yunqiao-next");
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson; charset=utf-8");
+
+/// Whether this module answers there.
+pub(super) fn is_at(path: &str) -> bool {
+    path.strip_prefix(PATH)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What a request names in its query.
+#[derive(Default)]
+struct Query {
+    collection: Option<String>,
+    conflict: ConflictMode,
+    filter: Document,
+    from: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Collections {
+    collections: Vec<Collection>,
+}
+
+#[derive(Serialize)]
+struct Collection {
+    name: String,
+    documents: u64,
+    indexes: Vec<Index>,
+}
+
+/// An index as `yunqiao.toml` writes it, with its name.
+#[derive(Serialize)]
+struct Index {
+    name: String,
+    fields: Vec<String>,
+    unique: bool,
+    sparse: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+}
+
+/// An index that is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedIndex {
+    fields: Vec<String>,
+    #[serde(default)]
+    unique: bool,
+    #[serde(default)]
+    sparse: bool,
+    kind: Option<IndexKind>,
+}
+
+#[derive(Deserialize)]
+enum IndexKind {
+    #[serde(rename = "2dsphere")]
+    Sphere,
+}
+
+#[derive(Serialize)]
+struct Imported {
+    added: u64,
+    replaced: u64,
+    refused: u64,
+    told: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    line: u64,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+}
+
+const SPHERE: &str = "2dsphere";
+
+/// Answers a request of the operator's, who was let in.
+pub(super) async fn answer(
+    database: &dyn Database,
+    method: &Method,
+    head: &Parts,
+    body: &[u8],
+) -> Result<HttpReply, Failure> {
+    let query = Query::read(head.uri.query().unwrap_or_default())?;
+    let path = head.uri.path().strip_prefix(PATH).unwrap_or_default();
+    Ok(match (path, method) {
+        ("", &Method::GET) => reply::json(list(database).await?),
+        ("/import", &Method::POST) => {
+            let format = match head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
+                Some(csv) if csv.starts_with(b"text/csv") => FileFormat::Csv,
+                _ => FileFormat::Json,
+            };
+            reply::json(import(database, &query, format, body).await?)
+        }
+        ("/export", &Method::GET) => export(database, query).await?,
+        ("/index", &Method::POST) => reply::json(create_index(database, &query, body).await?),
+        ("/index", &Method::DELETE) => reply::json(drop_index(database, &query).await?),
+        ("" | "/export", _) => return Err(Failure::method("GET")),
+        ("/import", _) => return Err(Failure::method("POST")),
+        ("/index", _) => return Err(Failure::method("DELETE, POST")),
+        _ => return Err(Failure::not_found()),
+    })
+}
+
+impl Query {
+    fn read(text: &str) -> Result<Self, Failure> {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            match &*name {
+                "collection" => query.collection = Some(value.into_owned()),
+                "conflict" => {
+                    query.conflict = match &*value {
+                        "insert" => ConflictMode::Insert,
+                        "upsert" => ConflictMode::Upsert,
+                        _ => return Err(Failure::malformed("conflict is insert or upsert")),
+                    }
+                }
+                "where" => {
+                    query.filter = ejson::read_document(value.as_bytes())
+                        .map_err(|error| Failure::malformed(format!("where is no JSON object: {error}")))?;
+                }
+                "from" => query.from = Some(value.into_owned()),
+                "name" => query.name = Some(value.into_owned()),
+                _ => {
+                    return Err(Failure::malformed(
+                        "the database is asked with collection, conflict, where, from and name",
+                    ));
+                }
+            }
+        }
+        Ok(query)
+    }
+
+    fn collection(&self) -> Result<&str, Failure> {
+        let named = self.collection.as_deref().filter(|name| !name.is_empty());
+        named.ok_or_else(|| Failure::malformed("name the collection: ?collection=NAME"))
+    }
+}
+
+async fn list(database: &dyn Database) -> Result<Bytes, Failure> {
+    let collections = database.collections().await.map_err(failure)?;
+    let collections = collections.into_iter().map(|status| Collection {
+        name: status.name,
+        documents: status.documents,
+        indexes: status
+            .indexes
+            .iter()
+            .map(|spec| Index {
+                name: spec.name.clone(),
+                fields: spec.written_fields(),
+                unique: spec.unique,
+                sparse: spec.sparse,
+                kind: spec.is_sphere().then_some(SPHERE),
+            })
+            .collect(),
+    });
+    reply::to_json(&Collections {
+        collections: collections.collect(),
+    })
+}
+
+async fn make(database: &dyn Database, collection: &str) -> Result<(), Failure> {
+    match database.create_collection(collection).await {
+        Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
+        Err(error) => Err(failure(error)),
+    }
+}
+
+async fn import(
+    database: &dyn Database,
+    query: &Query,
+    format: FileFormat,
+    body: &[u8],
+) -> Result<Bytes, Failure> {
+    let collection = query.collection()?;
+    make(database, collection).await?;
+    let mut documents = DocumentReader::new(body, Some(format));
+    let imported = exchange::import(database, collection, &mut documents, query.conflict, |_| {}).await;
+    let report = imported.map_err(|stopped| {
+        let text = stopped.to_string();
+        match stopped.cause {
+            exchange::ImportCause::Put(error) => failure(error).because(text),
+            _ => Failure::malformed(text),
+        }
+    })?;
+    let told = report.told.into_iter().map(|refused| Refused {
+        line: refused.line,
+        text: refused.text,
+    });
+    reply::to_json(&Imported {
+        added: report.added,
+        replaced: report.replaced,
+        refused: report.refused,
+        told: told.collect(),
+    })
+}
+
+async fn export(database: &dyn Database, query: Query) -> Result<HttpReply, Failure> {
+    let collection = query.collection()?.to_owned();
+    let mut pages = match &query.from {
+        None => DocumentPages::new(query.filter),
+        Some(from) => DocumentPages::resumed(query.filter, from)
+            .ok_or_else(|| Failure::malformed("from is what x-yunqiao-next was"))?,
+    };
+    let page = pages.next(database, &collection).await.map_err(failure)?;
+    let there_may_be_more = page.is_some();
+    let mut writer = DocumentWriter::new(Vec::new(), FileLayout::Lines(Style::Canonical));
+    let damaged = |error: std::io::Error| Failure::internal().because(error);
+    for document in page.unwrap_or_default() {
+        writer.write(&document).map_err(damaged)?;
+    }
+    let lines = Bytes::from(writer.finish().map_err(damaged)?);
+    let mut reply = reply::typed(StatusCode::OK, LINES, lines);
+    if there_may_be_more {
+        let next: String = form_urlencoded::byte_serialize(pages.bookmark().as_bytes()).collect();
+        if let Ok(next) = HeaderValue::from_str(&next) {
+            reply.headers_mut().insert(NEXT, next);
+        }
+    }
+    Ok(reply)
+}
+
+async fn create_index(database: &dyn Database, query: &Query, body: &[u8]) -> Result<Bytes, Failure> {
+    let collection = query.collection()?;
+    let wanted: WantedIndex = serde_json::from_slice(body).map_err(|error| {
+        Failure::malformed(format!(
+            "the request body must be {{\"fields\",\"unique\"?,\"sparse\"?,\"kind\"?}}: {error}"
+        ))
+    })?;
+    let spec = IndexSpec::of_fields(&wanted.fields, wanted.kind.is_some())
+        .map_err(|error: BadIndexField| Failure::malformed(error.to_string()))?;
+    let spec = IndexSpec {
+        unique: wanted.unique,
+        sparse: wanted.sparse,
+        ..spec
+    };
+    make(database, collection).await?;
+    let name = spec.name.clone();
+    database.create_index(collection, spec).await.map_err(failure)?;
+    reply::to_json(&Named { name })
+}
+
+async fn drop_index(database: &dyn Database, query: &Query) -> Result<Bytes, Failure> {
+    let collection = query.collection()?;
+    let name = query.name.as_deref().unwrap_or_default();
+    match database.drop_index(collection, name).await.map_err(failure)? {
+        true => reply::to_json(&Named {
+            name: name.to_owned(),
+        }),
+        false => Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            codes::INVALID_PARAM,
+            format!("{collection:?} has no index {name:?}"),
+        )),
+    }
+}
+
+fn failure(error: DatabaseError) -> Failure {
+    match error {
+        DatabaseError::Unavailable(_) => Failure::internal().because(error),
+        DatabaseError::CollectionMissing(_) => {
+            Failure::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, error.to_string())
+        }
+        _ => Failure::malformed(error.to_string()),
+    }
+}

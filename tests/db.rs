@@ -1,0 +1,235 @@
+//! `yunqiao db`: documents in and out, beside a server and without one.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Dev, Scratch, Server, run, yunqiao};
+
+fn db(dir: &Path, args: &[&str]) -> Command {
+    let mut command = yunqiao();
+    command.arg("db").arg("--dir").arg(dir).args(args);
+    command
+}
+
+/// Runs it; gives whether it went well, and what it printed.
+fn done(mut command: Command) -> (bool, String, String) {
+    let (output, out, err) = run(&mut command);
+    (output.status.success(), out, err)
+}
+
+fn with_input(mut command: Command, input: &str) -> (bool, String, String) {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+fn listed(dir: &Path) -> Value {
+    let (good, out, err) = done(db(dir, &["ls", "--json"]));
+    assert!(good, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+const LINES: &str = "{\"_id\":\"a\",\"title\":\"云\",\"at\":{\"$date\":\"2018-08-31T17:30:00.882Z\"}}\n{\"_id\":\"b\",\"n\":1.0,\"of\":{\"city\":\"北京\"}}\n";
+
+/// What every way to a database does, in a project that has nothing in it.
+fn everything(dir: &Path) {
+    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    assert_eq!(listed(dir), json!({ "collections": [] }));
+    let (good, _, err) = done(db(dir, &["export", "todos"]));
+    assert!(!good && err.contains("there is no collection \"todos\""), "{err}");
+
+    let (good, out, err) = with_input(db(dir, &["import", "todos", "-", "--json"]), LINES);
+    assert!(good, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        report,
+        json!({"added": 2, "replaced": 0, "refused": 0, "told": []})
+    );
+    let (good, _, err) = with_input(
+        db(dir, &["import", "todos", "-"]),
+        &format!("{{\"_id\":\"c\"}}\n{LINES}"),
+    );
+    assert!(!good, "{err}");
+    for part in [
+        "1 added",
+        "-, line 2: E11000",
+        "-, line 3: E11000",
+        "2 documents did not go in",
+        "--upsert",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let (good, _, err) = with_input(db(dir, &["import", "todos", "-", "--upsert"]), LINES);
+    assert!(good && err.contains("0 added, 2 replaced"), "{err}");
+
+    let (good, out, err) = done(db(
+        dir,
+        &["export", "todos", "--where", "{\"_id\":{\"$ne\":\"c\"}}"],
+    ));
+    assert!(good, "{err}");
+    assert_eq!(out, LINES);
+    let (good, _, err) = done(db(dir, &["export", "todos", &file("todos.csv")]));
+    assert!(good && err.contains("3 documents in"), "{err}");
+    assert_eq!(
+        fs::read_to_string(file("todos.csv")).unwrap(),
+        "_id,title,at,n,of.city\r\na,云,2018-08-31T17:30:00.882Z,,\r\nb,,,1.0,北京\r\nc,,,,\r\n"
+    );
+    let (good, _, err) = done(db(dir, &["import", "copies", &file("todos.csv")]));
+    assert!(good, "{err}");
+    let (_, out, _) = done(db(dir, &["export", "copies", "--format", "array"]));
+    let copies: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(copies[1], json!({"_id": "b", "n": 1.0, "of": {"city": "北京"}}));
+
+    for args in [
+        &["index", "todos", "of.city", "-at"][..],
+        &["index", "todos", "phone", "--unique", "--sparse"],
+        &["index", "todos", "place", "--2dsphere"],
+        &["index", "todos", "-v"],
+        &["index", "todos", "--remove", "-v"],
+    ] {
+        let (good, _, err) = done(db(dir, args));
+        assert!(good, "{args:?}: {err}");
+    }
+    let (good, out, err) = done(db(dir, &["index", "todos"]));
+    assert!(good, "{err}");
+    assert_eq!(
+        out,
+        "_id_\nof.city_1_at_-1\nphone_1 (unique) (sparse)\nplace_2dsphere\n"
+    );
+    let (good, _, err) = done(db(dir, &["index", "todos", "--remove", "nothing"]));
+    assert!(
+        !good && err.contains("todos has no index nothing; it has of.city_1_at_-1, phone_1"),
+        "{err}"
+    );
+    let index = |name: &str, fields: Value, unique: bool| json!({"name": name, "fields": fields, "unique": unique, "sparse": unique});
+    let mut place = index("place_2dsphere", json!(["place"]), false);
+    place["kind"] = json!("2dsphere");
+    assert_eq!(
+        listed(dir),
+        json!({"collections": [
+            {"name": "copies", "documents": 3, "indexes": []},
+            {"name": "todos", "documents": 3, "indexes": [
+                index("of.city_1_at_-1", json!(["of.city", "-at"]), false), index("phone_1", json!(["phone"]), true), place,
+            ]},
+        ]})
+    );
+
+    // More than one batch, and broken behind.
+    let mut many: String = (0..2500).map(|n| format!("{{\"_id\":{n}}}\n")).collect();
+    fs::write(file("many.json"), format!("{many}{{\"_id\":,}}\n")).unwrap();
+    let (good, _, err) = done(db(dir, &["import", "many", &file("many.json")]));
+    assert!(!good, "{err}");
+    for part in [
+        "many.json",
+        "line 2501, column 8: expected a value",
+        "2500 documents went in before",
+        "--upsert",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let (good, out, err) = done(db(dir, &["export", "many", "--canonical"]));
+    assert!(good, "{err}");
+    many = (0..2500)
+        .map(|n| format!("{{\"_id\":{{\"$numberInt\":\"{n}\"}}}}\n"))
+        .collect();
+    assert!(out == many, "{}", &out[..200]);
+    // A name that is not there, and a file that is not there.
+    let (good, _, err) = done(db(dir, &["export", "todo"]));
+    assert!(!good && err.contains("did you mean \"todos\"?"), "{err}");
+    let (good, _, err) = done(db(dir, &["import", "todos", "nowhere.json"]));
+    assert!(!good && err.contains("nowhere.json cannot be opened"), "{err}");
+}
+
+#[test]
+fn documents_go_in_and_out_without_a_server() {
+    let project = Scratch::new(&[]);
+    everything(project.path());
+}
+
+#[test]
+fn documents_go_in_and_out_beside_a_dev_that_runs() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let _dev = Dev::start(project.path());
+    everything(project.path());
+}
+
+#[test]
+fn a_seed_that_is_broken_is_told_with_its_place_and_leaves_nothing() {
+    let project = Scratch::new(&[]);
+    project.write("yunqiao.toml", "[database]\nseed = \"seed\"\n");
+    project.write("seed/notes.json", "{\"_id\":\"a\"}\n{\"_id\":\"b\",}\n");
+    let mut command = yunqiao();
+    command.arg("exec").arg(project.path()).args(["--", "true"]);
+    let (good, _, err) = done(command);
+    assert!(!good, "{err}");
+    for part in [
+        "[database] seed",
+        "seed/notes.json",
+        "line 2, column 12: expected a quoted key",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let (output, _, err) = run(yunqiao()
+        .args(["dev", "--port", "0", "--wechat-port", "0", "--operator-port", "0"])
+        .arg(project.path()));
+    assert!(!output.status.success(), "{err}");
+    assert_eq!(listed(project.path())["collections"][0]["documents"], 0);
+}
+
+#[test]
+fn the_database_of_serve_is_reached_by_its_configuration() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let free = |port: u16| {
+        std::net::TcpListener::bind(("127.0.0.1", port))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port()
+    };
+    // Nobody else gets it before the server does: this one is let go at once.
+    let operator = free(0);
+    project.write("operator.secret", "0123456789abcdef0123456789abcdef");
+    project.write(
+        "yunqiao.toml",
+        &format!(
+            "secret_file = \"appsecret\"\nlisten = \"127.0.0.1:0\"\n[operator]\nlisten = \"127.0.0.1:{operator}\"\nsecret_file = \"operator.secret\"\n"
+        ),
+    );
+    project.write("appsecret", "0123456789abcdef0123456789abcdef");
+    for file in ["appsecret", "operator.secret"] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(project.path().join(file), mode).unwrap();
+    }
+    let config = project.path().join("yunqiao.toml");
+    let with_config = |args: &[&str]| {
+        let mut command = yunqiao();
+        command.arg("db").arg("-c").arg(&config).args(args);
+        command
+    };
+    let (good, _, err) = with_input(with_config(&["import", "todos", "-"]), LINES);
+    assert!(good, "{err}");
+    assert!(project.path().join("database.redb").exists());
+    let server = Server::start(yunqiao().arg("serve").arg("-c").arg(&config));
+    let (good, out, err) = done(with_config(&["export", "todos"]));
+    assert!(good, "{err}");
+    assert_eq!(out, LINES);
+    let (good, _, err) = with_input(with_config(&["import", "todos", "-"]), "{\"_id\":\"c\"}");
+    assert!(good, "{err}");
+    drop(server);
+    let (good, out, err) = done(with_config(&["export", "todos"]));
+    assert!(good, "{err}");
+    assert_eq!(out, format!("{LINES}{{\"_id\":\"c\"}}\n"));
+}
