@@ -97,8 +97,10 @@ fn everything(dir: &Path) {
         &["index", "todos", "of.city", "-at"][..],
         &["index", "todos", "phone", "--unique", "--sparse"],
         &["index", "todos", "place", "--2dsphere"],
-        &["index", "todos", "-v"],
-        &["index", "todos", "--remove", "-v"],
+        &["index", "todos", "-views", "at"],
+        &["index", "todos", "--remove", "-views", "at"],
+        &["index", "todos", "--", "-v"],
+        &["index", "todos", "--remove", "v_-1"],
     ] {
         let (good, _, err) = done(db(dir, args));
         assert!(good, "{args:?}: {err}");

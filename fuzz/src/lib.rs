@@ -13,8 +13,10 @@
 
 mod commands;
 mod decrypt;
+mod dialects;
 mod ejson;
 mod envelope;
+mod exchange;
 mod filter;
 mod json;
 mod keys;
@@ -22,8 +24,10 @@ mod message;
 mod mutate;
 mod pipeline;
 mod plaintext;
+mod projection;
 mod protobuf;
 mod push;
+mod requests;
 mod shell;
 mod signature;
 mod ticket;
@@ -48,7 +52,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 22] = [
     Target {
         name: "wire",
         run: wire::target,
@@ -120,6 +124,22 @@ pub const TARGETS: [Target; 18] = [
     Target {
         name: "pipeline",
         run: pipeline::target,
+    },
+    Target {
+        name: "dialects",
+        run: dialects::target,
+    },
+    Target {
+        name: "requests",
+        run: requests::target,
+    },
+    Target {
+        name: "projection",
+        run: projection::target,
+    },
+    Target {
+        name: "exchange",
+        run: exchange::target,
     },
 ];
 

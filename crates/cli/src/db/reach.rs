@@ -250,6 +250,8 @@ impl Operator {
         let request = self
             .client
             .request(method, format!("{}/operator/database{path}", self.url));
+        // What changes something comes as JSON, which no page of another origin sends unasked.
+        let request = request.header("content-type", "application/json");
         request.query(query).bearer_auth(&self.shown)
     }
 
@@ -301,7 +303,7 @@ impl Operator {
         };
         let query = [("collection", collection), ("conflict", conflict)];
         let request = self.ask(Method::POST, "/import", &query);
-        let request = request.header("content-type", "application/x-ndjson").body(lines);
+        let request = request.body(lines);
         let answer = self.answer(request).await?;
         let number = |name: &str| answer[name].as_u64().unwrap_or_default();
         let told = answer["told"].as_array().into_iter().flatten().map(|told| {

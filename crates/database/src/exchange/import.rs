@@ -93,8 +93,8 @@ pub enum ImportCause<E: std::error::Error + 'static> {
     #[error(transparent)]
     Read(#[from] FileError),
     /// The documents cannot be put in.
-    #[error("{0}")]
-    Put(#[source] E),
+    #[error(transparent)]
+    Put(E),
 }
 
 /// Puts all documents of a file into a collection; `progress` is told how far it is, after each thousand or so.

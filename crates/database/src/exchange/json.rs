@@ -15,6 +15,7 @@ const PIECE: usize = 64 << 10;
 pub(super) struct JsonReader<R> {
     input: R,
     ended: bool,
+    piece: Vec<u8>,
     /// What was read; up to `at`, it was taken.
     text: Vec<u8>,
     at: usize,
@@ -113,6 +114,7 @@ impl<R: Read> JsonReader<R> {
         Self {
             input,
             ended: false,
+            piece: vec![0; PIECE],
             text: Vec::new(),
             at: 0,
             place: Place { line: 1, column: 1 },
@@ -264,21 +266,21 @@ impl<R: Read> JsonReader<R> {
             self.text.drain(..self.at);
             self.at = 0;
         }
-        let before = self.text.len();
-        self.text.resize(before + PIECE, 0);
         let read = loop {
-            match self.input.read(&mut self.text[before..]) {
+            match self.input.read(&mut self.piece) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }
         };
-        self.text.truncate(before + read.as_ref().map_or(0, |read| *read));
         match read {
             Ok(0) => {
                 self.ended = true;
                 Ok(false)
             }
-            Ok(_) => Ok(true),
+            Ok(read) => {
+                self.text.extend_from_slice(&self.piece[..read]);
+                Ok(true)
+            }
             Err(error) => Err(self.place.behind(&self.text).is(FileErrorReason::Io(error))),
         }
     }

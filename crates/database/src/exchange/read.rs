@@ -54,7 +54,6 @@ pub struct FileError {
     /// From 1: the character in the line; in CSV, the cell.
     pub column: u64,
     /// What is wrong there.
-    #[source]
     pub reason: FileErrorReason,
 }
 
@@ -201,9 +200,11 @@ impl<R: Read> DocumentReader<R> {
     }
 }
 
-/// The first bytes, up to one that is not blank, without the byte order mark.
+/// A byte order mark of UTF-8; whoever joins files may leave several.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The first bytes, up to one that is not blank, without byte order marks.
 fn open(input: &mut impl Read) -> Result<Vec<u8>, FileErrorReason> {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
     /// A file of more blanks is read on as JSON.
     const MOST: usize = 64 << 10;
     let mut opening = Vec::new();
@@ -215,23 +216,25 @@ fn open(input: &mut impl Read) -> Result<Vec<u8>, FileErrorReason> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(FileErrorReason::Io(error)),
         }
+        let text = behind_marks(&opening);
         // A mark has two bytes at least.
-        let marked = opening.len() < 2 || MARK.starts_with(&opening);
-        if !marked && (opening.len() > MOST || opening.iter().any(|byte| !byte.is_ascii_whitespace())) {
+        let may_go_on = opening.len() < 2 || MARK.starts_with(text);
+        let says = text.iter().any(|byte| !byte.is_ascii_whitespace());
+        if opening.len() > MOST || (says && !may_go_on) {
             break;
         }
     }
     if opening.starts_with(b"\xff\xfe") || opening.starts_with(b"\xfe\xff") {
         return Err(FileErrorReason::Utf16);
     }
-    if opening.starts_with(MARK) {
-        opening.drain(..MARK.len());
-        // Whatever it opens with stands behind the mark, and may not have come yet.
-        if opening.is_empty() {
-            return open(input);
-        }
+    Ok(behind_marks(&opening).to_vec())
+}
+
+fn behind_marks(mut text: &[u8]) -> &[u8] {
+    while let Some(rest) = text.strip_prefix(MARK) {
+        text = rest;
     }
-    Ok(opening)
+    text
 }
 
 impl<R: Read> Iterator for DocumentReader<R> {

@@ -397,8 +397,8 @@ pub(super) fn server_dates(value: Bson, now: DateTime) -> Bson {
     match value {
         Bson::Array(values) => values.into_iter().map(|value| server_dates(value, now)).collect(),
         Bson::Document(document) => {
-            let server_date =
-                plain::sole(&document, "$tcb_server_date").or_else(|| plain::sole(&document, "$date"));
+            let older = || plain::sole(&document, "$date").filter(|date| is_server_date(date));
+            let server_date = plain::sole(&document, "$tcb_server_date").or_else(older);
             if let Some(Bson::Document(options)) = server_date {
                 let offset = match options.get("offset") {
                     Some(Bson::Int32(offset)) => i64::from(*offset),
@@ -419,6 +419,12 @@ pub(super) fn server_dates(value: Bson, now: DateTime) -> Bson {
         }
         value => value,
     }
+}
+
+/// Whether what `$date` stands for is the server's time, and no time that cannot be read.
+fn is_server_date(date: &Bson) -> bool {
+    date.as_document()
+        .is_some_and(|options| options.keys().all(|name| name == "offset"))
 }
 
 /// `_.addToSet({each: […]})` leaves the SDK as `{"each": […]}`, without the `$` of the others.
