@@ -50,7 +50,8 @@ fn modern(document: &Document) {
     }
     let insert = json!({"action": "database.insertDocument", "collectionName": "c", "data": [&sent]});
     if let Some(DatabaseOperation::Insert(read)) = operation(&insert) {
-        assert_eq!(read.iter().map(text).collect::<Vec<_>>(), [sent.clone()]);
+        let read: Vec<String> = read.iter().map(text).collect();
+        assert_eq!(read, std::slice::from_ref(&sent));
     }
     let find = json!({
         "action": "database.getDocument", "collectionName": "c", "queryType": "WHERE", "query": &sent, "projection": &sent,

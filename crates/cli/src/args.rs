@@ -555,13 +555,49 @@ impl Export {
     }
 }
 
+/// What stands before a field that is written `-createTime`, so that it is not read as options: no argument can hold it.
+const DESCENDING: char = '\0';
+
+/// The words of the command line, with those of `db index` marked that are fields from great to small.
+pub(crate) fn words() -> impl Iterator<Item = OsString> {
+    mark_fields(std::env::args_os())
+}
+
+fn mark_fields(words: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let (mut of_db, mut of_index, mut before) = (false, false, OsString::new());
+    words.map(move |word| {
+        of_index |= of_db && word == "index";
+        of_db |= word == "db";
+        let is_value = matches!(before.to_str(), Some("-c" | "--config" | "--dir"));
+        let field = word
+            .to_str()
+            .and_then(|word| word.strip_prefix('-'))
+            .filter(|field| {
+                // Options have two hyphens, or are one letter; `-vv` is one twice.
+                of_index
+                    && !is_value
+                    && field.len() > 1
+                    && !field.starts_with('-')
+                    && field.trim_matches('v') != ""
+            });
+        let marked = field.map(|field| OsString::from(format!("{DESCENDING}{field}")));
+        before.clone_from(&word);
+        marked.unwrap_or(word)
+    })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap takes a parser that may fail")]
+fn descending_field(word: &str) -> Result<String, &'static str> {
+    Ok(word.replacen(DESCENDING, "-", 1))
+}
+
 #[derive(Debug, Arguments)]
 pub(crate) struct Index {
     /// The collection
     #[arg(add = ArgValueCandidates::new(complete::collections))]
     pub(crate) collection: String,
     /// The fields, in their order; with `-` before one from great to small
-    #[arg(allow_hyphen_values = true)]
+    #[arg(value_parser = descending_field)]
     pub(crate) fields: Vec<String>,
     /// No two documents may have the same value; one without the field has null
     #[arg(long, conflicts_with = "remove")]

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     keep_memory_private();
     // As the shell asks, when somebody presses Tab.
     complete::answer::<Args>();
-    let args = Args::parse();
+    let args = Args::parse_from(args::words());
     let json = args.json;
     let ended = terminal::with(|| {
         run(args).unwrap_or_else(|error| {

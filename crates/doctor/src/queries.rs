@@ -280,10 +280,10 @@ fn is_in_loop(tokens: Tokens<'_, '_>, place: usize) -> bool {
         match tokens[at].kind {
             TokenKind::Sign('}') => open += 1,
             TokenKind::Sign('{') if open > 0 => open -= 1,
-            TokenKind::Sign('{') => {
-                if at > 0 && is_sign(tokens, at - 1, ')') && is_head_of_loop(tokens, at - 1) {
-                    return true;
-                }
+            TokenKind::Sign('{')
+                if at > 0 && is_sign(tokens, at - 1, ')') && is_head_of_loop(tokens, at - 1) =>
+            {
+                return true;
             }
             _ => {}
         }

@@ -1,5 +1,4 @@
-//! Documents into a collection. Many writes are under way at once, so that one commit takes many of them; each has its own outcome,
-//! and so it is known of each document whether it went in.
+//! Documents into a collection: of each document it is known whether it went in, and if not, why.
 
 use std::io::Read;
 
@@ -13,7 +12,7 @@ use crate::{Database, DatabaseError, Update, UpdateKind};
 const BATCH: usize = 1000;
 /// Bytes of one batch at most, as text; one document in any case.
 const BATCH_BYTES: usize = 4 << 20;
-/// Writes under way at once.
+/// Replacements under way at once.
 const AT_ONCE: usize = 256;
 /// Documents that were refused and are told in full.
 const TOLD: usize = 20;
@@ -66,9 +65,10 @@ impl ImportReport {
         self.told.extend(more.told.into_iter().take(room));
     }
 
-    fn refuse(&mut self, line: u64, text: String) {
+    fn refuse(&mut self, line: u64, error: &DatabaseError) {
         self.refused += 1;
         if self.told.len() < TOLD {
+            let text = error.to_string();
             self.told.push(RefusedDocument { line, text });
         }
     }
@@ -177,55 +177,68 @@ pub async fn put(
     documents: Vec<FileDocument>,
     conflict: ConflictMode,
 ) -> Result<ImportReport, DatabaseError> {
+    let (to_replace, to_add): (Vec<_>, Vec<_>) = documents
+        .into_iter()
+        .partition(|read| conflict == ConflictMode::Upsert && read.document.contains_key("_id"));
+    let mut report = add(database, collection, to_add).await?;
+    report.extend(replace(database, collection, to_replace).await?);
+    report.told.sort_by_key(|refused| refused.line);
+    Ok(report)
+}
+
+async fn add(
+    database: &dyn Database,
+    collection: &str,
+    documents: Vec<FileDocument>,
+) -> Result<ImportReport, DatabaseError> {
+    let lines: Vec<u64> = documents.iter().map(|read| read.line).collect();
+    let documents = documents.into_iter().map(|read| with_id(read.document));
+    let inserted = database
+        .insert_each(collection, documents.collect(), false, None)
+        .await?;
+    let mut report = ImportReport {
+        added: inserted.ids.len() as u64,
+        ..ImportReport::default()
+    };
+    for (at, error) in inserted.refused {
+        report.refuse(lines.get(at).copied().unwrap_or_default(), &error);
+    }
+    Ok(report)
+}
+
+/// Has documents take the place of those that have their `_id`s. Many writes are under way at once, in their order, so that one
+/// commit takes many of them.
+async fn replace(
+    database: &dyn Database,
+    collection: &str,
+    documents: Vec<FileDocument>,
+) -> Result<ImportReport, DatabaseError> {
     let writes = documents.into_iter().map(|read| async move {
-        let written = write(database, collection, read.document, conflict).await;
-        (read.line, written)
+        let id = read.document.get("_id").cloned().unwrap_or(Bson::Null);
+        let update = Update {
+            filter: doc! { "_id": { "$eq": id.clone() } },
+            kind: UpdateKind::Replacement(read.document),
+            array_filters: Vec::new(),
+            many: false,
+            sort: None,
+            upsert: Some(id),
+            returns: false,
+        };
+        (read.line, database.update(collection, update, None).await)
     });
     let mut writes = stream::iter(writes).buffered(AT_ONCE);
-    let mut imported = ImportReport::default();
+    let mut report = ImportReport::default();
     while let Some((line, written)) = writes.next().await {
         match written {
-            Ok(Written::Added) => imported.added += 1,
-            Ok(Written::Replaced) => imported.replaced += 1,
+            Ok(updated) if updated.upserted.is_some() => report.added += 1,
+            Ok(_) => report.replaced += 1,
             Err(error @ (DatabaseError::Duplicate { .. } | DatabaseError::Refused(_))) => {
-                imported.refuse(line, error.to_string());
+                report.refuse(line, &error);
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(imported)
-}
-
-enum Written {
-    Added,
-    Replaced,
-}
-
-async fn write(
-    database: &dyn Database,
-    collection: &str,
-    document: Document,
-    conflict: ConflictMode,
-) -> Result<Written, DatabaseError> {
-    let known = document.get("_id").cloned();
-    let (ConflictMode::Upsert, Some(id)) = (conflict, known) else {
-        database.insert(collection, vec![with_id(document)], None).await?;
-        return Ok(Written::Added);
-    };
-    let update = Update {
-        filter: doc! { "_id": { "$eq": id.clone() } },
-        kind: UpdateKind::Replacement(document),
-        array_filters: Vec::new(),
-        many: false,
-        sort: None,
-        upsert: Some(id),
-        returns: false,
-    };
-    let updated = database.update(collection, update, None).await?;
-    Ok(match updated.upserted {
-        Some(_) => Written::Added,
-        None => Written::Replaced,
-    })
+    Ok(report)
 }
 
 fn with_id(document: Document) -> Document {
