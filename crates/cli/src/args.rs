@@ -578,7 +578,7 @@ fn mark_fields(words: impl Iterator<Item = OsString>) -> impl Iterator<Item = Os
                     && !is_value
                     && field.len() > 1
                     && !field.starts_with('-')
-                    && field.trim_matches('v') != ""
+                    && !field.trim_matches('v').is_empty()
             });
         let marked = field.map(|field| OsString::from(format!("{DESCENDING}{field}")));
         before.clone_from(&word);
