@@ -99,7 +99,7 @@ fn everything(dir: &Path) {
         &["index", "todos", "place", "--2dsphere"],
         &["index", "todos", "-views", "at"],
         &["index", "todos", "--remove", "-views", "at"],
-        &["index", "todos", "--unique", "--", "-v"],
+        &["index", "todos", "--sparse", "--", "-v"],
         &["index", "todos", "--remove", "v_-1"],
     ] {
         let (good, _, err) = done(db(dir, args));
