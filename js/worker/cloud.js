@@ -108,7 +108,10 @@ function redirect(args, defaultPort) {
     if (late !== null && !Array.isArray(sent.headers)) {
       sent.headers = {
         ...sent.headers,
-        'x-yunqiao-late': new URLSearchParams({ id: late.requestId, at: require('./places').place() }).toString(),
+        'x-yunqiao-late': new URLSearchParams({
+          id: late.requestId,
+          at: require('./places').place(),
+        }).toString(),
       }
     }
   }

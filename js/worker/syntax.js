@@ -22,7 +22,8 @@ const MOST_FILES = 1000
 const LARGEST = 2 * 1024 * 1024
 
 const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname']
-const PATHS = /\b(?:require|import)\s*\(\s*(['"])(\.{1,2}(?:\/[^'"]*)?)\1\s*\)|\b(?:from|import)\s*(['"])(\.{1,2}\/[^'"]+)\3/g
+const PATHS =
+  /\b(?:require|import)\s*\(\s*(['"])(\.{1,2}(?:\/[^'"]*)?)\1\s*\)|\b(?:from|import)\s*(['"])(\.{1,2}\/[^'"]+)\3/g
 /** What no code is on its own line. */
 const COMMENT = /^\s*(?:\/\/|\*|\/\*)/
 

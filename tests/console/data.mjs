@@ -26,11 +26,7 @@ async function call(name, data = {}) {
 await browsing(async (browser) => {
   const page = await browser.open(link)
   const counts = (selector, count) =>
-    page.until(
-      (selector, count) => document.querySelectorAll(selector).length === count,
-      selector,
-      count,
-    )
+    page.until((selector, count) => document.querySelectorAll(selector).length === count, selector, count)
 
   /** Shows what meets a filter, sent from the keyboard. */
   const search = async (filter, sort = '') => {

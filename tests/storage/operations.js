@@ -1,9 +1,9 @@
 // Every operation of the storage that the SDKs have, one after the other: what each gives, or how it fails.
 const cloud = require('wx-server-sdk')
-const fs = require('fs')
-const http = require('http')
-const os = require('os')
-const path = require('path')
+const fs = require('node:fs')
+const http = require('node:http')
+const os = require('node:os')
+const path = require('node:path')
 
 cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
 
@@ -28,7 +28,9 @@ const fetched = (url) =>
     const asked = http.get(url, (response) => {
       const parts = []
       response.on('data', (part) => parts.push(part))
-      response.on('end', () => resolve({ status: response.statusCode, text: Buffer.concat(parts).toString() }))
+      response.on('end', () =>
+        resolve({ status: response.statusCode, text: Buffer.concat(parts).toString() }),
+      )
     })
     asked.on('error', reject)
   })
@@ -61,7 +63,10 @@ const operations = {
   urls: async () => {
     const fileList = [ids['plain.txt'], ids['头像/小明 的照片.png'], elsewhere]
     const { fileList: files, errMsg } = await cloud.getTempFileURL({ fileList })
-    return { errMsg, files: files.map(({ tempFileURL, ...rest }) => ({ ...rest, address: tempFileURL !== '' })) }
+    return {
+      errMsg,
+      files: files.map(({ tempFileURL, ...rest }) => ({ ...rest, address: tempFileURL !== '' })),
+    }
   },
   urlWithAge: async () => {
     const { fileList } = await cloud.getTempFileURL({ fileList: [{ fileID: ids['plain.txt'], maxAge: 60 }] })
@@ -74,7 +79,8 @@ const operations = {
   urlsOfNone: async () => cloud.getTempFileURL({ fileList: ['no file id'] }),
   urlsOfTooMany: () => cloud.getTempFileURL({ fileList: Array(51).fill(ids['plain.txt']) }),
 
-  remove: () => cloud.deleteFile({ fileList: [ids['plain.txt'], ids['plain.txt'], ids['😀.gif'], 'no file id'] }),
+  remove: () =>
+    cloud.deleteFile({ fileList: [ids['plain.txt'], ids['plain.txt'], ids['😀.gif'], 'no file id'] }),
   afterRemove: () => read(ids['plain.txt']),
   removeNothing: () => cloud.deleteFile({ fileList: [] }),
 }

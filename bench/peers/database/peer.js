@@ -18,10 +18,13 @@ const ENGINES = {
     const { Query, Aggregator } = require('mingo')
     let documents = []
     return {
-      load: (all) => { documents = all },
+      load: (all) => {
+        documents = all
+      },
       id: (id) => new Query({ _id: id }).find(documents).all(),
       page: (status) => new Query({ status }).find(documents).sort({ createTime: -1 }).limit(20).all(),
-      filter: ({ city, least }) => new Query({ 'address.city': city, amount: { $gte: least } }).find(documents).all(),
+      filter: ({ city, least }) =>
+        new Query({ 'address.city': city, amount: { $gte: least } }).find(documents).all(),
       group: (least) => new Aggregator(GROUP(least)).run(documents),
     }
   },
@@ -32,7 +35,8 @@ const ENGINES = {
     const store = new Datastore({ filename: file, autoload: true })
     return {
       async load(documents) {
-        for (const fieldName of ['_openid', 'status', 'createTime']) await store.ensureIndexAsync({ fieldName })
+        for (const fieldName of ['_openid', 'status', 'createTime'])
+          await store.ensureIndexAsync({ fieldName })
         await store.insertAsync(documents)
       },
       id: (id) => store.findAsync({ _id: id }),
@@ -55,10 +59,14 @@ const ENGINES = {
     `)
     const insert = db.prepare('INSERT INTO documents VALUES (?, ?)')
     const byId = db.prepare('SELECT doc FROM documents WHERE id = ?').pluck()
-    const page = db.prepare(`SELECT doc FROM documents WHERE json_extract(doc, '$.status') = ?
-      ORDER BY json_extract(doc, '$.createTime') DESC LIMIT 20`).pluck()
-    const filter = db.prepare(`SELECT doc FROM documents
-      WHERE json_extract(doc, '$.address.city') = ? AND json_extract(doc, '$.amount') >= ?`).pluck()
+    const page = db
+      .prepare(`SELECT doc FROM documents WHERE json_extract(doc, '$.status') = ?
+      ORDER BY json_extract(doc, '$.createTime') DESC LIMIT 20`)
+      .pluck()
+    const filter = db
+      .prepare(`SELECT doc FROM documents
+      WHERE json_extract(doc, '$.address.city') = ? AND json_extract(doc, '$.amount') >= ?`)
+      .pluck()
     const group = db.prepare(`SELECT json_extract(doc, '$.address.city') AS _id, count(*) AS count,
       sum(json_extract(doc, '$.amount')) AS total FROM documents
       WHERE json_extract(doc, '$.priority') >= ? GROUP BY _id ORDER BY total DESC`)
