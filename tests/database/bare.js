@@ -8,7 +8,8 @@ const isHandle = (value) =>
   value !== null &&
   typeof value === 'object' &&
   ['get', 'end', 'doc', 'collection'].some((name) => typeof value[name] === 'function')
-const isWrapped = (given) => given !== null && typeof given === 'object' && Object.keys(given).join() === 'data'
+const isWrapped = (given) =>
+  given !== null && typeof given === 'object' && Object.keys(given).join() === 'data'
 
 function bare(handle) {
   return new Proxy(handle, {
@@ -29,4 +30,5 @@ function bare(handle) {
   })
 }
 
+// biome-ignore lint/correctness/noUnusedVariables: what follows uses it
 const cloud = { init() {}, database: (options) => bare(app.database(options)) }
