@@ -1,6 +1,6 @@
 //! What we serve in WeChat's place, judged by SDKs in other languages that know nothing of us: the simulated WeChat, what it pushes,
-//! and the gateway's push (`callers` has its HTTP API); and the database, judged by MongoDB's drivers (`database`). They are installed as they are, each behind a script in `strangers/` that does no more
-//! than hand on what it is told.
+//! and the gateway's push (`callers` has its HTTP API); and the database, judged by MongoDB's drivers (`database`). They are
+//! installed as they are, each behind a script in `strangers/` that does no more than hand on what it is told.
 
 mod database;
 mod install;

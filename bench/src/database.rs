@@ -1,4 +1,4 @@
-//! The database beside others: our engine at its own door, and mingo, NeDB and better-sqlite3 in Node, each in a process of its
+//! The database beside others: our engine, reached by its trait, and mingo, NeDB and better-sqlite3 in Node, each in a process of its
 //! own, with the same documents and the same reads, whose answers are compared. Then what the gateway adds to an SDK's
 //! database call, and, where it is asked for, a million documents.
 

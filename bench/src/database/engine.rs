@@ -1,6 +1,6 @@
-//! Ours at its own door: the `Database` trait on a file, in a process of its own, told what to do as the peers in Node are
-//! (`bench/peers/database/peer.js`). What a read finds is written as the text that a function is sent, as theirs is read by
-//! `JSON.parse`: what each does with a document in a server.
+//! Our engine, reached by its trait: a `Database` on a file, in a process of its own, told what to do as the peers in Node are
+//! (`bench/peers/database/peer.js`). A read of ours ends with the text that a function is sent, a read of theirs with what
+//! `JSON.parse` makes: in either case what a server does with a document.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! What every place for files is held to. Each backend's tests call [`all`] with an empty one.
+//! What every backend of [`Blobs`] must do. Each one's tests call [`all`] with an empty backend.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use files::{CloudPath, Part};
 
 use crate::{Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
 
-/// Everything, one after the other. The place is empty again afterwards.
+/// Everything, one after the other. The backend is empty again afterwards.
 pub async fn all(blobs: &dyn Blobs) {
     what_was_written_is_read(blobs).await;
     names_stand_for_themselves(blobs).await;

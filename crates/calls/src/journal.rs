@@ -81,8 +81,7 @@ pub struct CloudCall {
     pub took: Duration,
     /// What was sent and what came back, where the journal [keeps it](Journal::keeps_exchanges).
     pub exchange: Option<Exchange>,
-    /// What was asked of the database, where it was the database that was asked and the journal
-    /// [keeps it](Journal::keeps_exchanges).
+    /// The database operation, if the call was one and the journal [keeps it](Journal::keeps_exchanges).
     pub database: Option<DatabaseCall>,
 }
 

@@ -3,7 +3,8 @@
 //! A caller says which function, for whom ([`Caller`]) and with which [`Event`](tcb::Event). [`Calls`] knows which functions
 //! there are ([`Sites`]), writes environment and event into one frame, enters the call in the table of those that run
 //! ([`Invocations`]), has the runtime run it, and tells the [`Journal`] how it ended. Whatever goes wrong is a [`CallFailure`]:
-//! a kind, a code and a text, from which others make HTTP. What an event holds and what a failure is called are rules of WeChat's: they stand in `tcb`.
+//! a kind, a code and a text, from which others make HTTP. What an event holds and what a failure is called are rules of
+//! WeChat's: they stand in `tcb`.
 
 mod call;
 mod failure;

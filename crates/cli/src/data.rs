@@ -110,7 +110,8 @@ pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
     bail!("[database] url: this yunqiao was built without MongoDB: build it with the feature `mongodb`");
 }
 
-/// The database alone, as it lies: for what is done to it beside a server. Makes it where it is not there.
+/// The database as it is, without the collections, indexes and seeds of `yunqiao.toml`: for commands that open it themselves.
+/// Makes it where it is not there.
 ///
 /// # Errors
 /// An [`OpenError`] where it cannot be opened, such as for another process that has it.

@@ -135,7 +135,7 @@ impl Cloud {
         &self.0.redeemer
     }
 
-    /// The door of files, for whoever comes by another way than a worker's socket.
+    /// The door of files, for requests that come by another way than a worker's socket.
     #[must_use]
     pub fn files(&self) -> &FileDoor {
         &self.0.door

@@ -1,8 +1,8 @@
 //! The page Data: the database's collections, their documents and indexes, and the queries that no index serves.
 //!
-//! Documents are a stranger's text: whatever they hold is escaped, cut to what a page bears, and shown with the characters that are not
-//! seen otherwise. What is typed is in the syntax of MongoDB's shell (`ejson::shell`). A document is changed or removed only as it
-//! was when it was looked at; what was done is kept for a while, to be undone.
+//! Documents are a stranger's text: whatever they hold is escaped, cut to what a page bears, and shown with its invisible
+//! characters made visible. What is typed is in the syntax of MongoDB's shell (`ejson::shell`). A document is changed or removed
+//! only if it is still as it was when it was shown; what was done is kept for a while, to be undone.
 
 mod collection;
 mod collections;
@@ -208,7 +208,7 @@ fn grouped(number: u64) -> String {
     out
 }
 
-/// That this is no playground.
+/// The notice that this is production, for the database of a real app.
 fn production(viewer: &Viewer) -> Markup {
     html! {
         @if !viewer.simulated {

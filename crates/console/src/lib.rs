@@ -65,7 +65,7 @@ struct Inner {
     stale: Mutex<Option<String>>,
     asked: Mutex<VecDeque<(String, Arc<Asked>)>>,
     database: Arc<dyn Database>,
-    /// For documents that are added on the page Data.
+    /// Makes the `_id`s of documents that are added on the page Data.
     ids: DocumentIds,
     undo: data::UndoLog,
 }

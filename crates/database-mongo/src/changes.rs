@@ -1,5 +1,5 @@
 //! The feed of changes, by a change stream over the whole database. It is opened when somebody first asks for changes, and
-//! ends with an error that the driver cannot go on after; whoever listens then hears the end, and asks anew.
+//! ends with the first error from which the driver cannot resume; whoever listens is then told the end, and asks anew.
 
 use std::{
     sync::Arc,

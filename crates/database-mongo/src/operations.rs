@@ -475,7 +475,7 @@ fn counted(n: Option<&Bson>) -> u64 {
 /// How a document is added where none matches, so that its `_id` is one of ours, and not one that the server makes.
 #[derive(Debug)]
 enum Upsert {
-    /// None is.
+    /// No document is added.
     Never,
     /// The filter or the update names this `_id`.
     Named(Bson),

@@ -77,8 +77,8 @@ pub trait Database: Send + Sync + 'static {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Vec<Bson>>>;
 
-    /// Adds documents in their order, each with an `_id` of its own; answers which were added, and what stood against each of
-    /// the others. With `ordered`, the first that cannot be added ends it.
+    /// Adds documents in their order, each with an `_id` of its own; answers which were added, and why each of the others was
+    /// not. With `ordered`, the first that cannot be added ends it.
     fn insert_each<'a>(
         &'a self,
         collection: &'a str,
@@ -107,7 +107,7 @@ pub trait Database: Send + Sync + 'static {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>>;
 
-    /// Reads some of the documents that match, by the order of their ids from behind `after`: at most `limit` of them, or
+    /// Reads some of the documents that match, in the order of their ids, those after `after`: at most `limit` of them, or
     /// fewer where they are large. Each page sees the collection as it stands then, so whoever reads all of them holds up nobody.
     ///
     /// # Errors

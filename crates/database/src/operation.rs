@@ -59,7 +59,7 @@ impl Inserted {
     /// Notes what came of the document at place `at`; answers whether the next one is to be tried.
     ///
     /// # Errors
-    /// What stands not against this document alone.
+    /// An error that is not about this document alone, given back.
     pub fn note(&mut self, at: usize, id: Bson, outcome: Result<()>, ordered: bool) -> Result<bool> {
         match outcome {
             Ok(()) => {
@@ -80,7 +80,7 @@ impl Inserted {
 pub struct Page {
     /// The documents.
     pub documents: Vec<RawDocumentBuf>,
-    /// The `_id` from behind which the next page goes on; `None` where this is the last.
+    /// The `_id` after which the next page begins; `None` where this is the last.
     pub last: Option<Bson>,
 }
 

@@ -202,7 +202,7 @@ impl Runtime {
         self.pool.changes.borrow().seen
     }
 
-    /// So many of the changes that were told need no load any more.
+    /// Says that of the changes that were told, the first `seen` need no load any more.
     pub fn looked_at(&self, seen: u64) {
         let later = |changes: &mut pool::Changes| changes.looked_at = changes.looked_at.max(seen);
         self.pool.changes.send_modify(later);

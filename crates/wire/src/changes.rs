@@ -1,4 +1,4 @@
-//! Change streams: the engine's feed as `$changeStream` tells it. A token to go on behind is the number of a change.
+//! Change streams: the engine's feed as `$changeStream` tells it. A resume token is the number of a change.
 
 use std::time::Duration;
 
@@ -203,7 +203,7 @@ impl ChangeStream {
         Ok(event)
     }
 
-    /// Behind which a client may go on.
+    /// The resume token: a client may go on after the change that it names.
     pub(crate) fn token(&self) -> Document {
         doc! { "_data": format!("{:016X}", self.last) }
     }

@@ -299,7 +299,7 @@ impl Fields {
         }
     }
 
-    /// Refuses what would change the answer and is not served. One that is empty, or false, asks for nothing.
+    /// Refuses fields that would change the answer and are not served. An empty or false one asks for nothing, and passes.
     pub(crate) fn not_served(&mut self, fields: &[&str]) -> Result<()> {
         for field in fields {
             match self.value(field) {
@@ -316,7 +316,7 @@ impl Fields {
         Ok(())
     }
 
-    /// That nothing is left.
+    /// Refuses a command of which a field is left that nobody took out.
     pub(crate) fn finish(&self) -> Result<()> {
         match self.document.keys().next() {
             None => Ok(()),

@@ -168,7 +168,7 @@ impl Cursor {
         self.ready.is_empty() && self.more.is_none() && !follows
     }
 
-    /// Behind which a client that follows changes may go on.
+    /// The resume token of a change stream; `None` for other cursors.
     pub(crate) fn token(&self) -> Option<Document> {
         self.changes.as_ref().map(ChangeStream::token)
     }

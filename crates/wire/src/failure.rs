@@ -147,7 +147,7 @@ impl Failure {
         self.code
     }
 
-    /// Whether it stands against the one write alone, so that others of the same command may go on.
+    /// Whether it concerns the one write alone, so that the others of the same command may go on.
     pub(crate) fn is_of_one_write(&self) -> bool {
         self.label.is_none() && !matches!(self.code, code::HOST_UNREACHABLE | code::INTERNAL_ERROR)
     }

@@ -388,7 +388,7 @@ impl Inner {
         raw(&doc! { "values": values, "ok": 1.0 })
     }
 
-    /// How a query is come by: which index, and how many documents were looked at.
+    /// How a query is answered: by which index, and by looking at how many documents.
     pub(crate) async fn explain(&self, mut command: Command) -> Result<RawDocumentBuf> {
         let mut explained = command.fields.needed_document("explain")?;
         command.fields.pass_over(&["verbosity"]);

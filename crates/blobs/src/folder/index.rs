@@ -24,7 +24,7 @@ static FORM: Form = Form {
     cache: 4 << 20,
 };
 
-/// By path: an [`Record`] as JSON.
+/// By path: a [`Record`] as JSON.
 const FILES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("files");
 /// `files` and `bytes`: how much there is.
 const USAGE: TableDefinition<'_, &str, u64> = TableDefinition::new("usage");

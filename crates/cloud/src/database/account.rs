@@ -1,4 +1,4 @@
-//! The account of a database operation: what was asked as a person reads it, what it took, and the index that would have served it.
+//! The account of a database operation: what was asked, as a person reads it; what it took; and the index that would have served it.
 
 use bson::{Bson, Document};
 use calls::{DatabaseCall, WantedIndex};

@@ -1,4 +1,4 @@
-//! One document: written anew, changed as it was when it was looked at, removed.
+//! One document: added; changed or removed, if it is still as it was shown.
 
 use bson::{Bson, Document, RawDocumentBuf};
 use database::DatabaseError;

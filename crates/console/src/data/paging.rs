@@ -1,8 +1,9 @@
 //! Which documents of a collection somebody looks at, and reading them by pages.
 //!
-//! In the order of `_id`, a page begins behind the last document of the one before, however far in that is. In another order documents are
-//! skipped, up to a bound: an engine walks along all that are skipped. A comparison meets values of its own type alone, and `_id`s may be of
-//! several types, which follow one another in a fixed order: behind the last of one type, a page goes on with the types that come later.
+//! In the order of `_id`, a page begins behind the last document of the one before, however far in that is. In any other order the
+//! documents before a page are skipped, up to a bound, because an engine walks along all that it skips. A comparison finds values of
+//! its own type alone, and `_id`s may be of several types, which follow one another in a fixed order: behind the last of one type, a
+//! page goes on with the types that come later.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A table that is written to and knows by how many bytes what stands in it grew. So opening a file tells at once whether
-//! much of it is free: to count its pages, all of them would have to be read.
+//! A table that counts, as it is written to, by how many bytes its content grows. From that sum it is known as soon as a file
+//! is opened whether much of it is free; to count its free pages, all pages would have to be read.
 
 use redb::Table;
 

@@ -425,8 +425,8 @@ impl Source<'_> {
         Route::of(collection, &filter, leading.sort, limit, self.overlay)
     }
 
-    /// The documents that can get through what a pipeline does first, in its order where an index gives it. The pipeline looks
-    /// again; what its bytes show to be left out is not decoded for it.
+    /// The documents that can get through what a pipeline does first, in its order where an index gives it. The pipeline judges
+    /// them again; a document whose bytes show that it is left out is not decoded for it.
     fn stream(&self, collection: &Collection, leading: &Leading<'_>) -> Documents<'_> {
         match self.nearest(collection, leading) {
             Ok(None) => {}

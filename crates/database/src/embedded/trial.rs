@@ -1,6 +1,6 @@
-//! Opening a file on trial: redb repairs what it opens, also what is damaged beyond repair, and goes back to an older commit where the
-//! last one is. So it is first given the file with all that it writes kept beside it in memory, and what comes of that is judged;
-//! a file that is refused is left as it was.
+//! Opening a file on trial. redb repairs whatever it opens, even a file that is damaged beyond repair, and goes back to an older
+//! commit where the last one is damaged. So it first opens the file with all that it writes kept in memory, and the result is
+//! judged: a file that is refused is left as it was.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},

@@ -137,7 +137,7 @@ impl DocumentPages {
         Ok(None)
     }
 
-    /// Has the next page be as large as pages shall be.
+    /// Sets the number of documents of the next page by how large these were.
     fn adapt(&mut self, documents: &[RawDocumentBuf]) {
         let bytes: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
         let each = (bytes / documents.len().max(1)).max(1) as u64;

@@ -10,7 +10,7 @@ use ejson::Style;
 
 use super::cell;
 
-/// CsvColumns that a file of CSV may have.
+/// Columns that a file of CSV may have.
 const MOST_COLUMNS: usize = 5000;
 /// Bytes that are gathered before they are written.
 const PIECE: usize = 64 << 10;

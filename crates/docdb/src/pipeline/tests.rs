@@ -512,7 +512,7 @@ fn stage_of_a_kind() -> impl Strategy<Value = Bson> {
 }
 
 proptest::proptest! {
-    /// Whoever leaves out at once what meets the leading conditions not changes nothing.
+    /// Leaving out at once what does not meet the leading conditions changes nothing.
     #[test]
     fn leading_conditions_leave_out_nothing_that_gets_through(stages in proptest::collection::vec(stage_of_a_kind(), 1..6)) {
         let documents: Vec<Document> = (0..40_i32)

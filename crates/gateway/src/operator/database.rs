@@ -1,8 +1,9 @@
-//! The operator's way to documents: what `yunqiao db` uses beside a server that runs, and a program in any language can.
+//! The operator's way to documents: `yunqiao db` uses it beside a running server, and a program in any language can.
 //!
 //! * `GET /operator/database` lists collections and their indexes.
 //! * `POST /operator/database/import?collection=NAME` takes documents as JSON, one after another or in an array, or as CSV with that
-//!   content type (and the secret, not the pass), and makes the collection where it is missing. `&conflict=upsert` has them take the place of those with their `_id`.
+//!   content type (and the secret, not the pass), and makes the collection where it is missing. `&conflict=upsert` has them take the
+//!   place of those with their `_id`.
 //! * `GET /operator/database/export?collection=NAME` gives documents in the order of their `_id`, as canonical Extended JSON, one on
 //!   each line; `&where=` names which. The reply's header `x-yunqiao-next` is the `from` of the next page; without it there are
 //!   no more.
