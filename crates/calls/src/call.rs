@@ -184,7 +184,7 @@ impl Future for CallUnderWay {
     type Output = FinishedCall;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedCall> {
-        // Not there while it is polled: what has panicked is not driven again.
+        // The call is taken out while it is polled, so that one that panicked is not polled again.
         let polled = self.0.take().map(|mut call| {
             let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
             (call, polled)

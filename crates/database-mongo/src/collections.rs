@@ -73,7 +73,7 @@ impl Inner {
     }
 
     pub(crate) async fn create_collection(&self, name: &str) -> Result<()> {
-        // A server may take it for done that the same collection is made again.
+        // A server may answer that all is well when the same collection is made again.
         if self.has(name).await? {
             return Err(DatabaseError::CollectionExists(name.to_owned()));
         }

@@ -144,6 +144,7 @@ mod on_a_server {
         fresh
     });
 }
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_said_not_to_answer() {
     // Nobody listens at a port that was just given back.

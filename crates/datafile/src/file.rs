@@ -136,7 +136,7 @@ pub(crate) fn open(
         match &opened {
             // The file's name must survive a power cut as its content does.
             Ok(_) => sync_folder(path).map_err(not_opened)?,
-            // Half a file would be in the way of the next start.
+            // A file that is half made would be refused at the next start.
             Err(_) => drop(fs::remove_file(path)),
         }
     }

@@ -201,7 +201,7 @@ impl DataFile {
                     place: self.path.display().to_string(),
                     cause: error.into(),
                 });
-                // What comes of that is for the next to see.
+                // If that fails, the next operation finds it out.
                 let _ = self.open_again(times);
                 Err(Failure::File(error))
             }
@@ -237,7 +237,7 @@ impl DataFile {
         }
         opened.database = None;
         let database = file::open_database(&self.path, self.form, &self.backend).map_err(|error| {
-            // It was open before: what helps at the start does not help now.
+            // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
             self.note(match error {
                 FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
                     FileError::Failed { form, place, cause }

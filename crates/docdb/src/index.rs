@@ -155,9 +155,9 @@ impl Index {
 /// What a document has in a field that is kept by its values.
 struct Values<'a> {
     values: Vec<&'a Bson>,
-    /// If an array was met on the way.
+    /// Whether an array was met on the way.
     multikey: bool,
-    /// If there is such a field.
+    /// Whether there is such a field.
     present: bool,
 }
 

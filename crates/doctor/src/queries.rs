@@ -203,7 +203,7 @@ fn constants<'t>(tokens: Tokens<'_, 't>) -> BTreeMap<String, &'t str> {
                     }
                 }
             }
-            // Another value, sometime: `name == …` compares alone.
+            // Elsewhere it gets another value; `name == …` only compares.
             _ if !is_sign(tokens, at + 2, '=') => {
                 found.insert(name.to_owned(), None);
             }
@@ -565,7 +565,7 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Datab
 /// Collections that nothing makes, where one that is missing is refused.
 fn missing_collections(project: &Project, uses: &[(&function::FunctionName, DatabaseUse)]) -> Vec<Diagnosis> {
     let settings = &project.settings.database;
-    // Without a word on it, `serve` refuses; a project with an AppSecret is meant for that.
+    // Where the project says nothing, `serve` refuses; a project with an AppSecret is meant for `serve`.
     let refuses = match settings.missing {
         Some(missing) => missing == MissingCollection::Refuse,
         None => project.settings.secret.is_some(),

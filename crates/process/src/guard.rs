@@ -121,7 +121,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let _ = fs::remove_dir(home);
     }
     if was_killed {
-        // As if this one had been: that is what there is to be told.
+        // This process is killed as well, so that its parent sees a worker that was killed.
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
     }
     ExitCode::from(status.map_or(CANNOT_RUN, code))

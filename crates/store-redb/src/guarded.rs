@@ -118,7 +118,7 @@ impl Guarded {
             return done;
         };
         let error = self.note(error);
-        // What comes of that is for the next to see.
+        // If that fails, the next operation finds it out.
         let _ = self.open_again(times);
         Err(error)
     }
@@ -152,7 +152,7 @@ impl Guarded {
         }
         opened.database = None;
         let database = file::open_database(&self.path, &self.backend).map_err(|error| {
-            // It was open before: what helps at the start does not help now.
+            // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
             self.note(match error {
                 StoreError::Open { place, cause } | StoreError::Damaged { place, cause } => {
                     StoreError::Failed { place, cause }

@@ -202,7 +202,7 @@ impl Cursors {
         }
         let id = id.unwrap_or_else(|| {
             loop {
-                // Positive, and so far apart that a number that was used is not used again soon.
+                // Positive, and drawn from so many that a number is not soon used again.
                 let id = i64::from_ne_bytes(rand::random()) & i64::MAX;
                 if id != 0 && !open.contains_key(&id) {
                     break id;

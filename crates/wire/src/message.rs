@@ -176,7 +176,7 @@ impl WireRequest {
                     let name = section.text()?.to_owned();
                     let mut documents = Vec::new();
                     while !section.0.is_empty() {
-                        // The command says what is wrong with too many; so many more need not be held.
+                        // One too many is let through, for the command to refuse it in words; more need not be held.
                         if documents.len() > MOST_WRITES {
                             return Err(MalformedMessage::Sections);
                         }

@@ -96,7 +96,7 @@ async fn a_field_that_is_unknown_is_refused_and_none_is_passed_over_in_silence()
     refused(&mut client, doc! { "find": "a", "maxTimeMS": -1 }, 2).await;
     refused(&mut client, doc! { "nonsense": 1 }, 59).await;
     refused(&mut client, doc! { "find": "a", "$db": "other" }, 73).await;
-    // What asks for nothing is nothing to refuse.
+    // Fields with values that ask for nothing are not refused.
     does(
         &mut client,
         doc! { "find": "a", "collation": { "locale": "simple" }, "let": {}, "min": Bson::Null },

@@ -136,7 +136,7 @@ pub(super) fn came_to(
     if looked.index.is_some() && !call.slow {
         wanted.clear();
     }
-    // One that led there and was slow all the same is no mend.
+    // An index that was used and was slow all the same is no mend.
     wanted.retain(|index| looked.index.as_ref() != Some(&index.name));
     call.wanted = wanted.iter().map(wanted_index).collect();
     call.looked = Some(looked.documents);

@@ -312,7 +312,7 @@ impl Query<'_> {
         if more {
             shown.after = last.map(|id| place(id, is_forward));
         }
-        // It was come from there; where nothing is left here, only its beginning is known.
+        // The reader came from the page before; where this page is empty, only the start of the collection is known.
         shown.before = Some(first.map_or(Place::Start, |id| place(id, !is_forward)));
         Ok(shown)
     }

@@ -108,7 +108,7 @@ pub(super) async fn export(inner: &Inner, viewer: &Viewer, query: &Fields) -> Re
         out: Gathered::default(),
         writer: None,
     };
-    // A spreadsheet takes what has no mark for another encoding.
+    // Without a byte order mark a spreadsheet program reads the file in another encoding.
     let mark: &[u8] = if *kind == "csv" {
         "\u{feff}".as_bytes()
     } else {

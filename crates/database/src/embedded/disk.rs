@@ -124,7 +124,7 @@ impl Disk {
         match done {
             Err(error) if is_of_disk(&error) => {
                 let error = self.note(&error);
-                // What comes of that is for the next to see.
+                // If that fails, the next operation finds it out.
                 let _ = self.open_again(times, &before);
                 Err(error)
             }
@@ -141,7 +141,7 @@ impl Disk {
             tracing::error!(error = %cause, path = %self.path.display(), "the database fails; it is tried again until it works");
         }
         let cause: Arc<str> = match &*trouble {
-            // That something went wrong before says less than what.
+            // redb's "something went wrong before" says less than the error that was noted then.
             Some(trouble) if matches!(disk_error(error), Some(StorageError::PreviousIo)) => {
                 Arc::clone(&trouble.error)
             }

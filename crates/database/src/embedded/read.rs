@@ -58,7 +58,7 @@ impl<'s> Tables<'s> {
     fn view<'a>(&'a self, overlay: Option<&'a Overlay>, route: &Route) -> Result<View<'a, Bytestable>> {
         let mut view = View {
             documents: &self.documents,
-            // Not walked along, unless the way leads there.
+            // A stand-in: indexes are opened below, if the route needs one.
             indexes: &self.documents,
             overlay,
         };

@@ -82,7 +82,7 @@ impl Route {
             Access::Index(scan) if scan.index == BY_ID && scan.ranges.iter().all(Range::is_point) => {
                 Some(scan.ranges.len())
             }
-            // Each that comes is one of those that are wanted.
+            // Every document along the way matches, so no more than the limit are looked at.
             _ if route.exact && !route.repeats && (sort.is_none() || route.sorted) => limit,
             _ => None,
         };

@@ -120,7 +120,7 @@ impl Registry {
     pub(crate) fn open(&self, id: TransactionId, now: Instant) -> Result<()> {
         let mut open = self.all();
         if open.len() >= MOST_TRANSACTIONS {
-            // Those that nothing can come of make room: a program that tries again need not end them.
+            // Transactions that can only fail make room, so a program that tries again need not end them.
             open.retain(|_, transaction| !transaction.is_doomed());
         }
         if open.len() >= MOST_TRANSACTIONS {

@@ -745,7 +745,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
         kind: ChangeKind,
     ) -> Result<()> {
         let size = |document: Option<&Document>| match document {
-            // As it will stand in the file: what is too large is refused here already.
+            // The size that it will have in the file; a document that is too large is refused here already.
             Some(document) => Ok(encode(document)?.as_bytes().len()),
             None => Ok::<_, DatabaseError>(0),
         };

@@ -206,7 +206,7 @@ impl Writer {
             write.set_quick_repair(true);
             write.commit().map_err(DatabaseError::unavailable)
         });
-        // It is good without, and if the disk fails the next write will say so.
+        // The file is sound without this, and if the disk fails, the next write says so.
         if let Err(error) = rested {
             tracing::warn!(%error, "the database's file could not be put to rest");
         }

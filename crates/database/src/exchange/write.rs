@@ -202,7 +202,7 @@ impl CsvColumns {
     }
 
     fn within(&mut self, document: &RawDocument, path: &mut String) -> Result<(), TooManyColumns> {
-        // What is no BSON is told where it is written.
+        // Bytes that are not BSON are reported when the document is written.
         for (name, value) in document.iter().flatten() {
             let length = path.len();
             if length > 0 {

@@ -476,7 +476,7 @@ fn conditions_are_moved_past_what_does_not_change_their_fields() {
         let pipeline = Pipeline::parse(&list(stages.clone())).expect("parsed");
         assert_eq!(pipeline.leading().filters.len(), moved, "{stages}");
     }
-    // What stays behind counts no documents.
+    // A `$limit` behind a stage that stays does not limit what is read.
     let pipeline =
         bson!([{"$sort": {"a": 1}}, {"$addFields": {"b": 2}}, {"$match": {"b": 2}}, {"$limit": 3}]);
     let pipeline = Pipeline::parse(&list(pipeline)).expect("parsed");

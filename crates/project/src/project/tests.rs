@@ -1080,7 +1080,7 @@ fn where_a_setting_is_said_to_belong_it_counts() {
         assert_eq!(project.findings, []);
     }
 
-    // The ends of a range that is named are in it.
+    // A range includes both of the ends that its message names.
     let with = |name: &str, value: &str| {
         let text = format!(r#"{{"functions":[{{"name":"login","{name}":{value}}}]}}"#);
         let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudbaserc.json", &text)]);

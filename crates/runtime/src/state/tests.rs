@@ -840,7 +840,7 @@ fn a_worker_that_never_comes_is_a_start_that_failed() {
     world.wait(LOAD_LIMIT.as_millis() as u64 + 100);
     let failed = world.state.failed_start().unwrap();
     assert_eq!(failed.why, "the process did not come to work within 30 s");
-    // One that is ended because nobody needs it any more is none.
+    // A process that is ended because nobody needs it any more is no failed start.
     world.bury();
     world.call(0, None, None);
     world.settle_workers();
