@@ -116,14 +116,16 @@ impl Inner {
                 .create(&folder)
                 .map_err(not_opened)?;
         }
-        let index = Index::open(&root.join(INDEX))?;
+        let index = root.join(INDEX);
+        let index_is_new = !index.exists();
+        let index = Index::open(&index)?;
         let inner = Self {
             root: root.to_owned(),
             index,
             quota: options.quota,
             temporary: None,
         };
-        inner.sweep().map_err(|cause| BlobError::Open {
+        inner.sweep(index_is_new).map_err(|cause| BlobError::Open {
             place: root.display().to_string(),
             cause,
         })?;
@@ -146,24 +148,38 @@ impl Inner {
         }
     }
 
-    /// Removes what was still coming, and every content that no entry names.
-    fn sweep(&self) -> Result<(), Cause> {
+    /// Removes what was still coming, and every content that no entry names. Only what is called as a content is looked at:
+    /// whatever else lies there is somebody's own.
+    fn sweep(&self, index_is_new: bool) -> Result<(), Cause> {
         let mut swept = 0;
-        for entry in fs::read_dir(self.root.join(COMING))? {
-            fs::remove_file(entry?.path())?;
+        for (id, path) in contents(&self.root.join(COMING), "")? {
+            tracing::debug!(content = %id, "an upload was interrupted");
+            fs::remove_file(path)?;
             swept += 1;
         }
         let named: HashSet<ContentId> = self.index.contents()?;
         for folder in fs::read_dir(self.root.join(CONTENT))? {
             let folder = folder?;
-            for entry in fs::read_dir(folder.path())? {
-                let entry = entry?;
-                let (first, rest) = (folder.file_name(), entry.file_name());
-                let name = format!("{}{}", first.to_string_lossy(), rest.to_string_lossy());
-                if !name.parse().is_ok_and(|id| named.contains(&id)) {
-                    fs::remove_file(entry.path())?;
-                    swept += 1;
+            let name = folder.file_name();
+            let Some(first) = name.to_str().filter(|name| name.len() == 2) else {
+                continue;
+            };
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            for (id, path) in contents(&folder.path(), first)? {
+                if named.contains(&id) {
+                    continue;
                 }
+                if index_is_new {
+                    return Err(
+                        "its index is new, and there are contents beside it: put the index.redb that belongs to them back, or \
+                         remove the folder content to begin anew"
+                            .into(),
+                    );
+                }
+                fs::remove_file(path)?;
+                swept += 1;
             }
         }
         if swept > 0 {
@@ -184,6 +200,22 @@ impl Inner {
             false => Ok(()),
         }
     }
+}
+
+/// The files of a folder that are called as contents are, whose names begin with `first`.
+fn contents(folder: &Path, first: &str) -> io::Result<Vec<(ContentId, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{first}{}", entry.file_name().to_string_lossy());
+        let is_name = name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if let (true, Ok(id)) = (is_name, name.parse())
+            && entry.file_type()?.is_file()
+        {
+            found.push((id, entry.path()));
+        }
+    }
+    Ok(found)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {

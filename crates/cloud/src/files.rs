@@ -13,7 +13,10 @@
 use std::{
     error::Error,
     fmt::{Display, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -342,13 +345,17 @@ impl FileDoor {
             multer::Error::StreamReadFailed(error) => Refused::new(StorageRefusal::Incomplete, error),
             error => Refused::new(StorageRefusal::Malformed, error),
         };
-        let mut form = Multipart::new(coming.stream(), boundary);
+        // What has come since the form gave something: the reader of forms keeps a part's head whole, however long it is.
+        let unread = Arc::new(AtomicUsize::new(0));
+        let mut form = Multipart::new(coming.stream(Arc::clone(&unread)), boundary);
         let mut status = StatusCode::NO_CONTENT;
         while let Some(mut field) = form.next_field().await.map_err(malformed)? {
+            unread.store(0, Ordering::Relaxed);
             let name = field.name().unwrap_or_default().to_ascii_lowercase();
             if name != "file" {
                 let mut text = Vec::new();
                 while let Some(bytes) = field.chunk().await.map_err(malformed)? {
+                    unread.store(0, Ordering::Relaxed);
                     if text.len() + bytes.len() > LONGEST_FIELD {
                         return Err(Refused::new(
                             StorageRefusal::Malformed,
@@ -370,6 +377,7 @@ impl FileDoor {
             let mut writing = self.0.blobs.write(new_blob(right, given.as_deref())).await?;
             let mut size = 0;
             while let Some(bytes) = field.chunk().await.map_err(malformed)? {
+                unread.store(0, Ordering::Relaxed);
                 size += bytes.len() as u64;
                 if size > right.most {
                     return Err(too_large(right));
@@ -391,6 +399,10 @@ impl FileDoor {
 
 /// What a form may be larger than the file in it.
 const FORM: u64 = 64 << 10;
+/// Bytes of a form that are read at a time, at least.
+const FORM_PIECE: usize = 64 << 10;
+/// Bytes of a form that may go by before a part of it begins.
+const FORM_HEAD: usize = 1 << 20;
 
 fn new_blob(right: &Upload, given: Option<&str>) -> NewBlob {
     NewBlob {
@@ -464,11 +476,21 @@ where
         }
     }
 
-    /// The same as a stream.
-    fn stream(&mut self) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
-        stream::try_unfold(self, |coming| async move {
+    /// The same as a stream, which breaks off when more than a form's head has gone by with nothing come of it.
+    fn stream(&mut self, unread: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+        stream::try_unfold((self, unread), |(coming, unread)| async move {
+            // It takes whatever is there, before it looks at any of it.
+            if unread.load(Ordering::Relaxed) > FORM_PIECE {
+                tokio::task::yield_now().await;
+            }
             let bytes = coming.next().await.map_err(|refused| Broken(refused.why))?;
-            Ok(bytes.map(|bytes| (bytes, coming)))
+            let length = bytes.as_ref().map_or(0, Bytes::len);
+            if unread.fetch_add(length, Ordering::Relaxed) > FORM_HEAD {
+                return Err(Broken(format!(
+                    "no part of the form begins within {FORM_HEAD} bytes"
+                )));
+            }
+            Ok(bytes.map(|bytes| (bytes, (coming, unread))))
         })
     }
 
@@ -597,4 +619,128 @@ fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<Cl
     let kind = HeaderValue::from_static("application/xml");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use blobs::{Folder, FolderOptions};
+    use http::Request;
+    use seal::KeyRing;
+
+    use super::*;
+
+    /// A door, and an address to upload to.
+    fn door() -> (FileDoor, String) {
+        let access = StorageAccess {
+            blobs: Arc::new(Folder::temporary(FolderOptions::default()).unwrap()),
+            storage: Storage::new("env", "wx1", None),
+            rights: Rights::new(&KeyRing::generate(), "wx1"),
+            clock: Clock::system(),
+            public_url: "http://127.0.0.1".to_owned(),
+            readers: FileReaders::Everybody,
+            url_life: Duration::from_secs(60),
+            most: 4 << 20,
+        };
+        let url = access.upload_url("a.txt".parse().unwrap(), "o1");
+        let path = url.strip_prefix(WORKERS_HOST).unwrap().to_owned();
+        (FileDoor::new(Arc::new(access)), path)
+    }
+
+    async fn ask(
+        door: &FileDoor,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> (u16, String) {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header(CONTENT_TYPE, content_type).body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        // In pieces, as a connection gives it.
+        let pieces: Vec<_> = body
+            .chunks(16 << 10)
+            .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let reply = door
+            .answer(&head, StreamBody::new(stream::iter(pieces)), "r1")
+            .await;
+        let status = reply.response.status().as_u16();
+        let body = reply.response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn form(fields: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (name, text) in fields {
+            body.extend_from_slice(
+                format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+                    .as_bytes(),
+            );
+        }
+        body.extend_from_slice(
+            b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n",
+        );
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n--B--\r\n");
+        body
+    }
+
+    const FORM: &str = "multipart/form-data; boundary=B";
+
+    #[tokio::test]
+    async fn a_file_comes_by_itself_or_in_a_form() {
+        let (door, to) = door();
+        let from = "/v1/files/public/a.txt";
+        for (method, content_type, body, status) in [
+            (Method::PUT, "text/plain", b"one".to_vec(), 200),
+            (
+                Method::POST,
+                FORM,
+                form(&[("key", "a.txt"), ("Signature", "")], b"two"),
+                204,
+            ),
+            (
+                Method::POST,
+                FORM,
+                form(&[("success_action_status", "201")], b"three"),
+                201,
+            ),
+        ] {
+            let kept = body.windows(5).any(|part| part == b"three");
+            assert_eq!(
+                ask(&door, method, &to, content_type, body).await,
+                (status, String::new())
+            );
+            let (found, text) = ask(&door, Method::GET, from, "", Vec::new()).await;
+            assert_eq!((found, text.len()), (200, if kept { 5 } else { 3 }));
+        }
+    }
+
+    /// Each is refused, and the file that is there stays.
+    #[tokio::test]
+    async fn what_is_no_upload_changes_nothing() {
+        let (door, to) = door();
+        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
+        let mut cut = form(&[], b"half of it");
+        cut.truncate(cut.len() - 8);
+        let without_file =
+            b"--B\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nx\r\n--B--\r\n".to_vec();
+        let endless_head = [b"--B\r\nContent-Disposition: ".to_vec(), vec![b'x'; 3 << 20]].concat();
+        for (method, content_type, body, status) in [
+            (Method::PUT, "", vec![0; (4 << 20) + 1], 413),
+            (Method::POST, FORM, form(&[], &vec![0; (4 << 20) + 1]), 413),
+            (Method::POST, FORM, cut, 400),
+            (Method::POST, FORM, without_file, 400),
+            (Method::POST, FORM, form(&[("key", &"x".repeat(9000))], b"x"), 400),
+            (Method::POST, FORM, vec![b'x'; 3 << 20], 400),
+            (Method::POST, FORM, endless_head, 400),
+            (Method::DELETE, "", Vec::new(), 405),
+        ] {
+            let (answered, text) = ask(&door, method, &to, content_type, body).await;
+            assert_eq!(answered, status, "{text}");
+        }
+        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
+        assert_eq!((status, &*text), (200, "kept"));
+    }
 }

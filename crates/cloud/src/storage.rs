@@ -215,6 +215,9 @@ impl StorageAccess {
         let Some(mut opened) = self.blobs.open(&from).await? else {
             return Err(Fault::Refused(StorageRefusal::NoFile));
         };
+        if from == to {
+            return Ok(());
+        }
         if !copy.overwrite && self.blobs.look(&to).await?.is_some() {
             return Err(Fault::Refused(StorageRefusal::Exists));
         }

@@ -27,6 +27,8 @@ pub fn showing(content_type: &str) -> Showing {
     let essence = essence.to_ascii_lowercase();
     let (kind, of_kind) = essence.split_once('/').unwrap_or((&essence, ""));
     let shown = match kind {
+        // Of several types in one header browsers take the last.
+        _ if content_type.contains(',') => false,
         "image" | "audio" | "video" | "font" => !of_kind.ends_with("xml"),
         "text" => matches!(of_kind, "plain" | "csv" | "markdown" | "css"),
         "application" => matches!(of_kind, "json" | "ogg" | "octet-stream"),
@@ -67,5 +69,6 @@ mod tests {
         }
         assert_eq!(showing("IMAGE/SVG+XML ; a=b"), Showing::Attachment);
         assert_eq!(showing(""), Showing::Attachment);
+        assert_eq!(showing("image/x, text/html"), Showing::Attachment);
     }
 }

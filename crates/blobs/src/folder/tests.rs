@@ -82,6 +82,34 @@ async fn what_a_crash_leaves_is_swept_away() {
     assert_eq!(&opened.content.next().await.unwrap().unwrap()[..], b"kept");
 }
 
+/// What is not called as a content, and contents whose index is gone.
+#[tokio::test]
+async fn nothing_but_what_is_its_own_is_swept_away() {
+    let root = tempfile::tempdir().unwrap();
+    let posts = root.path().join(CONTENT).join("posts");
+    fs::create_dir_all(&posts).unwrap();
+    fs::create_dir_all(root.path().join(COMING).join("soon")).unwrap();
+    for file in [
+        posts.join("one.md"),
+        root.path().join(CONTENT).join(".DS_Store"),
+        root.path().join(COMING).join("draft"),
+    ] {
+        fs::write(file, b"somebody's own").unwrap();
+    }
+    let first = folder(root.path());
+    write(&first, "a", b"a").await.unwrap();
+    drop(first);
+    let again = folder(root.path());
+    assert!(again.open(&"a".parse().unwrap()).await.unwrap().is_some());
+    assert_eq!(on_disk(root.path()), 4);
+    drop(again);
+    fs::remove_file(root.path().join(INDEX)).unwrap();
+    let error = Folder::open(root.path(), FolderOptions::default()).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("its index is new"), "{cause}");
+    assert_eq!(on_disk(root.path()), 4);
+}
+
 #[tokio::test]
 async fn a_quota_holds() {
     let root = tempfile::tempdir().unwrap();
