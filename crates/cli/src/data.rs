@@ -54,7 +54,8 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         }
     }
     if let Some(folder) = &settings.seed {
-        seed(database, folder).await?;
+        let shared = settings.url.is_some() && keeping != Keeping::InMemory;
+        seed(database, folder, shared).await?;
     }
     let missing = match settings.missing {
         Some(MissingCollection::Create) => cloud::MissingCollection::Create,
@@ -190,8 +191,9 @@ fn spec(index: &IndexSetting) -> IndexSpec {
     }
 }
 
-/// Puts the documents of `NAME.json` or `NAME.csv` into the collection NAME where that is empty: all of them, or none.
-async fn seed(database: &dyn Database, folder: &Path) -> anyhow::Result<()> {
+/// Puts the documents of `NAME.json` or `NAME.csv` into the collection NAME where that is empty: all of them, or none. A server
+/// that is shared keeps what went in: whatever else is there by then may be another's.
+async fn seed(database: &dyn Database, folder: &Path, shared: bool) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder)
         .with_context(|| format!("[database] seed: the folder {} cannot be read", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -209,7 +211,9 @@ async fn seed(database: &dyn Database, folder: &Path) -> anyhow::Result<()> {
         }
         if let Err(error) = seed_with(database, name, &file, format).await {
             // Otherwise the next start would take the part that went in for the whole.
-            database.remove(name, Document::new(), true, None).await?;
+            if !shared {
+                database.remove(name, Document::new(), true, None).await?;
+            }
             return Err(error.context(format!("[database] seed: {}", file.display())));
         }
     }

@@ -57,19 +57,30 @@ impl Reach {
     /// Goes to the database, and makes it where there is none yet.
     pub(super) async fn open(place: &args::Place) -> anyhow::Result<Self> {
         let (project, keeping) = project(place)?;
-        if let Some(operator) = running(&project, keeping).await? {
+        // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
+        // before the file has proved that somebody has it.
+        if keeping == Keeping::InProject
+            && let Some(operator) = running(&project, keeping).await?
+        {
             return Ok(Self::There(operator));
         }
-        match data::alone(&project, keeping).await {
-            Ok(database) => Ok(Self::Here(database)),
-            Err(error) => locked(&project, error),
+        let error = match data::alone(&project, keeping).await {
+            Ok(database) => return Ok(Self::Here(database)),
+            Err(error) => error,
+        };
+        if matches!(error.downcast_ref(), Some(OpenError::Locked { .. }))
+            && let Some(operator) = running(&project, keeping).await?
+        {
+            return Ok(Self::There(operator));
         }
+        locked(&project, error)
     }
 
     /// Goes to the database; `None` where there is none yet.
     pub(super) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
         let (project, keeping) = project(place)?;
-        if running(&project, keeping).await?.is_none() && !data::is_there(&project, keeping) {
+        let runs = keeping == Keeping::InProject && running(&project, keeping).await?.is_some();
+        if !runs && !data::is_there(&project, keeping) {
             return Ok(None);
         }
         Self::open(place).await.map(Some)
@@ -174,7 +185,6 @@ async fn running(project: &Project, keeping: Keeping) -> anyhow::Result<Option<O
         url,
         shown,
     };
-    // Of a `serve` it is not known whether it runs, and another program may listen there.
     match operator.ask(Method::GET, "", &[]).send().await {
         Err(error) if error.is_connect() => Ok(None),
         Err(error) => Err(error).context("the operator's listener did not answer"),

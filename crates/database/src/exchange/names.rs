@@ -7,24 +7,43 @@ use super::read::FileErrorReason;
 /// A name that cannot stand, and why.
 pub(super) type BadName = (String, FileErrorReason);
 
+/// How deep paths may nest a document: more than that would not be read back.
+const DEEPEST: usize = 100;
+
 /// A document whose names have no dots: what they lead to is nested.
 pub(super) fn nest(document: Document) -> Result<Document, BadName> {
+    nest_at(document, 0)
+}
+
+/// The same, of a document that lies so deep.
+fn nest_at(document: Document, depth: usize) -> Result<Document, BadName> {
     if !has_paths(&document) {
         return Ok(document);
     }
     let mut nested = Document::new();
     for (name, value) in document {
-        put(&mut nested, &name, in_value(value)?)?;
+        let depth = depth + parts(&name);
+        if depth > DEEPEST {
+            return Err((name, FileErrorReason::TooDeep));
+        }
+        put(&mut nested, &name, in_value(value, depth)?)?;
     }
     Ok(nested)
 }
 
-fn in_value(value: Bson) -> Result<Bson, BadName> {
+fn in_value(value: Bson, depth: usize) -> Result<Bson, BadName> {
     Ok(match value {
-        Bson::Document(inner) => Bson::Document(nest(inner)?),
-        Bson::Array(elements) => Bson::Array(elements.into_iter().map(in_value).collect::<Result<_, _>>()?),
+        Bson::Document(inner) => Bson::Document(nest_at(inner, depth)?),
+        Bson::Array(elements) => {
+            let elements = elements.into_iter().map(|element| in_value(element, depth));
+            Bson::Array(elements.collect::<Result<_, _>>()?)
+        }
         leaf => leaf,
     })
+}
+
+fn parts(path: &str) -> usize {
+    path.split('.').count()
 }
 
 fn is_plain(name: &str) -> bool {
@@ -50,6 +69,9 @@ fn value_has_paths(value: &Bson) -> bool {
 pub(super) fn put(document: &mut Document, path: &str, value: Bson) -> Result<(), BadName> {
     if !is_path(path) {
         return Err((path.to_owned(), FileErrorReason::Name(path.to_owned())));
+    }
+    if parts(path) > DEEPEST {
+        return Err((path.to_owned(), FileErrorReason::TooDeep));
     }
     // The parts of a reference to a document are the only names of fields that begin so.
     if path.starts_with('$') && !matches!(path, "$ref" | "$id" | "$db") {

@@ -100,6 +100,9 @@ pub enum FileErrorReason {
         "the name {0:?} begins or ends with a dot, has two dots in a row, or is empty: give the field another name"
     )]
     Name(String),
+    /// Paths that nest a document deeper than one is read back.
+    #[error("a path nests this document more than 100 deep: give the field a shorter name")]
+    TooDeep,
     /// An operator, or one of Extended JSON's names whose value is not of its form.
     #[error(
         "{0:?} begins with a dollar, and names no field: write a time as {{\"$date\":\"2018-08-31T17:30:00.882Z\"}}, and no operators"

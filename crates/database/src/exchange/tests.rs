@@ -441,3 +441,37 @@ async fn pages_of_large_documents_have_fewer_of_them() {
     }
     assert_eq!(all(&database).await.len(), 40);
 }
+
+/// A file from outside is bounded in every way: what its names nest, and what columns its documents make.
+#[test]
+fn names_nest_and_columns_grow_within_bounds() {
+    let deep = "a.".repeat(100_000) + "a";
+    let json = format!("{{\"{deep}\": 1}}");
+    let within = format!(
+        "{{\"{}\": {{\"{}\": 1}}}}",
+        "b.".repeat(60) + "b",
+        "c.".repeat(60) + "c"
+    );
+    let csv = format!("{deep}\n1\n");
+    for (text, format) in [
+        (&json, FileFormat::Json),
+        (&within, FileFormat::Json),
+        (&csv, FileFormat::Csv),
+    ] {
+        let mut documents = DocumentReader::new(text.as_bytes(), Some(format));
+        let error = documents.next().unwrap().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("nests this document more than 100 deep"),
+            "{error}"
+        );
+    }
+
+    let mut inner = Document::new();
+    for number in 0..100 {
+        inner.insert(format!("l{number}"), 1);
+    }
+    let wide = RawDocumentBuf::try_from(&doc! { "n".repeat(100_000): inner }).unwrap();
+    assert!(CsvColumns::default().note(&wide).is_err());
+}

@@ -12,6 +12,8 @@ use super::cell;
 
 /// Columns that a file of CSV may have.
 const MOST_COLUMNS: usize = 5000;
+/// Bytes that their names may have together.
+const MOST_NAMES: usize = 1 << 20;
 /// Bytes that are gathered before they are written.
 const PIECE: usize = 64 << 10;
 
@@ -178,11 +180,15 @@ fn has_parts(columns: &[String], column: &str) -> bool {
 pub struct CsvColumns {
     known: HashSet<String>,
     paths: Vec<String>,
+    /// Of all paths together.
+    bytes: usize,
 }
 
 /// Documents have more different fields than a table has columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the documents have more than {MOST_COLUMNS} different fields: name the ones that are wanted")]
+#[error(
+    "the documents have more than {MOST_COLUMNS} different fields, or very long names: name the ones that are wanted"
+)]
 pub struct TooManyColumns;
 
 impl CsvColumns {
@@ -212,8 +218,11 @@ impl CsvColumns {
             match value {
                 RawBsonRef::Document(inner) if inner.iter().next().is_some() => self.within(inner, path)?,
                 _ if self.known.contains(path.as_str()) => {}
-                _ if self.paths.len() >= MOST_COLUMNS => return Err(TooManyColumns),
+                _ if self.paths.len() >= MOST_COLUMNS || self.bytes + path.len() > MOST_NAMES => {
+                    return Err(TooManyColumns);
+                }
                 _ => {
+                    self.bytes += path.len();
                     self.known.insert(path.clone());
                     self.paths.push(path.clone());
                 }
