@@ -175,9 +175,12 @@ impl Inner {
             .get_or_try_init(|| async {
                 match self.try_one().await {
                     Ok(()) => Ok(Ok(())),
+                    // Anything else passes: it says nothing of what the server can do.
                     Err(error) => match self.failures.of(error) {
-                        DatabaseError::Unavailable(cause) => Err(DatabaseError::Unavailable(cause)),
-                        error => Ok(Err(error.to_string())),
+                        error @ (DatabaseError::Unsupported(_) | DatabaseError::Refused(_)) => {
+                            Ok(Err(error.to_string()))
+                        }
+                        error => Err(error),
                     },
                 }
             })

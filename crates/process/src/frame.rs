@@ -195,7 +195,13 @@ pub struct LoadedFile {
 fn loaded_files(body: &[u8]) -> Option<Vec<LoadedFile>> {
     let files: Vec<(PathBuf, u64, String)> = serde_json::from_slice(body).ok()?;
     let read = |(path, size, nanoseconds): (_, _, String)| {
-        let modified = UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds.parse().ok()?))?;
+        // A file may say that it is older than the epoch.
+        let nanoseconds: i128 = nanoseconds.parse().ok()?;
+        let distance = Duration::from_nanos(u64::try_from(nanoseconds.unsigned_abs()).ok()?);
+        let modified = match nanoseconds < 0 {
+            true => UNIX_EPOCH.checked_sub(distance)?,
+            false => UNIX_EPOCH.checked_add(distance)?,
+        };
         Some(LoadedFile { path, size, modified })
     };
     files.into_iter().map(read).collect()
