@@ -68,7 +68,7 @@ async fn storm(calls: usize) {
     let lines = told
         .lines()
         .filter(|line| line.contains("✓ loud ") || line.contains("│ xxx"));
-    // What is not a call's, a warning say, may be among the lines that were not kept.
+    // What is not a call's, a note say, may be among the lines that were not kept.
     let account = lines.count() + counted(&told, " lines were not kept");
     assert!(
         (calls * LINES..=calls * LINES + OTHERS).contains(&account),

@@ -14,9 +14,13 @@ pub(crate) trait Weight {
     fn bytes(&self) -> usize;
     /// How many lines a reader misses without it.
     fn lines(&self) -> u64;
+    /// Whether it is rare and worth more than what it waits behind: it finds room where there is none for the rest.
+    fn is_rare(&self) -> bool {
+        false
+    }
 }
 
-/// How much may wait. As much again may be in the hands of the thread that writes.
+/// How much may wait, and twice as much with what is rare. As much again may be in the hands of the thread that writes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) items: usize,
@@ -86,9 +90,9 @@ impl<T: Weight> Backlog<T> {
             state.losing = false;
         }
         // An item that alone is too large has its turn when nothing else waits.
-        let fits =
-            state.waiting.len() < items && state.bytes + item.bytes() <= bytes || state.waiting.is_empty();
-        if fits && !state.losing {
+        let fits_in = |items, bytes| state.waiting.len() < items && state.bytes + item.bytes() <= bytes;
+        let fits = fits_in(items, bytes) || state.waiting.is_empty();
+        if fits && !state.losing || item.is_rare() && fits_in(items * 2, bytes * 2) {
             state.bytes += item.bytes();
             state.waiting.push_back(Waiting::Item(item));
             self.more.notify_one();
@@ -186,6 +190,9 @@ mod tests {
         fn lines(&self) -> u64 {
             1
         }
+        fn is_rare(&self) -> bool {
+            self.starts_with('!')
+        }
     }
 
     use Waiting::{Item, Lost};
@@ -203,6 +210,26 @@ mod tests {
         );
         backlog.push("7");
         assert_eq!(backlog.take().map(Vec::from), Some(vec![Item("7")]));
+    }
+
+    #[test]
+    fn what_is_rare_finds_room_where_the_rest_is_lost_and_is_bounded_too() {
+        let backlog = Backlog::new(ROOM);
+        for item in ["1", "2", "3", "4", "5", "!6", "7", "!8", "!9"] {
+            backlog.push(item);
+        }
+        let waiting = [
+            Item("1"),
+            Item("2"),
+            Item("3"),
+            Item("4"),
+            Lost(1),
+            Item("!6"),
+            Lost(1),
+            Item("!8"),
+            Lost(1),
+        ];
+        assert_eq!(backlog.take().map(Vec::from), Some(Vec::from(waiting)));
     }
 
     #[test]

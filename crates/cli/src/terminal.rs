@@ -56,6 +56,11 @@ impl Weight for Said {
             Self::Wait(_) => 0,
         }
     }
+
+    /// What this program says of itself is not lost among what functions print.
+    fn is_rare(&self) -> bool {
+        !matches!(self, Self::Entry(_))
+    }
 }
 
 /// Runs the program with a terminal that can be written to without waiting, and at its end waits a moment for what is still to be
