@@ -95,7 +95,8 @@ impl Writer {
             while batch.peek().is_some() {
                 match self.write(&mut batch) {
                     Ok(()) => self.fails = false,
-                    Err(_) if self.backlog.is_closed() => {
+                    Err(error) if self.backlog.is_closed() => {
+                        self.say(&error);
                         say_lost(batch.by_ref().map(|waiting| waiting.lines()).sum());
                     }
                     Err(error) => {
