@@ -1,9 +1,12 @@
-//! What every backend of [`Blobs`] must do. Each one's tests call [`all`] with an empty backend.
+//! What every backend of [`Blobs`](crate::Blobs) must do, one function for each property, for the tests of backends. Each
+//! takes a backend that is empty, and leaves it so.
+//!
+//! [`hold_to_contract!`](crate::hold_to_contract) makes a test of each.
 
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "these are tests, for other crates to call"
+    reason = "a property that does not hold panics, as a test does"
 )]
 
 use bytes::Bytes;
@@ -11,16 +14,30 @@ use files::{CloudPath, Part};
 
 use crate::{Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
 
-/// Everything, one after the other. The backend is empty again afterwards.
-pub async fn all(blobs: &dyn Blobs) {
-    what_was_written_is_read(blobs).await;
-    names_stand_for_themselves(blobs).await;
-    a_file_is_there_whole_or_not_at_all(blobs).await;
-    a_reader_keeps_what_it_opened(blobs).await;
-    parts_are_read(blobs).await;
-    lists_go_on_where_they_ended(blobs).await;
-    removed_is_gone(blobs).await;
-    blobs.check().await.unwrap();
+/// Makes a test of each property, for a backend. It is given an expression that is evaluated for each test, to a pair: what
+/// must live as long as the backend does, and the backend. What lives as long may look at what the property left when it is
+/// dropped. The crate needs Tokio's test macro.
+#[macro_export]
+macro_rules! hold_to_contract {
+    ($fresh:expr) => {
+        $crate::hold_to_contract! { $fresh;
+            what_was_written_is_read
+            names_stand_for_themselves
+            a_file_is_there_whole_or_not_at_all
+            a_reader_keeps_what_it_opened
+            parts_are_read
+            lists_go_on_where_they_ended
+            removed_is_gone
+            it_is_healthy
+        }
+    };
+    ($fresh:expr; $($property:ident)*) => {$(
+        #[tokio::test]
+        async fn $property() {
+            let (_kept, blobs) = $fresh;
+            $crate::contract::$property(&blobs).await;
+        }
+    )*};
 }
 
 fn path(text: &str) -> CloudPath {
@@ -249,4 +266,12 @@ pub async fn removed_is_gone(blobs: &dyn Blobs) {
     assert_eq!(remove(blobs, &["g", "f", "f"]).await, [false, true, false]);
     assert_eq!(remove(blobs, &["f"]).await, [false]);
     assert_eq!(read(blobs, "f").await, None);
+}
+
+/// Nothing failed, so nothing is said to have.
+pub async fn it_is_healthy(blobs: &dyn Blobs) {
+    write(blobs, "f", b"x", 1).await;
+    blobs.check().await.unwrap();
+    remove(blobs, &["f"]).await;
+    blobs.check().await.unwrap();
 }
