@@ -45,7 +45,7 @@ pub enum FileError {
         mend: String,
     },
     /// It was one of ours, and cannot be read any more.
-    #[error("{} {place} is damaged or was cut off — put back a copy of it, or move it away; {}", form.noun, form.loss)]
+    #[error("{} {place} is damaged or was cut off, and was left as it is — put back a copy of it, or move it away; {}", form.noun, form.loss)]
     Damaged {
         /// What it was.
         form: &'static Form,
@@ -88,6 +88,12 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Whether another process has the file open.
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self, Self::InUse { .. })
+    }
+
     /// The error with its causes, in one line for a log.
     #[must_use]
     pub fn report(&self) -> impl fmt::Display {

@@ -6,18 +6,22 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     panic::{self, AssertUnwindSafe},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableDefinition,
-    TableError, TableHandle, WriteTransaction, backends::FileBackend,
+    Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, StorageError, TableDefinition,
+    TableError, TableHandle as _, WriteTransaction, backends::FileBackend,
 };
 
-use crate::{Cause, FileError};
+use crate::{
+    Cause, FileError,
+    trial::{self, NO_PAGE, Verdict},
+};
 
 /// What a file is: how it is spoken of, and the version of what is in it.
 #[derive(Debug)]
@@ -32,6 +36,16 @@ pub struct Form {
     pub format: u64,
     /// Bytes of memory for pages of the file; redb's own default is a gigabyte.
     pub cache: usize,
+}
+
+/// How a file is kept open.
+pub struct FileSettings {
+    /// Bytes of memory for its pages.
+    pub cache: usize,
+    /// How long writes are refused after the first error.
+    pub first_wait: Duration,
+    /// Makes of the open file what redb reads and writes.
+    pub backend: Box<dyn Fn(File) -> Result<Backend, DatabaseError> + Send>,
 }
 
 /// Numbers, of which [`FORMAT_NAME`] is one. Every file of ours has it.
@@ -73,7 +87,7 @@ impl StorageBackend for Lent {
 
 /// Brings a new file, or one of an older format, to the form: makes its tables. It is given the format that was found, and is
 /// marked with the newest afterwards.
-pub(crate) type BringUp<'a> = &'a dyn Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>;
+pub type BringUp<'a> = &'a dyn Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>;
 
 /// Opens the file, or makes it with mode 0600, and locks it. A file that others could read is closed to them, if it is one
 /// of ours.
@@ -81,66 +95,187 @@ pub(crate) fn open(
     path: &Path,
     form: &'static Form,
     bring_up: BringUp<'_>,
-    backend: impl FnOnce(File) -> Result<Backend, DatabaseError>,
+    settings: &FileSettings,
 ) -> Result<(Backend, Database), FileError> {
-    let not_opened = |cause: io::Error| FileError::Open {
+    let opening = Opening {
+        path,
         form,
-        place: path.display().to_string(),
-        cause: cause.into(),
+        bring_up,
+        settings,
     };
-    let is_new = match fs::metadata(path) {
-        Ok(metadata) => {
-            judge_type(path, form, metadata.file_type())?;
-            false
+    loop {
+        match fs::metadata(path) {
+            Ok(found) => {
+                judge_type(path, form, found.file_type())?;
+                return opening.existing();
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(opening.failed(error)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(not_opened(error)),
-    };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(is_new)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(not_opened)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(FileError::InUse {
-                form,
-                place: path.display().to_string(),
-            });
+        // `None` where another process made it meanwhile.
+        if let Some(made) = opening.make()? {
+            return Ok(made);
         }
-        Err(TryLockError::Error(error)) => return Err(not_opened(error)),
     }
-    let metadata = file.metadata().map_err(not_opened)?;
-    judge_type(path, form, metadata.file_type())?;
-    // Another process may have made it meanwhile.
-    let is_new = is_new && metadata.len() == 0;
-    if !is_new {
+}
+
+struct Opening<'a> {
+    path: &'a Path,
+    form: &'static Form,
+    bring_up: BringUp<'a>,
+    settings: &'a FileSettings,
+}
+
+impl Opening<'_> {
+    fn failed(&self, cause: impl Into<Cause>) -> FileError {
+        FileError::Open {
+            form: self.form,
+            place: self.path.display().to_string(),
+            cause: cause.into(),
+        }
+    }
+
+    fn foreign(&self, what: &'static str) -> FileError {
+        foreign(self.path, self.form, what, another(self.form))
+    }
+
+    fn existing(&self) -> Result<(Backend, Database), FileError> {
+        let (path, form) = (self.path, self.form);
+        let failed = |error: io::Error| self.failed(error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(failed)?;
+        self.lock(&file)?;
+        let metadata = file.metadata().map_err(failed)?;
+        judge_type(path, form, metadata.file_type())?;
         judge_head(path, form, &file, metadata.len())?;
         if metadata.permissions().mode() & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600))
-                .map_err(not_opened)?;
+                .map_err(failed)?;
         }
-    }
-    let opened = backend(file)
-        .map_err(|error| refused(path, form, error))
-        .and_then(|backend| {
-            let database = open_database(path, form, &backend)?;
-            settle_format(path, form, bring_up, &database)?;
-            Ok((backend, database))
-        });
-    if is_new {
-        match &opened {
-            // The file's name must survive a power cut as its content does.
-            Ok(_) => sync_folder(path).map_err(not_opened)?,
-            // A file that is half made would be refused at the next start.
-            Err(_) => drop(fs::remove_file(path)),
+        let backend = (self.settings.backend)(file).map_err(|error| refused(path, form, error))?;
+        let damaged = |cause: Cause| FileError::Damaged {
+            form,
+            place: path.display().to_string(),
+            cause,
+        };
+        let found = match trial::judge(&backend, self.settings.cache, found_format) {
+            Verdict::Sound(Ok(found)) => found,
+            Verdict::Sound(Err(redb::Error::Io(error))) if !is_damage(&error) => {
+                return Err(self.failed(error));
+            }
+            Verdict::Sound(Err(error)) => return Err(damaged(error.into())),
+            Verdict::Refused(error) => return Err(refused(path, form, error)),
+            Verdict::Damaged(what) => return Err(damaged(what.into())),
+        };
+        let older = match found {
+            FoundFormat::Number(format) if format > form.format => {
+                return Err(FileError::Newer {
+                    form,
+                    place: path.display().to_string(),
+                    found: format,
+                });
+            }
+            FoundFormat::Other => return Err(self.foreign("a redb database of another program")),
+            FoundFormat::Number(format) => Some(format),
+            FoundFormat::Nothing => None,
+        };
+        let database = open_database(path, form, &backend, self.settings.cache)?;
+        if older != Some(form.format) {
+            self.bring_up(&database, older)
+                .map_err(|cause| FileError::Failed {
+                    form,
+                    place: path.display().to_string(),
+                    cause,
+                })?;
         }
+        Ok((backend, database))
     }
-    opened
+
+    /// Makes the file under another name until it is whole: a process that is killed meanwhile leaves no half of one. The
+    /// lock on that name keeps others from making it too; `None` where one of them was quicker.
+    fn make(&self) -> Result<Option<(Backend, Database)>, FileError> {
+        let failed = |error: io::Error| self.failed(error);
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        // A link that leads nowhere yet.
+        let place = match fs::read_link(self.path) {
+            Ok(to) => folder.join(to),
+            Err(_) => self.path.to_owned(),
+        };
+        let mut unfinished = place.clone().into_os_string();
+        unfinished.push(".new");
+        let unfinished = PathBuf::from(unfinished);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&unfinished)
+            .map_err(failed)?;
+        self.lock(&file)?;
+        let mine = file.metadata().map_err(failed)?;
+        match fs::metadata(&unfinished) {
+            Ok(named) if (named.dev(), named.ino()) == (mine.dev(), mine.ino()) => {}
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        }
+        // Whoever made it had this lock, or one that is older than this file.
+        if fs::exists(&place).map_err(failed)? {
+            fs::remove_file(&unfinished).map_err(failed)?;
+            return Ok(None);
+        }
+        // What an earlier process was killed over.
+        file.set_len(0).map_err(failed)?;
+        let made = (self.settings.backend)(file)
+            .map_err(|error| refused(self.path, self.form, error))
+            .and_then(|backend| {
+                let database = open_database(self.path, self.form, &backend, self.settings.cache)?;
+                self.bring_up(&database, None)
+                    .map_err(|cause| self.failed(cause))?;
+                fs::rename(&unfinished, &place).map_err(failed)?;
+                // The file's name must survive a power cut as its content does.
+                sync_folder(&place).map_err(failed)?;
+                Ok((backend, database))
+            });
+        if made.is_err() {
+            // It is of no use to anybody.
+            let _ = fs::remove_file(&unfinished);
+        }
+        made.map(Some)
+    }
+
+    fn lock(&self, file: &File) -> Result<(), FileError> {
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => FileError::InUse {
+                form: self.form,
+                place: self.path.display().to_string(),
+            },
+            TryLockError::Error(error) => self.failed(error),
+        })
+    }
+
+    fn bring_up(&self, database: &Database, from: Option<u64>) -> Result<(), Cause> {
+        bring_up(database, self.form, self.bring_up, from)
+    }
+}
+
+/// Brings what is there to the newest format, all at once.
+pub(crate) fn bring_up(
+    database: &Database,
+    form: &Form,
+    bring_up: BringUp<'_>,
+    from: Option<u64>,
+) -> Result<(), Cause> {
+    let transaction = database.begin_write()?;
+    bring_up(&transaction, from)?;
+    mark(&transaction, form)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// The backend that everybody but a test has.
@@ -153,20 +288,19 @@ pub(crate) fn open_database(
     path: &Path,
     form: &'static Form,
     backend: &Backend,
+    cache: usize,
 ) -> Result<Database, FileError> {
     let lent = Lent(Arc::clone(backend));
-    // redb panics at some pages that were overwritten. It has nothing in its hands yet that a panic could leave half done.
+    // See `trial`; a file that was open before is not tried.
     let opened = panic::catch_unwind(AssertUnwindSafe(|| {
-        Builder::new()
-            .set_cache_size(form.cache)
-            .create_with_backend(lent)
+        Builder::new().set_cache_size(cache).create_with_backend(lent)
     }));
     match opened {
         Ok(opened) => opened.map_err(|error| refused(path, form, error)),
         Err(_) => Err(FileError::Damaged {
             form,
             place: path.display().to_string(),
-            cause: "a page of it is none".into(),
+            cause: NO_PAGE.into(),
         }),
     }
 }
@@ -254,7 +388,7 @@ fn refused(path: &Path, form: &'static Form, error: DatabaseError) -> FileError 
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Unsupported
     )
 }
 
@@ -263,70 +397,36 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Marks a new file with its format, brings an older one to it, and refuses a later one and one of another program.
-fn settle_format(
-    path: &Path,
-    form: &'static Form,
-    bring_up: BringUp<'_>,
-    database: &Database,
-) -> Result<(), FileError> {
-    let failed = |cause: Cause| FileError::Failed {
-        form,
-        place: path.display().to_string(),
-        cause,
-    };
-    let found = match found_format(database).map_err(|error| failed(error.into()))? {
-        Found::Format(format) if format == form.format => return Ok(()),
-        Found::Format(found) if found > form.format => {
-            return Err(FileError::Newer {
-                form,
-                place: path.display().to_string(),
-                found,
-            });
-        }
-        Found::Other => {
-            let what = "a redb database of another program";
-            return Err(foreign(path, form, what, another(form)));
-        }
-        Found::Format(format) => Some(format),
-        Found::Nothing => None,
-    };
-    let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
-    bring_up(&transaction, found).map_err(failed)?;
-    mark(&transaction, form).map_err(|error| failed(error.into()))?;
-    transaction.commit().map_err(|error| failed(error.into()))
-}
-
 /// Writes down which format this is.
 pub(crate) fn mark(transaction: &WriteTransaction, form: &Form) -> Result<(), redb::Error> {
     transaction.open_table(META)?.insert(FORMAT_NAME, form.format)?;
     Ok(())
 }
 
-enum Found {
+enum FoundFormat {
     /// No table: somebody was interrupted as the file was made.
     Nothing,
     /// Tables, and no format.
     Other,
-    Format(u64),
+    Number(u64),
 }
 
-fn found_format(database: &Database) -> Result<Found, redb::Error> {
+fn found_format(database: &Database) -> Result<FoundFormat, redb::Error> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(META) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => {
             let mut tables = transaction.list_tables()?;
             return Ok(match tables.any(|table| !table.name().is_empty()) {
-                true => Found::Other,
-                false => Found::Nothing,
+                true => FoundFormat::Other,
+                false => FoundFormat::Nothing,
             });
         }
         Err(TableError::TableTypeMismatch { .. } | TableError::TableIsMultimap(_)) => {
-            return Ok(Found::Other);
+            return Ok(FoundFormat::Other);
         }
         Err(error) => return Err(error.into()),
     };
     let format = table.get(FORMAT_NAME)?;
-    Ok(format.map_or(Found::Other, |format| Found::Format(format.value())))
+    Ok(format.map_or(FoundFormat::Other, |format| FoundFormat::Number(format.value())))
 }

@@ -6,16 +6,15 @@
 
 use std::{
     fmt,
-    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction, backends::InMemoryBackend};
 
 use crate::{
-    Backend, Cause, Failure, FileError, Form, WorkError,
+    Backend, Cause, Failure, FileError, FileSettings, Form, WorkError,
     file::{self, BringUp},
 };
 
@@ -31,7 +30,20 @@ pub struct DataFile {
     backend: Backend,
     opened: RwLock<Opened>,
     trouble: Mutex<Option<Trouble>>,
+    cache: usize,
     first_wait: Duration,
+}
+
+impl FileSettings {
+    /// Those of a file of this form.
+    #[must_use]
+    pub fn of(form: &Form) -> Self {
+        Self {
+            cache: form.cache,
+            first_wait: FIRST,
+            backend: Box::new(file::on_disk),
+        }
+    }
 }
 
 struct Opened {
@@ -76,11 +88,10 @@ impl DataFile {
         form: &'static Form,
         bring_up: impl Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>,
     ) -> Result<Self, FileError> {
-        Self::open_with(path, form, &bring_up, FIRST, file::on_disk)
+        Self::open_with(path, form, &bring_up, &FileSettings::of(form))
     }
 
-    /// As [`open`](Self::open), with a backend of the caller's on the file, and another wait after the first error: for tests of what
-    /// a disk does.
+    /// As [`open`](Self::open), with settings of the caller's.
     ///
     /// # Errors
     /// As there.
@@ -88,11 +99,44 @@ impl DataFile {
         path: &Path,
         form: &'static Form,
         bring_up: BringUp<'_>,
-        first_wait: Duration,
-        backend: impl FnOnce(File) -> Result<Backend, DatabaseError>,
+        settings: &FileSettings,
     ) -> Result<Self, FileError> {
-        let (backend, database) = file::open(path, form, bring_up, backend)?;
-        Ok(Self {
+        let (backend, database) = file::open(path, form, bring_up, settings)?;
+        Ok(Self::new(
+            path,
+            form,
+            backend,
+            database,
+            settings.cache,
+            settings.first_wait,
+        ))
+    }
+
+    /// What such a file would be, in memory: it ends with the process.
+    ///
+    /// # Errors
+    /// `bring_up` failed.
+    pub fn in_memory(form: &'static Form, bring_up: BringUp<'_>, cache: usize) -> Result<Self, FileError> {
+        let path = Path::new("in memory");
+        let backend: Backend = Arc::new(InMemoryBackend::new());
+        let database = file::open_database(path, form, &backend, cache)?;
+        file::bring_up(&database, form, bring_up, None).map_err(|cause| FileError::Failed {
+            form,
+            place: path.display().to_string(),
+            cause,
+        })?;
+        Ok(Self::new(path, form, backend, database, cache, FIRST))
+    }
+
+    fn new(
+        path: &Path,
+        form: &'static Form,
+        backend: Backend,
+        database: Database,
+        cache: usize,
+        first_wait: Duration,
+    ) -> Self {
+        Self {
             form,
             path: path.to_owned(),
             backend,
@@ -101,8 +145,9 @@ impl DataFile {
                 times: 1,
             }),
             trouble: Mutex::default(),
+            cache,
             first_wait,
-        })
+        }
     }
 
     /// Where it is.
@@ -119,7 +164,7 @@ impl DataFile {
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, WorkError<E>>,
     ) -> Result<T, Failure<E>> {
-        self.with(|database| work(&database.begin_read()?))
+        self.with(|database| work(&database.begin_read()?), || {})
     }
 
     /// Returns when the change is on the disk.
@@ -131,19 +176,42 @@ impl DataFile {
         work: impl FnOnce(&WriteTransaction) -> Result<Wrote<T>, WorkError<E>>,
     ) -> Result<T, Failure<E>> {
         self.admit().map_err(Failure::File)?;
-        self.with(|database| {
+        let write = |database: &Database| {
             let transaction = database.begin_write()?;
             match work(&transaction)? {
                 Wrote::Unchanged(answer) => Ok(answer),
                 Wrote::Changed(answer) => {
                     transaction.commit()?;
-                    if let Some(trouble) = self.trouble().take() {
-                        tracing::info!(tries = trouble.tries, file = %self.path.display(), "the file can be written again");
-                    }
+                    self.works();
                     Ok(answer)
                 }
             }
-        })
+        };
+        self.with(write, || {})
+    }
+
+    /// Notes that a write is on the disk, for whoever writes by [`with`](Self::with).
+    pub fn works(&self) {
+        if let Some(trouble) = self.trouble().take() {
+            tracing::info!(tries = trouble.tries, file = %self.path.display(), "the file can be written again");
+        }
+    }
+
+    /// Whether the last write failed, and none has succeeded since.
+    pub fn is_in_trouble(&self) -> bool {
+        self.trouble().is_some()
+    }
+
+    /// Gives back to the disk what of the file is free.
+    ///
+    /// # Errors
+    /// The disk fails, or something of the file is still in use; it is good without.
+    pub fn compact(&mut self) -> Result<(), Cause> {
+        let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = &mut opened.database {
+            database.compact()?;
+        }
+        Ok(())
     }
 
     /// Whether the last write succeeded; if not, and if it is time, the next one is this.
@@ -151,9 +219,9 @@ impl DataFile {
     /// # Errors
     /// It did not.
     pub fn check(&self) -> Result<(), FileError> {
-        let checked: Result<(), Failure<FileError>> = match self.trouble().is_none() {
-            true => self.read(|_| Ok(())),
-            false => self.write(|transaction| match file::mark(transaction, self.form) {
+        let checked: Result<(), Failure<FileError>> = match self.is_in_trouble() {
+            false => self.read(|_| Ok(())),
+            true => self.write(|transaction| match file::mark(transaction, self.form) {
                 Ok(()) => Ok(Wrote::Changed(())),
                 Err(error) => Err(WorkError::Disk(error)),
             }),
@@ -161,12 +229,25 @@ impl DataFile {
         checked.map_err(|failure| failure.into_own(|error| error))
     }
 
+    /// What redb's error is of this file.
+    #[must_use]
+    pub fn failed(&self, error: redb::Error) -> FileError {
+        FileError::Failed {
+            form: self.form,
+            place: self.path.display().to_string(),
+            cause: error.into(),
+        }
+    }
+
     fn trouble(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses while there is trouble and it is not yet time to try again.
-    fn admit(&self) -> Result<(), FileError> {
+    /// Refuses while there is trouble and it is not yet time to try again, for whoever writes by [`with`](Self::with).
+    ///
+    /// # Errors
+    /// What went wrong last.
+    pub fn admit(&self) -> Result<(), FileError> {
         match &*self.trouble() {
             Some(trouble) if Instant::now() < trouble.again_at => {
                 Err(FileError::Shared(Arc::clone(&trouble.error)))
@@ -175,20 +256,28 @@ impl DataFile {
         }
     }
 
-    /// Does `work` with the database, and opens it again if the disk fails.
-    fn with<T, E>(&self, work: impl FnOnce(&Database) -> Result<T, WorkError<E>>) -> Result<T, Failure<E>> {
+    /// Does `work` with the database. If the disk fails meanwhile it is opened again, after `let_go` has dropped what the old
+    /// one gave.
+    ///
+    /// # Errors
+    /// What `work` gave, or that of the file.
+    pub fn with<T, E>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, WorkError<E>>,
+        let_go: impl Fn(),
+    ) -> Result<T, Failure<E>> {
         let mut opened = self.opened();
         if opened.database.is_none() {
             let times = opened.times;
             drop(opened);
             self.admit().map_err(Failure::File)?;
-            self.open_again(times).map_err(Failure::File)?;
+            self.open_again(times, &let_go).map_err(Failure::File)?;
             opened = self.opened();
         }
         let times = opened.times;
         let Some(database) = &opened.database else {
             // It failed again in between.
-            return Err(Failure::File(FileError::Closed));
+            return Err(Failure::File(self.admit().err().unwrap_or(FileError::Closed)));
         };
         let done = work(database);
         drop(opened);
@@ -196,13 +285,9 @@ impl DataFile {
             Ok(answer) => Ok(answer),
             Err(WorkError::Own(error)) => Err(Failure::Own(error)),
             Err(WorkError::Disk(error)) => {
-                let error = self.note(FileError::Failed {
-                    form: self.form,
-                    place: self.path.display().to_string(),
-                    cause: error.into(),
-                });
+                let error = self.note(self.failed(error));
                 // If that fails, the next operation finds it out.
-                let _ = self.open_again(times);
+                let _ = self.open_again(times, &let_go);
                 Err(Failure::File(error))
             }
         }
@@ -214,8 +299,16 @@ impl DataFile {
 
     /// Keeps what went wrong for those who ask meanwhile.
     fn note(&self, error: FileError) -> FileError {
-        let error = Arc::new(error);
         let mut trouble = self.trouble();
+        let error = match (&*trouble, &error) {
+            // redb's "something went wrong before" says less than the error that was noted then.
+            (Some(trouble), FileError::Failed { cause, .. })
+                if matches!(cause.downcast_ref(), Some(redb::Error::PreviousIo)) =>
+            {
+                Arc::clone(&trouble.error)
+            }
+            _ => Arc::new(error),
+        };
         let tries = trouble.as_ref().map_or(0, |trouble| trouble.tries);
         if tries == 0 {
             tracing::error!(error = %error.report(), "a file fails; it is tried again until it works");
@@ -230,21 +323,23 @@ impl DataFile {
     }
 
     /// Opens the database again, unless somebody has since it was opened so many `times`. Waits for those who use it.
-    fn open_again(&self, times: u64) -> Result<(), FileError> {
+    fn open_again(&self, times: u64, let_go: impl Fn()) -> Result<(), FileError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if opened.times != times {
             return Ok(());
         }
+        let_go();
         opened.database = None;
-        let database = file::open_database(&self.path, self.form, &self.backend).map_err(|error| {
-            // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
-            self.note(match error {
-                FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
-                    FileError::Failed { form, place, cause }
-                }
-                error => error,
-            })
-        })?;
+        let database =
+            file::open_database(&self.path, self.form, &self.backend, self.cache).map_err(|error| {
+                // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
+                self.note(match error {
+                    FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
+                        FileError::Failed { form, place, cause }
+                    }
+                    error => error,
+                })
+            })?;
         opened.database = Some(database);
         opened.times += 1;
         Ok(())
