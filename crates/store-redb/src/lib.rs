@@ -5,8 +5,7 @@
 //! An error of the disk ends nothing: the database is opened again, and what is asked afterwards is tried again
 //! (`guarded`). What is a store, and what is refused as something else, `file` says.
 
-mod file;
-mod guarded;
+mod form;
 mod pushes;
 #[cfg(test)]
 mod tests;
@@ -19,8 +18,9 @@ use std::{
 };
 
 use clock::Timestamp;
+use datafile::{DataFile, Failure, FileError, WorkError, Wrote};
 use opendata::SessionKey;
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
 use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 use store::{
@@ -30,9 +30,9 @@ use store::{
 };
 use zeroize::Zeroizing;
 
-use crate::guarded::{Guarded, Wrote};
+use crate::form::FORM;
 
-/// Numbers. `format`: the file's format. `last_push`: the number or turn of a push that was given last. `timers_seen`:
+/// Numbers. `format`: the file's format, which `datafile` keeps. `last_push`: the number or turn of a push that was given last. `timers_seen`:
 /// milliseconds since the epoch.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const TIMERS_SEEN: &str = "timers_seen";
@@ -49,7 +49,7 @@ pub struct Redb(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    database: Guarded,
+    file: DataFile,
     changes: pushes::Changes,
     /// The nodes that began attempts through this opening of the file. Whoever else left a lease in it has died: only one
     /// process has the file.
@@ -61,15 +61,14 @@ impl Redb {
     /// Opens the file, or makes it with mode 0600. A store that others could read is closed to them.
     ///
     /// # Errors
-    /// The file cannot be opened, is in use, is no store, is damaged, or was written by a later version.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let (backend, database) = file::open(path)?;
-        Ok(Self::new(path, backend, database, guarded::FIRST))
+    /// The file cannot be opened, is in use, is not a store, is damaged, or was written by a later version.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        DataFile::open(path, &FORM, form::bring_up).map(Self::new)
     }
 
-    fn new(path: &Path, backend: file::Backend, database: redb::Database, first_wait: Duration) -> Self {
+    fn new(file: DataFile) -> Self {
         Self(Arc::new(Inner {
-            database: Guarded::new(path.to_owned(), backend, database, first_wait),
+            file,
             changes: pushes::Changes::default(),
             owners: Mutex::default(),
             claims: Claims::default(),
@@ -95,16 +94,28 @@ impl Redb {
     }
 }
 
+/// What work within a transaction gives.
+type Work<T> = Result<T, WorkError<StoreError>>;
+
+fn told(failure: Failure<StoreError>) -> StoreError {
+    failure.into_own(|error| StoreError::Backend(error.into()))
+}
+
 impl Inner {
-    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
-        self.database.failed(error)
+    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Work<T>) -> Result<T, StoreError> {
+        self.file.read(work).map_err(told)
+    }
+
+    /// Returns when the change is on the disk.
+    fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Work<Wrote<T>>) -> Result<T, StoreError> {
+        self.file.write(work).map_err(told)
     }
 
     /// A number in the table `meta`.
     fn meta(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        self.database.read(|transaction| {
-            let table = transaction.open_table(META).map_err(|error| self.failed(error))?;
-            let number = table.get(key).map_err(|error| self.failed(error))?;
+        self.read(|transaction| {
+            let table = transaction.open_table(META)?;
+            let number = table.get(key)?;
             Ok(number.map(|number| number.value()))
         })
     }
@@ -116,12 +127,11 @@ impl Inner {
         key: &str,
         parse: impl FnOnce(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        self.database.read(|transaction| {
-            let table = transaction
-                .open_table(table)
-                .map_err(|error| self.failed(error))?;
-            let record = table.get(key).map_err(|error| self.failed(error))?;
-            record.map(|record| parse(record.value())).transpose()
+        self.read(|transaction| {
+            let table = transaction.open_table(table)?;
+            let record = table.get(key)?;
+            let parsed = record.map(|record| parse(record.value())).transpose();
+            parsed.map_err(WorkError::Own)
         })
     }
 
@@ -132,42 +142,31 @@ impl Inner {
         key: &str,
         change: impl FnOnce(Option<&[u8]>) -> Result<(Change, T), StoreError>,
     ) -> Result<T, StoreError> {
-        self.database.write(|transaction| {
-            let mut table = transaction
-                .open_table(table)
-                .map_err(|error| self.failed(error))?;
+        self.write(|transaction| {
+            let mut table = transaction.open_table(table)?;
             let (change, answer) = {
-                let record = table.get(key).map_err(|error| self.failed(error))?;
-                change(record.as_ref().map(|record| record.value()))?
+                let record = table.get(key)?;
+                change(record.as_ref().map(|record| record.value())).map_err(WorkError::Own)?
             };
             match change {
                 Change::Keep => return Ok(Wrote::Unchanged(answer)),
-                Change::Put(record) => drop(
-                    table
-                        .insert(key, record.as_slice())
-                        .map_err(|error| self.failed(error))?,
-                ),
-                Change::Remove => drop(table.remove(key).map_err(|error| self.failed(error))?),
+                Change::Put(record) => drop(table.insert(key, record.as_slice())?),
+                Change::Remove => drop(table.remove(key)?),
             }
             Ok(Wrote::Changed(answer))
         })
     }
 
     fn sweep(&self, unseen_since: Timestamp) -> Result<usize, StoreError> {
-        self.database.write(|transaction| {
-            let mut table = transaction
-                .open_table(SESSIONS)
-                .map_err(|error| self.failed(error))?;
+        self.write(|transaction| {
+            let mut table = transaction.open_table(SESSIONS)?;
             let mut dropped = 0;
-            table
-                .retain(|_, bytes| {
-                    // A record that cannot be read is left for the one who looks into it.
-                    let keep =
-                        record::to_session(bytes).map_or(true, |session| session.seen_at >= unseen_since);
-                    dropped += usize::from(!keep);
-                    keep
-                })
-                .map_err(|error| self.failed(error))?;
+            table.retain(|_, bytes| {
+                // A record that cannot be read is left for the one who looks into it.
+                let keep = record::to_session(bytes).map_or(true, |session| session.seen_at >= unseen_since);
+                dropped += usize::from(!keep);
+                keep
+            })?;
             Ok(Wrote::Changed(dropped))
         })
     }
@@ -197,7 +196,12 @@ enum Change {
 
 impl Store for Redb {
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run(|inner| inner.database.check())
+        self.run(|inner| {
+            inner
+                .file
+                .check()
+                .map_err(|error| StoreError::Backend(error.into()))
+        })
     }
 }
 
@@ -400,12 +404,9 @@ impl Ticks for Redb {
 
     fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
         self.run(move |inner| {
-            inner.database.write(|transaction| {
-                let mut meta = transaction
-                    .open_table(META)
-                    .map_err(|error| inner.failed(error))?;
-                meta.insert(TIMERS_SEEN, record::millis(seen))
-                    .map_err(|error| inner.failed(error))?;
+            inner.write(|transaction| {
+                let mut meta = transaction.open_table(META)?;
+                meta.insert(TIMERS_SEEN, record::millis(seen))?;
                 Ok(Wrote::Changed(()))
             })
         })

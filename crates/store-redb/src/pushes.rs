@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use datafile::{Failure, WorkError, Wrote};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use store::{
     Arrival, Attempt, BoxFuture, DeadBounds, DeadPage, DroppedLetters, Ended, KnownPush, LetterSize, Owner,
@@ -17,7 +18,7 @@ use store::{
 };
 use tokio::sync::oneshot;
 
-use crate::{Inner, META, Redb, guarded::Wrote};
+use crate::{Inner, META, Redb, Work, told};
 
 /// Open pushes, by number.
 pub(crate) const OPEN: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("open_pushes");
@@ -89,12 +90,15 @@ impl Redb {
     pub(crate) fn change_pushes<'a, T, C>(&self, change: C) -> BoxFuture<'a, Result<T, StoreError>>
     where
         T: Send + 'static,
-        C: FnOnce(&mut Pushes<'_, '_>) -> Result<T, StoreError> + Send + 'static,
+        C: FnOnce(&mut Pushes<'_, '_>) -> Work<T> + Send + 'static,
     {
         let (answered, answer) = oneshot::channel();
         let first = self.0.changes.add(Box::new(move |tables| {
             let made = match tables {
-                Ok(tables) => change(&mut Pushes(tables)),
+                Ok(tables) => {
+                    let inner = tables.inner;
+                    change(&mut Pushes(tables)).map_err(|error| inner.told(error))
+                }
                 Err(error) => Err(StoreError::Shared(error)),
             };
             Box::new(move |committed| {
@@ -145,7 +149,7 @@ impl Inner {
     fn make_together(&self, changes: Vec<Change>, told: &mut Vec<Told>) -> Result<(), StoreError> {
         let _busy = Busy(&self.changes);
         let mut changes = Some(changes);
-        let made = self.database.write(|transaction| {
+        let made = self.write(|transaction| {
             let mut tables = self.tables(transaction)?;
             let changes = changes.take().into_iter().flatten();
             told.extend(changes.map(|change| change(Ok(&mut tables))));
@@ -164,25 +168,29 @@ impl Inner {
         }
     }
 
-    fn tables<'t>(&'t self, transaction: &'t WriteTransaction) -> Result<Tables<'t>, StoreError> {
+    /// Why a change came to nothing that others share a transaction with.
+    fn told(&self, error: WorkError<StoreError>) -> StoreError {
+        told(match error {
+            WorkError::Disk(error) => Failure::File(self.file.failed(error)),
+            WorkError::Own(error) => Failure::Own(error),
+        })
+    }
+
+    fn tables<'t>(&'t self, transaction: &'t WriteTransaction) -> Work<Tables<'t>> {
         Ok(Tables {
             inner: self,
-            meta: transaction.open_table(META).map_err(|error| self.failed(error))?,
-            open: transaction.open_table(OPEN).map_err(|error| self.failed(error))?,
-            lanes: transaction
-                .open_table(LANES)
-                .map_err(|error| self.failed(error))?,
-            dead: transaction.open_table(DEAD).map_err(|error| self.failed(error))?,
-            known: transaction
-                .open_table(KNOWN)
-                .map_err(|error| self.failed(error))?,
+            meta: transaction.open_table(META)?,
+            open: transaction.open_table(OPEN)?,
+            lanes: transaction.open_table(LANES)?,
+            dead: transaction.open_table(DEAD)?,
+            known: transaction.open_table(KNOWN)?,
             changed: false,
         })
     }
 
     /// The push of a record. A lease that no living node has does not count.
-    fn to_push(&self, id: u64, bytes: &[u8]) -> Result<StoredPush, StoreError> {
-        let mut push = record::to_push(id, bytes)?;
+    fn to_push(&self, id: u64, bytes: &[u8]) -> Work<StoredPush> {
+        let mut push = record::to_push(id, bytes).map_err(WorkError::Own)?;
         if let PushState::Running(lease) = &push.state
             && !self.owners().contains(&lease.owner)
         {
@@ -195,12 +203,8 @@ impl Inner {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_push(
-        &self,
-        open: &impl ReadableTable<u64, &'static [u8]>,
-        id: u64,
-    ) -> Result<Option<StoredPush>, StoreError> {
-        let record = open.get(id).map_err(|error| self.failed(error))?;
+    fn open_push(&self, open: &impl ReadableTable<u64, &'static [u8]>, id: u64) -> Work<Option<StoredPush>> {
+        let record = open.get(id)?;
         record.map(|record| self.to_push(id, record.value())).transpose()
     }
 
@@ -209,11 +213,11 @@ impl Inner {
         known: &impl ReadableTable<&'static str, &'static [u8]>,
         open: &impl ReadableTable<u64, &'static [u8]>,
         key: &str,
-    ) -> Result<Option<KnownPush>, StoreError> {
-        let Some(record) = known.get(key).map_err(|error| self.failed(error))? else {
+    ) -> Work<Option<KnownPush>> {
+        let Some(record) = known.get(key)? else {
             return Ok(None);
         };
-        let known = record::to_key(record.value())?;
+        let known = record::to_key(record.value()).map_err(WorkError::Own)?;
         if known.done_at.is_some() {
             return Ok(Some(KnownPush::Done { answer: known.answer }));
         }
@@ -226,20 +230,18 @@ impl Inner {
         &self,
         lanes: &impl ReadableTable<(&'static str, u64), u64>,
         lane: &str,
-    ) -> Result<Option<u64>, StoreError> {
-        let mut range = lanes
-            .range((lane, 0)..=(lane, u64::MAX))
-            .map_err(|error| self.failed(error))?;
-        let first = range.next().transpose().map_err(|error| self.failed(error))?;
+    ) -> Work<Option<u64>> {
+        let mut range = lanes.range((lane, 0)..=(lane, u64::MAX))?;
+        let first = range.next().transpose()?;
         Ok(first.map(|(_, id)| id.value()))
     }
 
     /// All dead letters, the newest first.
-    fn letters(&self, dead: &impl ReadableTable<u64, (u64, u64)>) -> Result<Vec<LetterSize>, StoreError> {
-        let rows = dead.iter().map_err(|error| self.failed(error))?;
+    fn letters(&self, dead: &impl ReadableTable<u64, (u64, u64)>) -> Work<Vec<LetterSize>> {
+        let rows = dead.iter()?;
         rows.rev()
             .map(|row| {
-                let (id, letter) = row.map_err(|error| self.failed(error))?;
+                let (id, letter) = row?;
                 let (bytes, died_at) = letter.value();
                 Ok(LetterSize {
                     id: id.value(),
@@ -252,28 +254,24 @@ impl Inner {
 
     fn read_open<T>(
         &self,
-        work: impl FnOnce(&ReadTransaction, &redb::ReadOnlyTable<u64, &'static [u8]>) -> Result<T, StoreError>,
+        work: impl FnOnce(&ReadTransaction, &redb::ReadOnlyTable<u64, &'static [u8]>) -> Work<T>,
     ) -> Result<T, StoreError> {
-        self.database.read(|transaction| {
-            let open = transaction.open_table(OPEN).map_err(|error| self.failed(error))?;
+        self.read(|transaction| {
+            let open = transaction.open_table(OPEN)?;
             work(transaction, &open)
         })
     }
 
     pub(crate) fn find_push(&self, key: &str) -> Result<Option<KnownPush>, StoreError> {
         self.read_open(|transaction, open| {
-            let known = transaction
-                .open_table(KNOWN)
-                .map_err(|error| self.failed(error))?;
+            let known = transaction.open_table(KNOWN)?;
             self.known_push(&known, open, key)
         })
     }
 
     pub(crate) fn first_push(&self, lane: &str) -> Result<Option<StoredPush>, StoreError> {
         self.read_open(|transaction, open| {
-            let lanes = transaction
-                .open_table(LANES)
-                .map_err(|error| self.failed(error))?;
+            let lanes = transaction.open_table(LANES)?;
             match self.first_id(&lanes, lane)? {
                 Some(id) => self.open_push(open, id),
                 None => Ok(None),
@@ -283,13 +281,11 @@ impl Inner {
 
     pub(crate) fn free_lanes(&self, now: SystemTime, most: usize) -> Result<Vec<String>, StoreError> {
         self.read_open(|transaction, open| {
-            let lanes = transaction
-                .open_table(LANES)
-                .map_err(|error| self.failed(error))?;
+            let lanes = transaction.open_table(LANES)?;
             let mut free: Vec<String> = Vec::new();
             let mut looked_at: Option<String> = None;
-            for row in lanes.iter().map_err(|error| self.failed(error))? {
-                let (place, id) = row.map_err(|error| self.failed(error))?;
+            for row in lanes.iter()? {
+                let (place, id) = row?;
                 let (lane, _) = place.value();
                 if looked_at.as_deref() == Some(lane) {
                     continue;
@@ -311,7 +307,7 @@ impl Inner {
 
     pub(crate) fn dead_pushes(&self, bounds: PageBounds) -> Result<DeadPage, StoreError> {
         self.read_open(|transaction, open| {
-            let dead = transaction.open_table(DEAD).map_err(|error| self.failed(error))?;
+            let dead = transaction.open_table(DEAD)?;
             let (ids, mut page) = bounds.pick(self.letters(&dead)?.into_iter());
             for id in ids {
                 page.letters.extend(self.open_push(open, id)?);
@@ -326,7 +322,7 @@ impl Inner {
 pub(crate) struct Pushes<'a, 't>(&'a mut Tables<'t>);
 
 impl Pushes<'_, '_> {
-    pub(crate) fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Result<Taken, StoreError> {
+    pub(crate) fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Work<Taken> {
         let inner = self.0.inner;
         if let Some(known) = inner.known_push(&self.0.known, &self.0.open, arrival.key)? {
             return Ok(Taken::Known(known));
@@ -352,7 +348,7 @@ impl Pushes<'_, '_> {
         owner: &Owner,
         now: SystemTime,
         term: Duration,
-    ) -> Result<Option<Attempt>, StoreError> {
+    ) -> Work<Option<Attempt>> {
         let Some(mut push) = self.open(id)? else {
             return Ok(None);
         };
@@ -367,12 +363,7 @@ impl Pushes<'_, '_> {
         Ok(attempt)
     }
 
-    pub(crate) fn renew(
-        &mut self,
-        attempt: &Attempt,
-        now: SystemTime,
-        term: Duration,
-    ) -> Result<bool, StoreError> {
+    pub(crate) fn renew(&mut self, attempt: &Attempt, now: SystemTime, term: Duration) -> Work<bool> {
         let Some(mut push) = self.open(attempt.push)? else {
             return Ok(false);
         };
@@ -383,12 +374,7 @@ impl Pushes<'_, '_> {
         Ok(renewed)
     }
 
-    pub(crate) fn end(
-        &mut self,
-        attempt: &Attempt,
-        ended: Ended,
-        now: SystemTime,
-    ) -> Result<bool, StoreError> {
+    pub(crate) fn end(&mut self, attempt: &Attempt, ended: Ended, now: SystemTime) -> Work<bool> {
         let Some(mut push) = self.open(attempt.push)? else {
             return Ok(false);
         };
@@ -399,23 +385,16 @@ impl Pushes<'_, '_> {
                 self.put_open(&push)?;
                 if let Some(letter) = LetterSize::of(&push) {
                     self.leave(&push)?;
-                    let inner = self.0.inner;
                     self.0
                         .dead
-                        .insert(push.id, (letter.bytes, record::millis(letter.died_at)))
-                        .map_err(|error| inner.failed(error))?;
+                        .insert(push.id, (letter.bytes, record::millis(letter.died_at)))?;
                 }
             }
         }
         Ok(true)
     }
 
-    pub(crate) fn revive(
-        &mut self,
-        id: u64,
-        afresh: bool,
-        now: SystemTime,
-    ) -> Result<Option<StoredPush>, StoreError> {
+    pub(crate) fn revive(&mut self, id: u64, afresh: bool, now: SystemTime) -> Work<Option<StoredPush>> {
         let Some(mut push) = self.open(id)?.filter(|push| push.death().is_some()) else {
             return Ok(None);
         };
@@ -426,121 +405,89 @@ impl Pushes<'_, '_> {
         Ok(Some(push))
     }
 
-    pub(crate) fn dismiss(&mut self, id: u64, now: SystemTime) -> Result<bool, StoreError> {
+    pub(crate) fn dismiss(&mut self, id: u64, now: SystemTime) -> Work<bool> {
         match self.open(id)? {
             Some(push) if push.death().is_some() => self.close(&push, None, now).map(|()| true),
             _ => Ok(false),
         }
     }
 
-    pub(crate) fn drop_dead(&mut self, bounds: DeadBounds) -> Result<DroppedLetters, StoreError> {
+    pub(crate) fn drop_dead(&mut self, bounds: DeadBounds) -> Work<DroppedLetters> {
         let inner = self.0.inner;
         let (going, dropped) = bounds.judge(inner.letters(&self.0.dead)?.into_iter());
         for id in going {
             let push = self.open(id)?;
             self.bury(id)?;
-            self.0.open.remove(id).map_err(|error| inner.failed(error))?;
+            self.0.open.remove(id)?;
             if let Some(push) = push {
-                self.0
-                    .known
-                    .remove(push.key.as_str())
-                    .map_err(|error| inner.failed(error))?;
+                self.0.known.remove(push.key.as_str())?;
             }
         }
         Ok(dropped)
     }
 
-    pub(crate) fn forget(&mut self, done_before: SystemTime) -> Result<usize, StoreError> {
-        let inner = self.0.inner;
+    pub(crate) fn forget(&mut self, done_before: SystemTime) -> Work<usize> {
         let done_before = record::millis(done_before);
         let mut dropped = 0;
-        self.0
-            .known
-            .retain(|_, bytes| {
-                // A record that cannot be read is left for the one who looks into it.
-                let done_at = record::to_key(bytes).ok().and_then(|known| known.done_at);
-                let keep = done_at.is_none_or(|at| at >= done_before);
-                dropped += usize::from(!keep);
-                keep
-            })
-            .map_err(|error| inner.failed(error))?;
+        self.0.known.retain(|_, bytes| {
+            // A record that cannot be read is left for the one who looks into it.
+            let done_at = record::to_key(bytes).ok().and_then(|known| known.done_at);
+            let keep = done_at.is_none_or(|at| at >= done_before);
+            dropped += usize::from(!keep);
+            keep
+        })?;
         self.0.changed |= dropped > 0;
         Ok(dropped)
     }
 
     /// The next number or turn.
-    fn next(&mut self) -> Result<u64, StoreError> {
-        let inner = self.0.inner;
-        let last = self.0.meta.get(LAST).map_err(|error| inner.failed(error))?;
+    fn next(&mut self) -> Work<u64> {
+        let last = self.0.meta.get(LAST)?;
         let next = last.map_or(0, |last| last.value()) + 1;
-        self.0
-            .meta
-            .insert(LAST, next)
-            .map_err(|error| inner.failed(error))?;
+        self.0.meta.insert(LAST, next)?;
         self.0.changed = true;
         Ok(next)
     }
 
-    fn open(&self, id: u64) -> Result<Option<StoredPush>, StoreError> {
+    fn open(&self, id: u64) -> Work<Option<StoredPush>> {
         self.0.inner.open_push(&self.0.open, id)
     }
 
-    fn put_open(&mut self, push: &StoredPush) -> Result<(), StoreError> {
-        let inner = self.0.inner;
-        let record = record::of_push(push)?;
-        self.0
-            .open
-            .insert(push.id, record.as_slice())
-            .map_err(|error| inner.failed(error))?;
+    fn put_open(&mut self, push: &StoredPush) -> Work<()> {
+        let record = record::of_push(push).map_err(WorkError::Own)?;
+        self.0.open.insert(push.id, record.as_slice())?;
         self.0.changed = true;
         Ok(())
     }
 
-    fn put_known(&mut self, key: &str, known: &KeyRecord) -> Result<(), StoreError> {
-        let inner = self.0.inner;
-        let record = record::of_key(known)?;
-        self.0
-            .known
-            .insert(key, record.as_slice())
-            .map_err(|error| inner.failed(error))?;
+    fn put_known(&mut self, key: &str, known: &KeyRecord) -> Work<()> {
+        let record = record::of_key(known).map_err(WorkError::Own)?;
+        self.0.known.insert(key, record.as_slice())?;
         self.0.changed = true;
         Ok(())
     }
 
     /// Puts a push at its place in its lane.
-    fn enter(&mut self, push: &StoredPush) -> Result<(), StoreError> {
-        let inner = self.0.inner;
-        let lanes = &mut self.0.lanes;
-        let entered = lanes.insert((push.lane.as_str(), push.turn), push.id);
-        entered.map(drop).map_err(|error| inner.failed(error))
+    fn enter(&mut self, push: &StoredPush) -> Work<()> {
+        self.0.lanes.insert((push.lane.as_str(), push.turn), push.id)?;
+        Ok(())
     }
 
     /// Takes it out.
-    fn leave(&mut self, push: &StoredPush) -> Result<(), StoreError> {
-        let inner = self.0.inner;
-        let left = self.0.lanes.remove((push.lane.as_str(), push.turn));
-        left.map(drop).map_err(|error| inner.failed(error))
+    fn leave(&mut self, push: &StoredPush) -> Work<()> {
+        self.0.lanes.remove((push.lane.as_str(), push.turn))?;
+        Ok(())
     }
 
     /// Takes a push out of the dead letters.
-    fn bury(&mut self, id: u64) -> Result<(), StoreError> {
-        let inner = self.0.inner;
+    fn bury(&mut self, id: u64) -> Work<()> {
         self.0.changed = true;
-        self.0
-            .dead
-            .remove(id)
-            .map(drop)
-            .map_err(|error| inner.failed(error))
+        self.0.dead.remove(id)?;
+        Ok(())
     }
 
     /// Leaves of a push its key and answer.
-    fn close(
-        &mut self,
-        push: &StoredPush,
-        answer: Option<String>,
-        now: SystemTime,
-    ) -> Result<(), StoreError> {
-        let inner = self.0.inner;
+    fn close(&mut self, push: &StoredPush, answer: Option<String>, now: SystemTime) -> Work<()> {
         let known = KeyRecord {
             id: push.id,
             done_at: Some(record::millis(now)),
@@ -549,10 +496,7 @@ impl Pushes<'_, '_> {
         self.put_known(&push.key, &known)?;
         self.leave(push)?;
         self.bury(push.id)?;
-        self.0
-            .open
-            .remove(push.id)
-            .map(drop)
-            .map_err(|error| inner.failed(error))
+        self.0.open.remove(push.id)?;
+        Ok(())
     }
 }

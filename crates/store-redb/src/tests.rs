@@ -4,23 +4,20 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use std::{
     env,
-    fs::{self, File, Permissions, metadata},
-    io::{self, BufRead, BufReader, Write},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
+    fs::{self, metadata},
+    io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
-    sync::{
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::mpsc,
 };
 
-use redb::{ReadableDatabase, StorageBackend, backends::FileBackend};
+use datafile::testing::Faults;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use store::{PushState, hold_to_contract};
 
 use super::*;
-use crate::file::{FORMAT, FORMAT_NAME};
 
+/// In `meta`.
+const FORMAT_NAME: &str = "format";
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 const TERM: Duration = Duration::from_secs(30);
 
@@ -38,10 +35,6 @@ fn arrival<'a>(lane: &'a str, key: &'a str) -> Arrival<'a> {
         key,
         packet: key,
     }
-}
-
-fn mode(path: &Path) -> u32 {
-    metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 fn refusal(path: &Path) -> String {
@@ -133,7 +126,6 @@ async fn pushes_of_the_first_format_get_their_lanes() {
     store.put_session("alice", key(1), START).await.unwrap();
     store
         .0
-        .database
         .write(|transaction| {
             transaction.delete_table(pushes::LANES).unwrap();
             transaction.delete_table(pushes::DEAD).unwrap();
@@ -186,7 +178,7 @@ async fn tables_that_are_not_there_yet_are_made() {
     let path = dir.path().join("store.redb");
     let store = Redb::open(&path).unwrap();
     store.put_session("alice", key(1), START).await.unwrap();
-    let gone = store.0.database.write(|transaction| {
+    let gone = store.0.write(|transaction| {
         transaction.delete_table(pushes::KNOWN).unwrap();
         transaction.delete_table(pushes::LANES).unwrap();
         transaction.delete_table(pushes::DEAD).unwrap();
@@ -202,183 +194,6 @@ async fn tables_that_are_not_there_yet_are_made() {
     let store = Redb::open(&path).unwrap();
     assert!(store.free_lanes(machine(0), 1).await.unwrap().is_empty());
     assert!(store.session("alice").await.unwrap().is_some());
-}
-
-#[test]
-fn the_file_is_its_owner_s_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.redb");
-    drop(Redb::open(&path).unwrap());
-    assert_eq!(mode(&path), 0o600);
-    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-    drop(Redb::open(&path).unwrap());
-    assert_eq!(mode(&path), 0o600);
-}
-
-#[test]
-fn what_cannot_be_opened_is_refused_with_the_mend() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.redb");
-    let missing = refusal(&dir.path().join("no/store.redb"));
-    assert!(
-        missing.contains("no/store.redb")
-            && missing.contains("create its folder")
-            && missing.contains("No such file"),
-        "{missing}"
-    );
-
-    let open = Redb::open(&path).unwrap();
-    let in_use = refusal(&path);
-    assert!(
-        in_use.contains("store.redb is in use") && in_use.contains("stop the other"),
-        "{in_use}"
-    );
-    drop(open);
-    assert!(Redb::open(&path).is_ok());
-}
-
-/// What is no store of ours is named, and left as it is: content, mode and all.
-#[test]
-fn what_is_no_store_is_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &[u8]| {
-        let path = dir.path().join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        path
-    };
-    let foreign = dir.path().join("foreign.redb");
-    let database = redb::Database::create(&foreign).unwrap();
-    let transaction = database.begin_write().unwrap();
-    const THEIRS: TableDefinition<'_, u64, u64> = TableDefinition::new("theirs");
-    transaction.open_table(THEIRS).unwrap().insert(1, 1).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
-    fs::set_permissions(&foreign, Permissions::from_mode(0o644)).unwrap();
-    let socket = dir.path().join("socket");
-    let _listening = UnixListener::bind(&socket).unwrap();
-    fs::create_dir(dir.path().join("folder")).unwrap();
-    let socket_mode = mode(&socket);
-
-    for (path, what, mend, unchanged) in [
-        (file("empty", b""), "an empty file", "delete the file", 0o644),
-        (
-            file("short", b"redb"),
-            "a file of another kind",
-            "name another file",
-            0o644,
-        ),
-        (
-            file("notes.txt", "something else\n".repeat(1000).as_bytes()),
-            "a file of another kind",
-            "name another file",
-            0o644,
-        ),
-        (dir.path().join("folder"), "a folder", "name a file", 0),
-        (socket, "a device, a pipe or a socket", "name a file", socket_mode),
-        (
-            "/dev/null".into(),
-            "a device, a pipe or a socket",
-            "name a file",
-            0o666,
-        ),
-    ] {
-        let content = fs::read(&path).ok();
-        let refusal = refusal(&path);
-        assert!(
-            refusal.contains(&path.display().to_string()) && refusal.contains(what) && refusal.contains(mend),
-            "{refusal}"
-        );
-        assert!(unchanged == 0 || mode(&path) == unchanged, "{}", path.display());
-        assert_eq!(fs::read(&path).ok(), content);
-    }
-    let refused = refusal(&foreign);
-    assert!(
-        refused.contains("a redb database of another program"),
-        "{refused}"
-    );
-    let database = redb::Database::open(&foreign).unwrap();
-    let transaction = database.begin_read().unwrap();
-    assert_eq!(transaction.list_tables().unwrap().count(), 1);
-}
-
-/// A store that was cut off or overwritten at any place is refused with the mend or opened, and never a reason to panic.
-#[tokio::test]
-async fn a_torn_store_is_told_as_that() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.redb");
-    let store = Redb::open(&path).unwrap();
-    for number in 0..50 {
-        store
-            .put_session(&format!("user{number}"), key(1), START)
-            .await
-            .unwrap();
-    }
-    drop(store);
-    let whole = fs::read(&path).unwrap();
-    let torn = dir.path().join("torn.redb");
-    let mut damaged = 0;
-    let mut look = |content: &[u8], what: String| {
-        fs::write(&torn, content).unwrap();
-        match Redb::open(&torn) {
-            Ok(_) => {}
-            Err(StoreError::Damaged { .. }) => {
-                damaged += 1;
-                let refusal = refusal(&torn);
-                assert!(
-                    refusal.contains("torn.redb is damaged or was cut off")
-                        && refusal.contains("put back a copy"),
-                    "{what}: {refusal}"
-                );
-            }
-            Err(StoreError::Foreign { .. }) if what.contains("at 0,") => {}
-            Err(error) => panic!("{what}: {}", error.report()),
-        }
-    };
-    for cut in [
-        64,
-        320,
-        1000,
-        4096,
-        5000,
-        8192,
-        20_000,
-        whole.len() / 2,
-        whole.len() - 1,
-    ] {
-        look(&whole[..cut.min(whole.len() - 1)], format!("cut at {cut}"));
-    }
-    for at in [0, 9, 10, 12, 64, 100, 128, 192, 256, 4096, 8192, 12_288] {
-        for bytes in [1, 8, 64] {
-            let mut content = whole.clone();
-            let end = (at + bytes).min(content.len());
-            content[at..end].iter_mut().for_each(|byte| *byte ^= 0xa5);
-            look(
-                &content,
-                format!("{bytes} bytes overwritten at {at}, of {}", whole.len()),
-            );
-        }
-    }
-    assert!(damaged > 5, "{damaged}");
-}
-
-#[test]
-fn a_later_format_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store.redb");
-    let store = Redb::open(&path).unwrap();
-    store
-        .0
-        .database
-        .write(|transaction| {
-            let mut meta = transaction.open_table(META).unwrap();
-            meta.insert(FORMAT_NAME, FORMAT + 1).unwrap();
-            Ok(Wrote::Changed(()))
-        })
-        .unwrap();
-    drop(store);
-    let newer = refusal(&path);
-    assert!(newer.contains("format 3") && newer.contains("up to 2"), "{newer}");
 }
 
 /// A record that somebody damaged is told without quoting it, and mended by the next login.
@@ -420,7 +235,7 @@ async fn what_changes_nothing_writes_nothing() {
     let (end, ended) = mpsc::channel::<()>();
     let inner = Arc::clone(&store.0);
     let writing = std::thread::spawn(move || {
-        inner.database.write(|_| {
+        inner.write(|_| {
             begun.send(()).unwrap();
             let _ = ended.recv();
             Ok(Wrote::Unchanged(()))
@@ -437,89 +252,23 @@ async fn what_changes_nothing_writes_nothing() {
     writing.join().unwrap().unwrap();
 }
 
-/// A disk that can be full, or gone. Full, it takes what it has a block for already, as file systems do.
-#[derive(Debug)]
-struct Failing {
-    file: FileBackend,
-    disk: Arc<Disk>,
+fn on_failing_disk(path: &Path, first_wait: Duration) -> (Redb, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let settings = faults.settings(&FORM, first_wait);
+    let file = DataFile::open_with(path, &FORM, &form::bring_up, &settings).unwrap();
+    (Redb::new(file), faults)
 }
 
-#[derive(Debug, Default)]
-struct Disk {
-    full: AtomicBool,
-    gone: AtomicBool,
-    /// Numbers of blocks that were written.
-    blocks: Mutex<HashSet<u64>>,
-    /// How often it was asked for anything.
-    asked: AtomicU64,
-}
-
-impl Disk {
-    fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
-    }
-
-    fn take_away(&self, gone: bool) {
-        self.gone.store(gone, Ordering::SeqCst);
-    }
-
-    fn ask(&self) -> io::Result<()> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        match self.gone.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("the disk is gone")),
-            false => Ok(()),
-        }
-    }
-
-    fn write(&self, offset: u64, length: usize) -> io::Result<()> {
-        self.ask()?;
-        let mut blocks = self.blocks.lock().unwrap();
-        let written = offset / 4096..(offset + length as u64).div_ceil(4096);
-        if self.full.load(Ordering::SeqCst) && !written.clone().all(|block| blocks.contains(&block)) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        blocks.extend(written);
-        Ok(())
-    }
-}
-
-impl StorageBackend for Failing {
-    fn len(&self) -> io::Result<u64> {
-        self.disk.ask()?;
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.disk.ask()?;
-        self.file.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.ask()?;
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.disk.ask()?;
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.write(offset, data.len())?;
-        self.file.write(offset, data)
-    }
-}
-
-fn on_failing_disk(path: &Path, first_wait: Duration) -> (Redb, Arc<Disk>) {
-    let disk = Arc::new(Disk::default());
-    let (backend, database) = file::open_with(path, |file: File| {
-        Ok(Arc::new(Failing {
-            file: FileBackend::new(file)?,
-            disk: Arc::clone(&disk),
-        }))
-    })
-    .unwrap();
-    (Redb::new(path, backend, database, first_wait), disk)
+#[test]
+fn what_is_not_a_store_is_refused_as_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes.txt");
+    fs::write(&path, "something else").unwrap();
+    let refusal = refusal(&path);
+    assert!(
+        refusal.contains("notes.txt is not the store") && refusal.contains("as `store` in yunqiao.toml"),
+        "{refusal}"
+    );
 }
 
 #[tokio::test]
@@ -645,24 +394,6 @@ async fn a_disk_that_comes_and_goes_under_load_loses_nothing() {
     for key in (0..4).flat_map(|writer| (0..15).map(move |number| format!("{writer}-{number}"))) {
         assert!(store.find_push(&key).await.unwrap().is_some(), "{key} is lost");
     }
-}
-
-/// While the disk fails, only some of those who write try it.
-#[tokio::test]
-async fn a_disk_that_fails_is_not_hammered() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, disk) = on_failing_disk(&dir.path().join("store.redb"), Duration::from_secs(3600));
-    disk.take_away(true);
-    store.put_session("bob", key(2), START).await.unwrap_err();
-    let asked = disk.asked.load(Ordering::SeqCst);
-    // It is not yet time.
-    for _ in 0..100 {
-        store.put_session("bob", key(2), START).await.unwrap_err();
-        store.take_push(arrival("a", "a"), machine(0)).await.unwrap_err();
-        store.session("bob").await.unwrap_err();
-        store.check().await.unwrap_err();
-    }
-    assert_eq!(disk.asked.load(Ordering::SeqCst), asked);
 }
 
 const CHILD: &str = "YUNQIAO_STORE_TEST_CHILD";
