@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use bson::Document;
 use cloud::DatabaseAccess;
 use database::{
-    Database, DatabaseError, Embedded, IndexField, IndexKind, IndexSpec, OpenError, Options,
+    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
 use project::{IndexSetting, MissingCollection, Project, Secret};
@@ -74,12 +74,9 @@ fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
         return Ok(Embedded::in_memory(Options::default())?);
     };
     match Embedded::open(path, Options::default()) {
-        Err(OpenError::Locked { path }) if keeping == Keeping::InProject => {
+        Err(FileError::InUse { place, .. }) if keeping == Keeping::InProject => {
             print::warning(
-                format_args!(
-                    "{} is open in another process, so documents are kept in memory here",
-                    path.display()
-                ),
+                format_args!("{place} is open in another process, so documents are kept in memory here"),
                 "end the other `yunqiao dev` first to go on with its documents",
             );
             Ok(Embedded::in_memory(Options::default())?)
@@ -115,7 +112,7 @@ pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
 /// Makes it where it is not there.
 ///
 /// # Errors
-/// An [`OpenError`] where it cannot be opened, such as for another process that has it.
+/// A [`FileError`] where it cannot be opened, such as for another process that has it.
 pub(crate) async fn alone(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Database>> {
     if let Some(url) = &project.settings.database.url {
         return server(url).await;

@@ -13,14 +13,13 @@ mod route;
 #[cfg(test)]
 mod tests;
 mod transaction;
-mod trial;
 mod view;
 mod write;
 mod writer;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,11 +30,11 @@ use std::{
 };
 
 use bson::{Bson, DateTime, Document};
+use datafile::FileError;
 use docdb::Context;
 use redb::{ReadableDatabase, ReadableTable};
 use tokio::sync::{Semaphore, oneshot};
 
-pub use file::OpenError;
 pub use transaction::{MOST_TRANSACTIONS, TRANSACTION_LIFE};
 
 use self::{
@@ -176,48 +175,30 @@ impl Embedded {
     /// Opens the file, or makes it; blocks for as long as that takes.
     ///
     /// # Errors
-    /// Where the file is no database, of another format, empty, or open in another process.
-    pub fn open(path: impl Into<PathBuf>, options: Options) -> Result<Self, OpenError> {
-        let path = path.into();
-        Self::start_with(
-            file::open(&path, options.cache)?,
-            options,
-            Box::new(Instant::now),
-            &path,
-            Some(REST_AFTER),
-        )
+    /// Where the file is not a database, of a later format, damaged, empty, or open in another process.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, FileError> {
+        let disk = file::open(path.as_ref(), &options)?;
+        Self::start_with(disk, options, Box::new(Instant::now), Some(REST_AFTER))
     }
 
     /// A database that ends with its last handle.
     ///
     /// # Errors
     /// Where its first pages cannot be made.
-    pub fn in_memory(options: Options) -> Result<Self, OpenError> {
-        Self::start(
-            file::in_memory(options.cache)?,
-            options,
-            Box::new(Instant::now),
-            &PathBuf::from("memory"),
-        )
-    }
-
-    fn start(disk: Disk, options: Options, clock: Clock, path: &std::path::Path) -> Result<Self, OpenError> {
-        Self::start_with(disk, options, clock, path, None)
+    pub fn in_memory(options: Options) -> Result<Self, FileError> {
+        let disk = file::in_memory(&options)?;
+        Self::start_with(disk, options, Box::new(Instant::now), None)
     }
 
     fn start_with(
         disk: Disk,
         options: Options,
         clock: Clock,
-        path: &std::path::Path,
         rest_after: Option<Duration>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, FileError> {
         let last = disk
             .with(last_change, || {})
-            .map_err(|source| OpenError::Damaged {
-                path: path.to_owned(),
-                source: source.into(),
-            })?;
+            .map_err(|error| disk.cannot_be_opened(error))?;
         let shared = Arc::new(Shared {
             disk,
             catalog: CatalogCache::default(),
@@ -233,10 +214,7 @@ impl Embedded {
         let writer = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| OpenError::Io {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|error| shared.disk.cannot_be_opened(error))?;
         Ok(Self(Arc::new(Handle {
             shared,
             writes: Some(writes),

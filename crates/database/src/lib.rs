@@ -21,10 +21,12 @@ use std::{future::Future, pin::Pin};
 
 use bson::{Bson, Document};
 
+pub use datafile::FileError;
+
 pub use crate::{
     advice::{indexes_for, settings_line, settings_text},
     changes::{Change, ChangeKind, Changes, Feed, MissedChanges},
-    embedded::{Embedded, MOST_TRANSACTIONS, OpenError, Options, TRANSACTION_LIFE},
+    embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{
         Aggregate, BadIndexField, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted,

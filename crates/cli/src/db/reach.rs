@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use anyhow::{Context as _, bail};
 use bson::{Document, RawDocumentBuf};
 use database::{
-    CollectionStatus, Database, DatabaseError, IndexSpec, OpenError,
+    CollectionStatus, Database, DatabaseError, FileError, IndexSpec,
     exchange::{self, ConflictMode, DocumentPages, FileDocument, ImportReport, RefusedDocument},
 };
 use ejson::Style;
@@ -68,7 +68,7 @@ impl Reach {
             Ok(database) => return Ok(Self::Here(database)),
             Err(error) => error,
         };
-        if matches!(error.downcast_ref(), Some(OpenError::Locked { .. }))
+        if matches!(error.downcast_ref(), Some(FileError::InUse { .. }))
             && let Some(operator) = running(&project, keeping).await?
         {
             return Ok(Self::There(operator));
@@ -194,14 +194,14 @@ async fn running(project: &Project, keeping: Keeping) -> anyhow::Result<Option<O
 }
 
 fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
-    if let Some(OpenError::Locked { path }) = error.downcast_ref::<OpenError>() {
+    if let Some(FileError::InUse { place, .. }) = error.downcast_ref() {
         let mend = match project.settings.operator.secret {
             Some(_) => "end that one first",
             None => {
                 "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener"
             }
         };
-        bail!("{} is open in another process: {mend}", path.display());
+        bail!("{place} is open in another process: {mend}");
     }
     Err(error)
 }

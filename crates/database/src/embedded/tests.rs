@@ -21,7 +21,7 @@ use bson::{Bson, Document, doc};
 use super::*;
 use crate::{IndexField, IndexKind, UpdateKind};
 
-fn open(path: &Path) -> Result<Embedded, OpenError> {
+fn open(path: &Path) -> Result<Embedded, FileError> {
     Embedded::open(path, Options::default())
 }
 
@@ -29,7 +29,7 @@ fn open(path: &Path) -> Result<Embedded, OpenError> {
 fn open_again(path: &Path) -> Embedded {
     loop {
         match open(path) {
-            Err(OpenError::Locked { .. }) => std::thread::yield_now(),
+            Err(error) if error.is_in_use() => std::thread::yield_now(),
             opened => return opened.unwrap(),
         }
     }

@@ -1,104 +1,9 @@
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Mutex, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{sync::atomic::AtomicU64, time::Duration};
 
-use redb::{StorageBackend, backends::FileBackend};
+use datafile::{DataFile, FileSettings, testing::Faults};
 use tempfile::TempDir;
 
 use super::*;
-
-/// A disk that can be full, or gone. Full, it takes what it has a block for already, as file systems do.
-#[derive(Debug)]
-struct Failing {
-    file: FileBackend,
-    faults: Arc<Faults>,
-}
-
-#[derive(Debug, Default)]
-struct Faults {
-    full: AtomicBool,
-    gone: AtomicBool,
-    /// Numbers of blocks that were written.
-    blocks: Mutex<HashSet<u64>>,
-    /// How often it was asked for anything.
-    asked: AtomicU64,
-    /// After how many further writes and syncs it is gone; 0 for never.
-    left: AtomicU64,
-}
-
-impl Faults {
-    fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
-    }
-
-    fn take_away(&self, gone: bool) {
-        self.left.store(0, Ordering::SeqCst);
-        self.gone.store(gone, Ordering::SeqCst);
-    }
-
-    fn take_away_after(&self, steps: u64) {
-        self.left.store(steps, Ordering::SeqCst);
-    }
-
-    fn ask(&self) -> io::Result<()> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        match self.gone.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("the disk is gone")),
-            false => Ok(()),
-        }
-    }
-
-    fn step(&self) -> io::Result<()> {
-        let left = self
-            .left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left == Ok(1) {
-            self.gone.store(true, Ordering::SeqCst);
-        }
-        self.ask()
-    }
-
-    fn write(&self, offset: u64, length: usize) -> io::Result<()> {
-        self.step()?;
-        let mut blocks = self.blocks.lock().unwrap();
-        let written = offset / 4096..(offset + length as u64).div_ceil(4096);
-        if self.full.load(Ordering::SeqCst) && !written.clone().all(|block| blocks.contains(&block)) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        blocks.extend(written);
-        Ok(())
-    }
-}
-
-impl StorageBackend for Failing {
-    fn len(&self) -> io::Result<u64> {
-        self.faults.ask()?;
-        self.file.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.faults.ask()?;
-        self.file.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.faults.step()?;
-        self.file.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.faults.step()?;
-        self.file.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.faults.write(offset, data.len())?;
-        self.file.write(offset, data)
-    }
-}
 
 /// A database on a disk that can fail.
 fn on_failing(path: &Path, first_wait: Duration) -> (Embedded, Arc<Faults>) {
@@ -108,14 +13,13 @@ fn on_failing(path: &Path, first_wait: Duration) -> (Embedded, Arc<Faults>) {
         cache: 64 << 10,
         ..Options::default()
     };
-    let disk = file::open_with(path, options.cache, |file| {
-        Ok(Arc::new(Failing {
-            file: FileBackend::new(file)?,
-            faults: Arc::clone(&faults),
-        }))
-    });
-    let disk = disk.unwrap().waiting(first_wait);
-    let database = Embedded::start(disk, options, Box::new(Instant::now), path).unwrap();
+    let settings = FileSettings {
+        cache: options.cache,
+        ..faults.settings(&file::FORM, first_wait)
+    };
+    let file = DataFile::open_with(path, &file::FORM, &file::bring_up, &settings).unwrap();
+    let clock = Box::new(Instant::now);
+    let database = Embedded::start_with(Disk::new(file), options, clock, None).unwrap();
     (database, faults)
 }
 
@@ -167,7 +71,7 @@ async fn a_disk_that_is_full_and_freed_or_gone_and_back_loses_nothing_that_was_a
             );
             // Who reads is served, and another process does not come between.
             assert!(!documents(&database, "c", None).await.unwrap().is_empty());
-            assert!(matches!(open(&path), Err(OpenError::Locked { .. })));
+            assert!(open(&path).unwrap_err().is_in_use());
         }
         faults.take_away(true);
         let (gone, error) = insert().await;
@@ -335,12 +239,12 @@ async fn a_disk_that_fails_is_not_hammered() {
     database.create_collection("c").await.unwrap();
     faults.take_away(true);
     database.insert("c", vec![large(1)], None).await.unwrap_err();
-    let asked = faults.asked.load(Ordering::SeqCst);
+    let asked = faults.asked();
     // It is not yet time.
     for _ in 0..100 {
         database.insert("c", vec![large(1)], None).await.unwrap_err();
         documents(&database, "c", None).await.unwrap_err();
         database.health().await.unwrap_err();
     }
-    assert_eq!(faults.asked.load(Ordering::SeqCst), asked);
+    assert_eq!(faults.asked(), asked);
 }

@@ -433,8 +433,8 @@ fn stepped() -> (Arc<AtomicU64>, Clock) {
 async fn interleave(steps: &[Step]) {
     let (seconds, clock) = stepped();
     let options = Options::default();
-    let disk = file::in_memory(options.cache).unwrap();
-    let database = Embedded::start(disk, options, clock, Path::new("memory")).unwrap();
+    let disk = file::in_memory(&options).unwrap();
+    let database = Embedded::start_with(disk, options, clock, None).unwrap();
     database.create_collection("c").await.unwrap();
     database.create_index("c", super::unique("u")).await.unwrap();
     let mut feed = database.changes(None).await.unwrap();
@@ -780,8 +780,8 @@ async fn a_file_grows_beside_a_transaction_and_not_after_it() {
     let path = folder.path().join("database.redb");
     let (seconds, clock) = stepped();
     let options = Options::default();
-    let disk = file::open(&path, options.cache).unwrap();
-    let database = Embedded::start(disk, options, clock, &path).unwrap();
+    let disk = file::open(&path, &options).unwrap();
+    let database = Embedded::start_with(disk, options, clock, None).unwrap();
     database.create_collection("c").await.unwrap();
     let write = async || {
         for n in 0..200_i64 {

@@ -20,29 +20,13 @@ async fn what_was_answered_is_there_after_the_file_was_opened_anew() {
             .await
             .unwrap();
         let another = open(&path).unwrap_err();
-        assert!(matches!(another, OpenError::Locked { .. }), "{another}");
+        assert!(another.is_in_use(), "{another}");
     }
     let database = open_again(&path);
     assert_eq!(
         documents(&database, "c", None).await.unwrap(),
         [doc! { "_id": 1, "at": bson::DateTime::from_millis(5) }]
     );
-}
-
-#[test]
-fn a_file_that_is_no_database_is_said_to_be_none_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("database.redb");
-    fs::write(&path, "").unwrap();
-    assert!(matches!(open(&path), Err(OpenError::Empty { .. })));
-    for content in [b"not a database".to_vec(), vec![0; 1 << 20], vec![7; 5000]] {
-        fs::write(&path, &content).unwrap();
-        let error = open(&path).unwrap_err();
-        assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
-        assert!(error.to_string().contains("database.redb"), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), content);
-    }
-    assert!(matches!(open(folder.path()), Err(OpenError::NotAFile { .. })));
 }
 
 #[tokio::test]
@@ -82,9 +66,9 @@ async fn a_file_at_rest_is_not_repaired_after_a_crash() {
     for rest_after in [None, Some(Duration::ZERO)] {
         let path = folder.path().join(format!("{}.redb", rest_after.is_some()));
         let options = Options::default();
-        let disk = file::open(&path, options.cache).unwrap();
+        let disk = file::open(&path, &options).unwrap();
         let clock = Box::new(Instant::now);
-        let database = Embedded::start_with(disk, options, clock, &path, rest_after).unwrap();
+        let database = Embedded::start_with(disk, options, clock, rest_after).unwrap();
         database.create_collection("c").await.unwrap();
         for id in 0..3 {
             database
@@ -142,19 +126,10 @@ async fn whole_or_refused(path: &Path, what: &str) -> bool {
             true
         }
         Err(error) => {
-            let text = error.to_string();
+            let text = error.report().to_string();
             assert!(
-                matches!(
-                    error,
-                    OpenError::Damaged { .. } | OpenError::Foreign { .. } | OpenError::Empty { .. }
-                ),
+                matches!(error, FileError::Damaged { .. } | FileError::Foreign { .. }),
                 "{what}: {text}"
-            );
-            assert!(
-                text.contains(&*path.to_string_lossy()) && text.contains("move it away")
-                    || text.contains("move this one away")
-                    || text.contains("delete it"),
-                "{text}"
             );
             assert!(
                 fs::read(path).unwrap() == before,
@@ -248,63 +223,20 @@ async fn a_file_that_was_never_closed_is_repaired() {
 #[test]
 fn what_cannot_be_opened_says_why() {
     let folder = TempDir::new().unwrap();
-    let path = folder.path().join("database.redb");
-    let said = |path: &Path| open(path).unwrap_err().to_string();
-    // Of a later version, and of another program.
-    close(open(&path).unwrap(), &path);
-    let set = |name: &'static str, value: Option<u64>| {
-        let database = redb::Database::open(&path).unwrap();
-        let write = database.begin_write().unwrap();
-        match value {
-            Some(value) => drop(write.open_table(META).unwrap().insert(name, value).unwrap()),
-            None => drop(write.delete_table(META).unwrap()),
-        }
-        write.commit().unwrap();
-    };
-    set(super::super::file::FORMAT, Some(99));
-    let later = said(&path);
-    assert!(
-        later.contains("is of format 99") && later.contains("export"),
-        "{later}"
-    );
-    set("", None);
-    assert!(
-        said(&path).contains("a redb database of another program"),
-        "{}",
-        said(&path)
-    );
-    // In a place where there is none.
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
+    let said = |path: &Path| open(path).unwrap_err().report().to_string();
+    let other = said(&file);
+    assert!(
+        other.contains("file is not the database") && other.contains("as [database] path in yunqiao.toml"),
+        "{other}"
+    );
+    // In a place where there is none.
     let below = said(&file.join("database.redb"));
     assert!(
         below.contains("Not a directory") && below.contains("database.redb"),
         "{below}"
     );
-    // By a link that leads nowhere it is made where that leads to.
-    let link = folder.path().join("link.redb");
-    std::os::unix::fs::symlink(folder.path().join("there.redb"), &link).unwrap();
-    let pipe = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-    let socket = said(&folder.path().join("socket"));
-    assert!(socket.contains("is not a regular file"), "{socket}");
-    drop(pipe);
-}
-
-#[test]
-fn two_that_begin_at_once_share_no_file() {
-    let folder = TempDir::new().unwrap();
-    for round in 0..20 {
-        let path = folder.path().join(format!("{round}.redb"));
-        let opened: Vec<_> = std::thread::scope(|scope| {
-            let begun: Vec<_> = (0..4).map(|_| scope.spawn(|| open(&path))).collect();
-            begun.into_iter().map(|one| one.join().unwrap()).collect()
-        });
-        let (open, refused): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
-        assert_eq!(open.len(), 1);
-        for error in refused {
-            assert!(matches!(error, Err(OpenError::Locked { .. })), "{error:?}");
-        }
-    }
 }
 
 /// The layout of this version, as it was when it was fixed: a change of it has to bring such files along.
