@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod install;
+#[path = "s3/server.rs"]
+mod object_store;
 mod support;
 
 mod bad_input;
@@ -18,6 +21,7 @@ mod database;
 mod db;
 mod doors;
 mod examples;
+mod files;
 mod help;
 mod hostile;
 mod logs;

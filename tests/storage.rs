@@ -1,10 +1,17 @@
 //! The cloud's storage through every generation of the unmodified wx-server-sdk, and by plain HTTP.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Scratch, User, client};
+use crate::{
+    object_store::ObjectStore,
+    support::{Dev, OPERATOR_SECRET, Scratch, Server, User, client, run, yunqiao, yunqiao_on_a_small_disk},
+};
 
 const OPERATIONS: &str = include_str!("storage/operations.js");
 const VERSIONS: [&str; 6] = ["0.5.1", "1.8.3", "2.1.2", "2.6.3", "3.0.4", "4.0.2"];
@@ -26,25 +33,467 @@ async fn every_storage_operation_of_every_sdk() {
         let project = Scratch::new(&[]);
         function(&project, "all", version, OPERATIONS);
         project.write("yunqiao.toml", "[functions.all]\ntimeout = 60\n");
+        let got = operations(&project, |command| command).await;
+        if env::var_os("YUNQIAO_BLESS").is_some() {
+            fs::write(
+                golden(version),
+                serde_json::to_string_pretty(&got).unwrap() + "\n",
+            )
+            .unwrap();
+        }
+        meets(&got, version);
+    }
+}
+
+/// The same where files lie in a bucket.
+#[tokio::test]
+async fn every_storage_operation_in_a_bucket() {
+    let store = ObjectStore::start();
+    for version in ["0.5.1", "2.6.3", "4.0.2"] {
+        let project = Scratch::new(&[]);
+        function(&project, "all", version, OPERATIONS);
+        let bucket = store.bucket(&client()).await;
+        let more = "[functions.all]\ntimeout = 60\n";
+        project.write("yunqiao.toml", &(in_bucket(&store, &bucket) + more));
+        let got = operations(&project, with_keys).await;
+        meets(&got, version);
+    }
+}
+
+/// `[storage]` with a bucket.
+fn in_bucket(store: &ObjectStore, bucket: &str) -> String {
+    let endpoint = &store.endpoint;
+    format!("[storage]\ns3 = {{ endpoint = {endpoint:?}, bucket = {bucket:?} }}\n")
+}
+
+/// What opens the bucket.
+fn with_keys(command: &mut Command) -> &mut Command {
+    command
+        .env("YUNQIAO_S3_ACCESS_KEY", "key")
+        .env("YUNQIAO_S3_SECRET_KEY", "known-to-nobody")
+}
+
+async fn operations(project: &Scratch, with: impl FnOnce(&mut Command) -> &mut Command) -> Value {
+    let mut command = Dev::command(yunqiao(), project.path());
+    let dev = Dev::of(Server::start(with(&mut command)), project.path());
+    let alice = dev.login("alice").await;
+    alice.result("all", json!({}), &[]).await
+}
+
+fn golden(version: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/storage")
+        .join(format!("{version}.json"))
+}
+
+fn meets(got: &Value, version: &str) {
+    let expected: Value = serde_json::from_str(&fs::read_to_string(golden(version)).unwrap()).unwrap();
+    for (operation, expected) in expected.as_object().unwrap() {
+        assert_eq!(&got[operation], expected, "{version} {operation}");
+    }
+    assert_eq!(
+        got.as_object().unwrap().len(),
+        expected.as_object().unwrap().len(),
+        "{version}"
+    );
+}
+
+/// Packages that functions may use in its place.
+const OTHERS: [(&str, &str); 3] = [
+    ("@cloudbase/node-sdk", "2.11.0"),
+    ("@cloudbase/node-sdk", "3.18.3"),
+    ("tcb-admin-node", "1.23.0"),
+];
+
+#[tokio::test]
+async fn every_storage_operation_of_the_sdks_for_any_server() {
+    let first = "const cloud = require('wx-server-sdk')";
+    assert!(OPERATIONS.contains(first));
+    for (package, version) in OTHERS {
+        let project = Scratch::new(&[]);
+        let head = include_str!("storage/bare.js").replace("PACKAGE", package);
+        let source = OPERATIONS.replace(first, &head) + include_str!("storage/more.js");
+        project.write("cloudfunctions/all/index.js", &source);
+        let manifest = json!({"name": "all", "dependencies": {package: version}});
+        project.write("cloudfunctions/all/package.json", &manifest.to_string());
+        project.write("yunqiao.toml", "[functions.all]\ntimeout = 60\n");
+        let got = operations(&project, |command| command).await;
+        let name = format!("{}-{version}", package.rsplit('/').next().unwrap());
+        if env::var_os("YUNQIAO_BLESS").is_some() {
+            fs::write(golden(&name), serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
+        }
+        meets(&got, &name);
+    }
+}
+
+/// `public_url = "s3"`: what the function is given leads to the bucket itself, and the gateway's own door has the file as well.
+#[tokio::test]
+async fn files_are_read_from_the_bucket_where_that_is_said() {
+    let store = ObjectStore::start();
+    let http = client();
+    let bucket = store.bucket(&http).await;
+    let project = keeper(&(in_bucket(&store, &bucket) + "public_url = \"s3\"\n"));
+    let mut command = Dev::command(yunqiao(), project.path());
+    let dev = Dev::of(Server::start(with_keys(&mut command)), project.path());
+    let alice = dev.login("alice").await;
+    let id = put(&alice, "头像/a.png", "picture").await;
+    let address = url(&alice, &id, Some(60)).await;
+    let begins = format!("{}/{bucket}/头像/a.png?", store.endpoint);
+    assert!(address.starts_with(&begins), "{address}");
+    for address in [address, format!("{}/v1/files/public/头像/a.png", dev.server.url)] {
+        let reply = http.get(&address).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{address}");
+        assert_eq!(reply.headers()["content-type"], "image/png");
+        assert_eq!(reply.text().await.unwrap(), "picture");
+    }
+    // A name that would be another once it is encoded has an address at the gateway.
+    let id = put(&alice, "a b%20.txt", "odd").await;
+    let address = url(&alice, &id, Some(60)).await;
+    assert!(address.starts_with(&dev.server.url), "{address}");
+    assert_eq!(
+        http.get(&address).send().await.unwrap().text().await.unwrap(),
+        "odd"
+    );
+}
+
+/// A function that can reach no port has its files all the same: the addresses that it is given lead over its own socket.
+#[tokio::test]
+async fn a_function_without_a_network_has_its_files() {
+    const FUNCTION: &str = r"
+const http = require('http');
+const https = require('https');
+const net = require('net');
+const connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function (...args) {
+  const [options] = [].concat(args[0]);
+  if (options.socketPath) return connect.apply(this, args);
+  process.nextTick(() => this.destroy(new Error('no port can be reached')));
+  return this;
+};
+const cloud = require('wx-server-sdk');
+cloud.init();
+const get = (url) => new Promise((resolve, reject) => {
+  const asked = (url.startsWith('https') ? https : http).get(url, (response) => {
+    const parts = [];
+    response.on('data', (part) => parts.push(part));
+    response.on('end', () => resolve(Buffer.concat(parts).toString()));
+  });
+  asked.on('error', (error) => resolve(error.message));
+});
+exports.main = async ({ elsewhere }) => {
+  const { fileID } = await cloud.uploadFile({ cloudPath: '头像/a.txt', fileContent: Buffer.from('mine') });
+  const { fileList } = await cloud.getTempFileURL({ fileList: [fileID] });
+  const { fileContent } = await cloud.downloadFile({ fileID });
+  const url = fileList[0].tempFileURL;
+  return [fileContent.toString(), await get(encodeURI(url)), await get(elsewhere), url];
+};";
+    for settings in ["", "[storage]\npublic_url = \"https://files.example.com/base\"\n"] {
+        let project = Scratch::new(&[]);
+        function(&project, "keeper", "4.0.2", FUNCTION);
+        project.write("yunqiao.toml", settings);
         let dev = Dev::start(project.path());
         let alice = dev.login("alice").await;
-        let got = alice.result("all", json!({}), &[]).await;
-        let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/storage")
-            .join(format!("{version}.json"));
-        if env::var_os("YUNQIAO_BLESS").is_some() {
-            fs::write(&golden, serde_json::to_string_pretty(&got).unwrap() + "\n").unwrap();
-        }
-        let expected: Value = serde_json::from_str(&fs::read_to_string(&golden).unwrap()).unwrap();
-        for (operation, expected) in expected.as_object().unwrap() {
-            assert_eq!(&got[operation], expected, "{version} {operation}");
-        }
-        assert_eq!(
-            got.as_object().unwrap().len(),
-            expected.as_object().unwrap().len(),
-            "{version}"
-        );
+        let elsewhere = format!("{}/healthz", dev.server.url);
+        let got = alice
+            .result("keeper", json!({ "elsewhere": elsewhere }), &[])
+            .await;
+        assert_eq!(got[0], "mine", "{got}");
+        assert_eq!(got[1], "mine", "{got}");
+        assert_eq!(got[2], "no port can be reached", "{got}");
+        let public = match settings {
+            "" => dev.server.url.as_str(),
+            _ => "https://files.example.com/base",
+        };
+        assert_eq!(got[3], format!("{public}/v1/files/public/头像/a.txt"));
     }
+}
+
+/// `/readyz` says so while files cannot be kept, the log says why, and both are well again by themselves.
+#[tokio::test]
+async fn readiness_knows_whether_files_can_be_kept() {
+    let project = keeper("");
+    let dev = Dev::start(project.path());
+    let ready = async || {
+        let reply = dev.client.get(format!("{}/readyz", dev.server.url)).send().await;
+        let reply = reply.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let until = async |status: u16| {
+        loop {
+            let (found, text) = ready().await;
+            if found == status {
+                return text;
+            }
+        }
+    };
+    until(200).await;
+    let coming = project.path().join(".yunqiao/files/coming");
+    let away = project.path().join(".yunqiao/files/away");
+    fs::rename(&coming, &away).unwrap();
+    let text = until(503).await;
+    assert!(text.contains("files cannot be kept"), "{text}");
+    dev.server.prints_soon("No such file or directory").await;
+    let alice = dev.login("alice").await;
+    let (status, answer) = alice.call("keeper", json!({"put": "a", "text": "x"})).await;
+    assert_eq!(status, 500, "{answer}");
+    fs::rename(&away, &coming).unwrap();
+    until(200).await;
+    put(&alice, "a", "x").await;
+}
+
+/// What `serve --check` says of the bucket.
+#[tokio::test]
+async fn a_bucket_is_looked_at_before_it_is_served() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&client()).await;
+    let project = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    let check = |lines: &str, with: fn(&mut Command) -> &mut Command| {
+        project.write(
+            "yunqiao.toml",
+            &format!("appid = \"wx0123456789abcdef\"\n{lines}"),
+        );
+        let mut command = yunqiao();
+        command
+            .args(["serve", "--check", "-c", "yunqiao.toml"])
+            .current_dir(project.path())
+            .env("YUNQIAO_APPSECRET", "0123456789abcdef0123456789abcdef");
+        let (output, _, said) = run(with(&mut command));
+        (output.status.success(), said)
+    };
+    let (good, said) = check(&in_bucket(&store, &bucket), with_keys);
+    assert!(good, "{said}");
+    for (lines, with, expected) in [
+        (
+            in_bucket(&store, "nothing"),
+            with_keys as fn(&mut Command) -> &mut Command,
+            "has no bucket \"nothing\"",
+        ),
+        (
+            "[storage]\ns3 = { endpoint = \"http://127.0.0.1:1\", bucket = \"b\" }\n".to_owned(),
+            with_keys,
+            "http://127.0.0.1:1 does not answer",
+        ),
+        (
+            in_bucket(&store, &bucket),
+            |command| command,
+            "set YUNQIAO_S3_ACCESS_KEY",
+        ),
+        (
+            "[storage]\ns3 = { endpoint = \"http://127.0.0.1:1\", buckets = \"b\" }\n".to_owned(),
+            with_keys,
+            "bucket",
+        ),
+        (
+            "[storage]\npublic_url = \"s3\"\n".to_owned(),
+            with_keys,
+            "there is no s3",
+        ),
+        (
+            in_bucket(&store, &bucket) + "folder = \"files\"\n",
+            with_keys,
+            "`yunqiao files cp`",
+        ),
+    ] {
+        let (good, said) = check(&lines, with);
+        assert!(!good && said.contains(expected), "{expected}: {said}");
+        assert!(!said.contains("known-to-nobody"), "{said}");
+    }
+}
+
+/// SIGKILL in the middle of uploads: each file is as it was, or whole, and nothing else is left of any.
+#[tokio::test]
+async fn a_kill_in_the_middle_of_uploads_leaves_nothing_half() {
+    kill_in_the_middle(40).await;
+}
+
+/// The same with many.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn a_kill_in_the_middle_of_500_uploads_leaves_nothing_half() {
+    kill_in_the_middle(500).await;
+}
+
+async fn kill_in_the_middle(uploads: usize) {
+    let project = keeper("[storage]\nmax_size = \"10MB\"\n");
+    let mut dev = Dev::start(project.path());
+    // Large ones, which come in pieces, and small ones. Every third is there already.
+    let content = |number: usize, version: u8| {
+        let size = if number.is_multiple_of(5) {
+            3 << 20
+        } else {
+            20_000 + number
+        };
+        vec![version ^ (number % 251) as u8; size]
+    };
+    let name = |number: usize| format!("kill/{number}.bin");
+    let send = |url: &str, number: usize, version: u8| {
+        let address = format!("{url}/operator/files/content?path={}", name(number));
+        let request = dev.client.put(address).bearer_auth(OPERATOR_SECRET);
+        request.body(content(number, version)).send()
+    };
+    for number in (0..uploads).step_by(3) {
+        let reply = send(&dev.operator, number, 1).await.unwrap();
+        assert_eq!(reply.status(), 200);
+    }
+    let mut sent = tokio::task::JoinSet::new();
+    for number in 0..uploads {
+        let request = send(&dev.operator, number, 2);
+        sent.spawn(async move { (number, request.await.is_ok_and(|reply| reply.status() == 200)) });
+    }
+    // As soon as a quarter is acknowledged.
+    let mut acknowledged = vec![false; uploads];
+    while acknowledged.iter().filter(|done| **done).count() < uploads / 4 {
+        let (number, done) = sent.join_next().await.unwrap().unwrap();
+        acknowledged[number] |= done;
+    }
+    dev.server.kill();
+    while let Some(ended) = sent.join_next().await {
+        let (number, done) = ended.unwrap();
+        acknowledged[number] |= done;
+    }
+    let acknowledged_in_all = acknowledged.iter().filter(|done| **done).count();
+
+    let dev = Dev::start(project.path());
+    let (mut new, mut old, mut absent) = (0, 0, 0);
+    for (number, acknowledged) in acknowledged.iter().enumerate() {
+        let reply = dev.operate(
+            reqwest::Method::GET,
+            &format!("files/content?path={}", name(number)),
+        );
+        let reply = reply.send().await.unwrap();
+        if reply.status() == 404 {
+            assert!(!acknowledged && !number.is_multiple_of(3), "{number} is gone");
+            absent += 1;
+            continue;
+        }
+        let found = reply.bytes().await.unwrap();
+        if found == content(number, 2) {
+            new += 1;
+        } else {
+            assert!(found == content(number, 1), "{number} is half");
+            assert!(!acknowledged, "{number} was acknowledged and is old");
+            old += 1;
+        }
+    }
+    let root = project.path().join(".yunqiao/files");
+    assert_eq!(on_disk(&root.join("coming")), 0, "uploads that died");
+    assert_eq!(
+        on_disk(&root.join("content")),
+        new + old,
+        "contents without an entry"
+    );
+    let usage = dev
+        .operate(reqwest::Method::GET, "files/usage")
+        .send()
+        .await
+        .unwrap();
+    let usage: Value = usage.json().await.unwrap();
+    assert_eq!(usage["files"], new + old);
+    println!(
+        "{uploads} uploads: {acknowledged_in_all} acknowledged, {new} new, {old} as before, {absent} absent"
+    );
+}
+
+#[tokio::test]
+async fn many_downloads_of_one_file_at_once() {
+    downloads_at_once(300).await;
+}
+
+/// More than the server has connections for.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn ten_thousand_downloads_of_one_file_at_once() {
+    downloads_at_once(10_000).await;
+}
+
+/// Whoever gets an answer gets the whole file; a connection too many may be closed, and nothing else comes of it.
+async fn downloads_at_once(downloads: usize) {
+    let project = keeper("");
+    let dev = Dev::start(project.path());
+    let content: Vec<u8> = (0..250_000_u32).flat_map(u32::to_le_bytes).collect();
+    let put = dev.operate(reqwest::Method::PUT, "files/content?path=one.bin");
+    assert_eq!(put.body(content.clone()).send().await.unwrap().status(), 200);
+    let address = format!("{}/v1/files/public/one.bin", dev.server.url);
+    let before = resident(dev.server.pid());
+    let mut coming = tokio::task::JoinSet::new();
+    for _ in 0..downloads {
+        let request = dev.client.get(&address).send();
+        coming.spawn(async move {
+            let reply = request.await.ok()?;
+            assert_eq!(reply.status(), 200);
+            reply.bytes().await.ok()
+        });
+    }
+    let (mut whole, mut most) = (0, before);
+    while let Some(got) = coming.join_next().await {
+        if let Some(got) = got.unwrap() {
+            assert!(got == content, "half a file");
+            whole += 1;
+        }
+        if whole % 100 == 0 {
+            most = most.max(resident(dev.server.pid()));
+        }
+    }
+    println!(
+        "{downloads} downloads: {whole} whole, {} KB more memory at most",
+        most.saturating_sub(before)
+    );
+    assert!(whole > 0);
+    let again = client().get(&address).send().await.unwrap();
+    assert_eq!(again.bytes().await.unwrap().len(), content.len());
+}
+
+/// The memory that a process has, in KB; nothing where the system does not say.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse().ok())
+        .unwrap_or_default()
+}
+
+/// The files of a folder and of those in it.
+fn on_disk(root: &Path) -> usize {
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| match entry.file_type().unwrap().is_dir() {
+            true => on_disk(&entry.path()),
+            false => 1,
+        })
+        .sum()
+}
+
+/// A disk that is full is a clear error; other files stay, and the next one that fits goes in.
+#[tokio::test]
+async fn a_full_disk_harms_no_file() {
+    let project = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    // No file can be larger than 4 MB: what is, is like one on a disk that is full.
+    let mut command = Dev::command(yunqiao_on_a_small_disk(4096), project.path());
+    let dev = Dev::of(Server::start(&mut command), project.path());
+    let send = async |size: usize| {
+        let request = dev.operate(reqwest::Method::PUT, "files/content?path=kept");
+        let reply = request.body(vec![0; size]).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let kept = async || {
+        let address = format!("{}/v1/files/public/kept", dev.server.url);
+        dev.client
+            .get(address)
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+            .len()
+    };
+    assert_eq!(send(1000).await.0, 200);
+    let (status, text) = send(5 << 20).await;
+    assert_eq!(status, 507, "{text}");
+    assert!(text.contains("<Code>InsufficientStorage</Code>"), "{text}");
+    assert_eq!(on_disk(&project.path().join(".yunqiao/files/coming")), 0);
+    assert_eq!(kept().await, 1000);
+    assert_eq!(send(1 << 20).await.0, 200);
+    assert_eq!(kept().await, 1 << 20);
 }
 
 const KEEPER: &str = r"

@@ -65,6 +65,7 @@ impl Serving {
             log_limit: 4096,
             max_workers: 4,
             key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
+            files_at: None,
         };
         let runtime = Runtime::start(options, Arc::new(observer)).await.unwrap();
         let wechat = wechat::WeChatClient::new(wechat::WeChatConfig {
@@ -100,7 +101,12 @@ impl Serving {
                 rights: files::Rights::new(&store.key_ring().await.unwrap(), APPID),
                 clock: Clock::system(),
                 public_url: "http://127.0.0.1:9".to_owned(),
+                at_the_place: false,
                 readers: cloud::FileReaders::Everybody,
+                owners: cloud::OwnersMay {
+                    read: true,
+                    write: true,
+                },
                 url_life: Duration::from_secs(60),
                 most: 1 << 20,
             },

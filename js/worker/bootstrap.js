@@ -115,8 +115,8 @@ function answer(call, kind, number, text, limit) {
 }
 
 /** Learns what is this worker's own: its way to the host, and the variables with its key pair. */
-function identify({ socket, variables }) {
-  cloud.identify(socket)
+function identify({ socket, files, variables }) {
+  cloud.identify(socket, files)
   environment.configure(variables)
   context.identify(variables)
 }

@@ -4,7 +4,8 @@
  * The way of wx-server-sdk's requests: over a Unix socket to the host, not over the network to Tencent's servers. Every
  * version of the SDK uses http.request or https.request, so these are wrapped, before any function is loaded. A request
  * for one of the hosts below leaves as plain HTTP with method, path, headers and Host just as the client would have sent
- * them there, for the SDK signs those. A request for any other host is Node's own business.
+ * them there, for the SDK signs those. So does one for a file's public address. A request for any other host is Node's own
+ * business.
  *
  * Not covered, and so not served: `fetch`, `new http.ClientRequest`, http2, worker threads and child processes. No
  * version of the SDK uses any of them for this.
@@ -62,8 +63,26 @@ const agent = new HostAgent({ keepAlive: true, maxSockets: 100, maxFreeSockets: 
 /** The socket of this worker's own; null until the host has told. */
 let socketPath = null
 
-function identify(path) {
+/** Where the addresses lead that files are read and written by: host, port and path, or null. */
+let files = null
+/** The path of the same door at the socket. */
+const FILES = '/v1/files/'
+
+function identify(path, filesAt) {
   socketPath = path
+  if (!filesAt) return
+  const { protocol, hostname, port, pathname } = urlToHttpOptions(new URL(filesAt))
+  const ports = { 'http:': 80, 'https:': 443 }
+  files = { host: String(hostname).toLowerCase(), port: Number(port || ports[protocol]), path: pathname }
+}
+
+/** The path at the socket of a request for a file, or null if it is none. Where no port can be reached, this one can. */
+function fileAt(host, options, defaultPort) {
+  if (files === null || host !== files.host) return null
+  const { port, path } = options
+  if (Number(port || defaultPort) !== files.port) return null
+  const asked = String(path || '/')
+  return asked.startsWith(files.path) ? FILES + asked.slice(files.path.length) : null
 }
 
 /** The arguments of http.request, in any of their forms, as options and callback. Null when Node will not take them. */
@@ -90,12 +109,14 @@ function redirect(args, defaultPort) {
   const { options, callback } = given
   const host = String(options.hostname || options.host || '').toLowerCase()
   const forbidden = METADATA.test(host)
-  if (!forbidden && !OURS.some((pattern) => pattern.test(host))) return null
+  const file = fileAt(host, options, options.defaultPort || defaultPort)
+  if (!forbidden && file === null && !OURS.some((pattern) => pattern.test(host))) return null
 
   const sent = { defaultPort }
   for (const name of KEPT) {
     if (options[name] !== undefined) sent[name] = options[name]
   }
+  if (file !== null) sent.path = file
   if (forbidden) {
     sent.createConnection = fail(`yunqiao: ${host} is not there: a worker's keys are in its environment`)
   } else if (socketPath === null) {

@@ -1,4 +1,4 @@
-//! Strangers are installed once, from the registries they live in, into a folder below the target's.
+//! The strangers' packages.
 
 use std::{
     fs,
@@ -6,6 +6,8 @@ use std::{
     process::Command,
     sync::OnceLock,
 };
+
+use crate::install::{once, run};
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 const PACKAGE: &str = include_str!("package.json");
@@ -16,30 +18,11 @@ const LOCK: &str = include_str!("package-lock.json");
 pub(super) fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
-        let home = once("strangers-python", REQUIREMENTS, |home| {
-            // What python3-venv of Debian has, its python3 alone has not.
-            run(
-                Command::new("python3").args(["-m", "venv", "--clear"]).arg(home),
-                "python3 with its venv (on Debian: apt-get install python3-venv)",
-            );
-            fs::write(home.join("requirements.txt"), REQUIREMENTS).unwrap();
-            let pip = [
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--disable-pip-version-check",
-            ];
-            run(
-                Command::new(home.join("bin/python"))
-                    .args(pip)
-                    .arg("--requirement")
-                    .arg(home.join("requirements.txt")),
-                "pip, and the packages of tests/strangers/requirements.txt",
-            );
-        });
-        home.join("bin/python")
+        crate::install::python(
+            "strangers-python",
+            REQUIREMENTS,
+            "tests/strangers/requirements.txt",
+        )
     })
 }
 
@@ -64,30 +47,4 @@ pub(super) fn node_modules() -> &'static Path {
         });
         home.join("node_modules")
     })
-}
-
-/// The folder of this name, filled by `install` unless it was for the same `manifest` before.
-fn once(name: &str, manifest: &str, install: impl FnOnce(&Path)) -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let mark = home.join("installed");
-    if fs::read_to_string(&mark).is_ok_and(|installed| installed == manifest) {
-        return home;
-    }
-    let _ = fs::remove_dir_all(&home);
-    fs::create_dir_all(&home).unwrap();
-    install(&home);
-    fs::write(mark, manifest).unwrap();
-    home
-}
-
-fn run(command: &mut Command, what: &str) {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("these tests need {what}: {command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "these tests need {what}: {command:?}:\n{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
 }

@@ -6,7 +6,7 @@ use datafile::FileError;
 use thiserror::Error;
 
 /// The reason that the operating system or a library gave.
-pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why files could not be kept or read.
 #[derive(Debug, Error)]
@@ -39,6 +39,12 @@ pub enum BlobError {
         /// What they may.
         quota: u64,
     },
+    /// The file that was opened was written anew or removed before it was read.
+    #[error("the file was written anew or removed while it was opened")]
+    Changed,
+    /// So many files come at once that there is no memory for another.
+    #[error("more files come at once than there is memory for")]
+    Busy,
     /// The place failed.
     #[error("the files cannot be reached")]
     Failed(#[source] Cause),
@@ -55,8 +61,9 @@ impl BlobError {
         }
     }
 
-    /// Something of ours that ended before its time.
-    pub(crate) fn ended(error: impl Into<Cause>) -> Self {
+    /// Something that ended before its time.
+    #[must_use]
+    pub fn ended(error: impl Into<Cause>) -> Self {
         Self::Failed(error.into())
     }
 

@@ -18,7 +18,7 @@ use std::{
     collections::HashSet,
     fmt,
     fs::{self, DirBuilder, File},
-    io,
+    io::{self, Write as _},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -26,10 +26,11 @@ use std::{
 
 use files::CloudPath;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 use crate::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Result, Usage, Writing,
-    error::Cause,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Reservation, Result,
+    Usage, Writing, error::Cause,
 };
 use index::{ContentId, Index};
 
@@ -51,7 +52,9 @@ pub struct Folder(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     index: Index,
-    quota: Option<u64>,
+    quota: Quota,
+    /// Room of readers that read ahead.
+    ahead: Arc<Semaphore>,
     /// The folder, where it goes with the process.
     temporary: Option<TempDir>,
 }
@@ -71,6 +74,12 @@ impl Folder {
     /// It cannot be made or read, another process has it, or its index is not valid.
     pub fn open(root: &Path, options: FolderOptions) -> Result<Self> {
         Ok(Self(Arc::new(Inner::open(root, options)?)))
+    }
+
+    /// Whether there are files in this folder that [`open`](Self::open) would find.
+    #[must_use]
+    pub fn is_at(root: &Path) -> bool {
+        root.join(INDEX).is_file()
     }
 
     /// Files that go with the process, in a folder of the machine's for such.
@@ -122,7 +131,8 @@ impl Inner {
         let inner = Self {
             root: root.to_owned(),
             index,
-            quota: options.quota,
+            quota: Quota::new(options.quota),
+            ahead: Arc::new(Semaphore::new(reading::READERS_AHEAD)),
             temporary: None,
         };
         inner.sweep(index_is_new).map_err(|cause| BlobError::Open {
@@ -188,17 +198,23 @@ impl Inner {
         Ok(())
     }
 
-    /// Refuses what would be over the quota.
-    fn admit(&self, more: u64, instead_of: &CloudPath) -> Result<()> {
-        let Some(quota) = self.quota else {
+    /// Has an upload take so many bytes more of the quota.
+    fn reserve(&self, reservation: &mut Reservation, more: u64, instead_of: &CloudPath) -> Result<()> {
+        if !self.quota.is_bounded() {
             return Ok(());
-        };
+        }
         let before = self.index.look(instead_of)?.map_or(0, |entry| entry.blob.size);
         let used = self.index.usage()?.bytes.saturating_sub(before);
-        match used.saturating_add(more) > quota {
-            true => Err(BlobError::Quota { used, quota }),
-            false => Ok(()),
-        }
+        reservation.grow(more, used)
+    }
+
+    /// Whether a content can be written: an index on a disk that is full, or that may only be read, works all the same.
+    fn takes_files(&self) -> Result<()> {
+        let id = ContentId::new();
+        let place = writing::Place(self.coming(id));
+        let mut file = writing::create(&place.0)?;
+        file.write_all(&[0; 4096]).map_err(BlobError::of_disk)?;
+        file.sync_data().map_err(BlobError::of_disk)
     }
 }
 
@@ -242,7 +258,11 @@ impl Blobs for Folder {
                 match File::open(inner.content(entry.content)) {
                     Ok(file) => {
                         return Ok(Some(Opened {
-                            content: Box::new(reading::FromDisk::new(file, entry.blob.size)),
+                            content: Box::new(reading::FromDisk::new(
+                                file,
+                                entry.blob.size,
+                                Arc::clone(&inner.ahead).try_acquire_owned().ok(),
+                            )),
                             blob: entry.blob,
                         }));
                     }
@@ -291,7 +311,10 @@ impl Blobs for Folder {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.run(|inner| Ok(inner.index.check()?)))
+        Box::pin(self.run(|inner| {
+            inner.index.check()?;
+            inner.takes_files()
+        }))
     }
 }
 

@@ -1,22 +1,28 @@
-//! Where files are kept. [`Blobs`] is what the cloud's storage needs of a place for them; [`Folder`] is the one that comes with
-//! the binary.
+//! Where files are kept. [`Blobs`] is what the cloud's storage needs of a place for them; [`Folder`] is the one that needs nothing
+//! but a disk.
 //!
 //! Content comes and goes as a stream, and is never held whole. What is written becomes visible at once and whole, when
-//! [`Writing::finish`] answers, and it is on the disk by then; whoever drops a [`Writing`] before leaves what was there. A file that is
-//! being read stays what it was for its reader.
+//! [`Writing::finish`] answers, and it outlives a crash by then; whoever drops a [`Writing`] before leaves what was there. What a
+//! reader gets is of one file: it never goes on in one that was written in between.
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
 mod folder;
+mod quota;
 
-use std::{future::Future, pin::Pin, time::SystemTime};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use files::{CloudPath, Part};
 
-pub use error::BlobError;
+pub use error::{BlobError, Cause};
 pub use folder::{Folder, FolderOptions};
+pub use quota::{Quota, Reservation};
 
 /// A future on the heap, which a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,13 +37,14 @@ pub struct Blob {
     pub path: CloudPath,
     /// Bytes.
     pub size: u64,
-    /// The MD5 of its content in hexadecimal, as the platform's ETag.
+    /// Another text for each content. As on the platform it is the MD5 in hexadecimal; an object store has something else, with
+    /// `-` and a number at its end, for what came in parts.
     pub etag: String,
     /// Its type, as whoever uploaded it said; `None` where nobody did, and the name has to tell.
     pub content_type: Option<String>,
     /// Whose it is: an openid or a uid; empty for what a function uploaded.
     pub owner: String,
-    /// When it was written, by the machine's clock; in milliseconds.
+    /// When it was written, by the clock of the place: in milliseconds in a folder, and in seconds in an object store.
     pub modified: SystemTime,
 }
 
@@ -94,7 +101,8 @@ pub trait Blobs: Send + Sync + 'static {
     /// Opens a file to be read; `None` if there is none.
     ///
     /// # Errors
-    /// The place fails.
+    /// The place fails. Where it keeps no file for its reader, the first [`Reading::next`] may say [`BlobError::Changed`]: then it is
+    /// to be opened again.
     fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>>;
 
     /// What is known of a file; `None` if there is none.
@@ -126,6 +134,26 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// It does not.
     fn check(&self) -> BoxFuture<'_, Result<()>>;
+
+    /// Removes what uploads have left that began so long ago and never ended; answers how much that was. A place that does so
+    /// by itself when it is opened has nothing to remove.
+    ///
+    /// # Errors
+    /// The place fails.
+    fn sweep(&self, older_than: Duration) -> BoxFuture<'_, Result<u64>> {
+        let _ = older_than;
+        Box::pin(async { Ok(0) })
+    }
+
+    /// An address at the place itself, by which anybody can read the file for so long; `None` where the place has none for it. It has no
+    /// `%` in it: the SDK encodes an address before it uses it.
+    ///
+    /// # Errors
+    /// The place fails.
+    fn address<'a>(&'a self, path: &'a CloudPath, life: Duration) -> BoxFuture<'a, Result<Option<String>>> {
+        let _ = (path, life);
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// A file that is being written.
@@ -161,6 +189,17 @@ pub trait Reading: Send {
     /// # Errors
     /// The place fails.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>>;
+}
+
+/// The machine's time in milliseconds, as files are dated by.
+#[must_use]
+pub fn now() -> SystemTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "when a file was written is no time of WeChat's"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl std::fmt::Debug for Opened {

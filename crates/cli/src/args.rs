@@ -114,6 +114,16 @@ pub(crate) enum Command {
         one runs, [operator] secret_file must be set."
     )]
     Db(Db),
+    /// List, upload, download and remove the files of the project's storage, or copy them from another place
+    #[command(
+        after_help = "Examples:\n  echo hello > hello.txt && yunqiao files --dir hello put hello.txt notes/\n  \
+        yunqiao files --dir hello ls -r\n  yunqiao files --dir hello get notes/ copy-of-notes\n  \
+        yunqiao files --dir hello rm notes/hello.txt\n\n\
+        A PATH is a cloudPath or a file id; one that ends with / is a folder. A `yunqiao dev` that runs for the project goes on \
+        meanwhile. With -c they are the files of `yunqiao serve`; while that one runs and keeps them in a folder, [operator] \
+        secret_file must be set."
+    )]
+    Files(Files),
     /// Make a working little project in DIR
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
@@ -436,13 +446,13 @@ pub(crate) struct Db {
     pub(crate) command: DbCommand,
 }
 
-/// Whose database.
+/// Whose database, or files.
 #[derive(Debug, Arguments)]
 pub(crate) struct Place {
-    /// The project whose database `yunqiao dev` keeps
+    /// The project whose data `yunqiao dev` keeps
     #[arg(long, global = true, default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
-    /// The configuration of `yunqiao serve`, for the database that it keeps
+    /// The configuration of `yunqiao serve`, for the data that it keeps
     #[arg(
         short,
         long,
@@ -452,6 +462,65 @@ pub(crate) struct Place {
         value_hint = ValueHint::FilePath
     )]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Files {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: FilesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FilesCommand {
+    /// List files: size, when it was written, whose it is, path
+    Ls {
+        /// What their paths begin with, such as photos/
+        #[arg(default_value = "")]
+        path: String,
+        /// Those in folders too, instead of the folders
+        #[arg(short, long)]
+        recursive: bool,
+    },
+    /// Upload a file, or all files of a folder, and print their file ids
+    Put {
+        /// The file or folder on this machine
+        #[arg(value_hint = ValueHint::AnyPath)]
+        source: PathBuf,
+        /// Where to; below it, where it ends with / or SOURCE is a folder [default: SOURCE's name]
+        path: Option<String>,
+        /// Whose the files become: an openid [default: nobody's, as what functions upload]
+        #[arg(long, default_value = "", hide_default_value = true)]
+        owner: String,
+    },
+    /// Download a file, or all files of a folder
+    Get {
+        /// The file, or the folder with / at its end
+        path: String,
+        /// Where to on this machine; - prints a file [default: PATH's name]
+        #[arg(value_hint = ValueHint::AnyPath)]
+        target: Option<PathBuf>,
+    },
+    /// Remove files
+    Rm {
+        /// Files; with -r also folders, with / at their end
+        #[arg(required = true)]
+        paths: Vec<String>,
+        /// All files of a folder
+        #[arg(short, long)]
+        recursive: bool,
+    },
+    /// Copy files with their owners and types from another place, such as the folder in which they lay before [storage] s3 was set;
+    /// those that are there already are left out
+    Cp {
+        /// The other place: a folder of files, another project, or its yunqiao.toml
+        #[arg(long, value_hint = ValueHint::AnyPath)]
+        from: PathBuf,
+        /// What their paths begin with
+        #[arg(default_value = "")]
+        path: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,10 +10,15 @@ use crate::print::Coded;
 /// Longer than any function may take, waiting and loading included.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Both ends are on this machine: no proxy, no certificates.
-pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+/// Has this process's clients speak TLS.
+pub(crate) fn install_tls() {
     // Fails only where a provider is installed already, which will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Both ends are on this machine: no proxy, no certificates.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    install_tls();
     Ok(reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([])

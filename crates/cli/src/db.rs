@@ -4,9 +4,9 @@
 mod reach;
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
@@ -26,6 +26,7 @@ use self::reach::Reach;
 use crate::{
     args::{self, DbCommand, ExportFormat},
     print, terminal,
+    unfinished::Unfinished,
 };
 
 /// Standard input, or standard output.
@@ -288,42 +289,6 @@ impl ExportSource<'_> {
             }
         }
         Ok(columns.into_paths())
-    }
-}
-
-/// A file that gets its name once it is whole, so that a failure leaves what stood there.
-struct Unfinished {
-    path: PathBuf,
-    file: File,
-    whole: bool,
-}
-
-impl Unfinished {
-    fn create(beside: &Path) -> anyhow::Result<Self> {
-        let mut name = beside.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let path = beside.with_file_name(name);
-        let file = File::create_new(&path).with_context(|| format!("{} cannot be made", path.display()))?;
-        Ok(Self {
-            path,
-            file,
-            whole: false,
-        })
-    }
-
-    fn finish(mut self, to: &Path) -> anyhow::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.path, to).with_context(|| format!("{} cannot be written", to.display()))?;
-        self.whole = true;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.whole {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 

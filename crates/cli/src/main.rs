@@ -19,12 +19,14 @@ mod doctor;
 mod entry;
 mod escape;
 mod exec;
+mod files;
 mod folder;
 mod front;
 mod init;
 mod interrupt;
 mod journal;
 mod logs;
+mod operator;
 mod paths;
 mod print;
 mod progress;
@@ -37,6 +39,7 @@ mod stack;
 mod storage;
 mod terminal;
 mod undeclared;
+mod unfinished;
 mod watch;
 
 use std::process::ExitCode;
@@ -94,6 +97,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => crypt::verify(&verify, args.json),
         Command::Api(api) => api::run(&api, args.json),
         Command::Db(db) => runtime()?.block_on(db::run(db, args.json)),
+        Command::Files(files) => runtime()?.block_on(files::run(files, args.json)),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Init(init) => init::run(&init),
     }

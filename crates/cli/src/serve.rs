@@ -22,7 +22,7 @@ use crate::{
     journal::Calls,
     print,
     stack::{self, Parts, Seen},
-    undeclared,
+    storage, undeclared,
 };
 
 /// The real one.
@@ -60,6 +60,9 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     if args.check {
         if let Some(url) = &project.settings.database.url {
             data::server(url).await?;
+        }
+        if let Some(s3) = &project.settings.storage.s3 {
+            storage::bucket(s3, None).await?;
         }
         let sound = project.findings.is_empty() && broken.is_empty();
         if sound {
@@ -114,7 +117,8 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     };
     let (journal, recorder) = seen.journal(&project.root)?;
     let invocations = Arc::default();
-    let runtime = stack::runtime(&args.node, None, &invocations, &journal).await?;
+    let public_url = stack::public_url(&project, address);
+    let runtime = stack::runtime(&args.node, None, &invocations, &journal, &public_url).await?;
     let app_secret = secret.clone();
     let access = data::open(&project, Keeping::BesideStore).await?;
     let documents = Arc::clone(&access.database);
@@ -138,7 +142,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         store: Arc::clone(&store),
         database: access,
         keeping: Keeping::BesideStore,
-        public_url: stack::url(address),
+        public_url,
         runtime: runtime.clone(),
         invocations,
         journal,

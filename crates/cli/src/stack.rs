@@ -46,12 +46,13 @@ pub(crate) const GUARD: &str = "__guard";
 const LOG_LIMIT: usize = 256 * 1024;
 
 /// Starts the part that runs functions. What they print is told to `journal`, with the call that prints it, which is found in
-/// `invocations`.
+/// `invocations`. `public_url` is what the addresses of files begin with.
 pub(crate) async fn runtime(
     node: &args::Node,
     inspect: Option<Inspect>,
     invocations: &Arc<Invocations>,
     journal: &Arc<Journal>,
+    public_url: &str,
 ) -> anyhow::Result<Runtime> {
     // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
@@ -66,6 +67,7 @@ pub(crate) async fn runtime(
         inspect,
         log_limit: LOG_LIMIT,
         key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
+        files_at: Some(format!("{}{}", public_url.trim_end_matches('/'), cloud::FILES)),
     };
     let journal = Arc::clone(journal) as Arc<dyn gateway::Journal>;
     let observer = TellingObserver::new(Arc::clone(invocations), journal, progress::show());
@@ -118,6 +120,33 @@ pub(crate) fn host_name(ip: IpAddr) -> String {
 /// The URL by which this machine reaches what listens at `address`.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{}", reachable(address))
+}
+
+/// The URL by which clients reach what listens at `address`: as the project says, else this machine's address in its network where
+/// that is open to it, so that a phone can load a picture.
+pub(crate) fn public_url(project: &Project, address: SocketAddr) -> String {
+    if let Some(said) = &project.settings.storage.public_url {
+        return said.clone();
+    }
+    match network_address(address.ip()) {
+        Some(ip) => format!("http://{}", SocketAddr::new(ip, address.port())),
+        None => url(address),
+    }
+}
+
+/// The address of this machine by which others would reach it, where it listens on all of its addresses. Nothing is sent: the system is
+/// asked from where it would.
+fn network_address(listened: IpAddr) -> Option<IpAddr> {
+    // Addresses that are kept for documents.
+    let (from, to) = match listened {
+        IpAddr::V4(ip) if ip.is_unspecified() => ("0.0.0.0:0", "192.0.2.1:9"),
+        IpAddr::V6(ip) if ip.is_unspecified() => ("[::]:0", "[2001:db8::1]:9"),
+        _ => return None,
+    };
+    let socket = std::net::UdpSocket::bind(from).ok()?;
+    socket.connect(to).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
 }
 
 /// The address by which this machine reaches what listens at `address`.
@@ -253,7 +282,8 @@ impl Local {
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 
         let invocations = Arc::default();
-        let runtime = runtime(node, inspect, &invocations, &journal).await?;
+        let public_url = public_url(project, address);
+        let runtime = runtime(node, inspect, &invocations, &journal, &public_url).await?;
         let app_secret = secret.clone();
         let access = data::open(project, keeping).await?;
         let documents = Arc::clone(&access.database);
@@ -273,7 +303,7 @@ impl Local {
             store: Arc::new(store::Memory::new()),
             database: access,
             keeping,
-            public_url: url(address),
+            public_url,
             runtime: runtime.clone(),
             invocations,
             journal,
@@ -474,7 +504,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) database: cloud::DatabaseAccess,
     /// Where files are kept.
     pub(crate) keeping: Keeping,
-    /// How this machine reaches the gateway.
+    /// How clients reach the gateway.
     pub(crate) public_url: String,
     pub(crate) runtime: Runtime,
     pub(crate) invocations: Arc<Invocations>,
@@ -511,7 +541,8 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         &parts.clock,
         &parts.public_url,
         parts.keeping,
-    )?;
+    )
+    .await?;
     Ok(Gateway::new(gateway::GatewayConfig {
         appid: parts.appid,
         env_id: parts.project.env_id.clone(),
@@ -594,4 +625,18 @@ pub(crate) async fn load(
         bail!("none of the {} functions can run", all);
     }
     Ok(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_open_to_the_network_has_an_address_in_it() {
+        assert_eq!(network_address(IpAddr::V4(Ipv4Addr::LOCALHOST)), None);
+        // A machine without a network has none.
+        if let Some(ip) = network_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) {
+            assert!(ip.is_ipv4() && !ip.is_loopback() && !ip.is_unspecified(), "{ip}");
+        }
+    }
 }

@@ -1,25 +1,31 @@
-//! The project's files: the folder in which they lie, and how their addresses look.
+//! The project's files: where they lie, and how their addresses look.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use blobs::{Folder, FolderOptions};
+use blobs::{Blobs, Folder, FolderOptions};
 use clock::Clock;
-use cloud::{FileReaders, StorageAccess};
+use cloud::{FileReaders, OwnersMay, StorageAccess};
 use files::{Rights, Storage};
-use project::Project;
+use project::{Project, S3Setting, StoragePermission};
 use seal::KeyRing;
 
 use crate::{data::Keeping, folder, print};
 
 /// The folder's name.
 const FOLDER: &str = "files";
+/// What an upload has left that began so long ago belongs to nobody: no door waits for one so long, here or in another gateway
+/// at the same bucket.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often such is looked for.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 
-/// Opens the folder. `public_url` is how clients reach the gateway, where the project does not say.
-pub(crate) fn open(
+/// Opens the place of files. `public_url` is how clients reach the gateway.
+pub(crate) async fn open(
     project: &Project,
     appid: &str,
     keys: &KeyRing,
@@ -28,24 +34,17 @@ pub(crate) fn open(
     keeping: Keeping,
 ) -> anyhow::Result<StorageAccess> {
     let settings = &project.settings.storage;
-    let options = FolderOptions {
-        quota: settings.quota,
-    };
-    let blobs = match place(project, keeping)? {
-        Some(root) => match Folder::open(&root, options.clone()) {
-            Err(error) if keeping == Keeping::InProject && error.is_in_use() => {
-                print::warning(
-                    format_args!(
-                        "{} is open in another process, so files are kept for this run alone",
-                        root.display()
-                    ),
-                    "end the other `yunqiao dev` first to go on with its files",
-                );
-                Folder::temporary(options)?
-            }
-            opened => opened?,
-        },
-        None => Folder::temporary(options)?,
+    let blobs: Arc<dyn Blobs> = match &settings.s3 {
+        Some(s3) if keeping != Keeping::InMemory => {
+            let blobs = bucket(s3, settings.quota).await?;
+            print::done(format_args!(
+                "files are kept in the bucket {} of {}",
+                s3.bucket, s3.endpoint
+            ));
+            tokio::spawn(sweep(Arc::downgrade(&blobs)));
+            blobs
+        }
+        _ => Arc::new(folder(project, keeping)?),
     };
     // Data that was taken out of another environment has that one's file ids in it.
     let aliases = match keeping {
@@ -53,21 +52,120 @@ pub(crate) fn open(
         Keeping::InProject | Keeping::InMemory => settings.aliases.clone(),
     };
     Ok(StorageAccess {
-        blobs: Arc::new(blobs),
+        blobs,
         storage: Storage::new(&project.env_id, appid, aliases),
         rights: Rights::new(keys, appid),
         clock: clock.clone(),
-        public_url: settings
-            .public_url
-            .clone()
-            .unwrap_or_else(|| public_url.to_owned()),
+        public_url: public_url.to_owned(),
+        at_the_place: settings.read_from_s3,
         readers: match settings.permission.lets_all_read() {
             true => FileReaders::Everybody,
             false => FileReaders::AddressHolders,
         },
+        owners: OwnersMay {
+            read: settings.permission != StoragePermission::AdminOnly,
+            write: matches!(
+                settings.permission,
+                StoragePermission::ReadOnly | StoragePermission::Private
+            ),
+        },
         url_life: settings.url_life,
         most: settings.max_size,
     })
+}
+
+fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
+    let options = FolderOptions {
+        quota: project.settings.storage.quota,
+    };
+    let Some(root) = place(project, keeping)? else {
+        return Ok(Folder::temporary(options)?);
+    };
+    match Folder::open(&root, options.clone()) {
+        Err(error) if keeping == Keeping::InProject && error.is_in_use() => {
+            print::warning(
+                format_args!(
+                    "{} is open in another process, so files are kept for this run alone",
+                    root.display()
+                ),
+                "end the other `yunqiao dev` first to go on with its files",
+            );
+            Ok(Folder::temporary(options)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Connects to a bucket, and sees that it can be used.
+#[cfg(feature = "s3")]
+pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
+    crate::client::install_tls();
+    let bucket = blobs_s3::S3::new(&blobs_s3::S3Settings {
+        endpoint: setting.endpoint.clone(),
+        bucket: setting.bucket.clone(),
+        region: setting.region.clone(),
+        access_key: setting.access_key.clone(),
+        secret_key: setting.secret_key.clone(),
+        quota,
+    })
+    .context("[storage] s3 cannot be used")?;
+    bucket.check().await.context("[storage] s3 cannot be used")?;
+    Ok(Arc::new(bucket))
+}
+
+/// This binary was built without it.
+#[cfg(not(feature = "s3"))]
+pub(crate) async fn bucket(_: &S3Setting, _: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
+    bail!("[storage] s3: this yunqiao was built without S3: build it with the feature `s3`");
+}
+
+/// Removes now and then what uploads have left that died.
+async fn sweep(blobs: Weak<dyn Blobs>) {
+    while let Some(blobs) = blobs.upgrade() {
+        match blobs.sweep(ABANDONED).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!(swept, "swept away what interrupted uploads had left"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(
+                    cause,
+                    "what interrupted uploads have left could not be swept away"
+                );
+            }
+        }
+        drop(blobs);
+        tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// The files as they are, for commands that open them themselves. Makes the place where it is not there.
+///
+/// # Errors
+/// A [`blobs::BlobError`] where they cannot be opened, such as for another process that has them.
+pub(crate) async fn alone(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
+    let settings = &project.settings.storage;
+    if let Some(s3) = &settings.s3 {
+        return bucket(s3, settings.quota).await;
+    }
+    let options = FolderOptions {
+        quota: settings.quota,
+    };
+    Ok(Arc::new(match place(project, keeping)? {
+        Some(root) => Folder::open(&root, options)?,
+        None => Folder::temporary(options)?,
+    }))
+}
+
+/// Whether [`alone`] would find some.
+pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
+    let settings = &project.settings.storage;
+    // The folder is not made for a look.
+    let usual = project.root.join(folder::NAME);
+    if settings.s3.is_none() && keeping == Keeping::InProject && settings.folder.is_none() && !usual.is_dir()
+    {
+        return false;
+    }
+    settings.s3.is_some() || place(project, keeping).is_ok_and(|root| root.is_none_or(|root| root.exists()))
 }
 
 /// Where they lie; `None` for a folder that goes with the process.

@@ -75,6 +75,15 @@ pub enum FileReaders {
     AddressHolders,
 }
 
+/// What clients may do with the files that are theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnersMay {
+    /// Read them, where not everybody may.
+    pub read: bool,
+    /// Write them, and new ones.
+    pub write: bool,
+}
+
 /// What the cloud's storage is made of.
 #[derive(Clone)]
 pub struct StorageAccess {
@@ -88,8 +97,12 @@ pub struct StorageAccess {
     pub clock: Clock,
     /// How clients reach the gateway: `http://127.0.0.1:8787`.
     pub public_url: String,
+    /// Whether files are read at the place itself, by the addresses that it signs; the gateway's door has them all the same.
+    pub at_the_place: bool,
     /// Who may read.
     pub readers: FileReaders,
+    /// What clients may do with the files that are theirs.
+    pub owners: OwnersMay,
     /// How long an address is good for where nobody says.
     pub url_life: Duration,
     /// The largest file, in bytes.
@@ -98,7 +111,25 @@ pub struct StorageAccess {
 
 impl StorageAccess {
     /// An address to read a file by; with the seconds for which it is good.
-    pub(crate) fn download_url(&self, path: &CloudPath, max_age: Option<u64>) -> (String, u64) {
+    ///
+    /// # Errors
+    /// The place cannot sign one.
+    pub(crate) async fn address(
+        &self,
+        path: &CloudPath,
+        max_age: Option<u64>,
+    ) -> Result<(String, u64), BlobError> {
+        if self.at_the_place {
+            let age = max_age.unwrap_or(self.url_life.as_secs());
+            if let Some(address) = self.blobs.address(path, Duration::from_secs(age)).await? {
+                return Ok((address, age));
+            }
+        }
+        Ok(self.download_url(path, max_age))
+    }
+
+    /// An address at the gateway.
+    fn download_url(&self, path: &CloudPath, max_age: Option<u64>) -> (String, u64) {
         let age = max_age.unwrap_or(self.url_life.as_secs());
         let base = self.public_url.trim_end_matches('/');
         let until = match self.readers {
@@ -170,16 +201,22 @@ impl From<BlobError> for Refused {
     fn from(error: BlobError) -> Self {
         let refusal = match &error {
             BlobError::Full(_) | BlobError::Quota { .. } => StorageRefusal::NoRoom,
+            BlobError::Busy => StorageRefusal::Busy,
             _ => StorageRefusal::Failed,
         };
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            why = format!("{why}: {next}");
-            cause = next.source();
-        }
-        Self::new(refusal, why)
+        Self::new(refusal, with_causes(&error))
     }
+}
+
+/// What went wrong, with all causes, for the log.
+pub(crate) fn with_causes(error: &BlobError) -> String {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        why = format!("{why}: {next}");
+        cause = next.source();
+    }
+    why
 }
 
 /// What came of a request at the door.
@@ -204,6 +241,61 @@ impl FileDoor {
         path.starts_with(FILES)
     }
 
+    /// Whether files can be kept and read; if not, why, for the log.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub async fn check(&self) -> Result<(), String> {
+        let checked = self.0.blobs.check().await;
+        checked.map_err(|error| with_causes(&error))
+    }
+
+    /// Where files are kept, for whoever may do everything with them.
+    #[must_use]
+    pub fn blobs(&self) -> &dyn Blobs {
+        &*self.0.blobs
+    }
+
+    /// Which environment's files they are.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// Answers the operator, who needs no right: `GET` or `HEAD` gives the file at this path, and `PUT` writes one that is `owner`'s,
+    /// of any size.
+    pub async fn answer_operator<B>(
+        &self,
+        path: CloudPath,
+        owner: &str,
+        head: &Parts,
+        body: B,
+        request_id: &str,
+    ) -> FileReply
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let answered = match head.method {
+            Method::PUT => {
+                let right = Upload {
+                    path,
+                    owner: owner.to_owned(),
+                    until: self.0.clock.now(),
+                    most: u64::MAX,
+                };
+                let mut coming = Coming::new(body);
+                let done = self.take_bare(&right, given_type(head), &mut coming).await;
+                if done.is_err() {
+                    coming.drain().await;
+                }
+                done.map(answered)
+            }
+            _ => self.give(&path, head).await,
+        };
+        settled(answered, request_id)
+    }
+
     /// Answers a request. The body is read to its end, or to a bound, before a refusal is given.
     pub async fn answer<B>(&self, head: &Parts, body: B, request_id: &str) -> FileReply
     where
@@ -215,20 +307,13 @@ impl FileDoor {
             Method::GET | Method::HEAD => self.download(place, head).await,
             Method::PUT | Method::POST => self.upload(place, head, body).await,
             _ => {
-                let mut response = Response::new(CloudAnswerBody::default());
-                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                let mut response = answered(StatusCode::METHOD_NOT_ALLOWED);
                 let allowed = HeaderValue::from_static("GET, HEAD, PUT, POST");
                 response.headers_mut().insert(ALLOW, allowed);
                 Ok(response)
             }
         };
-        match answered {
-            Ok(response) => FileReply { response, why: None },
-            Err(Refused { refusal, told, why }) => FileReply {
-                response: refused(refusal, told.as_deref().unwrap_or(refusal.text()), request_id),
-                why: Some(why),
-            },
-        }
+        settled(answered, request_id)
     }
 
     async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
@@ -252,11 +337,22 @@ impl FileDoor {
                     .path
             }
         };
-        let Opened { blob, content } =
-            self.0.blobs.open(&path).await?.ok_or_else(|| {
+        self.give(&path, head).await
+    }
+
+    /// Gives a file.
+    async fn give(&self, path: &CloudPath, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
+        let mut attempts = ATTEMPTS;
+        loop {
+            let Opened { blob, content } = self.0.blobs.open(path).await?.ok_or_else(|| {
                 Refused::new(StorageRefusal::NoFile, format_args!("there is no file {path}"))
             })?;
-        Ok(shown(head, &blob, content))
+            attempts -= 1;
+            match shown(head, &blob, content).await {
+                Err(BlobError::Changed) if attempts > 0 => {}
+                shown => return Ok(shown?),
+            }
+        }
     }
 
     async fn upload<B>(
@@ -274,10 +370,7 @@ impl FileDoor {
         if done.is_err() {
             coming.drain().await;
         }
-        let status = done?;
-        let mut response = Response::new(CloudAnswerBody::default());
-        *response.status_mut() = status;
-        Ok(response)
+        done.map(answered)
     }
 
     /// Takes a file in.
@@ -307,26 +400,35 @@ impl FileDoor {
         if announced.is_some_and(|length| length > right.most.saturating_add(FORM)) {
             return Err(too_large(&right));
         }
-        let given = head
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let given = given_type(head);
         match given.and_then(|given| multer::parse_boundary(given).ok()) {
             Some(boundary) if head.method == Method::POST => self.take_form(&right, boundary, coming).await,
-            _ => {
-                let mut writing = self.0.blobs.write(new_blob(&right, given)).await?;
-                let mut size = 0;
-                while let Some(bytes) = coming.next().await? {
-                    size += bytes.len() as u64;
-                    if size > right.most {
-                        return Err(too_large(&right));
-                    }
-                    writing.push(bytes).await?;
-                }
-                writing.finish().await?;
-                Ok(StatusCode::OK)
-            }
+            _ => self.take_bare(&right, given, coming).await,
         }
+    }
+
+    /// Takes a file that comes by itself.
+    async fn take_bare<B>(
+        &self,
+        right: &Upload,
+        given: Option<&str>,
+        coming: &mut Coming<B>,
+    ) -> Result<StatusCode, Refused>
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let mut writing = self.0.blobs.write(new_blob(right, given)).await?;
+        let mut size = 0;
+        while let Some(bytes) = coming.next().await? {
+            size += bytes.len() as u64;
+            if size > right.most {
+                return Err(too_large(right));
+            }
+            writing.push(bytes).await?;
+        }
+        writing.finish().await?;
+        Ok(StatusCode::OK)
     }
 
     /// Takes the file of a form. The fields before it are the SDK's, and of them only that counts by which a page says
@@ -397,6 +499,8 @@ impl FileDoor {
     }
 }
 
+/// How often a file is opened that is written anew each time before it is read.
+const ATTEMPTS: u32 = 10;
 /// What a form may be larger than the file in it.
 const FORM: u64 = 64 << 10;
 /// Bytes of a form that are read at a time, at least.
@@ -409,6 +513,28 @@ fn new_blob(right: &Upload, given: Option<&str>) -> NewBlob {
         path: right.path.clone(),
         owner: right.owner.clone(),
         content_type: given.map(str::to_owned),
+    }
+}
+
+/// The type that whoever sends a file says that it has.
+fn given_type(head: &Parts) -> Option<&str> {
+    head.headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// An answer without a body.
+fn answered(status: StatusCode) -> Response<CloudAnswerBody> {
+    let mut response = Response::new(CloudAnswerBody::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn settled(answered: Result<Response<CloudAnswerBody>, Refused>, request_id: &str) -> FileReply {
+    match answered {
+        Ok(response) => FileReply { response, why: None },
+        Err(Refused { refusal, told, why }) => FileReply {
+            response: refused(refusal, told.as_deref().unwrap_or(refusal.text()), request_id),
+            why: Some(why),
+        },
     }
 }
 
@@ -515,8 +641,12 @@ where
 #[error("{0}")]
 struct Broken(String);
 
-/// A file, or what was asked of it.
-fn shown(head: &Parts, blob: &Blob, mut content: Box<dyn Reading>) -> Response<CloudAnswerBody> {
+/// A file, or what was asked of it. Its first bytes are read before anything is answered: a place that fails can still say so then.
+async fn shown(
+    head: &Parts,
+    blob: &Blob,
+    mut content: Box<dyn Reading>,
+) -> Result<Response<CloudAnswerBody>, BlobError> {
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let conditions = Conditions {
         range: header(RANGE).filter(|_| head.method == Method::GET),
@@ -580,11 +710,12 @@ fn shown(head: &Parts, blob: &Blob, mut content: Box<dyn Reading>) -> Response<C
             if let Some(part) = part {
                 content.seek(part);
             }
-            *response.body_mut() = streamed(content);
+            let first = content.next().await?;
+            *response.body_mut() = streamed(first, content);
         }
     }
     *response.status_mut() = status;
-    response
+    Ok(response)
 }
 
 /// `attachment` with the file's name as RFC 6266 has it.
@@ -603,10 +734,16 @@ fn attachment(name: &str) -> String {
 }
 
 /// The content, as it comes. One that breaks off breaks the connection off: its reader sees that it is not whole.
-fn streamed(content: Box<dyn Reading>) -> CloudAnswerBody {
-    let frames = stream::try_unfold(content, |mut content| async move {
-        let bytes = content.next().await?;
-        Ok::<_, Box<dyn Error + Send + Sync>>(bytes.map(|bytes| (Frame::data(bytes), content)))
+fn streamed(first: Option<Bytes>, content: Box<dyn Reading>) -> CloudAnswerBody {
+    let Some(first) = first else {
+        return CloudAnswerBody::default();
+    };
+    let frames = stream::try_unfold((Some(first), content), |(first, mut content)| async move {
+        let bytes = match first {
+            None => content.next().await?,
+            first => first,
+        };
+        Ok::<_, Box<dyn Error + Send + Sync>>(bytes.map(|bytes| (Frame::data(bytes), (None, content))))
     });
     StreamBody::new(frames).boxed_unsync()
 }
@@ -625,6 +762,7 @@ fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<Cl
 mod tests {
     #![allow(clippy::unwrap_used)]
     use blobs::{Folder, FolderOptions};
+    use futures_util::StreamExt as _;
     use http::Request;
     use seal::KeyRing;
 
@@ -638,7 +776,12 @@ mod tests {
             rights: Rights::new(&KeyRing::generate(), "wx1"),
             clock: Clock::system(),
             public_url: "http://127.0.0.1".to_owned(),
+            at_the_place: false,
             readers: FileReaders::Everybody,
+            owners: OwnersMay {
+                read: true,
+                write: true,
+            },
             url_life: Duration::from_secs(60),
             most: 4 << 20,
         };
@@ -742,5 +885,129 @@ mod tests {
         }
         let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
         assert_eq!((status, &*text), (200, "kept"));
+    }
+
+    /// What is in a body, as it comes.
+    async fn put(
+        door: &FileDoor,
+        to: &str,
+        body: impl Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send + Unpin,
+    ) -> (u16, String) {
+        let request = Request::builder().method(Method::PUT).uri(to).body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        let reply = door.answer(&head, StreamBody::new(body), "r1").await;
+        let status = reply.response.status().as_u16();
+        let body = reply.response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Nobody keeps an upload open: one that stops, one that drips, and one that breaks off are refused, and the file that is there stays.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_is_given_up() {
+        let (door, to) = door();
+        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
+        let piece = || Ok(Frame::data(Bytes::from_static(&[b'x'; 1024])));
+        let stops = stream::iter([piece()]).chain(stream::pending());
+        let drips = Box::pin(stream::unfold((), |()| async move {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Some((piece(), ()))
+        }));
+        let breaks = stream::iter([piece(), Err(std::io::Error::other("gone"))]);
+        for answered in [
+            put(&door, &to, stops).await,
+            put(&door, &to, drips).await,
+            put(&door, &to, breaks).await,
+        ] {
+            assert_eq!(answered.0, 400, "{}", answered.1);
+            assert!(
+                answered.1.contains("<Code>IncompleteBody</Code>"),
+                "{}",
+                answered.1
+            );
+        }
+        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
+        assert_eq!((status, &*text), (200, "kept"));
+    }
+
+    /// Whatever an address says, it leads to a file of that name or to none.
+    #[tokio::test]
+    async fn no_path_leads_out_of_storage() {
+        let (door, to) = door();
+        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
+        for path in [
+            "../index.redb",
+            "%2e%2e/index.redb",
+            "..%2findex.redb",
+            "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+            "/etc/passwd",
+            "%2fetc%2fpasswd",
+            "a.txt/",
+            "./a.txt",
+            "a.txt%00",
+            "%00",
+            "..%5c..%5cindex.redb",
+            "%c0%ae%c0%ae/index.redb",
+            "content/ab",
+            "",
+            "%ff",
+            "%",
+        ] {
+            let (status, text) = ask(
+                &door,
+                Method::GET,
+                &format!("/v1/files/public/{path}"),
+                "",
+                Vec::new(),
+            )
+            .await;
+            assert_eq!(status, 404, "{path}: {text}");
+        }
+        // An address that allows one thing allows no other.
+        for (method, path) in [
+            (Method::PUT, "/v1/files/public/a.txt"),
+            (Method::POST, "/v1/files/public/a.txt"),
+            (Method::PUT, "/v1/files/"),
+            (Method::GET, &*to),
+            (Method::GET, &to[..to.len() - 1]),
+            (Method::PUT, &to[..to.len() - 1]),
+        ] {
+            let (status, text) = ask(&door, method.clone(), path, "", b"other".to_vec()).await;
+            assert_eq!(status, 403, "{method} {path}: {text}");
+        }
+        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
+        assert_eq!((status, &*text), (200, "kept"));
+    }
+
+    /// Ranges that lie are answered as RFC 9110 has it: with what there is of them, or with nothing.
+    #[tokio::test]
+    async fn ranges_that_lie_get_what_there_is() {
+        let (door, to) = door();
+        assert_eq!(
+            ask(&door, Method::PUT, &to, "", b"0123456789".to_vec()).await.0,
+            200
+        );
+        for (range, status, expected) in [
+            ("bytes=0-0", 206, "0"),
+            ("bytes=8-1000", 206, "89"),
+            ("bytes=-3", 206, "789"),
+            ("bytes=-1000", 206, "0123456789"),
+            ("bytes=10-", 416, ""),
+            ("bytes=10-9", 200, "0123456789"),
+            ("bytes=18446744073709551615-18446744073709551615", 416, ""),
+            ("bytes=99999999999999999999999-", 416, ""),
+            ("bytes=-0", 416, ""),
+            ("bytes=a-b", 200, "0123456789"),
+            ("chapters=1-2", 200, "0123456789"),
+            ("bytes=0-1,4-5", 200, "0123456789"),
+        ] {
+            let request = Request::builder()
+                .uri("/v1/files/public/a.txt")
+                .header(RANGE, range);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let reply = door.answer(&head, Full::new(Bytes::new()), "r1").await.response;
+            let found = reply.status().as_u16();
+            let body = reply.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!((found, &body[..]), (status, expected.as_bytes()), "{range}");
+        }
     }
 }

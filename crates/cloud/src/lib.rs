@@ -40,7 +40,7 @@ use tokio::sync::mpsc;
 
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
 pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
-pub use files::{FILES, FileDoor, FileReaders, FileReply, StorageAccess};
+pub use files::{FILES, FileDoor, FileReaders, FileReply, OwnersMay, StorageAccess};
 pub use redeem::Redeemer;
 pub use request::CloudRequest;
 

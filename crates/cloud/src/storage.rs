@@ -12,11 +12,12 @@ use files::{CloudPath, FileIdError, StorageRefusal};
 use tcb::{
     Action, SdkReply, SdkRequest, codes, reply,
     storage::{
-        self, AskedCopy, AskedUrl, FileFault, MadeUrl, OfFile, StorageAction, StorageRequest, UploadPlace,
+        self, AskedAuthority, AskedCopy, AskedUrl, FileAuthority, FileFault, MadeUrl, OfFile, StorageAction,
+        StorageRequest, UploadPlace,
     },
 };
 
-use crate::{Answering, Capability, CloudRequest, Proof, StorageAccess, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, FileReaders, Proof, StorageAccess, capability::at_once};
 
 /// Answers `storage.*`.
 pub(crate) struct Files(pub(crate) Arc<StorageAccess>);
@@ -60,6 +61,10 @@ impl Capability for Files {
             }
             StorageRequest::Copy(files) => {
                 Box::pin(async move { access.copy(&name, files, asked).await.into() })
+            }
+            StorageRequest::Authority { user, files } => {
+                let user = user.to_owned();
+                Box::pin(async move { access.authority(&name, &user, files, asked).await.into() })
             }
             _ => at_once(asked.malformed("there is no such action")),
         }
@@ -145,7 +150,7 @@ impl StorageAccess {
         let path = self.storage.path(id)?;
         match self.blobs.look(&path).await? {
             Some(_) => {
-                let (url, max_age) = self.download_url(&path, max_age);
+                let (url, max_age) = self.address(&path, max_age).await?;
                 Ok(MadeUrl { url, max_age })
             }
             None => Err(Fault::Refused(StorageRefusal::NoFile)),
@@ -187,6 +192,51 @@ impl StorageAccess {
         let reply = storage::deleted(asked.request_id(), &files);
         keep_answer(&mut asked, &reply);
         reply
+    }
+
+    /// What a user may do with files, as clients: what functions may is everything.
+    async fn authority(
+        &self,
+        name: &str,
+        user: &str,
+        asked_files: Vec<AskedAuthority>,
+        mut asked: CloudRequest,
+    ) -> SdkReply {
+        let mut files = Vec::with_capacity(asked_files.len());
+        for file in &asked_files {
+            match self.authority_over(user, file).await {
+                Ok(authority) => files.push(authority),
+                Err(error) => {
+                    let text = StorageRefusal::Failed.text();
+                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, &error);
+                    return reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text);
+                }
+            }
+        }
+        asked.record(format!("{name} of {} files", files.len()), 0, String::new());
+        let reply = storage::authorities(asked.request_id(), &files);
+        keep_answer(&mut asked, &reply);
+        reply
+    }
+
+    async fn authority_over(&self, user: &str, asked: &AskedAuthority) -> Result<FileAuthority, BlobError> {
+        // A path stands for itself here.
+        let path = self.storage.path(&asked.file).or_else(|_| asked.file.parse());
+        let (mut read, mut write, mut object_id) = (false, false, String::new());
+        if let Ok(path) = path {
+            let owner = self.blobs.look(&path).await?.map(|blob| blob.owner);
+            let owns = !user.is_empty() && owner.as_deref() == Some(user);
+            read = self.readers == FileReaders::Everybody || (owns && self.owners.read);
+            // Where no file is yet, whoever writes it will be its owner.
+            write = self.owners.write && (owns || owner.is_none());
+            object_id = self.storage.object_id(&path);
+        }
+        Ok(FileAuthority {
+            file: asked.file.clone(),
+            object_id,
+            read: asked.read.then_some(read),
+            write: asked.write.then_some(write),
+        })
     }
 
     async fn copy(&self, name: &str, copies: Vec<AskedCopy>, mut asked: CloudRequest) -> SdkReply {

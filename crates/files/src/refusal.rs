@@ -20,6 +20,8 @@ pub enum StorageRefusal {
     Malformed,
     /// The bytes did not come in time, or not as many as were announced.
     Incomplete,
+    /// So much comes at once that it has to come later.
+    Busy,
     /// Something failed here.
     Failed,
 }
@@ -35,6 +37,7 @@ impl StorageRefusal {
             Self::TooLarge => 413,
             Self::Malformed | Self::Incomplete => 400,
             Self::NoRoom => 507,
+            Self::Busy => 503,
             Self::Failed => 500,
         }
     }
@@ -50,6 +53,7 @@ impl StorageRefusal {
             Self::NoRoom => "InsufficientStorage",
             Self::Malformed => "InvalidArgument",
             Self::Incomplete => "IncompleteBody",
+            Self::Busy => "SlowDown",
             Self::Failed => "InternalError",
         }
     }
@@ -61,7 +65,7 @@ impl StorageRefusal {
             Self::NoRight => "STORAGE_EXCEED_AUTHORITY",
             Self::NoFile => "STORAGE_FILE_NONEXIST",
             Self::Malformed => "INVALID_PARAM",
-            Self::Exists | Self::TooLarge | Self::NoRoom | Self::Incomplete | Self::Failed => {
+            Self::Exists | Self::TooLarge | Self::NoRoom | Self::Incomplete | Self::Busy | Self::Failed => {
                 "STORAGE_REQUEST_FAIL"
             }
         }
@@ -78,6 +82,7 @@ impl StorageRefusal {
             Self::NoRoom => "there is no room left for this file",
             Self::Malformed => "the request is no upload and no download",
             Self::Incomplete => "the file did not come whole, or not in time",
+            Self::Busy => "storage has too much to do: send it again later",
             Self::Failed => "storage failed",
         }
     }

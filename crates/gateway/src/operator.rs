@@ -6,6 +6,7 @@
 //!   (`source` is the first word of its `SOURCE`, by default `wx_http`), and answers as the public route does.
 //! * `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now.
 //! * `/operator/database` and below: collections, indexes, and documents in and out (`database`).
+//! * `/operator/files` and below: the storage's files, listed, in and out (`files`).
 //! * Below `/operator/push` are the message pushes that were given up.
 //! * Whatever else is asked for is a page of the console's.
 //!
@@ -15,6 +16,7 @@
 //! another origin to read it.
 
 mod database;
+mod files;
 mod guard;
 mod sign_in;
 
@@ -131,6 +133,7 @@ enum Guarded<'a> {
     Timer(&'a str),
     Push,
     Database,
+    Files,
     Page,
 }
 
@@ -151,6 +154,7 @@ impl<'a> Guarded<'a> {
             _ if path.starts_with(FORWARD) => Self::Forward,
             _ if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Self::Push,
             _ if database::is_at(path) => Self::Database,
+            _ if files::is_at(path) => Self::Files,
             _ => match path.strip_prefix(FUNCTIONS) {
                 Some(name) => match name.strip_suffix(TIMER) {
                     Some(name) => Self::Timer(name),
@@ -166,7 +170,7 @@ impl<'a> Guarded<'a> {
         match self {
             Self::AccessToken | Self::Forward => Some("GET, HEAD, POST"),
             Self::Function(_) | Self::Timer(_) => Some("POST"),
-            Self::Push | Self::Database | Self::Page => None,
+            Self::Push | Self::Database | Self::Files | Self::Page => None,
         }
     }
 
@@ -319,6 +323,7 @@ impl Doors {
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
                 database::answer(&*inner.database.database, &method, head, &body.bytes).await?
             }
+            Guarded::Files => files::answer(inner.cloud.files(), head, body, request_id).await?,
             Guarded::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;

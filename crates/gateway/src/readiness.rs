@@ -36,7 +36,7 @@ struct Check {
 type Look<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 /// What must be well; the first that is not is told.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     Check {
         text: "not ready yet: functions are being loaded",
         look: |inner| Box::pin(async { functions_are_known(inner) }),
@@ -58,6 +58,10 @@ const CHECKS: [Check; 6] = [
         look: |inner| Box::pin(database_works(inner)),
     },
     Check {
+        text: "not ready: files cannot be kept",
+        look: |inner| Box::pin(files_are_kept(inner)),
+    },
+    Check {
         text: "not ready: WeChat does not answer",
         look: |inner| Box::pin(async { wechat_answers(inner.wechat.last_attempt(), Instant::now()) }),
     },
@@ -70,9 +74,14 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// not ready is asked nothing, and would never find out that all is well again: after this the next one may try.
 const FAILURE_COUNTS: Duration = Duration::from_secs(30);
 
+/// How long a look at the place of files counts: it writes to the disk, or asks another server, and anybody can have it done.
+const FILES_COUNT: Duration = Duration::from_secs(2);
+
 /// What is remembered of it.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
+    /// How the place of files was, and when that was looked at.
+    files: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
     /// No function that was loaded can run, though there are some.
     none_can_run: AtomicBool,
     /// What was last said to be wrong.
@@ -143,6 +152,18 @@ async fn store_works(inner: &Inner) -> Result<(), String> {
 async fn database_works(inner: &Inner) -> Result<(), String> {
     let checked = inner.database.database.health().await;
     checked.map_err(|error| error.to_string())
+}
+
+async fn files_are_kept(inner: &Inner) -> Result<(), String> {
+    let mut looked = inner.readiness.files.lock().await;
+    if let Some((at, found)) = &*looked
+        && at.elapsed() < FILES_COUNT
+    {
+        return found.clone();
+    }
+    let found = inner.cloud.files().check().await;
+    *looked = Some((Instant::now(), found.clone()));
+    found
 }
 
 /// An attempt without an answer counts for a while, unless one was answered since.

@@ -37,6 +37,9 @@ pub struct WorkerSettings {
     pub guard: Vec<OsString>,
     /// Names of the two variables under which a worker's program finds its key pair: id, then secret.
     pub key_variables: [String; 2],
+    /// What the addresses of files begin with that functions are given: `http://127.0.0.1:8787/v1/files/`. Workers reach those by
+    /// their own sockets. `None` where there are none.
+    pub files_at: Option<String>,
 }
 
 /// Names a worker. The host chooses it: a key that is used again when the worker's end was told by [`Host::exited`](crate::Host::exited), and a
@@ -320,9 +323,10 @@ impl Workers {
             .each_ref()
             .map(|name| Value::from(name.as_str()));
         let socket = Value::from(self.home.door(worker.serial).to_string_lossy());
+        let files = Value::from(self.settings.files_at.clone());
         // Hexadecimal digits: nothing to escape.
         Zeroizing::new(format!(
-            r#"{{"socket":{socket},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
+            r#"{{"socket":{socket},"files":{files},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
             key.id(),
             key.secret()
         ))
@@ -371,6 +375,7 @@ mod tests {
             cache_dir: folder.to_owned(),
             guard: Vec::new(),
             key_variables: ["ID", "SECRET"].map(str::to_owned),
+            files_at: None,
         };
         Workers::open(settings).unwrap().0
     }

@@ -29,7 +29,7 @@ use crate::{
 pub use self::{
     database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
     push::{PushConsole, PushSection},
-    storage::{StoragePermission, StorageSection},
+    storage::{S3Setting, StoragePermission, StorageSection},
 };
 
 /// The file's name.
@@ -221,6 +221,8 @@ pub(crate) struct Environment {
     pub(crate) secret: Option<Secret>,
     pub(crate) operator_secret: Option<Secret>,
     pub(crate) database_url: Option<Secret>,
+    pub(crate) s3_access_key: Option<Secret>,
+    pub(crate) s3_secret_key: Option<Secret>,
 }
 
 /// The environment variable that goes before `secret_file`.
@@ -229,6 +231,9 @@ const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
 const OPERATOR_SECRET_VARIABLE: &str = "YUNQIAO_OPERATOR_SECRET";
 /// The environment variable that goes before `[database] url` and `url_file`.
 const DATABASE_URL_VARIABLE: &str = "YUNQIAO_MONGODB_URL";
+/// The environment variables that go before `access_key_file` and `secret_key_file` of `[storage] s3`.
+const S3_ACCESS_KEY_VARIABLE: &str = "YUNQIAO_S3_ACCESS_KEY";
+const S3_SECRET_KEY_VARIABLE: &str = "YUNQIAO_S3_SECRET_KEY";
 
 impl Environment {
     /// That of this process.
@@ -255,6 +260,8 @@ impl Environment {
             secret: secret(SECRET_VARIABLE),
             operator_secret,
             database_url: secret(DATABASE_URL_VARIABLE),
+            s3_access_key: secret(S3_ACCESS_KEY_VARIABLE),
+            s3_secret_key: secret(S3_SECRET_KEY_VARIABLE),
         })
     }
 }
@@ -337,6 +344,10 @@ impl File {
         ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
+        let s3_keys = (
+            environment.s3_access_key.clone(),
+            environment.s3_secret_key.clone(),
+        );
         let mut file = Self::absent(environment);
         let text = |key| {
             top.get(key)
@@ -369,7 +380,7 @@ impl File {
             holds_secret |= holds_password;
         }
         if let Some(entry) = top.get("storage") {
-            file.settings.storage = StorageSection::read(&entry, dir)?;
+            file.settings.storage = StorageSection::read(&entry, dir, s3_keys, &mut file.findings)?;
         }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;

@@ -139,6 +139,7 @@ impl Runtime {
             cache_dir: cache_dir.clone(),
             guard: options.guard.clone(),
             key_variables: options.key_variables.clone(),
+            files_at: options.files_at.clone(),
         })
         .map_err(no_home)?;
         let options = RuntimeOptions {

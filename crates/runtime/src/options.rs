@@ -26,6 +26,8 @@ pub struct RuntimeOptions {
     pub log_limit: usize,
     /// Names of the two variables under which a worker's program finds its key pair: id, then secret.
     pub key_variables: [String; 2],
+    /// What the addresses of files begin with that functions are given: see [`process::WorkerSettings::files_at`].
+    pub files_at: Option<String>,
 }
 
 /// Functions to be debugged: one worker each, and no timeouts.

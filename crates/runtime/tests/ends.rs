@@ -57,6 +57,7 @@ async fn end_workers(ends: usize) {
         inspect: None,
         log_limit: 1024,
         key_variables: ["ID", "SECRET"].map(str::to_owned),
+        files_at: None,
     };
     let runtime = Runtime::start(options, Arc::new(Deaf)).await.unwrap();
     let names: Vec<_> = (0..FUNCTIONS).map(|number| format!("f{number}")).collect();

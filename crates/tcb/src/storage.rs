@@ -8,6 +8,7 @@
 //! | `storage.batchGetDownloadUrl` | all | an address for each file |
 //! | `storage.batchDeleteFile` | all | whether it was there |
 //! | `storage.batchCopyFile` | node-sdk | what came of each |
+//! | `storage.getFileAuthority` | node-sdk | whether a user may read or write each |
 
 use std::borrow::Cow;
 
@@ -35,6 +36,8 @@ pub enum StorageAction {
     Delete,
     /// `storage.batchCopyFile`.
     Copy,
+    /// `storage.getFileAuthority`.
+    Authority,
 }
 
 impl StorageAction {
@@ -47,6 +50,7 @@ impl StorageAction {
             "batchGetDownloadUrl" => Self::DownloadUrls,
             "batchDeleteFile" => Self::Delete,
             "batchCopyFile" => Self::Copy,
+            "getFileAuthority" => Self::Authority,
             _ => return None,
         })
     }
@@ -74,6 +78,37 @@ pub enum StorageRequest<'a> {
     Delete(Vec<String>),
     /// To copy or move files.
     Copy(Vec<AskedCopy>),
+    /// What a user may do with files.
+    Authority {
+        /// The user: an openid, or a uid.
+        user: &'a str,
+        /// Which files, and what with them.
+        files: Vec<AskedAuthority>,
+    },
+}
+
+/// A file of which somebody asks what a user may do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedAuthority {
+    /// Its id, or its path.
+    pub file: String,
+    /// Whether reading is asked about: `READ`, `READWRITE`.
+    pub read: bool,
+    /// Whether writing is: `WRITE`, `READWRITE`.
+    pub write: bool,
+}
+
+/// What a user may do with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAuthority {
+    /// The file as it was asked for.
+    pub file: String,
+    /// What the SDKs send along with a file: see [`UploadPlace::object_id`].
+    pub object_id: String,
+    /// Whether they may read it, where that was asked.
+    pub read: Option<bool>,
+    /// Whether they may write it, where that was asked.
+    pub write: Option<bool>,
 }
 
 /// A file of which an address is wanted.
@@ -159,6 +194,21 @@ impl<'a> StorageRequest<'a> {
                     remove_original: is("remove_original", false),
                 })
             })?),
+            StorageAction::Authority => Self::Authority {
+                user: envelope
+                    .text("openId")
+                    .filter(|openid| !openid.is_empty())
+                    .or_else(|| envelope.text("uid"))
+                    .unwrap_or_default(),
+                files: each(envelope, "fileList", |file| {
+                    let kind = file.get("type")?.as_str()?;
+                    Some(AskedAuthority {
+                        file: file.get("path")?.as_str()?.to_owned(),
+                        read: matches!(kind, "READ" | "READWRITE"),
+                        write: matches!(kind, "WRITE" | "READWRITE"),
+                    })
+                })?,
+            },
         })
     }
 }
@@ -188,6 +238,7 @@ fn each<T>(
     let Some(Value::Array(list)) = list else {
         return Err(StorageRequestError::Field(match name {
             "file_list" => "file_list is not a list",
+            "fileList" => "fileList is not a list",
             _ => "fileid_list is not a list",
         }));
     };
@@ -294,6 +345,21 @@ pub fn copied(request_id: &str, files: &[(String, OfFile<()>)]) -> SdkReply {
         request_id,
         &json!({ "copy_list": files.iter().map(of_file).collect::<Vec<_>>() }),
     )
+}
+
+/// `storage.getFileAuthority`: its data are the list itself.
+#[must_use]
+pub fn authorities(request_id: &str, files: &[FileAuthority]) -> SdkReply {
+    let list = files.iter().map(|file| {
+        let mut told = json!({ "path": file.file, "cosFileId": file.object_id });
+        for (name, may) in [("read", file.read), ("write", file.write)] {
+            if let Some(may) = may {
+                told[name] = may.into();
+            }
+        }
+        told
+    });
+    answer(request_id, &list.collect())
 }
 
 fn of_file((id, done): &(String, OfFile<()>)) -> Value {

@@ -119,6 +119,8 @@ impl Transport {
         let mut http = reqwest::Client::builder()
             .timeout(timeout)
             .pool_idle_timeout(IDLE_CONNECTION)
+            // Whatever another crate enables: every request has its own connection, and what goes wrong concerns one of them.
+            .http1_only()
             // A redirect would carry the secrets in the query to whoever is named in it.
             .redirect(redirect::Policy::none())
             .user_agent(concat!("yunqiao/", env!("CARGO_PKG_VERSION")));

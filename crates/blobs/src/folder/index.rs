@@ -6,7 +6,7 @@ use std::{
     ops::Bound,
     path::Path,
     str::FromStr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use datafile::{Cause, DataFile, Failure, FileError, Form, WorkError, Wrote};
@@ -282,14 +282,4 @@ fn change_usage(
     table.insert("files", now.files)?;
     table.insert("bytes", now.bytes)?;
     Ok(())
-}
-
-/// The machine's time, as it is kept: in milliseconds.
-pub(super) fn now() -> SystemTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "when a file was written is no time of WeChat's"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,4 +1,6 @@
-//! Reading a content: one piece ahead of whoever wants it, since the disk and the network are then busy at the same time.
+//! Reading a content: one piece ahead of whoever wants it, since the disk and the network are then busy at the same time. That takes
+//! memory for as long as a reader takes, and anybody may read slowly; so there is room for some such readers, and all others read small
+//! pieces, one after the other.
 
 use std::{
     fs::File,
@@ -7,15 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use files::Part;
-use tokio::task::JoinHandle;
+use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
 
 use crate::{BlobError, BoxFuture, Reading, Result};
 
-/// What is read at a time, and twice of it is what a reader costs.
+/// What is read at a time by those who read ahead, and twice of it is what such a reader costs.
 const PIECE: u64 = 256 << 10;
+/// How many there are of them.
+pub(super) const READERS_AHEAD: usize = 64;
+/// What all others read at a time.
+const SMALL_PIECE: u64 = 32 << 10;
 
 pub(super) struct FromDisk {
     state: State,
+    /// The room of one who reads ahead.
+    room: Option<OwnedSemaphorePermit>,
     /// Bytes that are still to be read from the disk.
     left: u64,
 }
@@ -23,17 +31,28 @@ pub(super) struct FromDisk {
 enum State {
     /// Nothing was asked for yet; with the byte to begin at.
     Closed(File, u64),
+    /// The next piece is read when it is asked for.
+    Idle(File),
     /// A piece is being read.
     Busy(JoinHandle<io::Result<(File, Vec<u8>)>>),
     Ended,
 }
 
 impl FromDisk {
-    pub(super) fn new(file: File, size: u64) -> Self {
+    pub(super) fn new(file: File, size: u64, room: Option<OwnedSemaphorePermit>) -> Self {
         Self {
             state: State::Closed(file, 0),
+            room,
             left: size,
         }
+    }
+
+    /// The length of the next piece.
+    fn piece(&self) -> u64 {
+        self.left.min(match self.room {
+            Some(_) => PIECE,
+            None => SMALL_PIECE,
+        })
     }
 }
 
@@ -58,13 +77,14 @@ impl Reading for FromDisk {
         Box::pin(async move {
             let busy = match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return Ok(None),
-                State::Closed(_, _) if self.left == 0 => return Ok(None),
+                State::Closed(_, _) | State::Idle(_) if self.left == 0 => return Ok(None),
                 State::Closed(mut file, first) => {
                     if first > 0 {
                         file.seek(SeekFrom::Start(first)).map_err(BlobError::of_disk)?;
                     }
-                    read(file, self.left.min(PIECE))
+                    read(file, self.piece())
                 }
+                State::Idle(file) => read(file, self.piece()),
                 State::Busy(busy) => busy,
             };
             let (file, piece) = busy
@@ -77,7 +97,10 @@ impl Reading for FromDisk {
             }
             self.left = self.left.saturating_sub(length);
             if self.left > 0 {
-                self.state = State::Busy(read(file, self.left.min(PIECE)));
+                self.state = match self.room {
+                    Some(_) => State::Busy(read(file, self.piece())),
+                    None => State::Idle(file),
+                };
             }
             Ok(Some(piece.into()))
         })

@@ -147,6 +147,66 @@ async fn a_quota_holds() {
     write(&folder, "b", b"123456").await.unwrap();
 }
 
+/// Whatever has come of uploads counts before they have ended, and no more once they have.
+#[tokio::test]
+async fn uploads_under_way_count() {
+    let root = tempfile::tempdir().unwrap();
+    let quota = Some(1_000_000);
+    let folder = Folder::open(root.path(), FolderOptions { quota }).unwrap();
+    let half = Bytes::from(vec![0; 600_000]);
+    let mut first = folder.write(new("a")).await.unwrap();
+    first.push(half.clone()).await.unwrap();
+    // What was pushed is on its way to the disk: the next push waits for it.
+    first.push(Bytes::from(vec![0; 300_000])).await.unwrap();
+    let mut second = folder.write(new("b")).await.unwrap();
+    second.push(half.clone()).await.unwrap();
+    let refused = second.finish().await.unwrap_err();
+    assert!(matches!(refused, BlobError::Quota { .. }), "{refused}");
+    drop(first);
+    // What it had still on its way to the disk is given up when it is there.
+    while let Err(refused) = write(&folder, "b", &half).await {
+        assert!(matches!(refused, BlobError::Quota { .. }), "{refused}");
+    }
+    assert_eq!(folder.usage().await.unwrap().bytes, 600_000);
+}
+
+/// More readers than there is room to read ahead for: each gets its part, whoever else reads.
+#[tokio::test]
+async fn any_number_of_readers_get_what_they_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    let path = write(&folder, "a", &content).await.unwrap().path;
+    let mut readers = Vec::new();
+    for number in 0..3 * reading::READERS_AHEAD {
+        let mut opened = folder.open(&path).await.unwrap().unwrap();
+        let first = (number * 1000) as u64;
+        let last = content.len() as u64 - 1;
+        opened.content.seek(files::Part { first, last });
+        let begun = opened.content.next().await.unwrap().unwrap();
+        readers.push((number * 1000, begun.to_vec(), opened.content));
+    }
+    for (first, mut read, mut reader) in readers {
+        while let Some(piece) = reader.next().await.unwrap() {
+            read.extend_from_slice(&piece);
+        }
+        assert!(read == content[first..], "from {first}");
+    }
+}
+
+/// A folder that may only be read says so, and works again by itself.
+#[tokio::test]
+async fn a_folder_that_takes_no_files_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    folder.check().await.unwrap();
+    fs::rename(root.path().join(COMING), root.path().join("away")).unwrap();
+    folder.check().await.unwrap_err();
+    fs::rename(root.path().join("away"), root.path().join(COMING)).unwrap();
+    folder.check().await.unwrap();
+    assert_eq!(on_disk(root.path()), 0);
+}
+
 #[tokio::test]
 async fn a_content_that_is_gone_is_an_error_and_ends_nothing() {
     let root = tempfile::tempdir().unwrap();

@@ -4,20 +4,21 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
+use files::CloudPath;
 use md5::{Digest, Md5};
 use tokio::task::JoinHandle;
 
 use super::{
     Inner,
-    index::{ContentId, Entry, now},
+    index::{ContentId, Entry},
     sync_folder,
 };
-use crate::{Blob, BlobError, BoxFuture, NewBlob, Result, Writing};
+use crate::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, now};
 
 /// What is gathered before it is written; twice of it is what a writer costs.
 const PIECE: usize = 256 << 10;
@@ -43,10 +44,18 @@ struct Coming {
     digest: Md5,
     size: u64,
     place: Place,
+    reservation: Reservation,
 }
 
 /// Where it is on its way; removed with it, unless it has arrived.
-struct Place(PathBuf);
+pub(super) struct Place(pub(super) PathBuf);
+
+/// A file for a content, which only its owner reads.
+pub(super) fn create(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(0o600);
+    options.open(path).map_err(BlobError::of_disk)
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -56,7 +65,9 @@ impl Drop for Place {
 }
 
 impl Coming {
-    fn take(mut self, pieces: &[Bytes]) -> Result<Self> {
+    fn take(mut self, pieces: &[Bytes], inner: &Inner, path: &CloudPath) -> Result<Self> {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        inner.reserve(&mut self.reservation, length, path)?;
         for piece in pieces {
             self.file.write_all(piece).map_err(BlobError::of_disk)?;
             self.digest.update(piece);
@@ -68,21 +79,18 @@ impl Coming {
 
 impl ToDisk {
     pub(super) fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
-        inner.admit(0, &new.path)?;
+        let mut reservation = inner.quota.reservation();
+        inner.reserve(&mut reservation, 0, &new.path)?;
         let id = ContentId::new();
         let place = Place(inner.coming(id));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&place.0)
-            .map_err(BlobError::of_disk)?;
+        let file = create(&place.0)?;
         let coming = Coming {
             id,
             file,
             digest: Md5::new(),
             size: 0,
             place,
+            reservation,
         };
         Ok(Self {
             inner,
@@ -113,11 +121,10 @@ impl Writing for ToDisk {
             }
             let coming = self.settled().await?;
             let pieces = std::mem::take(&mut self.gathered);
-            let length = std::mem::take(&mut self.length) as u64;
+            self.length = 0;
             let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
             self.state = Some(State::Busy(tokio::task::spawn_blocking(move || {
-                inner.admit(coming.size + length, &path)?;
-                coming.take(&pieces)
+                coming.take(&pieces, &inner, &path)
             })));
             Ok(())
         })
@@ -130,8 +137,7 @@ impl Writing for ToDisk {
                 inner, new, gathered, ..
             } = *self;
             let done = tokio::task::spawn_blocking(move || {
-                let coming = coming.take(&gathered)?;
-                inner.admit(coming.size, &new.path)?;
+                let coming = coming.take(&gathered, &inner, &new.path)?;
                 inner.settle(coming, new)
             });
             done.await.map_err(BlobError::ended)?

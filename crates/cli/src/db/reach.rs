@@ -10,18 +10,17 @@ use database::{
 };
 use ejson::Style;
 use project::Project;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use crate::{
     args,
-    client::client,
     data::{self, Keeping},
-    paths,
-    print::Coded,
-    run_file, serve,
+    operator::{self, Operator},
 };
 
+/// Where the listener has it.
+const DATABASE: &str = "/operator/database";
 /// The reply's header that says where the next page begins, and the query that asks for it.
 const NEXT: &str = "x-yunqiao-next";
 
@@ -30,15 +29,7 @@ pub(super) enum Reach {
     /// Opened here.
     Here(Arc<dyn Database>),
     /// Behind the operator's listener of a server that runs.
-    There(Operator),
-}
-
-/// An operator's listener.
-pub(super) struct Operator {
-    client: reqwest::Client,
-    url: String,
-    /// The secret, or `dev`'s pass.
-    shown: String,
+    There(DatabaseDoors),
 }
 
 /// What went wrong, as an error that can be handed on.
@@ -56,30 +47,31 @@ impl std::error::Error for Failed {}
 impl Reach {
     /// Goes to the database, and makes it where there is none yet.
     pub(super) async fn open(place: &args::Place) -> anyhow::Result<Self> {
-        let (project, keeping) = project(place)?;
+        let (project, keeping) = operator::project(place)?;
         // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
         // before the file has proved that somebody has it.
         if keeping == Keeping::InProject
-            && let Some(operator) = running(&project, keeping).await?
+            && let Some(operator) = operator::running(&project, keeping, DATABASE).await?
         {
-            return Ok(Self::There(operator));
+            return Ok(Self::There(DatabaseDoors(operator)));
         }
         let error = match data::alone(&project, keeping).await {
             Ok(database) => return Ok(Self::Here(database)),
             Err(error) => error,
         };
         if matches!(error.downcast_ref(), Some(FileError::InUse { .. }))
-            && let Some(operator) = running(&project, keeping).await?
+            && let Some(operator) = operator::running(&project, keeping, DATABASE).await?
         {
-            return Ok(Self::There(operator));
+            return Ok(Self::There(DatabaseDoors(operator)));
         }
         locked(&project, error)
     }
 
     /// Goes to the database; `None` where there is none yet.
     pub(super) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
-        let (project, keeping) = project(place)?;
-        let runs = keeping == Keeping::InProject && running(&project, keeping).await?.is_some();
+        let (project, keeping) = operator::project(place)?;
+        let runs =
+            keeping == Keeping::InProject && operator::running(&project, keeping, DATABASE).await?.is_some();
         if !runs && !data::is_there(&project, keeping) {
             return Ok(None);
         }
@@ -164,35 +156,6 @@ impl Reach {
     }
 }
 
-fn project(place: &args::Place) -> anyhow::Result<(Project, Keeping)> {
-    Ok(match &place.config {
-        Some(config) => (Project::from_config(config)?, Keeping::BesideStore),
-        None => (paths::project(&place.dir)?, Keeping::InProject),
-    })
-}
-
-/// The listener of the project's server, where one runs and has the database.
-async fn running(project: &Project, keeping: Keeping) -> anyhow::Result<Option<Operator>> {
-    let candidate = match keeping {
-        Keeping::BesideStore => serve::operator(&project.settings.operator),
-        _ => run_file::running(&project.root).map(|running| (running.operator, running.pass)),
-    };
-    let Some((url, shown)) = candidate else {
-        return Ok(None);
-    };
-    let operator = Operator {
-        client: client()?,
-        url,
-        shown,
-    };
-    match operator.ask(Method::GET, "", &[]).send().await {
-        Err(error) if error.is_connect() => Ok(None),
-        Err(error) => Err(error).context("the operator's listener did not answer"),
-        Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => Ok(None),
-        Ok(_) => Ok(Some(operator)),
-    }
-}
-
 fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
     if let Some(FileError::InUse { place, .. }) = error.downcast_ref() {
         let mend = match project.settings.operator.secret {
@@ -210,7 +173,7 @@ fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
 pub(super) enum PagesThrough<'a> {
     Here(&'a dyn Database, DocumentPages),
     There {
-        operator: &'a Operator,
+        operator: &'a DatabaseDoors,
         filter: String,
         from: Option<String>,
         ended: bool,
@@ -255,39 +218,20 @@ impl PagesThrough<'_> {
     }
 }
 
-impl Operator {
+/// The database's doors at the operator's listener.
+pub(super) struct DatabaseDoors(Operator);
+
+impl DatabaseDoors {
     fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
-        let request = self
-            .client
-            .request(method, format!("{}/operator/database{path}", self.url));
-        // What changes something comes as JSON, which no page of another origin sends unasked.
-        let request = request.header("content-type", "application/json");
-        request.query(query).bearer_auth(&self.shown)
+        self.0.ask(method, &format!("{DATABASE}{path}"), query)
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let reply = request
-            .send()
-            .await
-            .with_context(|| format!("{} did not answer", self.url))?;
-        if reply.status().is_success() {
-            return Ok(reply);
-        }
-        let status = reply.status();
-        let answer: Value = reply.json().await.unwrap_or_default();
-        let text = match answer["errMsg"].as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("{} answered {status}", self.url),
-        };
-        Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
+        self.0.send(request).await
     }
 
     async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
-        let reply = self.send(request).await?;
-        reply
-            .json()
-            .await
-            .with_context(|| format!("{} answered something that is not JSON", self.url))
+        self.0.answer(request).await
     }
 
     async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {

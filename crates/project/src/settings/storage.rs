@@ -5,13 +5,16 @@ use std::{
     time::Duration,
 };
 
-use crate::{ProjectError, table::Entry};
+use super::{S3_ACCESS_KEY_VARIABLE, S3_SECRET_KEY_VARIABLE, read_secret_file, web_address};
+use crate::{Finding, ProjectError, Secret, table::Entry};
 
 /// `[storage]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StorageSection {
     /// `folder`; relative to `yunqiao.toml`.
     pub folder: Option<PathBuf>,
+    /// `s3`: the bucket in which they lie instead.
+    pub s3: Option<S3Setting>,
     /// `permission`: what clients may do; what functions may is everything.
     pub permission: StoragePermission,
     /// `url_life`: how long an address of a file is good for where nobody says; by default 24 hours.
@@ -22,8 +25,25 @@ pub struct StorageSection {
     pub quota: Option<u64>,
     /// `public_url`: how phones and browsers reach the gateway; by default where it listens.
     pub public_url: Option<String>,
+    /// `public_url = "s3"`: files are read from the bucket itself.
+    pub read_from_s3: bool,
     /// `aliases`: environments whose file ids are taken for this one's; `None` where nothing is said.
     pub aliases: Option<Vec<String>>,
+}
+
+/// `s3`: a bucket of an S3-compatible object store.
+#[derive(Clone, Debug)]
+pub struct S3Setting {
+    /// `endpoint`: a web address.
+    pub endpoint: String,
+    /// `bucket`.
+    pub bucket: String,
+    /// `region`; `us-east-1` where it is not said, which servers without regions take.
+    pub region: String,
+    /// `YUNQIAO_S3_ACCESS_KEY`, else the content of `access_key_file`.
+    pub access_key: Secret,
+    /// `YUNQIAO_S3_SECRET_KEY`, else the content of `secret_key_file`.
+    pub secret_key: Secret,
 }
 
 /// `permission`, by the platform's names.
@@ -59,22 +79,30 @@ impl Default for StorageSection {
     fn default() -> Self {
         Self {
             folder: None,
+            s3: None,
             permission: StoragePermission::default(),
             url_life: Duration::from_secs(24 * 60 * 60),
             max_size: 100 << 20,
             quota: None,
             public_url: None,
+            read_from_s3: false,
             aliases: None,
         }
     }
 }
 
 impl StorageSection {
-    /// Reads the table. Paths in it are relative to `dir`.
-    pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
+    /// Reads the table. Paths in it are relative to `dir`, and `s3_keys` are what the environment gives: access key and secret key.
+    pub(super) fn read(
+        entry: &Entry<'_>,
+        dir: &Path,
+        s3_keys: (Option<Secret>, Option<Secret>),
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, ProjectError> {
         let table = entry.table()?;
         table.allow(&[
             "folder",
+            "s3",
             "permission",
             "url_life",
             "max_size",
@@ -85,6 +113,15 @@ impl StorageSection {
         let mut storage = Self::default();
         if let Some(entry) = table.get("folder") {
             storage.folder = Some(dir.join(entry.text()?));
+        }
+        if let Some(entry) = table.get("s3") {
+            if storage.folder.is_some() {
+                return Err(entry.refuse(
+                    "stands beside folder, and files lie in one of them",
+                    "leave one of them out; `yunqiao files cp` moves files from one to the other",
+                ));
+            }
+            storage.s3 = Some(S3Setting::read(&entry, dir, s3_keys, findings)?);
         }
         if let Some(entry) = table.get("permission") {
             storage.permission = read_permission(&entry)?;
@@ -99,7 +136,15 @@ impl StorageSection {
             storage.quota = Some(entry.bytes()?);
         }
         if let Some(entry) = table.get("public_url") {
-            storage.public_url = Some(super::web_address(&entry, "https://files.example.com")?);
+            storage.read_from_s3 = entry.text()? == "s3";
+            if !storage.read_from_s3 {
+                storage.public_url = Some(web_address(&entry, "https://files.example.com")?);
+            } else if storage.s3.is_none() {
+                return Err(entry.refuse(
+                    "is \"s3\", and there is no s3 in [storage]",
+                    "name the bucket: s3 = { endpoint = \"https://…\", bucket = \"…\", … }",
+                ));
+            }
         }
         if let Some(entry) = table.get("aliases") {
             let texts = entry.texts()?;
@@ -107,6 +152,54 @@ impl StorageSection {
             storage.aliases = Some(aliases.collect::<Result<_, ProjectError>>()?);
         }
         Ok(storage)
+    }
+}
+
+impl S3Setting {
+    fn read(
+        entry: &Entry<'_>,
+        dir: &Path,
+        (access_key, secret_key): (Option<Secret>, Option<Secret>),
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, ProjectError> {
+        let table = entry.table()?;
+        table.allow(&[
+            "endpoint",
+            "bucket",
+            "region",
+            "access_key_file",
+            "secret_key_file",
+        ])?;
+        let wanted = |key: &str, mend: &str| {
+            table
+                .get(key)
+                .ok_or_else(|| entry.refuse(&format!("has no {key}"), mend))
+        };
+        let endpoint = wanted(
+            "endpoint",
+            "name the server, such as endpoint = \"https://cos.ap-guangzhou.myqcloud.com\"",
+        )?;
+        let bucket = wanted("bucket", "name a bucket that is there")?;
+        if bucket.text()?.is_empty() || bucket.text()?.contains(['/', '?', '#', ' ']) {
+            return Err(bucket.refuse("is the name of no bucket", "write the name alone"));
+        }
+        let mut secret = |key: &str, variable: &str, given: Option<Secret>| match given {
+            Some(secret) => Ok(secret),
+            None => {
+                let mend = format!("name a file that holds it, or set {variable}");
+                read_secret_file(&wanted(key, &mend)?, dir, findings)
+            }
+        };
+        Ok(Self {
+            access_key: secret("access_key_file", S3_ACCESS_KEY_VARIABLE, access_key)?,
+            secret_key: secret("secret_key_file", S3_SECRET_KEY_VARIABLE, secret_key)?,
+            endpoint: web_address(&endpoint, "https://cos.ap-guangzhou.myqcloud.com")?,
+            bucket: bucket.text()?.to_owned(),
+            region: match table.get("region") {
+                Some(region) => region.text()?.to_owned(),
+                None => "us-east-1".to_owned(),
+            },
+        })
     }
 }
 

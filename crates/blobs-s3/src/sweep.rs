@@ -1,0 +1,147 @@
+//! What uploads in parts have left that never ended: S3 keeps it, unseen and paid for, until somebody says otherwise.
+
+use std::time::Duration;
+
+use blobs::{BlobError, Result, now};
+use object_store::{
+    multipart::MultipartStore as _,
+    path::Path,
+    signer::{SignedUrlOptions, Signer as _},
+};
+use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
+use reqwest::Method;
+
+use crate::{Inner, S3Error};
+
+/// For how long the address of a list is signed.
+const SIGNED: Duration = Duration::from_secs(60);
+
+/// An upload that has begun.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct BegunUpload {
+    key: String,
+    id: String,
+    /// When, as S3 writes it.
+    since: String,
+}
+
+/// A page of them, and where the next begins.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Page {
+    uploads: Vec<BegunUpload>,
+    next: Option<(String, String)>,
+}
+
+impl Inner {
+    /// Removes what uploads have left that began so long ago.
+    pub(crate) async fn sweep(&self, older_than: Duration) -> Result<u64> {
+        let before = now().checked_sub(older_than).unwrap_or(std::time::UNIX_EPOCH);
+        let (mut swept, mut from) = (0, None);
+        loop {
+            let page = self.begun_uploads(from.as_ref()).await?;
+            for upload in &page.uploads {
+                let since = upload
+                    .since
+                    .parse::<jiff::Timestamp>()
+                    .map_err(BlobError::ended)?;
+                if std::time::SystemTime::from(since) > before {
+                    continue;
+                }
+                let key = Path::parse(&upload.key).map_err(BlobError::ended)?;
+                match self.store.abort_multipart(&key, &upload.id).await {
+                    Ok(()) => swept += 1,
+                    // It has ended in between.
+                    Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(self.error(error)),
+                }
+            }
+            match page.next {
+                Some(next) if Some(&next) != from.as_ref() => from = Some(next),
+                _ => return Ok(swept),
+            }
+        }
+    }
+
+    async fn begun_uploads(&self, from: Option<&(String, String)>) -> Result<Page> {
+        let mut options = SignedUrlOptions::new().with_query([("uploads", "")]);
+        if let Some((key, id)) = from {
+            options = options.with_query([("key-marker", key), ("upload-id-marker", id)]);
+        }
+        let url = self
+            .store
+            .signed_url_opts(Method::GET, &Path::ROOT, SIGNED, &options)
+            .await;
+        let url = url.map_err(|error| self.error(error))?;
+        let reply = self.http.get(url).send().await;
+        let failed =
+            |error: reqwest::Error| BlobError::from(S3Error::failed(error.without_url(), &self.place));
+        let reply = reply.map_err(failed)?;
+        let status = reply.status();
+        let text = reply.text().await.map_err(failed)?;
+        if !status.is_success() {
+            return Err(S3Error::refused(Some(status), &text, &self.place, None).into());
+        }
+        read(&text).map_err(BlobError::ended)
+    }
+}
+
+/// Reads `ListMultipartUploadsResult`.
+fn read(text: &str) -> Result<Page, quick_xml::Error> {
+    let mut reader = Reader::from_str(text);
+    let mut page = Page::default();
+    let (mut content, mut truncated) = (String::new(), false);
+    let (mut next_key, mut next_id) = (String::new(), String::new());
+    let mut upload = BegunUpload::default();
+    loop {
+        match reader.read_event()? {
+            Event::Start(_) => content.clear(),
+            Event::Text(text) => content.push_str(&text),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref()? {
+                Some(character) => content.push(character),
+                None => content.push_str(resolve_predefined_entity(&reference).unwrap_or_default()),
+            },
+            Event::End(end) => {
+                let content = std::mem::take(&mut content);
+                match end.name().as_ref() {
+                    "Key" => upload.key = content,
+                    "UploadId" => upload.id = content,
+                    "Initiated" => upload.since = content,
+                    "Upload" => page.uploads.push(std::mem::take(&mut upload)),
+                    "IsTruncated" => truncated = content == "true",
+                    "NextKeyMarker" => next_key = content,
+                    "NextUploadIdMarker" => next_id = content,
+                    _ => {}
+                }
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    page.next = truncated.then_some((next_key, next_id));
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_page_of_begun_uploads_is_read() {
+        let page = read(
+            "<?xml version=\"1.0\"?>\n<ListMultipartUploadsResult><Bucket>b</Bucket><NextKeyMarker>a&amp;b</NextKeyMarker>\
+             <NextUploadIdMarker>2</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
+             <Upload><Initiator><ID>x</ID></Initiator><Key>头&#x50CF;/a&lt;b</Key><UploadId>1</UploadId>\
+             <Initiated>2026-11-30T01:02:03.000Z</Initiated></Upload></ListMultipartUploadsResult>",
+        )
+        .unwrap();
+        let upload = BegunUpload {
+            key: "头像/a<b".to_owned(),
+            id: "1".to_owned(),
+            since: "2026-11-30T01:02:03.000Z".to_owned(),
+        };
+        assert_eq!(page.uploads, [upload]);
+        assert_eq!(page.next, Some(("a&b".to_owned(), "2".to_owned())));
+        assert!(read("<a").is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! Writing an object: a part is gathered while the one before is on its way.
+
+use std::{sync::Arc, time::Duration};
+
+use blobs::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, now};
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use object_store::{
+    ObjectStore as _, PutMultipartOptions, PutOptions, PutPayload,
+    multipart::{MultipartStore as _, PartId},
+    path::Path,
+};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
+
+use crate::{Inner, ROOM_UNIT, attributes, bare, key};
+
+/// A part, of which all but the last have this size: S3 takes none smaller, and some servers no unequal ones. 10,000 of them are 50 GB.
+const PART: usize = 5 << 20;
+/// How long an upload waits for memory that others have.
+const WAITS: Duration = Duration::from_secs(30);
+
+pub(crate) struct ToS3 {
+    inner: Arc<Inner>,
+    new: NewBlob,
+    key: Path,
+    gathered: BytesMut,
+    /// The memory that `gathered` may take.
+    room: Option<OwnedSemaphorePermit>,
+    digest: Md5,
+    size: u64,
+    parts: Option<Parts>,
+    reservation: Reservation,
+    /// Bytes of the file that it replaces.
+    replaced: Option<u64>,
+}
+
+/// An upload in parts.
+struct Parts {
+    inner: Arc<Inner>,
+    key: Path,
+    id: String,
+    sent: Vec<PartId>,
+    sending: Option<JoinHandle<object_store::Result<PartId>>>,
+    ended: bool,
+}
+
+impl ToS3 {
+    pub(crate) async fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
+        let key = key(&new.path)?;
+        let mut reservation = inner.quota.reservation();
+        let mut replaced = None;
+        if inner.quota.is_bounded() {
+            replaced = inner.look(&new.path).await?.map(|blob| blob.size);
+            let used = inner.usage().await?.bytes;
+            reservation.grow(0, used.saturating_sub(replaced.unwrap_or_default()))?;
+        }
+        Ok(Self {
+            inner,
+            new,
+            key,
+            gathered: BytesMut::new(),
+            room: None,
+            digest: Md5::new(),
+            size: 0,
+            parts: None,
+            reservation,
+            replaced,
+        })
+    }
+
+    /// Has `more` bytes of memory to gather in.
+    async fn take_room(&mut self, more: usize) -> Result<()> {
+        let units = (self.gathered.len() + more).div_ceil(ROOM_UNIT);
+        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Ok(wanted @ 1..) = u32::try_from(units.saturating_sub(has)) else {
+            return Ok(());
+        };
+        let room = Arc::clone(&self.inner.room).acquire_many_owned(wanted);
+        let Ok(Ok(room)) = tokio::time::timeout(WAITS, room).await else {
+            return Err(BlobError::Busy);
+        };
+        match &mut self.room {
+            Some(had) => had.merge(room),
+            had => *had = Some(room),
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, mut bytes: Bytes) -> Result<()> {
+        if self.inner.quota.is_bounded() {
+            let used = self.inner.usage().await?.bytes;
+            let used = used.saturating_sub(self.replaced.unwrap_or_default());
+            self.reservation.grow(bytes.len() as u64, used)?;
+        }
+        self.size += bytes.len() as u64;
+        self.digest.update(&bytes);
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PART - self.gathered.len()));
+            self.take_room(piece.len()).await?;
+            self.gathered.extend_from_slice(&piece);
+            if self.gathered.len() == PART {
+                self.send_part().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was gathered, once what was sent before has arrived.
+    async fn send_part(&mut self) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            None => {
+                let options = PutMultipartOptions {
+                    attributes: attributes(&self.new),
+                    ..PutMultipartOptions::default()
+                };
+                let begun = inner.store.create_multipart_opts(&self.key, options).await;
+                self.parts.insert(Parts {
+                    id: begun.map_err(|error| inner.error(error))?,
+                    inner: Arc::clone(&inner),
+                    key: self.key.clone(),
+                    sent: Vec::new(),
+                    sending: None,
+                    ended: false,
+                })
+            }
+        };
+        parts.arrived().await?;
+        let (content, room) = (self.gathered.split().freeze(), self.room.take());
+        let (key, id, number) = (parts.key.clone(), parts.id.clone(), parts.sent.len());
+        parts.sending = Some(tokio::spawn(async move {
+            let sent = inner.store.put_part(&key, &id, number, PutPayload::from(content));
+            let sent = sent.await;
+            drop(room);
+            sent
+        }));
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<Blob> {
+        let etag = match self.parts {
+            None => {
+                let options = PutOptions {
+                    attributes: attributes(&self.new),
+                    ..PutOptions::default()
+                };
+                let content = PutPayload::from(self.gathered.split().freeze());
+                let put = self.inner.store.put_opts(&self.key, content, options).await;
+                put.map_err(|error| self.inner.error(error))?.e_tag
+            }
+            Some(_) => {
+                if !self.gathered.is_empty() {
+                    self.send_part().await?;
+                }
+                // It is there: a part has been sent.
+                let Some(parts) = &mut self.parts else {
+                    return Err(BlobError::ended("an upload in parts has no parts"));
+                };
+                parts.complete().await?
+            }
+        };
+        let (size, replaced) = (self.size, self.replaced);
+        let count = |usage: &mut blobs::Usage| {
+            usage.files += u64::from(replaced.is_none());
+            usage.bytes = (usage.bytes + size).saturating_sub(replaced.unwrap_or_default());
+        };
+        self.inner.counts(count).await;
+        let md5 = || base16ct::lower::encode_string(&self.digest.clone().finalize());
+        Ok(Blob {
+            path: self.new.path.clone(),
+            size,
+            etag: etag.as_deref().map_or_else(md5, bare),
+            content_type: self.new.content_type.clone(),
+            owner: self.new.owner.clone(),
+            modified: now(),
+        })
+    }
+}
+
+impl Parts {
+    /// Waits until what is on its way has arrived.
+    async fn arrived(&mut self) -> Result<()> {
+        if let Some(sending) = self.sending.take() {
+            let sent = sending.await.map_err(BlobError::ended)?;
+            self.sent.push(sent.map_err(|error| self.inner.error(error))?);
+        }
+        Ok(())
+    }
+
+    /// Makes a file of them.
+    async fn complete(&mut self) -> Result<Option<String>> {
+        self.arrived().await?;
+        let sent = std::mem::take(&mut self.sent);
+        let done = self
+            .inner
+            .store
+            .complete_multipart(&self.key, &self.id, sent)
+            .await;
+        let done = done.map_err(|error| self.inner.error(error))?;
+        self.ended = true;
+        Ok(done.e_tag)
+    }
+}
+
+impl Drop for Parts {
+    /// What was never to be a file is removed, as far as the server can be reached; else the sweep removes it.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let (inner, key, id) = (
+            Arc::clone(&self.inner),
+            self.key.clone(),
+            std::mem::take(&mut self.id),
+        );
+        let sending = self.sending.take();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(sending) = sending {
+                    sending.abort();
+                    let _ = sending.await;
+                }
+                if let Err(error) = inner.store.abort_multipart(&key, &id).await {
+                    tracing::warn!(%error, "the parts of an upload that was broken off could not be removed");
+                }
+            });
+        }
+    }
+}
+
+impl Writing for ToS3 {
+    fn push(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.take(bytes))
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
+        Box::pin(self.end())
+    }
+}

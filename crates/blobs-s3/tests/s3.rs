@@ -1,0 +1,295 @@
+//! The bucket of a server that was started for it: the contract of places for files, what it says where it cannot be used, and
+//! what happens when the server does not do as it should.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "../../../tests/install.rs"]
+mod install;
+#[path = "s3/proxy.rs"]
+mod proxy;
+#[path = "../../../tests/s3/server.rs"]
+mod server;
+
+use std::{error::Error, sync::OnceLock, time::Duration};
+
+use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
+use bytes::Bytes;
+use proxy::{Mode, Proxy};
+use reqwest::Method;
+use server::ObjectStore;
+use yunqiao_blobs_s3::{S3, S3Settings};
+
+/// What fits into one part, and a little more.
+const OVER_ONE_PART: usize = (5 << 20) + 7;
+
+fn http() -> reqwest::Client {
+    // Two tests may do this at once; the second finds it done.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+fn settings(endpoint: &str, bucket: &str) -> S3Settings {
+    S3Settings {
+        endpoint: endpoint.to_owned(),
+        bucket: bucket.to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: "key".into(),
+        secret_key: "known-to-nobody".into(),
+        quota: None,
+    }
+}
+
+fn new(path: &str) -> NewBlob {
+    NewBlob {
+        path: path.parse().unwrap(),
+        owner: "小明".to_owned(),
+        content_type: None,
+    }
+}
+
+async fn write(blobs: &S3, path: &str, content: Vec<u8>) -> Result<(), BlobError> {
+    let mut writing = blobs.write(new(path)).await?;
+    writing.push(content.into()).await?;
+    writing.finish().await.map(drop)
+}
+
+async fn content(mut opened: Opened) -> Result<Vec<u8>, BlobError> {
+    let mut whole = Vec::new();
+    while let Some(piece) = opened.content.next().await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole)
+}
+
+fn text(error: &BlobError) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// A bucket of the server that all properties share, and which ends with this process.
+async fn fresh() -> ((), S3) {
+    static STORE: OnceLock<ObjectStore> = OnceLock::new();
+    let store = STORE.get_or_init(ObjectStore::start);
+    let bucket = store.bucket(&http()).await;
+    ((), S3::new(&settings(&store.endpoint, &bucket)).unwrap())
+}
+
+blobs::hold_to_contract!(fresh().await);
+
+#[tokio::test]
+async fn types_and_owners_lie_with_the_object() {
+    let store = ObjectStore::start();
+    let http = http();
+    let bucket = store.bucket(&http).await;
+    let blobs = S3::new(&settings(&store.endpoint, &bucket)).unwrap();
+    write(&blobs, "a.png", b"x".to_vec()).await.unwrap();
+    let found = blobs.look(&"a.png".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((&*found.owner, found.content_type), ("小明", None));
+
+    // Whatever else lies in the bucket is a file of nobody's, unless no file can be called so.
+    for place in ["other/x.txt", "folder/"] {
+        store
+            .ask(&http, Method::PUT, &format!("{bucket}/{place}"), "other")
+            .await;
+    }
+    let bounds = ListBounds {
+        prefix: "",
+        after: None,
+        folders: false,
+        most: 10,
+    };
+    let listed = blobs.list(bounds).await.unwrap();
+    let listed: Vec<(&str, &str)> = listed
+        .iter()
+        .map(|entry| match entry {
+            ListEntry::File(blob) => (blob.path.as_str(), &*blob.owner),
+            ListEntry::Folder(name) => (name.as_str(), "a folder"),
+        })
+        .collect();
+    assert_eq!(listed, [("a.png", "小明"), ("other/x.txt", "")]);
+}
+
+/// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.
+#[tokio::test]
+async fn addresses_are_the_buckets_own() {
+    let store = ObjectStore::start();
+    let http = http();
+    let bucket = store.bucket(&http).await;
+    let blobs = S3::new(&settings(&store.endpoint, &bucket)).unwrap();
+    for (path, disposition) in [("头像/a.png", None), ("page.html", Some("attachment"))] {
+        write(&blobs, path, b"content".to_vec()).await.unwrap();
+        let path = path.parse().unwrap();
+        let address = blobs
+            .address(&path, Duration::from_secs(60))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!address.contains('%'), "{address}");
+        assert!(
+            address.starts_with(&format!("{}/{bucket}/{path}?", store.endpoint)),
+            "{address}"
+        );
+        let reply = http.get(&address).send().await.unwrap();
+        assert_eq!(reply.status(), 200, "{address}");
+        let given = reply
+            .headers()
+            .get("content-disposition")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(given, disposition);
+        assert_eq!(reply.text().await.unwrap(), "content");
+    }
+    // A name that would be another once it is encoded has none.
+    let odd = "a b%20.txt".parse().unwrap();
+    assert_eq!(blobs.address(&odd, Duration::from_secs(60)).await.unwrap(), None);
+}
+
+/// What an upload left that died is removed, and what one left that was given up removes itself.
+#[tokio::test]
+async fn what_is_left_of_uploads_is_swept_away() {
+    let store = ObjectStore::start();
+    let http = http();
+    let bucket = store.bucket(&http).await;
+    let blobs = S3::new(&settings(&store.endpoint, &bucket)).unwrap();
+    let mut died = blobs.write(new("a & b/<头像>")).await.unwrap();
+    died.push(vec![1; OVER_ONE_PART].into()).await.unwrap();
+    std::mem::forget(died);
+    // This server says of each that it began in 2010.
+    let century = Duration::from_secs(100 * 365 * 24 * 3600);
+    assert_eq!(blobs.sweep(century).await.unwrap(), 0, "it may go on");
+    assert_eq!(blobs.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(blobs.sweep(Duration::ZERO).await.unwrap(), 0);
+
+    let mut given_up = blobs.write(new("b")).await.unwrap();
+    given_up.push(vec![1; OVER_ONE_PART].into()).await.unwrap();
+    drop(given_up);
+    let begun = async || {
+        store
+            .ask(&http, Method::GET, &format!("{bucket}?uploads"), "")
+            .await
+            .1
+    };
+    while begun().await.contains("<UploadId>") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(blobs.usage().await.unwrap(), Usage::default());
+}
+
+#[tokio::test]
+async fn a_quota_holds() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let blobs = S3::new(&S3Settings {
+        quota: Some(10),
+        ..settings(&store.endpoint, &bucket)
+    });
+    let blobs = blobs.unwrap();
+    write(&blobs, "a", b"123456".to_vec()).await.unwrap();
+    let mut coming = blobs.write(new("c")).await.unwrap();
+    coming.push(Bytes::from_static(b"123")).await.unwrap();
+    let refused = write(&blobs, "b", b"12".to_vec()).await.unwrap_err();
+    assert!(
+        matches!(refused, BlobError::Quota { used: 9, quota: 10 }),
+        "{refused:?}"
+    );
+    drop(coming);
+    write(&blobs, "a", b"1234567890".to_vec()).await.unwrap();
+    assert!(write(&blobs, "a", b"12345678901".to_vec()).await.is_err());
+    blobs.remove(&["a".parse().unwrap()]).await.unwrap();
+    write(&blobs, "b", b"123456".to_vec()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_goes_wrong_for_a_moment_is_tried_again() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    let large: Vec<u8> = (0..OVER_ONE_PART).map(|at| (at % 251) as u8).collect();
+    let slow = proxy::refusal(503, "SlowDown", "Please reduce your request rate.");
+    for (name, hindrance) in [("slow", Mode::Answer(slow.clone())), ("closed", Mode::Close)] {
+        proxy.hinder(hindrance.clone(), 2);
+        write(&blobs, name, large.clone()).await.unwrap();
+        proxy.hinder(hindrance, 2);
+        let opened = blobs.open(&name.parse().unwrap()).await.unwrap().unwrap();
+        assert!(content(opened).await.unwrap() == large, "{name}");
+    }
+    // A body that breaks off in its middle goes on where it ended.
+    let opened = blobs.open(&"slow".parse().unwrap()).await.unwrap().unwrap();
+    proxy.hinder(Mode::CutAfter(1 << 20), 2);
+    assert!(content(opened).await.unwrap() == large);
+}
+
+/// A server that is gone is an error at once, and is used again by itself.
+#[tokio::test]
+async fn a_server_that_is_away_comes_back() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    write(&blobs, "kept", b"kept".to_vec()).await.unwrap();
+    let path = "kept".parse().unwrap();
+    proxy.hinder(Mode::Close, usize::MAX);
+    for failed in [
+        blobs.check().await.err(),
+        write(&blobs, "kept", b"other".to_vec()).await.err(),
+        blobs.look(&path).await.err(),
+    ] {
+        let said = text(&failed.unwrap());
+        assert!(said.contains("does not answer"), "{said}");
+    }
+    proxy.hinder(Mode::Close, 0);
+    blobs.check().await.unwrap();
+    let opened = blobs.open(&path).await.unwrap().unwrap();
+    assert_eq!(content(opened).await.unwrap(), b"kept");
+}
+
+/// The operator is told which setting it is.
+#[tokio::test]
+async fn each_wrong_setting_has_its_own_text() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let check = async |endpoint: &str, bucket: &str| {
+        let checked = S3::new(&settings(endpoint, bucket)).unwrap().check().await;
+        text(&checked.unwrap_err())
+    };
+    let said = check(&store.endpoint, "no-such-bucket").await;
+    assert!(said.contains("has no bucket \"no-such-bucket\""), "{said}");
+
+    let proxy = Proxy::start(&store.endpoint).await;
+    for (answer, expected) in [
+        (
+            proxy::refusal(403, "InvalidAccessKeyId", "?"),
+            "see access_key_file",
+        ),
+        (
+            proxy::refusal(403, "SignatureDoesNotMatch", "?"),
+            "see secret_key_file",
+        ),
+        (proxy::refusal(403, "AccessDenied", "?"), "may not use the bucket"),
+        (proxy::refusal(403, "RequestTimeTooSkewed", "?"), "clock"),
+        (
+            proxy::refusal(
+                400,
+                "AuthorizationHeaderMalformed",
+                "</Message><Region>eu-1</Region><Message>",
+            ),
+            "the server says \"eu-1\"",
+        ),
+        (proxy::answer(403, "<html>no</html>"), "may not use the bucket"),
+        (
+            proxy::answer(404, "<html>not here</html>"),
+            "<html>not here</html>",
+        ),
+        (
+            proxy::refusal(400, "Odd", "what it says"),
+            "400 Bad Request Odd: what it says",
+        ),
+        (proxy::answer(200, "hello"), "answered something else"),
+    ] {
+        proxy.hinder(Mode::Answer(answer), usize::MAX);
+        let said = check(&proxy.endpoint, &bucket).await;
+        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(!said.contains("known-to-nobody"), "{said}");
+    }
+}

@@ -1,0 +1,690 @@
+//! `yunqiao files`: what lies in storage, files in and out, and from one place to another. A folder has one owner at a time: beside a
+//! running server this goes by the operator's listener, and else it opens the place itself.
+
+mod remote;
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, bail};
+use blobs::{Blob, BlobError, Blobs, Folder, FolderOptions, ListBounds, ListEntry, NewBlob};
+use files::{CloudPath, FileId, Storage};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use project::Project;
+use serde_json::{Value, json};
+
+use self::remote::Remote;
+use crate::{
+    args::{self, FilesCommand},
+    data::Keeping,
+    escape, operator, print, stack, storage, terminal,
+    unfinished::Unfinished,
+};
+
+/// Standard output.
+const STANDARD: &str = "-";
+/// Files that are on their way at once.
+const AT_ONCE: usize = 8;
+/// Files that are listed, or removed, at a time.
+const PAGE: usize = 500;
+/// Bytes of a file that are read at a time.
+const PIECE: usize = 256 << 10;
+/// How often progress is shown.
+const SHOWN: Duration = Duration::from_millis(100);
+
+pub(crate) async fn run(args: args::Files, as_json: bool) -> anyhow::Result<ExitCode> {
+    let done = match &args.command {
+        FilesCommand::Ls { path, recursive } => list(&args, path, *recursive, as_json).await,
+        FilesCommand::Put { source, path, owner } => {
+            put(&args, source, path.as_deref(), owner, as_json).await
+        }
+        FilesCommand::Get { path, target } => get(&args, path, target.as_deref(), as_json).await,
+        FilesCommand::Rm { paths, recursive } => remove(&args, paths, *recursive, as_json).await,
+        FilesCommand::Cp { from, path } => copy(&args, from, path, as_json).await,
+    };
+    terminal::wait_for(None);
+    match done {
+        // `yunqiao files get a.txt - | head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        done => done,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A project's files, and what they are called.
+struct Reach {
+    blobs: Arc<dyn Blobs>,
+    names: Storage,
+}
+
+impl Reach {
+    /// Goes to the files, and makes a place for them where there is none yet.
+    async fn open(place: &args::Place) -> anyhow::Result<Self> {
+        let (project, keeping) = operator::project(place)?;
+        let names = names(&project, keeping);
+        let blobs = Self::blobs(&project, keeping).await?;
+        Ok(Self { blobs, names })
+    }
+
+    async fn blobs(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
+        // A bucket can be shared; a folder has one owner. A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever
+        // listens where it would is shown no secret before the folder has proved that somebody has it.
+        let shared = project.settings.storage.s3.is_some();
+        if !shared
+            && keeping == Keeping::InProject
+            && let Some(operator) = operator::running(project, keeping, remote::FILES).await?
+        {
+            return Ok(Arc::new(Remote(operator)));
+        }
+        let error = match storage::alone(project, keeping).await {
+            Ok(blobs) => return Ok(blobs),
+            Err(error) => error,
+        };
+        if !error
+            .downcast_ref::<BlobError>()
+            .is_some_and(BlobError::is_in_use)
+        {
+            return Err(error);
+        }
+        if let Some(operator) = operator::running(project, keeping, remote::FILES).await? {
+            return Ok(Arc::new(Remote(operator)));
+        }
+        let mend = match project.settings.operator.secret {
+            Some(_) => "end that one first",
+            None => {
+                "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener"
+            }
+        };
+        Err(error.context(mend))
+    }
+
+    /// Goes to the files; `None` where there are none yet.
+    async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
+        let (project, keeping) = operator::project(place)?;
+        let runs = keeping == Keeping::InProject
+            && operator::running(&project, keeping, remote::FILES)
+                .await?
+                .is_some();
+        match runs || storage::is_there(&project, keeping) {
+            true => Self::open(place).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn needed(place: &args::Place, path: &str) -> anyhow::Result<Self> {
+        let reach = Self::existing(place).await?;
+        reach.with_context(|| format!("there is no file {path:?}: none was uploaded yet"))
+    }
+
+    /// The path that somebody means, by itself or in a file id.
+    fn path(&self, text: &str) -> anyhow::Result<String> {
+        if !text.starts_with("cloud://") {
+            return Ok(text.trim_start_matches('/').to_owned());
+        }
+        // A folder has no id, but people put one together.
+        let folder = text.ends_with('/');
+        let id = FileId::parse(text.trim_end_matches('/')).with_context(|| text.to_owned())?;
+        let path = self.names.path(&id.to_string())?;
+        Ok(format!("{path}{}", if folder { "/" } else { "" }))
+    }
+}
+
+/// What the files of a project are called.
+fn names(project: &Project, keeping: Keeping) -> Storage {
+    let appid = match keeping {
+        Keeping::BesideStore => project.appid.clone().unwrap_or_default(),
+        _ => stack::simulator_settings(project, project::ForeignCodes::Refuse).appid,
+    };
+    Storage::new(&project.env_id, &appid, None)
+}
+
+/// All that lies below a prefix, a page at a time.
+struct Pages<'a> {
+    blobs: &'a dyn Blobs,
+    prefix: &'a str,
+    folders: bool,
+    after: Option<String>,
+    ended: bool,
+}
+
+impl<'a> Pages<'a> {
+    fn new(blobs: &'a dyn Blobs, prefix: &'a str, folders: bool) -> Self {
+        Self {
+            blobs,
+            prefix,
+            folders,
+            after: None,
+            ended: false,
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<ListEntry>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let bounds = ListBounds {
+            prefix: self.prefix,
+            after: self.after.as_deref(),
+            folders: self.folders,
+            most: PAGE,
+        };
+        let page = self.blobs.list(bounds).await?;
+        self.ended = page.len() < PAGE;
+        self.after = page.last().map(|entry| match entry {
+            ListEntry::File(blob) => blob.path.to_string(),
+            ListEntry::Folder(name) => name.clone(),
+        });
+        Ok((!page.is_empty()).then_some(page))
+    }
+
+    /// The files alone, all of them.
+    async fn files(mut self) -> anyhow::Result<Vec<Blob>> {
+        let mut files = Vec::new();
+        while let Some(page) = self.next().await? {
+            files.extend(page.into_iter().filter_map(|entry| match entry {
+                ListEntry::File(blob) => Some(blob),
+                ListEntry::Folder(_) => None,
+            }));
+        }
+        Ok(files)
+    }
+}
+
+async fn list(args: &args::Files, path: &str, recursive: bool, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Some(reach) = Reach::existing(&args.place).await? else {
+        match as_json {
+            true => print::json(&json!({ "files": [], "folders": [] })),
+            false => print::step("there are no files yet"),
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let prefix = reach.path(path)?;
+    let mut pages = Pages::new(&*reach.blobs, &prefix, !recursive);
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let mut some = false;
+    while let Some(page) = pages.next().await? {
+        some = true;
+        for entry in page {
+            match (entry, as_json) {
+                (ListEntry::File(blob), true) => files.push(described(&reach.names, &blob)),
+                (ListEntry::Folder(name), true) => folders.push(Value::from(name)),
+                (ListEntry::File(blob), false) => print::result(escape::Line(&line(&blob))),
+                (ListEntry::Folder(name), false) => {
+                    print::result(escape::Line(&format!("{:>10}  {:16}  {name}", "", "")));
+                }
+            }
+        }
+    }
+    if as_json {
+        print::json(&json!({ "files": files, "folders": folders }));
+    } else if !some {
+        print::step(match prefix.is_empty() {
+            true => "there are no files yet".to_owned(),
+            false => format!("no file's path begins with {prefix:?}"),
+        });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn described(names: &Storage, blob: &Blob) -> Value {
+    let mut described = json!({
+        "path": blob.path.as_str(),
+        "fileID": names.id(&blob.path).to_string(),
+        "size": blob.size,
+        "etag": blob.etag,
+        "modified": milliseconds(blob.modified),
+    });
+    if let Some(kind) = &blob.content_type {
+        described["type"] = kind.as_str().into();
+    }
+    if !blob.owner.is_empty() {
+        described["owner"] = blob.owner.as_str().into();
+    }
+    described
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn line(blob: &Blob) -> String {
+    let written = jiff::Timestamp::try_from(blob.modified).map_or_else(
+        |_| String::new(),
+        |time| {
+            let here = time.to_zoned(jiff::tz::TimeZone::system());
+            here.strftime("%Y-%m-%d %H:%M").to_string()
+        },
+    );
+    let owner = match blob.owner.as_str() {
+        "" => String::new(),
+        owner => format!("  ({owner})"),
+    };
+    format!("{:>10}  {written:16}  {}{owner}", blob.size, blob.path)
+}
+
+/// What is shown of files that are on their way.
+struct Transfer {
+    watched: bool,
+    files: usize,
+    done: Cell<usize>,
+    bytes: Cell<u64>,
+    shown: Cell<Option<Instant>>,
+}
+
+impl Transfer {
+    fn of(files: usize) -> Self {
+        Self {
+            watched: terminal::is_watched(),
+            files,
+            done: Cell::new(0),
+            bytes: Cell::new(0),
+            shown: Cell::new(None),
+        }
+    }
+
+    fn more(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
+        self.show();
+    }
+
+    fn one_done(&self) {
+        self.done.set(self.done.get() + 1);
+        self.show();
+    }
+
+    fn show(&self) {
+        let recent = self.shown.get().is_some_and(|at| at.elapsed() < SHOWN);
+        if !self.watched || recent {
+            return;
+        }
+        self.shown.set(Some(Instant::now()));
+        let text = format!(
+            "{} of {}, {:.1} MB",
+            self.done.get(),
+            counted(self.files),
+            self.bytes.get() as f64 / f64::from(1 << 20),
+        );
+        terminal::wait_for(Some(text));
+    }
+
+    /// How far it came, for an error that ended it.
+    fn so_far(&self) -> String {
+        format!("{} of {} done", self.done.get(), counted(self.files))
+    }
+}
+
+fn counted(files: usize) -> String {
+    print::counted(files, "file")
+}
+
+async fn put(
+    args: &args::Files,
+    source: &Path,
+    path: Option<&str>,
+    owner: &str,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let shown = source.display();
+    let kind = fs::metadata(source).with_context(|| format!("{shown} cannot be read"))?;
+    let absolute = source.canonicalize();
+    let name = absolute
+        .ok()
+        .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let name =
+        name.with_context(|| format!("{shown} has no name that a file in storage can have: give PATH"));
+    let reach = Reach::open(&args.place).await?;
+    let path = path.map(|path| reach.path(path)).transpose()?;
+    let sources = if kind.is_dir() {
+        let below = match path {
+            Some(path) => path.trim_end_matches('/').to_owned(),
+            None => name?,
+        };
+        let mut found = Vec::new();
+        gather(source, &below, &mut found)?;
+        found
+    } else {
+        let path = match path {
+            Some(path) if path.is_empty() || path.ends_with('/') => format!("{path}{}", name?),
+            Some(path) => path,
+            None => name?,
+        };
+        vec![(source.to_owned(), path)]
+    };
+    // All names are seen to before the first file is sent.
+    let sources = sources
+        .into_iter()
+        .map(|(file, path)| {
+            let parsed = path.parse::<CloudPath>();
+            let parsed =
+                parsed.with_context(|| format!("{} cannot be {path:?} in storage", file.display()))?;
+            Ok((file, parsed))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let transfer = Transfer::of(sources.len());
+    let uploads = sources.iter().map(|(file, path)| {
+        let new = NewBlob {
+            path: path.clone(),
+            owner: owner.to_owned(),
+            content_type: None,
+        };
+        let (blobs, transfer) = (&*reach.blobs, &transfer);
+        async move {
+            let sent = upload(blobs, file, new, transfer).await;
+            sent.with_context(|| format!("{} ({})", file.display(), transfer.so_far()))
+        }
+    });
+    let blobs: Vec<Blob> = stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
+    terminal::wait_for(None);
+    if as_json {
+        let files: Vec<_> = blobs.iter().map(|blob| described(&reach.names, blob)).collect();
+        print::json(&json!({ "files": files }));
+    } else {
+        for blob in &blobs {
+            print::result(escape::Line(&reach.names.id(&blob.path).to_string()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files of a folder and of those in it, with the paths that they get.
+fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> anyhow::Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let name = entry.file_name();
+        let name = name
+            .to_str()
+            .with_context(|| format!("{} has a name that is not UTF-8", path.display()))?;
+        let below = match below {
+            "" => name.to_owned(),
+            below => format!("{below}/{name}"),
+        };
+        if kind.is_dir() {
+            gather(&path, &below, found)?;
+        } else if kind.is_file() {
+            found.push((path, below));
+        } else {
+            print::warning(
+                format_args!("{} is left out: it is a link, or no file", path.display()),
+                "give what it leads to, if that is meant",
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn upload(blobs: &dyn Blobs, file: &Path, new: NewBlob, transfer: &Transfer) -> anyhow::Result<Blob> {
+    let mut file = File::open(file)?;
+    let mut writing = blobs.write(new).await?;
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut file).take(PIECE as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            break;
+        }
+        let length = piece.len();
+        writing.push(piece.into()).await?;
+        transfer.more(length);
+    }
+    let blob = writing.finish().await?;
+    transfer.one_done();
+    Ok(blob)
+}
+
+async fn get(
+    args: &args::Files,
+    path: &str,
+    target: Option<&Path>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let reach = Reach::needed(&args.place, path).await?;
+    let path = reach.path(path)?;
+    if !path.is_empty() && !path.ends_with('/') {
+        let file: CloudPath = path.parse()?;
+        let transfer = Transfer::of(1);
+        if target == Some(Path::new(STANDARD)) {
+            download(&*reach.blobs, &file, &mut io::stdout().lock(), &transfer).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let target = match target {
+            Some(target) if target.is_dir() => target.join(file.name()),
+            Some(target) => target.to_owned(),
+            None => PathBuf::from(file.name()),
+        };
+        fetch(&*reach.blobs, &file, &target, &transfer).await?;
+        terminal::wait_for(None);
+        got(&[target], as_json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let below = match target {
+        Some(target) => target.to_owned(),
+        None => PathBuf::from(path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()),
+    };
+    let files = Pages::new(&*reach.blobs, &path, false).files().await?;
+    if files.is_empty() {
+        bail!("no file's path begins with {path:?}");
+    }
+    let transfer = Transfer::of(files.len());
+    let downloads = files.iter().map(|blob| {
+        // A cloudPath has no `..` in it, and begins with no `/`.
+        let target = below.join(blob.path.as_str().strip_prefix(&*path).unwrap_or_default());
+        let (blobs, transfer) = (&*reach.blobs, &transfer);
+        async move {
+            if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            }
+            let fetched = fetch(blobs, &blob.path, &target, transfer).await;
+            fetched.with_context(|| transfer.so_far())?;
+            anyhow::Ok(target)
+        }
+    });
+    let targets: Vec<PathBuf> = stream::iter(downloads).buffered(AT_ONCE).try_collect().await?;
+    terminal::wait_for(None);
+    got(&targets, as_json);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn got(targets: &[PathBuf], as_json: bool) {
+    if as_json {
+        let files: Vec<_> = targets
+            .iter()
+            .map(|target| target.display().to_string())
+            .collect();
+        print::json(&json!({ "files": files }));
+        return;
+    }
+    match targets {
+        [one] => print::done(one.display()),
+        all => print::done(counted(all.len())),
+    }
+}
+
+async fn fetch(
+    blobs: &dyn Blobs,
+    path: &CloudPath,
+    target: &Path,
+    transfer: &Transfer,
+) -> anyhow::Result<()> {
+    let mut unfinished = Unfinished::create(target)?;
+    download(blobs, path, &mut unfinished.file, transfer).await?;
+    unfinished.finish(target)
+}
+
+async fn download(
+    blobs: &dyn Blobs,
+    path: &CloudPath,
+    target: &mut impl io::Write,
+    transfer: &Transfer,
+) -> anyhow::Result<()> {
+    let opened = blobs.open(path).await?;
+    let mut opened = opened.with_context(|| format!("there is no file {:?}", path.as_str()))?;
+    let mut length = 0;
+    while let Some(bytes) = opened.content.next().await? {
+        target.write_all(&bytes)?;
+        length += bytes.len() as u64;
+        transfer.more(bytes.len());
+    }
+    if length != opened.blob.size {
+        bail!("{path} came with {length} bytes of {}", opened.blob.size);
+    }
+    target.flush()?;
+    transfer.one_done();
+    Ok(())
+}
+
+async fn remove(
+    args: &args::Files,
+    paths: &[String],
+    recursive: bool,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let reach = Reach::needed(&args.place, &paths[0]).await?;
+    let mut named: Vec<CloudPath> = Vec::new();
+    for path in paths {
+        let path = reach.path(path)?;
+        if !path.is_empty() && !path.ends_with('/') {
+            named.push(path.parse()?);
+            continue;
+        }
+        if !recursive {
+            bail!("{path:?} is a folder: with -r all its files are removed");
+        }
+        let files = Pages::new(&*reach.blobs, &path, false).files().await?;
+        if files.is_empty() {
+            bail!("no file's path begins with {path:?}");
+        }
+        named.extend(files.into_iter().map(|blob| blob.path));
+    }
+    let transfer = Transfer::of(named.len());
+    let (mut removed, mut missing) = (0, Vec::new());
+    for paths in named.chunks(PAGE) {
+        let were = reach
+            .blobs
+            .remove(paths)
+            .await
+            .with_context(|| transfer.so_far())?;
+        for (path, was) in paths.iter().zip(were) {
+            transfer.one_done();
+            match was {
+                true => removed += 1,
+                false => missing.push(path.to_string()),
+            }
+        }
+    }
+    terminal::wait_for(None);
+    if as_json {
+        print::json(&json!({ "removed": removed, "missing": missing }));
+    } else {
+        for path in &missing {
+            print::warning(format_args!("there is no file {path:?}"), "");
+        }
+        print::done(format_args!("{} removed", counted(removed)));
+    }
+    Ok(match missing.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// The files of another place.
+async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
+    let shown = from.display();
+    if from.is_file() {
+        let project = Project::from_config(from)?;
+        if !storage::is_there(&project, Keeping::BesideStore) {
+            bail!("{shown} keeps files where there are none");
+        }
+        return Reach::blobs(&project, Keeping::BesideStore).await;
+    }
+    if Folder::is_at(from) {
+        return Ok(Arc::new(Folder::open(from, FolderOptions::default())?));
+    }
+    let project = crate::paths::project(from)
+        .with_context(|| format!("{shown} is no folder of files, no project and no yunqiao.toml"))?;
+    if !storage::is_there(&project, Keeping::InProject) {
+        bail!("there are no files in {shown}");
+    }
+    Reach::blobs(&project, Keeping::InProject).await
+}
+
+async fn copy(args: &args::Files, from: &Path, prefix: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let source = elsewhere(from).await?;
+    let reach = Reach::open(&args.place).await?;
+    let prefix = reach.path(prefix)?;
+    let files = Pages::new(&*source, &prefix, false).files().await?;
+    let transfer = Transfer::of(files.len());
+    let copies = files.iter().map(|blob| {
+        let (source, to, transfer) = (&*source, &*reach.blobs, &transfer);
+        async move {
+            let copied = copy_one(source, to, blob, transfer).await;
+            copied.with_context(|| {
+                format!(
+                    "{} ({}; once it is mended, the same command goes on)",
+                    blob.path,
+                    transfer.so_far()
+                )
+            })
+        }
+    });
+    let copied: Vec<bool> = stream::iter(copies).buffered(AT_ONCE).try_collect().await?;
+    terminal::wait_for(None);
+    let all = copied.len();
+    let copied = copied.into_iter().filter(|copied| *copied).count();
+    if as_json {
+        print::json(&json!({ "copied": copied, "already": all - copied }));
+    } else {
+        print::done(format_args!(
+            "{} copied, {} were there already; nothing was removed from {}",
+            counted(copied),
+            all - copied,
+            from.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies a file unless it is there already; answers whether it did.
+async fn copy_one(
+    source: &dyn Blobs,
+    to: &dyn Blobs,
+    blob: &Blob,
+    transfer: &Transfer,
+) -> anyhow::Result<bool> {
+    let there = to.look(&blob.path).await?;
+    // An object store has another ETag for what came in parts: that one is copied again.
+    if there.is_some_and(|there| there.size == blob.size && there.etag == blob.etag) {
+        transfer.one_done();
+        return Ok(false);
+    }
+    let opened = source.open(&blob.path).await?;
+    let mut opened = opened.context("it was removed meanwhile")?;
+    let mut writing = to
+        .write(NewBlob {
+            path: blob.path.clone(),
+            owner: blob.owner.clone(),
+            content_type: blob.content_type.clone(),
+        })
+        .await?;
+    while let Some(bytes) = opened.content.next().await? {
+        let length = bytes.len();
+        writing.push(bytes).await?;
+        transfer.more(length);
+    }
+    writing.finish().await?;
+    transfer.one_done();
+    Ok(true)
+}

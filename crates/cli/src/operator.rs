@@ -1,0 +1,87 @@
+//! The operator's listener of a server that runs: the way of commands to what that server has open.
+
+use anyhow::Context as _;
+use project::Project;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+use crate::{args, client::client, data::Keeping, paths, print::Coded, run_file, serve};
+
+/// An operator's listener.
+pub(crate) struct Operator {
+    client: reqwest::Client,
+    url: String,
+    /// The secret, or `dev`'s pass.
+    shown: String,
+}
+
+/// The project that a command is about, and who keeps its data.
+pub(crate) fn project(place: &args::Place) -> anyhow::Result<(Project, Keeping)> {
+    Ok(match &place.config {
+        Some(config) => (Project::from_config(config)?, Keeping::BesideStore),
+        None => (paths::project(&place.dir)?, Keeping::InProject),
+    })
+}
+
+/// The listener of the project's server, where one runs that answers at `path`.
+pub(crate) async fn running(
+    project: &Project,
+    keeping: Keeping,
+    path: &str,
+) -> anyhow::Result<Option<Operator>> {
+    let candidate = match keeping {
+        Keeping::BesideStore => serve::operator(&project.settings.operator),
+        _ => run_file::running(&project.root).map(|running| (running.operator, running.pass)),
+    };
+    let Some((url, shown)) = candidate else {
+        return Ok(None);
+    };
+    let operator = Operator {
+        client: client()?,
+        url,
+        shown,
+    };
+    match operator.ask(Method::GET, path, &[]).send().await {
+        Err(error) if error.is_connect() => Ok(None),
+        Err(error) => Err(error).context("the operator's listener did not answer"),
+        Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => Ok(None),
+        Ok(_) => Ok(Some(operator)),
+    }
+}
+
+impl Operator {
+    /// A request of one of its doors.
+    pub(crate) fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        // What changes something comes as JSON, which no page of another origin sends unasked.
+        let request = request.header("content-type", "application/json");
+        request.query(query).bearer_auth(&self.shown)
+    }
+
+    /// Sends it; an answer that is no success is an error with its code.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let reply = request
+            .send()
+            .await
+            .with_context(|| format!("{} did not answer", self.url))?;
+        if reply.status().is_success() {
+            return Ok(reply);
+        }
+        let status = reply.status();
+        let answer: Value = reply.json().await.unwrap_or_default();
+        let text = match answer["errMsg"].as_str() {
+            Some(text) => text.to_owned(),
+            None => format!("{} answered {status}", self.url),
+        };
+        Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
+    }
+
+    /// The same, where the answer is JSON.
+    pub(crate) async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
+        let reply = self.send(request).await?;
+        reply
+            .json()
+            .await
+            .with_context(|| format!("{} answered something that is not JSON", self.url))
+    }
+}

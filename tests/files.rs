@@ -1,0 +1,209 @@
+//! `yunqiao files`: what lies in storage, in and out, with a server that runs and without, and from one place to another.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::{
+    object_store::ObjectStore,
+    support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, run, yunqiao},
+};
+
+/// A project, and a folder of files to upload.
+fn project() -> Scratch {
+    let project = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    project.write("photos/a.txt", "a");
+    project.write("photos/头像/小明 #1%20.png", "picture");
+    project.write("photos/empty", "");
+    fs::write(project.path().join("photos/large.bin"), large()).unwrap();
+    project
+}
+
+fn large() -> Vec<u8> {
+    (0..700_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Runs `yunqiao files …` in the project's folder; answers what it printed, and what it said.
+fn files(project: &Path, with: impl FnOnce(&mut Command), args: &[&str]) -> (bool, String, String) {
+    let mut command = yunqiao();
+    command
+        .arg("files")
+        .args(args)
+        .current_dir(project)
+        .env("TZ", "UTC")
+        .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET);
+    with(&mut command);
+    let (output, out, err) = run(&mut command);
+    (output.status.success(), out, err)
+}
+
+/// The same, where it has to succeed.
+fn good(project: &Path, args: &[&str]) -> String {
+    let (good, out, err) = files(project, |_| {}, args);
+    assert!(good, "{args:?}: {out}{err}");
+    out
+}
+
+/// Everything that the command does, which is the same whoever has the files open.
+fn all_of_it(project: &Path, place: &[&str]) {
+    fn joined<'a>(place: &[&'a str], args: &[&'a str]) -> Vec<&'a str> {
+        [place, args].concat()
+    }
+    let ids = good(project, &joined(place, &["put", "photos"]));
+    assert_eq!(ids.lines().count(), 4, "{ids}");
+    assert!(ids.contains("/photos/头像/小明 #1%20.png"), "{ids}");
+    let listed = good(project, &joined(place, &["ls", "photos/"]));
+    let names: Vec<&str> = listed
+        .lines()
+        .map(|line| line.rsplit("  ").next().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["photos/a.txt", "photos/empty", "photos/large.bin", "photos/头像/"]
+    );
+    let deep = good(project, &joined(place, &["--json", "ls", "-r", "photos"]));
+    let deep: Value = serde_json::from_str(&deep).unwrap();
+    let sizes: Vec<u64> = deep["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["size"].as_u64().unwrap())
+        .collect();
+    assert_eq!(sizes, [1, 0, 2_800_000, 7]);
+
+    // One by its id, one to standard output, and all of them.
+    let id = ids.lines().find(|id| id.ends_with("20.png")).unwrap();
+    good(project, &joined(place, &["get", id, "back.png"]));
+    assert_eq!(fs::read(project.join("back.png")).unwrap(), b"picture");
+    assert_eq!(good(project, &joined(place, &["get", "photos/a.txt", "-"])), "a");
+    good(project, &joined(place, &["get", "photos/", "again"]));
+    assert_eq!(fs::read(project.join("again/large.bin")).unwrap(), large());
+    assert_eq!(
+        fs::read(project.join("again/头像/小明 #1%20.png")).unwrap(),
+        b"picture"
+    );
+    assert_eq!(fs::read(project.join("again/empty")).unwrap(), b"");
+
+    // With an owner and another name; a folder's name puts it below.
+    good(
+        project,
+        &joined(place, &["put", "photos/a.txt", "notes/", "--owner", "oAlice"]),
+    );
+    let (_, listed, _) = files(project, |_| {}, &joined(place, &["ls", "notes/"]));
+    assert!(listed.trim_end().ends_with("notes/a.txt  (oAlice)"), "{listed}");
+
+    for (args, expected) in [
+        (&["rm", "photos/"][..], "with -r"),
+        (&["rm", "missing.txt"], "there is no file \"missing.txt\""),
+        (&["get", "missing.txt"], "there is no file \"missing.txt\""),
+        (&["get", "missing/"], "no file's path begins with \"missing/\""),
+        (&["put", "photos/a.txt", "a/../b"], "\"..\""),
+        (&["put", "missing"], "missing cannot be read"),
+    ] {
+        let (good, _, said) = files(project, |_| {}, &joined(place, args));
+        assert!(!good && said.contains(expected), "{args:?}: {said}");
+    }
+    assert!(!project.join("missing.txt").exists());
+    good(project, &joined(place, &["rm", "-r", "photos/", "notes/a.txt"]));
+    let none = good(project, &joined(place, &["--json", "ls"]));
+    assert_eq!(
+        serde_json::from_str::<Value>(&none).unwrap(),
+        json!({"files": [], "folders": []})
+    );
+    for left in ["again", "back.png"] {
+        let left = project.join(left);
+        let _ = fs::remove_dir_all(&left).or_else(|_| fs::remove_file(&left));
+    }
+}
+
+/// Straight on the files, and through a `dev` that has them open.
+#[test]
+fn files_go_in_and_out_with_a_dev_and_without() {
+    let project = project();
+    let none = good(project.path(), &["ls"]);
+    assert_eq!(none, "");
+    assert!(!project.path().join(".yunqiao").exists(), "a look makes nothing");
+    all_of_it(project.path(), &[]);
+    let dev = Dev::start(project.path());
+    all_of_it(project.path(), &[]);
+    drop(dev);
+    good(project.path(), &["put", "photos/a.txt"]);
+    let _dev = Dev::start(project.path());
+    assert_eq!(good(project.path(), &["get", "a.txt", "-"]), "a");
+}
+
+/// Those of `serve`, which say nothing of themselves: the folder is found to be in use.
+#[test]
+fn files_go_in_and_out_of_a_serve() {
+    let project = project();
+    let config = |operator: &str| {
+        format!("appid = \"{APPID}\"\nlisten = \"127.0.0.1:0\"\nfunctions = \"cloudfunctions\"\n{operator}")
+    };
+    project.write("yunqiao.toml", &config(""));
+    all_of_it(project.path(), &["-c", "yunqiao.toml"]);
+    let port = free_port();
+    project.write(
+        "yunqiao.toml",
+        &config(&format!("[operator]\nlisten = \"127.0.0.1:{port}\"\n")),
+    );
+    let mut command = yunqiao();
+    command
+        .args(["serve", "-c", "yunqiao.toml"])
+        .current_dir(project.path())
+        .env("YUNQIAO_APPSECRET", "0123456789abcdef0123456789abcdef")
+        .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET);
+    let _serve = Server::start(&mut command);
+    all_of_it(project.path(), &["-c", "yunqiao.toml"]);
+    let without = |command: &mut Command| {
+        command.env_remove("YUNQIAO_OPERATOR_SECRET");
+    };
+    let (good, _, said) = files(project.path(), without, &["-c", "yunqiao.toml", "ls"]);
+    assert!(!good && said.contains("give [operator] a secret_file"), "{said}");
+}
+
+/// A port that was free a moment ago: it has to be known before the server that listens on it is started.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// From a folder into a bucket and back, with owners and types, and not twice.
+#[tokio::test]
+async fn files_move_between_a_folder_and_a_bucket() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&client()).await;
+    let project = project();
+    good(project.path(), &["put", "photos", "--owner", "oAlice"]);
+    let endpoint = &store.endpoint;
+    project.write(
+        "s3.toml",
+        &format!("appid = \"{APPID}\"\n[storage]\ns3 = {{ endpoint = {endpoint:?}, bucket = {bucket:?} }}\n"),
+    );
+    let keys = |command: &mut Command| {
+        command
+            .env("YUNQIAO_S3_ACCESS_KEY", "key")
+            .env("YUNQIAO_S3_SECRET_KEY", "secret");
+    };
+    for expected in ["4 files copied, 0 were there", "0 files copied, 4 were there"] {
+        let (good, _, said) = files(project.path(), keys, &["-c", "s3.toml", "cp", "--from", "."]);
+        assert!(good && said.contains(expected), "{said}");
+    }
+    let (_, listed, _) = files(project.path(), keys, &["-c", "s3.toml", "ls", "photos/a"]);
+    assert!(listed.trim_end().ends_with("photos/a.txt  (oAlice)"), "{listed}");
+
+    let other = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    let from = project.path().join("s3.toml");
+    let (done, _, said) = files(
+        other.path(),
+        keys,
+        &["cp", "--from", from.to_str().unwrap(), "photos/头"],
+    );
+    assert!(done && said.contains("1 file copied"), "{said}");
+    let (_, listed, _) = files(other.path(), |_| {}, &["ls", "-r"]);
+    assert!(
+        listed.trim_end().ends_with("头像/小明 #1%20.png  (oAlice)"),
+        "{listed}"
+    );
+    let (good, _, said) = files(other.path(), |_| {}, &["cp", "--from", "nowhere"]);
+    assert!(!good && said.contains("nowhere"), "{said}");
+}
