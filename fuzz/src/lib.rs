@@ -17,6 +17,7 @@ mod dialects;
 mod ejson;
 mod envelope;
 mod exchange;
+mod files;
 mod filter;
 mod json;
 mod keys;
@@ -52,7 +53,11 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
+    Target {
+        name: "files",
+        run: files::target,
+    },
     Target {
         name: "wire",
         run: wire::target,
