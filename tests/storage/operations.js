@@ -65,7 +65,11 @@ const operations = {
     const { fileList: files, errMsg } = await cloud.getTempFileURL({ fileList })
     return {
       errMsg,
-      files: files.map(({ tempFileURL, ...rest }) => ({ ...rest, address: tempFileURL !== '' })),
+      // Some SDKs give it under both names.
+      files: files.map(({ tempFileURL, download_url, ...rest }) => ({
+        ...rest,
+        address: (tempFileURL ?? download_url) !== '',
+      })),
     }
   },
   urlWithAge: async () => {
