@@ -4,9 +4,9 @@ use std::{
 };
 
 use bson::{Bson, RawDocumentBuf};
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 
-/// Changes that are kept for whoever comes back after a pause, and that one who listens may lag behind.
+/// Changes that are kept for whoever comes back after a pause, or listens slowly.
 const KEPT: usize = 4096;
 /// Bytes of documents that are kept for that.
 const KEPT_BYTES: usize = 8 << 20;
@@ -71,11 +71,13 @@ pub struct MissedChanges {
     pub after: u64,
 }
 
-/// The changes of a database, one after the other.
+/// The changes of a database, one after the other. A listener holds none of them: what it has not asked for is kept for all
+/// listeners together, and dropped in time.
 #[derive(Debug)]
 pub struct Changes {
-    replay: VecDeque<Arc<Change>>,
-    live: broadcast::Receiver<Arc<Change>>,
+    recent: Arc<Mutex<Recent>>,
+    /// Is told that there is more.
+    told: watch::Receiver<()>,
     last: u64,
 }
 
@@ -92,33 +94,35 @@ impl Changes {
     /// # Errors
     /// [`MissedChanges`] where this listener was so slow that changes were dropped.
     pub async fn next(&mut self) -> Option<Result<Arc<Change>, MissedChanges>> {
-        let change = loop {
-            if let Some(change) = self.replay.pop_front() {
-                break change;
+        loop {
+            if let Some(next) = self.at_once() {
+                return Some(next);
             }
-            match self.live.recv().await {
-                Ok(change) => break change,
-                // The next one shows the gap.
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return None,
+            if self.told.changed().await.is_err() {
+                // What was told last may have come in between.
+                return self.at_once();
             }
-        };
+        }
+    }
+
+    fn at_once(&mut self) -> Option<Result<Arc<Change>, MissedChanges>> {
+        let recent = locked(&self.recent);
         let after = self.last;
-        if change.sequence > after + 1 {
-            self.last = change.sequence - 1;
-            self.replay.push_front(change);
+        if after < recent.before {
+            self.last = recent.before;
             return Some(Err(MissedChanges { after }));
         }
-        self.last = change.sequence;
-        Some(Ok(change))
+        let next = recent.behind(after).next()?;
+        self.last = next.sequence;
+        Some(Ok(Arc::clone(next)))
     }
 }
 
 /// Where an engine publishes what it committed, or heard of.
 #[derive(Debug)]
 pub struct Feed {
-    live: broadcast::Sender<Arc<Change>>,
-    recent: Mutex<Recent>,
+    recent: Arc<Mutex<Recent>>,
+    told: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -130,18 +134,27 @@ struct Recent {
     last: u64,
 }
 
+impl Recent {
+    /// The changes behind that one.
+    fn behind(&self, after: u64) -> impl Iterator<Item = &Arc<Change>> {
+        let from = self.changes.partition_point(|change| change.sequence <= after);
+        self.changes.range(from..)
+    }
+}
+
 impl Feed {
     /// Goes on after the change of number `last`.
     #[must_use]
     pub fn new(last: u64) -> Self {
+        let recent = Recent {
+            changes: VecDeque::new(),
+            bytes: 0,
+            before: last,
+            last,
+        };
         Self {
-            live: broadcast::Sender::new(KEPT),
-            recent: Mutex::new(Recent {
-                changes: VecDeque::new(),
-                bytes: 0,
-                before: last,
-                last,
-            }),
+            recent: Arc::new(Mutex::new(recent)),
+            told: watch::Sender::new(()),
         }
     }
 
@@ -154,7 +167,7 @@ impl Feed {
 
     /// Tells the changes of one commit.
     pub(crate) fn publish(&self, changes: BatchChanges) {
-        let mut recent = self.recent();
+        let mut recent = locked(&self.recent);
         if let Some(first) = changes.changes.front()
             && first.sequence > recent.last + 1
         {
@@ -163,10 +176,9 @@ impl Feed {
             recent.before = first.sequence - 1;
         }
         for change in changes.changes {
-            let change = Arc::new(change);
             recent.last = change.sequence;
             recent.bytes += size(&change);
-            recent.changes.push_back(Arc::clone(&change));
+            recent.changes.push_back(Arc::new(change));
             while recent.changes.len() > KEPT || recent.bytes > KEPT_BYTES {
                 let Some(oldest) = recent.changes.pop_front() else {
                     break;
@@ -174,9 +186,9 @@ impl Feed {
                 recent.bytes -= size(&oldest);
                 recent.before = oldest.sequence;
             }
-            // That nobody listens is no error.
-            let _ = self.live.send(change);
         }
+        drop(recent);
+        self.told.send_replace(());
     }
 
     /// See [`crate::Database::changes`].
@@ -184,28 +196,24 @@ impl Feed {
     /// # Errors
     /// Where changes after that one are not kept any more.
     pub fn listen(&self, after: Option<u64>) -> Result<Changes, MissedChanges> {
-        // Under the lock, so that no change falls between what is replayed and what is heard.
-        let recent = self.recent();
-        let replay = match after {
-            None => VecDeque::new(),
+        let told = self.told.subscribe();
+        let recent = locked(&self.recent);
+        let last = match after {
             Some(after) if after < recent.before || after > recent.last => {
                 return Err(MissedChanges { after });
             }
-            Some(after) => {
-                let behind = recent.changes.partition_point(|change| change.sequence <= after);
-                recent.changes.range(behind..).cloned().collect()
-            }
+            after => after.unwrap_or(recent.last),
         };
         Ok(Changes {
-            replay,
-            live: self.live.subscribe(),
-            last: after.unwrap_or(recent.last),
+            recent: Arc::clone(&self.recent),
+            told,
+            last,
         })
     }
+}
 
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked(recent: &Mutex<Recent>) -> MutexGuard<'_, Recent> {
+    recent.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn size(change: &Change) -> usize {
@@ -213,4 +221,50 @@ fn size(change: &Change) -> usize {
         .document
         .as_ref()
         .map_or(0, |document| document.as_bytes().len())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bson::doc;
+
+    use super::*;
+
+    fn change(sequence: u64, bytes: usize) -> Change {
+        let document = doc! { "_id": 1, "text": "x".repeat(bytes) };
+        Change {
+            sequence,
+            collection: "c".into(),
+            id: 1.into(),
+            kind: ChangeKind::Insert,
+            document: Some(RawDocumentBuf::try_from(&document).unwrap()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_asks_for_nothing_holds_nothing() {
+        let feed = Feed::new(0);
+        let mut idle = feed.listen(None).unwrap();
+        feed.tell(change(1, 1 << 20));
+        let held = Arc::downgrade(locked(&feed.recent).changes.front().unwrap());
+        for sequence in 2..20 {
+            feed.tell(change(sequence, 1 << 20));
+        }
+        assert!(held.upgrade().is_none());
+        assert!(locked(&feed.recent).bytes <= KEPT_BYTES);
+        let missed = idle.next().await.unwrap().unwrap_err();
+        assert_eq!(missed.after, 0);
+        // It goes on with what there is.
+        let mut numbers = Vec::new();
+        while numbers.last() != Some(&19) {
+            numbers.push(idle.next().await.unwrap().unwrap().sequence);
+        }
+        assert!(
+            numbers.len() > 1 && numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+            "{numbers:?}"
+        );
+        drop(feed);
+        assert!(idle.next().await.is_none());
+    }
 }
