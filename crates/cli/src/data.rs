@@ -203,7 +203,7 @@ async fn seed(database: &dyn Database, folder: &Path, shared: bool) -> anyhow::R
             continue;
         };
         make(database, name).await?;
-        if database.count(name, Document::new(), None).await? > 0 {
+        if database.count(name, Document::new(), None).await?.count > 0 {
             continue;
         }
         if let Err(error) = seed_with(database, name, &file, format).await {

@@ -17,7 +17,10 @@ use std::{
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{DatabaseCall, shown};
-use database::{Aggregate, Database, DatabaseError, IndexSpec, Looked, TransactionId, Update, UpdateKind};
+use database::{
+    Aggregate, Database, DatabaseError, IndexSpec, Looked, ReturnedDocument, TransactionId, Update,
+    UpdateKind,
+};
 use tcb::{
     Action, SdkRequest,
     database::{
@@ -252,10 +255,10 @@ impl Inner {
                 let found = database.find(collection, find, transaction).await?;
                 (DatabaseAnswer::Documents(found.documents), found.looked)
             }
-            DatabaseOperation::Count(filter) => (
-                DatabaseAnswer::Counted(database.count(collection, filter, transaction).await?),
-                None,
-            ),
+            DatabaseOperation::Count(filter) => {
+                let counted = database.count(collection, filter, transaction).await?;
+                (DatabaseAnswer::Counted(counted.count), counted.looked)
+            }
             DatabaseOperation::Update {
                 change: Change::Nothing,
                 ..
@@ -286,7 +289,7 @@ impl Inner {
                     many,
                     sort: None,
                     upsert: upsert.then(|| self.ids.next()),
-                    returns,
+                    returns: returns.then_some(ReturnedDocument::After),
                 };
                 let updated = database.update(collection, update, transaction).await?;
                 let document = updated
@@ -302,7 +305,7 @@ impl Inner {
             }
             DatabaseOperation::Remove { filter, many } => {
                 let removed = database.remove(collection, filter, many, transaction).await?;
-                (DatabaseAnswer::Removed(removed), None)
+                (DatabaseAnswer::Removed(removed.count), removed.looked)
             }
             DatabaseOperation::Aggregate(stages) => {
                 let aggregate = Aggregate { stages };

@@ -17,7 +17,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use bson::{Bson, Document};
 use database::{
     Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec, Page,
-    Result, TransactionId, Update, Updated,
+    Result, Tally, TransactionId, Update, Updated,
 };
 use mongodb::{
     Client,
@@ -191,7 +191,7 @@ impl Database for Mongo {
         collection: &'a str,
         filter: Document,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>> {
+    ) -> BoxFuture<'a, Result<Tally>> {
         Box::pin(self.0.timely(self.0.count(collection, filter, transaction)))
     }
 
@@ -210,7 +210,7 @@ impl Database for Mongo {
         filter: Document,
         many: bool,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>> {
+    ) -> BoxFuture<'a, Result<Tally>> {
         Box::pin(
             self.0
                 .timely(self.0.remove(collection, filter, many, transaction)),

@@ -2,7 +2,8 @@
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use database::{
-    Aggregate, DatabaseError, Find, Found, Page, Result, TransactionId, Update, UpdateKind, Updated,
+    Aggregate, DatabaseError, Find, Found, Page, Result, ReturnedDocument, Tally, TransactionId, Update,
+    UpdateKind, Updated,
 };
 use docdb::{Context, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
 use mongodb::{
@@ -153,7 +154,7 @@ impl Inner {
         collection: &str,
         filter: Document,
         transaction: Option<TransactionId>,
-    ) -> Result<u64> {
+    ) -> Result<Tally> {
         let near = Filter::parse(&filter)?.near().is_some();
         self.in_session(collection, transaction, async |session| {
             // No pipeline, and so no count within a transaction, begins with `$near`.
@@ -161,14 +162,15 @@ impl Inner {
                 let count = doc! { "count": collection, "query": filter, "maxTimeMS": number(OPERATION.as_millis() as u64) };
                 let reply = self.database.run_command(count).await;
                 let reply = reply.map_err(|error| self.failures.of(error))?;
-                return Ok(counted(reply.get("n")));
+                return Ok(Tally::of(counted(reply.get("n"))));
             }
             let target = self.collection(collection);
             let mut action = target.count_documents(filter).max_time(OPERATION);
             if let Some(session) = session {
                 action = action.session(session);
             }
-            action.await.map_err(|error| self.failures.of(error))
+            let counted = action.await.map_err(|error| self.failures.of(error))?;
+            Ok(Tally::of(counted))
         })
         .await
     }
@@ -179,7 +181,7 @@ impl Inner {
         filter: Document,
         many: bool,
         transaction: Option<TransactionId>,
-    ) -> Result<u64> {
+    ) -> Result<Tally> {
         Filter::parse(&filter)?;
         self.in_session(collection, transaction, async |session| {
             let target = self.collection(collection);
@@ -191,7 +193,7 @@ impl Inner {
                 action = action.session(session);
             }
             let done = action.await.map_err(|error| self.failures.of(error))?;
-            Ok(done.deleted_count)
+            Ok(Tally::of(done.deleted_count))
         })
         .await
     }
@@ -204,7 +206,7 @@ impl Inner {
     ) -> Result<Updated> {
         let upsert = Upsert::of(&update)?;
         self.in_session(collection, transaction, async |mut session| {
-            let chosen = !update.many && (update.returns || update.sort.is_some());
+            let chosen = !update.many && (update.returns.is_some() || update.sort.is_some());
             let mut updated = match chosen {
                 true => {
                     self.choose(collection, &update, &upsert, session.as_deref_mut())
@@ -226,7 +228,7 @@ impl Inner {
                 }
                 action.await.map_err(|error| self.failures.of(error))?;
                 updated.upserted = id;
-                updated.document = update.returns.then_some(document);
+                updated.document = (update.returns == Some(ReturnedDocument::After)).then_some(document);
             }
             Ok(updated)
         })
@@ -255,8 +257,8 @@ impl Inner {
                 }
                 action.await
             }
-            UpdateKind::Operators(operators) => {
-                let change = UpdateModifications::Document(upsert.operators(operators));
+            UpdateKind::Operators(_) | UpdateKind::Pipeline(_) => {
+                let change = upsert.change(&update.kind);
                 let mut action = match update.many {
                     true => target.update_many(filter, change),
                     false => target.update_one(filter, change),
@@ -298,9 +300,9 @@ impl Inner {
         let filter = update.filter.clone();
         let asked = upsert.is_asked_of_the_server().then_some(true);
         // What was there before tells a match from an upsert; the document as it became is read from the same session then.
-        let returned = match asked {
-            Some(_) => ReturnDocument::Before,
-            None => ReturnDocument::After,
+        let returned = match (asked, update.returns) {
+            (Some(_), _) | (_, Some(ReturnedDocument::Before)) => ReturnDocument::Before,
+            _ => ReturnDocument::After,
         };
         let mut session = session;
         let done = match &update.kind {
@@ -318,7 +320,7 @@ impl Inner {
                 }
                 action.await
             }
-            UpdateKind::Operators(operators) => {
+            UpdateKind::Operators(_) | UpdateKind::Pipeline(_) => {
                 let array_filters = update.array_filters.clone();
                 let options = FindOneAndUpdateOptions::builder()
                     .sort(update.sort.clone())
@@ -326,7 +328,7 @@ impl Inner {
                     .array_filters((!array_filters.is_empty()).then_some(array_filters))
                     .return_document(returned)
                     .build();
-                let change = UpdateModifications::Document(upsert.operators(operators));
+                let change = upsert.change(&update.kind);
                 let mut action = target.find_one_and_update(filter, change).with_options(options);
                 if let Some(session) = session.as_deref_mut() {
                     action = action.session(session);
@@ -345,17 +347,19 @@ impl Inner {
                     id.clone()
                 }
             };
-            let mut action = target.find_one(doc! { "_id": id });
-            if let Some(session) = session {
-                action = action.session(session);
+            if update.returns == Some(ReturnedDocument::After) {
+                let mut action = target.find_one(doc! { "_id": id });
+                if let Some(session) = session {
+                    action = action.session(session);
+                }
+                document = action.await.map_err(|error| self.failures.of(error))?;
             }
-            document = action.await.map_err(|error| self.failures.of(error))?;
         }
         Ok(Updated {
             matched,
             modified: matched,
             upserted,
-            document: document.filter(|_| update.returns),
+            document: document.filter(|_| update.returns.is_some()),
             ..Updated::default()
         })
     }
@@ -472,6 +476,13 @@ fn counted(n: Option<&Bson>) -> u64 {
     u64::try_from(n).unwrap_or_default()
 }
 
+/// A document to be added, with an `_id` of ours before its own fields.
+fn added(id: &Bson, fields: &Document) -> Document {
+    let mut added = doc! { "_id": id.clone() };
+    added.extend(fields.clone());
+    added
+}
+
 /// How a document is added where none matches, so that its `_id` is one of ours, and not one that the server makes.
 #[derive(Debug)]
 enum Upsert {
@@ -479,9 +490,11 @@ enum Upsert {
     Never,
     /// The filter or the update names this `_id`.
     Named(Bson),
+    /// What a pipeline would make cannot be made here.
+    LeftToTheServer,
     /// The server is given this `_id` for it, by `$setOnInsert`.
     Given(Bson),
-    /// A replacement that names no `_id` is added by a second write.
+    /// A replacement that names no `_id`, or what a pipeline makes without one, is added by a second write.
     Afterwards(Document),
 }
 
@@ -490,35 +503,48 @@ impl Upsert {
     fn of(update: &Update) -> Result<Self> {
         let filter = Filter::parse(&update.filter)?;
         update.sort.as_ref().map(Sort::parse).transpose()?;
-        let (UpdateKind::Operators(change) | UpdateKind::Replacement(change)) = &update.kind;
-        let parsed = docdb::update::Update::parse(change, &update.array_filters)?;
+        let parsed = update.kind.parse(&update.array_filters)?;
         let Some(id) = &update.upsert else {
             return Ok(Self::Never);
         };
+        let context = Context::new(DateTime::now(), rand::random());
+        let made = parsed.upsert(&filter, &context);
+        if let UpdateKind::Pipeline(_) = &update.kind {
+            // A stage that gave it an `_id` would do so with those that are there as well.
+            return Ok(match made.map(|mut made| (made.remove("_id"), made)) {
+                Ok((Some(named), _)) => Self::Named(named),
+                Ok((None, made)) => Self::Afterwards(added(id, &made)),
+                Err(_) => Self::LeftToTheServer,
+            });
+        }
         // Whether it can be made at all the server judges, if it comes to that: here only its `_id` matters.
-        let context = Context::new(DateTime::now(), 0);
-        let made = parsed.upsert(&filter, &context).ok();
-        let named = made.and_then(|mut made| made.remove("_id"));
+        let named = made.ok().and_then(|mut made| made.remove("_id"));
         Ok(match (named, &update.kind) {
             (Some(named), _) => Self::Named(named),
-            (None, UpdateKind::Operators(_)) => Self::Given(id.clone()),
-            (None, UpdateKind::Replacement(document)) => {
-                let mut added = doc! { "_id": id.clone() };
-                added.extend(document.clone());
-                Self::Afterwards(added)
-            }
+            (None, UpdateKind::Replacement(document)) => Self::Afterwards(added(id, document)),
+            (None, _) => Self::Given(id.clone()),
         })
     }
 
     const fn is_asked_of_the_server(&self) -> bool {
-        matches!(self, Self::Named(_) | Self::Given(_))
+        matches!(self, Self::Named(_) | Self::Given(_) | Self::LeftToTheServer)
     }
 
     /// The `_id` of the document, where the server adds it.
     const fn id(&self) -> Option<&Bson> {
         match self {
             Self::Named(id) | Self::Given(id) => Some(id),
-            Self::Never | Self::Afterwards(_) => None,
+            Self::Never | Self::Afterwards(_) | Self::LeftToTheServer => None,
+        }
+    }
+
+    /// The change as it is sent.
+    fn change(&self, kind: &UpdateKind) -> UpdateModifications {
+        match kind {
+            UpdateKind::Operators(operators) | UpdateKind::Replacement(operators) => {
+                UpdateModifications::Document(self.operators(operators))
+            }
+            UpdateKind::Pipeline(stages) => UpdateModifications::Pipeline(stages.clone()),
         }
     }
 

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
 use crate::{
-    Aggregate, Database, DatabaseError, Find, Found, IndexField, IndexKind, IndexSpec, Result, TransactionId,
-    Update, UpdateKind,
+    Aggregate, Database, DatabaseError, Find, Found, IndexField, IndexKind, IndexSpec, Result,
+    ReturnedDocument, TransactionId, Update, UpdateKind,
 };
 
 /// The engine that is looked at.
@@ -65,6 +65,9 @@ macro_rules! hold_to_contract {
             updates::positions_are_those_that_the_filter_met
             updates::an_upsert_starts_from_the_equalities_of_its_filter
             updates::one_of_many_is_chosen_by_the_order
+            updates::a_document_is_given_as_it_was
+            updates::a_pipeline_makes_the_document_of_what_stands_in_it
+            documents::what_an_index_does_not_take_is_refused
             pipelines::they_join_group_and_sort
             pipelines::missing_and_null_are_kept_apart
             pipelines::each_stage_has_its_bounds
@@ -138,7 +141,7 @@ fn change(filter: Document, operators: Document) -> Update {
         many: false,
         sort: None,
         upsert: None,
-        returns: false,
+        returns: None,
     }
 }
 

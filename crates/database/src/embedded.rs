@@ -7,6 +7,7 @@ mod disk;
 mod entries;
 mod file;
 mod measured;
+mod merged;
 mod near;
 mod read;
 mod route;
@@ -47,7 +48,7 @@ use self::{
 };
 use crate::{
     Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
-    Inserted, Page, Result, TransactionId, Update, Updated, changes::Feed,
+    Inserted, Page, Result, Tally, TransactionId, Update, Updated, changes::Feed,
 };
 
 /// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
@@ -438,7 +439,7 @@ impl Database for Embedded {
         collection: &'a str,
         filter: Document,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>> {
+    ) -> BoxFuture<'a, Result<Tally>> {
         let collection = collection.to_owned();
         Box::pin(self.read(transaction, move |shared, file, turn| {
             read::count(shared, file, turn, &collection, &filter)
@@ -466,7 +467,7 @@ impl Database for Embedded {
         filter: Document,
         many: bool,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>> {
+    ) -> BoxFuture<'a, Result<Tally>> {
         Box::pin(async move {
             let work = Work::Remove {
                 collection: collection.to_owned(),
@@ -475,7 +476,7 @@ impl Database for Embedded {
             };
             match self.write(work, transaction).await? {
                 WriteDone::Removed(removed) => Ok(removed),
-                _ => Ok(0),
+                _ => Ok(Tally::default()),
             }
         })
     }

@@ -30,7 +30,7 @@ pub use crate::{
     error::DatabaseError,
     operation::{
         Aggregate, BadIndexField, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted,
-        Looked, Page, TransactionId, Update, UpdateKind, Updated,
+        Looked, Page, ReturnedDocument, Tally, TransactionId, Update, UpdateKind, Updated,
     },
 };
 
@@ -136,7 +136,7 @@ pub trait Database: Send + Sync + 'static {
         collection: &'a str,
         filter: Document,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>>;
+    ) -> BoxFuture<'a, Result<Tally>>;
 
     /// Changes documents. One that cannot be changed ends it, and those before it stay changed.
     fn update<'a>(
@@ -153,7 +153,7 @@ pub trait Database: Send + Sync + 'static {
         filter: Document,
         many: bool,
         transaction: Option<TransactionId>,
-    ) -> BoxFuture<'a, Result<u64>>;
+    ) -> BoxFuture<'a, Result<Tally>>;
 
     /// Removes the first document that matches, in the order of `sort`, and answers it.
     ///

@@ -93,6 +93,23 @@ pub struct Looked {
     pub index: Option<String>,
 }
 
+/// A number of documents that were counted, or removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// What it took to find them; `None` where the engine does not know.
+    pub looked: Option<Looked>,
+}
+
+impl Tally {
+    /// So many, of which is not known what it took to find them.
+    #[must_use]
+    pub const fn of(count: u64) -> Self {
+        Self { count, looked: None }
+    }
+}
+
 /// A pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Aggregate {
@@ -116,8 +133,8 @@ pub struct Update {
     /// The `_id` of a document that is added because none matches, where the filter and the update name none; without it
     /// none is added.
     pub upsert: Option<Bson>,
-    /// Whether the document is wanted, as it was and as it became.
-    pub returns: bool,
+    /// Which state of the document is wanted.
+    pub returns: Option<ReturnedDocument>,
 }
 
 /// How a document is changed.
@@ -127,6 +144,32 @@ pub enum UpdateKind {
     Operators(Document),
     /// By another document in its place; it keeps its `_id`.
     Replacement(Document),
+    /// By stages that make it of what stands in it: `[{$set: {total: {$add: ["$a", "$b"]}}}]`.
+    Pipeline(Vec<Document>),
+}
+
+impl UpdateKind {
+    /// Parses it. `array_filters` say what `$[name]` stands for.
+    ///
+    /// # Errors
+    /// What MongoDB's language does not have.
+    pub fn parse(&self, array_filters: &[Document]) -> Result<docdb::update::Update, docdb::Error> {
+        match self {
+            Self::Operators(change) | Self::Replacement(change) => {
+                docdb::update::Update::parse(change, array_filters)
+            }
+            Self::Pipeline(stages) => docdb::update::Update::parse_pipeline(stages, array_filters),
+        }
+    }
+}
+
+/// Which state of a document that is changed is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnedDocument {
+    /// As it was.
+    Before,
+    /// As it became.
+    After,
 }
 
 /// What an update did.
@@ -138,9 +181,7 @@ pub struct Updated {
     pub modified: u64,
     /// The `_id` of the document that was added.
     pub upserted: Option<Bson>,
-    /// The document as it was, where the engine tells; `None` where it was added.
-    pub before: Option<Document>,
-    /// The document as it became.
+    /// The document in the state that was wanted; `None` where it was not there then.
     pub document: Option<Document>,
     /// What it took to find them; `None` where the engine does not know.
     pub looked: Option<Looked>,

@@ -136,6 +136,19 @@ pub(crate) fn stored_cells(value: &Bson) -> Vec<Cell> {
     }
 }
 
+/// Whether a stored value is one that has a place: a geometry, a pair of numbers, or an array of such. Null and an empty array
+/// have none, and are let through.
+pub(crate) fn check_stored(value: &Bson) -> Result<()> {
+    match (Stored::of(value), value) {
+        (Some(stored), _) => stored.check(),
+        (None, Bson::Null | Bson::Undefined) => Ok(()),
+        (None, Bson::Array(elements)) => elements.iter().try_for_each(check_stored),
+        (None, other) => Err(Error::bad_value(format!(
+            "geo element must be a GeoJSON geometry or a pair of numbers, not {other}"
+        ))),
+    }
+}
+
 fn out_of_bounds(operator: &str) -> Error {
     Error::bad_value(format!("{operator}: longitude/latitude is out of bounds"))
 }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     geo,
     key::{self, Direction},
-    path::{Path, walk},
+    path::{Part, Path, walk},
 };
 
 /// More entries of one document are refused: arrays in several fields multiply.
@@ -129,6 +129,41 @@ impl Index {
         Ok(entries)
     }
 
+    /// Whether a document may be in it. What is in it already has entries all the same.
+    ///
+    /// # Errors
+    /// Two of its fields are arrays beside each other, or what stands in a field over places is not a place.
+    pub fn admit(&self, document: &Document) -> Result<()> {
+        let is_ordered = |field: &&IndexField| matches!(field.kind, FieldKind::Ordered(_));
+        let ordered: Vec<&[Part]> = self
+            .fields
+            .iter()
+            .filter(is_ordered)
+            .map(|field| field.path.parts())
+            .collect();
+        if ordered.len() > 1 {
+            check_parallel(document, &ordered)?;
+        }
+        for field in self.fields.iter().filter(|field| field.kind == FieldKind::Sphere) {
+            let mut checked = Ok(());
+            walk(document, &field.path, &mut |value, _| {
+                checked = value.map_or(Ok(()), geo::check_stored);
+                checked.is_err()
+            });
+            checked.map_err(|error| {
+                Error::new(
+                    CANNOT_EXTRACT_GEO_KEYS,
+                    format!(
+                        "Can't extract geo keys from field '{}': {}",
+                        field.path.as_str(),
+                        error.message
+                    ),
+                )
+            })?;
+        }
+        Ok(())
+    }
+
     /// The values of which an entry of the document is made, by the paths of their fields: of an array the element that it
     /// is. `None` where the document has no such entry, or the index is one over places.
     #[must_use]
@@ -149,6 +184,59 @@ impl Index {
             key = rest;
         }
         key.is_empty().then_some(out)
+    }
+}
+
+/// MongoDB's `CannotIndexParallelArrays`.
+const PARALLEL_ARRAYS: i32 = 171;
+/// MongoDB's number for a value that is no place.
+const CANNOT_EXTRACT_GEO_KEYS: i32 = 16755;
+
+/// Refuses arrays beside each other on the way to the fields: their elements would have to be multiplied. One array that
+/// several fields lead through is none beside another.
+fn check_parallel(document: &Document, fields: &[&[Part]]) -> Result<()> {
+    let mut met: Option<(&Vec<Bson>, &Part)> = None;
+    let mut below = Vec::new();
+    for parts in fields {
+        let Some((elements, part, rest)) = first_array(document, parts) else {
+            continue;
+        };
+        match met {
+            Some((other, before)) if !std::ptr::eq(other, elements) => {
+                return Err(Error::new(
+                    PARALLEL_ARRAYS,
+                    format!("cannot index parallel arrays [{}] [{}]", part.name, before.name),
+                ));
+            }
+            _ => met = Some((elements, part)),
+        }
+        if !rest.is_empty() {
+            below.push(rest);
+        }
+    }
+    if below.len() > 1
+        && let Some((elements, _)) = met
+    {
+        for document in elements.iter().filter_map(Bson::as_document) {
+            check_parallel(document, &below)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first array on the way to a field, the part of the path that names it, and the parts behind.
+fn first_array<'d, 'p>(
+    mut document: &'d Document,
+    mut parts: &'p [Part],
+) -> Option<(&'d Vec<Bson>, &'p Part, &'p [Part])> {
+    loop {
+        let (part, rest) = parts.split_first()?;
+        match document.get(&part.name)? {
+            Bson::Array(elements) => return Some((elements, part, rest)),
+            Bson::Document(inner) => document = inner,
+            _ => return None,
+        }
+        parts = rest;
     }
 }
 

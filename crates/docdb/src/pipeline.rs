@@ -174,6 +174,26 @@ impl Pipeline {
         }
     }
 
+    /// If it begins with a `$geoNear` of which not all documents may be asked for, though none of its own says how many are: a
+    /// `$limit` stands behind stages that look at one document at a time.
+    #[must_use]
+    pub fn may_end_near(&self) -> bool {
+        let Some((Stage::GeoNear(near), behind)) = self.stages.split_first() else {
+            return false;
+        };
+        let one_by_one = |stage: &&Stage| stage.is_step() || stage.is_passable();
+        let mut behind = behind.iter().take_while(one_by_one);
+        near.most().is_none() && behind.any(|stage| matches!(stage, Stage::Limit(_)))
+    }
+
+    /// Promises that the documents come in the order of their distance from the point of the leading `$geoNear`, which need not
+    /// hold and sort all of them then.
+    pub fn set_led_by_distance(&mut self) {
+        if let Some(Stage::GeoNear(near)) = self.stages.first_mut() {
+            near.set_led();
+        }
+    }
+
     /// Takes the documents of a leading `$documents` out.
     fn take_documents(&mut self) -> Option<Vec<Document>> {
         if !self.makes_documents() {
@@ -259,6 +279,19 @@ impl Pipeline {
                 _ => {}
             }
         }
+    }
+
+    /// What the pipeline makes of one document; of stages that leave it out, nothing.
+    pub(crate) fn make(&self, document: &Document, context: &Context) -> Result<Document> {
+        let environment = Environment {
+            context,
+            collections: &NoCollections,
+            variables: &Variables::none(),
+            memory: MEMORY,
+        };
+        let input = Box::new(std::iter::once(Ok(document.clone())));
+        let made = self.run(input, environment).next();
+        made.unwrap_or_else(|| Ok(Document::new()))
     }
 
     /// Runs the pipeline over `input`. Nothing is read before the first document is asked for.

@@ -1,7 +1,8 @@
 //! How an index serves a query: key ranges, order, and whether the query has to be tested again.
 //!
 //! An index serves what its leading fields have conditions for: equalities (and `$in` as several), then one range, in
-//! either direction; behind equalities it also gives an order. `$or` is the union of what serves each branch. A document
+//! either direction; behind equalities it also gives an order, and behind several values of one field (`$in`) an order that
+//! the ranges are merged into. `$or` is the union of what serves each branch; along one index its ranges are merged too. A document
 //! with an array has several entries, so documents may come more than once and are tested again, and two conditions on
 //! one field may be met by different entries: their ranges are intersected only where the index has never seen an array,
 //! or inside of one `$elemMatch`. Positions are found by cells of the sphere.
@@ -19,6 +20,8 @@ use crate::{
 
 /// More ranges than this are left to the test of the document.
 const MOST_RANGES: usize = 20_000;
+/// More ranges than this are not merged: each of them is open at once.
+const MOST_MERGED: usize = 256;
 
 /// Bytes of keys from `start` (inclusive) to `end` (exclusive; empty: to the end).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,10 +70,13 @@ pub enum Access {
 pub struct IndexScan {
     /// Which of the indexes, by its place in the list.
     pub index: usize,
-    /// The ranges, in the order of their keys and apart from one another.
+    /// The ranges, in the order of their keys and apart from one another, unless they are merged.
     pub ranges: Vec<Range>,
     /// If they are to be read from the end.
     pub reverse: bool,
+    /// Where the ranges are to be merged into one order: of each range, how many bytes its keys begin with that do not count
+    /// for that. Several ranges may hold the same document then.
+    pub merge: Option<Vec<usize>>,
 }
 
 /// A condition that every document has to meet.
@@ -111,55 +117,79 @@ impl Plan {
         {
             conditions.push(Condition::of_cells(near.path.as_str(), &cells));
         }
-        plan(
+        lead(
             &conditions,
             complete,
             sort,
             limit.is_some() || filter.is_empty(),
             indexes,
         )
+        .plan
     }
 }
 
-fn plan(
+/// A plan, and how its ranges can be merged with others.
+struct Led {
+    weight: u32,
+    plan: Plan,
+    merge: Option<Merge>,
+}
+
+/// How the ranges of an index are merged into an order.
+struct Merge {
+    /// Of each range, how many bytes its keys begin with that do not count.
+    begins: Vec<usize>,
+    direction: Direction,
+}
+
+impl Led {
+    const fn by(plan: Plan) -> Self {
+        Self {
+            weight: 0,
+            plan,
+            merge: None,
+        }
+    }
+}
+
+fn lead(
     conditions: &[Condition<'_>],
     complete: bool,
     sort: Option<&Sort>,
     order_alone: bool,
     indexes: &[Index],
-) -> Plan {
+) -> Led {
     if conditions
         .iter()
         .any(|condition| condition.alternatives.is_none() && condition.bounds.intervals.is_empty())
     {
-        return Plan {
+        return Led::by(Plan {
             access: Access::Nothing,
             sorted: true,
             exact: true,
-        };
+        });
     }
-    let mut best: Option<(u32, Plan)> = None;
+    let mut best: Option<Led> = None;
     for (at, index) in indexes.iter().enumerate() {
         if let Some(candidate) = serve(at, index, conditions, complete, sort, order_alone)
-            && best.as_ref().is_none_or(|best| candidate.0 > best.0)
+            && best.as_ref().is_none_or(|best| candidate.weight > best.weight)
         {
             best = Some(candidate);
         }
     }
-    let weight = best.as_ref().map_or(0, |best| best.0);
+    let weight = best.as_ref().map_or(0, |best| best.weight);
     if weight < EQUALITY
-        && let Some(union) = union(conditions, complete, indexes)
+        && let Some(union) = union(conditions, complete, sort, indexes)
     {
-        return union;
+        return Led::by(union);
     }
-    best.map_or(
-        Plan {
+    best.unwrap_or_else(|| {
+        Led::by(Plan {
             access: Access::Scan,
             sorted: false,
             exact: complete && conditions.is_empty(),
-        },
-        |best| best.1,
-    )
+        })
+    })
 }
 
 /// What speaks for an index; an equality outweighs everything that can stand beside it.
@@ -177,8 +207,8 @@ fn serve(
     complete: bool,
     sort: Option<&Sort>,
     order_alone: bool,
-) -> Option<(u32, Plan)> {
-    let mut prefixes = vec![Vec::new()];
+) -> Option<Led> {
+    let mut prefixes = vec![Prefix::default()];
     let mut weight = 0;
     let mut used = 0;
     let mut exact = complete;
@@ -220,13 +250,7 @@ fn serve(
         points.push(intervals.len());
         prefixes = prefixes
             .iter()
-            .flat_map(|prefix| {
-                intervals.iter().map(move |(start, _)| {
-                    let mut longer = prefix.clone();
-                    longer.extend_from_slice(start);
-                    longer
-                })
-            })
+            .flat_map(|prefix| intervals.iter().map(move |(start, _)| prefix.longer(start)))
             .collect();
     }
     // What has no position has no entry.
@@ -237,7 +261,8 @@ fn serve(
         weight += UNIQUE;
     }
     let order = sort.and_then(|sort| order(index, sort, &points, range.is_some()));
-    if order.is_some() && (weight > 0 || (order_alone && !index.sparse)) {
+    let merged = sort.and_then(|sort| merged_order(index, sort, points.len()));
+    if (order.is_some() || merged.is_some()) && (weight > 0 || (order_alone && !index.sparse)) {
         weight += ORDER;
     }
     if weight == 0 {
@@ -245,19 +270,19 @@ fn serve(
     }
     let ranges = match range {
         None => prefixes
-            .into_iter()
+            .iter()
             .map(|prefix| Range {
-                end: successor(prefix.clone()),
-                start: prefix,
+                start: prefix.key.clone(),
+                end: successor(prefix.key.clone()),
             })
-            .collect(),
+            .collect::<Vec<_>>(),
         Some(intervals) => prefixes
             .iter()
             .flat_map(|prefix| {
                 intervals.iter().map(move |(start, end)| {
-                    let mut from = prefix.clone();
+                    let mut from = prefix.key.clone();
                     from.extend_from_slice(start);
-                    let mut to = prefix.clone();
+                    let mut to = prefix.key.clone();
                     if end.is_empty() {
                         to = successor(to);
                     } else {
@@ -268,19 +293,58 @@ fn serve(
             })
             .collect(),
     };
-    Some((
+    // Each prefix has as many ranges as the others.
+    let each = ranges.len() / prefixes.len().max(1);
+    let merge = merged.map(|(from, direction)| Merge {
+        begins: prefixes
+            .iter()
+            .flat_map(|prefix| std::iter::repeat_n(prefix.end_of(from), each))
+            .collect(),
+        direction,
+    });
+    let merged = merge
+        .as_ref()
+        .filter(|_| order.is_none() && ranges.len() <= MOST_MERGED);
+    let direction = order.or(merged.map(|merge| merge.direction));
+    let merged = merged.map(|merge| merge.begins.clone());
+    Some(Led {
         weight,
-        Plan {
+        plan: Plan {
             access: Access::Index(IndexScan {
                 index: at,
                 ranges,
-                reverse: order == Some(Direction::Descending),
+                reverse: direction == Some(Direction::Descending),
+                merge: merged,
             }),
-            sorted: order.is_some(),
+            sorted: direction.is_some(),
             // What no index field took is still to be tested.
             exact: exact && used == conditions.len(),
         },
-    ))
+        merge,
+    })
+}
+
+/// The key of values of the first fields of an index.
+#[derive(Clone, Debug, Default)]
+struct Prefix {
+    key: Vec<u8>,
+    /// Where each of them ends in it.
+    ends: Vec<usize>,
+}
+
+impl Prefix {
+    fn longer(&self, value: &[u8]) -> Self {
+        let mut longer = self.clone();
+        longer.key.extend_from_slice(value);
+        longer.ends.push(longer.key.len());
+        longer
+    }
+
+    /// Where the first so many fields end.
+    fn end_of(&self, fields: usize) -> usize {
+        let last = fields.checked_sub(1).and_then(|last| self.ends.get(last));
+        last.copied().unwrap_or(0)
+    }
 }
 
 /// The bounds that the conditions on one path set, and how many conditions they stand for.
@@ -357,22 +421,78 @@ fn order(index: &Index, sort: &Sort, points: &[usize], ranged: bool) -> Option<D
     Some(reading.unwrap_or(Direction::Ascending))
 }
 
+/// From which field on, and in which direction, an index gives an order within each range of keys that begin with the same
+/// values of the fields before: then the ranges can be merged. Of the first `points` fields the values are given.
+fn merged_order(index: &Index, sort: &Sort, points: usize) -> Option<(usize, Direction)> {
+    // Of an array the order wants the extreme element, and that one once.
+    if index.multikey {
+        return None;
+    }
+    let mut reading = None;
+    let mut from = None;
+    for (at, key) in sort.keys().iter().enumerate() {
+        let SortKey::Field(path, direction) = key else {
+            return None;
+        };
+        let first = match from {
+            Some(first) => first,
+            None => index.fields.iter().position(|field| field.path == *path)?,
+        };
+        from = Some(first);
+        let field = index.fields.get(first + at).filter(|field| field.path == *path)?;
+        let FieldKind::Ordered(kept) = field.kind else {
+            return None;
+        };
+        let needed = match kept == *direction {
+            true => Direction::Ascending,
+            false => Direction::Descending,
+        };
+        if *reading.get_or_insert(needed) != needed {
+            return None;
+        }
+    }
+    Some((from.filter(|from| *from <= points)?, reading?))
+}
+
 /// What serves each branch of an `$or`.
-fn union(conditions: &[Condition<'_>], complete: bool, indexes: &[Index]) -> Option<Plan> {
+fn union(
+    conditions: &[Condition<'_>],
+    complete: bool,
+    sort: Option<&Sort>,
+    indexes: &[Index],
+) -> Option<Plan> {
     let branches = conditions.iter().find_map(|condition| condition.alternatives)?;
     let mut scans = Vec::new();
+    let mut merges = Vec::new();
     let mut exact = complete && conditions.len() == 1;
     for branch in branches {
         let mut conditions = Vec::new();
         let complete = collect(branch, "", None, &mut 0, &mut conditions);
-        let plan = plan(&conditions, complete, None, false, indexes);
-        exact &= plan.exact;
-        match plan.access {
+        let led = lead(&conditions, complete, sort, false, indexes);
+        exact &= led.plan.exact;
+        match led.plan.access {
             Access::Scan => return None,
             Access::Nothing => {}
-            Access::Index(scan) => scans.push(scan),
-            Access::Union(more) => scans.extend(more),
+            Access::Index(scan) => {
+                scans.push(scan);
+                merges.push(led.merge);
+            }
+            Access::Union(more) => {
+                scans.extend(more);
+                merges.push(None);
+            }
         }
+    }
+    if sort.is_some() {
+        return match merge_scans(&scans, merges) {
+            Some(scan) => Some(Plan {
+                access: Access::Union(vec![scan]),
+                sorted: true,
+                exact,
+            }),
+            // An index that gives the order is no better than another then.
+            None => union(conditions, complete, None, indexes),
+        };
     }
     Some(Plan {
         access: if scans.is_empty() {
@@ -382,6 +502,26 @@ fn union(conditions: &[Condition<'_>], complete: bool, indexes: &[Index]) -> Opt
         },
         sorted: false,
         exact,
+    })
+}
+
+/// One walk along the ranges of several, where they are all of one index that gives the order.
+fn merge_scans(scans: &[IndexScan], merges: Vec<Option<Merge>>) -> Option<IndexScan> {
+    let first = scans.first()?;
+    let merges = merges.into_iter().collect::<Option<Vec<Merge>>>()?;
+    let direction = merges.first()?.direction;
+    let alike = scans.iter().all(|scan| scan.index == first.index)
+        && merges.iter().all(|merge| merge.direction == direction);
+    let ranges: Vec<Range> = scans
+        .iter()
+        .flat_map(|scan| scan.ranges.iter().cloned())
+        .collect();
+    let begins: Vec<usize> = merges.into_iter().flat_map(|merge| merge.begins).collect();
+    (alike && ranges.len() == begins.len() && ranges.len() <= MOST_MERGED).then_some(IndexScan {
+        index: first.index,
+        ranges,
+        reverse: direction == Direction::Descending,
+        merge: Some(begins),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Updates: `{$set: {"a.b": 1}, $inc: {count: 1}}`, or a whole document that replaces.
+//! Updates: `{$set: {"a.b": 1}, $inc: {count: 1}}`, a whole document that replaces, or a pipeline that makes it of the one
+//! that is there: `[{$set: {total: {$add: ["$a", "$b"]}}}]`.
 //!
 //! An update is parsed once and then applied to one document after the other. It takes effect as a whole or, on an error,
 //! not at all. Operators are applied in the order of their paths, numbers by value and the rest by bytes, so new fields
@@ -17,6 +18,7 @@ use crate::{
     error::{Error, Result, code},
     order::equal,
     path::Element,
+    pipeline::Pipeline,
     query::{ElementCondition, Filter},
 };
 
@@ -30,6 +32,7 @@ pub struct Update {
 enum Kind {
     Replacement(Document),
     Operators(Operators),
+    Pipeline(Pipeline),
 }
 
 /// Operators in the order of their paths, and what `$[name]` has to meet.
@@ -123,6 +126,14 @@ impl Update {
         parse::update(update, array_filters)
     }
 
+    /// Parses an update by a pipeline: `$set`, `$addFields`, `$unset`, `$project`, `$replaceRoot`, `$replaceWith`.
+    ///
+    /// # Errors
+    /// Other stages, array filters, and what [`Pipeline::parse`] refuses.
+    pub fn parse_pipeline(stages: &[Document], array_filters: &[Document]) -> Result<Self> {
+        parse::pipeline(stages, array_filters)
+    }
+
     /// If the update replaces the document as a whole.
     #[must_use]
     pub const fn is_replacement(&self) -> bool {
@@ -146,6 +157,11 @@ impl Update {
                 (!identical_documents(&replaced, document)).then_some(replaced)
             }
             Kind::Operators(operators) => operators.apply(document, element, context, false)?,
+            Kind::Pipeline(pipeline) => {
+                let made = pipeline.make(document, context)?;
+                let replaced = replace(document.get("_id"), &made);
+                (!identical_documents(&replaced, document)).then_some(replaced)
+            }
         };
         if let Some(updated) = &updated {
             check_id(document, updated)?;
@@ -166,6 +182,7 @@ impl Update {
             Kind::Operators(operators) => operators
                 .apply(&seed, None, context, true)?
                 .unwrap_or_else(|| seed.clone()),
+            Kind::Pipeline(pipeline) => replace(seed.get("_id"), &pipeline.make(&seed, context)?),
         };
         if seed.contains_key("_id") {
             check_id(&seed, &document)?;

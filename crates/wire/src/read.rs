@@ -330,7 +330,7 @@ impl Inner {
             .await?
             {
                 Err(DatabaseError::CollectionMissing(_)) => 0,
-                counted => self.engine(&namespace.database, counted)?,
+                counted => self.engine(&namespace.database, counted)?.count,
             },
         };
         let counted = counted.saturating_sub(skip);

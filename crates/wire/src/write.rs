@@ -2,7 +2,7 @@
 //! others did; with `ordered` the first such ends the command. A collection that does not exist is made by what adds to it.
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, oid::ObjectId};
-use database::{DatabaseError, Inserted, TransactionId, Update, UpdateKind, Updated};
+use database::{DatabaseError, Inserted, ReturnedDocument, TransactionId, Update, UpdateKind, Updated};
 use docdb::{Context, error::code as language, expr::Variables, project::Projection, query::Filter};
 use futures_util::future::join_all;
 
@@ -205,7 +205,7 @@ impl Inner {
             .await
         {
             Err(DatabaseError::CollectionMissing(_)) => Ok(0),
-            removed => self.engine(&namespace.database, removed),
+            removed => Ok(self.engine(&namespace.database, removed)?.count),
         }
     }
 
@@ -264,7 +264,10 @@ impl Inner {
             many: false,
             sort,
             upsert: upsert.then(|| ObjectId::new().into()),
-            returns: true,
+            returns: Some(match becomes {
+                true => ReturnedDocument::After,
+                false => ReturnedDocument::Before,
+            }),
         };
         let updated = self.update_in(&namespace, update, transaction).await?;
         let found = updated.matched > 0;
@@ -274,7 +277,7 @@ impl Inner {
         if let Some(id) = updated.upserted {
             last.insert("upserted", id);
         }
-        let value = projected.show(if becomes { updated.document } else { updated.before })?;
+        let value = projected.show(updated.document)?;
         raw(&doc! { "lastErrorObject": last, "value": value, "ok": 1.0 })
     }
 }
@@ -344,7 +347,7 @@ fn read_update(statement: Document) -> Result<Update> {
         many,
         sort,
         upsert: upsert.then(|| ObjectId::new().into()),
-        returns: false,
+        returns: None,
     })
 }
 
@@ -357,9 +360,17 @@ fn update_kind(change: Bson, many: bool) -> Result<UpdateKind> {
             "multi update is not supported for replacement-style update",
         )),
         Bson::Document(replacement) => Ok(UpdateKind::Replacement(replacement)),
-        Bson::Array(_) => Err(Failure::unsupported(
-            "updates by a pipeline are not served by this database: use operators such as $set",
-        )),
+        Bson::Array(stages) => stages
+            .into_iter()
+            .map(|stage| match stage {
+                Bson::Document(stage) => Ok(stage),
+                _ => Err(Failure::new(
+                    language::TYPE_MISMATCH,
+                    "Each element of the 'pipeline' array must be an object",
+                )),
+            })
+            .collect::<Result<_>>()
+            .map(UpdateKind::Pipeline),
         _ => Err(Failure::failed_to_parse(
             "Update argument must be either an object or an array",
         )),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use database::{Database, DatabaseError, Find, Update, UpdateKind};
+use database::{Database, DatabaseError, Find, ReturnedDocument, Update, UpdateKind};
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -185,7 +185,7 @@ pub(super) async fn replace(
         many: false,
         sort: None,
         upsert: None,
-        returns: true,
+        returns: Some(ReturnedDocument::After),
     };
     let updated = database.update(collection, update, None).await?;
     if updated.matched == 0 {
@@ -203,7 +203,7 @@ pub(super) async fn remove(
     collection: &str,
     was: &RawDocumentBuf,
 ) -> Result<bool, DatabaseError> {
-    Ok(database.remove(collection, still(was)?, false, None).await? > 0)
+    Ok(database.remove(collection, still(was)?, false, None).await?.count > 0)
 }
 
 /// Meets the document only as it was: the engine tests that in the write itself.

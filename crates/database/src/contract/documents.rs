@@ -49,8 +49,11 @@ pub async fn they_are_added_found_changed_and_removed(database: Engine) {
         );
     }
 
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 30);
-    assert_eq!(database.count("c", doc! { "tags": 3 }, None).await.unwrap(), 1);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 30);
+    assert_eq!(
+        database.count("c", doc! { "tags": 3 }, None).await.unwrap().count,
+        1
+    );
 
     let many = Update {
         many: true,
@@ -82,7 +85,7 @@ pub async fn they_are_added_found_changed_and_removed(database: Engine) {
         [doc! { "_id": 4, "fresh": true }]
     );
     let returned = Update {
-        returns: true,
+        returns: Some(ReturnedDocument::After),
         ..change(doc! { "_id": 4 }, doc! { "$set": { "fresh": 1 } })
     };
     let updated = database.update("c", returned, None).await.unwrap();
@@ -91,12 +94,23 @@ pub async fn they_are_added_found_changed_and_removed(database: Engine) {
 
     let filter = doc! { "n": 13 };
     assert_eq!(
-        database.remove("c", filter.clone(), false, None).await.unwrap(),
+        database
+            .remove("c", filter.clone(), false, None)
+            .await
+            .unwrap()
+            .count,
         1
     );
-    assert_eq!(database.remove("c", filter.clone(), true, None).await.unwrap(), 3);
-    assert_eq!(database.remove("c", filter, true, None).await.unwrap(), 0);
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 26);
+    assert_eq!(
+        database
+            .remove("c", filter.clone(), true, None)
+            .await
+            .unwrap()
+            .count,
+        3
+    );
+    assert_eq!(database.remove("c", filter, true, None).await.unwrap().count, 0);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 26);
     let status = database.collections().await.unwrap();
     assert_eq!(
         (status.len(), status[0].name.as_str(), status[0].documents),
@@ -139,7 +153,7 @@ pub async fn a_collection_that_is_missing_is_an_error_of_every_operation(databas
         }
     }
     database.create_collection("c").await.unwrap();
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 0);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 0);
     assert!(read(&database, all(), None).await.is_empty());
 }
 
@@ -604,7 +618,7 @@ pub async fn a_write_to_many_that_fails_midway_keeps_what_came_before(database: 
         ..change(doc! { "_id": { "$gte": 1 } }, doc! { "$set": { "u": 100 } })
     };
     duplicate(database.update("c", many, None).await);
-    let changed = database.count("c", doc! { "u": 100 }, None).await.unwrap();
+    let changed = database.count("c", doc! { "u": 100 }, None).await.unwrap().count;
     assert_eq!(changed, 1);
 }
 
@@ -696,8 +710,12 @@ pub async fn indexes_lead_to_what_a_scan_finds(database: Engine) {
         let scanned = database.find("plain", find.clone(), None).await.unwrap();
         let led = database.find("indexed", find, None).await.unwrap();
         assert_eq!(ids(&decoded(&led)), ids(&decoded(&scanned)), "{filter}");
-        let scanned = database.count("plain", filter.clone(), None).await.unwrap();
-        let led = database.count("indexed", filter.clone(), None).await.unwrap();
+        let scanned = database.count("plain", filter.clone(), None).await.unwrap().count;
+        let led = database
+            .count("indexed", filter.clone(), None)
+            .await
+            .unwrap()
+            .count;
         assert_eq!(led, scanned, "{filter}");
     }
 }
@@ -723,7 +741,7 @@ pub async fn places_are_found_by_their_distance(database: Engine) {
         .unwrap();
     let found = read(&database, unsorted(near(1_000_000)), None).await;
     assert_eq!(ids(&found), [2.into(), 1.into()]);
-    assert_eq!(database.count("c", near(1_000_000), None).await.unwrap(), 2);
+    assert_eq!(database.count("c", near(1_000_000), None).await.unwrap().count, 2);
     let box_of = |from: f64, to: f64| {
         let ring = [[from, -1.0], [to, -1.0], [to, 1.0], [from, 1.0], [from, -1.0]];
         let ring = ring
@@ -824,9 +842,61 @@ pub async fn one_is_taken_out_by_the_order(database: Engine) {
         .take("c", filter, Some(doc! { "rank": -1 }), Some(transaction))
         .await;
     assert_eq!(taken.unwrap(), Some(doc! { "_id": 1, "rank": 9 }));
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 3);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 3);
     database.commit(transaction).await.unwrap();
     assert_eq!(ids(&read(&database, all(), None).await), [0.into(), 2.into()]);
     let nobody = database.take("c", doc! { "_id": 9 }, None, None).await;
     assert_eq!(nobody.unwrap(), None);
+}
+
+/// Two arrays beside each other in one index, and a place that is none in one over places.
+pub async fn what_an_index_does_not_take_is_refused(database: Engine) {
+    holding(&database, vec![doc! { "_id": 0, "a": 1, "b": 2, "at": [1, 2] }]).await;
+    database
+        .create_index(
+            "c",
+            index(&[("a", IndexKind::Ascending), ("b", IndexKind::Descending)]),
+        )
+        .await
+        .unwrap();
+    database
+        .create_index("c", index(&[("at", IndexKind::Sphere)]))
+        .await
+        .unwrap();
+    let parallel = doc! { "_id": 1, "a": [1], "b": [2] };
+    let nowhere = doc! { "_id": 1, "at": { "type": "Point", "coordinates": [200, 100] } };
+    for (bad, code) in [(&parallel, 171), (&nowhere, 16755)] {
+        let added = database.insert("c", vec![bad.clone()], None).await;
+        assert_eq!(refused(added, bad), code);
+        let mut fields = bad.clone();
+        fields.remove("_id");
+        let set = change(doc! { "_id": 0 }, doc! { "$set": fields });
+        assert_eq!(refused(database.update("c", set.clone(), None).await, bad), code);
+        let transaction = database.begin().await.unwrap();
+        let in_it = database.update("c", set, Some(transaction)).await;
+        assert_eq!(refused(in_it, bad), code);
+        let _ = database.abort(transaction).await;
+        // One that is there keeps such an index from being made.
+        database.create_collection("other").await.unwrap();
+        database.insert("other", vec![bad.clone()], None).await.unwrap();
+        let specs = [
+            index(&[("a", IndexKind::Ascending), ("b", IndexKind::Descending)]),
+            index(&[("at", IndexKind::Sphere)]),
+        ];
+        let mut made = Vec::new();
+        for spec in specs {
+            made.push(database.create_index("other", spec).await);
+        }
+        let told: Vec<i32> = made
+            .into_iter()
+            .filter(std::result::Result::is_err)
+            .map(|made| refused(made, bad))
+            .collect();
+        assert_eq!(told, [code]);
+        database.drop_collection("other").await.unwrap();
+    }
+    let stands = read(&database, all(), None).await;
+    assert_eq!(stands, [doc! { "_id": 0, "a": 1, "b": 2, "at": [1, 2] }]);
+    let one = vec![doc! { "_id": 1, "a": [1, 2], "b": 1, "at": Bson::Null }];
+    database.insert("c", one, None).await.unwrap();
 }

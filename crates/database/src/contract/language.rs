@@ -10,7 +10,7 @@ async fn finds(database: &Engine, cases: Vec<(Document, Vec<i32>)>) {
         let found = read(database, by(filter.clone()), None).await;
         let expected: Vec<Bson> = expected.into_iter().map(Bson::Int32).collect();
         assert_eq!(ids(&found), expected, "{filter}");
-        let count = database.count("c", filter.clone(), None).await.unwrap();
+        let count = database.count("c", filter.clone(), None).await.unwrap().count;
         assert_eq!(count, expected.len() as u64, "{filter}");
     }
 }

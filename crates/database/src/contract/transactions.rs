@@ -26,7 +26,11 @@ pub async fn one_sees_its_snapshot_and_its_own_writes(database: Engine) {
         .await
         .unwrap();
     assert_eq!(
-        database.remove("c", doc! { "_id": 2 }, false, t).await.unwrap(),
+        database
+            .remove("c", doc! { "_id": 2 }, false, t)
+            .await
+            .unwrap()
+            .count,
         1
     );
     let upsert = Update {
@@ -36,7 +40,7 @@ pub async fn one_sees_its_snapshot_and_its_own_writes(database: Engine) {
     let updated = database.update("c", upsert, t).await.unwrap();
     assert_eq!(updated.upserted, Some(4.into()));
     let returned = Update {
-        returns: true,
+        returns: Some(ReturnedDocument::After),
         ..change(doc! { "_id": 4 }, doc! { "$inc": { "n": 10 } })
     };
     let updated = database.update("c", returned, t).await.unwrap();
@@ -48,7 +52,7 @@ pub async fn one_sees_its_snapshot_and_its_own_writes(database: Engine) {
     ];
     assert_eq!(read(&database, all(), t).await, own);
     let filter = doc! { "n": { "$gte": 3 } };
-    assert_eq!(database.count("c", filter.clone(), t).await.unwrap(), 2);
+    assert_eq!(database.count("c", filter.clone(), t).await.unwrap().count, 2);
     let aggregate = Aggregate {
         stages: vec![doc! { "$match": filter }, doc! { "$sort": { "_id": 1 } }],
     };
@@ -71,7 +75,7 @@ pub async fn one_sees_its_snapshot_and_its_own_writes(database: Engine) {
         .await
         .unwrap();
     database.abort(transaction).await.unwrap();
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 4);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 4);
     // One that did nothing can be committed too.
     let idle = database.begin().await.unwrap();
     database.commit(idle).await.unwrap();
@@ -247,7 +251,7 @@ pub async fn those_that_write_different_documents_both_commit(database: Engine) 
     database.commit(second).await.unwrap();
     database.commit(first).await.unwrap();
     let done = doc! { "n": 1 };
-    assert_eq!(database.count("c", done, None).await.unwrap(), 4);
+    assert_eq!(database.count("c", done, None).await.unwrap().count, 4);
 }
 
 /// See [`DatabaseError::TransactionBusy`].

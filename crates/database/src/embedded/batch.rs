@@ -146,7 +146,7 @@ impl<'t> Batch<'t> {
         for entry in range(&self.documents.table, collection.id)? {
             let (key, bytes) = entry.map_err(DatabaseError::unavailable)?;
             let document = decode(bytes.value())?;
-            let entries = Entries::of(&index, &document)?;
+            let entries = Entries::to_add(&index, &document)?;
             if entries.multikey {
                 index.set_multikey();
             }
@@ -282,7 +282,7 @@ impl<'t> Batch<'t> {
         let mut writes = Vec::new();
         let mut newly_multikey = false;
         for index in &collection.indexes {
-            let after = Entries::of(index, document)?;
+            let after = Entries::to_add(index, document)?;
             let before = before
                 .map(|before| Entries::of(index, before))
                 .transpose()?

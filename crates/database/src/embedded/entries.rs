@@ -25,6 +25,12 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
+    /// Of a document that is to go into an index.
+    pub(crate) fn to_add(index: &Index, document: &Document) -> Result<Self> {
+        index.keys.admit(document)?;
+        Self::of(index, document)
+    }
+
     /// Of a document in an index.
     pub(crate) fn of(index: &Index, document: &Document) -> Result<Self> {
         let entries = index.keys.entries(document)?;

@@ -27,7 +27,8 @@ pub(crate) struct NearWalk<'a> {
 }
 
 impl<'a> NearWalk<'a> {
-    /// `None` where all that match are wanted, or another index leads to them, or a transaction has written some that are in no index.
+    /// For so many; `None` where it is not said how many are wanted, or another index leads to them, or a transaction has written
+    /// some that are in no index.
     pub(crate) fn of(
         collection: &'a Collection,
         filter: &'a Filter,
@@ -56,6 +57,11 @@ impl<'a> NearWalk<'a> {
             .flat_map(|index| &index.spec.fields)
             .any(|field| field.kind == IndexKind::Sphere && field.path == near.path.as_str());
         by_place.then_some(walk)
+    }
+
+    /// Where it leads.
+    pub(crate) const fn collection(&self) -> &'a Collection {
+        self.collection
     }
 
     /// The way to all in the area.

@@ -27,7 +27,7 @@ use super::{
     transaction::{Overlay, Turn},
     view::{Bytes, Candidate, Search, View, partly},
 };
-use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, error::DatabaseError};
+use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, Tally, error::DatabaseError};
 
 /// Looking at so many documents takes no longer than going to another thread and back.
 const FEW: usize = 32;
@@ -308,13 +308,16 @@ pub(crate) fn count(
     turn: Option<&Turn>,
     name: &str,
     filter: &Document,
-) -> Result<u64> {
+) -> Result<Tally> {
     let context = shared.context();
     let filter = Filter::parse(filter)?;
     with(file, turn, |tables, overlay| {
         let collection = collection(shared, file, tables, name)?;
         if filter.is_empty() && overlay.is_none_or(|overlay| overlay.writes.is_empty()) {
-            return tables.count(&collection);
+            return Ok(Tally {
+                count: tables.count(&collection)?,
+                looked: Some(Looked::default()),
+            });
         }
         let route = Route::of(&collection, &filter, None, None, overlay);
         let mut search = Search::new(&filter, &context, &route);
@@ -322,7 +325,10 @@ pub(crate) fn count(
         for candidate in tables.view(overlay, &route)?.candidates(collection.id, &route) {
             count += u64::from(search.matches(candidate?.document.as_slice())?);
         }
-        Ok(count)
+        Ok(Tally {
+            count,
+            looked: Some(search.looked),
+        })
     })
 }
 
@@ -342,6 +348,10 @@ pub(crate) fn aggregate(
         if let Some(place) = only_place(&collection) {
             pipeline.set_geo_near_key(&place);
         }
+        let by_distance = nearest_first(&pipeline, &pipeline.leading(), &collection, overlay).is_some();
+        if by_distance {
+            pipeline.set_led_by_distance();
+        }
         let source = Source {
             shared,
             context: &context,
@@ -354,6 +364,8 @@ pub(crate) fn aggregate(
         let route = source.route(&collection, &leading);
         let input: Documents<'_> = if pipeline.makes_documents() {
             Box::new(std::iter::empty())
+        } else if let Some((walk, filter)) = nearest_first(&pipeline, &leading, &collection, overlay) {
+            source.by_distance(walk, filter, leading.needs.clone())
         } else {
             source.stream(&collection, &leading)
         };
@@ -382,6 +394,24 @@ pub(crate) fn aggregate(
             }),
         })
     })
+}
+
+/// The way from the inside to the outside along an index of places, where a pipeline does not say how many it will ask for, and
+/// may not ask for all; with what a document has to meet.
+fn nearest_first<'a>(
+    pipeline: &Pipeline,
+    leading: &Leading<'a>,
+    collection: &'a Collection,
+    overlay: Option<&Overlay>,
+) -> Option<(NearWalk<'a>, &'a Filter)> {
+    let [filter] = leading.filters.as_slice() else {
+        return None;
+    };
+    if leading.limit.is_some() || !pipeline.may_end_near() {
+        return None;
+    }
+    let walk = NearWalk::of(collection, filter, None, Some(usize::MAX), overlay)?;
+    Some((walk, filter))
 }
 
 /// The one field that the collection has an index of places on.
@@ -456,24 +486,9 @@ impl Source<'_> {
         let Some(mut walk) = NearWalk::of(collection, &filter, None, limit, self.overlay) else {
             return Ok(None);
         };
-        let mut found: Vec<(f64, Document)> = Vec::new();
+        let mut found = Vec::new();
         loop {
-            let route = walk.area();
-            let mut search = Search::new(&filter, self.context, &route);
-            for candidate in self
-                .tables
-                .view(self.overlay, &route)?
-                .candidates(collection.id, &route)
-            {
-                let Candidate { key, document } = candidate?;
-                self.looked.set(self.looked.get() + 1);
-                let bytes = document.as_slice();
-                if search.matches(bytes)? && (!route.repeats || walk.is_new(key.as_slice())) {
-                    let document = partly(bytes, &leading.needs)?;
-                    let distance = filter.near().and_then(|near| near.distance(&document));
-                    found.push((distance.unwrap_or(f64::INFINITY), document));
-                }
-            }
+            self.add_area(&mut walk, &filter, &leading.needs, &mut found)?;
             // What is farther than enough others will not be asked for.
             found.sort_by(|left, right| left.0.total_cmp(&right.0));
             found.truncate(limit.unwrap_or(usize::MAX));
@@ -482,6 +497,60 @@ impl Source<'_> {
                 return Ok(Some(found.into_iter().map(|(_, document)| document).collect()));
             }
         }
+    }
+
+    /// Adds the documents of the area that the walk has come to, with their distances.
+    fn add_area(
+        &self,
+        walk: &mut NearWalk<'_>,
+        filter: &Filter,
+        needs: &Needs,
+        found: &mut Vec<(f64, Document)>,
+    ) -> Result<()> {
+        let route = walk.area();
+        let mut search = Search::new(filter, self.context, &route);
+        let view = self.tables.view(self.overlay, &route)?;
+        for candidate in view.candidates(walk.collection().id, &route) {
+            let Candidate { key, document } = candidate?;
+            self.looked.set(self.looked.get() + 1);
+            let bytes = document.as_slice();
+            if search.matches(bytes)? && (!route.repeats || walk.is_new(key.as_slice())) {
+                let document = partly(bytes, needs)?;
+                let distance = filter.near().and_then(|near| near.distance(&document));
+                found.push((distance.unwrap_or(f64::INFINITY), document));
+            }
+        }
+        Ok(())
+    }
+
+    /// All documents that a walk leads to, in the order of their distance; an area is read when all that is nearer was asked for.
+    fn by_distance<'s>(&'s self, mut walk: NearWalk<'s>, filter: &'s Filter, needs: Needs) -> Documents<'s> {
+        // From far to near.
+        let mut found: Vec<(f64, Document)> = Vec::new();
+        let (mut given, mut within, mut ended) = (0, None::<f64>, false);
+        Box::new(std::iter::from_fn(move || {
+            loop {
+                let nearest = found.last().map(|(distance, _)| *distance);
+                if nearest.is_some_and(|nearest| ended || within.is_some_and(|within| nearest <= within)) {
+                    given += 1;
+                    return found.pop().map(|(_, document)| Ok(document));
+                }
+                if ended {
+                    return None;
+                }
+                if within.is_some() && !walk.grow(given) {
+                    ended = true;
+                    continue;
+                }
+                if let Err(error) = self.add_area(&mut walk, filter, &needs, &mut found) {
+                    ended = true;
+                    found.clear();
+                    return Some(Err(self.told(error)));
+                }
+                found.sort_by(|left, right| right.0.total_cmp(&left.0));
+                within = Some(walk.radius());
+            }
+        }))
     }
 
     fn documents(&self, id: u32, route: &Route, leading: &Leading<'_>) -> Documents<'_> {

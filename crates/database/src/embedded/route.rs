@@ -7,7 +7,11 @@ use docdb::{
     sort::Sort,
 };
 
-use super::{catalog::Collection, entries::document_key, transaction::Overlay};
+use super::{
+    catalog::Collection,
+    entries::{ID_AT, document_key},
+    transaction::Overlay,
+};
 
 /// The way to the documents that a filter has to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,8 @@ pub(crate) struct Scan {
     pub(crate) points: bool,
     /// From the last key to the first.
     pub(crate) backward: bool,
+    /// Where the ranges are merged into one order: of each, how many bytes its keys begin with that do not count for that.
+    pub(crate) merge: Option<Vec<usize>>,
 }
 
 impl Route {
@@ -68,6 +74,7 @@ impl Route {
                 ranges: vec![whole(collection.id)],
                 points: false,
                 backward: false,
+                merge: None,
             }),
             Access::Index(scan) => route.add(collection, scan),
             Access::Union(scans) => {
@@ -103,6 +110,7 @@ impl Route {
                 ranges: vec![(from, to)],
                 points: false,
                 backward: false,
+                merge: None,
             }],
             index: None,
             sorted: false,
@@ -122,7 +130,11 @@ impl Route {
             (index.id, index.spec.name.as_str())
         });
         let mut ranges: Vec<_> = scan.ranges.iter().map(|range| bounds(id, range)).collect();
-        if scan.reverse {
+        let merge = scan.merge.as_ref().map(|begins| {
+            let begins = begins.iter().map(|begin| ID_AT + begin);
+            begins.collect()
+        });
+        if scan.reverse && merge.is_none() {
             ranges.reverse();
         }
         self.repeats |= index.is_some_and(|index| index.multikey);
@@ -131,6 +143,7 @@ impl Route {
             ranges,
             points: scan.ranges.iter().all(Range::is_point),
             backward: scan.reverse,
+            merge,
         });
         self.index = Some(match self.index.take() {
             Some(before) if before != name => format!("{before}, {name}"),

@@ -73,7 +73,7 @@ fn change(filter: Document, operators: Document) -> Update {
         many: false,
         sort: None,
         upsert: None,
-        returns: false,
+        returns: None,
     }
 }
 

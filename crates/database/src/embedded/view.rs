@@ -13,6 +13,7 @@ use redb::{AccessGuard, ReadableTable};
 
 use super::{
     batch::decode,
+    merged::{FileEntries, Merged},
     route::{Route, Scan},
     transaction::Overlay,
 };
@@ -107,21 +108,24 @@ impl<'a, T: ReadableTable<&'static [u8], &'static [u8]>> View<'a, T> {
             ranges,
             points,
             backward,
+            merge,
         } = scan;
-        if documents && points {
+        if documents && points && merge.is_none() {
             let keys = ranges.into_iter().map(|range| range.0);
             return Box::new(keys.filter_map(move |key| self.stored(Bytes::Own(key)).transpose()));
         }
         let table = if documents { self.documents } else { self.indexes };
-        let entries = ranges.into_iter().flat_map(move |(from, to)| {
-            let walk: Box<dyn Iterator<Item = _> + 'a> =
-                match table.range::<&[u8]>(from.as_slice()..to.as_slice()) {
-                    Ok(entries) if backward => Box::new(entries.rev()),
-                    Ok(entries) => Box::new(entries),
-                    Err(error) => Box::new(std::iter::once(Err(error))),
-                };
-            walk
-        });
+        let walk = move |(from, to): (Vec<u8>, Vec<u8>)| -> FileEntries<'a> {
+            match table.range::<&[u8]>(from.as_slice()..to.as_slice()) {
+                Ok(entries) if backward => Box::new(entries.rev()),
+                Ok(entries) => Box::new(entries),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            }
+        };
+        let entries: FileEntries<'a> = match merge {
+            None => Box::new(ranges.into_iter().flat_map(walk)),
+            Some(begins) => Box::new(Merged::new(ranges.into_iter().map(walk).zip(begins), backward)),
+        };
         Box::new(entries.filter_map(move |entry| match entry {
             Err(error) => Some(Err(DatabaseError::unavailable(error))),
             Ok((key, document)) if documents => Some(Ok(Candidate {

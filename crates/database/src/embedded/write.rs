@@ -18,8 +18,8 @@ use super::{
     writer::Locks,
 };
 use crate::{
-    ChangeKind, IndexSpec, Inserted, Looked, Result, TransactionId, Update, UpdateKind, Updated,
-    error::DatabaseError,
+    ChangeKind, IndexSpec, Inserted, Looked, Result, ReturnedDocument, Tally, TransactionId, Update,
+    UpdateKind, Updated, error::DatabaseError,
 };
 
 /// A write to be made.
@@ -74,7 +74,7 @@ pub(crate) enum WriteDone {
     Was(bool),
     Inserted(Inserted),
     Updated(Box<Updated>),
-    Removed(u64),
+    Removed(Tally),
     Taken(Option<Document>),
     Began(TransactionId),
     /// Nothing yet: a transaction has locked a document that it would write.
@@ -414,11 +414,10 @@ struct UpdatePlan {
 
 impl UpdatePlan {
     fn parse(update: &Update) -> Result<Self> {
-        let (UpdateKind::Operators(change) | UpdateKind::Replacement(change)) = &update.kind;
         Ok(Self {
             filter: Filter::parse(&update.filter)?,
             sort: update.sort.as_ref().map(Sort::parse).transpose()?,
-            change: Change::parse(change, &update.array_filters)?,
+            change: update.kind.parse(&update.array_filters)?,
         })
     }
 }
@@ -446,7 +445,7 @@ fn update_in(
         ..Updated::default()
     };
     let kind = match update.kind {
-        UpdateKind::Operators(_) => ChangeKind::Update,
+        UpdateKind::Operators(_) | UpdateKind::Pipeline(_) => ChangeKind::Update,
         UpdateKind::Replacement(_) => ChangeKind::Replace,
     };
     for key in &keys {
@@ -456,10 +455,11 @@ fn update_in(
         };
         updated.matched += 1;
         let after = plan.change.apply(&before, element, context)?;
-        if update.returns {
-            updated.document = Some(after.clone().unwrap_or_else(|| before.clone()));
-            updated.before = Some(before.clone());
-        }
+        updated.document = match update.returns {
+            Some(ReturnedDocument::Before) => Some(before.clone()),
+            Some(ReturnedDocument::After) => Some(after.as_ref().unwrap_or(&before).clone()),
+            None => None,
+        };
         if let Some(after) = after {
             target.replace(collection, &before, after, kind)?;
             updated.modified += 1;
@@ -475,9 +475,7 @@ fn update_in(
         }
         target.insert(collection, &document)?;
         updated.upserted = document.get("_id").cloned();
-        if update.returns {
-            updated.document = Some(document);
-        }
+        updated.document = (update.returns == Some(ReturnedDocument::After)).then_some(document);
     }
     Ok(WriteDone::Updated(Box::new(updated)))
 }
@@ -546,7 +544,10 @@ fn remove_in(
             removed += 1;
         }
     }
-    Ok(WriteDone::Removed(removed))
+    Ok(WriteDone::Removed(Tally {
+        count: removed,
+        looked: Some(matching.looked),
+    }))
 }
 
 fn take_in(
@@ -679,6 +680,9 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
     /// Locks a document and its unique values, where the unique indexes let it in. What they do not let in locks nothing.
     fn lock_with_values(&mut self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
         let mut values = Vec::new();
+        for index in &collection.indexes {
+            index.keys.admit(document)?;
+        }
         for index in unique(collection) {
             for value in Entries::of(index, document)?.values {
                 if self.taken_by_own(collection, index, &value, key)?

@@ -222,7 +222,7 @@ async fn replace(
             many: false,
             sort: None,
             upsert: Some(id),
-            returns: false,
+            returns: None,
         };
         (read.line, database.update(collection, update, None).await)
     });

@@ -383,7 +383,11 @@ async fn an_import_that_cannot_go_on_says_how_far_it_came() {
     );
     assert!(said.ends_with("1500 documents went in before"), "{said}");
     assert_eq!(
-        database.count("users", Document::new(), None).await.unwrap(),
+        database
+            .count("users", Document::new(), None)
+            .await
+            .unwrap()
+            .count,
         1500
     );
 }

@@ -61,6 +61,14 @@ impl<'v> Stored<'v> {
         self.pair
     }
 
+    /// Whether it is a geometry on the sphere.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.pair {
+            Some(pair) => vector(pair).map(drop),
+            None => geometry(self.value).map(drop),
+        }
+    }
+
     /// The geometry on the sphere.
     pub(super) fn spherical(&self) -> Option<Geometry> {
         match (self.pair, self.geojson) {

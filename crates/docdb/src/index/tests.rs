@@ -69,3 +69,72 @@ fn positions_have_cells() {
     let line = doc! {"at": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]}};
     assert!((1..=8).contains(&entries(line).keys.len()));
 }
+
+#[test]
+fn arrays_beside_each_other_are_refused() {
+    let index = Index::new(&[
+        ("a.b", Direction::Ascending),
+        ("a.c", Direction::Descending),
+        ("d", Direction::Ascending),
+    ])
+    .unwrap();
+    for admitted in [
+        doc! {},
+        doc! {"a": [{"b": 1, "c": 2}, {"b": [3, 4]}, {"c": [5]}, 6], "d": 7},
+        doc! {"a": {"b": [1], "c": 2}, "d": {"x": [1]}},
+        doc! {"a": [], "d": 1},
+        doc! {"d": [1, 2]},
+    ] {
+        assert!(index.admit(&admitted).is_ok(), "{admitted}");
+    }
+    for refused in [
+        doc! {"a": [{"b": 1}], "d": [1]},
+        doc! {"a": {"b": [1], "c": [1]}},
+        doc! {"a": [{"b": 1}, {"b": [1], "c": [2]}]},
+        doc! {"a": [], "d": []},
+    ] {
+        let error = index.admit(&refused).unwrap_err();
+        assert_eq!(error.code, 171, "{refused}");
+        assert!(error.message.contains("parallel arrays"), "{error}");
+    }
+    let only = Index::new(&[("a", Direction::Ascending)]).unwrap();
+    assert!(only.admit(&doc! {"a": [1], "b": [2]}).is_ok());
+}
+
+#[test]
+fn what_has_no_place_is_not_admitted_among_places() {
+    let index = Index::new(&[
+        ("at", FieldKind::Sphere),
+        ("n", FieldKind::from(Direction::Ascending)),
+    ])
+    .unwrap();
+    let at = |at: Bson| doc! {"at": at, "n": 1};
+    for admitted in [
+        Bson::Null,
+        bson!([]),
+        bson!([121.5, 31.2]),
+        bson!([[1, 2], [3, 4]]),
+        bson!({"lng": 121.5, "lat": 31.2}),
+        bson!({"type": "Point", "coordinates": [180, -90]}),
+        bson!({"type": "LineString", "coordinates": [[0, 0], [1, 1]]}),
+        bson!([{"type": "Point", "coordinates": [1, 1]}]),
+    ] {
+        assert!(index.admit(&at(admitted.clone())).is_ok(), "{admitted}");
+    }
+    assert!(index.admit(&doc! {"n": 1}).is_ok());
+    for refused in [
+        bson!("here"),
+        bson!(5),
+        bson!([500, 0]),
+        bson!({"lng": 10, "lat": 91}),
+        bson!({"type": "Point", "coordinates": [200, 100]}),
+        bson!({"type": "Point", "coordinates": [1]}),
+        bson!({"type": "Somewhere", "coordinates": [1, 2]}),
+        bson!({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}),
+        bson!([{"type": "Point", "coordinates": [1, 1]}, "there"]),
+    ] {
+        let error = index.admit(&at(refused.clone())).unwrap_err();
+        assert_eq!(error.code, 16755, "{refused}");
+        assert!(error.message.contains("Can't extract geo keys"), "{error}");
+    }
+}

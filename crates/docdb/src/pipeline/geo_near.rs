@@ -26,6 +26,8 @@ pub struct GeoNear {
     /// What every document has to meet: the filter, and to be near. Where the field is known.
     condition: Option<Filter>,
     most: Option<usize>,
+    /// The documents come in the order of their distance already.
+    led: bool,
 }
 
 impl GeoNear {
@@ -88,6 +90,7 @@ impl GeoNear {
             filter,
             condition: None,
             most,
+            led: false,
         };
         parsed.set_condition();
         Ok(parsed)
@@ -122,6 +125,10 @@ impl GeoNear {
         }
     }
 
+    pub(super) const fn set_led(&mut self) {
+        self.led = true;
+    }
+
     /// What every document has to meet, where that is known: the query, and to be near.
     pub(super) const fn condition(&self) -> Option<&Filter> {
         self.condition.as_ref()
@@ -152,38 +159,60 @@ impl GeoNear {
                     "$geoNear requires a 2d or 2dsphere index, but none were found",
                 ));
             };
+            let most = self.most.unwrap_or(usize::MAX);
+            let measured = input.filter_map(move |document| {
+                document
+                    .and_then(|document| self.measure(document, key, environment))
+                    .transpose()
+            });
+            if self.led {
+                let shown = measured.map(|found| Ok(self.show(found?)));
+                return Ok(Box::new(shown.take(most)));
+            }
             let mut held = Held::new("$geoNear", environment.memory);
             let mut found = Vec::new();
-            for document in input {
-                let document = document?;
-                if let Some(filter) = &self.filter
-                    && !filter.matches(&document, environment.variables, environment.context)?
-                {
-                    continue;
-                }
-                let Some((distance, location)) = self.nearest(&document, key) else {
-                    continue;
-                };
-                held.add_bytes(document_size(&document))?;
-                found.push((distance, location, document));
+            for measured in measured {
+                let measured = measured?;
+                held.add_bytes(document_size(&measured.document))?;
+                found.push(measured);
             }
-            found.sort_by(|left, right| left.0.total_cmp(&right.0));
+            found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
             Ok(Box::new(
-                found.into_iter().take(self.most.unwrap_or(usize::MAX)).map(
-                    |(distance, location, mut document)| {
-                        set_path(
-                            &mut document,
-                            self.distance.parts(),
-                            Bson::Double(distance * self.multiplier),
-                        );
-                        if let Some(path) = &self.location {
-                            set_path(&mut document, path.parts(), location);
-                        }
-                        Ok(document)
-                    },
-                ),
+                found.into_iter().take(most).map(|found| Ok(self.show(found))),
             ))
         })
+    }
+
+    /// How far away a document is, if it is one of those that are asked for.
+    fn measure(
+        &self,
+        document: Document,
+        key: &Path,
+        environment: Environment<'_>,
+    ) -> Result<Option<MeasuredDocument>> {
+        if let Some(filter) = &self.filter
+            && !filter.matches(&document, environment.variables, environment.context)?
+        {
+            return Ok(None);
+        }
+        Ok(self
+            .nearest(&document, key)
+            .map(|(distance, location)| MeasuredDocument {
+                document,
+                distance,
+                location,
+            }))
+    }
+
+    /// The document with its distance in it.
+    fn show(&self, found: MeasuredDocument) -> Document {
+        let mut document = found.document;
+        let distance = Bson::Double(found.distance * self.multiplier);
+        set_path(&mut document, self.distance.parts(), distance);
+        if let Some(path) = &self.location {
+            set_path(&mut document, path.parts(), found.location);
+        }
+        document
     }
 
     /// The least distance of a position in the document, and that position where it is asked for.
@@ -196,6 +225,13 @@ impl GeoNear {
         };
         Some((distance, location))
     }
+}
+
+/// A document with its distance, and the position that is so far away.
+struct MeasuredDocument {
+    document: Document,
+    distance: f64,
+    location: Bson,
 }
 
 fn number(value: &Bson) -> Option<f64> {

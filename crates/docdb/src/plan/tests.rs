@@ -74,7 +74,7 @@ fn equality_range_and_order() {
             &doc! {"time": -1},
             &indexes
         )),
-        (1, 2, false, false, true)
+        (1, 2, false, true, true)
     );
     assert_eq!(
         shape(&plan(&doc! {"time": {"$gte": 5}}, &doc! {"time": -1}, &indexes)),
@@ -181,6 +181,41 @@ fn or_prefixes_and_elements() {
 }
 
 #[test]
+fn ranges_are_merged_where_what_follows_gives_the_order() {
+    let indexes = [index(&[("a", Ascending), ("b", Ascending), ("c", Descending)])];
+    let merged = |query: Document, sort: Document| {
+        let plan = plan(&query, &sort, &indexes);
+        let scan = match &plan.access {
+            Access::Index(scan) => Some(scan),
+            Access::Union(scans) => scans.first(),
+            _ => None,
+        };
+        let merge = scan.and_then(|scan| scan.merge.clone());
+        assert!(merge.is_none() || plan.sorted);
+        (merge, plan.sorted)
+    };
+    let of = |number: i32| crate::key::of(&number.into()).len();
+    let few = || doc! {"a": {"$in": [1, 2, 1000]}};
+    assert_eq!(
+        merged(few(), doc! {"b": 1}),
+        (Some(vec![of(1), of(2), of(1000)]), true)
+    );
+    assert_eq!(merged(few(), doc! {"b": -1, "c": 1}).1, true);
+    assert_eq!(merged(few(), doc! {"b": 1, "c": 1}), (None, false));
+    assert_eq!(merged(few(), doc! {"a": 1, "b": 1}), (None, true));
+    assert_eq!(merged(few(), doc! {"c": 1}), (None, false));
+    let both = doc! {"a": {"$in": [1, 2]}, "b": {"$in": [3, 4]}};
+    assert_eq!(merged(both, doc! {"b": 1}).0.unwrap().len(), 4);
+    let ranged = doc! {"a": {"$in": [1, 2]}, "b": {"$gt": 3}};
+    assert_eq!(merged(ranged, doc! {"b": 1}).0.unwrap().len(), 2);
+    let either = doc! {"$or": [{"a": 1}, {"a": 2, "b": 3}]};
+    assert_eq!(merged(either.clone(), doc! {"b": 1}).0.unwrap(), [of(1), of(2)]);
+    assert_eq!(merged(either, doc! {"c": 1}), (None, false));
+    let many: Vec<i32> = (0..1000).collect();
+    assert_eq!(merged(doc! {"a": {"$in": many}}, doc! {"b": 1}), (None, false));
+}
+
+#[test]
 fn an_or_is_exact_only_where_nothing_stands_beside_it() {
     let indexes = [index(&[("a", Ascending)])];
     let or = doc! {"$or": [{"a": 1}, {"a": {"$gt": 5}}]};
@@ -223,15 +258,21 @@ fn run(plan: &Plan, indexes: &[Index], documents: &[Document]) -> Vec<usize> {
             );
         }
         entries.sort();
-        if scan.reverse {
-            entries.reverse();
-        }
-        for (key, at) in entries {
-            let within = scan
-                .ranges
+        // What they are ordered by, and which document they are of.
+        let mut walked: Vec<(&[u8], usize)> = Vec::new();
+        for (number, range) in scan.ranges.iter().enumerate() {
+            let begin = scan.merge.as_ref().map_or(0, |begins| begins[number]);
+            let within = entries
                 .iter()
-                .any(|range| range.start <= key && (range.end.is_empty() || key < range.end));
-            if within && !found.contains(&at) {
+                .filter(|(key, _)| range.start <= *key && (range.end.is_empty() || *key < range.end));
+            walked.extend(within.map(|(key, at)| (&key[begin..], *at)));
+        }
+        walked.sort();
+        if scan.reverse {
+            walked.reverse();
+        }
+        for (_, at) in walked {
+            if !found.contains(&at) {
                 found.push(at);
             }
         }

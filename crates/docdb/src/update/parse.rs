@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result, code},
     order::Number,
     path::index_of,
+    pipeline::Pipeline,
     query::{ElementCondition, Filter},
     regex::Pattern,
 };
@@ -61,6 +62,40 @@ pub(super) fn update(update: &Document, array_filters: &[Document]) -> Result<Up
             changes,
             array_filters: filters,
         }),
+    })
+}
+
+/// Stages that make one document of one, by what stands in it alone.
+const STAGES: [&str; 6] = [
+    "$addFields",
+    "$set",
+    "$project",
+    "$unset",
+    "$replaceRoot",
+    "$replaceWith",
+];
+
+pub(super) fn pipeline(stages: &[Document], array_filters: &[Document]) -> Result<Update> {
+    if !array_filters.is_empty() {
+        return Err(Error::failed_to_parse(
+            "arrayFilters may not be specified for pipeline-style updates",
+        ));
+    }
+    let other = stages
+        .iter()
+        .filter_map(|stage| stage.keys().next())
+        .find(|name| name.starts_with('$') && !STAGES.contains(&name.as_str()));
+    let stages: Vec<Bson> = stages.iter().cloned().map(Bson::Document).collect();
+    // What is no stage at all is refused as that.
+    let pipeline = Pipeline::parse(&stages)?;
+    if let Some(name) = other {
+        return Err(Error::new(
+            code::INVALID_OPTIONS,
+            format!("{name} is not allowed to be used within an update"),
+        ));
+    }
+    Ok(Update {
+        kind: Kind::Pipeline(pipeline),
     })
 }
 

@@ -103,7 +103,11 @@ async fn a_disk_that_is_full_and_freed_or_gone_and_back_loses_nothing_that_was_a
             assert_eq!(first.get_str("note").unwrap(), "after");
         }
         assert_ne!(first.get("note"), Some(&Bson::from("lost")));
-        let count = database.count("c", doc! { "_id": gone }, None).await.unwrap();
+        let count = database
+            .count("c", doc! { "_id": gone }, None)
+            .await
+            .unwrap()
+            .count;
         assert_eq!(count, 0, "what was refused as the disk was gone is not there");
         verify(&database);
         mirror.hold(&mut feed, &database, "c").await;

@@ -362,7 +362,7 @@ fn run(database: &Embedded, op: Op, transaction: Option<TransactionId>) -> Waiti
             }
             Op::Remove(id) => {
                 let result = database.remove("c", doc! { "_id": id }, false, transaction).await;
-                return came(result, Came::Removed);
+                return came(result.map(|removed| removed.count), Came::Removed);
             }
             Op::Increment(id) => change(doc! { "_id": id }, increment()),
             Op::IncrementAll(least) => Update {
@@ -770,7 +770,7 @@ async fn a_transaction_may_write_so_much_and_no_more() {
         database.commit(transaction).await,
         Err(DatabaseError::TransactionMissing)
     ));
-    assert_eq!(database.count("c", doc! {}, None).await.unwrap(), 0);
+    assert_eq!(database.count("c", doc! {}, None).await.unwrap().count, 0);
 }
 
 /// A transaction keeps the file from using again what it still sees, and no longer than it lives.
