@@ -17,13 +17,15 @@ use crate::{
     command::{Command, Fields},
     failure::{Failure, Result, code},
     front::{Inner, USER, WireFront, raw},
-    message::WireRequest,
+    message::{MalformedMessage, MessageHeader, WireRequest},
     scram::{Exchange, MECHANISM},
 };
 
 /// Wrong proofs of one address within [`WINDOW`]; after these it has to wait.
 const GUESSES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
+/// MongoDB's number for what is larger than it takes.
+const TOO_LARGE: i32 = 10334;
 /// Addresses whose guesses are counted; beyond that all counts begin anew.
 const COUNTED: usize = 10_000;
 
@@ -71,6 +73,20 @@ impl WireClient {
         let answer = self.command(command).await;
         self.answers = self.answers.wrapping_add(1);
         (!request.silent).then(|| request.answer(self.answers, &answer))
+    }
+
+    /// The answer to a message that is not read.
+    pub(crate) fn refuse(&mut self, header: &MessageHeader, error: &MalformedMessage) -> Vec<u8> {
+        self.answers = self.answers.wrapping_add(1);
+        let request = WireRequest {
+            id: header.id,
+            opcode: header.opcode,
+            command: Document::new(),
+            silent: false,
+        };
+        let failure = Failure::new(TOO_LARGE, error.to_string());
+        let answer = raw(&failure.into_answer()).unwrap_or_default();
+        request.answer(self.answers, &answer)
     }
 
     /// Does what a command asks for.

@@ -192,7 +192,6 @@ impl Cursors {
         }
         let now = Instant::now();
         let mut open = self.open();
-        open.retain(|_, kept| now.saturating_duration_since(kept.used) < IDLE);
         let mut held = open.values().map(|kept| kept.cursor.bytes).sum::<usize>() + cursor.bytes;
         while !open.is_empty() && (held > HELD || open.len() >= MOST) {
             let oldest = open.iter().min_by_key(|(_, kept)| kept.used).map(|(id, _)| *id);
@@ -211,6 +210,16 @@ impl Cursors {
         });
         open.insert(id, OpenCursor { cursor, used: now });
         id
+    }
+
+    /// Drops those that nobody has asked for in a while.
+    pub(crate) fn sweep(&self) {
+        self.drop_idle(Instant::now());
+    }
+
+    fn drop_idle(&self, now: Instant) {
+        self.open()
+            .retain(|_, kept| now.saturating_duration_since(kept.used) < IDLE);
     }
 
     /// Takes a cursor out, to be kept again when its next batch is made.
@@ -262,4 +271,26 @@ pub(crate) fn answer_with(
 pub(crate) enum Batch {
     First,
     Next,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_nobody_asks_for_is_dropped_by_itself() {
+        let cursors = Cursors::default();
+        let namespace = Namespace {
+            database: "d".to_owned(),
+            collection: "c".to_owned(),
+        };
+        let cursor = Cursor::of(namespace, vec![RawDocumentBuf::new()]);
+        let id = cursors.keep(cursor, None);
+        let now = Instant::now();
+        cursors.drop_idle(now + IDLE / 2);
+        assert_eq!(cursors.count(), 1);
+        cursors.drop_idle(now + IDLE);
+        assert_eq!(cursors.count(), 0);
+        assert!(cursors.take(id).is_none());
+    }
 }

@@ -12,6 +12,8 @@ use crate::{
     command::{Command, Namespace, Part, SessionId},
     cursor::Cursors,
     failure::{Failure, Result, code},
+    lobby::Lobby,
+    message::HEAVIEST,
     scram::Credentials,
     session::{Last, Sessions, Stage, State},
 };
@@ -24,6 +26,8 @@ const UNNAMED: &str = "test";
 const SYSTEM: [&str; 3] = ["admin", "config", "local"];
 /// Bytes of large messages that are held at once.
 const ROOM: usize = 4 * crate::message::LARGEST;
+/// Clients that have proved nothing yet, at most; with few connections, a quarter of those.
+const MOST_UNPROVED: usize = 64;
 /// Room is counted in units of so many bytes.
 pub(crate) const UNIT: usize = 1 << 10;
 
@@ -34,7 +38,7 @@ pub struct WireSettings {
     pub name: String,
     /// What clients must prove to know, as [`USER`]; without one, everybody who reaches the port is let in.
     pub password: Option<SecretString>,
-    /// How many may be connected at once.
+    /// How many may be connected at once; with a password, a quarter more while they prove it.
     pub connections: usize,
 }
 
@@ -72,6 +76,9 @@ pub(crate) struct Inner {
     pub(crate) connections: usize,
     pub(crate) seats: Arc<Semaphore>,
     pub(crate) room: Arc<Semaphore>,
+    /// Room for what large messages are when they are read.
+    pub(crate) decoded: Arc<Semaphore>,
+    pub(crate) lobby: Lobby,
 }
 
 impl std::fmt::Debug for WireFront {
@@ -99,6 +106,8 @@ impl WireFront {
             connections,
             seats: Arc::new(Semaphore::new(connections)),
             room: Arc::new(Semaphore::new(ROOM / UNIT)),
+            decoded: Arc::new(Semaphore::new(HEAVIEST / UNIT)),
+            lobby: Lobby::new((connections / 4).min(MOST_UNPROVED)),
         }))
     }
 }

@@ -13,6 +13,7 @@ mod cursor;
 mod failure;
 mod front;
 mod hello;
+mod lobby;
 pub mod message;
 mod read;
 mod scram;

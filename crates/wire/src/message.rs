@@ -1,6 +1,6 @@
 //! Messages of MongoDB's wire protocol as bytes: a header of sixteen, then `OP_MSG`, or the `OP_QUERY` by which drivers of old say hello.
 //!
-//! Everything here is a function of the bytes. A message is bounded in length and its documents in depth before anything is made of
+//! Everything here is a function of the bytes. A message is bounded in length and weight, and its documents in depth, before anything is made of
 //! them, so that no input makes a reader run out of memory or of stack. What begins with letters, as every HTTP request does, has a
 //! length that is far too great and is refused after its header: a web page cannot speak to this port.
 //!
@@ -17,6 +17,8 @@ pub use self::measure::DEEPEST;
 
 /// Bytes of a message at most, its header among them.
 pub const LARGEST: usize = 48_000_000;
+/// Bytes of memory that the values of a message may take.
+pub const HEAVIEST: usize = 256 << 20;
 /// Bytes of a header.
 pub const HEADER: usize = 16;
 /// Documents of one write at most.
@@ -66,6 +68,12 @@ pub enum MalformedMessage {
     /// A document is nested too deeply.
     #[error("a document is nested more than {DEEPEST} levels deep")]
     Depth,
+    /// Its values would take too much memory.
+    #[error(
+        "the values of the message would take more than {} MB of memory: send fewer documents at once",
+        HEAVIEST >> 20
+    )]
+    Heavy,
     /// No BSON.
     #[error("a document of the message is not valid BSON")]
     Bson(#[source] Option<bson::error::Error>),
@@ -147,58 +155,36 @@ impl WireRequest {
         }
     }
 
+    /// Bytes of memory that a message takes when it is read, about.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read) has them before it decodes.
+    pub(crate) fn weigh(header: &[u8; HEADER], body: &[u8]) -> Result<usize, MalformedMessage> {
+        let head = MessageHeader::read(header)?;
+        Ok(match head.opcode {
+            MessageKind::Message => Sections::read(header, body)?.weight,
+            // What a driver of old says hello with.
+            MessageKind::Query => 0,
+        })
+    }
+
     fn message(id: i32, header: &[u8; HEADER], body: &[u8]) -> Result<Self, MalformedMessage> {
-        let mut reader = Reader(body);
-        let flags = u32::from_le_bytes(reader.array()?);
-        let unknown = flags & MUST_KNOW & !(CHECKSUM_PRESENT | MORE_TO_COME);
-        if unknown != 0 {
-            return Err(MalformedMessage::Flags(unknown));
-        }
-        if flags & CHECKSUM_PRESENT != 0 {
-            let (rest, sum) = reader.0.split_last_chunk::<4>().ok_or(MalformedMessage::Length)?;
-            reader = Reader(rest);
-            let mut digest = CHECKSUM.digest();
-            digest.update(header);
-            digest.update(&body[..body.len() - sum.len()]);
-            if digest.finalize() != u32::from_le_bytes(*sum) {
-                return Err(MalformedMessage::Checksum);
-            }
-        }
-        let mut command = None;
-        let mut sequences: Vec<(String, Vec<Bson>)> = Vec::new();
-        while !reader.0.is_empty() {
-            match reader.array::<1>()? {
-                [0] if command.is_none() => command = Some(reader.document()?),
-                [1] => {
-                    let length = usize::try_from(reader.int()?).map_err(|_| MalformedMessage::Length)?;
-                    let mut section =
-                        Reader(reader.take(length.checked_sub(4).ok_or(MalformedMessage::Length)?)?);
-                    let name = section.text()?.to_owned();
-                    let mut documents = Vec::new();
-                    while !section.0.is_empty() {
-                        // One too many is let through, for the command to refuse it in words; more need not be held.
-                        if documents.len() > MOST_WRITES {
-                            return Err(MalformedMessage::Sections);
-                        }
-                        documents.push(Bson::Document(section.document()?));
-                    }
-                    sequences.push((name, documents));
-                }
-                _ => return Err(MalformedMessage::Sections),
-            }
-        }
-        let mut command = command.ok_or(MalformedMessage::Sections)?;
-        for (name, documents) in sequences {
-            if command.contains_key(&name) {
+        let sections = Sections::read(header, body)?;
+        let mut command = decode(sections.command)?;
+        for (name, documents) in sections.sequences {
+            if command.contains_key(name) {
                 return Err(MalformedMessage::Sections);
             }
-            command.insert(name, documents);
+            let documents = documents
+                .into_iter()
+                .map(|document| decode(document).map(Bson::Document));
+            command.insert(name, documents.collect::<Result<Vec<_>, _>>()?);
         }
         Ok(Self {
             id,
             opcode: MessageKind::Message,
             command,
-            silent: flags & MORE_TO_COME != 0,
+            silent: sections.silent,
         })
     }
 
@@ -212,7 +198,12 @@ impl WireRequest {
         // How many to leave out, how many to give.
         reader.int()?;
         reader.int()?;
-        let mut command = reader.document()?;
+        let mut weight = 0;
+        let document = reader.document(&mut weight)?;
+        if weight > HEAVIEST {
+            return Err(MalformedMessage::Heavy);
+        }
+        let mut command = decode(document)?;
         if let Some(Bson::Document(inner)) = command.get("$query") {
             command = inner.clone();
         }
@@ -249,6 +240,74 @@ impl WireRequest {
     }
 }
 
+/// The sections of an `OP_MSG`, each looked at and none decoded.
+struct Sections<'b> {
+    command: &'b [u8],
+    sequences: Vec<(&'b str, Vec<&'b [u8]>)>,
+    /// Whether no answer is wanted.
+    silent: bool,
+    /// Bytes of memory that all of it takes when it is decoded, about.
+    weight: usize,
+}
+
+impl<'b> Sections<'b> {
+    fn read(header: &[u8; HEADER], body: &'b [u8]) -> Result<Self, MalformedMessage> {
+        let mut reader = Reader(body);
+        let flags = u32::from_le_bytes(reader.array()?);
+        let unknown = flags & MUST_KNOW & !(CHECKSUM_PRESENT | MORE_TO_COME);
+        if unknown != 0 {
+            return Err(MalformedMessage::Flags(unknown));
+        }
+        if flags & CHECKSUM_PRESENT != 0 {
+            let (rest, sum) = reader.0.split_last_chunk::<4>().ok_or(MalformedMessage::Length)?;
+            reader = Reader(rest);
+            let mut digest = CHECKSUM.digest();
+            digest.update(header);
+            digest.update(&body[..body.len() - sum.len()]);
+            if digest.finalize() != u32::from_le_bytes(*sum) {
+                return Err(MalformedMessage::Checksum);
+            }
+        }
+        let mut weight = 0_usize;
+        let mut command = None;
+        let mut sequences: Vec<(&str, Vec<&[u8]>)> = Vec::new();
+        while !reader.0.is_empty() {
+            match reader.array::<1>()? {
+                [0] if command.is_none() => command = Some(reader.document(&mut weight)?),
+                [1] => {
+                    let length = usize::try_from(reader.int()?).map_err(|_| MalformedMessage::Length)?;
+                    let mut section =
+                        Reader(reader.take(length.checked_sub(4).ok_or(MalformedMessage::Length)?)?);
+                    let name = section.text()?;
+                    let mut documents = Vec::new();
+                    while !section.0.is_empty() {
+                        // One too many is let through, for the command to refuse it in words; more need not be held.
+                        if documents.len() > MOST_WRITES {
+                            return Err(MalformedMessage::Sections);
+                        }
+                        documents.push(section.document(&mut weight)?);
+                    }
+                    sequences.push((name, documents));
+                }
+                _ => return Err(MalformedMessage::Sections),
+            }
+        }
+        if weight > HEAVIEST {
+            return Err(MalformedMessage::Heavy);
+        }
+        Ok(Self {
+            command: command.ok_or(MalformedMessage::Sections)?,
+            sequences,
+            silent: flags & MORE_TO_COME != 0,
+            weight,
+        })
+    }
+}
+
+fn decode(document: &[u8]) -> Result<Document, MalformedMessage> {
+    Document::from_reader(document).map_err(|error| MalformedMessage::Bson(Some(error)))
+}
+
 /// What is left to be read.
 struct Reader<'a>(&'a [u8]);
 
@@ -281,8 +340,10 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(text).map_err(|_| MalformedMessage::Bson(None))
     }
 
-    fn document(&mut self) -> Result<Document, MalformedMessage> {
-        let length = measure::measure(self.0)?;
-        Document::from_reader(self.take(length)?).map_err(|error| MalformedMessage::Bson(Some(error)))
+    /// The bytes of a document, whose weight is added.
+    fn document(&mut self, weight: &mut usize) -> Result<&'a [u8], MalformedMessage> {
+        let measure = measure::measure(self.0)?;
+        *weight = weight.saturating_add(measure.weight);
+        self.take(measure.length)
     }
 }

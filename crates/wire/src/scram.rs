@@ -118,25 +118,32 @@ fn salted(password: &str, salt: &[u8]) -> Zeroizing<Bytes> {
     out
 }
 
+/// A client's last message, to what it began with and the server answered; written from the RFC a second time, for tests.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn prove(password: &str, first_bare: &str, server_first: &str) -> String {
+    let mut fields = server_first.split(',');
+    let nonce = fields.next().unwrap();
+    let salt = fields.next().unwrap().strip_prefix("s=").unwrap();
+    let salt: [u8; 16] = BASE64_STANDARD.decode(salt).unwrap().try_into().unwrap();
+    let salted = salted(password, &salt);
+    let client_key = hmac(&*salted, b"Client Key");
+    let stored: Bytes = Sha256::digest(client_key).into();
+    let unproved = format!("c=biws,{nonce}");
+    let signature = hmac(
+        &stored,
+        format!("{first_bare},{server_first},{unproved}").as_bytes(),
+    );
+    let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
+    format!("{unproved},p={}", BASE64_STANDARD.encode(proof))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
     const SALT: [u8; 16] = [7; 16];
-
-    /// What a client does, written from the RFC a second time.
-    fn proof(password: &str, first_bare: &str, server_first: &str, unproved: &str) -> String {
-        let salted = salted(password, &SALT);
-        let client_key = hmac(&*salted, b"Client Key");
-        let stored: Bytes = Sha256::digest(client_key).into();
-        let signature = hmac(
-            &stored,
-            format!("{first_bare},{server_first},{unproved}").as_bytes(),
-        );
-        let proof: Vec<u8> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();
-        format!("{unproved},p={}", BASE64_STANDARD.encode(proof))
-    }
 
     fn talk(user: &str, password: &str) -> Result<String, Refused> {
         let credentials = Credentials::new("yunqiao", "correct horse battery", SALT);
@@ -145,7 +152,7 @@ mod tests {
             .begin(format!("n,,{bare}").as_bytes(), "ours")
             .unwrap();
         assert!(first.starts_with("r=theirsours,s=BwcHBwcHBwcHBwcHBwcHBw==,i=15000"));
-        let last = proof(password, &bare, &first, "c=biws,r=theirsours");
+        let last = prove(password, &bare, &first);
         credentials.finish(&exchange, last.as_bytes())
     }
 

@@ -1,17 +1,18 @@
 //! The socket: connections, their number, and the time and the memory that each may take.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 
 use crate::{
     client::WireClient,
     front::{UNIT, WireFront},
+    lobby::Expelled,
     message::{HEADER, LARGEST, MalformedMessage, MessageHeader, WireRequest},
 };
 
@@ -19,6 +20,8 @@ use crate::{
 const PROOF: Duration = Duration::from_secs(30);
 /// From its first byte to its last, a message may take so long; so may an answer.
 const TRANSFER: Duration = Duration::from_secs(60);
+/// How often cursors that nobody asks for are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
 /// Bytes of a message of who has proved nothing: what saying hello and proving take, many times over.
 const UNTRUSTED: usize = 64 << 10;
 /// Up to this length a message needs no room.
@@ -33,9 +36,14 @@ impl WireFront {
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(());
         tokio::pin!(stop);
+        let mut sweep = tokio::time::interval(SWEEP);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                _ = sweep.tick() => {
+                    self.0.cursors.sweep();
+                    continue;
+                }
                 () = &mut stop => break,
             };
             let (stream, peer) = match accepted {
@@ -47,10 +55,6 @@ impl WireFront {
                     continue;
                 }
             };
-            let Ok(seat) = Arc::clone(&self.0.seats).try_acquire_owned() else {
-                tracing::warn!(%peer, "as many clients of the database are connected as may be: one was turned away");
-                continue;
-            };
             let front = self.clone();
             let mut stopped = stopped.clone();
             tokio::spawn(async move {
@@ -58,7 +62,6 @@ impl WireFront {
                     () = front.connection(stream, peer) => {}
                     _ = stopped.changed() => {}
                 }
-                drop(seat);
             });
         }
         drop(stopping);
@@ -69,30 +72,50 @@ impl WireFront {
         // Answers leave at once; a failure here only costs speed.
         let _ = stream.set_nodelay(true);
         let mut client = self.client(peer, local);
-        let proved = timeout(PROOF, async {
-            while !client.is_trusted() {
-                self.exchange(&mut client, &mut stream).await?;
-            }
-            Ok(())
-        });
-        let ended: Result<(), Ended> = match proved.await {
-            Err(_) => Err(Ended::Slow),
-            Ok(Err(ended)) => Err(ended),
-            Ok(Ok(())) => loop {
-                if let Err(ended) = self.exchange(&mut client, &mut stream).await {
-                    break Err(ended);
-                }
-            },
+        let ended = match self.serve_client(&mut client, &mut stream).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
         };
         match ended {
-            Ok(()) | Err(Ended::Closed) => {}
-            Err(Ended::MalformedMessage(error)) => {
+            Ended::Closed => {}
+            Ended::MalformedMessage(error) => {
                 tracing::warn!(%peer, %error, "a client of the database was cut off")
             }
-            Err(Ended::Slow) => tracing::debug!(%peer, "a client of the database was too slow"),
-            Err(Ended::Failed(error)) => {
+            Ended::Slow => tracing::debug!(%peer, "a client of the database was too slow"),
+            Ended::Expelled => {
+                tracing::debug!(%peer, "a client of the database that had proved nothing made room for another")
+            }
+            Ended::Full => {
+                tracing::warn!(%peer, "as many clients of the database are connected as may be: one was turned away")
+            }
+            Ended::Failed(error) => {
                 tracing::debug!(%peer, %error, "a connection of the database failed")
             }
+        }
+    }
+
+    /// Lets a client prove itself, which takes a place of the few for that, and answers it from a seat then.
+    async fn serve_client(
+        &self,
+        client: &mut WireClient,
+        stream: &mut TcpStream,
+    ) -> Result<Infallible, Ended> {
+        if !client.is_trusted() {
+            let (_place, expelled) = self.0.lobby.enter();
+            let proved = timeout(PROOF, async {
+                while !client.is_trusted() {
+                    self.exchange(client, stream).await?;
+                }
+                Ok::<_, Ended>(())
+            });
+            tokio::select! {
+                proved = proved => proved.map_err(|_| Ended::Slow)??,
+                Expelled = expelled => return Err(Ended::Expelled),
+            }
+        }
+        let _seat = self.0.seats.try_acquire().map_err(|_| Ended::Full)?;
+        loop {
+            self.exchange(client, stream).await?;
         }
     }
 
@@ -122,6 +145,24 @@ impl WireFront {
         })
         .await
         .map_err(|_| Ended::Slow)??;
+        let weighed = match body.len() > SMALL {
+            true => WireRequest::weigh(&head, &body),
+            false => Ok(0),
+        };
+        let weight = match weighed {
+            Ok(weight) => weight,
+            // The message is there whole, so the client can be told, and go on.
+            Err(error @ MalformedMessage::Heavy) => {
+                let answer = client.refuse(&MessageHeader::read(&head)?, &error);
+                timeout(TRANSFER, stream.write_all(&answer))
+                    .await
+                    .map_err(|_| Ended::Slow)??;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Waited for while the message has its room: who has this has both, and comes to an end.
+        let decoded = self.hold_decoded(weight).await;
         let request = if body.len() > LARGE {
             let read = tokio::task::spawn_blocking(move || WireRequest::read(&head, &body));
             read.await.map_err(|error| Ended::Failed(error.into()))??
@@ -133,18 +174,28 @@ impl WireFront {
                 .await
                 .map_err(|_| Ended::Slow)??;
         }
-        drop(held);
+        drop((held, decoded));
         Ok(())
     }
 
     /// Waits for room for a large message.
     async fn hold(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        if length <= SMALL {
-            return None;
-        }
-        let units = u32::try_from(length.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0.room).acquire_many_owned(units).await.ok()
+        acquire(&self.0.room, length).await
     }
+
+    /// Waits for room for what a large message is when it is read.
+    async fn hold_decoded(&self, weight: usize) -> Option<OwnedSemaphorePermit> {
+        acquire(&self.0.decoded, weight).await
+    }
+}
+
+/// Waits for so many bytes; small messages need none.
+async fn acquire(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    if bytes <= SMALL {
+        return None;
+    }
+    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+    Arc::clone(room).acquire_many_owned(units).await.ok()
 }
 
 /// Why a connection ends.
@@ -153,6 +204,10 @@ enum Ended {
     Closed,
     MalformedMessage(MalformedMessage),
     Slow,
+    /// It had proved nothing, and another one came.
+    Expelled,
+    /// There was no seat for it.
+    Full,
     Failed(std::io::Error),
 }
 

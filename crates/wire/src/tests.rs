@@ -537,6 +537,71 @@ async fn who_has_proved_nothing_sends_little() {
     assert_eq!(answer, b"");
 }
 
+/// However many strangers wait, who knows the password gets in and keeps the seat.
+#[tokio::test]
+async fn strangers_take_no_seat_from_who_knows_the_password() {
+    const PASSWORD: &str = "correct horse battery staple";
+    let address = served(front(Some(PASSWORD))).await;
+    let connect = || async { TcpStream::connect(address).await.unwrap() };
+    let mut strangers = Vec::new();
+    for _ in 0..20 {
+        strangers.push(connect().await);
+    }
+    let mut client = connect().await;
+    prove(&mut client, PASSWORD).await;
+    // All strangers that came before were sent away for it, as two clients may be connected.
+    for stranger in &mut strangers {
+        assert_eq!(stranger.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+    for _ in 0..20 {
+        strangers.push(connect().await);
+    }
+    let count = bytes(&doc! { "count": "a", "$db": "yunqiao" });
+    client.write_all(&count).await.unwrap();
+    assert_eq!(said(&mut client).await, doc! { "n": 0, "ok": 1.0 });
+}
+
+/// SCRAM-SHA-256 as a client does it.
+async fn prove(stream: &mut TcpStream, password: &str) {
+    let payload = |answer: &Document| match answer.get("payload") {
+        Some(Bson::Binary(binary)) => String::from_utf8(binary.bytes.clone()).unwrap(),
+        other => panic!("{other:?} {answer}"),
+    };
+    let mut ask = async |command: Document| {
+        stream.write_all(&bytes(&command)).await.unwrap();
+        said(stream).await
+    };
+    let bare = "n=yunqiao,r=abc";
+    let begun = ask(doc! {
+        "saslStart": 1, "mechanism": "SCRAM-SHA-256", "payload": format!("n,,{bare}"), "$db": "admin",
+    })
+    .await;
+    let proof = crate::scram::prove(password, bare, &payload(&begun));
+    let done = ask(doc! {
+        "saslContinue": 1, "conversationId": 1, "payload": proof, "$db": "admin",
+    })
+    .await;
+    assert!(done.get_bool("done").unwrap(), "{done}");
+}
+
+/// The client is told, and can go on.
+#[tokio::test]
+async fn a_message_that_would_take_too_much_memory_is_refused_in_words() {
+    let address = served(front(None)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let nulls = vec![Bson::Null; 4_000_000];
+    let heavy = bytes(&doc! { "insert": "a", "documents": [{ "_id": 1, "nulls": nulls }], "$db": "yunqiao" });
+    stream.write_all(&heavy).await.unwrap();
+    let answer = said(&mut stream).await;
+    let message = answer.get_str("errmsg").unwrap();
+    assert!(message.contains("send fewer documents"), "{answer}");
+    stream
+        .write_all(&bytes(&doc! { "ping": 1, "$db": "admin" }))
+        .await
+        .unwrap();
+    assert_eq!(said(&mut stream).await, doc! { "ok": 1.0 });
+}
+
 #[tokio::test]
 async fn a_large_message_is_taken_whole() {
     let address = served(front(None)).await;

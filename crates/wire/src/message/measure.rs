@@ -1,17 +1,35 @@
-//! The length and the depth of a BSON document, found without recursion: what decodes it afterwards recurses, and needs a bound.
+//! The length, the depth and the weight of a BSON document, found without recursion: what decodes it afterwards recurses, and takes
+//! many times the bytes where they are of small values: an array of nulls has three bytes for each.
+
+use bson::Bson;
 
 use super::MalformedMessage;
 
 /// Levels that documents and arrays may be nested, as in MongoDB.
 pub const DEEPEST: usize = 200;
 
-/// The length of the document that `bytes` begin with. Its elements fit into each other and it is not too deep; whether the
-/// values are valid is for the decoder to say.
-pub(super) fn measure(bytes: &[u8]) -> Result<usize, MalformedMessage> {
+/// What a document measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measure {
+    /// Its bytes.
+    pub(super) length: usize,
+    /// Bytes of memory that it takes when it is decoded, about.
+    pub(super) weight: usize,
+}
+
+/// What a value takes beside its own bytes.
+const VALUE: usize = size_of::<Bson>();
+/// What a field of a document takes beside its value: its name as a text of its own, and its place in the table of fields.
+const FIELD: usize = size_of::<String>() + 4 * size_of::<usize>();
+
+/// Measures the document that `bytes` begin with. Its elements fit into each other and it is not too deep; whether the values are
+/// valid is for the decoder to say.
+pub(super) fn measure(bytes: &[u8]) -> Result<Measure, MalformedMessage> {
     let mut walk = Walk { bytes, at: 0 };
-    // Where each of the documents that are open ends.
-    let mut ends = vec![walk.open(bytes.len())?];
-    while let Some(&end) = ends.last() {
+    let mut weight = 0_usize;
+    // Where each of the documents that are open ends, and what one of its elements takes.
+    let mut ends = vec![(walk.open(bytes.len())?, VALUE + FIELD)];
+    while let Some(&(end, element)) = ends.last() {
         let kind = walk.byte(end)?;
         if kind == 0 {
             if walk.at != end {
@@ -20,6 +38,7 @@ pub(super) fn measure(bytes: &[u8]) -> Result<usize, MalformedMessage> {
             ends.pop();
             continue;
         }
+        weight = weight.saturating_add(element);
         walk.text(end)?;
         match kind {
             // A document, an array.
@@ -27,7 +46,8 @@ pub(super) fn measure(bytes: &[u8]) -> Result<usize, MalformedMessage> {
                 if ends.len() >= DEEPEST {
                     return Err(MalformedMessage::Depth);
                 }
-                ends.push(walk.open(end)?);
+                let element = if kind == 0x04 { VALUE } else { VALUE + FIELD };
+                ends.push((walk.open(end)?, element));
             }
             // Undefined, null, the smallest and the greatest key.
             0x06 | 0x0a | 0x7f | 0xff => {}
@@ -58,12 +78,15 @@ pub(super) fn measure(bytes: &[u8]) -> Result<usize, MalformedMessage> {
                 if scope != inner {
                     return Err(MalformedMessage::Bson(None));
                 }
-                ends.push(scope);
+                ends.push((scope, VALUE + FIELD));
             }
             _ => return Err(MalformedMessage::Bson(None)),
         }
     }
-    Ok(walk.at)
+    Ok(Measure {
+        length: walk.at,
+        weight: weight.saturating_add(walk.at),
+    })
 }
 
 struct Walk<'a> {

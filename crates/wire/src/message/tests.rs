@@ -162,7 +162,7 @@ fn every_kind_of_value_is_measured() {
     };
     let bytes = document.to_vec().unwrap();
     let more = [bytes.as_slice(), b"more"].concat();
-    assert_eq!(measure::measure(&more).unwrap(), bytes.len());
+    assert_eq!(measure::measure(&more).unwrap().length, bytes.len());
     for length in 0..bytes.len() {
         assert!(measure::measure(&bytes[..length]).is_err(), "{length}");
     }
@@ -178,7 +178,10 @@ fn what_is_too_deep_is_refused_before_anything_recurses() {
         }
         bytes
     };
-    assert_eq!(measure::measure(&nested(DEEPEST)).unwrap(), nested(DEEPEST).len());
+    assert_eq!(
+        measure::measure(&nested(DEEPEST)).unwrap().length,
+        nested(DEEPEST).len()
+    );
     assert!(matches!(
         measure::measure(&nested(DEEPEST + 1)),
         Err(MalformedMessage::Depth)
@@ -186,5 +189,47 @@ fn what_is_too_deep_is_refused_before_anything_recurses() {
     assert!(matches!(
         measure::measure(&nested(5_000)),
         Err(MalformedMessage::Depth)
+    ));
+}
+
+/// Three bytes for a null, and thirty times as many when it is read.
+#[test]
+fn values_that_are_small_as_bytes_weigh_what_they_take() {
+    let nulls = |count: usize| {
+        let elements: Vec<u8> = (0..count).flat_map(|_| [0x0a, b'0', 0]).collect();
+        let array = [
+            &i32::try_from(4 + elements.len() + 1).unwrap().to_le_bytes()[..],
+            &elements,
+            &[0],
+        ]
+        .concat();
+        let document = [
+            &i32::try_from(4 + 3 + array.len() + 1).unwrap().to_le_bytes()[..],
+            &[0x04, b'a', 0],
+            &array,
+            &[0],
+        ]
+        .concat();
+        let mut body = vec![0; 5];
+        body.extend(document);
+        body
+    };
+    let header = |body: &[u8]| {
+        let mut header = [0; HEADER];
+        let length = i32::try_from(HEADER + body.len()).unwrap();
+        header[..4].copy_from_slice(&length.to_le_bytes());
+        header[12..].copy_from_slice(&OP_MSG.to_le_bytes());
+        header
+    };
+    let few = nulls(1000);
+    let weight = WireRequest::weigh(&header(&few), &few).unwrap();
+    assert!(weight >= 1000 * size_of::<Bson>(), "{weight}");
+    let read = WireRequest::read(&header(&few), &few).unwrap();
+    assert_eq!(read.command.get_array("a").unwrap().len(), 1000);
+    let many = nulls(10_000_000);
+    assert!(HEADER + many.len() < LARGEST);
+    assert!(matches!(
+        WireRequest::read(&header(&many), &many),
+        Err(MalformedMessage::Heavy)
     ));
 }
