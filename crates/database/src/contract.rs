@@ -32,11 +32,23 @@ use crate::{
 pub type Engine = Arc<dyn Database>;
 
 /// Makes a test of each property, for an engine. It is given an expression that is evaluated for each test, to a pair: what
-/// must live as long as the engine does, and the engine in an `Arc`. The crate needs Tokio's test macro.
+/// must live as long as the engine does, and the engine in an `Arc`. Attributes before it, such as `#[ignore]`, are each test's.
+/// The crate needs Tokio's test macro.
 #[macro_export]
 macro_rules! hold_to_contract {
-    ($fresh:expr) => {
-        $crate::hold_to_contract! { $fresh;
+    (@one [$($attribute:tt)*] $fresh:expr; $part:ident $property:ident) => {
+        $($attribute)*
+        #[tokio::test]
+        async fn $property() {
+            let (_kept, database) = $fresh;
+            $crate::contract::$part::$property(database).await;
+        }
+    };
+    (@each $attributes:tt $fresh:expr; $($part:ident :: $property:ident)*) => {$(
+        $crate::hold_to_contract! { @one $attributes $fresh; $part $property }
+    )*};
+    ($(#[$attribute:meta])* $fresh:expr) => {
+        $crate::hold_to_contract! { @each [$(#[$attribute])*] $fresh;
             documents::they_are_added_found_changed_and_removed
             documents::a_collection_that_is_missing_is_an_error_of_every_operation
             documents::what_is_refused_is_refused_on_an_empty_collection_too
@@ -89,13 +101,6 @@ macro_rules! hold_to_contract {
             feed::what_was_aborted_is_not_told
         }
     };
-    ($fresh:expr; $($part:ident :: $property:ident)*) => {$(
-        #[tokio::test]
-        async fn $property() {
-            let (_kept, database) = $fresh;
-            $crate::contract::$part::$property(database).await;
-        }
-    )*};
 }
 
 /// The engine with the collection `c`, and these documents in it.
