@@ -1,6 +1,7 @@
-//! A query, an update, and documents, a line each: the update ends, keeps `_id`, and says truly if it changed something.
+//! A query, an update, and documents, a line each: the update ends, keeps `_id`, and says truly if it changed something. An update by
+//! a pipeline stands as `{pipeline: […]}`.
 
-use bson::{DateTime, Document};
+use bson::{Bson, DateTime, Document};
 use docdb::{Context, expr::Variables, query::Filter, update::Update};
 
 pub(crate) fn target(data: &[u8]) {
@@ -15,9 +16,14 @@ pub(crate) fn target(data: &[u8]) {
     } else {
         Vec::new()
     };
-    let Ok(parsed) = Update::parse(update, &array_filters) else {
-        return;
+    let parsed = match update.get_array("pipeline") {
+        Ok(stages) => {
+            let stages = stages.iter().filter_map(Bson::as_document).cloned();
+            Update::parse_pipeline(&stages.collect::<Vec<_>>(), &[])
+        }
+        Err(_) => Update::parse(update, &array_filters),
     };
+    let Ok(parsed) = parsed else { return };
     let context = Context::new(DateTime::from_millis(0), 1);
     let repeatable = update.keys().all(|name| {
         matches!(

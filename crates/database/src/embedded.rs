@@ -39,6 +39,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub use transaction::{MOST_TRANSACTIONS, TRANSACTION_LIFE};
 
 use self::{
+    batch::Batch,
     catalog::{CatalogCache, Collection},
     disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
@@ -200,9 +201,14 @@ impl Embedded {
         let last = disk
             .with(last_change, || {})
             .map_err(|error| disk.cannot_be_opened(error))?;
+        let catalog = CatalogCache::default();
+        // A file without them is good too: those queries read more.
+        if let Err(error) = disk.with(|file| add_owner_indexes(file, &catalog), || {}) {
+            tracing::warn!(%error, "the indexes of owners could not be made");
+        }
         let shared = Arc::new(Shared {
             disk,
-            catalog: CatalogCache::default(),
+            catalog,
             transactions: Registry::default(),
             feed: Feed::new(last),
             options,
@@ -288,6 +294,26 @@ fn closed() -> DatabaseError {
     DatabaseError::unavailable("the thread that writes has ended")
 }
 
+/// Gives collections of an older file the index that every collection has.
+fn add_owner_indexes(file: &redb::Database, cache: &CatalogCache) -> Result<()> {
+    let read = file.begin_read().map_err(DatabaseError::unavailable)?;
+    let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
+    let mut missing = false;
+    for entry in catalog.iter().map_err(DatabaseError::unavailable)? {
+        let (name, _) = entry.map_err(DatabaseError::unavailable)?;
+        let collection = cache.read(&catalog, name.value())?;
+        missing |= collection.is_some_and(|collection| !collection.has_owner_index());
+    }
+    if !missing {
+        return Ok(());
+    }
+    let write = file.begin_write().map_err(DatabaseError::unavailable)?;
+    let mut batch = Batch::new(&write, cache)?;
+    batch.add_owner_indexes()?;
+    batch.finish()?;
+    write.commit().map_err(DatabaseError::unavailable)
+}
+
 fn last_change(file: &redb::Database) -> Result<u64> {
     let read = file.begin_read().map_err(DatabaseError::unavailable)?;
     let meta = read.open_table(META).map_err(DatabaseError::unavailable)?;
@@ -329,6 +355,7 @@ impl Database for Embedded {
                     indexes: collection
                         .indexes
                         .iter()
+                        .filter(|index| !index.built_in)
                         .map(|index| index.spec.clone())
                         .collect(),
                 });

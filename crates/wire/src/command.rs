@@ -118,6 +118,17 @@ impl Command {
         }
     }
 
+    /// The collection that the command is about, and what `read` takes of its fields. What it leaves is judged: `beside` says what is
+    /// known of that, and the rest is unknown.
+    pub(crate) fn about<T>(
+        &mut self,
+        beside: Beside,
+        read: impl FnOnce(&mut Fields) -> Result<T>,
+    ) -> Result<(Namespace, T)> {
+        let namespace = self.collection()?;
+        Ok((namespace, self.fields.read(beside, read)?))
+    }
+
     /// Steps over a value that says nothing: `{ping: 1}`.
     pub(crate) fn skip_name(&mut self) {
         let name = self.name.clone();
@@ -164,6 +175,15 @@ impl Namespace {
     }
 }
 
+/// What is known of fields that nobody reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// MongoDB has them, and here they are refused.
+    pub(crate) not_served: &'static [&'static str],
+    /// They change nothing here.
+    pub(crate) passed_over: &'static [&'static str],
+}
+
 /// Fields of a command, or of a part of it.
 #[derive(Debug)]
 pub(crate) struct Fields {
@@ -178,6 +198,15 @@ impl Fields {
             of: of.to_owned(),
             document,
         }
+    }
+
+    /// What `read` takes; of what it leaves `beside` says what is known, and the rest is unknown.
+    pub(crate) fn read<T>(&mut self, beside: Beside, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let taken = read(self)?;
+        self.not_served(beside.not_served)?;
+        self.pass_over(beside.passed_over);
+        self.finish()?;
+        Ok(taken)
     }
 
     fn wrong(&self, field: &str, value: &Bson, expected: &str) -> Failure {

@@ -10,7 +10,7 @@ use docdb::{
 };
 
 use crate::{
-    command::{Command, Fields, Namespace},
+    command::{Beside, Command, Fields, Namespace},
     cursor::{self, Batch, Cursor, FIRST_BATCH, Pages},
     failure::{Failure, Result, code},
     front::{Inner, raw},
@@ -25,6 +25,20 @@ const PASSED_OVER: [&str; 6] = [
     "oplogReplay",
     "hint",
 ];
+
+/// What a `find` may say beside.
+const FIND_BESIDE: Beside = Beside {
+    not_served: &[
+        "awaitData",
+        "collation",
+        "let",
+        "min",
+        "max",
+        "returnKey",
+        "showRecordId",
+    ],
+    passed_over: &PASSED_OVER,
+};
 
 /// A `find` as it was asked for.
 struct FindRequest {
@@ -54,17 +68,6 @@ impl FindRequest {
                 "error processing query: tailable cursor requested on non capped collection",
             ));
         }
-        fields.not_served(&[
-            "awaitData",
-            "collation",
-            "let",
-            "min",
-            "max",
-            "returnKey",
-            "showRecordId",
-        ])?;
-        fields.pass_over(&PASSED_OVER);
-        fields.finish()?;
         Ok(Self {
             find,
             batch: batch.map_or(FIRST_BATCH, |batch| usize::try_from(batch).unwrap_or(usize::MAX)),
@@ -93,8 +96,7 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let asked = FindRequest::read(&mut command.fields)?;
+        let (namespace, asked) = command.about(FIND_BESIDE, FindRequest::read)?;
         if !self.is_ours(&namespace)? {
             return Ok(nothing(&namespace));
         }
@@ -311,14 +313,15 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let fields = &mut command.fields;
-        let filter = fields.document("query")?.unwrap_or_default();
-        let limit = fields.integer("limit")?.unwrap_or(0).unsigned_abs();
-        let skip = fields.count("skip")?.unwrap_or(0);
-        fields.not_served(&["collation"])?;
-        fields.pass_over(&["hint", "fields"]);
-        fields.finish()?;
+        let beside = Beside {
+            not_served: &["collation"],
+            passed_over: &["hint", "fields"],
+        };
+        let (namespace, (filter, limit, skip)) = command.about(beside, |fields| {
+            let filter = fields.document("query")?.unwrap_or_default();
+            let limit = fields.integer("limit")?.unwrap_or(0).unsigned_abs();
+            Ok((filter, limit, fields.count("skip")?.unwrap_or(0)))
+        })?;
         let counted = match self.is_ours(&namespace)? {
             false => 0,
             true => match within(&command, async {
@@ -343,13 +346,14 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let fields = &mut command.fields;
-        let path = fields.needed_text("key")?;
-        let filter = fields.document("query")?.unwrap_or_default();
-        fields.not_served(&["collation"])?;
-        fields.pass_over(&["hint"]);
-        fields.finish()?;
+        let beside = Beside {
+            not_served: &["collation"],
+            passed_over: &["hint"],
+        };
+        let (namespace, (path, filter)) = command.about(beside, |fields| {
+            let path = fields.needed_text("key")?;
+            Ok((path, fields.document("query")?.unwrap_or_default()))
+        })?;
         let path = Path::checked(&path)?;
         let find = Find {
             projection: Some(doc! { path.first(): 1, "_id": i32::from(path.first() == "_id") }),
@@ -400,7 +404,7 @@ impl Inner {
         let fields = &mut explained.fields;
         let found = match name.as_str() {
             "find" => {
-                let find = FindRequest::read(fields)?.find;
+                let find = fields.read(FIND_BESIDE, FindRequest::read)?.find;
                 let found = self.database.find(&namespace.collection, find, None).await;
                 self.engine(&namespace.database, found)?
             }

@@ -7,7 +7,7 @@ use docdb::{Context, error::code as language, expr::Variables, project::Projecti
 use futures_util::future::join_all;
 
 use crate::{
-    command::{Command, Fields, Namespace},
+    command::{Beside, Command, Fields, Namespace},
     failure::{Failure, Result, code},
     front::{Inner, raw},
     message::MOST_WRITES,
@@ -32,12 +32,14 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let fields = &mut command.fields;
-        let documents = fields.needed_documents("documents")?;
-        let ordered = fields.boolean("ordered")?.unwrap_or(true);
-        fields.pass_over(&["bypassDocumentValidation", "isTimeseries"]);
-        fields.finish()?;
+        let beside = Beside {
+            passed_over: &["bypassDocumentValidation", "isTimeseries"],
+            ..Beside::default()
+        };
+        let (namespace, (documents, ordered)) = command.about(beside, |fields| {
+            let documents = fields.needed_documents("documents")?;
+            Ok((documents, fields.boolean("ordered")?.unwrap_or(true)))
+        })?;
         check_count(documents.len())?;
         self.writable(&namespace)?;
         let documents = documents.into_iter().map(with_id).collect::<Result<Vec<_>>>()?;
@@ -84,13 +86,14 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let fields = &mut command.fields;
-        let statements = fields.needed_documents("updates")?;
-        let ordered = fields.boolean("ordered")?.unwrap_or(true);
-        fields.not_served(&["let"])?;
-        fields.pass_over(&["bypassDocumentValidation"]);
-        fields.finish()?;
+        let beside = Beside {
+            not_served: &["let"],
+            passed_over: &["bypassDocumentValidation"],
+        };
+        let (namespace, (statements, ordered)) = command.about(beside, |fields| {
+            let statements = fields.needed_documents("updates")?;
+            Ok((statements, fields.boolean("ordered")?.unwrap_or(true)))
+        })?;
         check_count(statements.len())?;
         self.writable(&namespace)?;
         let updates: Vec<Result<Update>> = statements.into_iter().map(read_update).collect();
@@ -153,12 +156,14 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let namespace = command.collection()?;
-        let fields = &mut command.fields;
-        let statements = fields.needed_documents("deletes")?;
-        let ordered = fields.boolean("ordered")?.unwrap_or(true);
-        fields.not_served(&["let"])?;
-        fields.finish()?;
+        let beside = Beside {
+            not_served: &["let"],
+            ..Beside::default()
+        };
+        let (namespace, (statements, ordered)) = command.about(beside, |fields| {
+            let statements = fields.needed_documents("deletes")?;
+            Ok((statements, fields.boolean("ordered")?.unwrap_or(true)))
+        })?;
         check_count(statements.len())?;
         self.writable(&namespace)?;
         let (mut removed, mut errors) = (0, Vec::new());
@@ -185,20 +190,20 @@ impl Inner {
         statement: Document,
         transaction: Option<TransactionId>,
     ) -> Result<u64> {
-        let mut fields = Fields::new("delete.deletes", statement);
-        let filter = fields.needed_document("q")?;
-        let many = match fields.integer("limit")? {
-            Some(0) => true,
-            Some(1) => false,
-            _ => {
-                return Err(Failure::failed_to_parse(
-                    "The limit field in delete objects must be 0 or 1.",
-                ));
-            }
+        let beside = Beside {
+            not_served: &["collation"],
+            passed_over: &PASSED_OVER,
         };
-        fields.not_served(&["collation"])?;
-        fields.pass_over(&PASSED_OVER);
-        fields.finish()?;
+        let (filter, many) = Fields::new("delete.deletes", statement).read(beside, |fields| {
+            let filter = fields.needed_document("q")?;
+            match fields.integer("limit")? {
+                Some(0) => Ok((filter, true)),
+                Some(1) => Ok((filter, false)),
+                _ => Err(Failure::failed_to_parse(
+                    "The limit field in delete objects must be 0 or 1.",
+                )),
+            }
+        })?;
         let database = &self.database;
         match database
             .remove(&namespace.collection, filter, many, transaction)
@@ -328,26 +333,25 @@ impl ProjectedBy {
 }
 
 fn read_update(statement: Document) -> Result<Update> {
-    let mut fields = Fields::new("update.updates", statement);
-    let filter = fields.needed_document("q")?;
-    let change = fields.value("u").ok_or_else(|| {
-        Failure::failed_to_parse("BSON field 'update.updates.u' is missing but a required field")
-    })?;
-    let many = fields.boolean("multi")?.unwrap_or(false);
-    let upsert = fields.boolean("upsert")?.unwrap_or(false);
-    let array_filters = fields.documents("arrayFilters")?.unwrap_or_default();
-    let sort = fields.document("sort")?.filter(|sort| !sort.is_empty());
-    fields.not_served(&["collation", "c"])?;
-    fields.pass_over(&PASSED_OVER);
-    fields.finish()?;
-    Ok(Update {
-        filter,
-        kind: update_kind(change, many)?,
-        array_filters,
-        many,
-        sort,
-        upsert: upsert.then(|| ObjectId::new().into()),
-        returns: None,
+    let beside = Beside {
+        not_served: &["collation", "c"],
+        passed_over: &PASSED_OVER,
+    };
+    Fields::new("update.updates", statement).read(beside, |fields| {
+        let change = fields.value("u").ok_or_else(|| {
+            Failure::failed_to_parse("BSON field 'update.updates.u' is missing but a required field")
+        })?;
+        let many = fields.boolean("multi")?.unwrap_or(false);
+        let upsert = fields.boolean("upsert")?.unwrap_or(false);
+        Ok(Update {
+            filter: fields.needed_document("q")?,
+            kind: update_kind(change, many)?,
+            array_filters: fields.documents("arrayFilters")?.unwrap_or_default(),
+            many,
+            sort: fields.document("sort")?.filter(|sort| !sort.is_empty()),
+            upsert: upsert.then(|| ObjectId::new().into()),
+            returns: None,
+        })
     })
 }
 

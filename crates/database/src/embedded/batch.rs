@@ -102,8 +102,9 @@ impl<'t> Batch<'t> {
         if self.cache.read(&self.catalog, name)?.is_some() {
             return Err(DatabaseError::CollectionExists(name.to_owned()));
         }
-        let collection = Collection::new(self.next_id()?, name, Vec::new())?;
-        self.keep(&collection)
+        let id = self.next_id()?;
+        let owners = Index::of_owners(self.next_id()?)?;
+        self.keep(&Collection::new(id, name, vec![owners])?)
     }
 
     pub(crate) fn drop_collection(&mut self, name: &str) -> Result<bool> {
@@ -128,7 +129,7 @@ impl<'t> Batch<'t> {
         if let Some(there) = collection
             .indexes
             .iter()
-            .find(|index| index.spec.name == spec.name)
+            .find(|index| !index.built_in && index.spec.name == spec.name)
         {
             if there.spec == spec {
                 return Ok(());
@@ -141,7 +142,29 @@ impl<'t> Batch<'t> {
                 ),
             )));
         }
-        let mut index = Index::new(self.next_id()?, spec, false)?;
+        let index = Index::new(self.next_id()?, spec, false)?;
+        self.build_index(&collection, index)
+    }
+
+    /// Gives collections of files that are older than it the index of owners.
+    pub(crate) fn add_owner_indexes(&mut self) -> Result<()> {
+        let mut names = Vec::new();
+        for entry in self.catalog.iter().map_err(DatabaseError::unavailable)? {
+            let (name, _) = entry.map_err(DatabaseError::unavailable)?;
+            names.push(name.value().to_owned());
+        }
+        for name in names {
+            let collection = self.collection(&name)?;
+            if !collection.has_owner_index() {
+                let owners = Index::of_owners(self.next_id()?)?;
+                self.build_index(&collection, owners)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes an index over the documents that are there.
+    fn build_index(&mut self, collection: &Collection, mut index: Index) -> Result<()> {
         let mut added = Vec::new();
         for entry in range(&self.documents.table, collection.id)? {
             let (key, bytes) = entry.map_err(DatabaseError::unavailable)?;
@@ -155,7 +178,7 @@ impl<'t> Batch<'t> {
             if added.len() == 1024 {
                 add_entries(
                     &mut self.indexes,
-                    &collection,
+                    collection,
                     &index,
                     &self.documents.table,
                     &mut added,
@@ -164,12 +187,12 @@ impl<'t> Batch<'t> {
         }
         add_entries(
             &mut self.indexes,
-            &collection,
+            collection,
             &index,
             &self.documents.table,
             &mut added,
         )?;
-        let mut collection = Collection::clone(&collection);
+        let mut collection = Collection::clone(collection);
         collection.indexes.push(index);
         self.keep(&collection)
     }
@@ -179,7 +202,7 @@ impl<'t> Batch<'t> {
         let Some(at) = collection
             .indexes
             .iter()
-            .position(|there| there.spec.name == index)
+            .position(|there| !there.built_in && there.spec.name == index)
         else {
             return Ok(false);
         };

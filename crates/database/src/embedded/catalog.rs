@@ -32,6 +32,8 @@ pub(crate) struct Index {
     pub(crate) multikey: bool,
     /// What its entries are made by.
     pub(crate) keys: docdb::index::Index,
+    /// Whether every collection has it. It is shown to nobody and cannot be dropped, as that of `_id`.
+    pub(crate) built_in: bool,
 }
 
 impl Index {
@@ -59,6 +61,26 @@ impl Index {
             spec,
             multikey,
             keys,
+            built_in: false,
+        })
+    }
+
+    /// The index of whose a document is, which permissions ask for with every query of a client's. Documents that are nobody's
+    /// are not in it, and cost nothing.
+    pub(crate) fn of_owners(id: u32) -> Result<Self> {
+        let fields = vec![IndexField {
+            path: "_openid".to_owned(),
+            kind: IndexKind::Ascending,
+        }];
+        let spec = IndexSpec {
+            name: IndexSpec::named_by_fields(&fields),
+            fields,
+            unique: false,
+            sparse: true,
+        };
+        Ok(Self {
+            built_in: true,
+            ..Self::new(id, spec, false)?
         })
     }
 
@@ -83,6 +105,10 @@ impl Collection {
         })
     }
 
+    pub(crate) fn has_owner_index(&self) -> bool {
+        self.indexes.iter().any(|index| index.built_in)
+    }
+
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let indexes: Vec<Bson> = self
             .indexes
@@ -95,6 +121,7 @@ impl Collection {
                     "unique": index.spec.unique,
                     "sparse": index.spec.sparse,
                     "multikey": index.multikey,
+                    "builtIn": index.built_in,
                 })
             })
             .collect();
@@ -126,7 +153,10 @@ impl Collection {
                 sparse: index.get_bool("sparse").unwrap_or(false),
             };
             let multikey = index.get_bool("multikey").unwrap_or(true);
-            indexes.push(Index::new(number(index).ok_or_else(broken)?, spec, multikey)?);
+            indexes.push(Index {
+                built_in: index.get_bool("builtIn").unwrap_or(false),
+                ..Index::new(number(index).ok_or_else(broken)?, spec, multikey)?
+            });
         }
         Self::new(number(&document).ok_or_else(broken)?, name, indexes)
     }

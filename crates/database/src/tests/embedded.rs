@@ -1,7 +1,9 @@
 //! What the embedded engine alone must do.
 
 use super::*;
-use crate::{Aggregate, DatabaseError, IndexField, IndexKind, IndexSpec, Tally, hold_to_contract};
+use crate::{
+    Aggregate, DatabaseError, IndexField, IndexKind, IndexSpec, Tally, Update, UpdateKind, hold_to_contract,
+};
 
 hold_to_contract!(((), std::sync::Arc::new(memory())));
 
@@ -223,6 +225,49 @@ async fn the_nearest_are_read_as_far_as_they_are_asked_for() {
         "all of them, in the same order"
     );
     assert_eq!(every.documents.len(), 666);
+}
+
+/// Whose documents are is asked with every query of a client's.
+#[tokio::test]
+async fn the_documents_of_an_owner_are_found_by_an_index_that_nobody_made() {
+    let database = with_collection("c").await;
+    let added = (0..100).map(|n| match n % 20 {
+        0 => doc! { "_id": n, "_openid": "o1" },
+        1 => doc! { "_id": n, "_openid": Bson::Null },
+        _ => doc! { "_id": n },
+    });
+    database.insert("c", added.collect(), None).await.unwrap();
+    let told = async |filter: Document| {
+        let tally = database.count("c", filter, None).await.unwrap();
+        let looked = tally.looked.unwrap();
+        (tally.count, looked.documents, looked.index)
+    };
+    let by_owner = Some("_openid_1".to_owned());
+    assert_eq!(told(doc! { "_openid": "o1" }).await, (5, 5, by_owner.clone()));
+    // What has none has no entry.
+    assert_eq!(told(doc! { "_openid": Bson::Null }).await, (95, 100, None));
+    let taken_over = Update {
+        filter: doc! { "_id": 1 },
+        kind: UpdateKind::Operators(doc! { "$set": { "_openid": "o1" } }),
+        array_filters: Vec::new(),
+        many: false,
+        sort: None,
+        upsert: None,
+        returns: None,
+    };
+    database.update("c", taken_over, None).await.unwrap();
+    database
+        .remove("c", doc! { "_id": 0 }, false, None)
+        .await
+        .unwrap();
+    assert_eq!(told(doc! { "_openid": "o1" }).await, (5, 5, by_owner));
+    // It is not among those that somebody made, and one that somebody makes stands beside it.
+    let shown = || async { database.collections().await.unwrap().remove(0).indexes };
+    assert_eq!(shown().await, []);
+    assert!(!database.drop_index("c", "_openid_1").await.unwrap());
+    database.create_index("c", index(&["_openid"])).await.unwrap();
+    assert_eq!(shown().await, [index(&["_openid"])]);
+    assert!(database.drop_index("c", "_openid_1").await.unwrap());
 }
 
 /// What is told of a count and of a removal is what they took, as of a read.

@@ -254,6 +254,12 @@ async fn a_file_of_format_1_is_read() {
     fs::copy(&golden, &path).unwrap();
     let database = open_again(&path);
     verify(&database);
+    // What was not in it then is made as it is opened.
+    let owned = database
+        .count("users", doc! { "_openid": "o1" }, None)
+        .await
+        .unwrap();
+    assert_eq!(owned.looked.unwrap().index.as_deref(), Some("_openid_1"));
     let fresh = Embedded::in_memory(Options::default()).unwrap();
     fill(&fresh).await;
     let status = database.collections().await.unwrap();
