@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
@@ -31,8 +31,6 @@ use tcb::{
 
 use crate::{Answering, Capability, CloudAnswer, CloudRequest, Proof, capability::at_once};
 
-/// How long an operation of a transaction that is to end is left to itself before the next look.
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
 
@@ -316,7 +314,9 @@ impl Inner {
                 let transaction = database.begin().await?;
                 if let Some(call) = asked.call() {
                     let database = Arc::clone(database);
-                    call.if_it_fails(move || drop(tokio::spawn(abandon(database, transaction))));
+                    // Else what it locked would be free only after its 30 seconds.
+                    let abandon = async move { database.abandon(transaction).await };
+                    call.if_it_fails(move || drop(tokio::spawn(abandon)));
                 }
                 (DatabaseAnswer::Began(transaction.to_string()), None)
             }
@@ -371,14 +371,6 @@ impl Inner {
             call.looked.unwrap_or_default(),
             call.found.unwrap_or_default(),
         ));
-    }
-}
-
-/// Ends a transaction whose call has failed, so that what it locked is free at once and not after its 30 seconds.
-async fn abandon(database: Arc<dyn Database>, transaction: TransactionId) {
-    // An operation of it may still be under way.
-    while let Err(DatabaseError::TransactionBusy) = database.abort(transaction).await {
-        tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
 

@@ -63,11 +63,15 @@ impl Transactions {
 
     /// The turn of an operation: there is one at a time.
     fn turn(&self, id: TransactionId) -> Result<OwnedMutexGuard<State>> {
-        let state = match self.all().get(&id) {
-            Some(open) if open.began.elapsed() < TRANSACTION_LIFE => Arc::clone(&open.state),
-            _ => return Err(DatabaseError::TransactionMissing),
-        };
+        let state = self.state(id)?;
         state.try_lock_owned().map_err(|_| DatabaseError::TransactionBusy)
+    }
+
+    fn state(&self, id: TransactionId) -> Result<Arc<tokio::sync::Mutex<State>>> {
+        match self.all().get(&id) {
+            Some(open) if open.began.elapsed() < TRANSACTION_LIFE => Ok(Arc::clone(&open.state)),
+            _ => Err(DatabaseError::TransactionMissing),
+        }
     }
 
     /// The turn of its last operation.
@@ -152,7 +156,18 @@ impl Inner {
     }
 
     pub(crate) async fn abort(&self, id: TransactionId) -> Result<()> {
-        let mut turn = self.transactions.end(id)?;
+        let turn = self.transactions.end(id)?;
+        self.abort_in(turn).await
+    }
+
+    /// Aborts one after the operation that is under way in it.
+    pub(crate) async fn abandon(&self, id: TransactionId) -> Result<()> {
+        let turn = self.transactions.state(id)?.lock_owned().await;
+        self.transactions.all().remove(&id);
+        self.abort_in(turn).await
+    }
+
+    async fn abort_in(&self, mut turn: OwnedMutexGuard<State>) -> Result<()> {
         let aborted = turn.session.abort_transaction().await;
         aborted.map_err(|error| self.failures.of(error))
     }

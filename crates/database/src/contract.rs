@@ -32,7 +32,7 @@ use crate::{
 pub type Engine = Arc<dyn Database>;
 
 /// Makes a test of each property, for an engine. It is given an expression that is evaluated for each test, to a pair: what
-/// must live as long as the engine does, and the engine in an `Arc`. Attributes before it, such as `#[ignore]`, are each test's.
+/// must live as long as the engine does, and the engine in an `Arc`. An attribute before it, such as `#[ignore]`, is each test's.
 /// The crate needs Tokio's test macro.
 #[macro_export]
 macro_rules! hold_to_contract {
@@ -47,8 +47,8 @@ macro_rules! hold_to_contract {
     (@each $attributes:tt $fresh:expr; $($part:ident :: $property:ident)*) => {$(
         $crate::hold_to_contract! { @one $attributes $fresh; $part $property }
     )*};
-    ($(#[$attribute:meta])* $fresh:expr) => {
-        $crate::hold_to_contract! { @each [$(#[$attribute])*] $fresh;
+    (@all $attributes:tt $fresh:expr) => {
+        $crate::hold_to_contract! { @each $attributes $fresh;
             documents::they_are_added_found_changed_and_removed
             documents::a_collection_that_is_missing_is_an_error_of_every_operation
             documents::what_is_refused_is_refused_on_an_empty_collection_too
@@ -92,6 +92,7 @@ macro_rules! hold_to_contract {
             transactions::a_commit_is_whole_over_collections
             transactions::those_that_write_different_documents_both_commit
             transactions::two_operations_of_one_at_once_are_refused
+            transactions::one_is_abandoned_behind_what_is_under_way
             transactions::what_has_ended_is_missing
             transactions::no_more_are_open_than_may_be
             transactions::of_six_on_one_document_one_wins_each_round
@@ -100,6 +101,12 @@ macro_rules! hold_to_contract {
             feed::a_collection_that_is_dropped_is_told
             feed::what_was_aborted_is_not_told
         }
+    };
+    (#[$attribute:meta] $fresh:expr) => {
+        $crate::hold_to_contract! { @all [#[$attribute]] $fresh }
+    };
+    ($fresh:expr) => {
+        $crate::hold_to_contract! { @all [] $fresh }
     };
 }
 

@@ -233,7 +233,11 @@ impl Embedded {
 
     /// Has the writer do it.
     async fn write(&self, work: Work, transaction: Option<TransactionId>) -> Result<WriteDone> {
-        let turn = self.turn(transaction)?;
+        self.write_in(work, self.turn(transaction)?).await
+    }
+
+    /// The same as the operation of a transaction whose turn it is.
+    async fn write_in(&self, work: Work, turn: Option<Turn>) -> Result<WriteDone> {
         // How many operations of transactions there are at once is bounded already.
         let permit = match (&turn, &work) {
             (None, Work::Begin) | (Some(_), _) => None,
@@ -555,6 +559,17 @@ impl Database for Embedded {
 
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.write(Work::Abort, Some(transaction)).await.map(drop) })
+    }
+
+    fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let shared = &self.0.shared;
+            let turn = shared
+                .transactions
+                .turn_in_time(transaction, shared.now())
+                .await?;
+            self.write_in(Work::Abort, Some(turn)).await.map(drop)
+        })
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

@@ -197,6 +197,12 @@ pub trait Database: Send + Sync + 'static {
     /// [`DatabaseError::TransactionMissing`] where it has ended.
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
+    /// Drops a transaction's writes, behind the operation of it that is under way.
+    ///
+    /// # Errors
+    /// [`DatabaseError::TransactionMissing`] where it has ended.
+    fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
+
     /// Whether writes are taken. After an error of the disk this tries whether it works again.
     ///
     /// # Errors

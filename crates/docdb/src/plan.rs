@@ -261,7 +261,9 @@ fn serve(
         weight += UNIQUE;
     }
     let order = sort.and_then(|sort| order(index, sort, &points, range.is_some()));
-    let merged = sort.and_then(|sort| merged_order(index, sort, points.len()));
+    let merged = sort
+        .filter(|_| prefixes.len() <= MOST_MERGED)
+        .and_then(|sort| merged_order(index, sort, points.len()));
     if (order.is_some() || merged.is_some()) && (weight > 0 || (order_alone && !index.sparse)) {
         weight += ORDER;
     }

@@ -92,11 +92,11 @@ fn with<T>(
     turn: Option<&Turn>,
     read: impl FnOnce(&Tables<'_>, Option<&Overlay>) -> Result<T>,
 ) -> Result<T> {
-    let Some(Turn(transaction)) = turn else {
+    let Some(turn) = turn else {
         let snapshot = file.begin_read().map_err(DatabaseError::unavailable)?;
         return read(&Tables::of(&snapshot)?, None);
     };
-    let mut state = transaction.state();
+    let mut state = turn.transaction.state();
     let (snapshot, overlay) = state.parts(file)?;
     read(&Tables::of(snapshot)?, Some(overlay))
 }

@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bson::Document;
 use redb::{ReadTransaction, ReadableDatabase};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{ChangeKind, Result, TransactionId, error::DatabaseError};
 
@@ -27,7 +28,8 @@ pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) began: Instant,
     state: Mutex<State>,
-    busy: AtomicBool,
+    /// Held by the operation that is under way.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a transaction sees.
@@ -100,12 +102,9 @@ impl Transaction {
 
 /// An operation of a transaction under way: there is one at a time.
 #[derive(Debug)]
-pub(crate) struct Turn(pub(crate) Arc<Transaction>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.busy.store(false, Ordering::Release);
-    }
+pub(crate) struct Turn {
+    pub(crate) transaction: Arc<Transaction>,
+    _alone: OwnedMutexGuard<()>,
 }
 
 /// The transactions that are open.
@@ -130,7 +129,7 @@ impl Registry {
             id,
             began: now,
             state: Mutex::default(),
-            busy: AtomicBool::new(false),
+            turn: Arc::default(),
         };
         open.insert(id, Arc::new(transaction));
         Ok(())
@@ -138,16 +137,33 @@ impl Registry {
 
     /// The turn of an operation of that transaction.
     pub(crate) fn turn(&self, id: TransactionId, now: Instant) -> Result<Turn> {
-        let transaction = self
-            .all()
+        let transaction = self.one(id, now)?;
+        let turn = Arc::clone(&transaction.turn);
+        let alone = turn
+            .try_lock_owned()
+            .map_err(|_| DatabaseError::TransactionBusy)?;
+        Ok(Turn {
+            transaction,
+            _alone: alone,
+        })
+    }
+
+    /// The turn behind the operation that is under way.
+    pub(crate) async fn turn_in_time(&self, id: TransactionId, now: Instant) -> Result<Turn> {
+        let transaction = self.one(id, now)?;
+        let alone = Arc::clone(&transaction.turn).lock_owned().await;
+        Ok(Turn {
+            transaction,
+            _alone: alone,
+        })
+    }
+
+    fn one(&self, id: TransactionId, now: Instant) -> Result<Arc<Transaction>> {
+        self.all()
             .get(&id)
             .cloned()
             .filter(|transaction| !transaction.is_expired(now))
-            .ok_or(DatabaseError::TransactionMissing)?;
-        if transaction.busy.swap(true, Ordering::Acquire) {
-            return Err(DatabaseError::TransactionBusy);
-        }
-        Ok(Turn(transaction))
+            .ok_or(DatabaseError::TransactionMissing)
     }
 
     pub(crate) fn close(&self, id: TransactionId) {

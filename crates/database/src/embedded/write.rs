@@ -96,8 +96,8 @@ pub(crate) fn apply(
         Work::Commit => commit(shared, batch, locks, turn),
         Work::Abort => {
             let turn = turn.ok_or(DatabaseError::TransactionMissing)?;
-            shared.transactions.close(turn.0.id);
-            locks.release(turn.0.id);
+            shared.transactions.close(turn.transaction.id);
+            locks.release(turn.transaction.id);
             Ok(WriteDone::Done)
         }
         Work::Probe => {
@@ -199,7 +199,7 @@ fn within(
     turn: &Turn,
     context: &Context,
 ) -> Result<WriteDone> {
-    let transaction = &turn.0;
+    let transaction = &turn.transaction;
     // It may have become too old while this waited.
     if !shared.transactions.contains(transaction.id) {
         return Err(DatabaseError::TransactionMissing);
@@ -281,7 +281,7 @@ fn commit(
     locks: &mut Locks,
     turn: Option<&Turn>,
 ) -> Result<WriteDone> {
-    let transaction = &turn.ok_or(DatabaseError::TransactionMissing)?.0;
+    let transaction = &turn.ok_or(DatabaseError::TransactionMissing)?.transaction;
     // It may have become too old while this waited, and others have written what it had locked.
     let is_open = shared.transactions.contains(transaction.id);
     // Whatever comes of it, this was its end.

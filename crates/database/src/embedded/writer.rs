@@ -301,9 +301,9 @@ impl Writer {
                 let Ok(done) = done else {
                     tracing::error!("a write to the database panicked; it was not done");
                     let queued = batch.remove(at);
-                    if let Some(Turn(transaction)) = &queued.turn {
-                        transaction.state().doom();
-                        self.locks.release(transaction.id);
+                    if let Some(turn) = &queued.turn {
+                        turn.transaction.state().doom();
+                        self.locks.release(turn.transaction.id);
                     }
                     queued.answer(Err(DatabaseError::unavailable(
                         "the engine failed on this operation; nothing was written",
