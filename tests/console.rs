@@ -661,6 +661,30 @@ fn documents_are_found_and_changed_by_clicks() {
     assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
 }
 
+/// Runs a script of `tests/console` beside a `dev` whose `yunqiao.toml` says this.
+fn by_clicks(script: &str, settings: &str) {
+    let project = Scratch::new(&[("whoami", "exports.main = (event) => event.userInfo")]);
+    project.write("yunqiao.toml", settings);
+    let dev = Dev::start(project.path());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console");
+    let mut node = Command::new("node");
+    node.arg(folder.join(script))
+        .args([&link(&dev), &dev.server.url, &dev.wechat]);
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
+}
+
+#[test]
+fn files_are_sent_seen_and_removed_by_clicks() {
+    by_clicks("files.mjs", "[storage]\npermission = \"PRIVATE\"\n");
+}
+
+#[test]
+fn nothing_of_an_uploaded_file_runs_in_a_browser() {
+    by_clicks("hostile-files.mjs", "[storage]\npermission = \"READONLY\"\n");
+    by_clicks("hostile-files.mjs", "[storage]\npermission = \"PRIVATE\"\n");
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let (entry, name) = (

@@ -167,12 +167,27 @@ fn lists_are_kept_in_the_database() {
 }
 
 #[test]
+fn pictures_are_kept_shown_and_removed() {
+    let shown = [
+        "an album that nobody put anything into is empty",
+        "pictures are drawn, uploaded and put into the album, whatever they are called",
+        "one that was never uploaded is refused",
+        "everybody sees the album, the newest first, and gets each picture by its temporary address",
+        "a part of a picture comes alone, and one that a browser has is not sent again",
+        "an address that somebody made up opens nothing",
+        "whoever put a picture there takes it out, and its file is gone",
+    ];
+    script("album", &shown);
+}
+
+#[test]
 fn the_doctor_finds_nothing() {
     for (name, functions) in [
         ("openapi", "5 functions"),
         ("kefu", "1 function"),
         ("reminder", "2 functions"),
         ("todo", "7 functions"),
+        ("album", "4 functions"),
     ] {
         let (output, out, err) = run(yunqiao().arg("doctor").arg(example(name)));
         assert!(output.status.success(), "{out}{err}");

@@ -7,6 +7,7 @@ mod at_once;
 mod cold;
 mod database;
 mod decrypt;
+mod files;
 mod http;
 mod load;
 mod machine;
@@ -81,6 +82,8 @@ enum Part {
     Console,
     /// The database beside others, and its calls from inside a function
     Database,
+    /// Files sent and fetched, beside nginx
+    Files,
 }
 
 fn main() -> ExitCode {
@@ -175,6 +178,15 @@ fn run(args: &Args) -> Result<()> {
             &folder(&dir, "database")?,
             plan,
             size,
+        )?);
+    }
+    if wanted(Part::Files) {
+        let large = if args.quick { 32 << 20 } else { 1 << 30 };
+        lines.extend(files::measure(
+            &binary(args, &target)?,
+            &folder(&dir, "files")?,
+            plan,
+            large,
         )?);
     }
     if wanted(Part::Cold) {

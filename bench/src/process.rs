@@ -126,13 +126,27 @@ impl Process {
 
     /// Its memory that is resident, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was resident since [`forget_peak`](Self::forget_peak), in bytes.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// Has the kernel count the peak from now on.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
+    fn memory(&self, name: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let kib: u64 = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|value| value.trim().strip_suffix(" kB"))
             .and_then(|value| value.trim().parse().ok())
-            .context("no VmRSS in /proc")?;
+            .with_context(|| format!("no {name} in /proc"))?;
         Ok(kib * 1024)
     }
 

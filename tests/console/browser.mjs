@@ -186,6 +186,8 @@ class Page {
         code: key,
         modifiers,
         windowsVirtualKeyCode: code,
+        // Without it a button is not pressed, and a form not sent.
+        ...(key === 'Enter' && modifiers === 0 && { text: '\r' }),
       })
   }
 

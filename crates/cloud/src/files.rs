@@ -26,7 +26,7 @@ use bytes::Bytes;
 use clock::Clock;
 use files::{
     CloudPath, Conditions, Download, Entity, Part, Rights, Showing, Storage, StorageRefusal, Upload, Wanted,
-    content_type, name_in_address, path_of_address, plain_path, showing,
+    name_in_address, path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
 use http::{
@@ -114,11 +114,7 @@ impl StorageAccess {
     ///
     /// # Errors
     /// The place cannot sign one.
-    pub(crate) async fn address(
-        &self,
-        path: &CloudPath,
-        max_age: Option<u64>,
-    ) -> Result<(String, u64), BlobError> {
+    pub async fn address(&self, path: &CloudPath, max_age: Option<u64>) -> Result<(String, u64), BlobError> {
         if self.at_the_place {
             let age = max_age.unwrap_or(self.url_life.as_secs());
             if let Some(address) = self.blobs.address(path, Duration::from_secs(age)).await? {
@@ -233,6 +229,12 @@ impl FileDoor {
     #[must_use]
     pub fn new(access: Arc<StorageAccess>) -> Self {
         Self(access)
+    }
+
+    /// What is behind it.
+    #[must_use]
+    pub fn access(&self) -> &StorageAccess {
+        &self.0
     }
 
     /// Whether a path leads here.
@@ -696,14 +698,10 @@ async fn shown(
         Wanted::Another => (StatusCode::PRECONDITION_FAILED, None),
     };
     if status.is_success() {
-        let kind = content_type(blob.path.name());
-        let kind = match (&blob.content_type, &*kind) {
-            (Some(given), "application/octet-stream") => given,
-            _ => &kind,
-        };
-        set(CONTENT_TYPE, kind);
+        let kind = shown_type(blob.path.name(), blob.content_type.as_deref());
+        set(CONTENT_TYPE, &kind);
         set(CONTENT_LENGTH, &part.map_or(blob.size, Part::length).to_string());
-        if showing(kind) == Showing::Attachment {
+        if showing(&kind) == Showing::Attachment {
             set(CONTENT_DISPOSITION, &attachment(blob.path.name()));
         }
         if head.method == Method::GET {

@@ -1,10 +1,16 @@
-// What htmx leaves to do: copying a text, sending a form from the keyboard, and sending a file as it is.
+// What htmx leaves to do: copying a text, sending a form from the keyboard, and sending files as they are.
 document.addEventListener('click', async ({ target }) => {
-  const button = target.closest('[data-copy]')
+  const button = target.closest('[data-copy], [data-text]')
   if (!button) return
-  const text = document.getElementById(button.dataset.copy).textContent
+  const text = button.dataset.text ?? document.getElementById(button.dataset.copy).textContent
   await navigator.clipboard.writeText(text)
   button.textContent = button.dataset.copied
+})
+
+// A question that is not answered goes away.
+document.addEventListener('click', ({ target }) => {
+  const button = target.closest('[data-dismiss]')
+  if (button) document.getElementById(button.dataset.dismiss).remove()
 })
 
 document.addEventListener('keydown', (event) => {
@@ -44,6 +50,127 @@ document.addEventListener('submit', async (event) => {
   htmx.trigger(document.body, 'documents-changed')
 })
 
+// The page Files: what is chosen or dropped is sent to its place, a few at a time, each with its progress.
+const send = document.getElementById('send')
+if (send) {
+  const AT_ONCE = 3
+  const form = send.querySelector('form')
+  const waiting = []
+  let under = 0
+
+  // Tells where a file goes: an address, or why it cannot.
+  const place = async (path) => {
+    const body = new URLSearchParams({ path, over: form.elements.over.checked ? '1' : '' })
+    const reply = await fetch('/files/place', { method: 'POST', headers: { 'hx-request': 'true' }, body })
+    const { url, error } = await reply.json()
+    if (error) throw new Error(error)
+    return url
+  }
+
+  const put = (url, file, line) =>
+    new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest()
+      request.open('PUT', url)
+      request.setRequestHeader('hx-request', 'true')
+      request.upload.onprogress = ({ loaded, total }) => {
+        line.progress.max = total
+        line.progress.value = loaded
+      }
+      request.onload = () => {
+        if (request.status === 200) return resolve()
+        // What storage refuses it says in XML.
+        const said = request.responseXML?.querySelector('Message')?.textContent
+        reject(new Error(said || send.dataset.failed))
+      }
+      request.onerror = () => reject(new Error(send.dataset.failed))
+      request.onabort = () => reject(new Error(send.dataset.stopped))
+      line.stop.onclick = () => request.abort()
+      request.send(file)
+    })
+
+  const next = async () => {
+    if (under === AT_ONCE || waiting.length === 0) return
+    under += 1
+    const { path, file, line } = waiting.shift()
+    try {
+      await put(await place(path), file, line)
+      line.progress.max = line.progress.value = 1
+      line.told.textContent = `✓ ${send.dataset.done}`
+    } catch ({ message }) {
+      line.told.textContent = `✗ ${message}`
+      line.told.className = 'bad'
+      line.progress.remove()
+    }
+    line.stop.remove()
+    under -= 1
+    if (under === 0 && waiting.length === 0) htmx.trigger(document.body, 'files-changed')
+    next()
+  }
+
+  const queue = (name, file) => {
+    const folder = form.elements.folder.value.trim().replace(/^\/+/, '').replace(/([^/])$/, '$1/')
+    const path = folder + name
+    const line = {
+      item: document.createElement('li'),
+      name: document.createElement('code'),
+      progress: document.createElement('progress'),
+      told: document.createElement('span'),
+      stop: document.createElement('button'),
+    }
+    line.name.textContent = path
+    line.progress.max = 1
+    line.progress.value = 0
+    line.progress.setAttribute('aria-label', path)
+    line.stop.type = 'button'
+    line.stop.className = 'small'
+    line.stop.textContent = send.dataset.stop
+    const job = { path, file, line }
+    // Before its turn has come there is nothing to break off.
+    line.stop.onclick = () => {
+      const at = waiting.indexOf(job)
+      if (at < 0) return
+      waiting.splice(at, 1)
+      line.item.remove()
+    }
+    line.item.append(line.name, line.progress, line.told, line.stop)
+    send.querySelector('.uploads').append(line.item)
+    waiting.push(job)
+    next()
+  }
+
+  /** What was dropped, and whatever is in it where it is a folder. */
+  const enter = async (entry, above) => {
+    const name = above + entry.name
+    if (entry.isFile) return entry.file((file) => queue(name, file))
+    const reader = entry.createReader()
+    for (;;) {
+      const found = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))
+      if (found.length === 0) return
+      for (const inside of found) await enter(inside, `${name}/`)
+    }
+  }
+
+  form.addEventListener('submit', (event) => {
+    event.preventDefault()
+    for (const file of form.elements.files.files) queue(file.name, file)
+    form.elements.files.value = ''
+  })
+  const over = (is) => (event) => {
+    if (!event.dataTransfer.types.includes('Files')) return
+    event.preventDefault()
+    send.classList.toggle('over', is)
+  }
+  document.addEventListener('dragover', over(true))
+  document.addEventListener('dragleave', over(false))
+  document.addEventListener('drop', (event) => {
+    over(false)(event)
+    // They are there only until this returns.
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean)
+    if (entries.length === 0) for (const file of event.dataTransfer.files) queue(file.name, file)
+    for (const entry of entries) enter(entry, '')
+  })
+}
+
 // A form that htmx has not taken over yet, because it was put there a moment ago, is sent again when it has.
 document.addEventListener('submit', (event) => {
   const form = event.target
@@ -67,7 +194,7 @@ document.addEventListener('htmx:sseOpen', offline(false))
 document.addEventListener('htmx:sseBeforeMessage', (event) => {
   const { target, detail } = event
   const marked = getSelection()
-  const busy = target.querySelector('details[open]') || (!marked.isCollapsed && target.contains(marked.anchorNode))
+  const busy = target.querySelector('details[open], input:checked') || (!marked.isCollapsed && target.contains(marked.anchorNode))
   const next = document.createElement('template')
   next.innerHTML = detail.data
   if (busy || next.innerHTML === target.innerHTML) event.preventDefault()

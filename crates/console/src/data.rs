@@ -196,7 +196,7 @@ fn now() -> DateTime {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -208,8 +208,8 @@ fn grouped(number: u64) -> String {
     out
 }
 
-/// The notice that this is production, for the database of a real app.
-fn production(viewer: &Viewer) -> Markup {
+/// The notice that this is production, for the data of a real app.
+pub(crate) fn production(viewer: &Viewer) -> Markup {
     html! {
         @if !viewer.simulated {
             p .notice { (viewer.lang.t("This is production: what is changed here is changed for everybody.", "这是生产环境：在这里的修改会影响所有用户。")) }

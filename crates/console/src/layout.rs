@@ -19,6 +19,7 @@ pub(crate) enum Page {
     Call,
     Calls,
     Data,
+    Files,
     Outbox,
     Push,
     Users,
@@ -26,11 +27,12 @@ pub(crate) enum Page {
 }
 
 impl Page {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Functions,
         Self::Call,
         Self::Calls,
         Self::Data,
+        Self::Files,
         Self::Outbox,
         Self::Push,
         Self::Users,
@@ -43,6 +45,7 @@ impl Page {
             Self::Call => "/call",
             Self::Calls => "/calls",
             Self::Data => "/data",
+            Self::Files => "/files",
             Self::Outbox => "/outbox",
             Self::Push => "/push",
             Self::Users => "/users",
@@ -56,6 +59,7 @@ impl Page {
             Self::Call => lang.t("Call", "调用"),
             Self::Calls => lang.t("Calls", "调用记录"),
             Self::Data => lang.t("Data", "数据"),
+            Self::Files => lang.t("Files", "文件"),
             Self::Outbox => lang.t("Outbox", "发件箱"),
             Self::Push => lang.t("Push", "消息推送"),
             Self::Users => lang.t("Users", "用户"),

@@ -22,6 +22,7 @@ mod pushes;
 mod recorder;
 mod simulated;
 mod snippet;
+mod storage;
 mod users;
 mod waterfall;
 mod web;
@@ -43,7 +44,8 @@ use runtime::LoadReport;
 use tokio::sync::watch;
 
 use crate::{
-    call::Asked, calls::Filter, data::Look, functions::Shown, lang::Lang, layout::Viewer, web::Fields,
+    call::Asked, calls::Filter, data::Look, functions::Shown, lang::Lang, layout::Viewer, storage::Shelf,
+    web::Fields,
 };
 pub use crate::{recorder::Recorder, simulated::Simulated};
 
@@ -177,6 +179,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
         (&Method::GET, ["calls", request_id], _) => calls::details(inner, &viewer, request_id).await,
         (method, ["data", at @ ..], _) => data::answer(inner, &viewer, method, at, &query, &body).await,
+        (method, ["files", at @ ..], _) => storage::answer(inner, &viewer, method, at, &query, &body).await,
         (&Method::GET, ["charts"], _) => charts::page(inner, &viewer),
         (&Method::GET, ["push"], _) => pushes::page(inner, &viewer, &query).await,
         (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
@@ -218,6 +221,7 @@ enum Part {
     Charts,
     Collections,
     Documents(Look),
+    Files(Shelf),
 }
 
 impl Part {
@@ -230,6 +234,7 @@ impl Part {
             "charts" => Self::Charts,
             "data" => Self::Collections,
             "documents" => Self::Documents(Look::of(query)),
+            "files" => Self::Files(Shelf::of(query)),
             _ => return None,
         })
     }
@@ -239,6 +244,7 @@ impl Part {
         match self {
             Self::Collections => data::changes(inner, None),
             Self::Documents(look) => data::changes(inner, Some(look.name.clone())),
+            Self::Files(_) => storage::changes(inner),
             _ => inner.recorder.watch(),
         }
     }
@@ -258,6 +264,7 @@ impl Part {
             Self::Charts => charts::charts(&inner, &viewer),
             Self::Collections => data::collections(&inner, &viewer).await,
             Self::Documents(look) => data::documents(&inner, &viewer, &look).await,
+            Self::Files(shelf) => storage::list(&inner, &viewer, &shelf).await,
         }
     }
 }

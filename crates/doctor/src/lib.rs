@@ -11,6 +11,7 @@ mod cure;
 mod dependencies;
 mod queries;
 mod source;
+mod storage;
 mod timers;
 mod tokens;
 
@@ -161,7 +162,7 @@ impl DoctorReport {
 pub fn examine(project: &Project) -> DoctorReport {
     let mut diagnoses = Vec::new();
     let mut unseen = Vec::new();
-    let mut uses = Vec::new();
+    let (mut uses, mut of_storage) = (Vec::new(), Vec::new());
     for finding in &project.findings {
         // What stands in a function's config.json is told below, with its line.
         if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
@@ -175,6 +176,7 @@ pub fn examine(project: &Project) -> DoctorReport {
         let function = &listed.function;
         let mut source = Source::read(&function.dir);
         uses.push((&function.name, std::mem::take(&mut source.database)));
+        of_storage.push((&function.name, std::mem::take(&mut source.storage)));
         let mut found = Vec::new();
         if let Some(problem) = &function.problem {
             let what = format!("it cannot run: {problem}");
@@ -193,9 +195,11 @@ pub fn examine(project: &Project) -> DoctorReport {
             line,
         }));
     }
+    let mut hints = queries::examine(project, &uses);
+    hints.extend(storage::examine(project, &of_storage));
     let mut report = DoctorReport {
         diagnoses,
-        hints: queries::examine(project, &uses),
+        hints,
         unseen,
     };
     report.sort();

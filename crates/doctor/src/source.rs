@@ -16,10 +16,11 @@ use project::files;
 
 use crate::{
     queries::DatabaseUse,
+    storage::StorageUse,
     tokens::{Token, TokenKind, tokens},
 };
 
-/// The packages through which functions reach the database.
+/// The packages through which functions reach the database and storage.
 const CLOUD_SDKS: [&str; 3] = [SDK, "@cloudbase/node-sdk", "tcb-admin-node"];
 /// Packages of other databases that have collections with the same methods.
 const OTHER_DATABASES: [&str; 5] = [
@@ -44,6 +45,8 @@ pub(crate) struct Source {
     pub(crate) packages: Vec<Mention>,
     /// What is done with the database; nothing where another database's library is required as well, whose words are alike.
     pub(crate) database: DatabaseUse,
+    /// What is said of files; nothing where no package is required by which they are reached.
+    pub(crate) storage: StorageUse,
     /// Places that a textual search cannot follow; no line if that is the whole file.
     pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
     /// Files that are required by their place, as far as that leads to a source file.
@@ -81,6 +84,9 @@ impl Source {
         let requires = |names: &[&str]| names.iter().any(|name| required.contains(*name));
         if !requires(&CLOUD_SDKS) || requires(&OTHER_DATABASES) {
             source.database = DatabaseUse::default();
+        }
+        if !requires(&CLOUD_SDKS) {
+            source.storage = StorageUse::default();
         }
         if !has_sdk {
             // Other libraries have an `openapi` as well: without the SDK, only what WeChat has is a call.
@@ -163,6 +169,7 @@ impl Source {
     fn scan(&mut self, file: &Path, text: &str) {
         let tokens = tokens(text);
         self.database.scan(file, &tokens);
+        self.storage.scan(file, &tokens);
         let mention = |name: String, line| Mention {
             name,
             file: file.to_owned(),

@@ -1,5 +1,7 @@
 //! What a file is, by its name; and how a browser may show it.
 
+const UNKNOWN: &str = "application/octet-stream";
+
 /// The type of a file by the ending of its name, as the platform's object store gives it: `application/octet-stream`
 /// for one that nobody knows. Text is UTF-8.
 #[must_use]
@@ -8,6 +10,15 @@ pub fn content_type(name: &str) -> String {
     match guessed.type_() == mime_guess::mime::TEXT && guessed.get_param("charset").is_none() {
         true => format!("{guessed}; charset=utf-8"),
         false => guessed.to_string(),
+    }
+}
+
+/// What a file is shown as: the type by its name, else what whoever sent it said.
+#[must_use]
+pub fn shown_type(name: &str, given: Option<&str>) -> String {
+    match (content_type(name), given) {
+        (by_name, Some(given)) if by_name == UNKNOWN => given.to_owned(),
+        (by_name, _) => by_name,
     }
 }
 
@@ -67,6 +78,12 @@ mod tests {
             assert_eq!(found, expected, "{name}");
             assert_eq!(showing(&found), how, "{name}");
         }
+        assert_eq!(shown_type("a", Some("image/png")), "image/png");
+        assert_eq!(
+            shown_type("a.html", Some("image/png")),
+            "text/html; charset=utf-8"
+        );
+        assert_eq!(shown_type("a", None), UNKNOWN);
         assert_eq!(showing("IMAGE/SVG+XML ; a=b"), Showing::Attachment);
         assert_eq!(showing(""), Showing::Attachment);
         assert_eq!(showing("image/x, text/html"), Showing::Attachment);

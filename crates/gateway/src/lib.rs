@@ -183,6 +183,12 @@ impl Gateway {
         Self(inner)
     }
 
+    /// Where functions' files are kept.
+    #[must_use]
+    pub fn storage(&self) -> &cloud::StorageAccess {
+        self.0.cloud.files().access()
+    }
+
     /// Takes the project's functions, in place of those known so far: installs what they need, and replaces
     /// their workers where they changed. Calls under way finish as they began.
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {

@@ -5,15 +5,19 @@
 //!   `modified` is in milliseconds, and `next` what `after` is on the next page.
 //! * `DELETE /operator/files?path=P&path=…` removes files, and answers `{"removed":[…]}`: which of them there were.
 //! * `GET /operator/files/usage` counts them: `{"files","bytes"}`.
-//! * `GET` and `PUT /operator/files/content?path=P&owner=O` give and take the content of one, as a stream, of any size. What it refuses is
-//!   told in XML, as at the door of files.
+//! * `GET` and `PUT /operator/files/content?path=P&owner=O` give and take the content of one, as a stream, of any size. Whatever it is, it
+//!   comes as bytes to be kept. What it refuses is told in XML, as at the door of files.
 
 use std::time::UNIX_EPOCH;
 
 use blobs::{Blob, BlobError, ListBounds, ListEntry};
 use cloud::FileDoor;
 use files::CloudPath;
-use http::{Method, StatusCode, request::Parts};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    request::Parts,
+};
 use serde::Serialize;
 use tcb::codes;
 
@@ -28,6 +32,8 @@ const PATH: &str = "/operator/files";
 /// Below it, the content of one file.
 const CONTENT: &str = "/content";
 const USAGE: &str = "/usage";
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const KEPT: HeaderValue = HeaderValue::from_static("attachment");
 /// Entries of a page where nobody says, and at most.
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
@@ -110,7 +116,14 @@ pub(super) async fn answer(
             if let Some(why) = &reply.why {
                 tracing::info!(why, "the operator was refused a file");
             }
-            Ok(reply.response.map(ReplyBody::stream))
+            let mut reply = reply.response.map(ReplyBody::stream);
+            if head.method != Method::PUT && reply.status().is_success() {
+                // A browser that was let in must not take it for a page or a script of ours: it is only to be kept.
+                let headers = reply.headers_mut();
+                headers.insert(CONTENT_TYPE, BYTES);
+                headers.insert(CONTENT_DISPOSITION, KEPT);
+            }
+            Ok(reply)
         }
         USAGE => {
             takes(&head.method, "GET, HEAD")?;
