@@ -6,7 +6,7 @@
 //! coming/…       contents that are still being written
 //! ```
 //!
-//! A file is written in `coming`, synced, moved to `content`, and then entered in the index: that one commit is what makes it
+//! A file is written in `coming`, moved to `content`, synced, and then entered in the index: that one commit is what makes it
 //! visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
 //! those are swept away at the next start. Whoever reads has the content open, and keeps it.
 
@@ -257,12 +257,10 @@ impl Blobs for Folder {
                 };
                 match File::open(inner.content(entry.content)) {
                     Ok(file) => {
+                        let size = entry.blob.size;
+                        let content = reading::FromDisk::new(file, size, &inner.ahead);
                         return Ok(Some(Opened {
-                            content: Box::new(reading::FromDisk::new(
-                                file,
-                                entry.blob.size,
-                                Arc::clone(&inner.ahead).try_acquire_owned().ok(),
-                            )),
+                            content: Box::new(content.map_err(BlobError::of_disk)?),
                             blob: entry.blob,
                         }));
                     }

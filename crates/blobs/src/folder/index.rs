@@ -6,6 +6,7 @@ use std::{
     ops::Bound,
     path::Path,
     str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -117,26 +118,44 @@ impl Entry {
 
 type Work<T> = Result<T, WorkError<FileError>>;
 
-/// The index of one folder. Every change is on the disk when it is answered.
+/// The index of one folder. Every change is on the disk when it is answered. Files that are entered while the disk is busy share
+/// one commit.
 #[derive(Debug)]
-pub(super) struct Index(DataFile);
+pub(super) struct Index {
+    file: DataFile,
+    /// Who writes: whoever has it enters all that wait.
+    writer: Mutex<()>,
+    waiting: Mutex<Vec<Arc<Entering>>>,
+}
+
+/// A file that is to be entered.
+#[derive(Debug)]
+struct Entering {
+    entry: Entry,
+    /// Set when it is entered: the content of the file that was there.
+    done: OnceLock<Option<ContentId>>,
+}
 
 impl Index {
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
-        DataFile::open(path, &FORM, |transaction, _| {
+        let file = DataFile::open(path, &FORM, |transaction, _| {
             transaction.open_table(FILES)?;
             transaction.open_table(USAGE)?;
             Ok(())
+        })?;
+        Ok(Self {
+            file,
+            writer: Mutex::default(),
+            waiting: Mutex::default(),
         })
-        .map(Self)
     }
 
     pub(super) fn check(&self) -> Result<(), FileError> {
-        self.0.check()
+        self.file.check()
     }
 
     fn read<T>(&self, work: impl FnOnce(&redb::ReadTransaction) -> Work<T>) -> Result<T, FileError> {
-        self.0.read(work).map_err(own)
+        self.file.read(work).map_err(own)
     }
 
     pub(super) fn look(&self, path: &CloudPath) -> Result<Option<Entry>, FileError> {
@@ -149,29 +168,67 @@ impl Index {
     }
 
     /// Enters a file; answers the content of the one that was there.
-    pub(super) fn put(&self, entry: &Entry) -> Result<Option<ContentId>, FileError> {
-        let written = self.0.write(|transaction| {
+    pub(super) fn put(&self, entry: Entry) -> Result<Option<ContentId>, FileError> {
+        let own = Arc::new(Entering {
+            entry,
+            done: OnceLock::new(),
+        });
+        lock(&self.waiting).push(Arc::clone(&own));
+        let _writer = lock(&self.writer);
+        // Somebody may have entered it with theirs.
+        if let Some(before) = own.done.get() {
+            return Ok(*before);
+        }
+        let mut all = std::mem::take(&mut *lock(&self.waiting));
+        // It was one of those with which somebody else failed.
+        if !all.iter().any(|other| Arc::ptr_eq(other, &own)) {
+            all.push(Arc::clone(&own));
+        }
+        let entered = match self.enter(&all) {
+            // An error is of one file: each is tried by itself, by whoever waits for it.
+            Err(_) if all.len() > 1 => {
+                all = vec![Arc::clone(&own)];
+                self.enter(&all)?
+            }
+            entered => entered?,
+        };
+        for (entering, before) in all.iter().zip(entered) {
+            // Whoever writes is alone, so nobody else sets it.
+            let _ = entering.done.set(before);
+        }
+        Ok(own.done.get().copied().flatten())
+    }
+
+    fn enter(&self, all: &[Arc<Entering>]) -> Result<Vec<Option<ContentId>>, FileError> {
+        let written = self.file.write(|transaction| {
             let mut table = transaction.open_table(FILES)?;
-            let path = entry.blob.path.as_str();
-            let before = table.insert(path, entry.write().as_slice())?;
-            // One that cannot be read is written over all the same.
-            let before = before.and_then(|record| Entry::read(path, record.value()).ok());
             let mut usage = transaction.open_table(USAGE)?;
-            change_usage(&mut usage, |usage| {
+            let mut contents = Vec::with_capacity(all.len());
+            let mut now = self::usage(&usage)?;
+            for entering in all {
+                let entry = &entering.entry;
+                let path = entry.blob.path.as_str();
+                let before = table.insert(path, entry.write().as_slice())?;
+                // One that cannot be read is written over all the same.
+                let before = before.and_then(|record| Entry::read(path, record.value()).ok());
                 if let Some(before) = &before {
-                    usage.without(before);
+                    now.without(before);
                 }
-                usage.files += 1;
-                usage.bytes += entry.blob.size;
-            })?;
-            Ok(Wrote::Changed(before.map(|before| before.content)))
+                now.files += 1;
+                now.bytes += entry.blob.size;
+                // One that is entered a second time, after an error, stands in its own place.
+                let content = before.map(|before| before.content);
+                contents.push(content.filter(|content| *content != entry.content));
+            }
+            keep_usage(&mut usage, now)?;
+            Ok(Wrote::Changed(contents))
         });
         written.map_err(own)
     }
 
     /// Removes files; answers the content of each that there was.
     pub(super) fn remove(&self, paths: &[CloudPath]) -> Result<Vec<Option<ContentId>>, FileError> {
-        let written = self.0.write(|transaction| {
+        let written = self.file.write(|transaction| {
             let mut table = transaction.open_table(FILES)?;
             let mut removed = Vec::with_capacity(paths.len());
             for path in paths {
@@ -182,9 +239,9 @@ impl Index {
                 return Ok(Wrote::Unchanged(vec![None; paths.len()]));
             }
             let mut usage = transaction.open_table(USAGE)?;
-            change_usage(&mut usage, |usage| {
-                removed.iter().flatten().for_each(|entry| usage.without(entry));
-            })?;
+            let mut now = self::usage(&usage)?;
+            removed.iter().flatten().for_each(|entry| now.without(entry));
+            keep_usage(&mut usage, now)?;
             let contents = removed.into_iter().map(|entry| Some(entry?.content));
             Ok(Wrote::Changed(contents.collect()))
         });
@@ -273,13 +330,12 @@ fn usage(table: &impl ReadableTable<&'static str, u64>) -> Result<Usage, redb::S
     })
 }
 
-fn change_usage(
-    table: &mut redb::Table<'_, &'static str, u64>,
-    change: impl FnOnce(&mut Usage),
-) -> Result<(), redb::StorageError> {
-    let mut now = usage(table)?;
-    change(&mut now);
+fn keep_usage(table: &mut redb::Table<'_, &'static str, u64>, now: Usage) -> Result<(), redb::StorageError> {
     table.insert("files", now.files)?;
     table.insert("bytes", now.bytes)?;
     Ok(())
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,15 +1,19 @@
 //! Reading a content: one piece ahead of whoever wants it, since the disk and the network are then busy at the same time. That takes
 //! memory for as long as a reader takes, and anybody may read slowly; so there is room for some such readers, and all others read small
-//! pieces, one after the other.
+//! pieces, one after the other. What fits into one of those is read as it is opened.
 
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use files::Part;
-use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
 use crate::{BlobError, BoxFuture, Reading, Result};
 
@@ -31,6 +35,8 @@ pub(super) struct FromDisk {
 enum State {
     /// Nothing was asked for yet; with the byte to begin at.
     Closed(File, u64),
+    /// All of it is here.
+    Read(Bytes),
     /// The next piece is read when it is asked for.
     Idle(File),
     /// A piece is being read.
@@ -39,12 +45,20 @@ enum State {
 }
 
 impl FromDisk {
-    pub(super) fn new(file: File, size: u64, room: Option<OwnedSemaphorePermit>) -> Self {
-        Self {
-            state: State::Closed(file, 0),
+    /// Blocks while a small one is read; a larger one takes its room of `ahead`, where there is some.
+    pub(super) fn new(file: File, size: u64, ahead: &Arc<Semaphore>) -> io::Result<Self> {
+        let (state, room) = match size {
+            0..=SMALL_PIECE => (State::Read(piece(&file, size)?.into()), None),
+            _ => {
+                let room = Arc::clone(ahead).try_acquire_owned().ok();
+                (State::Closed(file, 0), room)
+            }
+        };
+        Ok(Self {
+            state,
             room,
             left: size,
-        }
+        })
     }
 
     /// The length of the next piece.
@@ -56,28 +70,46 @@ impl FromDisk {
     }
 }
 
+fn piece(file: &File, length: u64) -> io::Result<Vec<u8>> {
+    // Not zeroed beforehand, and of this size already: nothing is copied to make room.
+    let mut piece = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.take(length).read_to_end(&mut piece)?;
+    Ok(piece)
+}
+
 /// Reads the next piece, where waiting for the disk holds nobody up.
-fn read(mut file: File, length: u64) -> JoinHandle<io::Result<(File, Vec<u8>)>> {
+fn read(file: File, length: u64) -> JoinHandle<io::Result<(File, Vec<u8>)>> {
     tokio::task::spawn_blocking(move || {
-        let mut piece = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        (&mut file).take(length).read_to_end(&mut piece)?;
+        let piece = piece(&file, length)?;
         Ok((file, piece))
     })
 }
 
 impl Reading for FromDisk {
     fn seek(&mut self, part: Part) {
-        if let State::Closed(_, first) = &mut self.state {
-            *first = part.first;
-            self.left = part.length();
+        match &mut self.state {
+            State::Closed(_, first) => *first = part.first,
+            State::Read(content) => {
+                let from = usize::try_from(part.first).unwrap_or(usize::MAX);
+                drop(content.split_to(from.min(content.len())));
+                content.truncate(usize::try_from(part.length()).unwrap_or(usize::MAX));
+            }
+            State::Idle(_) | State::Busy(_) | State::Ended => return,
         }
+        self.left = part.length();
     }
 
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
         Box::pin(async move {
             let busy = match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return Ok(None),
-                State::Closed(_, _) | State::Idle(_) if self.left == 0 => return Ok(None),
+                State::Closed(_, _) | State::Read(_) | State::Idle(_) if self.left == 0 => return Ok(None),
+                State::Read(content) => {
+                    if content.len() as u64 != self.left {
+                        return Err(shorter());
+                    }
+                    return Ok(Some(content));
+                }
                 State::Closed(mut file, first) => {
                     if first > 0 {
                         file.seek(SeekFrom::Start(first)).map_err(BlobError::of_disk)?;
@@ -93,7 +125,7 @@ impl Reading for FromDisk {
                 .map_err(BlobError::of_disk)?;
             let length = piece.len() as u64;
             if length == 0 {
-                return Err(BlobError::ended("the content of a file is shorter than it was"));
+                return Err(shorter());
             }
             self.left = self.left.saturating_sub(length);
             if self.left > 0 {
@@ -105,4 +137,8 @@ impl Reading for FromDisk {
             Ok(Some(piece.into()))
         })
     }
+}
+
+fn shorter() -> BlobError {
+    BlobError::ended("the content of a file is shorter than it was")
 }

@@ -221,3 +221,26 @@ async fn a_content_that_is_gone_is_an_error_and_ends_nothing() {
     write(&folder, "a", b"anew").await.unwrap();
     assert!(folder.open(&path).await.unwrap().is_some());
 }
+
+/// Those that are entered together, and over one another: each counts once, and nothing is left of those that were written over.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_come_at_once_are_all_entered() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    let writes = (0..120).map(|number| {
+        let folder = folder.clone();
+        tokio::spawn(async move {
+            let path = match number % 3 {
+                0 => "the same".to_owned(),
+                _ => format!("{number}"),
+            };
+            write(&folder, &path, format!("{number:04}").as_bytes()).await
+        })
+    });
+    for written in writes.collect::<Vec<_>>() {
+        written.await.unwrap().unwrap();
+    }
+    let usage = folder.usage().await.unwrap();
+    assert_eq!((usage.files, usage.bytes), (81, 324));
+    assert_eq!(on_disk(root.path()), 81);
+}

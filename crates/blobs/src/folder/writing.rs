@@ -148,7 +148,6 @@ impl Writing for ToDisk {
 impl Inner {
     /// Puts a content where it belongs, and enters it.
     fn settle(&self, coming: Coming, new: NewBlob) -> Result<Blob> {
-        coming.file.sync_all().map_err(BlobError::of_disk)?;
         let content = self.content(coming.id);
         if let Some(folder) = content.parent() {
             match fs::create_dir(folder) {
@@ -157,6 +156,9 @@ impl Inner {
                 Err(error) => return Err(BlobError::of_disk(error)),
             }
             fs::rename(&coming.place.0, &content).map_err(BlobError::of_disk)?;
+            // No entry names it yet, so it may be there before it is whole; and what writes down the content in a journal writes
+            // down the name with it, so that the second one has little left to do.
+            coming.file.sync_all().map_err(BlobError::of_disk)?;
             sync_folder(folder).map_err(BlobError::of_disk)?;
         }
         let entry = Entry {
@@ -171,8 +173,9 @@ impl Inner {
             },
         };
         // Where this fails it may have been entered all the same, so the content stays, for the next start to judge.
-        let before = self.index.put(&entry)?;
+        let blob = entry.blob.clone();
+        let before = self.index.put(entry)?;
         before.into_iter().for_each(|content| self.drop_content(content));
-        Ok(entry.blob)
+        Ok(blob)
     }
 }
