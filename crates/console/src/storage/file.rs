@@ -46,11 +46,13 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
     };
     let users = inner.users().await;
     let how = match storage.readers {
-        cloud::FileReaders::Everybody => lang.t(
-            "everybody may read it, and it does not expire",
-            "所有人可读，长期有效",
-        ),
-        cloud::FileReaders::AddressHolders => lang.t("expires", "到期失效"),
+        cloud::FileReaders::Everybody => lang
+            .t(
+                "everybody may read it, and it does not expire",
+                "所有人可读，长期有效",
+            )
+            .to_owned(),
+        cloud::FileReaders::AddressHolders => expiry(lang, age),
     };
     let preview = Preview::of(&blob);
     let content = html! {
