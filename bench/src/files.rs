@@ -51,12 +51,15 @@ struct Keeper {
     addr: SocketAddr,
     server: Server,
     /// What a file is sent to.
-    sent_to: Box<dyn Fn(&str) -> Result<String> + Sync>,
+    sent_to: Box<PathOf>,
     /// What it is fetched from.
     fetched_from: fn(&str) -> String,
     /// Where nginx has it.
     folder: Option<PathBuf>,
 }
+
+/// The path to which a file of this name is sent.
+type PathOf = dyn Fn(&str) -> Result<String> + Sync;
 
 enum Server {
     Ours(Box<Ours>),
