@@ -29,6 +29,7 @@ mod projection;
 mod protobuf;
 mod push;
 mod requests;
+mod rules;
 mod shell;
 mod signature;
 mod ticket;
@@ -53,10 +54,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 24] = [
     Target {
         name: "files",
         run: files::target,
+    },
+    Target {
+        name: "rules",
+        run: rules::target,
     },
     Target {
         name: "wire",

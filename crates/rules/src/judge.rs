@@ -1,0 +1,343 @@
+//! A request, judged by a rule.
+
+use std::collections::HashMap;
+
+use bson::{Bson, Document, doc};
+use docdb::query::{Filter, Node};
+
+use crate::{
+    Caller, Denial, Operation, Rule, Rules, StorageRules, WrittenData,
+    expression::Part,
+    formula::{Atom, Condition, Formula},
+    proof::{Proof, excludes},
+    query::facts,
+    reduce::{Known, Reducer},
+    set::Ordered,
+};
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// `auth`
+    pub caller: &'a Caller,
+    /// `now`, in milliseconds since 1970.
+    pub now: i64,
+    /// `request.data`: what is created, or what an update sets.
+    pub data: Option<&'a WrittenData>,
+}
+
+/// What the request is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// All documents that a query finds, with the caller's identity [in it](crate::with_identity).
+    Query(&'a Filter),
+    /// One document, which is known.
+    Document(&'a Document),
+}
+
+/// A document that a rule names by `get('database.COLLECTION.ID')`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DocumentRef {
+    /// Its collection.
+    pub collection: String,
+    /// Its `_id`.
+    pub id: String,
+}
+
+impl DocumentRef {
+    /// Reads `database.COLLECTION.ID`.
+    pub(crate) fn of_path(path: &str) -> Option<Self> {
+        let (collection, id) = path.strip_prefix("database.")?.split_once('.')?;
+        let named = !collection.is_empty() && !id.is_empty();
+        named.then(|| Self {
+            collection: collection.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// Documents that were fetched for rules; `None` for one that is not there.
+pub type Documents = HashMap<DocumentRef, Option<Document>>;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The client may, if the [`Guard`] stands beside its query.
+    Allowed(Guard),
+    /// The client may not.
+    Denied(Box<Denial>),
+    /// Nothing can be said before these documents are known.
+    Wanted(Vec<DocumentRef>),
+}
+
+/// What a query needs beside it, to find nothing but what it was judged by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Guard {
+    scalars: Vec<String>,
+    rule: Option<Document>,
+}
+
+impl Guard {
+    /// Conditions to ask for beside the query; `None` where there are none. Every document that the rule lets through and that was
+    /// counted with meets them: they leave out only those that have a list where the proof counts with one value.
+    #[must_use]
+    pub fn conditions(&self) -> Option<Document> {
+        let mut lists = Vec::new();
+        for path in &self.scalars {
+            let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+            for end in ends {
+                let above = path.get(..end).unwrap_or_default();
+                let list = doc! {above: {"$type": "array"}};
+                if !lists.contains(&list) {
+                    lists.push(list);
+                }
+            }
+        }
+        (!lists.is_empty()).then(|| doc! {"$nor": lists})
+    }
+
+    /// The rule as a query, as far as it was known. It is asked before a query that may fail at a document: else its failing would
+    /// tell of a document that the rule keeps from the caller.
+    #[must_use]
+    pub fn rule(&self) -> Option<&Document> {
+        self.rule.as_ref()
+    }
+}
+
+impl Rules {
+    /// Judges a request. What it asks for is looked for in `documents`.
+    #[must_use]
+    pub fn judge(
+        &self,
+        operation: Operation,
+        subject: Subject<'_>,
+        request: &Request<'_>,
+        documents: &Documents,
+    ) -> Verdict {
+        let rule = self.rule(operation);
+        let fails_at_documents = matches!(subject, Subject::Query(filter) if has_expression(filter.root()));
+        let facts = match subject {
+            Subject::Query(filter) => facts(filter),
+            Subject::Document(_) => Formula::True,
+        };
+        let known = match subject {
+            Subject::Query(_) => Known::Facts(&facts),
+            Subject::Document(document) => Known::Document(document),
+        };
+        rule.judge(operation, known, None, request, documents, fails_at_documents)
+    }
+}
+
+impl StorageRules {
+    /// Judges what is to be done with a file: its path, and the openid or uid of whoever it belongs to.
+    #[must_use]
+    pub fn judge(&self, operation: Operation, caller: &Caller, path: &str, owner: Option<&str>) -> Verdict {
+        let rule = match operation {
+            Operation::Read => &self.read,
+            Operation::Create | Operation::Update | Operation::Delete => &self.write,
+        };
+        let owner = owner
+            .filter(|owner| !owner.is_empty())
+            .map_or(Bson::Null, Bson::from);
+        let resource = doc! {"openid": owner, "path": path};
+        let request = Request {
+            caller,
+            now: 0,
+            data: None,
+        };
+        let documents = Documents::new();
+        rule.judge(
+            operation,
+            Known::Nothing,
+            Some(&resource),
+            &request,
+            &documents,
+            false,
+        )
+    }
+}
+
+impl Rule {
+    fn judge<'a>(
+        &'a self,
+        operation: Operation,
+        known: Known<'a>,
+        resource: Option<&'a Document>,
+        request: &'a Request<'a>,
+        documents: &'a Documents,
+        fails_at_documents: bool,
+    ) -> Verdict {
+        let mut reducer = Reducer {
+            request,
+            known,
+            resource,
+            documents,
+            wanted: Vec::new(),
+            pinned: Vec::new(),
+            unpinned: None,
+        };
+        let mut guard = Guard::default();
+        let mut failed: Option<(&Part, Formula, bool)> = None;
+        for part in &self.parts {
+            let (formula, passed, too_many) = match known {
+                Known::Facts(facts) => {
+                    let negated = reducer.reduce(&part.expression, false);
+                    match excludes(facts, &negated) {
+                        Proof::Done(scalars) => {
+                            guard.scalars.extend(scalars);
+                            (None, true, false)
+                        }
+                        proof => (
+                            Some(reducer.reduce(&part.expression, true)),
+                            false,
+                            proof == Proof::TooMany,
+                        ),
+                    }
+                }
+                Known::Document(document) => {
+                    let formula = reducer.reduce(&part.expression, true);
+                    let passed = formula.holds_for(document);
+                    (Some(formula), passed, false)
+                }
+                Known::Nothing => {
+                    let formula = reducer.reduce(&part.expression, true);
+                    let passed = formula == Formula::True;
+                    (Some(formula), passed, false)
+                }
+            };
+            if !passed {
+                failed = Some((part, formula.unwrap_or(Formula::False), too_many));
+                break;
+            }
+        }
+        let Some((part, formula, too_many)) = failed else {
+            guard.scalars.append(&mut reducer.pinned);
+            if fails_at_documents {
+                let parts = self
+                    .parts
+                    .iter()
+                    .map(|part| reducer.reduce(&part.expression, true));
+                guard.rule = match Formula::all(parts) {
+                    Formula::True => None,
+                    formula => Some(formula.to_query()),
+                };
+            }
+            return Verdict::Allowed(guard);
+        };
+        if !reducer.wanted.is_empty() {
+            return Verdict::Wanted(reducer.wanted);
+        }
+        let is_query = matches!(known, Known::Facts(_));
+        let mend = is_query
+            .then(|| self.where_that_passes(&mut reducer))
+            .flatten()
+            .map(|query| format!("where({query}) would pass"));
+        let why = if too_many {
+            "the query has too many cases to tell whether all it finds is let through: ask for less at once"
+                .to_owned()
+        } else if formula == Formula::False {
+            "it is false for this caller".to_owned()
+        } else if let (true, Some(path)) = (is_query, &reducer.unpinned) {
+            format!("doc.{path} must be pinned by the query, by a value or _.eq")
+        } else if is_query {
+            "nothing in the query says that all it finds is so".to_owned()
+        } else {
+            "it is not so of this one".to_owned()
+        };
+        Verdict::Denied(Box::new(Denial {
+            operation,
+            rule: format!("the rule {:?}: {:?}", self.key, self.text),
+            part: match self.parts.len() {
+                1 => String::new(),
+                _ => self.text.get(part.at.clone()).unwrap_or_default().to_owned(),
+            },
+            why,
+            mend,
+        }))
+    }
+
+    /// A query within the rule, as a program writes it.
+    fn where_that_passes<'a>(&'a self, reducer: &mut Reducer<'a>) -> Option<String> {
+        let mut fields = Vec::new();
+        for part in &self.parts {
+            let formula = reducer.reduce(&part.expression, true);
+            narrow(&formula, reducer.request.caller, &mut fields)?;
+        }
+        (!fields.is_empty()).then(|| format!("{{{}}}", fields.join(", ")))
+    }
+}
+
+/// Whether a query may fail at a document.
+fn has_expression(node: &Node) -> bool {
+    match node {
+        Node::And(nodes) | Node::Or(nodes) | Node::Nor(nodes) => nodes.iter().any(has_expression),
+        Node::Expression(_) => true,
+        Node::Field(..) | Node::Constant(_) => false,
+    }
+}
+
+/// Fields of a query that is within the formula: of cases, the first.
+fn narrow(formula: &Formula, caller: &Caller, fields: &mut Vec<String>) -> Option<()> {
+    match formula {
+        Formula::True => {}
+        Formula::False | Formula::Unknown => return None,
+        Formula::Atom(atom) => {
+            let field = written(atom, caller);
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
+        Formula::All(parts) => {
+            for part in parts {
+                narrow(part, caller, fields)?;
+            }
+        }
+        Formula::Any(cases) => {
+            let found = cases.iter().find_map(|case| {
+                let mut fields = Vec::new();
+                narrow(case, caller, &mut fields).map(|()| fields)
+            })?;
+            fields.extend(found);
+        }
+    }
+    Some(())
+}
+
+fn written(atom: &Atom, caller: &Caller) -> String {
+    let value = |value: &Bson| match value {
+        Bson::String(text) if caller.openid.as_ref() == Some(text) => "'{openid}'".to_owned(),
+        Bson::String(text) if caller.uid.as_ref() == Some(text) => "'{uid}'".to_owned(),
+        // As a program writes it.
+        Bson::Int64(number) => number.to_string(),
+        value => ejson::shell::to_line(value),
+    };
+    let path = match atom.path.contains('.') || !atom.path.is_ascii() {
+        true => format!("'{}'", atom.path),
+        false => atom.path.clone(),
+    };
+    let condition = match (&atom.condition, atom.holds) {
+        (Condition::Equal(wanted), true) => value(wanted),
+        (Condition::Equal(other), false) => format!("_.neq({})", value(other)),
+        (Condition::In(values), holds) => {
+            let list: Vec<String> = values.iter().map(value).collect();
+            format!("_.{}([{}])", if holds { "in" } else { "nin" }, list.join(", "))
+        }
+        (
+            Condition::Order {
+                ordered,
+                value: bound,
+                ..
+            },
+            holds,
+        ) => {
+            let command = match (ordered, holds) {
+                (Ordered::Greater, true) | (Ordered::LessOrEqual, false) => "gt",
+                (Ordered::GreaterOrEqual, true) | (Ordered::Less, false) => "gte",
+                (Ordered::Less, true) | (Ordered::GreaterOrEqual, false) => "lt",
+                (Ordered::LessOrEqual, true) | (Ordered::Greater, false) => "lte",
+            };
+            format!("_.{command}({})", value(bound))
+        }
+    };
+    format!("{path}: {condition}")
+}

@@ -1,0 +1,94 @@
+//! Rules that are not valid, and what a developer is told of requests that are denied.
+
+use bson::doc;
+
+use super::{alice, by, denial, query};
+use crate::{Documents, Rules};
+
+#[test]
+fn a_rule_that_is_wrong_says_where_and_what_to_write() {
+    let long = format!("doc.a == '{}'", "x".repeat(1024));
+    for (expression, at, why) in [
+        ("doc._openid = auth.openid", 13, "write =="),
+        ("doc.a == ", 10, "ends where a value"),
+        ("doc.a == 1 doc.b", 12, "join them"),
+        ("user.id == 1", 1, "there is no \"user\""),
+        ("auth.openId == 'x'", 12, "openid, uid, loginType"),
+        ("fetch('x')", 1, "there is no \"fetch\""),
+        ("doc.a('x')", 6, "only get()"),
+        (
+            "get('a') == 1 || get('b') == 1 || get('c') == 1 || get('d') == 1",
+            56,
+            "at most 3",
+        ),
+        ("get(get(get('a')))", 13, "2 deep"),
+        ("doc.a == 'x", 12, "no end"),
+        ("doc.a == `x${doc.b`", 19, "should stand }"),
+        ("(doc.a == 1", 12, "should stand )"),
+        ("/x/.test(doc.a)", 1, "only rules of storage"),
+        ("", 1, "ends where a value"),
+        ("说 == 1", 1, "there is no \"说\""),
+        (&long, 1025, "at most 1024"),
+    ] {
+        let error = Rules::compile(&serde_json::json!({"read": expression}))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("character {at}:")),
+            "{expression}: {error}"
+        );
+        assert!(error.contains(why), "{expression}: {error}");
+    }
+    let deep = format!("{}true{}", "(".repeat(400), ")".repeat(400));
+    assert!(
+        Rules::compile(&serde_json::json!({"read": deep}))
+            .unwrap_err()
+            .to_string()
+            .contains("nested")
+    );
+    for (rules, why) in [
+        (r#"[]"#, "an object such as"),
+        (r#"{"reed": true}"#, "no \"reed\" among rules"),
+        (r#"{"read": 1}"#, "write true, false or an expression"),
+        (r#"{"#, "EOF"),
+    ] {
+        let error = rules.parse::<Rules>().unwrap_err().to_string();
+        assert!(error.contains(why), "{rules}: {error}");
+    }
+}
+
+#[test]
+fn a_denial_names_rule_part_and_what_would_pass() {
+    let rules = by("doc.published == true && doc._openid == auth.openid && doc.age > 10");
+    let why = denial(query(
+        &rules,
+        &alice(),
+        doc! {"published": true},
+        &Documents::new(),
+    ));
+    assert_eq!(
+        why,
+        "read is denied by the rule \"read\": \"doc.published == true && doc._openid == auth.openid && doc.age > 10\": of \
+         doc._openid == auth.openid, nothing in the query says that all it finds is so. \
+         where({published: true, _openid: '{openid}', age: _.gt(10)}) would pass"
+    );
+    let why = denial(query(
+        &by("auth.openid == 'bob'"),
+        &alice(),
+        doc! {},
+        &Documents::new(),
+    ));
+    assert!(why.ends_with("it is false for this caller"), "{why}");
+}
+
+#[test]
+fn too_many_cases_are_no_proof() {
+    let rules = by("doc.x == 1");
+    // Each case is excluded, and only at its end.
+    let mut choices: Vec<_> = (0..16)
+        .map(|at| doc! {"$or": [{format!("a{at}"): 1}, {format!("b{at}"): 1}]})
+        .collect();
+    choices.push(doc! {"$or": [{"x": 1, "y": 1}, {"x": 1, "y": 2}, {"x": 1, "y": 3}]});
+    let why = denial(query(&rules, &alice(), doc! {"$and": choices}, &Documents::new()));
+    assert!(why.contains("too many cases"), "{why}");
+}
