@@ -19,6 +19,7 @@ mod completions;
 mod console;
 mod database;
 mod db;
+mod documents;
 mod doors;
 mod examples;
 mod files;

@@ -94,8 +94,10 @@ impl Serving {
             database: cloud::DatabaseAccess {
                 database: Arc::new(database::Embedded::in_memory(database::Options::default()).unwrap()),
                 missing: cloud::MissingCollection::Refuse,
+                permissions: Arc::default(),
             },
             storage: cloud::StorageAccess {
+                permission: Arc::default(),
                 blobs: Arc::new(blobs::Folder::temporary(blobs::FolderOptions::default()).unwrap()),
                 storage: files::Storage::new(&project.env_id, APPID, None),
                 rights: files::Rights::new(&store.key_ring().await.unwrap(), APPID),
@@ -103,10 +105,6 @@ impl Serving {
                 public_url: "http://127.0.0.1:9".to_owned(),
                 at_the_place: false,
                 readers: cloud::FileReaders::Everybody,
-                owners: cloud::OwnersMay {
-                    read: true,
-                    write: true,
-                },
                 url_life: Duration::from_secs(60),
                 most: 1 << 20,
             },

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use bson::Document;
 use cloud::DatabaseAccess;
 use database::{
-    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options,
+    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options, Permissions,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
 use project::{IndexSetting, MissingCollection, Project, Secret};
@@ -66,6 +66,14 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
     Ok(DatabaseAccess {
         database: held,
         missing,
+        permissions: Arc::new(Permissions {
+            default: settings.default_permission.clone(),
+            collections: settings
+                .collections
+                .iter()
+                .filter_map(|(name, collection)| Some((name.clone(), collection.permission.clone()?)))
+                .collect(),
+        }),
     })
 }
 

@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use blobs::{Blobs, Folder, FolderOptions};
 use clock::Clock;
-use cloud::{FileReaders, OwnersMay, StorageAccess};
+use cloud::{FileReaders, StorageAccess};
 use files::{Rights, Storage};
-use project::{Project, S3Setting, StoragePermission};
+use project::{Project, S3Setting};
 use seal::KeyRing;
 
 use crate::{data::Keeping, folder, print};
@@ -62,13 +62,7 @@ pub(crate) async fn open(
             true => FileReaders::Everybody,
             false => FileReaders::AddressHolders,
         },
-        owners: OwnersMay {
-            read: settings.permission != StoragePermission::AdminOnly,
-            write: matches!(
-                settings.permission,
-                StoragePermission::ReadOnly | StoragePermission::Private
-            ),
-        },
+        permission: Arc::new(settings.permission.clone()),
         url_life: settings.url_life,
         most: settings.max_size,
     })

@@ -1,10 +1,12 @@
-//! `cloud.database()` from inside a function: every database action of every SDK, on the engine that the project has.
+//! `cloud.database()` from inside a function, and from a client by itself: every database action of every SDK, on the engine that the
+//! project has. Of a client (`client`) each is judged first.
 //!
 //! What a request means and how it is answered stands in `tcb::database`; what it does, in the engine. Here the two are
 //! put together: documents get their ids, a collection that is missing is made where that is wanted, and a query
 //! that looks at many documents for few is told once, with the mend.
 
 mod account;
+mod client;
 
 use std::{
     collections::HashSet,
@@ -18,18 +20,19 @@ use std::{
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{DatabaseCall, shown};
 use database::{
-    Aggregate, Database, DatabaseError, IndexSpec, Looked, ReturnedDocument, TransactionId, Update,
-    UpdateKind,
+    Aggregate, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
+    TransactionId, Update, UpdateKind,
 };
+use rules::Caller;
 use tcb::{
-    Action, SdkRequest,
+    Action, SdkReply, SdkRequest,
     database::{
         Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest,
         DocumentId,
     },
 };
 
-use crate::{Answering, Capability, CloudAnswer, CloudRequest, Proof, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
@@ -43,16 +46,19 @@ pub enum MissingCollection {
     Refuse,
 }
 
-/// The database that functions reach.
+/// The database that functions and clients reach.
 #[derive(Clone)]
 pub struct DatabaseAccess {
     /// Where documents are kept.
     pub database: Arc<dyn Database>,
     /// What a collection gets that does not exist.
     pub missing: MissingCollection,
+    /// What clients may do.
+    pub permissions: Arc<Permissions>,
 }
 
-/// Answers `database.*`.
+/// Answers `database.*`. Clones share everything.
+#[derive(Clone)]
 pub(crate) struct Documents(Arc<Inner>);
 
 struct Inner {
@@ -142,19 +148,26 @@ impl Capability for Documents {
             }
         };
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { inner.answer(what, request, asked).await })
+        Box::pin(async move { inner.answer(what, request, None, asked).await.into() })
     }
 }
 
 impl Inner {
-    async fn answer(&self, what: String, request: DatabaseRequest, mut asked: CloudRequest) -> CloudAnswer {
+    /// Answers a function, or the client that asks.
+    async fn answer(
+        &self,
+        what: String,
+        request: DatabaseRequest,
+        client: Option<&Caller>,
+        mut asked: CloudRequest,
+    ) -> SdkReply {
         let action = request.action;
         let mut call = account::database_call(&request);
         let sent = asked.keeps().then(|| account::query(&request.operation));
         if let Some(sent) = &sent {
             call.query = account::line(sent);
         }
-        match self.make(request, &asked).await {
+        match self.make(request, client, &asked).await {
             Ok(Made {
                 answer,
                 looked,
@@ -169,7 +182,7 @@ impl Inner {
                     asked.keep_database(call);
                 }
                 asked.record(what, 0, text);
-                reply.into()
+                reply
             }
             Err(refusal) => {
                 let reply = refusal.reply(asked.request_id());
@@ -178,13 +191,18 @@ impl Inner {
                     asked.keep_database(call);
                 }
                 asked.record(what, refusal.number(), refusal.text());
-                reply.into()
+                reply
             }
         }
     }
 
     /// Does it; makes the collection first where it is missing and that is wanted.
-    async fn make(&self, request: DatabaseRequest, asked: &CloudRequest) -> Result<Made, DatabaseRefusal> {
+    async fn make(
+        &self,
+        request: DatabaseRequest,
+        client: Option<&Caller>,
+        asked: &CloudRequest,
+    ) -> Result<Made, DatabaseRefusal> {
         let transaction = match &request.transaction {
             None => None,
             Some(id) => Some(id.parse().map_err(|_| DatabaseRefusal::TransactionMissing)?),
@@ -192,8 +210,14 @@ impl Inner {
         let wanted = account::wanted_by(&request.operation);
         let operation = self.with_ids(request.operation);
         let collection = request.collection.as_str();
-        let made = match self.once(collection, operation.clone(), transaction, asked).await {
-            Err(DatabaseError::CollectionMissing(name))
+        let once = |operation| async move {
+            match client {
+                Some(caller) => self.once_for(caller, collection, operation).await,
+                None => Ok(self.once(collection, operation, transaction, asked).await?),
+            }
+        };
+        let made = match once(operation.clone()).await {
+            Err(ClientError::Database(DatabaseError::CollectionMissing(name)))
                 if self.access.missing == MissingCollection::Create =>
             {
                 match self.access.database.create_collection(&name).await {
@@ -205,7 +229,7 @@ impl Inner {
                     "the collection {name:?} did not exist and was made. On the platform this is an error (-502005): make it in \
                      the console, or by db.createCollection"
                 ));
-                self.once(collection, operation.clone(), transaction, asked).await
+                once(operation.clone()).await
             }
             made => made,
         };
@@ -215,11 +239,17 @@ impl Inner {
                 looked,
                 wanted,
             }),
-            Err(error) => {
+            Err(ClientError::Database(error)) => {
                 if let DatabaseError::Unavailable(_) = &error {
                     asked.note(format_args!("{error}"));
                 }
                 Err(refusal(error, &operation))
+            }
+            Err(ClientError::WritesOwner) => Err(DatabaseRefusal::OwnerWritten),
+            // Why, is the developer's business: it may tell of what the client may not know.
+            Err(denied) => {
+                asked.note(format_args!("{collection:?}: {denied}"));
+                Err(DatabaseRefusal::PermissionDenied)
             }
         }
     }

@@ -41,6 +41,7 @@ use http::{
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame};
 use multer::Multipart;
+use rules::{Caller, Denial, Operation, StoragePermission};
 
 use crate::CloudAnswerBody;
 
@@ -75,15 +76,6 @@ pub enum FileReaders {
     AddressHolders,
 }
 
-/// What clients may do with the files that are theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnersMay {
-    /// Read them, where not everybody may.
-    pub read: bool,
-    /// Write them, and new ones.
-    pub write: bool,
-}
-
 /// What the cloud's storage is made of.
 #[derive(Clone)]
 pub struct StorageAccess {
@@ -99,10 +91,10 @@ pub struct StorageAccess {
     pub public_url: String,
     /// Whether files are read at the place itself, by the addresses that it signs; the gateway's door has them all the same.
     pub at_the_place: bool,
-    /// Who may read.
+    /// Who may read without an address that was made for them.
     pub readers: FileReaders,
-    /// What clients may do with the files that are theirs.
-    pub owners: OwnersMay,
+    /// What clients may do.
+    pub permission: Arc<StoragePermission>,
     /// How long an address is good for where nobody says.
     pub url_life: Duration,
     /// The largest file, in bytes.
@@ -145,14 +137,37 @@ impl StorageAccess {
     }
 
     /// An address for a function to send a file to.
-    pub(crate) fn upload_url(&self, path: CloudPath, owner: &str) -> String {
+    pub(crate) fn upload_url(&self, path: CloudPath) -> String {
+        self.sealed_upload(WORKERS_HOST, path, "")
+    }
+
+    /// An address for a client to send a file to, which will be the client's.
+    pub(crate) fn client_upload_url(&self, path: CloudPath, owner: &str) -> String {
+        self.sealed_upload(self.public_url.trim_end_matches('/'), path, owner)
+    }
+
+    fn sealed_upload(&self, base: &str, path: CloudPath, owner: &str) -> String {
         let sealed = self.rights.seal_upload(&Upload {
             path,
             owner: owner.to_owned(),
             until: self.clock.now() + UPLOAD_LIFE,
             most: self.most,
         });
-        format!("{WORKERS_HOST}{FILES}{sealed}")
+        format!("{base}{FILES}{sealed}")
+    }
+
+    /// Whether a client may write the file, as it lies there now. What a function uploads belongs to nobody.
+    pub(crate) async fn may_write(
+        &self,
+        path: &CloudPath,
+        caller: &Caller,
+    ) -> Result<Result<(), Box<Denial>>, BlobError> {
+        let there = self.blobs.look(path).await?;
+        let (operation, owner) = match &there {
+            Some(blob) => (Operation::Update, Some(blob.owner.as_str())),
+            None => (Operation::Create, caller.owner()),
+        };
+        Ok(self.permission.judge(operation, caller, path.as_str(), owner))
     }
 
     /// An address at which the sender of a file is told that `path` is not legal.
@@ -398,6 +413,7 @@ impl FileDoor {
             .rights
             .open_upload(sealed, now)
             .map_err(|error| Refused::new(StorageRefusal::NoRight, error))?;
+        self.still_allowed(&right).await?;
         let announced = length(&head.headers);
         if announced.is_some_and(|length| length > right.most.saturating_add(FORM)) {
             return Err(too_large(&right));
@@ -429,8 +445,19 @@ impl FileDoor {
             }
             writing.push(bytes).await?;
         }
+        self.still_allowed(right).await?;
         writing.finish().await?;
         Ok(StatusCode::OK)
+    }
+
+    /// A client's address is good for an hour, in which another may have put a file of theirs there.
+    async fn still_allowed(&self, right: &Upload) -> Result<(), Refused> {
+        if right.owner.is_empty() {
+            return Ok(());
+        }
+        let caller = Caller::of_openid(&right.owner);
+        let judged = self.0.may_write(&right.path, &caller).await?;
+        judged.map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))
     }
 
     /// Takes the file of a form. The fields before it are the SDK's, and of them only that counts by which a page says
@@ -491,6 +518,7 @@ impl FileDoor {
             // The form has to be whole, or the file may not be.
             drop(field);
             while form.next_field().await.map_err(malformed)?.is_some() {}
+            self.still_allowed(right).await?;
             writing.finish().await?;
             return Ok(status);
         }
@@ -776,15 +804,12 @@ mod tests {
             public_url: "http://127.0.0.1".to_owned(),
             at_the_place: false,
             readers: FileReaders::Everybody,
-            owners: OwnersMay {
-                read: true,
-                write: true,
-            },
+            permission: Arc::default(),
             url_life: Duration::from_secs(60),
             most: 4 << 20,
         };
-        let url = access.upload_url("a.txt".parse().unwrap(), "o1");
-        let path = url.strip_prefix(WORKERS_HOST).unwrap().to_owned();
+        let url = access.client_upload_url("a.txt".parse().unwrap(), "o1");
+        let path = url.strip_prefix(&access.public_url).unwrap().to_owned();
         (FileDoor::new(Arc::new(access)), path)
     }
 

@@ -4,7 +4,8 @@
 //! signed by the worker whose socket it came by, and, where the action wants it, made from a call that this worker runs. Behind
 //! the doors each [`Capability`] is one file: it says which actions it answers and which proof each of them wants, answers
 //! them, and records itself in the account of the call ([`CloudRequest`]); a new one is added to the list in [`Cloud::new`].
-//! Files come and go by a door of their own ([`FileDoor`]).
+//! Files come and go by a door of their own ([`FileDoor`]). Clients that ask for documents and files by themselves are answered from the same
+//! rooms ([`Cloud::answer_client`]), within what they may.
 //!
 //! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
 
@@ -35,12 +36,14 @@ use std::{
 use calls::Calls;
 use clock::Clock;
 use opendata::{SessionKey, Tickets};
+use rules::Caller;
 use runtime::Connection;
+use tcb::{Envelope, SdkReply};
 use tokio::sync::mpsc;
 
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
 pub use database::{DatabaseAccess, DocumentIds, MissingCollection};
-pub use files::{FILES, FileDoor, FileReaders, FileReply, OwnersMay, StorageAccess};
+pub use files::{FILES, FileDoor, FileReaders, FileReply, StorageAccess};
 pub use redeem::Redeemer;
 pub use request::CloudRequest;
 
@@ -86,6 +89,8 @@ pub struct Cloud(Arc<Inner>);
 struct Inner {
     calls: Calls,
     capabilities: Vec<Box<dyn Capability>>,
+    documents: database::Documents,
+    storage: Arc<StorageAccess>,
     door: FileDoor,
     redeemer: Redeemer,
     room: Room,
@@ -112,16 +117,19 @@ impl Cloud {
         });
         let storage = Arc::new(config.storage);
         let door = FileDoor::new(Arc::clone(&storage));
+        let documents = database::Documents::new(config.database);
         Self(Arc::new(Inner {
             capabilities: vec![
                 Box::new(open_api::OpenApi(Arc::clone(&apis))),
                 Box::new(open_data::OpenData(redeemer.clone())),
                 Box::new(voip::VoipSign(apis)),
                 Box::new(function::CallFunction),
-                Box::new(database::Documents::new(config.database)),
-                Box::new(storage::Files(storage)),
+                Box::new(documents.clone()),
+                Box::new(storage::Files(Arc::clone(&storage))),
                 Box::new(not_served::Rest),
             ],
+            documents,
+            storage,
             door,
             calls: config.calls,
             redeemer,
@@ -139,6 +147,23 @@ impl Cloud {
     #[must_use]
     pub fn files(&self) -> &FileDoor {
         &self.0.door
+    }
+
+    /// Answers a client that asks by itself for documents (`database.*`) or files (`storage.*`), as the SDK in a function is answered.
+    /// What it may is judged by the permissions of the project.
+    pub async fn answer_client(
+        &self,
+        request_id: &str,
+        caller: &Caller,
+        envelope: &Envelope<'_>,
+    ) -> SdkReply {
+        let asked = CloudRequest::of_client(self.0.calls.clone(), request_id.to_owned(), caller.owner());
+        if envelope.action_name().starts_with("storage.") {
+            return Arc::clone(&self.0.storage)
+                .answer_client(envelope, caller, asked)
+                .await;
+        }
+        self.0.documents.answer_client(envelope, caller, asked).await
     }
 
     /// Serves the workers' `connections` until there can be no more. It does not keep this cloud, or the runtime behind it, alive:

@@ -22,6 +22,8 @@ pub struct CloudRequest {
     deadline: Option<Instant>,
     request_id: String,
     function: String,
+    /// The client that asks, where it is no function.
+    client: Option<String>,
     since: Instant,
     exchange: Option<Exchange>,
     database: Option<DatabaseCall>,
@@ -36,10 +38,19 @@ impl CloudRequest {
             deadline: None,
             request_id,
             function,
+            client: None,
             since: Instant::now(),
             exchange: None,
             database: None,
             room,
+        }
+    }
+
+    /// One that comes from a client by itself, and from no function.
+    pub(crate) fn of_client(calls: Calls, request_id: String, caller: Option<&str>) -> Self {
+        Self {
+            client: caller.map(str::to_owned),
+            ..Self::new(calls, request_id, "a client".to_owned(), None)
         }
     }
 
@@ -69,10 +80,11 @@ impl CloudRequest {
         reply::failure(&self.request_id, codes::INVALID_PARAM, why)
     }
 
-    /// The user for whom the function that asks was called, if for anybody.
+    /// The user who asks, or for whom the function that asks was called, if for anybody.
     #[must_use]
     pub fn openid(&self) -> Option<&str> {
-        self.call.as_ref().and_then(|call| call.openid())
+        let of_call = self.call.as_ref().and_then(|call| call.openid());
+        of_call.or(self.client.as_deref())
     }
 
     /// How much of the time of the call that asks is left; `None` where it has no end, because a debugger may be attached.

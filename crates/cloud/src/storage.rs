@@ -1,4 +1,4 @@
-//! The cloud's storage from inside a function: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile` of every SDK.
+//! The cloud's storage from inside a function, and from a client by itself within what it may: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile` of every SDK.
 //!
 //! What a request means and how it is answered stands in `tcb::storage`; what a name or an id may be, in `files`. Content goes
 //! another way, by the door of files, to which the addresses lead that are given out here.
@@ -9,15 +9,16 @@ use blobs::{Blob, BlobError, NewBlob};
 use bytes::Bytes;
 use calls::shown;
 use files::{CloudPath, FileIdError, StorageRefusal};
+use rules::{Caller, Denial, Operation};
 use tcb::{
-    Action, SdkReply, SdkRequest, codes, reply,
+    Action, Envelope, SdkReply, SdkRequest, codes, reply,
     storage::{
         self, AskedAuthority, AskedCopy, AskedUrl, FileAuthority, FileFault, MadeUrl, OfFile, StorageAction,
         StorageRequest, UploadPlace,
     },
 };
 
-use crate::{Answering, Capability, CloudRequest, FileReaders, Proof, StorageAccess, capability::at_once};
+use crate::{Answering, Capability, CloudRequest, Proof, StorageAccess, capability::at_once};
 
 /// Answers `storage.*`.
 pub(crate) struct Files(pub(crate) Arc<StorageAccess>);
@@ -54,10 +55,10 @@ impl Capability for Files {
                 Box::pin(async move { access.upload(&name, &path, content, asked).await.into() })
             }
             StorageRequest::DownloadUrls(files) => {
-                Box::pin(async move { access.urls(&name, files, asked).await.into() })
+                Box::pin(async move { access.urls(&name, files, None, asked).await.into() })
             }
             StorageRequest::Delete(files) => {
-                Box::pin(async move { access.delete(&name, files, asked).await.into() })
+                Box::pin(async move { access.delete(&name, files, None, asked).await.into() })
             }
             StorageRequest::Copy(files) => {
                 Box::pin(async move { access.copy(&name, files, asked).await.into() })
@@ -72,6 +73,67 @@ impl Capability for Files {
 }
 
 impl StorageAccess {
+    /// Answers a client that asks by itself: where to send a file, addresses, deletion.
+    pub(crate) async fn answer_client(
+        self: Arc<Self>,
+        envelope: &Envelope<'_>,
+        caller: &Caller,
+        asked: CloudRequest,
+    ) -> SdkReply {
+        let name = envelope.action_name();
+        let Some(action) = StorageAction::of(name) else {
+            return asked.malformed("there is no such action of storage");
+        };
+        match StorageRequest::read(action, envelope) {
+            Ok(StorageRequest::UploadMetadata { path }) => {
+                self.client_upload_place(name, path, caller, asked).await
+            }
+            Ok(StorageRequest::DownloadUrls(files)) => self.urls(name, files, Some(caller), asked).await,
+            Ok(StorageRequest::Delete(files)) => self.delete(name, files, Some(caller), asked).await,
+            Ok(_) => asked.malformed("clients have no such action of storage: do it in a function"),
+            Err(error) => asked.malformed(&error.to_string()),
+        }
+    }
+
+    async fn client_upload_place(
+        &self,
+        name: &str,
+        path: &str,
+        caller: &Caller,
+        mut asked: CloudRequest,
+    ) -> SdkReply {
+        let what = format!("{name} {path}");
+        let path = match path.parse::<CloudPath>() {
+            Ok(path) => path,
+            Err(error) => return asked.malformed(&error.to_string()),
+        };
+        let refusal = match self.may_write(&path, caller).await {
+            Ok(Ok(())) => {
+                let place = UploadPlace {
+                    file_id: self.storage.id(&path).to_string(),
+                    object_id: self.storage.object_id(&path),
+                    url: self.client_upload_url(path, caller.owner().unwrap_or_default()),
+                };
+                return storage::upload_place(asked.request_id(), &place);
+            }
+            Ok(Err(denial)) => {
+                asked.refused(
+                    &what,
+                    codes::number(StorageRefusal::NoRight.code()),
+                    StorageRefusal::NoRight.text(),
+                    denial,
+                );
+                StorageRefusal::NoRight
+            }
+            Err(error) => {
+                let code = codes::number(StorageRefusal::Failed.code());
+                asked.refused(&what, code, StorageRefusal::Failed.text(), error);
+                StorageRefusal::Failed
+            }
+        };
+        reply::refused(asked.request_id(), refusal.code(), refusal.text())
+    }
+
     /// Where to send a file. A refusal here is no use to the SDKs up to 3.0, which read the address out of it all the same: so a
     /// path that is not legal gets an address as well, and it is the upload that fails, with the reason.
     fn upload_place(&self, name: &str, path: &str, asked: &mut CloudRequest) -> SdkReply {
@@ -81,7 +143,7 @@ impl StorageAccess {
                 let place = UploadPlace {
                     file_id: self.storage.id(&path).to_string(),
                     object_id: self.storage.object_id(&path),
-                    url: self.upload_url(path, ""),
+                    url: self.upload_url(path),
                 };
                 asked.record(what, 0, place.file_id.clone());
                 place
@@ -134,10 +196,16 @@ impl StorageAccess {
         writing.finish().await
     }
 
-    async fn urls(&self, name: &str, asked_urls: Vec<AskedUrl>, mut asked: CloudRequest) -> SdkReply {
+    async fn urls(
+        &self,
+        name: &str,
+        asked_urls: Vec<AskedUrl>,
+        client: Option<&Caller>,
+        mut asked: CloudRequest,
+    ) -> SdkReply {
         let mut files = Vec::with_capacity(asked_urls.len());
         for AskedUrl { file_id, max_age } in asked_urls {
-            let made = self.url(&file_id, max_age).await;
+            let made = self.url(&file_id, max_age, client).await;
             files.push((file_id, made.map_err(|fault| self.fault(fault, &asked))));
         }
         account(name, &files, &mut asked);
@@ -146,10 +214,17 @@ impl StorageAccess {
         reply
     }
 
-    async fn url(&self, id: &str, max_age: Option<u64>) -> Result<MadeUrl, Fault> {
+    async fn url(&self, id: &str, max_age: Option<u64>, client: Option<&Caller>) -> Result<MadeUrl, Fault> {
         let path = self.storage.path(id)?;
         match self.blobs.look(&path).await? {
-            Some(_) => {
+            Some(blob) => {
+                if let Some(caller) = client {
+                    let owner = Some(blob.owner.as_str());
+                    let judged = self
+                        .permission
+                        .judge(Operation::Read, caller, path.as_str(), owner);
+                    judged.map_err(Fault::Denied)?;
+                }
                 let (url, max_age) = self.address(&path, max_age).await?;
                 Ok(MadeUrl { url, max_age })
             }
@@ -157,8 +232,17 @@ impl StorageAccess {
         }
     }
 
-    async fn delete(&self, name: &str, ids: Vec<String>, mut asked: CloudRequest) -> SdkReply {
-        let paths: Vec<Result<CloudPath, Fault>> = ids.iter().map(|id| Ok(self.storage.path(id)?)).collect();
+    async fn delete(
+        &self,
+        name: &str,
+        ids: Vec<String>,
+        client: Option<&Caller>,
+        mut asked: CloudRequest,
+    ) -> SdkReply {
+        let mut paths: Vec<Result<CloudPath, Fault>> = Vec::with_capacity(ids.len());
+        for id in &ids {
+            paths.push(self.deletable(id, client).await);
+        }
         let named: Vec<CloudPath> = paths.iter().flatten().cloned().collect();
         let mut removed = match self.blobs.remove(&named).await {
             Ok(removed) => removed
@@ -224,11 +308,18 @@ impl StorageAccess {
         let path = self.storage.path(&asked.file).or_else(|_| asked.file.parse());
         let (mut read, mut write, mut object_id) = (false, false, String::new());
         if let Ok(path) = path {
-            let owner = self.blobs.look(&path).await?.map(|blob| blob.owner);
-            let owns = !user.is_empty() && owner.as_deref() == Some(user);
-            read = self.readers == FileReaders::Everybody || (owns && self.owners.read);
+            let caller = match user {
+                "" => Caller::default(),
+                user => Caller::of_openid(user),
+            };
+            let there = self.blobs.look(&path).await?;
+            let owner = there.as_ref().map(|blob| blob.owner.as_str());
+            let judged = self
+                .permission
+                .judge(Operation::Read, &caller, path.as_str(), owner);
+            read = judged.is_ok();
             // Where no file is yet, whoever writes it will be its owner.
-            write = self.owners.write && (owns || owner.is_none());
+            write = self.may_write(&path, &caller).await?.is_ok();
             object_id = self.storage.object_id(&path);
         }
         Ok(FileAuthority {
@@ -237,6 +328,25 @@ impl StorageAccess {
             read: asked.read.then_some(read),
             write: asked.write.then_some(write),
         })
+    }
+
+    /// The path of a file that may be deleted.
+    async fn deletable(&self, id: &str, client: Option<&Caller>) -> Result<CloudPath, Fault> {
+        let path = self.storage.path(id)?;
+        let Some(caller) = client else {
+            return Ok(path);
+        };
+        match self.blobs.look(&path).await? {
+            Some(blob) => {
+                let owner = Some(blob.owner.as_str());
+                let judged = self
+                    .permission
+                    .judge(Operation::Delete, caller, path.as_str(), owner);
+                judged.map_err(Fault::Denied)?;
+                Ok(path)
+            }
+            None => Err(Fault::Refused(StorageRefusal::NoFile)),
+        }
     }
 
     async fn copy(&self, name: &str, copies: Vec<AskedCopy>, mut asked: CloudRequest) -> SdkReply {
@@ -302,6 +412,10 @@ impl StorageAccess {
                 asked.note(error);
                 StorageRefusal::Failed
             }
+            Fault::Denied(denial) => {
+                asked.note(denial);
+                StorageRefusal::NoRight
+            }
         };
         FileFault {
             code: refusal.code(),
@@ -315,6 +429,7 @@ enum Fault {
     Refused(StorageRefusal),
     Id(FileIdError),
     Place(BlobError),
+    Denied(Box<Denial>),
 }
 
 impl From<FileIdError> for Fault {

@@ -8,6 +8,7 @@
 
 mod advice;
 mod changes;
+mod client;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod embedded;
@@ -26,6 +27,7 @@ pub use datafile::FileError;
 pub use crate::{
     advice::{indexes_for, settings_line, settings_text},
     changes::{Change, ChangeKind, Changes, Feed, MissedChanges},
+    client::{ClientDatabase, ClientError, OWNER, Permissions},
     embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{

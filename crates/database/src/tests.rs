@@ -1,6 +1,7 @@
 //! The embedded engine held to the contract, in memory and on disk; and what it alone can show.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod client;
 mod embedded;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};

@@ -1,4 +1,4 @@
-//! The server that a Mini Program talks to: login, call, open data; and that WeChat talks to: message push.
+//! The server that a Mini Program talks to: login, call, open data, documents, files; and that WeChat talks to: message push.
 //!
 //! A request walks through here in the order of the modules: [`serve`](Gateway::serve) accepts it and bounds
 //! it, `routes` picks the door, `bearer` says who is calling, `call` takes the client's bytes apart without building a tree,
@@ -10,6 +10,7 @@ mod bearer;
 mod body;
 mod call;
 mod cors;
+mod documents;
 mod failure;
 mod files;
 mod guesses;

@@ -18,7 +18,7 @@ use crate::{
     Gateway, Inner,
     bearer::{Bearer, Refused},
     body::{self, BodyPolicy, BodySender, Content, UnreadBody},
-    call, cors,
+    call, cors, documents,
     failure::Failure,
     files, ids,
     listen::Seat,
@@ -45,12 +45,22 @@ const OPEN_DATA_BODY: BodyPolicy = BodyPolicy {
     content: Content::Json,
 };
 
+/// What a client asks of the database or of storage: the platform takes 512 KB of documents from a client at once, which are text within
+/// text here.
+const CLOUD_BODY: BodyPolicy = BodyPolicy {
+    most: 2 << 20,
+    within: Duration::from_secs(60),
+    content: Content::Json,
+};
+
 /// Where a request goes.
 #[derive(Clone, Copy, Debug)]
 enum Door<'a> {
     Call(&'a str),
     Login,
     OpenData,
+    /// Of the actions that begin with this.
+    Cloud(&'static str),
     Push,
     Health,
     Ready,
@@ -62,6 +72,8 @@ impl<'a> Door<'a> {
         Some(match path {
             "/v1/login" => Self::Login,
             "/v1/open-data" => Self::OpenData,
+            "/v1/database" => Self::Cloud("database."),
+            "/v1/storage" => Self::Cloud("storage."),
             push::PATH => Self::Push,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
@@ -77,7 +89,7 @@ impl<'a> Door<'a> {
             Self::Health | Self::Ready => "GET, HEAD",
             Self::Push => "GET, HEAD, POST",
             Self::Files => "GET, HEAD, PUT, POST",
-            Self::Call(_) | Self::Login | Self::OpenData => "POST",
+            Self::Call(_) | Self::Cloud(_) | Self::Login | Self::OpenData => "POST",
         }
     }
 }
@@ -139,6 +151,14 @@ impl Gateway {
                 let body = body.read(&OPEN_DATA_BODY, sender, &inner.budget).await?;
                 inner.sessions.check(inner, &bearer).await?;
                 reply::json(open_data::exchange(inner, request_id, &bearer, &body.bytes).await?)
+            }
+            Door::Cloud(actions) => {
+                CLOUD_BODY.check(&head.headers)?;
+                let bearer = authenticate(inner, &head.headers)?;
+                let sender = BodySender::Known(&bearer.openid);
+                let body = body.read(&CLOUD_BODY, sender, &inner.budget).await?;
+                inner.sessions.check(inner, &bearer).await?;
+                documents::answer(inner, request_id, actions, &bearer, &body.bytes).await?
             }
             Door::Call(name) => {
                 CALL_BODY.check(&head.headers)?;

@@ -2,6 +2,7 @@
 //! silently without effect costs its author an evening.
 
 mod database;
+mod permission;
 mod push;
 mod storage;
 
@@ -29,7 +30,7 @@ use crate::{
 pub use self::{
     database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
     push::{PushConsole, PushSection},
-    storage::{S3Setting, StoragePermission, StorageSection},
+    storage::{S3Setting, StorageSection},
 };
 
 /// The file's name.

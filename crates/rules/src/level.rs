@@ -1,4 +1,4 @@
-use crate::{Operation, Rules};
+use crate::{Caller, Denial, Operation, Rules, StorageRules, Verdict};
 
 /// One of the four permissions that a collection can have without a rule (基础权限).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Level {
     }
 }
 
-/// What a collection, or storage, lets clients do.
+/// What a collection lets clients do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Permission {
     /// One of the four.
@@ -78,4 +78,71 @@ impl Default for Permission {
     fn default() -> Self {
         Self::Level(Level::Private)
     }
+}
+
+/// What storage lets clients do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoragePermission {
+    /// One of the four.
+    Level(Level),
+    /// 自定义安全规则.
+    Rules(Box<StorageRules>),
+}
+
+/// As the platform has it.
+impl Default for StoragePermission {
+    fn default() -> Self {
+        Self::Level(Level::ReadOnly)
+    }
+}
+
+impl StoragePermission {
+    /// Whether everybody may read every file, whoever they are.
+    #[must_use]
+    pub fn lets_all_read(&self) -> bool {
+        match self {
+            Self::Level(level) => level.scope(Operation::Read) == LevelScope::All,
+            Self::Rules(rules) => rules.read.text() == "true",
+        }
+    }
+
+    /// Judges what is to be done with a file, which belongs to `owner`; one that is not there yet would belong to the caller.
+    ///
+    /// # Errors
+    /// Why the caller may not.
+    pub fn judge(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        path: &str,
+        owner: Option<&str>,
+    ) -> Result<(), Box<Denial>> {
+        let level = match self {
+            Self::Rules(rules) => {
+                return match rules.judge(operation, caller, path, owner) {
+                    Verdict::Allowed(_) => Ok(()),
+                    Verdict::Denied(denial) => Err(denial),
+                    Verdict::Wanted(_) => Err(level_denial(operation, "a rule", "it names documents")),
+                };
+            }
+            Self::Level(level) => level,
+        };
+        let rule = format!("the permission {}", level.name());
+        match (level.scope(operation), caller.owner()) {
+            (LevelScope::All, _) => Ok(()),
+            (LevelScope::Own, Some(user)) if owner == Some(user) => Ok(()),
+            (LevelScope::Own, _) => Err(level_denial(operation, &rule, "the file is not the caller's")),
+            (LevelScope::Nothing, _) => Err(level_denial(operation, &rule, "it lets no client do this")),
+        }
+    }
+}
+
+fn level_denial(operation: Operation, rule: &str, why: &str) -> Box<Denial> {
+    Box::new(Denial {
+        operation,
+        rule: rule.to_owned(),
+        part: String::new(),
+        why: why.to_owned(),
+        mend: None,
+    })
 }

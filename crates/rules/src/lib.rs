@@ -30,7 +30,7 @@ mod write;
 pub use caller::Caller;
 pub use denial::Denial;
 pub use judge::{DocumentRef, Documents, Guard, Request, Subject, Verdict};
-pub use level::{Level, LevelScope, Permission};
+pub use level::{Level, LevelScope, Permission, StoragePermission};
 pub use parse::{MOST_CHARACTERS, RuleError};
 pub use query::with_identity;
 pub use rule::{Operation, Rule, Rules, StorageRules};

@@ -20,6 +20,6 @@ pub use answer::DatabaseAnswer;
 pub use id::DocumentId;
 pub use refusal::DatabaseRefusal;
 pub use request::{
-    AGGREGATE_DEFAULT, AGGREGATE_MOST, Change, DatabaseOperation, DatabaseRequest, FIND_DEFAULT, FIND_MOST,
-    Find,
+    AGGREGATE_DEFAULT, AGGREGATE_MOST, CLIENT_FIND_MOST, Change, DatabaseOperation, DatabaseRequest,
+    FIND_DEFAULT, FIND_MOST, Find,
 };

@@ -56,7 +56,8 @@ pub fn failure(request_id: &str, code: i32, text: &str) -> SdkReply {
 }
 
 /// Any action: a failure by its string code, for those that the table of numbers does not have.
-pub(crate) fn refused(request_id: &str, code: &str, text: &str) -> SdkReply {
+#[must_use]
+pub fn refused(request_id: &str, code: &str, text: &str) -> SdkReply {
     let mut body = Vec::with_capacity(request_id.len() + code.len() + text.len() + 48);
     body.extend_from_slice(br#"{"code":"#);
     json::write_string(&mut body, code);

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rules::Permission;
 use secrecy::ExposeSecret;
 
-use super::{address, read_secret_file, weakness};
+use super::{address, permission, read_secret_file, weakness};
 use crate::{
     Finding, ProjectError, Secret,
     table::{Entry, Table},
@@ -30,6 +31,8 @@ pub struct DatabaseSection {
     pub wire: Option<SocketAddr>,
     /// The content of `wire_password_file`, what they must prove to know; at least as long as the operator's secret.
     pub wire_password: Option<Secret>,
+    /// `default_permission`: what clients may do with collections that say nothing of it; by default `PRIVATE`.
+    pub default_permission: Permission,
     /// `[database.collections.NAME]`.
     pub collections: BTreeMap<String, CollectionSetting>,
 }
@@ -44,10 +47,12 @@ pub enum MissingCollection {
 }
 
 /// `[database.collections.NAME]`: the collection is made at the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CollectionSetting {
     /// `indexes`.
     pub indexes: Vec<IndexSetting>,
+    /// `permission` or `rule`: what clients may do.
+    pub permission: Option<Permission>,
 }
 
 /// One of `indexes`.
@@ -90,6 +95,7 @@ impl DatabaseSection {
             "seed",
             "wire",
             "wire_password_file",
+            "default_permission",
             "collections",
         ])?;
         let (url, holds_secret) = read_url(&table, dir, url, findings)?;
@@ -107,6 +113,10 @@ impl DatabaseSection {
                 .transpose()?,
             wire: None,
             wire_password: None,
+            default_permission: match table.get("default_permission") {
+                Some(entry) => Permission::Level(permission::level(&entry)?),
+                None => Permission::default(),
+            },
             collections: BTreeMap::new(),
         };
         database.read_wire(&table, dir, findings)?;
@@ -203,7 +213,7 @@ fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {
 
 impl CollectionSetting {
     fn read(table: &Table<'_>) -> Result<Self, ProjectError> {
-        table.allow(&["indexes"])?;
+        table.allow(&["indexes", "permission", "rule"])?;
         let mut indexes = Vec::new();
         if let Some(entry) = table.get("indexes") {
             for entry in
@@ -212,7 +222,10 @@ impl CollectionSetting {
                 indexes.push(IndexSetting::read(&entry)?);
             }
         }
-        Ok(Self { indexes })
+        Ok(Self {
+            indexes,
+            permission: permission::of_collection(table)?,
+        })
     }
 }
 

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{S3_ACCESS_KEY_VARIABLE, S3_SECRET_KEY_VARIABLE, read_secret_file, web_address};
+use rules::StoragePermission;
+
+use super::{S3_ACCESS_KEY_VARIABLE, S3_SECRET_KEY_VARIABLE, permission, read_secret_file, web_address};
 use crate::{Finding, ProjectError, Secret, table::Entry};
 
 /// `[storage]`.
@@ -15,7 +17,7 @@ pub struct StorageSection {
     pub folder: Option<PathBuf>,
     /// `s3`: the bucket in which they lie instead.
     pub s3: Option<S3Setting>,
-    /// `permission`: what clients may do; what functions may is everything.
+    /// `permission` or `rule`: what clients may do; what functions may is everything.
     pub permission: StoragePermission,
     /// `url_life`: how long an address of a file is good for where nobody says; by default 24 hours.
     pub url_life: Duration,
@@ -44,35 +46,6 @@ pub struct S3Setting {
     pub access_key: Secret,
     /// `YUNQIAO_S3_SECRET_KEY`, else the content of `secret_key_file`.
     pub secret_key: Secret,
-}
-
-/// `permission`, by the platform's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StoragePermission {
-    /// `READONLY`: all may read, the owner writes (所有用户可读，仅创建者可写); the platform's default.
-    #[default]
-    ReadOnly,
-    /// `PRIVATE`: the owner reads and writes (仅创建者可读写).
-    Private,
-    /// `ADMINWRITE`: all may read, functions write (所有用户可读).
-    AdminWrite,
-    /// `ADMINONLY`: functions alone (所有用户不可读写).
-    AdminOnly,
-}
-
-impl StoragePermission {
-    const NAMES: [(&str, Self); 4] = [
-        ("READONLY", Self::ReadOnly),
-        ("PRIVATE", Self::Private),
-        ("ADMINWRITE", Self::AdminWrite),
-        ("ADMINONLY", Self::AdminOnly),
-    ];
-
-    /// Whether everybody may read every file.
-    #[must_use]
-    pub fn lets_all_read(self) -> bool {
-        matches!(self, Self::ReadOnly | Self::AdminWrite)
-    }
 }
 
 impl Default for StorageSection {
@@ -104,6 +77,7 @@ impl StorageSection {
             "folder",
             "s3",
             "permission",
+            "rule",
             "url_life",
             "max_size",
             "quota",
@@ -123,8 +97,8 @@ impl StorageSection {
             }
             storage.s3 = Some(S3Setting::read(&entry, dir, s3_keys, findings)?);
         }
-        if let Some(entry) = table.get("permission") {
-            storage.permission = read_permission(&entry)?;
+        if let Some(permission) = permission::of_storage(&table)? {
+            storage.permission = permission;
         }
         if let Some(entry) = table.get("url_life") {
             storage.url_life = entry.duration()?;
@@ -201,15 +175,4 @@ impl S3Setting {
             },
         })
     }
-}
-
-fn read_permission(entry: &Entry<'_>) -> Result<StoragePermission, ProjectError> {
-    let text = entry.text()?;
-    let named = StoragePermission::NAMES.iter().find(|(name, _)| *name == text);
-    named.map(|(_, permission)| *permission).ok_or_else(|| {
-        entry.refuse(
-            &format!("is {text:?}"),
-            "write \"READONLY\", \"PRIVATE\", \"ADMINWRITE\" or \"ADMINONLY\"",
-        )
-    })
 }

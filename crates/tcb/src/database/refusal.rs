@@ -30,6 +30,9 @@ pub enum DatabaseRefusal {
     /// A request that is not of an SDK's form.
     #[error("{0}")]
     Malformed(String),
+    /// A client writes `_openid`, which only the server writes.
+    #[error("the client writes _openid")]
+    OwnerWritten,
     /// The caller may not.
     #[error("the caller may not do this")]
     PermissionDenied,
@@ -76,7 +79,7 @@ impl DatabaseRefusal {
             Self::Timeout => return "DATABASE_TIMEOUT",
             Self::CollectionMissing(_) => codes::DATABASE_COLLECTION_NOT_EXIST,
             Self::Duplicate { .. } | Self::Write(_) | Self::Query(_) => codes::DATABASE_REQUEST_FAIL,
-            Self::Malformed(_) => codes::INVALID_PARAM,
+            Self::Malformed(_) | Self::OwnerWritten => codes::INVALID_PARAM,
             Self::PermissionDenied => codes::DATABASE_PERMISSION_DENIED,
             Self::ResultTooLarge(_) | Self::Unsupported(_) | Self::Unavailable => codes::SYS_ERR,
         };
@@ -113,6 +116,7 @@ impl DatabaseRefusal {
             )),
             Self::Query(why) => self.with_code(&format!("[FailedOperation] {why}. {CONTACT}")),
             Self::Malformed(why) => format!("Check request parameter fail: {why}"),
+            Self::OwnerWritten => "Invalid Key Name: _openid".to_owned(),
             Self::PermissionDenied => "Permission denied".to_owned(),
             Self::Timeout => self.with_code(
                 "[FailedOperation.Timeout] Execution request timeout, Please check optimize your request(such as index), but \

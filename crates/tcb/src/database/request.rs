@@ -7,6 +7,8 @@ use crate::{Envelope, FieldValue};
 pub const FIND_DEFAULT: u64 = 100;
 /// Documents of one `get` at most; the SDK cuts larger limits itself.
 pub const FIND_MOST: u64 = 1000;
+/// Documents of one `get` of a client, at most and where it says no limit; it is not told of a larger limit that is cut.
+pub const CLIENT_FIND_MOST: u64 = 20;
 /// Documents of an aggregate without a `$limit` stage: the service adds one to its end.
 pub const AGGREGATE_DEFAULT: i64 = 20;
 /// Documents of an aggregate at most.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rules::{Level, Operation, Permission};
 use secrecy::ExposeSecret as _;
 
 use super::*;
@@ -135,4 +136,49 @@ fn the_url_of_a_server_comes_from_three_places() {
     }
     let shown = format!("{:?}", parse(text, Environment::default()).unwrap());
     assert!(!shown.contains("u:p"), "{shown}");
+}
+
+#[test]
+fn permissions_are_levels_or_rules() {
+    let database = read(
+        r#"
+        [database]
+        default_permission = "ADMINONLY"
+        [database.collections.notes]
+        permission = "readonly"
+        [database.collections.posts]
+        rule = { read = "doc.published == true", write = false }
+        [database.collections.plain]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(database.default_permission, Permission::Level(Level::AdminOnly));
+    let permission = |name: &str| database.collections[name].permission.clone();
+    assert_eq!(permission("notes"), Some(Permission::Level(Level::ReadOnly)));
+    assert_eq!(permission("plain"), None);
+    let Some(Permission::Rules(rules)) = permission("posts") else {
+        panic!("posts has rules");
+    };
+    assert_eq!(rules.rule(Operation::Read).text(), "doc.published == true");
+    assert_eq!(rules.rule(Operation::Delete).text(), "false");
+    for (text, why) in [
+        ("default_permission = \"CUSTOM\"", "READONLY"),
+        ("[database.collections.c]\npermission = \"public\"", "READONLY"),
+        (
+            "[database.collections.c]\nrule = { read = \"docs.a == 1\" }",
+            "there is no \"docs\"",
+        ),
+        (
+            "[database.collections.c]\nrule = { reads = true }",
+            "no \"reads\" among rules",
+        ),
+        ("[database.collections.c]\nrule = \"true\"", "table"),
+        (
+            "[database.collections.c]\nrule = {}\npermission = \"PRIVATE\"",
+            "one of the two",
+        ),
+    ] {
+        let error = read(&format!("[database]\n{text}")).unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
+    }
 }

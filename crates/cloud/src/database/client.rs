@@ -1,0 +1,155 @@
+//! The same for a client by itself: the actions that a Mini Program's `wx.cloud.database()` has, within the permission of each
+//! collection and the limits of clients.
+
+use bson::{Bson, Document};
+use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
+use rules::Caller;
+use tcb::{
+    Envelope, SdkReply,
+    database::{
+        CLIENT_FIND_MOST, Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRequest,
+    },
+};
+
+use super::{Documents, Inner, now, title};
+use crate::CloudRequest;
+
+/// Bytes of documents that a `get` of a client may give, as measured on the platform.
+const MOST_FOUND: usize = 1 << 20;
+/// The same of an aggregate.
+const MOST_AGGREGATED: usize = 5 << 20;
+
+impl Documents {
+    /// Answers a client.
+    pub(crate) async fn answer_client(
+        &self,
+        envelope: &Envelope<'_>,
+        caller: &Caller,
+        asked: CloudRequest,
+    ) -> SdkReply {
+        let name = envelope.action_name();
+        let Some(action) = DatabaseAction::of(name) else {
+            return asked.malformed("there is no such action of the database");
+        };
+        let what = title(name, envelope.text("collectionName").unwrap_or_default());
+        match DatabaseRequest::read(action, envelope, now()) {
+            Ok(request) => self.0.answer(what, request, Some(caller), asked).await,
+            Err(refusal) => refusal.reply(asked.request_id()),
+        }
+    }
+}
+
+impl Inner {
+    /// Does it within what the caller may.
+    pub(super) async fn once_for(
+        &self,
+        caller: &Caller,
+        collection: &str,
+        operation: DatabaseOperation,
+    ) -> Result<(DatabaseAnswer, Option<Looked>), ClientError> {
+        let client = ClientDatabase {
+            database: self.access.database.as_ref(),
+            permissions: &self.access.permissions,
+            caller,
+            now: now().timestamp_millis(),
+        };
+        Ok(match operation {
+            DatabaseOperation::Insert(documents) => (
+                DatabaseAnswer::Inserted(client.insert(collection, documents).await?),
+                None,
+            ),
+            DatabaseOperation::Find(find) => {
+                let find = Find {
+                    filter: find.filter,
+                    sort: find.sort,
+                    projection: find.projection,
+                    skip: find.skip,
+                    limit: Some(find.limit.min(CLIENT_FIND_MOST)),
+                };
+                let found = client.find(collection, find).await?;
+                (listed(found.documents, MOST_FOUND)?, found.looked)
+            }
+            DatabaseOperation::Count(filter) => {
+                let counted = client.count(collection, filter).await?;
+                (DatabaseAnswer::Counted(counted.count), counted.looked)
+            }
+            DatabaseOperation::Aggregate(stages) => {
+                let found = client.aggregate(collection, stages).await?;
+                (listed(found.documents, MOST_AGGREGATED)?, found.looked)
+            }
+            DatabaseOperation::Remove { filter, many } => {
+                let removed = client.remove(collection, filter, many).await?;
+                (DatabaseAnswer::Removed(removed.count), removed.looked)
+            }
+            DatabaseOperation::Update {
+                filter,
+                change: Change::Operators(operators),
+                many,
+                upsert: false,
+                returns: false,
+            } => changed(client.update(collection, filter, operators, many).await?),
+            DatabaseOperation::Update {
+                filter,
+                change: Change::Nothing,
+                many,
+                upsert: false,
+                returns: false,
+            } => changed(client.update(collection, filter, Document::new(), many).await?),
+            DatabaseOperation::Update {
+                filter,
+                change: Change::Replacement(document),
+                many: false,
+                returns: false,
+                ..
+            } => {
+                let id = only_id(&filter).ok_or_else(|| {
+                    ClientError::NotForClients(
+                        "a client sets a document by its _id alone: doc(id).set()".to_owned(),
+                    )
+                })?;
+                changed(client.set(collection, id, document).await?)
+            }
+            other => {
+                let what = match other {
+                    DatabaseOperation::CreateCollection => "make collections",
+                    DatabaseOperation::Begin | DatabaseOperation::Commit | DatabaseOperation::Abort => {
+                        "have transactions"
+                    }
+                    _ => "do that",
+                };
+                return Err(ClientError::NotForClients(format!(
+                    "clients do not {what}: do it in a function"
+                )));
+            }
+        })
+    }
+}
+
+fn changed(updated: database::Updated) -> (DatabaseAnswer, Option<Looked>) {
+    let answer = DatabaseAnswer::Updated {
+        updated: updated.modified,
+        upserted: updated.upserted,
+        document: None,
+    };
+    (answer, updated.looked)
+}
+
+fn listed(documents: Vec<bson::RawDocumentBuf>, most: usize) -> Result<DatabaseAnswer, DatabaseError> {
+    let size: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
+    if size > most {
+        return Err(DatabaseError::AnswerTooLarge(most));
+    }
+    Ok(DatabaseAnswer::Documents(documents))
+}
+
+/// The `_id` of a filter that asks for nothing else.
+fn only_id(filter: &Document) -> Option<Bson> {
+    let id = filter.get("_id").filter(|_| filter.len() == 1)?;
+    match id {
+        Bson::Document(condition) if condition.keys().any(|name| name.starts_with('$')) => {
+            condition.get("$eq").filter(|_| condition.len() == 1).cloned()
+        }
+        Bson::RegularExpression(_) => None,
+        id => Some(id.clone()),
+    }
+}

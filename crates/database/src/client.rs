@@ -1,0 +1,547 @@
+//! The database as a client may use it: whatever is asked is judged by the permission of its collection first, and is asked in such a
+//! way that it finds and changes nothing else.
+//!
+//! A level adds the caller to the query; a rule is proved from the query, or, where the query names one document, judged by
+//! that. What a rule was found to say of the documents is then part of the query, so that a document which changes meanwhile
+//! is not found either. Functions and the operator use a [`Database`] as it is.
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document, doc};
+use docdb::query::Filter;
+use rules::{
+    Caller, Denial, DocumentRef, Documents, Guard, Level, LevelScope, Operation, Permission, Request, Rules,
+    Subject, Verdict, WrittenData, with_identity,
+};
+
+use crate::{Aggregate, Database, DatabaseError, Find, Found, Tally, Update, UpdateKind, Updated};
+
+/// The field that says whose a document is. The server writes it, and no client.
+pub const OWNER: &str = "_openid";
+/// Stages of a pipeline that a client may use: those of the Mini Program's `Aggregate`, which read no other collection.
+const STAGES: [&str; 18] = [
+    "$addFields",
+    "$bucket",
+    "$bucketAuto",
+    "$count",
+    "$geoNear",
+    "$group",
+    "$limit",
+    "$match",
+    "$project",
+    "$replaceRoot",
+    "$replaceWith",
+    "$sample",
+    "$set",
+    "$skip",
+    "$sort",
+    "$sortByCount",
+    "$unset",
+    "$unwind",
+];
+/// Operators by which a MongoDB server would run a program.
+const PROGRAMS: [&str; 3] = ["$where", "$function", "$accumulator"];
+/// A document that others write to all the time is set in so many tries, or not at all.
+const TRIES: usize = 4;
+
+/// What clients may do, by collection.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Permissions {
+    /// Of collections that are not named.
+    pub default: Permission,
+    /// Of those that are.
+    pub collections: BTreeMap<String, Permission>,
+}
+
+impl Permissions {
+    /// The permission of a collection.
+    #[must_use]
+    pub fn of(&self, collection: &str) -> &Permission {
+        self.collections.get(collection).unwrap_or(&self.default)
+    }
+}
+
+/// Why a client does not get what it asks for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Its permission: the client learns that, and the developer why.
+    #[error("{0}")]
+    Denied(Box<Denial>),
+    /// Nobody may ask for that from a client.
+    #[error("{0}")]
+    NotForClients(String),
+    /// It writes a field that only the server writes.
+    #[error("Invalid Key Name: {OWNER}")]
+    WritesOwner,
+    /// The engine.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+type Answer<T> = std::result::Result<T, ClientError>;
+
+/// One client's view of the database.
+#[derive(Clone, Copy)]
+pub struct ClientDatabase<'a> {
+    /// All of it.
+    pub database: &'a dyn Database,
+    /// What clients may do.
+    pub permissions: &'a Permissions,
+    /// Which client.
+    pub caller: &'a Caller,
+    /// What rules see as `now`: milliseconds since 1970.
+    pub now: i64,
+}
+
+impl ClientDatabase<'_> {
+    /// Reads documents.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`].
+    pub async fn find(&self, collection: &str, find: Find) -> Answer<Found> {
+        if let Some(projection) = &find.projection {
+            refuse_programs_in(projection)?;
+        }
+        let filter = self
+            .within(collection, Operation::Read, find.filter.clone(), None)
+            .await?;
+        Ok(self
+            .database
+            .find(collection, Find { filter, ..find }, None)
+            .await?)
+    }
+
+    /// Counts documents.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`].
+    pub async fn count(&self, collection: &str, filter: Document) -> Answer<Tally> {
+        let filter = self.within(collection, Operation::Read, filter, None).await?;
+        Ok(self.database.count(collection, filter, None).await?)
+    }
+
+    /// Adds documents, each with an `_id`, as the caller's. All of them are judged before the first is added.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    pub async fn insert(&self, collection: &str, documents: Vec<Document>) -> Answer<Vec<Bson>> {
+        let mut owned = Vec::with_capacity(documents.len());
+        for document in documents {
+            if document.contains_key(OWNER) {
+                return Err(ClientError::WritesOwner);
+            }
+            let document = self.owned(document);
+            self.may_create(collection, &document).await?;
+            owned.push(document);
+        }
+        Ok(self.database.insert(collection, owned, None).await?)
+    }
+
+    /// Changes documents by operators.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    pub async fn update(
+        &self,
+        collection: &str,
+        filter: Document,
+        operators: Document,
+        many: bool,
+    ) -> Answer<Updated> {
+        if writes_owner(&operators) {
+            return Err(ClientError::WritesOwner);
+        }
+        let data = WrittenData::operators(&operators);
+        let filter = self
+            .within(collection, Operation::Update, filter, Some(&data))
+            .await?;
+        let update = Update {
+            filter,
+            kind: UpdateKind::Operators(operators),
+            array_filters: Vec::new(),
+            many,
+            sort: None,
+            upsert: None,
+            returns: None,
+        };
+        Ok(self.database.update(collection, update, None).await?)
+    }
+
+    /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    pub async fn set(&self, collection: &str, id: Bson, document: Document) -> Answer<Updated> {
+        if document.contains_key(OWNER) {
+            return Err(ClientError::WritesOwner);
+        }
+        let mut updated = Updated::default();
+        for _ in 0..TRIES {
+            let Some(stored) = self.by_filter(collection, doc! {"_id": id.clone()}).await? else {
+                let mut new = doc! {"_id": id.clone()};
+                new.extend(document.clone());
+                let new = self.owned(new);
+                self.may_create(collection, &new).await?;
+                match self.database.insert(collection, vec![new], None).await {
+                    Ok(ids) => {
+                        updated.upserted = ids.into_iter().next();
+                        return Ok(updated);
+                    }
+                    // Somebody else was quicker.
+                    Err(DatabaseError::Duplicate { index, .. }) if index == "_id_" => continue,
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            let data = WrittenData::document(&document);
+            let guard = self.may_change(collection, &stored, &data).await?;
+            let owner = stored.get(OWNER).cloned();
+            let mut replacement = Document::new();
+            replacement.extend(owner.clone().map(|owner| (OWNER.to_owned(), owner)));
+            replacement.extend(document.clone());
+            let theirs = doc! {"_id": id.clone(), OWNER: owner.unwrap_or(Bson::Null)};
+            let update = Update {
+                filter: guarded(theirs, &guard),
+                kind: UpdateKind::Replacement(replacement),
+                array_filters: Vec::new(),
+                many: false,
+                sort: None,
+                upsert: None,
+                returns: None,
+            };
+            updated = self.database.update(collection, update, None).await?;
+            if updated.matched > 0 {
+                break;
+            }
+        }
+        Ok(updated)
+    }
+
+    /// Removes documents.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`].
+    pub async fn remove(&self, collection: &str, filter: Document, many: bool) -> Answer<Tally> {
+        let filter = self.within(collection, Operation::Delete, filter, None).await?;
+        Ok(self.database.remove(collection, filter, many, None).await?)
+    }
+
+    /// Runs a pipeline. Its first `$match`, or the query of its `$geoNear`, is what a rule judges.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`], [`ClientError::NotForClients`] for a stage that reads other collections.
+    pub async fn aggregate(&self, collection: &str, mut stages: Vec<Document>) -> Answer<Found> {
+        for stage in &stages {
+            for name in stage.keys() {
+                if !STAGES.contains(&name.as_str()) {
+                    return Err(ClientError::NotForClients(format!(
+                        "clients have no {name}: a stage that reads other collections would pass their permissions by. Do it in a \
+                         function"
+                    )));
+                }
+            }
+        }
+        for stage in &mut stages {
+            match stage.iter_mut().next() {
+                Some((name, Bson::Document(inner))) if name == "$match" => with_identity(inner, self.caller),
+                Some((name, Bson::Document(inner))) if name == "$geoNear" => {
+                    if let Ok(query) = inner.get_document_mut("query") {
+                        with_identity(query, self.caller);
+                    }
+                }
+                _ => {}
+            }
+        }
+        refuse_programs(&Bson::Array(stages.iter().cloned().map(Bson::Document).collect()))?;
+        let first = stages.first().and_then(|stage| stage.iter().next());
+        let (place, asked) = match first {
+            Some((name, Bson::Document(filter))) if name == "$match" => (Place::Match, filter.clone()),
+            Some((name, Bson::Document(near))) if name == "$geoNear" => (
+                Place::Near,
+                near.get_document("query").cloned().unwrap_or_default(),
+            ),
+            _ => (Place::Before, Document::new()),
+        };
+        let within = self
+            .within_query(collection, Operation::Read, asked.clone())
+            .await?;
+        if within != asked {
+            match (place, stages.first_mut()) {
+                (Place::Match, Some(first)) => *first = doc! {"$match": within},
+                (Place::Near, Some(first)) => {
+                    if let Ok(near) = first.get_document_mut("$geoNear") {
+                        near.insert("query", within);
+                    }
+                }
+                _ => stages.insert(0, doc! {"$match": within}),
+            }
+        }
+        Ok(self
+            .database
+            .aggregate(collection, Aggregate { stages }, None)
+            .await?)
+    }
+
+    /// The query as it may be asked.
+    async fn within(
+        &self,
+        collection: &str,
+        operation: Operation,
+        filter: Document,
+        data: Option<&WrittenData>,
+    ) -> Answer<Document> {
+        self.judged(collection, operation, filter, data, true).await
+    }
+
+    /// As [`within`](Self::within), and no document is read to judge it.
+    async fn within_query(
+        &self,
+        collection: &str,
+        operation: Operation,
+        filter: Document,
+    ) -> Answer<Document> {
+        self.judged(collection, operation, filter, None, false).await
+    }
+
+    async fn judged(
+        &self,
+        collection: &str,
+        operation: Operation,
+        mut filter: Document,
+        data: Option<&WrittenData>,
+        by_document: bool,
+    ) -> Answer<Document> {
+        with_identity(&mut filter, self.caller);
+        refuse_programs_in(&filter)?;
+        let rules = match self.permissions.of(collection) {
+            Permission::Level(level) => {
+                return match self.scope(*level, operation)? {
+                    None => Ok(filter),
+                    Some(owner) => Ok(first(doc! {OWNER: owner}, filter)),
+                };
+            }
+            Permission::Rules(rules) => rules,
+        };
+        let parsed = Filter::parse(&filter).map_err(DatabaseError::Refused)?;
+        let denial = match self
+            .judge(rules, operation, Subject::Query(&parsed), data)
+            .await?
+        {
+            Ok(guard) => return Ok(guarded(filter, &guard)),
+            Err(denial) => denial,
+        };
+        let names_one = filter.get("_id").is_some_and(|id| match id {
+            Bson::Document(condition) => condition.len() == 1 && condition.contains_key("$eq"),
+            Bson::RegularExpression(_) => false,
+            _ => true,
+        });
+        if !by_document || !names_one {
+            return Err(ClientError::Denied(denial));
+        }
+        // That there is none is not told apart from that it is another's.
+        let id = doc! {"_id": filter.get("_id").cloned()};
+        let Some(stored) = self.by_filter(collection, id).await? else {
+            return Err(ClientError::Denied(denial));
+        };
+        match self
+            .judge(rules, operation, Subject::Document(&stored), data)
+            .await?
+        {
+            Ok(guard) => Ok(guarded(filter, &guard)),
+            Err(_) => Err(ClientError::Denied(denial)),
+        }
+    }
+
+    /// Whose documents are meant where a level lets clients do this; `None` for everybody's.
+    fn scope(&self, level: Level, operation: Operation) -> Answer<Option<&str>> {
+        let why = match (level.scope(operation), self.caller.owner()) {
+            (LevelScope::All, Some(_)) => return Ok(None),
+            (LevelScope::Own, Some(owner)) => return Ok(Some(owner)),
+            (LevelScope::Nothing, _) => "it lets no client do this",
+            (_, None) => "it lets nobody do anything who has not logged in",
+        };
+        Err(ClientError::Denied(Box::new(Denial {
+            operation,
+            rule: format!("the permission {}", level.name()),
+            part: String::new(),
+            why: why.to_owned(),
+            mend: None,
+        })))
+    }
+
+    async fn may_create(&self, collection: &str, document: &Document) -> Answer<()> {
+        match self.permissions.of(collection) {
+            Permission::Level(level) => self.scope(*level, Operation::Create).map(drop),
+            Permission::Rules(rules) => {
+                let data = WrittenData::document(document);
+                let subject = Subject::Document(document);
+                match self.judge(rules, Operation::Create, subject, Some(&data)).await? {
+                    Ok(_) => Ok(()),
+                    Err(denial) => Err(ClientError::Denied(denial)),
+                }
+            }
+        }
+    }
+
+    async fn may_change(&self, collection: &str, stored: &Document, data: &WrittenData) -> Answer<Guard> {
+        match self.permissions.of(collection) {
+            Permission::Level(level) => {
+                let owner = self.scope(*level, Operation::Update)?;
+                if owner.is_none_or(|owner| stored.get_str(OWNER).ok() == Some(owner)) {
+                    return Ok(Guard::default());
+                }
+                Err(ClientError::Denied(Box::new(Denial {
+                    operation: Operation::Update,
+                    rule: format!("the permission {}", level.name()),
+                    part: String::new(),
+                    why: "the document is another's".to_owned(),
+                    mend: None,
+                })))
+            }
+            Permission::Rules(rules) => {
+                let subject = Subject::Document(stored);
+                let judged = self.judge(rules, Operation::Update, subject, Some(data)).await?;
+                judged.map_err(ClientError::Denied)
+            }
+        }
+    }
+
+    /// Judges by rules, with the documents that they name.
+    async fn judge(
+        &self,
+        rules: &Rules,
+        operation: Operation,
+        subject: Subject<'_>,
+        data: Option<&WrittenData>,
+    ) -> Answer<std::result::Result<Guard, Box<Denial>>> {
+        let request = Request {
+            caller: self.caller,
+            now: self.now,
+            data,
+        };
+        let mut documents = Documents::new();
+        loop {
+            match rules.judge(operation, subject, &request, &documents) {
+                Verdict::Allowed(guard) => return Ok(Ok(guard)),
+                Verdict::Denied(denial) => return Ok(Err(denial)),
+                Verdict::Wanted(wanted) => {
+                    for named in wanted {
+                        let DocumentRef { collection, id } = &named;
+                        let document = self.by_filter(collection, doc! {"_id": id}).await?;
+                        documents.insert(named, document);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The document that a filter finds; there is none where there is no such collection.
+    async fn by_filter(&self, collection: &str, filter: Document) -> Answer<Option<Document>> {
+        let find = Find {
+            filter,
+            limit: Some(1),
+            ..Find::default()
+        };
+        let found = match self.database.find(collection, find, None).await {
+            Ok(found) => found,
+            Err(DatabaseError::CollectionMissing(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let document = found
+            .documents
+            .first()
+            .map(|raw| Document::try_from(raw.as_ref()));
+        document
+            .transpose()
+            .map_err(|error| DatabaseError::unavailable(error).into())
+    }
+
+    /// The document as the caller's; the owner stands behind the `_id`.
+    fn owned(&self, mut document: Document) -> Document {
+        let Some(owner) = self.caller.owner() else {
+            return document;
+        };
+        let id = document.remove("_id");
+        let mut owned = Document::new();
+        owned.extend(id.map(|id| ("_id".to_owned(), id)));
+        owned.insert(OWNER, owner);
+        owned.extend(document);
+        owned
+    }
+}
+
+/// Where the query of a pipeline stands.
+enum Place {
+    Match,
+    Near,
+    Before,
+}
+
+/// The query with what its guard wants: what the rule says stands before it, because a query may fail at a document.
+fn guarded(filter: Document, guard: &Guard) -> Document {
+    let filter = match guard.conditions() {
+        Some(conditions) => first(conditions, filter),
+        None => filter,
+    };
+    match guard.rule() {
+        Some(rule) => first(rule.clone(), filter),
+        None => filter,
+    }
+}
+
+/// A query with a condition that is looked at before all others. What sorts by distance has to stay at the top.
+fn first(condition: Document, filter: Document) -> Document {
+    let plain = condition
+        .keys()
+        .all(|name| !name.starts_with('$') && !filter.contains_key(name));
+    if plain {
+        let mut query = condition;
+        query.extend(filter);
+        return query;
+    }
+    let mut all = vec![Bson::Document(condition)];
+    let mut rest = Document::new();
+    for (name, value) in filter {
+        match (name.as_str(), value) {
+            ("$and", Bson::Array(conditions)) => all.extend(conditions),
+            (_, value) => drop(rest.insert(name, value)),
+        }
+    }
+    let mut query = Document::new();
+    match rest.remove("$and") {
+        // It is no list, and the engine is to say so.
+        Some(odd) => drop(query.insert("$and", odd)),
+        None => drop(query.insert("$and", all)),
+    }
+    query.extend(rest);
+    query
+}
+
+/// Whether an update by operators touches the field that says whose the document is.
+fn writes_owner(operators: &Document) -> bool {
+    let is_owner = |path: &str| path.split('.').next() == Some(OWNER);
+    operators.iter().any(|(operator, fields)| match fields {
+        Bson::Document(fields) => fields.iter().any(|(path, value)| {
+            is_owner(path) || operator == "$rename" && value.as_str().is_some_and(is_owner)
+        }),
+        _ => false,
+    })
+}
+
+fn refuse_programs_in(filter: &Document) -> Answer<()> {
+    for (name, value) in filter {
+        if PROGRAMS.contains(&name.as_str()) {
+            return Err(ClientError::NotForClients(format!("clients have no {name}")));
+        }
+        refuse_programs(value)?;
+    }
+    Ok(())
+}
+
+fn refuse_programs(value: &Bson) -> Answer<()> {
+    match value {
+        Bson::Document(inner) => refuse_programs_in(inner),
+        Bson::Array(values) => values.iter().try_for_each(refuse_programs),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,546 @@
+//! The database as clients have it: each level for every operation, rules, and what somebody does who is after another's documents.
+
+use bson::{Bson, Document, doc};
+use rules::{Caller, Level, Permission};
+
+use super::{documents, memory};
+use crate::{
+    Aggregate, ClientDatabase, ClientError, Database, DatabaseError, Embedded, Find, IndexSpec, OWNER,
+    Permissions,
+};
+
+const NOW: i64 = 1_700_000_000_000;
+
+/// Alice has one document, bob has two, and a function made one; bob's secret is a thing to learn.
+async fn notes() -> Embedded {
+    let database = memory();
+    for name in ["notes", "shops"] {
+        database.create_collection(name).await.unwrap();
+    }
+    let stored = vec![
+        doc! {"_id": "a1", OWNER: "alice", "n": 1, "public": true},
+        doc! {"_id": "b1", OWNER: "bob", "n": 2, "secret": "swordfish", "public": false},
+        doc! {"_id": "b2", OWNER: "bob", "n": 3, "public": true},
+        doc! {"_id": "f1", "n": 4, "public": false},
+    ];
+    database.insert("notes", stored, None).await.unwrap();
+    let shop = doc! {"_id": "s1", "owners": ["alice"]};
+    database.insert("shops", vec![shop], None).await.unwrap();
+    database
+}
+
+fn level(level: Level) -> Permissions {
+    Permissions {
+        default: Permission::Level(level),
+        ..Permissions::default()
+    }
+}
+
+fn rule(read: &str, write: &str) -> Permissions {
+    let rules = format!(r#"{{"read": {read:?}, "write": {write:?}}}"#);
+    Permissions {
+        default: Permission::Rules(Box::new(rules.parse().unwrap())),
+        ..Permissions::default()
+    }
+}
+
+struct Client {
+    database: Embedded,
+    permissions: Permissions,
+    caller: Caller,
+}
+
+impl Client {
+    async fn new(name: &str, permissions: Permissions) -> Self {
+        Self {
+            database: notes().await,
+            permissions,
+            caller: Caller::of_openid(name),
+        }
+    }
+
+    fn view(&self) -> ClientDatabase<'_> {
+        ClientDatabase {
+            database: &self.database,
+            permissions: &self.permissions,
+            caller: &self.caller,
+            now: NOW,
+        }
+    }
+
+    /// The ids that a query finds, or why not.
+    async fn reads(&self, filter: Document) -> String {
+        let find = Find {
+            filter,
+            sort: Some(doc! {"_id": 1}),
+            ..Find::default()
+        };
+        told(
+            self.view()
+                .find("notes", find)
+                .await
+                .map(|found| ids(&documents(&found))),
+        )
+    }
+
+    async fn counts(&self, filter: Document) -> String {
+        told(self.view().count("notes", filter).await.map(|tally| tally.count))
+    }
+
+    async fn sums(&self, stages: Vec<Document>) -> String {
+        let found = self.view().aggregate("notes", stages).await;
+        told(found.map(|found| Bson::from(documents(&found)).to_string()))
+    }
+
+    async fn adds(&self, document: Document) -> String {
+        told(
+            self.view()
+                .insert("notes", vec![document])
+                .await
+                .map(|ids| ids[0].to_string()),
+        )
+    }
+
+    async fn updates(&self, filter: Document, operators: Document) -> String {
+        let updated = self.view().update("notes", filter, operators, true).await;
+        told(updated.map(|updated| updated.modified))
+    }
+
+    async fn sets(&self, id: &str, document: Document) -> String {
+        let updated = self.view().set("notes", id.into(), document).await;
+        told(updated.map(|updated| format!("{} {}", updated.modified, updated.upserted.is_some())))
+    }
+
+    async fn removes(&self, filter: Document) -> String {
+        told(
+            self.view()
+                .remove("notes", filter, true)
+                .await
+                .map(|tally| tally.count),
+        )
+    }
+
+    /// A document as it is kept.
+    async fn kept(&self, id: &str) -> Option<Document> {
+        let find = Find {
+            filter: doc! {"_id": id},
+            ..Find::default()
+        };
+        let found = self.database.find("notes", find, None).await.unwrap();
+        documents(&found).into_iter().next()
+    }
+}
+
+fn told<T: ToString>(answer: Result<T, ClientError>) -> String {
+    match answer {
+        Ok(value) => value.to_string(),
+        Err(ClientError::Denied(_) | ClientError::NotForClients(_)) => "denied".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn ids(found: &[Document]) -> String {
+    let ids: Vec<&str> = found
+        .iter()
+        .map(|document| document.get_str("_id").unwrap())
+        .collect();
+    ids.join(" ")
+}
+
+#[tokio::test]
+async fn each_level_for_every_operation() {
+    // What alice gets: all she may read, counted; an update of all and of bob's; a set of bob's and of a new one; an add; removals.
+    for (of, read, count, update, update_bobs, set_bobs, set_new, add, remove_bobs, remove) in [
+        (
+            Level::ReadOnly,
+            "a1 b1 b2 f1",
+            "4",
+            "1",
+            "0",
+            "denied",
+            "0 true",
+            "\"n1\"",
+            "0",
+            "3",
+        ),
+        (
+            Level::Private,
+            "a1",
+            "1",
+            "1",
+            "0",
+            "denied",
+            "0 true",
+            "\"n1\"",
+            "0",
+            "3",
+        ),
+        (
+            Level::AdminWrite,
+            "a1 b1 b2 f1",
+            "4",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+        ),
+        (
+            Level::AdminOnly,
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+            "denied",
+        ),
+    ] {
+        let alice = Client::new("alice", level(of)).await;
+        let name = of.name();
+        assert_eq!(alice.reads(doc! {}).await, read, "{name}");
+        assert_eq!(alice.counts(doc! {}).await, count, "{name}");
+        let change = || doc! {"$set": {"changed": true}};
+        assert_eq!(alice.updates(doc! {}, change()).await, update, "{name}");
+        assert_eq!(
+            alice.updates(doc! {"_id": "b1"}, change()).await,
+            update_bobs,
+            "{name}"
+        );
+        assert_eq!(alice.sets("b1", doc! {"mine": true}).await, set_bobs, "{name}");
+        assert_eq!(alice.sets("a2", doc! {"n": 1}).await, set_new, "{name}");
+        assert_eq!(alice.adds(doc! {"_id": "n1", "n": 5}).await, add, "{name}");
+        assert_eq!(alice.removes(doc! {"_id": "b1"}).await, remove_bobs, "{name}");
+        assert_eq!(alice.removes(doc! {}).await, remove, "{name}");
+        // Whatever came of it, bob's are as they were.
+        let bobs = alice.kept("b1").await.unwrap();
+        assert_eq!(
+            bobs,
+            doc! {"_id": "b1", OWNER: "bob", "n": 2, "secret": "swordfish", "public": false},
+            "{name}"
+        );
+        assert!(
+            alice
+                .kept("f1")
+                .await
+                .is_some_and(|kept| !kept.contains_key("changed")),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_adds_is_its_own_and_stays_it() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    alice.adds(doc! {"_id": "n1", "n": 1}).await;
+    let kept = alice.kept("n1").await.unwrap();
+    assert_eq!(kept, doc! {"_id": "n1", OWNER: "alice", "n": 1});
+    assert_eq!(alice.sets("n1", doc! {"n": 2}).await, "1 false");
+    assert_eq!(
+        alice.kept("n1").await.unwrap(),
+        doc! {"_id": "n1", OWNER: "alice", "n": 2}
+    );
+    let refused = "Invalid Key Name: _openid";
+    assert_eq!(alice.adds(doc! {OWNER: "bob"}).await, refused);
+    assert_eq!(alice.adds(doc! {OWNER: "alice"}).await, refused);
+    assert_eq!(alice.sets("n1", doc! {OWNER: "bob"}).await, refused);
+    for operators in [
+        doc! {"$set": {OWNER: "bob"}},
+        doc! {"$set": {"_openid.x": 1}},
+        doc! {"$unset": {OWNER: ""}},
+        doc! {"$rename": {"n": OWNER}},
+        doc! {"$rename": {OWNER: "n"}},
+        doc! {"$setOnInsert": {OWNER: "bob"}},
+    ] {
+        assert_eq!(
+            alice.updates(doc! {}, operators.clone()).await,
+            refused,
+            "{operators}"
+        );
+    }
+    assert_eq!(
+        alice
+            .updates(doc! {"_id": "n1"}, doc! {"$set": {"n": OWNER}})
+            .await,
+        "1"
+    );
+}
+
+#[tokio::test]
+async fn nobody_learns_of_anothers_document_by_a_query() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    for filter in [
+        doc! {"_id": "b1"},
+        doc! {OWNER: "bob"},
+        doc! {OWNER: {"$ne": "alice"}},
+        doc! {"$or": [{OWNER: "bob"}, {"n": 2}]},
+        doc! {"$nor": [{OWNER: "alice"}]},
+        doc! {"$and": [{OWNER: "bob"}]},
+        doc! {"secret": {"$exists": true}},
+        doc! {"$expr": {"$eq": ["$_openid", "bob"]}},
+    ] {
+        assert_eq!(alice.reads(filter.clone()).await, "", "{filter}");
+        assert_eq!(alice.counts(filter.clone()).await, "0", "{filter}");
+        assert_eq!(
+            alice.updates(filter.clone(), doc! {"$set": {"x": 1}}).await,
+            "0",
+            "{filter}"
+        );
+        assert_eq!(alice.removes(filter.clone()).await, "0", "{filter}");
+    }
+    // An expression that fails at bob's document would tell of it.
+    let telling = |guess: &str| {
+        let fails = doc! {"$divide": [1, {"$subtract": ["$n", "$n"]}]};
+        doc! {"$expr": {"$cond": [{"$eq": ["$secret", guess]}, fails, true]}}
+    };
+    for guess in ["swordfish", "x"] {
+        assert_eq!(alice.reads(telling(guess)).await, "a1");
+        assert_eq!(alice.counts(telling(guess)).await, "1");
+        assert_eq!(
+            alice
+                .sums(vec![doc! {"$match": telling(guess)}, doc! {"$count": "n"}])
+                .await,
+            "[{ \"n\": 1 }]"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_learns_of_anothers_document_by_a_pipeline() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    let count = doc! {"$count": "n"};
+    assert_eq!(alice.sums(vec![count.clone()]).await, "[{ \"n\": 1 }]");
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$match": {OWNER: "bob"}}, count.clone()])
+            .await,
+        "[]"
+    );
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$group": {"_id": null, "n": {"$sum": "$n"}}}])
+            .await,
+        "[{ \"_id\": null, \"n\": 1 }]"
+    );
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$sample": {"size": 9}}, count.clone()])
+            .await,
+        "[{ \"n\": 1 }]"
+    );
+    let from = doc! {"from": "notes", "localField": "x", "foreignField": "y", "as": "all"};
+    for stage in [
+        doc! {"$lookup": from},
+        doc! {"$graphLookup": {"from": "notes", "startWith": "$n", "connectFromField": "n", "connectToField": "n", "as": "all"}},
+        doc! {"$unionWith": "notes"},
+        doc! {"$facet": {"a": [{"$lookup": {"from": "notes", "pipeline": [], "as": "all"}}]}},
+        doc! {"$out": "shops"},
+        doc! {"$merge": "shops"},
+        doc! {"$match": {}, "$unionWith": "notes"},
+        doc! {"$indexStats": {}},
+        doc! {"$project": {"x": {"$function": {"body": "return 1", "args": [], "lang": "js"}}}},
+    ] {
+        assert_eq!(alice.sums(vec![stage.clone()]).await, "denied", "{stage}");
+        assert_eq!(
+            alice.sums(vec![doc! {"$match": {}}, stage.clone()]).await,
+            "denied",
+            "{stage}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn geo_near_finds_the_callers_own() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    let spec = IndexSpec::of_fields(&["at"], true).unwrap();
+    alice.database.create_index("notes", spec).await.unwrap();
+    let place = |at: f64| doc! {"type": "Point", "coordinates": [at, 0.0]};
+    for (id, owner) in [("g1", "alice"), ("g2", "bob")] {
+        let document = doc! {"_id": id, OWNER: owner, "at": place(1.0)};
+        alice
+            .database
+            .insert("notes", vec![document], None)
+            .await
+            .unwrap();
+    }
+    let near = doc! {"$geoNear": {"near": place(1.0), "distanceField": "far", "query": {}}};
+    let found = alice.sums(vec![near, doc! {"$project": {"_id": 1}}]).await;
+    assert_eq!(found, "[{ \"_id\": \"g1\" }]");
+    let near = doc! {"at": {"$nearSphere": {"$geometry": place(1.0)}}};
+    let find = Find {
+        filter: near,
+        ..Find::default()
+    };
+    let found = alice.view().find("notes", find).await.unwrap();
+    assert_eq!(ids(&documents(&found)), "g1");
+}
+
+#[tokio::test]
+async fn a_rule_lets_through_what_lies_within_it() {
+    let rules = rule(
+        "doc.public == true || doc._openid == auth.openid",
+        "doc._openid == auth.openid",
+    );
+    let alice = Client::new("alice", rules).await;
+    assert_eq!(alice.reads(doc! {"public": true}).await, "a1 b2");
+    assert_eq!(alice.reads(doc! {OWNER: "{openid}"}).await, "a1");
+    assert_eq!(alice.counts(doc! {"public": true}).await, "2");
+    for filter in [
+        doc! {},
+        doc! {"public": false},
+        doc! {"n": {"$gt": 0}},
+        doc! {OWNER: "bob"},
+    ] {
+        assert_eq!(alice.reads(filter.clone()).await, "denied", "{filter}");
+        assert_eq!(alice.counts(filter.clone()).await, "denied", "{filter}");
+        let stages = vec![doc! {"$match": filter.clone()}];
+        assert_eq!(alice.sums(stages).await, "denied", "{filter}");
+    }
+    assert_eq!(alice.sums(vec![doc! {"$count": "n"}]).await, "denied");
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$match": {"public": true}}, doc! {"$count": "n"}])
+            .await,
+        "[{ \"n\": 2 }]"
+    );
+    let change = || doc! {"$set": {"x": 1}};
+    assert_eq!(alice.updates(doc! {OWNER: "{openid}"}, change()).await, "1");
+    assert_eq!(alice.updates(doc! {"public": true}, change()).await, "denied");
+    assert_eq!(alice.removes(doc! {"public": true}).await, "denied");
+    assert_eq!(alice.adds(doc! {"_id": "n1"}).await, "\"n1\"");
+}
+
+#[tokio::test]
+async fn a_document_by_its_id_is_judged_as_it_stands() {
+    let alice = Client::new("alice", rule("doc.public == true", "doc._openid == auth.openid")).await;
+    assert_eq!(alice.reads(doc! {"_id": "b2"}).await, "b2");
+    // One that is not there is not told apart from one that is kept back.
+    assert_eq!(alice.reads(doc! {"_id": "b1"}).await, "denied");
+    assert_eq!(alice.reads(doc! {"_id": "gone"}).await, "denied");
+    let text = |answer: Result<_, ClientError>| answer.unwrap_err().to_string();
+    let by_id = |id: &str| Find {
+        filter: doc! {"_id": id},
+        ..Find::default()
+    };
+    let (kept_back, gone) = (
+        text(alice.view().find("notes", by_id("b1")).await),
+        text(alice.view().find("notes", by_id("gone")).await),
+    );
+    assert_eq!(kept_back, gone);
+    let change = || doc! {"$set": {"x": 1}};
+    assert_eq!(alice.updates(doc! {"_id": "a1"}, change()).await, "1");
+    assert_eq!(alice.updates(doc! {"_id": "b2"}, change()).await, "denied");
+    assert_eq!(alice.sets("a1", doc! {"n": 9}).await, "1 false");
+    assert_eq!(
+        alice.kept("a1").await.unwrap(),
+        doc! {"_id": "a1", OWNER: "alice", "n": 9}
+    );
+    assert_eq!(alice.sets("b2", doc! {"n": 9}).await, "denied");
+    assert_eq!(alice.sets("new", doc! {"n": 9}).await, "0 true");
+    assert_eq!(alice.removes(doc! {"_id": "b2"}).await, "denied");
+    assert_eq!(alice.removes(doc! {"_id": "a1"}).await, "1");
+    // Several ids are not one.
+    assert_eq!(alice.reads(doc! {"_id": {"$in": ["b2", "b1"]}}).await, "denied");
+    assert_eq!(alice.reads(doc! {"_id": {"$gte": "b2"}}).await, "denied");
+}
+
+#[tokio::test]
+async fn an_expression_that_fails_tells_nothing_of_what_a_rule_keeps_back() {
+    let alice = Client::new("alice", rule("doc._openid == auth.openid", "false")).await;
+    let fails = doc! {"$divide": [1, {"$subtract": ["$n", "$n"]}]};
+    let telling = doc! {
+        "$expr": {"$cond": [{"$eq": ["$secret", "swordfish"]}, fails, true]},
+        OWNER: "alice",
+    };
+    assert_eq!(alice.reads(telling.clone()).await, "a1");
+    assert_eq!(alice.counts(telling.clone()).await, "1");
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$match": telling}, doc! {"$count": "n"}])
+            .await,
+        "[{ \"n\": 1 }]"
+    );
+}
+
+#[tokio::test]
+async fn a_list_does_not_pass_where_one_value_was_counted_with() {
+    let alice = Client::new("alice", rule("doc.public != false", "false")).await;
+    let listed = doc! {"_id": "l1", OWNER: "bob", "public": [true, false]};
+    alice.database.insert("notes", vec![listed], None).await.unwrap();
+    assert_eq!(alice.reads(doc! {"public": true}).await, "a1 b2");
+}
+
+#[tokio::test]
+async fn a_rule_reads_the_documents_that_it_names() {
+    let rules = rule("auth.openid in get(`database.shops.${doc.shop}`).owners", "false");
+    let alice = Client::new("alice", rules.clone()).await;
+    let of_shop = doc! {"_id": "o1", OWNER: "bob", "shop": "s1"};
+    alice
+        .database
+        .insert("notes", vec![of_shop.clone()], None)
+        .await
+        .unwrap();
+    assert_eq!(alice.reads(doc! {"shop": "s1"}).await, "o1");
+    assert_eq!(alice.reads(doc! {"_id": "o1"}).await, "o1");
+    assert_eq!(alice.reads(doc! {"shop": "s2"}).await, "denied");
+    assert_eq!(alice.reads(doc! {"_id": "a1"}).await, "denied");
+    let carol = Client::new("carol", rules).await;
+    carol.database.insert("notes", vec![of_shop], None).await.unwrap();
+    assert_eq!(carol.reads(doc! {"shop": "s1"}).await, "denied");
+    assert_eq!(carol.reads(doc! {"_id": "o1"}).await, "denied");
+}
+
+#[tokio::test]
+async fn who_has_not_logged_in_has_rules_alone() {
+    let mut nobody = Client::new("alice", level(Level::ReadOnly)).await;
+    nobody.caller = Caller::default();
+    assert_eq!(nobody.reads(doc! {}).await, "denied");
+    nobody.permissions = rule("true", "true");
+    assert_eq!(nobody.reads(doc! {}).await, "a1 b1 b2 f1");
+    assert_eq!(nobody.adds(doc! {"_id": "n1"}).await, "\"n1\"");
+    assert!(!nobody.kept("n1").await.unwrap().contains_key(OWNER));
+    nobody.permissions = rule("doc._openid == auth.openid", "doc._openid == auth.openid");
+    for filter in [
+        doc! {OWNER: null},
+        doc! {OWNER: {"$exists": false}},
+        doc! {"_id": "f1"},
+        doc! {OWNER: "{openid}"},
+    ] {
+        assert_eq!(nobody.reads(filter.clone()).await, "denied", "{filter}");
+        assert_eq!(nobody.removes(filter.clone()).await, "denied", "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn collections_have_permissions_of_their_own() {
+    let mut alice = Client::new("alice", level(Level::Private)).await;
+    let admin = Permission::Level(Level::AdminOnly);
+    alice.permissions.collections.insert("shops".to_owned(), admin);
+    assert_eq!(
+        told(
+            alice
+                .view()
+                .count("shops", doc! {})
+                .await
+                .map(|tally| tally.count)
+        ),
+        "denied"
+    );
+    assert_eq!(alice.counts(doc! {}).await, "1");
+    let missing = alice.view().count("none", doc! {}).await;
+    assert!(matches!(
+        missing,
+        Err(ClientError::Database(DatabaseError::CollectionMissing(_)))
+    ));
+    // What functions have is not touched by any of it.
+    let all = alice
+        .database
+        .aggregate("shops", Aggregate::default(), None)
+        .await
+        .unwrap();
+    assert_eq!(all.documents.len(), 1);
+}

@@ -1,0 +1,75 @@
+//! What clients may do: a level by its name, or rules.
+
+use rules::{Level, Permission, Rules, StoragePermission, StorageRules};
+use serde_json::{Map, Value};
+
+use crate::{
+    ProjectError,
+    table::{Entry, Table},
+};
+
+/// `permission` or `rule` of a collection.
+pub(super) fn of_collection(table: &Table<'_>) -> Result<Option<Permission>, ProjectError> {
+    Ok(match one_of(table)? {
+        None => None,
+        Some(Said::Level(level)) => Some(Permission::Level(level)),
+        Some(Said::Rules(entry, rules)) => {
+            let rules = Rules::compile(&rules).map_err(|error| not_rules(&entry, &error))?;
+            Some(Permission::Rules(Box::new(rules)))
+        }
+    })
+}
+
+/// `permission` or `rule` of storage.
+pub(super) fn of_storage(table: &Table<'_>) -> Result<Option<StoragePermission>, ProjectError> {
+    Ok(match one_of(table)? {
+        None => None,
+        Some(Said::Level(level)) => Some(StoragePermission::Level(level)),
+        Some(Said::Rules(entry, rules)) => {
+            let rules = StorageRules::compile(&rules).map_err(|error| not_rules(&entry, &error))?;
+            Some(StoragePermission::Rules(Box::new(rules)))
+        }
+    })
+}
+
+/// The name of a level.
+pub(super) fn level(entry: &Entry<'_>) -> Result<Level, ProjectError> {
+    let text = entry.text()?;
+    Level::of(text).ok_or_else(|| {
+        entry.refuse(
+            &format!("is {text:?}"),
+            "write \"READONLY\", \"PRIVATE\", \"ADMINWRITE\" or \"ADMINONLY\"",
+        )
+    })
+}
+
+enum Said<'a> {
+    Level(Level),
+    Rules(Entry<'a>, Value),
+}
+
+fn one_of<'a>(table: &Table<'a>) -> Result<Option<Said<'a>>, ProjectError> {
+    match (table.get("permission"), table.get("rule")) {
+        (None, None) => Ok(None),
+        (Some(entry), None) => Ok(Some(Said::Level(level(&entry)?))),
+        (None, Some(entry)) => {
+            let mut rules = Map::new();
+            for (key, value) in entry.table()?.entries() {
+                let value = match value.boolean() {
+                    Ok(known) => Value::Bool(known),
+                    Err(_) => Value::String(value.text()?.to_owned()),
+                };
+                rules.insert(key.text.to_owned(), value);
+            }
+            Ok(Some(Said::Rules(entry, Value::Object(rules))))
+        }
+        (Some(_), Some(entry)) => Err(entry.refuse("stands beside a permission", "give one of the two")),
+    }
+}
+
+fn not_rules(entry: &Entry<'_>, error: &rules::RuleError) -> ProjectError {
+    entry.refuse(
+        &format!("cannot be used: {error}"),
+        "rule = { read = \"doc.published == true\", write = \"doc._openid == auth.openid\" }",
+    )
+}
