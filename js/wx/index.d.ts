@@ -200,6 +200,61 @@ export interface RequestTask {
   offChunkReceived(listener?: (chunk: { data: ArrayBuffer }) => void): void
 }
 
+export interface UploadFileOption extends Callbacks<UploadFileResult> {
+  url: string
+  /** A file of this machine. */
+  filePath: string
+  /** Of the form's part that has the file. */
+  name: string
+  header?: AnyObject
+  formData?: AnyObject
+  /** Milliseconds. */
+  timeout?: number
+}
+
+export interface UploadFileResult extends GeneralResult {
+  data: string
+  statusCode: number
+}
+
+export interface DownloadFileOption extends Callbacks<DownloadFileResult> {
+  url: string
+  header?: AnyObject
+  /** Where it is kept; without it among this machine's temporary files. */
+  filePath?: string
+  /** Milliseconds. */
+  timeout?: number
+}
+
+export interface DownloadFileResult extends GeneralResult {
+  tempFilePath: string
+  filePath: string
+  statusCode: number
+}
+
+/** A file on its way; `Progress` says how far it has come. */
+export interface FileTask<Progress> {
+  abort(): void
+  onHeadersReceived(listener: (head: RequestHead) => void): void
+  /** Without a listener all are meant. */
+  offHeadersReceived(listener?: (head: RequestHead) => void): void
+  onProgressUpdate(listener: (progress: Progress) => void): void
+  /** Without a listener all are meant. */
+  offProgressUpdate(listener?: (progress: Progress) => void): void
+}
+
+export interface UploadProgress {
+  progress: number
+  totalBytesSent: number
+  totalBytesExpectedToSend: number
+}
+
+export interface DownloadProgress {
+  progress: number
+  totalBytesWritten: number
+  totalBytesExpectedToWrite: number
+}
+
 export interface Wx {
   login<T extends LoginOption = LoginOption>(option?: T): Answer<T, LoginOption>
   checkSession<T extends CheckSessionOption = CheckSessionOption>(option?: T): Answer<T, CheckSessionOption>
@@ -220,6 +275,8 @@ export interface Wx {
   request<T extends string | AnyObject | ArrayBuffer = string | AnyObject | ArrayBuffer>(
     option: RequestOption<T>,
   ): RequestTask
+  uploadFile(option: UploadFileOption): FileTask<UploadProgress>
+  downloadFile(option: DownloadFileOption): FileTask<DownloadProgress>
   /** Of what there is in this `wx`. */
   canIUse(schema: string): boolean
   /** The document's `plugin` is there in plugins alone. */

@@ -9,10 +9,11 @@
 const accountApi = require('./lib/account')
 const canIUse = require('./lib/can-i-use')
 const consentApi = require('./lib/consent')
+const filesApi = require('./lib/files')
 const hold = require('./lib/hold')
 const { openDataApi } = require('./lib/open-data')
 const { Phone } = require('./lib/phone')
-const { createRequest } = require('./lib/request')
+const { createRequests } = require('./lib/request')
 const { Simulator } = require('./lib/simulator')
 
 /**
@@ -25,11 +26,13 @@ const { Simulator } = require('./lib/simulator')
 function createWx({ wechat = process.env.YUNQIAO_WECHAT_URL, user = 'alice', gestures = true, appid } = {}) {
   const simulator = new Simulator(wechat, appid)
   const phone = new Phone(user, gestures)
+  const requests = createRequests(simulator)
   return {
     ...openDataApi(simulator, phone),
     ...consentApi(phone),
     ...accountApi(simulator),
-    request: createRequest(simulator),
+    ...filesApi(requests),
+    request: requests.request,
     canIUse,
     simulator: hold(simulator, phone),
   }

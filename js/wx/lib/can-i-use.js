@@ -36,6 +36,16 @@ const KNOWN = {
     },
     success: ['data', 'statusCode', 'header', 'cookies', 'exception'],
   },
+  uploadFile: {
+    object: ['url', 'filePath', 'name', 'header', 'formData', 'timeout'],
+    success: ['data', 'statusCode'],
+  },
+  UploadTask: ['abort', 'onProgressUpdate', 'offProgressUpdate', 'onHeadersReceived', 'offHeadersReceived'],
+  downloadFile: {
+    object: ['url', 'header', 'timeout', 'filePath'],
+    success: ['tempFilePath', 'filePath', 'statusCode'],
+  },
+  DownloadTask: ['abort', 'onProgressUpdate', 'offProgressUpdate', 'onHeadersReceived', 'offHeadersReceived'],
   RequestTask: ['abort', 'onHeadersReceived', 'offHeadersReceived', 'onChunkReceived', 'offChunkReceived'],
   button: {
     'open-type': ['getPhoneNumber', 'getUserInfo'],

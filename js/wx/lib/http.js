@@ -24,16 +24,16 @@ const UNPACK = new Map([
 
 /**
  * Begins an exchange. `body` is text, bytes or null. `done` gives `{statusCode, header, cookies, body}`, where `header` has
- * one text for each name; `abort(error)` makes it fail with that error. `onHeaders` gets the same without the body, and
- * `onChunk` each piece of the body as bytes.
+ * one text for each name; `abort(error)` makes it fail with that error. `onSent` is told how many bytes of a body have left, `onHeaders` gets
+ * the same without the body, and `onChunk` each piece of the body as bytes.
  */
-function exchange({ url, method, headers, body = null, redirect = 'follow', onHeaders, onChunk }) {
+function exchange({ url, method, headers, body = null, redirect = 'follow', onSent, onHeaders, onChunk }) {
   let current = null
   let aborted = null
   const send = (next) => {
     if (aborted) throw aborted
     return new Promise((response, fail) => {
-      current = begin(next).on('response', response).on('error', fail)
+      current = begin(next, onSent).on('response', response).on('error', fail)
     })
   }
   const run = async () => {
@@ -66,16 +66,31 @@ function exchange({ url, method, headers, body = null, redirect = 'follow', onHe
   }
 }
 
+/** Bytes of a body that are sent at a time, where somebody wants to be told of them. */
+const PIECE = 64 << 10
+
 /** Sends one request. */
-function begin({ url, method, headers, body }) {
+function begin({ url, method, headers, body }, onSent) {
   const { request } = /^https:/i.test(url) ? https : http
   // Node itself says no length to a DELETE.
   const length = body ? { 'content-length': Buffer.byteLength(body) } : {}
   // localhost is reached by whichever of its addresses answers, in Node 18 too.
   const options = { agent: false, autoSelectFamily: true }
   const begun = request(url, { method, headers: { ...headers, ...length }, ...options })
-  begun.end(body ?? undefined)
+  if (onSent && body) pieces(begun, body, onSent)
+  else begun.end(body ?? undefined)
   return begun
+}
+
+/** Sends a body piece by piece, and tells of each that left. */
+function pieces(begun, body, onSent, from = 0) {
+  const to = Math.min(from + PIECE, body.length)
+  begun.write(body.subarray(from, to), (error) => {
+    if (error) return
+    onSent(to)
+    if (to < body.length) pieces(begun, body, onSent, to)
+    else begun.end()
+  })
 }
 
 function leadsOn({ statusCode, headers }) {

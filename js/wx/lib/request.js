@@ -112,8 +112,11 @@ function forget(listeners, listener) {
   else listeners.delete(listener)
 }
 
-/** Makes a `wx.request`. The simulator is only asked for the appid, which stands in the Referer. */
-function createRequest(simulator) {
+/**
+ * Makes what carries requests: `request` is `wx.request`, and `begin` what stands behind it and behind the APIs of files. The
+ * simulator is only asked for the appid, which stands in the Referer.
+ */
+function createRequests(simulator) {
   let going = 0
   const waiting = []
 
@@ -161,6 +164,7 @@ function createRequest(simulator) {
       const exchanged = exchange({
         ...asked,
         headers,
+        onSent: events.sent,
         onHeaders: (head) => {
           for (const listener of events.headers) callBack(listener, head)
         },
@@ -170,13 +174,7 @@ function createRequest(simulator) {
         },
       })
       aborted.catch(exchanged.abort)
-      const { body, ...head } = await exchanged.done
-      return {
-        data: dataOf(body, options),
-        ...head,
-        errMsg: 'request:ok',
-        exception: { retryCount: 0, reasons: [] },
-      }
+      return await exchanged.done
     } finally {
       clearTimeout(timer)
     }
@@ -191,30 +189,50 @@ function createRequest(simulator) {
     }
   }
 
-  return function request(given) {
-    const options = given ?? {}
+  /**
+   * Begins the request that `check` gives for the API called `name`, and gives its task; `result` makes what it succeeds with of
+   * `{statusCode, header, cookies, body}`. `sent` is told of the bytes that left.
+   */
+  const begin = (name, options, { check, result, sent }) => {
     let asked
     try {
-      asked = checked(options)
+      asked = check(options)
     } catch (failure) {
       if (!(failure instanceof Failure)) throw failure
       // What is refused never becomes a task (observed with base library 2.3.2).
-      setTimeout(() => answer(options, false, failed('request', failure)))
+      setTimeout(() => answer(options, false, failed(name, failure)))
       return undefined
     }
-    const events = { headers: new Set(), chunk: new Set() }
+    const events = {
+      headers: new Set(),
+      chunk: new Set(),
+      sent: sent && ((bytes) => sent(bytes, asked.body.length)),
+    }
     const ending = {}
     ending.aborted = new Promise((_, abort) => {
       ending.abort = abort
     })
     // It has ended otherwise, where nobody hears of it.
     ending.aborted.catch(() => {})
-    outcome(asked, options, events, ending).then(
-      (result) => answer(options, true, result),
-      (error) => answer(options, false, failed('request', netFailure(error))),
-    )
+    outcome(asked, options, events, ending)
+      .then((got) => result(got, options))
+      .then(
+        (value) => answer(options, true, { ...value, errMsg: `${name}:ok` }),
+        (error) => answer(options, false, failed(name, netFailure(error))),
+      )
     return new RequestTask(events, ending.abort)
   }
+
+  const request = (given) =>
+    begin('request', given ?? {}, {
+      check: checked,
+      result: ({ body, ...head }, options) => ({
+        data: dataOf(body, options),
+        ...head,
+        exception: { retryCount: 0, reasons: [] },
+      }),
+    })
+  return { begin, request }
 }
 
-module.exports = { createRequest }
+module.exports = { checked, createRequests }

@@ -3,7 +3,10 @@
 /* wx.request against servers of its own; the simulated WeChat in YUNQIAO_WECHAT_URL only tells the appid. */
 
 const assert = require('node:assert/strict')
+const { readFileSync, rmSync, writeFileSync } = require('node:fs')
 const http = require('node:http')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
 const { after, before, test } = require('node:test')
 const zlib = require('node:zlib')
 
@@ -285,4 +288,55 @@ test('ten go at once, the others wait for their turn', async () => {
   assert.ok(results.every(({ errMsg }) => errMsg === 'request:ok'))
   assert.equal(most, 10)
   busy.close()
+})
+
+test('a file goes in a form, with its fields before it, and its progress is told', async () => {
+  const filePath = join(tmpdir(), `wx-test-${process.pid}.txt`)
+  writeFileSync(filePath, 'x'.repeat(200_000))
+  const told = []
+  const heads = []
+  const result = await new Promise((success, fail) => {
+    const asked = { url: `${server.url}/echo`, filePath, name: 'file', formData: { key: '键', n: 1 } }
+    const task = wx.uploadFile({ ...asked, header: { 'X-Own': 'a' }, success, fail })
+    task.onProgressUpdate((event) => told.push(event))
+    task.onHeadersReceived(({ statusCode }) => heads.push(statusCode))
+  })
+  const { method, headers, body } = JSON.parse(result.data)
+  assert.equal(result.errMsg, 'uploadFile:ok')
+  assert.equal(method, 'POST')
+  assert.match(headers['content-type'], /^multipart\/form-data; boundary=/)
+  assert.equal(headers['x-own'], 'a')
+  const text = Buffer.from(body, 'latin1').toString()
+  assert.match(
+    text,
+    /name="key"\r\n\r\n键\r\n[\s\S]*name="n"\r\n\r\n1\r\n[\s\S]*name="file"; filename="wx-test-/,
+  )
+  assert.ok(text.includes('x'.repeat(200_000)))
+  assert.deepEqual(heads, [200])
+  assert.ok(told.length > 2)
+  const { progress, totalBytesSent, totalBytesExpectedToSend } = told.at(-1)
+  assert.equal(progress, 100)
+  assert.equal(totalBytesSent, totalBytesExpectedToSend)
+  rmSync(filePath)
+  const missing = await new Promise((fail) => wx.uploadFile({ url: server.url, filePath, name: 'f', fail }))
+  assert.deepEqual(missing, { errMsg: 'uploadFile:fail file not found' })
+})
+
+test('a file comes into the temporary files, or where it is wanted', async () => {
+  const told = []
+  const { tempFilePath, errMsg, statusCode } = await new Promise((success, fail) => {
+    const task = wx.downloadFile({ url: `${server.url}/answer/bytes`, success, fail })
+    task.onProgressUpdate((event) => told.push(event))
+  })
+  assert.deepEqual([errMsg, statusCode], ['downloadFile:ok', 200])
+  assert.deepEqual([...readFileSync(tempFilePath)], [0, 255, 128])
+  assert.equal(told.at(-1).totalBytesWritten, 3)
+  const kept = await new Promise((success, fail) => {
+    wx.downloadFile({ url: `${server.url}/answer/text`, filePath: tempFilePath, success, fail })
+  })
+  assert.deepEqual([kept.filePath, kept.tempFilePath, kept.statusCode], [tempFilePath, undefined, 500])
+  assert.equal(readFileSync(tempFilePath, 'utf8'), '{"not json')
+  rmSync(tempFilePath)
+  const refused = await new Promise((fail) => wx.downloadFile({ fail }))
+  assert.match(refused.errMsg, /^downloadFile:fail parameter error: parameter.url/)
 })
