@@ -63,6 +63,21 @@ fn it_calls_from_a_mini_program_without_cloud_development() {
 }
 
 #[test]
+fn it_reads_and_writes_documents_and_files() {
+    passes(
+        &mut exec(&client().join("test/documents")),
+        "documents.test.mjs",
+        10,
+    );
+}
+
+/// By callbacks and by promises, two lines changed.
+#[test]
+fn mini_programs_as_people_write_them_run_with_it() {
+    passes(&mut exec(&client().join("test/documents")), "apps.test.mjs", 3);
+}
+
+#[test]
 fn the_quickstarts_mini_program_runs_with_it_as_it_is() {
     passes(&mut exec(&quickstart()), "quickstart.test.mjs", 3);
 }
@@ -74,6 +89,6 @@ fn it_is_packed_small_and_typed() {
     passes(
         Command::new("node").env("CLIENT_TOOLS", tools),
         "package.test.mjs",
-        6,
+        8,
     );
 }

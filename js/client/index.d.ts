@@ -36,10 +36,10 @@ export interface CallFunctionOptions {
   slow?: boolean
 }
 
-export interface Callbacks {
-  success?: (res: CallFunctionResult) => void
+export interface Callbacks<Result = CallFunctionResult> {
+  success?: (res: Result) => void
   fail?: (err: CloudError) => void
-  complete?: (outcome: CallFunctionResult | CloudError) => void
+  complete?: (outcome: Result | CloudError) => void
 }
 
 type NoCallbacks = { success?: undefined; fail?: undefined; complete?: undefined }
@@ -53,17 +53,225 @@ export interface CloudIDConstructor {
   (cloudID: string): CloudID
 }
 
-export interface Cloud {
+/** Marks a field of `data` as content: it is uploaded, and the function gets its address. */
+export interface CDN {
+  readonly content: unknown
+}
+export interface CDNConstructor {
+  new (content: string | ArrayBuffer | { type: 'filePath'; filePath: string }): CDN
+  (content: string | ArrayBuffer | { type: 'filePath'; filePath: string }): CDN
+}
+
+/** Promise style without callbacks; with them, nothing but what stands in `Given`. */
+export interface Api<Options, Result, Given = void> {
+  (options: Options & NoCallbacks): Promise<Result>
+  (options: Options & Callbacks<Result>): Given
+}
+
+/** The same, and the options may be missing. */
+export interface BareApi<Result> {
+  (options?: NoCallbacks): Promise<Result>
+  (options: Callbacks<Result>): void
+}
+
+export interface Ok {
+  errMsg: string
+}
+
+interface Config {
+  /** Taken, and without effect: your server has one environment. */
+  config?: { env?: string; traceUser?: boolean }
+}
+
+export interface UploadFileOptions extends Config {
+  cloudPath: string
+  /** A path on the phone. */
+  filePath?: string
+  /** Content instead of a path, in a browser or in Node. */
+  file?: Blob | ArrayBuffer
+  header?: Record<string, any>
+}
+/** In a browser and in Node. */
+interface Blob {
+  readonly size: number
+}
+export interface UploadFileResult extends Ok {
+  fileID: string
+  statusCode: number
+}
+export interface DownloadFileOptions extends Config {
+  fileID: string
+}
+export interface DownloadFileResult extends Ok {
+  /** On the phone. */
+  tempFilePath: string
+  /** Elsewhere, instead of it. */
+  data?: ArrayBuffer
+  statusCode: number
+}
+/** A file on its way. */
+export interface FileTask {
+  abort(): void
+  onProgressUpdate(listener: (progress: any) => void): void
+  offProgressUpdate(listener?: (progress: any) => void): void
+  onHeadersReceived(listener: (head: any) => void): void
+  offHeadersReceived(listener?: (head: any) => void): void
+}
+export interface FileListOptions<File> extends Config {
+  /** At most 50. */
+  fileList: File[]
+}
+export interface FileStatus {
+  fileID: string
+  /** 0 where all is well, else an errCode: a file that may not be read fails no others. */
+  status: number
+  errMsg: string
+}
+export interface TempFileURL extends FileStatus {
+  tempFileURL: string
+  /** Seconds. */
+  maxAge: number
+}
+
+/** A cloud without a database of its own. */
+export interface LiteCloud {
   /** @throws {CloudError} if there is no `endpoint` */
   init(options?: InitOptions): void
-  callFunction(options: CallFunctionOptions & NoCallbacks): Promise<CallFunctionResult>
-  callFunction(options: CallFunctionOptions & Callbacks): void
+  callFunction: Api<CallFunctionOptions, CallFunctionResult>
+  uploadFile: Api<UploadFileOptions, UploadFileResult, FileTask>
+  downloadFile: Api<DownloadFileOptions, DownloadFileResult, FileTask>
+  getTempFileURL: Api<
+    FileListOptions<string | { fileID: string; maxAge?: number }>,
+    Ok & { fileList: TempFileURL[] }
+  >
+  deleteFile: Api<FileListOptions<string>, Ok & { fileList: FileStatus[] }>
+  /** The address of a file that all may read, by its id alone: for markup. What is no id stays what it is. */
+  cloudUrl(id: string): string
   CloudID: CloudIDConstructor
+  CDN: CDNConstructor
+}
+
+export interface Cloud extends LiteCloud {
+  database(config?: { env?: string; throwOnNotFound?: boolean }): Database
+  /** Another environment of the same server, which is the same. */
+  Cloud: new (
+    options?: Record<string, any>,
+  ) => Omit<Cloud, 'init'> & { init(): Promise<void> }
+}
+
+type Fields = Record<string, any>
+
+export interface Database {
+  readonly config: Fields
+  readonly command: Command
+  readonly Geo: Geo
+  collection(name: string): Collection
+  serverDate(options?: { offset: number }): any
+  RegExp(options: { regexp: string; options?: string }): any
+}
+
+export interface Query {
+  where(condition: object): Query
+  orderBy(field: string, direction: 'asc' | 'desc'): Query
+  /** At most 20. */
+  limit(most: number): Query
+  skip(offset: number): Query
+  field(fields: Fields): Query
+  get: BareApi<Ok & { data: Fields[] }>
+  count: BareApi<Ok & { total: number }>
+  update: Api<{ data: Fields }, Ok & { stats: { updated: number } }>
+  remove: BareApi<Ok & { stats: { removed: number } }>
+}
+
+export interface Collection extends Query {
+  doc(id: string | number): Document
+  add: Api<{ data: Fields }, Ok & { _id: string | number }>
+  aggregate(): Aggregate
+}
+
+export interface Document {
+  field(fields: Fields): Document
+  get: BareApi<Ok & { data: Fields }>
+  set: Api<{ data: Fields }, Ok & { _id: string | number; stats: { updated: number; created: number } }>
+  update: Api<{ data: Fields }, Ok & { stats: { updated: number } }>
+  remove: BareApi<Ok & { stats: { removed: number } }>
+}
+
+type Stage =
+  | 'addFields'
+  | 'bucket'
+  | 'bucketAuto'
+  | 'count'
+  | 'geoNear'
+  | 'group'
+  | 'limit'
+  | 'lookup'
+  | 'match'
+  | 'project'
+  | 'replaceRoot'
+  | 'sample'
+  | 'skip'
+  | 'sort'
+  | 'sortByCount'
+  | 'unwind'
+
+/** A pipeline; the server refuses `lookup` to clients. */
+export type Aggregate = { [stage in Stage]: (value: any) => Aggregate } & {
+  end: BareApi<Ok & { list: Fields[] }>
+}
+
+type Comparison = 'eq' | 'neq' | 'gt' | 'gte' | 'lt' | 'lte' | 'elemMatch' | 'exists' | 'size'
+type Lists = 'in' | 'nin' | 'all'
+type Places = 'geoNear' | 'geoWithin' | 'geoIntersects'
+type Changes = 'set' | 'inc' | 'mul' | 'min' | 'max' | 'rename' | 'bit' | 'pull' | 'pullAll' | 'addToSet'
+
+/** A condition of a field; with more of them behind it, all have to hold. */
+export type Condition = { [name in Comparison | Lists | Places]: (value: any) => Condition } & {
+  mod(divisor: number | number[], remainder?: number): Condition
+} & {
+  [name in 'and' | 'or' | 'nor' | 'not']: (...conditions: any[]) => Condition
+}
+
+export type Command = { [name in Comparison | Places]: (value: any) => Condition } & {
+  [name in Lists]: (values: any[]) => Condition
+} & { [name in Changes]: (value: any) => any } & {
+  [name in 'and' | 'or' | 'nor' | 'not']: (...conditions: any[]) => Condition
+} & {
+  [name in 'push' | 'unshift']: (...values: any[]) => any
+} & {
+  [name in 'pop' | 'shift' | 'remove']: () => any
+} & {
+  mod(divisor: number | number[], remainder?: number): Condition
+  expr(expression: any): any
+  readonly project: { slice(from: number | number[], most?: number): any; elemMatch(condition: any): any }
+  /** Every operator of aggregates, by its name. */
+  readonly aggregate: any
+}
+
+interface Shape<Given extends any[]> {
+  new (...given: Given): any
+  (...given: Given): any
+}
+export interface Geo {
+  Point: Shape<[longitude: number, latitude: number]>
+  MultiPoint: Shape<[points: any[]]>
+  LineString: Shape<[points: any[]]>
+  MultiLineString: Shape<[lines: any[]]>
+  Polygon: Shape<[lines: any[]]>
+  MultiPolygon: Shape<[polygons: any[]]>
 }
 
 export const init: Cloud['init']
 export const callFunction: Cloud['callFunction']
+export const database: Cloud['database']
+export const uploadFile: Cloud['uploadFile']
+export const downloadFile: Cloud['downloadFile']
+export const getTempFileURL: Cloud['getTempFileURL']
+export const deleteFile: Cloud['deleteFile']
+export const cloudUrl: Cloud['cloudUrl']
 export const CloudID: CloudIDConstructor
+export const CDN: CDNConstructor
+export const Cloud: Cloud['Cloud']
 
 /**
  * Puts the cloud at `wx.cloud`, and a `cloudID` into the results of the APIs and buttons that hand out open data. What is
@@ -72,7 +280,7 @@ export const CloudID: CloudIDConstructor
 export function install<Original = unknown>(wx: {
   cloud?: Original
   request: (...args: any[]) => any
-}): Cloud & Omit<Original, keyof Cloud>
+}): Original & Cloud
 
 declare global {
   // So that `wx.cloud.init({ endpoint })` is taken by miniprogram-api-typings.

@@ -2,10 +2,24 @@
 var __defProp = Object.defineProperty;
 var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
 var __getOwnPropNames = Object.getOwnPropertyNames;
+var __getOwnPropSymbols = Object.getOwnPropertySymbols;
 var __hasOwnProp = Object.prototype.hasOwnProperty;
-var __export = (target, all) => {
-  for (var name in all)
-    __defProp(target, name, { get: all[name], enumerable: true });
+var __propIsEnum = Object.prototype.propertyIsEnumerable;
+var __objRest = (source, exclude) => {
+  var target = {};
+  for (var prop in source)
+    if (__hasOwnProp.call(source, prop) && exclude.indexOf(prop) < 0)
+      target[prop] = source[prop];
+  if (source != null && __getOwnPropSymbols)
+    for (var prop of __getOwnPropSymbols(source)) {
+      if (exclude.indexOf(prop) < 0 && __propIsEnum.call(source, prop))
+        target[prop] = source[prop];
+    }
+  return target;
+};
+var __export = (target, all2) => {
+  for (var name in all2)
+    __defProp(target, name, { get: all2[name], enumerable: true });
 };
 var __copyProps = (to, from, except, desc) => {
   if (from && typeof from === "object" || typeof from === "function") {
@@ -20,12 +34,593 @@ var __toCommonJS = (mod) => __copyProps(__defProp({}, "__esModule", { value: tru
 // src/index.mjs
 var index_exports = {};
 __export(index_exports, {
-  CloudID: () => CloudID,
+  CDN: () => CDN2,
+  Cloud: () => Cloud2,
+  CloudID: () => CloudID2,
   callFunction: () => callFunction,
+  cloudUrl: () => cloudUrl2,
+  database: () => database2,
+  deleteFile: () => deleteFile,
+  downloadFile: () => downloadFile,
+  getTempFileURL: () => getTempFileURL,
   init: () => init,
-  install: () => install2
+  install: () => install2,
+  uploadFile: () => uploadFile
 });
 module.exports = __toCommonJS(index_exports);
+
+// src/geo.mjs
+var pair = (point2) => [point2.longitude, point2.latitude];
+var all = (of) => (parts) => parts.map(of);
+var SHAPES = {
+  MultiPoint: ["points", all(pair), all(point)],
+  LineString: ["points", all(pair), all(point)],
+  MultiLineString: ["lines", all(coordinates), all(made("LineString"))],
+  Polygon: ["lines", all(coordinates), all(made("LineString"))],
+  MultiPolygon: ["polygons", all(coordinates), all(made("Polygon"))]
+};
+var Geo = {};
+var isGeo = (value) => Boolean(value) && value.isGeo === true;
+function coordinates(shape) {
+  return shape.toJSON().coordinates;
+}
+function point([longitude, latitude]) {
+  return new Geo.Point(longitude, latitude);
+}
+function made(type) {
+  return (values) => new Geo[type](SHAPES[type][2](values));
+}
+function define(type, make, toCoordinates) {
+  function Shape(...given) {
+    if (!(this instanceof Shape)) return new Shape(...given);
+    make(this, ...given);
+  }
+  Object.assign(Shape.prototype, {
+    isGeo: true,
+    toJSON() {
+      return { type, coordinates: toCoordinates(this) };
+    },
+    toString() {
+      return JSON.stringify(this);
+    }
+  });
+  Geo[type] = Shape;
+}
+define(
+  "Point",
+  (shape, longitude, latitude) => {
+    for (const [name, value, most] of [
+      ["longitude", longitude, 180],
+      ["latitude", latitude, 90]
+    ]) {
+      if (typeof value !== "number" || !(Math.abs(value) <= most)) {
+        throw new Error(`${name} should be a number from -${most} to ${most} instead of ${value}`);
+      }
+    }
+    Object.assign(shape, { longitude, latitude });
+  },
+  pair
+);
+for (const type of Object.keys(SHAPES)) {
+  const [field, toCoordinates] = SHAPES[type];
+  define(
+    type,
+    (shape, parts) => {
+      if (!Array.isArray(parts) || !parts.length || !parts.every(isGeo)) {
+        throw new TypeError(`Geo.${type} takes an array of places`);
+      }
+      shape[field] = parts;
+    },
+    (shape) => toCoordinates(shape[field])
+  );
+}
+function place(_a) {
+  var _b = _a, { type, coordinates: coordinates2 } = _b, more = __objRest(_b, ["type", "coordinates"]);
+  if (!Array.isArray(coordinates2) || Object.keys(more).length) return void 0;
+  try {
+    if (type === "Point") return coordinates2.length === 2 ? point(coordinates2) : void 0;
+    return SHAPES[type] && made(type)(coordinates2);
+  } catch (e) {
+    return void 0;
+  }
+}
+
+// src/ejson.mjs
+var Special = class {
+  constructor(json2) {
+    this.json = json2;
+  }
+};
+var MOST_INT = 2 ** 31;
+var MOST_LONG = 2 ** 63;
+function extended(value) {
+  if (typeof value === "number") return number(value);
+  if (!value || typeof value !== "object") return value;
+  if (value instanceof Date) return { $date: { $numberLong: String(value.getTime()) } };
+  if (value instanceof RegExp) return regExp(value.source, value.flags);
+  if (value instanceof Special) return extended(value.json());
+  if (isGeo(value)) return extended(value.toJSON());
+  if (Array.isArray(value)) return value.map(extended);
+  const fields = {};
+  for (const key of Object.keys(value)) put(fields, key, extended(value[key]));
+  return fields;
+}
+var text = (value) => JSON.stringify(extended(value));
+var regExp = (pattern, options) => ({ $regularExpression: { pattern, options } });
+function number(value) {
+  if (!Number.isInteger(value) || value >= MOST_LONG || value < -MOST_LONG)
+    return { $numberDouble: String(value) };
+  const name = value >= -MOST_INT && value < MOST_INT ? "$numberInt" : "$numberLong";
+  return { [name]: String(value) };
+}
+var parse = (json2) => JSON.parse(json2, revive);
+function revive(key, value) {
+  if (!value || typeof value !== "object" || Array.isArray(value)) return value;
+  const [name, ...more] = Object.keys(value);
+  if (!more.length) {
+    const inner = value[name];
+    if (name === "$numberInt" || name === "$numberLong" || name === "$numberDouble") return Number(inner);
+    if (name === "$date") return new Date(inner);
+    if (name === "$oid") return inner;
+  }
+  return place(value) || value;
+}
+function put(target, key, value) {
+  if (key === "__proto__")
+    Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
+  else target[key] = value;
+}
+
+// src/command.mjs
+var NAMES = { neq: "ne" };
+var LISTS = ["in", "nin", "all"];
+var PLAIN = ["eq", "neq", "gt", "gte", "lt", "lte", "elemMatch", "exists", "size"];
+var LOGIC = ["and", "or", "nor", "not"];
+var PLACES = ["geoNear", "geoWithin", "geoIntersects"];
+var Condition = class extends Special {
+  constructor(name, values) {
+    super(() => this.inside());
+    this.name = name;
+    this.values = values;
+  }
+  get joins() {
+    return LOGIC.includes(this.name);
+  }
+  /** `{$gt: 5}` */
+  test() {
+    const { name, values } = this;
+    if (PLACES.includes(name)) return near(name, values[0]);
+    return { [`$${NAMES[name] || name}`]: LISTS.includes(name) ? values : inside(values[0]) };
+  }
+  /** Where it stands in a value: of an element of a list, say. */
+  inside() {
+    const { name, values } = this;
+    if (!this.joins) return this.test();
+    if (name === "and") return Object.assign({}, ...values.map(inside));
+    return { [`$${name}`]: name === "not" ? inside(values[0]) : values.map(inside) };
+  }
+};
+function inside(value) {
+  return value instanceof Condition ? value.inside() : value;
+}
+var Change = class extends Special {
+  constructor(operator, value) {
+    super(() => ({ [operator]: value }));
+    this.operator = operator;
+    this.value = value;
+  }
+};
+function near(name, { geometry, maxDistance, minDistance, centerSphere }) {
+  const $geometry = geometry && geometry.toJSON();
+  if (name === "geoNear")
+    return { $nearSphere: { $geometry, $maxDistance: maxDistance, $minDistance: minDistance } };
+  if (name === "geoIntersects") return { $geoIntersects: { $geometry } };
+  if (!centerSphere) return { $geoWithin: { $geometry } };
+  const [center, radius] = centerSphere;
+  return { $geoWithin: { $centerSphere: [isGeo(center) ? center.toJSON().coordinates : center, radius] } };
+}
+var list = (given) => Array.isArray(given[0]) ? given[0] : given;
+var command = {
+  mod: (...given) => new Condition("mod", [given.length > 1 ? given : given[0]]),
+  expr: ($expr) => ({ $expr }),
+  remove: () => new Change("$unset", ""),
+  push(...given) {
+    const [options] = given;
+    if (!options || typeof options !== "object" || !("each" in options))
+      return new Change("$push", { $each: list(given) });
+    const { each, position, sort, slice } = options;
+    return new Change("$push", { $each: each, $position: position, $sort: sort, $slice: slice });
+  },
+  unshift: (...given) => new Change("$push", { $each: list(given), $position: 0 }),
+  pop: () => new Change("$pop", 1),
+  shift: () => new Change("$pop", -1),
+  addToSet: (value) => new Change(
+    "$addToSet",
+    value && typeof value === "object" && "each" in value ? { $each: value.each } : value
+  ),
+  project: {
+    slice: (...given) => ({ $slice: given.length > 1 ? given : given[0] }),
+    elemMatch: ($elemMatch) => ({ $elemMatch })
+  },
+  /** Each operator is what it is called, before what it is given. */
+  aggregate: new Proxy({}, { get: (_, name) => (value) => ({ [`$${name}`]: value }) })
+};
+for (const name of ["set", "inc", "mul", "min", "max", "rename", "bit", "pull", "pullAll"]) {
+  command[name] = (value) => new Change(`$${name}`, value);
+}
+for (const name of [...PLAIN, ...PLACES]) command[name] = (value) => new Condition(name, [value]);
+for (const name of LISTS) command[name] = (values) => new Condition(name, values);
+for (const name of LOGIC) command[name] = (...given) => new Condition(name, list(given));
+for (const name of [...PLAIN, ...LISTS, ...PLACES, "mod", "not"]) {
+  Condition.prototype[name] = function(...given) {
+    return this.and(command[name](...given));
+  };
+}
+for (const name of ["and", "or", "nor"]) {
+  Condition.prototype[name] = function(...given) {
+    return new Condition(name, [this, ...list(given)]);
+  };
+}
+function DbRegExp({ regexp, options = "" }) {
+  return new Special(() => regExp(regexp, options));
+}
+function serverDate({ offset = 0 } = {}) {
+  return new Special(() => ({ $tcb_server_date: { offset } }));
+}
+
+// src/failure.mjs
+function failure(errMsg, more) {
+  return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
+}
+function failed(api, cause) {
+  if (Object(cause).code && !(cause instanceof Error)) return refused(api, cause);
+  const { errCode = -1, errMsg: text3, message, requestID } = Object(cause);
+  const errMsg = `${api}:fail ${text3 || message || cause}`;
+  const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
+  return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
+}
+var CODES = {
+  SYS_ERR: [-501001, "resource system error"],
+  SERVER_TIMEOUT: [-501002, "resource server timeout"],
+  EXCEED_REQUEST_LIMIT: [-501003, "exceed request limit"],
+  EXCEED_CONCURRENT_REQUEST_LIMIT: [-501004, "exceed concurrent request limit"],
+  INVALIID_ENV: [-501005, "invalid env"],
+  INVALID_PARAM: [-501007, "invalid parameters"],
+  DATABASE_REQUEST_FAILED: [-502001, "database request fail"],
+  DATABASE_PERMISSION_DENIED: [-502003, "database permission denied"],
+  DATABASE_COLLECTION_NOT_EXIST: [-502005, "database collection not exists"],
+  STORAGE_REQUEST_FAIL: [-503001, "storage request fail"],
+  STORAGE_EXCEED_AUTHORITY: [-503002, "storage permission denied"],
+  STORAGE_FILE_NONEXIST: [-503003, "storage file not exists"],
+  STORAGE_SIGN_PARAM_INVALID: [-503004, "storage invalid sign parameter"]
+};
+var numberOf = (code) => (CODES[code] || CODES.SYS_ERR)[0];
+function refused(api, { code, message, requestId }) {
+  const [errCode, text3] = CODES[code] || CODES.SYS_ERR;
+  const error = new Error(`errCode: ${errCode} ${text3} | errMsg: ${message}`);
+  const errMsg = `${api}:fail ${errCode} ${text3}. ${message}`;
+  return Object.assign(error, { errCode, errMsg }, requestId && { requestID: requestId });
+}
+
+// src/serialize.mjs
+var isObject = (value) => Object.prototype.toString.call(value) === "[object Object]";
+var isLeaf = (value) => !isObject(value) || value instanceof Special || isGeo(value);
+function flat(object, above = [object]) {
+  const fields = {};
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    if (value === void 0) continue;
+    if (key[0] === "$" || isLeaf(value)) {
+      put(fields, key, value);
+      continue;
+    }
+    if (above.includes(value)) throw new Error("Cannot convert circular structure to JSON");
+    const raw = {};
+    const inner = flat(value, [...above, value]);
+    for (const name of Object.keys(inner)) {
+      if (name[0] === "$") raw[name] = inner[name];
+      else put(fields, `${key}.${name}`, inner[name]);
+    }
+    if (Object.keys(raw).length) put(fields, key, raw);
+  }
+  return fields;
+}
+function query(given, field) {
+  if (given instanceof Condition) return condition(given, field);
+  if (isLeaf(given)) return { [field]: given };
+  const asked = {};
+  const fields = flat(given);
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    if (value instanceof Condition) merge(asked, condition(value, key));
+    else merge(asked, { [key]: value });
+  }
+  return asked;
+}
+function condition(given, field) {
+  const { name, values } = given;
+  if (!given.joins) {
+    if (field === void 0) throw new Error("Cannot encode a comparison command with unset field name");
+    return { [field]: given.test() };
+  }
+  if (name !== "not") return { [`$${name}`]: values.map((value) => query(value, field)) };
+  const [inner] = values;
+  return { [field]: { $not: inner instanceof Condition ? query(inner, field)[field] : inner } };
+}
+function merge(asked, more) {
+  for (const key of Object.keys(more)) {
+    const [old, value] = [asked[key], more[key]];
+    put(asked, key, Array.isArray(old) && Array.isArray(value) ? old.concat(value) : value);
+  }
+}
+function update(data) {
+  const operators = {};
+  const fields = flat(data);
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    const [operator, change] = value instanceof Change ? [value.operator, value.value] : ["$set", value];
+    if (key[0] === "$") operators[key] = Object.assign({}, operators[key], value);
+    else put(operators[operator] = operators[operator] || {}, key, change);
+  }
+  return operators;
+}
+function hasChange(value) {
+  if (value instanceof Change) return true;
+  if (Array.isArray(value)) return value.some(hasChange);
+  return !isLeaf(value) && Object.keys(value).some((key) => hasChange(value[key]));
+}
+
+// src/settle.mjs
+var hasCallback = ({ success, fail, complete }) => Boolean(success || fail || complete);
+function settle(options, promise) {
+  if (!hasCallback(options)) return promise;
+  const { success, fail, complete } = options;
+  const tell = (callback) => (outcome) => {
+    if (callback) callback(outcome);
+    if (complete) complete(outcome);
+  };
+  promise.then(tell(success), tell(fail));
+}
+function promised(wx2, api, options) {
+  return new Promise((success, fail) => {
+    const asked = Object.assign({}, options, { success, fail });
+    delete asked.complete;
+    api.call(wx2, asked);
+  });
+}
+
+// src/database.mjs
+var MOST = 20;
+var Query = class _Query {
+  constructor(ask, name, said) {
+    this.ask = ask;
+    this.collectionName = name;
+    this.said = said;
+  }
+  /** The same, and this said too. */
+  and(more) {
+    return new _Query(this.ask, this.collectionName, Object.assign({}, this.said, more));
+  }
+  where(given) {
+    if (!isObject(given)) throw new Error("查询参数必须为对象");
+    const keys = Object.keys(given);
+    if (keys.length && keys.every((key) => given[key] === void 0)) {
+      throw new Error("查询参数对象值不能均为undefined");
+    }
+    return this.and({ query: text(query(given)) });
+  }
+  orderBy(field, direction) {
+    if (direction !== "asc" && direction !== "desc") throw new Error("排序字符不合法");
+    const order = Object.assign({}, this.said.order, { [field]: direction === "desc" ? -1 : 1 });
+    return this.and({ order });
+  }
+  limit(limit) {
+    return this.and({ limit: integer("limit", limit) });
+  }
+  skip(offset) {
+    return this.and({ offset: integer("offset", offset) });
+  }
+  field(fields) {
+    const projection = {};
+    for (const key of Object.keys(fields)) {
+      projection[key] = isObject(fields[key]) ? fields[key] : Number(Boolean(fields[key]));
+    }
+    return this.and({ projection });
+  }
+  get(options) {
+    return this.call("get", options, async () => {
+      const { order, projection, limit, offset } = this.said;
+      const { data } = await this.ask("getDocument", this, {
+        order: order && text(order),
+        projection: projection && text(projection),
+        limit: Math.min(limit || MOST, MOST),
+        offset
+      });
+      return { data: data.list.map(parse) };
+    });
+  }
+  count(options) {
+    return this.call("count", options, async () => {
+      const { data } = await this.ask("calculateDocument", this);
+      return { total: data.total };
+    });
+  }
+  update(options) {
+    return this.call("update", options, async (api) => {
+      const data = text(update(changed(api, options)));
+      const answer = await this.ask("modifyDocument", this, { data, merge: true, upsert: false, multi: true });
+      return { stats: { updated: answer.data.updated } };
+    });
+  }
+  remove(options) {
+    return this.call("remove", options, async () => {
+      const { data } = await this.ask("removeDocument", this, { multi: true });
+      return { stats: { removed: data.deleted } };
+    });
+  }
+  call(name, options, work) {
+    return call(`collection.${name}`, options, work);
+  }
+};
+var Collection = class extends Query {
+  constructor(ask, name) {
+    if (typeof name !== "string" || !name) throw new Error("Collection name is required");
+    super(ask, name, {});
+  }
+  doc(id) {
+    return new Document(this, id);
+  }
+  add(options) {
+    return this.call("add", options, async () => {
+      const data = [text(dataOf(options))];
+      const answer = await this.ask("insertDocument", this, { data });
+      return { _id: answer.data.insertedIds[0] };
+    });
+  }
+  aggregate() {
+    return new Aggregate(this);
+  }
+};
+var Document = class _Document {
+  constructor(collection, id) {
+    if (typeof id !== "string" && typeof id !== "number") throw new Error("docId必须为字符串或数字");
+    this._id = id;
+    this.of = collection.and({ query: text({ _id: id }) });
+  }
+  field(fields) {
+    const document = Object.create(_Document.prototype);
+    return Object.assign(document, { _id: this._id, of: this.of.field(fields) });
+  }
+  get(options) {
+    return this.call("get", options, async () => {
+      const { projection } = this.of.said;
+      const { data } = await this.of.ask("getDocument", this.of, {
+        projection: projection && text(projection),
+        queryType: "DOC",
+        limit: 1
+      });
+      if (!data.list.length) throw failure(`document with _id ${this._id} does not exist`);
+      return { data: parse(data.list[0]) };
+    });
+  }
+  set(options) {
+    return this.call("set", options, async (api) => {
+      const given = changed(api, options);
+      if (hasChange(given)) {
+        throw refused(api, { code: "DATABASE_REQUEST_FAILED", message: "update operator complicit" });
+      }
+      const { data } = await this.write({ data: text(given), merge: false, upsert: true });
+      const created = data.upsert_id !== void 0;
+      return { _id: this._id, stats: { updated: data.updated, created: Number(created) } };
+    });
+  }
+  update(options) {
+    return this.call("update", options, async (api) => {
+      const { data } = await this.write({
+        data: text(update(changed(api, options))),
+        merge: true,
+        upsert: false
+      });
+      return { stats: { updated: data.updated } };
+    });
+  }
+  remove(options) {
+    return this.call("remove", options, async () => {
+      const { data } = await this.of.ask("removeDocument", this.of, { queryType: "DOC", multi: false });
+      return { stats: { removed: data.deleted } };
+    });
+  }
+  write(fields) {
+    return this.of.ask("modifyDocument", this.of, Object.assign({ queryType: "DOC", multi: false }, fields));
+  }
+  call(name, options, work) {
+    return call(`document.${name}`, options, work);
+  }
+};
+var STAGES = [
+  "addFields",
+  "bucket",
+  "bucketAuto",
+  "count",
+  "geoNear",
+  "group",
+  "limit",
+  "lookup",
+  "match",
+  "project",
+  "replaceRoot",
+  "sample",
+  "skip",
+  "sort",
+  "sortByCount",
+  "unwind"
+];
+var Aggregate = class {
+  constructor(collection) {
+    this.of = collection;
+    this.stages = [];
+  }
+  end(options) {
+    return call("collection.aggregate", options, async () => {
+      const { data } = await this.of.ask("aggregateDocuments", this.of, { stages: this.stages });
+      return { list: data.list.map(parse) };
+    });
+  }
+};
+for (const name of STAGES) {
+  Aggregate.prototype[name] = function(given) {
+    let value = given;
+    if (name === "match") value = query(given);
+    if (name === "geoNear" && given.query) value = Object.assign({}, given, { query: query(given.query) });
+    this.stages.push({ stageKey: `$${name}`, stageValue: text(value) });
+    return this;
+  };
+}
+function integer(name, value) {
+  if (!Number.isInteger(value)) throw new Error(`${name}must be integer`);
+  return value;
+}
+function call(api, options, work) {
+  const calling = Promise.resolve(api).then(work).then(
+    (result) => Object.assign(result, { errMsg: `${api}:ok` }),
+    (error) => {
+      throw error.errMsg && error.errMsg.startsWith(`${api}:fail`) ? error : failed(api, error);
+    }
+  );
+  return settle(options || {}, calling);
+}
+function dataOf(options) {
+  if (!isObject(options)) throw failure(`parameter should be object instead of ${typeof options}; `);
+  const { data } = options;
+  if (!isObject(data)) throw failure(`parameter.data should be object instead of ${kind(data)};`);
+  return data;
+}
+var kind = (value) => Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
+function changed(api, options) {
+  const data = dataOf(options);
+  if (!Object.keys(data).length) throw failure("options.data must not be empty");
+  if ("_id" in data) throw refused(api, { code: "INVALID_PARAM", message: "不能更新_id的值" });
+  return data;
+}
+function database(cloud, config) {
+  const ask = async (action, { collectionName, said }, fields) => {
+    const body = Object.assign(
+      { action: `database.${action}`, collectionName, queryType: "WHERE", query: said.query },
+      fields
+    );
+    const answer = await cloud.ask("/v1/database", JSON.stringify(body));
+    if (answer.code) throw answer;
+    return answer;
+  };
+  return {
+    config: Object.assign({}, config),
+    command,
+    Geo,
+    serverDate,
+    RegExp: DbRegExp,
+    collection: (name) => new Collection(ask, name)
+  };
+}
 
 // src/cloud-id.mjs
 var MAX_CLOUD_IDS = 5;
@@ -37,17 +632,6 @@ function CloudID(id) {
 CloudID.prototype.toJSON = function() {
   return this.cloudID;
 };
-
-// src/failure.mjs
-function failure(errMsg, more) {
-  return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
-}
-function failed(api, cause) {
-  const { errCode = -1, errMsg: text, message, requestID } = Object(cause);
-  const errMsg = `${api}:fail ${text || message || cause}`;
-  const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
-  return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
-}
 
 // src/encode.mjs
 function encode(data) {
@@ -73,8 +657,8 @@ function encode(data) {
           `data.${key}: at most ${MAX_CLOUD_IDS} CloudIDs are replaced in one call; this one is sent as its string`
         );
     }
-    const text = json(key, value);
-    if (text !== void 0) members.push(`${JSON.stringify(key)}:${text}`);
+    const text3 = json(key, value);
+    if (text3 !== void 0) members.push(`${JSON.stringify(key)}:${text3}`);
   }
   return `{"data":{${members.join()}},"cloudIDs":${JSON.stringify(cloudIDs)}}`;
 }
@@ -88,8 +672,205 @@ function json(key, value) {
 function binary(key, value) {
   const whole = Object.prototype.toString.call(value) === "[object ArrayBuffer]";
   if (!whole && !ArrayBuffer.isView(value)) return value;
-  const bytes = whole ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  return { type: "Buffer", data: Array.from(bytes) };
+  const bytes2 = whole ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return { type: "Buffer", data: Array.from(bytes2) };
+}
+
+// src/transport.mjs
+var TIMEOUT = 12e4;
+async function post(wx2, url, text3, token) {
+  const header = { "content-type": "application/json" };
+  if (token) header.authorization = `Bearer ${token}`;
+  const send = wx2 && wx2.request ? byWx : byFetch;
+  const { status, body } = await send(url, text3, header, wx2).catch((error) => {
+    const { errMsg: errMsg2, message, cause } = error;
+    throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
+  });
+  const answer = parsed(body);
+  if (status >= 200 && status < 300 && answer) return answer;
+  const {
+    errCode = -1,
+    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
+    requestID
+  } = answer || {};
+  throw failure(errMsg, { errCode, requestID, status });
+}
+function parsed(body) {
+  try {
+    const value = typeof body === "string" ? JSON.parse(body) : body;
+    return value && typeof value === "object" ? value : void 0;
+  } catch (e) {
+    return void 0;
+  }
+}
+async function byWx(url, data, header, wx2) {
+  const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT };
+  const reply = await promised(wx2, wx2.request, options);
+  return { status: reply.statusCode, body: reply.data };
+}
+async function byFetch(url, body, headers) {
+  if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
+  const reply = await fetch(url, { method: "POST", headers, body, credentials: "omit" });
+  return { status: reply.status, body: await reply.text() };
+}
+
+// src/files.mjs
+var FILE_ID = /^cloud:\/\/[^/]+\/(.+)$/;
+function CDN(content) {
+  if (!(this instanceof CDN)) return new CDN(content);
+  this.content = content;
+}
+var Task = class {
+  constructor() {
+    this.waiting = [];
+    this.native = void 0;
+  }
+  begun(native) {
+    this.native = native;
+    for (const [name, given] of this.waiting) this.tell(name, given);
+  }
+  tell(name, given) {
+    if (!this.native) this.waiting.push([name, given]);
+    else if (this.native[name]) this.native[name](...given);
+  }
+};
+for (const name of [
+  "abort",
+  "onProgressUpdate",
+  "offProgressUpdate",
+  "onHeadersReceived",
+  "offHeadersReceived"
+]) {
+  Task.prototype[name] = function(...given) {
+    this.tell(name, given);
+  };
+}
+function files(cloud) {
+  const ask = async (action, fields) => {
+    const body = Object.assign({ action: `storage.${action}` }, fields);
+    const answer = await cloud.ask("/v1/storage", JSON.stringify(body));
+    if (answer.code) throw answer;
+    return answer.data;
+  };
+  const carried = (api2, options, task) => new Promise((success, fail) => {
+    task.begun(cloud.wx[api2](Object.assign({ timeout: TIMEOUT }, options, { success, fail })));
+  });
+  const send = async ({ cloudPath: path, filePath, file, header }, task) => {
+    text2("cloudPath", path);
+    const content = filePath === void 0 ? file : filePath;
+    const { url, authorization, token, cosFileId, fileId } = await ask("getUploadMetadata", { path });
+    let reply;
+    if (typeof content === "string") {
+      if (!cloud.wx || !cloud.wx.uploadFile)
+        throw failure("there is no wx.uploadFile here: give the content as `file`");
+      const formData = {
+        key: path,
+        Signature: authorization,
+        "x-cos-security-token": token,
+        "x-cos-meta-fileid": cosFileId
+      };
+      const asked = { url, filePath: content, name: "file", formData };
+      reply = await carried("uploadFile", header ? Object.assign(asked, { header }) : asked, task);
+    } else if (content) {
+      reply = await put3(url, content, header);
+    } else throw failure(`parameter.filePath should be string instead of ${typeof filePath};`);
+    const { statusCode, data } = reply;
+    if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data);
+    return { fileID: fileId, statusCode };
+  };
+  const put3 = async (url, content, header) => {
+    if (cloud.wx && cloud.wx.request) {
+      const asked = {
+        url,
+        method: "PUT",
+        data: content,
+        header: Object.assign({ "content-type": "application/octet-stream" }, header)
+      };
+      return carried("request", asked, new Task());
+    }
+    const reply = await fetch(url, { method: "PUT", body: content, headers: header, credentials: "omit" });
+    return { statusCode: reply.status, data: await reply.text() };
+  };
+  const urls = async (fileList) => {
+    const file_list = list2(fileList).map(
+      (file) => typeof file === "string" ? { fileid: file } : { fileid: file.fileID, max_age: file.maxAge }
+    );
+    const { download_list } = await ask("batchGetDownloadUrl", { file_list });
+    return download_list.map(
+      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: message, code }
+    );
+  };
+  const fetched = async ({ fileID }, task) => {
+    text2("fileID", fileID);
+    const [{ tempFileURL, code, errMsg: message }] = await urls([fileID]);
+    if (code) throw { code, message };
+    if (!cloud.wx || !cloud.wx.downloadFile) {
+      const reply = await fetch(tempFileURL, { credentials: "omit" });
+      if (!reply.ok) throw fault(reply.status, await reply.text());
+      return { data: await reply.arrayBuffer(), statusCode: reply.status };
+    }
+    const { tempFilePath, statusCode } = await carried("downloadFile", { url: tempFileURL }, task);
+    if (statusCode !== 200) throw fault(statusCode);
+    return { tempFilePath, statusCode };
+  };
+  const api = (name, work, isTask) => (given) => {
+    const options = given || {};
+    const task = new Task();
+    const calling = work(options, task).then(
+      (result) => Object.assign(result, { errMsg: `cloud.${name}:ok` }),
+      (error) => {
+        throw failed(`cloud.${name}`, error);
+      }
+    );
+    return settle(options, calling) || (isTask ? task : void 0);
+  };
+  const apis = {
+    uploadFile: api("uploadFile", send, true),
+    downloadFile: api("downloadFile", fetched, true),
+    getTempFileURL: api("getTempFileURL", async ({ fileList }) => ({
+      fileList: (await urls(fileList)).map((file) => {
+        delete file.code;
+        return file;
+      })
+    })),
+    deleteFile: api("deleteFile", async ({ fileList }) => {
+      const { delete_list } = await ask("batchDeleteFile", { fileid_list: list2(fileList) });
+      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: message };
+      return { fileList: delete_list.map(item) };
+    })
+  };
+  const address = async ({ content }) => {
+    const kept = content && content.type === "filePath" ? content.filePath : bytes(content);
+    const cloudPath = `cdn/${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+    const { fileID } = await send({ cloudPath, filePath: kept }, new Task());
+    const [{ tempFileURL }] = await urls([fileID]);
+    return tempFileURL;
+  };
+  return { apis, address };
+}
+function cloudUrl(endpoint, id) {
+  const [, path] = FILE_ID.exec(id) || [];
+  if (!path) return id;
+  return `${endpoint}/v1/files/public/${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+function text2(name, value) {
+  if (typeof value !== "string")
+    throw failure(`parameter.${name} should be string instead of ${typeof value};`);
+}
+function list2(fileList) {
+  if (!Array.isArray(fileList))
+    throw failure(`parameter.fileList should be array instead of ${typeof fileList};`);
+  return fileList;
+}
+function bytes(content) {
+  if (typeof content !== "string") return content;
+  const escaped = unescape(encodeURIComponent(content));
+  return Uint8Array.from(escaped, (character) => character.charCodeAt(0)).buffer;
+}
+function fault(status, xml) {
+  const part = (name) => (new RegExp(`<${name}>([^<]*)<`).exec(xml) || [])[1];
+  const code = status === 403 ? "STORAGE_EXCEED_AUTHORITY" : "STORAGE_REQUEST_FAIL";
+  return { code, message: `[${part("Code") || `HTTP ${status}`}]: ${part("Message") || ""}` };
 }
 
 // src/open-data.mjs
@@ -207,61 +988,6 @@ var Session = class {
   }
 };
 
-// src/settle.mjs
-function settle({ success, fail, complete }, promise) {
-  if (!success && !fail && !complete) return promise;
-  const tell = (callback) => (outcome) => {
-    if (callback) callback(outcome);
-    if (complete) complete(outcome);
-  };
-  promise.then(tell(success), tell(fail));
-}
-function promised(wx2, api, options) {
-  return new Promise((success, fail) => {
-    const asked = Object.assign({}, options, { success, fail });
-    delete asked.complete;
-    api.call(wx2, asked);
-  });
-}
-
-// src/transport.mjs
-var TIMEOUT = 12e4;
-async function post(wx2, url, text, token) {
-  const header = { "content-type": "application/json" };
-  if (token) header.authorization = `Bearer ${token}`;
-  const send = wx2 && wx2.request ? byWx : byFetch;
-  const { status, body } = await send(url, text, header, wx2).catch((error) => {
-    const { errMsg: errMsg2, message, cause } = error;
-    throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
-  });
-  const answer = parsed(body);
-  if (status >= 200 && status < 300 && answer) return answer;
-  const {
-    errCode = -1,
-    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
-    requestID
-  } = answer || {};
-  throw failure(errMsg, { errCode, requestID, status });
-}
-function parsed(body) {
-  try {
-    const value = typeof body === "string" ? JSON.parse(body) : body;
-    return value && typeof value === "object" ? value : void 0;
-  } catch (e) {
-    return void 0;
-  }
-}
-async function byWx(url, data, header, wx2) {
-  const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT };
-  const reply = await promised(wx2, wx2.request, options);
-  return { status: reply.statusCode, body: reply.data };
-}
-async function byFetch(url, body, headers) {
-  if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
-  const reply = await fetch(url, { method: "POST", headers, body, credentials: "omit" });
-  return { status: reply.status, body: await reply.text() };
-}
-
 // src/simulator.mjs
 var PORT = 8788;
 var Simulator = class {
@@ -274,8 +1000,8 @@ var Simulator = class {
   }
   /** What the user's `wx[api]` gives. */
   async call(api, options) {
-    const text = JSON.stringify(Object.assign({}, options, { user: this.user, api }));
-    const result = await post(this.wx, `${this.url}/sim/client`, text).catch(({ errMsg }) => {
+    const text3 = JSON.stringify(Object.assign({}, options, { user: this.user, api }));
+    const result = await post(this.wx, `${this.url}/sim/client`, text3).catch(({ errMsg }) => {
       throw { errMsg: `${api}:fail ${errMsg}` };
     });
     if (result.errMsg !== `${api}:ok`) throw result;
@@ -285,13 +1011,16 @@ var Simulator = class {
 
 // src/cloud.mjs
 var Cloud = class {
-  constructor(wx2) {
+  /** @param database makes the database of a cloud, where it has one */
+  constructor(wx2, database3) {
     this.wx = wx2;
+    this.database = database3;
     this.settings = void 0;
     this.endpoint = void 0;
     this.simulator = void 0;
     this.session = void 0;
     this.openData = new OpenData((data, token) => this.exchange(JSON.stringify(data), token));
+    this.files = files(this);
     this.natives = {};
     this.installed = false;
     this.appLogin = void 0;
@@ -328,32 +1057,43 @@ var Cloud = class {
     return settle(options, calling);
   }
   async call({ name, data }) {
-    if (!this.settings) {
-      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server");
-    }
+    this.isEnabled();
     if (typeof name !== "string") throw failure(`parameter.name should be string instead of ${typeof name};`);
     if (!name) throw failure("parameter.name should be the name of a function instead of empty;");
-    const body = await this.openData.redeem(encode(data));
+    const body = await this.openData.redeem(encode(await this.uploaded(data)));
     const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body);
     const { result, errMsg, requestID, warnings } = answer;
     for (const { field, errMsg: errMsg2 } of warnings || []) console.warn(`data.${field}: ${errMsg2}`);
     return { result, errMsg, requestID };
   }
-  async exchange(text, token) {
+  isEnabled() {
+    if (!this.settings) {
+      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server");
+    }
+  }
+  /** `data` with the addresses of what its `CDN`s hold. */
+  async uploaded(data) {
+    const held = Object.keys(Object(data)).filter((key) => data[key] instanceof CDN);
+    if (!held.length) return data;
+    const addresses = await Promise.all(held.map((key) => this.files.address(data[key])));
+    return Object.assign({}, data, ...held.map((key, at) => ({ [key]: addresses[at] })));
+  }
+  async exchange(text3, token) {
     const path = "/v1/open-data";
-    if (token) return post(this.wx, this.endpoint + path, text, token);
+    if (token) return post(this.wx, this.endpoint + path, text3, token);
     await this.appLogin;
-    return this.ask(path, text);
+    return this.ask(path, text3);
   }
   /** Asks the server as the user. A token that has ended is a reason for one new login, and for asking once more. */
-  async ask(path, text) {
+  async ask(path, text3) {
+    this.isEnabled();
     const { session } = this;
     const url = this.endpoint + path;
     const token = await session.token();
-    return post(this.wx, url, text, token).catch(async (error) => {
+    return post(this.wx, url, text3, token).catch(async (error) => {
       if (error.status !== 401) throw error;
       session.end(token);
-      return post(this.wx, url, text, await session.token());
+      return post(this.wx, url, text3, await session.token());
     });
   }
   async logIn() {
@@ -398,6 +1138,24 @@ var Cloud = class {
   }
 };
 
+// src/surface.mjs
+function surface(cloud) {
+  const apis = {
+    init: (options) => cloud.init(options),
+    callFunction: (options) => cloud.callFunction(options),
+    cloudUrl: (id) => cloudUrl(cloud.endpoint, id),
+    CloudID,
+    CDN,
+    Cloud: Another
+  };
+  function Another() {
+    return Object.assign(surface(cloud), { init: async () => {
+    } });
+  }
+  const database3 = cloud.database && { database: (config) => cloud.database(cloud, config) };
+  return Object.assign(apis, cloud.files.apis, database3);
+}
+
 // src/install.mjs
 var OPEN_DATA = [
   "getUserInfo",
@@ -413,49 +1171,45 @@ var BUTTON = /^(getUserInfo|get(?:Realtime)?(PhoneNumber)):(?!.*deny)/;
 var HANDED_OUT = ["cloudID", "code", "encryptedData", "iv", "rawData", "signature", "userInfo"];
 var installed = /* @__PURE__ */ new WeakMap();
 var simulated = /* @__PURE__ */ new WeakSet();
-function install(wx2, cloud2) {
+function install(wx2, cloud) {
   if (!wx2 || typeof wx2.request !== "function")
     throw failed("cloud.install", "install takes the wx of a Mini Program");
   if (installed.has(wx2)) return installed.get(wx2);
-  const front = facade(cloud2, wx2.cloud);
+  const front = facade(cloud, wx2.cloud);
   installed.set(wx2, front);
-  cloud2.installed = true;
-  put(wx2, "cloud", front);
+  cloud.installed = true;
+  put2(wx2, "cloud", front);
   const wrap = (name, wrapped) => {
     if (typeof wx2[name] !== "function") return;
-    cloud2.natives[name] = wx2[name];
-    put(wx2, name, (given) => {
+    cloud.natives[name] = wx2[name];
+    put2(wx2, name, (given) => {
       const options = given || {};
       return settle(options, wrapped(name, options));
     });
   };
   const open = async (api, options) => {
-    if (cloud2.simulator || !ON_TAP.includes(api)) await cloud2.ready();
-    return cloud2.openData.adopt(await cloud2.native(api, options));
+    if (cloud.simulator || !ON_TAP.includes(api)) await cloud.ready();
+    return cloud.openData.adopt(await cloud.native(api, options));
   };
   for (const name of OPEN_DATA.concat(ON_TAP)) wrap(name, open);
-  wrap("login", (api, options) => cloud2.loginOfApp(options));
-  wrap("checkSession", (api, options) => cloud2.native(api, options));
-  const handle = (options) => handlers(cloud2, options);
+  wrap("login", (api, options) => cloud.loginOfApp(options));
+  wrap("checkSession", (api, options) => cloud.native(api, options));
+  const handle = (options) => handlers(cloud, options);
   const handleMethods = (options) => Object.assign({}, options, options.methods && { methods: handle(options.methods) });
   if (typeof Page === "function") Page = before(Page, handle);
   if (typeof Component === "function") Component = before(Component, handleMethods);
   if (typeof Behavior === "function") Behavior = before(Behavior, handleMethods);
   return front;
 }
-function facade(cloud2, original) {
-  const own = {
-    init: (options) => cloud2.init(options),
-    callFunction: (options) => cloud2.callFunction(options),
-    CloudID
-  };
+function facade(cloud, original) {
+  const own = surface(cloud);
   let initialized;
   return new Proxy(own, {
     has: (own2, key) => key in own2 || Boolean(original && key in original),
     get(own2, key) {
       if (key in own2 || !original || original[key] === void 0) return own2[key];
-      if (initialized !== cloud2.settings && original.init) {
-        initialized = cloud2.settings;
+      if (initialized !== cloud.settings && original.init) {
+        initialized = cloud.settings;
         const { env, traceUser } = initialized;
         original.init({ env, traceUser });
       }
@@ -463,7 +1217,7 @@ function facade(cloud2, original) {
     }
   });
 }
-function put(target, key, value) {
+function put2(target, key, value) {
   Object.defineProperty(target, key, { value, configurable: true, enumerable: true, writable: true });
 }
 function before(register, change) {
@@ -471,7 +1225,7 @@ function before(register, change) {
     return register.call(this, options && typeof options === "object" ? change(options) : options);
   };
 }
-function handlers(cloud2, options) {
+function handlers(cloud, options) {
   const handling = Object.assign({}, options);
   for (const key of Object.keys(options)) {
     const handler = options[key];
@@ -479,26 +1233,44 @@ function handlers(cloud2, options) {
     handling[key] = function(event) {
       const detail = event && event.detail;
       const run = () => {
-        if (detail) cloud2.openData.adopt(detail);
+        if (detail) cloud.openData.adopt(detail);
         return handler.apply(this, arguments);
       };
-      const button = cloud2.simulator && detail && BUTTON.exec(detail.errMsg);
-      return button && !simulated.has(detail) ? simulate(cloud2, button, detail).then(run) : run();
+      const button = cloud.simulator && detail && BUTTON.exec(detail.errMsg);
+      return button && !simulated.has(detail) ? simulate(cloud, button, detail).then(run) : run();
     };
   }
   return handling;
 }
-async function simulate(cloud2, [, api, phone], detail) {
+async function simulate(cloud, [, api, phone], detail) {
   simulated.add(detail);
   for (const key of HANDED_OUT) delete detail[key];
-  await cloud2.ready();
-  const result = await cloud2.native(phone ? `get${phone}` : api).catch((error) => error);
+  await cloud.ready();
+  const result = await cloud.native(phone ? `get${phone}` : api).catch((error) => error);
   Object.assign(detail, result, { errMsg: result.errMsg });
 }
 
-// src/index.mjs
+// src/entry.mjs
 var app = typeof wx === "object" && wx && wx.request ? wx : void 0;
-var cloud = new Cloud(app);
-var init = (options) => cloud.init(options);
-var callFunction = (options) => cloud.callFunction(options);
-var install2 = (wx2) => install(wx2, wx2 === app ? cloud : new Cloud(wx2));
+function entry(database3) {
+  const cloud = new Cloud(app, database3);
+  return Object.assign(surface(cloud), {
+    install: (wx2) => install(wx2, wx2 === app ? cloud : new Cloud(wx2, database3))
+  });
+}
+
+// src/index.mjs
+var {
+  init,
+  install: install2,
+  callFunction,
+  database: database2,
+  uploadFile,
+  downloadFile,
+  getTempFileURL,
+  deleteFile,
+  cloudUrl: cloudUrl2,
+  CloudID: CloudID2,
+  CDN: CDN2,
+  Cloud: Cloud2
+} = entry(database);

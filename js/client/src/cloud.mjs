@@ -3,6 +3,7 @@
 import { CLOUD_ID_LIFE } from './cloud-id.mjs'
 import { encode } from './encode.mjs'
 import { failed, failure } from './failure.mjs'
+import { CDN, files } from './files.mjs'
 import { OpenData } from './open-data.mjs'
 import { Session } from './session.mjs'
 import { promised, settle } from './settle.mjs'
@@ -10,13 +11,16 @@ import { Simulator } from './simulator.mjs'
 import { post } from './transport.mjs'
 
 export class Cloud {
-  constructor(wx) {
+  /** @param database makes the database of a cloud, where it has one */
+  constructor(wx, database) {
     this.wx = wx
+    this.database = database
     this.settings = undefined
     this.endpoint = undefined
     this.simulator = undefined
     this.session = undefined
     this.openData = new OpenData((data, token) => this.exchange(JSON.stringify(data), token))
+    this.files = files(this)
     /** WeChat's own APIs, where `install` put others in their places. */
     this.natives = {}
     this.installed = false
@@ -59,16 +63,28 @@ export class Cloud {
   }
 
   async call({ name, data }) {
-    if (!this.settings) {
-      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server")
-    }
+    this.isEnabled()
     if (typeof name !== 'string') throw failure(`parameter.name should be string instead of ${typeof name};`)
     if (!name) throw failure('parameter.name should be the name of a function instead of empty;')
-    const body = await this.openData.redeem(encode(data))
+    const body = await this.openData.redeem(encode(await this.uploaded(data)))
     const answer = await this.ask(`/v1/functions/${encodeURIComponent(name)}`, body)
     const { result, errMsg, requestID, warnings } = answer
     for (const { field, errMsg } of warnings || []) console.warn(`data.${field}: ${errMsg}`)
     return { result, errMsg, requestID }
+  }
+
+  isEnabled() {
+    if (!this.settings) {
+      throw failure("Cloud API isn't enabled, please call init first, with the endpoint of your server")
+    }
+  }
+
+  /** `data` with the addresses of what its `CDN`s hold. */
+  async uploaded(data) {
+    const held = Object.keys(Object(data)).filter((key) => data[key] instanceof CDN)
+    if (!held.length) return data
+    const addresses = await Promise.all(held.map((key) => this.files.address(data[key])))
+    return Object.assign({}, data, ...held.map((key, at) => ({ [key]: addresses[at] })))
   }
 
   async exchange(text, token) {
@@ -80,6 +96,7 @@ export class Cloud {
 
   /** Asks the server as the user. A token that has ended is a reason for one new login, and for asking once more. */
   async ask(path, text) {
+    this.isEnabled()
     const { session } = this
     const url = this.endpoint + path
     const token = await session.token()

@@ -1,15 +1,42 @@
-// Errors as the base library makes them: `errMsg` is `<api>:fail <text>`, and `errCode` is -1 where nobody gave a
-// better one (observed in the base library's messages, and in wx-server-sdk, which shares its code).
-
-/** A failure that does not know yet which API it is of. */
+/** An error of ours: nothing of the server's says a code. */
 export function failure(errMsg, more) {
   return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more)
 }
 
-/** The failure of `api`. A new one each time: several calls may fail for one cause, such as a login. */
+/** What an API fails with, as programs read it. */
 export function failed(api, cause) {
+  // What the server refuses; an error of the network has a code too.
+  if (Object(cause).code && !(cause instanceof Error)) return refused(api, cause)
   const { errCode = -1, errMsg: text, message, requestID } = Object(cause)
   const errMsg = `${api}:fail ${text || message || cause}`
   const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`)
   return Object.assign(error, { errCode, errMsg }, requestID && { requestID })
+}
+
+/** The numbers and texts of the server's codes. */
+const CODES = {
+  SYS_ERR: [-501001, 'resource system error'],
+  SERVER_TIMEOUT: [-501002, 'resource server timeout'],
+  EXCEED_REQUEST_LIMIT: [-501003, 'exceed request limit'],
+  EXCEED_CONCURRENT_REQUEST_LIMIT: [-501004, 'exceed concurrent request limit'],
+  INVALIID_ENV: [-501005, 'invalid env'],
+  INVALID_PARAM: [-501007, 'invalid parameters'],
+  DATABASE_REQUEST_FAILED: [-502001, 'database request fail'],
+  DATABASE_PERMISSION_DENIED: [-502003, 'database permission denied'],
+  DATABASE_COLLECTION_NOT_EXIST: [-502005, 'database collection not exists'],
+  STORAGE_REQUEST_FAIL: [-503001, 'storage request fail'],
+  STORAGE_EXCEED_AUTHORITY: [-503002, 'storage permission denied'],
+  STORAGE_FILE_NONEXIST: [-503003, 'storage file not exists'],
+  STORAGE_SIGN_PARAM_INVALID: [-503004, 'storage invalid sign parameter'],
+}
+
+/** The number of a code. */
+export const numberOf = (code) => (CODES[code] || CODES.SYS_ERR)[0]
+
+/** What an API fails with where the server refuses by a code and its message. */
+export function refused(api, { code, message, requestId }) {
+  const [errCode, text] = CODES[code] || CODES.SYS_ERR
+  const error = new Error(`errCode: ${errCode} ${text} | errMsg: ${message}`)
+  const errMsg = `${api}:fail ${errCode} ${text}. ${message}`
+  return Object.assign(error, { errCode, errMsg }, requestId && { requestID: requestId })
 }

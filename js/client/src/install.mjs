@@ -3,9 +3,9 @@
 
 /* global Page:writable, Component:writable, Behavior:writable */
 
-import { CloudID } from './cloud-id.mjs'
 import { failed } from './failure.mjs'
 import { settle } from './settle.mjs'
+import { surface } from './surface.mjs'
 
 /**
  * APIs whose results carry `encryptedData` and `iv` (WeChat's documents, and those of mini games). `authPrivateMessage` is not
@@ -68,11 +68,7 @@ export function install(wx, cloud) {
 
 /** Ours where it is served, and WeChat's own for the rest; that one is initialized when something of it is first used. */
 function facade(cloud, original) {
-  const own = {
-    init: (options) => cloud.init(options),
-    callFunction: (options) => cloud.callFunction(options),
-    CloudID,
-  }
+  const own = surface(cloud)
   let initialized
   return new Proxy(own, {
     has: (own, key) => key in own || Boolean(original && key in original),

@@ -1,7 +1,10 @@
 // How WeChat's APIs tell their end: by callbacks where one is given, else by a promise.
 
-export function settle({ success, fail, complete }, promise) {
-  if (!success && !fail && !complete) return promise
+export const hasCallback = ({ success, fail, complete }) => Boolean(success || fail || complete)
+
+export function settle(options, promise) {
+  if (!hasCallback(options)) return promise
+  const { success, fail, complete } = options
   const tell = (callback) => (outcome) => {
     if (callback) callback(outcome)
     if (complete) complete(outcome)

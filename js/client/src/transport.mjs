@@ -4,7 +4,7 @@ import { failure } from './failure.mjs'
 import { promised } from './settle.mjs'
 
 /** In WeChat's client. A call may wait as long as it may run, and a function may run for 60 seconds. */
-const TIMEOUT = 120e3
+export const TIMEOUT = 120e3
 
 /**
  * Posts a JSON text and gives the answer's value. Rejects with what the server said when it did not answer 2xx,

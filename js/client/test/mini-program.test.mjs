@@ -309,8 +309,8 @@ test('what we do not serve is passed on to the wx.cloud that was there', async (
   const log = []
   const cloud = {
     init: (options) => log.push(['init', { ...options }]),
-    database() {
-      log.push(['database', this === cloud])
+    callContainer() {
+      log.push(['callContainer', this === cloud])
       return 'theirs'
     },
     callFunction: () => assert.fail('it is served'),
@@ -320,17 +320,17 @@ test('what we do not serve is passed on to the wx.cloud that was there', async (
   const { wx } = mini.world
   await wx.cloud.callFunction({ name: 'nothing' })
   assert.deepEqual(log, [])
-  assert.equal(wx.cloud.database(), 'theirs')
-  assert.equal(wx.cloud.database(), 'theirs')
+  assert.equal(wx.cloud.callContainer(), 'theirs')
+  assert.equal(wx.cloud.callContainer(), 'theirs')
   assert.deepEqual(wx.cloud.extend, { AI: 1 })
   assert.deepEqual(log, [
     ['init', { env: 'prod-1', traceUser: true }],
-    ['database', true],
-    ['database', true],
+    ['callContainer', true],
+    ['callContainer', true],
   ])
-  assert.equal('database' in wx.cloud, true)
-  assert.equal('uploadFile' in wx.cloud, false)
-  assert.equal(wx.cloud.uploadFile, undefined)
+  assert.equal('callContainer' in wx.cloud, true)
+  assert.equal('services' in wx.cloud, false)
+  assert.equal(wx.cloud.services, undefined)
 })
 
 test('installed twice, it is there once; of what is no wx, it says so', async () => {

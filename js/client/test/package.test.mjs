@@ -16,7 +16,8 @@ const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 let copy
 
 async function run(command, args, cwd = copy) {
-  return promisify(execFile)(command, args, { cwd, maxBuffer: 1 << 24 }).catch(
+  const env = { ...process.env, CLIENT_TOOLS: copy, NODE_TEST_CONTEXT: '' }
+  return promisify(execFile)(command, args, { cwd, env, maxBuffer: 1 << 24 }).catch(
     ({ message, stdout, stderr }) => {
       assert.fail(`${message}\n${stdout}${stderr}`)
     },
@@ -36,20 +37,19 @@ before(async () => {
   await run('npm', ['install', '--no-audit', '--no-fund', '--no-package-lock', '--prefer-offline'])
 })
 
-test('index.js is what `npm run build` makes of src/', async () => {
-  const committed = await readFile(join(copy, 'index.js'), 'utf8')
+test('index.js and lite.js are what `npm run build` makes of src/', async () => {
+  const read = () => Promise.all(['index.js', 'lite.js'].map((name) => readFile(join(copy, name), 'utf8')))
+  const committed = await read()
   await run('npm', ['run', 'build'])
-  assert.equal(
-    await readFile(join(copy, 'index.js'), 'utf8'),
-    committed,
-    'run `npm run build` in js/client and commit index.js',
-  )
+  assert.deepEqual(await read(), committed, 'run `npm run build` in js/client and commit what it makes')
 })
 
-test('it is under 6 KB, minified and gzipped', async () => {
-  for (const [entry, format] of [
-    ['index.js', 'cjs'],
-    ['src/index.mjs', 'esm'],
+test('it is under 16 KB, minified and gzipped, and without the database under 7 KB', async () => {
+  for (const [entry, format, most] of [
+    ['index.js', 'cjs', 16_000],
+    ['src/index.mjs', 'esm', 16_000],
+    ['lite.js', 'cjs', 7000],
+    ['src/lite.mjs', 'esm', 7000],
   ]) {
     const { stdout } = await run(tool('esbuild'), [
       entry,
@@ -59,16 +59,18 @@ test('it is under 6 KB, minified and gzipped', async () => {
       `--format=${format}`,
     ])
     const size = gzipSync(stdout, { level: 9 }).length
-    assert.equal(size > 1000 && size < 6000, true, `${entry}: ${size} bytes`)
+    assert.equal(size > 1000 && size < most, true, `${entry}: ${size} bytes`)
   }
 })
 
 test('it runs on engines of ES2017: nothing newer is in it, and no dependency', async () => {
-  const { stdout } = await run(tool('esbuild'), ['index.js', '--minify-whitespace', '--target=esnext'])
-  const { stdout: older } = await run(tool('esbuild'), ['index.js', '--minify-whitespace', '--target=es2017'])
-  assert.equal(older, stdout)
+  for (const name of ['index.js', 'lite.js']) {
+    const { stdout } = await run(tool('esbuild'), [name, '--minify-whitespace', '--target=esnext'])
+    const { stdout: older } = await run(tool('esbuild'), [name, '--minify-whitespace', '--target=es2017'])
+    assert.equal(older, stdout)
+    assert.doesNotMatch(stdout, /\brequire\(/)
+  }
   assert.equal(manifest.dependencies, undefined)
-  assert.doesNotMatch(stdout, /\brequire\(/)
 })
 
 test('the types agree with miniprogram-api-typings', async () => {
@@ -124,5 +126,28 @@ test('what is packed is what an app needs, as it is', async () => {
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], root)
   const [{ files }] = JSON.parse(stdout)
   const names = files.map(({ path }) => path).filter((path) => !path.startsWith('src/'))
-  assert.deepEqual(names.sort(), ['README.md', 'index.d.mts', 'index.d.ts', 'index.js', 'package.json'])
+  assert.deepEqual(names.sort(), [
+    'README.md',
+    'cloud.wxs',
+    'index.d.mts',
+    'index.d.ts',
+    'index.js',
+    'lite.d.mts',
+    'lite.d.ts',
+    'lite.js',
+    'package.json',
+  ])
+})
+
+test('the serializer is that of the SDK in functions', async () => {
+  await run(process.execPath, ['--test', join(root, 'test/serializer.test.mjs')], copy)
+})
+
+test('the helper of markup gives the address that `cloudUrl` gives', async () => {
+  const { cloudUrl } = await import('../src/files.mjs')
+  const module = { exports: {} }
+  new Function('module', await readFile(join(root, 'cloud.wxs'), 'utf8'))(module)
+  for (const id of ['cloud://env.bucket/a b/图?.png', 'https://h/a.png', '', undefined]) {
+    assert.equal(module.exports.url('https://h', id), cloudUrl('https://h', id))
+  }
 })

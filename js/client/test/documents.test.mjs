@@ -1,0 +1,217 @@
+// The database and files of the client, in Node: results, texts, limits, and what each call refuses by itself.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as whole from '@yunqiao/client'
+import * as lite from '@yunqiao/client/lite'
+import { code, gateway, openid } from './support.mjs'
+
+const { database, deleteFile, downloadFile, getTempFileURL, init, uploadFile } = whole
+
+function as(user) {
+  init({ endpoint: gateway, simulate: undefined, login: () => code(user) })
+  return database()
+}
+
+/** What it fails with, its message in the database's form. */
+async function refusal(calling) {
+  const error = await calling.then(
+    (result) => assert.fail(`it did not fail: ${JSON.stringify(result)}`),
+    (error) => error,
+  )
+  assert(error instanceof Error)
+  return error
+}
+
+test('each call gives what the documents say, and its errMsg', async () => {
+  const db = as('alice')
+  const records = db.collection('records')
+  const added = await records.add({ data: { title: 'a', n: 1 } })
+  assert.deepEqual(Object.keys(added), ['_id', 'errMsg'])
+  assert.equal(added.errMsg, 'collection.add:ok')
+  const one = records.doc(added._id)
+  const { data, errMsg } = await one.get()
+  assert.equal(errMsg, 'document.get:ok')
+  assert.deepEqual(data, { _id: added._id, _openid: await openid('alice'), title: 'a', n: 1 })
+  assert.deepEqual(await one.field({ n: true, _id: false }).get(), {
+    data: { n: 1 },
+    errMsg: 'document.get:ok',
+  })
+  assert.deepEqual(await one.update({ data: { n: 2 } }), {
+    stats: { updated: 1 },
+    errMsg: 'document.update:ok',
+  })
+  assert.deepEqual(await one.set({ data: { n: 3 } }), {
+    _id: added._id,
+    stats: { updated: 1, created: 0 },
+    errMsg: 'document.set:ok',
+  })
+  assert.deepEqual(await records.where({ n: 3 }).count(), { total: 1, errMsg: 'collection.count:ok' })
+  assert.deepEqual(await records.where({ n: 3 }).update({ data: { m: db.command.set(1) } }), {
+    stats: { updated: 1 },
+    errMsg: 'collection.update:ok',
+  })
+  assert.deepEqual(await records.aggregate().match({ n: 3 }).project({ _id: 0, n: 1 }).end(), {
+    list: [{ n: 3 }],
+    errMsg: 'collection.aggregate:ok',
+  })
+  assert.deepEqual(await one.remove(), { stats: { removed: 1 }, errMsg: 'document.remove:ok' })
+  assert.deepEqual(await records.where({ n: 3 }).remove(), {
+    stats: { removed: 0 },
+    errMsg: 'collection.remove:ok',
+  })
+})
+
+test('twenty documents, whatever is asked for', async () => {
+  const db = as('alice')
+  for (let n = 0; n < 25; n++) await db.collection('numbers').add({ data: { n } })
+  for (const query of [db.collection('numbers'), db.collection('numbers').limit(100)]) {
+    assert.equal((await query.get()).data.length, 20)
+  }
+  const { data } = await db.collection('numbers').orderBy('n', 'desc').skip(20).get()
+  assert.deepEqual(
+    data.map(({ n }) => n),
+    [4, 3, 2, 1, 0],
+  )
+})
+
+test('refusals read as on the platform', async () => {
+  const db = as('bob')
+  const records = db.collection('records')
+  const denied = await refusal(db.collection('posts').get())
+  assert.equal(denied.errCode, -502003)
+  assert.equal(denied.errMsg, 'collection.get:fail -502003 database permission denied. Permission denied')
+  assert.equal(denied.message, 'errCode: -502003 database permission denied | errMsg: Permission denied')
+  for (const [call, errCode, text] of [
+    [() => records.doc('none').get(), -1, 'document.get:fail document with _id none does not exist'],
+    [
+      () => records.add({ data: { _openid: 'x' } }),
+      -501007,
+      /^collection\.add:fail -501007 invalid parameters\. Invalid Key Name: _openid$/,
+    ],
+    [() => records.add({}), -1, 'collection.add:fail parameter.data should be object instead of undefined;'],
+    [() => records.doc('a').update({ data: {} }), -1, 'document.update:fail options.data must not be empty'],
+    [
+      () => records.doc('a').set({ data: { _id: 'b' } }),
+      -501007,
+      /^document\.set:fail -501007 invalid parameters\. 不能更新_id的值$/,
+    ],
+    [() => records.doc('a').set({ data: { n: db.command.inc(1) } }), -502001, /update operator complicit$/],
+    [
+      () => records.aggregate().lookup({ from: 'posts', localField: 'a', foreignField: 'b', as: 'c' }).end(),
+      -502003,
+      /Permission denied$/,
+    ],
+    [
+      () => records.where({ a: { $gtt: 1 } }).get(),
+      -502001,
+      /^collection\.get:fail -502001 database request fail\. /,
+    ],
+    [
+      () => getTempFileURL({}),
+      -1,
+      'cloud.getTempFileURL:fail parameter.fileList should be array instead of undefined;',
+    ],
+    [
+      () => uploadFile({ cloudPath: 'a' }),
+      -1,
+      'cloud.uploadFile:fail parameter.filePath should be string instead of undefined;',
+    ],
+    [
+      () => uploadFile({ cloudPath: '/a', file: new Blob(['x']) }),
+      -501007,
+      /^cloud\.uploadFile:fail -501007 /,
+    ],
+    [
+      () => downloadFile({}),
+      -1,
+      'cloud.downloadFile:fail parameter.fileID should be string instead of undefined;',
+    ],
+    [
+      () => downloadFile({ fileID: 'cloud://e.b/none' }),
+      -503003,
+      /^cloud\.downloadFile:fail -503003 storage file not exists\. /,
+    ],
+  ]) {
+    const error = await refusal(call())
+    assert.equal(error.errCode, errCode, error.errMsg)
+    if (typeof text === 'string') assert.equal(error.errMsg, text)
+    else assert.match(error.errMsg, text)
+  }
+})
+
+test('what is wrong with a query is thrown at once', () => {
+  const records = as('bob').collection('records')
+  for (const [wrong, text] of [
+    [() => records.where(), '查询参数必须为对象'],
+    [() => records.where({ a: undefined }), '查询参数对象值不能均为undefined'],
+    [() => records.orderBy('a', 'up'), '排序字符不合法'],
+    [() => records.limit('5'), 'limitmust be integer'],
+    [() => records.doc({}), 'docId必须为字符串或数字'],
+    [() => database().collection(''), 'Collection name is required'],
+    [() => database().Geo.Point(200, 0), 'longitude should be a number from -180 to 180 instead of 200'],
+  ]) {
+    assert.throws(wrong, { message: text })
+  }
+})
+
+test('callbacks give nothing back, and are called', async () => {
+  const records = as('alice').collection('records')
+  const ended = await new Promise((end) => {
+    let succeeded
+    const given = records.get({
+      success: (result) => (succeeded = result),
+      complete: (result) => end({ given, succeeded, result }),
+    })
+  })
+  assert.equal(ended.given, undefined)
+  assert.equal(ended.succeeded, ended.result)
+  const error = await new Promise((fail) => records.doc('none').get({ fail }))
+  assert.equal(error.errCode, -1)
+})
+
+test('a file of bytes, without wx', async () => {
+  as('alice')
+  const { fileID, statusCode, errMsg } = await uploadFile({
+    cloudPath: 'a b/文.txt',
+    file: new Blob(['云桥']),
+  })
+  assert.deepEqual([statusCode, errMsg], [200, 'cloud.uploadFile:ok'])
+  const { data } = await downloadFile({ fileID })
+  assert.equal(new TextDecoder().decode(data), '云桥')
+  const { fileList } = await deleteFile({ fileList: [fileID, fileID] })
+  assert.deepEqual(fileList[0], { fileID, status: 0, errMsg: 'ok' })
+})
+
+test('addresses of public files are put together from their ids', () => {
+  as('alice')
+  assert.equal(
+    whole.cloudUrl('cloud://env.bucket/a b/图?.png'),
+    `${gateway}/v1/files/public/a%20b/%E5%9B%BE%3F.png`,
+  )
+  for (const id of ['https://example.com/a.png', '/local.png', '']) assert.equal(whole.cloudUrl(id), id)
+})
+
+test('another environment of the server is the server', async () => {
+  as('alice')
+  const other = new whole.Cloud({ resourceAppid: 'wx1', resourceEnv: 'shared' })
+  await other.init()
+  const { total } = await other.database().collection('records').count()
+  assert.equal(typeof total, 'number')
+})
+
+test('the small one has no database, and the rest', async () => {
+  lite.init({ endpoint: gateway, login: () => code('alice') })
+  assert.equal(lite.database, undefined)
+  const { result } = await lite.callFunction({ name: 'add', data: { x: 1, y: 2 } })
+  assert.equal(result, 3)
+  const { fileList } = await lite.getTempFileURL({ fileList: ['cloud://e.b/none'] })
+  assert.equal(fileList[0].status, -503003)
+})
+
+test('a CDN value is uploaded, and the function gets its address', async () => {
+  as('alice')
+  const { result } = await whole.callFunction({ name: 'echo', data: { file: whole.CDN('云'), n: 1 } })
+  assert.equal(result.n, 1)
+  assert.equal(await (await fetch(result.file)).text(), '云')
+})
