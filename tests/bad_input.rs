@@ -131,7 +131,13 @@ async fn a_token_that_is_not_ours_is_refused() {
         Some(&ticket[3..]),
         Some(foreign.as_str()),
     ] {
-        for path in ["/v1/functions/echo", "/v1/open-data", "/v1/functions/absent"] {
+        for path in [
+            "/v1/functions/echo",
+            "/v1/open-data",
+            "/v1/database",
+            "/v1/storage",
+            "/v1/functions/absent",
+        ] {
             assert_eq!(
                 code(&dev.post(path, token, "{}").await),
                 (401, -501008),

@@ -58,7 +58,7 @@ fn it_calls_from_a_mini_program_without_cloud_development() {
     passes(
         &mut exec(&client().join("test/closed")),
         "mini-program.test.mjs",
-        19,
+        20,
     );
 }
 
@@ -67,7 +67,7 @@ fn it_reads_and_writes_documents_and_files() {
     passes(
         &mut exec(&client().join("test/documents")),
         "documents.test.mjs",
-        10,
+        11,
     );
 }
 

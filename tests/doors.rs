@@ -111,7 +111,13 @@ async fn a_page_under_a_rebound_name_calls_nothing() {
         let request = request.header("origin", format!("http://{host}"));
         request.body("{\"code\":\"any\"}").send().await.unwrap()
     };
-    for path in ["/v1/login", "/v1/functions/echo", "/v1/open-data"] {
+    for path in [
+        "/v1/login",
+        "/v1/functions/echo",
+        "/v1/open-data",
+        "/v1/database",
+        "/v1/storage",
+    ] {
         for host in ["evil.example:8787", "evil.example", "127.0.0.1.evil.example"] {
             let reply = ask(host, path).await;
             assert_eq!(reply.status(), 403, "{host} {path}");
@@ -481,6 +487,11 @@ async fn slow_strangers_hold_nothing_that_others_need() {
             body("POST /v1/open-data", public, &forged, 500_000),
         ),
         (
+            "/v1/database",
+            &gateway,
+            body("POST /v1/database", public, &forged, 500_000),
+        ),
+        (
             "/v1/push",
             &gateway,
             body(
@@ -589,6 +600,25 @@ exports.main = async ({ what }) => {
     contract
         .post("open data", "/v1/open-data", token, open_data(&data, &iv))
         .await;
+    for (name, path, action) in [
+        ("documents: counted", "/v1/database", "database.calculateDocument"),
+        (
+            "documents: not for clients",
+            "/v1/database",
+            "database.addCollection",
+        ),
+        ("documents: no such action", "/v1/database", "database.drop"),
+        (
+            "documents: another door's action",
+            "/v1/database",
+            "storage.batchDeleteFile",
+        ),
+        ("files: removed", "/v1/storage", "storage.batchDeleteFile"),
+        ("files: not for clients", "/v1/storage", "storage.batchCopyFile"),
+    ] {
+        let body = json!({"action": action, "collectionName": "notes", "fileid_list": ["cloud://e.b/none"], "file_list": []});
+        contract.post(name, path, token, body.to_string()).await;
+    }
     for path in ["/healthz", "/readyz"] {
         contract
             .send("health", Method::GET, path, None, String::new())
@@ -778,7 +808,7 @@ impl Contract {
             }
         }
         let mut body: Value = reply.json().await.unwrap();
-        for name in ["requestID", "token", "openid", "unionid", "cloudID"] {
+        for name in ["requestID", "requestId", "token", "openid", "unionid", "cloudID"] {
             if let Some(value) = body.get_mut(name) {
                 *value = format!("<{name}>").into();
             }

@@ -499,6 +499,7 @@ var Document = class _Document {
         queryType: "DOC",
         limit: 1
       });
+      if (!data.list.length && this.of.ask.config.throwOnNotFound === false) return { data: null };
       if (!data.list.length) throw failure(`document with _id ${this._id} does not exist`);
       return { data: parse(data.list[0]) };
     });
@@ -612,8 +613,9 @@ function database(cloud, config) {
     if (answer.code) throw answer;
     return answer;
   };
+  ask.config = Object.assign({}, config);
   return {
-    config: Object.assign({}, config),
+    config: ask.config,
     command,
     Geo,
     serverDate,

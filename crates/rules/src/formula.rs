@@ -18,6 +18,16 @@ pub(crate) enum Condition {
     },
 }
 
+impl Condition {
+    /// How many values stand in it.
+    pub(crate) const fn values(&self) -> usize {
+        match self {
+            Self::In(values) => values.len(),
+            Self::Equal(_) | Self::Order { .. } => 1,
+        }
+    }
+}
+
 /// A condition on the values of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Atom {

@@ -96,8 +96,8 @@ impl Guard {
         (!lists.is_empty()).then(|| doc! {"$nor": lists})
     }
 
-    /// The rule as a query, as far as it was known. It is asked before a query that may fail at a document: else its failing would
-    /// tell of a document that the rule keeps from the caller.
+    /// The rule as a query, as far as it was known. It is asked before a query that may fail at a document, or else its failing would
+    /// tell of a document that the rule keeps from the caller; and of a document that was judged as it stood.
     #[must_use]
     pub fn rule(&self) -> Option<&Document> {
         self.rule.as_ref()
@@ -115,7 +115,11 @@ impl Rules {
         documents: &Documents,
     ) -> Verdict {
         let rule = self.rule(operation);
-        let fails_at_documents = matches!(subject, Subject::Query(filter) if has_expression(filter.root()));
+        let keeps_rule = match subject {
+            Subject::Query(filter) => has_expression(filter.root()),
+            // It may be another by the time at which it is read or written.
+            Subject::Document(_) => true,
+        };
         let facts = match subject {
             Subject::Query(filter) => facts(filter),
             Subject::Document(_) => Formula::True,
@@ -124,7 +128,7 @@ impl Rules {
             Subject::Query(_) => Known::Facts(&facts),
             Subject::Document(document) => Known::Document(document),
         };
-        rule.judge(operation, known, None, request, documents, fails_at_documents)
+        rule.judge(operation, known, None, request, documents, keeps_rule)
     }
 }
 
@@ -165,7 +169,7 @@ impl Rule {
         resource: Option<&'a Document>,
         request: &'a Request<'a>,
         documents: &'a Documents,
-        fails_at_documents: bool,
+        keeps_rule: bool,
     ) -> Verdict {
         let mut reducer = Reducer {
             request,
@@ -212,7 +216,7 @@ impl Rule {
         }
         let Some((part, formula, too_many)) = failed else {
             guard.scalars.append(&mut reducer.pinned);
-            if fails_at_documents {
+            if keeps_rule {
                 let parts = self
                     .parts
                     .iter()

@@ -11,8 +11,9 @@ use crate::{
     set::ValueSet,
 };
 
-/// Cases that are looked at before a proof is given up.
-const MOST_STEPS: usize = 4096;
+/// Conditions and values that are looked at before a proof is given up: some tens of milliseconds. A query comes from a client, and the
+/// cases of its `or`s multiply.
+const MOST_LOOKED_AT: usize = 1_000_000;
 
 /// What came of a proof.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,14 +31,14 @@ pub(crate) fn excludes(facts: &Formula, negated: &Formula) -> Proof {
     // Lists are allowed for first: a field that need not be of one value is not held to it.
     for one_value in [false, true] {
         let mut search = Search {
-            steps: 0,
+            looked_at: 0,
             one_value,
             scalars: Vec::new(),
         };
         if search.refutes(vec![negated, facts], Vec::new(), Vec::new()) {
             return Proof::Done(search.scalars);
         }
-        if search.steps > MOST_STEPS {
+        if search.looked_at > MOST_LOOKED_AT {
             return Proof::TooMany;
         }
     }
@@ -45,7 +46,7 @@ pub(crate) fn excludes(facts: &Formula, negated: &Formula) -> Proof {
 }
 
 struct Search {
-    steps: usize,
+    looked_at: usize,
     /// Whether fields are taken to have one value each.
     one_value: bool,
     scalars: Vec<String>,
@@ -59,8 +60,8 @@ impl Search {
         mut choices: Vec<&'f [Formula]>,
         mut atoms: Vec<&'f Atom>,
     ) -> bool {
-        self.steps += 1;
-        if self.steps > MOST_STEPS {
+        self.looked_at += 1 + atoms.len() + choices.len();
+        if self.looked_at > MOST_LOOKED_AT {
             return false;
         }
         while let Some(formula) = pending.pop() {
@@ -71,6 +72,9 @@ impl Search {
                 Formula::Any(parts) => choices.push(parts),
                 Formula::Atom(atom) => {
                     atoms.push(atom);
+                    if self.looked_at > MOST_LOOKED_AT {
+                        return false;
+                    }
                     if self.conflicts(&atoms, &atom.path) {
                         return true;
                     }
@@ -90,11 +94,11 @@ impl Search {
 
     /// Whether no values of this field meet all that is asked of them.
     fn conflicts(&mut self, atoms: &[&Atom], path: &str) -> bool {
+        self.looked_at += atoms.len();
         let of_path = || atoms.iter().filter(|atom| atom.path == path);
-        let mut ruled_out = ValueSet::empty();
-        for atom in of_path().filter(|atom| !atom.holds) {
-            ruled_out = ruled_out.union(ValueSet::of(&atom.condition));
-        }
+        self.looked_at += of_path().map(|atom| atom.condition.values()).sum::<usize>();
+        let others = of_path().filter(|atom| !atom.holds);
+        let ruled_out = ValueSet::of_any(others.map(|atom| &atom.condition));
         let mut common = self.one_value.then(ValueSet::all);
         for atom in of_path().filter(|atom| atom.holds) {
             let wanted = ValueSet::of(&atom.condition);

@@ -50,62 +50,25 @@ struct Span<'a> {
     to: Cut<'a>,
 }
 
-/// A set of values: spans in their order, none of which touch.
-#[derive(Clone, Debug)]
-pub(crate) struct ValueSet<'a>(Vec<Span<'a>>);
-
-impl<'a> ValueSet<'a> {
-    pub(crate) const fn empty() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Every value.
-    pub(crate) fn all() -> Self {
-        Self(vec![Span {
-            from: Cut::BeforeRank(Rank::MinKey),
-            to: Cut::AfterRank(Rank::MaxKey),
-        }])
-    }
-
-    /// What a condition lets through. A field that is not there is null.
-    pub(crate) fn of(condition: &'a Condition) -> Self {
-        match condition {
-            Condition::Equal(value) => Self::one(value),
-            Condition::In(values) => values
-                .iter()
-                .fold(Self::empty(), |set, value| set.union(Self::one(value))),
-            Condition::Order {
-                ordered,
-                value,
-                dates,
-            } => {
-                let set = Self::ordered(*ordered, Cow::Borrowed(value));
-                match date_of(value).filter(|_| *dates) {
-                    Some(date) => set.union(Self::ordered(*ordered, Cow::Owned(date))),
-                    None => set,
-                }
-            }
+impl<'a> Span<'a> {
+    fn one(value: &'a Bson) -> Self {
+        Self {
+            from: Cut::Before(Cow::Borrowed(value)),
+            to: Cut::After(Cow::Borrowed(value)),
         }
     }
 
-    fn one(value: &'a Bson) -> Self {
-        Self(vec![Span {
-            from: Cut::Before(Cow::Borrowed(value)),
-            to: Cut::After(Cow::Borrowed(value)),
-        }])
-    }
-
     /// The values of one type from or up to a value.
-    fn ordered(comparison: Ordered, value: Cow<'a, Bson>) -> Self {
+    fn ordered(comparison: Ordered, value: Cow<'a, Bson>) -> Option<Self> {
         let rank = rank(&value);
         // NaN is the least number in the order, and neither less nor greater than any to a query.
         if is_nan(&value) {
             return match comparison {
-                Ordered::GreaterOrEqual | Ordered::LessOrEqual => Self(vec![Span {
+                Ordered::GreaterOrEqual | Ordered::LessOrEqual => Some(Self {
                     from: Cut::Before(value.clone()),
                     to: Cut::After(value),
-                }]),
-                Ordered::Greater | Ordered::Less => Self::empty(),
+                }),
+                Ordered::Greater | Ordered::Less => None,
             };
         }
         let least = match rank {
@@ -118,18 +81,54 @@ impl<'a> ValueSet<'a> {
             Ordered::Less => (least, Cut::Before(value)),
             Ordered::LessOrEqual => (least, Cut::After(value)),
         };
-        match from.order(&to) {
-            Ordering::Less => Self(vec![Span { from, to }]),
-            _ => Self::empty(),
-        }
+        from.order(&to).is_lt().then_some(Self { from, to })
+    }
+}
+
+/// A set of values: spans in their order, none of which touch.
+#[derive(Clone, Debug)]
+pub(crate) struct ValueSet<'a>(Vec<Span<'a>>);
+
+impl<'a> ValueSet<'a> {
+    /// Every value.
+    pub(crate) fn all() -> Self {
+        Self(vec![Span {
+            from: Cut::BeforeRank(Rank::MinKey),
+            to: Cut::AfterRank(Rank::MaxKey),
+        }])
     }
 
-    /// The values that are in either.
-    pub(crate) fn union(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self.0.sort_by(|left, right| left.from.order(&right.from));
-        let mut spans: Vec<Span<'a>> = Vec::with_capacity(self.0.len());
-        for span in self.0 {
+    /// What a condition lets through. A field that is not there is null.
+    pub(crate) fn of(condition: &'a Condition) -> Self {
+        Self::of_any(std::iter::once(condition))
+    }
+
+    /// What any of the conditions lets through.
+    pub(crate) fn of_any(conditions: impl Iterator<Item = &'a Condition>) -> Self {
+        let mut spans = Vec::new();
+        for condition in conditions {
+            match condition {
+                Condition::Equal(value) => spans.push(Span::one(value)),
+                Condition::In(values) => spans.extend(values.iter().map(Span::one)),
+                Condition::Order {
+                    ordered,
+                    value,
+                    dates,
+                } => {
+                    spans.extend(Span::ordered(*ordered, Cow::Borrowed(value)));
+                    let date = date_of(value).filter(|_| *dates);
+                    spans.extend(date.and_then(|date| Span::ordered(*ordered, Cow::Owned(date))));
+                }
+            }
+        }
+        Self::joined(spans)
+    }
+
+    /// The values that are in any of the spans.
+    fn joined(mut all: Vec<Span<'a>>) -> Self {
+        all.sort_by(|left, right| left.from.order(&right.from));
+        let mut spans: Vec<Span<'a>> = Vec::with_capacity(all.len());
+        for span in all {
             match spans.last_mut() {
                 Some(last) if span.from.order(&last.to).is_le() => {
                     if span.to.order(&last.to).is_gt() {
@@ -145,46 +144,49 @@ impl<'a> ValueSet<'a> {
     /// The values that are in both.
     pub(crate) fn intersection(&self, other: &Self) -> Self {
         let mut spans = Vec::new();
-        for left in &self.0 {
-            for right in &other.0 {
-                let from = match left.from.order(&right.from) {
-                    Ordering::Less => &right.from,
-                    _ => &left.from,
-                };
-                let to = match left.to.order(&right.to) {
-                    Ordering::Greater => &right.to,
-                    _ => &left.to,
-                };
-                if from.order(to).is_lt() {
-                    spans.push(Span {
-                        from: from.clone(),
-                        to: to.clone(),
-                    });
-                }
+        let (mut lefts, mut rights) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(left), Some(right)) = (lefts.peek(), rights.peek()) {
+            let from = match left.from.order(&right.from) {
+                Ordering::Less => &right.from,
+                _ => &left.from,
+            };
+            let ends = left.to.order(&right.to);
+            let to = match ends {
+                Ordering::Greater => &right.to,
+                _ => &left.to,
+            };
+            if from.order(to).is_lt() {
+                spans.push(Span {
+                    from: from.clone(),
+                    to: to.clone(),
+                });
             }
+            match ends {
+                Ordering::Greater => rights.next(),
+                _ => lefts.next(),
+            };
         }
         Self(spans)
     }
 
     /// Whether all its values are in the other.
     pub(crate) fn is_within(&self, other: &Self) -> bool {
-        self.0.iter().all(|span| {
-            other
-                .0
-                .iter()
-                .any(|around| around.from.order(&span.from).is_le() && around.to.order(&span.to).is_ge())
-        })
+        self.0.iter().all(|span| other.covers(&span.from, &span.to))
+    }
+
+    /// Whether one of its spans has all between the two.
+    fn covers(&self, from: &Cut<'_>, to: &Cut<'_>) -> bool {
+        let behind = self.0.partition_point(|span| span.from.order(from).is_le());
+        let around = behind.checked_sub(1).and_then(|at| self.0.get(at));
+        around.is_some_and(|span| span.to.order(to).is_ge())
     }
 
     /// Whether the value is in it.
     pub(crate) fn contains(&self, value: &Bson) -> bool {
-        let (before, after) = (
-            Cut::Before(Cow::Borrowed(value)),
-            Cut::After(Cow::Borrowed(value)),
-        );
-        self.0
-            .iter()
-            .any(|span| span.from.order(&before).is_le() && span.to.order(&after).is_ge())
+        self.covers(
+            &Cut::Before(Cow::Borrowed(value)),
+            &Cut::After(Cow::Borrowed(value)),
+        )
     }
 }
 

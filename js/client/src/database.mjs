@@ -137,6 +137,7 @@ class Document {
         queryType: 'DOC',
         limit: 1,
       })
+      if (!data.list.length && this.of.ask.config.throwOnNotFound === false) return { data: null }
       if (!data.list.length) throw failure(`document with _id ${this._id} does not exist`)
       return { data: parse(data.list[0]) }
     })
@@ -270,8 +271,9 @@ export function database(cloud, config) {
     if (answer.code) throw answer
     return answer
   }
+  ask.config = Object.assign({}, config)
   return {
-    config: Object.assign({}, config),
+    config: ask.config,
     command,
     Geo,
     serverDate,

@@ -62,6 +62,12 @@ test('each call gives what the documents say, and its errMsg', async () => {
   })
 })
 
+test('who says so gets null for a document that is not there', async () => {
+  as('alice')
+  const { data, errMsg } = await database({ throwOnNotFound: false }).collection('records').doc('none').get()
+  assert.deepEqual([data, errMsg], [null, 'document.get:ok'])
+})
+
 test('twenty documents, whatever is asked for', async () => {
   const db = as('alice')
   for (let n = 0; n < 25; n++) await db.collection('numbers').add({ data: { n } })

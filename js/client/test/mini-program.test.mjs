@@ -1,6 +1,9 @@
 // In a Mini Program for which Cloud Development is not opened: what `wx` hands out has no cloudID of its own.
 
 import assert from 'node:assert/strict'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -331,6 +334,27 @@ test('what we do not serve is passed on to the wx.cloud that was there', async (
   assert.equal('callContainer' in wx.cloud, true)
   assert.equal('services' in wx.cloud, false)
   assert.equal(wx.cloud.services, undefined)
+})
+
+test('a CDN value is uploaded, a text, bytes or a file of the phone, and the function gets its address', async () => {
+  const { wx } = (await app('alice', '')).world
+  const filePath = join(tmpdir(), `yunqiao-cdn-${process.pid}.txt`)
+  writeFileSync(filePath, 'file')
+  const { CDN } = wx.cloud
+  const data = {
+    text: CDN('云'),
+    bytes: new CDN(new Uint8Array([66, 67]).buffer),
+    file: CDN({ type: 'filePath', filePath }),
+    n: 1,
+  }
+  const { result } = await wx.cloud.callFunction({ name: 'echo', data })
+  const read = async (url) => (await fetch(url)).text()
+  assert.equal(result.n, 1)
+  assert.deepEqual(
+    [await read(result.text), await read(result.bytes), await read(result.file)],
+    ['云', 'BC', 'file'],
+  )
+  rmSync(filePath)
 })
 
 test('installed twice, it is there once; of what is no wx, it says so', async () => {

@@ -226,9 +226,16 @@ proptest! {
         let rules = by(&rule);
         let caller = alice();
         let request = Request { caller: &caller, now: NOW, data: None };
+        let nothing = Documents::new();
+        for document in &documents {
+            let judged = rules.judge(Operation::Read, Subject::Document(document), &request, &nothing);
+            if let Verdict::Allowed(guard) = judged {
+                let asked = guard.rule().cloned().unwrap_or_default();
+                prop_assert!(matches(&asked, document), "{rule} lets {document} through, and {asked} does not");
+            }
+        }
         let everything = doc! {"$and": [{"a": {"$in": []}}, {"$expr": true}]};
         let filter = Filter::parse(&everything).unwrap();
-        let nothing = Documents::new();
         let verdict = rules.judge(Operation::Read, Subject::Query(&filter), &request, &nothing);
         let Verdict::Allowed(guard) = verdict else { return Ok(()) };
         let asked = guard.rule().cloned().unwrap_or_default();

@@ -3,7 +3,7 @@
 use bson::doc;
 
 use super::{alice, by, denial, query};
-use crate::{Documents, Rules};
+use crate::{Documents, Rules, Verdict};
 
 #[test]
 fn a_rule_that_is_wrong_says_where_and_what_to_write() {
@@ -91,4 +91,32 @@ fn too_many_cases_are_no_proof() {
     choices.push(doc! {"$or": [{"x": 1, "y": 1}, {"x": 1, "y": 2}, {"x": 1, "y": 3}]});
     let why = denial(query(&rules, &alice(), doc! {"$and": choices}, &Documents::new()));
     assert!(why.contains("too many cases"), "{why}");
+}
+
+/// What a client can make long costs no more than what it can send: of these none may take longer than the rest of the tests together.
+#[test]
+fn long_queries_are_judged_or_given_up() {
+    let rules = by("doc.x != 1 && doc._openid == auth.openid");
+    let many: Vec<i64> = (0..20_000).collect();
+    let odd: Vec<i64> = (0..20_000).map(|at| at * 2 + 1).collect();
+    let atoms: Vec<_> = (0..30_000).map(|at| doc! {"x": {"$ne": at}}).collect();
+    let cases: Vec<_> = (0..20_000).map(|at| doc! {"x": at, "_openid": "alice"}).collect();
+    for asked in [
+        doc! {"x": {"$in": many.clone(), "$nin": odd.clone()}, "_openid": "alice"},
+        doc! {"x": {"$in": odd.clone()}, "$or": [{"x": {"$in": many.clone()}}, {"x": {"$nin": many.clone()}}]},
+        doc! {"$and": atoms},
+        doc! {"$or": cases},
+    ] {
+        assert!(!matches!(
+            query(&rules, &alice(), asked, &Documents::new()),
+            Verdict::Wanted(_)
+        ));
+    }
+    let passes = query(
+        &by("doc.x in [1, 3]"),
+        &alice(),
+        doc! {"x": {"$in": [3]}, "y": {"$in": many}},
+        &Documents::new(),
+    );
+    assert!(matches!(passes, Verdict::Allowed(_)));
 }
