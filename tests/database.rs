@@ -260,8 +260,11 @@ fn a_database_that_is_none_is_said_to_be_none() {
     fs::create_dir(project.path().join(".yunqiao")).unwrap();
     let file = project.path().join(".yunqiao/database.redb");
     for (content, part) in [
-        ("", "is empty"),
-        ("not a database", "is not a database of yunqiao's"),
+        ("", "is not the database: it is an empty file"),
+        (
+            "not a database",
+            "is not the database: it is a file of another kind",
+        ),
     ] {
         fs::write(&file, content).unwrap();
         let (output, out, err) = run(yunqiao().arg("dev").arg(project.path()).args([

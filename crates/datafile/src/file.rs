@@ -338,7 +338,7 @@ fn judge_type(path: &Path, form: &'static Form, kind: fs::FileType) -> Result<()
 fn judge_head(path: &Path, form: &'static Form, file: &File, length: u64) -> Result<(), FileError> {
     if length == 0 {
         let mend = format!(
-            "put back a copy of {}, or delete the file to begin with a new one: {}",
+            "put back a copy of {}, or delete the file to begin anew; {}",
             form.noun, form.loss
         );
         return Err(foreign(path, form, "an empty file", mend));
