@@ -155,6 +155,11 @@ def writing():
     after = c.find_one_and_update({"_id": 20}, {"$inc": {"q": 1}}, {"q": 1, "_id": 0}, return_document=ReturnDocument.AFTER)
     assert after == {"q": 21}
     assert c.find_one_and_update({"_id": 99}, {"$set": {"a": 1}}, upsert=True) is None
+    piped = [{"$set": {"twice": {"$multiply": ["$q", 2]}}}, {"$unset": ["q"]}]
+    assert c.update_many({"_id": {"$in": [21, 22]}}, piped).modified_count == 2
+    assert c.find_one(21) == {"_id": 21, "twice": 42}
+    refused = [{"$group": {"_id": "$a"}}]
+    raises(OperationFailure, lambda: c.update_one({"_id": 99}, refused), 72)
     assert c.find_one_and_update({"_id": 98}, {"$set": {"a": 1}}, upsert=True, return_document=True) == {"_id": 98, "a": 1}
     assert c.find_one_and_replace({"_id": 98}, {"b": 1}) == {"_id": 98, "a": 1}
     taken = c.find_one_and_delete({"q": {"$exists": True}}, sort=[("q", ASCENDING)])
