@@ -145,14 +145,14 @@ impl WireFront {
         })
         .await
         .map_err(|_| Ended::Slow)??;
-        let (weighed, body) = match body.len() {
-            0..=SMALL => (Ok(0), body),
-            ..=LARGE => (WireRequest::weigh(&head, &body), body),
-            _ => {
-                let weigh = move || (WireRequest::weigh(&head, &body), body);
-                let weighed = tokio::task::spawn_blocking(weigh);
-                weighed.await.map_err(|error| Ended::Failed(error.into()))?
-            }
+        let (weighed, body) = if body.len() <= SMALL {
+            (Ok(0), body)
+        } else if body.len() <= LARGE {
+            (WireRequest::weigh(&head, &body), body)
+        } else {
+            let weigh = move || (WireRequest::weigh(&head, &body), body);
+            let weighed = tokio::task::spawn_blocking(weigh);
+            weighed.await.map_err(|error| Ended::Failed(error.into()))?
         };
         let weight = match weighed {
             Ok(weight) => weight,
