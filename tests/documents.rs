@@ -193,6 +193,34 @@ async fn who_is_refused_reads_no_reason_and_the_log_does() {
 }
 
 #[tokio::test]
+async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_down() {
+    let project = project();
+    let dev = Dev::start(project.path());
+    let (alice, bob) = (dev.login("alice").await, dev.login("bob").await);
+    assert_eq!(titles(&dev, &alice, "goods", json!({})).await, [""; 0]);
+    database(
+        &dev,
+        &bob,
+        "insertDocument",
+        "goods",
+        json!({"data": [{"title": "x"}]}),
+    )
+    .await;
+    assert!(
+        !dev.server.printed().contains("finds documents"),
+        "{}",
+        dev.server.printed()
+    );
+    assert_eq!(
+        titles(&dev, &alice, "goods", json!({"title": "x"})).await,
+        [""; 0]
+    );
+    dev.server
+        .prints_soon("[database.collections.\"goods\"] permission = \"READONLY\"")
+        .await;
+}
+
+#[tokio::test]
 async fn a_client_is_given_twenty_documents_at_most() {
     let project = project();
     let dev = Dev::start(project.path());

@@ -65,6 +65,8 @@ struct Inner {
     access: DatabaseAccess,
     ids: DocumentIds,
     told: Mutex<HashSet<String>>,
+    /// How often a client's empty answer was looked into.
+    looked_into: AtomicU32,
 }
 
 /// Makes the `_id`s of documents that come without one.
@@ -118,6 +120,7 @@ impl Documents {
             access,
             ids: DocumentIds::new(),
             told: Mutex::default(),
+            looked_into: AtomicU32::new(0),
         }))
     }
 }
@@ -234,11 +237,17 @@ impl Inner {
             made => made,
         };
         match made {
-            Ok((answer, looked)) => Ok(Made {
-                answer,
-                looked,
-                wanted,
-            }),
+            Ok((answer, looked)) => {
+                if client.is_some() {
+                    self.tell_if_kept_back(collection, &operation, &answer, asked)
+                        .await;
+                }
+                Ok(Made {
+                    answer,
+                    looked,
+                    wanted,
+                })
+            }
             Err(ClientError::Database(error)) => {
                 if let DatabaseError::Unavailable(_) = &error {
                     asked.note(format_args!("{error}"));
@@ -375,17 +384,22 @@ impl Inner {
         }
     }
 
+    /// Whether this was not told yet.
+    fn tells_first(&self, what: String) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < TOLD && told.insert(what)
+    }
+
     /// Tells once of a query that reads a whole collection for few documents.
     fn tell_if_slow(&self, call: &DatabaseCall, indexes: &[IndexSpec], asked: &CloudRequest) {
         if !call.slow {
             return;
         }
-        let shape = format!("{} {} {:?}", call.collection, call.operation, call.wanted);
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() >= TOLD || !told.insert(shape) {
-                return;
-            }
+        if !self.tells_first(format!(
+            "{} {} {:?}",
+            call.collection, call.operation, call.wanted
+        )) {
+            return;
         }
         let mend = if indexes.is_empty() {
             "no index serves what it asks: ask by equality, a range or the beginning of a text".to_owned()

@@ -1,4 +1,5 @@
-//! The cloud's storage from inside a function, and from a client by itself within what it may: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile` of every SDK.
+//! The cloud's storage from inside a function, and from a client by itself within what it may: `uploadFile`, `downloadFile`,
+//! `getTempFileURL`, `deleteFile` of every SDK.
 //!
 //! What a request means and how it is answered stands in `tcb::storage`; what a name or an id may be, in `files`. Content goes
 //! another way, by the door of files, to which the addresses lead that are given out here.

@@ -1,9 +1,11 @@
 //! The same for a client by itself: the actions that a Mini Program's `wx.cloud.database()` has, within the permission of each
 //! collection and the limits of clients.
 
-use bson::{Bson, Document};
+use std::sync::atomic::Ordering;
+
+use bson::{Bson, Document, doc};
 use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
-use rules::Caller;
+use rules::{Caller, Level, Permission};
 use tcb::{
     Envelope, SdkReply,
     database::{
@@ -18,6 +20,8 @@ use crate::CloudRequest;
 const MOST_FOUND: usize = 1 << 20;
 /// The same of an aggregate.
 const MOST_AGGREGATED: usize = 5 << 20;
+/// Empty answers that are looked into, in the life of the process.
+const LOOKS: u32 = 1000;
 
 impl Documents {
     /// Answers a client.
@@ -122,6 +126,53 @@ impl Inner {
                 )));
             }
         })
+    }
+}
+
+impl Inner {
+    /// Tells once of a collection of which clients get nothing, though there is what they ask for: its permission stands in WeChat's
+    /// console, and in no file of the project.
+    pub(super) async fn tell_if_kept_back(
+        &self,
+        collection: &str,
+        operation: &DatabaseOperation,
+        answer: &DatabaseAnswer,
+        asked: &CloudRequest,
+    ) {
+        let filter = match (operation, answer) {
+            (DatabaseOperation::Find(find), DatabaseAnswer::Documents(found)) if found.is_empty() => {
+                find.filter.clone()
+            }
+            (DatabaseOperation::Count(filter), DatabaseAnswer::Counted(0)) => filter.clone(),
+            (DatabaseOperation::Aggregate(_), DatabaseAnswer::Documents(found)) if found.is_empty() => {
+                Document::new()
+            }
+            _ => return,
+        };
+        let permissions = &self.access.permissions;
+        let is_said = permissions.collections.contains_key(collection);
+        if is_said || permissions.default != Permission::Level(Level::Private) {
+            return;
+        }
+        if self.looked_into.fetch_add(1, Ordering::Relaxed) >= LOOKS {
+            self.looked_into.store(LOOKS, Ordering::Relaxed);
+            return;
+        }
+        let find = Find {
+            filter,
+            projection: Some(doc! {"_id": 1}),
+            limit: Some(1),
+            ..Find::default()
+        };
+        let found = self.access.database.find(collection, find, None).await;
+        let is_kept_back = found.is_ok_and(|found| !found.documents.is_empty());
+        if is_kept_back && self.tells_first(format!("{collection} is kept back")) {
+            asked.note(format_args!(
+                "a query of {collection:?} finds documents, and none that are its caller's: where nothing is said, clients read their own \
+                 alone. If all may read them, write it down as it stands in WeChat's console: [database.collections.{collection:?}] \
+                 permission = \"READONLY\""
+            ));
+        }
     }
 }
 
