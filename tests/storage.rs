@@ -613,6 +613,38 @@ async fn nothing_that_was_uploaded_runs_in_a_browser() {
     }
 }
 
+/// The operator's listener has cookies, and scripts of its own that its policy lets run: no file passes for one of those.
+#[tokio::test]
+async fn nothing_that_was_uploaded_is_the_consoles_own() {
+    let project = Scratch::new(&[("main", "exports.main = () => 1;")]);
+    let dev = Dev::start(project.path());
+    for (name, given) in [
+        ("evil.js", "text/javascript"),
+        ("evil.html", "text/html"),
+        ("evil.css", "text/css"),
+        ("evil.svg", "image/svg+xml"),
+        ("evil", "application/javascript"),
+        ("worse", "image/png, text/javascript"),
+        ("picture.png", "image/png"),
+    ] {
+        let path = format!("files/content?path={name}");
+        let put = dev
+            .operate(reqwest::Method::PUT, &path)
+            .header("content-type", given);
+        assert_eq!(put.body("alert(1)").send().await.unwrap().status(), 200);
+        let reply = dev.operate(reqwest::Method::GET, &path).send().await.unwrap();
+        let headers = reply.headers();
+        assert_eq!(headers["content-type"], "application/octet-stream", "{name}");
+        assert_eq!(headers["content-disposition"], "attachment", "{name}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.starts_with("sandbox; default-src 'none'"),
+            "{name} {policy}"
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+}
+
 #[tokio::test]
 async fn private_files_want_an_address_that_was_made_for_them() {
     let project = keeper("[storage]\npermission = \"PRIVATE\"\nmax_size = \"1KB\"\n");
