@@ -46,8 +46,8 @@ pub use error::S3Error;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long the server may say nothing: it takes a part of a large file in that time, over a line that is slow.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long a server may say nothing where nobody says: it takes a part of a large file in that time, over a line that is slow.
+pub const SILENCE: Duration = Duration::from_secs(60);
 /// A request that failed is sent again so often, as long as the first was not sent longer ago than [`RETRY_WITHIN`].
 const RETRIES: usize = 4;
 const RETRY_WITHIN: Duration = Duration::from_secs(30);
@@ -76,6 +76,8 @@ pub struct S3Settings {
     pub secret_key: SecretString,
     /// Bytes of all files together at most.
     pub quota: Option<u64>,
+    /// How long the server may say nothing: [`SILENCE`].
+    pub silence: Duration,
 }
 
 /// Files in a bucket. Clones share it. It wants a Tokio runtime, and a TLS provider that was installed.
@@ -128,7 +130,7 @@ impl S3 {
             .is_some_and(|rest| rest.starts_with('.'));
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .read_timeout(settings.silence)
             .http1_only()
             // A signed request would be shown to whoever is named in it.
             .redirect(reqwest::redirect::Policy::none());

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
 use server::ObjectStore;
-use yunqiao_blobs_s3::{S3, S3Settings};
+use yunqiao_blobs_s3::{S3, S3Settings, SILENCE};
 
 /// What fits into one part, and a little more.
 const OVER_ONE_PART: usize = (5 << 20) + 7;
@@ -36,6 +36,7 @@ fn settings(endpoint: &str, bucket: &str) -> S3Settings {
         access_key: "key".into(),
         secret_key: "known-to-nobody".into(),
         quota: None,
+        silence: SILENCE,
     }
 }
 
@@ -218,6 +219,39 @@ async fn what_goes_wrong_for_a_moment_is_tried_again() {
     let opened = blobs.open(&"slow".parse().unwrap()).await.unwrap().unwrap();
     proxy.hinder(Mode::CutAfter(1 << 20), 2);
     assert!(content(opened).await.unwrap() == large);
+}
+
+/// Nobody waits for ever for a server that says nothing, before it answers or in the middle of a file.
+#[tokio::test]
+async fn a_server_that_stalls_is_given_up() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&S3Settings {
+        silence: Duration::from_millis(300),
+        ..settings(&proxy.endpoint, &bucket)
+    });
+    let blobs = blobs.unwrap();
+    let large: Vec<u8> = (0..OVER_ONE_PART).map(|at| (at % 251) as u8).collect();
+    let written = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    write(&written, "large", large.clone()).await.unwrap();
+    let path = "large".parse().unwrap();
+    let opened = blobs.open(&path).await.unwrap().unwrap();
+    proxy.hinder(Mode::StallAfter(1 << 20), 2);
+    assert!(
+        content(opened).await.unwrap() == large,
+        "it goes on where it ended"
+    );
+    proxy.hinder(Mode::StallAfter(0), usize::MAX);
+    let said = text(&blobs.check().await.unwrap_err());
+    assert!(said.contains("does not answer"), "{said}");
+    let said = text(&write(&blobs, "large", b"other".to_vec()).await.unwrap_err());
+    assert!(said.contains("does not answer"), "{said}");
+    proxy.hinder(Mode::Close, 0);
+    // The server may have taken what it did not answer to; there is one or the other, whole.
+    let opened = written.open(&path).await.unwrap().unwrap();
+    let found = content(opened).await.unwrap();
+    assert!(found == large || found == b"other", "{} bytes", found.len());
 }
 
 /// A server that is gone is an error at once, and is used again by itself.

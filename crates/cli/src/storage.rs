@@ -101,6 +101,7 @@ pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::R
         access_key: setting.access_key.clone(),
         secret_key: setting.secret_key.clone(),
         quota,
+        silence: blobs_s3::SILENCE,
     })
     .context("[storage] s3 cannot be used")?;
     bucket.check().await.context("[storage] s3 cannot be used")?;

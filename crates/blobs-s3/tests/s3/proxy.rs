@@ -16,6 +16,8 @@ pub enum Mode {
     Answer(String),
     /// The answer breaks off after so many bytes.
     CutAfter(usize),
+    /// The answer stops after so many bytes, and the connection stays.
+    StallAfter(usize),
 }
 
 pub struct Proxy {
@@ -59,6 +61,7 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance) -> Optio
             }
         }
     };
+    let stalls = matches!(mode, Some(Mode::StallAfter(_)));
     let most = match mode {
         Some(Mode::Close) => return None,
         Some(Mode::Answer(answer)) => {
@@ -68,7 +71,7 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance) -> Optio
             let mut dropped = Vec::new();
             return client.read_to_end(&mut dropped).await.ok().map(drop);
         }
-        Some(Mode::CutAfter(most)) => most,
+        Some(Mode::CutAfter(most) | Mode::StallAfter(most)) => most,
         None => usize::MAX,
     };
     let mut server = TcpStream::connect(to).await.ok()?;
@@ -77,7 +80,13 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance) -> Optio
     let (mut from_server, mut to_server) = server.into_split();
     let sending = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
     let _ = tokio::io::copy(&mut (&mut from_server).take(most as u64), &mut to_client).await;
-    sending.abort();
+    if stalls {
+        // Until the client has had enough.
+        let _ = sending.await;
+        to_client.shutdown().await.ok()?;
+    } else {
+        sending.abort();
+    }
     Some(())
 }
 
