@@ -1,8 +1,9 @@
-//! Writing a content: pieces are gathered while the one before is on its way to the disk.
+//! Writing a content: pieces are gathered while the one before is on its way to the disk. What of a large one is written is synced
+//! while the rest still comes, so that little is left to wait for at the end.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,6 +24,9 @@ use crate::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, n
 /// What is gathered before it is written; twice of it is what a writer costs.
 const PIECE: usize = 256 << 10;
 
+/// What is written before it is synced, unless the end comes first.
+const EARLY: u64 = 4 << 20;
+
 pub(super) struct ToDisk {
     inner: Arc<Inner>,
     new: NewBlob,
@@ -30,6 +34,8 @@ pub(super) struct ToDisk {
     state: Option<State>,
     gathered: Vec<Bytes>,
     length: usize,
+    /// A part of it is being synced. What the disk says of that it says once, so it is heard in any case.
+    early: Option<JoinHandle<io::Result<()>>>,
 }
 
 enum State {
@@ -43,6 +49,8 @@ struct Coming {
     file: File,
     digest: Md5,
     size: u64,
+    /// Bytes of it that nobody has begun to sync.
+    unsynced: u64,
     place: Place,
     reservation: Reservation,
 }
@@ -66,13 +74,14 @@ impl Drop for Place {
 
 impl Coming {
     fn take(mut self, pieces: &[Bytes], inner: &Inner, path: &CloudPath) -> Result<Self> {
-        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         inner.reserve(&mut self.reservation, length, path)?;
         for piece in pieces {
             self.file.write_all(piece).map_err(BlobError::of_disk)?;
             self.digest.update(piece);
-            self.size += piece.len() as u64;
         }
+        self.size += length;
+        self.unsynced += length;
         Ok(self)
     }
 }
@@ -89,6 +98,7 @@ impl ToDisk {
             file,
             digest: Md5::new(),
             size: 0,
+            unsynced: 0,
             place,
             reservation,
         };
@@ -98,7 +108,29 @@ impl ToDisk {
             state: Some(State::Idle(coming)),
             gathered: Vec::new(),
             length: 0,
+            early: None,
         })
+    }
+
+    /// Begins to sync what is written, where that is much and nothing is being synced.
+    async fn sync_early(&mut self, coming: &mut Coming) -> Result<()> {
+        let is_syncing = self.early.as_ref().is_some_and(|early| !early.is_finished());
+        if coming.unsynced < EARLY || is_syncing {
+            return Ok(());
+        }
+        self.synced().await?;
+        coming.unsynced = 0;
+        let file = coming.file.try_clone().map_err(BlobError::of_disk)?;
+        self.early = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits for what is being synced.
+    async fn synced(&mut self) -> Result<()> {
+        match self.early.take() {
+            Some(early) => early.await.map_err(BlobError::ended)?.map_err(BlobError::of_disk),
+            None => Ok(()),
+        }
     }
 
     /// The content, when all that was given to the disk is there.
@@ -119,7 +151,8 @@ impl Writing for ToDisk {
             if self.length < PIECE {
                 return Ok(());
             }
-            let coming = self.settled().await?;
+            let mut coming = self.settled().await?;
+            self.sync_early(&mut coming).await?;
             let pieces = std::mem::take(&mut self.gathered);
             self.length = 0;
             let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
@@ -133,6 +166,7 @@ impl Writing for ToDisk {
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
         Box::pin(async move {
             let coming = self.settled().await?;
+            self.synced().await?;
             let Self {
                 inner, new, gathered, ..
             } = *self;
@@ -152,7 +186,7 @@ impl Inner {
         if let Some(folder) = content.parent() {
             match fs::create_dir(folder) {
                 Ok(()) => sync_folder(&self.root.join(super::CONTENT)).map_err(BlobError::of_disk)?,
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(BlobError::of_disk(error)),
             }
             fs::rename(&coming.place.0, &content).map_err(BlobError::of_disk)?;
