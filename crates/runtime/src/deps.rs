@@ -5,15 +5,15 @@
 //! functions with the same hash share the tree, by one real path, so that Node's module cache knows its modules again. A
 //! tree is installed under another name and renamed when it is whole; a file lock keeps other processes waiting.
 //!
-//! As the platform does, npm takes the lock file first; where that does not fit the manifest, the manifest decides. What
-//! cannot be installed fails the functions that need it, and no others.
+//! As the platform does, the lock file is taken first, straight where that can be (`straight`), else by npm; where it
+//! does not fit the manifest, the manifest decides. What cannot be installed fails the functions that need it, and no others.
 //!
 //! A package that a function requires and does not declare ([`Function::supplied`]) has a tree of its own, at the end of the
 //! function's search path: there the platform had its built-in packages, so that packages too find what they do not declare. One
 //! tree for each, so that all functions share it, and one that cannot be had takes nothing else with it.
 
-mod lock;
 mod npm;
+mod straight;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -32,6 +32,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{observer::Observer, progress::Progress};
 use npm::NpmError;
+use straight::Straight;
 
 pub(crate) use npm::Npm;
 
@@ -44,6 +45,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Installer {
     npm: Npm,
+    straight: Straight,
     /// Where the trees are.
     trees: PathBuf,
     /// Of the trees that could not be installed: when that was, and why.
@@ -83,6 +85,7 @@ impl Installer {
     pub(crate) fn new(npm: Npm, trees: PathBuf) -> Self {
         Self {
             npm,
+            straight: Straight::default(),
             trees,
             failed: Mutex::default(),
         }
@@ -309,6 +312,15 @@ impl Installer {
         }
         let npmrc = String::from_utf8_lossy(tree.npmrc.as_deref().unwrap_or_default());
 
+        if tree.exact {
+            match self.straight.install(&self.npm, draft, tree, &npmrc).await {
+                Ok(()) => return Ok(None),
+                Err(error) => {
+                    tracing::debug!(%error, "the dependencies of {who} are npm's to install");
+                    let _ = fs::remove_dir_all(draft.join("node_modules"));
+                }
+            }
+        }
         let mut note = None;
         let mut ended = self.npm.install(draft, &npmrc, tree.exact).await;
         if let Err(NpmError::LockDoesNotFit(misfit)) = &ended {
@@ -473,7 +485,7 @@ fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
             .into_owned();
         let mut text = read(lock)?;
         if let Ok(mut parsed) = serde_json::from_slice::<Value>(&text)
-            && lock::use_configured_registry(&mut parsed) > 0
+            && packages::use_configured_registry(&mut parsed) > 0
         {
             text = parsed.to_string().into_bytes();
         }

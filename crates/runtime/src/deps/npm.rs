@@ -99,24 +99,49 @@ impl Npm {
 
     /// Installs what the manifest in `draft` names; with `exact` as the lock beside it says, and nothing else.
     pub(super) async fn install(&self, draft: &Path, npmrc: &str, exact: bool) -> Result<(), NpmError> {
+        let mut words = vec![if exact { "ci" } else { "install" }];
+        words.extend(["--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
+        words.extend(PATIENCE);
+        if !exact {
+            words.push("--install-links");
+        }
+        if self.offline {
+            words.push("--offline");
+        }
+        match self.run(draft, npmrc, &words).await {
+            Err(NpmError::Failed(said)) => Err(match misfit(&said) {
+                Some(misfit) if exact => NpmError::LockDoesNotFit(misfit),
+                _ => NpmError::Failed(reason(&said)),
+            }),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Runs the scripts of the packages that are in `draft`.
+    pub(super) async fn run_scripts(&self, draft: &Path, npmrc: &str) -> Result<(), NpmError> {
+        let words = ["rebuild", "--loglevel=error"];
+        self.run(draft, npmrc, &words).await.map(|_| ())
+    }
+
+    /// npm's configuration where it runs in `draft`, as JSON.
+    pub(super) async fn config(&self, draft: &Path, npmrc: &str) -> Result<Vec<u8>, NpmError> {
+        self.run(draft, npmrc, &["config", "ls", "-l", "--json"]).await
+    }
+
+    /// Gives what npm prints.
+    async fn run(&self, draft: &Path, npmrc: &str, words: &[&str]) -> Result<Vec<u8>, NpmError> {
         let npm = self.find().ok_or(NpmError::Missing)?;
-        let mut words = self.guard.iter();
-        let program = words
+        let mut guard = self.guard.iter();
+        let program = guard
             .next()
             .ok_or_else(|| io::Error::other("no command for the guard is configured"))?;
         // Under a guard, as workers are: nothing goes on when this process has gone.
         let mut command = Command::new(program);
-        command.args(words).arg(&self.scratch).arg(npm);
-        command.arg(if exact { "ci" } else { "install" });
-        command.args(["--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
-        command.args(PATIENCE);
-        if !exact {
-            command.arg("--install-links");
-        }
-        if self.offline {
-            command.arg("--offline");
-        }
         command
+            .args(guard)
+            .arg(&self.scratch)
+            .arg(npm)
+            .args(words)
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| is_kept(name) || npmrc.contains(&*reference(name))));
         let mut child = command
@@ -147,15 +172,11 @@ impl Npm {
         drop(control);
         let status = ended.map_err(|_| NpmError::Late)??;
         if status.success() {
-            return Ok(());
+            return Ok(out);
         }
         errors.extend_from_slice(b"\n");
         errors.extend_from_slice(&out);
-        let said = String::from_utf8_lossy(&errors);
-        Err(match misfit(&said) {
-            Some(misfit) if exact => NpmError::LockDoesNotFit(misfit),
-            _ => NpmError::Failed(reason(&said)),
-        })
+        Err(NpmError::Failed(String::from_utf8_lossy(&errors).into_owned()))
     }
 }
 

@@ -27,7 +27,7 @@ const MIRRORS: [&str; 17] = [
 const CONFIGURED: &str = "https://registry.npmjs.org";
 
 /// Has packages that a lock fetches from a mirror fetched from the configured registry. Gives how many.
-pub(super) fn use_configured_registry(lock: &mut Value) -> usize {
+pub fn use_configured_registry(lock: &mut Value) -> usize {
     let packages = lock.get_mut("packages").and_then(Value::as_object_mut);
     let by_path = packages.map_or(0, |packages| {
         let each = packages.iter_mut().map(|(path, package)| {
