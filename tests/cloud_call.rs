@@ -437,9 +437,10 @@ async fn a_cloud_call_that_was_not_awaited_is_told_as_that() {
     const LATE: &str = r"
 const cloud = require('wx-server-sdk');
 cloud.init();
-exports.main = async () => {
+exports.main = async ({ asks }) => {
+  const begin = () => asks === 'database' ? cloud.database().collection('logs').add({ data: {} }) : cloud.callFunction({ name: 'late' });
   // A timer comes after the answer, which is given as soon as nothing else is to do.
-  setTimeout(() => cloud.callFunction({ name: 'late' }).catch((error) => console.error('late: ' + error.message)), 0);
+  setTimeout(() => begin().catch((error) => console.error('late: ' + error.message)), 0);
 };";
     let project = Scratch::new(&[]);
     for version in ["2.6.3", "4.0.2"] {
@@ -449,17 +450,29 @@ exports.main = async () => {
     let alice = dev.login("alice").await;
     for version in ["2.6.3", "4.0.2"] {
         let function = name(version);
-        let (status, answer) = alice.call(&function, json!({})).await;
-        assert_eq!(status, 200, "{answer}");
-        let id = answer["requestID"].as_str().unwrap();
-        // To the operator, and to the function.
-        dev.server
-            .prints(&format!("in call {id} of {function}, which had ended"));
-        dev.server.prints("Invalid wxCloudApiToken: it was begun");
-        // The SDK makes the request some turns later; from the second time on the line is known all the same.
-        alice.call(&function, json!({})).await;
-        dev.server
-            .prints(&format!("cloudfunctions/{function}/index.js:6:"));
+        for asks in ["function", "database"] {
+            let (status, answer) = alice.call(&function, json!({ "asks": asks })).await;
+            assert_eq!(status, 200, "{answer}");
+            let id = answer["requestID"].as_str().unwrap();
+            // To the operator, and to the function. The SDK makes the request some turns later; the line is known all the same.
+            let ended = format!("in call {id} of {function}, which had ended");
+            dev.server.prints(&ended);
+            let line = format!("cloudfunctions/{function}/index.js:5:");
+            let is_told = || {
+                let printed = dev.server.printed();
+                printed.lines().any(|told| {
+                    [
+                        "late: ",
+                        "Invalid wxCloudApiToken: it was begun at ",
+                        &line,
+                        &ended,
+                    ]
+                    .iter()
+                    .all(|part| told.contains(part))
+                })
+            };
+            eventually(is_told, || dev.server.printed());
+        }
     }
 }
 

@@ -87,6 +87,13 @@ fn everything(dir: &Path) {
         fs::read_to_string(file("todos.csv")).unwrap(),
         "_id,title,at,n,of.city\r\na,云,2018-08-31T17:30:00.882Z,,\r\nb,,,1.0,北京\r\nc,,,,\r\n"
     );
+    assert!(!err.contains("spreadsheet"), "{err}");
+    let formula = "{\"_id\":\"=1+1\"}";
+    let (good, _, err) = with_input(db(dir, &["import", "formulas", "-"]), formula);
+    assert!(good, "{err}");
+    let (good, out, err) = done(db(dir, &["export", "formulas", "--format", "csv"]));
+    assert!(good && err.contains("1 cell begins with =, +, - or @"), "{err}");
+    assert_eq!(out, "_id\r\n=1+1\r\n");
     let (good, _, err) = done(db(dir, &["import", "copies", &file("todos.csv")]));
     assert!(good, "{err}");
     let (_, out, _) = done(db(dir, &["export", "copies", "--format", "array"]));
@@ -123,6 +130,7 @@ fn everything(dir: &Path) {
         listed(dir),
         json!({"collections": [
             {"name": "copies", "documents": 3, "indexes": []},
+            {"name": "formulas", "documents": 1, "indexes": []},
             {"name": "todos", "documents": 3, "indexes": [
                 index("of.city_1_at_-1", json!(["of.city", "-at"]), false), index("phone_1", json!(["phone"]), true), place,
             ]},

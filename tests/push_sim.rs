@@ -357,3 +357,28 @@ async fn what_can_be_pushed_is_listed() {
         assert!(err.contains(words), "{args:?} {err}");
     }
 }
+
+/// WeChat is told that a push has arrived, whoever takes it: whoever has sent it by hand wants to know more.
+#[tokio::test]
+async fn a_push_that_no_function_takes_is_told_with_the_line_that_routes_it() {
+    let project = Scratch::new(&[("kefu", "exports.main = () => 1;")]);
+    let dir = project.path().to_str().unwrap();
+    for kind in ["text", "user_enter_tempsession"] {
+        let _ = std::fs::remove_file(project.path().join("yunqiao.toml"));
+        let args = ["push", kind, "--dir", dir];
+        let (code, out, err) = yunqiao_says(&args).await;
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(
+            err.contains(&format!("no function was called: none takes {kind}")),
+            "{err}"
+        );
+        let line = format!("{kind} = \"kefu\"");
+        assert!(err.contains(&line), "{err}");
+        project.write("yunqiao.toml", &format!("[push.routes]\n{line}\n"));
+        let (code, _, err) = yunqiao_says(&args).await;
+        assert!(
+            code == Some(0) && !err.contains("no function was called"),
+            "{err}"
+        );
+    }
+}

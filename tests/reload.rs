@@ -114,6 +114,23 @@ async fn what_cannot_be_parsed_is_said_when_it_is_loaded() {
         out.contains("f/index.js:1: it cannot be parsed: SyntaxError: "),
         "{out}{err}"
     );
+
+    // So it is with a file that is not there, wherever the doctor is called.
+    project.write(
+        "cloudfunctions/f/index.js",
+        "exports.main = () => require('./Lib').a",
+    );
+    dev.server
+        .prints_soon("index.js:1 requires './Lib', which is not there; './lib.js' is there")
+        .await;
+    let mut doctor = yunqiao();
+    doctor.arg("doctor").current_dir(project.path());
+    let (output, out, err) = run(&mut doctor);
+    assert!(!output.status.success(), "{out}{err}");
+    assert!(
+        out.contains("cloudfunctions/f/index.js:1: it requires './Lib', which is not there"),
+        "{out}{err}"
+    );
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ impl Serving {
             offline: true,
             spares: 0,
             inspect: None,
+            places: false,
             log_limit: 4096,
             max_workers: 4,
             key_variables: tcb::KEY_VARIABLES.map(str::to_owned),

@@ -38,6 +38,8 @@ const MAX_RESULT = 1024 * 1024
 let main = null
 let wantsCallback = false
 let prepared = false
+/** Where lines are remembered: see places.js. */
+let places = null
 
 function onframe(kind, id, head, event, budget) {
   if (kind === FROM_HOST.CALL) run(new calls.Call(id, head, budget), event)
@@ -49,6 +51,7 @@ function onframe(kind, id, head, event, budget) {
 
 function run(call, event) {
   let value
+  if (places !== null) places.begin()
   try {
     value = calls.enter(
       call,
@@ -133,6 +136,10 @@ async function loadFunction(spec) {
     require('./resolve').install(spec.dir, spec.tree, trees, spec.isModule)
     if (spec.pack && !prepared) require('./pack').expect(spec.pack)
     if (spec.concurrency > 1) calls.concurrent()
+    if (spec.places) {
+      places = require('./places')
+      places.always()
+    }
     main = await load(spec.entry, spec.isModule)
     // Only a function that names a third parameter is called back; a promise from it counts all the same.
     wantsCallback = main.length >= 3

@@ -1,17 +1,18 @@
 'use strict'
 
 /*
- * Parses the source of functions without running it, with the parser that will run it: what cannot be parsed is said when
- * the functions are loaded, and not only when one of them is called. A program of its own, run as
- * `node --experimental-vm-modules -e <this>`.
+ * Parses the source of functions without running it, with the parser that will run it: what cannot be parsed, and which
+ * file is required and not there, is said when the functions are loaded, and not only when one of them is called. A program
+ * of its own, run as `node --experimental-vm-modules -e <this>`.
  *
  * Standard input: a JSON array of `{entry, isModule}`. Standard output: for each an array of
  * `{file, line, text, message}`. From the entry it goes on to the files that are required or imported by a literal path;
- * packages are left out.
+ * packages are left out. So is a file whose absence the function expects: one that is required in a `try`.
  */
 
 const { spawnSync } = require('child_process')
 const fs = require('fs')
+const { createRequire } = require('module')
 const path = require('path')
 const { pathToFileURL } = require('url')
 const vm = require('vm')
@@ -23,14 +24,14 @@ const LARGEST = 2 * 1024 * 1024
 
 const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname']
 const PATHS =
-  /\b(?:require|import)\s*\(\s*(['"])(\.{1,2}(?:\/[^'"]*)?)\1\s*\)|\b(?:from|import)\s*(['"])(\.{1,2}\/[^'"]+)\3/g
+  /\b(?<way>require|import)\s*\(\s*(?<quote>['"])(?<called>\.{1,2}(?:\/[^'"]*)?)\k<quote>\s*\)|\b(?:from|import)\s*(?<mark>['"])(?<named>\.{1,2}\/[^'"]+)\k<mark>/g
 /** What no code is on its own line. */
 const COMMENT = /^\s*(?:\/\/|\*|\/\*)/
 
 /** Whether Node loads a `.js` file as an ES module because it is one, and lets it be required. */
 const detects = process.features.require_module === true
 const types = new Map()
-/** By file and kind: its fault or null, and the files to which it leads. */
+/** By file and kind: its faults, and the files to which it leads. */
 const parsed = new Map()
 
 function check({ entry, isModule }) {
@@ -43,9 +44,9 @@ function check({ entry, isModule }) {
     seen.add(file)
     const key = `${asModule} ${file}`
     if (!parsed.has(key)) parsed.set(key, parse(file, asModule))
-    const { fault, leads } = parsed.get(key)
-    if (fault !== null) faults.push(fault)
-    waiting.push(...leads.map((to) => [to, isModuleFile(to)]))
+    const known = parsed.get(key)
+    faults.push(...known.faults)
+    waiting.push(...known.leads.map((to) => [to, isModuleFile(to)]))
   }
   return faults
 }
@@ -53,14 +54,17 @@ function check({ entry, isModule }) {
 function parse(file, asModule) {
   let source
   try {
-    if (fs.statSync(file).size > LARGEST) return { fault: null, leads: [] }
+    if (fs.statSync(file).size > LARGEST) return { faults: [], leads: [] }
     source = fs.readFileSync(file, 'utf8')
   } catch {
-    // That it cannot be read is another fault than the one that is looked for here.
-    return { fault: null, leads: [] }
+    // That it cannot be read is another fault than the ones that are looked for here.
+    return { faults: [], leads: [] }
   }
   if (source.startsWith('\ufeff')) source = source.slice(1)
-  return { fault: faultOf(file, source, asModule), leads: leadsOf(file, source) }
+  const fault = faultOf(file, source, asModule)
+  const { leads, missing } = leadsOf(file, source, asModule)
+  // One that cannot be parsed requires nothing.
+  return { faults: fault === null ? missing : [fault], leads }
 }
 
 function faultOf(file, source, asModule) {
@@ -88,7 +92,11 @@ function attempt(file, parse) {
     return null
   } catch (error) {
     // "FILE:LINE\nTEXT\n  ^^^\n\nSyntaxError: …", where the position is known.
-    return { file, message: `${error.name}: ${error.message}`, ...placeIn(String(error.stack), file) }
+    return {
+      file,
+      message: `cannot be parsed: ${error.name}: ${error.message}`,
+      ...placeIn(String(error.stack), file),
+    }
   }
 }
 
@@ -116,25 +124,91 @@ function shown(text) {
   return text.trim().slice(0, 200)
 }
 
-function leadsOf(file, source) {
-  if (file.endsWith('.json')) return []
-  const leads = []
-  for (const line of source.split('\n')) {
-    if (COMMENT.test(line)) continue
-    for (const [, , required, , imported] of line.matchAll(PATHS)) {
-      const found = resolve(path.resolve(path.dirname(file), required || imported))
-      if (found !== undefined && !/[\\/]node_modules[\\/]/.test(found)) leads.push(found)
+/** The source files that a file requires by their paths, and what is to be told of those that are not there. */
+function leadsOf(file, source, asModule) {
+  const found = { leads: [], missing: [] }
+  if (file.endsWith('.json')) return found
+  const code = withoutComments(source)
+  for (const { index, 0: text, groups } of source.matchAll(PATHS)) {
+    const wanted = groups.called || groups.named
+    const target = resolve(file, wanted, groups.way)
+    // For what only looks like code nothing is claimed, nor is anything left unparsed.
+    const isComment = COMMENT.test(source.slice(source.lastIndexOf('\n', index) + 1, index + 2))
+    if (isSource(target) && !isComment) found.leads.push(target)
+    const isCode = code.startsWith(text, index) && (groups.way !== undefined || asModule)
+    if (isCode && target === undefined && !isTried(code, index)) {
+      found.missing.push({
+        file,
+        message: `requires '${wanted}', which is not there${spelt(file, wanted)}`,
+        ...lineAt(source, index),
+      })
     }
   }
-  return leads
+  return found
 }
 
-/** The file that Node takes for a path. */
-function resolve(place) {
-  const candidates = ['', '.js', '.json'].map((ending) => place + ending)
-  candidates.push(...['index.js', 'index.json'].map((name) => path.join(place, name)))
-  const found = candidates.find((file) => fs.statSync(file, { throwIfNoEntry: false })?.isFile())
-  return found !== undefined && /\.(?:js|mjs|cjs|json)$/.test(found) ? found : undefined
+/** The source with blanks where comments are, as far as that can be told without parsing. */
+function withoutComments(source) {
+  const blank = (text) => text.replace(/[^\n]/g, ' ')
+  return source.replace(/\/\*[\s\S]*?\*\//g, blank).replace(/(?<![:'"`\w])\/\/.*/g, blank)
+}
+
+/** Whether one of the blocks around this place is that of a `try`, or a promise's fault is caught on the line. */
+function isTried(code, at) {
+  const rest = code.slice(at, code.indexOf('\n', at) < 0 ? undefined : code.indexOf('\n', at))
+  if (/\.catch\s*\(/.test(rest)) return true
+  let closed = 0
+  for (let place = at - 1; place >= 0; place--) {
+    if (code[place] === '}') closed++
+    else if (code[place] === '{' && closed-- === 0) {
+      if (/\btry\s*$/.test(code.slice(0, place))) return true
+      closed = 0
+    }
+  }
+  return false
+}
+
+/** The file that Node takes for a path; undefined where there is none, null where that cannot be told. */
+function resolve(file, wanted, way) {
+  if (way !== 'require') {
+    const place = path.resolve(path.dirname(file), wanted.replace(/[?#].*/, ''))
+    return fs.existsSync(place) ? place : undefined
+  }
+  try {
+    return createRequire(path.resolve(file)).resolve(wanted)
+  } catch (error) {
+    return error.code === 'MODULE_NOT_FOUND' ? undefined : null
+  }
+}
+
+/** What is to be added where the path is there in other letters or with another ending: some systems do not mind. */
+function spelt(file, wanted) {
+  let place = path.dirname(path.resolve(file))
+  const parts = []
+  for (const part of wanted.split('/')) {
+    const entries = part === '.' || part === '..' ? [part] : list(place)
+    const same = (name) => name.replace(/\.(?:js|json|mjs|cjs|node)$/i, '').toLowerCase()
+    const found =
+      entries.find((name) => name === part) ||
+      entries.find((name) => name.toLowerCase() === part.toLowerCase() || same(name) === same(part))
+    if (found === undefined) return ''
+    parts.push(found)
+    place = path.join(place, found)
+  }
+  return `; '${parts.join('/')}' is there`
+}
+
+function list(folder) {
+  try {
+    return fs.readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+/** Whether a file is the function's own source, and of a kind that can be parsed here. */
+function isSource(file) {
+  return Boolean(file) && /\.(?:js|mjs|cjs|json)$/.test(file) && !/[\\/]node_modules[\\/]/.test(file)
 }
 
 function isModuleFile(file) {

@@ -537,7 +537,8 @@ pub(crate) enum DbCommand {
     /// Write the documents of a collection into FILE, or to standard output
     #[command(
         after_help = "By the ending of FILE: .csv is CSV, anything else JSON objects, one on each line, as WeChat's console \
-        imports them."
+        imports them. Cells of CSV hold what the fields hold, unchanged: a spreadsheet computes one that begins with =, +, - \
+        or @, so import the file there with its columns as text; the command says how many there are."
     )]
     Export(Export),
     /// List the indexes of a collection; with FIELDS add one, or remove one

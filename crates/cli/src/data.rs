@@ -35,6 +35,38 @@ pub(crate) enum Keeping {
     BesideStore,
 }
 
+impl Keeping {
+    /// Where something of the project's is kept: `named`, as `yunqiao.toml` says, else under its `usual` name. `None` for what goes
+    /// with the process.
+    pub(crate) fn place(
+        self,
+        project: &Project,
+        named: Option<&Path>,
+        usual: &str,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let place = match (self, named) {
+            (Self::InMemory, _) => return Ok(None),
+            (_, Some(named)) => named.to_owned(),
+            (Self::InProject, None) => {
+                Folder::make(&project.root).context(".yunqiao cannot be made")?;
+                let place = project.root.join(folder::NAME).join(usual);
+                if place.is_symlink() {
+                    bail!(
+                        "{} is a link, and no link in .yunqiao is followed: remove it",
+                        place.display()
+                    );
+                }
+                place
+            }
+            (Self::BesideStore, None) => {
+                let store = project.settings.store.as_deref();
+                store.and_then(Path::parent).unwrap_or(&project.root).join(usual)
+            }
+        };
+        Ok(Some(place))
+    }
+}
+
 /// Opens the database, and has in it what the project says.
 pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<DatabaseAccess> {
     let settings = &project.settings.database;
@@ -144,28 +176,9 @@ pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
     path(project, keeping).is_ok_and(|path| path.is_none_or(|path| path.exists()))
 }
 
+/// Where the database's file lies; `None` in memory.
 fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
-    let named = project.settings.database.path.clone();
-    Ok(match keeping {
-        Keeping::InMemory => None,
-        Keeping::InProject if named.is_none() => {
-            Folder::make(&project.root).context(".yunqiao cannot be made")?;
-            let path = project.root.join(folder::NAME).join(FILE);
-            if path.is_symlink() {
-                bail!(
-                    "{} is a link, and no link in .yunqiao is followed: remove it",
-                    path.display()
-                );
-            }
-            Some(path)
-        }
-        Keeping::BesideStore if named.is_none() => {
-            let store = project.settings.store.as_deref();
-            let folder = store.and_then(Path::parent).unwrap_or(&project.root);
-            Some(folder.join(FILE))
-        }
-        _ => named,
-    })
+    keeping.place(project, project.settings.database.path.as_deref(), FILE)
 }
 
 async fn make(database: &dyn Database, name: &str) -> anyhow::Result<()> {

@@ -222,9 +222,10 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
         ExportFormat::Csv => FileLayout::Csv(export.fields.clone()),
     };
     let Some(file) = export.file.as_deref().filter(|file| *file != Path::new(STANDARD)) else {
-        source
+        let written = source
             .write(DocumentWriter::new(io::stdout().lock(), layout))
             .await?;
+        written.warn();
         return Ok(ExitCode::SUCCESS);
     };
     let unfinished = Unfinished::create(file)?;
@@ -234,9 +235,10 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
     unfinished.finish(file)?;
     print::done(format_args!(
         "{} in {}",
-        counted_documents(written),
+        counted_documents(written.documents),
         file.display()
     ));
+    written.warn();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -260,8 +262,8 @@ struct ExportSource<'a> {
 }
 
 impl ExportSource<'_> {
-    /// Writes them all; answers how many there are.
-    async fn write<W: Write>(&self, mut writer: DocumentWriter<W>) -> anyhow::Result<u64> {
+    /// Writes them all.
+    async fn write<W: Write>(&self, mut writer: DocumentWriter<W>) -> anyhow::Result<Written> {
         let watched = terminal::is_watched();
         let mut written = 0;
         let mut pages = self.reach.pages(self.filter.clone());
@@ -275,8 +277,12 @@ impl ExportSource<'_> {
             }
         }
         terminal::wait_for(None);
+        let formulas = writer.formulas();
         writer.finish()?;
-        Ok(written)
+        Ok(Written {
+            documents: written,
+            formulas,
+        })
     }
 
     /// The fields that any of them has: the first line of a table stands before all documents.
@@ -289,6 +295,30 @@ impl ExportSource<'_> {
             }
         }
         Ok(columns.into_paths())
+    }
+}
+
+/// What an export has written.
+struct Written {
+    documents: u64,
+    /// Cells that a spreadsheet takes for formulas.
+    formulas: u64,
+}
+
+impl Written {
+    fn warn(&self) {
+        if self.formulas > 0 {
+            print::warning(
+                format_args!(
+                    "{} with =, +, - or @, which a spreadsheet takes for a formula and computes",
+                    match self.formulas {
+                        1 => "1 cell begins".to_owned(),
+                        more => format!("{more} cells begin"),
+                    }
+                ),
+                "what users typed may do harm there: import the file with its columns as text",
+            );
+        }
     }
 }
 

@@ -34,25 +34,25 @@ pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the doctor finds, and what Node cannot parse, where there is a Node.
+/// What the doctor finds, and what Node finds, where there is a Node.
 fn examine(project: &Project) -> DoctorReport {
     let mut report = doctor::examine(project);
     let runnable = || {
         let functions = project.functions.values().map(|listed| &listed.function);
         functions.filter(|function| function.problem.is_none())
     };
-    let parsed = paths::node().and_then(|node| Ok(runtime::syntax_faults(&node, runnable())?));
+    let parsed = paths::node().and_then(|node| Ok(runtime::source_faults(&node, runnable())?));
     match parsed {
         Ok(faults) => {
             for (function, fault) in runnable()
                 .zip(faults)
                 .flat_map(|(function, faults)| faults.into_iter().map(move |fault| (function, fault)))
             {
-                let mut what = format!("it cannot be parsed: {}", fault.message);
+                let mut what = format!("it {}", fault.message);
                 if !fault.text.is_empty() {
                     what.push_str(&format!("\n{}", fault.text));
                 }
-                report.add_unparsable(function.name.clone(), &fault.file, fault.line, what);
+                report.add_fault_of_source(function.name.clone(), &fault.file, fault.line, what);
             }
         }
         Err(error) => print::warning(format_args!("the source was not parsed: {error:#}"), ""),

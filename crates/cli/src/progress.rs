@@ -11,7 +11,9 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
         if progress.is_over() {
             terminal::wait_for(None);
         }
-        if watched && !progress.is_over() {
+        if progress.is_warning() {
+            print::warning(&progress, "");
+        } else if watched && !progress.is_over() {
             terminal::wait_for(Some(escape::Line(&progress.to_string()).to_string()));
         } else {
             print::step(&progress);

@@ -11,7 +11,7 @@ use anstream::println;
 use anyhow::{anyhow, bail};
 use clock::Clock;
 use project::{ForeignCodes, Project, ProjectError, Undeclared};
-use push::{PacketField, PacketKind, kinds};
+use push::{Format, Packet, PacketField, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use simulator::Simulator;
 use tokio::sync::oneshot;
@@ -37,7 +37,7 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
     };
     let client = client()?;
     if let Some(wechat) = &args.wechat {
-        return push(&client, wechat.trim_end_matches('/'), &asked, as_json).await;
+        return push(&client, wechat.trim_end_matches('/'), None, &asked, as_json).await;
     }
     let project = match paths::project(&args.dir) {
         Ok(project) => Some(project),
@@ -49,14 +49,15 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
         && let Some(running) = run_file::running(&project.root)
         && is_there(&client, &running.wechat).await
     {
-        return push(&client, &running.wechat, &asked, as_json).await;
+        let own = args.url.is_none().then_some(project);
+        return push(&client, &running.wechat, own, &asked, as_json).await;
     }
     match project {
         Some(mut project) if args.url.is_none() => {
             print::step("no `yunqiao dev` runs for this project: it is started for this push alone");
             undeclared::supply(&mut project, Undeclared::Supply);
             let local = Local::headless(&project, &args.node, false).await?;
-            let code = push(&client, &local.wechat, &asked, as_json).await;
+            let code = push(&client, &local.wechat, Some(&project), &asked, as_json).await;
             local.stop().await;
             code
         }
@@ -92,7 +93,7 @@ async fn alone(
     let simulator = Simulator::new(settings, Clock::system(), |notice| print::warning(notice, ""));
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(simulator.serve(listener, async { drop(stopped.await) }));
-    let code = push(client, &stack::url(address), asked, as_json).await;
+    let code = push(client, &stack::url(address), None, asked, as_json).await;
     drop(stop);
     serving.await??;
     code
@@ -101,6 +102,8 @@ async fn alone(
 /// What the simulated WeChat is asked.
 struct Asked {
     path: &'static str,
+    /// What is pushed, as it was named.
+    kind: String,
     body: Value,
 }
 
@@ -109,6 +112,7 @@ impl Asked {
         let url = args.url.iter().map(|url| ("url".to_owned(), json!(url)));
         Self {
             path: "/sim/push/verify",
+            kind: String::new(),
             body: Value::Object(url.collect()),
         }
     }
@@ -138,14 +142,17 @@ impl Asked {
         }
         Ok(Self {
             path: "/sim/push",
+            kind: kind.to_owned(),
             body,
         })
     }
 }
 
+/// `project` is the one whose functions are pushed to.
 async fn push(
     client: &reqwest::Client,
     wechat: &str,
+    project: Option<&Project>,
     asked: &Asked,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
@@ -164,11 +171,29 @@ async fn push(
     }
     let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
     let good = done || told["heldBack"] == true || told["verified"] == true;
+    if let Some(project) = project.filter(|project| done && !is_routed(project, &told)) {
+        // WeChat hears no more of it than that it has arrived.
+        print::warning(
+            format_args!("no function was called: none takes {}", asked.kind),
+            &format!(
+                "name one in yunqiao.toml, below [push.routes]: {} = \"{}\"",
+                asked.kind,
+                project.functions.keys().next().map_or("NAME", AsRef::as_ref)
+            ),
+        );
+    }
     Ok(if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Whether a function takes what was pushed.
+fn is_routed(project: &Project, told: &Value) -> bool {
+    let packet = told["packet"].to_string();
+    Packet::parse("", Format::Json, packet.as_bytes())
+        .is_ok_and(|packet| project.settings.push.routes.find(&packet).is_some())
 }
 
 /// One request that WeChat sent, and what came of it.

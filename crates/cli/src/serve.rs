@@ -118,7 +118,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let (journal, recorder) = seen.journal(&project.root)?;
     let invocations = Arc::default();
     let public_url = stack::public_url(&project, address);
-    let runtime = stack::runtime(&args.node, None, &invocations, &journal, &public_url).await?;
+    let runtime = stack::runtime(&args.node, None, false, &invocations, &journal, &public_url).await?;
     let app_secret = secret.clone();
     let access = data::open(&project, Keeping::BesideStore).await?;
     let documents = Arc::clone(&access.database);

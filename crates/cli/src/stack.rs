@@ -46,10 +46,11 @@ pub(crate) const GUARD: &str = "__guard";
 const LOG_LIMIT: usize = 256 * 1024;
 
 /// Starts the part that runs functions. What they print is told to `journal`, with the call that prints it, which is found in
-/// `invocations`. `public_url` is what the addresses of files begin with.
+/// `invocations`. `public_url` is what the addresses of files begin with; `places` as in [`runtime::RuntimeOptions::places`].
 pub(crate) async fn runtime(
     node: &args::Node,
     inspect: Option<Inspect>,
+    places: bool,
     invocations: &Arc<Invocations>,
     journal: &Arc<Journal>,
     public_url: &str,
@@ -65,6 +66,7 @@ pub(crate) async fn runtime(
         spares: 1,
         max_workers: budget().workers,
         inspect,
+        places,
         log_limit: LOG_LIMIT,
         key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
         files_at: Some(format!("{}{}", public_url.trim_end_matches('/'), cloud::FILES)),
@@ -283,7 +285,7 @@ impl Local {
 
         let invocations = Arc::default();
         let public_url = public_url(project, address);
-        let runtime = runtime(node, inspect, &invocations, &journal, &public_url).await?;
+        let runtime = runtime(node, inspect, true, &invocations, &journal, &public_url).await?;
         let app_secret = secret.clone();
         let access = data::open(project, keeping).await?;
         let documents = Arc::clone(&access.database);

@@ -1,12 +1,11 @@
 //! The project's files: where they lie, and how their addresses look.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
 use blobs::{Blobs, Folder, FolderOptions};
 use clock::Clock;
 use cloud::{FileReaders, StorageAccess};
@@ -93,6 +92,8 @@ fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
 /// Connects to a bucket, and sees that it can be used.
 #[cfg(feature = "s3")]
 pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
+    use anyhow::Context as _;
+
     crate::client::install_tls();
     let bucket = blobs_s3::S3::new(&blobs_s3::S3Settings {
         endpoint: setting.endpoint.clone(),
@@ -111,7 +112,7 @@ pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::R
 /// This binary was built without it.
 #[cfg(not(feature = "s3"))]
 pub(crate) async fn bucket(_: &S3Setting, _: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
-    bail!("[storage] s3: this yunqiao was built without S3: build it with the feature `s3`");
+    anyhow::bail!("[storage] s3: this yunqiao was built without S3: build it with the feature `s3`");
 }
 
 /// Removes now and then what uploads have left that died.
@@ -165,24 +166,5 @@ pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
 
 /// Where they lie; `None` for a folder that goes with the process.
 fn place(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
-    let named = project.settings.storage.folder.clone();
-    Ok(match keeping {
-        Keeping::InMemory => None,
-        Keeping::InProject if named.is_none() => {
-            folder::Folder::make(&project.root).context(".yunqiao cannot be made")?;
-            let root = project.root.join(folder::NAME).join(FOLDER);
-            if root.is_symlink() {
-                bail!(
-                    "{} is a link, and no link in .yunqiao is followed: remove it",
-                    root.display()
-                );
-            }
-            Some(root)
-        }
-        _ => {
-            let store = project.settings.store.as_deref();
-            let beside = store.and_then(Path::parent).unwrap_or(&project.root);
-            Some(named.unwrap_or_else(|| beside.join(FOLDER)))
-        }
-    })
+    keeping.place(project, project.settings.storage.folder.as_deref(), FOLDER)
 }

@@ -14,6 +14,9 @@ const MOST_NAMED: usize = 5;
 /// author should know.
 pub(crate) fn supply(project: &mut Project, usual: Undeclared) -> Vec<Finding> {
     let policy = project.settings.undeclared.unwrap_or(usual);
+    for listed in project.functions.values_mut() {
+        listed.function.supplies_what_is_missing = policy == Undeclared::Supply;
+    }
     let mut by_package: BTreeMap<(String, String), Vec<UndeclaredPackage>> = BTreeMap::new();
     for missing in doctor::undeclared(project) {
         if policy == Undeclared::Supply
@@ -51,13 +54,17 @@ fn finding(missing: &[UndeclaredPackage], policy: Undeclared) -> Option<Finding>
     let who = format!("{}{more} {does} `{name}`", named.join(", "));
     let what = if first.is_above {
         // Nothing is lacking here.
-        format!("{who}, which is found in a folder above alone: the platform does not have that one")
+        format!(
+            "{who}, which is found only in a folder above the function's: it is not uploaded to the platform"
+        )
     } else if policy == Undeclared::Supply && first.is_known {
         format!("{who} and {do_es} not declare it: {} is supplied", first.version)
     } else if policy == Undeclared::Supply {
-        format!("{who} and {do_es} not declare it: it is not there, and no package that is supplied unasked")
+        format!(
+            "{who} and {do_es} not declare it: it is missing, and not one of the packages that are supplied unasked"
+        )
     } else {
-        format!("{who} and {do_es} not declare it: it is not there")
+        format!("{who} and {do_es} not declare it: it is missing")
     };
     let mut mend = match &first.meant {
         Some(meant) => format!("did you mean `{meant}`?"),
@@ -132,9 +139,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                "d requires `above`, which is found in a folder above alone: the platform does not have that one",
+                "d requires `above`, which is found only in a folder above the function's: it is not uploaded to the platform",
                 "a, b require `lodash` and do not declare it: ^4.17.4 is supplied",
-                "a requires `no-such-name` and does not declare it: it is not there, and no package that is supplied unasked",
+                "a requires `no-such-name` and does not declare it: it is missing, and not one of the packages that are supplied unasked",
                 "b requires `own-package` and does not declare it: 1.2.3 is supplied",
                 "b requires `uuid` and does not declare it: ^3.1.0 is supplied",
                 "a requires `wx-server-sdk` and does not declare it: 4.0.2 is supplied",
@@ -167,12 +174,29 @@ mod tests {
     }
 
     #[test]
+    fn a_path_for_development_is_no_version() {
+        let (_folder, mut project) = project(&[
+            ("cloudfunctions/a/index.js", "require('lodash')"),
+            (
+                "cloudfunctions/a/package.json",
+                r#"{"devDependencies":{"lodash":"file:../../lodash"}}"#,
+            ),
+        ]);
+        supply(&mut project, Undeclared::Supply);
+        let function = &project.functions.get("a").unwrap().function;
+        assert_eq!(
+            function.supplied.get("lodash").map(String::as_str),
+            Some("^4.17.4")
+        );
+    }
+
+    #[test]
     fn where_it_is_refused_nothing_is_supplied() {
         let files = [("cloudfunctions/a/index.js", "require('lodash')")];
         let (_folder, mut refused) = project(&files);
         let found = supply(&mut refused, Undeclared::Refuse);
         assert!(supplied(&refused, "a").is_empty());
-        assert!(found[0].what.ends_with("it is not there"), "{found:?}");
+        assert!(found[0].what.ends_with("it is missing"), "{found:?}");
 
         // The mend is taken.
         assert!(

@@ -173,8 +173,14 @@ fn let_in(
         .and_then(|value| value.to_str().ok());
     let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
         .map_err(|error| Refused::openly(error.code(), error))?;
-    verify(worker, head, &envelope)
-        .map_err(|error| Refused::new(error.code(), codes::text(error.code()).unwrap_or_default(), error))?;
+    verify(worker, head, &envelope).map_err(|error| {
+        // Outside of a call the SDK signs what it does not have then.
+        let too_late = late_call(cloud, head, envelope.api_token());
+        too_late.unwrap_or_else(|| {
+            let text = codes::text(error.code()).unwrap_or_default();
+            Refused::new(error.code(), text, error)
+        })
+    })?;
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
     let (capability, proof) = capability_for(cloud, &request)?;
     let asked = CloudRequest::new(
@@ -220,7 +226,6 @@ fn call_of(
     head: &Parts,
     envelope: &Envelope<'_>,
 ) -> Result<RunningCall, Refused> {
-    let refused = |why: &str| Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why);
     let invocations = cloud.calls.invocations();
     let token = envelope.api_token();
     if let Some(call) = token.and_then(|token| invocations.find(token))
@@ -228,27 +233,36 @@ fn call_of(
     {
         return Ok((call, running.left));
     }
+    Err(late_call(cloud, head, token).unwrap_or_else(|| {
+        of_no_call(match token {
+            None => {
+                "it has no wxCloudApiToken: it was begun outside of a call, or the function replaced WX_API_TOKEN"
+            }
+            Some(_) => "its wxCloudApiToken is of no call that this worker runs",
+        })
+    }))
+}
+
+/// What is said of a request that was begun in a call and not awaited, if it is one.
+fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<Refused> {
     let late = Late::read(head);
+    let invocations = cloud.calls.invocations();
     let ended = invocations.find_ended(|ended| {
         token.is_some_and(|token| ended.had_token(token)) || ended.invocation.request_id == late.request_id
-    });
-    if let Some(ended) = ended {
-        let since = Instant::now().saturating_duration_since(ended.at).as_millis();
-        let place = match late.place.as_str() {
-            "" => " (call it again, and the line is told)".to_owned(),
-            place => format!(" at {place:?}"),
-        };
-        return Err(refused(&format!(
-            "it was begun{place} in call {} of {}, which had ended {since} ms before: await it",
-            ended.invocation.request_id, ended.invocation.site.name
-        )));
-    }
-    Err(refused(match token {
-        None => {
-            "it has no wxCloudApiToken: it was begun outside of a call, or the function replaced WX_API_TOKEN"
-        }
-        Some(_) => "its wxCloudApiToken is of no call that this worker runs",
-    }))
+    })?;
+    let since = Instant::now().saturating_duration_since(ended.at).as_millis();
+    let place = match late.place.as_str() {
+        "" => " (call it again, and the line is told)".to_owned(),
+        place => format!(" at {place:?}"),
+    };
+    Some(of_no_call(&format!(
+        "it was begun{place} in call {} of {}, which had ended {since} ms before: await it",
+        ended.invocation.request_id, ended.invocation.site.name
+    )))
+}
+
+fn of_no_call(why: &str) -> Refused {
+    Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why)
 }
 
 /// What the worker says of a request that no running call makes. The function can say so too: it decides nothing.

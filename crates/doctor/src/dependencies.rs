@@ -98,6 +98,7 @@ pub(crate) fn undeclared(function: &Function, source: &Source, project: &Project
             let in_development = version(&package, "devDependencies", name);
             let is_for_development = in_development.is_some();
             let known = in_development
+                .filter(|range| !is_path(range))
                 .or_else(|| used_by_another(project, name))
                 .or_else(|| suppliable_package(name).map(str::to_owned));
             let above = required.file.ancestors().skip(1);
@@ -254,11 +255,15 @@ fn used_by_another(project: &Project, name: &str) -> Option<String> {
         let range = package.get("dependencies")?.get(name)?.as_str()?;
         let is_usable = name != SDK || !ends_before(range, FIRST_WITH_CLOUD_CALLS);
         // A path in that function's folder leads nowhere from this one.
-        let is_path = ["file:", "link:", ".", "/", "~/"]
-            .iter()
-            .any(|start| range.starts_with(start));
-        (is_usable && !is_path).then(|| range.to_owned())
+        (is_usable && !is_path(range)).then(|| range.to_owned())
     })
+}
+
+/// Whether what is asked for is a folder or an archive of the project, and not a version.
+fn is_path(range: &str) -> bool {
+    ["file:", "link:", ".", "/", "~/"]
+        .iter()
+        .any(|start| range.starts_with(start))
 }
 
 /// The line on which a key stands; good enough for a message.

@@ -139,9 +139,15 @@ impl fmt::Display for Diagnosis {
 }
 
 impl DoctorReport {
-    /// Adds a file of a function's source that cannot be parsed, which a parser has found: the search of the text does not need
-    /// to know the whole language.
-    pub fn add_unparsable(&mut self, function: FunctionName, file: &Path, line: Option<usize>, what: String) {
+    /// Adds a file of a function's source that cannot be parsed or lacks another one, which a parser has found: the search of
+    /// the text does not need to know the whole language.
+    pub fn add_fault_of_source(
+        &mut self,
+        function: FunctionName,
+        file: &Path,
+        line: Option<usize>,
+        what: String,
+    ) {
         let diagnosis = Diagnosis {
             function: Some(function),
             ..Diagnosis::new(file, line, what, String::new())

@@ -111,14 +111,14 @@ impl Source {
         let mut seen = BTreeSet::new();
         let own = self.packages.len();
         while let Some(file) = self.files.pop() {
-            let real = file.canonicalize().unwrap_or(file);
+            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
             let is_installed = real.components().any(|part| part.as_os_str() == "node_modules");
             if !real.starts_with(&inside)
                 && !is_installed
                 && seen.len() < MOST_OUTSIDE
                 && seen.insert(real.clone())
             {
-                self.scan_file(&real);
+                self.scan_file(&files::tidy(&file));
             }
         }
         self.packages[own..].iter().any(|package| package.name == SDK)

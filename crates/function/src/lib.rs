@@ -59,6 +59,8 @@ pub struct Function {
     /// Packages that its source requires and its manifest does not name, with the range of versions in which they are to be
     /// supplied. One that cannot be had is missing when it is required, and not before.
     pub supplied: BTreeMap<String, String>,
+    /// Whether a package that turns out to be missing when it runs is supplied too, where [`suppliable_package`] vouches for it.
+    pub supplies_what_is_missing: bool,
     /// Why it cannot run, and the mend; `None` when nothing is known to prevent it.
     pub problem: Option<String>,
 }
@@ -78,6 +80,7 @@ impl Function {
             max_instances: DEFAULT_MAX_INSTANCES,
             manifest: None,
             supplied: BTreeMap::new(),
+            supplies_what_is_missing: false,
             problem: None,
         }
     }

@@ -358,7 +358,17 @@ mod tests {
         bench.package("node_modules/a", &files, json!({}));
         let files = [("p/package.json", 0o644, r#"{"bin":"x"}"#), ("p/x", 0o644, "x")];
         bench.package("node_modules/a/node_modules/@s/b", &files, json!({}));
+        let by_folder = r#"{"directories":{"bin":"./tools"}}"#;
+        let files = [
+            ("p/package.json", 0o644, by_folder),
+            ("p/tools/one", 0o644, "1"),
+            ("p/tools/.two", 0o644, "2"),
+        ];
+        bench.package("node_modules/c", &files, json!({}));
         assert_eq!(bench.install().await.unwrap(), Scripts::None);
+        assert_eq!(bench.read("node_modules/.bin/one"), "1");
+        let programs = fs::read_dir(bench.folder.path().join("tree/node_modules/.bin")).unwrap();
+        assert_eq!(programs.count(), 2);
         assert_eq!(bench.read("node_modules/a/package.json"), manifest);
         assert_eq!(bench.read("node_modules/a/node_modules/.bin/b"), "x");
         let tool = bench.folder.path().join("tree/node_modules/.bin/a-tool");

@@ -82,20 +82,15 @@ impl Unpacked {
             .iter()
             .any(|script| scripts.is_some_and(|scripts| scripts.contains_key(*script)))
             || folder.join("binding.gyp").exists();
-        let directory = package.get("directories").and_then(|it| it.get("bin"));
-        if directory.is_some() && !package.contains_key("bin") {
-            return Err(PackageError::unusual(format!(
-                "{name} names its programs by their folder"
-            )));
-        }
         let own = name.rsplit_once('/').map_or(name, |it| it.1);
+        let directory = || package.get("directories")?.get("bin")?.as_str();
         let programs = match package.get("bin") {
             Some(Value::String(file)) => vec![(own.to_owned(), file.clone())],
             Some(Value::Object(list)) => list
                 .iter()
                 .filter_map(|(name, file)| Some((name.clone(), file.as_str()?.to_owned())))
                 .collect(),
-            _ => Vec::new(),
+            _ => directory().map_or_else(Vec::new, |directory| files_in(folder, directory)),
         };
         Ok(Self {
             platform: Platform::of(&package),
@@ -103,6 +98,21 @@ impl Unpacked {
             programs,
         })
     }
+}
+
+/// The files of a folder of a package, each a program by its own name.
+fn files_in(package: &Path, directory: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(package.join(directory))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let named = files.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let file = format!("{}/{name}", directory.trim_end_matches('/'));
+        (!name.starts_with('.')).then_some((name, file))
+    });
+    named.collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //!
 //! Arguments: the worker's folder, then the command. The command may be a guard too: a function can kill its own guard, by
 //! mistake or not, and then the outer one finds what that has left, be it in a session of its own and without its environment.
+//! What a function that ends both leaves behind is found by its control group, where there are such (`cgroup`), else by its
+//! environment and its session (`spawn`).
 
 use std::{
     ffi::{OsStr, OsString},
@@ -31,9 +33,12 @@ use rustix::{
     process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
-use crate::home::{SOCKET, door_of};
 #[cfg(target_os = "linux")]
 use crate::memory;
+use crate::{
+    cgroup,
+    home::{SOCKET, door_of},
+};
 
 /// How long to wait before looking again for what is left to kill.
 const KILL_PAUSE: Duration = Duration::from_micros(500);
@@ -67,6 +72,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("yunqiao guard: what a function leaves behind cannot be found later: {error}");
     }
 
+    // From here on everything is born into it.
+    if let Some(group) = std::env::var_os(cgroup::VARIABLE) {
+        let _ = cgroup::enter(Path::new(&group));
+    }
+
     // An inner guard ends when its standard input does, and this end of it is closed with this process.
     let is_inner_guard = is_this_program(&program);
     let stdin = if is_inner_guard {
@@ -76,6 +86,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let spawned = Command::new(&program)
         .args(args)
+        .env_remove(cgroup::VARIABLE)
         .stdin(stdin)
         .process_group(0)
         .spawn();

@@ -7,6 +7,7 @@
 //! `runtime`'s.
 
 mod accept;
+mod cgroup;
 mod door;
 mod end;
 mod frame;

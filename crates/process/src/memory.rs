@@ -18,6 +18,12 @@ pub(crate) fn resident_mb(pid: i32) -> Option<u64> {
 
 /// The memory of all that descends from a process, in MB: what several of them share is counted once.
 pub(crate) fn family_mb(ancestor: i32) -> Option<u64> {
+    let family = family(ancestor);
+    (!family.is_empty()).then(|| family.into_iter().filter_map(proportional_mb).sum())
+}
+
+/// What descends from a process.
+pub(crate) fn family(ancestor: i32) -> Vec<i32> {
     let mut family = children(ancestor);
     let mut at = 0;
     while let Some(pid) = family.get(at).copied()
@@ -26,7 +32,7 @@ pub(crate) fn family_mb(ancestor: i32) -> Option<u64> {
         family.extend(children(pid));
         at += 1;
     }
-    (!family.is_empty()).then(|| family.into_iter().filter_map(proportional_mb).sum())
+    family
 }
 
 /// A process's own memory, and its share of what it has in common with others; all of that where the kernel does not say.

@@ -1,20 +1,24 @@
 //! Starting a worker's processes, listening to what they print, and what is to be cleared away at their end.
 
-use std::{ffi::OsStr, fs, io, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{convert::Infallible, ffi::OsStr, fs, io, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use rustix::process::{Pid, Signal};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
+    sync::oneshot,
 };
 
+#[cfg(target_os = "linux")]
+use crate::memory;
 use crate::{
+    cgroup::{self, Cgroup},
     door::Door,
     end::{TAIL, WorkerEnd},
     home,
     host::Host,
     output::Level,
-    workers::{WorkerId, Workers},
+    workers::{Begun, WorkerId, Workers},
 };
 
 /// What of the machine's environment a worker keeps; `TMPDIR` is its own. Node must not see the rest either: an
@@ -25,6 +29,8 @@ const LONGEST_LINE: usize = 8 * 1024;
 /// After so much raw output from one worker the rest is slowed down, so that a flood does not cost the others their time.
 const FLOOD: usize = 1024 * 1024;
 const FLOOD_PAUSE: Duration = Duration::from_millis(1);
+/// How long the guards may take to end a worker; the outer one gives the inner one two seconds.
+const GUARDS_WITHIN: Duration = Duration::from_secs(3);
 /// How long output may still come after everything is dead.
 const AFTER_DEATH: Duration = Duration::from_millis(200);
 
@@ -59,14 +65,19 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerE
             "a process for the function could not be started: {error}"
         ))
     };
-    let (token, key) = match workers.begin(worker) {
+    let Begun { token, key, ended } = match workers.begin(worker) {
         Ok(Some(begun)) => begun,
         Ok(None) => return WorkerEnd::NotStarted("it was ended before it was started".to_owned()),
         Err(error) => return not_started(error),
     };
+    let group = workers
+        .cgroups
+        .as_ref()
+        .and_then(|groups| groups.of_worker(worker.serial));
     let attempt = || -> io::Result<_> {
         let door = Door::open(workers.home.door(worker.serial))?;
-        Ok((door, start(workers, launch, folder, &token)?))
+        let group = group.as_ref().map(Cgroup::folder);
+        Ok((door, start(workers, launch, folder, &token, group)?))
     };
     let started = match attempt() {
         // Somebody has cleared out the machine's temporary folder.
@@ -94,10 +105,25 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerE
             tail
         }
     });
+    let pid = guard.id().and_then(|pid| i32::try_from(pid).ok());
     let status = tokio::select! {
         status = guard.wait() => status,
+        () = overdue(ended) => {
+            // It was stopped, possibly by the function, and would keep its place for ever.
+            if let Some(group) = &group {
+                group.kill();
+            }
+            if let Some(pid) = pid {
+                kill_family(pid);
+            }
+            let _ = guard.start_kill();
+            guard.wait().await
+        }
         never = door.keep(host, worker, &key) => match never {},
     };
+    if let Some(group) = group {
+        let _ = tokio::task::spawn_blocking(move || group.end()).await;
+    }
     if status.as_ref().is_ok_and(|status| status.code().is_none()) {
         // The guard itself was killed, possibly by the function: what it would have done is left to us.
         kill_orphans(workers.process_of(worker), folder);
@@ -113,7 +139,19 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerE
     WorkerEnd::of(status.ok().and_then(|status| status.code()), &tail)
 }
 
-fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::Result<Child> {
+/// Waits until a worker was ended, and its guards have had the time to do it.
+async fn overdue(ended: oneshot::Receiver<Infallible>) {
+    let _ = ended.await;
+    tokio::time::sleep(GUARDS_WITHIN).await;
+}
+
+fn start(
+    workers: &Workers,
+    launch: &Launch,
+    folder: &Path,
+    token: &str,
+    group: Option<&Path>,
+) -> io::Result<Child> {
     fs::create_dir(folder)?;
     let mut words = workers.settings.guard.iter();
     let program = words
@@ -136,6 +174,9 @@ fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::
             command.env(name, value);
         }
     }
+    if let Some(group) = group {
+        command.env(cgroup::VARIABLE, group);
+    }
     command
         .env("TMPDIR", folder)
         // As on the platform; a function's own variables may say otherwise.
@@ -150,6 +191,20 @@ fn start(workers: &Workers, launch: &Launch, folder: &Path, token: &str) -> io::
         .stderr(Stdio::piped())
         .spawn()
 }
+
+/// Kills all that descends from a guard, which is stopped and reaps nothing: as a subreaper it is the parent of all that was
+/// left by its own parent.
+#[cfg(target_os = "linux")]
+fn kill_family(guard: i32) {
+    for _ in 0..MOST_ROUNDS {
+        for pid in memory::family(guard).into_iter().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kill_family(_: i32) {}
 
 /// Kills what a guard that was killed has left: Node, its group, and whatever was started with the worker's folder as its
 /// `TMPDIR`, in a session of its own too. A number that was just read belongs to its process still, unless that has ended

@@ -5,6 +5,7 @@
 //! its start is asked for, which then comes to nothing.
 
 use std::{
+    convert::Infallible,
     ffi::OsString,
     io,
     path::PathBuf,
@@ -15,10 +16,15 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{net::UnixListener, process::ChildStdin, sync::mpsc};
+use tokio::{
+    net::UnixListener,
+    process::ChildStdin,
+    sync::{mpsc, oneshot},
+};
 use zeroize::Zeroizing;
 
 use crate::{
+    cgroup::Cgroups,
     frame::{self, Frame, Order},
     home::Home,
     key::KeyPair,
@@ -57,6 +63,8 @@ pub struct WorkerId {
 pub struct Workers {
     pub(crate) settings: WorkerSettings,
     pub(crate) home: Home,
+    /// Where there are control groups.
+    pub(crate) cgroups: Option<Cgroups>,
     /// By the worker's key.
     table: Mutex<Vec<Option<Entry>>>,
     listeners: mpsc::UnboundedSender<UnixListener>,
@@ -93,6 +101,8 @@ enum Stage {
 /// By which means a worker is reached.
 #[derive(Debug)]
 struct Reach {
+    /// Dropped when the worker is ended: whoever stays with it waits for that.
+    _wanted: oneshot::Sender<Infallible>,
     /// Shown once by the process that connects.
     token: Option<String>,
     key: Arc<KeyPair>,
@@ -104,6 +114,15 @@ struct Reach {
     pid: Option<i32>,
 }
 
+/// What a worker's start needs.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) token: String,
+    pub(crate) key: Arc<KeyPair>,
+    /// Ends when the worker is ended.
+    pub(crate) ended: oneshot::Receiver<Infallible>,
+}
+
 impl Workers {
     /// Makes the private folder and the socket on which workers are waited for: see [`accept`](crate::accept).
     ///
@@ -112,9 +131,11 @@ impl Workers {
     pub fn open(settings: WorkerSettings) -> io::Result<(Self, Listeners)> {
         let home = Home::new(&settings.cache_dir)?;
         let (listeners, receiver) = mpsc::unbounded_channel();
+        let cgroups = home.folder().file_name().and_then(Cgroups::open);
         let workers = Self {
             settings,
             home,
+            cgroups,
             table: Mutex::default(),
             listeners,
             healed: AtomicBool::new(false),
@@ -153,6 +174,12 @@ impl Workers {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.home.folder()
+    }
+
+    /// Whether each worker has a control group, by which all that it started is found.
+    #[must_use]
+    pub fn has_control_groups(&self) -> bool {
+        self.cgroups.is_some()
     }
 
     /// A folder that nobody makes, for a guard that has nothing to clear away.
@@ -256,14 +283,16 @@ impl Workers {
 
     // What its own processes do ------------------------------------------------------------------------------------------
 
-    /// A worker's start begins: gives its token and key pair; `None` when it was ended already.
-    pub(crate) fn begin(&self, worker: WorkerId) -> io::Result<Option<(String, Arc<KeyPair>)>> {
+    /// A worker's start begins; `None` when it was ended already.
+    pub(crate) fn begin(&self, worker: WorkerId) -> io::Result<Option<Begun>> {
         let ended = self.with(worker, |stage| matches!(stage, Stage::NeverStarted));
         if ended == Some(true) {
             return Ok(None);
         }
         let (token, key) = (token()?, Arc::new(KeyPair::random()?));
+        let (wanted, ended) = oneshot::channel();
         let reach = Reach {
+            _wanted: wanted,
             token: Some(token.clone()),
             key: Arc::clone(&key),
             link: None,
@@ -272,7 +301,7 @@ impl Workers {
             pid: None,
         };
         self.put(worker, Stage::Running(reach));
-        Ok(Some((token, key)))
+        Ok(Some(Begun { token, key, ended }))
     }
 
     /// The processes of a worker run. `control` is what ends them: at once, when the worker is not wanted any more.
@@ -385,7 +414,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let workers = workers(folder.path());
         let [one, other] = [(0, 1), (3, 2)].map(|(key, serial)| WorkerId { key, serial });
-        let tokens = [one, other].map(|worker| workers.begin(worker).unwrap().unwrap().0);
+        let tokens = [one, other].map(|worker| workers.begin(worker).unwrap().unwrap().token);
         assert_eq!(tokens[0].len(), frame::TOKEN_LENGTH);
         assert_eq!(workers.redeem(&tokens[1]), Some(other));
         assert_eq!(workers.redeem(&tokens[1]), None);

@@ -30,15 +30,19 @@ impl fmt::Display for Finding {
 pub enum ProjectError {
     /// Neither `project.config.json` nor `yunqiao.toml` is in the folder.
     #[error(
-        "{} is no Mini Program project: neither {} is there — give the folder that holds \
-         project.config.json, or make a new project with `yunqiao init DIR`",
-        dir.display(), looked_for.join(" nor ")
+        "{} is no Mini Program project: neither {} is there — {}",
+        dir.display(), looked_for.join(" nor "), match nearby {
+            Some(nearby) => format!("give {}, which holds project.config.json", nearby.display()),
+            None => "give the folder that holds project.config.json, or make a new project with `yunqiao init DIR`".to_owned(),
+        }
     )]
     NotAProject {
         /// The folder that was looked into.
         dir: PathBuf,
         /// The files that would have made it a project.
         looked_for: Vec<&'static str>,
+        /// A folder below it that is one.
+        nearby: Option<PathBuf>,
     },
     /// A file or folder that has to be read cannot be.
     #[error("cannot read {}: {cause}", path.display())]

@@ -1,11 +1,36 @@
 //! Reading what people write by hand: text files, and secrets of one value. A byte order mark is ignored, because editors
 //! on Windows write one; every other fault is reported with line and column.
 
-use std::{fmt, fs, io, path::Path};
+use std::{
+    fmt, fs, io,
+    path::{Component, Path, PathBuf},
+};
 
 use serde_json::{Map, Value};
 
 use crate::ProjectError;
+
+/// A path as a person would write it: without `.`, and without `..` where what stands before it is no link.
+#[must_use]
+pub fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(tidied.components().next_back(), Some(Component::Normal(_))) => {
+                tidied.pop();
+            }
+            part => tidied.push(part),
+        }
+    }
+    if tidied.as_os_str().is_empty() {
+        tidied.push(".");
+    }
+    match (tidied.canonicalize(), path.canonicalize()) {
+        (Ok(tidied), Ok(real)) if tidied != real => path.to_owned(),
+        _ => tidied,
+    }
+}
 
 /// What is wrong with a text, where, and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +178,25 @@ pub(crate) fn position(bytes: &[u8], at: usize) -> (usize, usize) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_tidy_path_leads_to_the_same_place() {
+        let tidied = |path: &str| tidy(Path::new(path)).display().to_string();
+        assert_eq!(tidied("a/./b/"), "a/b");
+        assert_eq!(tidied("client/../functions"), "functions");
+        assert_eq!(tidied("../a/.."), "..");
+        assert_eq!(tidied("a/.."), ".");
+        assert_eq!(tidied("/a/../../b"), "/../b");
+        // What is above a link is above the place where it leads.
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str| folder.path().join(name);
+        fs::create_dir_all(of("far/inner")).unwrap();
+        fs::create_dir(of("other")).unwrap();
+        std::os::unix::fs::symlink(of("far/inner"), of("link")).unwrap();
+        fs::create_dir(of("far/other")).unwrap();
+        assert_eq!(tidy(&of("link/../other")), of("link/../other"));
+        assert_eq!(tidy(&of("far/../other")), of("other"));
+    }
 
     #[test]
     fn one_value_stands_alone() {

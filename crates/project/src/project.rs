@@ -104,6 +104,7 @@ impl Files<'_> {
             return Err(ProjectError::NotAProject {
                 dir: self.root.to_owned(),
                 looked_for,
+                nearby: below(self.root, 2).map(|folder| files::tidy(&folder)),
             });
         }
 
@@ -250,7 +251,7 @@ impl Files<'_> {
         ];
         for (folder, named_by) in named {
             let Some(folder) = folder else { continue };
-            let path = self.root.join(folder);
+            let path = files::tidy(&self.root.join(folder));
             if path.is_dir() {
                 return Ok(Some(path));
             }
@@ -264,6 +265,25 @@ impl Files<'_> {
         let usual = self.root.join(USUAL_FUNCTIONS_ROOT);
         Ok(usual.is_dir().then_some(usual))
     }
+}
+
+/// The first folder below one, at most so deep, that holds `project.config.json`: many a repository has it beside the pages.
+fn below(folder: &Path, depth: usize) -> Option<PathBuf> {
+    let entries = folder.read_dir().ok()?.flatten();
+    let mut folders: Vec<PathBuf> = entries
+        .filter(|entry| {
+            let name = entry.file_name();
+            let is_source = name != "node_modules" && !name.as_encoded_bytes().starts_with(b".");
+            is_source && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        })
+        .map(|entry| entry.path())
+        .collect();
+    folders.sort();
+    let found = folders
+        .iter()
+        .find(|folder| folder.join(miniprogram::FILE).is_file());
+    let deeper = || folders.iter().find_map(|folder| below(folder, depth - 1));
+    found.cloned().or_else(|| if depth > 1 { deeper() } else { None })
 }
 
 /// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.

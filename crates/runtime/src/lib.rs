@@ -16,6 +16,7 @@ mod call;
 mod deps;
 mod load;
 mod logs;
+mod missing;
 mod modules;
 mod observer;
 mod options;
@@ -44,7 +45,7 @@ pub use peer::{Connection, Peer, RunningCall};
 pub use process::{Frame, KeyPair, Level, OutputLine};
 pub use progress::Progress;
 pub use state::FailedStart;
-pub use syntax::{SyntaxFault, syntax_faults};
+pub use syntax::{SourceFault, source_faults};
 
 use pool::Pool;
 
@@ -89,8 +90,6 @@ pub enum StartError {
 #[derive(Clone)]
 pub struct Runtime {
     pool: Arc<Pool>,
-    node_major: u32,
-    loading: Arc<tokio::sync::Mutex<()>>,
     _life: Arc<Life>,
 }
 
@@ -147,7 +146,7 @@ impl Runtime {
             log_limit: options.log_limit.min(MAX_LOG),
             ..options
         };
-        let pool = Pool::new(options, workers, observer);
+        let pool = Pool::new(options, node_major, workers, observer);
         let tasks = vec![
             tokio::spawn(process::accept(Arc::clone(&pool), listeners)),
             tokio::spawn(Arc::clone(&pool).keep_time()),
@@ -158,12 +157,7 @@ impl Runtime {
             pool: Arc::clone(&pool),
             tasks,
         });
-        Ok(Self {
-            pool,
-            node_major,
-            loading: Arc::default(),
-            _life: life,
-        })
+        Ok(Self { pool, _life: life })
     }
 
     /// Serves these functions, and no others, from now on.
@@ -171,11 +165,7 @@ impl Runtime {
     /// Installs what they need, and prepares spare workers. A function that did not change keeps its workers; one that
     /// did gets new ones, while calls that run finish on the old ones. Waiting calls go to the new ones.
     pub async fn load(&self, functions: Vec<Loaded>) -> Vec<LoadReport> {
-        let _one_at_a_time = self.loading.lock().await;
-        let seen = self.changes_seen();
-        let reports = load::load(&self.pool, functions, self.node_major).await;
-        self.looked_at(seen);
-        reports
+        self.pool.load(Some(functions)).await
     }
 
     /// Whether a function was loaded from this file among others: then a change of it is a change of the function. By their
@@ -191,8 +181,9 @@ impl Runtime {
         self.pool.modules.folders()
     }
 
-    /// What was loaded may have changed: calls that no function makes wait until a [`Runtime::load`] that began after this has
-    /// ended, or [`Runtime::looked_at`] says that there is nothing to load; but not longer than a few seconds.
+    /// What was loaded may have changed: calls that come after this, and that no function makes, wait until a [`Runtime::load`]
+    /// that began after it has ended, or [`Runtime::looked_at`] says that there is nothing to load. If none begins
+    /// within a few seconds, they get what is there, and [`Progress::Outdated`] tells it.
     pub fn expect_changes(&self) {
         self.pool.changes.send_modify(|changes| changes.seen += 1);
     }
@@ -205,8 +196,7 @@ impl Runtime {
 
     /// Says that of the changes that were told, the first `seen` need no load any more.
     pub fn looked_at(&self, seen: u64) {
-        let later = |changes: &mut pool::Changes| changes.looked_at = changes.looked_at.max(seen);
-        self.pool.changes.send_modify(later);
+        self.pool.looked_at(seen);
     }
 
     /// Calls a function. Dropping the future abandons the call: if it waits it is forgotten, if it runs it runs on and

@@ -17,7 +17,7 @@ use crate::{
     pool::Pool,
     progress::Progress,
     spec::{Kind, Spec},
-    syntax::{SyntaxFault, syntax_faults},
+    syntax::{SourceFault, source_faults},
 };
 
 /// How long loading waits for the first spares: they make the first calls quick, but nothing fails without them.
@@ -41,8 +41,9 @@ pub struct LoadReport {
     pub name: FunctionName,
     /// Why it cannot run, and the mend.
     pub problem: Option<String>,
-    /// Files of its source that cannot be parsed: it is called all the same, and fails when it loads one of them.
-    pub faults: Vec<SyntaxFault>,
+    /// Files of its source that cannot be parsed, or lack one that they require: it is called all the same, and fails when it
+    /// loads one of them.
+    pub faults: Vec<SourceFault>,
     /// Whether it, or anything about it, is new: then its workers are replaced.
     pub changed: bool,
 }
@@ -57,7 +58,11 @@ struct Survey {
 }
 
 /// See [`crate::Runtime::load`].
-pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32) -> Vec<LoadReport> {
+pub(crate) async fn load(pool: &Arc<Pool>, mut loaded: Vec<Loaded>) -> Vec<LoadReport> {
+    for one in &mut loaded {
+        pool.missing.add_to(&mut one.function);
+    }
+    let node_major = pool.node_major;
     // Folders may be large, and calls are served meanwhile.
     let surveys = tokio::task::spawn_blocking(move || survey(loaded, node_major)).await;
     let Ok(surveys) = surveys else { return Vec::new() };
@@ -118,14 +123,14 @@ pub(crate) async fn load(pool: &Arc<Pool>, loaded: Vec<Loaded>, node_major: u32)
     reports
 }
 
-/// What cannot be parsed, by function.
-type Faults = HashMap<FunctionName, Vec<SyntaxFault>>;
+/// What is wrong with the source, by function.
+type Faults = HashMap<FunctionName, Vec<SourceFault>>;
 
 /// Parses the source of the functions that can run, beside whatever else is done meanwhile.
 fn parse(pool: &Pool, mut functions: Vec<Function>) -> JoinHandle<Faults> {
     functions.retain(|function| function.problem.is_none());
     let node = pool.options.node.clone();
-    tokio::task::spawn_blocking(move || match syntax_faults(&node, functions.iter()) {
+    tokio::task::spawn_blocking(move || match source_faults(&node, functions.iter()) {
         Ok(faults) => functions
             .into_iter()
             .map(|function| function.name)
@@ -208,6 +213,7 @@ fn spec(
         "concurrency": function.concurrency,
         "pack": pack,
         "logLimit": pool.options.log_limit,
+        "places": pool.options.places,
         "env": variables,
         "context": Value::Object(context).to_string(),
     })

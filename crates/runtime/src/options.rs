@@ -22,6 +22,9 @@ pub struct RuntimeOptions {
     pub max_workers: usize,
     /// Start workers under Node's inspector.
     pub inspect: Option<Inspect>,
+    /// Let workers remember at all times where in its code a function began what it does, for what is told of requests that
+    /// come too late. It costs what a developer does not notice, and a busy server does.
+    pub places: bool,
     /// Bytes of output kept of one call; at most 4 MB.
     pub log_limit: usize,
     /// Names of the two variables under which a worker's program finds its key pair: id, then secret.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use function::FunctionName;
+use function::{Function, FunctionName};
 use process::{Host, KeyPair, Launch, Level, Order, WorkerEnd, WorkerId, WorkerMessage, Workers};
 use tokio::{
     net::UnixStream,
@@ -21,10 +21,13 @@ use tokio::{
 use crate::{
     call::{CallError, CallOutcome, FunctionCall, InvocationId},
     deps::{Installer, Npm},
+    load::{self, LoadReport, Loaded},
+    missing::Missing,
     modules::Modules,
     observer::Observer,
     options::RuntimeOptions,
     peer::{Connection, Peer, Register, RunningCall},
+    progress::Progress,
     state::{self, CallKey, Effect, Limits, Watched},
 };
 
@@ -38,7 +41,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(100);
 /// … or it has not been quiet for this long.
 const NEVER_QUIET: Duration = Duration::from_secs(2);
-/// How long calls wait for functions that are being loaded anew.
+/// How long calls wait for a load to begin after a change.
 const LOADED_WITHIN: Duration = Duration::from_secs(5);
 /// How many connections of workers wait for the one who serves them; further ones wait in the sockets' own queues.
 const WAITING_CONNECTIONS: usize = 64;
@@ -48,12 +51,8 @@ const WAITING_CONNECTIONS: usize = 64;
 pub(crate) struct Changes {
     pub(crate) seen: u64,
     pub(crate) looked_at: u64,
-}
-
-impl Changes {
-    fn are_open(&self) -> bool {
-        self.looked_at < self.seen
-    }
+    /// Functions are being loaded.
+    pub(crate) is_loading: bool,
 }
 
 /// Whoever waits for an outcome.
@@ -75,6 +74,10 @@ pub(crate) struct Pool {
     /// How often files have changed, and which of these changes were looked at: between the two, functions are about to be
     /// loaded anew.
     pub(crate) changes: watch::Sender<Changes>,
+    pub(crate) missing: Missing,
+    pub(crate) node_major: u32,
+    /// What is served, as it was given. Held while it is loaded, so that one load follows the other.
+    loaded: tokio::sync::Mutex<Vec<Loaded>>,
     state: Mutex<State>,
     /// Where connections of workers go, once somebody wants them.
     connections: OnceLock<mpsc::Sender<Connection>>,
@@ -84,7 +87,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(options: RuntimeOptions, workers: Workers, observer: Arc<dyn Observer>) -> Arc<Self> {
+    pub(crate) fn new(
+        options: RuntimeOptions,
+        node_major: u32,
+        workers: Workers,
+        observer: Arc<dyn Observer>,
+    ) -> Arc<Self> {
         let limits = Limits {
             spares: options.spares,
             workers: options.max_workers.max(1),
@@ -105,6 +113,9 @@ impl Pool {
             installer: Arc::new(Installer::new(npm, trees)),
             modules: Modules::default(),
             changes: watch::Sender::default(),
+            missing: Missing::default(),
+            node_major,
+            loaded: tokio::sync::Mutex::default(),
             state: Mutex::new(State::new(limits, Instant::now())),
             connections: OnceLock::new(),
             watch: Notify::new(),
@@ -170,6 +181,33 @@ impl Pool {
     pub(crate) fn connections(&self) -> Option<mpsc::Receiver<Connection>> {
         let (sender, receiver) = mpsc::channel(WAITING_CONNECTIONS);
         self.connections.set(sender).ok().map(|()| receiver)
+    }
+
+    /// Loads these functions, or again those that are served. See [`crate::Runtime::load`].
+    pub(crate) async fn load(self: &Arc<Self>, functions: Option<Vec<Loaded>>) -> Vec<LoadReport> {
+        let mut loaded = self.loaded.lock().await;
+        let seen = self.changes.borrow().seen;
+        let loading = IsLoading::of(self);
+        if let Some(functions) = functions {
+            *loaded = functions;
+        }
+        let reports = load::load(self, loaded.clone()).await;
+        self.looked_at(seen);
+        drop(loading);
+        reports
+    }
+
+    /// See [`crate::Runtime::looked_at`].
+    pub(crate) fn looked_at(&self, seen: u64) {
+        let later = |changes: &mut Changes| changes.looked_at = changes.looked_at.max(seen);
+        self.changes.send_modify(later);
+    }
+
+    /// A function that is served, as it was given.
+    pub(crate) async fn function(&self, name: &FunctionName) -> Option<Function> {
+        let loaded = self.loaded.lock().await;
+        let mut functions = loaded.iter().map(|loaded| &loaded.function);
+        functions.find(|function| function.name == *name).cloned()
     }
 
     // Tasks ---------------------------------------------------------------------------------------------------------
@@ -258,11 +296,20 @@ impl Pool {
 
     /// Makes a call. Dropping the future abandons it.
     pub(crate) async fn invoke(self: &Arc<Self>, call: FunctionCall) -> CallOutcome {
+        self.invoke_within(call, LOADED_WITHIN).await
+    }
+
+    /// The same, where a load is to begin within `patience` after a change.
+    pub(crate) async fn invoke_within(
+        self: &Arc<Self>,
+        call: FunctionCall,
+        patience: Duration,
+    ) -> CallOutcome {
         // A nested call does not wait: its caller runs the old code already.
-        if call.parent.is_none() && self.changes.borrow().are_open() {
-            let mut changes = self.changes.subscribe();
-            let _ =
-                tokio::time::timeout(LOADED_WITHIN, changes.wait_for(|changes| !changes.are_open())).await;
+        if call.parent.is_none() && !self.changes_are_loaded(patience).await {
+            self.observer.progress(Progress::Outdated {
+                function: call.function.clone(),
+            });
         }
         let (caller, outcome) = oneshot::channel();
         match self.with(|state| state.admit(call, caller, Instant::now())) {
@@ -277,6 +324,47 @@ impl Pool {
             }
             Err(error) => CallOutcome::refused(error),
         }
+    }
+
+    /// Waits until the changes that were told so far are loaded: while functions are loaded for as long as that takes, which
+    /// may be a long installation; else for `patience`. Says whether they are.
+    async fn changes_are_loaded(&self, patience: Duration) -> bool {
+        let seen = self.changes.borrow().seen;
+        let mut changes = self.changes.subscribe();
+        loop {
+            let begun = tokio::time::timeout(
+                patience,
+                changes.wait_for(|changes| changes.is_loading || changes.looked_at >= seen),
+            );
+            match begun.await {
+                Ok(Ok(now)) if now.looked_at >= seen => return true,
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return false,
+            }
+            if changes
+                .wait_for(|changes| !changes.is_loading || changes.looked_at >= seen)
+                .await
+                .is_err()
+            {
+                return false;
+            }
+        }
+    }
+}
+
+/// Says for as long as it lives that functions are being loaded.
+struct IsLoading(Arc<Pool>);
+
+impl IsLoading {
+    fn of(pool: &Arc<Pool>) -> Self {
+        pool.changes.send_modify(|changes| changes.is_loading = true);
+        Self(Arc::clone(pool))
+    }
+}
+
+impl Drop for IsLoading {
+    fn drop(&mut self) {
+        self.0.changes.send_modify(|changes| changes.is_loading = false);
     }
 }
 
@@ -303,7 +391,10 @@ impl Host for Pool {
                 }
                 true
             }
-            message => self.with(|state| state.received(worker, message, now)),
+            message => match self.look_for_missing(worker, message) {
+                Some(message) => self.with(|state| state.received(worker, message, now)),
+                None => true,
+            },
         }
     }
 

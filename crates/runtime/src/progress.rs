@@ -8,7 +8,7 @@ use function::FunctionName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// npm has begun to install one of several trees of dependencies.
+    /// A tree is being installed: one of several trees of dependencies.
     Installing {
         /// Which one, from 1.
         number: usize,
@@ -19,7 +19,7 @@ pub enum Progress {
         /// The functions that need it.
         functions: Vec<FunctionName>,
     },
-    /// npm has ended.
+    /// That has ended.
     Installed {
         /// Which one, from 1.
         number: usize,
@@ -41,6 +41,20 @@ pub enum Progress {
         /// The port on 127.0.0.1.
         port: u16,
     },
+    /// A package is not there that something requires when a function runs, and that nothing declares.
+    Missing {
+        /// Which function.
+        function: FunctionName,
+        /// The package.
+        package: String,
+        /// The range of versions in which it is supplied; `None` where it is not.
+        supplied: Option<String>,
+    },
+    /// A call gets the code that was loaded, though files have changed since.
+    Outdated {
+        /// Which function.
+        function: FunctionName,
+    },
 }
 
 impl Progress {
@@ -48,6 +62,12 @@ impl Progress {
     #[must_use]
     pub fn is_over(&self) -> bool {
         !matches!(self, Self::Installing { .. })
+    }
+
+    /// Whether somebody has something to do.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Outdated { .. })
     }
 }
 
@@ -86,6 +106,28 @@ impl fmt::Display for Progress {
                 problem: Some(problem),
                 ..
             } => f.write_str(problem),
+            Self::Missing {
+                function,
+                package,
+                supplied: Some(range),
+            } => write!(
+                f,
+                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: {range} is supplied; add \
+                 \"{package}\": \"{range}\" to dependencies in its package.json"
+            ),
+            Self::Missing {
+                function,
+                package,
+                supplied: None,
+            } => write!(
+                f,
+                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: if that is the name that is meant, \
+                 add \"{package}\": \"latest\" to dependencies in its package.json"
+            ),
+            Self::Outdated { function } => write!(
+                f,
+                "{function} was called with its old code: files have changed, and nothing has loaded them yet"
+            ),
             Self::Inspecting { function, port } => write!(f, "{function}: debugger at 127.0.0.1:{port}"),
         }
     }

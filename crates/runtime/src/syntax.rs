@@ -1,4 +1,5 @@
-//! Which source files cannot be parsed: found by Node, which parses the files and runs nothing of them (`js/worker/syntax.js`).
+//! Which source files cannot be parsed, or require files that are not there: found by Node, which parses the files and runs
+//! nothing of them (`js/worker/syntax.js`).
 
 use std::{
     fmt,
@@ -13,27 +14,28 @@ use serde_json::{Value, json};
 /// What Node runs.
 const PROGRAM: &str = include_str!("../../../js/worker/syntax.js");
 
-/// A file that cannot be parsed.
+/// A file that cannot be parsed, or requires one that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyntaxFault {
+pub struct SourceFault {
     /// The file.
     pub file: PathBuf,
     /// The line, from 1, where Node tells it.
     pub line: Option<usize>,
     /// The text of that line.
     pub text: String,
-    /// What Node says, such as `SyntaxError: Unexpected token '}'`.
+    /// What is wrong, as the end of a sentence about the file: `cannot be parsed: SyntaxError: Unexpected token '}'`, or
+    /// `requires './x', which is not there`.
     pub message: String,
 }
 
-impl fmt::Display for SyntaxFault {
-    /// `FILE:LINE cannot be parsed: MESSAGE`, and below it the line.
+impl fmt::Display for SourceFault {
+    /// `FILE:LINE MESSAGE`, and below it the line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        write!(f, " cannot be parsed: {}", self.message)?;
+        write!(f, " {}", self.message)?;
         if !self.text.is_empty() {
             write!(f, "\n{}", self.text)?;
         }
@@ -41,15 +43,15 @@ impl fmt::Display for SyntaxFault {
     }
 }
 
-/// Parses the source of functions, from the file of each along what it requires by a path, and gives for each what cannot be
-/// parsed. Blocks.
+/// Parses the source of functions, from the file of each along what it requires by a path, and gives for each what is wrong with
+/// it. Blocks.
 ///
 /// # Errors
 /// When Node cannot be run, or says what it should not.
-pub fn syntax_faults<'a>(
+pub fn source_faults<'a>(
     node: &Path,
     functions: impl Iterator<Item = &'a Function>,
-) -> io::Result<Vec<Vec<SyntaxFault>>> {
+) -> io::Result<Vec<Vec<SourceFault>>> {
     let entries: Vec<Value> = functions
         .map(|function| json!({ "entry": function.entry, "isModule": function.is_module() }))
         .collect();
@@ -87,9 +89,9 @@ pub fn syntax_faults<'a>(
         .collect())
 }
 
-fn fault(said: &Value) -> SyntaxFault {
+fn fault(said: &Value) -> SourceFault {
     let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
-    SyntaxFault {
+    SourceFault {
         file: text("file").into(),
         line: said["line"].as_u64().and_then(|line| usize::try_from(line).ok()),
         text: text("text"),
@@ -129,7 +131,7 @@ mod tests {
                 &[
                     (
                         "index.js",
-                        "require('./lib'); require('../shared/c'); // require('./gone')\nrequire('x')",
+                        "require('./lib'); require('../shared/c'); // require('./gone')\n/*\nrequire('./gone')*/require('x')",
                     ),
                     ("lib/index.js", "exports.a = 1\nif (true {\n}"),
                     ("node_modules/x/index.js", "no source at all"),
@@ -156,6 +158,35 @@ mod tests {
                     "#!/usr/bin/env node\nif (0) return; exports.main = async () => { await 0 }",
                 )],
             ),
+            function(
+                "lacking",
+                &[
+                    (
+                        "index.js",
+                        "require('./a')\nlet local = {}\ntry {\n  if (1) { local = require('./local') }\n} catch {}\n\
+                         import('./plugin.js').catch(() => {})\nexports.main = () => require('./Utils').x + import('./b.js')\n\
+                         const text = `from './nowhere'`",
+                    ),
+                    (
+                        "a.js",
+                        "const url = 'http://x'; module.exports = require('./sub')",
+                    ),
+                    ("sub/package.json", r#"{"main":"main.js"}"#),
+                    ("sub/main.js", "require('./data.bin'); require('../gone.json')"),
+                    ("sub/data.bin", ""),
+                    ("utils.js", ""),
+                ],
+            ),
+            function(
+                "lacking-esm",
+                &[
+                    (
+                        "index.mjs",
+                        "import { x } from './lib'\nexport * from './lib.mjs'",
+                    ),
+                    ("lib.mjs", ""),
+                ],
+            ),
             // In the folder, and never loaded.
             function(
                 "beside",
@@ -168,7 +199,7 @@ mod tests {
         let node = std::env::split_paths(&path)
             .map(|folder| folder.join("node"))
             .find(|node| node.is_file());
-        let found = syntax_faults(&node.unwrap(), functions.iter()).unwrap();
+        let found = source_faults(&node.unwrap(), functions.iter()).unwrap();
         let shown: Vec<Vec<String>> = found
             .iter()
             .map(|faults| {
@@ -185,7 +216,7 @@ mod tests {
             assert!(text.starts_with(start) && text.ends_with(end), "{text}");
         };
         let counts: Vec<usize> = shown.iter().map(Vec::len).collect();
-        assert_eq!(counts, [1, 2, 1, 1, 0, 0], "{shown:?}");
+        assert_eq!(counts, [1, 2, 1, 1, 0, 3, 1, 0], "{shown:?}");
         begins(
             0,
             0,
@@ -206,6 +237,23 @@ mod tests {
             "\nexport const z = +;",
         );
         begins(3, 0, "data/table.json:3 cannot be parsed: SyntaxError: ", "\n}");
+        let lacks = |of: usize, at: usize, line: &str| assert!(shown[of][at].starts_with(line), "{shown:?}");
+        lacks(
+            5,
+            0,
+            "lacking/index.js:7 requires './Utils', which is not there; './utils.js' is there\nexports.main",
+        );
+        lacks(5, 1, "lacking/index.js:7 requires './b.js', which is not there\n");
+        lacks(
+            5,
+            2,
+            "lacking/sub/main.js:1 requires '../gone.json', which is not there\n",
+        );
+        lacks(
+            6,
+            0,
+            "lacking-esm/index.mjs:1 requires './lib', which is not there; './lib.mjs' is there\n",
+        );
         assert!(!ran.exists(), "it was run");
     }
 }

@@ -91,6 +91,7 @@ impl Bench {
             spares: 0,
             max_workers: 100,
             inspect: None,
+            places: false,
             log_limit: 256 * 1024,
             key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
             files_at: None,

@@ -55,6 +55,7 @@ async fn end_workers(ends: usize) {
         spares: 0,
         max_workers: FUNCTIONS,
         inspect: None,
+        places: false,
         log_limit: 1024,
         key_variables: ["ID", "SECRET"].map(str::to_owned),
         files_at: None,

@@ -236,6 +236,25 @@ fn written(layout: &FileLayout, documents: &[Document]) -> String {
     String::from_utf8(writer.finish().unwrap()).unwrap()
 }
 
+/// A text that a spreadsheet computes stays the text that it is, for whoever imports the file; how many there are is known.
+#[test]
+fn texts_that_spreadsheets_compute_are_kept_and_counted() {
+    let some = [
+        doc! { "_id": "a", "text": "=HYPERLINK(\"http://x\")", "n": -1 },
+        doc! { "_id": "b", "text": "+86 138", "n": 1 },
+        doc! { "_id": "c", "text": "a=b", "of": "\t@x" },
+    ];
+    let layout = FileLayout::Csv(["_id", "text", "n", "of"].map(str::to_owned).to_vec());
+    let mut writer = DocumentWriter::new(Vec::new(), layout);
+    for document in &some {
+        let raw = RawDocumentBuf::try_from(document).unwrap();
+        writer.write(&raw).unwrap();
+    }
+    assert_eq!(writer.formulas(), 3);
+    let text = writer.finish().unwrap();
+    assert_eq!(documents(&text, Some(FileFormat::Csv)).unwrap(), some);
+}
+
 #[test]
 fn files_are_written_as_they_are_read() {
     let some = [

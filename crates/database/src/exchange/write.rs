@@ -37,6 +37,7 @@ pub struct DocumentWriter<W> {
     /// One that holds a cell.
     cell: Vec<u8>,
     written: u64,
+    formulas: u64,
 }
 
 impl<W: Write> DocumentWriter<W> {
@@ -48,6 +49,7 @@ impl<W: Write> DocumentWriter<W> {
             text: Vec::new(),
             cell: Vec::new(),
             written: 0,
+            formulas: 0,
         }
     }
 
@@ -75,6 +77,7 @@ impl<W: Write> DocumentWriter<W> {
                     if let Some(value) = value_at(document, column).map_err(io::Error::other)? {
                         let in_parts = matches!(value, RawBsonRef::Document(_)) && has_parts(columns, column);
                         if !in_parts {
+                            self.formulas += u64::from(is_formula(value));
                             cell::write(&mut self.cell, value).map_err(io::Error::other)?;
                         }
                     }
@@ -89,6 +92,14 @@ impl<W: Write> DocumentWriter<W> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// How many texts were written into cells that a spreadsheet takes for formulas. They are written as they are, as other
+    /// programs do it: a mark before them (OWASP's advice for what spreadsheets alone will read) would be part of the text for
+    /// whoever imports the file.
+    #[must_use]
+    pub const fn formulas(&self) -> u64 {
+        self.formulas
     }
 
     /// Writes what belongs behind the last document, and gives back where it was written to.
@@ -231,4 +242,9 @@ impl CsvColumns {
         }
         Ok(())
     }
+}
+
+/// Whether a spreadsheet computes a cell instead of showing it (OWASP, "CSV Injection"). A number may begin with a minus.
+fn is_formula(value: RawBsonRef<'_>) -> bool {
+    matches!(value, RawBsonRef::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']))
 }

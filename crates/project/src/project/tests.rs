@@ -1217,3 +1217,29 @@ fn routes_that_lead_nowhere_are_told_with_what_is_near() {
         ]
     );
 }
+
+#[test]
+fn a_project_below_the_folder_that_was_given_is_named_and_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |path: &str| folder.path().join(path);
+    for path in ["docs", "src/client", "server/fn/a"] {
+        fs::create_dir_all(place(path)).unwrap();
+    }
+    let config = r#"{"appid":"wx0123456789abcdef","cloudfunctionRoot":"./../../server/fn/"}"#;
+    fs::write(place("src/client/project.config.json"), config).unwrap();
+    fs::write(place("server/fn/a/index.js"), "").unwrap();
+    let error = Project::open(folder.path()).unwrap_err().to_string();
+    let named = place("src/client");
+    assert!(
+        error.ends_with(&format!(
+            "give {}, which holds project.config.json",
+            named.display()
+        )),
+        "{error}"
+    );
+    let project = Project::open(&named).unwrap();
+    assert_eq!(
+        project.functions.get("a").unwrap().function.dir,
+        place("server/fn/a")
+    );
+}

@@ -116,6 +116,13 @@ impl<C> State<C> {
         true
     }
 
+    /// A worker whose function did not load stands for it until then, so that the calls that wait for it go on waiting.
+    pub(crate) fn hold(&mut self, id: WorkerId, until: Instant) {
+        if let Some(worker) = self.live_mut(id) {
+            worker.since = until;
+        }
+    }
+
     /// A function did not load. If trying again is no use, all calls fail until it is loaded anew; else only one does, and
     /// the next one tries again, as on the platform.
     fn load_failed(&mut self, id: WorkerId, error: CallError, lasting: bool, now: Instant) -> bool {

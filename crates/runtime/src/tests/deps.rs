@@ -6,7 +6,7 @@ use function::Manifest;
 
 impl Bench {
     /// Writes a package that others can depend on.
-    fn package(&self, name: &str, source: &str) {
+    pub(super) fn package(&self, name: &str, source: &str) {
         let dir = self.folder.path().join("packages").join(name);
         fs::create_dir_all(&dir).unwrap();
         fs::write(
@@ -18,7 +18,7 @@ impl Bench {
     }
 
     /// Gives a function a `package.json` with these dependencies.
-    fn depends(&mut self, name: &str, dependencies: &str) {
+    pub(super) fn depends(&mut self, name: &str, dependencies: &str) {
         let function = self
             .functions
             .iter_mut()
@@ -497,7 +497,7 @@ impl Bench {
         }
     }
 
-    fn steps(&self) -> Vec<String> {
+    pub(super) fn steps(&self) -> Vec<String> {
         let told = self.heard.progress.lock().unwrap();
         told.iter().map(ToString::to_string).collect()
     }
@@ -599,6 +599,21 @@ async fn trees_with_a_dead_mirror_are_installed_side_by_side_and_offline_again()
         steps.iter().filter(|step| step.starts_with("installed")).count(),
         10
     );
+    // They are made straight from their locks: npm notes in each tree what it has installed.
+    let trees = fs::read_dir(bench.folder.path().join("cache/trees"))
+        .unwrap()
+        .flatten();
+    let trees: Vec<_> = trees
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert_eq!(trees.len(), 10);
+    for tree in trees {
+        assert!(
+            !tree.join("node_modules/.package-lock.json").exists(),
+            "npm was run"
+        );
+    }
     let asked = registry.asked.lock().unwrap().len();
 
     // Another cache of trees, npm's own cache as it is, and no network.
@@ -617,6 +632,81 @@ async fn trees_with_a_dead_mirror_are_installed_side_by_side_and_offline_again()
     );
     bench.end().await;
     offline.end().await;
+}
+
+/// Ten trees of some 165 real packages each, from the registry that npm is configured for, into fresh caches; the short form is the
+/// test before this one. `cargo test -p yunqiao-runtime --release -- --ignored --nocapture ten_trees` prints how long it took.
+#[tokio::test]
+#[ignore = "fetches some 175 packages from the public registry, and writes 60,000 files"]
+async fn ten_trees_of_real_packages_with_a_dead_mirror() {
+    const BESIDE: [&str; 10] = [
+        r#""axios":"0.21.4""#,
+        r#""lodash":"4.17.21""#,
+        r#""moment":"2.29.4""#,
+        r#""request":"2.88.2""#,
+        r#""dayjs":"1.11.9""#,
+        r#""qs":"6.11.0""#,
+        r#""uuid":"3.4.0""#,
+        r#""nodemailer":"6.9.8""#,
+        r#""iconv-lite":"0.6.3""#,
+        r#""xml2js":"0.4.23""#,
+    ];
+    let mut bench = Bench::online().await;
+    let mut packages = 0;
+    for (number, beside) in BESIDE.iter().enumerate() {
+        let name = format!("f{number}");
+        bench.function(&name, "require('wx-server-sdk'); exports.main = () => 1;");
+        bench.depends(&name, &format!(r#""wx-server-sdk":"~2.6.3",{beside}"#));
+        let dir = bench.dir(&name);
+        let locked = std::process::Command::new("npm")
+            .args([
+                "install",
+                "--package-lock-only",
+                "--omit-lockfile-registry-resolved=false",
+                "--no-audit",
+            ])
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        assert!(
+            locked.status.success(),
+            "{}",
+            String::from_utf8_lossy(&locked.stderr)
+        );
+        let file = dir.join("package-lock.json");
+        let mut lock: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        for (path, package) in lock["packages"].as_object_mut().unwrap() {
+            if let Some(name) = path.rsplit_once("node_modules/").map(|it| it.1) {
+                let own = name.rsplit_once('/').map_or(name, |it| it.1);
+                let version = package["version"].as_str().unwrap();
+                let dead =
+                    format!("https://registry.npm.taobao.org/{name}/download/{own}-{version}.tgz?cache=0");
+                package["resolved"] = dead.into();
+                packages += 1;
+            }
+        }
+        fs::write(&file, lock.to_string()).unwrap();
+        let cache = bench.folder.path().join("npm-cache");
+        fs::write(dir.join(".npmrc"), format!("cache={}\n", cache.display())).unwrap();
+        bench.functions[number].manifest.as_mut().unwrap().lock = Some(file);
+    }
+    let since = Instant::now();
+    let reports = bench.load().await;
+    println!(
+        "{packages} packages in ten trees: {:.1} s",
+        since.elapsed().as_secs_f64()
+    );
+    assert!(
+        reports.iter().all(|report| report.problem.is_none()),
+        "{reports:?}"
+    );
+    for number in 0..10 {
+        assert_eq!(
+            bench.result(&format!("f{number}"), "{}").await,
+            Ok("1".to_owned())
+        );
+    }
+    bench.end().await;
 }
 
 #[tokio::test]
@@ -758,6 +848,72 @@ async fn what_is_not_declared_and_cannot_be_had_is_missing_when_it_is_required()
         format!("{missing:?}").contains("Cannot find module"),
         "{missing:?}"
     );
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_turns_out_to_be_missing_is_supplied_or_told() {
+    let mut bench = Bench::online().await;
+    // A name that is vouched for.
+    bench.package("isarray", "module.exports = 'supplied';");
+    bench.package("needs", "module.exports = require('isarray');");
+    let registry = Registry::start(&bench);
+    // A package requires what it does not declare: no call fails for that.
+    bench.function(
+        "package",
+        "const needs = require('needs'); exports.main = () => needs;",
+    );
+    bench.locks(&registry, "package", r#""needs":"1.0.0""#, None, "");
+    // A name that stands nowhere: the next call has it.
+    bench.function("name", "exports.main = ({ name }) => require(name);");
+    bench.locks(&registry, "name", r#""needs":"1.0.0""#, None, "");
+    for function in &mut bench.functions {
+        function.supplies_what_is_missing = true;
+    }
+    // Where it is not wanted it is only told.
+    bench.function("refuses", "exports.main = () => require('isarray');");
+    bench.load().await;
+    assert_eq!(bench.result("package", "{}").await, Ok("\"supplied\"".to_owned()));
+    let steps = bench.steps();
+    let told = |function: &str, end: &str| {
+        let start = format!("{function}, or a package that it uses, requires `");
+        let found = |step: &&String| step.starts_with(&start) && step.contains(end);
+        bench.steps().iter().filter(found).count()
+    };
+    assert_eq!(
+        told(
+            "package",
+            "^1.0.0 is supplied; add \"isarray\": \"^1.0.0\" to dependencies"
+        ),
+        1,
+        "{steps:?}"
+    );
+
+    let dynamic = r#"{"name":"isarray"}"#;
+    let missing = bench.result("name", dynamic).await.unwrap_err();
+    assert!(
+        format!("{missing:?}").contains("Cannot find module 'isarray'"),
+        "{missing:?}"
+    );
+    // Told before it is installed; calls that come after that wait.
+    eventually("it is told", || told("name", "is supplied") == 1).await;
+    assert_eq!(bench.result("name", dynamic).await, Ok("\"supplied\"".to_owned()));
+
+    for _ in 0..2 {
+        bench.result("refuses", "{}").await.unwrap_err();
+        bench
+            .result("name", r#"{"name":"of-a-stranger"}"#)
+            .await
+            .unwrap_err();
+    }
+    eventually("both are told", || {
+        told("refuses", "add \"isarray\"") == 1 && told("name", "add \"of-a-stranger\"") == 1
+    })
+    .await;
+
+    // A reload of the same functions keeps what was found.
+    bench.load().await;
+    assert_eq!(bench.result("package", "{}").await, Ok("\"supplied\"".to_owned()));
     bench.end().await;
 }
 

@@ -174,6 +174,70 @@ async fn what_hides_from_a_killed_guard_is_killed() {
     bench.end().await;
 }
 
+/// The guard of a function's guard.
+#[cfg(target_os = "linux")]
+const OUTER: &str = "const { spawn } = require('child_process');
+    const stat = require('fs').readFileSync('/proc/' + process.ppid + '/stat', 'utf8');
+    const outer = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    const hide = () => {
+        const child = spawn('/bin/sleep', ['1000'], { detached: true, stdio: 'ignore', env: {}, cwd: '/' });
+        child.unref();
+        return child.pid;
+    };";
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_guard_that_was_stopped_keeps_no_place() {
+    let source = format!(
+        "{OUTER} exports.main = () => {{ const pid = hide(); process.kill(outer, 'SIGSTOP'); return pid; }};"
+    );
+    let mut bench = Bench::one(&source).await;
+    let child = bench.result("f", "{}").await.unwrap();
+    // Its worker is replaced, and with it goes all that it has started.
+    bench.function("f", "exports.main = () => 'next';");
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await, Ok("\"next\"".to_owned()));
+    let command = || fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+    eventually("the end of the child", || command().is_empty()).await;
+    eventually("one worker", || {
+        let processes = bench.processes();
+        processes
+            .iter()
+            .filter(|line| line.contains("bootstrap.js") && !line.contains("guard"))
+            .count()
+            == 1
+    })
+    .await;
+    bench.end().await;
+}
+
+/// What a function that ends both of its guards has hidden is found by its control group.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_two_killed_guards_leave_is_killed() {
+    let source = format!(
+        "{OUTER} exports.main = async ({{ die }}) => {{
+            if (!die) return hide();
+            process.kill(outer, 'SIGSTOP');
+            process.kill(process.ppid, 'SIGKILL');
+            process.kill(outer, 'SIGKILL');
+            await new Promise(() => {{}});
+        }};"
+    );
+    let bench = Bench::one(&source).await;
+    if !bench.runtime.pool.workers.has_control_groups() {
+        eprintln!("no control groups can be made here: nothing was tried");
+        bench.end().await;
+        return;
+    }
+    let child = bench.result("f", "{}").await.unwrap();
+    let command = || fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+    eventually("the child", || command().starts_with("/bin/sleep")).await;
+    bench.result("f", r#"{"die":true}"#).await.unwrap_err();
+    assert_eq!(command(), "", "it lives on");
+    bench.end().await;
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn memory_is_bounded_between_calls_and_with_children() {

@@ -185,7 +185,7 @@ async fn what_cannot_be_parsed_is_told_when_it_is_loaded_and_is_called_all_the_s
     assert_eq!(bench.result("f", "{}").await.unwrap(), "1");
     let error = bench.result("f", r#"{"late":true}"#).await.unwrap_err();
     assert!(
-        format!("{error:?}").contains(&fault.message["SyntaxError: ".len()..]),
+        format!("{error:?}").contains(&fault.message["cannot be parsed: SyntaxError: ".len()..]),
         "{error:?}"
     );
     bench.end().await;
@@ -227,6 +227,65 @@ async fn a_call_that_comes_after_a_change_waits_for_the_new_code() {
     bench.load().await;
     let json = waiting.await.unwrap().result.unwrap().json.unwrap();
     assert_eq!(json, "\"new code\"");
+    bench.end().await;
+}
+
+/// A load takes as long as npm does: a call that comes meanwhile has no use for the old code, however long that is.
+#[tokio::test]
+async fn a_call_waits_for_a_load_as_long_as_it_takes() {
+    let mut bench = Bench::new().await;
+    bench.package("a", "exports.one = 'new code';");
+    bench.function("f", "exports.main = () => require('a').one;");
+    bench.depends("f", r#""a":"file:../../packages/a""#);
+    bench.load().await;
+    let trees = bench.folder.path().join("cache/trees");
+    let lock = fs::read_dir(&trees)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|it| it == "lock"))
+        .unwrap();
+    // Another process installs what this one needs, and takes its time.
+    fs::remove_dir_all(lock.with_extension("")).unwrap();
+    bench.function("f", "exports.main = () => 'old code';");
+    bench.load().await;
+    assert_eq!(bench.result("f", "{}").await.unwrap(), "\"old code\"");
+    let lock = fs::File::open(lock).unwrap();
+    lock.lock().unwrap();
+    bench.function("f", "exports.main = () => require('a').one;");
+    bench.depends("f", r#""a":"file:../../packages/a""#);
+    bench.runtime.expect_changes();
+    let mut loading = Box::pin(bench.load());
+    let pool = Arc::clone(&bench.runtime.pool);
+    let begun = pool.changes.subscribe();
+    let has_begun = async move { begun.clone().wait_for(|changes| changes.is_loading).await.is_ok() };
+    tokio::select! {
+        _ = &mut loading => panic!("it waits for the lock"),
+        begun = has_begun => assert!(begun),
+    }
+    let mut waiting = Box::pin(pool.invoke_within(call("f", "{}"), Duration::ZERO));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err());
+    lock.unlock().unwrap();
+    let (outcome, _) = tokio::join!(waiting, loading);
+    assert_eq!(outcome.result.unwrap().json.unwrap(), "\"new code\"");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn old_code_that_answers_is_told() {
+    let bench = Bench::one("exports.main = () => 'old';").await;
+    bench.runtime.expect_changes();
+    let outcome = bench
+        .runtime
+        .pool
+        .invoke_within(call("f", "{}"), Duration::ZERO)
+        .await;
+    assert_eq!(outcome.result.unwrap().json.unwrap(), "\"old\"");
+    let told = bench.steps();
+    assert!(
+        matches!(&told[..], [one] if one.starts_with("f was called with its old code")),
+        "{told:?}"
+    );
     bench.end().await;
 }
 
