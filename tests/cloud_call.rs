@@ -437,10 +437,12 @@ async fn a_cloud_call_that_was_not_awaited_is_told_as_that() {
     const LATE: &str = r"
 const cloud = require('wx-server-sdk');
 cloud.init();
+const told = (error) => console.error('late: ' + error.message);
 exports.main = async ({ asks }) => {
-  const begin = () => asks === 'database' ? cloud.database().collection('logs').add({ data: {} }) : cloud.callFunction({ name: 'late' });
+  // The database is nobody's call, but the SDK has signed what is gone when it sends that.
+  if (asks === 'database') { cloud.database().collection('logs').add({ data: {} }).catch(told); return; }
   // A timer comes after the answer, which is given as soon as nothing else is to do.
-  setTimeout(() => begin().catch((error) => console.error('late: ' + error.message)), 0);
+  setTimeout(() => cloud.callFunction({ name: 'late' }).catch(told), 0);
 };";
     let project = Scratch::new(&[]);
     for version in ["2.6.3", "4.0.2"] {
@@ -448,31 +450,33 @@ exports.main = async ({ asks }) => {
     }
     let dev = Dev::start(project.path());
     let alice = dev.login("alice").await;
-    for version in ["2.6.3", "4.0.2"] {
+    for (version, asks, line) in [
+        ("2.6.3", "function", 9),
+        ("2.6.3", "database", 7),
+        ("4.0.2", "function", 9),
+    ] {
         let function = name(version);
-        for asks in ["function", "database"] {
-            let (status, answer) = alice.call(&function, json!({ "asks": asks })).await;
-            assert_eq!(status, 200, "{answer}");
-            let id = answer["requestID"].as_str().unwrap();
-            // To the operator, and to the function. The SDK makes the request some turns later; the line is known all the same.
-            let ended = format!("in call {id} of {function}, which had ended");
-            dev.server.prints(&ended);
-            let line = format!("cloudfunctions/{function}/index.js:5:");
-            let is_told = || {
-                let printed = dev.server.printed();
-                printed.lines().any(|told| {
-                    [
-                        "late: ",
-                        "Invalid wxCloudApiToken: it was begun at ",
-                        &line,
-                        &ended,
-                    ]
-                    .iter()
-                    .all(|part| told.contains(part))
-                })
-            };
-            eventually(is_told, || dev.server.printed());
-        }
+        let (status, answer) = alice.call(&function, json!({ "asks": asks })).await;
+        assert_eq!(status, 200, "{answer}");
+        let id = answer["requestID"].as_str().unwrap();
+        // To the operator, and to the function. The SDK makes the request some turns later; the line is known all the same.
+        let ended = format!("in call {id} of {function}, which had ended");
+        dev.server.prints(&ended);
+        let line = format!("cloudfunctions/{function}/index.js:{line}:");
+        let is_told = || {
+            let printed = dev.server.printed();
+            printed.lines().any(|told| {
+                [
+                    "late: ",
+                    "Invalid wxCloudApiToken: it was begun at ",
+                    &line,
+                    &ended,
+                ]
+                .iter()
+                .all(|part| told.contains(part))
+            })
+        };
+        eventually(is_told, || dev.server.printed());
     }
 }
 

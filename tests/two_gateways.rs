@@ -38,6 +38,7 @@ exports.main = async (event, { attempt }) => {
 
 /// A gateway that serves.
 struct Serving {
+    gateway: Gateway,
     url: String,
     runtime: Runtime,
     stop: watch::Sender<()>,
@@ -125,8 +126,9 @@ impl Serving {
             async move { while stopped.changed().await.is_ok() {} }
         };
         let timers = tokio::spawn(gateway.clone().fire_timers(stopped()));
-        let served = tokio::spawn(gateway.serve(listener, stopped()));
+        let served = tokio::spawn(gateway.clone().serve(listener, stopped()));
         Self {
+            gateway,
             url,
             runtime,
             stop,
@@ -136,6 +138,7 @@ impl Serving {
     }
 
     async fn stop(self) {
+        drop(self.gateway);
         drop(self.stop);
         self.served.await.unwrap();
         self.timers.await.unwrap();
@@ -309,4 +312,27 @@ async fn a_tick_is_fired_by_one_of_two_gateways() {
     let ticks = ticks();
     let once: HashSet<_> = ticks.iter().collect();
     assert_eq!(once.len(), ticks.len(), "{ticks:?}");
+}
+
+/// A folder that was made a moment ago is a function as soon as it is loaded: its calls wait as those of changed code do.
+#[tokio::test]
+async fn a_call_of_a_function_that_is_about_to_be_loaded_finds_it() {
+    let project = Scratch::new(&[("old", "exports.main = () => 1;")]);
+    let read = || Project::open(project.path()).unwrap();
+    let serving = Serving::start(&read(), Arc::new(Memory::new())).await;
+    let call = |name: &'static str| {
+        let gateway = serving.gateway.clone();
+        async move { gateway.call(name, "o1", None, r#"{"data":{}}"#.into()).await }
+    };
+    assert_eq!(call("new").await.0, 404);
+    project.write("cloudfunctions/new/index.js", "exports.main = () => 2;");
+    serving.runtime.expect_changes();
+    let mut waiting = Box::pin(call("new"));
+    let first_look = tokio::time::timeout(Duration::ZERO, &mut waiting).await;
+    assert!(first_look.is_err(), "{first_look:?}");
+    serving.gateway.load(&read()).await;
+    let (status, body) = waiting.await;
+    assert_eq!(status, 200, "{body:?}");
+    assert!(body.starts_with(br#"{"result":2,"#), "{body:?}");
+    serving.stop().await;
 }

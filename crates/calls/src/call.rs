@@ -113,6 +113,22 @@ impl Calls {
         })
     }
 
+    /// The same, where functions may be about to be loaded: one that was made a moment ago is waited for.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub async fn find_soon(
+        &self,
+        name: &str,
+        request_id: &str,
+        openid: Option<&str>,
+    ) -> Result<Arc<Site>, CallFailure> {
+        if self.0.sites.get(name).is_none() {
+            self.0.runtime.changes_loaded().await;
+        }
+        self.find(name, request_id, openid)
+    }
+
     /// Writes all that the function gets: its environment and its event. Nothing of the event's size is kept but the frame.
     #[must_use]
     pub fn prepare(
@@ -159,7 +175,7 @@ impl Calls {
 
     /// Looks the function up, and calls it with an event that needs nothing else.
     pub async fn call(&self, name: &str, caller: Caller, request_id: &str, event: Event<'_>) -> FinishedCall {
-        let call = match self.find(name, request_id, caller.openid()) {
+        let call = match self.find_soon(name, request_id, caller.openid()).await {
             Ok(site) => self.prepare(site, caller, request_id, event),
             Err(failure) => return failure.into(),
         };

@@ -24,7 +24,10 @@ pub(crate) async fn call(
     request_id: &str,
     body: Whole<'_>,
 ) -> Result<Bytes, Failure> {
-    let site = inner.calls.find(name, request_id, Some(&bearer.openid))?;
+    let site = inner
+        .calls
+        .find_soon(name, request_id, Some(&bearer.openid))
+        .await?;
     let Whole { bytes, permit } = body;
     let mut data = parse(&bytes)?;
     let redeemed = redeem_marked(inner, request_id, &bearer.openid, &mut data).await;
@@ -52,7 +55,7 @@ pub(crate) async fn call_as(
     request_id: &str,
     data: &str,
 ) -> Result<Bytes, Failure> {
-    let site = inner.calls.find(name, request_id, None)?;
+    let site = inner.calls.find_soon(name, request_id, None).await?;
     let event = Event::Call(CallData::parse(data).map_err(CallFailure::from)?);
     let call = inner.calls.prepare(site, caller, request_id, event);
     answer(call.run().await, request_id)

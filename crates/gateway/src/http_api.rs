@@ -216,7 +216,7 @@ impl HttpApi {
             .await?;
         let asked = FunctionCall::read(param("env"), param("name"), &body.bytes)?;
         let name = asked.name.as_ref();
-        let site = inner.calls.find(name, request_id, None)?;
+        let site = inner.calls.find_soon(name, request_id, None).await?;
         let data = CallData::parse(&asked.data).map_err(|error| InvokeRefusal {
             text: error.to_string().into(),
             ..errcode::DATA_FORMAT.into()

@@ -194,9 +194,17 @@ impl Gateway {
     /// their workers where they changed. Calls under way finish as they began.
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {
         let sites = site::of_project(&self.0, project);
-        let reports = self.0.runtime.load(site::loaded(project, &sites)).await;
+        let loaded = site::loaded(project, &sites);
+        let known = self.0.calls.sites();
+        // Before the first load there is nothing to serve. Later, a call of a function that is new waits in the runtime for the
+        // load, and must find the function behind that.
+        let mut later = Some(sites);
+        if known.ready() {
+            later.take().into_iter().for_each(|sites| known.put(sites));
+        }
+        let reports = self.0.runtime.load(loaded).await;
         self.0.readiness.loaded(&reports);
-        self.0.calls.sites().put(sites);
+        later.into_iter().for_each(|sites| known.put(sites));
         self.0.timers.put(project);
         if let Some(pushes) = &self.0.push {
             pushes.mailbox.route(project.settings.push.routes.clone());

@@ -282,7 +282,7 @@ pub(crate) async fn fire_now(
     wanted: Option<&str>,
     request_id: &str,
 ) -> Result<bytes::Bytes, Failure> {
-    inner.calls.find(name, request_id, None)?;
+    inner.calls.find_soon(name, request_id, None).await?;
     let plan = Arc::clone(&inner.timers.0.borrow());
     let trigger = plan.named(name, wanted).map_err(Failure::malformed)?;
     // As a tick is: a whole second.

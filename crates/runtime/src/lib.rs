@@ -188,6 +188,11 @@ impl Runtime {
         self.pool.changes.send_modify(|changes| changes.seen += 1);
     }
 
+    /// Waits until the changes that were told so far are loaded, as a call does.
+    pub async fn changes_loaded(&self) {
+        self.pool.changes_are_loaded(pool::LOADED_WITHIN).await;
+    }
+
     /// How many changes were told by [`Runtime::expect_changes`].
     #[must_use]
     pub fn changes_seen(&self) -> u64 {

@@ -42,7 +42,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// … or it has not been quiet for this long.
 const NEVER_QUIET: Duration = Duration::from_secs(2);
 /// How long calls wait for a load to begin after a change.
-const LOADED_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const LOADED_WITHIN: Duration = Duration::from_secs(5);
 /// How many connections of workers wait for the one who serves them; further ones wait in the sockets' own queues.
 const WAITING_CONNECTIONS: usize = 64;
 
@@ -328,7 +328,7 @@ impl Pool {
 
     /// Waits until the changes that were told so far are loaded: while functions are loaded for as long as that takes, which
     /// may be a long installation; else for `patience`. Says whether they are.
-    async fn changes_are_loaded(&self, patience: Duration) -> bool {
+    pub(crate) async fn changes_are_loaded(&self, patience: Duration) -> bool {
         let seen = self.changes.borrow().seen;
         let mut changes = self.changes.subscribe();
         loop {
