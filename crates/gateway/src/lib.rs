@@ -198,13 +198,18 @@ impl Gateway {
         let known = self.0.calls.sites();
         // Before the first load there is nothing to serve. Later, a call of a function that is new waits in the runtime for the
         // load, and must find the function behind that.
-        let mut later = Some(sites);
-        if known.ready() {
-            later.take().into_iter().for_each(|sites| known.put(sites));
-        }
+        let later = match known.ready() {
+            true => {
+                known.put(sites);
+                None
+            }
+            false => Some(sites),
+        };
         let reports = self.0.runtime.load(loaded).await;
         self.0.readiness.loaded(&reports);
-        later.into_iter().for_each(|sites| known.put(sites));
+        if let Some(sites) = later {
+            known.put(sites);
+        }
         self.0.timers.put(project);
         if let Some(pushes) = &self.0.push {
             pushes.mailbox.route(project.settings.push.routes.clone());

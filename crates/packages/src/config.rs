@@ -46,13 +46,15 @@ impl NpmConfig {
         let unreadable = |_| PackageError::unusual("npm's configuration cannot be read");
         let settings: Map<String, Value> = serde_json::from_slice(json).map_err(unreadable)?;
         let set = |name: &str| settings.get(name).filter(|value| !value.is_null());
+        let is_usual =
+            |value: &Value, usual: &str| serde_json::to_string(value).is_ok_and(|text| text == usual);
         for (name, usual) in USUAL {
-            if set(name).is_some_and(|value| value.to_string() != usual) {
+            if set(name).is_some_and(|value| !is_usual(value, usual)) {
                 return Err(PackageError::unusual(format!("{name} is set")));
             }
         }
-        let omitted = set("omit").and_then(Value::as_array).into_iter().flatten();
-        if omitted.into_iter().any(|kind| kind != "dev") {
+        let mut omitted = set("omit").and_then(Value::as_array).into_iter().flatten();
+        if omitted.any(|kind| kind != "dev") {
             return Err(PackageError::unusual("omit is set"));
         }
         // Proxies that stand in the environment are obeyed; others, private certificates and registries by scope are npm's affair.

@@ -257,11 +257,8 @@ fn finish(
 fn link(package: &LockedPackage, program: &str, file: &str, folder: &Path) -> Result<(), PackageError> {
     let unusual = || PackageError::unusual(format!("{} has the program {program:?}", package.name()));
     let is_plain = |path: &str| {
-        let parts = Path::new(path).components();
-        !path.is_empty()
-            && parts
-                .into_iter()
-                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        let mut parts = Path::new(path).components();
+        !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     };
     if !is_plain(program) || program.contains('/') || !is_plain(file) {
         return Err(unusual());
