@@ -38,4 +38,5 @@ mod storage;
 mod strangers;
 mod telling;
 mod two_gateways;
+mod web;
 mod wx;

@@ -3,7 +3,7 @@
 //! installed as they are, each behind a script in `strangers/` that does no more than hand on what it is told.
 
 mod database;
-mod install;
+pub(crate) mod install;
 mod pushed;
 mod pushing;
 

@@ -219,6 +219,7 @@ pub(crate) struct Dev {
     pub(crate) server: Server,
     pub(crate) wechat: String,
     pub(crate) operator: String,
+    pub(crate) web: String,
     pub(crate) client: reqwest::Client,
 }
 
@@ -246,6 +247,7 @@ impl Dev {
         Self {
             wechat: text(&running["wechat"]),
             operator: text(&running["operator"]),
+            web: text(&running["web"]),
             server,
             client: client(),
         }

@@ -87,6 +87,8 @@ impl Serving {
             open_data_max_age: Duration::from_secs(300),
             origins: Origins::default(),
             hosts: Hosts::Any,
+            live_pages: false,
+            web_connections: 16,
             connections: 100,
             clock: Clock::system(),
             store: Arc::clone(&store),

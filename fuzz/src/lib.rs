@@ -11,6 +11,7 @@
 //! writes what broke a promise to `corpus/<target>/`, where the tests find it from then on: commit it with the mend. An
 //! engine that follows coverage (cargo-fuzz, AFL) can call the same functions.
 
+mod access;
 mod commands;
 mod decrypt;
 mod dialects;
@@ -54,7 +55,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     Target {
         name: "files",
         run: files::target,
@@ -62,6 +63,10 @@ pub const TARGETS: [Target; 24] = [
     Target {
         name: "rules",
         run: rules::target,
+    },
+    Target {
+        name: "access",
+        run: access::target,
     },
     Target {
         name: "wire",

@@ -32,7 +32,7 @@ const { load, isLasting, describe } = require('./load')
 output.install()
 
 const { TO_HOST, FROM_HOST, NO_CALL } = link
-/** A result may be as large as the platform allows: 1 MB of UTF-8. */
+/** A result may be as large as the platform allows: 1 MB of UTF-8, and what the call says where it goes to no client. */
 const MAX_RESULT = 1024 * 1024
 
 let main = null
@@ -96,7 +96,7 @@ function reply(call, value) {
     answer(call, TO_HOST.UNDEFINED, 0, '')
     return
   }
-  const bytes = answer(call, TO_HOST.RESULT, 0, text, MAX_RESULT)
+  const bytes = answer(call, TO_HOST.RESULT, 0, text, call.most || MAX_RESULT)
   if (bytes >= 0) link.send(TO_HOST.TOO_LARGE, call.id, bytes, '')
 }
 

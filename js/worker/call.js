@@ -10,7 +10,7 @@ const { now, parse } = require('./intrinsics')
 class Call {
   constructor(id, head, budget) {
     this.id = id
-    /** The head as it came: `{"r":request id,"e":{environment}}`, or `{"a":attempt,…`. Parsed when somebody asks. */
+    /** The head as it came: `{"r":request id,"e":{environment}}`, or `{"a":attempt,…`, `{"m":most bytes,…`. Parsed when somebody asks. */
     this.head = head
     this.parsed = null
     this.startedAt = now()
@@ -29,6 +29,11 @@ class Call {
   /** Of a message push: how often it has been tried with this call, from 1. */
   get attempt() {
     return this.head[2] === 'a' ? this.content().a : undefined
+  }
+
+  /** How many bytes the result may have, where it is not as usual. */
+  get most() {
+    return this.head[2] === 'm' ? this.content().m : undefined
   }
 
   /** The environment of this call; writes of the function change it for this call. */

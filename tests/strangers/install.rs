@@ -29,22 +29,25 @@ pub(super) fn python() -> &'static Path {
 /// The folder with the packages of `package.json`.
 pub(super) fn node_modules() -> &'static Path {
     static MODULES: OnceLock<PathBuf> = OnceLock::new();
-    MODULES.get_or_init(|| {
-        let home = once("strangers-node", LOCK, |home| {
-            fs::write(home.join("package.json"), PACKAGE).unwrap();
-            fs::write(home.join("package-lock.json"), LOCK).unwrap();
-            let npm = [
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                "--loglevel=error",
-            ];
-            run(
-                Command::new("npm").args(npm).current_dir(home),
-                "npm, and the packages of tests/strangers/package-lock.json",
-            );
-        });
-        home.join("node_modules")
-    })
+    MODULES.get_or_init(|| node_modules_of("strangers-node", PACKAGE, LOCK))
+}
+
+/// The folder with the packages of another `package.json`, installed below a folder of this name.
+pub(crate) fn node_modules_of(name: &str, package: &str, lock: &str) -> PathBuf {
+    let home = once(name, lock, |home| {
+        fs::write(home.join("package.json"), package).unwrap();
+        fs::write(home.join("package-lock.json"), lock).unwrap();
+        let npm = [
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+        ];
+        run(
+            Command::new("npm").args(npm).current_dir(home),
+            "npm, and the packages of a package-lock.json of the tests",
+        );
+    });
+    home.join("node_modules")
 }

@@ -154,6 +154,7 @@ impl Calls {
                 open_data: &event.open_data(),
                 trigger: caller.trigger,
                 attempt: caller.attempt,
+                most: caller.http.as_ref().map(|line| line.most),
             },
             frame.head(),
         );
@@ -287,6 +288,7 @@ impl PreparedCall {
             source: invocation.caller.source.as_str(),
             openid: invocation.openid(),
             attempt: invocation.caller.attempt,
+            http: invocation.caller.http.as_ref(),
             status: error.map_or(200, |failure| failure.kind.status()),
             error: error.map(|failure| (failure.code.into(), failure.text.as_ref())),
             redeemed: &self.redeemed,

@@ -36,6 +36,19 @@ pub struct Caller {
     pub trigger: CallTrigger,
     /// Of a message push: how often it has been tried with this call, from 1.
     pub attempt: Option<u32>,
+    /// Of HTTP access: what was asked for.
+    pub http: Option<HttpLine>,
+}
+
+/// An HTTP request, as far as its call is to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLine {
+    /// The method.
+    pub method: String,
+    /// The path as it was sent, without the query, which may hold what is nobody's business.
+    pub path: String,
+    /// How many bytes of JSON the function's result may have.
+    pub most: u32,
 }
 
 /// The user that a call is made for.
@@ -67,6 +80,17 @@ impl Caller {
             client_ip: None,
             trigger: CallTrigger::Tcb,
             attempt: None,
+            http: None,
+        }
+    }
+
+    /// HTTP access, by whoever it is, or by a user who had to log in.
+    #[must_use]
+    pub fn http(user: Option<User>, client_ip: IpAddr, line: HttpLine) -> Self {
+        Self {
+            client_ip: Some(client_ip),
+            http: Some(line),
+            ..Self::request(CallSource::HTTP, user)
         }
     }
 
@@ -104,6 +128,7 @@ impl Caller {
             source: self.source.then_function(),
             trigger: CallTrigger::Tcb,
             attempt: None,
+            http: None,
             ..self.clone()
         }
     }

@@ -3,9 +3,11 @@
 //! Nothing here decides about where these go: `dev` prints them, `serve` logs the failures, the
 //! console keeps the last ones.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use runtime::{Level, Logs};
+
+use crate::HttpLine;
 
 /// Is told what happened. Called on the serving thread: an implementation must not wait.
 pub trait Journal: Send + Sync + 'static {
@@ -16,6 +18,8 @@ pub trait Journal: Send + Sync + 'static {
     /// A function prints something. It is told as it comes, while the call still runs; the record of the call has it once
     /// more, together with the rest. Nothing is done with it by default.
     fn line(&self, _line: &PrintedLine<'_>) {}
+    /// A request to the web listener was answered. Nothing is done with it by default.
+    fn web(&self, _record: &WebRecord<'_>) {}
     /// Whether it makes use of [`CallRecord::exchange`] and [`CloudCall::exchange`], which cost a copy.
     fn keeps_exchanges(&self) -> bool {
         false
@@ -35,6 +39,8 @@ pub struct CallRecord<'a> {
     pub openid: Option<&'a str>,
     /// Of a message push: how often it has been tried with this call, from 1.
     pub attempt: Option<u32>,
+    /// Of HTTP access: what was asked for.
+    pub http: Option<&'a HttpLine>,
     /// The HTTP status of the reply; of a call that another function made, the one that a client would have got.
     pub status: u16,
     /// 0, or the code and text of the failure.
@@ -55,6 +61,27 @@ pub struct CallRecord<'a> {
     pub more_cloud_calls: u64,
     /// Fields that were not filled in, and why: `(raw field name, text)`.
     pub warnings: &'a [(String, String)],
+}
+
+/// A request to the web listener, as it was answered: a line of the access log.
+#[derive(Clone, Copy, Debug)]
+pub struct WebRecord<'a> {
+    /// The reply's `x-request-id`; where a function was called, that call's.
+    pub request_id: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The path as it was sent, without the query.
+    pub path: &'a str,
+    /// Who asked.
+    pub client_ip: IpAddr,
+    /// The function that it led to, if it led to one.
+    pub function: Option<&'a str>,
+    /// The reply's status.
+    pub status: u16,
+    /// The length of its body in bytes, where that is known before it is sent.
+    pub bytes: Option<u64>,
+    /// From the head to the beginning of the answer.
+    pub took: Duration,
 }
 
 /// The exchange of a call's cloudIDs.

@@ -16,10 +16,10 @@ mod sites;
 
 pub use call::{Calls, FinishedCall, PreparedCall};
 pub use failure::{CallFailure, FailureKind};
-pub use invocation::{Caller, CloudCalls, EndedCall, Invocation, Invocations, User};
+pub use invocation::{Caller, CloudCalls, EndedCall, HttpLine, Invocation, Invocations, User};
 pub use journal::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
-    WantedIndex, shown,
+    WantedIndex, WebRecord, shown,
 };
 pub use observer::TellingObserver;
 pub use sites::{Site, Sites};

@@ -150,7 +150,10 @@ pub(crate) struct Dev {
     /// The operator's port, on this machine only; 0 picks a free one
     #[arg(long, default_value_t = 8789)]
     pub(crate) operator_port: u16,
-    /// The address to listen on; other than loopback opens gateway and simulated WeChat to the network (a phone, say)
+    /// The port of HTTP access and of the site; 0 picks a free one [default: 8786, or a free one beside `--port 0`]
+    #[arg(long)]
+    pub(crate) web_port: Option<u16>,
+    /// The address to listen on; other than loopback opens gateway, web and simulated WeChat to the network (a phone, say)
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
     /// Start workers with Node's inspector: of one function, or of all

@@ -13,9 +13,9 @@ use crate::{
     journal::Calls,
     paths, print,
     run_file::{self, RunFile},
-    stack::{self, Local, Place, Seen},
+    stack::{self, Local, Place, Seen, WebPort},
     undeclared,
-    watch::Changes,
+    watch::{Changes, Settled},
 };
 
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
@@ -30,6 +30,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         port: args.port,
         wechat_port: args.wechat_port,
         operator_port: args.operator_port,
+        web_port: WebPort::of(args.web_port, args.port, &project),
         wire: project.settings.database.wire,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
@@ -69,6 +70,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         print::fact("functions", local.functions.join(", "));
     }
     print::fact("gateway", &local.url);
+    print::fact("web", web(&local.web, &project));
     print::fact("wechat", format_args!("{} (simulated)", local.wechat));
     print::fact(
         "console",
@@ -112,10 +114,16 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
-            () = changes.settled() => {
+            what = changes.settled() => {
+                if what == Settled::Site {
+                    local.gateway.site_changed();
+                    continue;
+                }
                 let seen = local.runtime.changes_seen();
                 if let Some(project) = reload(&args, &local, &mut findings).await {
                     changes.watch_functions(&project);
+                    changes.watch_site(&project);
+                    local.gateway.site_changed();
                 }
                 // Where nothing could be loaded, calls go to what was there.
                 local.runtime.looked_at(seen);
@@ -130,6 +138,24 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         _ = interrupt::interrupted() => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The web's address, and what is served there.
+fn web(url: &str, project: &Project) -> String {
+    let web = &project.settings.web;
+    let routes = web
+        .functions
+        .iter()
+        .map(|route| format!("{} → {}", route.path, route.function));
+    let site = web.site.iter().map(|site| {
+        let site = site.strip_prefix(&project.root).unwrap_or(site);
+        format!("site {}", site.display())
+    });
+    let served: Vec<_> = routes.chain(site).collect();
+    match served.is_empty() {
+        true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
+        false => format!("{url} ({})", served.join(", ")),
+    }
 }
 
 /// The project, and what its author should know.

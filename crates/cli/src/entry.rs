@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::{CallRecord, PrintedLine};
+use gateway::{CallRecord, PrintedLine, WebRecord};
 use jiff::Timestamp;
 use runtime::Level;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ const ERROR_BYTES: usize = 64 << 10;
 pub(crate) enum Entry {
     Call(Box<Call>),
     Printed(Printed),
+    Web(Web),
     Note(Note),
     Gap(Gap),
 }
@@ -38,6 +39,9 @@ pub(crate) struct Call {
     /// Of a message push: how often it has been tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attempt: Option<u32>,
+    /// Of HTTP access: method and path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<String>,
     pub(crate) status: u16,
     pub(crate) err_code: i64,
     pub(crate) err_msg: String,
@@ -115,6 +119,27 @@ pub(crate) struct Warning {
     pub(crate) err_msg: String,
 }
 
+/// A request to the web listener, as it was answered.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Web {
+    /// When it was answered (RFC 3339).
+    pub(crate) time: String,
+    #[serde(rename = "requestID")]
+    pub(crate) request_id: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) client: String,
+    /// The function that it led to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) function: Option<String>,
+    pub(crate) web_status: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes: Option<u64>,
+    #[serde(rename = "tookMs", with = "milliseconds")]
+    pub(crate) took: Duration,
+}
+
 /// Something to know that belongs to no call.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Note {
@@ -143,6 +168,7 @@ impl Entry {
         match self {
             Self::Call(call) => &call.time,
             Self::Printed(printed) => &printed.time,
+            Self::Web(web) => &web.time,
             Self::Note(note) => &note.time,
             Self::Gap(gap) => &gap.time,
         }
@@ -153,6 +179,7 @@ impl Entry {
         match self {
             Self::Call(call) => Some(&call.function),
             Self::Printed(printed) => Some(&printed.function),
+            Self::Web(web) => web.function.as_deref(),
             Self::Note(_) | Self::Gap(_) => None,
         }
     }
@@ -163,6 +190,7 @@ impl Weight for Arc<Entry> {
         let texts = match &**self {
             Entry::Call(call) => call.texts().map(str::len).sum(),
             Entry::Printed(printed) => printed.line.text.len(),
+            Entry::Web(web) => web.path.len() + web.method.len(),
             Entry::Note(note) => note.note.len(),
             Entry::Gap(_) => 0,
         };
@@ -172,7 +200,7 @@ impl Weight for Arc<Entry> {
     fn lines(&self) -> u64 {
         match &**self {
             Entry::Printed(printed) => printed.line.text.lines().count() as u64,
-            Entry::Call(_) | Entry::Note(_) => 1,
+            Entry::Call(_) | Entry::Web(_) | Entry::Note(_) => 1,
             Entry::Gap(gap) => gap.lines_not_kept,
         }
     }
@@ -204,6 +232,7 @@ impl Call {
         texts
             .chain(&self.notes)
             .chain([&self.err_msg, &self.source])
+            .chain(&self.http)
             .map(String::as_str)
     }
 
@@ -232,6 +261,7 @@ impl Call {
             source: record.source.to_owned(),
             openid: record.openid.map(str::to_owned),
             attempt: record.attempt,
+            http: record.http.map(|line| format!("{} {}", line.method, line.path)),
             status: record.status,
             err_code,
             err_msg: beginning(text).to_owned(),
@@ -244,6 +274,22 @@ impl Call {
             more_cloud_calls: record.more_cloud_calls,
             warnings: warnings.collect(),
             notes,
+        }
+    }
+}
+
+impl Web {
+    pub(crate) fn new(record: &WebRecord<'_>) -> Self {
+        Self {
+            time: now(),
+            request_id: record.request_id.to_owned(),
+            method: record.method.to_owned(),
+            path: record.path.to_owned(),
+            client: record.client_ip.to_string(),
+            function: record.function.map(str::to_owned),
+            web_status: record.status,
+            bytes: record.bytes,
+            took: record.took,
         }
     }
 }

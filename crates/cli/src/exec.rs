@@ -34,6 +34,7 @@ async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
         .args(rest)
         .env("YUNQIAO_URL", &local.url)
         .env("YUNQIAO_WECHAT_URL", &local.wechat)
+        .env("YUNQIAO_WEB_URL", &local.web)
         .env("YUNQIAO_OPERATOR_URL", &local.operator)
         .env("YUNQIAO_OPERATOR_SECRET", local.operator_secret.expose_secret())
         .kill_on_drop(true)

@@ -12,12 +12,12 @@ use std::{
 };
 
 use console::Recorder;
-use gateway::{CallRecord, PrintedLine};
+use gateway::{CallRecord, PrintedLine, WebRecord};
 use tokio::runtime::Handle;
 
 use crate::{
     calls_file::CallsFile,
-    entry::{Call, Entry, Note, Printed},
+    entry::{Call, Entry, Note, Printed, Web},
     terminal,
 };
 
@@ -102,6 +102,11 @@ impl gateway::Journal for Journal {
         }
     }
 
+    fn web(&self, record: &WebRecord<'_>) {
+        let Self(tellers) = self;
+        tellers.write_web(Web::new(record));
+    }
+
     fn keeps_exchanges(&self) -> bool {
         let console = self.0.console.as_ref();
         console.is_some_and(|console| console.keeps_exchanges())
@@ -145,6 +150,18 @@ impl Tellers {
         let old: Vec<_> = self.held().extract_if(.., old).collect();
         for held in old {
             self.write(Entry::Note(held.note));
+        }
+    }
+
+    /// Where every call is told, every request is; else those that failed by a fault of ours or of a function's.
+    fn write_web(&self, web: Web) {
+        let shown = self.calls == Calls::All || web.web_status >= 500;
+        let entry = Arc::new(Entry::Web(web));
+        if let Some(file) = &self.file {
+            file.append(Arc::clone(&entry));
+        }
+        if shown {
+            terminal::tell(entry);
         }
     }
 

@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use runtime::Level;
 
 use crate::{
-    entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Warning},
+    entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Warning, Web},
     escape,
 };
 
@@ -57,6 +57,7 @@ pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Res
         // Done above: it may have several lines, each with the time before it.
         Entry::Printed(_) => Ok(()),
         Entry::Call(call) => self::call(out, call),
+        Entry::Web(web) => self::web(out, web),
         Entry::Note(note) => {
             let about = note.openid.iter().chain([&note.request_id]);
             let about: Vec<_> = about
@@ -157,7 +158,32 @@ fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
             "{BAD}✗{BAD:#} {BOLD}{function}{BOLD:#} {took}{waited}{attempt} {status} {code}"
         )?,
     }
+    if let Some(http) = &call.http {
+        write!(out, " {}", escape::Line(http))?;
+    }
     writeln!(out, " {DIM}{source} {openid} {request_id}{DIM:#}")
+}
+
+/// A line of the access log.
+fn web(out: &mut impl Write, web: &Web) -> io::Result<()> {
+    let (method, path) = (escape::Line(&web.method), escape::Line(&web.path));
+    let style = match web.web_status {
+        500.. => BAD,
+        400.. => WARN,
+        _ => DIM,
+    };
+    let function = web.function.as_deref().map_or("", |_| "→ ");
+    let function = format!(
+        "{function}{}",
+        escape::Line(web.function.as_deref().unwrap_or_default())
+    );
+    writeln!(
+        out,
+        "{style}{}{style:#} {method} {path} {DIM}{} {} {function}{DIM:#}",
+        web.web_status,
+        millis(web.took),
+        escape::Line(&web.client),
+    )
 }
 
 fn cloud_call(out: &mut impl Write, made: &CloudCall) -> io::Result<()> {

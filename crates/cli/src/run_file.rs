@@ -27,6 +27,9 @@ pub(crate) struct Running {
     pub(crate) url: String,
     /// The simulated WeChat's address.
     pub(crate) wechat: String,
+    /// The address of HTTP access and of the site.
+    #[serde(default)]
+    pub(crate) web: String,
     /// The operator's listener's address.
     pub(crate) operator: String,
     /// The connection string for MongoDB's clients, without the password, where there is one.
@@ -146,6 +149,7 @@ mod tests {
         Running {
             url: text(),
             wechat: text(),
+            web: text(),
             operator: text(),
             database: None,
             pass: text(),

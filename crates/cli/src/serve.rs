@@ -28,6 +28,7 @@ use crate::{
 /// The real one.
 const WECHAT: &str = "https://api.weixin.qq.com";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), stack::WEB);
 const OPERATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
 const STORE: &str = "yunqiao.redb";
 /// Sessions of users who were not seen for so long are dropped.
@@ -85,6 +86,14 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let store: Arc<dyn Store> = Arc::new(Redb::open(&store_path)?);
     let listen = project.settings.listen.unwrap_or(LISTEN);
     let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
+    let web = &project.settings.web;
+    let web = match web.serves() {
+        true => {
+            let listen = web.listen.unwrap_or(WEB);
+            Some(stack::listen(listen.ip(), listen.port(), "`[web] listen` in yunqiao.toml").await?)
+        }
+        false => None,
+    };
     let operator = match &project.settings.operator {
         OperatorSection {
             secret: None, listen, ..
@@ -137,6 +146,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         secret,
         push,
         loopback_pages: false,
+        live_pages: false,
         hosts: gateway::Hosts::Any,
         clock: clock.clone(),
         store: Arc::clone(&store),
@@ -178,10 +188,22 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     if let Some(database) = &database {
         print::fact("database", database.url());
     }
+    let web = web.map(|(listener, address)| {
+        print::fact("web", stack::url(address));
+        let interrupted = interrupt::interrupted();
+        tokio::spawn(
+            gateway
+                .clone()
+                .serve_web(listener, async { drop(interrupted.await) }),
+        )
+    });
     print::ready(&stack::url(address));
     gateway.serve(listener, async { drop(interrupted.await) }).await;
     drop(database);
     let _ = timers.await;
+    if let Some(web) = web {
+        let _ = web.await;
+    }
     sweeping.abort();
     if let Some(operating) = operating {
         let _ = operating.await;

@@ -89,6 +89,8 @@ pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Resul
 pub(crate) struct Connections {
     /// The public one.
     pub(crate) public: usize,
+    /// That of HTTP access and the site.
+    pub(crate) web: usize,
     /// The operator's.
     pub(crate) operator: usize,
     /// The database's.
@@ -104,8 +106,11 @@ fn budget() -> process::Budget {
 pub(crate) fn connections() -> Connections {
     let all = budget().connections;
     let few = (all / 16).clamp(4, 256);
+    let open = all.saturating_sub(2 * few);
+    let web = (open / 4).min(2048);
     Connections {
-        public: all.saturating_sub(2 * few).min(4096),
+        public: (open - web).min(4096),
+        web,
         operator: few,
         wire: few,
     }
@@ -168,9 +173,46 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     pub(crate) wechat_port: u16,
     pub(crate) operator_port: u16,
+    pub(crate) web_port: WebPort,
     /// Where MongoDB's clients reach the database.
     pub(crate) wire: Option<SocketAddr>,
 }
+
+/// The port of HTTP access and of the site.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WebPort {
+    /// This one; 0 is a free one.
+    Of(u16),
+    /// This one, or a free one where it is taken: nobody has asked for it.
+    Usually(u16),
+}
+
+impl WebPort {
+    /// The port that the project says, or is asked for, or the usual one.
+    pub(crate) fn of(wanted: Option<u16>, gateway: u16, project: &Project) -> Self {
+        let web = &project.settings.web;
+        match (wanted, web.listen) {
+            (Some(port), _) => Self::Of(port),
+            (None, _) if gateway == 0 => Self::Of(0),
+            (None, Some(listen)) => Self::Of(listen.port()),
+            (None, None) if web.serves() => Self::Of(WEB),
+            (None, None) => Self::Usually(WEB),
+        }
+    }
+
+    async fn listen(self, host: IpAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+        match self {
+            Self::Of(port) => listen(host, port, "--web-port").await,
+            Self::Usually(port) => match listen(host, port, "--web-port").await {
+                Err(_) => listen(host, 0, "--web-port").await,
+                listening => listening,
+            },
+        }
+    }
+}
+
+/// The usual port of HTTP access and of the site.
+pub(crate) const WEB: u16 = 8786;
 
 impl Place {
     /// Free ports that only this machine reaches.
@@ -179,6 +221,7 @@ impl Place {
         port: 0,
         wechat_port: 0,
         operator_port: 0,
+        web_port: WebPort::Of(0),
         wire: None,
     };
 }
@@ -230,6 +273,8 @@ pub(crate) struct Local {
     pub(crate) url: String,
     /// The simulated WeChat's.
     pub(crate) wechat: String,
+    /// That of HTTP access and of the site.
+    pub(crate) web: String,
     /// The operator's listener's, which only this machine reaches.
     pub(crate) operator: String,
     /// What is to be shown there: the configured secret, else one made for this run.
@@ -248,6 +293,7 @@ pub(crate) struct Local {
     pub(crate) runtime: Runtime,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
+    serving_web: JoinHandle<()>,
     operating: JoinHandle<()>,
     timers: Option<JoinHandle<()>>,
 }
@@ -264,6 +310,7 @@ impl Local {
         keeping: Keeping,
     ) -> anyhow::Result<Self> {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
+        let (web_listener, web_address) = place.web_port.listen(place.host).await?;
         let (wechat_listener, wechat_address) =
             listen(place.host, place.wechat_port, "--wechat-port").await?;
         // Whatever else is opened to the network: what is behind this one is the owner's alone.
@@ -300,6 +347,8 @@ impl Local {
             secret,
             push: Some(push),
             loopback_pages: true,
+            // What somebody looks at while it is made.
+            live_pages: seen.console,
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
             clock,
             store: Arc::new(store::Memory::new()),
@@ -345,10 +394,12 @@ impl Local {
         let operating = gateway.clone();
         let operating = operating.serve_operator(operator_listener, operator, closed(stopped.clone()));
         let operating = tokio::spawn(operating);
+        let serving_web = tokio::spawn(gateway.clone().serve_web(web_listener, closed(stopped.clone())));
         let serving = tokio::spawn(gateway.clone().serve(gateway_listener, closed(stopped)));
         Ok(Self {
             url: url(address),
             wechat,
+            web: url(web_address),
             operator: url(operator_address),
             operator_secret,
             pass,
@@ -360,6 +411,7 @@ impl Local {
             runtime,
             stop,
             serving,
+            serving_web,
             operating,
             timers: None,
         })
@@ -387,6 +439,7 @@ impl Local {
         Running {
             url: self.url.clone(),
             wechat: self.wechat.clone(),
+            web: self.web.clone(),
             operator: self.operator.clone(),
             database: self.database.as_ref().map(DatabaseFront::url),
             pass: self.pass.expose_secret().to_owned(),
@@ -404,6 +457,7 @@ impl Local {
     pub(crate) async fn stop(self) {
         drop((self.stop, self.database));
         let _ = self.serving.await;
+        let _ = self.serving_web.await;
         let _ = self.operating.await;
         if let Some(timers) = self.timers {
             let _ = timers.await;
@@ -500,6 +554,8 @@ pub(crate) struct Parts<'a> {
     /// How WeChat's pushes are known; without it none is received.
     pub(crate) push: Option<push::ConsoleSettings>,
     pub(crate) loopback_pages: bool,
+    /// Whether the site's pages show themselves anew.
+    pub(crate) live_pages: bool,
     pub(crate) hosts: Hosts,
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn Store>,
@@ -560,7 +616,9 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             loopback: parts.loopback_pages,
         },
         hosts: parts.hosts,
+        live_pages: parts.live_pages,
         connections: connections().public,
+        web_connections: connections().web,
         clock: parts.clock,
         store: parts.store,
         database: parts.database,

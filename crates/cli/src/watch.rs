@@ -30,6 +30,9 @@ pub(crate) struct Changes {
     /// Folders outside of the project that are watched too.
     outside: Vec<PathBuf>,
     changed: mpsc::Receiver<()>,
+    /// The site's folder, if there is a site.
+    site: Arc<RwLock<Option<PathBuf>>>,
+    site_changed: mpsc::Receiver<()>,
 }
 
 impl Changes {
@@ -38,21 +41,37 @@ impl Changes {
     pub(crate) fn watch(project: &Project, runtime: &Runtime) -> anyhow::Result<Self> {
         // One place is enough: a second change before the first was taken tells nothing new.
         let (tell, changed) = mpsc::channel(1);
+        let (tell_site, site_changed) = mpsc::channel(1);
         let root = project.root.canonicalize();
         let root = root.with_context(|| format!("{} is not there", project.root.display()))?;
         let sources = Arc::new(RwLock::new(vec![root.clone()]));
         let (bases, loaded) = (Arc::clone(&sources), runtime.clone());
+        let site = Arc::new(RwLock::new(None));
+        let built = Arc::clone(&site);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             let written = !matches!(event.kind, EventKind::Access(_));
+            if !written {
+                return;
+            }
             let bases = bases.read().unwrap_or_else(PoisonError::into_inner);
+            let built: Option<PathBuf> = built.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let of_site = |path: &&PathBuf| built.as_ref().is_some_and(|site| path.starts_with(site));
+            if event.paths.iter().any(|path| of_site(&path)) {
+                let _ = tell_site.try_send(());
+            }
             let matters = |path: &PathBuf| {
                 bases
                     .iter()
                     .any(|base| path.starts_with(base) && matters(base, path))
                     || loaded.consists_of(path)
             };
-            if written && event.paths.iter().any(matters) {
+            // What a build writes is no source, unless a function was loaded from there.
+            let mut sources = event
+                .paths
+                .iter()
+                .filter(|path| !of_site(path) || loaded.consists_of(path));
+            if sources.any(matters) {
                 loaded.expect_changes();
                 let _ = tell.try_send(());
             }
@@ -63,6 +82,8 @@ impl Changes {
             sources,
             outside: Vec::new(),
             changed,
+            site,
+            site_changed,
         };
         if let Err(error) = changes.watcher.watch(&changes.root, RecursiveMode::Recursive) {
             // One folder that cannot be read is enough, or the system's limit of watches.
@@ -76,6 +97,7 @@ impl Changes {
             );
         }
         changes.watch_functions(project);
+        changes.watch_site(project);
         changes.watch_what_was_loaded(runtime);
         Ok(changes)
     }
@@ -99,6 +121,32 @@ impl Changes {
                     "changes there are seen when another file is saved",
                 );
             }
+        }
+    }
+
+    /// Watches the folder of the site. One that is not there yet is seen when it is made, if it is to be in the project's.
+    pub(crate) fn watch_site(&mut self, project: &Project) {
+        let folder = project.settings.web.site.as_ref().map(|site| {
+            let inside = || Some(self.root.join(site.strip_prefix(&project.root).ok()?));
+            site.canonicalize()
+                .ok()
+                .or_else(inside)
+                .unwrap_or_else(|| site.clone())
+        });
+        let mut watched = self.site.write().unwrap_or_else(PoisonError::into_inner);
+        if *watched == folder {
+            return;
+        }
+        watched.clone_from(&folder);
+        // The watcher tells of changes from a thread of its own, which may be waiting for this.
+        drop(watched);
+        if let Some(folder) = folder.filter(|folder| !folder.starts_with(&self.root) && folder.is_dir())
+            && let Err(error) = self.watcher.watch(&folder, RecursiveMode::Recursive)
+        {
+            print::warning(
+                format_args!("{} cannot be watched: {error}", folder.display()),
+                "reload the page by hand when it was built anew",
+            );
         }
     }
 
@@ -130,10 +178,23 @@ impl Changes {
         }
     }
 
-    /// Resolves when something changed and then nothing for a moment, or it has not been quiet for long.
-    pub(crate) async fn settled(&mut self) {
-        settled(&mut self.changed).await;
+    /// Resolves when something changed and then nothing for a moment, or it has not been quiet for long: the source, or what the
+    /// build of the site wrote.
+    pub(crate) async fn settled(&mut self) -> Settled {
+        tokio::select! {
+            () = settled(&mut self.changed) => Settled::Source,
+            () = settled(&mut self.site_changed) => Settled::Site,
+        }
     }
+}
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Functions, or what is said of them.
+    Source,
+    /// The files of the site.
+    Site,
 }
 
 async fn settled(changed: &mut mpsc::Receiver<()>) {

@@ -25,16 +25,15 @@ use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
 use bytes::Bytes;
 use clock::Clock;
 use files::{
-    CloudPath, Conditions, Download, Entity, Part, Rights, Showing, Storage, StorageRefusal, Upload, Wanted,
-    name_in_address, path_of_address, plain_path, showing, shown_type,
+    CloudPath, Download, Entity, FileHead, Rights, Showing, Storage, StorageRefusal, Upload, name_in_address,
+    path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-        IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+        X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
 };
@@ -677,21 +676,19 @@ async fn shown(
     blob: &Blob,
     mut content: Box<dyn Reading>,
 ) -> Result<Response<CloudAnswerBody>, BlobError> {
-    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let conditions = Conditions {
-        range: header(RANGE).filter(|_| head.method == Method::GET),
-        if_range: header(IF_RANGE),
-        if_match: header(IF_MATCH),
-        if_none_match: header(IF_NONE_MATCH),
-        if_modified_since: header(IF_MODIFIED_SINCE),
-        if_unmodified_since: header(IF_UNMODIFIED_SINCE),
-    };
-    let wanted = conditions.judge(Entity {
+    let entity = Entity {
         etag: &blob.etag,
         modified: blob.modified,
         length: blob.size,
-    });
+    };
+    let FileHead {
+        status,
+        headers,
+        part,
+    } = FileHead::of(&head.method, &head.headers, entity);
     let mut response = Response::new(CloudAnswerBody::default());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &str| {
         // A name may hold what no header can.
@@ -699,9 +696,6 @@ async fn shown(
             headers.insert(name, value);
         }
     };
-    set(ETAG, &format!("\"{}\"", blob.etag));
-    set(LAST_MODIFIED, &httpdate::fmt_http_date(blob.modified));
-    set(ACCEPT_RANGES, "bytes");
     // The file at an address may be written anew: whoever keeps it asks whether it was.
     set(CACHE_CONTROL, "no-cache");
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -709,26 +703,9 @@ async fn shown(
         CONTENT_SECURITY_POLICY,
         "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'",
     );
-    let (status, part) = match wanted {
-        Wanted::Whole => (StatusCode::OK, None),
-        Wanted::Part(part) => {
-            set(
-                CONTENT_RANGE,
-                &format!("bytes {}-{}/{}", part.first, part.last, blob.size),
-            );
-            (StatusCode::PARTIAL_CONTENT, Some(part))
-        }
-        Wanted::Nothing => (StatusCode::NOT_MODIFIED, None),
-        Wanted::NoSuchPart => {
-            set(CONTENT_RANGE, &format!("bytes */{}", blob.size));
-            (StatusCode::RANGE_NOT_SATISFIABLE, None)
-        }
-        Wanted::Another => (StatusCode::PRECONDITION_FAILED, None),
-    };
     if status.is_success() {
         let kind = shown_type(blob.path.name(), blob.content_type.as_deref());
         set(CONTENT_TYPE, &kind);
-        set(CONTENT_LENGTH, &part.map_or(blob.size, Part::length).to_string());
         if showing(&kind) == Showing::Attachment {
             set(CONTENT_DISPOSITION, &attachment(blob.path.name()));
         }
@@ -740,7 +717,6 @@ async fn shown(
             *response.body_mut() = streamed(first, content);
         }
     }
-    *response.status_mut() = status;
     Ok(response)
 }
 

@@ -170,7 +170,7 @@ fn row(viewer: &Viewer, call: &Call, users: &[User]) -> Markup {
     html! {
         tr {
             td { a id={ "row-" (call.number) } href={ "/calls/" (call.request_id) } { (time(call.at)) } }
-            td { (call.function) }
+            td { (call.function) @if let Some(http) = &call.http { " " span .dim.brief { (http) } } }
             td {
                 (outcome(lang, call.failed()))
                 @if let Some((code, text)) = &call.error {
@@ -200,6 +200,7 @@ pub(crate) async fn details(inner: &Inner, viewer: &Viewer, request_id: &str) ->
         p {
             (outcome(lang, call.failed())) " " strong { (call.function) } " · " (time(call.at)) " · "
             (person(&users, lang, call.openid.as_deref())) " · " span .dim { (call.source) }
+            @if let Some(http) = &call.http { " · " code { (http) } }
             @if let Some(attempt) = call.attempt { " · " (lang.t("attempt ", "第 ")) (attempt) (lang.t("", " 次")) }
         }
         p .dim { "requestID " code { (call.request_id) } " · HTTP " (call.status) }

@@ -155,6 +155,7 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
                 h3 { (lang.t("Timers", "定时触发器")) }
                 ul .chips { @for trigger in triggers { li { (timer(lang, shown, trigger)) } } }
             }
+            (addresses(inner, lang, shown, name))
             @if !permissions.is_empty() {
                 h3 { (lang.t("May call", "云调用权限")) }
                 ul .chips { @for name in permissions { li { code { (name) } } } }
@@ -176,6 +177,32 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
                     a .button id={ "call-" (name) } href=(web::link("/call", &[("function", name)])) { (lang.t("Call", "调用")) }
                 }
                 a id={ "calls-" (name) } href=(web::link("/calls", &[("function", name)])) { (lang.t("All calls", "全部调用")) }
+            }
+        }
+    }
+}
+
+/// Where a function is called by HTTP.
+fn addresses(inner: &Inner, lang: Lang, shown: &Shown, name: &str) -> Markup {
+    let routes = &shown.project.settings.web.functions;
+    let routes: Vec<_> = routes.iter().filter(|route| route.function == name).collect();
+    let base = inner
+        .gateway
+        .web_address()
+        .map(|address| format!("http://{address}"));
+    html! {
+        @if !routes.is_empty() {
+            h3 { (lang.t("HTTP access", "云接入")) }
+            ul .chips {
+                @for route in routes {
+                    li {
+                        @match &base {
+                            Some(base) => a href={ (base) (route.path) } { (base) (route.path) },
+                            None => code { (route.path) },
+                        }
+                        @if route.auth { " " span .dim { (lang.t("login wanted", "需要登录")) } }
+                    }
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Call {
     pub(crate) source: String,
     pub(crate) openid: Option<String>,
     pub(crate) attempt: Option<u32>,
+    /// Of HTTP access: method and path.
+    pub(crate) http: Option<String>,
     pub(crate) status: u16,
     pub(crate) error: Option<(i64, String)>,
     pub(crate) redeemed: RedeemedFields,
@@ -417,6 +419,9 @@ impl Call {
             source: cut(record.source),
             openid: record.openid.map(cut),
             attempt: record.attempt,
+            http: record
+                .http
+                .map(|line| cut(&format!("{} {}", line.method, line.path))),
             status: record.status,
             error,
             redeemed,
@@ -477,6 +482,7 @@ mod tests {
             source: "wx_client",
             openid: Some("o-alice"),
             attempt: None,
+            http: None,
             status: 200,
             error,
             redeemed: &NONE,

@@ -47,6 +47,9 @@ pub(crate) fn waterfall(lang: Lang, call: &Call, total: Option<Duration>) -> Mar
         code: None,
         database: None,
     };
+    if let Some(http) = &call.http {
+        steps.push(own(http, "redeem", Duration::ZERO, inside));
+    }
     if !redeemed.fields.is_empty() {
         let what = lang.t("redeem cloudIDs", "兑换 cloudID");
         steps.push(own(what, "redeem", Duration::ZERO, before));

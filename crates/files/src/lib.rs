@@ -7,6 +7,7 @@
 //! known, the choice is named where it is made.
 
 mod address;
+mod answer;
 mod content;
 mod file_id;
 mod path;
@@ -15,6 +16,7 @@ mod refusal;
 mod right;
 
 pub use address::{name_in_address, path_of_address, path_of_platform_url, plain_path};
+pub use answer::FileHead;
 pub use content::{Showing, content_type, showing, shown_type};
 pub use file_id::{Bucket, FileId, FileIdError, Storage};
 pub use path::{CloudPath, CloudPathError, LONGEST_PATH};

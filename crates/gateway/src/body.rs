@@ -41,8 +41,6 @@ const LARGE: usize = 64 << 10;
 const UNIT: usize = 64 << 10;
 /// Bytes of large bodies that may be held at once: 32 of the largest calls.
 pub(crate) const BUDGET: usize = 192 << 20;
-/// What one sender may hold of them.
-pub(crate) const BUDGET_OF_ONE: usize = BUDGET / 4;
 
 /// What a door takes.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +69,8 @@ pub(crate) enum BodySender<'a> {
     Stranger,
     /// Somebody who has proved who they are; of one name, one share of the budget.
     Known(&'a str),
+    /// Nobody knows, and yet the body may be large; of one name, which is a network's, one share of the budget.
+    Visitor(&'a str),
 }
 
 impl BodyPolicy {
@@ -153,7 +153,7 @@ impl UnreadBody {
     ) -> Result<Whole<'a>, Failure> {
         // Whoever waits for a stranger lets go of the connection when it is needed.
         let _waiting = match sender {
-            BodySender::Stranger => self.seat.clone().map(Seat::wait),
+            BodySender::Stranger | BodySender::Visitor(_) => self.seat.clone().map(Seat::wait),
             BodySender::Known(_) => None,
         };
         let whole = timeout(policy.within, self.read_whole(policy, sender, budget)).await;
@@ -203,8 +203,13 @@ impl UnreadBody {
                 self.discard_to(LARGEST_CALL).await;
                 return Err(policy.too_large(self.read));
             }
-            if let (None, BodySender::Known(name)) = (&permit, sender)
-                && length > LARGE
+            let share = match sender {
+                BodySender::Stranger => None,
+                BodySender::Known(name) => Some((name, LARGE)),
+                BodySender::Visitor(name) => Some((name, LARGEST_OF_STRANGER)),
+            };
+            if let (None, Some((name, large))) = (&permit, share)
+                && length > large
             {
                 let size = announced.exact().and_then(|exact| usize::try_from(exact).ok());
                 self.wants_room = true;
@@ -274,6 +279,8 @@ impl Body for UnreadBody {
 #[derive(Debug)]
 pub(crate) struct Budget {
     units: Arc<Semaphore>,
+    /// Bytes that one sender may have.
+    of_one: usize,
     shares: Mutex<HashMap<String, Share>>,
 }
 
@@ -301,14 +308,20 @@ struct Holder<'a> {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            units: Arc::new(Semaphore::new(BUDGET / UNIT)),
-            shares: Mutex::default(),
-        }
+        Self::of(BUDGET)
     }
 }
 
 impl Budget {
+    /// So many bytes for all, and a quarter of them for each sender.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self {
+            units: Arc::new(Semaphore::new(bytes / UNIT)),
+            of_one: bytes / 4,
+            shares: Mutex::default(),
+        }
+    }
+
     /// Waits for room for so many bytes: first in the sender's share, then in all.
     async fn take(&self, name: &str, bytes: usize) -> Result<Room<'_>, Failure> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
@@ -329,7 +342,7 @@ impl Budget {
     fn share(&self, name: &str) -> (Holder<'_>, Arc<Semaphore>) {
         let mut shares = self.shares();
         let share = shares.entry(name.to_owned()).or_insert_with(|| Share {
-            units: Arc::new(Semaphore::new(BUDGET_OF_ONE / UNIT)),
+            units: Arc::new(Semaphore::new(self.of_one / UNIT)),
             bodies: 0,
         });
         share.bodies += 1;
@@ -361,6 +374,9 @@ impl Drop for Holder<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// What one sender may hold.
+    const BUDGET_OF_ONE: usize = BUDGET / 4;
 
     /// What a future gives without being waited for.
     async fn now<T>(future: impl Future<Output = T>) -> Option<T> {

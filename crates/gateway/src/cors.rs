@@ -6,8 +6,9 @@
 use http::{
     HeaderMap, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_MAX_AGE, HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+        ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
     },
 };
 
@@ -50,6 +51,30 @@ fn is_loopback(origin: &str) -> bool {
 pub(crate) fn mark(reply: &mut HeaderMap, origin: HeaderValue) {
     reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     reply.insert(VARY, HeaderValue::from_static("origin"));
+}
+
+/// Marks a reply as readable by `origin`, with what that has of its own (cookies, `Authorization`). What a function says of it itself gives way:
+/// the origin was listed for all.
+pub(crate) fn mark_with_credentials(reply: &mut HeaderMap, origin: HeaderValue) {
+    reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    reply.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    reply.append(VARY, HeaderValue::from_static("origin"));
+}
+
+/// What a browser's preflight asks of a path at which every method and header may be: what it asks for.
+pub(crate) fn preflight_for(asked: &HeaderMap) -> HttpReply {
+    let mut reply = routes::empty(StatusCode::NO_CONTENT);
+    let headers = reply.headers_mut();
+    for (wanted, allowed) in [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ] {
+        if let Some(value) = asked.get(wanted) {
+            headers.insert(allowed, value.clone());
+        }
+    }
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    reply
 }
 
 /// What a browser's preflight asks.

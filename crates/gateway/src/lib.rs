@@ -28,6 +28,7 @@ mod seats;
 mod site;
 mod stored;
 mod timers;
+mod web;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -45,7 +46,7 @@ use tokio::net::TcpListener;
 
 pub use calls::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
-    WantedIndex,
+    WantedIndex, WebRecord,
 };
 pub use cors::Origins;
 pub use hosts::Hosts;
@@ -70,8 +71,12 @@ pub struct GatewayConfig {
     pub origins: Origins,
     /// Under which names the public listener is known.
     pub hosts: Hosts,
+    /// Whether the site's documents show themselves anew when its files [have changed](Gateway::site_changed).
+    pub live_pages: bool,
     /// How many connections the public listener has at once.
     pub connections: usize,
+    /// How many the web listener has.
+    pub web_connections: usize,
     /// Decides WeChat's expiries, and nothing else.
     pub clock: Clock,
     /// Sessions live here.
@@ -111,6 +116,8 @@ struct Inner {
     origins: Origins,
     hosts: Hosts,
     connections: usize,
+    web_connections: usize,
+    web: web::Web,
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::WeChatClient,
@@ -167,6 +174,8 @@ impl Gateway {
             origins: config.origins,
             hosts: config.hosts,
             connections: config.connections,
+            web_connections: config.web_connections,
+            web: web::Web::new(config.live_pages),
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
@@ -211,6 +220,7 @@ impl Gateway {
             known.put(sites);
         }
         self.0.timers.put(project);
+        self.0.web.put(&project.settings.web);
         if let Some(pushes) = &self.0.push {
             pushes.mailbox.route(project.settings.push.routes.clone());
             pushes.mailbox.start();
@@ -230,6 +240,31 @@ impl Gateway {
         if let Some(pushes) = &self.0.push {
             pushes.mailbox.close().await;
         }
+    }
+
+    /// Serves HTTP access and the site at `listener` until `stop` resolves, then lets running calls end.
+    pub async fn serve_web(self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let connections = self.0.web_connections;
+        if let Ok(address) = listener.local_addr() {
+            // Whoever listens twice is found at the first place.
+            let _ = self.0.web.address.set(address);
+        }
+        listen::serve(listener, connections, stop, move |request, peer| {
+            let gateway = self.clone();
+            async move { gateway.answer_web(request, peer.ip()).await }
+        })
+        .await;
+    }
+
+    /// Where HTTP access and the site are served, if they are.
+    #[must_use]
+    pub fn web_address(&self) -> Option<std::net::SocketAddr> {
+        self.0.web.address.get().copied()
+    }
+
+    /// Has browsers show the site's pages anew, where they are told of changes.
+    pub fn site_changed(&self) {
+        self.0.web.changed();
     }
 
     /// Calls a function as a client does who is logged in as `user`, and answers as the client would be answered: the HTTP

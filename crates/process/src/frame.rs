@@ -29,7 +29,7 @@ pub(crate) const NO_CALL: u32 = u32::MAX;
 const MAGIC: u16 = 0x5951;
 /// Head and event are ASCII, so that Node may take the bytes as they are.
 const ASCII: u16 = 0x100;
-/// The largest body a worker sends: a result of 1 MB, or the text of an error, and room to spare.
+/// The largest body a worker sends: a result of 6 MB, or the text of an error, and room to spare.
 const MAX_FROM_WORKER: u32 = 8 * 1024 * 1024;
 /// Bodies longer than this are not copied out of the read buffer, but leave with it.
 const COPY_BELOW: usize = 32 * 1024;
@@ -80,8 +80,8 @@ impl Frame {
         }
     }
 
-    /// Where the head is to be appended: the JSON text `{"r":"<request id>","e":{<environment>}}`, with `"a":<attempt>,`
-    /// before them where the call has one. Append only, and before the event.
+    /// Where the head is to be appended: the JSON text `{"r":"<request id>","e":{<environment>}}`, with `"a":<attempt>,` or
+    /// `"m":<most bytes>,` before them where the call has one. Append only, and before the event.
     pub fn head(&mut self) -> &mut Vec<u8> {
         debug_assert!(self.head_end.is_none(), "the head comes before the event");
         &mut self.bytes

@@ -1,7 +1,9 @@
 //! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory, variables,
-//! timers and folder, the environment's id, and where the functions lie; also where they stand as inputs of CloudBase
+//! timers, paths of HTTP access and folder, the site's folder, the environment's id, and where the functions lie; also where they stand as inputs of CloudBase
 //! Framework's function plugin. It was written for another tool, so a value that cannot be honoured here spoils its function
 //! only, and `yunqiao.toml` can overrule it.
+
+mod web;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +14,7 @@ use std::{
 use function::{MEMORY_MB, TIMEOUT_SECONDS};
 use serde_json::{Map, Value};
 
+use self::web::WebPart;
 use crate::{Finding, ProjectError, Triggers, files};
 
 /// The file's name.
@@ -38,6 +41,8 @@ pub(crate) struct Cloudbaserc {
     pub(crate) functions_root: Option<String>,
     /// `functions[]`, by name.
     pub(crate) functions: BTreeMap<String, FunctionEntry>,
+    /// Paths of HTTP access, and the site.
+    pub(crate) web: WebPart,
 }
 
 /// One of `functions[]`. `Err` is why a value cannot be honoured, with the mend.
@@ -86,6 +91,7 @@ impl Cloudbaserc {
         Ok(Self {
             env_id: text("envId"),
             functions_root: text("functionRoot").or_else(root_of_plugin),
+            web: WebPart::read(&object),
             functions,
         })
     }
@@ -134,7 +140,7 @@ impl FunctionEntry {
                 .map(str::trim)
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from),
-            triggers: field("triggers").map(triggers).unwrap_or_default(),
+            triggers: field("triggers").map(timers).unwrap_or_default(),
             ..Self::default()
         };
         for fault in &entry.triggers.faults {
@@ -169,9 +175,18 @@ impl FunctionEntry {
     }
 }
 
-/// Triggers have the shape that they have in a function's `config.json`. Where they stand in this file is not known.
-fn triggers(list: &Value) -> Triggers {
-    Triggers::parse(format!("{{\"triggers\":{list}}}").as_bytes())
+/// Timers have the shape that they have in a function's `config.json`. Where they stand in this file is not known. Triggers by HTTP are
+/// paths of HTTP access.
+fn timers(list: &Value) -> Triggers {
+    let timers = match list {
+        Value::Array(list) => list
+            .iter()
+            .filter(|trigger| !web::is_http(trigger))
+            .cloned()
+            .collect(),
+        other => other.clone(),
+    };
+    Triggers::parse(format!("{{\"triggers\":{timers}}}").as_bytes())
 }
 
 /// A whole number in a range, or why not.

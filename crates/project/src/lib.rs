@@ -29,7 +29,7 @@ pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
     CollectionSetting, DatabaseSection, ForeignCodes, IndexFieldSetting, IndexSetting, LoginSection, Missed,
     MissingCollection, OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection,
-    S3Setting, SimSection, StorageSection, TimersSection, Ttl, Undeclared, Withdrawn,
+    S3Setting, SimSection, StorageSection, TimersSection, Ttl, Undeclared, WebSection, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

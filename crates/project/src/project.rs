@@ -178,6 +178,28 @@ impl Files<'_> {
         }
 
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
+        let web = &mut toml.settings.web;
+        if let Some(site) = &web.site
+            && let Some(what) = shows_too_much(self.root, functions_root.as_deref(), site)
+        {
+            return Err(ProjectError::Setting {
+                path: self.toml.clone(),
+                line: toml.site_line.unwrap_or_default(),
+                what: format!("`web.site` {what}"),
+                mend: "name the folder that the build of the page writes, such as site = \"dist\"".to_owned(),
+            });
+        }
+        let web_said_by = if web.serves() {
+            &self.toml
+        } else {
+            &cloudbaserc_path
+        };
+        findings.extend(
+            cloudbaserc
+                .web
+                .add_to(web, self.root, functions_root.as_deref(), &cloudbaserc_path),
+        );
+        findings.extend(web.findings(web_said_by, functions.keys()));
 
         let appid = toml.appid.or(miniprogram.appid);
         if let Some((appid, line)) = appid
@@ -284,6 +306,22 @@ fn below(folder: &Path, depth: usize) -> Option<PathBuf> {
         .find(|folder| folder.join(miniprogram::FILE).is_file());
     let deeper = || folders.iter().find_map(|folder| below(folder, depth - 1));
     found.cloned().or_else(|| if depth > 1 { deeper() } else { None })
+}
+
+/// Why a folder cannot be shown to everybody, if it cannot: the functions' source is in it, or the project's settings.
+pub(crate) fn shows_too_much(
+    root: &Path,
+    functions_root: Option<&Path>,
+    site: &Path,
+) -> Option<&'static str> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let site = real(site);
+    if real(root).starts_with(&site) {
+        return Some("is the project's own folder or one around it, and everything in it would be shown");
+    }
+    let functions = real(functions_root?);
+    (functions.starts_with(&site) || site.starts_with(&functions))
+        .then_some("has the functions' source in it, which would be shown")
 }
 
 /// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.

@@ -5,6 +5,7 @@ mod database;
 mod permission;
 mod push;
 mod storage;
+mod web;
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +32,7 @@ pub use self::{
     database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
     push::{PushConsole, PushSection},
     storage::{S3Setting, StorageSection},
+    web::WebSection,
 };
 
 /// The file's name.
@@ -68,6 +70,8 @@ pub struct ProjectSettings {
     pub database: DatabaseSection,
     /// `[storage]`.
     pub storage: StorageSection,
+    /// `[web]`, and what `cloudbaserc.json` says of it where that says nothing.
+    pub web: WebSection,
     /// `[push]`.
     pub push: PushSection,
     /// `[sim]`.
@@ -94,6 +98,7 @@ impl Default for ProjectSettings {
             operator: OperatorSection::default(),
             database: DatabaseSection::default(),
             storage: StorageSection::default(),
+            web: WebSection::default(),
             push: PushSection::default(),
             sim: SimSection::default(),
             timers: TimersSection::default(),
@@ -278,6 +283,8 @@ pub(crate) struct File {
     pub(crate) functions: BTreeMap<FunctionName, FunctionSettings>,
     /// Line of each `[apps.APPID]`, for a message about one that is the project's own.
     pub(crate) app_lines: BTreeMap<String, usize>,
+    /// Line of `[web] site`, for a message about a folder that cannot be one.
+    pub(crate) site_line: Option<usize>,
     pub(crate) settings: ProjectSettings,
     pub(crate) findings: Vec<Finding>,
 }
@@ -342,6 +349,7 @@ impl File {
             "timers",
             "database",
             "storage",
+            "web",
         ])?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
@@ -382,6 +390,11 @@ impl File {
         }
         if let Some(entry) = top.get("storage") {
             file.settings.storage = StorageSection::read(&entry, dir, s3_keys, &mut file.findings)?;
+        }
+        if let Some(entry) = top.get("web") {
+            file.settings.web = WebSection::read(&entry, dir)?;
+            let site = entry.table()?.get("site");
+            file.site_line = site.map(|site| site.line());
         }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;

@@ -125,6 +125,11 @@ pub(crate) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// The line where it stands, from 1.
+    pub(crate) fn line(&self) -> usize {
+        files::position(self.source.text.as_bytes(), self.value.span().start).0
+    }
+
     /// A refusal of this value: "`key` " and then `what`.
     pub(crate) fn refuse(&self, what: &str, mend: &str) -> ProjectError {
         self.source.refuse(

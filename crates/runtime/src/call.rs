@@ -148,8 +148,8 @@ pub enum CallError {
         /// What `JSON.stringify` said.
         message: String,
     },
-    /// Its result is longer than 1 MB (1 048 576 bytes of UTF-8), as WeChat's -604001 has it.
-    #[error("the function's result has {bytes} bytes, more than 1 MB")]
+    /// Its result is longer than 1 MB (1 048 576 bytes of UTF-8), as WeChat's -604001 has it; of HTTP access, than 6 MB.
+    #[error("the function's result has {bytes} bytes, more than {} MB", if *bytes > 6 << 20 { 6 } else { 1 })]
     TooLarge {
         /// How long it is.
         bytes: u64,

@@ -111,6 +111,8 @@ pub struct CallVariables<'a> {
     /// How often what set the call off has been tried with this one, from 1: `context.attempt`. Of message pushes only,
     /// which are tried again.
     pub attempt: Option<u32>,
+    /// How many bytes the result may have, where that is more than a client's call may give.
+    pub most: Option<u32>,
 }
 
 /// The user that a call is made for.
@@ -211,7 +213,8 @@ impl Environment {
     }
 
     /// Appends the head of a call's frame: `{"r":"<request_id>","e":{…}}`, where `e` holds every variable of the
-    /// call, each a string. Where the call has an attempt's number, `"a":1,` stands before them.
+    /// call, each a string. Where the call has an attempt's number, `"a":1,` stands before them; where its result may be larger than
+    /// usual, `"m":<bytes>,`. No call has both.
     pub fn write(&self, caller: &CallVariables<'_>, out: &mut Vec<u8>) {
         // What a caller brings fits into 768 bytes unless its ids are very long; the buffer grows then.
         let listed: usize = caller.open_data.iter().map(|field| 2 * field.len()).sum();
@@ -221,6 +224,8 @@ impl Environment {
         if let Some(attempt) = caller.attempt {
             // Writing to a Vec cannot fail.
             let _ = write!(out, r#""a":{attempt},"#);
+        } else if let Some(most) = caller.most {
+            let _ = write!(out, r#""m":{most},"#);
         }
         out.extend_from_slice(br#""r":"#);
         json::write_string(out, caller.request_id);

@@ -7,7 +7,7 @@
 //!
 //! The number of fields is the caller's to choose, so all work on them grows no faster than the text.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use json::Object;
 use thiserror::Error;
@@ -200,6 +200,12 @@ impl<'a> CallData<'a> {
     }
 }
 
+/// An event whose members are another room's business.
+pub trait WriteEvent: fmt::Debug + Sync {
+    /// Appends the event's JSON text, which is an object.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
 /// The event of a call, by what sets it off.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -217,6 +223,8 @@ pub enum Event<'a> {
     },
     /// A message push: the packet alone, which is the JSON text of an object.
     Push(&'a str),
+    /// HTTP access (云接入): the request alone.
+    Http(&'a dyn WriteEvent),
 }
 
 impl Event<'_> {
@@ -243,6 +251,7 @@ impl Event<'_> {
                 out.extend_from_slice(b",\"Message\":\"\"}");
             }
             Self::Push(packet) => out.extend_from_slice(packet.as_bytes()),
+            Self::Http(request) => request.write(out),
         }
     }
 

@@ -25,7 +25,7 @@ pub use action::{
 };
 pub use envelope::{Envelope, EnvelopeError, FieldValue, MAX_BODY, MAX_FIELDS};
 pub use environment::{CallTrigger, CallVariables, Environment, KEY_VARIABLES, SiteVariables, UserVariables};
-pub use event::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
+pub use event::{CallData, CallDataError, Event, MAX_NAMED, MarkedField, WriteEvent};
 pub use multipart::{MultipartError, MultipartReason};
 pub use reply::SdkReply;
 pub use source::CallSource;

@@ -1243,3 +1243,172 @@ fn a_project_below_the_folder_that_was_given_is_named_and_taken() {
         place("server/fn/a")
     );
 }
+
+/// The routes of a project, as `path → function` with what is set.
+fn routes(project: &Project) -> Vec<String> {
+    let routes = project.settings.web.functions.iter();
+    routes
+        .map(|route| {
+            let auth = if route.auth { " auth" } else { "" };
+            let passthrough = if route.passthrough { " passthrough" } else { "" };
+            format!("{} → {}{auth}{passthrough}", route.path, route.function)
+        })
+        .collect()
+}
+
+#[test]
+fn the_web_is_read_with_its_routes_and_rules() {
+    let toml = r#"
+        [web]
+        listen = "127.0.0.1:1"
+        site = "dist"
+        error = "/404.html"
+        spa = true
+        proxies = ["10.0.0.0/8"]
+        [[web.functions]]
+        path = "/api/"
+        function = "login"
+        auth = true
+        [[web.functions]]
+        path = "/"
+        function = "login"
+        passthrough = true
+        [[web.redirects]]
+        from = "/old/*"
+        to = "/new/*"
+        status = 301
+        [[web.redirects]]
+        missing = true
+        to = "https://example.com/"
+        [[web.cache]]
+        path = "*.js"
+        max_age = "1d"
+    "#;
+    let (dir, project) = open(&[CONFIG, LOGIN, ("dist/index.html", ""), ("yunqiao.toml", toml)]);
+    assert_eq!(routes(&project), ["/api → login auth", "/ → login passthrough"]);
+    let web = &project.settings.web;
+    assert_eq!(web.site, Some(dir.path().join("dist")));
+    assert_eq!(web.rules.error.as_deref(), Some("404.html"));
+    assert_eq!(web.rules.redirects.len(), 2);
+    assert_eq!(web.rules.cache_control("/x.js"), "max-age=86400");
+    assert!(web.proxies.trust("10.1.2.3".parse().unwrap()));
+    assert!(project.findings.is_empty(), "{:?}", project.findings);
+}
+
+#[test]
+fn what_is_wrong_with_the_web_is_told_with_its_mend() {
+    for (toml, what) in [
+        ("[web]\nsit = \"dist\"", "did you mean `site`?"),
+        ("[web]\nsite = \".\"", "the project's own folder"),
+        ("[web]\nsite = \"..\"", "the project's own folder"),
+        ("[web]\nsite = \"cloudfunctions/login\"", "the functions' source"),
+        ("[web]\nspa = true", "there is no site"),
+        (
+            "[web]\nsite = \"dist\"\nerror = \"../x.html\"",
+            "no document of a site",
+        ),
+        (
+            "[web]\nproxies = [\"10.0.0.0/99\"]",
+            "write \"127.0.0.1\" or \"10.0.0.0/8\"",
+        ),
+        (
+            "[[web.functions]]\npath = \"api\"\nfunction = \"login\"",
+            "with a slash at the beginning",
+        ),
+        ("[[web.functions]]\npath = \"/api\"", "without `function`"),
+        (
+            "[[web.functions]]\npath = \"/a\"\nfunction = \"login\"\nport = 1",
+            "unknown key `port`",
+        ),
+        (
+            "[[web.functions]]\npath = \"/a\"\nfunction = \"login\"\n[[web.functions]]\npath = \"/a/\"\nfunction = \"login\"",
+            "the path /a twice",
+        ),
+        (
+            "[web]\nsite = \"dist\"\n[[web.redirects]]\nto = \"/x\"",
+            "does not say from where",
+        ),
+        (
+            "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/a\"\nto = \"//evil.example\"",
+            "nothing leads",
+        ),
+        (
+            "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = 303",
+            "301, 302, 307 or 308",
+        ),
+        (
+            "[web]\nsite = \"dist\"\n[[web.cache]]\npath = \"assets\"\nmax_age = \"1h\"",
+            "pattern of paths",
+        ),
+    ] {
+        let refusal = toml_refusal(toml);
+        assert!(refusal.contains(what), "{toml}: {refusal}");
+    }
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "yunqiao.toml",
+            "[web]\nsite = \"dist\"\n[[web.functions]]\npath = \"/a\"\nfunction = \"logn\"",
+        ),
+    ]);
+    let told = format!("{:?}", project.findings);
+    assert!(
+        told.contains("did you mean `login`?") && told.contains("build the page"),
+        "{told}"
+    );
+}
+
+#[test]
+fn cloudbaserc_s_paths_and_site_are_read() {
+    let rc = r#"{
+        "functions": [{"name": "login", "servicePath": "/one", "triggers": [{"type": "http", "path": "/two"}, {"type": "http", "config": "/three"}]}],
+        "framework": {"plugins": {
+            "f": {"use": "@cloudbase/framework-plugin-function", "inputs": {"servicePaths": {"login": "/four"}, "functions": [{"name": "login", "servicePath": "/five"}]}},
+            "w": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "/admin"}},
+            "n": {"use": "@cloudbase/framework-plugin-node", "inputs": {"path": "/n"}},
+            "d": {"use": "@cloudbase/framework-plugin-database", "inputs": {}}
+        }}
+    }"#;
+    let toml = "[[web.functions]]\npath = \"/one\"\nfunction = \"login\"\nauth = true";
+    let (dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("dist/index.html", ""),
+        ("cloudbaserc.json", rc),
+        ("yunqiao.toml", toml),
+    ]);
+    let expected = [
+        "/one → login auth",
+        "/four → login",
+        "/five → login",
+        "/two → login",
+        "/three → login",
+    ];
+    assert_eq!(routes(&project), expected);
+    assert_eq!(project.settings.web.site, Some(dir.path().join("dist")));
+    let told: Vec<_> = project.findings.iter().map(|finding| &*finding.what).collect();
+    assert_eq!(
+        told,
+        [
+            "cloudbaserc.json: the plugin `n` (@cloudbase/framework-plugin-node) is not read",
+            "cloudbaserc.json: the plugin `w` puts the page below /admin, and here it is served at /",
+        ]
+    );
+    assert!(project.functions["login"].trigger_faults.is_empty());
+
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        (
+            "cloudbaserc.json",
+            r#"{"hosting":{"root":"."},"functions":[{"name":"login","servicePath":"x"}]}"#,
+        ),
+    ]);
+    assert_eq!(project.settings.web.site, None);
+    let told = format!("{:?}", project.findings);
+    assert!(
+        told.contains("the project's own folder") && told.contains("no path of a route"),
+        "{told}"
+    );
+}

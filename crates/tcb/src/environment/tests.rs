@@ -34,6 +34,7 @@ const CALLER: CallVariables<'static> = CallVariables {
     open_data: &["\"weRunData\""],
     trigger: CallTrigger::Tcb,
     attempt: None,
+    most: None,
 };
 
 /// The variables of a call, after checking the head around them.

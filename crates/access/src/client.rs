@@ -1,0 +1,366 @@
+//! Who sends a request, and which of its headers a function may believe.
+//!
+//! Behind a proxy the sender's address stands in `x-forwarded-for`, and anybody can write that. It is believed as far as it was
+//! written by proxies that are trusted; what is not believed does not reach a function at all.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, CONNECTION, FORWARDED},
+};
+use thiserror::Error;
+
+/// An address, or all that share its first bits: `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: u128,
+    bits: u32,
+}
+
+/// The text is neither an address nor a network.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is no address and no network: write \"127.0.0.1\" or \"10.0.0.0/8\"")]
+pub struct NetworkError(String);
+
+/// Every address as one of IPv6.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+impl Network {
+    fn mask(self) -> u128 {
+        u128::MAX.checked_shl(128 - self.bits).unwrap_or(0)
+    }
+
+    fn has(self, address: IpAddr) -> bool {
+        (bits_of(address) ^ self.address) & self.mask() == 0
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let refused = || NetworkError(text.to_owned());
+        let (address, bits) = match text.split_once('/') {
+            None => (text, None),
+            Some((address, bits)) => (address, Some(bits.parse::<u32>().map_err(|_| refused())?)),
+        };
+        let address: IpAddr = address.parse().map_err(|_| refused())?;
+        let (most, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
+        let bits = bits.unwrap_or(most);
+        match bits <= most {
+            true => Ok(Self {
+                address: bits_of(address),
+                bits: bits + before,
+            }),
+            false => Err(refused()),
+        }
+    }
+}
+
+/// The proxies whose word counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies(pub Vec<Network>);
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Who is logged in, as the platform tells a function behind 身份认证.
+const X_CLOUDBASE_CONTEXT: HeaderName = HeaderName::from_static("x-cloudbase-context");
+
+impl Proxies {
+    /// Whether this address is one of them.
+    #[must_use]
+    pub fn trust(&self, address: IpAddr) -> bool {
+        let Self(networks) = self;
+        networks.iter().any(|network| network.has(address))
+    }
+
+    /// Whose request it is that `peer` hands over: the nearest sender that is none of them.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let lines = headers.get_all(X_FORWARDED_FOR);
+        let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
+        let mut before = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        while self.trust(client)
+            && let Some(next) = before.next().and_then(|text| address_of(text.trim()))
+        {
+            client = next;
+        }
+        client
+    }
+}
+
+/// An address as proxies write it, some of them with a port.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let address = match bare {
+        Some((address, _)) => address.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        None => text.parse().ok().or_else(|| {
+            text.rsplit_once(':')?
+                .0
+                .parse::<std::net::Ipv4Addr>()
+                .ok()
+                .map(IpAddr::from)
+        }),
+    };
+    address.map(|address| address.to_canonical())
+}
+
+/// Headers about one connection and not about the request (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+];
+
+/// Whether a header is about one connection. `transfer-encoding` is; it says how a body came that is whole by now.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "transfer-encoding" || HOP_BY_HOP.contains(&name)
+}
+
+/// Whether a header is the gateway's own to write: functions believe it, so no client may have written it.
+fn is_ours(name: &HeaderName) -> bool {
+    const NAMES: [&str; 13] = [
+        "forwarded",
+        "true-client-ip",
+        "x-client-ip",
+        "x-original-url",
+        "x-real-ip",
+        "x-rewrite-url",
+        "x-wx-appid",
+        "x-wx-env",
+        "x-wx-from-appid",
+        "x-wx-from-openid",
+        "x-wx-openid",
+        "x-wx-source",
+        "x-wx-unionid",
+    ];
+    const BEGINNINGS: [&str; 3] = ["x-cloudbase-", "x-forwarded-", "x-scf-"];
+    let name = name.as_str();
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// What a function is told by headers, beyond what the client wrote.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHeaders<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Whose request it is.
+    pub client: IpAddr,
+    /// Whether a trusted proxy handed it over: it may say by which scheme, host and port the client came.
+    pub by_proxy: bool,
+    /// Who is logged in, where that was asked for: what [`user_context`] gave. The bearer token is of no use to the
+    /// function then, and does not reach it.
+    pub user: Option<&'a str>,
+}
+
+impl RequestHeaders<'_> {
+    /// The headers that a function is to see.
+    #[must_use]
+    pub fn of(&self, sent: &HeaderMap) -> HeaderMap {
+        let named: Vec<_> = sent
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect();
+        let mut headers = HeaderMap::with_capacity(sent.keys_len() + 5);
+        for (name, value) in sent {
+            let told_by_proxy = self.by_proxy
+                && matches!(
+                    name.as_str(),
+                    "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port"
+                );
+            let dropped = is_hop_by_hop(name)
+                || is_ours(name) && !told_by_proxy
+                || named.iter().any(|hop| hop == name.as_str())
+                || *name == AUTHORIZATION && self.user.is_some()
+                || *name == FORWARDED;
+            if !dropped {
+                headers.append(name, value.clone());
+            }
+        }
+        let mut set = |name, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        let client = self.client.to_string();
+        set(X_FORWARDED_FOR, &client);
+        set(X_REAL_IP, &client);
+        set(X_REQUEST_ID, self.request_id);
+        if let Some(user) = self.user {
+            set(X_CLOUDBASE_CONTEXT, user);
+        }
+        if !headers.contains_key(X_FORWARDED_PROTO) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        headers
+    }
+}
+
+/// Who is logged in, as `x-cloudbase-context` has it: JSON in base64. The platform's has the ids of its own login; public
+/// functions look for `uid`, `userId` and `TCB_UUID`. **Choice**: all three are the openid.
+#[must_use]
+pub fn user_context(appid: &str, openid: &str) -> String {
+    let mut text = Vec::new();
+    let mut before = b'{';
+    for (name, value) in [
+        ("uid", openid),
+        ("userId", openid),
+        ("TCB_UUID", openid),
+        ("WX_OPENID", openid),
+        ("WX_APPID", appid),
+    ] {
+        text.push(before);
+        json::write_string(&mut text, name);
+        text.push(b':');
+        json::write_string(&mut text, value);
+        before = b',';
+    }
+    text.push(b'}');
+    STANDARD.encode(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn proxies(networks: &[&str]) -> Proxies {
+        Proxies(networks.iter().map(|network| network.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn the_nearest_that_is_no_proxy_is_the_client() {
+        let known = proxies(&["10.0.0.0/8", "::1"]);
+        let forwarded = headers(&[
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.7"),
+            ("x-forwarded-for", "10.1.1.1:4711"),
+        ]);
+        for (peer, sent, client) in [
+            ("203.0.113.9", &forwarded, "203.0.113.9"),
+            ("10.9.9.9", &forwarded, "203.0.113.7"),
+            ("::ffff:10.9.9.9", &forwarded, "203.0.113.7"),
+            (
+                "::1",
+                &headers(&[("x-forwarded-for", "[2001:db8::1]:80")]),
+                "2001:db8::1",
+            ),
+            ("::1", &headers(&[("x-forwarded-for", "unknown")]), "::1"),
+            ("::1", &headers(&[]), "::1"),
+            (
+                "10.1.1.1",
+                &headers(&[("x-forwarded-for", "10.2.2.2")]),
+                "10.2.2.2",
+            ),
+        ] {
+            let found = known.client(peer.parse().unwrap(), sent);
+            assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer}");
+        }
+    }
+
+    #[test]
+    fn networks_are_bits() {
+        let all = proxies(&["0.0.0.0/0"]);
+        assert!(all.trust("1.2.3.4".parse().unwrap()) && !all.trust("2001:db8::1".parse().unwrap()));
+        let one = proxies(&["192.0.2.1", "2001:db8::/32"]);
+        assert!(one.trust("192.0.2.1".parse().unwrap()) && !one.trust("192.0.2.2".parse().unwrap()));
+        assert!(one.trust("2001:db8:ffff::1".parse().unwrap()) && !one.trust("2001:db9::1".parse().unwrap()));
+        for text in ["", "x", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "10.0.0/8"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_functions_believe_no_client_has_written() {
+        let sent = headers(&[
+            ("host", "a.example"),
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "Basic x"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-real-ip", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-cloudbase-context", "forged"),
+            ("x-wx-openid", "forged"),
+            ("x-request-id", "forged"),
+            ("x-wx-code", "a login code"),
+            ("authorization", "Bearer t"),
+            ("cookie", "a=1"),
+            ("x-own", "2"),
+        ]);
+        let told = RequestHeaders {
+            request_id: "r1",
+            client: "203.0.113.7".parse().unwrap(),
+            by_proxy: false,
+            user: None,
+        };
+        let seen = told.of(&sent);
+        let mut seen: Vec<_> = seen
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        seen.sort();
+        assert_eq!(
+            seen,
+            [
+                "authorization: Bearer t",
+                "cookie: a=1",
+                "host: a.example",
+                "x-forwarded-for: 203.0.113.7",
+                "x-forwarded-proto: http",
+                "x-own: 2",
+                "x-real-ip: 203.0.113.7",
+                "x-request-id: r1",
+                "x-wx-code: a login code",
+            ]
+        );
+        let user = user_context("wx1", "o\"1");
+        let logged_in = RequestHeaders {
+            by_proxy: true,
+            user: Some(&user),
+            ..told
+        };
+        let seen = logged_in.of(&sent);
+        assert_eq!(seen["x-forwarded-proto"], "https");
+        assert!(!seen.contains_key("authorization") && !seen.contains_key("x-forwarded-prefix"));
+        let context = STANDARD.decode(&seen["x-cloudbase-context"]).unwrap();
+        let context: serde_json::Value = serde_json::from_slice(&context).unwrap();
+        assert_eq!(context["uid"], "o\"1");
+        assert_eq!(context["WX_APPID"], "wx1");
+    }
+}

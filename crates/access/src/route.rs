@@ -1,0 +1,184 @@
+//! Which path leads to which function: the longest prefix wins, and a prefix ends where a segment does.
+
+use std::{cmp::Reverse, fmt, str::FromStr};
+
+use thiserror::Error;
+
+use crate::RequestPath;
+
+/// The path of a route (触发路径): `/`, `/api`, `/api/v1`. It has no slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoutePath {
+    text: String,
+    segments: Vec<Vec<u8>>,
+}
+
+/// The text is no path of a route. `Display` says why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is no path of a route: write it as \"/\" or \"/api\", with a slash at the beginning and without `.`, `..`, `//`, `?`, `#`, `*` and blanks"
+)]
+pub struct RoutePathError(String);
+
+impl RoutePath {
+    /// As it is written, with the slash at its beginning and none at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for RoutePath {
+    type Err = RoutePathError;
+
+    /// A slash at the end is allowed, and means nothing.
+    fn from_str(text: &str) -> Result<Self, RoutePathError> {
+        let refused = || RoutePathError(text.to_owned());
+        let plain = |character: char| {
+            !character.is_whitespace() && !character.is_control() && !"?#*\\".contains(character)
+        };
+        if !text.chars().all(plain) {
+            return Err(refused());
+        }
+        let path = RequestPath::parse(text).map_err(|_| refused())?;
+        let segments: Vec<_> = path.segments().map(<[u8]>::to_vec).collect();
+        if segments.iter().any(Vec::is_empty) {
+            return Err(refused());
+        }
+        let trimmed = text.strip_suffix('/').unwrap_or(text);
+        Ok(Self {
+            text: if trimmed.is_empty() { "/" } else { trimmed }.to_owned(),
+            segments,
+        })
+    }
+}
+
+impl fmt::Display for RoutePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A path that leads to a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The path, and whatever is below it.
+    pub path: RoutePath,
+    /// The function's name.
+    pub function: String,
+    /// Whether a caller has to be logged in (身份认证).
+    pub auth: bool,
+    /// Whether the function sees the whole path (路径透传), or what follows the route's own: the platform's default.
+    pub passthrough: bool,
+}
+
+/// All routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes(Vec<Route>);
+
+impl Routes {
+    /// Of two with one path the first counts.
+    #[must_use]
+    pub fn new(mut routes: Vec<Route>) -> Self {
+        // Stable: what was first stays first.
+        routes.sort_by_key(|route| Reverse(route.path.segments.len()));
+        Self(routes)
+    }
+
+    /// The routes, from the longest path to the shortest.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The route that a request takes, and the path that the function sees.
+    #[must_use]
+    pub fn find<'a>(&self, path: &RequestPath<'a>) -> Option<(&Route, &'a str)> {
+        let leads_there = |route: &&Route| {
+            let segments = &route.path.segments;
+            segments.len() <= path.segments().len()
+                && path.segments().zip(segments).all(|(one, other)| one == other)
+        };
+        let route = self.0.iter().find(leads_there)?;
+        let seen = match route.passthrough {
+            true => path.raw(),
+            false => path.behind(route.path.segments.len()),
+        };
+        Some((route, seen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn routes(paths: &[(&str, bool)]) -> Routes {
+        let route = |(path, passthrough): &(&str, bool)| Route {
+            path: path.parse().unwrap(),
+            function: (*path).to_owned(),
+            auth: false,
+            passthrough: *passthrough,
+        };
+        Routes::new(paths.iter().map(route).collect())
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_on_the_border_of_a_segment() {
+        let routes = routes(&[("/", false), ("/api", false), ("/api/v1", true), ("/中", false)]);
+        for (path, function, seen) in [
+            ("/", "/", "/"),
+            ("/x/y", "/", "/x/y"),
+            ("/api", "/api", "/"),
+            ("/api/", "/api", "/"),
+            ("/api/a%20b/", "/api", "/a%20b/"),
+            ("/api//x", "/api", "//x"),
+            ("/apix", "/", "/apix"),
+            ("/api-2/x", "/", "/api-2/x"),
+            ("/%61pi/x", "/api", "/x"),
+            ("/api%2Fv1", "/", "/api%2Fv1"),
+            ("/api/v1/x", "/api/v1", "/api/v1/x"),
+            ("/api/v1", "/api/v1", "/api/v1"),
+            ("/api/v10", "/api", "/v10"),
+            ("/%E4%B8%AD/x", "/中", "/x"),
+            ("//api", "/", "//api"),
+        ] {
+            let path = RequestPath::parse(path).unwrap();
+            let (route, found) = routes.find(&path).unwrap();
+            assert_eq!((route.path.as_str(), found), (function, seen), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_route_for_all_some_paths_lead_nowhere() {
+        let routes = routes(&[("/api", false)]);
+        for path in ["/", "/apis", "/ap", "/API"] {
+            assert!(
+                routes.find(&RequestPath::parse(path).unwrap()).is_none(),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_of_routes_are_plain() {
+        for (text, path) in [
+            ("/", "/"),
+            ("/api/", "/api"),
+            ("/a/b", "/a/b"),
+            ("/a-b_c.d", "/a-b_c.d"),
+        ] {
+            assert_eq!(text.parse::<RoutePath>().unwrap().as_str(), path);
+        }
+        for text in [
+            "", "api", "/a/../b", "/a//b", "//", "/a b", "/a?b", "/a#b", "/a/*", "/a\n", "/a\\b",
+        ] {
+            assert!(text.parse::<RoutePath>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The rules of a site (静态网站托管): its documents, its redirects (重定向规则), how long its files may be kept (缓存配置).
+//!
+//! As on the platform a redirect is chosen by the beginning of a path or because there is nothing at it, and goes before the documents;
+//! a cache rule is for an ending, a folder or a file. **Choices**: of several rules the first counts; without one a file is kept and asked
+//! for again each time (`no-cache`), which its ETag makes cheap; a page of a SPA is answered 200, and a script or picture that is
+//! missing 404 all the same.
+
+use std::{str::FromStr, time::Duration};
+
+use http::StatusCode;
+use thiserror::Error;
+
+/// What a site does with a path at which there is a file, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteRules {
+    /// The document of a folder: `index.html`.
+    pub index: String,
+    /// The document for what is not there, sent with 404; a path within the site, without a slash before it.
+    pub error: Option<String>,
+    /// Whether a page that is not there is the site's own index, which knows by itself what to show.
+    pub spa: bool,
+    /// Redirects, in their order.
+    pub redirects: Vec<Redirect>,
+    /// Cache rules, in their order.
+    pub cache: Vec<CacheRule>,
+}
+
+impl Default for SiteRules {
+    fn default() -> Self {
+        Self {
+            index: "index.html".to_owned(),
+            error: None,
+            spa: false,
+            redirects: Vec::new(),
+            cache: Vec::new(),
+        }
+    }
+}
+
+/// Which paths a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPattern {
+    /// One: `/old.html`.
+    One(String),
+    /// All below a folder: `/assets/*`; with the slash at its end.
+    Below(String),
+    /// All with an ending: `*.js`.
+    Ending(String),
+}
+
+/// The text is no pattern. `Display` says why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{0:?} is no pattern of paths: write one path (\"/old.html\"), a folder (\"/assets/*\") or an ending (\"*.js\")"
+)]
+pub struct PathPatternError(String);
+
+impl FromStr for PathPattern {
+    type Err = PathPatternError;
+
+    fn from_str(text: &str) -> Result<Self, PathPatternError> {
+        let is_path = |path: &str| path.starts_with('/') && !path.contains(['*', '?', '#']);
+        if text.chars().any(char::is_control) {
+            return Err(PathPatternError(text.to_owned()));
+        }
+        if let Some(ending) = text.strip_prefix('*')
+            && ending.len() > 1
+            && !ending.contains(['*', '/'])
+        {
+            return Ok(Self::Ending(ending.to_owned()));
+        }
+        match text.strip_suffix('*') {
+            Some(folder) if folder.ends_with('/') && is_path(folder) => Ok(Self::Below(folder.to_owned())),
+            None if is_path(text) => Ok(Self::One(text.to_owned())),
+            _ => Err(PathPatternError(text.to_owned())),
+        }
+    }
+}
+
+impl PathPattern {
+    /// What follows the pattern in a path that it is for; nothing where that is one path or an ending.
+    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match self {
+            Self::One(one) => (path == one).then_some(""),
+            Self::Below(folder) => path.strip_prefix(&**folder),
+            Self::Ending(ending) => path.ends_with(&**ending).then_some(""),
+        }
+    }
+}
+
+/// A redirect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// Which paths; `None` for those at which there is nothing.
+    pub from: Option<PathPattern>,
+    /// Where to: a path of the site or an address with its scheme. `*` at its end stands for what followed the folder.
+    pub to: String,
+    /// 301, 302, 307 or 308.
+    pub status: StatusCode,
+}
+
+/// How long files may be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheRule {
+    /// Which.
+    pub path: PathPattern,
+    /// How long.
+    pub max_age: Duration,
+}
+
+impl SiteRules {
+    /// Where a path is redirected to, before anything is looked for.
+    #[must_use]
+    pub fn redirect(&self, path: &str, query: Option<&str>) -> Option<(StatusCode, String)> {
+        self.redirects.iter().find_map(|redirect| {
+            let rest = redirect.from.as_ref()?.rest(path)?;
+            Some((redirect.status, redirect.location(rest, query)))
+        })
+    }
+
+    /// Where a path is redirected to at which there is nothing.
+    #[must_use]
+    pub fn redirect_missing(&self, query: Option<&str>) -> Option<(StatusCode, String)> {
+        let redirect = self.redirects.iter().find(|redirect| redirect.from.is_none())?;
+        Some((redirect.status, redirect.location("", query)))
+    }
+
+    /// `cache-control` of a file at this path.
+    #[must_use]
+    pub fn cache_control(&self, path: &str) -> String {
+        let rule = self.cache.iter().find(|rule| rule.path.rest(path).is_some());
+        match rule {
+            Some(rule) => format!("max-age={}", rule.max_age.as_secs()),
+            None => "no-cache".to_owned(),
+        }
+    }
+
+    /// Whether who asks for a path at which there is nothing wants a page: a browser says so, and others ask for a path without an
+    /// ending.
+    #[must_use]
+    pub fn is_page(&self, path: &str, accept: Option<&str>) -> bool {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        self.spa && (accept.is_some_and(|accept| accept.contains("text/html")) || !last.contains('.'))
+    }
+}
+
+impl Redirect {
+    fn location(&self, rest: &str, query: Option<&str>) -> String {
+        let to = match self.to.strip_suffix('*') {
+            Some(to) => format!("{to}{rest}"),
+            None => self.to.clone(),
+        };
+        // What begins with two slashes, or one that leans the other way, is another host to a browser.
+        let mut location = to.replace('\\', "%5C");
+        if location.starts_with('/') {
+            let inner = location.trim_start_matches('/');
+            location = format!("/{inner}");
+        }
+        if let Some(query) = query
+            && !location.contains('?')
+        {
+            location.push('?');
+            location.push_str(query);
+        }
+        location
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rules(redirects: &[(&str, &str)]) -> SiteRules {
+        let redirect = |(from, to): &(&str, &str)| Redirect {
+            from: (!from.is_empty()).then(|| from.parse().unwrap()),
+            to: (*to).to_owned(),
+            status: StatusCode::FOUND,
+        };
+        SiteRules {
+            redirects: redirects.iter().map(redirect).collect(),
+            ..SiteRules::default()
+        }
+    }
+
+    #[test]
+    fn redirects_are_chosen_by_path() {
+        let rules = rules(&[
+            ("/old.html", "/new.html"),
+            ("/docs/*", "https://docs.example/v2/*"),
+            ("/all/*", "/*"),
+            ("/gone/*", "/?from=gone"),
+            ("", "/missing.html"),
+        ]);
+        for (path, query, to) in [
+            ("/old.html", None, Some("/new.html")),
+            ("/old.html", Some("a=1"), Some("/new.html?a=1")),
+            ("/old.html/x", None, None),
+            ("/docs/a/b", Some("q"), Some("https://docs.example/v2/a/b?q")),
+            ("/docs", None, None),
+            ("/all//evil.example", None, Some("/evil.example")),
+            ("/all/\\evil.example", None, Some("/%5Cevil.example")),
+            ("/gone/x", Some("a=1"), Some("/?from=gone")),
+            ("/", None, None),
+        ] {
+            let found = rules.redirect(path, query).map(|(_, to)| to);
+            assert_eq!(found.as_deref(), to, "{path}");
+        }
+        assert_eq!(rules.redirect_missing(None).unwrap().1, "/missing.html");
+    }
+
+    #[test]
+    fn the_first_cache_rule_counts() {
+        let rule = |path: &str, seconds| CacheRule {
+            path: path.parse().unwrap(),
+            max_age: Duration::from_secs(seconds),
+        };
+        let rules = SiteRules {
+            cache: vec![rule("/a/b.js", 1), rule("/a/*", 2), rule("*.js", 3)],
+            ..SiteRules::default()
+        };
+        for (path, expected) in [
+            ("/a/b.js", "max-age=1"),
+            ("/a/c.js", "max-age=2"),
+            ("/c.js", "max-age=3"),
+            ("/c.json", "no-cache"),
+            ("/", "no-cache"),
+        ] {
+            assert_eq!(rules.cache_control(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn patterns_say_what_they_are_for() {
+        for text in [
+            "", "old", "/a*", "*", "/a/*/b", "*.j*", "**", "/a?b", "*/a", "/a\r\nb",
+        ] {
+            assert!(text.parse::<PathPattern>().is_err(), "{text:?}");
+        }
+        assert_eq!("/*".parse(), Ok(PathPattern::Below("/".into())));
+    }
+
+    #[test]
+    fn a_page_of_a_spa_is_no_script() {
+        let rules = SiteRules {
+            spa: true,
+            ..SiteRules::default()
+        };
+        assert!(rules.is_page("/user/1", None) && rules.is_page("/user/john.doe", Some("text/html,*/*")));
+        assert!(!rules.is_page("/assets/x.js", Some("*/*")) && !rules.is_page("/a.png", None));
+        assert!(!SiteRules::default().is_page("/user/1", Some("text/html")));
+    }
+}

@@ -1,0 +1,431 @@
+//! The web listener: functions by HTTP access (云接入), and the site beside them.
+//!
+//! A request takes the way of a client's call: its head is judged alone, then the body is read within bounds, then `calls` calls the function,
+//! with its queue, its deadline and its record. What the function is given and what its answer becomes, `access` knows; what a path of
+//! the site leads to, `site`. Who asks is a stranger here, so a body waits as a stranger's does, and takes room out of a budget of
+//! its own: those who are logged in at the other listener need not wait for it.
+
+mod live;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use access::{
+    AccessRefusal, FunctionResponse, HttpEvent, LARGEST_RESULT, PIECE, PathFault, Proxies, RequestHeaders,
+    RequestPath, Route, Routes, reply_of, user_context,
+};
+use bytes::Bytes;
+use calls::{CallFailure, Caller, FailureKind, HttpLine, User, WebRecord};
+use futures_util::stream;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+    request::Parts,
+};
+use http_body_util::StreamBody;
+use hyper::body::{Body as _, Frame, Incoming};
+use project::WebSection;
+use runtime::CallError;
+use site::{Site, SiteAnswer};
+use tcb::{Event, WriteEvent};
+
+use self::live::Live;
+use crate::{
+    Gateway, Inner, Note,
+    bearer::Bearer,
+    body::{self, BodyPolicy, BodySender, Budget, Content, UnreadBody},
+    cors,
+    failure::Failure,
+    ids,
+    reply::{self, HttpReply, JSON, ReplyBody},
+    routes,
+    seats::network,
+};
+
+/// An event's body, whatever it is: as large as the platform takes, from a line as slow as a phone's.
+const BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_CALL,
+    within: Duration::from_secs(60),
+    content: Content::Any,
+};
+/// Bytes of large bodies of strangers that may be held at once.
+const BUDGET: usize = 64 << 20;
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the web listener serves.
+pub(crate) struct Web {
+    served: RwLock<Arc<Served>>,
+    budget: Budget,
+    live: Option<Live>,
+    /// Where it listens, once it does.
+    pub(crate) address: OnceLock<SocketAddr>,
+}
+
+/// As the project that was loaded last says it.
+#[derive(Default)]
+struct Served {
+    routes: Routes,
+    site: Option<Site>,
+    proxies: Proxies,
+}
+
+/// Why a request is not served.
+struct Refused {
+    refusal: AccessRefusal,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the log is told beyond that.
+    cause: Option<String>,
+}
+
+impl From<AccessRefusal> for Refused {
+    fn from(refusal: AccessRefusal) -> Self {
+        Self {
+            refusal,
+            headers: Vec::new(),
+            cause: None,
+        }
+    }
+}
+
+impl From<PathFault> for Refused {
+    fn from(fault: PathFault) -> Self {
+        AccessRefusal::BadRequest(fault.to_string()).into()
+    }
+}
+
+/// What the parts that this listener shares with the others refuse, in the words of HTTP access.
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let refusal = match failure.status {
+            StatusCode::FORBIDDEN => AccessRefusal::Host,
+            StatusCode::UNAUTHORIZED => AccessRefusal::BadCredentials,
+            StatusCode::PAYLOAD_TOO_LARGE => AccessRefusal::TooLarge,
+            StatusCode::TOO_MANY_REQUESTS => AccessRefusal::TooManyBodies,
+            StatusCode::BAD_REQUEST => AccessRefusal::BadRequest(failure.text.into_owned()),
+            _ => AccessRefusal::Internal,
+        };
+        Self {
+            refusal,
+            headers: failure.headers,
+            cause: failure.cause.map(|cause| cause.text),
+        }
+    }
+}
+
+impl From<CallFailure> for Refused {
+    fn from(failure: CallFailure) -> Self {
+        let refusal = match (failure.kind, &failure.cause) {
+            (FailureKind::NotFound, _) => AccessRefusal::NoFunction,
+            (FailureKind::Busy, _) => AccessRefusal::Busy,
+            (FailureKind::TimedOut, _) => AccessRefusal::TimedOut,
+            (FailureKind::TooLarge, _) => AccessRefusal::ReplyTooLarge,
+            (FailureKind::Failed, Some(CallError::OutOfMemory { .. })) => AccessRefusal::OutOfMemory,
+            (FailureKind::Failed, _) => AccessRefusal::Failed,
+            _ => AccessRefusal::Internal,
+        };
+        // The record of the call has the cause.
+        refusal.into()
+    }
+}
+
+impl Refused {
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn because(self, cause: impl ToString) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..self
+        }
+    }
+
+    fn reply(self, inner: &Inner, request_id: &str) -> HttpReply {
+        if let Some(cause) = &self.cause {
+            inner.journal.note(&Note {
+                request_id,
+                openid: None,
+                text: cause,
+            });
+        }
+        let status = StatusCode::from_u16(self.refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = Bytes::from(self.refusal.write(request_id));
+        let mut reply = reply::typed(status, JSON, body);
+        let headers = reply.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(seconds) = self.refusal.retry_after() {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        headers.extend(self.headers);
+        reply
+    }
+}
+
+impl Web {
+    /// Nothing is served yet. `live` puts into each document of the site what makes a browser show it anew.
+    pub(crate) fn new(live: bool) -> Self {
+        Self {
+            served: RwLock::default(),
+            budget: Budget::of(BUDGET),
+            live: live.then(Live::default),
+            address: OnceLock::new(),
+        }
+    }
+
+    /// Serves this from now on. Requests under way end as they began.
+    pub(crate) fn put(&self, web: &WebSection) {
+        let script = self.live.as_ref().map(|_| live::SCRIPT_PATH);
+        let site = web.site.as_ref();
+        let served = Served {
+            routes: Routes::new(web.functions.clone()),
+            site: site.map(|folder| Site::new(folder.clone(), web.rules.clone(), script)),
+            proxies: web.proxies.clone(),
+        };
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
+    }
+
+    /// The site's files have changed.
+    pub(crate) fn changed(&self) {
+        if let Some(live) = &self.live {
+            live.changed();
+        }
+    }
+
+    fn served(&self) -> Arc<Served> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A request on its way.
+struct Asked<'a> {
+    inner: &'a Arc<Inner>,
+    served: &'a Served,
+    head: &'a Parts,
+    client_ip: IpAddr,
+    /// Whether a trusted proxy hands it over.
+    by_proxy: bool,
+    request_id: &'a str,
+}
+
+impl Gateway {
+    /// Answers one request to the web listener. Never fails: what goes wrong is an answer too.
+    pub(crate) async fn answer_web(&self, request: Request<Incoming>, peer: IpAddr) -> HttpReply {
+        let began = Instant::now();
+        let inner = &self.0;
+        let request_id = ids::request_id();
+        let (head, mut body) = routes::open(request);
+        let served = inner.web.served();
+        let asked = Asked {
+            inner,
+            served: &served,
+            head: &head,
+            client_ip: served.proxies.client(peer, &head.headers),
+            by_proxy: served.proxies.trust(peer),
+            request_id: &request_id,
+        };
+        let origin = inner.origins.allow(&head.headers);
+        let mut function = None;
+        let is_preflight =
+            head.method == Method::OPTIONS && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let answer = match is_preflight && origin.is_some() {
+            true => Ok(cors::preflight_for(&head.headers)),
+            false => asked.answer(&mut body, &mut function).await,
+        };
+        let mut reply = match answer {
+            Ok(reply) => reply,
+            Err(refused) => {
+                body.discard().await;
+                refused.reply(inner, &request_id)
+            }
+        };
+        let headers = reply.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(origin) = origin {
+            cors::mark_with_credentials(headers, origin);
+        }
+        inner.journal.web(&WebRecord {
+            request_id: &request_id,
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            client_ip: asked.client_ip,
+            function: function.as_deref(),
+            status: reply.status().as_u16(),
+            bytes: length(&reply),
+            took: began.elapsed(),
+        });
+        reply
+    }
+}
+
+/// The length of a body that was announced, or that is known.
+fn length(reply: &HttpReply) -> Option<u64> {
+    let announced = reply
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    announced.or_else(|| reply.body().size_hint().exact())
+}
+
+impl Asked<'_> {
+    /// `function` learns which one is called.
+    async fn answer(
+        &self,
+        body: &mut UnreadBody,
+        function: &mut Option<String>,
+    ) -> Result<HttpReply, Refused> {
+        let Self {
+            inner, served, head, ..
+        } = self;
+        routes::has_host(head)?;
+        inner.hosts.check(&head.headers)?;
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(AccessRefusal::Method.into());
+        }
+        if let Some(live) = &inner.web.live
+            && let Some(reply) = live.answer(&head.method, head.uri.path())
+        {
+            return Ok(reply);
+        }
+        let path = RequestPath::parse(head.uri.path())?;
+        if let Some((route, seen)) = served.routes.find(&path) {
+            *function = Some(route.function.clone());
+            return self.call(route, seen, body).await;
+        }
+        let Some(site) = &served.site else {
+            return Err(AccessRefusal::NoRoute.into());
+        };
+        let answer = site.answer(head, &path).await;
+        match answer.map_err(|error| {
+            Refused::from(AccessRefusal::Internal).because(format_args!("the site: {error}"))
+        })? {
+            SiteAnswer::Reply(reply) => Ok(reply.map(ReplyBody::stream)),
+            SiteAnswer::NotFound => Err(AccessRefusal::NoRoute.into()),
+            SiteAnswer::NotAMethod => {
+                Err(Refused::from(AccessRefusal::Method).with(ALLOW, HeaderValue::from_static("GET, HEAD")))
+            }
+        }
+    }
+
+    /// Calls the function of a route, which sees the request as one for `path`.
+    async fn call(&self, route: &Route, path: &str, body: &mut UnreadBody) -> Result<HttpReply, Refused> {
+        let Self {
+            inner,
+            head,
+            client_ip,
+            request_id,
+            ..
+        } = *self;
+        let bearer = match route.auth {
+            true => Some(self.authenticate()?),
+            false => None,
+        };
+        let sender = network(client_ip).to_string();
+        let whole = body
+            .read(&BODY, BodySender::Visitor(&sender), &inner.web.budget)
+            .await?;
+        if let Some(bearer) = &bearer {
+            inner.sessions.check(inner, bearer).await?;
+        }
+        let openid = bearer.as_ref().map(|bearer| bearer.openid.as_str());
+        let site = inner.calls.find(&route.function, request_id, openid)?;
+        let context = openid.map(|openid| user_context(&inner.appid, openid));
+        let headers = RequestHeaders {
+            request_id,
+            client: client_ip,
+            by_proxy: self.by_proxy,
+            user: context.as_deref(),
+        };
+        let event = HttpRequest(HttpEvent {
+            method: head.method.as_str(),
+            path,
+            query: head.uri.query(),
+            headers: &headers.of(&head.headers),
+            body: &whole.bytes,
+            request_id,
+            env_id: &inner.env_id,
+            appid: &inner.appid,
+        });
+        let user = bearer.map(|bearer| User {
+            openid: bearer.openid,
+            unionid: bearer.unionid,
+        });
+        let line = HttpLine {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            most: LARGEST_RESULT,
+        };
+        let call = inner.calls.prepare(
+            site,
+            Caller::http(user, client_ip, line),
+            request_id,
+            Event::Http(&event),
+        );
+        // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
+        let body::Whole { bytes, permit } = whole;
+        drop(bytes);
+        let finished = call.run().await;
+        drop(permit);
+        let answer = finished.result?;
+        reply_of(answer.json.as_ref()).map(sent).map_err(|fault| {
+            let cause = format!("the answer of {} is no HTTP reply: {fault}", route.function);
+            Refused::from(AccessRefusal::NotAReply(fault.to_string())).because(cause)
+        })
+    }
+
+    fn authenticate(&self) -> Result<Bearer, Refused> {
+        let Self { inner, head, .. } = self;
+        let token = routes::show_bearer(&head.headers).ok_or(AccessRefusal::NoCredentials)?;
+        let opened = inner.bearers.open(token, inner.clock.now());
+        opened.map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused))
+    }
+}
+
+/// A request as `tcb` has an event written.
+#[derive(Debug)]
+struct HttpRequest<'a>(HttpEvent<'a>);
+
+impl WriteEvent for HttpRequest<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.write(out);
+    }
+}
+
+/// A function's reply on its way: what is large is decoded piece by piece, as the client takes it.
+fn sent(response: FunctionResponse) -> HttpReply {
+    let FunctionResponse {
+        status,
+        headers,
+        content,
+    } = response;
+    let length = content.length();
+    let mut pieces = content.into_pieces();
+    let body = match length <= PIECE as u64 {
+        true => ReplyBody::from(pieces.next().unwrap_or_default()),
+        false => ReplyBody::stream(StreamBody::new(stream::iter(
+            pieces.map(|piece| Ok::<_, std::convert::Infallible>(Frame::data(piece))),
+        ))),
+    };
+    let mut reply = Response::new(body);
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        insert_length(reply.headers_mut(), length);
+    }
+    reply
+}
+
+fn insert_length(headers: &mut HeaderMap, length: u64) {
+    headers.insert(CONTENT_LENGTH, length.into());
+}

@@ -1,0 +1,297 @@
+//! What a path leads to in a folder. Nothing outside of it, whatever the path is written as and wherever links lead; no file and no
+//! folder whose name begins with a dot, but for `.well-known`, which the web has given away; and nothing that is no file.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use access::RequestPath;
+use http::{HeaderMap, header::ACCEPT_ENCODING};
+use rustix::{fs::OFlags, io::Errno};
+
+/// A file that was compressed so long before it was written is one of an earlier build.
+const STALE: Duration = Duration::from_secs(60);
+/// What the web keeps for itself (RFC 8615).
+const WELL_KNOWN: &str = ".well-known";
+
+/// What was found.
+pub(crate) enum Found {
+    File(OpenFile),
+    /// A folder with a document, asked for as if it were a file.
+    Folder,
+    Nothing,
+}
+
+/// A file that is open.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    /// Its own name, without the ending of its coding.
+    pub(crate) name: String,
+    pub(crate) length: u64,
+    pub(crate) modified: SystemTime,
+    /// It changes whenever the file is written, even if that leaves time and length as they were.
+    pub(crate) etag: String,
+    pub(crate) coding: Option<Coding>,
+    /// Whether there are others of it, for clients that take them.
+    pub(crate) has_codings: bool,
+}
+
+/// How a file was compressed beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Brotli,
+    Gzip,
+}
+
+impl Coding {
+    /// From the one that makes files smallest.
+    const ALL: [Self; 2] = [Self::Brotli, Self::Gzip];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    /// Those that a client takes.
+    pub(crate) fn accepted(sent: &HeaderMap) -> Vec<Self> {
+        let lines = sent.get_all(ACCEPT_ENCODING).iter();
+        let listed: Vec<_> = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .map(|item| {
+                let (name, quality) = item.split_once(';').unwrap_or((item, ""));
+                let quality = quality
+                    .trim()
+                    .strip_prefix("q=")
+                    .map_or(Some(1.0), |text| text.parse::<f32>().ok());
+                (
+                    name.trim().to_ascii_lowercase(),
+                    quality.is_some_and(|quality| quality > 0.0),
+                )
+            })
+            .collect();
+        let takes = |coding: &Self| {
+            let of = |name: &str| {
+                listed
+                    .iter()
+                    .find(|(listed, _)| listed == name)
+                    .map(|(_, takes)| *takes)
+            };
+            of(coding.name()).or_else(|| of("*")).unwrap_or(false)
+        };
+        Self::ALL.into_iter().filter(takes).collect()
+    }
+}
+
+/// The names in a request's path, if a site can have such.
+pub(crate) fn names(path: &RequestPath<'_>) -> Option<Vec<String>> {
+    path.segments()
+        .map(|segment| {
+            std::str::from_utf8(segment)
+                .ok()
+                .filter(|name| is_name(name))
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
+/// The names in a path of the settings.
+pub(crate) fn names_of(path: &str) -> Option<Vec<String>> {
+    let names = path.trim_start_matches('/').split('/');
+    names.map(|name| is_name(name).then(|| name.to_owned())).collect()
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\', '\0']) && !is_hidden(name)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') && name != WELL_KNOWN
+}
+
+/// Looks a path up. `as_folder` if it ends in a slash.
+///
+/// # Errors
+/// The disk fails; that something is not there, or may not be read, is no error.
+pub(crate) fn look(
+    folder: &Path,
+    names: &[String],
+    as_folder: bool,
+    index: &str,
+    codings: &[Coding],
+    documents_as_they_are: bool,
+) -> io::Result<Found> {
+    let Some(root) = there(folder.canonicalize())? else {
+        return Ok(Found::Nothing);
+    };
+    let mut wanted = root.clone();
+    wanted.extend(names);
+    let Some(place) = inside(&root, &wanted)? else {
+        return Ok(Found::Nothing);
+    };
+    let Some(found) = there(fs::metadata(&place))? else {
+        return Ok(Found::Nothing);
+    };
+    if found.is_dir() {
+        let document = place.join(index);
+        let document = inside(&root, &document)?;
+        return match document {
+            Some(document) if as_folder || names.is_empty() => {
+                open(&root, &document, codings, documents_as_they_are)
+            }
+            Some(document) if there(fs::metadata(&document))?.is_some_and(|found| found.is_file()) => {
+                Ok(Found::Folder)
+            }
+            _ => Ok(Found::Nothing),
+        };
+    }
+    match as_folder {
+        true => Ok(Found::Nothing),
+        false => open(&root, &place, codings, documents_as_they_are),
+    }
+}
+
+/// Where a path really is, if that is inside of `root` and hidden nowhere on the way.
+fn inside(root: &Path, wanted: &Path) -> io::Result<Option<PathBuf>> {
+    let Some(place) = there(wanted.canonicalize())? else {
+        return Ok(None);
+    };
+    let shown = place.strip_prefix(root).is_ok_and(|inner| {
+        inner.components().all(|part| match part {
+            Component::Normal(name) => name.to_str().is_some_and(|name| !is_hidden(name)),
+            _ => false,
+        })
+    });
+    Ok(shown.then_some(place))
+}
+
+/// Opens a file, or one that was compressed from it.
+fn open(root: &Path, place: &Path, codings: &[Coding], documents_as_they_are: bool) -> io::Result<Found> {
+    let Some(mut plain) = open_one(place)? else {
+        return Ok(Found::Nothing);
+    };
+    if documents_as_they_are && files::content_type(&plain.name).starts_with("text/html") {
+        return Ok(Found::File(plain));
+    }
+    let mut compressed = None;
+    for coding in Coding::ALL {
+        let beside = place.with_file_name(format!("{}{}", plain.name, coding.ending()));
+        let Some(beside) = inside(root, &beside)? else {
+            continue;
+        };
+        let Some(file) = open_one(&beside)? else { continue };
+        if plain
+            .modified
+            .duration_since(file.modified)
+            .is_ok_and(|age| age > STALE)
+        {
+            continue;
+        }
+        plain.has_codings = true;
+        if compressed.is_none() && codings.contains(&coding) {
+            compressed = Some(OpenFile {
+                name: plain.name.clone(),
+                coding: Some(coding),
+                has_codings: true,
+                etag: format!("{}-{}", file.etag, coding.name()),
+                ..file
+            });
+        }
+    }
+    Ok(Found::File(compressed.unwrap_or(plain)))
+}
+
+/// One that is a file, and no device or pipe, at which whoever opens it may wait for ever.
+fn open_one(place: &Path) -> io::Result<Option<OpenFile>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    // The bits of a flag, whichever type a system has for them.
+    let flags = i32::try_from(flags).unwrap_or_default();
+    let Some(file) = there(OpenOptions::new().read(true).custom_flags(flags).open(place))? else {
+        return Ok(None);
+    };
+    let found = file.metadata()?;
+    let Some(name) = place
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|_| found.is_file())
+    else {
+        return Ok(None);
+    };
+    let changed = (
+        found.ctime(),
+        found.ctime_nsec(),
+        found.mtime(),
+        found.mtime_nsec(),
+    );
+    let etag = format!(
+        "{:x}{:08x}-{:x}{:08x}-{:x}",
+        changed.0,
+        changed.1,
+        changed.2,
+        changed.3,
+        found.len()
+    );
+    Ok(Some(OpenFile {
+        name: name.to_owned(),
+        length: found.len(),
+        modified: found.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+        etag,
+        coding: None,
+        has_codings: false,
+        file,
+    }))
+}
+
+/// What is not there, or not for this process to see, is not there for anybody.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput => Ok(None),
+            // Links in a circle, and a socket.
+            _ if matches!(Errno::from_io_error(&error), Some(Errno::LOOP | Errno::NXIO)) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codings_are_taken_as_they_are_wanted() {
+        for (sent, accepted) in [
+            ("gzip, deflate, br", &[Coding::Brotli, Coding::Gzip][..]),
+            ("gzip", &[Coding::Gzip]),
+            ("br;q=0, gzip;q=0.5", &[Coding::Gzip]),
+            ("*", &[Coding::Brotli, Coding::Gzip]),
+            ("*, br;q=0", &[Coding::Gzip]),
+            ("BR", &[Coding::Brotli]),
+            ("identity", &[]),
+            ("", &[]),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, sent.parse().unwrap_or_else(|_| unreachable!()));
+            assert_eq!(Coding::accepted(&headers), accepted, "{sent}");
+        }
+    }
+}
