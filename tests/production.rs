@@ -151,3 +151,51 @@ fn without_a_secret_it_says_where_one_goes() {
         "{err}"
     );
 }
+
+/// In production a page is as it was built, and pages of this machine are strangers.
+#[tokio::test]
+async fn the_web_is_served_as_it_was_built() {
+    let wechat = simulate();
+    let project = project(&wechat.url);
+    let settings = std::fs::read_to_string(project.path().join("yunqiao.toml")).unwrap();
+    let web = "[web]\nlisten = \"127.0.0.1:0\"\nsite = \"dist\"\n[[web.functions]]\npath = \"/api\"\nfunction = \"echo\"\n";
+    project.write("yunqiao.toml", &format!("{settings}{web}"));
+    project.write("dist/index.html", "<body>home</body>");
+    let gateway = Server::start(&mut serve(&project));
+    let printed = gateway.printed();
+    let line = printed.lines().find(|line| line.trim_start().starts_with("web"));
+    let web = line
+        .and_then(|line| line.split_whitespace().last())
+        .unwrap()
+        .to_owned();
+    let request = client().get(&web).header("origin", "http://localhost:5173");
+    let home = request.send().await.unwrap();
+    assert!(!home.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(home.text().await.unwrap(), "<body>home</body>");
+    let lost = client()
+        .get(format!("{web}/__yunqiao/reload.js"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(lost.status(), 404);
+    let told: Value = client()
+        .get(format!("{web}/api/x"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (&told["path"], &told["httpMethod"]),
+        (&json!("/x"), &json!("GET"))
+    );
+    // A name that was made for it is as good as its address, behind a proxy.
+    let named = client()
+        .get(&web)
+        .header("host", "shop.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(named.status(), 200);
+}

@@ -8,7 +8,10 @@ mod site;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::support::{APPID, Dev, Scratch};
+use crate::{
+    console::Tab,
+    support::{APPID, Dev, Scratch, soon},
+};
 
 /// Answers with what it was given, or as it is told in the body.
 const ECHO: &str = r"
@@ -473,4 +476,29 @@ async fn a_project_of_cloudbase_s_own_is_served() {
     assert!(dev.get("/").await.text().await.unwrap().contains("<h1>home</h1>"));
     dev.server
         .prints(&format!("{} (/echo → echo, site dist)", dev.web));
+}
+
+#[tokio::test]
+async fn the_console_shows_where_a_function_is_called_and_what_was_asked() {
+    let project = echo("");
+    let dev = Dev::start(project.path());
+    let reply = dev.get("/api/a/b?secret=1").await;
+    let id = header(&reply, "x-request-id").to_owned();
+    drop(reply);
+    let tab = Tab::open(&dev).await;
+    let functions = tab.page("/").await;
+    assert!(functions.contains(&format!("{}/api", dev.web)), "{functions}");
+    let call = tab.page(&format!("/calls/{id}")).await;
+    let path = call.find("class=\"path\"").map(|at| &call[at..]).unwrap();
+    assert!(path.contains("GET /api/a/b"), "in the waterfall: {call}");
+    assert!(tab.page("/calls").await.contains("GET /api/a/b"));
+    // The log has the same, and no query, which may hold what is nobody's business.
+    let log = project.path().join(".yunqiao/calls.jsonl");
+    let read = || std::fs::read_to_string(&log).unwrap_or_default();
+    soon(|| read().contains("\"webStatus\":200"), read).await;
+    assert!(
+        read().contains("\"http\":\"GET /api/a/b\"") && !read().contains("secret"),
+        "{}",
+        read()
+    );
 }

@@ -267,3 +267,33 @@ async fn a_function_that_has_too_many_calls_says_so() {
     .await
     .unwrap();
 }
+
+/// Replies that nobody takes are in memory up to a bound; one more is refused, and when they are gone there is room again.
+#[tokio::test]
+async fn replies_that_nobody_takes_have_a_bound() {
+    let large = "const text = 'x'.repeat(6 * 1024 * 1024 - 100); exports.main = (event) => event.path === '/small' ? 'small' : text;";
+    let project = Scratch::new(&[("large", large)]);
+    let settings = "[functions.large]\ntimeout = 60\nmax_instances = 1\n";
+    project.write("yunqiao.toml", &format!("{settings}{}", route("/", "large", "")));
+    let dev = Dev::start(project.path());
+    let address = dev.web.strip_prefix("http://").unwrap().to_owned();
+    let mut waiting = Vec::new();
+    let refused_one = (0..40).any(|_| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+        // The status, and no more.
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        waiting.push(stream);
+        &status == b"HTTP/1.1 429"
+    });
+    assert!(refused_one, "{} replies of 6 MB wait", waiting.len());
+    assert_eq!(dev.get("/small").await.text().await.unwrap(), "small");
+    drop(waiting);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while dev.get("/").await.status() != 200 {
+        assert!(std::time::Instant::now() < deadline, "there is no room again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -119,8 +119,8 @@ impl Iterator for Pieces {
 
     fn next(&mut self) -> Option<Bytes> {
         match &mut self.0 {
-            Kind::Plain(bytes) => {
-                let piece = std::mem::take(bytes);
+            Kind::Plain(rest) => {
+                let piece = rest.split_to(PIECE.min(rest.len()));
                 (!piece.is_empty()).then_some(piece)
             }
             Kind::Escaped(rest) => {

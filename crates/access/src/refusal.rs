@@ -27,6 +27,8 @@ pub enum AccessRefusal {
     TooLarge,
     /// There are too many large bodies at once.
     TooManyBodies,
+    /// There are too many large replies on their way at once.
+    TooManyReplies,
     /// The function has all the calls that it can have.
     Busy,
     /// The function threw, exited, or cannot be run.
@@ -54,7 +56,7 @@ impl AccessRefusal {
             Self::NoRoute | Self::NoFunction => 404,
             Self::Method => 405,
             Self::TooLarge => 413,
-            Self::TooManyBodies | Self::Busy => 429,
+            Self::TooManyBodies | Self::TooManyReplies | Self::Busy => 429,
             Self::Failed | Self::OutOfMemory | Self::Internal => 500,
             Self::ReplyTooLarge | Self::NotAReply(_) => 502,
             Self::TimedOut => 504,
@@ -72,7 +74,7 @@ impl AccessRefusal {
             Self::NoCredentials => "MISSING_CREDENTIALS",
             Self::BadCredentials => "INVALID_CREDENTIALS",
             Self::TooLarge => "EXCEED_MAX_PAYLOAD_SIZE",
-            Self::TooManyBodies => "EXCEED_RATELIMIT",
+            Self::TooManyBodies | Self::TooManyReplies => "EXCEED_RATELIMIT",
             Self::Busy => "FUNCTION_EXCEED_RESOURCE_LIMIT",
             Self::Failed => "FUNCTION_INVOCATION_FAILED",
             Self::OutOfMemory => "FUNCTION_MEMORY_LIMIT_EXCEEDED",
@@ -86,7 +88,7 @@ impl AccessRefusal {
     /// After how many seconds the same request may well be served.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        matches!(self, Self::Busy | Self::TooManyBodies).then_some(1)
+        matches!(self, Self::Busy | Self::TooManyBodies | Self::TooManyReplies).then_some(1)
     }
 
     /// The reply's JSON.
@@ -118,6 +120,7 @@ impl fmt::Display for AccessRefusal {
             Self::BadCredentials => "the token is not valid, or no longer: log in again",
             Self::TooLarge => "the request body is over 6 MB",
             Self::TooManyBodies => "too many large request bodies at a time",
+            Self::TooManyReplies => "too many large replies at a time",
             Self::Busy => "the function has too many calls at a time",
             Self::Failed => "the function failed; the log has the cause under this requestId",
             Self::OutOfMemory => "the function ran out of memory",

@@ -299,6 +299,15 @@ pub(crate) struct Room<'a> {
     _holder: Holder<'a>,
 }
 
+/// The same for what outlives whoever asked for it: a reply on its way.
+#[derive(Debug)]
+pub(crate) struct ReplyRoom {
+    _of_all: OwnedSemaphorePermit,
+    _of_one: OwnedSemaphorePermit,
+    budget: Arc<Budget>,
+    name: String,
+}
+
 /// A body in its sender's share.
 #[derive(Debug)]
 struct Holder<'a> {
@@ -339,18 +348,55 @@ impl Budget {
         }
     }
 
+    /// Room for so many bytes, if there is any now: nobody waits with a reply in their hands.
+    pub(crate) fn try_take(self: &Arc<Self>, name: &str, bytes: usize) -> Option<ReplyRoom> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
+        let own = self.enter(name);
+        let Some((of_one, of_all)) = own
+            .try_acquire_many_owned(units)
+            .ok()
+            .zip(Arc::clone(&self.units).try_acquire_many_owned(units).ok())
+        else {
+            self.leave(name);
+            return None;
+        };
+        Some(ReplyRoom {
+            _of_all: of_all,
+            _of_one: of_one,
+            budget: Arc::clone(self),
+            name: name.to_owned(),
+        })
+    }
+
+    /// One body less in a sender's share.
+    fn leave(&self, name: &str) {
+        let mut shares = self.shares();
+        if let Some(share) = shares.get_mut(name) {
+            share.bodies -= 1;
+            if share.bodies == 0 {
+                shares.remove(name);
+            }
+        }
+    }
+
     fn share(&self, name: &str) -> (Holder<'_>, Arc<Semaphore>) {
+        let own = self.enter(name);
+        let holder = Holder {
+            budget: self,
+            name: name.to_owned(),
+        };
+        (holder, own)
+    }
+
+    /// One body more in a sender's share, until it [leaves](Self::leave).
+    fn enter(&self, name: &str) -> Arc<Semaphore> {
         let mut shares = self.shares();
         let share = shares.entry(name.to_owned()).or_insert_with(|| Share {
             units: Arc::new(Semaphore::new(self.of_one / UNIT)),
             bodies: 0,
         });
         share.bodies += 1;
-        let holder = Holder {
-            budget: self,
-            name: name.to_owned(),
-        };
-        (holder, Arc::clone(&share.units))
+        Arc::clone(&share.units)
     }
 
     fn shares(&self) -> MutexGuard<'_, HashMap<String, Share>> {
@@ -360,13 +406,13 @@ impl Budget {
 
 impl Drop for Holder<'_> {
     fn drop(&mut self) {
-        let mut shares = self.budget.shares();
-        if let Some(share) = shares.get_mut(&self.name) {
-            share.bodies -= 1;
-            if share.bodies == 0 {
-                shares.remove(&self.name);
-            }
-        }
+        self.budget.leave(&self.name);
+    }
+}
+
+impl Drop for ReplyRoom {
+    fn drop(&mut self) {
+        self.budget.leave(&self.name);
     }
 }
 
@@ -404,6 +450,16 @@ mod tests {
             "nothing is left of those who are done"
         );
         assert_eq!(budget.units.available_permits(), BUDGET / UNIT);
+    }
+
+    #[test]
+    fn replies_have_room_at_once_or_not_at_all() {
+        let budget = Arc::new(Budget::of(16 * UNIT));
+        let first = budget.try_take("alice", 3 * UNIT + 1).unwrap();
+        assert!(budget.try_take("alice", 1).is_none(), "a quarter is one sender's");
+        let second = budget.try_take("bob", UNIT).unwrap();
+        drop((first, second));
+        assert!(budget.shares().is_empty() && budget.units.available_permits() == 16);
     }
 
     #[tokio::test]

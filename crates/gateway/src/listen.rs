@@ -5,8 +5,9 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -31,12 +32,16 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LARGEST_HEAD: usize = 16 << 10;
 /// What one connection reads ahead: two buffers of it are most of what a stranger can take.
 const READ_AHEAD: usize = 32 << 10;
+/// A client has this long to take some of a reply that is there: 64 KB or so.
+const STALLED: Duration = Duration::from_secs(60);
 /// How long running calls may go on after the server was told to stop.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
 /// A reply on its way: its connection works until it is sent. One that follows events does not: its page asks again.
 pub(crate) struct Sending {
     body: ReplyBody,
+    /// Since when the client has something to take.
+    offered: Offered,
     /// Of a body that does not end by itself: what ends it.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _working: Option<Working>,
@@ -79,12 +84,19 @@ pub(crate) async fn serve<Answer, Answering>(
         let answer = answer.clone();
         let stopped = stopped.clone();
         tokio::spawn(async move {
+            let offered = Offered::default();
             let service = service_fn(|mut request: Request<Incoming>| {
                 let working = seat.clone().work();
                 request.extensions_mut().insert(seat.clone());
                 let reply = answer(request, peer);
-                let stopped = &stopped;
-                async move { Ok::<_, Infallible>(reply.await.map(|body| Sending::new(body, working, stopped))) }
+                let (stopped, offered) = (&stopped, &offered);
+                async move {
+                    Ok::<_, Infallible>(
+                        reply
+                            .await
+                            .map(|body| Sending::new(body, working, stopped, offered)),
+                    )
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -97,6 +109,7 @@ pub(crate) async fn serve<Answer, Answering>(
             tokio::select! {
                 _ = &mut connection => {}
                 () = seat.told_to_leave() => {}
+                () = offered.for_longer_than(STALLED) => {}
                 _ = stopped.changed() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
@@ -111,10 +124,12 @@ pub(crate) async fn serve<Answer, Answering>(
 }
 
 impl Sending {
-    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>) -> Self {
+    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>, offered: &Offered) -> Self {
+        let offered = offered.clone();
         if !body.is_endless() {
             return Self {
                 body,
+                offered,
                 stop: None,
                 _working: Some(working),
             };
@@ -122,9 +137,38 @@ impl Sending {
         let mut stopped = stopped.clone();
         Self {
             body,
+            offered,
             stop: Some(Box::pin(async move { while stopped.changed().await.is_ok() {} })),
             _working: None,
         }
+    }
+}
+
+/// Since when a piece of a reply waits for its client to take it. A body that has nothing to give keeps nobody waiting.
+#[derive(Clone, Debug, Default)]
+struct Offered(Arc<Mutex<Option<Instant>>>);
+
+impl Offered {
+    fn set(&self, offered: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offered.then(Instant::now);
+    }
+
+    /// Resolves when the client has taken nothing for so long.
+    async fn for_longer_than(&self, most: Duration) {
+        loop {
+            let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match since.map(|since| since + most) {
+                Some(end) if end <= Instant::now() => return,
+                Some(end) => tokio::time::sleep_until(end.into()).await,
+                None => tokio::time::sleep(most).await,
+            }
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.offered.set(false);
     }
 }
 
@@ -141,7 +185,9 @@ impl Body for Sending {
         {
             return Poll::Ready(None);
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.offered.set(matches!(polled, Poll::Ready(Some(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -150,5 +196,28 @@ impl Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_is_found_out() {
+        let offered = Offered::default();
+        let now = async |most| {
+            tokio::select! {
+                biased;
+                () = offered.for_longer_than(most) => true,
+                () = std::future::ready(()) => false,
+            }
+        };
+        let never = Duration::from_secs(3600);
+        assert!(!now(never).await, "nothing is offered");
+        offered.set(true);
+        assert!(!now(never).await && now(Duration::ZERO).await);
+        offered.set(false);
+        assert!(!now(never).await);
     }
 }

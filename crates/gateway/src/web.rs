@@ -8,6 +8,7 @@
 mod live;
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::{Arc, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use calls::{CallFailure, Caller, FailureKind, HttpLine, User, WebRecord};
 use futures_util::stream;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE,
         X_CONTENT_TYPE_OPTIONS,
@@ -56,12 +57,15 @@ const BODY: BodyPolicy = BodyPolicy {
 };
 /// Bytes of large bodies of strangers that may be held at once.
 const BUDGET: usize = 64 << 20;
+/// Bytes of large replies that may be on their way at once.
+const REPLIES: usize = 192 << 20;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the web listener serves.
 pub(crate) struct Web {
     served: RwLock<Arc<Served>>,
     budget: Budget,
+    replies: Arc<Budget>,
     live: Option<Live>,
     /// Where it listens, once it does.
     pub(crate) address: OnceLock<SocketAddr>,
@@ -177,6 +181,7 @@ impl Web {
         Self {
             served: RwLock::default(),
             budget: Budget::of(BUDGET),
+            replies: Arc::new(Budget::of(REPLIES)),
             live: live.then(Live::default),
             address: OnceLock::new(),
         }
@@ -378,10 +383,41 @@ impl Asked<'_> {
         let finished = call.run().await;
         drop(permit);
         let answer = finished.result?;
-        reply_of(answer.json.as_ref()).map(sent).map_err(|fault| {
+        let response = reply_of(answer.json.as_ref()).map_err(|fault| {
             let cause = format!("the answer of {} is no HTTP reply: {fault}", route.function);
             Refused::from(AccessRefusal::NotAReply(fault.to_string())).because(cause)
-        })
+        })?;
+        self.send(response, answer.json.map_or(0, |json| json.len()), &sender)
+    }
+
+    /// A function's reply on its way. What is large is decoded piece by piece, as the client takes it; the result stays in memory for as
+    /// long, so it takes room, of which one network has its share.
+    fn send(&self, response: FunctionResponse, held: usize, sender: &str) -> Result<HttpReply, Refused> {
+        let FunctionResponse {
+            status,
+            headers,
+            content,
+        } = response;
+        let length = content.length();
+        let mut pieces = content.into_pieces();
+        let body = if length <= PIECE as u64 {
+            pieces.next().unwrap_or_default().into()
+        } else {
+            let room = self.inner.web.replies.try_take(sender, held);
+            let room = room.ok_or(AccessRefusal::TooManyReplies)?;
+            let frames = pieces.map(move |piece| {
+                let _held = &room;
+                Ok::<_, Infallible>(Frame::data(piece))
+            });
+            ReplyBody::stream(StreamBody::new(stream::iter(frames)))
+        };
+        let mut reply = Response::new(body);
+        *reply.status_mut() = status;
+        *reply.headers_mut() = headers;
+        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            reply.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        Ok(reply)
     }
 
     fn authenticate(&self) -> Result<Bearer, Refused> {
@@ -400,32 +436,4 @@ impl WriteEvent for HttpRequest<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         self.0.write(out);
     }
-}
-
-/// A function's reply on its way: what is large is decoded piece by piece, as the client takes it.
-fn sent(response: FunctionResponse) -> HttpReply {
-    let FunctionResponse {
-        status,
-        headers,
-        content,
-    } = response;
-    let length = content.length();
-    let mut pieces = content.into_pieces();
-    let body = match length <= PIECE as u64 {
-        true => ReplyBody::from(pieces.next().unwrap_or_default()),
-        false => ReplyBody::stream(StreamBody::new(stream::iter(
-            pieces.map(|piece| Ok::<_, std::convert::Infallible>(Frame::data(piece))),
-        ))),
-    };
-    let mut reply = Response::new(body);
-    *reply.status_mut() = status;
-    *reply.headers_mut() = headers;
-    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        insert_length(reply.headers_mut(), length);
-    }
-    reply
-}
-
-fn insert_length(headers: &mut HeaderMap, length: u64) {
-    headers.insert(CONTENT_LENGTH, length.into());
 }
