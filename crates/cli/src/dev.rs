@@ -45,6 +45,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     }
     let seen = Seen {
         calls: Calls::All,
+        requests: true,
         console: true,
         file: true,
     };

@@ -41,6 +41,8 @@ pub(crate) struct Journal(Arc<Tellers>);
 
 struct Tellers {
     calls: Calls,
+    /// Whether every request to the web listener is told.
+    requests: bool,
     console: Option<Arc<Recorder>>,
     file: Option<CallsFile>,
     held: Mutex<Vec<Held>>,
@@ -52,9 +54,15 @@ struct Held {
 }
 
 impl Journal {
-    pub(crate) fn new(calls: Calls, console: Option<Arc<Recorder>>, file: Option<CallsFile>) -> Self {
+    pub(crate) fn new(
+        calls: Calls,
+        requests: bool,
+        console: Option<Arc<Recorder>>,
+        file: Option<CallsFile>,
+    ) -> Self {
         Self(Arc::new(Tellers {
             calls,
+            requests,
             console,
             file,
             held: Mutex::default(),
@@ -153,9 +161,9 @@ impl Tellers {
         }
     }
 
-    /// Where every call is told, every request is; else those that failed by a fault of ours or of a function's.
+    /// Where not all are told, those that ended by a fault of ours or of a function's.
     fn write_web(&self, web: Web) {
-        let shown = self.calls == Calls::All || web.web_status >= 500;
+        let shown = self.requests || web.web_status >= 500;
         let entry = Arc::new(Entry::Web(web));
         if let Some(file) = &self.file {
             file.append(Arc::clone(&entry));

@@ -121,6 +121,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let push = push.console.as_ref().map(|console| console.settings(&appid));
     let seen = Seen {
         calls: Calls::Telling,
+        requests: project.settings.web.log,
         console: operator.is_some(),
         file: false,
     };

@@ -231,6 +231,8 @@ impl Place {
 pub(crate) struct Seen {
     /// What the terminal shows.
     pub(crate) calls: Calls,
+    /// Whether it shows every request to the web listener, or those that ended by a fault of ours.
+    pub(crate) requests: bool,
     /// Whether there is a console that shows the rest.
     pub(crate) console: bool,
     /// Whether `yunqiao logs` can show it.
@@ -248,7 +250,7 @@ impl Seen {
             .file
             .then(|| CallsFile::start(root, Room::USUAL))
             .transpose()?;
-        let journal = Journal::new(self.calls, recorder.clone(), file);
+        let journal = Journal::new(self.calls, self.requests, recorder.clone(), file);
         Ok((Arc::new(journal), recorder))
     }
 
@@ -427,6 +429,7 @@ impl Local {
         }
         let seen = Seen {
             calls: Calls::Telling,
+            requests: false,
             console: false,
             file: false,
         };

@@ -26,6 +26,8 @@ pub struct WebSection {
     pub site: Option<PathBuf>,
     /// `index`, `error`, `spa`, `[[web.redirects]]`, `[[web.cache]]`.
     pub rules: SiteRules,
+    /// `log`: whether `serve` prints a line for each request; by default for those that a fault of its own or of a function's ended.
+    pub log: bool,
     /// `proxies`: those whose word on who the client is counts.
     pub proxies: Proxies,
 }
@@ -49,6 +51,7 @@ impl WebSection {
             "spa",
             "redirects",
             "cache",
+            "log",
             "proxies",
         ])?;
         let mut web = Self::default();
@@ -57,6 +60,9 @@ impl WebSection {
         }
         if let Some(entry) = table.get("site") {
             web.site = Some(dir.join(entry.text()?));
+        }
+        if let Some(entry) = table.get("log") {
+            web.log = entry.boolean()?;
         }
         web.rules = site_rules(&table)?;
         if web.site.is_none() {
