@@ -158,7 +158,7 @@ async fn every_method_is_served_and_bodies_come_whole() {
     assert_eq!(told["event"]["isBase64Encoded"], true);
     assert_eq!(
         told["event"]["body"].as_str().unwrap().len(),
-        ((1 << 20) + 2) / 3 * 4
+        (1_usize << 20).div_ceil(3) * 4
     );
     // What comes back has its body in it, and is too large for that.
     let reply = post(binary.clone()).await.unwrap();

@@ -71,6 +71,7 @@ impl<'a> RequestPath<'a> {
     }
 
     /// What its segments mean, from the first to the last; what follows a slash at the end is none.
+    #[must_use]
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.segments.iter().map(|segment| &*segment.meaning)
     }
