@@ -1001,7 +1001,7 @@ mod tests {
         ] {
             let request = Request::builder()
                 .uri("/v1/files/public/a.txt")
-                .header(RANGE, range);
+                .header(http::header::RANGE, range);
             let (head, ()) = request.body(()).unwrap().into_parts();
             let reply = door.answer(&head, Full::new(Bytes::new()), "r1").await.response;
             let found = reply.status().as_u16();
