@@ -55,6 +55,17 @@ pub enum FileError {
         #[source]
         cause: Cause,
     },
+    /// The journal beside it was not written for it. Both were left as they are.
+    #[error(
+        "{place} is not the journal of this file, or of another state of it: the last writes of {} are in it — put back the file that \
+         it was written for, or move the journal away to go on without them", form.noun
+    )]
+    Journal {
+        /// What the file is.
+        form: &'static Form,
+        /// Where the journal is.
+        place: String,
+    },
     /// It was written by a later version.
     #[error(
         "{} {place} has format {found}, and this yunqiao knows formats up to {} — run the later yunqiao that wrote it, or \

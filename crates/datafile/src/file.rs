@@ -20,6 +20,7 @@ use redb::{
 
 use crate::{
     Cause, FileError,
+    journal::{Journal, JournalError, Room},
     trial::{self, NO_PAGE, Verdict},
 };
 
@@ -85,6 +86,44 @@ impl StorageBackend for Lent {
     }
 }
 
+/// A file that is deleted when it is closed with nothing in it.
+#[derive(Debug)]
+struct Beside {
+    log: Backend,
+    path: PathBuf,
+}
+
+impl StorageBackend for Beside {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.log.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.log.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.log.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.log.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.log.write(offset, data)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if self.log.len().is_ok_and(|length| length == 0) {
+            // It does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Brings a new file, or one of an older format, to the form: makes its tables. It is given the format that was found, and is
 /// marked with the newest afterwards.
 pub type BringUp<'a> = &'a dyn Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>;
@@ -96,7 +135,7 @@ pub(crate) fn open(
     form: &'static Form,
     bring_up: BringUp<'_>,
     settings: &FileSettings,
-) -> Result<(Backend, Database), FileError> {
+) -> Result<(Arc<Journal>, Database), FileError> {
     let opening = Opening {
         path,
         form,
@@ -139,7 +178,7 @@ impl Opening<'_> {
         foreign(self.path, self.form, what, another(self.form))
     }
 
-    fn existing(&self) -> Result<(Backend, Database), FileError> {
+    fn existing(&self) -> Result<(Arc<Journal>, Database), FileError> {
         let (path, form) = (self.path, self.form);
         let failed = |error: io::Error| self.failed(error);
         let file = OpenOptions::new()
@@ -155,12 +194,25 @@ impl Opening<'_> {
             file.set_permissions(Permissions::from_mode(0o600))
                 .map_err(failed)?;
         }
-        let backend = (self.settings.backend)(file).map_err(|error| refused(path, form, error))?;
         let damaged = |cause: Cause| FileError::Damaged {
             form,
             place: path.display().to_string(),
             cause,
         };
+        let backend = (self.settings.backend)(file).map_err(|error| refused(path, form, error))?;
+        // Beside the file itself, and not beside a link to it.
+        let place = fs::canonicalize(path).map_err(failed)?;
+        let log = self.log_beside(&place)?;
+        let journal = Journal::open(backend, log, Room::USUAL).map_err(|error| match error {
+            JournalError::Io(error) => self.failed(error),
+            JournalError::Damaged => damaged(error.into()),
+            JournalError::Foreign => FileError::Journal {
+                form,
+                place: journal_of(&place).display().to_string(),
+            },
+        })?;
+        let journal = Arc::new(journal);
+        let backend: Backend = Arc::clone(&journal) as Backend;
         let found = match trial::judge(&backend, self.settings.cache, found_format) {
             Verdict::Sound(Ok(found)) => found,
             Verdict::Sound(Err(redb::Error::Io(error))) if !is_damage(&error) => {
@@ -182,6 +234,7 @@ impl Opening<'_> {
             FoundFormat::Number(format) => Some(format),
             FoundFormat::Nothing => None,
         };
+        journal.begin();
         let database = open_database(path, form, &backend, self.settings.cache)?;
         if older != Some(form.format) {
             self.bring_up(&database, older)
@@ -191,12 +244,12 @@ impl Opening<'_> {
                     cause,
                 })?;
         }
-        Ok((backend, database))
+        Ok((journal, database))
     }
 
     /// Makes the file under another name until it is whole: a process that is killed meanwhile leaves no half of one. The
     /// lock on that name keeps others from making it too; `None` where one of them was quicker.
-    fn make(&self) -> Result<Option<(Backend, Database)>, FileError> {
+    fn make(&self) -> Result<Option<(Arc<Journal>, Database)>, FileError> {
         let failed = |error: io::Error| self.failed(error);
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
@@ -234,19 +287,40 @@ impl Opening<'_> {
         let made = (self.settings.backend)(file)
             .map_err(|error| refused(self.path, self.form, error))
             .and_then(|backend| {
+                let log = self.log_beside(&place)?;
+                let journal = Journal::new(backend, log, Room::USUAL).map_err(failed)?;
+                let journal = Arc::new(journal);
+                let backend: Backend = Arc::clone(&journal) as Backend;
                 let database = open_database(self.path, self.form, &backend, self.settings.cache)?;
                 self.bring_up(&database, None)
                     .map_err(|cause| self.failed(cause))?;
                 fs::rename(&unfinished, &place).map_err(failed)?;
                 // The file's name must survive a power cut as its content does.
                 sync_folder(&place).map_err(failed)?;
-                Ok((backend, database))
+                journal.begin();
+                Ok((journal, database))
             });
         if made.is_err() {
             // It is of no use to anybody.
             let _ = fs::remove_file(&unfinished);
         }
         made.map(Some)
+    }
+
+    /// The journal of the file in that place, which is there for as long as there is anything in it.
+    fn log_beside(&self, place: &Path) -> Result<Backend, FileError> {
+        let path = journal_of(place);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| self.failed(error))?;
+        sync_folder(&path).map_err(|error| self.failed(error))?;
+        let log = (self.settings.backend)(file).map_err(|error| refused(&path, self.form, error))?;
+        Ok(Arc::new(Beside { log, path }))
     }
 
     fn lock(&self, file: &File) -> Result<(), FileError> {
@@ -390,6 +464,13 @@ fn is_damage(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::Unsupported
     )
+}
+
+/// Where the journal of a file is.
+fn journal_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    PathBuf::from(name)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

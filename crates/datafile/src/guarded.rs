@@ -5,7 +5,7 @@
 //! for longer each time, up to [`LONGEST`]; then one write tries it again.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, Instant},
@@ -16,6 +16,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction, b
 use crate::{
     Backend, Cause, Failure, FileError, FileSettings, Form, WorkError,
     file::{self, BringUp},
+    journal::Journal,
 };
 
 /// How long writes are refused after the first error.
@@ -28,6 +29,8 @@ pub struct DataFile {
     form: &'static Form,
     path: PathBuf,
     backend: Backend,
+    /// Where there is a file.
+    journal: Option<Arc<Journal>>,
     opened: RwLock<Opened>,
     trouble: Mutex<Option<Trouble>>,
     cache: usize,
@@ -101,15 +104,13 @@ impl DataFile {
         bring_up: BringUp<'_>,
         settings: &FileSettings,
     ) -> Result<Self, FileError> {
-        let (backend, database) = file::open(path, form, bring_up, settings)?;
-        Ok(Self::new(
-            path,
-            form,
-            backend,
-            database,
-            settings.cache,
-            settings.first_wait,
-        ))
+        let (journal, database) = file::open(path, form, bring_up, settings)?;
+        let backend = Arc::clone(&journal) as Backend;
+        let file = Self::new(path, form, backend, database, settings.cache, settings.first_wait);
+        Ok(Self {
+            journal: Some(journal),
+            ..file
+        })
     }
 
     /// What such a file would be, in memory: it ends with the process.
@@ -140,6 +141,7 @@ impl DataFile {
             form,
             path: path.to_owned(),
             backend,
+            journal: None,
             opened: RwLock::new(Opened {
                 database: Some(database),
                 times: 1,
@@ -154,6 +156,14 @@ impl DataFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Brings what stands in the journal to its place in the file, which is then whole by itself.
+    ///
+    /// # Errors
+    /// Of the disk; then the journal still has it.
+    pub fn settle(&self) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.settle())
     }
 
     /// Reads one snapshot.
@@ -330,16 +340,20 @@ impl DataFile {
         }
         let_go();
         opened.database = None;
-        let database =
-            file::open_database(&self.path, self.form, &self.backend, self.cache).map_err(|error| {
-                // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
-                self.note(match error {
-                    FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
-                        FileError::Failed { form, place, cause }
-                    }
-                    error => error,
-                })
-            })?;
+        let open = || file::open_database(&self.path, self.form, &self.backend, self.cache);
+        let database = match &self.journal {
+            Some(journal) => journal.opened_again(open),
+            None => open(),
+        };
+        let database = database.map_err(|error| {
+            // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
+            self.note(match error {
+                FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
+                    FileError::Failed { form, place, cause }
+                }
+                error => error,
+            })
+        })?;
         opened.database = Some(database);
         opened.times += 1;
         Ok(())

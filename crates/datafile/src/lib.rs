@@ -1,9 +1,11 @@
 //! A redb file that is kept open for as long as the process runs: what is looked at before it is taken for one of ours
-//! (`file`, `trial`), and how it comes back after an error of the disk (`guarded`). What is in it is its owner's business.
+//! (`file`, `trial`), how it is written (`journal`), and how it comes back after an error of the disk (`guarded`). What is in it is its owner's business.
 
+mod blocks;
 mod error;
 mod file;
 mod guarded;
+mod journal;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs::File,
     io,
+    os::unix::fs::MetadataExt as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use redb::{DatabaseError, StorageBackend, backends::FileBackend};
+use redb::{DatabaseError, StorageBackend, StorageError, backends::FileBackend};
 
 use crate::{Backend, FileSettings, Form};
 
@@ -20,8 +21,8 @@ use crate::{Backend, FileSettings, Form};
 pub struct Faults {
     full: AtomicBool,
     gone: AtomicBool,
-    /// Numbers of blocks that were written.
-    blocks: Mutex<HashSet<u64>>,
+    /// Blocks that were written: of which file, and their numbers.
+    blocks: Mutex<HashSet<(u64, u64)>>,
     asked: AtomicU64,
     /// After how many further writes and syncs it is gone; 0 for never.
     left: AtomicU64,
@@ -79,10 +80,11 @@ impl Faults {
         self.ask()
     }
 
-    fn write(&self, offset: u64, length: usize) -> io::Result<()> {
+    fn write(&self, file: u64, offset: u64, length: usize) -> io::Result<()> {
         self.step()?;
         let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let written = offset / 4096..(offset + length as u64).div_ceil(4096);
+        let written = written.map(|block| (file, block));
         if self.full.load(Ordering::SeqCst) && !written.clone().all(|block| blocks.contains(&block)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -94,12 +96,14 @@ impl Faults {
 #[derive(Debug)]
 struct FailingDisk {
     file: FileBackend,
+    inode: u64,
     faults: Arc<Faults>,
 }
 
 fn failing(file: File, faults: Arc<Faults>) -> Result<Backend, DatabaseError> {
+    let inode = file.metadata().map_err(StorageError::Io)?.ino();
     let file = FileBackend::new(file)?;
-    Ok(Arc::new(FailingDisk { file, faults }))
+    Ok(Arc::new(FailingDisk { file, inode, faults }))
 }
 
 impl StorageBackend for FailingDisk {
@@ -124,7 +128,7 @@ impl StorageBackend for FailingDisk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.faults.write(offset, data.len())?;
+        self.faults.write(self.inode, offset, data.len())?;
         self.file.write(offset, data)
     }
 }

@@ -258,7 +258,7 @@ fn bytes_that_flipped_are_seen_or_do_not_matter() {
     assert!(refused > 40, "{refused}");
 }
 
-/// As a copy that was made while the file was in use, or what a power cut leaves.
+/// As a copy of it and its journal that was made while the file was in use, or what a power cut leaves.
 #[test]
 fn a_file_that_was_never_closed_is_repaired() {
     let folder = TempDir::new().unwrap();
@@ -267,6 +267,11 @@ fn a_file_that_was_never_closed_is_repaired() {
     put(&file, 300..301).unwrap();
     let copy = folder.path().join("copy.redb");
     fs::copy(&path, &copy).unwrap();
+    fs::copy(
+        path.with_extension("redb-journal"),
+        copy.with_extension("redb-journal"),
+    )
+    .unwrap();
     drop(file);
     assert_eq!(rows(&open(&copy).unwrap()).unwrap().len(), 301);
 }
@@ -428,4 +433,85 @@ fn a_disk_that_fails_is_not_hammered() {
         file.check().unwrap_err();
     }
     assert_eq!(faults.asked(), asked);
+}
+
+/// A file whose process was killed, and its journal.
+fn left_open(folder: &TempDir) -> (PathBuf, PathBuf) {
+    let path = filled(folder);
+    let file = open(&path).unwrap();
+    for n in 300..310 {
+        put(&file, n..n + 1).unwrap();
+    }
+    let left = folder.path().join("left.redb");
+    let journal = left.with_extension("redb-journal");
+    fs::copy(&path, &left).unwrap();
+    fs::copy(path.with_extension("redb-journal"), &journal).unwrap();
+    drop(file);
+    (left, journal)
+}
+
+#[test]
+fn a_journal_is_there_while_the_file_is_open_and_settled_it_is_not_needed() {
+    let folder = TempDir::new().unwrap();
+    let (path, journal) = left_open(&folder);
+    let file = open(&path).unwrap();
+    assert!(journal.exists());
+    file.settle().unwrap();
+    let copy = folder.path().join("copy.redb");
+    fs::copy(&path, &copy).unwrap();
+    assert_eq!(rows(&open(&copy).unwrap()).unwrap().len(), 310);
+    drop(file);
+    assert!(!journal.exists());
+}
+
+#[test]
+fn a_journal_that_is_damaged_or_of_another_file_is_refused_and_both_are_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let (path, journal) = left_open(&folder);
+    let (file, good) = (fs::read(&path).unwrap(), fs::read(&journal).unwrap());
+    let untouched = |bytes: &[u8]| fs::read(&path).unwrap() == file && fs::read(&journal).unwrap() == bytes;
+    // A byte of its head, and of its first record, behind which there are others.
+    for at in [30, 5000] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&journal, &bad).unwrap();
+        let error = refusal(&path);
+        assert!(
+            error.contains("damaged") && error.contains("its journal"),
+            "{error}"
+        );
+        assert!(untouched(&bad));
+    }
+    // A page of the file that the journal has not.
+    let mut bad = file.clone();
+    let page = bad
+        .chunks(4096)
+        .rposition(|page| page.iter().any(|byte| *byte != 0))
+        .unwrap();
+    for page in 1..=page {
+        bad[page * 4096 + 50] ^= 1;
+    }
+    fs::write(&path, &bad).unwrap();
+    fs::write(&journal, &good).unwrap();
+    assert!(refusal(&path).contains("damaged"));
+    assert!(fs::read(&path).unwrap() == bad && fs::read(&journal).unwrap() == good);
+    fs::write(&path, &file).unwrap();
+    // What a crash leaves of the last record.
+    let cut = good.len() - 4096;
+    fs::write(&journal, &good[..cut]).unwrap();
+    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
+    // The journal of a file that has gone on since.
+    fs::write(&journal, &good).unwrap();
+    let file = fs::read(&path).unwrap();
+    let error = refusal(&path);
+    assert!(
+        error.contains("left.redb-journal") && error.contains("move the journal away"),
+        "{error}"
+    );
+    assert_eq!(
+        (fs::read(&path).unwrap(), fs::read(&journal).unwrap()),
+        (file, good)
+    );
+    fs::remove_file(&journal).unwrap();
+    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
 }

@@ -11,7 +11,10 @@ use std::{
 
 use redb::StorageBackend;
 
-use crate::Backend;
+use crate::{
+    Backend,
+    blocks::{BLOCK, STEP, parts},
+};
 
 /// Files up to this size are read whole at each start, with the checksum of each page. A larger one, which would take long, is only after
 /// it was neither closed well nor at rest.
@@ -19,9 +22,6 @@ const READ_WHOLE: u64 = 64 << 20;
 
 /// What is wrong with a file at which redb panics.
 pub(crate) const NO_PAGE: &str = "what should be one of its pages holds something else";
-
-/// Bytes that are kept together.
-const BLOCK: usize = 4096;
 
 /// What became of it.
 pub(crate) enum Verdict<T> {
@@ -99,21 +99,6 @@ impl Trial {
     }
 }
 
-/// The parts of the blocks that `length` bytes at `offset` are in: number, where in it they begin, and which of the bytes they are.
-fn parts(offset: u64, length: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        if done >= length {
-            return None;
-        }
-        let at = offset + done as u64;
-        let within = (at % BLOCK as u64) as usize;
-        let taken = (BLOCK - within).min(length - done);
-        done += taken;
-        Some((at / BLOCK as u64, within, done - taken..done))
-    })
-}
-
 impl StorageBackend for Trial {
     fn len(&self) -> io::Result<u64> {
         Ok(self.changed().length)
@@ -167,7 +152,7 @@ impl Trial {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(empty) => {
                 let mut block = vec![0; BLOCK];
-                self.read_file(number * BLOCK as u64, &mut block)?;
+                self.read_file(number * STEP, &mut block)?;
                 empty.insert(block)
             }
         };

@@ -31,7 +31,8 @@ fn on_disk(root: &Path) -> usize {
     entries
         .map(|entry| match entry.file_type().unwrap().is_dir() {
             true => on_disk(&entry.path()),
-            false => usize::from(entry.file_name() != INDEX),
+            // The index, and its journal while it is open.
+            false => usize::from(!entry.file_name().to_string_lossy().starts_with(INDEX)),
         })
         .sum()
 }

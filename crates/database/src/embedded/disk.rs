@@ -38,6 +38,11 @@ impl Disk {
         self.0.works();
     }
 
+    /// Brings all that is committed to its place in the file.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.0.settle().map_err(DatabaseError::unavailable)
+    }
+
     /// Does `work` with the database. If the disk fails meanwhile it is opened again, after `let_go` has dropped what the old
     /// one gave.
     pub(crate) fn with<T>(

@@ -193,7 +193,8 @@ impl Writer {
     }
 
     /// Has the file say which of its pages are free, once nobody has written for a while: after a process was killed, the next one
-    /// would have to read all of it to know. It takes a second write to the disk, and so not every commit does it.
+    /// would have to read all of it to know. It takes a second write to the disk, and so not every commit does it. Then the file
+    /// is whole without its journal.
     fn rest(&mut self) {
         let is_due = self.until_rest().is_some_and(|left| left.is_zero());
         if !is_due || self.shared.disk.is_in_trouble() {
@@ -206,6 +207,7 @@ impl Writer {
             write.set_quick_repair(true);
             write.commit().map_err(DatabaseError::unavailable)
         });
+        let rested = rested.and_then(|()| self.shared.disk.settle());
         // The file is sound without this, and if the disk fails, the next write says so.
         if let Err(error) = rested {
             tracing::warn!(%error, "the database's file could not be put to rest");

@@ -138,7 +138,7 @@ async fn a_disk_that_goes_away_at_any_step_of_a_commit() {
     let mut known = BTreeMap::new();
     let (mut refused, mut done_all_the_same) = (0, 0);
     for step in 1..120_i64 {
-        faults.take_away_after(step as u64 % 40 + 1);
+        faults.take_away_after(step as u64 % 4 + 1);
         let id = step % 7;
         let upsert = Update {
             upsert: Some(Bson::Int64(id)),

@@ -202,7 +202,7 @@ async fn a_byte_that_flipped_is_seen_or_does_not_matter() {
     assert!(refused > 40, "{refused}");
 }
 
-/// As a copy of the file that was made while it was in use, or what a power cut leaves.
+/// As a copy of the file and its journal that was made while they were in use, or what a power cut leaves.
 #[tokio::test]
 async fn a_file_that_was_never_closed_is_repaired() {
     let folder = TempDir::new().unwrap();
@@ -214,6 +214,11 @@ async fn a_file_that_was_never_closed_is_repaired() {
         .unwrap();
     let copy = folder.path().join("copy.redb");
     fs::copy(&path, &copy).unwrap();
+    fs::copy(
+        path.with_extension("redb-journal"),
+        copy.with_extension("redb-journal"),
+    )
+    .unwrap();
     drop(database);
     let database = open(&copy).unwrap();
     assert_eq!(documents(&database, "c", None).await.unwrap().len(), 301);

@@ -1,0 +1,329 @@
+#![allow(clippy::unwrap_used)]
+use std::sync::{Arc, Mutex};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+
+use super::*;
+
+const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("table");
+
+/// Little room, so that everything happens soon.
+const ROOM: Room = Room {
+    file: 256 << 10,
+    commit: 24,
+};
+
+/// Numbers that are the same in each run.
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// A machine with its two files, which fails or loses its power after so many steps.
+#[derive(Debug)]
+struct Machine {
+    files: [Mutex<Content>; 2],
+    /// Steps that are left.
+    left: Mutex<u64>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Content {
+    /// As a reader sees it.
+    now: Vec<u8>,
+    /// As the disk has it for sure.
+    durable: Vec<u8>,
+    /// What came since, of which a crash leaves any part.
+    since: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(usize, Vec<u8>),
+    Length(usize),
+}
+
+#[derive(Debug, Clone)]
+struct Disk {
+    machine: Arc<Machine>,
+    file: usize,
+}
+
+const SECTOR: usize = 512;
+
+impl Machine {
+    fn new(files: [Vec<u8>; 2], left: u64) -> Arc<Self> {
+        let content = |bytes: Vec<u8>| {
+            Mutex::new(Content {
+                now: bytes.clone(),
+                durable: bytes,
+                since: Vec::new(),
+            })
+        };
+        Arc::new(Self {
+            files: files.map(content),
+            left: Mutex::new(left),
+        })
+    }
+
+    fn disks(self: &Arc<Self>) -> [Backend; 2] {
+        [0, 1].map(|file| -> Backend {
+            Arc::new(Disk {
+                machine: Arc::clone(self),
+                file,
+            })
+        })
+    }
+
+    fn step(&self) -> io::Result<()> {
+        let mut left = self.left.lock().unwrap();
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("the power is gone"))?;
+        Ok(())
+    }
+
+    /// What the disks have after the power was gone: of what was not waited for, any sectors of any writes.
+    fn after_crash(&self, dice: &mut Dice) -> [Vec<u8>; 2] {
+        [0, 1].map(|file| {
+            let mut content = self.files[file].lock().unwrap().clone();
+            let keeps_most = dice.below(3);
+            for step in content.since {
+                match step {
+                    Step::Length(length) if dice.below(2) == 0 => content.durable.resize(length, 0),
+                    Step::Length(_) => {}
+                    Step::Write(at, bytes) => {
+                        for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                            let at = at + number * SECTOR;
+                            // What is behind the end that the file has on the disk is not part of it.
+                            let place = content.durable.get_mut(at..at + sector.len());
+                            if let Some(place) = place.filter(|_| dice.below(4) < 1 + keeps_most) {
+                                place.copy_from_slice(sector);
+                            }
+                        }
+                    }
+                }
+            }
+            content.durable
+        })
+    }
+}
+
+impl Disk {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.machine.files[self.file].lock().unwrap()
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.content().now.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let content = self.content();
+        let there = content.now.get(offset as usize..offset as usize + out.len());
+        out.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.machine.step()?;
+        let mut content = self.content();
+        content.now.resize(len as usize, 0);
+        content.since.push(Step::Length(len as usize));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.machine.step()?;
+        let mut content = self.content();
+        content.durable = content.now.clone();
+        content.since.clear();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut content = self.content();
+        // Some of it is done when the power goes.
+        content.since.push(Step::Write(offset as usize, data.to_vec()));
+        self.machine.step()?;
+        let place = offset as usize..offset as usize + data.len();
+        // The length is set before.
+        let place = content.now.get_mut(place).unwrap();
+        place.copy_from_slice(data);
+        Ok(())
+    }
+}
+
+/// Lends it, as the file that is kept open does.
+#[derive(Debug)]
+struct Lent(Arc<Journal>);
+
+impl StorageBackend for Lent {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+fn database(journal: &Arc<Journal>) -> Result<Database, redb::DatabaseError> {
+    // Little is kept in memory, so that pages are read again.
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(64 << 10);
+    builder.create_with_backend(Lent(Arc::clone(journal)))
+}
+
+/// What a commit does: keys, and the length of what each gets; `None` takes it away.
+type Commit = Vec<(u64, Option<usize>)>;
+
+fn dice_commit(dice: &mut Dice) -> Commit {
+    let keys = match dice.below(8) {
+        0 => 60,
+        _ => 1 + dice.below(3),
+    };
+    (0..keys)
+        .map(|_| {
+            let key = dice.below(200);
+            let length = (dice.below(4) > 0).then(|| match dice.below(10) {
+                0 => 20_000,
+                _ => dice.below(900) as usize,
+            });
+            (key, length)
+        })
+        .collect()
+}
+
+fn apply(model: &mut BTreeMap<u64, Vec<u8>>, commit: &Commit, fill: u8) {
+    for (key, length) in commit {
+        match length {
+            Some(length) => drop(model.insert(*key, vec![fill; *length])),
+            None => drop(model.remove(key)),
+        }
+    }
+}
+
+fn write(database: &Database, commit: &Commit, fill: u8) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    {
+        let mut table = write.open_table(TABLE)?;
+        for (key, length) in commit {
+            match length {
+                Some(length) => drop(table.insert(key, vec![fill; *length].as_slice())?),
+                None => drop(table.remove(key)?),
+            }
+        }
+    }
+    write.commit()?;
+    Ok(())
+}
+
+fn content(database: &Database) -> BTreeMap<u64, Vec<u8>> {
+    let read = database.begin_read().unwrap();
+    match read.open_table(TABLE) {
+        Ok(table) => table
+            .iter()
+            .unwrap()
+            .map(|row| {
+                let (key, value) = row.unwrap();
+                (key.value(), value.value().to_vec())
+            })
+            .collect(),
+        Err(_) => BTreeMap::new(),
+    }
+}
+
+/// Works until the power is gone, and goes on with what the disks have then, several times over.
+fn survive(seed: u64, lives: u32) {
+    let mut dice = Dice(seed);
+    let mut files = [Vec::new(), Vec::new()];
+    // What was answered, and what may be there besides.
+    let mut model = BTreeMap::new();
+    let mut unsure: Option<BTreeMap<u64, Vec<u8>>> = None;
+    // It is made while nothing fails.
+    {
+        let machine = Machine::new(files.clone(), u64::MAX);
+        let [file, log] = machine.disks();
+        let journal = Arc::new(Journal::new(file, log, ROOM).unwrap());
+        drop(database(&journal).unwrap());
+        journal.begin();
+        drop(journal);
+        files = [0, 1].map(|file| machine.files[file].lock().unwrap().durable.clone());
+    }
+    for life in 0..lives {
+        let machine = Machine::new(files.clone(), u64::MAX);
+        let [file, log] = machine.disks();
+        let journal = Journal::open(file, log, ROOM)
+            .unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
+        journal.begin();
+        let journal = Arc::new(journal);
+        let opened = database(&journal).unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
+        let found = content(&opened);
+        assert!(
+            found == model || unsure.as_ref() == Some(&found),
+            "seed {seed}, life {life}: something answered is lost"
+        );
+        (model, unsure) = (found, None);
+        *machine.left.lock().unwrap() = dice.below(400);
+        let mut fill = 0;
+        loop {
+            let commit = dice_commit(&mut dice);
+            fill = (fill + 1) % 251;
+            let mut after = model.clone();
+            apply(&mut after, &commit, fill);
+            if write(&opened, &commit, fill).is_err() {
+                unsure = Some(after);
+                break;
+            }
+            model = after;
+            assert_eq!(content(&opened), model, "seed {seed}, life {life}: what it reads");
+            if dice.below(20) == 0 && journal.settle().is_err() {
+                break;
+            }
+        }
+        files = machine.after_crash(&mut dice);
+        // It is not closed: the power is gone.
+        drop(opened);
+        drop(journal);
+    }
+    let machine = Machine::new(files, u64::MAX);
+    let [file, log] = machine.disks();
+    let journal = Arc::new(Journal::open(file, log, ROOM).unwrap());
+    journal.begin();
+    let mut opened = database(&journal).unwrap();
+    assert!(opened.check_integrity().is_ok(), "seed {seed}");
+}
+
+#[test]
+fn what_was_answered_survives_the_loss_of_power_at_any_step() {
+    for seed in 0..60 {
+        survive(seed, 12);
+    }
+}
+
+#[test]
+#[ignore = "a storm: cargo test -- --ignored"]
+fn what_was_answered_survives_twenty_thousand_losses_of_power() {
+    for seed in 1000..2000 {
+        survive(seed, 20);
+    }
+}
