@@ -4,7 +4,10 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,6 +56,8 @@ pub(crate) struct Backlog<T> {
     more: Condvar,
     /// Everything is written.
     done: Condvar,
+    /// How much the thread has written.
+    written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -79,6 +84,7 @@ impl<T: Weight> Backlog<T> {
             }),
             more: Condvar::new(),
             done: Condvar::new(),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -124,15 +130,30 @@ impl<T: Weight> Backlog<T> {
         Some(mem::take(&mut state.waiting))
     }
 
-    /// Waits until everything is written, at most so long; whether it is.
+    /// The thread has written something of what it took.
+    pub(crate) fn wrote(&self) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until everything is written; whether it is. Gives up when nothing was written for so long, and after ten times as long
+    /// in any case.
     pub(crate) fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let last = Instant::now() + patience * 10;
+        let mut deadline = Instant::now() + patience;
+        let mut written = self.written.load(Ordering::Relaxed);
         let mut state = self.state();
         while state.writing || !state.waiting.is_empty() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                return false;
-            };
-            let waited = self.done.wait_timeout(state, left);
+            let now = Instant::now();
+            if now >= deadline {
+                let before = mem::replace(&mut written, self.written.load(Ordering::Relaxed));
+                if before == written || now >= last {
+                    return false;
+                }
+                deadline = last.min(now + patience);
+            }
+            let waited = self
+                .done
+                .wait_timeout(state, deadline.saturating_duration_since(now));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true

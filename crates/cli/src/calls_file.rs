@@ -24,7 +24,7 @@ use crate::{
 /// Bytes after which a new file is begun. A line may go beyond.
 const FULL: u64 = 5 << 20;
 
-/// How long the end of the program waits for what is still to be written.
+/// How long the end of the program waits for a file that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// After how long a line that could not be written is tried again, at first and at most.
@@ -150,6 +150,7 @@ impl Writer {
             }
             file.write_all(&line)?;
             batch.next();
+            self.backlog.wrote();
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use crate::{
     escape, render,
 };
 
-/// How long the end of the program, or a line on standard output that belongs behind, waits for a slow terminal.
+/// How long the end of the program, or a line on standard output that belongs behind, waits for a terminal that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static BACKLOG: OnceLock<Backlog<Said>> = OnceLock::new();
@@ -125,6 +125,7 @@ fn write() {
                 Waiting::Item(said) => screen.show(said),
                 Waiting::Lost(lines) => screen.print(&render::lost(lines)),
             }
+            backlog.wrote();
         }
     }
 }
