@@ -24,8 +24,9 @@ use crate::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, n
 /// What is gathered before it is written; twice of it is what a writer costs.
 const PIECE: usize = 256 << 10;
 
-/// What is written before it is synced, unless the end comes first.
-const EARLY: u64 = 4 << 20;
+/// What is written before it is synced, unless the end comes first: a file has to be so large that one more trip to the disk is
+/// little beside it.
+const EARLY: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
 pub(super) struct ToDisk {
     inner: Arc<Inner>,
