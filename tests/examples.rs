@@ -173,6 +173,7 @@ fn pictures_are_kept_shown_and_removed() {
         "pictures are drawn, uploaded and put into the album, whatever they are called",
         "one that was never uploaded is refused",
         "everybody sees the album, the newest first, and gets each picture by its temporary address",
+        "a page in a browser has the same by plain HTTP",
         "a part of a picture comes alone, and one that a browser has is not sent again",
         "an address that somebody made up opens nothing",
         "whoever put a picture there takes it out, and its file is gone",

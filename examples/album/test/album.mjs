@@ -8,6 +8,7 @@ import assert from 'node:assert/strict'
 
 const gateway = variable('YUNQIAO_URL')
 const wechat = variable('YUNQIAO_WECHAT_URL')
+const web = variable('YUNQIAO_WEB_URL')
 
 function variable(name) {
   const value = process.env[name]
@@ -79,6 +80,18 @@ for (const { url } of listed) {
   assert.equal(bytes.readUInt32BE(16), 240)
 }
 ok('everybody sees the album, the newest first, and gets each picture by its temporary address')
+
+const byHttp = await fetch(`${web}/album?page=0`)
+assert.equal(byHttp.status, 200)
+assert.deepEqual(
+  (await byHttp.json()).photos.map(({ title }) => title),
+  listed.map(({ title }) => title),
+)
+assert.deepEqual(await (await fetch(`${web}/album?page=1`)).json(), { photos: [] })
+const page = await fetch(`${web}/`)
+assert.match(page.headers.get('content-type'), /^text\/html/)
+assert.match(await page.text(), /album\.js/)
+ok('a page in a browser has the same by plain HTTP')
 
 const [{ url }] = listed
 const part = await fetch(url, { headers: { range: 'bytes=1-3' } })
