@@ -162,6 +162,7 @@ async fn the_web_is_served_as_it_was_built() {
     project.write("yunqiao.toml", &format!("{settings}{web}"));
     project.write("dist/index.html", "<body>home</body>");
     let gateway = Server::start(&mut serve(&project));
+    gateway.prints("web ");
     let printed = gateway.printed();
     let line = printed.lines().find(|line| line.trim_start().starts_with("web"));
     let web = line
