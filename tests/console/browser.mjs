@@ -152,13 +152,16 @@ class Page {
     )
   }
 
-  /** Clicks what is seen there, with the mouse. */
+  /** Clicks what is seen there, with the mouse, once it stands still. */
   async click(selector) {
-    const [x, y] = await this.until((selector) => {
+    const [x, y] = await this.until(async (selector) => {
       const found = document.querySelector(selector)
       found?.scrollIntoView({ block: 'center', behavior: 'instant' })
+      const before = found?.getBoundingClientRect()
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
       const box = found?.getBoundingClientRect()
-      return box?.width && [box.x + box.width / 2, box.y + box.height / 2]
+      const stands = found?.isConnected && box.x === before.x && box.y === before.y
+      return stands && box.width && [box.x + box.width / 2, box.y + box.height / 2]
     }, selector)
     const mouse = { x, y, button: 'left', clickCount: 1 }
     await this.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...mouse })
