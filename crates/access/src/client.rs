@@ -86,7 +86,7 @@ impl Proxies {
         networks.iter().any(|network| network.has(address))
     }
 
-    /// Whose request it is that `peer` hands over: the nearest sender that is none of them.
+    /// The client for whom `peer` hands a request over: the nearest sender that is not a trusted proxy.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();

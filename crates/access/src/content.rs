@@ -12,9 +12,9 @@ use memchr::memchr;
 /// About how much of the result is decoded at a time. It is a multiple of four, so that base64 can be cut there.
 pub const PIECE: usize = 64 << 10;
 
-/// Base64 up to its last piece, which has no padding before its end...
+/// Decodes base64 up to its last piece: there is no padding in it.
 const INNER: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
-/// ...and the last one, with padding or without.
+/// Decodes the last piece of base64, with padding or without.
 const LAST: GeneralPurpose = engine(DecodePaddingMode::Indifferent);
 
 const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {

@@ -2,8 +2,8 @@
 //! answer is as an HTTP reply, and how the platform says that something went wrong. Beside that, the rules of a site (静态网站托管). No I/O.
 //!
 //! What the platform does is taken from its documents (HTTP 访问服务: 云函数的入参与返回值, 路径透传, 错误码). They leave open what becomes of a query's
-//! name that is there twice, of several cookies in one reply, of a reply that is none, and which HTTP status goes with which code: each
-//! choice is named where it is made.
+//! name that is there twice, of several cookies in one reply, of an answer that is not a valid reply, and which HTTP status goes with
+//! which code: each choice is named where it is made.
 
 mod client;
 mod content;

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Why there is no answer of a function.
+/// Why a request gets no answer from a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessRefusal {
@@ -15,9 +15,9 @@ pub enum AccessRefusal {
     NoFunction,
     /// The request cannot be understood, or is one that is never answered.
     BadRequest(String),
-    /// The method is none that is served.
+    /// The method is not served.
     Method,
-    /// The host is none of ours.
+    /// The Host header names no host of this server.
     Host,
     /// A login is wanted, and no token was shown.
     NoCredentials,
@@ -115,7 +115,7 @@ impl fmt::Display for AccessRefusal {
             Self::Method => "this method is not served here",
             Self::Host => "this server is not known by the name in the Host header",
             Self::NoCredentials => {
-                "a login is wanted: send `Authorization: Bearer <token>`, with the token of POST /v1/login"
+                "login required: send `Authorization: Bearer <token>`, with the token of POST /v1/login"
             }
             Self::BadCredentials => "the token is not valid, or no longer: log in again",
             Self::TooLarge => "the request body is over 6 MB",

@@ -606,15 +606,16 @@ async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
     if from.is_file() {
         let project = Project::from_config(from)?;
         if !storage::is_there(&project, Keeping::BesideStore) {
-            bail!("{shown} keeps files where there are none");
+            bail!("there are no files yet in the place that {shown} names");
         }
         return Reach::blobs(&project, Keeping::BesideStore).await;
     }
     if Folder::is_at(from) {
         return Ok(Arc::new(Folder::open(from, FolderOptions::default())?));
     }
-    let project = crate::paths::project(from)
-        .with_context(|| format!("{shown} is no folder of files, no project and no yunqiao.toml"))?;
+    let project = crate::paths::project(from).with_context(|| {
+        format!("{shown} is neither a folder of files, nor a project, nor a yunqiao.toml")
+    })?;
     if !storage::is_there(&project, Keeping::InProject) {
         bail!("there are no files in {shown}");
     }

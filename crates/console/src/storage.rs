@@ -120,7 +120,7 @@ async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Response<ReplyB
         (production(viewer))
         @if let Ok(usage) = usage {
             p .dim {
-                (lang.t("In all: ", "共 ")) (grouped(usage.files)) (lang.t(" files, ", " 个文件，")) (size(usage.bytes))
+                (lang.t("Total: ", "共 ")) (grouped(usage.files)) (lang.t(" files, ", " 个文件，")) (size(usage.bytes))
             }
         }
         (crumbs(lang, shelf.folder()))
@@ -195,17 +195,17 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, shelf: &Shelf) -> Marku
                     th scope="col" { (lang.t("Name", "名称")) }
                     th scope="col" .number { (lang.t("Size", "大小")) }
                     th scope="col" { (lang.t("Type", "类型")) }
-                    th scope="col" { (lang.t("Whose", "所有者")) }
-                    th scope="col" { (lang.t("Written", "修改时间")) }
+                    th scope="col" { (lang.t("Owner", "所有者")) }
+                    th scope="col" { (lang.t("Modified", "修改时间")) }
                     th scope="col" { span .unseen { (lang.t("Copy", "复制")) } }
                 } }
                 tbody { @for entry in &entries { (row(inner, lang, &users, entry)) } }
             }
         }
         nav .pages aria-label=(lang.t("Pages of files", "翻页")) {
-            @if !shelf.after.is_empty() { a #first href=(link(&shelf.prefix)) { "← " (lang.t("To the first page", "第一页")) } }
+            @if !shelf.after.is_empty() { a #first href=(link(&shelf.prefix)) { "← " (lang.t("First page", "第一页")) } }
             @if let (true, Some(last)) = (more, entries.last()) {
-                a #after href=(web::link("/files", &[("prefix", &shelf.prefix), ("after", path(last))])) { (lang.t("Further", "下一页")) " →" }
+                a #after href=(web::link("/files", &[("prefix", &shelf.prefix), ("after", path(last))])) { (lang.t("Next page", "下一页")) " →" }
             }
         }
     }
@@ -251,7 +251,7 @@ fn kind(blob: &Blob) -> String {
 
 fn owner(lang: Lang, users: &[User], blob: &Blob) -> Markup {
     match blob.owner.as_str() {
-        "" => html! { span .dim { (lang.t("nobody", "无")) } },
+        "" => html! { span .dim { (lang.t("none", "无")) } },
         owner => person(users, lang, Some(owner)),
     }
 }

@@ -192,8 +192,8 @@ const PARALLEL_ARRAYS: i32 = 171;
 /// MongoDB's number for a value that is no place.
 const CANNOT_EXTRACT_GEO_KEYS: i32 = 16755;
 
-/// Refuses arrays beside each other on the way to the fields: their elements would have to be multiplied. One array that
-/// several fields lead through is none beside another.
+/// Refuses parallel arrays: two fields of the index that lead through different arrays. One array that several fields share
+/// is allowed.
 fn check_parallel(document: &Document, fields: &[&[Part]]) -> Result<()> {
     let mut met: Option<(&Vec<Bson>, &Part)> = None;
     let mut below = Vec::new();

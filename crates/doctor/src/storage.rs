@@ -1,5 +1,5 @@
 //! What a function says of files, as far as its text shows: paths that storage does not take, and ids and addresses of files that lie
-//! elsewhere. All of it are hints: nothing is wrong with the project where it came from.
+//! elsewhere. All of these are hints: on the platform the project may be right as it is.
 //!
 //! Seen are `cloudPath: '/a.png'`, alone or as the beginning of what is put together with `+`, and any text that begins as a file id or as
 //! an address of the platform's storage. What stands in a template with `${` is passed over.
@@ -123,7 +123,8 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Stora
         };
         for (at, error) in &used.paths {
             let what = format!("storage does not take the path {:?}: {error}", at.name);
-            hint(at, what, "the upload fails as it stands".to_owned());
+            let mend = "write a path that storage takes, such as \"album/a.png\": this upload fails";
+            hint(at, what, mend.to_owned());
         }
         for at in &used.environments {
             let here = at.name == project.env_id || aliases.contains(&at.name);

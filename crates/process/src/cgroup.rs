@@ -114,11 +114,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_a_group_is_killed_with_it() {
-        let Some(groups) = Cgroups::open(OsStr::new("yunqiao-of-this-test")) else {
-            eprintln!("no control groups can be made here: nothing was tried");
-            return;
-        };
+    #[ignore = "needs control groups that this user may make"]
+    fn what_is_in_a_group_is_killed_with_it_in_control_groups() {
+        let groups = Cgroups::open(OsStr::new("yunqiao-of-this-test")).unwrap();
         let group = groups.of_worker(1).unwrap();
         let script = format!(
             "echo 0 > {}/cgroup.procs; setsid sleep 1000 & echo started; wait",

@@ -1,3 +1,5 @@
+//! Who asks, as a rule sees it in `auth`.
+
 use bson::{Bson, Document};
 
 /// Who asks: what a rule sees as `auth`.

@@ -1,3 +1,5 @@
+//! Why a client was refused, in words for the developer.
+
 use std::fmt;
 
 use crate::Operation;

@@ -242,11 +242,11 @@ impl Rule {
         } else if formula == Formula::False {
             "it is false for this caller".to_owned()
         } else if let (true, Some(path)) = (is_query, &reducer.unpinned) {
-            format!("doc.{path} must be pinned by the query, by a value or _.eq")
+            format!("the query must give doc.{path} one value, plainly or by _.eq")
         } else if is_query {
-            "nothing in the query says that all it finds is so".to_owned()
+            "the query does not make sure of this for everything it can find".to_owned()
         } else {
-            "it is not so of this one".to_owned()
+            "this document does not meet it".to_owned()
         };
         Verdict::Denied(Box::new(Denial {
             operation,

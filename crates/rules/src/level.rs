@@ -1,3 +1,5 @@
+//! The four permission levels (基础权限), and the permission of a collection or of storage: a level or rules.
+
 use crate::{Caller, Denial, Operation, Rules, StorageRules, Verdict};
 
 /// One of the four permissions that a collection can have without a rule (基础权限).

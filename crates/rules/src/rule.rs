@@ -1,3 +1,5 @@
+//! Rules as they are written: the keys of a set, and which one judges which operation.
+
 use std::str::FromStr;
 
 use serde_json::Value;

@@ -133,7 +133,7 @@ pub(crate) async fn documents(inner: &Inner, viewer: &Viewer, look: &Look) -> Ma
         @for document in &page.documents { (card(lang, look, document)) }
         nav .pages aria-label=(lang.t("Pages of documents", "翻页")) {
             @if let Some(before) = &page.before { a #before href=(look.link_to("/data/collection", before)) { "← " (lang.t("Before", "上一页")) } }
-            @if let Some(after) = &page.after { a #after href=(look.link_to("/data/collection", after)) { (lang.t("Further", "下一页")) " →" } }
+            @if let Some(after) = &page.after { a #after href=(look.link_to("/data/collection", after)) { (lang.t("Next page", "下一页")) " →" } }
         }
     }
 }

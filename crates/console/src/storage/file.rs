@@ -64,8 +64,8 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
             div { dt { (lang.t("Path", "路径")) } dd { code { (visible(path.as_str())) } } }
             div { dt { (lang.t("Size", "大小")) } dd { (size(blob.size)) " (" (grouped(blob.size)) " B)" } }
             div { dt { (lang.t("Type", "类型")) } dd { (visible(&kind(&blob))) } }
-            div { dt { (lang.t("Whose", "所有者")) } dd { (owner(lang, &users, &blob)) } }
-            div { dt { (lang.t("Written", "修改时间")) } dd { (moment(&blob)) } }
+            div { dt { (lang.t("Owner", "所有者")) } dd { (owner(lang, &users, &blob)) } }
+            div { dt { (lang.t("Modified", "修改时间")) } dd { (moment(&blob)) } }
             div { dt { "MD5 · ETag" } dd { code { (blob.etag) } } }
         }
         (copied(lang, "file-id", lang.t("File ID", "文件 ID"), &storage.storage.id(&path).to_string(), Markup::default()))

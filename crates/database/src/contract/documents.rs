@@ -849,7 +849,7 @@ pub async fn one_is_taken_out_by_the_order(database: Engine) {
     assert_eq!(nobody.unwrap(), None);
 }
 
-/// Two arrays beside each other in one index, and a place that is none in one over places.
+/// Parallel arrays in one index, and a value that is not a place in an index of places.
 pub async fn what_an_index_does_not_take_is_refused(database: Engine) {
     holding(&database, vec![doc! { "_id": 0, "a": 1, "b": 2, "at": [1, 2] }]).await;
     database

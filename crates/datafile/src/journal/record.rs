@@ -116,8 +116,8 @@ const fn prelude(blocks: usize) -> usize {
     (FIXED + blocks * 8).next_multiple_of(BLOCK)
 }
 
-/// A record, ready to be appended: of which generation and the how manieth of it, with the length of the file and its blocks by
-/// their numbers.
+/// A record, ready to be appended. It names its generation and its place in that, the length of the file, and its blocks by
+/// number.
 pub(super) fn write<'a>(
     (generation, index): (u64, u32),
     length: u64,

@@ -1305,7 +1305,7 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         ("[web]\nspa = true", "there is no site"),
         (
             "[web]\nsite = \"dist\"\nerror = \"../x.html\"",
-            "no document of a site",
+            "not a file of the site",
         ),
         (
             "[web]\nproxies = [\"10.0.0.0/99\"]",
@@ -1326,11 +1326,11 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         ),
         (
             "[web]\nsite = \"dist\"\n[[web.redirects]]\nto = \"/x\"",
-            "does not say from where",
+            "needs either `from` or `missing = true`",
         ),
         (
             "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/a\"\nto = \"//evil.example\"",
-            "nothing leads",
+            "neither a path nor an address",
         ),
         (
             "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = 303",

@@ -155,7 +155,7 @@ impl S3Setting {
         )?;
         let bucket = wanted("bucket", "name a bucket that is there")?;
         if bucket.text()?.is_empty() || bucket.text()?.contains(['/', '?', '#', ' ']) {
-            return Err(bucket.refuse("is the name of no bucket", "write the name alone"));
+            return Err(bucket.refuse("is not a bucket's name", "write the name alone"));
         }
         let mut secret = |key: &str, variable: &str, given: Option<Secret>| match given {
             Some(secret) => Ok(secret),

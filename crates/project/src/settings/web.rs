@@ -26,7 +26,8 @@ pub struct WebSection {
     pub site: Option<PathBuf>,
     /// `index`, `error`, `spa`, `[[web.redirects]]`, `[[web.cache]]`.
     pub rules: SiteRules,
-    /// `log`: whether `serve` prints a line for each request; by default for those that a fault of its own or of a function's ended.
+    /// `log`: whether `serve` prints a line for each request; otherwise only for those that failed by a fault of the server or of a
+    /// function.
     pub log: bool,
     /// `proxies`: those whose word on who the client is counts.
     pub proxies: Proxies,
@@ -184,7 +185,7 @@ fn document(entry: &Entry<'_>) -> Result<String, ProjectError> {
     match plain {
         true => Ok(text.to_owned()),
         false => Err(entry.refuse(
-            &format!("is {text:?}, which is no document of a site"),
+            &format!("is {text:?}, which is not a file of the site"),
             "name a file in the site's folder, such as \"404.html\"",
         )),
     }
@@ -217,7 +218,7 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
             let table = entry.table()?;
             table.allow(&["path", "max_age"])?;
             let (Some(path), Some(max_age)) = (table.get("path"), table.get("max_age")) else {
-                return Err(entry.refuse("has an entry that is not whole", "give it `path` and `max_age`"));
+                return Err(entry.refuse("has an entry without `path` or `max_age`", "give it both"));
             };
             rules.cache.push(CacheRule {
                 path: parsed(&path)?,
@@ -239,7 +240,7 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
     let from = table.get("from").map(|entry| parsed(&entry)).transpose()?;
     if from.is_some() == missing {
         return Err(entry.refuse(
-            "has an entry that does not say from where",
+            "has an entry that needs either `from` or `missing = true`",
             "give it `from`, or `missing = true` for paths at which there is nothing",
         ));
     }
@@ -256,7 +257,7 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
         .all(|character| !character.is_control() && !character.is_whitespace());
     if !leads || text.starts_with("//") || !sound {
         return Err(to.refuse(
-            &format!("is {text:?}, to which nothing leads"),
+            &format!("is {text:?}, which is neither a path nor an address"),
             "write a path of the site such as \"/new.html\", or an address with https://",
         ));
     }

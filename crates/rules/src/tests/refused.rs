@@ -69,7 +69,7 @@ fn a_denial_names_rule_part_and_what_would_pass() {
     assert_eq!(
         why,
         "read is denied by the rule \"read\": \"doc.published == true && doc._openid == auth.openid && doc.age > 10\": of \
-         doc._openid == auth.openid, nothing in the query says that all it finds is so. \
+         doc._openid == auth.openid, the query does not make sure of this for everything it can find. \
          where({published: true, _openid: '{openid}', age: _.gt(10)}) would pass"
     );
     let why = denial(query(

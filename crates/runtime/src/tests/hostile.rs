@@ -214,7 +214,8 @@ async fn a_guard_that_was_stopped_keeps_no_place() {
 /// What a function that ends both of its guards has hidden is found by its control group.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_two_killed_guards_leave_is_killed() {
+#[ignore = "needs control groups that this user may make"]
+async fn what_two_killed_guards_leave_is_killed_in_control_groups() {
     let source = format!(
         "{OUTER} exports.main = async ({{ die }}) => {{
             if (!die) return hide();
@@ -225,11 +226,7 @@ async fn what_two_killed_guards_leave_is_killed() {
         }};"
     );
     let bench = Bench::one(&source).await;
-    if !bench.runtime.pool.workers.has_control_groups() {
-        eprintln!("no control groups can be made here: nothing was tried");
-        bench.end().await;
-        return;
-    }
+    assert!(bench.runtime.pool.workers.has_control_groups());
     let child = bench.result("f", "{}").await.unwrap();
     let command = || fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
     eventually("the child", || command().starts_with("/bin/sleep")).await;
