@@ -10,7 +10,9 @@ use std::{
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::{APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, quickstart, run, yunqiao};
+use crate::support::{
+    APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, quickstart, run, yunqiao,
+};
 
 /// What must never be markup, wherever it comes from.
 const HOSTILE: &str = "'\"></pre></textarea></svg><script>alert(1)</script><img src=x onerror=alert(1)>\r\nevent: page\n\ndata: x";
@@ -620,12 +622,6 @@ async fn in_production_it_shows_what_is_there() {
         "{called}"
     );
     drop(server);
-}
-
-/// A port that nobody listens on just now.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     object_store::ObjectStore,
-    support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, run, yunqiao},
+    support::{APPID, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, run, yunqiao},
 };
 
 /// A project, and a folder of files to upload.
@@ -159,12 +159,6 @@ fn files_go_in_and_out_of_a_serve() {
     };
     let (good, _, said) = files(project.path(), without, &["-c", "yunqiao.toml", "ls"]);
     assert!(!good && said.contains("give [operator] a secret_file"), "{said}");
-}
-
-/// A port that was free a moment ago: it has to be known before the server that listens on it is started.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// From a folder into a bucket and back, with owners and types, and not twice.

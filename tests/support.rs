@@ -377,6 +377,12 @@ pub(crate) fn text(value: &Value) -> String {
         .to_owned()
 }
 
+/// A port that was free a moment ago: it has to be known before the server that listens on it is started.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// How long something may take that has to happen; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 

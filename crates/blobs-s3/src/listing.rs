@@ -50,7 +50,7 @@ impl Inner {
             let folders = listed.result.common_prefixes.iter();
             let folders = folders.map(|folder| ListEntry::Folder(format!("{folder}/")));
             let mut page: Vec<ListEntry> = files.chain(folders).collect();
-            page.sort_by(|one, other| name(one).cmp(name(other)));
+            page.sort_by(|one, other| one.path().cmp(other.path()));
             entries.append(&mut page);
             token = listed.page_token;
             if token.is_none() {
@@ -80,12 +80,5 @@ impl Inner {
                 return Ok(usage);
             }
         }
-    }
-}
-
-fn name(entry: &ListEntry) -> &str {
-    match entry {
-        ListEntry::File(blob) => blob.path.as_str(),
-        ListEntry::Folder(name) => name,
     }
 }

@@ -231,11 +231,7 @@ pub async fn lists_go_on_where_they_ended(blobs: &dyn Blobs) {
         write(blobs, name, b"x", 1).await;
     }
     let shown = |entries: &[ListEntry]| -> Vec<String> {
-        let texts = entries.iter().map(|entry| match entry {
-            ListEntry::File(blob) => blob.path.to_string(),
-            ListEntry::Folder(name) => name.clone(),
-        });
-        texts.collect()
+        entries.iter().map(|entry| entry.path().to_owned()).collect()
     };
     for (prefix, folders, expected) in [
         ("", false, &names[..]),

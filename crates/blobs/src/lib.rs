@@ -81,6 +81,17 @@ pub enum ListEntry {
     Folder(String),
 }
 
+impl ListEntry {
+    /// The path of the file, or of the folder with `/` at its end.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::File(blob) => blob.path.as_str(),
+            Self::Folder(folder) => folder,
+        }
+    }
+}
+
 /// What lies in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

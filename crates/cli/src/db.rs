@@ -41,14 +41,9 @@ pub(crate) async fn run(args: args::Db, as_json: bool) -> anyhow::Result<ExitCod
     };
     match done {
         // `yunqiao db export … | head` has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) if print::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         done => done,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn list(args: &args::Db, as_json: bool) -> anyhow::Result<ExitCode> {

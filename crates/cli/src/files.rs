@@ -52,14 +52,9 @@ pub(crate) async fn run(args: args::Files, as_json: bool) -> anyhow::Result<Exit
     terminal::wait_for(None);
     match done {
         // `yunqiao files get a.txt - | head` has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) if print::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         done => done,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A project's files, and what they are called.
@@ -181,10 +176,7 @@ impl<'a> Pages<'a> {
         };
         let page = self.blobs.list(bounds).await?;
         self.ended = page.len() < PAGE;
-        self.after = page.last().map(|entry| match entry {
-            ListEntry::File(blob) => blob.path.to_string(),
-            ListEntry::Folder(name) => name.clone(),
-        });
+        self.after = page.last().map(|entry| entry.path().to_owned());
         Ok((!page.is_empty()).then_some(page))
     }
 

@@ -36,14 +36,9 @@ pub(crate) fn run(args: &args::Logs, as_json: bool) -> anyhow::Result<ExitCode> 
     let mut reader = Reader::new(&project.root);
     match follow(args, as_json, &project, &mut reader) {
         // `yunqiao logs | head` has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) if print::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         done => done.map(|()| ExitCode::SUCCESS),
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn follow(args: &args::Logs, as_json: bool, project: &Project, reader: &mut Reader) -> anyhow::Result<()> {

@@ -64,6 +64,12 @@ pub(crate) fn result(text: impl Display) {
     anstream::println!("{text}");
 }
 
+/// Whether the reader of standard output is gone, as after `| head`: it has seen enough.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// That requests are taken at `url` from now on.
 pub(crate) fn ready(url: &str) {
     result(format_args!("ready {url}"));

@@ -205,16 +205,9 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, shelf: &Shelf) -> Marku
         nav .pages aria-label=(lang.t("Pages of files", "翻页")) {
             @if !shelf.after.is_empty() { a #first href=(link(&shelf.prefix)) { "← " (lang.t("First page", "第一页")) } }
             @if let (true, Some(last)) = (more, entries.last()) {
-                a #after href=(web::link("/files", &[("prefix", &shelf.prefix), ("after", path(last))])) { (lang.t("Next page", "下一页")) " →" }
+                a #after href=(web::link("/files", &[("prefix", &shelf.prefix), ("after", last.path())])) { (lang.t("Next page", "下一页")) " →" }
             }
         }
-    }
-}
-
-fn path(entry: &ListEntry) -> &str {
-    match entry {
-        ListEntry::File(blob) => blob.path.as_str(),
-        ListEntry::Folder(folder) => folder,
     }
 }
 

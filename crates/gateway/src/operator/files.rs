@@ -193,10 +193,7 @@ async fn list(door: &FileDoor, query: &Query) -> Result<Page, Failure> {
     let next = found
         .last()
         .filter(|_| found.len() == most)
-        .map(|last| match last {
-            ListEntry::File(blob) => blob.path.to_string(),
-            ListEntry::Folder(name) => name.clone(),
-        });
+        .map(|last| last.path().to_owned());
     let listed = found.into_iter().map(|entry| match entry {
         ListEntry::Folder(folder) => Listed::Folder { folder },
         ListEntry::File(blob) => listed(door, blob),
