@@ -203,14 +203,8 @@ impl Opening<'_> {
         // Beside the file itself, and not beside a link to it.
         let place = fs::canonicalize(path).map_err(failed)?;
         let log = self.log_beside(&place)?;
-        let journal = Journal::open(backend, log, Room::USUAL).map_err(|error| match error {
-            JournalError::Io(error) => self.failed(error),
-            JournalError::Damaged => damaged(error.into()),
-            JournalError::Foreign => FileError::Journal {
-                form,
-                place: journal_of(&place).display().to_string(),
-            },
-        })?;
+        let journal =
+            Journal::open(backend, log, Room::USUAL).map_err(|error| self.refused_journal(&place, error))?;
         let journal = Arc::new(journal);
         let backend: Backend = Arc::clone(&journal) as Backend;
         let found = match trial::judge(&backend, self.settings.cache, found_format) {
@@ -288,7 +282,8 @@ impl Opening<'_> {
             .map_err(|error| refused(self.path, self.form, error))
             .and_then(|backend| {
                 let log = self.log_beside(&place)?;
-                let journal = Journal::new(backend, log, Room::USUAL).map_err(failed)?;
+                let journal = Journal::new(backend, log, Room::USUAL)
+                    .map_err(|error| self.refused_journal(&place, error))?;
                 let journal = Arc::new(journal);
                 let backend: Backend = Arc::clone(&journal) as Backend;
                 let database = open_database(self.path, self.form, &backend, self.settings.cache)?;
@@ -305,6 +300,21 @@ impl Opening<'_> {
             let _ = fs::remove_file(&unfinished);
         }
         made.map(Some)
+    }
+
+    fn refused_journal(&self, place: &Path, error: JournalError) -> FileError {
+        match error {
+            JournalError::Io(error) => self.failed(error),
+            JournalError::Damaged => FileError::Damaged {
+                form: self.form,
+                place: self.path.display().to_string(),
+                cause: error.into(),
+            },
+            JournalError::Foreign => FileError::Journal {
+                form: self.form,
+                place: journal_of(place).display().to_string(),
+            },
+        }
     }
 
     /// The journal of the file in that place, which is there for as long as there is anything in it.

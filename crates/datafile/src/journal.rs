@@ -7,7 +7,7 @@
 //!
 //! A commit that is too large for the journal goes to its places at once, as without one. Before that is whole, a crash takes the
 //! file back to the commit before: redb writes over nothing that its last commit needs, the head of the file excepted, which the
-//! journal has. For the same reason a disk that takes no journal is no fault.
+//! journal has. A journal that finds no room is no fault for the same reason.
 //!
 //! | a crash comes | and leaves |
 //! |---|---|
@@ -147,8 +147,15 @@ impl Journal {
     }
 
     /// For a file that is made: nothing goes to the journal before [`begin`](Self::begin).
-    pub(crate) fn new(file: Backend, log: Backend, room: Room) -> io::Result<Self> {
-        log.set_len(0)?;
+    ///
+    /// # Errors
+    /// Of the disk; or there is a journal with something in it, whose file is not here. It is left as it is.
+    pub(crate) fn new(file: Backend, log: Backend, room: Room) -> Result<Self, JournalError> {
+        match record::read(&*log, |_| {}) {
+            Ok(found) if found.records == 0 => log.set_len(0)?,
+            Ok(_) | Err(JournalError::Damaged) => return Err(JournalError::Foreign),
+            Err(error) => return Err(error),
+        }
         let kept = Kept {
             length: file.len()?,
             ..Kept::default()
@@ -200,22 +207,24 @@ impl Journal {
     }
 
     /// Brings everything but the head of the file to its place.
-    fn place_pages(&self, log: &Log) -> io::Result<()> {
+    fn place_pages(&self, log: &mut Log) -> io::Result<()> {
         self.place(|number| number != 0)?;
-        match log.is_filled {
-            true => self.file.sync_data(),
-            false => Ok(()),
+        if !log.is_filled {
+            return Ok(());
         }
+        self.file.sync_data()?;
+        // The journal knows the head before the file has it: it is how a journal is told to be this file's.
+        let head = self
+            .kept()
+            .newest(0)
+            .map(|head| record::checksum_of_head(&head[..]));
+        head.map_or(Ok(()), |head| log.allow(head))
     }
 
     /// Then the head, and empties the journal.
     fn place_head(&self, log: &mut Log) -> io::Result<()> {
         let head = self.kept().newest(0).cloned();
         if let Some(head) = head {
-            // The journal knows it before: it is how a journal is told to be this file's.
-            if log.is_filled {
-                log.allow(record::checksum_of_head(&head[..]))?;
-            }
             self.file.write(0, &head[..])?;
         }
         self.file.sync_data()?;
@@ -370,8 +379,7 @@ impl Log {
 
     /// Begins a new generation, in which no record of the one before counts.
     fn empty(&mut self, head_of_file: u32) -> io::Result<()> {
-        let generation = self.head.as_ref().map_or(0, Head::generation) + 1;
-        self.write_head(Head::new(generation, head_of_file))?;
+        self.write_head(Head::new(head_of_file))?;
         (self.is_filled, self.records, self.end) = (false, 0, STEP);
         Ok(())
     }
@@ -480,7 +488,7 @@ impl StorageBackend for Journal {
                 Err(error) => tracing::debug!(%error, "the journal cannot be written; it is done without"),
             }
         }
-        let placed = self.place_pages(&log);
+        let placed = self.place_pages(&mut log);
         match &placed {
             Err(error) if log.is_lenient && is_full(error) => return Ok(()),
             Err(_) => {

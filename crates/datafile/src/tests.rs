@@ -512,6 +512,12 @@ fn a_journal_that_is_damaged_or_of_another_file_is_refused_and_both_are_left_alo
         (fs::read(&path).unwrap(), fs::read(&journal).unwrap()),
         (file, good)
     );
+    // The file was put aside: a new one in its place would have the journal's last writes lost.
+    let aside = folder.path().join("aside.redb");
+    fs::rename(&path, &aside).unwrap();
+    assert!(refusal(&path).contains("left.redb-journal"));
+    assert!(!path.exists() && journal.exists());
+    fs::rename(&aside, &path).unwrap();
     fs::remove_file(&journal).unwrap();
     assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
 }

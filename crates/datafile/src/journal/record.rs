@@ -4,14 +4,14 @@
 //! | head, in one sector | |
 //! |---|---|
 //! | 16 bytes | what it is |
-//! | u64 | the generation: records of another one do not count |
+//! | 16 bytes | the generation, drawn by lot: records of another one do not count, and nobody who has documents kept in the file can write what looks like one |
 //! | u32, then as many u32 | what the head of the file may be |
 //! | u32 | checksum of the above |
 //!
 //! | record | |
 //! |---|---|
 //! | 8 bytes | what it is |
-//! | u64 | the generation |
+//! | 16 bytes | the generation |
 //! | u32 | checksum of all but itself |
 //! | u32, u64 | its number in the generation, and the length of the file |
 //! | u32 | how many blocks; their numbers, each a u64, with zeros up to a block; their content |
@@ -32,22 +32,22 @@ const SECTOR: usize = 512;
 /// Heads of the file that fit into the journal's own.
 const MOST_HEADS: usize = 100;
 /// Bytes of a record before the numbers of its blocks.
-const FIXED: usize = 36;
+const FIXED: usize = 44;
 /// Where the checksum is in a record.
-const CHECKSUM: std::ops::Range<usize> = 16..20;
+const CHECKSUM: std::ops::Range<usize> = 24..28;
 
 /// The head of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    generation: u64,
+    generation: u128,
     /// Checksums of what the file may begin with.
     heads: Vec<u32>,
 }
 
 impl Head {
-    pub(super) fn new(generation: u64, head: u32) -> Self {
+    pub(super) fn new(head: u32) -> Self {
         Self {
-            generation,
+            generation: rand::random(),
             heads: vec![head],
         }
     }
@@ -67,7 +67,7 @@ impl Head {
         self.heads.contains(&head)
     }
 
-    pub(super) const fn generation(&self) -> u64 {
+    pub(super) const fn generation(&self) -> u128 {
         self.generation
     }
 
@@ -88,9 +88,9 @@ impl Head {
         let count = u32::from_le_bytes(*count) as usize;
         let heads = rest.get(..count.checked_mul(4)?)?;
         let checksum = rest.get(heads.len()..)?.first_chunk()?;
-        let checked = HEAD.len() + 8 + 4 + heads.len();
+        let checked = HEAD.len() + 16 + 4 + heads.len();
         (crc32fast::hash(bytes.get(..checked)?) == u32::from_le_bytes(*checksum)).then(|| Self {
-            generation: u64::from_le_bytes(*generation),
+            generation: u128::from_le_bytes(*generation),
             heads: heads
                 .as_chunks()
                 .0
@@ -119,7 +119,7 @@ const fn prelude(blocks: usize) -> usize {
 /// A record, ready to be appended. It names its generation and its place in that, the length of the file, and its blocks by
 /// number.
 pub(super) fn write<'a>(
-    (generation, index): (u64, u32),
+    (generation, index): (u128, u32),
     length: u64,
     blocks: impl Iterator<Item = (u64, &'a [u8])> + Clone,
 ) -> Vec<u8> {
@@ -154,7 +154,6 @@ pub(super) struct Record {
     pub(super) length: u64,
     pub(super) blocks: Vec<(u64, Block)>,
     index: u32,
-    generation: u64,
     size: u64,
 }
 
@@ -169,7 +168,7 @@ pub(super) struct Found {
 /// Reads a journal, and hands on each record that counts, in their order.
 ///
 /// # Errors
-/// Of the disk; or it is damaged: a record is missing or unreadable, and one behind it is there.
+/// Of the disk; or it is damaged: its head is, or a record is missing or unreadable, and one behind it is there.
 pub(super) fn read(log: &dyn StorageBackend, mut each: impl FnMut(Record)) -> Result<Found, JournalError> {
     let length = log.len()?;
     let mut found = Found {
@@ -177,37 +176,40 @@ pub(super) fn read(log: &dyn StorageBackend, mut each: impl FnMut(Record)) -> Re
         records: 0,
         end: STEP,
     };
-    if length >= STEP {
-        let mut head = [0; SECTOR];
-        log.read(0, &mut head)?;
-        found.head = Head::from_bytes(&head);
-        if let Some(head) = &found.head {
-            while let Some(record) = record_at(log, found.end, length)? {
-                if (record.generation, record.index) != (head.generation, found.records) {
-                    break;
-                }
-                found.records += 1;
-                found.end += record.size;
-                each(record);
-            }
-        }
+    if length < STEP {
+        return Ok(found);
     }
-    // The rest is what an earlier generation left, or a record that a crash cut off; no later one of this generation.
+    let mut head = [0; SECTOR];
+    log.read(0, &mut head)?;
+    found.head = Head::from_bytes(&head);
+    let Some(head) = &found.head else {
+        // Nothing is written behind a head that is not on the disk.
+        return match length > STEP {
+            true => Err(JournalError::Damaged),
+            false => Ok(found),
+        };
+    };
+    while let Some(record) = record_at(log, head.generation, found.end, length)? {
+        if record.index != found.records {
+            break;
+        }
+        found.records += 1;
+        found.end += record.size;
+        each(record);
+    }
+    // The rest is what an earlier generation left, or a record that a crash cut off.
     let mut at = found.end;
     while at < length {
-        if let Some(record) = record_at(log, at, length)? {
-            match &found.head {
-                Some(head) if record.generation < head.generation => {}
-                _ => return Err(JournalError::Damaged),
-            }
+        if record_at(log, head.generation, at, length)?.is_some() {
+            return Err(JournalError::Damaged);
         }
         at += STEP;
     }
     Ok(found)
 }
 
-/// The whole record that begins there, if one does.
-fn record_at(log: &dyn StorageBackend, at: u64, length: u64) -> io::Result<Option<Record>> {
+/// The whole record of this generation that begins there, if one does.
+fn record_at(log: &dyn StorageBackend, wanted: u128, at: u64, length: u64) -> io::Result<Option<Record>> {
     let mut fixed = [0; FIXED];
     if at + STEP > length {
         return Ok(None);
@@ -216,6 +218,9 @@ fn record_at(log: &dyn StorageBackend, at: u64, length: u64) -> io::Result<Optio
     let Some((generation, index, file, count)) = read_fixed(&fixed) else {
         return Ok(None);
     };
+    if generation != wanted {
+        return Ok(None);
+    }
     let size = self::length(count);
     if at + size > length {
         return Ok(None);
@@ -235,13 +240,12 @@ fn record_at(log: &dyn StorageBackend, at: u64, length: u64) -> io::Result<Optio
             .map(|(number, block)| (u64::from_le_bytes(*number), Box::new(*block)))
             .collect(),
         index,
-        generation,
         size,
     }))
 }
 
 /// Generation, number, length of the file, and how many blocks.
-fn read_fixed(fixed: &[u8; FIXED]) -> Option<(u64, u32, u64, usize)> {
+fn read_fixed(fixed: &[u8; FIXED]) -> Option<(u128, u32, u64, usize)> {
     let rest = fixed.strip_prefix(RECORD)?;
     let (generation, rest) = rest.split_first_chunk()?;
     let (_checksum, rest) = rest.split_first_chunk::<4>()?;
@@ -249,7 +253,7 @@ fn read_fixed(fixed: &[u8; FIXED]) -> Option<(u64, u32, u64, usize)> {
     let (length, rest) = rest.split_first_chunk()?;
     let count = rest.first_chunk()?;
     Some((
-        u64::from_le_bytes(*generation),
+        u128::from_le_bytes(*generation),
         u32::from_le_bytes(*index),
         u64::from_le_bytes(*length),
         u32::from_le_bytes(*count) as usize,

@@ -320,6 +320,30 @@ fn what_was_answered_survives_the_loss_of_power_at_any_step() {
     }
 }
 
+/// What stands in blocks is users': they may write what looks like a record, but not one of a generation that was drawn by lot.
+#[test]
+fn a_record_of_another_generation_is_none_and_a_gap_in_this_one_is_damage() {
+    let head = Head::new(1);
+    let record = |generation, index| {
+        let block = [7; BLOCK];
+        record::write((generation, index), 0, [(1, &block[..])].into_iter())
+    };
+    let read = |records: &[Vec<u8>]| {
+        let mut log = head.to_bytes();
+        log.resize(BLOCK, 0);
+        log.extend(records.concat());
+        let [log, _] = Machine::new([log, Vec::new()], 0).disks();
+        record::read(&*log, |_| {}).map(|found| found.records)
+    };
+    let mine = |index| record(head.generation(), index);
+    let forged = |index| record(0x7fff, index);
+    assert_eq!(read(&[mine(0), mine(1), forged(2), forged(0)]).unwrap(), 2);
+    assert_eq!(read(&[forged(0), forged(1)]).unwrap(), 0);
+    for gap in [[mine(0), mine(2)], [forged(0), mine(1)], [mine(1), forged(0)]] {
+        assert!(matches!(read(&gap), Err(JournalError::Damaged)));
+    }
+}
+
 #[test]
 #[ignore = "a storm: cargo test -- --ignored"]
 fn what_was_answered_survives_twenty_thousand_losses_of_power() {
