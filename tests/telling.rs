@@ -47,20 +47,29 @@ fn kept(project: &Path) -> usize {
     entries.map(lines).sum()
 }
 
-/// Calls a loud function while nobody reads standard error and the disk is full, and sees that every line was told or counted.
-async fn storm(calls: usize) {
+/// Calls a loud function so often, while nobody reads standard error and the disk becomes full, and sees that every line was told or
+/// counted.
+async fn storm(least: usize) {
     let project = Scratch::new(&[("loud", LOUD)]);
     // Room for the database, which is there before any call, and for less than the calls tell: a new file begins later.
     let mut command = Dev::command(yunqiao_on_a_small_disk(SMALL), project.path());
     let (server, mut stderr) = Server::start_unread(&mut command);
     let dev = Dev::of(server, project.path());
     let alice = dev.login("alice").await;
-    for number in 0..calls {
+    let file = project.path().join(".yunqiao/calls.jsonl");
+    let is_full = || fs::metadata(&file).is_ok_and(|file| file.len() == u64::from(SMALL) << 10);
+    let mut calls = 0;
+    // A writer that is kept waiting loses lines on the way, and fills the disk later.
+    while calls < least || !is_full() {
         alice.result("loud", json!({}), &[]).await;
-        if number % 100 == 0 {
+        calls += 1;
+        if calls % 100 == 0 {
             is_well(&dev).await;
         }
+        assert!(calls < least + 3000, "the disk does not become full");
     }
+    alice.result("loud", json!({}), &[]).await;
+    calls += 1;
     is_well(&dev).await;
     let reading = std::thread::spawn(move || read(&mut stderr));
     drop(dev);
