@@ -98,3 +98,18 @@ fn a_filter_of_nothing_finds_everything() {
     assert!(reads(&by("true"), &alice(), doc! {}));
     assert!(!reads(&by("false"), &alice(), doc! {}));
 }
+
+#[test]
+fn a_name_with_a_dot_does_not_answer_for_a_field() {
+    let rules = by("request.data.a.b == 'ok'");
+    assert!(creates(&rules, &alice(), &doc! {"a": {"b": "ok"}}));
+    assert!(creates(&rules, &alice(), &doc! {"a": {"b": "ok"}, "c.d": 1}));
+    for document in [
+        doc! {"a": {"b": "evil"}, "a.b": "ok"},
+        doc! {"a.b": "ok", "a": {"b": "evil"}},
+        doc! {"a.b": "ok"},
+        doc! {"a": {"b": "evil"}, "": {"a": {"b": "ok"}}},
+    ] {
+        assert!(!creates(&rules, &alice(), &document), "{document}");
+    }
+}

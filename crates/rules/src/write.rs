@@ -23,13 +23,15 @@ impl WrittenData {
     /// A whole document.
     #[must_use]
     pub fn document(document: &Document) -> Self {
-        Self {
-            known: document
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-            unknown: Vec::new(),
+        let mut written = Self::default();
+        for (name, value) in document {
+            // Such a name is no path: what is said of the path would be answered by another field.
+            match name.is_empty() || name.contains('.') {
+                true => written.unknown.push(name.clone()),
+                false => written.known.push((name.clone(), value.clone())),
+            }
         }
+        written
     }
 
     /// An update by operators.
