@@ -138,10 +138,10 @@ impl ClientDatabase<'_> {
         Ok(self.database.insert(collection, owned, None).await?)
     }
 
-    /// Changes documents by operators.
+    /// Changes documents by operators; without any it is judged, and nothing is changed.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    /// [`ClientError::Denied`], [`ClientError::WritesOwner`]; what is no operator.
     pub async fn update(
         &self,
         collection: &str,
@@ -153,12 +153,21 @@ impl ClientDatabase<'_> {
             return Err(ClientError::WritesOwner);
         }
         let data = WrittenData::operators(&operators);
+        let nothing = operators.is_empty();
+        let kind = UpdateKind::Operators(operators);
+        // A rule sees what operators set: what is not all operators is not judged by it.
+        if !nothing {
+            kind.parse(&[]).map_err(DatabaseError::Refused)?;
+        }
         let filter = self
             .within(collection, Operation::Update, filter, Some(&data))
             .await?;
+        if nothing {
+            return Ok(Updated::default());
+        }
         let update = Update {
             filter,
-            kind: UpdateKind::Operators(operators),
+            kind,
             array_filters: Vec::new(),
             many,
             sort: None,
@@ -176,6 +185,9 @@ impl ClientDatabase<'_> {
         if document.contains_key(OWNER) {
             return Err(ClientError::WritesOwner);
         }
+        UpdateKind::Replacement(document.clone())
+            .parse(&[])
+            .map_err(DatabaseError::Refused)?;
         let mut updated = Updated::default();
         for _ in 0..TRIES {
             let Some(stored) = self.by_filter(collection, doc! {"_id": id.clone()}).await? else {
@@ -517,10 +529,11 @@ fn first(condition: Document, filter: Document) -> Document {
     query
 }
 
-/// Whether an update by operators touches the field that says whose the document is.
+/// Whether an update touches the field that says whose the document is.
 fn writes_owner(operators: &Document) -> bool {
     let is_owner = |path: &str| path.split('.').next() == Some(OWNER);
     operators.iter().any(|(operator, fields)| match fields {
+        _ if is_owner(operator) => true,
         Bson::Document(fields) => fields.iter().any(|(path, value)| {
             is_owner(path) || operator == "$rename" && value.as_str().is_some_and(is_owner)
         }),

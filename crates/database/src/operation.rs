@@ -152,11 +152,34 @@ impl UpdateKind {
     /// Parses it. `array_filters` say what `$[name]` stands for.
     ///
     /// # Errors
-    /// What MongoDB's language does not have.
+    /// What MongoDB's language does not have; operators that are none, and a replacement with a name that begins with `$`.
     pub fn parse(&self, array_filters: &[Document]) -> Result<docdb::update::Update, docdb::Error> {
+        // MongoDB's language tells the two apart by the first name alone, and an engine would do the one where the other was meant.
         match self {
-            Self::Operators(change) | Self::Replacement(change) => {
+            Self::Operators(change) => {
+                if change.is_empty() {
+                    return Err(docdb::Error::failed_to_parse(
+                        "Update document requires atomic operators",
+                    ));
+                }
+                if let Some(name) = change.keys().find(|name| !name.starts_with('$')) {
+                    return Err(docdb::Error::failed_to_parse(format!(
+                        "Unknown modifier: {name}. Expected a valid update modifier or pipeline-style update specified as an array"
+                    )));
+                }
                 docdb::update::Update::parse(change, array_filters)
+            }
+            Self::Replacement(document) => {
+                if let Some(name) = document.keys().find(|name| name.starts_with('$')) {
+                    return Err(docdb::Error::new(
+                        docdb::error::code::DOLLAR_PREFIXED_FIELD_NAME,
+                        format!(
+                            "The dollar ($) prefixed field '{name}' is not allowed in the context of an update's replacement \
+                             document."
+                        ),
+                    ));
+                }
+                docdb::update::Update::parse(document, array_filters)
             }
             Self::Pipeline(stages) => docdb::update::Update::parse_pipeline(stages, array_filters),
         }

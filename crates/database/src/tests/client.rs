@@ -271,6 +271,59 @@ async fn what_a_client_adds_is_its_own_and_stays_it() {
 }
 
 #[tokio::test]
+async fn an_update_is_by_operators_and_a_set_by_a_document() {
+    let rules = rule(
+        "true",
+        "doc._openid == auth.openid && request.data.role != 'admin'",
+    );
+    for permissions in [level(Level::Private), rules] {
+        let alice = Client::new("alice", permissions).await;
+        let stored = alice.kept("a1").await;
+        for change in [
+            doc! {OWNER: "bob", "role": "admin"},
+            doc! {"role": "admin"},
+            doc! {"role": "admin", "$set": {"n": 2}},
+            doc! {"$set": {"n": 2}, "role": "admin"},
+            doc! {"$set": {"n": 2}, OWNER: "bob"},
+        ] {
+            for many in [false, true] {
+                let refused = alice
+                    .view()
+                    .update("notes", doc! {"_id": "a1"}, change.clone(), many)
+                    .await;
+                let is_refused = matches!(
+                    refused,
+                    Err(ClientError::WritesOwner | ClientError::Database(DatabaseError::Refused(_)))
+                );
+                assert!(is_refused, "{change}: {refused:?}");
+            }
+        }
+        for document in [
+            doc! {"$set": {OWNER: "bob"}},
+            doc! {"n": 1, "$set": {"role": "admin"}},
+        ] {
+            let refused = alice.view().set("notes", "a1".into(), document.clone()).await;
+            assert!(
+                matches!(refused, Err(ClientError::Database(DatabaseError::Refused(_)))),
+                "{document}: {refused:?}"
+            );
+        }
+        assert_eq!(alice.kept("a1").await, stored);
+    }
+}
+
+#[tokio::test]
+async fn an_update_of_nothing_is_judged_and_writes_nothing() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    let stored = alice.kept("a1").await;
+    assert_eq!(alice.updates(doc! {}, doc! {}).await, "0");
+    assert_eq!(alice.updates(doc! {"_id": "a1"}, doc! {}).await, "0");
+    assert_eq!(alice.kept("a1").await, stored);
+    let alice = Client::new("alice", level(Level::AdminOnly)).await;
+    assert_eq!(alice.updates(doc! {}, doc! {}).await, "denied");
+}
+
+#[tokio::test]
 async fn nobody_learns_of_anothers_document_by_a_query() {
     let alice = Client::new("alice", level(Level::Private)).await;
     for filter in [
