@@ -19,12 +19,30 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
-    /// How many values stand in it.
-    pub(crate) const fn values(&self) -> usize {
+    /// What it costs to look at it: its values, and more for large ones.
+    pub(crate) fn cost(&self) -> usize {
         match self {
-            Self::In(values) => values.len(),
-            Self::Equal(_) | Self::Order { .. } => 1,
+            Self::In(values) => values.iter().map(cost_of).sum(),
+            Self::Equal(value) | Self::Order { value, .. } => cost_of(value),
         }
+    }
+}
+
+/// Of bytes there are so many in what a value costs.
+const BYTES: usize = 64;
+
+fn cost_of(value: &Bson) -> usize {
+    match value {
+        Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text) => 1 + text.len() / BYTES,
+        Bson::Binary(binary) => 1 + binary.bytes.len() / BYTES,
+        Bson::Array(values) => 1 + values.iter().map(cost_of).sum::<usize>(),
+        Bson::Document(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| name.len() / BYTES + cost_of(value));
+            1 + fields.sum::<usize>()
+        }
+        _ => 1,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     set::ValueSet,
 };
 
-/// Conditions and values that are looked at before a proof is given up: some tens of milliseconds. A query comes from a client, and the
+/// Conditions and values, and pieces of large ones, that are looked at before a proof is given up: some tens of milliseconds. A query comes from a client, and the
 /// cases of its `or`s multiply.
 const MOST_LOOKED_AT: usize = 1_000_000;
 
@@ -96,7 +96,10 @@ impl Search {
     fn conflicts(&mut self, atoms: &[&Atom], path: &str) -> bool {
         self.looked_at += atoms.len();
         let of_path = || atoms.iter().filter(|atom| atom.path == path);
-        self.looked_at += of_path().map(|atom| atom.condition.values()).sum::<usize>();
+        self.looked_at += of_path().map(|atom| atom.condition.cost()).sum::<usize>();
+        if self.looked_at > MOST_LOOKED_AT {
+            return false;
+        }
         let others = of_path().filter(|atom| !atom.holds);
         let ruled_out = ValueSet::of_any(others.map(|atom| &atom.condition));
         let mut common = self.one_value.then(ValueSet::all);
