@@ -240,37 +240,13 @@ impl StorageAccess {
         client: Option<&Caller>,
         mut asked: CloudRequest,
     ) -> SdkReply {
-        let mut paths: Vec<Result<CloudPath, Fault>> = Vec::with_capacity(ids.len());
-        for id in &ids {
-            paths.push(self.deletable(id, client).await);
-        }
-        let named: Vec<CloudPath> = paths.iter().flatten().cloned().collect();
-        let mut removed = match self.blobs.remove(&named).await {
-            Ok(removed) => removed
-                .into_iter()
-                .map(|was| match was {
-                    true => Ok(()),
-                    false => Err(Fault::Refused(StorageRefusal::NoFile)),
-                })
-                .collect::<Vec<_>>(),
-            Err(error) => {
-                asked.note(format_args!("files could not be removed: {error}"));
-                named
-                    .iter()
-                    .map(|_| Err(Fault::Refused(StorageRefusal::Failed)))
-                    .collect()
-            }
-        }
-        .into_iter();
-        let of_each = paths.into_iter().map(|path| match path {
-            Ok(_) => removed
-                .next()
-                .unwrap_or(Err(Fault::Refused(StorageRefusal::Failed))),
-            Err(fault) => Err(fault),
-        });
+        let done = match client {
+            None => self.delete_all(&ids, &asked).await,
+            Some(caller) => self.delete_each(&ids, caller).await,
+        };
         let files: Vec<(String, OfFile<()>)> = ids
             .into_iter()
-            .zip(of_each)
+            .zip(done)
             .map(|(id, done)| (id, done.map_err(|fault| self.fault(fault, &asked))))
             .collect();
         account(name, &files, &mut asked);
@@ -331,23 +307,52 @@ impl StorageAccess {
         })
     }
 
-    /// The path of a file that may be deleted.
-    async fn deletable(&self, id: &str, client: Option<&Caller>) -> Result<CloudPath, Fault> {
-        let path = self.storage.path(id)?;
-        let Some(caller) = client else {
-            return Ok(path);
-        };
-        match self.blobs.look(&path).await? {
-            Some(blob) => {
-                let owner = Some(blob.owner.as_str());
-                let judged = self
-                    .permission
-                    .judge(Operation::Delete, caller, path.as_str(), owner);
-                judged.map_err(Fault::Denied)?;
-                Ok(path)
+    /// Removes files of a function, in one go.
+    async fn delete_all(&self, ids: &[String], asked: &CloudRequest) -> Vec<Result<(), Fault>> {
+        let paths: Vec<Result<CloudPath, FileIdError>> = ids.iter().map(|id| self.storage.path(id)).collect();
+        let named: Vec<CloudPath> = paths.iter().flatten().cloned().collect();
+        let mut removed = match self.blobs.remove(&named).await {
+            Ok(removed) => removed.into_iter().map(was_there).collect::<Vec<_>>(),
+            Err(error) => {
+                asked.note(format_args!("files could not be removed: {error}"));
+                named
+                    .iter()
+                    .map(|_| Err(Fault::Refused(StorageRefusal::Failed)))
+                    .collect()
             }
-            None => Err(Fault::Refused(StorageRefusal::NoFile)),
         }
+        .into_iter();
+        paths
+            .into_iter()
+            .map(|path| {
+                path?;
+                removed
+                    .next()
+                    .unwrap_or(Err(Fault::Refused(StorageRefusal::Failed)))
+            })
+            .collect()
+    }
+
+    /// Removes files of a client, each judged right before it goes: while others go, somebody may put a file of their own there.
+    async fn delete_each(&self, ids: &[String], caller: &Caller) -> Vec<Result<(), Fault>> {
+        let mut done = Vec::with_capacity(ids.len());
+        for id in ids {
+            done.push(self.delete_of_client(id, caller).await);
+        }
+        done
+    }
+
+    async fn delete_of_client(&self, id: &str, caller: &Caller) -> Result<(), Fault> {
+        let path = self.storage.path(id)?;
+        let Some(blob) = self.blobs.look(&path).await? else {
+            return Err(Fault::Refused(StorageRefusal::NoFile));
+        };
+        let owner = Some(blob.owner.as_str());
+        self.permission
+            .judge(Operation::Delete, caller, path.as_str(), owner)
+            .map_err(Fault::Denied)?;
+        let removed = self.blobs.remove(&[path]).await?;
+        was_there(removed.first().is_some_and(|was| *was))
     }
 
     async fn copy(&self, name: &str, copies: Vec<AskedCopy>, mut asked: CloudRequest) -> SdkReply {
@@ -425,6 +430,13 @@ impl StorageAccess {
     }
 }
 
+fn was_there(was: bool) -> Result<(), Fault> {
+    match was {
+        true => Ok(()),
+        false => Err(Fault::Refused(StorageRefusal::NoFile)),
+    }
+}
+
 /// Why nothing came of one file.
 enum Fault {
     Refused(StorageRefusal),
@@ -465,5 +477,89 @@ fn account<T>(name: &str, files: &[(String, OfFile<T>)], asked: &mut CloudReques
 fn keep_answer(asked: &mut CloudRequest, reply: &SdkReply) {
     if asked.keeps() {
         asked.keep(String::new(), shown("application/json", &reply.body));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Opened, Usage, Writing};
+    use clock::Clock;
+    use files::{Rights, Storage};
+    use seal::KeyRing;
+
+    use super::*;
+    use crate::FileReaders;
+
+    /// A place where bob writes `b.txt` whenever something is about to be removed.
+    struct Contested(Folder);
+
+    async fn put(blobs: &dyn Blobs, path: &str, owner: &str) {
+        let new = NewBlob {
+            path: path.parse().unwrap(),
+            owner: owner.to_owned(),
+            content_type: None,
+        };
+        let writing = blobs.write(new).await.unwrap();
+        writing.finish().await.unwrap();
+    }
+
+    impl Blobs for Contested {
+        fn write(&self, new: NewBlob) -> BoxFuture<'_, blobs::Result<Box<dyn Writing>>> {
+            self.0.write(new)
+        }
+
+        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, blobs::Result<Option<Opened>>> {
+            self.0.open(path)
+        }
+
+        fn look<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, blobs::Result<Option<Blob>>> {
+            self.0.look(path)
+        }
+
+        fn remove<'a>(&'a self, paths: &'a [CloudPath]) -> BoxFuture<'a, blobs::Result<Vec<bool>>> {
+            Box::pin(async move {
+                put(&self.0, "b.txt", "bob").await;
+                self.0.remove(paths).await
+            })
+        }
+
+        fn list<'a>(&'a self, bounds: ListBounds<'a>) -> BoxFuture<'a, blobs::Result<Vec<ListEntry>>> {
+            self.0.list(bounds)
+        }
+
+        fn usage(&self) -> BoxFuture<'_, blobs::Result<Usage>> {
+            self.0.usage()
+        }
+
+        fn check(&self) -> BoxFuture<'_, blobs::Result<()>> {
+            self.0.check()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_removes_no_file_that_became_anothers_meanwhile() {
+        let place = Contested(Folder::temporary(FolderOptions::default()).unwrap());
+        put(&place, "a.txt", "alice").await;
+        put(&place, "b.txt", "alice").await;
+        let access = StorageAccess {
+            blobs: Arc::new(place),
+            storage: Storage::new("env", "wx1", None),
+            rights: Rights::new(&KeyRing::generate(), "wx1"),
+            clock: Clock::system(),
+            public_url: "http://127.0.0.1".to_owned(),
+            at_the_place: false,
+            readers: FileReaders::Everybody,
+            permission: Arc::default(),
+            url_life: Duration::from_secs(60),
+            most: 4 << 20,
+        };
+        let ids = ["a.txt", "b.txt"].map(|path| access.storage.id(&path.parse().unwrap()).to_string());
+        let done = access.delete_each(&ids, &Caller::of_openid("alice")).await;
+        assert!(matches!(done[..], [Ok(()), Err(Fault::Denied(_))]));
+        let left = access.blobs.look(&"b.txt".parse().unwrap()).await.unwrap();
+        assert_eq!(left.unwrap().owner, "bob");
     }
 }
