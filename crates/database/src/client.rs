@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use bson::{Bson, Document, doc};
-use docdb::query::Filter;
+use docdb::{error::code, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
 use rules::{
     Caller, Denial, DocumentRef, Documents, Guard, Level, LevelScope, Operation, Permission, Request, Rules,
     Subject, Verdict, WrittenData, with_identity,
@@ -74,6 +74,9 @@ pub enum ClientError {
     /// It writes a field that only the server writes.
     #[error("Invalid Key Name: {OWNER}")]
     WritesOwner,
+    /// It fails at a document. The text may tell what stands in that document, and is for the log alone.
+    #[error("it fails at a document: {0}")]
+    Fails(docdb::Error),
     /// The engine.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -103,13 +106,20 @@ impl ClientDatabase<'_> {
         if let Some(projection) = &find.projection {
             refuse_programs_in(projection)?;
         }
+        let sort = find.sort.as_ref().filter(|sort| !sort.is_empty());
+        sort.map(Sort::parse)
+            .transpose()
+            .map_err(DatabaseError::Refused)?;
+        let projection = find.projection.as_ref().filter(|fields| !fields.is_empty());
+        projection
+            .map(Projection::parse)
+            .transpose()
+            .map_err(DatabaseError::Refused)?;
         let filter = self
             .within(collection, Operation::Read, find.filter.clone(), None)
             .await?;
-        Ok(self
-            .database
-            .find(collection, Find { filter, ..find }, None)
-            .await?)
+        let find = Find { filter, ..find };
+        ran(self.database.find(collection, find, None).await)
     }
 
     /// Counts documents.
@@ -118,7 +128,7 @@ impl ClientDatabase<'_> {
     /// [`ClientError::Denied`].
     pub async fn count(&self, collection: &str, filter: Document) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Read, filter, None).await?;
-        Ok(self.database.count(collection, filter, None).await?)
+        ran(self.database.count(collection, filter, None).await)
     }
 
     /// Adds documents, each with an `_id`, as the caller's. All of them are judged before the first is added.
@@ -174,7 +184,7 @@ impl ClientDatabase<'_> {
             upsert: None,
             returns: None,
         };
-        Ok(self.database.update(collection, update, None).await?)
+        ran(self.database.update(collection, update, None).await)
     }
 
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
@@ -235,7 +245,7 @@ impl ClientDatabase<'_> {
     /// [`ClientError::Denied`].
     pub async fn remove(&self, collection: &str, filter: Document, many: bool) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Delete, filter, None).await?;
-        Ok(self.database.remove(collection, filter, many, None).await?)
+        ran(self.database.remove(collection, filter, many, None).await)
     }
 
     /// Runs a pipeline. Its first `$match`, or the query of its `$geoNear`, is what a rule judges.
@@ -264,7 +274,9 @@ impl ClientDatabase<'_> {
                 _ => {}
             }
         }
-        refuse_programs(&Bson::Array(stages.iter().cloned().map(Bson::Document).collect()))?;
+        let all: Vec<Bson> = stages.iter().cloned().map(Bson::Document).collect();
+        all.iter().try_for_each(refuse_programs)?;
+        Pipeline::parse(&all).map_err(DatabaseError::Refused)?;
         let first = stages.first().and_then(|stage| stage.iter().next());
         let (place, asked) = match first {
             Some((name, Bson::Document(filter))) if name == "$match" => (Place::Match, filter.clone()),
@@ -277,6 +289,17 @@ impl ClientDatabase<'_> {
         let within = self
             .within_query(collection, Operation::Read, asked.clone())
             .await?;
+        let is_open = matches!(self.permissions.of(collection), Permission::Level(level) if level.scope(Operation::Read) == LevelScope::All);
+        if !is_open {
+            // A server may join a later match to the first one.
+            for filter in stages
+                .iter()
+                .skip(1)
+                .filter_map(|stage| stage.get_document("$match").ok())
+            {
+                refuse_choices_of_expressions(filter)?;
+            }
+        }
         if within != asked {
             match (place, stages.first_mut()) {
                 (Place::Match, Some(first)) => *first = doc! {"$match": within},
@@ -288,10 +311,10 @@ impl ClientDatabase<'_> {
                 _ => stages.insert(0, doc! {"$match": within}),
             }
         }
-        Ok(self
+        ran(self
             .database
             .aggregate(collection, Aggregate { stages }, None)
-            .await?)
+            .await)
     }
 
     /// The query as it may be asked.
@@ -325,16 +348,21 @@ impl ClientDatabase<'_> {
     ) -> Answer<Document> {
         with_identity(&mut filter, self.caller);
         refuse_programs_in(&filter)?;
+        let parsed = Filter::parse(&filter).map_err(DatabaseError::Refused)?;
         let rules = match self.permissions.of(collection) {
             Permission::Level(level) => {
                 return match self.scope(*level, operation)? {
                     None => Ok(filter),
-                    Some(owner) => Ok(first(doc! {OWNER: owner}, filter)),
+                    Some(owner) => {
+                        let mut filter = filter;
+                        guard_expressions(&mut filter, owner);
+                        Ok(first(doc! {OWNER: owner}, filter))
+                    }
                 };
             }
             Permission::Rules(rules) => rules,
         };
-        let parsed = Filter::parse(&filter).map_err(DatabaseError::Refused)?;
+        refuse_choices_of_expressions(&filter)?;
         let denial = match self
             .judge(rules, operation, Subject::Query(&parsed), data)
             .await?
@@ -499,6 +527,70 @@ fn guarded(filter: Document, guard: &Guard) -> Document {
         Some(rule) => first(rule.clone(), filter),
         None => filter,
     }
+}
+
+/// What came of what was parsed already: that it is refused is due to a document.
+fn ran<T>(outcome: crate::Result<T>) -> Answer<T> {
+    match outcome {
+        // The server's text shows the query with its guard.
+        Err(DatabaseError::Refused(error)) if error.code == code::NO_QUERY_EXECUTION_PLANS => {
+            let told = docdb::Error::new(error.code, "unable to find index for $geoNear query");
+            Err(DatabaseError::Refused(told).into())
+        }
+        Err(DatabaseError::Refused(error)) => Err(ClientError::Fails(error)),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Holds each expression of a query to the documents of `owner`. A server looks at the parts of a query in an order of its own, and
+/// an expression that fails at another's document would tell of it.
+pub(crate) fn guard_expressions(filter: &mut Document, owner: &str) {
+    for (name, value) in filter.iter_mut() {
+        match (name.as_str(), value) {
+            ("$expr", value) => {
+                let expression = std::mem::replace(value, Bson::Null);
+                let is_own = doc! {"$eq": [format!("${OWNER}"), {"$literal": owner}]};
+                *value = doc! {"$cond": [is_own, expression, false]}.into();
+            }
+            ("$and" | "$or" | "$nor", Bson::Array(parts)) => {
+                for part in parts.iter_mut().filter_map(Bson::as_document_mut) {
+                    guard_expressions(part, owner);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a rule says cannot stand in an expression. A server looks at one that is joined by `$and` after all else, and at `$or` and
+/// `$nor` before.
+fn refuse_choices_of_expressions(filter: &Document) -> Answer<()> {
+    for (name, value) in filter {
+        let Bson::Array(parts) = value else { continue };
+        for part in parts.iter().filter_map(Bson::as_document) {
+            match name.as_str() {
+                "$and" => refuse_choices_of_expressions(part)?,
+                "$or" | "$nor" if has_expression(part) => {
+                    return Err(ClientError::NotForClients(format!(
+                        "clients have no $expr below {name} here: it could fail at a document that is kept back. Put the choice \
+                         into the expression"
+                    )));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn has_expression(filter: &Document) -> bool {
+    filter.iter().any(|(name, value)| match value {
+        _ if name == "$expr" => true,
+        Bson::Array(parts) if name.starts_with('$') => {
+            parts.iter().filter_map(Bson::as_document).any(has_expression)
+        }
+        _ => false,
+    })
 }
 
 /// A query with a condition that is looked at before all others. What sorts by distance has to stay at the top.

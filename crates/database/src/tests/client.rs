@@ -1,6 +1,7 @@
 //! The database as clients have it: each level for every operation, rules, and what somebody does who is after another's documents.
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, DateTime, Document, doc};
+use docdb::{Context, expr::Variables, query::Filter};
 use rules::{Caller, Level, Permission};
 
 use super::{documents, memory};
@@ -360,6 +361,65 @@ async fn nobody_learns_of_anothers_document_by_a_query() {
             "[{ \"n\": 1 }]"
         );
     }
+}
+
+/// A server looks at the parts of a query in an order of its own: each is tried by itself.
+#[tokio::test]
+async fn an_expression_is_not_tried_on_anothers_document_wherever_it_stands() {
+    let fails = || doc! {"$expr": {"$divide": [1, {"$subtract": ["$n", "$n"]}]}};
+    let bobs = doc! {"_id": "b1", OWNER: "bob", "n": 2};
+    let context = Context::new(DateTime::from_millis(NOW), 0);
+    let nested = [
+        doc! {"$or": [fails(), {"n": 9}]},
+        doc! {"$nor": [fails()]},
+        doc! {"$and": [{"$or": [{"$and": [fails()]}]}]},
+        doc! {"$or": [{"$nor": [{"$or": [fails()]}]}]},
+    ];
+    for mut filter in nested.iter().cloned().chain([fails(), doc! {"$and": [fails()]}]) {
+        crate::client::guard_expressions(&mut filter, "alice");
+        let parsed = Filter::parse(&filter).unwrap();
+        parsed
+            .matches(&bobs, &Variables::default(), &context)
+            .unwrap_or_else(|error| panic!("{filter}: {error}"));
+    }
+    let alice = Client::new("alice", level(Level::Private)).await;
+    let own = doc! {"$expr": {"$eq": ["$n", 1]}};
+    assert_eq!(alice.reads(doc! {"$or": [own, {"n": 9}]}).await, "a1");
+    for filter in nested {
+        let later = vec![doc! {"$match": {}}, doc! {"$match": filter.clone()}];
+        assert_eq!(alice.sums(later).await, "denied", "{filter}");
+        let mut filter = filter;
+        filter.insert(OWNER, "alice");
+        let ruled = Client::new("alice", rule("doc._openid == auth.openid", "false")).await;
+        assert_eq!(ruled.reads(filter.clone()).await, "denied", "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_at_a_document_is_told_apart_from_what_is_no_query() {
+    let alice = Client::new("alice", level(Level::Private)).await;
+    let find = |filter| Find {
+        filter,
+        ..Find::default()
+    };
+    let fails = doc! {"$expr": {"$toInt": {"$concat": ["x", {"$toString": "$n"}]}}};
+    let failed = alice.view().find("notes", find(fails.clone())).await;
+    assert!(matches!(failed, Err(ClientError::Fails(_))), "{failed:?}");
+    let failed = alice
+        .view()
+        .aggregate("notes", vec![doc! {"$match": fails}])
+        .await;
+    assert!(matches!(failed, Err(ClientError::Fails(_))), "{failed:?}");
+    let failed = alice
+        .view()
+        .update("notes", doc! {}, doc! {"$inc": {"public": 1}}, true)
+        .await;
+    assert!(matches!(failed, Err(ClientError::Fails(_))), "{failed:?}");
+    let wrong = alice.view().find("notes", find(doc! {"n": {"$gtt": 1}})).await;
+    assert!(
+        matches!(wrong, Err(ClientError::Database(DatabaseError::Refused(_)))),
+        "{wrong:?}"
+    );
 }
 
 #[tokio::test]
