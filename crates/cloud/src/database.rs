@@ -158,7 +158,7 @@ impl Capability for Documents {
 impl Inner {
     /// Answers a function, or the client that asks.
     async fn answer(
-        &self,
+        self: &Arc<Self>,
         what: String,
         request: DatabaseRequest,
         client: Option<&Caller>,
@@ -201,7 +201,7 @@ impl Inner {
 
     /// Does it; makes the collection first where it is missing and that is wanted.
     async fn make(
-        &self,
+        self: &Arc<Self>,
         request: DatabaseRequest,
         client: Option<&Caller>,
         asked: &CloudRequest,
@@ -239,8 +239,7 @@ impl Inner {
         match made {
             Ok((answer, looked)) => {
                 if client.is_some() {
-                    self.tell_if_kept_back(collection, &operation, &answer, asked)
-                        .await;
+                    self.tell_if_kept_back(collection, &answer, asked);
                 }
                 Ok(Made {
                     answer,
@@ -255,6 +254,16 @@ impl Inner {
                 Err(refusal(error, &operation))
             }
             Err(ClientError::WritesOwner) => Err(DatabaseRefusal::OwnerWritten),
+            Err(ClientError::Fails(error)) => {
+                asked.note(format_args!(
+                    "{collection:?}: the client's operation failed at a document: {error}"
+                ));
+                let told = format!("the operation fails at a document ({})", error.code_name());
+                Err(match operation {
+                    DatabaseOperation::Update { .. } => DatabaseRefusal::Write(told),
+                    _ => DatabaseRefusal::Query(told),
+                })
+            }
             // Why, is the developer's business: it may tell of what the client may not know.
             Err(denied) => {
                 asked.note(format_args!("{collection:?}: {denied}"));
@@ -382,6 +391,12 @@ impl Inner {
             ),
             other => other,
         }
+    }
+
+    /// Whether this was told.
+    fn has_told(&self, what: &str) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.contains(what)
     }
 
     /// Whether this was not told yet.

@@ -1,9 +1,10 @@
 //! The same for a client by itself: the actions that a Mini Program's `wx.cloud.database()` has, within the permission of each
 //! collection and the limits of clients.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use bson::{Bson, Document, doc};
+use calls::Note;
 use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
 use rules::{Caller, Level, Permission};
 use tcb::{
@@ -130,49 +131,58 @@ impl Inner {
 }
 
 impl Inner {
-    /// Tells once of a collection of which clients get nothing, though there is what they ask for: its permission stands in WeChat's
+    /// Tells once of a collection of which a client gets nothing, though it has documents: its permission stands in WeChat's
     /// console, and in no file of the project.
-    pub(super) async fn tell_if_kept_back(
-        &self,
+    ///
+    /// The client's own query is not asked of everybody's documents: how long that takes would tell the client of them. Nor does its
+    /// answer wait.
+    pub(super) fn tell_if_kept_back(
+        self: &Arc<Self>,
         collection: &str,
-        operation: &DatabaseOperation,
         answer: &DatabaseAnswer,
         asked: &CloudRequest,
     ) {
-        let filter = match (operation, answer) {
-            (DatabaseOperation::Find(find), DatabaseAnswer::Documents(found)) if found.is_empty() => {
-                find.filter.clone()
-            }
-            (DatabaseOperation::Count(filter), DatabaseAnswer::Counted(0)) => filter.clone(),
-            (DatabaseOperation::Aggregate(_), DatabaseAnswer::Documents(found)) if found.is_empty() => {
-                Document::new()
-            }
-            _ => return,
+        let found_nothing = match answer {
+            DatabaseAnswer::Documents(found) => found.is_empty(),
+            DatabaseAnswer::Counted(count) => *count == 0,
+            _ => false,
         };
         let permissions = &self.access.permissions;
         let is_said = permissions.collections.contains_key(collection);
-        if is_said || permissions.default != Permission::Level(Level::Private) {
+        if !found_nothing || is_said || permissions.default != Permission::Level(Level::Private) {
+            return;
+        }
+        let hint = format!("{collection} is kept back");
+        if self.has_told(&hint) {
             return;
         }
         if self.looked_into.fetch_add(1, Ordering::Relaxed) >= LOOKS {
             self.looked_into.store(LOOKS, Ordering::Relaxed);
             return;
         }
-        let find = Find {
-            filter,
-            projection: Some(doc! {"_id": 1}),
-            limit: Some(1),
-            ..Find::default()
-        };
-        let found = self.access.database.find(collection, find, None).await;
-        let is_kept_back = found.is_ok_and(|found| !found.documents.is_empty());
-        if is_kept_back && self.tells_first(format!("{collection} is kept back")) {
-            asked.note(format_args!(
-                "a query of {collection:?} finds documents, and none that are its caller's: where nothing is said, clients read their own \
-                 alone. If all may read them, write it down as it stands in WeChat's console: [database.collections.{collection:?}] \
-                 permission = \"READONLY\""
-            ));
-        }
+        let (inner, calls) = (Arc::clone(self), asked.calls().clone());
+        let (collection, request_id) = (collection.to_owned(), asked.request_id().to_owned());
+        let openid = asked.openid().map(str::to_owned);
+        tokio::spawn(async move {
+            let find = Find {
+                projection: Some(doc! {"_id": 1}),
+                limit: Some(1),
+                ..Find::default()
+            };
+            let found = inner.access.database.find(&collection, find, None).await;
+            let has_documents = found.is_ok_and(|found| !found.documents.is_empty());
+            if has_documents && inner.tells_first(hint) {
+                calls.journal().note(&Note {
+                    request_id: &request_id,
+                    openid: openid.as_deref(),
+                    text: &format_args!(
+                        "a client found nothing of its own in {collection:?}, which has documents: where nothing is said, clients read \
+                         their own alone. If all may read them, write it down as it stands in WeChat's console: \
+                         [database.collections.{collection:?}] permission = \"READONLY\""
+                    ),
+                });
+            }
+        });
     }
 }
 
