@@ -115,7 +115,7 @@ async fn transfer(
     if let Some((call, left)) = only_call(cloud, worker) {
         asked = asked.with_call(call, left);
     }
-    let reply = cloud.door.answer(head, body, request_id).await;
+    let reply = cloud.door.answer_worker(head, body, request_id).await;
     if let Some(why) = reply.why {
         let what = format!("{} of a file", head.method);
         asked.refused(&what, codes::STORAGE_REQUEST_FAIL, &why, &why);

@@ -303,7 +303,7 @@ impl FileDoor {
                 let mut coming = Coming::new(body);
                 let done = self.take_bare(&right, given_type(head), &mut coming).await;
                 if done.is_err() {
-                    coming.drain().await;
+                    drain(&mut coming.body).await;
                 }
                 done.map(answered)
             }
@@ -312,7 +312,21 @@ impl FileDoor {
         settled(answered, request_id)
     }
 
-    /// Answers a request. The body is read to its end, or to a bound, before a refusal is given.
+    /// Answers a worker, whose body is read to its end, or to a bound, before a refusal is given: it would not see that otherwise.
+    pub(crate) async fn answer_worker<B>(&self, head: &Parts, mut body: B, request_id: &str) -> FileReply
+    where
+        B: Body<Data = Bytes> + Send + Unpin,
+        B::Error: Error + Send + Sync,
+    {
+        let reply = self.answer(head, &mut body, request_id).await;
+        if reply.why.is_some() {
+            drain(&mut body).await;
+        }
+        reply
+    }
+
+    /// Answers a request. What is left of the body where `why` says that it was refused is the caller's to read or to leave: how long
+    /// a sender is waited for who has shown nothing is the listener's to say.
     pub async fn answer<B>(&self, head: &Parts, body: B, request_id: &str) -> FileReply
     where
         B: Body<Data = Bytes> + Send + Unpin,
@@ -381,11 +395,7 @@ impl FileDoor {
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
     {
-        let mut coming = Coming::new(body);
-        let done = self.take(place, head, &mut coming).await;
-        if done.is_err() {
-            coming.drain().await;
-        }
+        let done = self.take(place, head, &mut Coming::new(body)).await;
         done.map(answered)
     }
 
@@ -648,21 +658,25 @@ where
             Ok(bytes.map(|bytes| (bytes, (coming, unread))))
         })
     }
+}
 
-    /// Reads what is left and drops it, so that a reply given early is seen.
-    async fn drain(&mut self) {
-        let drained = async {
-            let mut left = DRAIN_LIMIT;
-            while let Some(Ok(frame)) = self.body.frame().await {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                let Some(less) = left.checked_sub(length) else {
-                    break;
-                };
-                left = less;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
-    }
+/// Reads what is left and drops it, so that a reply given early is seen.
+async fn drain<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Error + Send + Sync,
+{
+    let drained = async {
+        let mut left = DRAIN_LIMIT;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(length) else {
+                break;
+            };
+            left = less;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
 }
 
 /// A body that broke off inside a form.
@@ -926,6 +940,23 @@ mod tests {
         }
         let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
         assert_eq!((status, &*text), (200, "kept"));
+    }
+
+    /// Whoever has no right is not waited for; a worker is, so that it sees why.
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_is_refused_before_the_body_is_there() {
+        let (door, _) = door();
+        let request = Request::builder().method(Method::PUT).uri("/v1/files/none");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let silent = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
+        let begun = tokio::time::Instant::now();
+        let reply = door.answer(&head, silent(), "r1").await;
+        assert_eq!(
+            (reply.response.status(), begun.elapsed()),
+            (StatusCode::FORBIDDEN, Duration::ZERO)
+        );
+        door.answer_worker(&head, silent(), "r1").await;
+        assert!(begun.elapsed() >= DRAIN_WITHIN);
     }
 
     /// Whatever an address says, it leads to a file of that name or to none.

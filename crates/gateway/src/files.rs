@@ -16,8 +16,10 @@ pub(crate) async fn answer(
     head: &Parts,
     body: &mut UnreadBody,
 ) -> HttpReply {
-    let reply = inner.cloud.files().answer(head, body, request_id).await;
+    let reply = inner.cloud.files().answer(head, &mut *body, request_id).await;
     if let Some(why) = reply.why {
+        // Its sender may be anybody, and gives the connection up when another needs it.
+        body.discard().await;
         inner.journal.note(&Note {
             request_id,
             openid: None,
