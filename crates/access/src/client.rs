@@ -91,10 +91,18 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let lines = headers.get_all(X_FORWARDED_FOR);
-        let lines: Vec<_> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
-        let mut before = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+        // A proxy adds its piece to whatever the client wrote, in one line: each piece is read by itself, since one that is no
+        // text must not hide the others.
+        let mut before = lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.rsplit(|byte| *byte == b','));
         while self.trust(client)
-            && let Some(next) = before.next().and_then(|text| address_of(text.trim()))
+            && let Some(next) = before
+                .next()
+                .and_then(|piece| std::str::from_utf8(piece).ok())
+                .and_then(|text| address_of(text.trim()))
         {
             client = next;
         }
@@ -285,6 +293,21 @@ mod tests {
         ] {
             let found = known.client(peer.parse().unwrap(), sent);
             assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_wrote_hides_nothing_that_a_proxy_did() {
+        let known = proxies(&["127.0.0.1"]);
+        for written in ["é, 203.0.113.7", "127.0.0.1, é, 203.0.113.7"] {
+            // Raw bytes of Latin-1, and of UTF-8.
+            let latin: Vec<u8> = written.chars().map(|letter| letter as u8).collect();
+            for bytes in [latin, written.as_bytes().to_vec()] {
+                let mut sent = HeaderMap::new();
+                sent.append(X_FORWARDED_FOR, HeaderValue::from_bytes(&bytes).unwrap());
+                let found = known.client("127.0.0.1".parse().unwrap(), &sent);
+                assert_eq!(found.to_string(), "203.0.113.7", "{written}");
+            }
         }
     }
 
