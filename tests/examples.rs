@@ -172,6 +172,7 @@ fn pictures_are_kept_shown_and_removed() {
         "an album that nobody put anything into is empty",
         "pictures are drawn, uploaded and put into the album, whatever they are called",
         "one that was never uploaded is refused",
+        "nobody takes in, overwrites or removes another's picture",
         "everybody sees the album, the newest first, and gets each picture by its temporary address",
         "a page in a browser has the same by plain HTTP",
         "a part of a picture comes alone, and one that a browser has is not sent again",

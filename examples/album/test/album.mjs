@@ -46,7 +46,10 @@ function ok(what) {
   console.log(`ok    ${what}`)
 }
 
-assert.deepEqual(await call('alice', 'list'), { photos: [] })
+const empty = await call('alice', 'list')
+assert.deepEqual(empty.photos, [])
+assert.match(empty.folder, /^album\/[^/]+$/)
+const folder = empty.folder
 ok('an album that nobody put anything into is empty')
 
 const colours = [
@@ -55,16 +58,29 @@ const colours = [
   ['100% 草地 #1', [17, 153, 142], [56, 239, 125]],
 ]
 const photos = []
+const files = []
 for (const [name, from, to] of colours) {
   const { fileID } = await call('alice', 'draw', { name, from, to })
-  assert.ok(fileID.startsWith('cloud://') && fileID.endsWith(`/album/${name}.png`), fileID)
+  assert.ok(fileID.startsWith('cloud://') && fileID.endsWith(`/${folder}/${name}.png`), fileID)
+  files.push(fileID)
   photos.push(await call('alice', 'add', { fileID, title: name }))
 }
 ok('pictures are drawn, uploaded and put into the album, whatever they are called')
 
-const nowhere = (await call('alice', 'list')).photos[0].fileID.replace(/[^/]+$/, 'nowhere.png')
+const nowhere = files[0].replace(/[^/]+$/, 'nowhere.png')
 assert.match((await call('alice', 'add', { fileID: nowhere, title: 'none' })).refused, /not exists/)
 ok('one that was never uploaded is refused')
+
+const bobs = (await call('bob', 'list')).folder
+assert.notEqual(bobs, folder)
+const [sunrise] = files
+const around = sunrise.replace(folder, `${bobs}/../${folder.slice('album/'.length)}`)
+for (const fileID of [sunrise, around, `cloud://x/${bobs}`, '', undefined, [sunrise]]) {
+  assert.match((await call('bob', 'add', { fileID, title: 'mine' })).refused, /not yours/, String(fileID))
+}
+const drawn = await call('bob', 'draw', { name: '日出', from: [0, 0, 0], to: [0, 0, 0] })
+assert.notEqual(drawn.fileID, sunrise)
+ok("nobody takes in, overwrites or removes another's picture")
 
 const listed = (await call('bob', 'list')).photos
 assert.deepEqual(
@@ -87,7 +103,7 @@ assert.deepEqual(
   (await byHttp.json()).photos.map(({ title }) => title),
   listed.map(({ title }) => title),
 )
-assert.deepEqual(await (await fetch(`${web}/album?page=1`)).json(), { photos: [] })
+assert.deepEqual(await (await fetch(`${web}/album?page=1`)).json(), { photos: [], folder: null })
 const page = await fetch(`${web}/`)
 assert.match(page.headers.get('content-type'), /^text\/html/)
 assert.match(await page.text(), /album\.js/)

@@ -5,8 +5,10 @@ const cloud = require('wx-server-sdk')
 cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
 
 exports.main = async ({ name, from, to, size = 240 }) => {
+  const { OPENID } = cloud.getWXContext()
+  // 每人一个目录：否则换个人用同一个 name，就覆盖了别人的图片
   const { fileID } = await cloud.uploadFile({
-    cloudPath: `album/${name}.png`,
+    cloudPath: `album/${OPENID}/${name}.png`,
     fileContent: png(size, from, to),
   })
   return { fileID }

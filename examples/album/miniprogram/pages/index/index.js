@@ -1,6 +1,7 @@
 Page({
   data: {
     photos: [],
+    folder: '',
     sending: false,
     sent: 0,
     problem: '',
@@ -12,13 +13,15 @@ Page({
 
   async onChoose() {
     await this.attempt(async () => {
+      // 上次刷新失败的话，还不知道自己的目录
+      if (!this.data.folder) await this.refresh()
       const { tempFiles } = await wx.chooseMedia({ count: 1, mediaType: ['image'] })
       const [{ tempFilePath }] = tempFiles
       const ending = tempFilePath.split('.').pop()
       // 文件名不要让用户决定：重名会互相覆盖
       const name = `${Date.now()}-${Math.random().toString(36).slice(2)}.${ending}`
       this.setData({ sending: true, sent: 0 })
-      const fileID = await this.upload(`album/${name}`, tempFilePath)
+      const fileID = await this.upload(`${this.data.folder}/${name}`, tempFilePath)
       await wx.cloud.callFunction({ name: 'add', data: { fileID, title: new Date().toLocaleDateString() } })
       await this.refresh()
     })
@@ -48,7 +51,7 @@ Page({
 
   async refresh() {
     const { result } = await wx.cloud.callFunction({ name: 'list' })
-    this.setData({ photos: result.photos })
+    this.setData({ photos: result.photos, folder: result.folder })
   },
 
   async attempt(work) {
