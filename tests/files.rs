@@ -70,6 +70,14 @@ fn all_of_it(project: &Path, place: &[&str]) {
         .map(|file| file["size"].as_u64().unwrap())
         .collect();
     assert_eq!(sizes, [1, 0, 2_800_000, 7]);
+    assert!(
+        deep["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|file| file["type"].is_null()),
+        "{deep}"
+    );
 
     // One by its id, one to standard output, and all of them.
     let id = ids.lines().find(|id| id.ends_with("20.png")).unwrap();
@@ -83,6 +91,20 @@ fn all_of_it(project: &Path, place: &[&str]) {
         b"picture"
     );
     assert_eq!(fs::read(project.join("again/empty")).unwrap(), b"");
+
+    // What is on this machine stays, unless it is said that it may go.
+    fs::write(project.join("again/a.txt"), "mine").unwrap();
+    for (args, expected) in [
+        (&["get", "photos/", "again"][..], "with --force"),
+        (&["get", "photos/a.txt", "again"], "with --force"),
+        (&["get", "/"], "give TARGET"),
+    ] {
+        let (good, _, said) = files(project, |_| {}, &joined(place, args));
+        assert!(!good && said.contains(expected), "{args:?}: {said}");
+    }
+    assert_eq!(fs::read(project.join("again/a.txt")).unwrap(), b"mine");
+    good(project, &joined(place, &["get", "photos/", "again", "--force"]));
+    assert_eq!(fs::read(project.join("again/a.txt")).unwrap(), b"a");
 
     // With an owner and another name; a folder's name puts it below.
     good(

@@ -501,9 +501,12 @@ pub(crate) enum FilesCommand {
     Get {
         /// The file, or the folder with / at its end
         path: String,
-        /// Where to on this machine; - prints a file [default: PATH's name]
+        /// Where to on this machine; - prints a file [default: PATH's name; / needs one]
         #[arg(value_hint = ValueHint::AnyPath)]
         target: Option<PathBuf>,
+        /// Replace files that are on this machine already
+        #[arg(short, long)]
+        force: bool,
     },
     /// Remove files
     Rm {

@@ -45,7 +45,9 @@ pub(crate) async fn run(args: args::Files, as_json: bool) -> anyhow::Result<Exit
         FilesCommand::Put { source, path, owner } => {
             put(&args, source, path.as_deref(), owner, as_json).await
         }
-        FilesCommand::Get { path, target } => get(&args, path, target.as_deref(), as_json).await,
+        FilesCommand::Get { path, target, force } => {
+            get(&args, path, target.as_deref(), *force, as_json).await
+        }
         FilesCommand::Rm { paths, recursive } => remove(&args, paths, *recursive, as_json).await,
         FilesCommand::Cp { from, path } => copy(&args, from, path, as_json).await,
     };
@@ -441,10 +443,14 @@ async fn get(
     args: &args::Files,
     path: &str,
     target: Option<&Path>,
+    force: bool,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let reach = Reach::needed(&args.place, path).await?;
     let path = reach.path(path)?;
+    if path.is_empty() && target.is_none() {
+        bail!("all files are asked for: give TARGET, a folder for them");
+    }
     if !path.is_empty() && !path.ends_with('/') {
         let file: CloudPath = path.parse()?;
         let transfer = Transfer::of(1);
@@ -457,6 +463,7 @@ async fn get(
             Some(target) => target.to_owned(),
             None => PathBuf::from(file.name()),
         };
+        may_be_written(&target, force)?;
         fetch(&*reach.blobs, &file, &target, &transfer).await?;
         terminal::wait_for(None);
         got(&[target], as_json);
@@ -470,10 +477,18 @@ async fn get(
     if files.is_empty() {
         bail!("no file's path begins with {path:?}");
     }
+    // All of them are seen to before the first file comes.
+    let files = files
+        .into_iter()
+        .map(|blob| {
+            // A cloudPath has no `..` in it, and begins with no `/`.
+            let target = below.join(blob.path.as_str().strip_prefix(&*path).unwrap_or_default());
+            may_be_written(&target, force)?;
+            Ok((blob, target))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let transfer = Transfer::of(files.len());
-    let downloads = files.iter().map(|blob| {
-        // A cloudPath has no `..` in it, and begins with no `/`.
-        let target = below.join(blob.path.as_str().strip_prefix(&*path).unwrap_or_default());
+    let downloads = files.into_iter().map(|(blob, target)| {
         let (blobs, transfer) = (&*reach.blobs, &transfer);
         async move {
             if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -488,6 +503,17 @@ async fn get(
     terminal::wait_for(None);
     got(&targets, as_json);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The names in storage are whatever strangers gave: none of them replaces a file of this machine unasked.
+fn may_be_written(target: &Path, force: bool) -> anyhow::Result<()> {
+    if !force && target.symlink_metadata().is_ok() {
+        bail!(
+            "{} is there already: with --force it is replaced",
+            target.display()
+        );
+    }
+    Ok(())
 }
 
 fn got(targets: &[PathBuf], as_json: bool) {

@@ -52,9 +52,14 @@ pub(crate) async fn running(
 impl Operator {
     /// A request of one of its doors.
     pub(crate) fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.url));
         // What changes something comes as JSON, which no page of another origin sends unasked.
-        let request = request.header("content-type", "application/json");
+        self.ask_untyped(method, path, query)
+            .header("content-type", "application/json")
+    }
+
+    /// The same without a type: that of the body is the caller's to give.
+    pub(crate) fn ask_untyped(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.url));
         request.query(query).bearer_auth(&self.shown)
     }
 

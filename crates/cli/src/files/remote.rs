@@ -90,9 +90,12 @@ impl Blobs for Remote {
     fn write(&self, new: NewBlob) -> BoxFuture<'_, Result<Box<dyn Writing>>> {
         let (pieces, mut coming) = mpsc::channel::<io::Result<Bytes>>(1);
         let query = [("path", new.path.as_str()), ("owner", &new.owner)];
-        let mut request = self.ask(Method::PUT, "/content", &query).timeout(WITHIN);
-        // What the console sends says so itself: the type is the file's.
-        request = request.header("hx-request", "true");
+        // The type is the file's, and so it has to be the only one.
+        let request = self
+            .0
+            .ask_untyped(Method::PUT, &format!("{FILES}/content"), &query);
+        // In place of the type this says that no page of another origin sends it, as what the console sends does.
+        let mut request = request.timeout(WITHIN).header("hx-request", "true");
         if let Some(kind) = &new.content_type {
             request = request.header(CONTENT_TYPE, kind.as_str());
         }
