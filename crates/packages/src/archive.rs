@@ -13,12 +13,53 @@ use tar::{Archive, EntryType};
 /// What a file may be at least: read and written by its owner, read by others, as far as the process' umask lets it.
 const LEAST_MODE: u32 = 0o666;
 
+/// What comes of one archive at most: a few bytes can unpack to a disk full of them.
+const MOST: Most = Most {
+    bytes: 2 << 30,
+    entries: 500_000,
+};
+
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    /// Unpacked, with the heads of entries.
+    bytes: u64,
+    entries: usize,
+}
+
+/// Fails once more has been read than may be.
+struct Bounded<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        let left = self.left.checked_sub(read as u64);
+        self.left =
+            left.ok_or_else(|| io::Error::other("the archive unpacks to more bytes than a package may"))?;
+        Ok(read)
+    }
+}
+
 /// Unpacks a `.tgz` into a folder.
 pub(crate) fn unpack(bytes: &[u8], folder: &Path) -> io::Result<()> {
+    unpack_within(MOST, bytes, folder)
+}
+
+fn unpack_within(most: Most, bytes: &[u8], folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut archive = Archive::new(GzDecoder::new(bytes));
+    let mut archive = Archive::new(Bounded {
+        reader: GzDecoder::new(bytes),
+        left: most.bytes,
+    });
     let mut last_made = PathBuf::new();
-    for entry in archive.entries()? {
+    for (number, entry) in archive.entries()?.enumerate() {
+        if number >= most.entries {
+            return Err(io::Error::other(
+                "the archive has more entries than a package may",
+            ));
+        }
         let mut entry = entry?;
         // Links are left out, as npm does; folders are made for their files.
         if !matches!(
@@ -110,6 +151,22 @@ pub(crate) mod tests {
         let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode();
         assert_ne!(mode("bin/x") & 0o100, 0);
         assert_eq!(mode("lib/deep/a.js") & 0o100, 0);
+    }
+
+    #[test]
+    fn no_archive_fills_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = archive(&[("p/a", 0o644, &"a".repeat(1 << 20)), ("p/b", 0o644, "b")]);
+        for (bytes_at_most, entries, unpacks) in
+            [(2 << 20, 2, true), (1 << 20, 2, false), (2 << 20, 1, false)]
+        {
+            let most = Most {
+                bytes: bytes_at_most,
+                entries,
+            };
+            let unpacked = unpack_within(most, &bytes, folder.path());
+            assert_eq!(unpacked.is_ok(), unpacks, "{most:?}");
+        }
     }
 
     #[test]

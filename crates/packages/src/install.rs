@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fs, io,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -33,6 +33,8 @@ const AT_A_TIME: usize = 15;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may say nothing.
 const SILENT_FOR: Duration = Duration::from_secs(30);
+/// What an archive may have at most: far more than any has that functions use, and so much as can be held in memory.
+const LARGEST_ARCHIVE: usize = 512 << 20;
 /// How long all packages of one lock may take.
 const FETCHED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -158,11 +160,12 @@ impl Packages {
         }
         let answered = self.client.get(&package.url).send().await;
         let content = match answered.and_then(reqwest::Response::error_for_status) {
-            Ok(answer) => answer.bytes().await,
+            Ok(answer) => whole(answer, LARGEST_ARCHIVE).await,
             Err(error) => Err(error),
         };
         let content = match content {
-            Ok(content) => content,
+            Ok(Some(content)) => content,
+            Ok(None) => return Err(PackageError::TooLarge(name)),
             Err(source) => return Err(PackageError::Fetch { name, source }),
         };
         let (cache, integrity) = (self.config.cache.clone(), package.integrity);
@@ -205,6 +208,18 @@ impl Packages {
             }
         }
     }
+}
+
+/// What is answered; `None` where that is more than `most` bytes. A registry that never ends would fill the memory.
+async fn whole(mut answer: reqwest::Response, most: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut content = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        if content.len() + piece.len() > most {
+            return Ok(None);
+        }
+        content.extend_from_slice(&piece);
+    }
+    Ok(Some(content))
 }
 
 /// Takes away what is for other platforms, and links programs.
@@ -276,7 +291,11 @@ fn link(package: &LockedPackage, program: &str, file: &str, folder: &Path) -> Re
     fs::set_permissions(&target, fs::Permissions::from_mode(mode | 0o111))?;
     let programs = folder.join(package.modules()).join(".bin");
     fs::create_dir_all(&programs)?;
-    let file = file.trim_start_matches("./");
+    // Nothing but names: what begins with a slash once its dots are gone would lead anywhere.
+    let names = Path::new(file).components();
+    let file: PathBuf = names
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect();
     match symlink(
         Path::new("..").join(package.name()).join(file),
         programs.join(program),
@@ -395,6 +414,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_is_read_within_bounds() {
+        let answer = || reqwest::Response::from(http::Response::new("x".repeat(10)));
+        assert_eq!(whole(answer(), 10).await.unwrap().unwrap().len(), 10);
+        assert!(whole(answer(), 9).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn what_is_not_there_or_was_damaged_is_told() {
         let mut bench = Bench::new();
         bench.package(
@@ -418,5 +444,14 @@ mod tests {
             );
             bench.install().await.unwrap_err();
         }
+        // A path of the package, however it is written.
+        let mut bench = Bench::new();
+        let files = [
+            ("p/package.json", 0o644, r#"{"bin":{"x":".//etc/passwd"}}"#),
+            ("p/etc/passwd", 0o644, "the package's"),
+        ];
+        bench.package("node_modules/a", &files, json!({}));
+        bench.install().await.unwrap();
+        assert_eq!(bench.read("node_modules/.bin/x"), "the package's");
     }
 }

@@ -43,6 +43,9 @@ pub enum PackageError {
         /// The cause.
         source: reqwest::Error,
     },
+    /// A package's archive never ends, or might as well not.
+    #[error("{0} has more bytes than a package may")]
+    TooLarge(String),
     /// What was fetched, or lies in the cache, is not what the lock means.
     #[error("{0} has another content than its integrity says")]
     Integrity(String),
