@@ -5,9 +5,10 @@
 //! for again each time (`no-cache`), which its ETag makes cheap; a page of a SPA is answered 200, and a script or picture that is
 //! missing 404 all the same.
 
-use std::{str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use http::StatusCode;
+use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 
 /// What a site does with a path at which there is a file, or none.
@@ -37,7 +38,7 @@ impl Default for SiteRules {
     }
 }
 
-/// Which paths a rule is for.
+/// Which paths a rule is for, by what they mean: a browser sends `/旧/` as `/%E6%97%A7/`, and a rule may have it either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathPattern {
     /// One: `/old.html`.
@@ -67,25 +68,37 @@ impl FromStr for PathPattern {
             && ending.len() > 1
             && !ending.contains(['*', '/'])
         {
-            return Ok(Self::Ending(ending.to_owned()));
+            return Ok(Self::Ending(meaning(ending).into_owned()));
         }
         match text.strip_suffix('*') {
-            Some(folder) if folder.ends_with('/') && is_path(folder) => Ok(Self::Below(folder.to_owned())),
-            None if is_path(text) => Ok(Self::One(text.to_owned())),
+            Some(folder) if folder.ends_with('/') && is_path(folder) => {
+                Ok(Self::Below(meaning(folder).into_owned()))
+            }
+            None if is_path(text) => Ok(Self::One(meaning(text).into_owned())),
             _ => Err(PathPatternError(text.to_owned())),
         }
     }
 }
 
 impl PathPattern {
-    /// What follows the pattern in a path that it is for; nothing where that is one path or an ending.
-    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+    /// What follows the pattern in a path that it is for, as it was sent; nothing where that is one path or an ending.
+    fn rest<'a>(&self, raw: &'a str) -> Option<&'a str> {
         match self {
-            Self::One(one) => (path == one).then_some(""),
-            Self::Below(folder) => path.strip_prefix(&**folder),
-            Self::Ending(ending) => path.ends_with(&**ending).then_some(""),
+            Self::One(one) => (meaning(raw) == **one).then_some(""),
+            Self::Below(folder) => {
+                let slashes = folder.matches('/').count();
+                let (at, _) = raw.match_indices('/').nth(slashes.checked_sub(1)?)?;
+                let (begin, rest) = raw.split_at(at + 1);
+                (meaning(begin) == **folder).then_some(rest)
+            }
+            Self::Ending(ending) => meaning(raw).ends_with(&**ending).then_some(""),
         }
     }
+}
+
+/// What a path means.
+fn meaning(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path).decode_utf8_lossy()
 }
 
 /// A redirect.
@@ -109,7 +122,7 @@ pub struct CacheRule {
 }
 
 impl SiteRules {
-    /// Where a path is redirected to, before anything is looked for.
+    /// Where a path, as it was sent, is redirected to, before anything is looked for.
     #[must_use]
     pub fn redirect(&self, path: &str, query: Option<&str>) -> Option<(StatusCode, String)> {
         self.redirects.iter().find_map(|redirect| {
@@ -118,11 +131,13 @@ impl SiteRules {
         })
     }
 
-    /// Where a path is redirected to at which there is nothing.
+    /// Where a path is redirected to at which there is nothing; nowhere, where that is itself the path.
     #[must_use]
-    pub fn redirect_missing(&self, query: Option<&str>) -> Option<(StatusCode, String)> {
+    pub fn redirect_missing(&self, path: &str, query: Option<&str>) -> Option<(StatusCode, String)> {
         let redirect = self.redirects.iter().find(|redirect| redirect.from.is_none())?;
-        Some((redirect.status, redirect.location("", query)))
+        let location = redirect.location("", query);
+        let to = location.split(['?', '#']).next().unwrap_or_default();
+        (meaning(to) != meaning(path)).then_some((redirect.status, location))
     }
 
     /// `cache-control` of a file at this path.
@@ -162,7 +177,8 @@ impl Redirect {
             location.push('?');
             location.push_str(query);
         }
-        location
+        // A header has no other letters.
+        utf8_percent_encode(&location, CONTROLS).to_string()
     }
 }
 
@@ -190,6 +206,9 @@ mod tests {
             ("/docs/*", "https://docs.example/v2/*"),
             ("/all/*", "/*"),
             ("/gone/*", "/?from=gone"),
+            ("/旧.html", "/新.html?页=1"),
+            ("/旧/*", "/新/*"),
+            ("/caf%C3%A9", "/tea"),
             ("", "/missing.html"),
         ]);
         for (path, query, to) in [
@@ -202,11 +221,19 @@ mod tests {
             ("/all/\\evil.example", None, Some("/%5Cevil.example")),
             ("/gone/x", Some("a=1"), Some("/?from=gone")),
             ("/", None, None),
+            ("/%E6%97%A7.html", None, Some("/%E6%96%B0.html?%E9%A1%B5=1")),
+            ("/%e6%97%a7/a%2Fb/", None, Some("/%E6%96%B0/a%2Fb/")),
+            ("/%E6%97%A7%2Fa", None, None),
+            ("/caf%C3%A9", None, Some("/tea")),
         ] {
             let found = rules.redirect(path, query).map(|(_, to)| to);
             assert_eq!(found.as_deref(), to, "{path}");
         }
-        assert_eq!(rules.redirect_missing(None).unwrap().1, "/missing.html");
+        for path in ["/", "/missing", "/missing.html/x"] {
+            assert_eq!(rules.redirect_missing(path, None).unwrap().1, "/missing.html");
+        }
+        assert_eq!(rules.redirect_missing("/missing.html", Some("a=1")), None);
+        assert_eq!(rules.redirect_missing("/%6Dissing.html", None), None);
     }
 
     #[test]
@@ -216,13 +243,19 @@ mod tests {
             max_age: Duration::from_secs(seconds),
         };
         let rules = SiteRules {
-            cache: vec![rule("/a/b.js", 1), rule("/a/*", 2), rule("*.js", 3)],
+            cache: vec![
+                rule("/a/b.js", 1),
+                rule("/a/*", 2),
+                rule("*.js", 3),
+                rule("/图/*", 4),
+            ],
             ..SiteRules::default()
         };
         for (path, expected) in [
             ("/a/b.js", "max-age=1"),
             ("/a/c.js", "max-age=2"),
             ("/c.js", "max-age=3"),
+            ("/%E5%9B%BE/1.png", "max-age=4"),
             ("/c.json", "no-cache"),
             ("/", "no-cache"),
         ] {

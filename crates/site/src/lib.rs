@@ -118,9 +118,7 @@ impl Inner {
 
     /// What is answered where nothing is found: a redirect, the page of a SPA, the document of errors.
     async fn missing(&self, head: &Parts, raw: &str) -> io::Result<SiteAnswer> {
-        if let Some((status, to)) = self.rules.redirect_missing(head.uri.query())
-            && !to.starts_with(raw)
-        {
+        if let Some((status, to)) = self.rules.redirect_missing(raw, head.uri.query()) {
             return Ok(redirect(status, &to));
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());

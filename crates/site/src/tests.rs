@@ -338,6 +338,24 @@ async fn pages_of_a_spa_errors_and_redirects() {
     );
     let moved = get(&lost, "/nothing").await;
     assert_eq!((moved.status, moved.header("location")), (302, "/404.html"));
+
+    let chinese = site(
+        &dist,
+        SiteRules {
+            index: "none.html".to_owned(),
+            redirects: vec![
+                redirect(Some("/旧/*"), "/新.png", 301),
+                redirect(None, "/首页.html", 302),
+            ],
+            ..SiteRules::default()
+        },
+    );
+    let moved = get(&chinese, "/%E6%97%A7/a").await;
+    assert_eq!((moved.status, moved.header("location")), (301, "/%E6%96%B0.png"));
+    let home = "/%E9%A6%96%E9%A1%B5.html";
+    let moved = get(&chinese, "/").await;
+    assert_eq!((moved.status, moved.header("location")), (302, home));
+    assert_eq!(get(&chinese, home).await.status, 404, "it leads to itself");
 }
 
 #[tokio::test]
