@@ -472,6 +472,11 @@ async fn slow_strangers_hold_nothing_that_others_need() {
             body("POST /v1/login", public, json, 500_000),
         ),
         (
+            "/v1/files, without a right",
+            &gateway,
+            body("PUT /v1/files/none", public, "", 100_000),
+        ),
+        (
             "/v1/functions",
             &gateway,
             body("POST /v1/functions/echo", public, json, 500_000),
