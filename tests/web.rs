@@ -223,6 +223,26 @@ async fn answers_become_replies_as_the_platform_has_them() {
         (empty.status().as_u16(), empty.bytes().await.unwrap().len()),
         (204, 0)
     );
+    // Of a HEAD only the function knows what a GET would bring.
+    for (answer, length) in [
+        (
+            json!({"statusCode": 200, "headers": {"content-length": "12345"}, "body": ""}),
+            "12345",
+        ),
+        (
+            json!({"statusCode": 200, "headers": {"content-length": "x"}, "body": ""}),
+            "",
+        ),
+        (json!({"statusCode": 200, "body": "four"}), "4"),
+    ] {
+        let request = client.head(format!("{}/api", dev.web)).header("x-answer", "1");
+        let body = json!({"answer": answer}).to_string();
+        let reply = request.body(body).send().await.unwrap();
+        assert_eq!(
+            (reply.status().as_u16(), header(&reply, "content-length")),
+            (200, length)
+        );
+    }
     let nothing = dev.answer(Value::Null).await;
     assert_eq!(
         (nothing.status().as_u16(), nothing.text().await.unwrap()),

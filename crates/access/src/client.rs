@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{AUTHORIZATION, CONNECTION, FORWARDED},
+    header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED},
 };
 use thiserror::Error;
 
@@ -167,6 +167,39 @@ fn is_ours(name: &HeaderName) -> bool {
     NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
+/// Whether a cookie of this name is the console's: `yunqiao-8789`, by the port of its listener. Cookies know no ports, so a browser
+/// in which the console is open sends it to every listener of the host.
+fn is_of_console(name: &[u8]) -> bool {
+    let port = name.strip_prefix(b"yunqiao-");
+    port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit))
+}
+
+/// The name of a cookie. Where a browser keeps one without a name, it sends what would be the value as if all of it stood in the
+/// list: `=a=1` becomes `a=1`.
+fn cookie_name(pair: &[u8]) -> &[u8] {
+    let begin = pair.iter().position(|byte| !matches!(byte, b'=' | b' ' | b'\t'));
+    let pair = &pair[begin.unwrap_or(pair.len())..];
+    let name = pair.split(|byte| matches!(byte, b'=' | b';')).next();
+    name.unwrap_or_default().trim_ascii_end()
+}
+
+/// Whether a `set-cookie` sets the console's cookie, which no function may.
+pub(crate) fn sets_console_cookie(value: &HeaderValue) -> bool {
+    is_of_console(cookie_name(value.as_bytes()))
+}
+
+/// A `cookie` without the console's; `None` where there was no other.
+fn without_console_cookie(value: &HeaderValue) -> Option<HeaderValue> {
+    let is_other = |pair: &&[u8]| !is_of_console(cookie_name(pair));
+    let pairs = || value.as_bytes().split(|byte| *byte == b';');
+    if pairs().all(|pair| is_other(&pair)) {
+        return Some(value.clone());
+    }
+    let others: Vec<_> = pairs().filter(is_other).map(<[u8]>::trim_ascii).collect();
+    let others = others.join(&b"; "[..]);
+    (!others.is_empty()).then(|| HeaderValue::from_bytes(&others).ok())?
+}
+
 /// What a function is told by headers, beyond what the client wrote.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHeaders<'a> {
@@ -204,8 +237,15 @@ impl RequestHeaders<'_> {
                 || named.iter().any(|hop| hop == name.as_str())
                 || *name == AUTHORIZATION && self.user.is_some()
                 || *name == FORWARDED;
-            if !dropped {
-                headers.append(name, value.clone());
+            if dropped {
+                continue;
+            }
+            let value = match *name == COOKIE {
+                true => without_console_cookie(value),
+                false => Some(value.clone()),
+            };
+            if let Some(value) = value {
+                headers.append(name, value);
             }
         }
         let mut set = |name, value: &str| {
@@ -308,6 +348,34 @@ mod tests {
                 let found = known.client("127.0.0.1".parse().unwrap(), &sent);
                 assert_eq!(found.to_string(), "203.0.113.7", "{written}");
             }
+        }
+    }
+
+    /// It opens the console, and a function's page may be anybody's.
+    #[test]
+    fn the_consoles_cookie_reaches_no_function() {
+        let told = RequestHeaders {
+            request_id: "r1",
+            client: "203.0.113.7".parse().unwrap(),
+            by_proxy: false,
+            user: None,
+        };
+        for (sent, seen) in [
+            ("a=1;b=2", Some("a=1;b=2")),
+            ("a=1; yunqiao-8789=secret; b=2", Some("a=1; b=2")),
+            ("yunqiao-8789=secret", None),
+            ("yunqiao-1=s;yunqiao-2 =s", None),
+            (
+                "yunqiao-x=1; yunqiao-=2; x=yunqiao-8789",
+                Some("yunqiao-x=1; yunqiao-=2; x=yunqiao-8789"),
+            ),
+            ("yunqiao-8789=secret; é=1", Some("é=1")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(COOKIE, HeaderValue::from_bytes(sent.as_bytes()).unwrap());
+            let headers = told.of(&headers);
+            let found = headers.get(COOKIE).map(HeaderValue::as_bytes);
+            assert_eq!(found, seen.map(str::as_bytes), "{sent}");
         }
     }
 

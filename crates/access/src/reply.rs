@@ -18,7 +18,11 @@ use http::{
 use json::Object;
 use thiserror::Error;
 
-use crate::{ReplyContent, client::is_hop_by_hop, event::is_text_type};
+use crate::{
+    ReplyContent,
+    client::{is_hop_by_hop, sets_console_cookie},
+    event::is_text_type,
+};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -33,6 +37,8 @@ pub struct FunctionResponse {
     pub status: StatusCode,
     /// Without those about the connection, and without a length.
     pub headers: HeaderMap,
+    /// The length that the function gave, in bytes: of what a GET would have brought, where it answers a HEAD.
+    pub length: Option<u64>,
     /// The body.
     pub content: ReplyContent,
 }
@@ -77,6 +83,7 @@ pub fn reply_of(result: Option<&Bytes>) -> Result<FunctionResponse, NotAReply> {
         Ok(FunctionResponse {
             status: StatusCode::OK,
             headers,
+            length: None,
             content,
         })
     };
@@ -122,6 +129,13 @@ fn integrated(result: &Bytes, object: &Object<'_>, status: &str) -> Result<Funct
     if size > MOST_HEADERS {
         return Err(NotAReply::TooManyHeaders);
     }
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| {
+        let digits = length.to_str().ok()?;
+        digits
+            .parse()
+            .ok()
+            .filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+    });
     let dropped: Vec<_> = headers
         .keys()
         .filter(|name| is_hop_by_hop(name) || **name == CONTENT_LENGTH)
@@ -160,6 +174,7 @@ fn integrated(result: &Bytes, object: &Object<'_>, status: &str) -> Result<Funct
     Ok(FunctionResponse {
         status,
         headers,
+        length,
         content,
     })
 }
@@ -199,6 +214,9 @@ fn read_headers(member: &'static str, raw: &str, headers: &mut HeaderMap) -> Res
             let Some(value) = header_value(&name, value)? else {
                 continue;
             };
+            if name == SET_COOKIE && sets_console_cookie(&value) {
+                continue;
+            }
             if index > 0 || name == SET_COOKIE {
                 headers.append(&name, value);
             } else {
@@ -334,6 +352,10 @@ mod tests {
         ] {
             assert_eq!(cookies(result), both, "{result}");
         }
+        // The console's is not a function's to set, nor one without a name that a browser would send as that.
+        let result = r#"{"statusCode":200,"headers":{"set-cookie":
+            ["a=1","yunqiao-8789=x; Path=/","=yunqiao-8789=x"," yunqiao-1 =x","b=2"]}}"#;
+        assert_eq!(cookies(result), both);
     }
 
     #[test]
@@ -347,6 +369,26 @@ mod tests {
                 r#"{{"statusCode":{status},"headers":{{"etag":"\"x\""}},"body":"x"}}"#
             ));
             assert_eq!((headers, body), (vec!["etag: \"x\"".to_owned()], String::new()));
+        }
+    }
+
+    #[test]
+    fn the_length_that_a_function_gives_is_kept_beside() {
+        for (given, length) in [
+            ("12", Some(12)),
+            (r#""12""#, Some(12)),
+            (r#""+12""#, None),
+            (r#""x""#, None),
+            ("-1", None),
+            ("null", None),
+        ] {
+            let result = format!(r#"{{"statusCode":200,"headers":{{"Content-Length":{given}}},"body":""}}"#);
+            let reply = reply_of(Some(&Bytes::from(result))).unwrap();
+            assert_eq!(
+                (reply.length, reply.headers.contains_key(CONTENT_LENGTH)),
+                (length, false),
+                "{given}"
+            );
         }
     }
 

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use calls::{CallFailure, Caller, FailureKind, HttpLine, User, WebRecord};
 use futures_util::stream;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{
         ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_LENGTH, RETRY_AFTER, WWW_AUTHENTICATE,
         X_CONTENT_TYPE_OPTIONS,
@@ -396,8 +396,14 @@ impl Asked<'_> {
         let FunctionResponse {
             status,
             headers,
+            length: own,
             content,
         } = response;
+        if self.head.method == Method::HEAD {
+            // Without a body nobody but the function knows how long a GET's would be.
+            let length = own.or_else(|| Some(content.length()).filter(|length| *length > 0));
+            return Ok(sent(status, headers, length, ReplyBody::default()));
+        }
         let length = content.length();
         let mut pieces = content.into_pieces();
         let body = if length <= PIECE as u64 {
@@ -411,13 +417,7 @@ impl Asked<'_> {
             });
             ReplyBody::stream(StreamBody::new(stream::iter(frames)))
         };
-        let mut reply = Response::new(body);
-        *reply.status_mut() = status;
-        *reply.headers_mut() = headers;
-        if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-            reply.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        Ok(reply)
+        Ok(sent(status, headers, Some(length), body))
     }
 
     fn authenticate(&self) -> Result<Bearer, Refused> {
@@ -426,6 +426,19 @@ impl Asked<'_> {
         let opened = inner.bearers.open(token, inner.clock.now());
         opened.map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused))
     }
+}
+
+/// A reply of this length, as far as its status has one.
+fn sent(status: StatusCode, headers: HeaderMap, length: Option<u64>, body: ReplyBody) -> HttpReply {
+    let mut reply = Response::new(body);
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
+    if let Some(length) = length
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    {
+        reply.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    reply
 }
 
 /// A request as `tcb` has an event written.
