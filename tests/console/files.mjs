@@ -108,7 +108,7 @@ try {
     // The picture: what is known of it, seen from its address, copied.
     await page.follow('.files a[href*="picture.png"]', '/files/file')
     await page.shows('.facts', 'image/png')
-    await page.shows('.facts', 'nobody')
+    await page.shows('.facts', 'none')
     await page.until(() => document.querySelector('img.preview')?.naturalWidth === 1)
     const address = await page.text('#address')
     assert.ok(address.startsWith(`${gateway}/v1/files/`), address)
