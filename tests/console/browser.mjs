@@ -152,16 +152,13 @@ class Page {
     )
   }
 
-  /** Clicks what is seen there, with the mouse, once it stands still. */
+  /** Clicks what is seen there, with the mouse. */
   async click(selector) {
-    const [x, y] = await this.until(async (selector) => {
+    const [x, y] = await this.until((selector) => {
       const found = document.querySelector(selector)
       found?.scrollIntoView({ block: 'center', behavior: 'instant' })
-      const before = found?.getBoundingClientRect()
-      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
       const box = found?.getBoundingClientRect()
-      const stands = found?.isConnected && box.x === before.x && box.y === before.y
-      return stands && box.width && [box.x + box.width / 2, box.y + box.height / 2]
+      return box?.width && [box.x + box.width / 2, box.y + box.height / 2]
     }, selector)
     const mouse = { x, y, button: 'left', clickCount: 1 }
     await this.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...mouse })
