@@ -152,23 +152,32 @@ class Page {
     )
   }
 
-  /** Clicks what is seen there, with the mouse. */
+  /**
+   * Clicks what is seen there, with the mouse: again where the page moved below the mouse, or put another element in its place
+   * between press and release.
+   */
   async click(selector) {
-    const [x, y] = await this.until((selector) => {
-      const found = document.querySelector(selector)
-      found?.scrollIntoView({ block: 'center', behavior: 'instant' })
-      const box = found?.getBoundingClientRect()
-      return box?.width && [box.x + box.width / 2, box.y + box.height / 2]
-    }, selector)
-    const mouse = { x, y, button: 'left', clickCount: 1 }
-    await this.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...mouse })
-    await this.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...mouse })
-  }
-
-  /** Ticks a box: again where the page moved below the mouse. */
-  async tick(selector) {
-    do await this.click(selector)
-    while (!(await this.evaluate((selector) => document.querySelector(selector).checked, selector)))
+    for (;;) {
+      const [x, y] = await this.until((selector) => {
+        const found = document.querySelector(selector)
+        found?.scrollIntoView({ block: 'center', behavior: 'instant' })
+        const box = found?.getBoundingClientRect()
+        if (!box?.width) return undefined
+        const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
+        if (!found.contains(document.elementFromPoint(x, y))) return undefined
+        const seen = ({ target }) => {
+          window.awaited = !target.closest?.(selector)
+        }
+        window.awaited = true
+        document.addEventListener('click', seen, { capture: true, once: true })
+        return [x, y]
+      }, selector)
+      const mouse = { x, y, button: 'left', clickCount: 1 }
+      await this.send('Input.dispatchMouseEvent', { type: 'mousePressed', ...mouse })
+      await this.send('Input.dispatchMouseEvent', { type: 'mouseReleased', ...mouse })
+      // A page that was left, or that is another by now, was left by the click.
+      if (!(await this.evaluate(() => window.awaited).catch(() => false))) return
+    }
   }
 
   /** Clicks a link, and waits for the page that it leads to. */

@@ -181,7 +181,7 @@ await browsing(async (browser) => {
   await page.goto(new URL('/data/collection?name=todos', link).href)
   await upload('todos.json', lines)
   await page.shows('#said', 'Added: 0, refused: 23')
-  await page.tick('#import input[name=over]')
+  await page.click('#import input[name=over]')
   await upload('todos.json', lines)
   await page.shows('#said', 'replaced: 23')
   await upload('more.csv', '_id,title\n00-imported,from a table\n')

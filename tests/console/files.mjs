@@ -99,7 +99,7 @@ try {
     // One of the same path only where that is wanted; what storage refuses it says.
     await send([join(folder, 'picture.png')])
     await page.shows('.uploads', 'there is a file of this path')
-    await page.tick('#send input[name=over]')
+    await page.click('#send input[name=over]')
     await send([join(folder, 'picture.png')])
     await page.shows('.uploads li:last-child', 'sent')
     await send([join(folder, 'picture.png')], 'a/../b')
@@ -144,8 +144,8 @@ try {
     await counts('.files tbody tr', 3)
     await page.click('#chosen button')
     await page.shows('#said', 'No file is ticked.')
-    await page.tick('input[name=path][value$="sound.wav"]')
-    await page.tick('input[name=path][value$="large.bin"]')
+    await page.click('input[name=path][value$="sound.wav"]')
+    await page.click('input[name=path][value$="large.bin"]')
     await page.click('#chosen button')
     await page.shows('#sure', 'Delete for good: 2')
     await page.until(() => document.activeElement.matches('#sure .danger'))
@@ -186,7 +186,7 @@ try {
     // It follows what happens elsewhere.
     const other = await browser.open(`${console_}/files?prefix=many/deep/`)
     await page.follow('main > p a', '/files')
-    await other.tick('.files input')
+    await other.click('.files input')
     await other.click('#chosen button')
     await other.click('#sure .danger')
     await other.shows('#said', 'Deleted: 1')

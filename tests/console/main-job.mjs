@@ -25,7 +25,7 @@ await browsing(async (browser) => {
 
   // The main job: alice's steps, handed over as a cloudID.
   await page.follow('#call-werun', '/call')
-  await page.tick('input[name=with-weRunData]')
+  await page.click('input[name=with-weRunData]')
   await page.click('form#call button[type=submit]')
   await page.shows('#result', '"days": 31')
   await page.shows('#result .logs', '31 days')
@@ -47,7 +47,7 @@ await browsing(async (browser) => {
     '#result .error',
     'phone: send the cloudID of getPhoneNumber as a top-level wx.cloud.CloudID',
   )
-  await page.tick('input[name=with-phoneNumber]')
+  await page.click('input[name=with-phoneNumber]')
   await page.write('input[name=field-phoneNumber]', 'phone')
   await page.press('Enter', CONTROL)
   await page.shows('#result', '12066600001')

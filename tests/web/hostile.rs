@@ -15,11 +15,12 @@ use crate::support::{Dev, PATIENCE, Scratch};
 fn raw(dev: &Dev, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(dev.web.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(bytes).unwrap();
-    // Whoever says no more is answered, and the connection ends.
-    stream.shutdown(Shutdown::Write).unwrap();
+    // Whoever says no more is answered, and the connection ends. A server that ends it before it has read everything resets it, and
+    // what it answered may be lost with that.
+    let _ = stream
+        .write_all(bytes)
+        .and_then(|()| stream.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
-    // A connection that is reset has been answered as far as it was.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -118,7 +119,10 @@ async fn a_request_is_one_request() {
             "431",
         ),
     ] {
-        let answer = raw(&dev, request.as_bytes());
+        let answer = (0..100)
+            .map(|_| raw(&dev, request.as_bytes()))
+            .find(|answer| !answer.is_empty())
+            .unwrap_or_default();
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status}")),
             "{what}: {answer}"

@@ -171,7 +171,7 @@ if (send) {
   })
 }
 
-// A form that htmx has not taken over yet, because it was put there a moment ago, is sent again when it has.
+// A form that htmx has not taken over yet, because the page was opened a moment ago, is sent again when it has.
 document.addEventListener('submit', (event) => {
   const form = event.target
   if (event.defaultPrevented || !form.hasAttribute('hx-post')) return

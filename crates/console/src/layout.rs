@@ -9,8 +9,9 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::{lang::Lang, pretty::pretty, simulated::User, web};
 
-/// No script from a page's text, no style but ours, nothing kept of a page that was left.
-const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0,"refreshOnHistoryMiss":true}"#;
+/// No script from a page's text, no style but ours, nothing kept of a page that was left; what is put into a page takes clicks from
+/// the moment it is seen.
+const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"defaultSettleDelay":0}"#;
 
 /// A page to go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
