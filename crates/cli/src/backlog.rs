@@ -40,7 +40,7 @@ impl Room {
 
 /// What the writing thread takes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Waiting<T> {
+pub(crate) enum BacklogItem<T> {
     /// To be written.
     Item(T),
     /// So many lines would stand here.
@@ -62,7 +62,7 @@ pub(crate) struct Backlog<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    waiting: VecDeque<Waiting<T>>,
+    waiting: VecDeque<BacklogItem<T>>,
     bytes: usize,
     /// It was full, and there is not much room yet: a reader gets whole passages instead of one line in two.
     losing: bool,
@@ -100,20 +100,20 @@ impl<T: Weight> Backlog<T> {
         let fits = fits_in(items, bytes) || state.waiting.is_empty();
         if fits && !state.losing || item.is_rare() && fits_in(items * 2, bytes * 2) {
             state.bytes += item.bytes();
-            state.waiting.push_back(Waiting::Item(item));
+            state.waiting.push_back(BacklogItem::Item(item));
             self.more.notify_one();
             return;
         }
         state.losing = true;
         match state.waiting.back_mut() {
-            Some(Waiting::Lost(lines)) => *lines += item.lines(),
-            _ => state.waiting.push_back(Waiting::Lost(item.lines())),
+            Some(BacklogItem::Lost(lines)) => *lines += item.lines(),
+            _ => state.waiting.push_back(BacklogItem::Lost(item.lines())),
         }
     }
 
     /// Everything that waits, as soon as something does; `None` once nothing more will come. What was taken before counts as
     /// written.
-    pub(crate) fn take(&self) -> Option<VecDeque<Waiting<T>>> {
+    pub(crate) fn take(&self) -> Option<VecDeque<BacklogItem<T>>> {
         let mut state = self.state();
         state.writing = false;
         if state.waiting.is_empty() {
@@ -179,7 +179,7 @@ impl<T: Weight> Backlog<T> {
 
     /// How many lines wait, or would.
     pub(crate) fn lines(&self) -> u64 {
-        self.state().waiting.iter().map(Waiting::lines).sum()
+        self.state().waiting.iter().map(BacklogItem::lines).sum()
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -187,7 +187,7 @@ impl<T: Weight> Backlog<T> {
     }
 }
 
-impl<T: Weight> Waiting<T> {
+impl<T: Weight> BacklogItem<T> {
     pub(crate) fn lines(&self) -> u64 {
         match self {
             Self::Item(item) => item.lines(),
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    use Waiting::{Item, Lost};
+    use BacklogItem::{Item, Lost};
 
     #[test]
     fn what_finds_no_room_is_counted_where_it_is_missing() {

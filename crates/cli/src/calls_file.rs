@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    backlog::{Backlog, Room, Waiting},
+    backlog::{Backlog, BacklogItem, Room},
     entry::{Entry, Gap},
     folder::Folder,
     print,
@@ -125,14 +125,14 @@ impl Writer {
     /// Writes one after the other; takes away what is written.
     fn write(
         &self,
-        batch: &mut std::iter::Peekable<impl Iterator<Item = Waiting<Arc<Entry>>>>,
+        batch: &mut std::iter::Peekable<impl Iterator<Item = BacklogItem<Arc<Entry>>>>,
     ) -> io::Result<()> {
         let folder = Folder::make(&self.root)?;
         let mut file = folder.append(NAME)?;
         while let Some(waiting) = batch.peek() {
             let mut line = match waiting {
-                Waiting::Item(entry) => serde_json::to_vec(&**entry),
-                Waiting::Lost(lines) => serde_json::to_vec(&Entry::Gap(Gap::new(*lines))),
+                BacklogItem::Item(entry) => serde_json::to_vec(&**entry),
+                BacklogItem::Lost(lines) => serde_json::to_vec(&Entry::Gap(Gap::new(*lines))),
             }?;
             line.push(b'\n');
             let mut length = file.metadata()?.len();

@@ -26,7 +26,7 @@ use self::reach::Reach;
 use crate::{
     args::{self, DbCommand, ExportFormat},
     print, terminal,
-    unfinished::Unfinished,
+    unfinished::UnfinishedFile,
 };
 
 /// Standard input, or standard output.
@@ -223,7 +223,7 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
         written.warn();
         return Ok(ExitCode::SUCCESS);
     };
-    let unfinished = Unfinished::create(file)?;
+    let unfinished = UnfinishedFile::create(file)?;
     let written = source
         .write(DocumentWriter::new(&unfinished.file, layout))
         .await?;
@@ -258,7 +258,7 @@ struct ExportSource<'a> {
 
 impl ExportSource<'_> {
     /// Writes them all.
-    async fn write<W: Write>(&self, mut writer: DocumentWriter<W>) -> anyhow::Result<Written> {
+    async fn write<W: Write>(&self, mut writer: DocumentWriter<W>) -> anyhow::Result<ExportCount> {
         let watched = terminal::is_watched();
         let mut written = 0;
         let mut pages = self.reach.pages(self.filter.clone());
@@ -274,7 +274,7 @@ impl ExportSource<'_> {
         terminal::wait_for(None);
         let formulas = writer.formulas();
         writer.finish()?;
-        Ok(Written {
+        Ok(ExportCount {
             documents: written,
             formulas,
         })
@@ -294,13 +294,13 @@ impl ExportSource<'_> {
 }
 
 /// What an export has written.
-struct Written {
+struct ExportCount {
     documents: u64,
     /// Cells that a spreadsheet takes for formulas.
     formulas: u64,
 }
 
-impl Written {
+impl ExportCount {
     fn warn(&self) {
         if self.formulas > 0 {
             print::warning(

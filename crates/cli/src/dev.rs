@@ -13,9 +13,9 @@ use crate::{
     journal::Calls,
     paths, print,
     run_file::{self, RunFile},
-    stack::{self, Local, Place, Seen, WebPort},
+    stack::{self, Local, Place, Visibility, WebPort},
     undeclared,
-    watch::{Changes, Settled},
+    watch::{ChangedPart, Changes},
 };
 
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             "`call` and `push` go on using that one",
         );
     }
-    let seen = Seen {
+    let seen = Visibility {
         calls: Calls::All,
         requests: true,
         console: true,
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
         tokio::select! {
             _ = &mut interrupted => break,
             what = changes.settled() => {
-                if what == Settled::Site {
+                if what == ChangedPart::Site {
                     local.gateway.site_changed();
                     continue;
                 }

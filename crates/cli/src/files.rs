@@ -25,7 +25,7 @@ use crate::{
     args::{self, FilesCommand},
     data::Keeping,
     escape, operator, print, stack, storage, terminal,
-    unfinished::Unfinished,
+    unfinished::UnfinishedFile,
 };
 
 /// Standard output.
@@ -537,7 +537,7 @@ async fn fetch(
     target: &Path,
     transfer: &Transfer,
 ) -> anyhow::Result<()> {
-    let mut unfinished = Unfinished::create(target)?;
+    let mut unfinished = UnfinishedFile::create(target)?;
     download(blobs, path, &mut unfinished.file, transfer).await?;
     unfinished.finish(target)
 }

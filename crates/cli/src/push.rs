@@ -31,8 +31,8 @@ const GREETING: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitCode> {
     let asked = match &args.kind {
-        None if args.verify => Asked::verification(&args),
-        Some(kind) if !args.list => Asked::push(kind, &args)?,
+        None if args.verify => PushRequest::verification(&args),
+        Some(kind) if !args.list => PushRequest::push(kind, &args)?,
         word => return list(word.as_deref(), as_json),
     };
     let client = client()?;
@@ -75,7 +75,7 @@ async fn is_there(client: &reqwest::Client, wechat: &str) -> bool {
 async fn alone(
     client: &reqwest::Client,
     project: Option<&Project>,
-    asked: &Asked,
+    asked: &PushRequest,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -100,14 +100,14 @@ async fn alone(
 }
 
 /// What the simulated WeChat is asked.
-struct Asked {
+struct PushRequest {
     path: &'static str,
     /// What is pushed, as it was named.
     kind: String,
     body: Value,
 }
 
-impl Asked {
+impl PushRequest {
     fn verification(args: &args::Push) -> Self {
         let url = args.url.iter().map(|url| ("url".to_owned(), json!(url)));
         Self {
@@ -153,7 +153,7 @@ async fn push(
     client: &reqwest::Client,
     wechat: &str,
     project: Option<&Project>,
-    asked: &Asked,
+    asked: &PushRequest,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let told = post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;

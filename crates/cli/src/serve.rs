@@ -21,7 +21,7 @@ use crate::{
     interrupt,
     journal::Calls,
     print,
-    stack::{self, Parts, Seen},
+    stack::{self, Parts, Visibility},
     storage, undeclared,
 };
 
@@ -119,7 +119,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         );
     }
     let push = push.console.as_ref().map(|console| console.settings(&appid));
-    let seen = Seen {
+    let seen = Visibility {
         calls: Calls::Telling,
         requests: project.settings.web.log,
         console: operator.is_some(),

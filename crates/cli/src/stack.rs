@@ -228,7 +228,7 @@ impl Place {
 
 /// Who sees what happens.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Visibility {
     /// What the terminal shows.
     pub(crate) calls: Calls,
     /// Whether it shows every request to the web listener, or those that ended by a fault of ours.
@@ -239,7 +239,7 @@ pub(crate) struct Seen {
     pub(crate) file: bool,
 }
 
-impl Seen {
+impl Visibility {
     /// What the gateway tells, and what the console shows of it.
     ///
     /// # Errors
@@ -308,7 +308,7 @@ impl Local {
         foreign: project::ForeignCodes,
         node: &args::Node,
         inspect: Option<Inspect>,
-        seen: Seen,
+        seen: Visibility,
         keeping: Keeping,
     ) -> anyhow::Result<Self> {
         let (gateway_listener, address) = listen(place.host, place.port, "--port").await?;
@@ -427,7 +427,7 @@ impl Local {
             let set = project.settings.database.wire;
             place.wire = set.map(|wire| SocketAddr::new(wire.ip(), 0));
         }
-        let seen = Seen {
+        let seen = Visibility {
             calls: Calls::Telling,
             requests: false,
             console: false,

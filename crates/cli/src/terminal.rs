@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use crate::{
-    backlog::{Backlog, Room, Waiting, Weight},
+    backlog::{Backlog, BacklogItem, Room, Weight},
     entry::Entry,
     escape, render,
 };
@@ -122,8 +122,8 @@ fn write() {
     while let Some(batch) = backlog.take() {
         for said in batch {
             match said {
-                Waiting::Item(said) => screen.show(said),
-                Waiting::Lost(lines) => screen.print(&render::lost(lines)),
+                BacklogItem::Item(said) => screen.show(said),
+                BacklogItem::Lost(lines) => screen.print(&render::lost(lines)),
             }
             backlog.wrote();
         }

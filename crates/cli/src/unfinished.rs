@@ -8,13 +8,13 @@ use std::{
 use anyhow::Context as _;
 
 /// A file on its way; removed with this value unless it was finished.
-pub(crate) struct Unfinished {
+pub(crate) struct UnfinishedFile {
     path: PathBuf,
     pub(crate) file: File,
     whole: bool,
 }
 
-impl Unfinished {
+impl UnfinishedFile {
     /// A file in the same folder as the one that it will be.
     pub(crate) fn create(beside: &Path) -> anyhow::Result<Self> {
         let mut name = beside.file_name().unwrap_or_default().to_owned();
@@ -37,7 +37,7 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for UnfinishedFile {
     fn drop(&mut self) {
         if !self.whole {
             let _ = fs::remove_file(&self.path);

@@ -180,17 +180,17 @@ impl Changes {
 
     /// Resolves when something changed and then nothing for a moment, or it has not been quiet for long: the source, or what the
     /// build of the site wrote.
-    pub(crate) async fn settled(&mut self) -> Settled {
+    pub(crate) async fn settled(&mut self) -> ChangedPart {
         tokio::select! {
-            () = settled(&mut self.changed) => Settled::Source,
-            () = settled(&mut self.site_changed) => Settled::Site,
+            () = settled(&mut self.changed) => ChangedPart::Source,
+            () = settled(&mut self.site_changed) => ChangedPart::Site,
         }
     }
 }
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum ChangedPart {
     /// Functions, or what is said of them.
     Source,
     /// The files of the site.

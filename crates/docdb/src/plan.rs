@@ -129,7 +129,7 @@ impl Plan {
 }
 
 /// A plan, and how its ranges can be merged with others.
-struct Led {
+struct MergeablePlan {
     weight: u32,
     plan: Plan,
     merge: Option<Merge>,
@@ -142,7 +142,7 @@ struct Merge {
     direction: Direction,
 }
 
-impl Led {
+impl MergeablePlan {
     const fn by(plan: Plan) -> Self {
         Self {
             weight: 0,
@@ -158,18 +158,18 @@ fn lead(
     sort: Option<&Sort>,
     order_alone: bool,
     indexes: &[Index],
-) -> Led {
+) -> MergeablePlan {
     if conditions
         .iter()
         .any(|condition| condition.alternatives.is_none() && condition.bounds.intervals.is_empty())
     {
-        return Led::by(Plan {
+        return MergeablePlan::by(Plan {
             access: Access::Nothing,
             sorted: true,
             exact: true,
         });
     }
-    let mut best: Option<Led> = None;
+    let mut best: Option<MergeablePlan> = None;
     for (at, index) in indexes.iter().enumerate() {
         if let Some(candidate) = serve(at, index, conditions, complete, sort, order_alone)
             && best.as_ref().is_none_or(|best| candidate.weight > best.weight)
@@ -181,10 +181,10 @@ fn lead(
     if weight < EQUALITY
         && let Some(union) = union(conditions, complete, sort, indexes)
     {
-        return Led::by(union);
+        return MergeablePlan::by(union);
     }
     best.unwrap_or_else(|| {
-        Led::by(Plan {
+        MergeablePlan::by(Plan {
             access: Access::Scan,
             sorted: false,
             exact: complete && conditions.is_empty(),
@@ -207,7 +207,7 @@ fn serve(
     complete: bool,
     sort: Option<&Sort>,
     order_alone: bool,
-) -> Option<Led> {
+) -> Option<MergeablePlan> {
     let mut prefixes = vec![Prefix::default()];
     let mut weight = 0;
     let mut used = 0;
@@ -309,7 +309,7 @@ fn serve(
         .filter(|_| order.is_none() && ranges.len() <= MOST_MERGED);
     let direction = order.or(merged.map(|merge| merge.direction));
     let merged = merged.map(|merge| merge.begins.clone());
-    Some(Led {
+    Some(MergeablePlan {
         weight,
         plan: Plan {
             access: Access::Index(IndexScan {

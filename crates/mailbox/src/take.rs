@@ -6,7 +6,7 @@ use std::{
 };
 
 use push::{Packet, PushReply};
-use store::{Arrival, KnownPush, PushState, StoreError, StoredPush, Taken};
+use store::{Arrival, Intake, KnownPush, PushState, StoreError, StoredPush};
 use tokio::sync::watch;
 
 use crate::{
@@ -125,19 +125,19 @@ async fn ask_store(inner: &Inner, item: &Item, packet: &Packet) -> Result<InStor
         packet: packet.as_json(),
     };
     let mut taken = inner.store.take_push(arrival, now).await?;
-    if let Taken::Known(KnownPush::Open(push)) = &taken
+    if let Intake::Known(KnownPush::Open(push)) = &taken
         && push.death().is_some()
     {
         taken = match inner.store.revive_push(push.id, false, now).await? {
-            Some(push) => Taken::Known(KnownPush::Open(Box::new(push))),
+            Some(push) => Intake::Known(KnownPush::Open(Box::new(push))),
             // The operator was faster, one way or the other.
             None => inner.store.take_push(arrival, now).await?,
         };
     }
     Ok(match taken {
-        Taken::New(id) => InStore::New(id),
-        Taken::Known(KnownPush::Open(push)) => InStore::Open(push),
-        Taken::Known(KnownPush::Done { answer }) => {
+        Intake::New(id) => InStore::New(id),
+        Intake::Known(KnownPush::Open(push)) => InStore::Open(push),
+        Intake::Known(KnownPush::Done { answer }) => {
             InStore::Done(answer.map_or(PushReply::Success, PushReply::Object))
         }
     })

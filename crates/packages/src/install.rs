@@ -24,7 +24,7 @@ use crate::{
     cache::{self, Integrity},
     config::NpmConfig,
     lock::LockedPackage,
-    manifest::{Platform, Unpacked},
+    manifest::{Platform, UnpackedPackage},
 };
 
 /// How many packages are fetched at the same time; npm's own number.
@@ -184,7 +184,7 @@ impl Packages {
         packages: &[LockedPackage],
         next: &AtomicUsize,
         folder: &Path,
-    ) -> Result<Vec<(usize, Unpacked)>, PackageError> {
+    ) -> Result<Vec<(usize, UnpackedPackage)>, PackageError> {
         let mut unpacked = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -196,7 +196,7 @@ impl Packages {
                     .ok_or_else(|| PackageError::Integrity(package.name().to_owned()))?;
                 let place = package.in_folder(folder);
                 archive::unpack(&content, &place)?;
-                Unpacked::read(&place, package.name())
+                UnpackedPackage::read(&place, package.name())
             };
             match one() {
                 Ok(one) => unpacked.push((number, one)),
@@ -225,7 +225,7 @@ async fn whole(mut answer: reqwest::Response, most: usize) -> reqwest::Result<Op
 /// Takes away what is for other platforms, and links programs.
 fn finish(
     packages: &[LockedPackage],
-    unpacked: Vec<(usize, Unpacked)>,
+    unpacked: Vec<(usize, UnpackedPackage)>,
     folder: &Path,
 ) -> Result<Scripts, PackageError> {
     let mut scripts = Scripts::None;

@@ -63,7 +63,7 @@ fn admits(list: &Value, this: &str) -> bool {
 
 /// A package as it was unpacked.
 #[derive(Debug)]
-pub(crate) struct Unpacked {
+pub(crate) struct UnpackedPackage {
     pub(crate) platform: Platform,
     /// Whether something is to be run before it can be used.
     pub(crate) has_script: bool,
@@ -71,7 +71,7 @@ pub(crate) struct Unpacked {
     pub(crate) programs: Vec<(String, String)>,
 }
 
-impl Unpacked {
+impl UnpackedPackage {
     /// Reads the manifest of a package that was unpacked to `folder` under a name.
     pub(crate) fn read(folder: &Path, name: &str) -> Result<Self, PackageError> {
         let text = fs::read(folder.join("package.json"))?;

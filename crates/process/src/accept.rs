@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    frame::{self, Taken, WorkerMessage},
+    frame::{self, FirstFrame, WorkerMessage},
     host::Host,
     link::Link,
     workers::{Listeners, WorkerId},
@@ -67,7 +67,7 @@ pub async fn accept<H: Host>(host: Arc<H>, listeners: Listeners) {
 async fn hello(host: &impl Host, mut stream: UnixStream) -> Option<(WorkerId, BytesMut, UnixStream)> {
     let mut buffer = BytesMut::with_capacity(READ_BUFFER);
     loop {
-        if let Taken::Whole(token) = frame::take_hello(&mut buffer).ok()? {
+        if let FirstFrame::Whole(token) = frame::take_hello(&mut buffer).ok()? {
             return Some((host.workers().redeem(&token)?, buffer, stream));
         }
         if stream.read_buf(&mut buffer).await.ok()? == 0 {
@@ -91,13 +91,13 @@ async fn serve<H: Host>(host: Arc<H>, worker: WorkerId, stream: UnixStream, mut 
             let now = Instant::now();
             loop {
                 match WorkerMessage::take(&mut buffer) {
-                    Ok(Taken::Whole(message)) => {
+                    Ok(FirstFrame::Whole(message)) => {
                         if !host.received(worker, message, now) {
                             return;
                         }
                     }
                     // Room for the rest of a frame that began.
-                    Ok(Taken::Missing(bytes)) => {
+                    Ok(FirstFrame::Missing(bytes)) => {
                         buffer.reserve(bytes.max(READ_BUFFER / 2));
                         break;
                     }

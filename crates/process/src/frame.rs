@@ -382,7 +382,7 @@ impl Header {
 
 /// What the start of a buffer holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken<T> {
+pub(crate) enum FirstFrame<T> {
     /// A whole frame, which is taken out.
     Whole(T),
     /// A part of one: so many bytes more are needed at least.
@@ -390,13 +390,13 @@ pub(crate) enum Taken<T> {
 }
 
 /// Takes the first frame out of what was read.
-fn take(buffer: &mut BytesMut) -> Result<Taken<(Header, Bytes)>, NotAFrame> {
+fn take(buffer: &mut BytesMut) -> Result<FirstFrame<(Header, Bytes)>, NotAFrame> {
     let Some(header) = Header::parse(buffer)? else {
-        return Ok(Taken::Missing(FROM_WORKER_HEADER - buffer.len()));
+        return Ok(FirstFrame::Missing(FROM_WORKER_HEADER - buffer.len()));
     };
     let size = FROM_WORKER_HEADER + header.body;
     if buffer.len() < size {
-        return Ok(Taken::Missing(size - buffer.len()));
+        return Ok(FirstFrame::Missing(size - buffer.len()));
     }
     buffer.advance(FROM_WORKER_HEADER);
     let body = if header.body < COPY_BELOW {
@@ -406,11 +406,11 @@ fn take(buffer: &mut BytesMut) -> Result<Taken<(Header, Bytes)>, NotAFrame> {
     } else {
         buffer.split_to(header.body).freeze()
     };
-    Ok(Taken::Whole((header, body)))
+    Ok(FirstFrame::Whole((header, body)))
 }
 
 /// Takes the token out of the first frame of a connection.
-pub(crate) fn take_hello(buffer: &mut BytesMut) -> Result<Taken<String>, NotAFrame> {
+pub(crate) fn take_hello(buffer: &mut BytesMut) -> Result<FirstFrame<String>, NotAFrame> {
     // Whoever says that more is coming is no worker, and gets no buffer for it.
     if let Some(header) = Header::parse(buffer)?
         && (header.kind != Kind::Hello || header.body != TOKEN_LENGTH)
@@ -418,17 +418,21 @@ pub(crate) fn take_hello(buffer: &mut BytesMut) -> Result<Taken<String>, NotAFra
         return Err(NotAFrame);
     }
     Ok(match take(buffer)? {
-        Taken::Whole((_, token)) => Taken::Whole(String::from_utf8(token.to_vec()).map_err(|_| NotAFrame)?),
-        Taken::Missing(bytes) => Taken::Missing(bytes),
+        FirstFrame::Whole((_, token)) => {
+            FirstFrame::Whole(String::from_utf8(token.to_vec()).map_err(|_| NotAFrame)?)
+        }
+        FirstFrame::Missing(bytes) => FirstFrame::Missing(bytes),
     })
 }
 
 impl WorkerMessage {
     /// Takes the first message out of what was read.
-    pub(crate) fn take(buffer: &mut BytesMut) -> Result<Taken<Self>, NotAFrame> {
+    pub(crate) fn take(buffer: &mut BytesMut) -> Result<FirstFrame<Self>, NotAFrame> {
         Ok(match take(buffer)? {
-            Taken::Whole((header, body)) => Taken::Whole(Self::read(header, body).ok_or(NotAFrame)?),
-            Taken::Missing(bytes) => Taken::Missing(bytes),
+            FirstFrame::Whole((header, body)) => {
+                FirstFrame::Whole(Self::read(header, body).ok_or(NotAFrame)?)
+            }
+            FirstFrame::Missing(bytes) => FirstFrame::Missing(bytes),
         })
     }
 

@@ -18,7 +18,7 @@ use crate::{
     home,
     host::Host,
     output::Level,
-    workers::{Begun, WorkerId, Workers},
+    workers::{WorkerId, WorkerStart, Workers},
 };
 
 /// What of the machine's environment a worker keeps; `TMPDIR` is its own. Node must not see the rest either: an
@@ -65,7 +65,7 @@ async fn stay<H: Host>(host: &Arc<H>, launch: &Launch, folder: &Path) -> WorkerE
             "a process for the function could not be started: {error}"
         ))
     };
-    let Begun { token, key, ended } = match workers.begin(worker) {
+    let WorkerStart { token, key, ended } = match workers.begin(worker) {
         Ok(Some(begun)) => begun,
         Ok(None) => return WorkerEnd::NotStarted("it was ended before it was started".to_owned()),
         Err(error) => return not_started(error),

@@ -116,7 +116,7 @@ struct Reach {
 
 /// What a worker's start needs.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct WorkerStart {
     pub(crate) token: String,
     pub(crate) key: Arc<KeyPair>,
     /// Ends when the worker is ended.
@@ -284,7 +284,7 @@ impl Workers {
     // What its own processes do ------------------------------------------------------------------------------------------
 
     /// A worker's start begins; `None` when it was ended already.
-    pub(crate) fn begin(&self, worker: WorkerId) -> io::Result<Option<Begun>> {
+    pub(crate) fn begin(&self, worker: WorkerId) -> io::Result<Option<WorkerStart>> {
         let ended = self.with(worker, |stage| matches!(stage, Stage::NeverStarted));
         if ended == Some(true) {
             return Ok(None);
@@ -301,7 +301,7 @@ impl Workers {
             pid: None,
         };
         self.put(worker, Stage::Running(reach));
-        Ok(Some(Begun { token, key, ended }))
+        Ok(Some(WorkerStart { token, key, ended }))
     }
 
     /// The processes of a worker run. `control` is what ends them: at once, when the worker is not wanted any more.

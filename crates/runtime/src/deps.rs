@@ -32,7 +32,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{observer::Observer, progress::Progress};
 use npm::NpmError;
-use straight::Straight;
+use straight::StraightInstaller;
 
 pub(crate) use npm::Npm;
 
@@ -45,7 +45,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Installer {
     npm: Npm,
-    straight: Straight,
+    straight: StraightInstaller,
     /// Where the trees are.
     trees: PathBuf,
     /// Of the trees that could not be installed: when that was, and why.
@@ -85,7 +85,7 @@ impl Installer {
     pub(crate) fn new(npm: Npm, trees: PathBuf) -> Self {
         Self {
             npm,
-            straight: Straight::default(),
+            straight: StraightInstaller::default(),
             trees,
             failed: Mutex::default(),
         }

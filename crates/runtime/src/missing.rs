@@ -21,15 +21,15 @@ const HELD_FOR: Duration = Duration::from_secs(200);
 
 /// What was found missing, and what of it is supplied: name and range.
 #[derive(Debug, Default)]
-pub(crate) struct Missing(Mutex<HashMap<FunctionName, Found>>);
+pub(crate) struct MissingPackages(Mutex<HashMap<FunctionName, PackageSupply>>);
 
 #[derive(Debug, Default)]
-struct Found {
+struct PackageSupply {
     seen: BTreeSet<String>,
     supplied: BTreeMap<String, String>,
 }
 
-impl Missing {
+impl MissingPackages {
     /// Whether this is the first time that a function lacks this package.
     fn is_new(&self, function: &FunctionName, package: &str) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

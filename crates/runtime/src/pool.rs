@@ -22,7 +22,7 @@ use crate::{
     call::{CallError, CallOutcome, FunctionCall, InvocationId},
     deps::{Installer, Npm},
     load::{self, LoadReport, Loaded},
-    missing::Missing,
+    missing::MissingPackages,
     modules::Modules,
     observer::Observer,
     options::RuntimeOptions,
@@ -74,7 +74,7 @@ pub(crate) struct Pool {
     /// How often files have changed, and which of these changes were looked at: between the two, functions are about to be
     /// loaded anew.
     pub(crate) changes: watch::Sender<Changes>,
-    pub(crate) missing: Missing,
+    pub(crate) missing: MissingPackages,
     pub(crate) node_major: u32,
     /// What is served, as it was given. Held while it is loaded, so that one load follows the other.
     loaded: tokio::sync::Mutex<Vec<Loaded>>,
@@ -113,7 +113,7 @@ impl Pool {
             installer: Arc::new(Installer::new(npm, trees)),
             modules: Modules::default(),
             changes: watch::Sender::default(),
-            missing: Missing::default(),
+            missing: MissingPackages::default(),
             node_major,
             loaded: tokio::sync::Mutex::default(),
             state: Mutex::new(State::new(limits, Instant::now())),

@@ -24,8 +24,8 @@ use redb::{ReadTransaction, ReadableTable as _, TableDefinition, WriteTransactio
 use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 use store::{
-    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Keys,
-    KnownPush, Mailbox, Owner, PageBounds, Session, Sessions, Store, StoreError, StoredPush, Taken, Ticks,
+    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Intake,
+    Keys, KnownPush, Mailbox, Owner, PageBounds, Session, Sessions, Store, StoreError, StoredPush, Ticks,
     Tokens, record,
 };
 use zeroize::Zeroizing;
@@ -301,7 +301,7 @@ impl Mailbox for Redb {
         &'a self,
         arrival: Arrival<'a>,
         now: SystemTime,
-    ) -> BoxFuture<'a, Result<Taken, StoreError>> {
+    ) -> BoxFuture<'a, Result<Intake, StoreError>> {
         let Arrival { lane, key, packet } = arrival;
         let (lane, key, packet) = (lane.to_owned(), key.to_owned(), packet.to_owned());
         self.change_pushes(move |pushes| {

@@ -12,8 +12,8 @@ use std::{
 use datafile::{Failure, WorkError, Wrote};
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use store::{
-    Arrival, Attempt, BoxFuture, DeadBounds, DeadPage, DroppedLetters, Ended, KnownPush, LetterSize, Owner,
-    PageBounds, PushState, Settled, StoreError, StoredPush, Taken,
+    Arrival, Attempt, AttemptEnd, BoxFuture, DeadBounds, DeadPage, DroppedLetters, Ended, Intake, KnownPush,
+    LetterSize, Owner, PageBounds, PushState, StoreError, StoredPush,
     record::{self, KeyRecord},
 };
 use tokio::sync::oneshot;
@@ -50,10 +50,10 @@ type Told = Box<dyn FnOnce(Result<(), Arc<StoreError>>) + Send>;
 
 /// Changes that wait for the next transaction.
 #[derive(Default)]
-pub(crate) struct Changes(Mutex<Waiting>);
+pub(crate) struct Changes(Mutex<WaitingChanges>);
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingChanges {
     changes: Vec<Change>,
     /// Whether somebody makes them already.
     busy: bool,
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Changes {
 }
 
 impl Changes {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, WaitingChanges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -322,10 +322,10 @@ impl Inner {
 pub(crate) struct Pushes<'a, 't>(&'a mut Tables<'t>);
 
 impl Pushes<'_, '_> {
-    pub(crate) fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Work<Taken> {
+    pub(crate) fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Work<Intake> {
         let inner = self.0.inner;
         if let Some(known) = inner.known_push(&self.0.known, &self.0.open, arrival.key)? {
-            return Ok(Taken::Known(known));
+            return Ok(Intake::Known(known));
         }
         let id = self.next()?;
         let push = StoredPush::new(id, arrival, now);
@@ -339,7 +339,7 @@ impl Pushes<'_, '_> {
         )?;
         self.put_open(&push)?;
         self.enter(&push)?;
-        Ok(Taken::New(id))
+        Ok(Intake::New(id))
     }
 
     pub(crate) fn begin(
@@ -379,9 +379,9 @@ impl Pushes<'_, '_> {
             return Ok(false);
         };
         match push.end(attempt, ended, now) {
-            Settled::Lost => return Ok(false),
-            Settled::Done { answer } => self.close(&push, answer, now)?,
-            Settled::Open => {
+            AttemptEnd::Lost => return Ok(false),
+            AttemptEnd::Done { answer } => self.close(&push, answer, now)?,
+            AttemptEnd::Open => {
                 self.put_open(&push)?;
                 if let Some(letter) = LetterSize::of(&push) {
                     self.leave(&push)?;

@@ -113,7 +113,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(begun.unwrap().number, 2);
     assert_eq!(
         store.take_push(arrival("", "d"), machine(2)).await.unwrap(),
-        Taken::New(4)
+        Intake::New(4)
     );
 }
 
@@ -586,7 +586,7 @@ fn take_until_killed() {
                 };
                 for number in 0_u64.. {
                     let key = format!("{lane}-{number}");
-                    let Taken::New(id) = store.take_push(arrival(&key, &key), machine(0)).await.unwrap()
+                    let Intake::New(id) = store.take_push(arrival(&key, &key), machine(0)).await.unwrap()
                     else {
                         continue;
                     };

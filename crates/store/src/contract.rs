@@ -23,8 +23,8 @@ use opendata::SessionKey;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    AccessToken, Arrival, Attempt, DeadBounds, Death, DroppedLetters, Ended, KnownPush, Memory, Owner,
-    PageBounds, Session, Store, StoredPush, TOUCH_EVERY, Taken, WRONG_CLOCK,
+    AccessToken, Arrival, Attempt, DeadBounds, Death, DroppedLetters, Ended, Intake, KnownPush, Memory,
+    Owner, PageBounds, Session, Store, StoredPush, TOUCH_EVERY, WRONG_CLOCK,
 };
 
 /// Makes a handle of the store that is looked at.
@@ -287,7 +287,7 @@ impl Node {
             .await
             .unwrap()
         {
-            Taken::New(id) => id,
+            Intake::New(id) => id,
             known => panic!("{key} is new, and yet {known:?}"),
         }
     }
@@ -299,7 +299,7 @@ impl Node {
             .take_push(arrival("", key), machine(1000))
             .await
             .unwrap();
-        assert_eq!(taken, Taken::Known(found.clone()));
+        assert_eq!(taken, Intake::Known(found.clone()));
         found
     }
 
@@ -356,7 +356,7 @@ pub async fn a_push_is_taken_once_and_its_answer_kept(open: Open<'_>) {
         ..arrival("alice", "a")
     };
     let taken = node.store.take_push(packet, machine(5)).await.unwrap();
-    assert_eq!(taken, Taken::New(1));
+    assert_eq!(taken, Intake::New(1));
     assert_eq!(other.take("bob", "b").await, 2);
     let KnownPush::Open(push) = other.known("a").await else {
         panic!("it is open")
@@ -435,7 +435,7 @@ pub async fn pushes_are_numbered_in_the_order_of_the_calls(open: Open<'_>) {
         .collect();
     // The last one is waited for first.
     for (before, taken) in taken.into_iter().enumerate().rev() {
-        assert_eq!(taken.await.unwrap(), Taken::New(before as u64 + 1));
+        assert_eq!(taken.await.unwrap(), Intake::New(before as u64 + 1));
     }
     let begun: Vec<_> = (1..=300)
         .map(|id| node.store.begin_push(id, &node.owner, machine(0), TERM))

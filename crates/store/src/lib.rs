@@ -24,8 +24,8 @@ pub use crate::{
     error::{Cause, StoreError},
     keys::Keys,
     mailbox::{
-        Arrival, Attempt, DeadBounds, DeadPage, Death, DroppedLetters, Ended, KnownPush, Lease, LetterSize,
-        Mailbox, Owner, PageBounds, PushState, Settled, StoredPush, Taken,
+        Arrival, Attempt, AttemptEnd, DeadBounds, DeadPage, Death, DroppedLetters, Ended, Intake, KnownPush,
+        Lease, LetterSize, Mailbox, Owner, PageBounds, PushState, StoredPush,
     },
     memory::Memory,
     sessions::{PreviousKey, Session, Sessions, TOUCH_EVERY},

@@ -103,7 +103,7 @@ pub struct Arrival<'a> {
 
 /// What came of taking a push in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum Intake {
     /// It is new, and has this number.
     New(u64),
     /// It came before.
@@ -282,7 +282,7 @@ pub trait Mailbox: Send + Sync {
         &'a self,
         arrival: Arrival<'a>,
         now: SystemTime,
-    ) -> BoxFuture<'a, Result<Taken, StoreError>>;
+    ) -> BoxFuture<'a, Result<Intake, StoreError>>;
 
     /// What became of the push of a key, if it is known.
     fn find_push<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<KnownPush>, StoreError>>;
@@ -424,12 +424,12 @@ impl StoredPush {
     }
 
     /// Notes how an attempt ended, unless its lane is lost.
-    pub fn end(&mut self, attempt: &Attempt, ended: Ended, now: SystemTime) -> Settled {
+    pub fn end(&mut self, attempt: &Attempt, ended: Ended, now: SystemTime) -> AttemptEnd {
         if self.lease_of(attempt).is_none() {
-            return Settled::Lost;
+            return AttemptEnd::Lost;
         }
         self.state = match ended {
-            Ended::Done { answer } => return Settled::Done { answer },
+            Ended::Done { answer } => return AttemptEnd::Done { answer },
             Ended::Deferred { due } => PushState::Waiting { due },
             Ended::Failed { due } => {
                 self.failures = self.failures.saturating_add(1);
@@ -440,7 +440,7 @@ impl StoredPush {
                 PushState::Dead(Death { error, at: now })
             }
         };
-        Settled::Open
+        AttemptEnd::Open
     }
 
     /// Makes a dead letter wait again, with this turn; `afresh` with as many attempts ahead as a new one. Answers whether
@@ -461,7 +461,7 @@ impl StoredPush {
 
 /// What the end of an attempt comes to. For backends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum AttemptEnd {
     /// Nothing: another attempt has begun, or the push is not open.
     Lost,
     /// The push is still open, and to be kept as it is now.

@@ -13,9 +13,9 @@ use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Keys,
-    KnownPush, LetterSize, Mailbox, Owner, PageBounds, Session, Sessions, Settled, Store, StoreError,
-    StoredPush, Taken, Ticks, Tokens,
+    AccessToken, Arrival, Attempt, AttemptEnd, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters,
+    Ended, Intake, Keys, KnownPush, LetterSize, Mailbox, Owner, PageBounds, Session, Sessions, Store,
+    StoreError, StoredPush, Ticks, Tokens,
 };
 
 /// A store in memory. Clones share it.
@@ -45,12 +45,12 @@ struct Pushes {
     /// The turn and number of each open push that is no dead letter, by lane.
     lanes: HashMap<String, BTreeSet<(u64, u64)>>,
     dead: BTreeSet<u64>,
-    known: HashMap<String, Known>,
+    known: HashMap<String, PushOfKey>,
 }
 
 /// What became of the push of a key.
 #[derive(Debug)]
-enum Known {
+enum PushOfKey {
     Open(u64),
     Done { answer: Option<String>, at: SystemTime },
 }
@@ -61,24 +61,24 @@ impl Pushes {
         self.last
     }
 
-    fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Taken {
+    fn take(&mut self, arrival: Arrival<'_>, now: SystemTime) -> Intake {
         if let Some(known) = self.find(arrival.key) {
-            return Taken::Known(known);
+            return Intake::Known(known);
         }
         let id = self.next();
         let push = StoredPush::new(id, arrival, now);
         self.enter(&push);
         self.open.insert(id, push);
-        self.known.insert(arrival.key.to_owned(), Known::Open(id));
-        Taken::New(id)
+        self.known.insert(arrival.key.to_owned(), PushOfKey::Open(id));
+        Intake::New(id)
     }
 
     fn find(&self, key: &str) -> Option<KnownPush> {
         match self.known.get(key)? {
-            Known::Done { answer, .. } => Some(KnownPush::Done {
+            PushOfKey::Done { answer, .. } => Some(KnownPush::Done {
                 answer: answer.clone(),
             }),
-            Known::Open(id) => Some(KnownPush::Open(Box::new(self.open.get(id)?.clone()))),
+            PushOfKey::Open(id) => Some(KnownPush::Open(Box::new(self.open.get(id)?.clone()))),
         }
     }
 
@@ -115,14 +115,14 @@ impl Pushes {
             return false;
         };
         match push.end(attempt, ended, now) {
-            Settled::Lost => return false,
-            Settled::Done { answer } => self.close(attempt.push, answer, now),
-            Settled::Open if push.death().is_some() => {
+            AttemptEnd::Lost => return false,
+            AttemptEnd::Done { answer } => self.close(attempt.push, answer, now),
+            AttemptEnd::Open if push.death().is_some() => {
                 let push = push.clone();
                 self.leave(&push);
                 self.dead.insert(push.id);
             }
-            Settled::Open => {}
+            AttemptEnd::Open => {}
         }
         true
     }
@@ -145,7 +145,7 @@ impl Pushes {
         if let Some(push) = self.open.remove(&id) {
             self.leave(&push);
             self.dead.remove(&id);
-            self.known.insert(push.key, Known::Done { answer, at });
+            self.known.insert(push.key, PushOfKey::Done { answer, at });
         }
     }
 
@@ -276,7 +276,7 @@ impl Mailbox for Memory {
         &'a self,
         arrival: Arrival<'a>,
         at: SystemTime,
-    ) -> BoxFuture<'a, Result<Taken, StoreError>> {
+    ) -> BoxFuture<'a, Result<Intake, StoreError>> {
         now(self.state().pushes.take(arrival, at))
     }
 
@@ -357,7 +357,7 @@ impl Mailbox for Memory {
     fn forget_pushes(&self, done_before: SystemTime) -> BoxFuture<'_, Result<usize, StoreError>> {
         let known = &mut self.state().pushes.known;
         let before = known.len();
-        known.retain(|_, known| !matches!(known, Known::Done { at, .. } if *at < done_before));
+        known.retain(|_, known| !matches!(known, PushOfKey::Done { at, .. } if *at < done_before));
         now(before - known.len())
     }
 }

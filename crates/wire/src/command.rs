@@ -118,15 +118,15 @@ impl Command {
         }
     }
 
-    /// The collection that the command is about, and what `read` takes of its fields. What it leaves is judged: `beside` says what is
+    /// The collection that the command is about, and what `read` takes of its fields. What it leaves is judged: `unread` says what is
     /// known of that, and the rest is unknown.
     pub(crate) fn about<T>(
         &mut self,
-        beside: Beside,
+        unread: UnreadFields,
         read: impl FnOnce(&mut Fields) -> Result<T>,
     ) -> Result<(Namespace, T)> {
         let namespace = self.collection()?;
-        Ok((namespace, self.fields.read(beside, read)?))
+        Ok((namespace, self.fields.read(unread, read)?))
     }
 
     /// Steps over a value that says nothing: `{ping: 1}`.
@@ -177,7 +177,7 @@ impl Namespace {
 
 /// What is known of fields that nobody reads.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Beside {
+pub(crate) struct UnreadFields {
     /// MongoDB has them, and here they are refused.
     pub(crate) not_served: &'static [&'static str],
     /// They change nothing here.
@@ -200,11 +200,15 @@ impl Fields {
         }
     }
 
-    /// What `read` takes; of what it leaves `beside` says what is known, and the rest is unknown.
-    pub(crate) fn read<T>(&mut self, beside: Beside, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// What `read` takes; of what it leaves `unread` says what is known, and the rest is unknown.
+    pub(crate) fn read<T>(
+        &mut self,
+        unread: UnreadFields,
+        read: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let taken = read(self)?;
-        self.not_served(beside.not_served)?;
-        self.pass_over(beside.passed_over);
+        self.not_served(unread.not_served)?;
+        self.pass_over(unread.passed_over);
         self.finish()?;
         Ok(taken)
     }

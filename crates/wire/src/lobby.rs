@@ -16,11 +16,11 @@ pub(crate) struct Lobby(Arc<Places>);
 #[derive(Debug)]
 struct Places {
     most: usize,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<PlacesByAge>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct PlacesByAge {
     entered: u64,
     /// By the order in which they came; dropping the sender expels one.
     places: VecDeque<(u64, oneshot::Sender<()>)>,
@@ -63,7 +63,7 @@ impl Lobby {
         })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, PlacesByAge> {
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

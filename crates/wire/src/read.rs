@@ -10,7 +10,7 @@ use docdb::{
 };
 
 use crate::{
-    command::{Beside, Command, Fields, Namespace},
+    command::{Command, Fields, Namespace, UnreadFields},
     cursor::{self, Batch, Cursor, FIRST_BATCH, Pages},
     failure::{Failure, Result, code},
     front::{Inner, raw},
@@ -26,8 +26,8 @@ const PASSED_OVER: [&str; 6] = [
     "hint",
 ];
 
-/// What a `find` may say beside.
-const FIND_BESIDE: Beside = Beside {
+/// What a `find` may say that is not read.
+const FIND_UNREAD: UnreadFields = UnreadFields {
     not_served: &[
         "awaitData",
         "collation",
@@ -96,7 +96,7 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let (namespace, asked) = command.about(FIND_BESIDE, FindRequest::read)?;
+        let (namespace, asked) = command.about(FIND_UNREAD, FindRequest::read)?;
         if !self.is_ours(&namespace)? {
             return Ok(nothing(&namespace));
         }
@@ -313,11 +313,11 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let beside = Beside {
+        let unread = UnreadFields {
             not_served: &["collation"],
             passed_over: &["hint", "fields"],
         };
-        let (namespace, (filter, limit, skip)) = command.about(beside, |fields| {
+        let (namespace, (filter, limit, skip)) = command.about(unread, |fields| {
             let filter = fields.document("query")?.unwrap_or_default();
             let limit = fields.integer("limit")?.unwrap_or(0).unsigned_abs();
             Ok((filter, limit, fields.count("skip")?.unwrap_or(0)))
@@ -346,11 +346,11 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let beside = Beside {
+        let unread = UnreadFields {
             not_served: &["collation"],
             passed_over: &["hint"],
         };
-        let (namespace, (path, filter)) = command.about(beside, |fields| {
+        let (namespace, (path, filter)) = command.about(unread, |fields| {
             let path = fields.needed_text("key")?;
             Ok((path, fields.document("query")?.unwrap_or_default()))
         })?;
@@ -404,7 +404,7 @@ impl Inner {
         let fields = &mut explained.fields;
         let found = match name.as_str() {
             "find" => {
-                let find = fields.read(FIND_BESIDE, FindRequest::read)?.find;
+                let find = fields.read(FIND_UNREAD, FindRequest::read)?.find;
                 let found = self.database.find(&namespace.collection, find, None).await;
                 self.engine(&namespace.database, found)?
             }

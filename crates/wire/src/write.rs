@@ -7,7 +7,7 @@ use docdb::{Context, error::code as language, expr::Variables, project::Projecti
 use futures_util::future::join_all;
 
 use crate::{
-    command::{Beside, Command, Fields, Namespace},
+    command::{Command, Fields, Namespace, UnreadFields},
     failure::{Failure, Result, code},
     front::{Inner, raw},
     message::MOST_WRITES,
@@ -32,11 +32,11 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let beside = Beside {
+        let unread = UnreadFields {
             passed_over: &["bypassDocumentValidation", "isTimeseries"],
-            ..Beside::default()
+            ..UnreadFields::default()
         };
-        let (namespace, (documents, ordered)) = command.about(beside, |fields| {
+        let (namespace, (documents, ordered)) = command.about(unread, |fields| {
             let documents = fields.needed_documents("documents")?;
             Ok((documents, fields.boolean("ordered")?.unwrap_or(true)))
         })?;
@@ -86,11 +86,11 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let beside = Beside {
+        let unread = UnreadFields {
             not_served: &["let"],
             passed_over: &["bypassDocumentValidation"],
         };
-        let (namespace, (statements, ordered)) = command.about(beside, |fields| {
+        let (namespace, (statements, ordered)) = command.about(unread, |fields| {
             let statements = fields.needed_documents("updates")?;
             Ok((statements, fields.boolean("ordered")?.unwrap_or(true)))
         })?;
@@ -156,11 +156,11 @@ impl Inner {
         mut command: Command,
         transaction: Option<TransactionId>,
     ) -> Result<RawDocumentBuf> {
-        let beside = Beside {
+        let unread = UnreadFields {
             not_served: &["let"],
-            ..Beside::default()
+            ..UnreadFields::default()
         };
-        let (namespace, (statements, ordered)) = command.about(beside, |fields| {
+        let (namespace, (statements, ordered)) = command.about(unread, |fields| {
             let statements = fields.needed_documents("deletes")?;
             Ok((statements, fields.boolean("ordered")?.unwrap_or(true)))
         })?;
@@ -190,11 +190,11 @@ impl Inner {
         statement: Document,
         transaction: Option<TransactionId>,
     ) -> Result<u64> {
-        let beside = Beside {
+        let unread = UnreadFields {
             not_served: &["collation"],
             passed_over: &PASSED_OVER,
         };
-        let (filter, many) = Fields::new("delete.deletes", statement).read(beside, |fields| {
+        let (filter, many) = Fields::new("delete.deletes", statement).read(unread, |fields| {
             let filter = fields.needed_document("q")?;
             match fields.integer("limit")? {
                 Some(0) => Ok((filter, true)),
@@ -333,11 +333,11 @@ impl ProjectedBy {
 }
 
 fn read_update(statement: Document) -> Result<Update> {
-    let beside = Beside {
+    let unread = UnreadFields {
         not_served: &["collation", "c"],
         passed_over: &PASSED_OVER,
     };
-    Fields::new("update.updates", statement).read(beside, |fields| {
+    Fields::new("update.updates", statement).read(unread, |fields| {
         let change = fields.value("u").ok_or_else(|| {
             Failure::failed_to_parse("BSON field 'update.updates.u' is missing but a required field")
         })?;

@@ -3,7 +3,7 @@
 use super::{Named, Strict, array, convert, date, logic, number, object, set, statistic, text};
 
 /// An operator of arguments in order.
-pub(super) struct Ordered {
+pub(super) struct OrderedOperator {
     pub(super) least: usize,
     pub(super) most: usize,
     pub(super) run: Strict,
@@ -12,7 +12,7 @@ pub(super) struct Ordered {
 /// Any number of arguments.
 const ANY: usize = usize::MAX;
 
-pub(super) fn ordered(name: &str) -> Option<Ordered> {
+pub(super) fn ordered(name: &str) -> Option<OrderedOperator> {
     let (least, most, run): (usize, usize, Strict) = match name {
         "$cmp" => (2, 2, logic::cmp),
         "$not" => (1, 1, logic::not),
@@ -109,7 +109,7 @@ pub(super) fn ordered(name: &str) -> Option<Ordered> {
         "$binarySize" => (1, 1, convert::binary_size),
         _ => return None,
     };
-    Some(Ordered { least, most, run })
+    Some(OrderedOperator { least, most, run })
 }
 
 /// An operator of named arguments.

@@ -31,9 +31,9 @@ pub(super) enum StraightError {
 type Installers = HashMap<Vec<u8>, Arc<OnceCell<Arc<Packages>>>>;
 
 #[derive(Debug, Default)]
-pub(super) struct Straight(Mutex<Installers>);
+pub(super) struct StraightInstaller(Mutex<Installers>);
 
-impl Straight {
+impl StraightInstaller {
     /// Installs a tree into `draft`, where its manifest, its lock and its `.npmrc` are.
     pub(super) async fn install(
         &self,
