@@ -44,9 +44,25 @@ impl fmt::Debug for HttpEvent<'_> {
 }
 
 impl HttpEvent<'_> {
+    /// The body as text, where it is handed over so.
+    fn text(&self) -> Option<&str> {
+        let text = std::str::from_utf8(self.body).ok();
+        text.filter(|_| is_text(self.headers))
+    }
+
+    /// Bytes that the body takes in the event: up to six times its own where it is text of which JSON escapes much.
+    #[must_use]
+    pub fn body_length(&self) -> usize {
+        match self.text() {
+            Some(text) => json::string_length(text),
+            None => base64::encoded_len(self.body.len(), true).map_or(usize::MAX, |length| length + 2),
+        }
+    }
+
     /// Appends the event's JSON text.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.reserve(self.body.len() + self.body.len() / 3 + 1024);
+        // A large one is not copied to make room, and takes no more than it needs.
+        out.reserve(self.body_length() + 1024);
         out.extend_from_slice(b"{\"path\":");
         json::write_string(out, self.path);
         out.extend_from_slice(b",\"httpMethod\":");
@@ -61,8 +77,7 @@ impl HttpEvent<'_> {
         out.extend_from_slice(b",\"appId\":");
         json::write_string(out, self.appid);
         out.extend_from_slice(b",\"uin\":\"\"},\"body\":");
-        let text = std::str::from_utf8(self.body).ok();
-        match text.filter(|_| is_text(self.headers)) {
+        match self.text() {
             Some(text) => {
                 json::write_string(out, text);
                 out.extend_from_slice(b",\"isBase64Encoded\":false}");
@@ -200,7 +215,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let mut out = Vec::new();
-        HttpEvent {
+        let event = HttpEvent {
             method: "POST",
             path: "/a%20b",
             query,
@@ -209,8 +224,10 @@ mod tests {
             request_id: "r1",
             env_id: "env",
             appid: "wx1",
-        }
-        .write(&mut out);
+        };
+        event.write(&mut out);
+        let written = json::Object::parse(&out).unwrap().get("body").unwrap().len();
+        assert_eq!(event.body_length(), written);
         json::validate(&out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }
@@ -282,6 +299,7 @@ mod tests {
         for (lines, body, expected, encoded) in [
             (&[][..], &b"plain"[..], "plain", false),
             (&[], b"\xff\x00", "/wA=", true),
+            (&[], b"\x00\x1f\n\"\\", "\0\u{1f}\n\"\\", false),
             (&[("content-type", &b"text/plain"[..])], b"\xff", "/w==", true),
             (&[("content-type", b"image/png")], b"text", "dGV4dA==", true),
             (

@@ -3,7 +3,8 @@
 //! Each door names a [`BodyPolicy`]: how many bytes it takes, within which time all of them have to be there, of which
 //! type they are, and whether their sender is known by then. A stranger's body is small, and needs nothing that others
 //! need; while it is waited for, its connection may be closed in favour of another (`listen`). A large body of somebody
-//! who is known takes [`Room`] out of one budget for all, of which nobody gets more than a part.
+//! who is known takes [`Room`] out of one budget for all, of which nobody gets more than a part; and one that comes too slowly gives
+//! way when others wait for room.
 //!
 //! What is not wanted is read and thrown away within bounds of its own, so that the client sees the answer instead of
 //! a broken connection.
@@ -11,7 +12,10 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,8 +25,8 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
 };
 
 use crate::{failure::Failure, listen::Seat};
@@ -41,6 +45,12 @@ const LARGE: usize = 64 << 10;
 const UNIT: usize = 64 << 10;
 /// Bytes of large bodies that may be held at once: 32 of the largest calls.
 pub(crate) const BUDGET: usize = 192 << 20;
+/// A body that has room may come as slowly as it likes for so long while others wait for theirs...
+const SLOW_FOR: Duration = Duration::from_secs(5);
+/// ...and longer as far as so many bytes of it come in each second.
+const LEAST: usize = 64 << 10;
+/// How often those who wait look whether one is slower.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a door takes.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +61,8 @@ pub(crate) struct BodyPolicy {
     pub(crate) within: Duration,
     /// What the body has to be.
     pub(crate) content: Content,
+    /// How many times its size a body is held while it is made into what the door wants: as much room it takes.
+    pub(crate) times: usize,
 }
 
 /// The type of a body.
@@ -118,6 +130,31 @@ pub(crate) struct Whole<'a> {
     pub(crate) permit: Option<Room<'a>>,
 }
 
+impl<'a> Whole<'a> {
+    /// Has it take room for so many bytes, if there is any now: nobody waits with a body in their hands.
+    ///
+    /// # Errors
+    /// 429: there is none.
+    pub(crate) fn hold(&mut self, bytes: usize, name: &str, budget: &'a Budget) -> Result<(), Failure> {
+        let held = match &mut self.permit {
+            Some(room) => room.resize(bytes),
+            None if bytes <= LARGE => true,
+            none => {
+                *none = budget.try_room(name, bytes);
+                none.is_some()
+            }
+        };
+        match held {
+            true => Ok(()),
+            false => Err(no_room()),
+        }
+    }
+}
+
+fn no_room() -> Failure {
+    Failure::too_many("too many large request bodies at a time", 1)
+}
+
 /// A body that is still to come.
 pub(crate) struct UnreadBody {
     incoming: Incoming,
@@ -159,7 +196,7 @@ impl UnreadBody {
         let whole = timeout(policy.within, self.read_whole(policy, sender, budget)).await;
         whole.unwrap_or_else(|_| {
             if self.wants_room {
-                return Err(Failure::too_many("too many large request bodies at a time", 1));
+                return Err(no_room());
             }
             // What is still to come is not waited for either.
             self.read = usize::MAX;
@@ -195,8 +232,21 @@ impl UnreadBody {
             });
         }
         let mut whole = BytesMut::from(first);
-        let mut permit = None;
-        while let Some(chunk) = self.next().await? {
+        let mut permit: Option<Room<'_>> = None;
+        loop {
+            let next = match &permit {
+                Some(room) => tokio::select! {
+                    biased;
+                    next = self.next() => next,
+                    () = room.gives_way() => {
+                        // What is still to come is not waited for either.
+                        self.read = usize::MAX;
+                        return Err(Failure::too_many("the request body came too slowly, and others waited", 1));
+                    }
+                },
+                None => self.next().await,
+            };
+            let Some(chunk) = next? else { break };
             let length = whole.len() + chunk.len();
             if length > policy.most {
                 drop((whole, chunk, permit));
@@ -213,10 +263,17 @@ impl UnreadBody {
             {
                 let size = announced.exact().and_then(|exact| usize::try_from(exact).ok());
                 self.wants_room = true;
-                permit = Some(budget.take(name, size.unwrap_or(policy.most)).await?);
+                let size = policy.times * size.unwrap_or(policy.most);
+                permit = Some(budget.take(name, size).await?);
                 self.wants_room = false;
             }
+            if let Some(room) = &permit {
+                room.came(chunk.len());
+            }
             whole.extend_from_slice(&chunk);
+        }
+        if let Some(room) = &mut permit {
+            room.is_whole();
         }
         Ok(Whole {
             bytes: whole.freeze(),
@@ -282,6 +339,8 @@ pub(crate) struct Budget {
     /// Bytes that one sender may have.
     of_one: usize,
     shares: Mutex<HashMap<String, Share>>,
+    /// Bodies that have room and are not whole.
+    coming: Mutex<Vec<Arc<ComingBody>>>,
 }
 
 /// What one sender may have of it; there as long as one of their bodies has room or waits for it.
@@ -291,12 +350,27 @@ struct Share {
     bodies: usize,
 }
 
+/// A body that has room, and how quickly it comes.
+#[derive(Debug)]
+struct ComingBody {
+    /// Its sender.
+    name: String,
+    /// When it got its room.
+    since: Instant,
+    /// Bytes of it that came since.
+    bytes: AtomicUsize,
+    /// It is told to give way.
+    is_told: AtomicBool,
+    told: Notify,
+}
+
 /// What a large body takes of the [`Budget`], until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
-    _of_all: OwnedSemaphorePermit,
-    _of_one: OwnedSemaphorePermit,
-    _holder: Holder<'a>,
+    of_all: OwnedSemaphorePermit,
+    of_one: OwnedSemaphorePermit,
+    coming: Option<Arc<ComingBody>>,
+    holder: Holder<'a>,
 }
 
 /// The same for what outlives whoever asked for it: a reply on its way.
@@ -328,29 +402,82 @@ impl Budget {
             units: Arc::new(Semaphore::new(bytes / UNIT)),
             of_one: bytes / 4,
             shares: Mutex::default(),
+            coming: Mutex::default(),
         }
     }
 
-    /// Waits for room for so many bytes: first in the sender's share, then in all.
+    /// Waits for room for so many bytes: first in the sender's share, then in all. Meanwhile those give way who are slow.
     async fn take(&self, name: &str, bytes: usize) -> Result<Room<'_>, Failure> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let units = in_units(bytes);
         let (holder, own) = self.share(name);
-        // Nobody closes them.
-        let of_one = own.acquire_many_owned(units).await;
-        let of_all = Arc::clone(&self.units).acquire_many_owned(units).await;
-        match (of_one, of_all) {
-            (Ok(of_one), Ok(of_all)) => Ok(Room {
-                _of_all: of_all,
-                _of_one: of_one,
-                _holder: holder,
-            }),
-            _ => Err(Failure::internal()),
+        let of_one = self.wait_for(&own, units, Some(name)).await?;
+        let of_all = self.wait_for(&self.units, units, None).await?;
+        let coming = Arc::new(ComingBody {
+            name: name.to_owned(),
+            since: Instant::now(),
+            bytes: AtomicUsize::new(0),
+            is_told: AtomicBool::new(false),
+            told: Notify::new(),
+        });
+        self.coming().push(Arc::clone(&coming));
+        Ok(Room {
+            of_all,
+            of_one,
+            coming: Some(coming),
+            holder,
+        })
+    }
+
+    /// Waits for so many of these units, which bodies of this sender have, or of any.
+    async fn wait_for(
+        &self,
+        units: &Arc<Semaphore>,
+        many: u32,
+        of: Option<&str>,
+    ) -> Result<OwnedSemaphorePermit, Failure> {
+        let taking = Arc::clone(units).acquire_many_owned(many);
+        tokio::pin!(taking);
+        loop {
+            tokio::select! {
+                biased;
+                // Nobody closes them.
+                taken = &mut taking => return taken.map_err(|_| Failure::internal()),
+                () = tokio::time::sleep(LOOK_EVERY) => self.let_one_give_way(of),
+            }
         }
+    }
+
+    /// Tells the slowest body to give way, of this sender's or of all, if there is one that is too slow.
+    fn let_one_give_way(&self, of: Option<&str>) {
+        let coming = self.coming();
+        let slow = coming.iter().filter(|body| {
+            let is_meant = of.is_none_or(|name| body.name == name);
+            is_meant && !body.is_told.load(Ordering::Relaxed)
+        });
+        let slowest = slow.max_by_key(|body| body.lag());
+        if let Some(body) = slowest.filter(|body| body.lag() > SLOW_FOR) {
+            body.is_told.store(true, Ordering::Relaxed);
+            body.told.notify_one();
+        }
+    }
+
+    /// Room for a body that is whole, if there is any now.
+    fn try_room(&self, name: &str, bytes: usize) -> Option<Room<'_>> {
+        let units = in_units(bytes);
+        let (holder, own) = self.share(name);
+        let of_one = own.try_acquire_many_owned(units).ok()?;
+        let of_all = Arc::clone(&self.units).try_acquire_many_owned(units).ok()?;
+        Some(Room {
+            of_all,
+            of_one,
+            coming: None,
+            holder,
+        })
     }
 
     /// Room for so many bytes, if there is any now: nobody waits with a reply in their hands.
     pub(crate) fn try_take(self: &Arc<Self>, name: &str, bytes: usize) -> Option<ReplyRoom> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
+        let units = in_units(bytes);
         let own = self.enter(name);
         let Some((of_one, of_all)) = own
             .try_acquire_many_owned(units)
@@ -402,6 +529,74 @@ impl Budget {
     fn shares(&self) -> MutexGuard<'_, HashMap<String, Share>> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn coming(&self) -> MutexGuard<'_, Vec<Arc<ComingBody>>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+impl ComingBody {
+    /// By how much it is behind one that comes as quickly as is asked.
+    fn lag(&self) -> Duration {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        let allowed = Duration::from_secs_f64(bytes as f64 / LEAST as f64);
+        self.since.elapsed().saturating_sub(allowed)
+    }
+}
+
+impl Room<'_> {
+    /// So many bytes more of the body are there.
+    fn came(&self, bytes: usize) {
+        if let Some(coming) = &self.coming {
+            coming.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Resolves when the body is to give way.
+    async fn gives_way(&self) {
+        match &self.coming {
+            Some(coming) => coming.told.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// All of the body is there: it is waited for no more, and gives way to nobody.
+    fn is_whole(&mut self) {
+        if let Some(gone) = self.coming.take() {
+            let mut coming = self.holder.budget.coming();
+            coming.retain(|body| !Arc::ptr_eq(body, &gone));
+        }
+    }
+
+    /// Has it be so large. What it is to have more it gets now, or it stays as it is; answers whether it is so large.
+    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+        let (units, has) = (in_units(bytes) as usize, self.of_all.num_permits());
+        if units <= has {
+            drop((self.of_all.split(has - units), self.of_one.split(has - units)));
+            return true;
+        }
+        let more = u32::try_from(units - has).unwrap_or(u32::MAX);
+        let try_more = |permit: &OwnedSemaphorePermit| {
+            let semaphore = Arc::clone(permit.semaphore());
+            semaphore.try_acquire_many_owned(more).ok()
+        };
+        let Some((of_all, of_one)) = try_more(&self.of_all).zip(try_more(&self.of_one)) else {
+            return false;
+        };
+        self.of_all.merge(of_all);
+        self.of_one.merge(of_one);
+        true
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.is_whole();
+    }
 }
 
 impl Drop for Holder<'_> {
@@ -418,7 +613,7 @@ impl Drop for ReplyRoom {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::expect_used, clippy::unwrap_used)]
     use super::*;
 
     /// What one sender may hold.
@@ -462,6 +657,83 @@ mod tests {
         assert!(budget.shares().is_empty() && budget.units.available_permits() == 16);
     }
 
+    /// Four senders have all there is, and nothing more comes of their bodies but of one, which is quick enough.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_slow_gives_way_to_others() {
+        let budget = Arc::new(Budget::default());
+        let mut senders = Vec::new();
+        for (name, is_quick) in [("a", false), ("b", true), ("c", false), ("d", false)] {
+            let budget = Arc::clone(&budget);
+            let has_room = Arc::new(Notify::new());
+            let told = Arc::clone(&has_room);
+            let sender = tokio::spawn(async move {
+                let room = budget.take(name, BUDGET_OF_ONE).await.unwrap();
+                told.notify_one();
+                let comes = async {
+                    loop {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        room.came(if is_quick { LEAST } else { 1 });
+                    }
+                };
+                tokio::select! {
+                    () = room.gives_way() => {}
+                    () = comes => {}
+                }
+            });
+            has_room.notified().await;
+            senders.push(sender);
+        }
+        // Nobody waits, so nobody gives way.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(senders.iter().all(|sender| !sender.is_finished()));
+        for name in ["e", "f", "g"] {
+            let patience = Duration::from_secs(10);
+            let room = timeout(patience, budget.take(name, BUDGET_OF_ONE)).await;
+            let mut room = room.expect("the slow give way").unwrap();
+            room.is_whole();
+            std::mem::forget(room);
+        }
+        let more = timeout(Duration::from_secs(10), budget.take("h", LARGE)).await;
+        assert!(more.is_err(), "neither a quick one nor a whole one gives way");
+        assert!(!senders[1].is_finished());
+    }
+
+    /// Their own is what they have to wait for; the others' is not touched.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_gives_way_to_who_has_a_share_already() {
+        let budget = Budget::default();
+        let others = budget.take("other", LARGE).await.unwrap();
+        let own = budget.take("own", BUDGET_OF_ONE).await.unwrap();
+        tokio::select! {
+            biased;
+            () = others.gives_way() => panic!("the other's gave way"),
+            () = own.gives_way() => {}
+            _ = budget.take("own", LARGE) => panic!("there was room"),
+        }
+    }
+
+    #[tokio::test]
+    async fn room_becomes_as_large_as_what_is_held() {
+        let budget = Budget::of(16 * UNIT);
+        let mut whole = Whole {
+            bytes: Bytes::new(),
+            permit: None,
+        };
+        whole.hold(LARGE, "alice", &budget).unwrap();
+        assert_eq!(budget.units.available_permits(), 16, "so little needs no room");
+        whole.hold(3 * UNIT, "alice", &budget).unwrap();
+        assert_eq!(budget.units.available_permits(), 13);
+        assert!(
+            whole.hold(5 * UNIT, "alice", &budget).is_err(),
+            "a quarter is one sender's"
+        );
+        assert_eq!(budget.units.available_permits(), 13);
+        whole.hold(UNIT + 1, "alice", &budget).unwrap();
+        assert_eq!(budget.units.available_permits(), 14);
+        drop(whole);
+        assert!(budget.shares().is_empty() && budget.units.available_permits() == 16);
+    }
+
     #[tokio::test]
     async fn whoever_gives_up_waiting_leaves_no_trace() {
         let budget = Budget::default();
@@ -481,6 +753,7 @@ mod tests {
             most,
             within: Duration::from_secs(1),
             content: Content::Any,
+            times: 1,
         };
         for (most, bytes, status) in [
             (LARGEST_OF_STRANGER, 100 << 10, 400),

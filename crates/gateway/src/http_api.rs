@@ -45,6 +45,7 @@ const SECRET_BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_OF_STRANGER,
     within: Duration::from_secs(10),
     content: Content::Any,
+    times: 1,
 };
 /// An event, from whoever has a token. WeChat looks at no content type.
 const EVENT_BODY: BodyPolicy = BodyPolicy {

@@ -74,6 +74,7 @@ const ENTER_BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_OF_STRANGER,
     within: Duration::from_secs(10),
     content: Content::Any,
+    times: 1,
 };
 /// What is forwarded to WeChat, whose largest media are 10 MB, and what the console's own pages send: an event as a form, in
 /// which a byte may take three.
@@ -81,6 +82,7 @@ const LARGEST_BODY: BodyPolicy = BodyPolicy {
     most: 18 << 20,
     within: Duration::from_secs(120),
     content: Content::Any,
+    times: 1,
 };
 /// What a function is called with.
 const FUNCTION_BODY: BodyPolicy = BodyPolicy {

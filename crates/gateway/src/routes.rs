@@ -31,18 +31,21 @@ pub(crate) const CALL_BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_CALL,
     within: Duration::from_secs(120),
     content: Content::Json,
+    times: 1,
 };
 /// A login code, from anybody.
 const LOGIN_BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_OF_STRANGER,
     within: Duration::from_secs(10),
     content: Content::Json,
+    times: 1,
 };
 /// Open data: WeChat's largest, a month of steps with `rawData`, is a few kilobytes.
 const OPEN_DATA_BODY: BodyPolicy = BodyPolicy {
     most: 1 << 20,
     within: Duration::from_secs(30),
     content: Content::Json,
+    times: 1,
 };
 
 /// What a client asks of the database or of storage: the platform takes 512 KB of documents from a client at once, which are text within
@@ -51,6 +54,7 @@ const CLOUD_BODY: BodyPolicy = BodyPolicy {
     most: 2 << 20,
     within: Duration::from_secs(60),
     content: Content::Json,
+    times: 1,
 };
 
 /// Where a request goes.

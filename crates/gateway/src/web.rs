@@ -54,9 +54,11 @@ const BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_CALL,
     within: Duration::from_secs(60),
     content: Content::Any,
+    // As bytes, and beside them as an event: in base64 or, where it is text, with what JSON escapes of it.
+    times: 3,
 };
-/// Bytes of large bodies of strangers that may be held at once.
-const BUDGET: usize = 64 << 20;
+/// Bytes of large bodies of strangers, and of the events that are made of them, that may be held at once.
+const BUDGET: usize = 192 << 20;
 /// Bytes of large replies that may be on their way at once.
 const REPLIES: usize = 192 << 20;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -337,9 +339,8 @@ impl Asked<'_> {
             false => None,
         };
         let sender = network(client_ip).to_string();
-        let whole = body
-            .read(&BODY, BodySender::Visitor(&sender), &inner.web.budget)
-            .await?;
+        let budget = &inner.web.budget;
+        let mut whole = body.read(&BODY, BodySender::Visitor(&sender), budget).await?;
         if let Some(bearer) = &bearer {
             inner.sessions.check(inner, bearer).await?;
         }
@@ -352,16 +353,21 @@ impl Asked<'_> {
             by_proxy: self.by_proxy,
             user: context.as_deref(),
         };
+        let headers = headers.of(&head.headers);
+        let bytes = std::mem::take(&mut whole.bytes);
         let event = HttpRequest(HttpEvent {
             method: head.method.as_str(),
             path,
             query: head.uri.query(),
-            headers: &headers.of(&head.headers),
-            body: &whole.bytes,
+            headers: &headers,
+            body: &bytes,
             request_id,
             env_id: &inner.env_id,
             appid: &inner.appid,
         });
+        // Text may become six times as much.
+        let length = event.0.body_length();
+        whole.hold(bytes.len() + length, &sender, budget)?;
         let user = bearer.map(|bearer| User {
             openid: bearer.openid,
             unionid: bearer.unionid,
@@ -378,10 +384,10 @@ impl Asked<'_> {
             Event::Http(&event),
         );
         // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
-        let body::Whole { bytes, permit } = whole;
         drop(bytes);
+        whole.hold(length, &sender, budget)?;
         let finished = call.run().await;
-        drop(permit);
+        drop(whole);
         let answer = finished.result?;
         let response = reply_of(answer.json.as_ref()).map_err(|fault| {
             let cause = format!("the answer of {} is no HTTP reply: {fault}", route.function);

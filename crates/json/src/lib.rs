@@ -18,8 +18,8 @@ mod tests;
 pub use error::{JsonError, JsonReason};
 pub use object::{Member, Object};
 pub use string::{
-    array, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, write_string,
-    write_string_within,
+    array, array_of_strings, escape_controls, is_string, string_length, unescape, unescape_lossy,
+    write_string, write_string_within,
 };
 
 /// Checks that `text` is exactly one JSON value, blanks around it allowed, and gives it back as text.

@@ -83,6 +83,17 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// How many bytes [`write_string`] makes of `text`: as many as it has and up to six times as many.
+#[must_use]
+pub fn string_length(text: &str) -> usize {
+    let written = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | b'\t' | b'\n' | 0x0c | b'\r' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(written).sum::<usize>()
+}
+
 /// Appends `text` as a string literal that stands within another one: what [`write_string`] makes of the literal, without
 /// the outer quotes. JSON in JSON is written so in one pass.
 pub fn write_string_within(out: &mut Vec<u8>, text: &str) {

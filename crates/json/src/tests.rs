@@ -10,8 +10,8 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
 
 use crate::{
-    JsonReason, Object, array_of_strings, escape_controls, is_string, unescape, unescape_lossy, validate,
-    write_string, write_string_within,
+    JsonReason, Object, array_of_strings, escape_controls, is_string, string_length, unescape,
+    unescape_lossy, validate, write_string, write_string_within,
 };
 
 fn accepted_by_serde(text: &[u8]) -> bool {
@@ -123,6 +123,7 @@ proptest! {
     fn a_string_survives_writing_and_reading(text in any::<String>()) {
         let mut literal = Vec::new();
         write_string(&mut literal, &text);
+        prop_assert_eq!(string_length(&text), literal.len());
         prop_assert_eq!(serde_json::from_slice::<String>(&literal).unwrap(), &*text);
         prop_assert_eq!(&literal, &serde_json::to_vec(&text).unwrap());
         let mut within = Vec::new();
@@ -421,6 +422,7 @@ fn each_code_unit_is_read_and_each_character_written_as_by_serde() {
         let text = format!("{char}{char}a{char}");
         let mut literal = Vec::new();
         write_string(&mut literal, &text);
+        assert_eq!(string_length(&text), literal.len());
         assert_eq!(literal, serde_json::to_vec(&text).unwrap());
         let mut within = vec![b'"'];
         write_string_within(&mut within, &text);

@@ -28,6 +28,7 @@ const SIGNED_BODY: BodyPolicy = BodyPolicy {
     most: push::MAX_BODY,
     within: Duration::from_secs(10),
     content: Content::Any,
+    times: 1,
 };
 /// A push of which only its body can say who sent it.
 const UNSIGNED_BODY: BodyPolicy = BodyPolicy {
