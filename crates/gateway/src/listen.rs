@@ -5,9 +5,8 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -40,8 +39,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 /// A reply on its way: its connection works until it is sent. One that follows events does not: its page asks again.
 pub(crate) struct Sending {
     body: ReplyBody,
-    /// Since when the client has something to take.
-    offered: Offered,
+    seat: Seat,
     /// Of a body that does not end by itself: what ends it.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _working: Option<Working>,
@@ -84,18 +82,14 @@ pub(crate) async fn serve<Answer, Answering>(
         let answer = answer.clone();
         let stopped = stopped.clone();
         tokio::spawn(async move {
-            let offered = Offered::default();
             let service = service_fn(|mut request: Request<Incoming>| {
                 let working = seat.clone().work();
                 request.extensions_mut().insert(seat.clone());
                 let reply = answer(request, peer);
-                let (stopped, offered) = (&stopped, &offered);
+                let (stopped, seat) = (&stopped, &seat);
                 async move {
-                    Ok::<_, Infallible>(
-                        reply
-                            .await
-                            .map(|body| Sending::new(body, working, stopped, offered)),
-                    )
+                    let reply = reply.await;
+                    Ok::<_, Infallible>(reply.map(|body| Sending::new(body, working, stopped, seat)))
                 }
             });
             let connection = http1::Builder::new()
@@ -109,7 +103,7 @@ pub(crate) async fn serve<Answer, Answering>(
             tokio::select! {
                 _ = &mut connection => {}
                 () = seat.told_to_leave() => {}
-                () = offered.for_longer_than(STALLED) => {}
+                () = seat.took_nothing_for(STALLED) => {}
                 _ = stopped.changed() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = connection.await;
@@ -124,12 +118,12 @@ pub(crate) async fn serve<Answer, Answering>(
 }
 
 impl Sending {
-    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>, offered: &Offered) -> Self {
-        let offered = offered.clone();
+    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>, seat: &Seat) -> Self {
+        let seat = seat.clone();
         if !body.is_endless() {
             return Self {
                 body,
-                offered,
+                seat,
                 stop: None,
                 _working: Some(working),
             };
@@ -137,38 +131,16 @@ impl Sending {
         let mut stopped = stopped.clone();
         Self {
             body,
-            offered,
+            seat,
             stop: Some(Box::pin(async move { while stopped.changed().await.is_ok() {} })),
             _working: None,
         }
     }
 }
 
-/// Since when a piece of a reply waits for its client to take it. A body that has nothing to give keeps nobody waiting.
-#[derive(Clone, Debug, Default)]
-struct Offered(Arc<Mutex<Option<Instant>>>);
-
-impl Offered {
-    fn set(&self, offered: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = offered.then(Instant::now);
-    }
-
-    /// Resolves when the client has taken nothing for so long.
-    async fn for_longer_than(&self, most: Duration) {
-        loop {
-            let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match since.map(|since| since + most) {
-                Some(end) if end <= Instant::now() => return,
-                Some(end) => tokio::time::sleep_until(end.into()).await,
-                None => tokio::time::sleep(most).await,
-            }
-        }
-    }
-}
-
 impl Drop for Sending {
     fn drop(&mut self) {
-        self.offered.set(false);
+        self.seat.offer(false);
     }
 }
 
@@ -186,7 +158,7 @@ impl Body for Sending {
             return Poll::Ready(None);
         }
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.offered.set(matches!(polled, Poll::Ready(Some(_))));
+        self.seat.offer(matches!(polled, Poll::Ready(Some(_))));
         polled
     }
 
@@ -196,28 +168,5 @@ impl Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn whoever_takes_nothing_is_found_out() {
-        let offered = Offered::default();
-        let now = async |most| {
-            tokio::select! {
-                biased;
-                () = offered.for_longer_than(most) => true,
-                () = std::future::ready(()) => false,
-            }
-        };
-        let never = Duration::from_secs(3600);
-        assert!(!now(never).await, "nothing is offered");
-        offered.set(true);
-        assert!(!now(never).await && now(Duration::ZERO).await);
-        offered.set(false);
-        assert!(!now(never).await);
     }
 }

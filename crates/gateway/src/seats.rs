@@ -3,7 +3,8 @@
 //! A connection *waits* while nothing is being done for anybody who is known: between two requests, before its first head
 //! is there, and while a stranger's body comes. When all places are taken, the connection that has waited longest is
 //! closed for a new one; and of several peers, one of the peer that has most connections waiting, so that whoever opens
-//! hundreds of them closes their own. What works is never closed: if all do, new connections wait in the listen queue.
+//! hundreds of them closes their own. What works is not closed: if all do, new connections wait in the listen queue. A reply that is
+//! there, and of which its client takes nothing for a while, is no work any more.
 
 use std::{
     cmp::Reverse,
@@ -13,9 +14,18 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// For how long a client may take nothing of its reply while others wait for a place. It takes some 256 KB at a time.
+const SLOW_FOR: Duration = Duration::from_secs(5);
+/// How often those who wait for a place look whether one is slower.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The places of one listener.
 #[derive(Debug)]
@@ -37,6 +47,8 @@ struct Place {
     peer: IpAddr,
     /// The turn at which it began to wait; [`WORKS`] while it works.
     since: AtomicU64,
+    /// Since when a piece of its reply waits for the client to take it.
+    offered: Mutex<Option<Instant>>,
     told: AtomicBool,
     wake: Notify,
 }
@@ -91,11 +103,13 @@ impl Seats {
                 biased;
                 Ok(permit) = Arc::clone(&self.free).acquire_owned() => break permit,
                 () = self.began_waiting.notified(), if !closed => {}
+                () = tokio::time::sleep(LOOK_EVERY), if !closed => {}
             }
         };
         let place = Arc::new(Place {
             peer: network(peer),
             since: AtomicU64::new(WORKS),
+            offered: Mutex::default(),
             told: AtomicBool::new(false),
             wake: Notify::new(),
         });
@@ -119,21 +133,21 @@ impl Seats {
     /// Tells the connection to go that has waited longest, of the peer with most that wait. Answers whether there was one.
     fn close_one(&self) -> bool {
         let taken = self.taken();
-        let mut peers: HashMap<IpAddr, (usize, u64, &Place)> = HashMap::new();
+        let now = Instant::now();
+        let mut peers: HashMap<IpAddr, (usize, Idleness, &Place)> = HashMap::new();
         for place in taken.values() {
-            let since = place.since.load(Ordering::Relaxed);
-            if since == WORKS {
+            let Some(idleness) = place.idleness(now) else {
                 continue;
-            }
-            let (count, oldest, which) = peers.entry(place.peer).or_insert((0, since, place));
+            };
+            let (count, longest, which) = peers.entry(place.peer).or_insert((0, idleness, place));
             *count += 1;
-            if since < *oldest {
-                (*oldest, *which) = (since, place);
+            if idleness < *longest {
+                (*longest, *which) = (idleness, place);
             }
         }
         let greediest = peers
             .into_values()
-            .max_by_key(|(count, oldest, _)| (*count, Reverse(*oldest)));
+            .max_by_key(|(count, longest, _)| (*count, Reverse(*longest)));
         let Some((.., place)) = greediest else {
             return false;
         };
@@ -148,7 +162,54 @@ impl Seats {
     }
 }
 
+/// Why a connection may be closed for another; the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Idleness {
+    /// It waits since this turn.
+    Waits(u64),
+    /// Its client takes nothing since then.
+    TakesNothing(Instant),
+}
+
+impl Place {
+    fn idleness(&self, now: Instant) -> Option<Idleness> {
+        let since = self.since.load(Ordering::Relaxed);
+        if since != WORKS {
+            return Some(Idleness::Waits(since));
+        }
+        let offered = self.offered()?;
+        let is_slow = now.saturating_duration_since(offered) >= SLOW_FOR;
+        (is_slow && !self.told.load(Ordering::Relaxed)).then_some(Idleness::TakesNothing(offered))
+    }
+
+    fn offered(&self) -> Option<Instant> {
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Seat {
+    /// Notes whether the client has a piece of its reply to take from now on. A body that has nothing to give keeps nobody waiting.
+    pub(crate) fn offer(&self, offered: bool) {
+        let mut place = self
+            .0
+            .place
+            .offered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = offered.then(Instant::now);
+    }
+
+    /// Resolves when the client has taken nothing for so long.
+    pub(crate) async fn took_nothing_for(&self, most: Duration) {
+        loop {
+            match self.0.place.offered().map(|since| since + most) {
+                Some(end) if end <= Instant::now() => return,
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => tokio::time::sleep(most).await,
+            }
+        }
+    }
+
     /// The connection works from now on, until what is given back is dropped.
     pub(crate) fn work(self) -> Working {
         self.set_working();
@@ -229,8 +290,8 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    #[test]
-    fn whoever_waits_longest_goes_first() {
+    #[tokio::test]
+    async fn whoever_waits_longest_goes_first() {
         let seats = Seats::new(2);
         let first = now(seats.take(peer(1))).unwrap();
         let second = now(seats.take(peer(1))).unwrap();
@@ -258,8 +319,8 @@ mod tests {
         assert!(now(seats.empty()).is_some() && seats.taken().is_empty());
     }
 
-    #[test]
-    fn whoever_has_many_closes_their_own() {
+    #[tokio::test]
+    async fn whoever_has_many_closes_their_own() {
         let seats = Seats::new(3);
         let quiet = now(seats.take(peer(1))).unwrap();
         let greedy = [(); 2].map(|()| now(seats.take(peer(2))).unwrap());
@@ -271,8 +332,8 @@ mod tests {
         assert!(now(greedy[0].told_to_leave()).is_some());
     }
 
-    #[test]
-    fn what_works_stays() {
+    #[tokio::test]
+    async fn what_works_stays() {
         let seats = Seats::new(1);
         let seat = now(seats.take(peer(1))).unwrap();
         let working = seat.clone().work();
@@ -288,6 +349,45 @@ mod tests {
         assert!(!poll() && now(seat.told_to_leave()).is_some());
         drop((waiting, working, seat));
         assert!(poll());
+    }
+
+    /// Its seat goes to others, and not before it is clear that nothing is taken.
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_nobody_takes_keeps_nobody_out() {
+        let seats = Seats::new(2);
+        let slow = now(seats.take(peer(1))).unwrap();
+        let quick = now(seats.take(peer(1))).unwrap();
+        let _working = [&slow, &quick].map(|seat| seat.clone().work());
+        slow.offer(true);
+        let asked = Instant::now();
+        let taking = async {
+            loop {
+                quick.offer(true);
+                tokio::time::sleep(SLOW_FOR / 2).await;
+            }
+        };
+        tokio::select! {
+            () = slow.told_to_leave() => {}
+            () = quick.told_to_leave() => panic!("it takes what it is given"),
+            _ = seats.take(peer(2)) => panic!("nobody left"),
+            () = taking => {}
+        }
+        assert!(asked.elapsed() >= SLOW_FOR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_nothing_is_found_out() {
+        let seat = now(Seats::new(1).take(peer(1))).unwrap();
+        let never = Duration::from_secs(3600);
+        assert!(
+            now(seat.took_nothing_for(Duration::ZERO)).is_none(),
+            "nothing is offered"
+        );
+        seat.offer(true);
+        assert!(now(seat.took_nothing_for(never)).is_none());
+        seat.took_nothing_for(never).await;
+        seat.offer(false);
+        assert!(now(seat.took_nothing_for(Duration::ZERO)).is_none());
     }
 
     #[test]
