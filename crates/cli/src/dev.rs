@@ -80,6 +80,12 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     if let Some(database) = &local.database {
         print::fact("database", database.url());
     }
+    if let Some([gateway, web, wechat]) = &local.network {
+        print::fact(
+            "phone",
+            format_args!("gateway {gateway}, web {web}, wechat {wechat}: for others in the network"),
+        );
+    }
     if verbose > 0 {
         print::fact(
             "operator",

@@ -146,7 +146,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
             .unwrap_or_else(|| WECHAT.to_owned()),
         secret,
         push,
-        loopback_pages: false,
+        local_pages: false,
         live_pages: false,
         hosts: gateway::Hosts::Any,
         clock: clock.clone(),

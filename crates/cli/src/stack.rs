@@ -135,10 +135,13 @@ pub(crate) fn public_url(project: &Project, address: SocketAddr) -> String {
     if let Some(said) = &project.settings.storage.public_url {
         return said.clone();
     }
-    match network_address(address.ip()) {
-        Some(ip) => format!("http://{}", SocketAddr::new(ip, address.port())),
-        None => url(address),
-    }
+    network_url(address).unwrap_or_else(|| url(address))
+}
+
+/// The URL by which others in the network reach what listens at `address`, where it listens on all of this machine's.
+fn network_url(address: SocketAddr) -> Option<String> {
+    let ip = network_address(address.ip())?;
+    Some(format!("http://{}", SocketAddr::new(ip, address.port())))
 }
 
 /// The address of this machine by which others would reach it, where it listens on all of its addresses. Nothing is sent: the system is
@@ -277,6 +280,9 @@ pub(crate) struct Local {
     pub(crate) wechat: String,
     /// That of HTTP access and of the site.
     pub(crate) web: String,
+    /// The URLs by which others in the network reach the gateway, the web and the simulated WeChat, where all of the machine's addresses are
+    /// listened on.
+    pub(crate) network: Option<[String; 3]>,
     /// The operator's listener's, which only this machine reaches.
     pub(crate) operator: String,
     /// What is to be shown there: the configured secret, else one made for this run.
@@ -348,7 +354,7 @@ impl Local {
             wechat: wechat.clone(),
             secret,
             push: Some(push),
-            loopback_pages: true,
+            local_pages: true,
             // What somebody looks at while it is made.
             live_pages: seen.console,
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
@@ -402,6 +408,10 @@ impl Local {
             url: url(address),
             wechat,
             web: url(web_address),
+            network: network_url(address)
+                .zip(network_url(web_address))
+                .zip(network_url(wechat_address))
+                .map(|((gateway, web), wechat)| [gateway, web, wechat]),
             operator: url(operator_address),
             operator_secret,
             pass,
@@ -556,7 +566,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) secret: Secret,
     /// How WeChat's pushes are known; without it none is received.
     pub(crate) push: Option<push::ConsoleSettings>,
-    pub(crate) loopback_pages: bool,
+    pub(crate) local_pages: bool,
     /// Whether the site's pages show themselves anew.
     pub(crate) live_pages: bool,
     pub(crate) hosts: Hosts,
@@ -616,7 +626,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         open_data_max_age: settings.open_data_max_age,
         origins: Origins {
             listed: settings.cors_origins.clone(),
-            loopback: parts.loopback_pages,
+            local: parts.local_pages,
         },
         hosts: parts.hosts,
         live_pages: parts.live_pages,

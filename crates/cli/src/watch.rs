@@ -18,8 +18,8 @@ use crate::print;
 const QUIET: Duration = Duration::from_millis(150);
 /// … or this much time, where something is written again and again.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Kinds of files that are written while functions run, and are no part of them.
-const PASSING: [&str; 4] = ["log", "pid", "swp", "tmp"];
+/// Kinds of files that are written while functions run, and are no part of them: what `dev` says of a reload may go to one.
+const PASSING: [&str; 6] = ["err", "log", "out", "pid", "swp", "tmp"];
 
 /// Changes below a project's folder, and of files elsewhere that functions were loaded from.
 pub(crate) struct Changes {
@@ -258,6 +258,7 @@ mod tests {
             ".git/HEAD",
             ".yunqiao/calls.jsonl",
             "f/server.log",
+            "nohup.out",
             "f/.index.js.swp",
         ] {
             assert!(!matters(path), "{path}");

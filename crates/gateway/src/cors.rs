@@ -1,14 +1,16 @@
-//! Which web pages may call: `[cors] origins`, or any page on loopback in `dev`.
+//! Which web pages may call: `[cors] origins`, and in `dev` any page of this machine.
 //!
 //! A Mini Program sends no `Origin`; only browsers do. A page that is not listed gets no
 //! `access-control-allow-origin`, and its browser keeps the answer from it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::{
     HeaderMap, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
         ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-        ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
     },
 };
 
@@ -19,8 +21,9 @@ use crate::{reply::HttpReply, routes};
 pub struct Origins {
     /// Exact origins, such as `https://example.com`.
     pub listed: Vec<String>,
-    /// Any origin whose host is `localhost`, `127.0.0.1` or `[::1]`, whatever its port.
-    pub loopback: bool,
+    /// Any origin of this machine, whatever its port: its host is `localhost`, `127.0.0.1` or `[::1]`, or the address by which this server
+    /// itself is asked. A phone that has a page from this machine asks so; and an address, unlike a name, cannot be rebound.
+    pub local: bool,
 }
 
 impl Origins {
@@ -28,23 +31,36 @@ impl Origins {
     pub(crate) fn allow(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let origin = request.get(ORIGIN)?;
         let text = origin.to_str().ok()?;
-        let may = self.listed.iter().any(|listed| listed == text) || self.loopback && is_loopback(text);
+        let may = self.listed.iter().any(|listed| listed == text) || self.local && is_local(text, request);
         may.then(|| origin.clone())
     }
 }
 
-fn is_loopback(origin: &str) -> bool {
+fn is_local(origin: &str, request: &HeaderMap) -> bool {
     let Some(rest) = origin
         .strip_prefix("http://")
         .or_else(|| origin.strip_prefix("https://"))
     else {
         return false;
     };
-    let host = match rest.rsplit_once(':') {
+    let host = without_port(rest);
+    let own = || request.get(HOST)?.to_str().ok().map(without_port);
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]") || is_address(host) && own() == Some(host)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => rest,
-    };
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+        _ => authority,
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.map_or_else(
+        || host.parse::<Ipv4Addr>().is_ok(),
+        |bare| bare.parse::<Ipv6Addr>().is_ok(),
+    )
 }
 
 /// Marks a reply as readable by `origin`.
@@ -95,7 +111,12 @@ mod tests {
     use super::*;
 
     fn allowed(origins: &Origins, origin: &'static str) -> bool {
+        allowed_at("127.0.0.1:8787", origins, origin)
+    }
+
+    fn allowed_at(host: &'static str, origins: &Origins, origin: &'static str) -> bool {
         let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static(host));
         headers.insert(ORIGIN, HeaderValue::from_static(origin));
         origins.allow(&headers).is_some()
     }
@@ -104,7 +125,7 @@ mod tests {
     fn loopback_is_the_host_and_not_a_prefix_of_it() {
         let dev = Origins {
             listed: vec![],
-            loopback: true,
+            local: true,
         };
         for page in [
             "http://localhost",
@@ -126,10 +147,35 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_this_machine_is_one_of_its_address() {
+        let dev = Origins {
+            listed: vec![],
+            local: true,
+        };
+        for (host, page, may) in [
+            ("192.168.1.7:8787", "http://192.168.1.7:8786", true),
+            ("192.168.1.7", "https://192.168.1.7", true),
+            ("[fd00::2]:8787", "http://[fd00::2]:5173", true),
+            ("192.168.1.7:8787", "http://192.168.1.8:8786", false),
+            ("192.168.1.7:8787", "http://192.168.1.7.evil.com", false),
+            ("evil.com:8787", "http://evil.com:80", false),
+            ("[evil.com]", "http://[evil.com]", false),
+            ("", "http://", false),
+        ] {
+            assert_eq!(allowed_at(host, &dev, page), may, "{host} {page}");
+        }
+        assert!(!allowed_at(
+            "192.168.1.7",
+            &Origins::default(),
+            "http://192.168.1.7"
+        ));
+    }
+
+    #[test]
     fn a_listed_origin_is_compared_whole() {
         let origins = Origins {
             listed: vec!["https://shop.example".into()],
-            loopback: false,
+            local: false,
         };
         assert!(allowed(&origins, "https://shop.example"));
         for page in [
