@@ -25,8 +25,8 @@ use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
 use bytes::Bytes;
 use clock::Clock;
 use files::{
-    CloudPath, Download, Entity, FileHead, Rights, Showing, Storage, StorageRefusal, Upload, name_in_address,
-    path_of_address, plain_path, showing, shown_type,
+    CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload,
+    name_in_address, path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
 use http::{
@@ -724,11 +724,16 @@ async fn shown(
             set(CONTENT_DISPOSITION, &attachment(blob.path.name()));
         }
         if head.method == Method::GET {
+            let length = part.map_or(blob.size, Part::length);
             if let Some(part) = part {
                 content.seek(part);
             }
             let first = content.next().await?;
-            *response.body_mut() = streamed(first, content);
+            *response.body_mut() = match first {
+                // All of it: whoever sends it need not ask for more.
+                Some(first) if first.len() as u64 == length => whole(first),
+                first => streamed(first, content),
+            };
         }
     }
     Ok(response)
@@ -764,9 +769,13 @@ fn streamed(first: Option<Bytes>, content: Box<dyn Reading>) -> CloudAnswerBody 
     StreamBody::new(frames).boxed_unsync()
 }
 
+/// A body that is there.
+fn whole(bytes: Bytes) -> CloudAnswerBody {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
 fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<CloudAnswerBody> {
-    let body = Full::new(Bytes::from(refusal.xml(text, request_id)));
-    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    let mut response = Response::new(whole(refusal.xml(text, request_id).into()));
     *response.status_mut() =
         StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = HeaderValue::from_static("application/xml");
@@ -775,269 +784,4 @@ fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<Cl
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use blobs::{Folder, FolderOptions};
-    use futures_util::StreamExt as _;
-    use http::Request;
-    use seal::KeyRing;
-
-    use super::*;
-
-    /// A door, and an address to upload to.
-    fn door() -> (FileDoor, String) {
-        let access = StorageAccess {
-            blobs: Arc::new(Folder::temporary(FolderOptions::default()).unwrap()),
-            storage: Storage::new("env", "wx1", None),
-            rights: Rights::new(&KeyRing::generate(), "wx1"),
-            clock: Clock::system(),
-            public_url: "http://127.0.0.1".to_owned(),
-            at_the_place: false,
-            readers: FileReaders::Everybody,
-            permission: Arc::default(),
-            url_life: Duration::from_secs(60),
-            most: 4 << 20,
-        };
-        let url = access.client_upload_url("a.txt".parse().unwrap(), "o1");
-        let path = url.strip_prefix(&access.public_url).unwrap().to_owned();
-        (FileDoor::new(Arc::new(access)), path)
-    }
-
-    async fn ask(
-        door: &FileDoor,
-        method: Method,
-        path: &str,
-        content_type: &str,
-        body: Vec<u8>,
-    ) -> (u16, String) {
-        let request = Request::builder().method(method).uri(path);
-        let request = request.header(CONTENT_TYPE, content_type).body(()).unwrap();
-        let (head, ()) = request.into_parts();
-        // In pieces, as a connection gives it.
-        let pieces: Vec<_> = body
-            .chunks(16 << 10)
-            .map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::copy_from_slice(piece))))
-            .collect();
-        let reply = door
-            .answer(&head, StreamBody::new(stream::iter(pieces)), "r1")
-            .await;
-        let status = reply.response.status().as_u16();
-        let body = reply.response.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    fn form(fields: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
-        let mut body = Vec::new();
-        for (name, text) in fields {
-            body.extend_from_slice(
-                format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
-                    .as_bytes(),
-            );
-        }
-        body.extend_from_slice(
-            b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\n",
-        );
-        body.extend_from_slice(file);
-        body.extend_from_slice(b"\r\n--B--\r\n");
-        body
-    }
-
-    const FORM: &str = "multipart/form-data; boundary=B";
-
-    #[tokio::test]
-    async fn a_file_comes_by_itself_or_in_a_form() {
-        let (door, to) = door();
-        let from = "/v1/files/public/a.txt";
-        for (method, content_type, body, status) in [
-            (Method::PUT, "text/plain", b"one".to_vec(), 200),
-            (
-                Method::POST,
-                FORM,
-                form(&[("key", "a.txt"), ("Signature", "")], b"two"),
-                204,
-            ),
-            (
-                Method::POST,
-                FORM,
-                form(&[("success_action_status", "201")], b"three"),
-                201,
-            ),
-        ] {
-            let kept = body.windows(5).any(|part| part == b"three");
-            assert_eq!(
-                ask(&door, method, &to, content_type, body).await,
-                (status, String::new())
-            );
-            let (found, text) = ask(&door, Method::GET, from, "", Vec::new()).await;
-            assert_eq!((found, text.len()), (200, if kept { 5 } else { 3 }));
-        }
-    }
-
-    /// Each is refused, and the file that is there stays.
-    #[tokio::test]
-    async fn what_is_no_upload_changes_nothing() {
-        let (door, to) = door();
-        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
-        let mut cut = form(&[], b"half of it");
-        cut.truncate(cut.len() - 8);
-        let without_file =
-            b"--B\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nx\r\n--B--\r\n".to_vec();
-        let endless_head = [b"--B\r\nContent-Disposition: ".to_vec(), vec![b'x'; 3 << 20]].concat();
-        for (method, content_type, body, status) in [
-            (Method::PUT, "", vec![0; (4 << 20) + 1], 413),
-            (Method::POST, FORM, form(&[], &vec![0; (4 << 20) + 1]), 413),
-            (Method::POST, FORM, cut, 400),
-            (Method::POST, FORM, without_file, 400),
-            (Method::POST, FORM, form(&[("key", &"x".repeat(9000))], b"x"), 400),
-            (Method::POST, FORM, vec![b'x'; 3 << 20], 400),
-            (Method::POST, FORM, endless_head, 400),
-            (Method::DELETE, "", Vec::new(), 405),
-        ] {
-            let (answered, text) = ask(&door, method, &to, content_type, body).await;
-            assert_eq!(answered, status, "{text}");
-        }
-        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
-        assert_eq!((status, &*text), (200, "kept"));
-    }
-
-    /// What is in a body, as it comes.
-    async fn put(
-        door: &FileDoor,
-        to: &str,
-        body: impl Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send + Unpin,
-    ) -> (u16, String) {
-        let request = Request::builder().method(Method::PUT).uri(to).body(()).unwrap();
-        let (head, ()) = request.into_parts();
-        let reply = door.answer(&head, StreamBody::new(body), "r1").await;
-        let status = reply.response.status().as_u16();
-        let body = reply.response.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    /// Nobody keeps an upload open: one that stops, one that drips, and one that breaks off are refused, and the file that is there stays.
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_body_is_given_up() {
-        let (door, to) = door();
-        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
-        let piece = || Ok(Frame::data(Bytes::from_static(&[b'x'; 1024])));
-        let stops = stream::iter([piece()]).chain(stream::pending());
-        let drips = Box::pin(stream::unfold((), |()| async move {
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            Some((piece(), ()))
-        }));
-        let breaks = stream::iter([piece(), Err(std::io::Error::other("gone"))]);
-        for answered in [
-            put(&door, &to, stops).await,
-            put(&door, &to, drips).await,
-            put(&door, &to, breaks).await,
-        ] {
-            assert_eq!(answered.0, 400, "{}", answered.1);
-            assert!(
-                answered.1.contains("<Code>IncompleteBody</Code>"),
-                "{}",
-                answered.1
-            );
-        }
-        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
-        assert_eq!((status, &*text), (200, "kept"));
-    }
-
-    /// Whoever has no right is not waited for; a worker is, so that it sees why.
-    #[tokio::test(start_paused = true)]
-    async fn a_stranger_is_refused_before_the_body_is_there() {
-        let (door, _) = door();
-        let request = Request::builder().method(Method::PUT).uri("/v1/files/none");
-        let (head, ()) = request.body(()).unwrap().into_parts();
-        let silent = || StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
-        let begun = tokio::time::Instant::now();
-        let reply = door.answer(&head, silent(), "r1").await;
-        assert_eq!(
-            (reply.response.status(), begun.elapsed()),
-            (StatusCode::FORBIDDEN, Duration::ZERO)
-        );
-        door.answer_worker(&head, silent(), "r1").await;
-        assert!(begun.elapsed() >= DRAIN_WITHIN);
-    }
-
-    /// Whatever an address says, it leads to a file of that name or to none.
-    #[tokio::test]
-    async fn no_path_leads_out_of_storage() {
-        let (door, to) = door();
-        assert_eq!(ask(&door, Method::PUT, &to, "", b"kept".to_vec()).await.0, 200);
-        for path in [
-            "../index.redb",
-            "%2e%2e/index.redb",
-            "..%2findex.redb",
-            "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
-            "/etc/passwd",
-            "%2fetc%2fpasswd",
-            "a.txt/",
-            "./a.txt",
-            "a.txt%00",
-            "%00",
-            "..%5c..%5cindex.redb",
-            "%c0%ae%c0%ae/index.redb",
-            "content/ab",
-            "",
-            "%ff",
-            "%",
-        ] {
-            let (status, text) = ask(
-                &door,
-                Method::GET,
-                &format!("/v1/files/public/{path}"),
-                "",
-                Vec::new(),
-            )
-            .await;
-            assert_eq!(status, 404, "{path}: {text}");
-        }
-        // An address that allows one thing allows no other.
-        for (method, path) in [
-            (Method::PUT, "/v1/files/public/a.txt"),
-            (Method::POST, "/v1/files/public/a.txt"),
-            (Method::PUT, "/v1/files/"),
-            (Method::GET, &*to),
-            (Method::GET, &to[..to.len() - 1]),
-            (Method::PUT, &to[..to.len() - 1]),
-        ] {
-            let (status, text) = ask(&door, method.clone(), path, "", b"other".to_vec()).await;
-            assert_eq!(status, 403, "{method} {path}: {text}");
-        }
-        let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
-        assert_eq!((status, &*text), (200, "kept"));
-    }
-
-    /// Ranges that lie are answered as RFC 9110 has it: with what there is of them, or with nothing.
-    #[tokio::test]
-    async fn ranges_that_lie_get_what_there_is() {
-        let (door, to) = door();
-        assert_eq!(
-            ask(&door, Method::PUT, &to, "", b"0123456789".to_vec()).await.0,
-            200
-        );
-        for (range, status, expected) in [
-            ("bytes=0-0", 206, "0"),
-            ("bytes=8-1000", 206, "89"),
-            ("bytes=-3", 206, "789"),
-            ("bytes=-1000", 206, "0123456789"),
-            ("bytes=10-", 416, ""),
-            ("bytes=10-9", 200, "0123456789"),
-            ("bytes=18446744073709551615-18446744073709551615", 416, ""),
-            ("bytes=99999999999999999999999-", 416, ""),
-            ("bytes=-0", 416, ""),
-            ("bytes=a-b", 200, "0123456789"),
-            ("chapters=1-2", 200, "0123456789"),
-            ("bytes=0-1,4-5", 200, "0123456789"),
-        ] {
-            let request = Request::builder()
-                .uri("/v1/files/public/a.txt")
-                .header(http::header::RANGE, range);
-            let (head, ()) = request.body(()).unwrap().into_parts();
-            let reply = door.answer(&head, Full::new(Bytes::new()), "r1").await.response;
-            let found = reply.status().as_u16();
-            let body = reply.into_body().collect().await.unwrap().to_bytes();
-            assert_eq!((found, &body[..]), (status, expected.as_bytes()), "{range}");
-        }
-    }
-}
+mod tests;
