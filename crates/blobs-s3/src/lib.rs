@@ -26,7 +26,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use blobs::{Blob, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Result, Usage, Writing};
+use blobs::{
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Removal, Result, Usage,
+    Writing,
+};
 use files::{CloudPath, Showing, content_type, plain_path, showing};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{
@@ -38,11 +41,12 @@ use object_store::{
     path::Path,
     signer::{SignedUrlOptions, Signer},
 };
-use reqwest::Method;
+use reqwest::{Method, StatusCode, header::IF_MATCH};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 pub use error::S3Error;
+use writing::Memory;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -57,9 +61,10 @@ const AT_ONCE: usize = 32;
 const LONGEST_SIGNED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a count of what lies in the bucket is good for: other gateways change it too.
 const COUNT_LASTS: Duration = Duration::from_secs(60);
-/// Bytes of uploads that are in memory together, in units of [`ROOM_UNIT`].
-const ROOM: u32 = 2048;
-const ROOM_UNIT: usize = 64 << 10;
+/// For how long the address of a request is signed that is made at once.
+const SIGNED: Duration = Duration::from_secs(60);
+/// Bytes of uploads that are in memory together, where nobody says.
+pub const MEMORY: usize = 128 << 20;
 
 /// Where a bucket is, and what opens it.
 #[derive(Clone, Debug)]
@@ -78,6 +83,8 @@ pub struct S3Settings {
     pub quota: Option<u64>,
     /// How long the server may say nothing: [`SILENCE`].
     pub silence: Duration,
+    /// Bytes that uploads may have in memory together: [`MEMORY`]. Fewer than a part's, 5 MB, count as those.
+    pub memory: usize,
 }
 
 /// Files in a bucket. Clones share it. It wants a Tokio runtime, and a TLS provider that was installed.
@@ -94,8 +101,7 @@ struct Inner {
     quota: Quota,
     /// How much there is, and when that was counted.
     counted: Mutex<Option<(Instant, Usage)>>,
-    /// What uploads may have in memory.
-    room: Arc<Semaphore>,
+    memory: Memory,
 }
 
 /// The bucket, as errors name it.
@@ -172,7 +178,7 @@ impl S3 {
             http,
             quota: Quota::new(settings.quota),
             counted: Mutex::new(None),
-            room: Arc::new(Semaphore::new(ROOM as usize)),
+            memory: Memory::of(settings.memory),
         })))
     }
 }
@@ -197,7 +203,7 @@ fn is_loopback(host: &str) -> bool {
 /// The key of a file.
 fn key(path: &CloudPath) -> Result<Path> {
     // A cloudPath has nothing in it that a key has not.
-    Path::parse(path.as_str()).map_err(blobs::BlobError::ended)
+    Path::parse(path.as_str()).map_err(BlobError::ended)
 }
 
 const OWNER: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("owner"));
@@ -261,7 +267,7 @@ fn bare(etag: &str) -> String {
 }
 
 impl Inner {
-    fn error(&self, error: object_store::Error) -> blobs::BlobError {
+    fn error(&self, error: object_store::Error) -> BlobError {
         S3Error::of(error, &self.place).into()
     }
 
@@ -311,12 +317,54 @@ impl Inner {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(self.error(error)),
         }
+        self.uncount(&meta).await;
+        Ok(true)
+    }
+
+    /// S3's own condition knows the content alone: what else was judged is looked at right before.
+    async fn remove_this(&self, known: &Blob) -> Result<Removal> {
+        let Some((meta, attributes)) = self.head(&known.path).await? else {
+            return Ok(Removal::Missing);
+        };
+        if blob(known.path.clone(), &meta, &attributes) != *known {
+            return Ok(Removal::Changed);
+        }
+        let options = SignedUrlOptions::new();
+        let key = key(&known.path)?;
+        let url = self.store.signed_url_opts(Method::DELETE, &key, SIGNED, &options);
+        let url = url.await.map_err(|error| self.error(error))?;
+        let mut request = self.http.delete(url);
+        if let Some(etag) = &meta.e_tag {
+            request = request.header(IF_MATCH, etag);
+        }
+        let failed =
+            |error: reqwest::Error| BlobError::from(S3Error::failed(error.without_url(), &self.place));
+        let reply = request.send().await.map_err(failed)?;
+        match reply.status() {
+            status if status.is_success() => {}
+            StatusCode::NOT_FOUND => return Ok(Removal::Missing),
+            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => return Ok(Removal::Changed),
+            // A server without conditions.
+            StatusCode::NOT_IMPLEMENTED => {
+                let removed = self.store.delete(&key).await;
+                removed.map_err(|error| self.error(error))?;
+            }
+            status => {
+                let text = reply.text().await.map_err(failed)?;
+                return Err(S3Error::refused(Some(status), &text, &self.place, None).into());
+            }
+        }
+        self.uncount(&meta).await;
+        Ok(Removal::Done)
+    }
+
+    /// It is removed, and counts no more.
+    async fn uncount(&self, meta: &ObjectMeta) {
         self.counts(|usage| {
             usage.files = usage.files.saturating_sub(1);
             usage.bytes = usage.bytes.saturating_sub(meta.size);
         })
         .await;
-        Ok(true)
     }
 }
 
@@ -361,6 +409,10 @@ impl Blobs for S3 {
             });
             stream::iter(removals).buffered(AT_ONCE).try_collect().await
         })
+    }
+
+    fn remove_this<'a>(&'a self, blob: &'a Blob) -> BoxFuture<'a, Result<Removal>> {
+        Box::pin(self.0.remove_this(blob))
     }
 
     fn list<'a>(&'a self, bounds: ListBounds<'a>) -> BoxFuture<'a, Result<Vec<ListEntry>>> {

@@ -11,10 +11,7 @@ use object_store::{
 use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
 use reqwest::Method;
 
-use crate::{Inner, S3Error};
-
-/// For how long the address of a list is signed.
-const SIGNED: Duration = Duration::from_secs(60);
+use crate::{Inner, S3Error, SIGNED};
 
 /// An upload that has begun.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -10,12 +10,17 @@ use object_store::{
     multipart::{MultipartStore as _, PartId},
     path::Path,
 };
-use tokio::{sync::OwnedSemaphorePermit, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
-use crate::{Inner, ROOM_UNIT, attributes, bare, key};
+use crate::{Inner, attributes, bare, key};
 
 /// A part, of which all but the last have this size: S3 takes none smaller, and some servers no unequal ones. 10,000 of them are 50 GB.
 const PART: usize = 5 << 20;
+/// What memory is counted in.
+const ROOM_UNIT: usize = 64 << 10;
 /// How long an upload waits for memory that others have.
 const WAITS: Duration = Duration::from_secs(30);
 
@@ -25,13 +30,69 @@ pub(crate) struct ToS3 {
     key: Path,
     gathered: BytesMut,
     /// The memory that `gathered` may take.
-    room: Option<OwnedSemaphorePermit>,
+    room: PartRoom,
     digest: Md5,
     size: u64,
     parts: Option<Parts>,
     reservation: Reservation,
     /// Bytes of the file that it replaces.
     replaced: Option<u64>,
+}
+
+/// What uploads may have in memory together.
+///
+/// Each takes as much as has come of its part, so that a slow one holds little. But parts of which none is whole must not wait for each
+/// other once there is nothing left: then some, in their order, may have a whole one of what is set aside for that. A whole part is
+/// sent, and gives back what it had.
+pub(crate) struct Memory {
+    shared: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
+}
+
+impl Memory {
+    /// So many bytes, which are a part's at least.
+    pub(crate) fn of(bytes: usize) -> Self {
+        let aside = (bytes / PART / 4).max(1);
+        let shared = bytes.saturating_sub(aside * PART) / ROOM_UNIT;
+        Self {
+            shared: Arc::new(Semaphore::new(shared)),
+            aside: Arc::new(Semaphore::new(aside)),
+        }
+    }
+}
+
+/// The memory of one part, until it is dropped.
+#[derive(Default)]
+struct PartRoom {
+    shared: Option<OwnedSemaphorePermit>,
+    /// There is room for a whole part.
+    whole: Option<OwnedSemaphorePermit>,
+}
+
+impl PartRoom {
+    /// Has it take so many bytes, which a part has at most.
+    async fn grow(&mut self, bytes: usize, memory: &Memory) -> Result<()> {
+        let has = self.shared.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let (Ok(wanted @ 1..), None) = (
+            u32::try_from(bytes.div_ceil(ROOM_UNIT).saturating_sub(has)),
+            &self.whole,
+        ) else {
+            return Ok(());
+        };
+        let taken = tokio::time::timeout(WAITS, async {
+            // Nobody closes them.
+            tokio::select! {
+                biased;
+                Ok(more) = Arc::clone(&memory.shared).acquire_many_owned(wanted) => match &mut self.shared {
+                    Some(had) => had.merge(more),
+                    had => *had = Some(more),
+                },
+                Ok(whole) = Arc::clone(&memory.aside).acquire_owned() => self.whole = Some(whole),
+                else => {}
+            }
+        });
+        taken.await.map_err(|_| BlobError::Busy)
+    }
 }
 
 /// An upload in parts.
@@ -59,31 +120,13 @@ impl ToS3 {
             new,
             key,
             gathered: BytesMut::new(),
-            room: None,
+            room: PartRoom::default(),
             digest: Md5::new(),
             size: 0,
             parts: None,
             reservation,
             replaced,
         })
-    }
-
-    /// Has `more` bytes of memory to gather in.
-    async fn take_room(&mut self, more: usize) -> Result<()> {
-        let units = (self.gathered.len() + more).div_ceil(ROOM_UNIT);
-        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Ok(wanted @ 1..) = u32::try_from(units.saturating_sub(has)) else {
-            return Ok(());
-        };
-        let room = Arc::clone(&self.inner.room).acquire_many_owned(wanted);
-        let Ok(Ok(room)) = tokio::time::timeout(WAITS, room).await else {
-            return Err(BlobError::Busy);
-        };
-        match &mut self.room {
-            Some(had) => had.merge(room),
-            had => *had = Some(room),
-        }
-        Ok(())
     }
 
     async fn take(&mut self, mut bytes: Bytes) -> Result<()> {
@@ -96,7 +139,8 @@ impl ToS3 {
         self.digest.update(&bytes);
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PART - self.gathered.len()));
-            self.take_room(piece.len()).await?;
+            let length = self.gathered.len() + piece.len();
+            self.room.grow(length, &self.inner.memory).await?;
             self.gathered.extend_from_slice(&piece);
             if self.gathered.len() == PART {
                 self.send_part().await?;
@@ -127,7 +171,7 @@ impl ToS3 {
             }
         };
         parts.arrived().await?;
-        let (content, room) = (self.gathered.split().freeze(), self.room.take());
+        let (content, room) = (self.gathered.split().freeze(), std::mem::take(&mut self.room));
         let (key, id, number) = (parts.key.clone(), parts.id.clone(), parts.sent.len());
         parts.sending = Some(tokio::spawn(async move {
             let sent = inner.store.put_part(&key, &id, number, PutPayload::from(content));

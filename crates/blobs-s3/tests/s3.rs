@@ -17,7 +17,7 @@ use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
 use server::ObjectStore;
-use yunqiao_blobs_s3::{S3, S3Settings, SILENCE};
+use yunqiao_blobs_s3::{MEMORY, S3, S3Settings, SILENCE};
 
 /// What fits into one part, and a little more.
 const OVER_ONE_PART: usize = (5 << 20) + 7;
@@ -37,6 +37,7 @@ fn settings(endpoint: &str, bucket: &str) -> S3Settings {
         secret_key: "known-to-nobody".into(),
         quota: None,
         silence: SILENCE,
+        memory: MEMORY,
     }
 }
 
@@ -109,6 +110,36 @@ async fn types_and_owners_lie_with_the_object() {
         })
         .collect();
     assert_eq!(listed, [("a.png", "小明"), ("other/x.txt", "")]);
+}
+
+/// None of them has a whole part when there is no memory left: they do not wait for each other.
+#[tokio::test]
+async fn uploads_that_come_evenly_all_end() {
+    const UPLOADS: usize = 8;
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let little = S3Settings {
+        memory: 16 << 20,
+        ..settings(&store.endpoint, &bucket)
+    };
+    let blobs = S3::new(&little).unwrap();
+    let uploads: Vec<_> = (0..UPLOADS)
+        .map(|number| {
+            let blobs = blobs.clone();
+            tokio::spawn(async move {
+                let mut writing = blobs.write(new(&number.to_string())).await?;
+                for piece in vec![0; OVER_ONE_PART].chunks(64 << 10) {
+                    writing.push(Bytes::copy_from_slice(piece)).await?;
+                    // The others' turn.
+                    tokio::task::yield_now().await;
+                }
+                writing.finish().await
+            })
+        })
+        .collect();
+    for upload in uploads {
+        assert_eq!(upload.await.unwrap().unwrap().size, OVER_ONE_PART as u64);
+    }
 }
 
 /// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use files::{CloudPath, Part};
 
-use crate::{Blob, BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
+use crate::{Blob, BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Removal, Usage};
 
 /// Makes a test of each property, for a backend. It is given an expression that is evaluated for each test, to a pair: what
 /// must live as long as the backend does, and the backend. What lives as long may look at what the property left when it is
@@ -28,6 +28,7 @@ macro_rules! hold_to_contract {
             parts_are_read
             lists_go_on_where_they_ended
             removed_is_gone
+            only_the_file_that_is_known_is_removed
             it_is_healthy
         }
     };
@@ -269,6 +270,33 @@ pub async fn removed_is_gone(blobs: &dyn Blobs) {
     assert_eq!(remove(blobs, &["g", "f", "f"]).await, [false, true, false]);
     assert_eq!(remove(blobs, &["f"]).await, [false]);
     assert_eq!(read(blobs, "f").await, None);
+}
+
+/// Whoever judged one file removes no other that took its place.
+pub async fn only_the_file_that_is_known_is_removed(blobs: &dyn Blobs) {
+    write(blobs, "f", b"first", usize::MAX).await;
+    let first = blobs.look(&path("f")).await.unwrap().unwrap();
+    write(blobs, "f", b"second", usize::MAX).await;
+    assert_eq!(blobs.remove_this(&first).await.unwrap(), Removal::Changed);
+    assert_eq!(read(blobs, "f").await.unwrap(), b"second");
+    // The same content, and another's.
+    let second = blobs.look(&path("f")).await.unwrap().unwrap();
+    let mut writing = blobs
+        .write(NewBlob {
+            owner: "o2".to_owned(),
+            ..new("f")
+        })
+        .await
+        .unwrap();
+    writing.push(Bytes::from_static(b"second")).await.unwrap();
+    writing.finish().await.unwrap();
+    assert_eq!(blobs.remove_this(&second).await.unwrap(), Removal::Changed);
+    let third = blobs.look(&path("f")).await.unwrap().unwrap();
+    assert_eq!((&*third.owner, &*third.etag), ("o2", &*second.etag));
+    assert_eq!(blobs.remove_this(&third).await.unwrap(), Removal::Done);
+    assert_eq!(blobs.remove_this(&third).await.unwrap(), Removal::Missing);
+    assert_eq!(blobs.look(&path("f")).await.unwrap(), None);
+    assert_eq!(blobs.usage().await.unwrap(), Usage::default());
 }
 
 /// Nothing failed, so nothing is said to have.

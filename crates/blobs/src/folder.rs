@@ -10,6 +10,7 @@
 //! visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
 //! those are swept away at the next start. Whoever reads has the content open, and keeps it.
 
+mod at_once;
 mod index;
 mod reading;
 mod writing;
@@ -29,8 +30,8 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Reservation, Result,
-    Usage, Writing, error::Cause,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Removal, Reservation,
+    Result, Usage, Writing, error::Cause,
 };
 use index::{ContentId, Index};
 
@@ -52,6 +53,8 @@ pub struct Folder(Arc<Inner>);
 struct Inner {
     root: PathBuf,
     index: Index,
+    /// What is read of the folder `content` without waiting for the disk.
+    in_memory: at_once::Contents,
     quota: Quota,
     /// Room of readers that read ahead.
     ahead: Arc<Semaphore>,
@@ -131,6 +134,7 @@ impl Inner {
         let inner = Self {
             root: root.to_owned(),
             index,
+            in_memory: at_once::Contents::open(&root.join(CONTENT)).map_err(not_opened)?,
             quota: Quota::new(options.quota),
             ahead: Arc::new(Semaphore::new(reading::READERS_AHEAD)),
             temporary: None,
@@ -143,8 +147,7 @@ impl Inner {
     }
 
     fn content(&self, id: ContentId) -> PathBuf {
-        let name = id.to_string();
-        self.root.join(CONTENT).join(&name[..2]).join(&name[2..])
+        self.root.join(CONTENT).join(name_of_content(id))
     }
 
     fn coming(&self, id: ContentId) -> PathBuf {
@@ -198,6 +201,17 @@ impl Inner {
         Ok(())
     }
 
+    /// Opens a file, if that takes no waiting for the disk.
+    fn open_at_once(&self, path: &CloudPath) -> Option<Opened> {
+        let entry = self.index.recent(path)?;
+        let file = self.in_memory.file(&name_of_content(entry.content))?;
+        let content = reading::FromDisk::at_once(file, entry.blob.size, &self.ahead)?;
+        Some(Opened {
+            content: Box::new(content),
+            blob: entry.blob,
+        })
+    }
+
     /// Has an upload take so many bytes more of the quota.
     fn reserve(&self, reservation: &mut Reservation, more: u64, instead_of: &CloudPath) -> Result<()> {
         if !self.quota.is_bounded() {
@@ -216,6 +230,13 @@ impl Inner {
         file.write_all(&[0; 4096]).map_err(BlobError::of_disk)?;
         file.sync_data().map_err(BlobError::of_disk)
     }
+}
+
+/// Below the folder `content`.
+fn name_of_content(id: ContentId) -> String {
+    let mut name = id.to_string();
+    name.insert(2, '/');
+    name
 }
 
 /// The files of a folder that are called as contents are, whose names begin with `first`.
@@ -242,12 +263,18 @@ impl Blobs for Folder {
     fn write(&self, new: NewBlob) -> BoxFuture<'_, Result<Box<dyn Writing>>> {
         Box::pin(async move {
             let inner = Arc::clone(&self.0);
-            let writing = self.run(move |_| writing::ToDisk::begin(inner, new)).await?;
+            let writing = match self.0.quota.is_bounded() {
+                true => self.run(move |_| writing::ToDisk::begin(inner, new)).await?,
+                false => writing::ToDisk::begin(inner, new)?,
+            };
             Ok(Box::new(writing) as Box<dyn Writing>)
         })
     }
 
     fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>> {
+        if let Some(opened) = self.0.open_at_once(path) {
+            return Box::pin(std::future::ready(Ok(Some(opened))));
+        }
         let path = path.clone();
         Box::pin(self.run(move |inner| {
             // A file that is written anew in between has its content removed: then there is another entry.
@@ -275,6 +302,9 @@ impl Blobs for Folder {
     }
 
     fn look<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Blob>>> {
+        if let Some(entry) = self.0.index.recent(path) {
+            return Box::pin(std::future::ready(Ok(Some(entry.blob))));
+        }
         let path = path.clone();
         Box::pin(self.run(move |inner| Ok(inner.index.look(&path)?.map(|entry| entry.blob))))
     }
@@ -288,6 +318,17 @@ impl Blobs for Folder {
                 .flatten()
                 .for_each(|content| inner.drop_content(*content));
             Ok(removed.iter().map(Option::is_some).collect())
+        }))
+    }
+
+    fn remove_this<'a>(&'a self, blob: &'a Blob) -> BoxFuture<'a, Result<Removal>> {
+        let blob = blob.clone();
+        Box::pin(self.run(move |inner| {
+            let (removal, content) = inner.index.remove_this(&blob)?;
+            content
+                .into_iter()
+                .for_each(|content| inner.drop_content(content));
+            Ok(removal)
         }))
     }
 

@@ -92,6 +92,17 @@ impl ListEntry {
     }
 }
 
+/// What became of a file that was to be removed as it was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is removed.
+    Done,
+    /// There was none.
+    Missing,
+    /// There is another in its place, which stays.
+    Changed,
+}
+
 /// What lies in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -127,6 +138,25 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// The place fails; some may be gone.
     fn remove<'a>(&'a self, paths: &'a [CloudPath]) -> BoxFuture<'a, Result<Vec<bool>>>;
+
+    /// Removes a file if it is still this one, as [`look`](Self::look) or [`open`](Self::open) gave it: for whoever judged by that whether it
+    /// may go. A place that cannot do both at once looks right before it removes.
+    ///
+    /// # Errors
+    /// The place fails; it may be gone.
+    fn remove_this<'a>(&'a self, blob: &'a Blob) -> BoxFuture<'a, Result<Removal>> {
+        Box::pin(async move {
+            let removed = match self.look(&blob.path).await? {
+                Some(there) if there != *blob => return Ok(Removal::Changed),
+                Some(_) => self.remove(std::slice::from_ref(&blob.path)).await?,
+                None => Vec::new(),
+            };
+            Ok(match removed.contains(&true) {
+                true => Removal::Done,
+                false => Removal::Missing,
+            })
+        })
+    }
 
     /// Lists files.
     ///

@@ -103,6 +103,7 @@ pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::R
         secret_key: setting.secret_key.clone(),
         quota,
         silence: blobs_s3::SILENCE,
+        memory: blobs_s3::MEMORY,
     })
     .context("[storage] s3 cannot be used")?;
     bucket.check().await.context("[storage] s3 cannot be used")?;

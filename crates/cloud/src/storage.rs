@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use blobs::{Blob, BlobError, NewBlob};
+use blobs::{Blob, BlobError, NewBlob, Opened, Removal};
 use bytes::Bytes;
 use calls::shown;
 use files::{CloudPath, FileIdError, StorageRefusal};
@@ -20,6 +20,9 @@ use tcb::{
 };
 
 use crate::{Answering, Capability, CloudRequest, Proof, StorageAccess, capability::at_once};
+
+/// How often a file is judged anew that becomes another before it is removed.
+const ATTEMPTS: u32 = 10;
 
 /// Answers `storage.*`.
 pub(crate) struct Files(pub(crate) Arc<StorageAccess>);
@@ -333,7 +336,7 @@ impl StorageAccess {
             .collect()
     }
 
-    /// Removes files of a client, each judged right before it goes: while others go, somebody may put a file of their own there.
+    /// Removes files of a client, each as it was judged: meanwhile somebody may put a file of their own there.
     async fn delete_each(&self, ids: &[String], caller: &Caller) -> Vec<Result<(), Fault>> {
         let mut done = Vec::with_capacity(ids.len());
         for id in ids {
@@ -344,15 +347,22 @@ impl StorageAccess {
 
     async fn delete_of_client(&self, id: &str, caller: &Caller) -> Result<(), Fault> {
         let path = self.storage.path(id)?;
-        let Some(blob) = self.blobs.look(&path).await? else {
-            return Err(Fault::Refused(StorageRefusal::NoFile));
-        };
-        let owner = Some(blob.owner.as_str());
-        self.permission
-            .judge(Operation::Delete, caller, path.as_str(), owner)
-            .map_err(Fault::Denied)?;
-        let removed = self.blobs.remove(&[path]).await?;
-        was_there(removed.first().is_some_and(|was| *was))
+        for _ in 0..ATTEMPTS {
+            let Some(blob) = self.blobs.look(&path).await? else {
+                return Err(Fault::Refused(StorageRefusal::NoFile));
+            };
+            let owner = Some(blob.owner.as_str());
+            self.permission
+                .judge(Operation::Delete, caller, path.as_str(), owner)
+                .map_err(Fault::Denied)?;
+            match self.blobs.remove_this(&blob).await? {
+                Removal::Done => return Ok(()),
+                Removal::Missing => return Err(Fault::Refused(StorageRefusal::NoFile)),
+                // Whose it is now is another question.
+                Removal::Changed => {}
+            }
+        }
+        Err(Fault::Refused(StorageRefusal::Failed))
     }
 
     async fn copy(&self, name: &str, copies: Vec<AskedCopy>, mut asked: CloudRequest) -> SdkReply {
@@ -378,7 +388,11 @@ impl StorageAccess {
                 .map_err(FileIdError::from)
         };
         let (from, to) = (path(&copy.from)?, path(&copy.to)?);
-        let Some(mut opened) = self.blobs.open(&from).await? else {
+        let Some(Opened {
+            blob: original,
+            mut content,
+        }) = self.blobs.open(&from).await?
+        else {
             return Err(Fault::Refused(StorageRefusal::NoFile));
         };
         if from == to {
@@ -391,16 +405,17 @@ impl StorageAccess {
             .blobs
             .write(NewBlob {
                 path: to,
-                owner: opened.blob.owner,
-                content_type: opened.blob.content_type,
+                owner: original.owner.clone(),
+                content_type: original.content_type.clone(),
             })
             .await?;
-        while let Some(bytes) = opened.content.next().await? {
+        while let Some(bytes) = content.next().await? {
             writing.push(bytes).await?;
         }
         writing.finish().await?;
         if copy.remove_original {
-            self.blobs.remove(&[from]).await?;
+            // What came in its place meanwhile was not copied, and stays.
+            self.blobs.remove_this(&original).await?;
         }
         Ok(())
     }
@@ -485,7 +500,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
-    use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Opened, Usage, Writing};
+    use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Usage, Writing};
     use clock::Clock;
     use files::{Rights, Storage};
     use seal::KeyRing;
@@ -493,7 +508,7 @@ mod tests {
     use super::*;
     use crate::FileReaders;
 
-    /// A place where bob writes `b.txt` whenever something is about to be removed.
+    /// A place where bob writes `b.txt` right before anything is removed.
     struct Contested(Folder);
 
     async fn put(blobs: &dyn Blobs, path: &str, owner: &str) {
@@ -523,6 +538,13 @@ mod tests {
             Box::pin(async move {
                 put(&self.0, "b.txt", "bob").await;
                 self.0.remove(paths).await
+            })
+        }
+
+        fn remove_this<'a>(&'a self, blob: &'a Blob) -> BoxFuture<'a, blobs::Result<Removal>> {
+            Box::pin(async move {
+                put(&self.0, "b.txt", "bob").await;
+                self.0.remove_this(blob).await
             })
         }
 
@@ -556,9 +578,10 @@ mod tests {
             url_life: Duration::from_secs(60),
             most: 4 << 20,
         };
-        let ids = ["a.txt", "b.txt"].map(|path| access.storage.id(&path.parse().unwrap()).to_string());
+        // What bob writes while the first goes would be seen in time, and what he writes while the second goes would not.
+        let ids = ["b.txt", "a.txt"].map(|path| access.storage.id(&path.parse().unwrap()).to_string());
         let done = access.delete_each(&ids, &Caller::of_openid("alice")).await;
-        assert!(matches!(done[..], [Ok(()), Err(Fault::Denied(_))]));
+        assert!(matches!(done[..], [Err(Fault::Denied(_)), Ok(())]));
         let left = access.blobs.look(&"b.txt".parse().unwrap()).await.unwrap();
         assert_eq!(left.unwrap().owner, "bob");
     }

@@ -1,8 +1,9 @@
-//! The index: what there is, by path.
+//! The index: what there is, by path. What was looked up lately is in memory, so that whoever asks for it again waits for no disk.
 
 use std::{
     collections::HashSet,
     fmt,
+    num::NonZeroUsize,
     ops::Bound,
     path::Path,
     str::FromStr,
@@ -12,10 +13,11 @@ use std::{
 
 use datafile::{Cause, DataFile, Failure, FileError, Form, WorkError, Wrote};
 use files::CloudPath;
+use lru::LruCache;
 use redb::{ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, ListBounds, ListEntry, Usage};
+use crate::{Blob, ListBounds, ListEntry, Removal, Usage};
 
 static FORM: Form = Form {
     noun: "the index of files",
@@ -75,6 +77,11 @@ struct Record<'a> {
 }
 
 impl Entry {
+    /// Whether nothing in it is longer than it is of any use: its owner and its type are whatever somebody said.
+    fn is_small(&self) -> bool {
+        self.blob.owner.len() + self.blob.content_type.as_ref().map_or(0, String::len) < 512
+    }
+
     fn write(&self) -> Vec<u8> {
         let content = self.content.to_string();
         let since = self.blob.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -126,6 +133,18 @@ pub(super) struct Index {
     /// Who writes: whoever has it enters all that wait.
     writer: Mutex<()>,
     waiting: Mutex<Vec<Arc<Entering>>>,
+    recent: Mutex<Recent>,
+}
+
+/// How many entries are kept in memory, of 2 KB each at most.
+const RECENT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// What was looked up lately.
+#[derive(Debug)]
+struct Recent {
+    entries: LruCache<CloudPath, Entry>,
+    /// How often the index has changed. Whoever read it before a change has nothing to say after it.
+    changes: u64,
 }
 
 /// A file that is to be entered.
@@ -147,6 +166,10 @@ impl Index {
             file,
             writer: Mutex::default(),
             waiting: Mutex::default(),
+            recent: Mutex::new(Recent {
+                entries: LruCache::new(RECENT),
+                changes: 0,
+            }),
         })
     }
 
@@ -158,13 +181,41 @@ impl Index {
         self.file.read(work).map_err(own)
     }
 
+    /// What is known of a file without a look at the disk.
+    pub(super) fn recent(&self, path: &CloudPath) -> Option<Entry> {
+        lock(&self.recent).entries.get(path).cloned()
+    }
+
     pub(super) fn look(&self, path: &CloudPath) -> Result<Option<Entry>, FileError> {
-        self.read(|transaction| {
+        let changes = {
+            let mut recent = lock(&self.recent);
+            if let Some(entry) = recent.entries.get(path) {
+                return Ok(Some(entry.clone()));
+            }
+            recent.changes
+        };
+        let found = self.read(|transaction| {
             let table = transaction.open_table(FILES)?;
             let record = table.get(path.as_str())?;
             let entry = record.map(|record| Entry::read(path.as_str(), record.value()));
             entry.transpose().map_err(WorkError::Own)
-        })
+        })?;
+        if let Some(entry) = found.as_ref().filter(|entry| entry.is_small()) {
+            let mut recent = lock(&self.recent);
+            if recent.changes == changes {
+                recent.entries.put(path.clone(), entry.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets what was known of files that were changed, or may have been: before anybody is told that they were.
+    fn forget<'a>(&self, paths: impl Iterator<Item = &'a CloudPath>) {
+        let mut recent = lock(&self.recent);
+        recent.changes += 1;
+        for path in paths {
+            recent.entries.pop(path);
+        }
     }
 
     /// Enters a file; answers the content of the one that was there.
@@ -223,6 +274,7 @@ impl Index {
             keep_usage(&mut usage, now)?;
             Ok(Wrote::Changed(contents))
         });
+        self.forget(all.iter().map(|entering| &entering.entry.blob.path));
         written.map_err(own)
     }
 
@@ -238,13 +290,32 @@ impl Index {
             if removed.iter().all(Option::is_none) {
                 return Ok(Wrote::Unchanged(vec![None; paths.len()]));
             }
-            let mut usage = transaction.open_table(USAGE)?;
-            let mut now = self::usage(&usage)?;
-            removed.iter().flatten().for_each(|entry| now.without(entry));
-            keep_usage(&mut usage, now)?;
+            uncount(transaction, removed.iter().flatten())?;
             let contents = removed.into_iter().map(|entry| Some(entry?.content));
             Ok(Wrote::Changed(contents.collect()))
         });
+        self.forget(paths.iter());
+        written.map_err(own)
+    }
+
+    /// Removes a file if it is still this one; its content is to go then.
+    pub(super) fn remove_this(&self, blob: &Blob) -> Result<(Removal, Option<ContentId>), FileError> {
+        let path = &blob.path;
+        let written = self.file.write(|transaction| {
+            let mut table = transaction.open_table(FILES)?;
+            let record = table.get(path.as_str())?;
+            let entry = record.map(|record| Entry::read(path.as_str(), record.value()));
+            let Some(entry) = entry.transpose().map_err(WorkError::Own)? else {
+                return Ok(Wrote::Unchanged((Removal::Missing, None)));
+            };
+            if entry.blob != *blob {
+                return Ok(Wrote::Unchanged((Removal::Changed, None)));
+            }
+            table.remove(path.as_str())?;
+            uncount(transaction, [&entry])?;
+            Ok(Wrote::Changed((Removal::Done, Some(entry.content))))
+        });
+        self.forget(std::iter::once(path));
         written.map_err(own)
     }
 
@@ -328,6 +399,18 @@ fn usage(table: &impl ReadableTable<&'static str, u64>) -> Result<Usage, redb::S
         files: number("files")?,
         bytes: number("bytes")?,
     })
+}
+
+/// Files that are removed count no more.
+fn uncount<'a>(
+    transaction: &redb::WriteTransaction,
+    removed: impl IntoIterator<Item = &'a Entry>,
+) -> Work<()> {
+    let mut table = transaction.open_table(USAGE)?;
+    let mut now = usage(&table)?;
+    removed.into_iter().for_each(|entry| now.without(entry));
+    keep_usage(&mut table, now)?;
+    Ok(())
 }
 
 fn keep_usage(table: &mut redb::Table<'_, &'static str, u64>, now: Usage) -> Result<(), redb::StorageError> {

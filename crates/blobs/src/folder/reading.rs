@@ -15,6 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::at_once;
 use crate::{BlobError, BoxFuture, Reading, Result};
 
 /// What is read at a time by those who read ahead, and twice of it is what such a reader costs.
@@ -47,18 +48,34 @@ enum State {
 impl FromDisk {
     /// Blocks while a small one is read; a larger one takes its room of `ahead`, where there is some.
     pub(super) fn new(file: File, size: u64, ahead: &Arc<Semaphore>) -> io::Result<Self> {
-        let (state, room) = match size {
-            0..=SMALL_PIECE => (State::Read(piece(&file, size)?.into()), None),
-            _ => {
-                let room = Arc::clone(ahead).try_acquire_owned().ok();
-                (State::Closed(file, 0), room)
-            }
-        };
-        Ok(Self {
-            state,
-            room,
-            left: size,
+        Ok(match size {
+            0..=SMALL_PIECE => Self::of(piece(&file, size)?, size),
+            _ => Self::unread(file, size, ahead),
         })
+    }
+
+    /// The same without waiting for the disk; `None` where that would have to be waited for.
+    pub(super) fn at_once(file: File, size: u64, ahead: &Arc<Semaphore>) -> Option<Self> {
+        Some(match size {
+            0..=SMALL_PIECE => Self::of(at_once::content(&file, usize::try_from(size).ok()?)?, size),
+            _ => Self::unread(file, size, ahead),
+        })
+    }
+
+    fn of(content: Vec<u8>, size: u64) -> Self {
+        Self {
+            state: State::Read(content.into()),
+            room: None,
+            left: size,
+        }
+    }
+
+    fn unread(file: File, size: u64, ahead: &Arc<Semaphore>) -> Self {
+        Self {
+            state: State::Closed(file, 0),
+            room: Arc::clone(ahead).try_acquire_owned().ok(),
+            left: size,
+        }
     }
 
     /// The length of the next piece.

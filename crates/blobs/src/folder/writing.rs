@@ -1,9 +1,10 @@
-//! Writing a content: pieces are gathered while the one before is on its way to the disk. What of a large one is written is synced
-//! while the rest still comes, so that little is left to wait for at the end.
+//! Writing a content: pieces are gathered while those before are on their way to the disk and, beside that, into the digest. What of a
+//! large one is written is synced while the rest still comes, so that little is left to wait for at the end. A small one is written in
+//! one go.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, IoSlice, Write as _},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -31,8 +32,7 @@ const EARLY: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 pub(super) struct ToDisk {
     inner: Arc<Inner>,
     new: NewBlob,
-    /// `None` when a write has failed.
-    state: Option<State>,
+    state: State,
     gathered: Vec<Bytes>,
     length: usize,
     /// A part of it is being synced. What the disk says of that it says once, so it is heard in any case.
@@ -40,15 +40,22 @@ pub(super) struct ToDisk {
 }
 
 enum State {
-    Idle(Coming),
-    Busy(JoinHandle<Result<Coming>>),
+    /// All that came is still in memory: a small file is written in one go when it is whole.
+    Unwritten(Reservation),
+    /// What came before is on its way.
+    Busy {
+        writing: JoinHandle<Result<Coming>>,
+        /// Beside it, since it takes as long.
+        hashing: JoinHandle<Md5>,
+    },
+    /// A write has failed.
+    Failed,
 }
 
 /// A content on its way.
 struct Coming {
     id: ContentId,
     file: File,
-    digest: Md5,
     size: u64,
     /// Bytes of it that nobody has begun to sync.
     unsynced: u64,
@@ -68,49 +75,104 @@ pub(super) fn create(path: &Path) -> Result<File> {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Gone already, where it has arrived.
-        let _ = fs::remove_file(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+}
+
+impl Place {
+    /// It has arrived, and stays.
+    fn arrived(mut self) {
+        self.0.clear();
     }
 }
 
 impl Coming {
+    fn begin(reservation: Reservation, inner: &Inner) -> Result<Self> {
+        let id = ContentId::new();
+        let path = inner.coming(id);
+        let file = create(&path)?;
+        Ok(Self {
+            id,
+            file,
+            size: 0,
+            unsynced: 0,
+            place: Place(path),
+            reservation,
+        })
+    }
+
     fn take(mut self, pieces: &[Bytes], inner: &Inner, path: &CloudPath) -> Result<Self> {
         let length: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         inner.reserve(&mut self.reservation, length, path)?;
-        for piece in pieces {
-            self.file.write_all(piece).map_err(BlobError::of_disk)?;
-            self.digest.update(piece);
-        }
+        write_all(&mut self.file, pieces).map_err(BlobError::of_disk)?;
         self.size += length;
         self.unsynced += length;
         Ok(self)
     }
 }
 
+/// Writes pieces by as few calls of the system as it takes.
+fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut left = &mut slices[..];
+    // Without those that are empty: nothing written means that nothing more can be.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn hash(mut digest: Md5, pieces: &[Bytes]) -> Md5 {
+    pieces.iter().for_each(|piece| digest.update(piece));
+    digest
+}
+
 impl ToDisk {
+    /// Looks at the disk only where there is a quota.
     pub(super) fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
         let mut reservation = inner.quota.reservation();
         inner.reserve(&mut reservation, 0, &new.path)?;
-        let id = ContentId::new();
-        let place = Place(inner.coming(id));
-        let file = create(&place.0)?;
-        let coming = Coming {
-            id,
-            file,
-            digest: Md5::new(),
-            size: 0,
-            unsynced: 0,
-            place,
-            reservation,
-        };
         Ok(Self {
             inner,
             new,
-            state: Some(State::Idle(coming)),
+            state: State::Unwritten(reservation),
             gathered: Vec::new(),
             length: 0,
             early: None,
         })
+    }
+
+    /// Gives what was gathered to the disk, once that has what came before.
+    async fn give(&mut self) -> Result<()> {
+        let pieces: Arc<[Bytes]> = std::mem::take(&mut self.gathered).into();
+        self.length = 0;
+        let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
+        let (to_write, to_hash) = (Arc::clone(&pieces), pieces);
+        let (writing, digest) = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Unwritten(reservation) => {
+                let begin = move || Coming::begin(reservation, &inner)?.take(&to_write, &inner, &path);
+                (tokio::task::spawn_blocking(begin), Md5::new())
+            }
+            State::Busy { writing, hashing } => {
+                let digest = hashing.await.map_err(BlobError::ended)?;
+                let mut coming = writing.await.map_err(BlobError::ended)??;
+                self.sync_early(&mut coming).await?;
+                let go_on = move || coming.take(&to_write, &inner, &path);
+                (tokio::task::spawn_blocking(go_on), digest)
+            }
+            State::Failed => return Err(written_on()),
+        };
+        let hashing = tokio::task::spawn_blocking(move || hash(digest, &to_hash));
+        self.state = State::Busy { writing, hashing };
+        Ok(())
     }
 
     /// Begins to sync what is written, where that is much and nothing is being synced.
@@ -133,15 +195,10 @@ impl ToDisk {
             None => Ok(()),
         }
     }
+}
 
-    /// The content, when all that was given to the disk is there.
-    async fn settled(&mut self) -> Result<Coming> {
-        match self.state.take() {
-            Some(State::Idle(coming)) => Ok(coming),
-            Some(State::Busy(busy)) => busy.await.map_err(BlobError::ended)?,
-            None => Err(BlobError::ended("a file was written on after an error")),
-        }
-    }
+fn written_on() -> BlobError {
+    BlobError::ended("a file was written on after an error")
 }
 
 impl Writing for ToDisk {
@@ -149,31 +206,36 @@ impl Writing for ToDisk {
         self.length += bytes.len();
         self.gathered.push(bytes);
         Box::pin(async move {
-            if self.length < PIECE {
-                return Ok(());
+            match self.length < PIECE {
+                true => Ok(()),
+                false => self.give().await,
             }
-            let mut coming = self.settled().await?;
-            self.sync_early(&mut coming).await?;
-            let pieces = std::mem::take(&mut self.gathered);
-            self.length = 0;
-            let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
-            self.state = Some(State::Busy(tokio::task::spawn_blocking(move || {
-                coming.take(&pieces, &inner, &path)
-            })));
-            Ok(())
         })
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
         Box::pin(async move {
-            let coming = self.settled().await?;
+            let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
+                State::Unwritten(reservation) => (Err(reservation), Md5::new()),
+                State::Busy { writing, hashing } => {
+                    let digest = hashing.await.map_err(BlobError::ended)?;
+                    (Ok(writing.await.map_err(BlobError::ended)??), digest)
+                }
+                State::Failed => return Err(written_on()),
+            };
             self.synced().await?;
             let Self {
                 inner, new, gathered, ..
             } = *self;
             let done = tokio::task::spawn_blocking(move || {
+                let coming = match begun {
+                    Ok(coming) => coming,
+                    Err(reservation) => Coming::begin(reservation, &inner)?,
+                };
                 let coming = coming.take(&gathered, &inner, &new.path)?;
-                inner.settle(coming, new)
+                let digest = hash(digest, &gathered);
+                drop(gathered);
+                inner.settle(coming, digest, new)
             });
             done.await.map_err(BlobError::ended)?
         })
@@ -182,15 +244,12 @@ impl Writing for ToDisk {
 
 impl Inner {
     /// Puts a content where it belongs, and enters it.
-    fn settle(&self, coming: Coming, new: NewBlob) -> Result<Blob> {
+    fn settle(&self, coming: Coming, digest: Md5, new: NewBlob) -> Result<Blob> {
         let content = self.content(coming.id);
         if let Some(folder) = content.parent() {
-            match fs::create_dir(folder) {
-                Ok(()) => sync_folder(&self.root.join(super::CONTENT)).map_err(BlobError::of_disk)?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(BlobError::of_disk(error)),
-            }
-            fs::rename(&coming.place.0, &content).map_err(BlobError::of_disk)?;
+            self.place(&coming.place.0, &content, folder)
+                .map_err(BlobError::of_disk)?;
+            coming.place.arrived();
             // No entry names it yet, so it may be there before it is whole; and what writes down the content in a journal writes
             // down the name with it, so that the second one has little left to do.
             coming.file.sync_all().map_err(BlobError::of_disk)?;
@@ -201,7 +260,7 @@ impl Inner {
             blob: Blob {
                 path: new.path,
                 size: coming.size,
-                etag: base16ct::lower::encode_string(&coming.digest.finalize()),
+                etag: base16ct::lower::encode_string(&digest.finalize()),
                 content_type: new.content_type,
                 owner: new.owner,
                 modified: now(),
@@ -212,5 +271,19 @@ impl Inner {
         let before = self.index.put(entry)?;
         before.into_iter().for_each(|content| self.drop_content(content));
         Ok(blob)
+    }
+
+    /// Moves a content into its folder, which is made where it is the first in it.
+    fn place(&self, coming: &Path, content: &Path, folder: &Path) -> io::Result<()> {
+        match fs::rename(coming, content) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => return moved,
+        }
+        match fs::create_dir(folder) {
+            Ok(()) => sync_folder(&self.root.join(super::CONTENT))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        fs::rename(coming, content)
     }
 }
