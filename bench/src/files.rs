@@ -262,6 +262,7 @@ fn ours(binary: &Path, dir: &Path) -> Result<Keeper> {
             let upload = Upload {
                 path: name.parse()?,
                 owner: String::new(),
+                web: None,
                 until: Timestamp::from_secs(u64::from(u32::MAX)),
                 most: 2 << 30,
             };

@@ -30,6 +30,8 @@ pub struct Caller {
     pub source: CallSource,
     /// The user for whom it is called, if there is one.
     pub user: Option<User>,
+    /// Who that is to CloudBase's SDKs, if they called by one; the user of a web page has no openid.
+    pub web: Option<WebUser>,
     /// The client's address, if it is known.
     pub client_ip: Option<IpAddr>,
     /// What set the call off.
@@ -49,6 +51,19 @@ pub struct HttpLine {
     pub path: String,
     /// How many bytes of JSON the function's result may have.
     pub most: u32,
+}
+
+/// Who is logged in by one of CloudBase's SDKs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebUser {
+    /// The user's id in this environment.
+    pub uid: String,
+    /// How they logged in: `ANONYMOUS`, `CUSTOM`, …
+    pub login_type: &'static str,
+    /// Who they are to the server that vouched for them.
+    pub custom_user_id: Option<String>,
+    /// Whether they are nobody in particular.
+    pub is_anonymous: bool,
 }
 
 /// The user that a call is made for.
@@ -77,6 +92,7 @@ impl Caller {
         Self {
             source,
             user,
+            web: None,
             client_ip: None,
             trigger: CallTrigger::Tcb,
             attempt: None,
@@ -100,6 +116,16 @@ impl Caller {
         Self {
             client_ip: Some(client_ip),
             ..Self::request(CallSource::CLIENT, Some(user))
+        }
+    }
+
+    /// The client of a user of CloudBase's SDKs, who has an openid where they logged in by WeChat.
+    #[must_use]
+    pub fn web(web: WebUser, user: Option<User>, client_ip: IpAddr) -> Self {
+        Self {
+            web: Some(web),
+            client_ip: Some(client_ip),
+            ..Self::request(CallSource::WEB, user)
         }
     }
 
@@ -137,6 +163,13 @@ impl Caller {
     #[must_use]
     pub fn openid(&self) -> Option<&str> {
         self.user.as_ref().map(|user| user.openid.as_str())
+    }
+
+    /// The user for whom the call is made, for people: the openid, or the uid of one who has none.
+    #[must_use]
+    pub fn who(&self) -> Option<&str> {
+        let web = self.web.as_ref().map(|web| web.uid.as_str());
+        self.openid().or(web)
     }
 }
 

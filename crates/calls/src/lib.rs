@@ -16,7 +16,7 @@ mod sites;
 
 pub use call::{Calls, FinishedCall, PreparedCall};
 pub use failure::{CallFailure, FailureKind};
-pub use invocation::{Caller, CloudCalls, EndedCall, HttpLine, Invocation, Invocations, User};
+pub use invocation::{Caller, CloudCalls, EndedCall, HttpLine, Invocation, Invocations, User, WebUser};
 pub use journal::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
     WantedIndex, WebRecord, shown,

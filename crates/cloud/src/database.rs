@@ -23,7 +23,6 @@ use database::{
     Aggregate, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
     TransactionId, Update, UpdateKind,
 };
-use rules::Caller;
 use tcb::{
     Action, SdkReply, SdkRequest,
     database::{
@@ -32,7 +31,7 @@ use tcb::{
     },
 };
 
-use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
+use crate::{Answering, AskingClient, Capability, CloudRequest, Proof, capability::at_once};
 
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
@@ -161,7 +160,7 @@ impl Inner {
         self: &Arc<Self>,
         what: String,
         request: DatabaseRequest,
-        client: Option<&Caller>,
+        client: Option<AskingClient<'_>>,
         mut asked: CloudRequest,
     ) -> SdkReply {
         let action = request.action;
@@ -203,7 +202,7 @@ impl Inner {
     async fn make(
         self: &Arc<Self>,
         request: DatabaseRequest,
-        client: Option<&Caller>,
+        client: Option<AskingClient<'_>>,
         asked: &CloudRequest,
     ) -> Result<Made, DatabaseRefusal> {
         let transaction = match &request.transaction {
@@ -215,7 +214,7 @@ impl Inner {
         let collection = request.collection.as_str();
         let once = |operation| async move {
             match client {
-                Some(caller) => self.once_for(caller, collection, operation).await,
+                Some(client) => self.once_for(client, collection, operation).await,
                 None => Ok(self.once(collection, operation, transaction, asked).await?),
             }
         };

@@ -23,7 +23,7 @@ use tcb::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Capability, CloudAnswer, CloudAnswerBody, CloudRequest, FileDoor, Inner, Proof, WeakCloud,
+    Capability, CloudAnswer, CloudAnswerBody, CloudRequest, FileDoor, Inner, Proof, ServerKeys, WeakCloud,
     request::INVALID_TOKEN,
     room::{Held, Unread},
 };
@@ -123,6 +123,52 @@ async fn transfer(
     reply.response
 }
 
+/// Answers another server of the owner's, whose request came by no worker's socket: it is signed with one of the key pairs that such
+/// servers have, and may do what functions may.
+pub(crate) async fn answer_server(
+    cloud: &Arc<Inner>,
+    keys: &ServerKeys,
+    head: &Parts,
+    body: &[u8],
+    request_id: &str,
+) -> CloudAnswer {
+    match let_server_in(cloud, keys, head, body, request_id) {
+        Ok(answering) => answering.await,
+        Err(refused) => {
+            cloud.calls.journal().note(&Note {
+                request_id,
+                openid: None,
+                text: &format_args!("a request of another server was refused: {}", refused.why),
+            });
+            reply::failure(request_id, refused.code, &refused.text).into()
+        }
+    }
+}
+
+fn let_server_in(
+    cloud: &Arc<Inner>,
+    keys: &ServerKeys,
+    head: &Parts,
+    body: &[u8],
+    request_id: &str,
+) -> Result<crate::Answering, Refused> {
+    let content_type = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
+        .map_err(|error| Refused::openly(error.code(), error))?;
+    let verified = verify(head, &envelope, |id| keys.0.get(id).cloned());
+    verified.map_err(|error| {
+        let text = codes::text(error.code()).unwrap_or_default();
+        Refused::new(error.code(), text, error)
+    })?;
+    let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
+    let (capability, _) = capability_for(cloud, &request)?;
+    let asked = CloudRequest::of_server(cloud.calls.clone(), request_id.to_owned());
+    Ok(capability.answer(&request, asked))
+}
+
 fn not_read(unread: Unread) -> Refused {
     match unread {
         Unread::TooLarge => Refused::openly(
@@ -173,7 +219,9 @@ fn let_in(
         .and_then(|value| value.to_str().ok());
     let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
         .map_err(|error| Refused::openly(error.code(), error))?;
-    verify(worker, head, &envelope).map_err(|error| {
+    let key = worker.key();
+    let lookup = |id: &str| (id == key.id()).then(|| SecretKey::new(key.secret()));
+    verify(head, &envelope, lookup).map_err(|error| {
         // Outside of a call the SDK signs what it does not have then.
         let too_late = late_call(cloud, head, envelope.api_token());
         too_late.unwrap_or_else(|| {
@@ -304,8 +352,12 @@ fn only_call(cloud: &Inner, worker: &Peer) -> Option<RunningCall> {
     running.next().is_none().then_some(only)
 }
 
-/// Whether the request was signed with this worker's key.
-fn verify(worker: &Peer, head: &Parts, envelope: &Envelope<'_>) -> Result<(), SignatureError> {
+/// Whether the request was signed with the key that `lookup` finds by its id.
+fn verify(
+    head: &Parts,
+    envelope: &Envelope<'_>,
+    lookup: impl Fn(&str) -> Option<SecretKey>,
+) -> Result<(), SignatureError> {
     let headers: Vec<(&str, &[u8])> = head
         .headers
         .iter()
@@ -317,8 +369,6 @@ fn verify(worker: &Peer, head: &Parts, envelope: &Envelope<'_>) -> Result<(), Si
         query: head.uri.query().unwrap_or_default(),
         headers: &headers,
     };
-    let key = worker.key();
-    let lookup = |id: &str| (id == key.id()).then(|| SecretKey::new(key.secret()));
     signature::verify(&head, envelope, lookup, machine_seconds()).map(drop)
 }
 

@@ -25,7 +25,7 @@ use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
 use bytes::Bytes;
 use clock::Clock;
 use files::{
-    CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload,
+    CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload, WebOwner,
     name_in_address, path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
@@ -135,20 +135,29 @@ impl StorageAccess {
         (format!("{base}{FILES}{sealed}/{}", name_in_address(path)), age)
     }
 
-    /// An address for a function to send a file to.
-    pub(crate) fn upload_url(&self, path: CloudPath) -> String {
-        self.sealed_upload(WORKERS_HOST, path, "")
+    /// An address for a function to send a file to, or for another server.
+    pub(crate) fn upload_url(&self, path: CloudPath, of_server: bool) -> String {
+        let base = match of_server {
+            true => self.public_url.trim_end_matches('/'),
+            false => WORKERS_HOST,
+        };
+        self.sealed_upload(base, path, &Caller::default())
     }
 
     /// An address for a client to send a file to, which will be the client's.
-    pub(crate) fn client_upload_url(&self, path: CloudPath, owner: &str) -> String {
-        self.sealed_upload(self.public_url.trim_end_matches('/'), path, owner)
+    pub(crate) fn client_upload_url(&self, path: CloudPath, caller: &Caller) -> String {
+        self.sealed_upload(self.public_url.trim_end_matches('/'), path, caller)
     }
 
-    fn sealed_upload(&self, base: &str, path: CloudPath, owner: &str) -> String {
+    fn sealed_upload(&self, base: &str, path: CloudPath, caller: &Caller) -> String {
+        let web = caller.uid.as_ref().map(|uid| WebOwner {
+            uid: uid.clone(),
+            login_type: caller.login_type.clone().unwrap_or_default(),
+        });
         let sealed = self.rights.seal_upload(&Upload {
             path,
-            owner: owner.to_owned(),
+            owner: caller.owner().unwrap_or_default().to_owned(),
+            web,
             until: self.clock.now() + UPLOAD_LIFE,
             most: self.most,
         });
@@ -297,6 +306,7 @@ impl FileDoor {
                 let right = Upload {
                     path,
                     owner: owner.to_owned(),
+                    web: None,
                     until: self.0.clock.now(),
                     most: u64::MAX,
                 };
@@ -464,7 +474,14 @@ impl FileDoor {
         if right.owner.is_empty() {
             return Ok(());
         }
-        let caller = Caller::of_openid(&right.owner);
+        let caller = match &right.web {
+            None => Caller::of_openid(&right.owner),
+            Some(web) => Caller {
+                openid: (right.owner != web.uid).then(|| right.owner.clone()),
+                uid: Some(web.uid.clone()),
+                login_type: Some(web.login_type.clone()),
+            },
+        };
         let judged = self.0.may_write(&right.path, &caller).await?;
         judged.map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))
     }

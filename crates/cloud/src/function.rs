@@ -3,8 +3,8 @@
 //! The callee sees the caller's user, and a `SOURCE` that is one word longer: both from the server's own record of the
 //! call, whatever the request says. It waits for no worker that a call above it holds, and ends with the call that made it.
 
-use calls::{CallFailure, ids, shown};
-use tcb::{Action, CallData, Event, INVOKE_FUNCTION, SdkRequest, reply};
+use calls::{CallFailure, Caller, ids, shown};
+use tcb::{Action, CallData, CallSource, Event, INVOKE_FUNCTION, SdkRequest, reply};
 
 use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
@@ -17,17 +17,23 @@ impl Capability for CallFunction {
     }
 
     fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
-        let Some(caller) = asked.call().cloned() else {
-            return at_once(asked.without_call());
+        let (caller, parent) = match asked.call() {
+            Some(call) => (call.caller.then_function(), Some(call.id)),
+            // As by WeChat's HTTP API: a server calls, for nobody.
+            None if asked.is_of_server() => (Caller::request(CallSource::HTTP, None), None),
+            None => return at_once(asked.without_call()),
         };
         let name = request.envelope.function_name().unwrap_or_default().to_owned();
         let data = request.envelope.function_data().unwrap_or("{}");
         let request_id = ids::request_id();
         let calls = asked.calls();
-        let prepared = calls.find(&name, &request_id, caller.openid()).and_then(|site| {
+        let prepared = calls.find(&name, &request_id, caller.who()).and_then(|site| {
             let event = Event::Call(CallData::parse(data)?);
-            let call = calls.prepare(site, caller.caller.then_function(), &request_id, event);
-            Ok(call.inside(caller.id))
+            let call = calls.prepare(site, caller, &request_id, event);
+            Ok(match parent {
+                Some(parent) => call.inside(parent),
+                None => call,
+            })
         });
         let sent = asked.keeps().then(|| shown("", data.as_bytes()));
         // The event is in the callee's frame. Who held room here while the callee runs would wait for room that its own callers

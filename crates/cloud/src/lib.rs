@@ -35,10 +35,16 @@ use std::{
 
 use calls::Calls;
 use clock::Clock;
+use http::request::Parts;
 use opendata::{SessionKey, Tickets};
 use rules::Caller;
 use runtime::Connection;
-use tcb::{Envelope, SdkReply};
+use tcb::{
+    Envelope, SdkReply,
+    database::{CLIENT_FIND_MOST, DatabaseAnswer, DatabaseRefusal, DatabaseRequest, FIND_MOST},
+    signature::SecretKey,
+    storage::{AskedUrl, MadeUrl, OfFile, UploadPlace},
+};
 use tokio::sync::mpsc;
 
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
@@ -81,6 +87,39 @@ pub trait SessionKeys: Send + Sync + 'static {
 /// A look-up of a session_key; it fails when the store does.
 pub type KeyLookup<'a> =
     Pin<Box<dyn Future<Output = Result<Option<SessionKey>, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
+
+/// The key pairs of other servers of the owner's, by their ids.
+#[derive(Clone, Debug, Default)]
+pub struct ServerKeys(pub BTreeMap<String, SecretKey>);
+
+/// A client that asks by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct AskingClient<'a> {
+    /// Who that is.
+    pub caller: &'a Caller,
+    /// Documents of one `get` at most: a Mini Program has fewer than a web page.
+    pub most_found: u64,
+}
+
+impl<'a> AskingClient<'a> {
+    /// The client of a Mini Program.
+    #[must_use]
+    pub fn mini_program(caller: &'a Caller) -> Self {
+        Self {
+            caller,
+            most_found: CLIENT_FIND_MOST,
+        }
+    }
+
+    /// One of CloudBase's SDKs.
+    #[must_use]
+    pub fn web(caller: &'a Caller) -> Self {
+        Self {
+            caller,
+            most_found: FIND_MOST,
+        }
+    }
+}
 
 /// Answers what functions ask. Clones share everything.
 #[derive(Clone)]
@@ -154,16 +193,80 @@ impl Cloud {
     pub async fn answer_client(
         &self,
         request_id: &str,
-        caller: &Caller,
+        client: AskingClient<'_>,
         envelope: &Envelope<'_>,
     ) -> SdkReply {
-        let asked = CloudRequest::of_client(self.0.calls.clone(), request_id.to_owned(), caller.owner());
+        let asked = self.asked(request_id, client);
         if envelope.action_name().starts_with("storage.") {
-            return Arc::clone(&self.0.storage)
-                .answer_client(envelope, caller, asked)
-                .await;
+            let storage = &self.0.storage;
+            return storage.answer_client(envelope, client.caller, asked).await;
         }
-        self.0.documents.answer_client(envelope, caller, asked).await
+        self.0.documents.answer_client(envelope, client, asked).await
+    }
+
+    /// Does what a client asks of the database, for whoever writes the answer in a form of their own.
+    ///
+    /// # Errors
+    /// The database, or the permission of the collection, refuses.
+    pub async fn documents_for(
+        &self,
+        request_id: &str,
+        client: AskingClient<'_>,
+        request: DatabaseRequest,
+    ) -> Result<DatabaseAnswer, DatabaseRefusal> {
+        let asked = self.asked(request_id, client);
+        self.0.documents.answer_for(request, client, &asked).await
+    }
+
+    /// Where a client may send the file at this path.
+    ///
+    /// # Errors
+    /// It may not, or there is no such path.
+    pub async fn upload_for(
+        &self,
+        request_id: &str,
+        client: AskingClient<'_>,
+        path: &str,
+    ) -> OfFile<UploadPlace> {
+        let asked = self.asked(request_id, client);
+        self.0.storage.client_place(path, client.caller, &asked).await
+    }
+
+    /// Addresses by which a client may read files, each with the id that was asked for.
+    pub async fn urls_for(
+        &self,
+        request_id: &str,
+        client: AskingClient<'_>,
+        files: Vec<AskedUrl>,
+    ) -> Vec<(String, OfFile<MadeUrl>)> {
+        let asked = self.asked(request_id, client);
+        self.0.storage.made_urls(files, Some(client.caller), &asked).await
+    }
+
+    /// Removes files, as far as a client may; says of each what came of it.
+    pub async fn delete_for(
+        &self,
+        request_id: &str,
+        client: AskingClient<'_>,
+        ids: Vec<String>,
+    ) -> Vec<(String, OfFile<()>)> {
+        let asked = self.asked(request_id, client);
+        self.0.storage.deleted(ids, Some(client.caller), &asked).await
+    }
+
+    /// Answers another server of the owner's, which has one of `keys`: node-sdk outside of functions. It may do what functions may.
+    pub async fn answer_server(
+        &self,
+        keys: &ServerKeys,
+        head: &Parts,
+        body: &[u8],
+        request_id: &str,
+    ) -> CloudAnswer {
+        doors::answer_server(&self.0, keys, head, body, request_id).await
+    }
+
+    fn asked(&self, request_id: &str, client: AskingClient<'_>) -> CloudRequest {
+        CloudRequest::of_client(self.0.calls.clone(), request_id.to_owned(), client.caller.owner())
     }
 
     /// Serves the workers' `connections` until there can be no more. It does not keep this cloud, or the runtime behind it, alive:

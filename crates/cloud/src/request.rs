@@ -24,6 +24,8 @@ pub struct CloudRequest {
     function: String,
     /// The client that asks, where it is no function.
     client: Option<String>,
+    /// Whether another server of the owner's asks.
+    of_server: bool,
     since: Instant,
     exchange: Option<Exchange>,
     database: Option<DatabaseCall>,
@@ -39,6 +41,7 @@ impl CloudRequest {
             request_id,
             function,
             client: None,
+            of_server: false,
             since: Instant::now(),
             exchange: None,
             database: None,
@@ -54,6 +57,14 @@ impl CloudRequest {
         }
     }
 
+    /// One that another server of the owner's makes, which may do what functions may.
+    pub(crate) fn of_server(calls: Calls, request_id: String) -> Self {
+        Self {
+            of_server: true,
+            ..Self::new(calls, request_id, "another server".to_owned(), None)
+        }
+    }
+
     pub(crate) fn with_call(self, call: Arc<Invocation>, left: Option<Duration>) -> Self {
         Self {
             call: Some(call),
@@ -66,6 +77,12 @@ impl CloudRequest {
     #[must_use]
     pub fn call(&self) -> Option<&Arc<Invocation>> {
         self.call.as_ref()
+    }
+
+    /// Whether another server of the owner's asks, and no function.
+    #[must_use]
+    pub fn is_of_server(&self) -> bool {
+        self.of_server
     }
 
     /// What is answered where a call is needed and there is none.

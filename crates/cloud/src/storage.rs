@@ -59,10 +59,10 @@ impl Capability for Files {
                 Box::pin(async move { access.upload(&name, &path, content, asked).await.into() })
             }
             StorageRequest::DownloadUrls(files) => {
-                Box::pin(async move { access.urls(&name, files, None, asked).await.into() })
+                Box::pin(async move { access.urls(&name, files, asked).await.into() })
             }
             StorageRequest::Delete(files) => {
-                Box::pin(async move { access.delete(&name, files, None, asked).await.into() })
+                Box::pin(async move { access.delete(&name, files, asked).await.into() })
             }
             StorageRequest::Copy(files) => {
                 Box::pin(async move { access.copy(&name, files, asked).await.into() })
@@ -79,7 +79,7 @@ impl Capability for Files {
 impl StorageAccess {
     /// Answers a client that asks by itself: where to send a file, addresses, deletion.
     pub(crate) async fn answer_client(
-        self: Arc<Self>,
+        &self,
         envelope: &Envelope<'_>,
         caller: &Caller,
         asked: CloudRequest,
@@ -90,52 +90,62 @@ impl StorageAccess {
         };
         match StorageRequest::read(action, envelope) {
             Ok(StorageRequest::UploadMetadata { path }) => {
-                self.client_upload_place(name, path, caller, asked).await
+                match self.client_place(path, caller, &asked).await {
+                    Ok(place) => storage::upload_place(asked.request_id(), &place),
+                    Err(fault) => reply::refused(asked.request_id(), fault.code, &fault.text),
+                }
             }
-            Ok(StorageRequest::DownloadUrls(files)) => self.urls(name, files, Some(caller), asked).await,
-            Ok(StorageRequest::Delete(files)) => self.delete(name, files, Some(caller), asked).await,
+            Ok(StorageRequest::DownloadUrls(files)) => {
+                let files = self.made_urls(files, Some(caller), &asked).await;
+                storage::download_urls(asked.request_id(), &files)
+            }
+            Ok(StorageRequest::Delete(files)) => {
+                let files = self.deleted(files, Some(caller), &asked).await;
+                storage::deleted(asked.request_id(), &files)
+            }
             Ok(_) => asked.malformed("clients have no such action of storage: do it in a function"),
             Err(error) => asked.malformed(&error.to_string()),
         }
     }
 
-    async fn client_upload_place(
+    /// Where a client may send a file to.
+    pub(crate) async fn client_place(
         &self,
-        name: &str,
         path: &str,
         caller: &Caller,
-        mut asked: CloudRequest,
-    ) -> SdkReply {
-        let what = format!("{name} {path}");
-        let path = match path.parse::<CloudPath>() {
-            Ok(path) => path,
-            Err(error) => return asked.malformed(&error.to_string()),
-        };
-        let refusal = match self.may_write(&path, caller).await {
+        asked: &CloudRequest,
+    ) -> OfFile<UploadPlace> {
+        let path = path.parse::<CloudPath>().map_err(|error| FileFault {
+            code: StorageRefusal::Malformed.code(),
+            text: error.to_string(),
+        })?;
+        match self.may_write(&path, caller).await {
             Ok(Ok(())) => {
-                let place = UploadPlace {
+                let download_url = self
+                    .own_address(&path, caller)
+                    .await
+                    .map_err(|error| self.fault(error.into(), asked))?;
+                Ok(UploadPlace {
                     file_id: self.storage.id(&path).to_string(),
                     object_id: self.storage.object_id(&path),
-                    url: self.client_upload_url(path, caller.owner().unwrap_or_default()),
-                };
-                return storage::upload_place(asked.request_id(), &place);
+                    download_url,
+                    url: self.client_upload_url(path, caller),
+                })
             }
-            Ok(Err(denial)) => {
-                asked.refused(
-                    &what,
-                    codes::number(StorageRefusal::NoRight.code()),
-                    StorageRefusal::NoRight.text(),
-                    denial,
-                );
-                StorageRefusal::NoRight
-            }
-            Err(error) => {
-                let code = codes::number(StorageRefusal::Failed.code());
-                asked.refused(&what, code, StorageRefusal::Failed.text(), error);
-                StorageRefusal::Failed
-            }
-        };
-        reply::refused(asked.request_id(), refusal.code(), refusal.text())
+            Ok(Err(denial)) => Err(self.fault(Fault::Denied(denial), asked)),
+            Err(error) => Err(self.fault(Fault::Place(error), asked)),
+        }
+    }
+
+    /// The address of a file that a client is about to write, if it may read its own.
+    async fn own_address(&self, path: &CloudPath, caller: &Caller) -> Result<String, BlobError> {
+        let judged = self
+            .permission
+            .judge(Operation::Read, caller, path.as_str(), caller.owner());
+        match judged {
+            Ok(()) => Ok(self.address(path, None).await?.0),
+            Err(_) => Ok(String::new()),
+        }
     }
 
     /// Where to send a file. A refusal here is no use to the SDKs up to 3.0, which read the address out of it all the same: so a
@@ -147,7 +157,8 @@ impl StorageAccess {
                 let place = UploadPlace {
                     file_id: self.storage.id(&path).to_string(),
                     object_id: self.storage.object_id(&path),
-                    url: self.upload_url(path),
+                    download_url: String::new(),
+                    url: self.upload_url(path, asked.is_of_server()),
                 };
                 asked.record(what, 0, place.file_id.clone());
                 place
@@ -157,6 +168,7 @@ impl StorageAccess {
                 UploadPlace {
                     file_id: String::new(),
                     object_id: String::new(),
+                    download_url: String::new(),
                     url: Self::refused_url(path),
                 }
             }
@@ -200,22 +212,27 @@ impl StorageAccess {
         writing.finish().await
     }
 
-    async fn urls(
-        &self,
-        name: &str,
-        asked_urls: Vec<AskedUrl>,
-        client: Option<&Caller>,
-        mut asked: CloudRequest,
-    ) -> SdkReply {
-        let mut files = Vec::with_capacity(asked_urls.len());
-        for AskedUrl { file_id, max_age } in asked_urls {
-            let made = self.url(&file_id, max_age, client).await;
-            files.push((file_id, made.map_err(|fault| self.fault(fault, &asked))));
-        }
+    async fn urls(&self, name: &str, asked_urls: Vec<AskedUrl>, mut asked: CloudRequest) -> SdkReply {
+        let files = self.made_urls(asked_urls, None, &asked).await;
         account(name, &files, &mut asked);
         let reply = storage::download_urls(asked.request_id(), &files);
         keep_answer(&mut asked, &reply);
         reply
+    }
+
+    /// Addresses to read files by: those that `client` may read, or any for a function.
+    pub(crate) async fn made_urls(
+        &self,
+        asked_urls: Vec<AskedUrl>,
+        client: Option<&Caller>,
+        asked: &CloudRequest,
+    ) -> Vec<(String, OfFile<MadeUrl>)> {
+        let mut files = Vec::with_capacity(asked_urls.len());
+        for AskedUrl { file_id, max_age } in asked_urls {
+            let made = self.url(&file_id, max_age, client).await;
+            files.push((file_id, made.map_err(|fault| self.fault(fault, asked))));
+        }
+        files
     }
 
     async fn url(&self, id: &str, max_age: Option<u64>, client: Option<&Caller>) -> Result<MadeUrl, Fault> {
@@ -236,26 +253,29 @@ impl StorageAccess {
         }
     }
 
-    async fn delete(
-        &self,
-        name: &str,
-        ids: Vec<String>,
-        client: Option<&Caller>,
-        mut asked: CloudRequest,
-    ) -> SdkReply {
-        let done = match client {
-            None => self.delete_all(&ids, &asked).await,
-            Some(caller) => self.delete_each(&ids, caller).await,
-        };
-        let files: Vec<(String, OfFile<()>)> = ids
-            .into_iter()
-            .zip(done)
-            .map(|(id, done)| (id, done.map_err(|fault| self.fault(fault, &asked))))
-            .collect();
+    async fn delete(&self, name: &str, ids: Vec<String>, mut asked: CloudRequest) -> SdkReply {
+        let files = self.deleted(ids, None, &asked).await;
         account(name, &files, &mut asked);
         let reply = storage::deleted(asked.request_id(), &files);
         keep_answer(&mut asked, &reply);
         reply
+    }
+
+    /// Removes files: those that `client` may remove, or any for a function.
+    pub(crate) async fn deleted(
+        &self,
+        ids: Vec<String>,
+        client: Option<&Caller>,
+        asked: &CloudRequest,
+    ) -> Vec<(String, OfFile<()>)> {
+        let done = match client {
+            None => self.delete_all(&ids, asked).await,
+            Some(caller) => self.delete_each(&ids, caller).await,
+        };
+        ids.into_iter()
+            .zip(done)
+            .map(|(id, done)| (id, done.map_err(|fault| self.fault(fault, asked))))
+            .collect()
     }
 
     /// What a user may do with files, as clients: what functions may is everything.

@@ -27,10 +27,21 @@ pub struct Upload {
     pub path: CloudPath,
     /// Whose it will be: an openid, or a CloudBase uid; empty for what a function uploads.
     pub owner: String,
+    /// Who that is, where it is a user of CloudBase's SDKs.
+    pub web: Option<WebOwner>,
     /// When the right ends, by WeChat's time.
     pub until: Timestamp,
     /// Bytes at most.
     pub most: u64,
+}
+
+/// A user of CloudBase's SDKs, as the permissions of storage see one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebOwner {
+    /// The user's id in the environment.
+    pub uid: String,
+    /// How they logged in.
+    pub login_type: String,
 }
 
 /// Seals and opens rights. Cheap to clone.
@@ -94,9 +105,12 @@ impl Rights {
     pub fn seal_upload(&self, right: &Upload) -> String {
         let mut plain = head(Some(right.until));
         plain.extend_from_slice(&right.most.to_be_bytes());
-        // No path has a control character in it, so it ends where the owner begins.
+        // No path has a control character in it, so it ends where the owner begins; nor has a uid, or a type of login.
         plain.extend_from_slice(right.path.as_str().as_bytes());
         plain.push(0);
+        if let Some(web) = &right.web {
+            plain.extend_from_slice(format!("\0{}\0{}\0", web.uid, web.login_type).as_bytes());
+        }
         plain.extend_from_slice(right.owner.as_bytes());
         self.uploads.seal(&plain)
     }
@@ -110,9 +124,19 @@ impl Rights {
         let (until, rest) = opened(&plain, now)?;
         let (most, rest) = rest.split_first_chunk().ok_or(RightsError::Unknown)?;
         let (path, owner) = text(rest)?.split_once('\0').ok_or(RightsError::Unknown)?;
+        let (web, owner) = match owner.strip_prefix('\0') {
+            None => (None, owner),
+            Some(rest) => {
+                let mut parts = rest.splitn(3, '\0');
+                let mut next = || parts.next().ok_or(RightsError::Unknown);
+                let (uid, login_type) = (next()?.to_owned(), next()?.to_owned());
+                (Some(WebOwner { uid, login_type }), next()?)
+            }
+        };
         Ok(Upload {
             path: path.parse()?,
             owner: owner.to_owned(),
+            web,
             until: until.ok_or(RightsError::Unknown)?,
             most: u64::from_be_bytes(*most),
         })
@@ -187,6 +211,7 @@ mod tests {
         let upload = Upload {
             path,
             owner: "oABC".to_owned(),
+            web: None,
             until: at(100),
             most: 5,
         };
@@ -215,10 +240,12 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_sealed_opens_the_same(
-            path in "[^\u{0}-\u{1f}\u{7f}/]{3,40}", owner in ".{0,40}", until in 1..u64::from(u32::MAX), most: u64,
+            path in "[^\u{0}-\u{1f}\u{7f}/]{3,40}", owner in "[^\u{0}]{0,40}", is_web: bool, uid in "[0-9a-f]{0,32}",
+            until in 1..u64::from(u32::MAX), most: u64,
         ) {
             let rights = rights();
-            let upload = Upload { path: path.parse().unwrap(), owner, until: at(until), most };
+            let web = is_web.then(|| WebOwner { uid, login_type: "CUSTOM".to_owned() });
+            let upload = Upload { path: path.parse().unwrap(), owner, web, until: at(until), most };
             prop_assert_eq!(rights.open_upload(&rights.seal_upload(&upload), at(until - 1)), Ok(upload));
         }
     }

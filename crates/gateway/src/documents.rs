@@ -2,6 +2,7 @@
 //! and is answered as that is. What it may is judged behind this door, by the permissions of collections and of storage.
 
 use bytes::Bytes;
+use cloud::AskingClient;
 use http::{HeaderValue, StatusCode};
 use rules::Caller;
 use tcb::Envelope;
@@ -33,7 +34,8 @@ pub(crate) async fn answer(
         )));
     }
     let caller = Caller::of_openid(&bearer.openid);
-    let answer = inner.cloud.answer_client(request_id, &caller, &envelope).await;
+    let client = AskingClient::mini_program(&caller);
+    let answer = inner.cloud.answer_client(request_id, client, &envelope).await;
     let content_type = HeaderValue::from_static(answer.content_type);
     Ok(reply::typed(
         StatusCode::OK,

@@ -5,11 +5,15 @@
 //! A [`KeyRing`] holds the root keys, newest first: the newest seals, all open. To rotate, put a new key in front,
 //! and take the old one away once what it sealed has expired.
 //!
+//! A [`Signer`] has keys of the same ring for what its holder may read.
+//!
 //! Sealing keeps content secret and unaltered. Whether it is *still valid* is for whoever reads the content to judge:
 //! nothing here knows the time.
 
 mod ring;
 mod sealer;
+mod signer;
 
 pub use ring::{EmptyKeyRing, KeyRing, RootKey, RootKeyError};
 pub use sealer::{OpenError, SealKind, Sealer};
+pub use signer::Signer;

@@ -48,6 +48,10 @@ pub enum SealKind {
     Download,
     /// What an address allows whoever sends a file there.
     Upload,
+    /// By which a user of CloudBase's SDKs gets their next access token.
+    Refresh,
+    /// Who WeChat says that somebody is, until they sign in with it.
+    Provider,
 }
 
 impl SealKind {
@@ -59,6 +63,8 @@ impl SealKind {
             Self::SignIn => b"sign-in",
             Self::Download => b"download",
             Self::Upload => b"upload",
+            Self::Refresh => b"refresh",
+            Self::Provider => b"provider",
         }
     }
 
@@ -70,6 +76,8 @@ impl SealKind {
             Self::SignIn => 4,
             Self::Download => 5,
             Self::Upload => 6,
+            Self::Refresh => 7,
+            Self::Provider => 8,
         }
     }
 }

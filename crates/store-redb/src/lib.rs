@@ -20,13 +20,13 @@ use std::{
 use clock::Timestamp;
 use datafile::{DataFile, Failure, FileError, WorkError, Wrote};
 use opendata::SessionKey;
-use redb::{ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable as _, TableDefinition, TableError, WriteTransaction};
 use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 use store::{
     AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Intake,
-    Keys, KnownPush, Mailbox, Owner, PageBounds, Session, Sessions, Store, StoreError, StoredPush, Ticks,
-    Tokens, record,
+    Keys, KnownPush, Mailbox, Owner, PageBounds, Revocations, Session, Sessions, Store, StoreError,
+    StoredPush, Ticks, Tokens, record,
 };
 use zeroize::Zeroizing;
 
@@ -42,6 +42,9 @@ const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 /// By appid.
 const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access_tokens");
+
+/// By id of the login; when it would have ended, in milliseconds. Made when the first is ended.
+const REVOKED: TableDefinition<'_, &str, u64> = TableDefinition::new("revoked_logins");
 
 /// A store in a file. Clones share it.
 #[derive(Clone, Debug)]
@@ -291,6 +294,51 @@ impl Tokens for Redb {
                 let is_refused =
                     kept.is_some_and(|kept| kept.token.expose_secret() == refused.expose_secret());
                 Ok((if is_refused { Change::Remove } else { Change::Keep }, ()))
+            })
+        })
+    }
+}
+
+impl Revocations for Redb {
+    fn revoke<'a>(&'a self, login: &'a str, until: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        let login = login.to_owned();
+        self.run(move |inner| {
+            inner.write(|transaction| {
+                let mut table = transaction.open_table(REVOKED)?;
+                table.insert(login.as_str(), until.millis())?;
+                Ok(Wrote::Changed(()))
+            })
+        })
+    }
+
+    fn is_revoked<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let login = login.to_owned();
+        self.run(move |inner| {
+            inner.read(|transaction| {
+                match transaction.open_table(REVOKED) {
+                    Ok(table) => Ok(table.get(login.as_str())?.is_some()),
+                    // Nobody has logged out yet since this file was made.
+                    Err(TableError::TableDoesNotExist(_)) => Ok(false),
+                    Err(error) => Err(error.into()),
+                }
+            })
+        })
+    }
+
+    fn forget_revoked(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.run(move |inner| {
+            inner.write(|transaction| {
+                let mut table = transaction.open_table(REVOKED)?;
+                let mut forgotten = 0;
+                table.retain(|_, until| {
+                    let keep = until >= now.millis();
+                    forgotten += usize::from(!keep);
+                    keep
+                })?;
+                Ok(match forgotten {
+                    0 => Wrote::Unchanged(0),
+                    forgotten => Wrote::Changed(forgotten),
+                })
             })
         })
     }

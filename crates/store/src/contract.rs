@@ -41,6 +41,7 @@ macro_rules! hold_to_contract {
             who_was_not_seen_for_long_is_forgotten
             an_access_token_is_kept_per_appid_and_dropped_only_if_it_is_the_refused_one
             the_key_ring_is_made_once
+            a_login_that_was_ended_stays_ended_until_it_would_have
             what_timers_saw_last_is_kept
             a_tick_is_claimed_once
             a_claim_of_a_wrong_clock_does_not_count
@@ -155,6 +156,21 @@ pub async fn who_was_not_seen_for_long_is_forgotten(open: Open<'_>) {
     for (openid, there) in [("alice", true), ("bob", true), ("carol", false)] {
         assert_eq!(store.session(openid).await.unwrap().is_some(), there, "{openid}");
     }
+}
+
+/// See [`Revocations`](crate::Revocations).
+pub async fn a_login_that_was_ended_stays_ended_until_it_would_have(open: Open<'_>) {
+    let (store, other) = (open(), open());
+    assert!(!store.is_revoked("one").await.unwrap());
+    for (login, until) in [("one", 100), ("two", 99), ("one", 100)] {
+        store.revoke(login, after(until)).await.unwrap();
+    }
+    assert_eq!(other.forget_revoked(after(99)).await.unwrap(), 0);
+    for (login, revoked) in [("one", true), ("two", true), ("three", false)] {
+        assert_eq!(other.is_revoked(login).await.unwrap(), revoked, "{login}");
+    }
+    assert_eq!(store.forget_revoked(after(100)).await.unwrap(), 1);
+    assert!(other.is_revoked("one").await.unwrap() && !other.is_revoked("two").await.unwrap());
 }
 
 /// See [`Tokens`](crate::Tokens).

@@ -1,5 +1,5 @@
 //! What must outlive a restart: each user's session_key, the key ring that seals tokens, WeChat's access_token, the
-//! message pushes that were taken in, and which ticks of timers were fired.
+//! message pushes that were taken in, which ticks of timers were fired, and which logins of web users were ended.
 //!
 //! One trait for each noun, and [`Store`] for all of them. [`Memory`] is the backend for `dev`, `exec` and tests; those that
 //! keep what they are given have crates of their own. What a method answered survives a SIGKILL of the process that
@@ -14,6 +14,7 @@ mod keys;
 mod mailbox;
 mod memory;
 pub mod record;
+mod revocations;
 mod sessions;
 mod ticks;
 mod tokens;
@@ -28,6 +29,7 @@ pub use crate::{
         Lease, LetterSize, Mailbox, Owner, PageBounds, PushState, StoredPush,
     },
     memory::Memory,
+    revocations::Revocations,
     sessions::{PreviousKey, Session, Sessions, TOUCH_EVERY},
     ticks::{Claims, Ticks, WRONG_CLOCK},
     tokens::{AccessToken, Tokens},
@@ -37,7 +39,7 @@ pub use crate::{
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// All that must outlive a restart.
-pub trait Store: Sessions + Keys + Tokens + Mailbox + Ticks + 'static {
+pub trait Store: Sessions + Keys + Tokens + Mailbox + Ticks + Revocations + 'static {
     /// Whether the store does its work: `Ok` where the last write succeeded, else what is wrong. A store that failed is
     /// tried again by this, now and then, and by whatever else is asked of it.
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     AccessToken, Arrival, Attempt, AttemptEnd, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters,
-    Ended, Intake, Keys, KnownPush, LetterSize, Mailbox, Owner, PageBounds, Session, Sessions, Store,
-    StoreError, StoredPush, Ticks, Tokens,
+    Ended, Intake, Keys, KnownPush, LetterSize, Mailbox, Owner, PageBounds, Revocations, Session, Sessions,
+    Store, StoreError, StoredPush, Ticks, Tokens,
 };
 
 /// A store in memory. Clones share it.
@@ -35,6 +35,7 @@ struct State {
     key_ring: Option<KeyRing>,
     pushes: Pushes,
     timers_seen: Option<SystemTime>,
+    revoked: HashMap<String, Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -379,6 +380,24 @@ impl Ticks for Memory {
     fn put_timers_seen(&self, seen: SystemTime) -> BoxFuture<'_, Result<(), StoreError>> {
         self.state().timers_seen = Some(seen);
         now(())
+    }
+}
+
+impl Revocations for Memory {
+    fn revoke<'a>(&'a self, login: &'a str, until: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.state().revoked.insert(login.to_owned(), until);
+        now(())
+    }
+
+    fn is_revoked<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        now(self.state().revoked.contains_key(login))
+    }
+
+    fn forget_revoked(&self, at: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
+        let revoked = &mut self.state().revoked;
+        let before = revoked.len();
+        revoked.retain(|_, until| *until >= at);
+        now(before - revoked.len())
     }
 }
 

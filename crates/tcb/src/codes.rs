@@ -173,6 +173,16 @@ pub fn string(code: i32) -> Option<&'static str> {
         .map(|row| row.1)
 }
 
+/// The string form that is sent for a code: `SYS_ERR` where it has none, but for [`FUNCTION_NOT_FOUND`], of which the SDKs know no more but
+/// 4.0.2 shows the string.
+#[must_use]
+pub fn sent(code: i32) -> &'static str {
+    match code {
+        FUNCTION_NOT_FOUND => "FUNCTION_NOT_FOUND",
+        _ => string(code).unwrap_or("SYS_ERR"),
+    }
+}
+
 /// The number that the SDK makes of a string code: [`SYS_ERR`] for each that it does not know.
 #[must_use]
 pub fn number(string: &str) -> i32 {

@@ -119,6 +119,18 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// A request that came in another form, as fields of the SDK's. Their names are the caller's own.
+    #[must_use]
+    pub fn of_fields(fields: impl IntoIterator<Item = (&'static str, FieldValue<'a>)>) -> Self {
+        let field = |(name, value)| Field {
+            name: Cow::Borrowed(name),
+            value,
+        };
+        Self {
+            fields: fields.into_iter().map(field).collect(),
+        }
+    }
+
     /// The field of that name, in whatever case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&FieldValue<'a>> {

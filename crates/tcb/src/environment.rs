@@ -20,6 +20,9 @@ pub const KEY_VARIABLES: [&str; 2] = ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SEC
 /// The names that the SDK may read of those that start with `TCB_` or are set for it: it sees no other. The platform's
 /// list, less `TCB_SESSIONTOKEN`, which only temporary key pairs have.
 const TCB_CONTEXT_KEYS: &str = "TCB_ENV,TCB_SEQID,TRIGGER_SRC,TCB_SOURCE";
+/// The same of a call for a user of CloudBase's SDKs. That these names are listed is what node-sdk's `auth().getUserInfo()` needs.
+const TCB_CONTEXT_KEYS_OF_WEB: &str = "TCB_ENV,TCB_SEQID,TRIGGER_SRC,TCB_SOURCE,TCB_UUID,LOGINTYPE,\
+    TCB_ISANONYMOUS_USER,TCB_CUSTOM_USER_ID,TCB_SOURCE_IP";
 
 /// Every name that is the platform's to set, whether this call sets it or not: a function's own variable of such a
 /// name would pass for the platform's word, a `WX_OPENID` for a caller.
@@ -100,6 +103,8 @@ pub struct CallVariables<'a> {
     pub source: &'a str,
     /// The user, if the call is made for one.
     pub user: Option<UserVariables<'a>>,
+    /// The same user as CloudBase knows them, if they logged in by its SDKs.
+    pub web: Option<WebVariables<'a>>,
     /// The client's address, if it is known.
     pub client_ip: Option<IpAddr>,
     /// The call's token for cloud calls; void when the call has ended.
@@ -122,6 +127,19 @@ pub struct UserVariables<'a> {
     pub openid: &'a str,
     /// The user's id across the Mini Programs of one owner, if there is one.
     pub unionid: Option<&'a str>,
+}
+
+/// A user who logged in by one of CloudBase's SDKs: on a web page, most of them.
+#[derive(Clone, Copy, Debug)]
+pub struct WebVariables<'a> {
+    /// The user's id in this environment: `TCB_UUID`.
+    pub uid: &'a str,
+    /// How they logged in: `LOGINTYPE`.
+    pub login_type: &'a str,
+    /// Who they are to the server that vouched for them: `TCB_CUSTOM_USER_ID`.
+    pub custom_user_id: Option<&'a str>,
+    /// Whether they are nobody in particular: `TCB_ISANONYMOUS_USER`.
+    pub is_anonymous: bool,
 }
 
 /// What set a call off: `TRIGGER_SRC`.
@@ -172,7 +190,6 @@ impl Environment {
             ("_SCF_TCB_LOG", "1"),
             ("TCB_ENV", &site.env_id),
             ("TCB_CONTEXT_CNFG", &format!(r#"{{"URL":"{ADMIN_URL}"}}"#)),
-            ("TCB_CONTEXT_KEYS", TCB_CONTEXT_KEYS),
             ("WX_APPID", &site.appid),
         ] {
             member(&mut members, name, value);
@@ -235,6 +252,10 @@ impl Environment {
         member(out, "TCB_SEQID", caller.request_id);
         member(out, "TCB_SOURCE", caller.source);
         member(out, "TRIGGER_SRC", caller.trigger.name());
+        match &caller.web {
+            None => member(out, "TCB_CONTEXT_KEYS", TCB_CONTEXT_KEYS),
+            Some(web) => write_web(out, web, caller.client_ip),
+        }
 
         let mut keys = Keys::default();
         if let Some(ip) = caller.client_ip {
@@ -299,6 +320,21 @@ fn member(out: &mut Vec<u8>, name: &str, value: &str) {
     out.push(b',');
 }
 
+/// What node-sdk's `auth()` knows of the user.
+fn write_web(out: &mut Vec<u8>, web: &WebVariables<'_>, client_ip: Option<IpAddr>) {
+    member(out, "TCB_CONTEXT_KEYS", TCB_CONTEXT_KEYS_OF_WEB);
+    member(out, "TCB_UUID", web.uid);
+    member(out, "LOGINTYPE", web.login_type);
+    let is_anonymous = if web.is_anonymous { "true" } else { "false" };
+    member(out, "TCB_ISANONYMOUS_USER", is_anonymous);
+    if let Some(id) = web.custom_user_id {
+        member(out, "TCB_CUSTOM_USER_ID", id);
+    }
+    if let Some(ip) = client_ip {
+        member(out, "TCB_SOURCE_IP", &ip.to_canonical().to_string());
+    }
+}
+
 /// The client's address: one of version 4 is given in both forms, as the platform does.
 fn write_ip(out: &mut Vec<u8>, ip: IpAddr, keys: &mut Keys) {
     match ip {
@@ -358,7 +394,9 @@ fn write_open_data_info(out: &mut Vec<u8>, fields: &[&str]) {
 fn constants(site: &SiteVariables, members: &[u8]) -> String {
     let mut out = Vec::with_capacity(256 + members.len());
     out.extend_from_slice(br#"{"environment":{"#);
-    out.extend_from_slice(members.strip_suffix(b",").unwrap_or(members));
+    out.extend_from_slice(members);
+    key(&mut out, "TCB_CONTEXT_KEYS");
+    json::write_string(&mut out, TCB_CONTEXT_KEYS);
     out.extend_from_slice(b"},");
     member(&mut out, "function_name", &site.function_name);
     member(&mut out, "function_version", "$LATEST");

@@ -24,7 +24,9 @@ pub use action::{
     VOIP_SERVICE,
 };
 pub use envelope::{Envelope, EnvelopeError, FieldValue, MAX_BODY, MAX_FIELDS};
-pub use environment::{CallTrigger, CallVariables, Environment, KEY_VARIABLES, SiteVariables, UserVariables};
+pub use environment::{
+    CallTrigger, CallVariables, Environment, KEY_VARIABLES, SiteVariables, UserVariables, WebVariables,
+};
 pub use event::{CallData, CallDataError, Event, MAX_NAMED, MarkedField, WriteEvent};
 pub use multipart::{MultipartError, MultipartReason};
 pub use reply::SdkReply;

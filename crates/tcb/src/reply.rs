@@ -48,11 +48,7 @@ pub fn message(response: &CommOpenApiResp) -> SdkReply {
 /// from 4.0.2 on shows the string.
 #[must_use]
 pub fn failure(request_id: &str, code: i32, text: &str) -> SdkReply {
-    let code = match code {
-        codes::FUNCTION_NOT_FOUND => "FUNCTION_NOT_FOUND",
-        _ => codes::string(code).unwrap_or("SYS_ERR"),
-    };
-    refused(request_id, code, text)
+    refused(request_id, codes::sent(code), text)
 }
 
 /// Any action: a failure by its string code, for those that the table of numbers does not have.

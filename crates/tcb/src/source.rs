@@ -17,6 +17,8 @@ const MAY_CALL_CLOUD: [&str; 5] = ["wx_client", "wx_devtools", "wx_http", "wx_tr
 impl CallSource {
     /// A Mini Program's client.
     pub const CLIENT: Self = Self(Cow::Borrowed("wx_client"));
+    /// A client that speaks CloudBase's own wire. **Choice**: WeChat's document has no word for it, and cloud calls are not for it.
+    pub const WEB: Self = Self(Cow::Borrowed("web_client"));
     /// WeChat's HTTP API for calling functions.
     pub const HTTP: Self = Self(Cow::Borrowed("wx_http"));
     /// A timer.
@@ -72,6 +74,7 @@ mod tests {
             ("wx_paycallback", false),
             ("wx_crawler", false),
             ("wx_unknown", false),
+            ("web_client", false),
             ("scf", false),
             ("", false),
         ] {

@@ -260,6 +260,8 @@ pub struct UploadPlace {
     pub file_id: String,
     /// What the SDKs send along with the file; 4.0.2 does in a header, so it is ASCII.
     pub object_id: String,
+    /// The address that the file will have, where whoever sends it may read it; else empty.
+    pub download_url: String,
 }
 
 /// What came of one file.
@@ -286,13 +288,16 @@ pub struct MadeUrl {
 /// `storage.getUploadMetadata`.
 #[must_use]
 pub fn upload_place(request_id: &str, place: &UploadPlace) -> SdkReply {
-    let data = json!({
+    let mut data = json!({
         "url": place.url,
         "token": "",
         "authorization": "",
         "fileId": place.file_id,
         "cosFileId": place.object_id,
     });
+    if !place.download_url.is_empty() {
+        data["download_url"] = place.download_url.as_str().into();
+    }
     answer(request_id, &data)
 }
 

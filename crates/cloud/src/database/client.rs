@@ -6,16 +6,14 @@ use std::sync::{Arc, atomic::Ordering};
 use bson::{Bson, Document, doc};
 use calls::Note;
 use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
-use rules::{Caller, Level, Permission};
+use rules::{Level, Permission};
 use tcb::{
     Envelope, SdkReply,
-    database::{
-        CLIENT_FIND_MOST, Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRequest,
-    },
+    database::{Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest},
 };
 
-use super::{Documents, Inner, now, title};
-use crate::CloudRequest;
+use super::{Documents, Inner, account, now, title};
+use crate::{AskingClient, CloudRequest};
 
 /// Bytes of documents that a `get` of a client may give, as measured on the platform.
 const MOST_FOUND: usize = 1 << 20;
@@ -29,7 +27,7 @@ impl Documents {
     pub(crate) async fn answer_client(
         &self,
         envelope: &Envelope<'_>,
-        caller: &Caller,
+        client: AskingClient<'_>,
         asked: CloudRequest,
     ) -> SdkReply {
         let name = envelope.action_name();
@@ -38,9 +36,23 @@ impl Documents {
         };
         let what = title(name, envelope.text("collectionName").unwrap_or_default());
         match DatabaseRequest::read(action, envelope, now()) {
-            Ok(request) => self.0.answer(what, request, Some(caller), asked).await,
+            Ok(request) => self.0.answer(what, request, Some(client), asked).await,
             Err(refusal) => refusal.reply(asked.request_id()),
         }
+    }
+
+    /// Does what a client asks.
+    pub(crate) async fn answer_for(
+        &self,
+        request: DatabaseRequest,
+        client: AskingClient<'_>,
+        asked: &CloudRequest,
+    ) -> Result<DatabaseAnswer, DatabaseRefusal> {
+        let mut call = account::database_call(&request);
+        let made = self.0.make(request, Some(client), asked).await?;
+        let wanted = account::came_to(&mut call, &made.answer, made.looked, made.wanted);
+        self.0.tell_if_slow(&call, &wanted, asked);
+        Ok(made.answer)
     }
 }
 
@@ -48,14 +60,14 @@ impl Inner {
     /// Does it within what the caller may.
     pub(super) async fn once_for(
         &self,
-        caller: &Caller,
+        asking: AskingClient<'_>,
         collection: &str,
         operation: DatabaseOperation,
     ) -> Result<(DatabaseAnswer, Option<Looked>), ClientError> {
         let client = ClientDatabase {
             database: self.access.database.as_ref(),
             permissions: &self.access.permissions,
-            caller,
+            caller: asking.caller,
             now: now().timestamp_millis(),
         };
         Ok(match operation {
@@ -69,7 +81,7 @@ impl Inner {
                     sort: find.sort,
                     projection: find.projection,
                     skip: find.skip,
-                    limit: Some(find.limit.min(CLIENT_FIND_MOST)),
+                    limit: Some(find.limit.min(asking.most_found)),
                 };
                 let found = client.find(collection, find).await?;
                 (listed(found.documents, MOST_FOUND)?, found.looked)

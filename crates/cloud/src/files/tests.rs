@@ -20,7 +20,7 @@ fn door() -> (FileDoor, String) {
         url_life: Duration::from_secs(60),
         most: 4 << 20,
     };
-    let url = access.client_upload_url("a.txt".parse().unwrap(), "o1");
+    let url = access.client_upload_url("a.txt".parse().unwrap(), &Caller::of_openid("o1"));
     let path = url.strip_prefix(&access.public_url).unwrap().to_owned();
     (FileDoor::new(Arc::new(access)), path)
 }

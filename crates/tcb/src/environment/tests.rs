@@ -29,6 +29,7 @@ const CALLER: CallVariables<'static> = CallVariables {
         openid: "oABC",
         unionid: Some("uXYZ"),
     }),
+    web: None,
     client_ip: Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))),
     api_token: "T0ken",
     open_data: &["\"weRunData\""],
@@ -108,6 +109,37 @@ fn get_wx_context_knows_the_caller() {
             "ENV": "prod-1", "SOURCE": "wx_client",
         })
     );
+}
+
+#[test]
+fn a_user_of_cloudbase_is_seen_by_node_sdk() {
+    let web = WebVariables {
+        uid: "u1",
+        login_type: "CUSTOM",
+        custom_user_id: Some("alice"),
+        is_anonymous: false,
+    };
+    let caller = CallVariables {
+        user: None,
+        web: Some(web),
+        ..CALLER
+    };
+    let seen = variables(&site(&[]), &caller);
+    for (name, value) in [
+        ("TCB_UUID", "u1"),
+        ("LOGINTYPE", "CUSTOM"),
+        ("TCB_CUSTOM_USER_ID", "alice"),
+        ("TCB_ISANONYMOUS_USER", "false"),
+        ("TCB_SOURCE_IP", "203.0.113.7"),
+    ] {
+        assert_eq!(seen[name], value, "{name}");
+        // It sees no other.
+        let listed = seen["TCB_CONTEXT_KEYS"].as_str().unwrap();
+        assert!(listed.split(',').any(|listed| listed == name), "{name}");
+    }
+    assert!(!seen.contains_key("WX_OPENID"));
+    let of_wechat = variables(&site(&[]), &CALLER);
+    assert!(!of_wechat.contains_key("TCB_UUID") && !of_wechat.contains_key("LOGINTYPE"));
 }
 
 #[test]
