@@ -14,6 +14,7 @@ mod bad_input;
 mod callers;
 mod client;
 mod cloud_call;
+mod cloudbase;
 mod commands;
 mod completions;
 mod console;

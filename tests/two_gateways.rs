@@ -83,6 +83,7 @@ impl Serving {
             appid: APPID.to_owned(),
             env_id: project.env_id.clone(),
             keys: store.key_ring().await.unwrap(),
+            web_auth: gateway::WebAuth::default(),
             token_life: TokenLife::Session,
             open_data_max_age: Duration::from_secs(300),
             origins: Origins::default(),

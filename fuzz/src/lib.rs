@@ -12,6 +12,7 @@
 //! engine that follows coverage (cargo-fuzz, AFL) can call the same functions.
 
 mod access;
+mod cloudbase;
 mod commands;
 mod decrypt;
 mod dialects;
@@ -55,7 +56,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     Target {
         name: "files",
         run: files::target,
@@ -63,6 +64,10 @@ pub const TARGETS: [Target; 25] = [
     Target {
         name: "rules",
         run: rules::target,
+    },
+    Target {
+        name: "cloudbase",
+        run: cloudbase::target,
     },
     Target {
         name: "access",

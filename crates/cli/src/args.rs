@@ -124,6 +124,13 @@ pub(crate) enum Command {
         secret_file must be set."
     )]
     Files(Files),
+    /// Let users log in by name and password: keep the file that [auth] passwords names
+    #[command(
+        after_help = "Examples:\n  echo 'correct horse' | yunqiao user --dir hello add alice\n  yunqiao user --dir hello ls\n\n\
+        The password is asked for, or is one line of standard input; a hash of it is kept. Whoever runs the project sees the change at \
+        once."
+    )]
+    User(User),
     /// Make a working little project in DIR
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
@@ -465,6 +472,28 @@ pub(crate) struct Place {
         value_hint = ValueHint::FilePath
     )]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct User {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Add a user, with a uid that nobody has
+    Add {
+        /// By which they log in, such as alice or alice@example.com
+        name: String,
+        /// Give a user who is there another password; whoever logged in with the old one is logged out
+        #[arg(long)]
+        replace: bool,
+    },
+    /// List users: uid, name
+    Ls,
 }
 
 #[derive(Debug, Arguments)]

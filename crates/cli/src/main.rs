@@ -40,7 +40,9 @@ mod storage;
 mod terminal;
 mod undeclared;
 mod unfinished;
+mod user;
 mod watch;
+mod web_auth;
 
 use std::process::ExitCode;
 
@@ -98,6 +100,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Api(api) => api::run(&api, args.json),
         Command::Db(db) => runtime()?.block_on(db::run(db, args.json)),
         Command::Files(files) => runtime()?.block_on(files::run(files, args.json)),
+        Command::User(user) => user::run(&user, args.json),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
         Command::Init(init) => init::run(&init),
     }

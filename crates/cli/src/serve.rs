@@ -22,7 +22,7 @@ use crate::{
     journal::Calls,
     print,
     stack::{self, Parts, Visibility},
-    storage, undeclared,
+    storage, undeclared, web_auth,
 };
 
 /// The real one.
@@ -147,6 +147,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         secret,
         push,
         local_pages: false,
+        simulated: false,
         live_pages: false,
         hosts: gateway::Hosts::Any,
         clock: clock.clone(),
@@ -174,6 +175,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
                 sign_ins: gateway::SignIns::bound_to(&keys, secret),
             },
             app_secret,
+            server_keys: web_auth::server_keys(&project.settings.operator),
             pages: stack::pages(console.as_ref()),
             connections: stack::connections().operator,
         };
@@ -232,6 +234,9 @@ async fn sweep(store: Arc<dyn Store>, clock: Clock) {
             Err(error) => {
                 tracing::warn!(error = %error.report(), "old sessions could not be dropped");
             }
+        }
+        if let Err(error) = store.forget_revoked(clock.now()).await {
+            tracing::warn!(error = %error.report(), "ended logins could not be forgotten");
         }
         tokio::time::sleep(SWEEP).await;
     }

@@ -36,7 +36,7 @@ use crate::{
     journal::{Calls, Journal},
     paths, print, progress,
     run_file::{self, Running},
-    storage,
+    storage, web_auth,
 };
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
@@ -355,6 +355,7 @@ impl Local {
             secret,
             push: Some(push),
             local_pages: true,
+            simulated: true,
             // What somebody looks at while it is made.
             live_pages: seen.console,
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
@@ -396,6 +397,7 @@ impl Local {
                 sign_ins: seen.sign_ins(&project.root)?,
             },
             app_secret,
+            server_keys: web_auth::server_keys(&project.settings.operator),
             pages: pages(console.as_ref()),
             connections: connections().operator,
         };
@@ -567,6 +569,8 @@ pub(crate) struct Parts<'a> {
     /// How WeChat's pushes are known; without it none is received.
     pub(crate) push: Option<push::ConsoleSettings>,
     pub(crate) local_pages: bool,
+    /// Whether it is a simulated WeChat's: then strangers may log in as nobody in particular, where the project does not say.
+    pub(crate) simulated: bool,
     /// Whether the site's pages show themselves anew.
     pub(crate) live_pages: bool,
     pub(crate) hosts: Hosts,
@@ -623,6 +627,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             Ttl::For(life) => TokenLife::For(life),
             Ttl::Session => TokenLife::Session,
         },
+        web_auth: web_auth::of(parts.project, parts.simulated)?,
         open_data_max_age: settings.open_data_max_age,
         origins: Origins {
             listed: settings.cors_origins.clone(),

@@ -77,7 +77,8 @@ pub(crate) fn mark_with_credentials(reply: &mut HeaderMap, origin: HeaderValue) 
     reply.append(VARY, HeaderValue::from_static("origin"));
 }
 
-/// What a browser's preflight asks of a path at which every method and header may be: what it asks for.
+/// What a browser's preflight asks: every method and header may be, since who asks is known by what a page sends itself, never by
+/// a cookie.
 pub(crate) fn preflight_for(asked: &HeaderMap) -> HttpReply {
     let mut reply = routes::empty(StatusCode::NO_CONTENT);
     let headers = reply.headers_mut();
@@ -89,19 +90,6 @@ pub(crate) fn preflight_for(asked: &HeaderMap) -> HttpReply {
             headers.insert(allowed, value.clone());
         }
     }
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    reply
-}
-
-/// What a browser's preflight asks.
-pub(crate) fn preflight() -> HttpReply {
-    let mut reply = routes::empty(StatusCode::NO_CONTENT);
-    let headers = reply.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type"),
-    );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     reply
 }

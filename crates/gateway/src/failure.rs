@@ -25,6 +25,8 @@ pub(crate) struct Failure {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What the operator is told beyond that.
     pub(crate) cause: Option<Box<Cause>>,
+    /// The whole body, where the door has words of its own for failures.
+    words: Option<Box<[u8]>>,
 }
 
 /// What went wrong, for the log.
@@ -44,6 +46,21 @@ impl Failure {
             text: text.into(),
             headers: Vec::new(),
             cause: None,
+            words: None,
+        }
+    }
+
+    /// A failure in words of its own.
+    pub(crate) fn worded(status: StatusCode, body: Vec<u8>) -> Self {
+        Self::new(status, codes::SYS_ERR, "").in_words(body)
+    }
+
+    /// The same, in other words.
+    #[must_use]
+    pub(crate) fn in_words(self, body: Vec<u8>) -> Self {
+        Self {
+            words: Some(body.into()),
+            ..self
         }
     }
 
@@ -137,6 +154,9 @@ impl Failure {
 
     /// The body of the reply.
     pub(crate) fn write(&self, request_id: &str) -> Vec<u8> {
+        if let Some(words) = &self.words {
+            return words.to_vec();
+        }
         let mut body = Vec::with_capacity(96 + self.text.len());
         body.extend_from_slice(b"{\"errCode\":");
         body.extend_from_slice(self.code.to_string().as_bytes());

@@ -1,18 +1,16 @@
-//! How often somebody may guess a secret of the operator's: the one of the listener, or the AppSecret.
+//! How often somebody may guess a secret: the operator's, the AppSecret, a user's password.
 //!
-//! Each peer has a few guesses, which come back one a second. Whoever has none left is refused before the secret is looked
+//! Each peer, which is a network, or a name that is guessed at, has a few guesses, which come back one a second. Whoever has none left is refused before the secret is looked
 //! at, so that a right one would not be found out either; the cookie of a browser that was let in goes on to count.
 
 use std::{
-    net::IpAddr,
+    hash::Hash,
     num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use lru::LruCache;
-
-use crate::seats::network;
 
 /// Wrong guesses in a row, of a person or of a script that has last year's secret.
 const AT_ONCE: u32 = 20;
@@ -23,7 +21,7 @@ const PEERS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// Wrong guesses, by peer.
 #[derive(Debug)]
-pub(crate) struct Guesses(Mutex<LruCache<IpAddr, Peer>>);
+pub(crate) struct Guesses<K: Hash + Eq>(Mutex<LruCache<K, Peer>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Peer {
@@ -42,14 +40,14 @@ pub(crate) struct NoneLeft {
     pub(crate) is_first: bool,
 }
 
-impl Guesses {
+impl<K: Hash + Eq + Clone> Guesses<K> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(LruCache::new(PEERS)))
     }
 
     /// Whether `peer` may guess now.
-    pub(crate) fn check(&self, peer: IpAddr, now: Instant) -> Result<(), NoneLeft> {
-        match self.peers().get_mut(&network(peer)) {
+    pub(crate) fn check(&self, peer: &K, now: Instant) -> Result<(), NoneLeft> {
+        match self.peers().get_mut(peer) {
             None => Ok(()),
             Some(known) => {
                 known.refill(now);
@@ -65,9 +63,9 @@ impl Guesses {
     }
 
     /// Notes that a guess was wrong; gives how many requests of that peer were refused before it.
-    pub(crate) fn wrong(&self, peer: IpAddr, now: Instant) -> u32 {
+    pub(crate) fn wrong(&self, peer: &K, now: Instant) -> u32 {
         let mut peers = self.peers();
-        let peer = peers.get_or_insert_mut(network(peer), || Peer {
+        let peer = peers.get_or_insert_mut(peer.clone(), || Peer {
             left: AT_ONCE,
             since: now,
             refused: 0,
@@ -77,7 +75,7 @@ impl Guesses {
         std::mem::take(&mut peer.refused)
     }
 
-    fn peers(&self) -> MutexGuard<'_, LruCache<IpAddr, Peer>> {
+    fn peers(&self) -> MutexGuard<'_, LruCache<K, Peer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,7 +99,7 @@ mod tests {
     #[test]
     fn guesses_run_out_and_come_back() {
         let guesses = Guesses::new();
-        let (peer, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let (peer, other) = (&"192.0.2.1", &"192.0.2.2");
         let now = Instant::now();
         for _ in 0..AT_ONCE {
             assert_eq!(guesses.check(peer, now), Ok(()));

@@ -34,6 +34,7 @@ use crate::{
     failure::Failure,
     guesses::Guesses,
     routes::CALL_BODY,
+    seats::network,
 };
 
 /// How long a token holds, as WeChat's does.
@@ -59,7 +60,7 @@ pub(crate) struct HttpApi {
     secret: SecretString,
     tokens: Sealer,
     /// Of the AppSecret.
-    guesses: Guesses,
+    guesses: Guesses<IpAddr>,
 }
 
 /// What was refused, on its way to an answer.
@@ -145,13 +146,15 @@ impl HttpApi {
         body: &mut UnreadBody,
         peer: IpAddr,
     ) -> Result<Bytes, Refusal> {
-        self.guesses.check(peer, Instant::now()).map_err(|none| {
-            let refusal = InvokeRefusal::from(errcode::MINUTE_QUOTA);
-            match none.is_first {
-                true => refusal.because(format!("{peer} showed wrong AppSecrets too often")),
-                false => refusal,
-            }
-        })?;
+        self.guesses
+            .check(&network(peer), Instant::now())
+            .map_err(|none| {
+                let refusal = InvokeRefusal::from(errcode::MINUTE_QUOTA);
+                match none.is_first {
+                    true => refusal.because(format!("{peer} showed wrong AppSecrets too often")),
+                    false => refusal,
+                }
+            })?;
         let body = body
             .read(&SECRET_BODY, BodySender::Stranger, &inner.budget)
             .await?
@@ -165,7 +168,7 @@ impl HttpApi {
         asked.check(&self.appid, |secret| {
             let same: bool = secret.as_bytes().ct_eq(ours).into();
             if !same {
-                self.guesses.wrong(peer, Instant::now());
+                self.guesses.wrong(&network(peer), Instant::now());
             }
             same
         })?;

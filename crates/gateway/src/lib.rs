@@ -9,6 +9,7 @@
 mod bearer;
 mod body;
 mod call;
+mod cloudbase;
 mod cors;
 mod documents;
 mod failure;
@@ -48,6 +49,7 @@ pub use calls::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
     WantedIndex, WebRecord,
 };
+pub use cloudbase::WebAuth;
 pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;
@@ -65,6 +67,8 @@ pub struct GatewayConfig {
     pub keys: KeyRing,
     /// How long a bearer token lives.
     pub token_life: TokenLife,
+    /// Who may log in by CloudBase's own SDKs.
+    pub web_auth: WebAuth,
     /// The oldest watermark that `POST /v1/open-data` accepts.
     pub open_data_max_age: Duration,
     /// Which web pages may call.
@@ -111,6 +115,7 @@ struct Inner {
     env_id: String,
     keys: KeyRing,
     bearers: bearer::Bearers,
+    web_clients: cloudbase::WebClients,
     tickets: Tickets,
     policy: opendata::Policy,
     origins: Origins,
@@ -166,6 +171,12 @@ impl Gateway {
             .map(|receiver| push::Pushes::new(receiver, &config.store, &calls));
         let inner = Arc::new(Inner {
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
+            web_clients: cloudbase::WebClients::new(
+                config.web_auth,
+                &config.keys,
+                &config.appid,
+                &config.env_id,
+            ),
             tickets,
             sessions: login::Sessions::new(config.token_life),
             keys: config.keys,

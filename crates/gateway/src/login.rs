@@ -129,20 +129,8 @@ pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> 
     let request: LoginRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::malformed(format!("the request body must be {{\"code\":\"…\"}}: {error}"))
     })?;
-    let code = LoginCode::parse(request.code).map_err(|error| Failure::malformed(error.to_string()))?;
-    let login = inner.wechat.code2session(&code).await;
-    let login = login.map_err(|error| refusal(&error).because(format_args!("login failed: {error}")))?;
+    let login = exchange(inner, request.code).await?;
     let now = inner.clock.now();
-    inner
-        .store
-        .put_session(&login.openid, login.session_key, now)
-        .await
-        .map_err(|error| {
-            Failure::internal()
-                .because(format_args!("the session could not be kept: {}", error.report()))
-                .of_user(&login.openid)
-        })?;
-    inner.sessions.believe(&login.openid, now);
     let life = inner.sessions.token_life();
     let bearer = Bearer {
         openid: login.openid,
@@ -155,6 +143,28 @@ pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> 
         unionid: bearer.unionid.as_deref(),
         expires_in: life.as_secs(),
     })
+}
+
+/// What WeChat says of a code. The session_key is kept.
+///
+/// # Errors
+/// As [`login`].
+pub(crate) async fn exchange(inner: &Inner, code: String) -> Result<wechat::LoginAnswer, Failure> {
+    let code = LoginCode::parse(code).map_err(|error| Failure::malformed(error.to_string()))?;
+    let login = inner.wechat.code2session(&code).await;
+    let login = login.map_err(|error| refusal(&error).because(format_args!("login failed: {error}")))?;
+    let now = inner.clock.now();
+    inner
+        .store
+        .put_session(&login.openid, login.session_key.clone(), now)
+        .await
+        .map_err(|error| {
+            Failure::internal()
+                .because(format_args!("the session could not be kept: {}", error.report()))
+                .of_user(&login.openid)
+        })?;
+    inner.sessions.believe(&login.openid, now);
+    Ok(login)
 }
 
 fn refusal(error: &wechat::WeChatError) -> Failure {

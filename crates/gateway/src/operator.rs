@@ -8,10 +8,11 @@
 //! * `/operator/database` and below: collections, indexes, and documents in and out (`database`).
 //! * `/operator/files` and below: the storage's files, listed, in and out (`files`).
 //! * Below `/operator/push` are the message pushes that were given up.
+//! * `POST /admin` is what node-sdk asks of the cloud outside of functions, signed with a key pair of `[operator.keys]`.
 //! * Whatever else is asked for is a page of the console's.
 //!
 //! Nobody passes without the secret (`guard`), but to WeChat's own HTTP API (`http_api`), which asks for WeChat's
-//! credentials. And a web page does not get in even with a browser that would send one along: the `Host` must be one by
+//! credentials, and to `/admin`, which asks for a signature. And a web page does not get in even with a browser that would send one along: the `Host` must be one by
 //! which this listener is known (a name that was rebound to it is not), a foreign `Origin` is refused, and no answer allows
 //! another origin to read it.
 
@@ -51,6 +52,7 @@ use crate::{
     ids, push,
     reply::{self, HttpReply, ReplyBody},
     routes::{self, takes},
+    seats::network,
     timers,
 };
 
@@ -58,6 +60,8 @@ use crate::{
 const FORWARD: &str = "/operator/wx/";
 const ACCESS_TOKEN: &str = "/operator/access-token";
 const FUNCTIONS: &str = "/operator/functions/";
+/// Where node-sdk sends what it asks of the cloud.
+const ADMIN: &str = "/admin";
 /// What follows the name of a function whose timer is to fire.
 const TIMER: &str = "/timer";
 /// Where the page that asks for the secret sends it.
@@ -100,6 +104,8 @@ pub struct Operator {
     pub admission: Admission,
     /// The app's AppSecret, which callers of WeChat's HTTP API show.
     pub app_secret: SecretString,
+    /// The key pairs of other servers of the owner's, for node-sdk.
+    pub server_keys: cloud::ServerKeys,
     /// Whatever is at no door of the listener's own: the console.
     pub pages: Option<Arc<dyn Pages>>,
     /// How many connections the listener has at once.
@@ -120,6 +126,8 @@ pub trait Pages: Send + Sync + 'static {
 enum Door<'a> {
     /// WeChat's HTTP API, which asks for WeChat's credentials.
     HttpApi(InvokePath),
+    /// What node-sdk asks of the cloud, which is signed with a key pair.
+    Admin,
     /// Where the page that asks for the secret sends it.
     Enter,
     /// What is behind the guard.
@@ -144,6 +152,7 @@ impl<'a> Door<'a> {
         match (InvokePath::of(path), path) {
             (Some(door), _) => Self::HttpApi(door),
             (None, ENTER_AT) => Self::Enter,
+            (None, ADMIN) => Self::Admin,
             (None, path) => Self::Guarded(Guarded::of(path)),
         }
     }
@@ -186,6 +195,7 @@ impl<'a> Guarded<'a> {
 pub(crate) struct Doors {
     gateway: Gateway,
     http_api: HttpApi,
+    server_keys: cloud::ServerKeys,
     guard: Guard,
     pages: Option<Arc<dyn Pages>>,
 }
@@ -218,6 +228,7 @@ impl Doors {
         Self {
             http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
+            server_keys: operator.server_keys,
             guard: Guard::new(operator.admission),
             pages: operator.pages,
         }
@@ -262,6 +273,22 @@ impl Doors {
             // It answers 200 whatever it is, and may not have read all.
             body.discard().await;
             return Ok(reply::json(answer));
+        }
+        if let Door::Admin = door {
+            takes(&head.method, "POST")?;
+            let network = network(peer).to_string();
+            let sender = BodySender::Visitor(&network);
+            let body = body.read(&LARGEST_BODY, sender, &self.inner().budget).await?;
+            let cloud = &self.inner().cloud;
+            let answer = cloud
+                .answer_server(&self.server_keys, head, &body.bytes, request_id)
+                .await;
+            let content_type = HeaderValue::from_static(answer.content_type);
+            return Ok(reply::typed(
+                StatusCode::OK,
+                content_type,
+                ReplyBody::stream(answer.body),
+            ));
         }
         if let Some(reply) = self.let_in(head) {
             return Ok(reply);

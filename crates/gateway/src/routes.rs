@@ -5,6 +5,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use ::cloudbase::Tokens;
 use bytes::Bytes;
 use cloud::FileDoor;
 use http::{
@@ -18,7 +19,9 @@ use crate::{
     Gateway, Inner,
     bearer::{Bearer, Refused},
     body::{self, BodyPolicy, BodySender, Content, UnreadBody},
-    call, cors, documents,
+    call,
+    cloudbase::{self, WebDoor},
+    cors, documents,
     failure::Failure,
     files, ids,
     listen::Seat,
@@ -69,6 +72,8 @@ enum Door<'a> {
     Health,
     Ready,
     Files,
+    /// Of CloudBase's own SDKs.
+    Web(WebDoor<'a>),
 }
 
 impl<'a> Door<'a> {
@@ -82,6 +87,7 @@ impl<'a> Door<'a> {
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             path if FileDoor::takes(path) => Self::Files,
+            path if let Some(door) = WebDoor::of(path) => Self::Web(door),
             // Whatever follows is a name to look up: a legal one, or one that no function has.
             _ => Self::Call(path.strip_prefix("/v1/functions/")?),
         })
@@ -93,6 +99,7 @@ impl<'a> Door<'a> {
             Self::Health | Self::Ready => "GET, HEAD",
             Self::Push => "GET, HEAD, POST",
             Self::Files => "GET, HEAD, PUT, POST",
+            Self::Web(door) => door.allow(),
             Self::Call(_) | Self::Cloud(_) | Self::Login | Self::OpenData => "POST",
         }
     }
@@ -106,7 +113,7 @@ impl Gateway {
         let (head, mut body) = open(request);
         let origin = inner.origins.allow(&head.headers);
         let answer = if head.method == Method::OPTIONS && origin.is_some() {
-            Ok(cors::preflight())
+            Ok(cors::preflight_for(&head.headers))
         } else {
             self.open_door(&head, &mut body, client_ip, &request_id).await
         };
@@ -163,6 +170,23 @@ impl Gateway {
                 let body = body.read(&CLOUD_BODY, sender, &inner.budget).await?;
                 inner.sessions.check(inner, &bearer).await?;
                 documents::answer(inner, request_id, actions, &bearer, &body.bytes).await?
+            }
+            Door::Web(WebDoor::Auth(door)) => {
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                cloudbase::answer_auth(inner, door, head, body, client_ip, request_id).await?
+            }
+            Door::Web(WebDoor::Documents(path)) => {
+                cloudbase::documents(inner, path, head, body, request_id).await?
+            }
+            Door::Web(WebDoor::Files(path)) => cloudbase::files(inner, path, head, body, request_id).await?,
+            Door::Web(WebDoor::Legacy) => {
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                cloudbase::answer_legacy(inner, head, body, client_ip, request_id).await?
+            }
+            // The token decides which of two worlds the call is of.
+            Door::Call(name) if show_bearer(&head.headers).is_some_and(Tokens::has_form) => {
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                cloudbase::call(inner, name, head, body, client_ip, request_id).await?
             }
             Door::Call(name) => {
                 CALL_BODY.check(&head.headers)?;

@@ -208,6 +208,11 @@ impl Web {
         }
     }
 
+    /// Who sent a request that `peer` hands over.
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.served().proxies.client(peer, headers)
+    }
+
     fn served(&self) -> Arc<Served> {
         Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,6 +1,7 @@
 //! `yunqiao.toml`: every key that can be set, with its default. An unknown key is refused, because a setting that is
 //! silently without effect costs its author an evening.
 
+mod auth;
 mod database;
 mod permission;
 mod push;
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use self::{
+    auth::AuthSection,
     database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
     push::{PushConsole, PushSection},
     storage::{S3Setting, StorageSection},
@@ -66,6 +68,8 @@ pub struct ProjectSettings {
     pub cors_origins: Vec<String>,
     /// `[operator]`.
     pub operator: OperatorSection,
+    /// `[auth]`.
+    pub auth: AuthSection,
     /// `[database]`.
     pub database: DatabaseSection,
     /// `[storage]`.
@@ -96,6 +100,7 @@ impl Default for ProjectSettings {
             permissions_cache: Duration::ZERO,
             cors_origins: Vec::new(),
             operator: OperatorSection::default(),
+            auth: AuthSection::default(),
             database: DatabaseSection::default(),
             storage: StorageSection::default(),
             web: WebSection::default(),
@@ -149,6 +154,8 @@ pub struct OperatorSection {
     /// [`OPERATOR_SECRET_LENGTH`] characters, all of which an `Authorization` header can carry. Without one, the doors that
     /// hand out tokens stay shut.
     pub secret: Option<Secret>,
+    /// `[operator.keys]`: the secretKey of each secretId, which stands in a file, for node-sdk of other servers of the owner's.
+    pub keys: BTreeMap<String, Secret>,
 }
 
 /// How many characters the operator's secret has at least. A choice: what `openssl rand -hex 8` prints, beyond guessing
@@ -344,6 +351,7 @@ impl File {
             "sim",
             "permissions",
             "operator",
+            "auth",
             "apps",
             "push",
             "timers",
@@ -387,6 +395,9 @@ impl File {
             let (database, holds_password) = DatabaseSection::read(&entry, dir, url, &mut file.findings)?;
             file.settings.database = database;
             holds_secret |= holds_password;
+        }
+        if let Some(entry) = top.get("auth") {
+            file.settings.auth = AuthSection::read(&entry, dir)?;
         }
         if let Some(entry) = top.get("storage") {
             file.settings.storage = StorageSection::read(&entry, dir, s3_keys, &mut file.findings)?;
@@ -504,7 +515,27 @@ impl File {
             return Ok(false);
         };
         let operator = operator.table()?;
-        operator.allow(&["listen", "hosts", "secret", "secret_file"])?;
+        operator.allow(&["listen", "hosts", "secret", "secret_file", "keys"])?;
+        if let Some(keys) = operator.get("keys") {
+            for (id, entry) in keys.table()?.entries() {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                if id.text.is_empty() || id.text.len() > 64 || !id.text.bytes().all(plain) {
+                    return Err(entry.refuse(
+                        &format!("has the id {:?}", id.text),
+                        "a secretId is 1 to 64 letters, digits, - and _",
+                    ));
+                }
+                let secret = read_secret_file(&entry, dir, &mut self.findings)?;
+                if let Some(weakness) = weakness(&secret) {
+                    let name = entry.text()?;
+                    return Err(entry.refuse(
+                        &format!("names a file whose text {weakness}"),
+                        &format!("make one with `openssl rand -hex 32 > {name}`"),
+                    ));
+                }
+                self.settings.operator.keys.insert(id.text.to_owned(), secret);
+            }
+        }
         let settings = &mut self.settings.operator;
         if let Some(hosts) = operator.get("hosts") {
             for host in hosts.texts()? {

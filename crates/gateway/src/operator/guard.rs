@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::sign_in::SignIns;
-use crate::{failure::Failure, guesses::Guesses, routes::show_bearer};
+use crate::{failure::Failure, guesses::Guesses, routes::show_bearer, seats::network};
 
 /// Cookies of our name that are looked at in one request; a browser sends one.
 const COOKIES: usize = 4;
@@ -62,7 +62,7 @@ pub(super) struct Guard {
     /// The cookie's name. A cookie knows no port: without one in its name, two listeners on one machine would take each
     /// other's place.
     cookie: String,
-    guesses: Guesses,
+    guesses: Guesses<IpAddr>,
 }
 
 impl Guard {
@@ -170,7 +170,7 @@ impl Guard {
             return Ok(());
         }
         let failure = Failure::no_operator(otherwise);
-        Err(match self.guesses.wrong(peer, now) {
+        Err(match self.guesses.wrong(&network(peer), now) {
             0 => failure.because(format_args!("{peer} showed a wrong operator's secret")),
             refused => failure.because(format_args!(
                 "{peer} showed a wrong operator's secret, after {refused} requests that were refused unlooked at"
@@ -181,15 +181,17 @@ impl Guard {
     /// # Errors
     /// 429 when the peer guessed wrong too often.
     pub(super) fn may_guess(&self, peer: IpAddr) -> Result<(), Failure> {
-        self.guesses.check(peer, Instant::now()).map_err(|none| {
-            let failure = Failure::too_many("too many wrong secrets: wait a moment", 1);
-            match none.is_first {
+        self.guesses
+            .check(&network(peer), Instant::now())
+            .map_err(|none| {
+                let failure = Failure::too_many("too many wrong secrets: wait a moment", 1);
+                match none.is_first {
                 true => failure.because(format_args!(
                     "{peer} showed wrong operator's secrets too often, and is refused unlooked at for a while"
                 )),
                 false => failure,
             }
-        })
+            })
     }
 
     /// Whether this is what the one-time link holds; it holds nothing afterwards.

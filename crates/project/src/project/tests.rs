@@ -458,6 +458,7 @@ fn every_setting_is_read() {
         ("app.secret", "  0123456789abcdef0123456789abcdef\n"),
         ("operator.secret", "0perat0r-5ecret!\n"),
         ("other.secret", "0ther5ecret\n"),
+        ("report.key", "5ecretKey0fReports\n"),
         (
             "yunqiao.toml",
             r#"
@@ -489,6 +490,12 @@ fn every_setting_is_read() {
             [operator]
             listen = "127.0.0.1:8789"
             secret_file = "operator.secret"
+            [operator.keys]
+            report-server = "report.key"
+            [auth]
+            anonymous = false
+            ticket_keys = "tickets.json"
+            passwords = "users.toml"
             [apps.wxfedcba9876543210]
             secret_file = "other.secret"
             "#,
@@ -537,6 +544,13 @@ fn every_setting_is_read() {
         operator.secret.as_ref().unwrap().expose_secret(),
         "0perat0r-5ecret!"
     );
+    assert_eq!(
+        operator.keys["report-server"].expose_secret(),
+        "5ecretKey0fReports"
+    );
+    assert_eq!(settings.auth.anonymous, Some(false));
+    assert_eq!(settings.auth.ticket_keys, Some(dir.path().join("tickets.json")));
+    assert_eq!(settings.auth.passwords, Some(dir.path().join("users.toml")));
     assert_eq!(settings.apps.len(), 1);
     assert_eq!(settings.apps["wxfedcba9876543210"].expose_secret(), "0ther5ecret");
     let shown = format!("{project:?}");
@@ -545,6 +559,7 @@ fn every_setting_is_read() {
         "bmV3",
         "0perat0r-5ecret!",
         "0ther5ecret",
+        "5ecretKey0fReports",
     ] {
         assert!(!shown.contains(secret), "{shown}");
     }

@@ -1,0 +1,191 @@
+//! Passwords: a file with a uid and an Argon2id hash for each name, which the operator keeps.
+//!
+//! ```toml
+//! [alice]
+//! uid = "2f6c…"
+//! password = "$argon2id$v=19$…"
+//! ```
+
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+/// Characters of a password at least. A choice.
+pub const SHORTEST_PASSWORD: usize = 8;
+/// Bytes of a password at most: hashing more is only work for us.
+pub const LONGEST_PASSWORD: usize = 1024;
+
+/// The users who have passwords, by name.
+#[derive(Clone, Debug, Default)]
+pub struct PasswordFile(BTreeMap<String, PasswordUser>);
+
+/// A user who has a password.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordUser {
+    /// The user's id.
+    pub uid: String,
+    /// What is kept of the password.
+    password: String,
+}
+
+/// Why a file is none of passwords.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PasswordFileError {
+    /// It is other TOML, or none.
+    #[error("it is not [NAME] with uid and password for each user: {0}")]
+    Form(String),
+    /// One of its hashes is none.
+    #[error("the password of {0:?} is no Argon2 hash; `yunqiao user add {0}` makes one")]
+    Hash(String),
+    /// Two names have one uid, and would read each other's documents.
+    #[error("{0:?} and {1:?} have the same uid")]
+    SameUid(String, String),
+    /// A uid is empty.
+    #[error("{0:?} has no uid")]
+    NoUid(String),
+}
+
+impl PasswordFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, PasswordFileError> {
+        // Its errors quote the line, which may hold a hash.
+        let users: BTreeMap<String, PasswordUser> =
+            toml::from_str(text).map_err(|error| PasswordFileError::Form(error.message().to_owned()))?;
+        let mut uids = BTreeMap::new();
+        for (name, user) in &users {
+            if PasswordHash::new(&user.password).is_err() {
+                return Err(PasswordFileError::Hash(name.clone()));
+            }
+            if user.uid.is_empty() || user.uid.chars().any(char::is_control) {
+                return Err(PasswordFileError::NoUid(name.clone()));
+            }
+            if let Some(other) = uids.insert(&user.uid, name) {
+                return Err(PasswordFileError::SameUid(other.clone(), name.clone()));
+            }
+        }
+        Ok(Self(users))
+    }
+
+    /// The user of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&PasswordUser> {
+        self.0.get(name)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The user of this name, if that is the password. Takes as long for a name that nobody has. Tens of milliseconds: not for the thread
+    /// that serves.
+    #[must_use]
+    pub fn verify(&self, name: &str, password: &str) -> Option<&PasswordUser> {
+        static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody").unwrap_or_default());
+        if password.len() > LONGEST_PASSWORD {
+            return None;
+        }
+        let user = self.0.get(name);
+        let kept = user.map_or(NOBODY.as_str(), |user| user.password.as_str());
+        let kept = PasswordHash::new(kept).ok()?;
+        let holds = Argon2::default()
+            .verify_password(password.as_bytes(), &kept)
+            .is_ok();
+        user.filter(|_| holds)
+    }
+}
+
+impl PasswordUser {
+    /// Differs from that of every other password: a session that was begun with an older one is void.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(&self.password)[..12])
+    }
+}
+
+impl fmt::Debug for PasswordUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordUser")
+            .field("uid", &self.uid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to be kept of a password: an Argon2id hash with a salt of its own, in PHC's form. `None` without a source of randomness.
+#[must_use]
+pub fn hash(password: &str) -> Option<String> {
+    let hash = Argon2::default().hash_password(password.as_bytes()).ok()?;
+    Some(hash.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_right_password_of_the_right_name_is_taken() {
+        let (alice, bob) = (hash("correct horse").unwrap(), hash("battery staple").unwrap());
+        assert_ne!(
+            hash("correct horse").unwrap(),
+            alice,
+            "each has a salt of its own"
+        );
+        let text = format!(
+            "[alice]\nuid = \"u1\"\npassword = \"{alice}\"\n[\"bob@example.com\"]\nuid = \"u2\"\npassword = \"{bob}\"\n"
+        );
+        let file = PasswordFile::parse(&text).unwrap();
+        assert_eq!(file.verify("alice", "correct horse").unwrap().uid, "u1");
+        assert_eq!(
+            file.verify("bob@example.com", "battery staple").unwrap().uid,
+            "u2"
+        );
+        for (name, password) in [
+            ("alice", "battery staple"),
+            ("alice", ""),
+            ("carol", "correct horse"),
+            ("carol", "nobody"),
+            ("Alice", "correct horse"),
+        ] {
+            assert!(file.verify(name, password).is_none(), "{name} {password}");
+        }
+        assert_ne!(
+            file.get("alice").unwrap().mark(),
+            file.get("bob@example.com").unwrap().mark()
+        );
+        assert!(!format!("{file:?}").contains("argon2"));
+    }
+
+    #[test]
+    fn a_file_that_would_let_nobody_in_is_refused() {
+        let good = hash("correct horse").unwrap();
+        for (text, cause) in [
+            (
+                "[a]\nuid = \"1\"\npassword = \"correct horse\"\n".to_owned(),
+                "no Argon2 hash",
+            ),
+            (format!("[a]\nuid = \"\"\npassword = \"{good}\"\n"), "no uid"),
+            (
+                format!("[a]\nuid = \"1\"\npassword = \"{good}\"\n[b]\nuid = \"1\"\npassword = \"{good}\"\n"),
+                "same uid",
+            ),
+            ("a = 1".to_owned(), "[NAME]"),
+            ("[a]\nuid = \"1\"\n".to_owned(), "[NAME]"),
+        ] {
+            let error = PasswordFile::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(cause) && !error.contains(&good), "{error}");
+        }
+    }
+}

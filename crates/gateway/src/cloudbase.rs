@@ -1,0 +1,217 @@
+//! CloudBase's own SDKs, unmodified, with their host set: `/auth/v1`, `/v1/functions|database|storages` and `/web`.
+//!
+//! What they say and want to hear stands in the crate `cloudbase`; here it is led to the same rooms as everything else. Who asks is known
+//! by the access token alone, never by a header or a field of the request. A failure is answered in the words of the door that it was met
+//! at.
+
+mod auth;
+mod legacy;
+mod passwords;
+mod rest;
+
+use std::{path::PathBuf, sync::Mutex, time::Duration};
+
+use ::cloudbase::{Access, LoginType, TicketKeys, TokenError, Tokens, WebFault, WebUser, auth::AuthDoor};
+use bytes::Bytes;
+use calls::{Caller, User};
+use clock::Timestamp;
+use http::StatusCode;
+use lru::LruCache;
+use seal::KeyRing;
+use tcb::codes;
+
+use crate::{
+    body::{self, BodyPolicy, BodySender, Content},
+    failure::Failure,
+};
+
+pub(crate) use self::{
+    auth::answer as answer_auth,
+    legacy::answer as answer_legacy,
+    rest::{call, documents, files},
+};
+use passwords::Passwords;
+
+/// Who may log in by CloudBase's SDKs, besides the users of the Mini Program.
+#[derive(Clone, Debug, Default)]
+pub struct WebAuth {
+    /// Whether anybody may, as nobody in particular: one user for each device. Where that is so, those who have not logged in may ask for
+    /// documents too, of which rules alone then let them have any.
+    pub anonymous: bool,
+    /// Those who may vouch for users by tickets.
+    pub ticket_keys: TicketKeys,
+    /// The file of those who have passwords. It is read again when it has changed.
+    pub passwords: Option<PathBuf>,
+}
+
+/// What is kept for all requests.
+pub(crate) struct WebClients {
+    tokens: Tokens,
+    anonymous: bool,
+    ticket_keys: TicketKeys,
+    passwords: Passwords,
+    /// Sessions that were ended here: their access tokens end with them, and those of other nodes by themselves.
+    ended: Mutex<LruCache<String, ()>>,
+}
+
+/// Ended sessions that are remembered.
+const ENDED: usize = 100_000;
+
+/// A login, from anybody.
+const AUTH_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_OF_STRANGER,
+    within: Duration::from_secs(10),
+    // A browser's `fetch` calls a text what has no type of its own.
+    content: Content::Any,
+};
+/// What is asked of the database or of storage.
+const ASKED_BODY: BodyPolicy = BodyPolicy {
+    most: 2 << 20,
+    within: Duration::from_secs(60),
+    content: Content::Any,
+};
+/// A call's event.
+const EVENT_BODY: BodyPolicy = BodyPolicy {
+    most: body::LARGEST_CALL,
+    within: Duration::from_secs(120),
+    content: Content::Any,
+};
+
+/// A door of these SDKs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum WebDoor<'a> {
+    /// `/auth/v1/…`; `None` for a path that nothing is behind.
+    Auth(Option<AuthDoor>),
+    /// Below `/v1/database/`.
+    Documents(&'a str),
+    /// Below `/v1/storages/`.
+    Files(&'a str),
+    /// `/web`.
+    Legacy,
+}
+
+impl<'a> WebDoor<'a> {
+    /// The door of a path.
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
+        if path == ::cloudbase::legacy::PATH {
+            return Some(Self::Legacy);
+        }
+        if path.starts_with(::cloudbase::auth::PATH) {
+            return Some(Self::Auth(AuthDoor::of(path)));
+        }
+        let documents = path
+            .strip_prefix(::cloudbase::rest::DOCUMENTS)
+            .map(Self::Documents);
+        documents.or_else(|| path.strip_prefix(::cloudbase::rest::STORAGES).map(Self::Files))
+    }
+
+    /// The methods that it takes, as `Allow` has them.
+    pub(crate) fn allow(self) -> &'static str {
+        match self {
+            Self::Auth(Some(door)) => door.allow(),
+            Self::Auth(None) => "GET, POST, PUT, PATCH, DELETE",
+            Self::Documents(_) => "GET, POST, PATCH, DELETE",
+            Self::Files(_) | Self::Legacy => "POST",
+        }
+    }
+}
+
+impl WebClients {
+    pub(crate) fn new(auth: WebAuth, keys: &KeyRing, appid: &str, env: &str) -> Self {
+        Self {
+            tokens: Tokens::new(keys, appid, env),
+            anonymous: auth.anonymous,
+            ticket_keys: auth.ticket_keys,
+            passwords: Passwords::new(auth.passwords),
+            ended: Mutex::new(LruCache::unbounded()),
+        }
+    }
+
+    /// Who shows this token; `None` where none is shown and none is needed.
+    ///
+    /// # Errors
+    /// It is none of ours or has ended, or there is none and one is needed.
+    fn identify(&self, token: Option<&str>, now: Timestamp) -> Result<Option<Access>, WebFault> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else {
+            return match self.anonymous {
+                true => Ok(None),
+                false => Err(WebFault::no_token()),
+            };
+        };
+        let access = self.tokens.open_access(token, now).map_err(|error| match error {
+            TokenError::Expired => WebFault::expired(),
+            _ => WebFault::no_token(),
+        })?;
+        match self.has_ended(&access.session) {
+            true => Err(WebFault::no_token()),
+            false => Ok(Some(access)),
+        }
+    }
+
+    fn has_ended(&self, session: &str) -> bool {
+        let ended = self
+            .ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        ended.contains(session)
+    }
+
+    fn end(&self, session: &str) {
+        let mut ended = self
+            .ended
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        ended.put(session.to_owned(), ());
+        // Bounded here and not by the cache itself, which would take the memory for all of them at once.
+        if ended.len() > ENDED {
+            ended.pop_lru();
+        }
+    }
+}
+
+/// Whose share of the budget a body has.
+fn sender(access: Option<&Access>) -> BodySender<'_> {
+    access.map_or(BodySender::Stranger, |access| BodySender::Known(&access.user.uid))
+}
+
+/// The user as the caller of a function.
+fn caller_of(user: &WebUser, client_ip: std::net::IpAddr) -> Caller {
+    let web = calls::WebUser {
+        uid: user.uid.clone(),
+        login_type: user.login.name(),
+        custom_user_id: user.custom_user_id.clone(),
+        is_anonymous: user.login == LoginType::Anonymous,
+    };
+    let user = user.openid.clone().map(|openid| User {
+        openid,
+        unionid: user.unionid.clone(),
+    });
+    Caller::web(web, user, client_ip)
+}
+
+/// A failure in the words of the gateway's REST.
+fn failed(fault: &WebFault, request_id: &str) -> Failure {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Failure::worded(status, fault.body(request_id))
+}
+
+/// What a part that these doors share with the others refuses, in their words.
+fn reworded(failure: Failure, request_id: &str) -> Failure {
+    let code = i32::try_from(failure.code).map_or("SYS_ERR", codes::sent);
+    let fault = WebFault::new(failure.status.as_u16(), code, failure.text.clone());
+    failure.in_words(fault.body(request_id))
+}
+
+/// What a fault of a function is here.
+fn fault_of_call(failure: &calls::CallFailure) -> WebFault {
+    WebFault::new(
+        failure.kind.status(),
+        codes::sent(failure.code),
+        failure.text.clone(),
+    )
+}
+
+/// The function's result as it came.
+fn result_of(reply: runtime::FunctionReply) -> Bytes {
+    reply.json.unwrap_or_else(|| Bytes::from_static(b"null"))
+}

@@ -1,0 +1,355 @@
+//! `/auth/v1/…`: logging in, another access token, logging out.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use ::cloudbase::{
+    DeviceId, LoginType, ProviderIdentity, Session, Tokens, WebUser,
+    auth::{AuthDoor, AuthFault, AuthRequest, me, token_answer},
+};
+use bytes::Bytes;
+use calls::{Note, ids};
+use http::{HeaderMap, StatusCode, request::Parts};
+use serde_json::json;
+
+use super::{AUTH_BODY, passwords::NotLetIn};
+use crate::{
+    Inner,
+    body::{BodySender, UnreadBody},
+    failure::Failure,
+    login,
+    reply::{self, HttpReply},
+    routes::show_bearer,
+};
+
+const DEVICE: &str = "x-device-id";
+
+/// A refusal, and what the log is told of it.
+pub(super) struct Refused {
+    pub(super) fault: AuthFault,
+    pub(super) why: Option<String>,
+}
+
+impl From<AuthFault> for Refused {
+    fn from(fault: AuthFault) -> Self {
+        Self { fault, why: None }
+    }
+}
+
+impl Refused {
+    pub(super) fn because(fault: AuthFault, why: impl ToString) -> Self {
+        Self {
+            fault,
+            why: Some(why.to_string()),
+        }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let status = StatusCode::from_u16(refused.fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let failure = Self::worded(status, refused.fault.body());
+        match refused.why {
+            Some(why) => failure.because(why),
+            None => failure,
+        }
+    }
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// A refusal, in the words of this door.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    door: Option<AuthDoor>,
+    head: &Parts,
+    body: &mut UnreadBody,
+    client_ip: IpAddr,
+    request_id: &str,
+) -> Result<HttpReply, Failure> {
+    let door = door.ok_or_else(|| Failure::from(Refused::from(AuthFault::unimplemented())))?;
+    let body = body.read(&AUTH_BODY, BodySender::Stranger, &inner.budget).await;
+    let body = body.map_err(|failure| {
+        let fault = AuthFault::of_status(failure.status.as_u16(), failure.text.clone());
+        failure.in_words(fault.body())
+    })?;
+    let asked = AuthRequest::read(&body.bytes).map_err(Refused::from)?;
+    let clients = &inner.web_clients;
+    let now = inner.clock.now();
+    let session = match door {
+        AuthDoor::Anonymously => anonymously(inner, device(&head.headers)?)?,
+        AuthDoor::Custom => by_ticket(inner, &asked.ticket.unwrap_or_default())?,
+        AuthDoor::Password => {
+            let (name, password) = (
+                asked.username.unwrap_or_default(),
+                asked.password.unwrap_or_default(),
+            );
+            by_password(inner, request_id, &name, &password, client_ip).await?
+        }
+        AuthDoor::WithProvider => {
+            let token = asked.provider_token.unwrap_or_default();
+            let identity = clients.tokens.open_provider(&token, now);
+            let ProviderIdentity { openid, unionid } = identity.map_err(|error| {
+                Refused::because(AuthFault::credentials("the provider token is not valid"), error)
+            })?;
+            Session::new(ids::api_token(), WebUser::of_wechat(openid, unionid))
+        }
+        AuthDoor::Token => {
+            if asked
+                .grant_type
+                .as_deref()
+                .is_some_and(|kind| kind != "refresh_token")
+            {
+                return Err(Refused::from(AuthFault::argument("grant_type is refresh_token here")).into());
+            }
+            continued(inner, &asked.refresh_token.unwrap_or_default()).await?
+        }
+        AuthDoor::Revoke => {
+            let token = asked.token.or(asked.refresh_token).unwrap_or_default();
+            if let Ok(session) = clients.tokens.open_session(&token, now) {
+                end(inner, &session.id).await?;
+            } else if let Ok(access) = clients.tokens.open_access(&token, now) {
+                end(inner, &access.session).await?;
+            }
+            // Who has no valid token is logged out already.
+            return Ok(reply::json(Bytes::from_static(b"{}")));
+        }
+        AuthDoor::SignOut => {
+            let access = shown(inner, head)?;
+            end(inner, &access.session).await?;
+            return Ok(reply::json(Bytes::from_static(b"{}")));
+        }
+        AuthDoor::ProviderToken => {
+            let identity = by_code(inner, asked.provider_id.as_deref(), asked.provider_code).await?;
+            let token = clients.tokens.seal_provider(&identity, now);
+            return reply::to_json(&json!({"provider_token": token, "expires_in": 300})).map(reply::json);
+        }
+        AuthDoor::Me => {
+            let access = shown(inner, head)?;
+            return reply::to_json(&me(&access.user, &inner.appid)).map(reply::json);
+        }
+    };
+    reply::to_json(&token_answer(&clients.tokens, &session, now)).map(reply::json)
+}
+
+/// Who shows an access token in the head.
+fn shown(inner: &Inner, head: &Parts) -> Result<::cloudbase::Access, Refused> {
+    let token = show_bearer(&head.headers);
+    let access = inner.web_clients.identify(token, inner.clock.now());
+    access
+        .ok()
+        .flatten()
+        .ok_or_else(|| AuthFault::unauthenticated().into())
+}
+
+/// The device that asks, or a new one.
+fn device(headers: &HeaderMap) -> Result<DeviceId, Refused> {
+    let Some(id) = headers.get(DEVICE) else {
+        return new_device();
+    };
+    let id = id.to_str().ok().and_then(DeviceId::parse);
+    id.ok_or_else(|| {
+        let wrong =
+            "x-device-id must be 16 to 128 letters, digits, - and _: whoever has it is this anonymous user";
+        AuthFault::argument(wrong).into()
+    })
+}
+
+/// A device that nobody has.
+pub(super) fn new_device() -> Result<DeviceId, Refused> {
+    DeviceId::parse(&ids::api_token()).ok_or_else(|| AuthFault::internal().into())
+}
+
+pub(super) fn anonymously(inner: &Inner, device: DeviceId) -> Result<Session, Refused> {
+    may_anonymously(inner)?;
+    Ok(Session::new(ids::api_token(), WebUser::anonymous(&device)))
+}
+
+fn may_anonymously(inner: &Inner) -> Result<(), Refused> {
+    match inner.web_clients.anonymous {
+        true => Ok(()),
+        false => Err(Refused::because(
+            AuthFault::disabled("anonymous login"),
+            "somebody tried to log in anonymously; [auth] anonymous = true in yunqiao.toml would let them",
+        )),
+    }
+}
+
+pub(super) fn by_ticket(inner: &Inner, ticket: &str) -> Result<Session, Refused> {
+    let clients = &inner.web_clients;
+    if clients.ticket_keys.is_empty() {
+        return Err(Refused::because(
+            AuthFault::disabled("custom login"),
+            "somebody showed a ticket; [auth] ticket_keys in yunqiao.toml names the public keys of those who may make them",
+        ));
+    }
+    let verified = clients
+        .ticket_keys
+        .verify(ticket, clients.tokens.env(), machine_time());
+    let ticket = verified.map_err(|error| {
+        Refused::because(
+            AuthFault::credentials("the ticket is not valid, or has expired"),
+            format_args!("a ticket was refused: {error}"),
+        )
+    })?;
+    Ok(Session {
+        proof: Some(ticket.key_id),
+        at_most: ticket.expire,
+        access_life: ticket.refresh.filter(|life| *life > 0),
+        ..Session::new(ids::api_token(), WebUser::custom(&ticket.uid))
+    })
+}
+
+pub(super) async fn by_password(
+    inner: &Inner,
+    request_id: &str,
+    name: &str,
+    password: &str,
+    client_ip: IpAddr,
+) -> Result<Session, Refused> {
+    let let_in = inner
+        .web_clients
+        .passwords
+        .let_in(name, password, client_ip)
+        .await;
+    let let_in = let_in.map_err(|why| {
+        if let NotLetIn::Wrong = why {
+            inner.journal.note(&Note {
+                request_id,
+                openid: None,
+                text: &format_args!(
+                    "a login as {:?} from {client_ip} had a wrong name or password",
+                    cut(name)
+                ),
+            });
+        }
+        not_let_in(why, name, client_ip)
+    })?;
+    Ok(Session {
+        proof: Some(let_in.mark),
+        ..Session::new(ids::api_token(), let_in.user)
+    })
+}
+
+/// Enough of a name to recognise it in a log.
+fn cut(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
+fn not_let_in(why: NotLetIn, name: &str, client_ip: IpAddr) -> Refused {
+    match why {
+        NotLetIn::Disabled => Refused::because(
+            AuthFault::disabled("login by password"),
+            "somebody tried a password; [auth] passwords in yunqiao.toml names the file of those who have one",
+        ),
+        NotLetIn::Wrong => AuthFault::password().into(),
+        NotLetIn::TooMany { is_first: true } => Refused::because(
+            AuthFault::exhausted(),
+            format_args!(
+                "passwords are guessed, of {:?} from {client_ip}: further tries are refused unlooked at until some seconds have passed",
+                cut(name)
+            ),
+        ),
+        NotLetIn::TooMany { is_first: false } => AuthFault::exhausted().into(),
+        NotLetIn::Broken(why) => Refused::because(
+            AuthFault::internal(),
+            format_args!("[auth] passwords cannot be read: {why}"),
+        ),
+    }
+}
+
+/// Who WeChat says that the holder of a login code is.
+async fn by_code(
+    inner: &Inner,
+    provider: Option<&str>,
+    code: Option<String>,
+) -> Result<ProviderIdentity, Refused> {
+    if provider != Some(inner.appid.as_str()) {
+        return Err(Refused::because(
+            AuthFault::disabled("login by that provider"),
+            format_args!(
+                "somebody tried to log in by the provider {:?}, and the one that is served is the Mini Program {}",
+                provider.unwrap_or_default(),
+                inner.appid
+            ),
+        ));
+    }
+    let login = login::exchange(inner, code.unwrap_or_default()).await;
+    let login = login.map_err(|failure| {
+        let why = failure.cause.map(|cause| cause.text);
+        let fault = match failure.status.as_u16() {
+            502 => AuthFault::unavailable(),
+            500.. => AuthFault::internal(),
+            _ => AuthFault::credentials(format!("the login code was refused: {}", failure.text)),
+        };
+        Refused { fault, why }
+    })?;
+    Ok(ProviderIdentity {
+        openid: login.openid,
+        unionid: login.unionid,
+    })
+}
+
+/// The session of a refresh token, if what it was begun with still holds.
+pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Refused> {
+    let clients = &inner.web_clients;
+    let session = clients
+        .tokens
+        .open_session(token, inner.clock.now())
+        .map_err(|_| AuthFault::grant())?;
+    let proof = session.proof.as_deref().unwrap_or_default();
+    let holds = match session.login() {
+        LoginType::Anonymous => clients.anonymous,
+        LoginType::Custom => clients.ticket_keys.knows(proof),
+        LoginType::WeChat => true,
+        LoginType::Username => match clients.passwords.still_holds(&session.user, proof) {
+            Ok(holds) => holds,
+            Err(NotLetIn::Broken(why)) => {
+                return Err(Refused::because(
+                    AuthFault::internal(),
+                    format_args!("[auth] passwords cannot be read: {why}"),
+                ));
+            }
+            Err(_) => false,
+        },
+    };
+    if !holds || clients.has_ended(&session.id) {
+        return Err(AuthFault::grant().into());
+    }
+    match inner.store.is_revoked(&session.id).await {
+        Ok(false) => Ok(session),
+        Ok(true) => Err(AuthFault::grant().into()),
+        Err(error) => Err(Refused::because(
+            AuthFault::internal(),
+            format_args!("the store could not be read: {}", error.report()),
+        )),
+    }
+}
+
+/// Ends a session for good.
+pub(super) async fn end(inner: &Inner, session: &str) -> Result<(), Refused> {
+    inner.web_clients.end(session);
+    // None lives longer from its last refresh than this.
+    let nobody = Session::new(session.to_owned(), WebUser::custom(""));
+    let until = Tokens::session_end(&nobody, inner.clock.now());
+    inner.store.revoke(session, until).await.map_err(|error| {
+        Refused::because(
+            AuthFault::internal(),
+            format_args!("a logout could not be kept: {}", error.report()),
+        )
+    })
+}
+
+/// A ticket is made by another server's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a ticket's times are those of the machine that made it, and none of WeChat's"
+)]
+fn machine_time() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,200 @@
+//! `/web`: each request is one action of 1.x, or of a newer SDK in a mode of its own; HTTP's answer is 200 whatever comes of it.
+
+use std::{net::IpAddr, sync::Arc};
+
+use ::cloudbase::{
+    Access, DeviceId, WebFault,
+    auth::AuthFault,
+    legacy::{self, LegacyAction},
+};
+use bytes::Bytes;
+use cloud::AskingClient;
+use http::{HeaderValue, StatusCode, request::Parts};
+use tcb::{CallData, Envelope, Event, SdkReply, reply as words};
+
+use super::{ASKED_BODY, EVENT_BODY, auth, caller_of, fault_of_call, reworded};
+use crate::{
+    Inner,
+    body::{BodyPolicy, BodySender, UnreadBody},
+    failure::Failure,
+    reply::{self, HttpReply},
+};
+
+/// Answers a request.
+///
+/// # Errors
+/// The body could not be read.
+pub(crate) async fn answer(
+    inner: &Arc<Inner>,
+    head: &Parts,
+    body: &mut UnreadBody,
+    client_ip: IpAddr,
+    request_id: &str,
+) -> Result<HttpReply, Failure> {
+    // Who asks stands in the body: until it is read, they are a visitor, of whose network the room is.
+    let network = crate::seats::network(client_ip).to_string();
+    let body = body
+        .read(&policy(), BodySender::Visitor(&network), &inner.budget)
+        .await
+        .map_err(|failure| {
+            let mut failure = reworded(failure, request_id);
+            failure.status = StatusCode::OK;
+            failure
+        })?;
+    let answer = match Envelope::parse("application/json", &body.bytes) {
+        Ok(envelope) => {
+            let parsed = head
+                .uri
+                .query()
+                .is_some_and(|query| query.split('&').any(|part| part == "parse=true"));
+            act(inner, &envelope, parsed, client_ip, request_id).await
+        }
+        Err(error) => Err(Told::fault(WebFault::malformed(error.to_string()))),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(told) => {
+            if let Some(why) = told.why {
+                inner.journal.note(&calls::Note {
+                    request_id,
+                    openid: None,
+                    text: &why,
+                });
+            }
+            words::refused(request_id, &told.fault.code, &told.fault.message)
+        }
+    };
+    let content_type = HeaderValue::from_static(answer.content_type);
+    Ok(reply::typed(
+        StatusCode::OK,
+        content_type,
+        Bytes::from(answer.body),
+    ))
+}
+
+/// An event as text within text is larger than itself.
+fn policy() -> BodyPolicy {
+    BodyPolicy {
+        most: EVENT_BODY.most.max(ASKED_BODY.most),
+        ..EVENT_BODY
+    }
+}
+
+/// A fault, and what the log is told of it.
+struct Told {
+    fault: WebFault,
+    why: Option<String>,
+}
+
+impl Told {
+    fn fault(fault: WebFault) -> Self {
+        Self { fault, why: None }
+    }
+
+    /// What a login was refused for, by the codes of the older SDKs.
+    fn login(refused: auth::Refused, code: &str) -> Self {
+        let fault = WebFault::new(200, code, refused.fault.description);
+        Self {
+            fault,
+            why: refused.why,
+        }
+    }
+}
+
+impl From<WebFault> for Told {
+    fn from(fault: WebFault) -> Self {
+        Self::fault(fault)
+    }
+}
+
+async fn act(
+    inner: &Arc<Inner>,
+    envelope: &Envelope<'_>,
+    parsed: bool,
+    client_ip: IpAddr,
+    request_id: &str,
+) -> Result<SdkReply, Told> {
+    let name = envelope.action_name();
+    let now = inner.clock.now();
+    let clients = &inner.web_clients;
+    let text = |field| envelope.text(field).unwrap_or_default();
+    let identify = || clients.identify(envelope.text("access_token"), now);
+    let Some(action) = LegacyAction::of(name) else {
+        if !name.starts_with("database.") && !name.starts_with("storage.") {
+            return Err(WebFault::malformed(format!("there is no action {name:?}")).into());
+        }
+        let caller = identify()?.map(|access| access.user.caller()).unwrap_or_default();
+        let client = AskingClient::web(&caller);
+        return Ok(inner.cloud.answer_client(request_id, client, envelope).await);
+    };
+    let logged_in = || -> Result<Access, WebFault> { identify()?.ok_or_else(WebFault::no_token) };
+    match action {
+        LegacyAction::SignInAnonymously => {
+            // Whoever has the uuid is that user.
+            let device = match text("anonymous_uuid") {
+                "" => auth::new_device(),
+                uuid => DeviceId::parse(uuid)
+                    .ok_or_else(|| AuthFault::argument("anonymous_uuid is none that was given out").into()),
+            };
+            let device = device.map_err(|refused| Told::login(refused, "INVALID_PARAM"))?;
+            let uuid = device.as_str().to_owned();
+            let session = auth::anonymously(inner, device);
+            let session = session.map_err(|refused| Told::login(refused, "LOGIN_TYPE_DISABLED"))?;
+            let token = clients.tokens.seal_session(&session, now);
+            Ok(legacy::signed_in_anonymously(request_id, &uuid, &token))
+        }
+        LegacyAction::SignInWithTicket => {
+            let session = auth::by_ticket(inner, text("ticket"));
+            let session = session.map_err(|refused| Told::login(refused, "INVALID_TICKET"))?;
+            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now))
+        }
+        LegacyAction::SignIn => {
+            if text("loginType") != "USERNAME" {
+                let other = format!("login by {:?} is not served here", text("loginType"));
+                return Err(WebFault::new(200, "LOGIN_TYPE_DISABLED", other).into());
+            }
+            let session =
+                auth::by_password(inner, request_id, text("username"), text("password"), client_ip).await;
+            let session = session.map_err(|refused| Told::login(refused, "INVALID_USERNAME_OR_PASSWORD"))?;
+            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now))
+        }
+        LegacyAction::Refresh => {
+            let session = auth::continued(inner, text("refresh_token")).await;
+            let session = session.map_err(|refused| Told::login(refused, "INVALID_REFRESH_TOKEN"))?;
+            Ok(legacy::refreshed(request_id, &clients.tokens, &session, now))
+        }
+        LegacyAction::GetUserInfo => Ok(legacy::user_info(request_id, &logged_in()?.user)),
+        LegacyAction::LogOut => {
+            if let Ok(session) = clients.tokens.open_session(text("refresh_token"), now) {
+                let ended = auth::end(inner, &session.id).await;
+                ended.map_err(|refused| Told::login(refused, "SYS_ERR"))?;
+            }
+            if let Ok(Some(access)) = identify() {
+                let ended = auth::end(inner, &access.session).await;
+                ended.map_err(|refused| Told::login(refused, "SYS_ERR"))?;
+            }
+            Ok(legacy::done(request_id))
+        }
+        LegacyAction::SignSocket => Err(WebFault::new(200, "UNSUPPORTED", "watch is not served here").into()),
+        LegacyAction::Invoke => {
+            let access = logged_in()?;
+            let data = match text("request_data") {
+                "" => "{}",
+                data => data,
+            };
+            let data = CallData::parse(data).map_err(|_| {
+                WebFault::malformed("the data of a call is a JSON object, whose fields have different names")
+            })?;
+            let caller = caller_of(&access.user, client_ip);
+            let site = inner
+                .calls
+                .find_soon(text("function_name"), request_id, caller.who())
+                .await;
+            let site = site.map_err(|failure| fault_of_call(&failure))?;
+            let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
+            let result = call.run().await.result;
+            let result = result.map_err(|failure| fault_of_call(&failure))?;
+            Ok(legacy::invoked(request_id, result.json.as_deref(), parsed))
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! CloudBase's own SDKs, unmodified, with their host set: pages of another origin in Chromium, Node, and plain HTTP.
+
+use std::{fs, path::Path, path::PathBuf, process::Command, sync::OnceLock};
+
+use serde_json::{Value, json};
+
+use crate::{
+    strangers::install,
+    support::{APPID, Dev, Scratch, run, text, yunqiao},
+};
+
+const PACKAGE: &str = include_str!("cloudbase/package.json");
+const LOCK: &str = include_str!("cloudbase/package-lock.json");
+/// What vouches for users, in the tests.
+const KEY: &str = include_str!("cloudbase/ticket-key.pem");
+const PUBLIC_KEY: &str = include_str!("cloudbase/ticket-key.pub");
+const ENV: &str = "web-1";
+
+/// Says who called, as node-sdk knows it.
+const WHO: &str = "
+const tcb = require('@cloudbase/node-sdk');
+exports.main = async (event) => {
+  if (event.throws) throw new Error(event.throws);
+  const { userInfo, tcbContext, ...rest } = event;
+  const auth = tcb.init({ env: tcb.SYMBOL_CURRENT_ENV }).auth();
+  return { event: rest, user: auth.getUserInfo(), ip: auth.getClientIP(), loginType: process.env.LOGINTYPE, openid: userInfo.openId };
+};";
+/// Looks at a document as it is.
+const LOOK: &str = "
+const tcb = require('@cloudbase/node-sdk');
+exports.main = async ({ collection, id }) =>
+  (await tcb.init({ env: tcb.SYMBOL_CURRENT_ENV }).database().collection(collection).doc(id).get()).data;";
+
+fn modules() -> &'static Path {
+    static MODULES: OnceLock<PathBuf> = OnceLock::new();
+    MODULES.get_or_init(|| install::node_modules_of("cloudbase-sdks", PACKAGE, LOCK))
+}
+
+fn project(auth: &str) -> Scratch {
+    let project = Scratch::new(&[("who", WHO), ("look", LOOK)]);
+    for name in ["who", "look"] {
+        let manifest = json!({"name": name, "dependencies": {"@cloudbase/node-sdk": "3.18.3"}});
+        project.write(
+            &format!("cloudfunctions/{name}/package.json"),
+            &manifest.to_string(),
+        );
+    }
+    project.write("tickets.json", &json!({"key-1": PUBLIC_KEY}).to_string());
+    let password = ::cloudbase::hash("correct horse").unwrap();
+    project.write(
+        "users.toml",
+        &format!("[carol]\nuid = \"uid-of-carol\"\npassword = \"{password}\"\n"),
+    );
+    project.write(
+        "yunqiao.toml",
+        &format!("env = \"{ENV}\"\n[storage]\npermission = \"PRIVATE\"\n[auth]\n{auth}\n"),
+    );
+    project
+}
+
+const ALL: &str = "anonymous = true\nticket_keys = \"tickets.json\"\npasswords = \"users.toml\"";
+
+/// Runs a script of `tests/cloudbase` beside a project that is served.
+fn script(name: &str, dev: &Dev, more: Value) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/cloudbase")
+        .join(name);
+    let mut settings = json!({"url": dev.server.url, "env": ENV, "key": KEY, "keyId": "key-1"});
+    settings
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let (output, out, err) = run(Command::new("node")
+        .arg(script)
+        .arg(modules())
+        .arg(settings.to_string()));
+    assert!(output.status.success(), "{out}{err}{}", dev.server.printed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_generation_of_the_sdk_works_in_a_page_of_another_origin() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    script("browser.mjs", &dev, json!({}));
+}
+
+/// A request of `/auth/v1`, as a browser sends it: JSON of no type.
+async fn auth(dev: &Dev, path: &str, device: Option<&str>, body: Value) -> (u16, Value) {
+    let mut request = dev
+        .client
+        .post(format!("{}/auth/v1/{path}", dev.server.url))
+        .body(body.to_string());
+    if let Some(device) = device {
+        request = request.header("x-device-id", device);
+    }
+    let reply = request.send().await.unwrap();
+    (reply.status().as_u16(), reply.json().await.unwrap())
+}
+
+/// A request with a token.
+async fn asked(
+    dev: &Dev,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> (u16, Value) {
+    asked_at(dev, &dev.server.url, method, path, token, body).await
+}
+
+async fn asked_at(
+    dev: &Dev,
+    url: &str,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> (u16, Value) {
+    let mut request = dev
+        .client
+        .request(method.parse().unwrap(), format!("{url}{path}"));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let reply = request.send().await.unwrap();
+    let status = reply.status().as_u16();
+    (status, reply.json().await.unwrap())
+}
+
+const DEVICE: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test]
+async fn logging_in_continuing_and_logging_out() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let (status, first) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    assert_eq!(status, 200, "{first}");
+    assert_eq!(
+        (&first["token_type"], &first["scope"]),
+        (&json!("Bearer"), &json!("anonymous"))
+    );
+    assert_eq!(first["expires_in"], 7200);
+    let (_, again) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    assert_eq!(first["sub"], again["sub"], "one device is one user");
+    let (_, other) = auth(&dev, "signin/anonymously", None, json!({})).await;
+    assert_ne!(first["sub"], other["sub"]);
+    for device in ["", "1", "中文"] {
+        let (status, refused) = auth(&dev, "signin/anonymously", Some(device), json!({})).await;
+        assert_eq!(
+            (status, &refused["error"]),
+            (400, &json!("invalid_argument")),
+            "{device}"
+        );
+    }
+
+    let token = text(&first["access_token"]);
+    let (status, me) = asked(&dev, "GET", "/auth/v1/user/me", Some(&token), None).await;
+    assert_eq!(
+        (status, &me["sub"], &me["name"]),
+        (200, &first["sub"], &json!("anonymous"))
+    );
+
+    let refresh = json!({"client_id": ENV, "client_secret": "", "grant_type": "refresh_token", "refresh_token": first["refresh_token"]});
+    let (status, next) = auth(&dev, "token", None, refresh.clone()).await;
+    assert_eq!((status, &next["sub"]), (200, &first["sub"]), "{next}");
+    // An access token ends, and says so in a way that SDKs act on.
+    dev.sim("clock", json!({"advance": 7200})).await;
+    let (status, late) = asked(&dev, "POST", "/v1/functions/who", Some(&token), None).await;
+    assert_eq!(
+        (status, &late["code"]),
+        (401, &json!("ACCESS_TOKEN_EXPIRED")),
+        "{late}"
+    );
+    let (_, next) = auth(&dev, "token", None, refresh.clone()).await;
+    let token = text(&next["access_token"]);
+    let (status, who) = asked(&dev, "POST", "/v1/functions/who", Some(&token), None).await;
+    assert_eq!((status, &who["user"]["uid"]), (200, &first["sub"]), "{who}");
+    assert_eq!(who["ip"], "127.0.0.1");
+
+    // Whoever has logged out is out, with every token of that login, and with no other.
+    let (status, _) = asked(
+        &dev,
+        "POST",
+        "/auth/v1/user/signout",
+        Some(&token),
+        Some(json!({})),
+    )
+    .await;
+    assert_eq!(status, 200);
+    let (status, out) = auth(&dev, "token", None, refresh).await;
+    assert_eq!((status, &out["error"]), (400, &json!("invalid_grant")), "{out}");
+    let (status, out) = asked(&dev, "POST", "/v1/functions/who", Some(&token), None).await;
+    assert_eq!(
+        (status, &out["code"]),
+        (401, &json!("INVALID_ACCESS_TOKEN")),
+        "{out}"
+    );
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": again["refresh_token"]});
+    let (status, still) = auth(&dev, "token", None, refresh).await;
+    assert_eq!((status, &still["sub"]), (200, &first["sub"]), "{still}");
+}
+
+#[tokio::test]
+async fn a_user_of_wechat_is_who_they_are_in_the_mini_program() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let code = dev.wx("alice", "login").await["code"].take();
+    let provider = json!({"provider_id": APPID, "provider_code": code, "provider_params": {"provider_code_type": "open_id", "appid": APPID}});
+    let (status, provided) = auth(&dev, "provider/token", Some(DEVICE), provider.clone()).await;
+    assert_eq!(status, 200, "{provided}");
+    let (status, signed) = auth(
+        &dev,
+        "signin/with/provider",
+        None,
+        json!({"provider_token": provided["provider_token"]}),
+    )
+    .await;
+    assert_eq!(status, 200, "{signed}");
+    let token = text(&signed["access_token"]);
+    let (_, me) = asked(&dev, "GET", "/auth/v1/user/me", Some(&token), None).await;
+    assert_eq!(
+        me["providers"],
+        json!([{"id": APPID, "provider_user_id": alice.openid}])
+    );
+    let (status, who) = asked(
+        &dev,
+        "POST",
+        "/v1/functions/who",
+        Some(&token),
+        Some(json!({"a": 1})),
+    )
+    .await;
+    assert_eq!(status, 200, "{who}");
+    assert_eq!(who["user"]["openId"], json!(alice.openid));
+    assert_eq!(
+        (&who["openid"], &who["event"]),
+        (&json!(alice.openid), &json!({"a": 1}))
+    );
+    // What the one client adds the other finds.
+    let path = "/v1/database/instances/(default)/databases/(default)/collections/diary/documents";
+    let (status, added) = asked(
+        &dev,
+        "POST",
+        path,
+        Some(&token),
+        Some(json!({"data": [{"title": "t"}]})),
+    )
+    .await;
+    assert_eq!(status, 200, "{added}");
+    let body = json!({"action": "database.getDocument", "collectionName": "diary"}).to_string();
+    let (_, found) = dev.post("/v1/database", Some(&alice.token), body).await;
+    assert_eq!(found["data"]["list"].as_array().map(Vec::len), Some(1), "{found}");
+
+    // A code is good once, and for one Mini Program.
+    let (status, twice) = auth(&dev, "provider/token", None, provider).await;
+    assert_eq!(
+        (status, &twice["error"]),
+        (400, &json!("invalid_credentials")),
+        "{twice}"
+    );
+    let other = json!({"provider_id": "wx0000000000000000", "provider_code": "x"});
+    let (status, refused) = auth(&dev, "provider/token", None, other).await;
+    assert_eq!(
+        (status, &refused["error"]),
+        (403, &json!("login_type_disabled")),
+        "{refused}"
+    );
+    for token in [
+        "",
+        "x",
+        provided["provider_token"].as_str().unwrap().get(1..).unwrap(),
+    ] {
+        let (status, refused) = auth(
+            &dev,
+            "signin/with/provider",
+            None,
+            json!({"provider_token": token}),
+        )
+        .await;
+        assert_eq!(
+            (status, &refused["error"]),
+            (400, &json!("invalid_credentials")),
+            "{refused}"
+        );
+    }
+}
+
+/// One world's token is none of the other's, and what a request says of who it is counts for nothing.
+#[tokio::test]
+async fn identity_comes_from_the_token_alone() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let (_, anonymous) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    let token = text(&anonymous["access_token"]);
+    let path = "/v1/database/instances/(default)/databases/(default)/collections/diary/documents";
+    for (token, status) in [(alice.token.as_str(), 401), ("x", 401), ("a.b.c", 401)] {
+        let (got, answer) = asked(&dev, "GET", path, Some(token), None).await;
+        assert_eq!(
+            (got, &answer["code"]),
+            (status, &json!("INVALID_ACCESS_TOKEN")),
+            "{token}: {answer}"
+        );
+    }
+    let (status, _) = dev.post("/v1/database", Some(&token), "{}").await;
+    assert_eq!(status, 401);
+    let parts: Vec<&str> = token.split('.').collect();
+    let forged = format!("{}.{}.{}", parts[0], parts[1], "A".repeat(43));
+    let (status, _) = asked(&dev, "POST", "/v1/functions/who", Some(&forged), None).await;
+    assert_eq!(status, 401);
+
+    let request = dev
+        .client
+        .post(format!("{}/v1/functions/who", dev.server.url))
+        .bearer_auth(&token);
+    let mut request =
+        request.json(&json!({"userInfo": {"openId": alice.openid}, "tcbContext": {"uid": "x"}}));
+    for name in [
+        "x-wx-openid",
+        "x-wx-source",
+        "x-tcb-uuid",
+        "x-forwarded-for",
+        "x-cloudbase-context",
+    ] {
+        request = request.header(name, &alice.openid);
+    }
+    let who: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(who["user"]["uid"], anonymous["sub"]);
+    assert_eq!(
+        (&who["user"]["openId"], &who["event"]),
+        (&json!(""), &json!({})),
+        "{who}"
+    );
+    assert_eq!(
+        (&who["openid"], &who["ip"]),
+        (&Value::Null, &json!("127.0.0.1")),
+        "{who}"
+    );
+
+    // In the envelope it is the body's, and the head's counts for nothing.
+    let envelope = json!({"action": "functions.invokeFunction", "function_name": "who", "request_data": "{}", "env": ENV});
+    let (_, answer) = asked(&dev, "POST", "/web?env=web-1", Some(&token), Some(envelope)).await;
+    assert_eq!(answer["code"], "INVALID_ACCESS_TOKEN", "{answer}");
+}
+
+#[tokio::test]
+async fn nobody_logs_in_where_nobody_may() {
+    let project = project("anonymous = false");
+    let dev = Dev::start(project.path());
+    let ticket = "key-1/@@/a.b.c";
+    for (path, body, error) in [
+        ("signin/anonymously", json!({}), "login_type_disabled"),
+        ("signin/custom", json!({"ticket": ticket}), "login_type_disabled"),
+        (
+            "signin",
+            json!({"username": "carol", "password": "correct horse"}),
+            "login_type_disabled",
+        ),
+        ("signup", json!({}), "unimplemented"),
+    ] {
+        let (status, refused) = auth(&dev, path, Some(DEVICE), body).await;
+        assert!(status >= 400, "{refused}");
+        assert_eq!(refused["error"], error, "{path}: {refused}");
+    }
+    let path = "/v1/database/instances/(default)/databases/(default)/collections/diary/documents";
+    let (status, refused) = asked(&dev, "GET", path, None, None).await;
+    assert_eq!((status, &refused["code"]), (401, &json!("INVALID_ACCESS_TOKEN")));
+    let body = json!({"action": "auth.signInAnonymously", "anonymous_uuid": "", "refresh_token": ""});
+    let (status, refused) = asked(&dev, "POST", "/web", None, Some(body)).await;
+    assert_eq!((status, &refused["code"]), (200, &json!("LOGIN_TYPE_DISABLED")));
+}
+
+#[tokio::test]
+async fn passwords_are_added_changed_and_guessed_slowly() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let add = |more: &[&str], password: &str| {
+        let mut command = yunqiao();
+        command
+            .args(["user", "--dir"])
+            .arg(project.path())
+            .args(["--json", "add", "dave"])
+            .args(more);
+        let line = project.path().join("password");
+        fs::write(&line, format!("{password}\n")).unwrap();
+        command.stdin(fs::File::open(line).unwrap());
+        run(&mut command)
+    };
+    let (output, out, err) = add(&[], "first password");
+    assert!(output.status.success(), "{out}{err}");
+    let added: Value = serde_json::from_str(&out).unwrap();
+    let sign_in = |name: &str, password: &str| json!({"username": name, "password": password});
+    let (status, first) = auth(&dev, "signin", None, sign_in("dave", "first password")).await;
+    assert_eq!((status, &first["sub"]), (200, &added["uid"]), "{first}");
+    let (output, ..) = add(&[], "other password");
+    assert!(!output.status.success(), "there is one already");
+    let (output, ..) = add(&["--replace"], "short");
+    assert!(!output.status.success());
+    let (output, out, err) = add(&["--replace"], "second password");
+    assert!(output.status.success(), "{out}{err}");
+    let (status, _) = auth(&dev, "signin", None, sign_in("carol", "correct horse")).await;
+    assert_eq!(status, 200, "the others are as they were");
+    // Who came in by the old password is out at the next refresh.
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": first["refresh_token"]});
+    let (_, out) = auth(&dev, "token", None, refresh).await;
+    assert_eq!(out["error"], "invalid_grant", "{out}");
+    let (status, second) = auth(&dev, "signin", None, sign_in("dave", "second password")).await;
+    assert_eq!((status, &second["sub"]), (200, &added["uid"]), "{second}");
+    let mut errors = Vec::new();
+    for (name, password) in [
+        ("dave", "first password"),
+        ("nobody", "second password"),
+        ("", ""),
+    ] {
+        let (status, wrong) = auth(&dev, "signin", None, sign_in(name, password)).await;
+        assert_eq!(status, 400, "{wrong}");
+        errors.push(wrong.to_string());
+    }
+    errors.dedup();
+    assert_eq!(errors.len(), 1, "nobody learns which names there are: {errors:?}");
+    dev.server.prints_soon("had a wrong name or password").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sdks_work_in_node_and_a_server_has_a_key_pair() {
+    let project = project(ALL);
+    let secret = "a-secret-key-of-the-report-server";
+    project.write("report.key", secret);
+    let settings = fs::read_to_string(project.path().join("yunqiao.toml")).unwrap();
+    project.write(
+        "yunqiao.toml",
+        &format!("{settings}[operator.keys]\nreport-server = \"report.key\"\n"),
+    );
+    let dev = Dev::start(project.path());
+    let more = json!({"admin": dev.operator, "secretId": "report-server", "secretKey": secret});
+    script("node.mjs", &dev, more);
+    // Nothing of it opens the listener's other doors, nor does another way of asking open this one.
+    for (path, status) in [("/operator/access-token", 401), ("/operator/database", 401)] {
+        let request = dev
+            .client
+            .get(format!("{}{path}", dev.operator))
+            .bearer_auth(secret);
+        assert_eq!(request.send().await.unwrap().status(), status, "{path}");
+    }
+    let body = json!({"action": "database.getDocument", "collectionName": "of_server"});
+    let (_, refused) = asked_at(&dev, &dev.operator, "POST", "/admin", Some(secret), Some(body)).await;
+    assert_eq!(refused["code"], "INVALID_REQUEST_SOURCE", "{refused}");
+}
+
+/// `examples/web-todo`, built as its README says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_web_page_is_clicked() {
+    let project = Scratch::new(&[]);
+    let example = crate::support::quickstart().with_file_name("web-todo");
+    let copied = Command::new("cp")
+        .arg("-R")
+        .arg(example.join("."))
+        .arg(project.path())
+        .status();
+    assert!(copied.unwrap().success());
+    // As its `npm run build` does.
+    let mut build = Command::new(modules().join(".bin/esbuild"));
+    build.current_dir(project.path()).env("NODE_PATH", modules());
+    build.args(["src/app.js", "--bundle", "--format=esm", "--outfile=site/app.js"]);
+    let (output, out, err) = run(build.arg("--alias:@cloudbase/js-sdk=js-sdk-3"));
+    assert!(output.status.success(), "{out}{err}");
+    let line = project.path().join("password");
+    fs::write(&line, "correct horse\n").unwrap();
+    let mut add = yunqiao();
+    add.args(["user", "--dir"])
+        .arg(project.path())
+        .args(["add", "alice"]);
+    let (output, out, err) = run(add.stdin(fs::File::open(line).unwrap()));
+    assert!(output.status.success(), "{out}{err}");
+    let dev = Dev::start(project.path());
+    let host = dev.server.url.strip_prefix("http://").unwrap();
+    project.write(
+        "site/config.js",
+        &format!("window.yunqiao = {{ env: 'web-todo', host: '{host}', protocol: 'http' }}\n"),
+    );
+    script("todo.mjs", &dev, json!({"web": dev.web}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sdk_s_build_for_mini_programs_works_in_a_stand_in() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    script(
+        "mini.mjs",
+        &dev,
+        json!({"wechat": dev.wechat, "openid": alice.openid}),
+    );
+}
