@@ -496,3 +496,175 @@ async fn the_sdk_s_build_for_mini_programs_works_in_a_stand_in() {
         json!({"wechat": dev.wechat, "openid": alice.openid}),
     );
 }
+
+const COLLECTIONS: &str = "/v1/database/instances/(default)/databases/(default)/collections";
+
+/// A query as it stands in a path.
+fn of(query: &Value) -> String {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("query", &query.to_string())
+        .finish()
+}
+
+#[tokio::test]
+async fn rules_know_the_uid_and_the_way_of_login_at_every_door() {
+    let project = project(ALL);
+    project.write(
+        "yunqiao.toml",
+        &format!(
+            "env = \"{ENV}\"\n[auth]\n{ALL}\n\
+             [storage]\nrule = {{ read = true, write = \"resource.openid == auth.uid && auth.loginType == 'USERNAME'\" }}\n\
+             [database.collections.boards]\nrule = {{ read = true, write = \"auth.loginType == 'USERNAME'\" }}\n\
+             [database.collections.shared]\n\
+             rule = {{ read = \"auth.uid in doc.readers\", create = \"auth != null\", update = \"doc._openid == auth.uid\" }}\n"
+        ),
+    );
+    let dev = Dev::start(project.path());
+    let (_, anonymous) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    let (_, carol) = auth(
+        &dev,
+        "signin",
+        None,
+        json!({"username": "carol", "password": "correct horse"}),
+    )
+    .await;
+    let uid = text(&anonymous["sub"]);
+    let (anonymous, carol) = (text(&anonymous["access_token"]), text(&carol["access_token"]));
+    let (anonymous, carol) = (Some(anonymous.as_str()), Some(carol.as_str()));
+    let (boards, shared) = (
+        format!("{COLLECTIONS}/boards/documents"),
+        format!("{COLLECTIONS}/shared/documents"),
+    );
+    let denied = json!("DATABASE_PERMISSION_DENIED");
+
+    let one = json!({"data": [{"_id": "b1", "text": "hello", "n": {"$numberInt": "1"}, "at": {"$date": 5}}]});
+    for token in [None, anonymous] {
+        let (status, answer) = asked(&dev, "POST", &boards, token, Some(one.clone())).await;
+        assert_eq!((status, &answer["code"]), (401, &denied), "{answer}");
+    }
+    let (status, added) = asked(&dev, "POST", &boards, carol, Some(one.clone())).await;
+    assert_eq!((status, &added["insertedIds"]), (200, &json!(["b1"])), "{added}");
+    let (status, twice) = asked(&dev, "POST", &boards, carol, Some(one)).await;
+    assert_eq!(
+        (status, &twice["code"]),
+        (409, &json!("DATABASE_DUPLICATE_WRITE")),
+        "{twice}"
+    );
+    for token in [None, anonymous, carol] {
+        let (status, found) = asked(&dev, "GET", &boards, token, None).await;
+        let document = json!({"_id": "b1", "_openid": "uid-of-carol", "text": "hello", "n": {"$numberInt": "1"},
+            "at": {"$date": {"$numberLong": "5"}}});
+        assert_eq!((status, &found["list"]), (200, &json!([document])), "{found}");
+        let (status, found) = asked(&dev, "GET", &format!("{boards}/b1"), token, None).await;
+        assert_eq!((status, &found["text"]), (200, &json!("hello")), "{found}");
+        let (status, none) = asked(&dev, "GET", &format!("{boards}/b2"), token, None).await;
+        assert_eq!(
+            (status, &none["code"]),
+            (404, &json!("DOCUMENT_NOT_FOUND")),
+            "{none}"
+        );
+    }
+    let owned = json!({"data": [{"_openid": uid}]});
+    let (status, refused) = asked(&dev, "POST", &boards, carol, Some(owned)).await;
+    assert_eq!(
+        (status, &refused["message"]),
+        (400, &json!("Invalid Key Name: _openid"))
+    );
+
+    let note = json!({"data": [{"_id": "s1", "readers": [uid], "secret": "of carol"}, {"_id": "s2", "readers": [], "secret": "of carol"}]});
+    let (status, added) = asked(&dev, "POST", &shared, carol, Some(note)).await;
+    assert_eq!(status, 200, "{added}");
+    let mine = of(&json!({"readers": uid}));
+    let (status, found) = asked(&dev, "GET", &format!("{shared}?{mine}&"), anonymous, None).await;
+    assert_eq!(
+        (status, found["list"].as_array().map(Vec::len)),
+        (200, Some(1)),
+        "{found}"
+    );
+    let (status, counted) = asked(
+        &dev,
+        "GET",
+        &format!("{shared}?count=true&{mine}&"),
+        anonymous,
+        None,
+    )
+    .await;
+    assert_eq!((status, &counted["total"]), (200, &json!(1)));
+    let pipeline = |stages: Value| Some(json!({"pipeline": stages}));
+    for (method, path, token, body) in [
+        ("GET", shared.clone(), anonymous, None),
+        ("GET", format!("{shared}?{mine}&"), None, None),
+        ("GET", format!("{shared}?{mine}&"), carol, None),
+        ("GET", format!("{shared}/s2"), anonymous, None),
+        ("GET", format!("{shared}?count=true&"), anonymous, None),
+        ("DELETE", format!("{shared}/s1"), anonymous, None),
+        (
+            "PATCH",
+            shared.clone(),
+            anonymous,
+            Some(json!({"query": {"_id": "s1"}, "data": {"$set": {"readers": []}}})),
+        ),
+        (
+            "POST",
+            format!("{shared}/aggregations"),
+            anonymous,
+            pipeline(json!([{"$group": {"_id": null, "n": {"$sum": 1}}}])),
+        ),
+        (
+            "POST",
+            format!("{boards}/aggregations"),
+            anonymous,
+            pipeline(json!([{"$lookup": {"from": "shared", "pipeline": [], "as": "all"}}])),
+        ),
+        (
+            "POST",
+            COLLECTIONS.to_owned(),
+            carol,
+            Some(json!({"collectionName": "mine"})),
+        ),
+        (
+            "POST",
+            COLLECTIONS.replace("collections", "transactions"),
+            carol,
+            None,
+        ),
+    ] {
+        let (status, refused) = asked(&dev, method, &path, token, body).await;
+        assert_eq!(
+            (status, &refused["code"]),
+            (401, &denied),
+            "{method} {path}: {refused}"
+        );
+        assert!(!refused.to_string().contains("of carol"), "{refused}");
+    }
+    // The older envelope is another door to the same.
+    let envelope = |token: &str| json!({"action": "database.queryDocument", "collectionName": "shared", "query": {}, "access_token": token, "env": ENV});
+    let (status, refused) = asked(&dev, "POST", "/web", None, Some(envelope(anonymous.unwrap()))).await;
+    assert_eq!((status, &refused["code"]), (200, &denied), "{refused}");
+
+    let upload = Some(json!([{"objectId": "boards/a.txt"}]));
+    let info = "/v1/storages/get-objects-upload-info";
+    for token in [None, anonymous] {
+        let (_, refused) = asked(&dev, "POST", info, token, upload.clone()).await;
+        assert_eq!(refused[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{refused}");
+    }
+    let (_, place) = asked(&dev, "POST", info, carol, upload).await;
+    let put = dev.client.put(text(&place[0]["uploadUrl"])).body("hello");
+    assert_eq!(
+        put.send().await.unwrap().status(),
+        200,
+        "what rules see of her is in the address"
+    );
+    let read = dev
+        .client
+        .get(text(&place[0]["downloadUrl"]))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read.text().await.unwrap(), "hello");
+    let id = Some(json!([{"cloudObjectId": place[0]["cloudObjectId"]}]));
+    let (_, kept) = asked(&dev, "POST", "/v1/storages/delete-objects", anonymous, id.clone()).await;
+    assert_eq!(kept[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{kept}");
+    let (_, gone) = asked(&dev, "POST", "/v1/storages/delete-objects", carol, id).await;
+    assert_eq!(gone[0]["code"], Value::Null, "{gone}");
+}
