@@ -63,18 +63,21 @@ const AUTH_BODY: BodyPolicy = BodyPolicy {
     within: Duration::from_secs(10),
     // A browser's `fetch` calls a text what has no type of its own.
     content: Content::Any,
+    times: 1,
 };
 /// What is asked of the database or of storage.
 const ASKED_BODY: BodyPolicy = BodyPolicy {
     most: 2 << 20,
     within: Duration::from_secs(60),
     content: Content::Any,
+    times: 1,
 };
 /// A call's event.
 const EVENT_BODY: BodyPolicy = BodyPolicy {
     most: body::LARGEST_CALL,
     within: Duration::from_secs(120),
     content: Content::Any,
+    times: 1,
 };
 
 /// A door of these SDKs.

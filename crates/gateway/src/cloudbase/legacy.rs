@@ -72,10 +72,12 @@ pub(crate) async fn answer(
     ))
 }
 
-/// An event as text within text is larger than itself.
+/// An event, or anything smaller.
 fn policy() -> BodyPolicy {
     BodyPolicy {
         most: EVENT_BODY.most.max(ASKED_BODY.most),
+        // As it came, and as the text that it has in it.
+        times: 2,
         ..EVENT_BODY
     }
 }
