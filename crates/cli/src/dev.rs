@@ -1,6 +1,6 @@
 //! `yunqiao dev`: the project with a simulated WeChat behind it, reloaded on change.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project, ProjectError, Undeclared};
@@ -86,6 +86,9 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             format_args!("gateway {gateway}, web {web}, wechat {wechat}: for others in the network"),
         );
     }
+    if let Some(permissions) = permissions(&project) {
+        print::fact("clients", permissions);
+    }
     if verbose > 0 {
         print::fact(
             "operator",
@@ -163,6 +166,27 @@ fn web(url: &str, project: &Project) -> String {
         true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
         false => format!("{url} ({})", served.join(", ")),
     }
+}
+
+/// What clients may do with collections, and which file says so; `None` where no file says anything.
+fn permissions(project: &Project) -> Option<String> {
+    let database = &project.settings.database;
+    let mut by_file = BTreeMap::<_, Vec<String>>::new();
+    for (name, collection) in &database.collections {
+        if let (Some(permission), Some(source)) = (&collection.permission, collection.permission_source) {
+            let of_file = by_file.entry(source).or_default();
+            of_file.push(format!("{name} {}", permission.tag()));
+        }
+    }
+    if by_file.is_empty() {
+        return None;
+    }
+    let files = by_file
+        .into_iter()
+        .map(|(source, collections)| format!("{} ({source})", collections.join(", ")));
+    let mut told: Vec<_> = files.collect();
+    told.push(format!("others {}", database.default_permission.tag()));
+    Some(told.join("; "))
 }
 
 /// The project, and what its author should know.

@@ -1,6 +1,6 @@
 //! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory, variables,
 //! timers, paths of HTTP access and folder, the site's folder, the environment's id, and where the functions lie; also where they stand as inputs of CloudBase
-//! Framework's function plugin. It was written for another tool, so a value that cannot be honoured here spoils its function
+//! Framework's function plugin. What its database plugin is given is read by `client_permissions`. It was written for another tool, so a value that cannot be honoured here spoils its function
 //! only, and `yunqiao.toml` can overrule it.
 
 mod web;

@@ -161,7 +161,8 @@ fn json_mend(text: &str, line: usize, what: &str) -> &'static str {
 }
 
 /// Line and column, from 1, of a byte; columns count characters.
-pub(crate) fn position(bytes: &[u8], at: usize) -> (usize, usize) {
+#[must_use]
+pub fn position(bytes: &[u8], at: usize) -> (usize, usize) {
     let before = &bytes[..at.min(bytes.len())];
     let line_start = before
         .iter()

@@ -7,6 +7,7 @@
 //! Each names the file, the cause and the mend, because most people meet this crate through
 //! its messages.
 
+mod client_permissions;
 mod cloudbaserc;
 mod cron;
 mod discover;
@@ -21,6 +22,7 @@ mod settings;
 mod table;
 mod triggers;
 
+pub use client_permissions::PermissionSource;
 pub use cron::{BadCron, Cron};
 pub use error::{Finding, ProjectError};
 pub use project::{DEFAULT_ENV_ID, Project};

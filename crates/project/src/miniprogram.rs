@@ -1,4 +1,4 @@
-//! `project.config.json`, the file that WeChat DevTools keeps. Of it, only what cloud functions need is read.
+//! `project.config.json`, the file that WeChat DevTools keeps. Of it, only what cloud functions need is read, and where the pages lie.
 
 use std::path::Path;
 
@@ -15,6 +15,8 @@ pub(crate) struct MiniProgram {
     pub(crate) appid: Option<String>,
     /// `cloudfunctionRoot`, relative to the file.
     pub(crate) functions_root: Option<String>,
+    /// `miniprogramRoot`, relative to the file.
+    pub(crate) pages_root: Option<String>,
 }
 
 impl MiniProgram {
@@ -38,6 +40,7 @@ impl MiniProgram {
         Ok(Self {
             appid: text("appid")?,
             functions_root: text("cloudfunctionRoot")?,
+            pages_root: text("miniprogramRoot").unwrap_or_default(),
         })
     }
 }
@@ -63,6 +66,7 @@ mod tests {
         let read = MiniProgram::parse(Path::new(FILE), text.as_bytes()).unwrap();
         assert_eq!(read.appid.as_deref(), Some("wx0123456789abcdef"));
         assert_eq!(read.functions_root.as_deref(), Some("cloudfunctions/"));
+        assert_eq!(read.pages_root.as_deref(), Some("miniprogram/"));
     }
 
     #[test]

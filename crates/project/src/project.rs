@@ -10,6 +10,7 @@ use function::FunctionName;
 
 use crate::{
     Finding, ProjectError, ProjectFunction, ProjectSettings,
+    client_permissions::ForeignPermissions,
     cloudbaserc::{self, Cloudbaserc},
     discover, files,
     miniprogram::{self, MiniProgram},
@@ -33,6 +34,8 @@ pub struct Project {
     /// The cloud environment's id: `env` of `yunqiao.toml`, else `envId` of `cloudbaserc.json`, else
     /// [`DEFAULT_ENV_ID`].
     pub env_id: String,
+    /// The folder of the Mini Program's pages: `miniprogramRoot` of `project.config.json`, else [`root`](Self::root).
+    pub miniprogram_root: PathBuf,
     /// The folder of the cloud functions, if there is one: what to watch for changes.
     pub functions_root: Option<PathBuf>,
     /// The cloud functions, by name.
@@ -177,6 +180,7 @@ impl Files<'_> {
             });
         }
 
+        findings.extend(ForeignPermissions::read(self.root)?.add_to(&mut toml.settings.database));
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
         let web = &mut toml.settings.web;
         if let Some(site) = &web.site
@@ -216,6 +220,10 @@ impl Files<'_> {
         }
         Ok(Project {
             root: self.root.to_owned(),
+            miniprogram_root: match &miniprogram.pages_root {
+                Some(folder) => files::tidy(&self.root.join(folder)),
+                None => self.root.to_owned(),
+            },
             appid,
             env_id: toml
                 .env_id

@@ -75,6 +75,17 @@ pub enum Permission {
     Rules(Box<Rules>),
 }
 
+impl Permission {
+    /// Its tag, as the platform's API has it (`AclTag`): the name of the level, or `CUSTOM`.
+    #[must_use]
+    pub const fn tag(&self) -> &'static str {
+        match self {
+            Self::Level(level) => level.name(),
+            Self::Rules(_) => "CUSTOM",
+        }
+    }
+}
+
 /// As the console shows it for a new collection.
 impl Default for Permission {
     fn default() -> Self {

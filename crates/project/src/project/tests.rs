@@ -1428,3 +1428,118 @@ fn cloudbaserc_s_paths_and_site_are_read() {
         "{told}"
     );
 }
+
+/// What clients may do with each collection, and which file says so.
+fn permissions(project: &Project) -> Vec<String> {
+    let collections = project.settings.database.collections.iter();
+    let told = collections.map(|(name, collection)| {
+        let source = collection
+            .permission_source
+            .map_or(String::new(), |source| source.to_string());
+        let permission = match &collection.permission {
+            Some(rules::Permission::Rules(rules)) => rules.rule(rules::Operation::Read).text(),
+            Some(permission) => permission.tag(),
+            None => "",
+        };
+        format!("{name} {permission} {source}").trim_end().to_owned()
+    });
+    told.collect()
+}
+
+const DATABASE_PLUGIN: &str = r#"{"framework": {"plugins": {
+  "db": {"use": "@cloudbase/framework-plugin-database", "inputs": {"collections": [
+    {"collectionName": "news", "aclTag": "ADMINWRITE"},
+    {"collectionName": "posts", "aclTag": "CUSTOM", "aclRule": {"read": true, "write": false}},
+    {"collectionName": "notes", "aclRule": "{\"read\": \"auth != null\"}"},
+    {"collectionName": "plain", "description": "nothing said"},
+    {"collectionName": "todos", "aclTag": "ADMINONLY"},
+    {"collectionName": "odd", "aclTag": "{{env.ACL}}"},
+    {"collectionName": "mended", "aclTag": "EVERYBODY"},
+    {"collectionName": "custom", "aclTag": "CUSTOM"}
+  ]}},
+  "f": {"use": "@cloudbase/framework-plugin-function", "inputs": {"collections": [{"collectionName": "x", "aclTag": "READONLY"}]}}
+}}}"#;
+
+#[test]
+fn permissions_of_collections_are_read_where_a_project_has_them_and_yunqiao_toml_has_the_last_word() {
+    let (dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("cloudbaserc.json", DATABASE_PLUGIN),
+        (
+            "database.rules.json",
+            "{\n\"posts\": \"readonly\",\n\"todos\": {\"read\": \"auth.openid == doc._openid\"},\n\"shops\": {\"aclTag\": \"PRIVATE\"},\n\
+             \"places\": {\"read\": \"doc.\"}}",
+        ),
+        (
+            "yunqiao.toml",
+            "[database.collections.mended]\npermission = \"READONLY\"\n[database.collections.plain]\nindexes = [[\"a\"]]",
+        ),
+    ]);
+    assert_eq!(
+        permissions(&project),
+        [
+            "custom ADMINONLY cloudbaserc.json",
+            "mended READONLY yunqiao.toml",
+            "news ADMINWRITE cloudbaserc.json",
+            "notes auth != null cloudbaserc.json",
+            "odd ADMINONLY cloudbaserc.json",
+            "places ADMINONLY database.rules.json",
+            "plain",
+            "posts READONLY database.rules.json",
+            "shops PRIVATE database.rules.json",
+            "todos auth.openid == doc._openid database.rules.json",
+        ]
+    );
+    let found: Vec<_> = project.findings.iter().map(ToString::to_string).collect();
+    let found = found
+        .join("\n")
+        .replace(&format!("{}/", dir.path().display()), "");
+    for part in [
+        "database.rules.json: line 5: the rule of \"places\" cannot be used",
+        "cloudbaserc.json: line 8: the permission of \"odd\" is \"{{env.ACL}}\"; so clients can neither read nor write it — write READONLY",
+        "cloudbaserc.json: line 10: `aclTag` is CUSTOM, and there is no `aclRule`",
+    ] {
+        assert!(found.contains(part), "{part} in {found}");
+    }
+    assert_eq!(project.findings.len(), 3, "{found}");
+}
+
+#[test]
+fn a_file_of_rules_for_something_else_is_told_and_opens_nothing() {
+    for (text, part) in [
+        (
+            r#"{"rules": {"posts": {".read": true}}}"#,
+            Some("rules of Firebase"),
+        ),
+        (r#"{"rules": {".write": false}}"#, Some("rules of Firebase")),
+        (
+            r#"{"read": true, "write": false}"#,
+            Some("not for which collection"),
+        ),
+        (r#"{"rules": {"posts": "PRIVATE"}}"#, None),
+        (
+            r#"{"$schema": "https://example.com/rules", "collections": [{"collectionName": "posts", "aclTag": "PRIVATE"}]}"#,
+            None,
+        ),
+    ] {
+        let (_dir, project) = open(&[CONFIG, LOGIN, ("database.rules.json", text)]);
+        let found = format!("{:?}", project.findings);
+        match part {
+            Some(part) => assert!(
+                found.contains(part) && permissions(&project).is_empty(),
+                "{found}"
+            ),
+            None => assert_eq!(
+                permissions(&project),
+                ["posts PRIVATE database.rules.json"],
+                "{found}"
+            ),
+        }
+    }
+    let text = refusal(&[CONFIG, LOGIN, ("database.rules.json", "{\n\"posts\": true,\n}")]);
+    assert!(
+        text.starts_with("database.rules.json:3:1: trailing comma"),
+        "{text}"
+    );
+}

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::{address, permission, read_secret_file, weakness};
 use crate::{
-    Finding, ProjectError, Secret,
+    Finding, PermissionSource, ProjectError, Secret,
     table::{Entry, Table},
 };
 
@@ -33,7 +33,7 @@ pub struct DatabaseSection {
     pub wire_password: Option<Secret>,
     /// `default_permission`: what clients may do with collections that say nothing of it; by default `PRIVATE`.
     pub default_permission: Permission,
-    /// `[database.collections.NAME]`.
+    /// `[database.collections.NAME]`, and what `database.rules.json` and `cloudbaserc.json` say of permissions where that says nothing.
     pub collections: BTreeMap<String, CollectionSetting>,
 }
 
@@ -53,6 +53,8 @@ pub struct CollectionSetting {
     pub indexes: Vec<IndexSetting>,
     /// `permission` or `rule`: what clients may do.
     pub permission: Option<Permission>,
+    /// The file that says it.
+    pub permission_source: Option<PermissionSource>,
 }
 
 /// One of `indexes`.
@@ -222,9 +224,11 @@ impl CollectionSetting {
                 indexes.push(IndexSetting::read(&entry)?);
             }
         }
+        let permission = permission::of_collection(table)?;
         Ok(Self {
             indexes,
-            permission: permission::of_collection(table)?,
+            permission_source: permission.as_ref().map(|_| PermissionSource::Settings),
+            permission,
         })
     }
 }
