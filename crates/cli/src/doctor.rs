@@ -102,7 +102,8 @@ fn show(report: &DoctorReport, cured: &[CuredFile], project: &Project, fixed: bo
     }
     for hint in &report.hints {
         println!("{DIM}·{DIM:#} {}: {}", place(&hint.file, hint.line), hint.what);
-        println!("  {DIM}{}{DIM:#}", hint.mend);
+        let cure = if hint.is_curable() { " (--fix does it)" } else { "" };
+        println!("  {DIM}{}{cure}{DIM:#}", hint.mend);
     }
     for unseen in &report.unseen {
         let why = match unseen.line {

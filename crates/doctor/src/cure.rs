@@ -1,9 +1,10 @@
-//! Edits to `config.json` and `package.json` that leave the rest of the file as it is: indentation, order, line ends, a byte
+//! Edits to `config.json`, `package.json` and markup that leave the rest of the file as it is: indentation, order, line ends, a byte
 //! order mark.
 
 use std::{
     fs::{self, Permissions},
     io::{self, Write as _},
+    ops::Range,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -38,10 +39,22 @@ pub(crate) enum Edit {
     Unrepeat(String),
     /// Ask for a package in `dependencies`.
     Depend { package: String, version: String },
+    /// Write something else at a place of a text.
+    Replace {
+        at: Range<usize>,
+        from: String,
+        to: String,
+    },
 }
 
 /// Makes the edits in a file, and says what each did.
-pub(crate) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
+pub(crate) fn edit<'e>(
+    path: &Path,
+    edits: impl Iterator<Item = &'e Edit> + Clone,
+) -> Result<Vec<String>, CureError> {
+    if edits.clone().all(|edit| matches!(edit, Edit::Replace { .. })) {
+        return edit_text(path, edits);
+    }
     let failed = |cause| CureError::File {
         path: path.to_owned(),
         cause,
@@ -79,6 +92,35 @@ pub(crate) fn edit<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Re
     if path.ends_with("package.json") && has_lock() {
         done.push("the lock file beside it is now out of date: run `npm install` there".to_owned());
     }
+    Ok(done)
+}
+
+/// Makes replacements in a text, from its end to its beginning: those before are where they were.
+fn edit_text<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
+    let failed = |cause| CureError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut bytes = fs::read(path).map_err(failed)?;
+    let mut replacements: Vec<_> = edits
+        .filter_map(|edit| match edit {
+            Edit::Replace { at, from, to } => Some((at, from, to)),
+            _ => None,
+        })
+        .collect();
+    replacements.sort_by_key(|(at, ..)| std::cmp::Reverse(at.start));
+    let mut done = Vec::new();
+    for (at, from, to) in replacements {
+        if bytes.get(at.clone()) != Some(from.as_bytes()) {
+            return Err(CureError::Changed {
+                path: path.to_owned(),
+                what: format!("{from} is not where it was"),
+            });
+        }
+        bytes.splice(at.clone(), to.bytes());
+        done.insert(0, format!("wrote {to} instead of {from}"));
+    }
+    replace(path, &bytes).map_err(failed)?;
     Ok(done)
 }
 
@@ -153,6 +195,7 @@ impl Edit {
                 }
                 format!("wrote \"{package}\": \"{version}\" into dependencies")
             }
+            Self::Replace { .. } => return Err("this is no JSON object"),
         };
         Ok(done)
     }

@@ -2,13 +2,15 @@
 //!
 //! [`examine`] compares what each function declares (`config.json`, `package.json`) with what its source calls and
 //! requires, and with WeChat's catalogue. It runs nothing and uses no network. [`cure`] edits `config.json` and
-//! `package.json` and leaves the rest of these files as their author wrote it; it never touches source code. The source
+//! `package.json` and leaves the rest of these files as their author wrote it; it never touches a function's source, and of markup only
+//! a file that makes addresses of file ids already. The source
 //! is searched as text. [`DoctorReport::unseen`] lists the places where such a search sees too little, and a function that has
 //! such a place is never told that a permission is superfluous.
 
 mod cloud_calls;
 mod cure;
 mod dependencies;
+mod markup;
 mod queries;
 mod source;
 mod storage;
@@ -203,6 +205,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     }
     let mut hints = queries::examine(project, &uses);
     hints.extend(storage::examine(project, &of_storage));
+    hints.extend(markup::examine(project));
     let mut report = DoctorReport {
         diagnoses,
         hints,
@@ -227,11 +230,8 @@ pub fn undeclared(project: &Project) -> Vec<UndeclaredPackage> {
 /// # Errors
 /// A file cannot be read or written, or was changed for the worse since the report was made.
 pub fn cure(report: &DoctorReport) -> Result<Vec<CuredFile>, CureError> {
-    let mut cures: Vec<&Cure> = report
-        .diagnoses
-        .iter()
-        .filter_map(|diagnosis| diagnosis.cure.as_ref())
-        .collect();
+    let found = report.diagnoses.iter().chain(&report.hints);
+    let mut cures: Vec<&Cure> = found.filter_map(|diagnosis| diagnosis.cure.as_ref()).collect();
     // Those of one file together; otherwise they stay in order.
     cures.sort_by_key(|cure| &cure.file);
     let mut cured = Vec::new();

@@ -1,0 +1,1 @@
+Page({ data: { name: 'a.mp3', dark: true, light: '' } })
