@@ -659,8 +659,15 @@ fn documents_are_found_and_changed_by_clicks() {
 
 /// Runs a script of `tests/console` beside a `dev` whose `yunqiao.toml` says this.
 fn by_clicks(script: &str, settings: &str) {
+    by_clicks_with(script, &[("yunqiao.toml", settings)]);
+}
+
+/// The same beside a `dev` of a project with these files.
+fn by_clicks_with(script: &str, files: &[(&str, &str)]) {
     let project = Scratch::new(&[("whoami", "exports.main = (event) => event.userInfo")]);
-    project.write("yunqiao.toml", settings);
+    for (name, text) in files {
+        project.write(name, text);
+    }
     let dev = Dev::start(project.path());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console");
     let mut node = Command::new("node");
@@ -668,6 +675,28 @@ fn by_clicks(script: &str, settings: &str) {
         .args([&link(&dev), &dev.server.url, &dev.wechat]);
     let (output, _, errors) = run(&mut node);
     assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
+}
+
+#[test]
+fn what_clients_may_do_is_shown_and_tried_by_clicks() {
+    by_clicks_with(
+        "permissions.mjs",
+        &[
+            (
+                "yunqiao.toml",
+                "[database.collections.plain]\n[database.collections.news]\npermission = \"ADMINWRITE\"\n",
+            ),
+            (
+                "database.rules.json",
+                r#"{"posts": {"read": "doc.published == true && auth != null", "write": "doc._openid == auth.openid"}}"#,
+            ),
+            (
+                "cloudbaserc.json",
+                r#"{"framework": {"plugins": {"db": {"use": "@cloudbase/framework-plugin-database", "inputs": {"collections": [
+                    {"collectionName": "shops", "aclTag": "READONLY"}, {"collectionName": "news", "aclTag": "ADMINONLY"}]}}}}}"#,
+            ),
+        ],
+    );
 }
 
 #[test]

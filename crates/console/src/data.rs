@@ -9,6 +9,7 @@ mod collections;
 mod editor;
 mod indexes;
 mod paging;
+mod permissions;
 mod transfer;
 mod tree;
 mod undo;
@@ -67,6 +68,8 @@ pub(crate) async fn answer(
         (&Method::POST, ["undo"]) => undo::answer(inner, viewer, &form()).await,
         (&Method::POST, ["index"]) => indexes::add(inner, viewer, &form()).await,
         (&Method::POST, ["index", "drop"]) => indexes::remove(inner, viewer, &form()).await,
+        (&Method::GET, ["permissions"]) => permissions::page(inner, viewer, query).await,
+        (&Method::POST, ["permissions"]) => permissions::answer(inner, viewer, &form()).await,
         (&Method::GET, ["export"]) => transfer::export(inner, viewer, query).await,
         (&Method::POST, ["import"]) => transfer::import(inner, viewer, query, body).await,
         _ => missing(viewer),

@@ -84,6 +84,21 @@ pub enum ClientError {
 
 type Answer<T> = std::result::Result<T, ClientError>;
 
+/// What a client might ask for, to be judged and not done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientRequest {
+    /// get, count or watch of this query.
+    Read(Document),
+    /// A pipeline that begins with this match.
+    Aggregate(Document),
+    /// add.
+    Create(Document),
+    /// update: a query, and operators or fields to set.
+    Update(Document, Document),
+    /// remove.
+    Delete(Document),
+}
+
 /// One client's view of the database.
 #[derive(Clone, Copy)]
 pub struct ClientDatabase<'a> {
@@ -159,25 +174,13 @@ impl ClientDatabase<'_> {
         operators: Document,
         many: bool,
     ) -> Answer<Updated> {
-        if writes_owner(&operators) {
-            return Err(ClientError::WritesOwner);
-        }
-        let data = WrittenData::operators(&operators);
-        let nothing = operators.is_empty();
-        let kind = UpdateKind::Operators(operators);
-        // A rule sees what operators set: what is not all operators is not judged by it.
-        if !nothing {
-            kind.parse(&[]).map_err(DatabaseError::Refused)?;
-        }
-        let filter = self
-            .within(collection, Operation::Update, filter, Some(&data))
-            .await?;
-        if nothing {
+        let filter = self.within_update(collection, filter, &operators).await?;
+        if operators.is_empty() {
             return Ok(Updated::default());
         }
         let update = Update {
             filter,
-            kind,
+            kind: UpdateKind::Operators(operators),
             array_filters: Vec::new(),
             many,
             sort: None,
@@ -317,6 +320,36 @@ impl ClientDatabase<'_> {
             .await)
     }
 
+    /// Judges a request as it would be judged, and does nothing. Gives the query as it would be asked, with what the permission adds
+    /// to it, or the document as it would be added.
+    ///
+    /// # Errors
+    /// As the request itself would fail before anything is done.
+    pub async fn judge_request(&self, collection: &str, request: ClientRequest) -> Answer<Document> {
+        match request {
+            ClientRequest::Read(filter) => self.within(collection, Operation::Read, filter, None).await,
+            ClientRequest::Aggregate(filter) => self.within_query(collection, Operation::Read, filter).await,
+            ClientRequest::Create(document) => {
+                if document.contains_key(OWNER) {
+                    return Err(ClientError::WritesOwner);
+                }
+                let document = self.owned(document);
+                self.may_create(collection, &document).await?;
+                Ok(document)
+            }
+            ClientRequest::Update(filter, change) => {
+                let is_plain = change.keys().next().is_none_or(|name| !name.starts_with('$'));
+                let operators = if is_plain && !change.is_empty() {
+                    doc! {"$set": change}
+                } else {
+                    change
+                };
+                self.within_update(collection, filter, &operators).await
+            }
+            ClientRequest::Delete(filter) => self.within(collection, Operation::Delete, filter, None).await,
+        }
+    }
+
     /// The query as it may be asked.
     async fn within(
         &self,
@@ -326,6 +359,26 @@ impl ClientDatabase<'_> {
         data: Option<&WrittenData>,
     ) -> Answer<Document> {
         self.judged(collection, operation, filter, data, true).await
+    }
+
+    /// The query of an update as it may be asked.
+    async fn within_update(
+        &self,
+        collection: &str,
+        filter: Document,
+        operators: &Document,
+    ) -> Answer<Document> {
+        if writes_owner(operators) {
+            return Err(ClientError::WritesOwner);
+        }
+        // A rule sees what operators set: what is not all operators is not judged by it.
+        if !operators.is_empty() {
+            let kind = UpdateKind::Operators(operators.clone());
+            kind.parse(&[]).map_err(DatabaseError::Refused)?;
+        }
+        let data = WrittenData::operators(operators);
+        self.within(collection, Operation::Update, filter, Some(&data))
+            .await
     }
 
     /// As [`within`](Self::within), and no document is read to judge it.

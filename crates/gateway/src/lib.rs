@@ -204,6 +204,12 @@ impl Gateway {
         Self(inner)
     }
 
+    /// Where documents are kept, and what clients may do with them.
+    #[must_use]
+    pub fn database(&self) -> &cloud::DatabaseAccess {
+        &self.0.database
+    }
+
     /// Where functions' files are kept.
     #[must_use]
     pub fn storage(&self) -> &cloud::StorageAccess {

@@ -53,6 +53,12 @@ impl PartialEq for Rule {
 }
 
 impl Rule {
+    /// The key under which it stands: `read`, `write`, `create`, `update` or `delete`.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
     /// The rule as it is written.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -42,6 +42,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         p .actions {
             a #add .button href=(web::link("/data/add", &[("name", &look.name)])) { (lang.t("Add a document", "添加记录")) }
             (transfer::links(lang, &look))
+            " " a #permission href=(web::link("/data/permissions", &[("name", &look.name)])) { (lang.t("Permission", "权限")) }
         }
         div #said aria-live="polite" {}
         @if !look.filter.is_empty() {
