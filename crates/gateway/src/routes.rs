@@ -74,7 +74,12 @@ enum Door<'a> {
     Files,
     /// Of CloudBase's own SDKs.
     Web(WebDoor<'a>),
+    /// What this listener answers, as a text that programs read.
+    OpenApi,
 }
+
+/// The OpenAPI text of this listener. `tests/openapi.rs` holds it against what is answered.
+const OPENAPI: &str = include_str!("openapi.json");
 
 impl<'a> Door<'a> {
     fn of(path: &'a str) -> Option<Self> {
@@ -86,6 +91,7 @@ impl<'a> Door<'a> {
             push::PATH => Self::Push,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
+            "/openapi.json" => Self::OpenApi,
             path if FileDoor::takes(path) => Self::Files,
             path if let Some(door) = WebDoor::of(path) => Self::Web(door),
             // Whatever follows is a name to look up: a legal one, or one that no function has.
@@ -96,7 +102,7 @@ impl<'a> Door<'a> {
     /// The methods that it takes, as `Allow` has them.
     fn allow(self) -> &'static str {
         match self {
-            Self::Health | Self::Ready => "GET, HEAD",
+            Self::Health | Self::Ready | Self::OpenApi => "GET, HEAD",
             Self::Push => "GET, HEAD, POST",
             Self::Files => "GET, HEAD, PUT, POST",
             Self::Web(door) => door.allow(),
@@ -146,6 +152,7 @@ impl Gateway {
         Ok(match door {
             Door::Health => reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")),
             Door::Ready => readiness::answer(inner).await?,
+            Door::OpenApi => reply::json(Bytes::from_static(OPENAPI.as_bytes())),
             Door::Push => push::answer(inner, request_id, head, body).await?,
             Door::Files => files::answer(inner, request_id, head, body).await,
             Door::Login => {
@@ -252,4 +259,62 @@ pub(crate) fn empty(status: StatusCode) -> HttpReply {
     let mut reply = HttpReply::new(ReplyBody::default());
     *reply.status_mut() = status;
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The paths of a door, as the OpenAPI text has them.
+    fn paths(door: Door<'_>) -> &'static [&'static str] {
+        match door {
+            Door::Call(_) => &["/v1/functions/{name}"],
+            Door::Login => &["/v1/login"],
+            Door::OpenData => &["/v1/open-data"],
+            Door::Cloud("database.") => &["/v1/database"],
+            Door::Cloud(_) => &["/v1/storage"],
+            Door::Push => &["/v1/push"],
+            Door::Health => &["/healthz"],
+            Door::Ready => &["/readyz"],
+            Door::Files => &["/v1/files/{sealed}", "/v1/files/{sealed}/{name}"],
+            Door::OpenApi => &["/openapi.json"],
+            // CloudBase's own contract, of which CloudBase has a text.
+            Door::Web(_) => &[],
+        }
+    }
+
+    #[test]
+    fn each_door_is_in_the_openapi_text_with_the_methods_that_it_takes() {
+        let text: Value = serde_json::from_str(OPENAPI).unwrap();
+        let documented = text["paths"].as_object().unwrap();
+        let mut met = BTreeSet::new();
+        for path in documented.keys() {
+            let sample = path.replace(['{', '}'], "");
+            let door = Door::of(&sample).unwrap();
+            let paths = paths(door);
+            assert!(paths.contains(&path.as_str()), "{path} leads to {door:?}");
+            let mut methods = BTreeSet::new();
+            for path in paths {
+                met.insert((*path).to_owned());
+                let operations = documented[*path].as_object().unwrap().keys();
+                methods.extend(
+                    operations
+                        .filter(|name| *name != "parameters")
+                        .map(|name| name.to_uppercase()),
+                );
+            }
+            let mut taken: BTreeSet<_> = door.allow().split(", ").map(str::to_owned).collect();
+            // HEAD is what GET is, without its body, and stands there only where it has answers of its own.
+            if !methods.contains("HEAD") {
+                taken.remove("HEAD");
+            }
+            assert_eq!(methods, taken, "{path}");
+        }
+        assert_eq!(met, documented.keys().cloned().collect());
+    }
 }

@@ -6,7 +6,7 @@ use super::{NOW, alice, by, creates, denial, query, reads, rules, uma, updates};
 use crate::{Caller, DocumentRef, Documents, Verdict, with_identity};
 
 #[test]
-fn the_owner_alone() {
+fn the_owner_alone_reads_and_writes() {
     let rules = by("doc._openid == auth.openid");
     let mut own = doc! {"_openid": "{openid}", "done": false};
     with_identity(&mut own, &alice());
@@ -60,7 +60,7 @@ fn what_is_missing_of_the_rules_is_write_or_false() {
 }
 
 #[test]
-fn published_or_by_the_author() {
+fn what_is_published_and_what_is_ones_own_is_read() {
     let rules = by("doc.published == true || doc.author == auth.openid");
     for (asked, passes) in [
         (doc! {"published": true}, true),
@@ -75,7 +75,7 @@ fn published_or_by_the_author() {
 }
 
 #[test]
-fn readers_editors_and_the_owner() {
+fn readers_editors_and_the_owner_pass() {
     let rules = by("auth.uid in doc.readers || auth.uid in doc.editors || doc.owner == auth.uid");
     assert!(reads(&rules, &uma(), doc! {"readers": "uma"}));
     assert!(reads(&rules, &uma(), doc! {"editors": "uma"}));
@@ -96,7 +96,7 @@ fn readers_editors_and_the_owner() {
 }
 
 #[test]
-fn within_a_time() {
+fn a_document_is_let_through_within_its_time() {
     let rules = by("now >= doc.startTime && now <= doc.endTime");
     let asked = |start: Bson, end: Bson| doc! {"startTime": {"$lte": start}, "endTime": {"$gte": end}};
     assert!(reads(&rules, &alice(), asked(NOW.into(), NOW.into())));
@@ -123,7 +123,7 @@ fn within_a_time() {
 }
 
 #[test]
-fn by_another_document() {
+fn another_document_decides_for_all() {
     let rules = by("get('database.test.123')[auth.uid] in [1,2,3]");
     let named = DocumentRef {
         collection: "test".to_owned(),
@@ -147,7 +147,7 @@ fn by_another_document() {
 }
 
 #[test]
-fn by_a_document_that_the_query_names() {
+fn a_document_that_the_query_names_decides() {
     let rules = by("auth.openid in get(`database.B.${doc.shopId}`).owner");
     let named = DocumentRef {
         collection: "B".to_owned(),
@@ -198,7 +198,7 @@ fn the_sides_of_a_comparison_do_not_matter() {
 }
 
 #[test]
-fn by_a_role() {
+fn the_role_of_the_caller_decides() {
     let rules = by("doc.roles[auth.uid] === 'owner'");
     assert!(reads(&rules, &uma(), doc! {"roles.uma": "owner"}));
     assert!(reads(&rules, &uma(), doc! {"roles": {"uma": "owner"}}));
@@ -212,7 +212,7 @@ fn by_a_role() {
 }
 
 #[test]
-fn a_price_that_stays_as_it_is() {
+fn a_price_stays_as_it_is() {
     let rules =
         by("auth.uid == doc.user_id && (doc.price == request.data.price || request.data.price == undefined)");
     let stored = doc! {"user_id": "uma", "price": 5};
@@ -232,7 +232,7 @@ fn a_price_that_stays_as_it_is() {
 }
 
 #[test]
-fn by_age() {
+fn a_bound_holds_for_every_command() {
     let rules = by("doc.age > 10");
     for (asked, passes) in [
         (doc! {"age": {"$gt": 15}}, true),
@@ -253,7 +253,7 @@ fn by_age() {
 }
 
 #[test]
-fn what_is_not_deleted() {
+fn what_is_deleted_is_not_found() {
     let rules = by("doc.status != 'deleted'");
     assert!(reads(&rules, &alice(), doc! {"status": {"$ne": "deleted"}}));
     assert!(reads(
@@ -277,7 +277,7 @@ fn what_is_not_deleted() {
 }
 
 #[test]
-fn who_has_logged_in() {
+fn who_has_logged_in_passes() {
     let rules = by("auth != null");
     assert!(reads(&rules, &alice(), doc! {}) && reads(&rules, &uma(), doc! {}));
     assert!(!reads(&rules, &Caller::default(), doc! {}));

@@ -1,0 +1,430 @@
+//! The OpenAPI text at `/openapi.json`, held against the server: whatever is answered is documented, and whatever is documented is
+//! brought about. schemathesis, which knows nothing of us, looks for what is not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
+
+use clock::Clock;
+use push::{Format, Mode, Sender};
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+
+use crate::{
+    push::{KEY, TOKEN, settings},
+    support::{APPID, Dev, Scratch, run, text},
+};
+
+/// What is documented and cannot be brought about by a few requests. Each has a test of its own.
+const ELSEWHERE: [(&str, &str, &str); 5] = [
+    // tests/doors.rs: as many calls as may wait, WeChat that does not answer, a project without a function that can run.
+    ("/v1/functions/{name}", "post", "429"),
+    ("/v1/login", "post", "502"),
+    ("/readyz", "get", "503"),
+    // tests/storage.rs: many uploads at once.
+    ("/v1/files/{sealed}", "put", "503"),
+    ("/v1/files/{sealed}", "post", "503"),
+];
+
+/// The text, and what was answered so far.
+struct Documented<'a> {
+    dev: &'a Dev,
+    text: Value,
+    met: BTreeSet<(String, String, String)>,
+}
+
+impl<'a> Documented<'a> {
+    async fn by(dev: &'a Dev) -> Self {
+        let url = format!("{}/openapi.json", dev.server.url);
+        let text = dev.client.get(url).send().await.unwrap().json().await.unwrap();
+        Self {
+            dev,
+            text,
+            met: BTreeSet::new(),
+        }
+    }
+
+    /// What `$ref` leads to.
+    fn resolve<'v>(&'v self, value: &'v Value) -> &'v Value {
+        match value["$ref"].as_str() {
+            Some(place) => self.text.pointer(place.trim_start_matches('#')).unwrap(),
+            None => value,
+        }
+    }
+
+    /// The template of a path.
+    fn template(&self, method: &str, path: &str) -> String {
+        let known = self.text["paths"].as_object().unwrap();
+        if known.contains_key(path) {
+            return path.to_owned();
+        }
+        let template = match path.strip_prefix("/v1/files/") {
+            Some(rest) if rest.contains('/') && !["put", "post"].contains(&method) => {
+                "/v1/files/{sealed}/{name}"
+            }
+            Some(_) => "/v1/files/{sealed}",
+            None if path.starts_with("/v1/functions/") => "/v1/functions/{name}",
+            None => panic!("{path} is not documented"),
+        };
+        template.to_owned()
+    }
+
+    /// Sends a request, which has to be answered with this status, and holds the answer against the text.
+    async fn send(&mut self, request: RequestBuilder, status: u16) -> Value {
+        let request = request.build().unwrap();
+        let (method, path) = (
+            request.method().as_str().to_lowercase(),
+            request.url().path().to_owned(),
+        );
+        let reply: Response = self.dev.client.execute(request).await.unwrap();
+        assert_eq!(reply.status(), status, "{method} {path}");
+        let content_type = reply.headers().get("content-type");
+        let content_type = content_type.map(|value| value.to_str().unwrap().to_owned());
+        let body = reply.bytes().await.unwrap();
+        let template = self.template(&method, &path);
+        let operations = &self.text["paths"][&template];
+        let methods: Vec<String> = match &operations[&method] {
+            // A method that is not taken: each that is says so.
+            Value::Null => {
+                let names = operations.as_object().unwrap().keys();
+                names
+                    .filter(|name| *name != "parameters" && *name != "head")
+                    .cloned()
+                    .collect()
+            }
+            _ => vec![method],
+        };
+        for method in methods {
+            let key = (template.clone(), method.clone(), status.to_string());
+            let answer = &operations[&method]["responses"][status.to_string()];
+            assert!(!answer.is_null(), "{key:?} is not documented");
+            let answer = self.resolve(answer);
+            match answer["content"].as_object() {
+                None => assert!(body.is_empty(), "{key:?} has a body that is not documented"),
+                Some(content) => {
+                    let given = content_type.as_deref().unwrap_or_default();
+                    let given = given.split(';').next().unwrap();
+                    let of_type = content.get(given).or_else(|| content.get("*/*"));
+                    let of_type = of_type.unwrap_or_else(|| panic!("{key:?} is {given}"));
+                    if given == "application/json" {
+                        let value = serde_json::from_slice(&body).unwrap();
+                        self.fits(&value, &of_type["schema"], &format!("{key:?}"));
+                    }
+                }
+            }
+            self.met.insert(key);
+        }
+        serde_json::from_slice(&body).unwrap_or(Value::Null)
+    }
+
+    /// Holds a value against a schema, as far as the text uses JSON Schema for answers.
+    fn fits(&self, value: &Value, schema: &Value, place: &str) {
+        let schema = self.resolve(schema);
+        for (name, wanted) in schema.as_object().unwrap() {
+            match name.as_str() {
+                "type" => {
+                    let is = match wanted.as_str().unwrap() {
+                        "object" => value.is_object(),
+                        "array" => value.is_array(),
+                        "string" => value.is_string(),
+                        "integer" => value.is_i64() || value.is_u64(),
+                        "boolean" => value.is_boolean(),
+                        other => panic!("{other} is no type that is used here"),
+                    };
+                    assert!(is, "{place}: {value} is no {wanted}");
+                }
+                "required" => {
+                    for name in wanted.as_array().unwrap() {
+                        assert!(
+                            !value[name.as_str().unwrap()].is_null() || name == "result",
+                            "{place}: {value} has no {name}"
+                        );
+                    }
+                }
+                "properties" => {
+                    for (name, schema) in wanted.as_object().unwrap() {
+                        if let Some(inner) = value.get(name) {
+                            self.fits(inner, schema, &format!("{place}.{name}"));
+                        }
+                    }
+                    for name in value.as_object().unwrap().keys() {
+                        assert!(
+                            wanted.get(name).is_some() || name == "paths" || place.contains("openapi.json"),
+                            "{place}: {name} is not documented"
+                        );
+                    }
+                }
+                "items" => {
+                    for inner in value.as_array().unwrap() {
+                        self.fits(inner, wanted, place);
+                    }
+                }
+                "const" => assert_eq!(value, wanted, "{place}"),
+                "enum" => assert!(wanted.as_array().unwrap().contains(value), "{place}: {value}"),
+                "minimum" => assert!(value.as_i64() >= wanted.as_i64(), "{place}: {value}"),
+                "oneOf" => {
+                    let ways = wanted.as_array().unwrap().iter();
+                    let met = ways.filter(|way| {
+                        let names = way["required"].as_array().unwrap().iter();
+                        names
+                            .clone()
+                            .all(|name| value.get(name.as_str().unwrap()).is_some())
+                    });
+                    assert_eq!(met.count(), 1, "{place}: {value}");
+                }
+                "description" | "format" => {}
+                other => panic!("{place}: the test does not know {other}"),
+            }
+        }
+    }
+}
+
+const FUNCTION: &str = "
+exports.main = async ({ what }) => {
+  if (what === 'throws') throw new Error('the cause');
+  if (what === 'slow') await new Promise(() => setTimeout(() => {}, 60000));
+  return { what };
+};";
+
+#[tokio::test]
+async fn whatever_is_documented_is_answered_and_nothing_else_is() {
+    let project = Scratch::new(&[("f", FUNCTION)]);
+    project.write(
+        "yunqiao.toml",
+        &format!(
+            "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 1\n[storage]\nmax_size = \"2KB\"\nquota = \"3KB\"\n\
+             [push]\ntoken = \"{TOKEN}\"\naes_keys = [\"{KEY}\"]\n"
+        ),
+    );
+    let dev = Dev::start(project.path());
+    let mut documented = Documented::by(&dev).await;
+    let alice = dev.login("alice").await;
+    let url = |path: &str| format!("{}{path}", dev.server.url);
+    let json_type = "application/json";
+    let post = |path: &str, body: String| {
+        dev.client
+            .post(url(path))
+            .header("content-type", json_type)
+            .body(body)
+    };
+    let mine = |path: &str, body: Value| post(path, body.to_string()).bearer_auth(&alice.token);
+
+    // What each gives.
+    let code = text(&dev.wx("alice", "login").await["code"]);
+    documented
+        .send(post("/v1/login", json!({"code": code}).to_string()), 200)
+        .await;
+    let refused = post("/v1/login", json!({"code": "none"}).to_string());
+    documented.send(refused, 401).await;
+    // Whoever logs in again has another session_key, and open data of before is void.
+    let alice_again = dev.login("alice").await;
+    let steps = dev.wx("alice", "getWeRunData").await;
+    let open_data = json!({"encryptedData": steps["encryptedData"], "iv": steps["iv"]});
+    let request = post("/v1/open-data", open_data.to_string()).bearer_auth(&alice_again.token);
+    documented.send(request, 200).await;
+    for (what, status) in [("nothing", 200), ("throws", 500), ("slow", 504)] {
+        let request = mine("/v1/functions/f", json!({"data": {"what": what, "userInfo": {}}}));
+        documented.send(request, status).await;
+    }
+    documented
+        .send(mine("/v1/functions/absent", json!({})), 404)
+        .await;
+    for action in ["calculateDocument", "addCollection"] {
+        let request = json!({"action": format!("database.{action}"), "collectionName": "notes"});
+        documented.send(mine("/v1/database", request), 200).await;
+    }
+    for path in ["/healthz", "/readyz", "/openapi.json"] {
+        documented.send(dev.client.get(url(path)), 200).await;
+        documented
+            .send(dev.client.get(url(path)).header("host", "evil.example"), 403)
+            .await;
+        documented.send(dev.client.delete(url(path)), 405).await;
+    }
+
+    // What each refuses.
+    let large = json!({"data": {"text": "x".repeat(7 << 20)}}).to_string();
+    for path in [
+        "/v1/login",
+        "/v1/functions/f",
+        "/v1/open-data",
+        "/v1/database",
+        "/v1/storage",
+    ] {
+        documented
+            .send(post(path, "{".to_owned()).bearer_auth(&alice.token), 400)
+            .await;
+        documented
+            .send(post(path, large.clone()).bearer_auth(&alice.token), 413)
+            .await;
+        documented
+            .send(post(path, "{}".to_owned()).header("host", "evil.example"), 403)
+            .await;
+        documented.send(dev.client.get(url(path)), 405).await;
+        if path != "/v1/login" {
+            documented.send(post(path, "{}".to_owned()), 401).await;
+        }
+    }
+
+    // Message push.
+    let sender = Sender::new(settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)).unwrap();
+    let now = Clock::system().now();
+    let query = sender.verification("echo", now, "17");
+    documented
+        .send(dev.client.get(url(&format!("/v1/push?{query}"))), 200)
+        .await;
+    documented
+        .send(
+            dev.client.get(url("/v1/push?signature=1&timestamp=1&nonce=1")),
+            403,
+        )
+        .await;
+    let packet = json!({"ToUserName": "gh_1", "FromUserName": "o1", "CreateTime": 1_700_000_000, "MsgType": "text", "Content": "hi", "MsgId": 1});
+    let pushed = sender.push(&packet.to_string(), now, "18", [7; 16]).unwrap();
+    let request = dev.client.post(url(&format!("/v1/push?{}", pushed.query)));
+    let request = request
+        .header("content-type", pushed.content_type)
+        .body(pushed.body);
+    documented.send(request, 200).await;
+    documented
+        .send(
+            post("/v1/push?signature=1&timestamp=1&nonce=1", "{}".to_owned()),
+            403,
+        )
+        .await;
+    documented.send(dev.client.delete(url("/v1/push")), 405).await;
+
+    // Files.
+    let place = async |documented: &mut Documented<'_>, path: &str| {
+        let request = json!({"action": "storage.getUploadMetadata", "path": path});
+        let answer = documented.send(mine("/v1/storage", request), 200).await;
+        (text(&answer["data"]["url"]), text(&answer["data"]["fileId"]))
+    };
+    let form = |fields: &str| {
+        format!(
+            "--b\r\n{fields}content-disposition: form-data; name=\"file\"; filename=\"f.txt\"\r\ncontent-type: text/plain\r\n\r\nhello\r\n--b--\r\n"
+        )
+    };
+    let upload = |url: &str, body: String| {
+        let request = dev
+            .client
+            .post(url)
+            .header("content-type", "multipart/form-data; boundary=b");
+        request.body(body)
+    };
+    let status = "content-disposition: form-data; name=\"success_action_status\"\r\n\r\n201\r\n--b\r\n";
+    let (at, id) = place(&mut documented, "a.txt").await;
+    documented.send(upload(&at, form("")), 204).await;
+    let (at, _) = place(&mut documented, "b.txt").await;
+    documented.send(upload(&at, form(status)), 201).await;
+    let (at, _) = place(&mut documented, "b.txt").await;
+    documented
+        .send(upload(&at, form(&status.replace("201", "200"))), 200)
+        .await;
+    documented
+        .send(dev.client.put(url("/v1/files/refused/x")).body("x"), 400)
+        .await;
+    let (at, _) = place(&mut documented, "c.txt").await;
+    documented.send(dev.client.put(&at).body("hello"), 200).await;
+    for (size, status) in [(2500, 413), (1900, 200), (1900, 507)] {
+        let (at, _) = place(&mut documented, &format!("put-{status}.txt")).await;
+        documented
+            .send(dev.client.put(&at).body("x".repeat(size)), status)
+            .await;
+    }
+    let large = |size: usize| form("").replace("hello", &"x".repeat(size));
+    for (size, status) in [(2500, 413), (1900, 507)] {
+        let (at, _) = place(&mut documented, &format!("post-{status}.txt")).await;
+        documented.send(upload(&at, large(size)), status).await;
+    }
+    let (at, _) = place(&mut documented, "d.txt").await;
+    documented.send(upload(&at, "--b--\r\n".to_owned()), 400).await;
+    documented.send(dev.client.delete(&at), 405).await;
+    for forged in ["forged", "forged/name.txt"] {
+        let at = url(&format!("/v1/files/{forged}"));
+        match forged.contains('/') {
+            false => {
+                documented.send(dev.client.put(&at).body("x"), 403).await;
+                documented.send(upload(&at, form("")), 403).await;
+            }
+            true => {
+                documented.send(dev.client.get(&at), 403).await;
+                documented.send(dev.client.head(&at), 403).await;
+            }
+        }
+    }
+    let request = json!({"action": "storage.batchGetDownloadUrl", "file_list": [{"fileid": id}]});
+    let answer = documented.send(mine("/v1/storage", request), 200).await;
+    let at = text(&answer["data"]["download_list"][0]["tempFileURL"]);
+    documented.send(dev.client.get(&at), 200).await;
+    documented.send(dev.client.head(&at), 200).await;
+    documented
+        .send(dev.client.get(&at).header("range", "bytes=0-1"), 206)
+        .await;
+    documented
+        .send(dev.client.get(&at).header("range", "bytes=900-"), 416)
+        .await;
+    documented
+        .send(dev.client.get(&at).header("if-none-match", "*"), 304)
+        .await;
+    documented.send(dev.client.delete(&at), 405).await;
+    let gone = json!({"action": "storage.batchDeleteFile", "fileid_list": [id]});
+    documented.send(mine("/v1/storage", gone), 200).await;
+    documented.send(dev.client.get(&at), 404).await;
+    documented.send(dev.client.head(&at), 404).await;
+
+    // Nothing is documented that does not happen.
+    let mut left = BTreeMap::new();
+    for (path, operations) in documented.text["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            for status in operation["responses"]
+                .as_object()
+                .into_iter()
+                .flat_map(|all| all.keys())
+            {
+                let key = (path.clone(), method.clone(), status.clone());
+                let known = (path.as_str(), method.as_str(), status.as_str());
+                if !documented.met.contains(&key) && !ELSEWHERE.contains(&known) {
+                    left.entry(path.clone())
+                        .or_insert_with(Vec::new)
+                        .push((method.clone(), status.clone()));
+                }
+            }
+        }
+    }
+    assert!(left.is_empty(), "documented, and not brought about: {left:?}");
+}
+
+const REQUIREMENTS: &str = include_str!("openapi/requirements.txt");
+
+/// Requests that the text allows and requests that it does not, made up by a program that reads it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "schemathesis makes thousands of requests, and is some thirty packages of PyPI"]
+async fn a_stranger_who_reads_the_text_meets_no_other_reply_and_no_fault_of_the_server() {
+    let python = crate::install::python("openapi-python", REQUIREMENTS, "tests/openapi/requirements.txt");
+    let project = Scratch::new(&[("f", "exports.main = async (event) => event")]);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let mut schemathesis = Command::new(python.with_file_name("schemathesis"));
+    schemathesis
+        .arg("run")
+        .arg(format!("{}/openapi.json", dev.server.url))
+        .args(["--header", &format!("Authorization: Bearer {}", alice.token)])
+        .args([
+            "--checks",
+            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+        ])
+        .args([
+            "--max-examples",
+            "40",
+            "--seed",
+            "7",
+            "--no-color",
+            "--suppress-health-check",
+            "all",
+        ])
+        .current_dir(project.path())
+        .env("NO_PROXY", "*");
+    let (output, found, errors) = tokio::task::block_in_place(|| run(&mut schemathesis));
+    assert!(output.status.success(), "{found}\n{errors}");
+}
