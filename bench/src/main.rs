@@ -4,6 +4,7 @@
 
 mod admin;
 mod at_once;
+mod clients;
 mod cold;
 mod database;
 mod decrypt;
@@ -84,6 +85,8 @@ enum Part {
     Database,
     /// Files sent and fetched, beside nginx
     Files,
+    /// The database as clients ask it, and what their rules cost
+    Clients,
 }
 
 fn main() -> ExitCode {
@@ -187,6 +190,13 @@ fn run(args: &Args) -> Result<()> {
             &folder(&dir, "files")?,
             plan,
             large,
+        )?);
+    }
+    if wanted(Part::Clients) {
+        lines.extend(clients::measure(
+            &binary(args, &target)?,
+            &dir.path().join("clients"),
+            plan,
         )?);
     }
     if wanted(Part::Cold) {
