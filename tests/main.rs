@@ -28,6 +28,7 @@ mod help;
 mod hostile;
 mod logs;
 mod main_job;
+mod official_account;
 mod open_data;
 mod openapi;
 mod permissions;

@@ -7,6 +7,8 @@ export interface InitOptions {
   traceUser?: boolean
   /** Gives a code of `wx.login`, where there is no `wx.login`; a new one at each call. */
   login?: () => string | Promise<string>
+  /** The appid of the Official Account whose page this is, where `login` gives a code of WeChat's authorize page (网页授权). */
+  appid?: string
   /** A simulated user's name: codes and open data come from the simulator, which `yunqiao dev` serves beside `endpoint` at port 8788. */
   simulate?: string | { user: string; wechat?: string }
 }

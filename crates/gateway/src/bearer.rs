@@ -12,6 +12,8 @@ pub(crate) struct Bearer {
     pub(crate) openid: String,
     pub(crate) unionid: Option<String>,
     pub(crate) expires_at: Timestamp,
+    /// Whether a session_key goes with the login, which WeChat can end; a user of an Official Account has none.
+    pub(crate) has_session: bool,
 }
 
 /// Why a bearer token was not accepted. The client is told one thing for all of them.
@@ -31,17 +33,22 @@ pub(crate) enum Refused {
 pub(crate) struct Bearers(Sealer);
 
 const LAYOUT: u8 = 1;
+/// The same, of a login without a session_key.
+const WITHOUT_SESSION: u8 = 2;
 
 impl Bearers {
     pub(crate) fn new(keys: &KeyRing, appid: &str) -> Self {
         Self(Sealer::new(keys, SealKind::Bearer, appid))
     }
 
-    /// Layout: 1, milliseconds as u64 little endian, length of openid, openid, unionid to the end.
+    /// Layout: 1 or 2, milliseconds as u64 little endian, length of openid, openid, unionid to the end.
     pub(crate) fn seal(&self, bearer: &Bearer) -> String {
         let unionid = bearer.unionid.as_deref().unwrap_or_default();
         let mut plain = Vec::with_capacity(10 + bearer.openid.len() + unionid.len());
-        plain.push(LAYOUT);
+        plain.push(match bearer.has_session {
+            true => LAYOUT,
+            false => WITHOUT_SESSION,
+        });
         plain.extend_from_slice(&bearer.expires_at.millis().to_le_bytes());
         // An openid has 28 characters; one over 255 would not be one.
         plain.push(u8::try_from(bearer.openid.len()).unwrap_or(u8::MAX));
@@ -63,8 +70,11 @@ impl Bearers {
 }
 
 fn parse(plain: &[u8]) -> Option<Bearer> {
-    let (&[LAYOUT], rest) = plain.split_first_chunk()? else {
-        return None;
+    let (&[layout], rest) = plain.split_first_chunk()?;
+    let has_session = match layout {
+        LAYOUT => true,
+        WITHOUT_SESSION => false,
+        _ => return None,
     };
     let (expires, rest) = rest.split_first_chunk()?;
     let (&[length], rest) = rest.split_first_chunk()?;
@@ -74,6 +84,7 @@ fn parse(plain: &[u8]) -> Option<Bearer> {
         openid: std::str::from_utf8(openid).ok()?.to_owned(),
         unionid: (!unionid.is_empty()).then(|| unionid.to_owned()),
         expires_at: Timestamp::from_millis(u64::from_le_bytes(*expires)),
+        has_session,
     })
 }
 
@@ -89,6 +100,7 @@ mod tests {
             openid: "oGZUI0egBJY1zhBYw2KhdUfwVJJE".into(),
             unionid: unionid.map(str::to_owned),
             expires_at: Timestamp::from_secs(1_000),
+            has_session: unionid.is_some(),
         }
     }
 
@@ -138,7 +150,7 @@ mod tests {
         let bearers = Bearers::new(&ring, "wx1");
         for plain in [
             &b""[..],
-            b"\x02",
+            b"\x03",
             b"\x01\0\0\0\0\0\0\0\0",
             b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\x09short",
         ] {

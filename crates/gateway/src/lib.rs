@@ -87,7 +87,7 @@ pub struct GatewayConfig {
     pub store: Arc<dyn Store>,
     /// WeChat, or the simulator: only the base URL differs.
     pub wechat: wechat::WeChatClient,
-    /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`.
+    /// Other accounts of the same owner, by appid: for `cloud.openapi({appid})`, and for users of an Official Account who log in.
     pub apps: BTreeMap<String, wechat::WeChatClient>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
@@ -126,6 +126,7 @@ struct Inner {
     clock: Clock,
     store: Arc<dyn Store>,
     wechat: wechat::WeChatClient,
+    apps: BTreeMap<String, wechat::WeChatClient>,
     database: cloud::DatabaseAccess,
     push: Option<push::Pushes>,
     runtime: Runtime,
@@ -157,7 +158,7 @@ impl Gateway {
             tickets: tickets.clone(),
             clock: config.clock.clone(),
             wechat: config.wechat.clone(),
-            apps: config.apps,
+            apps: config.apps.clone(),
             permissions_cache: config.permissions_cache,
             session_keys: Arc::new(stored::StoredKeys(Arc::clone(&config.store))),
             database: config.database.clone(),
@@ -190,6 +191,7 @@ impl Gateway {
             clock: config.clock,
             store: config.store,
             wechat: config.wechat,
+            apps: config.apps,
             database: config.database,
             push,
             calls,
@@ -299,6 +301,7 @@ impl Gateway {
             openid: openid.to_owned(),
             unionid: unionid.map(str::to_owned),
             expires_at: inner.clock.now(),
+            has_session: false,
         };
         let body = body::Whole {
             bytes: body,

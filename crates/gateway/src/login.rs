@@ -1,4 +1,5 @@
-//! `POST /v1/login`: a code from `wx.login` becomes a bearer token, and the session_key is kept.
+//! `POST /v1/login`: a code from `wx.login` becomes a bearer token, and the session_key is kept. So does a code of an Official Account's
+//! page, which has no session_key.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,6 +29,8 @@ pub enum TokenLife {
 
 /// A token of [`TokenLife::Session`] ends after this at the latest.
 const SESSION_AT_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A token of [`TokenLife::Session`] without a session_key ends after this: as long as WeChat's own access_tokens of users.
+const WITHOUT_SESSION: Duration = Duration::from_secs(2 * 3600);
 /// How long WeChat's word that a session holds is believed.
 const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// Checked sessions that are remembered; past it the one that was asked for least recently is forgotten.
@@ -57,7 +60,10 @@ impl Sessions {
     /// # Errors
     /// 401 when the session has ended, 502 when WeChat cannot be asked.
     pub(crate) async fn check(&self, inner: &Inner, bearer: &Bearer) -> Result<(), Failure> {
-        if matches!(self.life, TokenLife::For(_)) || self.believed(&bearer.openid, inner.clock.now()) {
+        if matches!(self.life, TokenLife::For(_))
+            || !bearer.has_session
+            || self.believed(&bearer.openid, inner.clock.now())
+        {
             return Ok(());
         }
         let session = inner.store.session(&bearer.openid).await.map_err(|error| {
@@ -108,6 +114,8 @@ impl Sessions {
 #[serde(deny_unknown_fields)]
 struct LoginRequest {
     code: String,
+    /// Whose code it is; the Mini Program's where it is not said.
+    appid: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -123,12 +131,15 @@ struct LoginAnswer<'a> {
 /// Exchanges the code, keeps the session_key, and gives the reply's body.
 ///
 /// # Errors
-/// 400 when the body is not `{"code"}` or the text cannot be a code, 401 with WeChat's own code and text when it refused, 502 when
+/// 400 when the body is not `{"code","appid"?}`, the text cannot be a code, or the appid is none of ours, 401 with WeChat's own code and text when it refused, 502 when
 /// it could not be reached.
 pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> {
     let request: LoginRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::malformed(format!("the request body must be {{\"code\":\"…\"}}: {error}"))
     })?;
+    if let Some(appid) = request.appid.filter(|appid| *appid != inner.appid) {
+        return official_account(inner, &appid, request.code).await;
+    }
     let login = exchange(inner, request.code).await?;
     let now = inner.clock.now();
     let life = inner.sessions.token_life();
@@ -136,9 +147,39 @@ pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> 
         openid: login.openid,
         unionid: login.unionid,
         expires_at: now + life,
+        has_session: true,
     };
+    answer(inner, &bearer, life)
+}
+
+/// Logs in a user of an Official Account's page. It has to be one of the owner's.
+async fn official_account(inner: &Inner, appid: &str, code: String) -> Result<Bytes, Failure> {
+    let code = LoginCode::parse(code).map_err(|error| Failure::malformed(error.to_string()))?;
+    let account = inner.apps.get(appid).ok_or_else(|| {
+        Failure::malformed(
+            "this appid is not served here: its owner names it as [apps.APPID] in yunqiao.toml",
+        )
+    })?;
+    let login = account.oauth_login(&code).await;
+    let login = login.map_err(|error| {
+        refusal(&error).because(format_args!("login of {appid} by OAuth failed: {error}"))
+    })?;
+    let life = match inner.sessions.life {
+        TokenLife::For(life) => life,
+        TokenLife::Session => WITHOUT_SESSION,
+    };
+    let bearer = Bearer {
+        openid: login.openid,
+        unionid: login.unionid,
+        expires_at: inner.clock.now() + life,
+        has_session: false,
+    };
+    answer(inner, &bearer, life)
+}
+
+fn answer(inner: &Inner, bearer: &Bearer, life: Duration) -> Result<Bytes, Failure> {
     reply::to_json(&LoginAnswer {
-        token: inner.bearers.seal(&bearer),
+        token: inner.bearers.seal(bearer),
         openid: &bearer.openid,
         unionid: bearer.unionid.as_deref(),
         expires_in: life.as_secs(),

@@ -29,6 +29,7 @@ mod settings;
 mod tests;
 
 use std::{
+    collections::HashMap,
     fmt, io,
     net::SocketAddr,
     path::Path,
@@ -43,7 +44,8 @@ use crate::{
     people::{cloudid, codes, payments, sessions, userkeys, users},
     platform::pushes,
     server::{
-        callbacks, catalogued, conversations, links, quotas, rids, session_api, templates, tokens, verdicts,
+        callbacks, catalogued, conversations, links, oauth, quotas, rids, session_api, templates, tokens,
+        verdicts,
     },
 };
 
@@ -79,6 +81,8 @@ struct World {
     sessions: sessions::Sessions,
     login_codes: codes::Codes,
     phone_codes: codes::Codes,
+    /// Of 网页授权, by the appid of the Official Account.
+    oauth_codes: HashMap<String, codes::Codes>,
     cloud_ids: cloudid::CloudIds,
     tokens: tokens::Tokens,
     templates: templates::Templates,
@@ -102,6 +106,7 @@ impl World {
             sessions: sessions::Sessions::new(settings.session_rotation, settings.session_idle),
             login_codes: codes::Codes::default(),
             phone_codes: codes::Codes::default(),
+            oauth_codes: HashMap::new(),
             cloud_ids: cloudid::CloudIds::default(),
             tokens: tokens::Tokens::default(),
             templates: templates::Templates::default(),
@@ -172,6 +177,7 @@ impl Simulator {
         let router = server::routes()
             .merge(session_api::routes())
             .merge(callbacks::routes())
+            .merge(oauth::routes())
             .fallback(catalogued::answer.layer(DefaultBodyLimit::max(catalogued::LONGEST_BODY)))
             .layer(middleware::from_fn_with_state(self.clone(), faults::around))
             .nest("/sim", control::routes(self));

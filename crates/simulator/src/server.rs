@@ -12,6 +12,7 @@ pub(crate) mod conversations;
 pub(crate) mod errors;
 pub(crate) mod form;
 pub(crate) mod links;
+pub(crate) mod oauth;
 pub(crate) mod quotas;
 pub(crate) mod rids;
 pub(crate) mod session_api;

@@ -18,8 +18,9 @@ pub struct SimulatorSettings {
     /// Other apps, each with its appid and AppSecret, as `cloud.openapi({appid})` and an Official Account that shares a
     /// cloud environment need them. Each gets access_tokens of its own, and with them every API.
     ///
-    /// Here they share what in WeChat each has for itself: users, whose openids stay those of the first app, templates and
-    /// subscriptions, cloudIDs. Nobody logs in to them, so that `jscode2session` answers their appid with 40029.
+    /// Here they share what in WeChat each has for itself: users, whose openids stay those of the first app but where 网页授权 tells
+    /// them, templates and subscriptions, cloudIDs. No Mini Program logs in to them, so that `jscode2session` answers their appid
+    /// with 40029.
     pub other_apps: Vec<(String, Secret)>,
     /// What becomes of a login code or phone code that the simulator did not issue.
     pub foreign_codes: ForeignCodes,

@@ -30,7 +30,7 @@ pub use crate::{
     access_token::{AccessToken, AccessTokens, MemoryTokens, TokenFuture},
     call::{ApiAnswer, OutgoingRequest},
     error::{ConfigError, WeChatError},
-    login::{LoginAnswer, LoginCode, LoginCodeError},
+    login::{LoginAnswer, LoginCode, LoginCodeError, OAuthAnswer},
     phone::PhoneNumber,
     transport::LastAttempt,
 };

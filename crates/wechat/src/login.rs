@@ -1,4 +1,5 @@
-//! `/sns/jscode2session`: a login code for the user's ids and session_key.
+//! `/sns/jscode2session`: a login code for the user's ids and session_key. And `/sns/oauth2/access_token` (网页授权): a code with which an
+//! Official Account's page was opened, for the user's ids.
 
 use std::fmt;
 
@@ -19,6 +20,15 @@ pub struct LoginAnswer {
     pub unionid: Option<String>,
     /// The key of the user's open data from now on.
     pub session_key: SessionKey,
+}
+
+/// Whom an Official Account's code stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthAnswer {
+    /// The user's id within this Official Account.
+    pub openid: String,
+    /// The user's id across the owner's accounts, where they are bound together.
+    pub unionid: Option<String>,
 }
 
 /// What `wx.login` gave the client, as far as that can be seen: WeChat's own have 32 characters. Printed nowhere: whoever has
@@ -73,7 +83,40 @@ struct Reply {
     session_key: String,
 }
 
+#[derive(Deserialize)]
+struct OAuthReply {
+    openid: String,
+    #[serde(default)]
+    unionid: Option<String>,
+}
+
 impl WeChatClient {
+    /// Exchanges the code that WeChat's authorize page put into the address of an Official Account's page; it is good for 5 minutes
+    /// and once. The tokens that come with the answer are for the user's profile, and are dropped.
+    ///
+    /// # Errors
+    /// Refused with 40029 invalid code, 40163 code been used, -1 busy, or one of the appid and AppSecret (40013, 40125).
+    pub async fn oauth_login(&self, code: &LoginCode) -> Result<OAuthAnswer, WeChatError> {
+        let credentials = &self.0.credentials;
+        let query = [("code", code.0.as_str()), ("grant_type", "authorization_code")];
+        let request = Request::get("oauth2.access_token", "/sns/oauth2/access_token", &query);
+        let secrets = [
+            ("appid", credentials.appid.as_str()),
+            ("secret", credentials.secret.expose_secret()),
+        ];
+        let mut patience = Patience::new();
+        let incoming = self.0.transport.send(&request, &secrets, &mut patience).await?;
+        let answer = incoming.judged(request.api)?;
+        let OAuthReply { openid, unionid } = answer.read()?;
+        if openid.is_empty() {
+            return Err(answer.unreadable("the openid is empty"));
+        }
+        Ok(OAuthAnswer {
+            openid,
+            unionid: unionid.filter(|unionid| !unionid.is_empty()),
+        })
+    }
+
     /// Exchanges the code of `wx.login`, which is good for 5 minutes and once.
     ///
     /// # Errors
@@ -159,6 +202,37 @@ mod tests {
         ];
         assert_eq!(query[..3], expected);
         assert_eq!(query[3..], ["secret=".to_owned() + SECRET]);
+    }
+
+    #[tokio::test]
+    async fn a_code_of_an_official_account_becomes_a_user() {
+        let server = Server::start(|_| {
+            reply(json!({
+                "access_token": "t", "expires_in": 7200, "refresh_token": "r", "openid": "oABC", "scope": "snsapi_base",
+                "unionid": "oU",
+            }))
+        })
+        .await;
+        let login = server.client().oauth_login(&code("0a&b")).await.unwrap();
+        let expected = OAuthAnswer {
+            openid: "oABC".to_owned(),
+            unionid: Some("oU".to_owned()),
+        };
+        assert_eq!(login, expected);
+        let request = &server.received("/sns/oauth2/access_token")[0];
+        assert_eq!(request.method, "GET");
+        let query: Vec<_> = request
+            .query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let expected = [
+            "appid=".to_owned() + APPID,
+            "code=0a&b".into(),
+            "grant_type=authorization_code".into(),
+            "secret=".to_owned() + SECRET,
+        ];
+        assert_eq!(query, expected);
     }
 
     #[tokio::test]

@@ -110,7 +110,7 @@ export class Cloud {
   async logIn() {
     const code = await this.code()
     if (typeof code !== 'string' || !code) throw failure(`login gave no code but ${code}`)
-    return post(this.wx, `${this.endpoint}/v1/login`, JSON.stringify({ code }))
+    return post(this.wx, `${this.endpoint}/v1/login`, JSON.stringify({ code, appid: this.settings.appid }))
   }
 
   async code() {

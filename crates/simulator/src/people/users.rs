@@ -153,6 +153,14 @@ impl Users {
         self.all.iter().find(|user| user.openid == openid)
     }
 
+    /// By what another app knows a user.
+    pub(crate) fn openid_at(&self, appid: &str, user: &User) -> String {
+        match appid == self.appid {
+            true => user.openid.clone(),
+            false => derived_id("o", &["openid", appid, &user.name]),
+        }
+    }
+
     /// For a message that says who there is.
     pub(crate) fn names(&self) -> String {
         let names: Vec<_> = self.all.iter().map(|user| user.name.as_str()).collect();
