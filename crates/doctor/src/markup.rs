@@ -261,7 +261,8 @@ fn without_comments(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let mut from = 0;
     while let Some(start) = text[from..].find("/*").map(|at| from + at) {
-        let end = text[start..].find("*/").map_or(text.len(), |at| start + at + 2);
+        let inner = start + 2;
+        let end = text[inner..].find("*/").map_or(text.len(), |at| inner + at + 2);
         for byte in bytes[start..end].iter_mut().filter(|byte| **byte != b'\n') {
             *byte = b' ';
         }
@@ -383,12 +384,13 @@ fn attributes_of<'t>(
 }
 
 /// How a markup file makes addresses already, if it does: its module of `cloud.wxs`, and the endpoint that it gives to it.
-struct Addresser {
+struct Addresser<'t> {
+    text: &'t str,
     call: Option<String>,
 }
 
-impl Addresser {
-    fn of(text: &str, attributes: &[Attribute<'_>]) -> Self {
+impl<'t> Addresser<'t> {
+    fn of(text: &'t str, attributes: &[Attribute<'_>]) -> Self {
         let source = attributes.iter().find(|attribute| {
             attribute.element == "wxs" && attribute.name == "src" && attribute.value.ends_with("cloud.wxs")
         });
@@ -403,14 +405,16 @@ impl Addresser {
             let plain = !endpoint.is_empty() && !endpoint.contains(['(', ')', '{', '}', '"', '\n']);
             plain.then(|| format!("{call}{endpoint}, "))
         });
-        Self { call }
+        Self { text, call }
     }
 
     /// The file makes addresses already: one that is written out becomes another such call.
     fn cure(&self, path: &Path, attribute: &Attribute<'_>) -> Option<Cure> {
         let call = self.call.as_ref()?;
         let id = attribute.value;
-        if !id.starts_with(ID) || id.contains(['\'', '{', '}', '\\', '"', '\n']) {
+        // The call has the other quotes in it.
+        let in_double_quotes = self.text[..attribute.at.start].ends_with('"');
+        if !in_double_quotes || !id.starts_with(ID) || id.contains(['\'', '{', '}', '\\', '"', '\n']) {
             return None;
         }
         Some(Cure {
