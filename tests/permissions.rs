@@ -211,7 +211,7 @@ async fn act(
         }
         "count" => data["total"].to_string(),
         "add" => data["insertedIds"].as_array().unwrap().len().to_string(),
-        "set" => match data["upserted_id"].is_string() || data["upserted_id"].is_object() {
+        "set" => match data["upsert_id"].is_string() {
             true => "added".to_owned(),
             false => data["updated"].to_string(),
         },

@@ -56,7 +56,7 @@ await browsing(async (browser) => {
   // A rule: which one, which part of it, and what would pass.
   const posts = { name: 'posts', user: 'alice', operation: 'get' }
   const refused = await judge({ ...posts, query: "{title: 'x'}" })
-  assert.match(refused, /refused -502003 by: the rule "read"/)
+  assert.match(refused, /refused -502003 by the rule "read"/)
   assert.match(refused, /The part that does not hold: doc\.published == true/)
   assert.match(refused, /where\(\{published: true\}\) would pass/)
   assert.match(
@@ -86,7 +86,7 @@ await browsing(async (browser) => {
   )
   assert.match(
     await judge({ name: 'news', user: 'alice', operation: 'remove', query: '{}' }),
-    /by: the permission ADMINWRITE\s+it lets no client do this/,
+    /by the permission ADMINWRITE\s+it lets no client do this/,
   )
   assert.match(
     await judge({ name: 'news', user: 'not logged in', operation: 'get' }),
