@@ -16,15 +16,17 @@ use crate::{
     support::{APPID, Dev, Scratch, run, text},
 };
 
-/// What is documented and cannot be brought about by a few requests. Each has a test of its own.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
-    // tests/doors.rs: as many calls as may wait, WeChat that does not answer, a project without a function that can run.
-    ("/v1/functions/{name}", "post", "429"),
-    ("/v1/login", "post", "502"),
-    ("/readyz", "get", "503"),
-    // tests/storage.rs: many uploads at once.
-    ("/v1/files/{sealed}", "put", "503"),
-    ("/v1/files/{sealed}", "post", "503"),
+/// What is documented and cannot be brought about by a few requests, by path: calls that wait, bodies that come slowly, a store or a WeChat
+/// that fails, a server that is set up otherwise. `tests/doors.rs`, `tests/push.rs` and `tests/storage.rs` do.
+const ELSEWHERE: [(&str, &[&str]); 8] = [
+    ("/v1/login", &["500", "502"]),
+    ("/v1/functions/{name}", &["429", "502"]),
+    ("/v1/open-data", &["429", "500", "502"]),
+    ("/v1/database", &["429", "500", "502"]),
+    ("/v1/storage", &["429", "500", "502"]),
+    ("/v1/push", &["404", "413", "429", "500", "503"]),
+    ("/readyz", &["503"]),
+    ("/v1/files/{sealed}", &["503"]),
 ];
 
 /// The text, and what was answered so far.
@@ -396,8 +398,10 @@ async fn whatever_is_documented_is_answered_and_nothing_else_is() {
                 .flat_map(|all| all.keys())
             {
                 let key = (path.clone(), method.clone(), status.clone());
-                let known = (path.as_str(), method.as_str(), status.as_str());
-                if !documented.met.contains(&key) && !ELSEWHERE.contains(&known) {
+                let known = ELSEWHERE
+                    .iter()
+                    .any(|(known, statuses)| known == path && statuses.contains(&status.as_str()));
+                if !documented.met.contains(&key) && !known {
                     left.entry(path.clone())
                         .or_insert_with(Vec::new)
                         .push((method.clone(), status.clone()));
