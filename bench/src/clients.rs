@@ -1,12 +1,9 @@
 //! What a client asks of the database by itself: a query of 20 documents through `/v1/database`, beside a function that asks for the
-//! same, and what it costs to judge a query by a rule.
+//! same. What it costs to judge a query by a rule, `cargo bench -p yunqiao-rules` says.
 
-use std::{fs, hint::black_box, path::Path, time::Instant};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use bson::{Document, doc};
-use docdb::query::Filter;
-use rules::{Caller, DocumentRef, Documents, Operation, Request, Rules, Subject, Verdict, with_identity};
 use serde_json::{Value, json};
 
 use crate::{
@@ -34,14 +31,9 @@ const DOCUMENTS: usize = 200;
 const CONNECTIONS: usize = 32;
 /// Calls per second of a client's query, to those of the function.
 const LEAST: f64 = 0.9;
-/// Microseconds that a query may take to be judged.
-const MOST_MICROS: f64 = 2.0;
-/// Times that each query is judged in a round.
-const JUDGED: u32 = 20_000;
 
-/// Judges queries by rules, and asks a gateway that `binary` serves.
+/// Asks a gateway that `binary` serves.
 pub(crate) fn measure(binary: &Path, dir: &Path, plan: Plan) -> Result<Vec<Line>> {
-    let mut lines = judging(plan.rounds)?;
     fs::create_dir_all(dir)?;
     let function = Function {
         name: NAME.to_owned(),
@@ -87,19 +79,20 @@ pub(crate) fn measure(binary: &Path, dir: &Path, plan: Plan) -> Result<Vec<Line>
     let [client, called] = &samples;
     let ratio = median(client.iter().zip(called).map(|(client, called)| client / called)).value;
     let figure = |of: &[f64]| format!("{:.0}/s", median(of.iter().copied()).value);
-    lines.push(Line {
-        what: "a function that asks for 20 documents, concurrency = 64".to_owned(),
-        figure: figure(called),
-        ..Line::default()
-    });
-    lines.push(Line {
-        what: "a client that asks for them, /v1/database".to_owned(),
-        figure: format!("{}, {ratio:.2} × the function's", figure(client)),
-        goal: format!("≥ {LEAST} × the function's"),
-        met: Some(ratio >= LEAST),
-        ..Line::default()
-    });
-    Ok(lines)
+    Ok(vec![
+        Line {
+            what: "a function that asks for 20 documents, concurrency = 64".to_owned(),
+            figure: figure(called),
+            ..Line::default()
+        },
+        Line {
+            what: "a client that asks for them, /v1/database".to_owned(),
+            figure: format!("{}, {ratio:.2} × the function's", figure(client)),
+            goal: format!("≥ {LEAST} × the function's"),
+            met: Some(ratio >= LEAST),
+            ..Line::default()
+        },
+    ])
 }
 
 /// Alice's documents.
@@ -138,89 +131,4 @@ fn target(ours: &Ours, path: &str, body: &Value, count: fn(&Value) -> Option<usi
             },
         },
     })
-}
-
-/// What it costs to judge a query by each rule of the official documents: the dearest of them.
-fn judging(rounds: usize) -> Result<Vec<Line>> {
-    let caller = Caller {
-        openid: Some("oAlice".to_owned()),
-        uid: Some("oAlice".to_owned()),
-        login_type: None,
-    };
-    let request = Request {
-        caller: &caller,
-        now: 1_700_000_000_000,
-        data: None,
-    };
-    let named = |collection: &str, id: &str| DocumentRef {
-        collection: collection.to_owned(),
-        id: id.to_owned(),
-    };
-    let documents = Documents::from([
-        (named("test", "123"), Some(doc! {"oAlice": 2})),
-        (named("B", "s1"), Some(doc! {"owner": ["oAlice"]})),
-    ]);
-    let mut dearest = (0.0, "");
-    for (rule, query) in official() {
-        let rules = Rules::compile(&json!({"read": rule}))?;
-        let mut query = query;
-        with_identity(&mut query, &caller);
-        let filter = Filter::parse(&query).map_err(|error| anyhow::anyhow!("{query}: {error:?}"))?;
-        let judge = || rules.judge(Operation::Read, Subject::Query(&filter), &request, &documents);
-        ensure!(matches!(judge(), Verdict::Allowed(_)), "{rule} refuses {query}");
-        let times = (0..rounds.max(1)).map(|_| {
-            let begun = Instant::now();
-            for _ in 0..JUDGED {
-                black_box(judge());
-            }
-            begun.elapsed().as_secs_f64() * 1e6 / f64::from(JUDGED)
-        });
-        let micros = median(times).value;
-        println!("clients: {micros:.2} µs to judge {query} by {rule}");
-        if micros > dearest.0 {
-            dearest = (micros, rule);
-        }
-    }
-    let (micros, rule) = dearest;
-    Ok(vec![Line {
-        what: format!("judging a query, the dearest of the official rules: `{rule}`"),
-        figure: format!("{micros:.2} µs"),
-        goal: format!("≤ {MOST_MICROS} µs"),
-        met: Some(micros <= MOST_MICROS),
-        ..Line::default()
-    }])
-}
-
-/// The rules of the official documents, each with a query within it.
-fn official() -> [(&'static str, Document); 9] {
-    let now = 1_700_000_000_000_i64;
-    [
-        (
-            "doc._openid == auth.openid",
-            doc! {"_openid": "{openid}", "done": false},
-        ),
-        (
-            "doc.published == true || doc.author == auth.openid",
-            doc! {"$or": [{"published": true}, {"author": "{openid}"}]},
-        ),
-        (
-            "auth.uid in doc.readers || auth.uid in doc.editors || doc.owner == auth.uid",
-            doc! {"readers": "{uid}"},
-        ),
-        (
-            "now >= doc.startTime && now <= doc.endTime",
-            doc! {"startTime": {"$lte": now}, "endTime": {"$gte": now}},
-        ),
-        ("get('database.test.123')[auth.uid] in [1,2,3]", doc! {"a": 1}),
-        (
-            "auth.openid in get(`database.B.${doc.shopId}`).owner",
-            doc! {"shopId": "s1"},
-        ),
-        ("doc.roles[auth.uid] === 'owner'", doc! {"roles.oAlice": "owner"}),
-        (
-            "auth.uid == doc.user_id && (doc.price == request.data.price || request.data.price == undefined)",
-            doc! {"user_id": "{uid}"},
-        ),
-        ("doc.age > 10", doc! {"age": {"$gt": 15}}),
-    ]
 }

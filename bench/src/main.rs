@@ -85,7 +85,7 @@ enum Part {
     Database,
     /// Files sent and fetched, beside nginx
     Files,
-    /// The database as clients ask it, and what their rules cost
+    /// The database as clients ask it
     Clients,
 }
 

@@ -9,7 +9,11 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::{WeChatClient, WeChatError, patience::Patience, transport::Request};
+use crate::{
+    WeChatClient, WeChatError,
+    patience::Patience,
+    transport::{Incoming, Request},
+};
 
 /// Who a login code stands for.
 #[derive(Clone, Debug)]
@@ -97,15 +101,9 @@ impl WeChatClient {
     /// # Errors
     /// Refused with 40029 invalid code, 40163 code been used, -1 busy, or one of the appid and AppSecret (40013, 40125).
     pub async fn oauth_login(&self, code: &LoginCode) -> Result<OAuthAnswer, WeChatError> {
-        let credentials = &self.0.credentials;
         let query = [("code", code.0.as_str()), ("grant_type", "authorization_code")];
         let request = Request::get("oauth2.access_token", "/sns/oauth2/access_token", &query);
-        let secrets = [
-            ("appid", credentials.appid.as_str()),
-            ("secret", credentials.secret.expose_secret()),
-        ];
-        let mut patience = Patience::new();
-        let incoming = self.0.transport.send(&request, &secrets, &mut patience).await?;
+        let incoming = self.ask_with_secret(&request).await?;
         let answer = incoming.judged(request.api)?;
         let OAuthReply { openid, unionid } = answer.read()?;
         if openid.is_empty() {
@@ -123,15 +121,9 @@ impl WeChatClient {
     /// Refused with 40029 invalid code, 40163 code been used, 40226 user blocked, 45011 too often, -1 busy, or
     /// one of the appid and AppSecret (40013, 40125).
     pub async fn code2session(&self, code: &LoginCode) -> Result<LoginAnswer, WeChatError> {
-        let credentials = &self.0.credentials;
         let query = [("js_code", code.0.as_str()), ("grant_type", "authorization_code")];
         let request = Request::get("jscode2session", "/sns/jscode2session", &query);
-        let secrets = [
-            ("appid", credentials.appid.as_str()),
-            ("secret", credentials.secret.expose_secret()),
-        ];
-        let mut patience = Patience::new();
-        let incoming = self.0.transport.send(&request, &secrets, &mut patience).await?;
+        let incoming = self.ask_with_secret(&request).await?;
         let answer = incoming.judged(request.api)?;
         let Reply {
             openid,
@@ -149,6 +141,17 @@ impl WeChatClient {
             unionid: unionid.filter(|unionid| !unionid.is_empty()),
             session_key,
         })
+    }
+
+    /// Asks as whoever knows the AppSecret.
+    async fn ask_with_secret(&self, request: &Request<'_>) -> Result<Incoming, WeChatError> {
+        let credentials = &self.0.credentials;
+        let secrets = [
+            ("appid", credentials.appid.as_str()),
+            ("secret", credentials.secret.expose_secret()),
+        ];
+        let mut patience = Patience::new();
+        self.0.transport.send(request, &secrets, &mut patience).await
     }
 }
 
