@@ -131,8 +131,8 @@ struct LoginAnswer<'a> {
 /// Exchanges the code, keeps the session_key, and gives the reply's body.
 ///
 /// # Errors
-/// 400 when the body is not `{"code","appid"?}`, the text cannot be a code, or the appid is none of ours, 401 with WeChat's own code and text when it refused, 502 when
-/// it could not be reached.
+/// 400 when the body is not `{"code","appid"?}`, the text cannot be a code, or the appid is none of ours, 401 with WeChat's own code and
+/// text when it refused, 502 when it could not be reached.
 pub(crate) async fn login(inner: &Inner, body: &[u8]) -> Result<Bytes, Failure> {
     let request: LoginRequest = serde_json::from_slice(body).map_err(|error| {
         Failure::malformed(format!("the request body must be {{\"code\":\"…\"}}: {error}"))
