@@ -10,6 +10,7 @@ mod measured;
 mod merged;
 mod near;
 mod read;
+mod recorded;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,11 @@ impl Shared {
         self.disk.with(work, || self.transactions.end_all())
     }
 
+    /// Refuses while the disk is in trouble and it is not yet time for a write to try it again.
+    pub(crate) fn admit(&self) -> Result<()> {
+        self.disk.admit(|| self.transactions.end_all())
+    }
+
     /// The time and the randomness of one operation.
     pub(crate) fn context(&self) -> Context {
         Context::new(DateTime::now(), self.random())
@@ -203,7 +209,7 @@ impl Embedded {
             .map_err(|error| disk.cannot_be_opened(error))?;
         let catalog = CatalogCache::default();
         // A file without them is good too: those queries read more.
-        if let Err(error) = disk.with(|file| add_owner_indexes(file, &catalog), || {}) {
+        if let Err(error) = disk.with(|file| add_owner_indexes(&disk, file, &catalog), || {}) {
             tracing::warn!(%error, "the indexes of owners could not be made");
         }
         let shared = Arc::new(Shared {
@@ -299,7 +305,7 @@ fn closed() -> DatabaseError {
 }
 
 /// Gives collections of an older file the index that every collection has.
-fn add_owner_indexes(file: &redb::Database, cache: &CatalogCache) -> Result<()> {
+fn add_owner_indexes(disk: &Disk, file: &redb::Database, cache: &CatalogCache) -> Result<()> {
     let read = file.begin_read().map_err(DatabaseError::unavailable)?;
     let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
     let mut missing = false;
@@ -315,7 +321,7 @@ fn add_owner_indexes(file: &redb::Database, cache: &CatalogCache) -> Result<()> 
     let mut batch = Batch::new(&write, cache)?;
     batch.add_owner_indexes()?;
     batch.finish()?;
-    write.commit().map_err(DatabaseError::unavailable)
+    disk.commit(write, None)
 }
 
 fn last_change(file: &redb::Database) -> Result<u64> {

@@ -14,13 +14,13 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase as _, StorageBackend, StorageError, TableDefinition,
-    TableError, TableHandle as _, WriteTransaction, backends::FileBackend,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageBackend, StorageError,
+    TableDefinition, TableError, TableHandle as _, WriteTransaction, backends::FileBackend,
 };
 
 use crate::{
-    Cause, FileError,
-    journal::{Journal, JournalError, Room},
+    Cause, FileError, Replay,
+    journal::{self, Journal, JournalError, Stated},
     trial::{self, NO_PAGE, Verdict},
 };
 
@@ -37,6 +37,8 @@ pub struct Form {
     pub format: u64,
     /// Bytes of memory for pages of the file; redb's own default is a gigabyte.
     pub cache: usize,
+    /// Where the file has a journal: does once more what that has.
+    pub replay: Option<Replay>,
 }
 
 /// How a file is kept open.
@@ -46,8 +48,11 @@ pub struct FileSettings {
     /// How long writes are refused after the first error.
     pub first_wait: Duration,
     /// Makes of the open file what redb reads and writes.
-    pub backend: Box<dyn Fn(File) -> Result<Backend, DatabaseError> + Send>,
+    pub backend: OpenBackend,
 }
+
+/// Makes of an open file what redb reads and writes.
+pub type OpenBackend = Arc<dyn Fn(File) -> Result<Backend, DatabaseError> + Send + Sync>;
 
 /// Numbers, of which [`FORMAT_NAME`] is one. Every file of ours has it.
 pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -86,47 +91,16 @@ impl StorageBackend for Lent {
     }
 }
 
-/// A file that is deleted when it is closed with nothing in it.
-#[derive(Debug)]
-struct Beside {
-    log: Backend,
-    path: PathBuf,
-}
-
-impl StorageBackend for Beside {
-    fn len(&self) -> Result<u64, io::Error> {
-        self.log.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        self.log.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.log.set_len(len)
-    }
-
-    fn sync_data(&self) -> Result<(), io::Error> {
-        self.log.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.log.write(offset, data)
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        if self.log.len().is_ok_and(|length| length == 0) {
-            // It does no harm.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 /// Brings a new file, or one of an older format, to the form: makes its tables. It is given the format that was found, and is
 /// marked with the newest afterwards.
 pub type BringUp<'a> = &'a dyn Fn(&WriteTransaction, Option<u64>) -> Result<(), Cause>;
+
+/// A file that was opened.
+pub(crate) struct OpenedFile {
+    pub(crate) backend: Backend,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) database: Database,
+}
 
 /// Opens the file, or makes it with mode 0600, and locks it. A file that others could read is closed to them, if it is one
 /// of ours.
@@ -135,7 +109,7 @@ pub(crate) fn open(
     form: &'static Form,
     bring_up: BringUp<'_>,
     settings: &FileSettings,
-) -> Result<(Arc<Journal>, Database), FileError> {
+) -> Result<OpenedFile, FileError> {
     let opening = Opening {
         path,
         form,
@@ -178,7 +152,7 @@ impl Opening<'_> {
         foreign(self.path, self.form, what, another(self.form))
     }
 
-    fn existing(&self) -> Result<(Arc<Journal>, Database), FileError> {
+    fn existing(&self) -> Result<OpenedFile, FileError> {
         let (path, form) = (self.path, self.form);
         let failed = |error: io::Error| self.failed(error);
         let file = OpenOptions::new()
@@ -200,14 +174,7 @@ impl Opening<'_> {
             cause,
         };
         let backend = (self.settings.backend)(file).map_err(|error| refused(path, form, error))?;
-        // Beside the file itself, and not beside a link to it.
-        let place = fs::canonicalize(path).map_err(failed)?;
-        let log = self.log_beside(&place)?;
-        let journal =
-            Journal::open(backend, log, Room::USUAL).map_err(|error| self.refused_journal(&place, error))?;
-        let journal = Arc::new(journal);
-        let backend: Backend = Arc::clone(&journal) as Backend;
-        let found = match trial::judge(&backend, self.settings.cache, found_format) {
+        let (found, stated) = match trial::judge(&backend, self.settings.cache, look) {
             Verdict::Sound(Ok(found)) => found,
             Verdict::Sound(Err(redb::Error::Io(error))) if !is_damage(&error) => {
                 return Err(self.failed(error));
@@ -228,22 +195,41 @@ impl Opening<'_> {
             FoundFormat::Number(format) => Some(format),
             FoundFormat::Nothing => None,
         };
-        journal.begin();
-        let database = open_database(path, form, &backend, self.settings.cache)?;
-        if older != Some(form.format) {
-            self.bring_up(&database, older)
-                .map_err(|cause| FileError::Failed {
-                    form,
-                    place: path.display().to_string(),
-                    cause,
-                })?;
+        // Beside the file itself, and not beside a link to it.
+        let journal = self.journal_beside(&fs::canonicalize(path).map_err(failed)?)?;
+        if let Some(journal) = &journal {
+            let judged = journal.judge(stated);
+            judged.map_err(|error| refused_journal(path, form, journal.path(), error))?;
         }
-        Ok((journal, database))
+        let database = open_database(path, form, &backend, self.settings.cache)?;
+        if let Some(journal) = &journal {
+            let done = journal.redo(&database);
+            done.map_err(|error| refused_journal(path, form, journal.path(), error))?;
+        }
+        if older != Some(form.format) {
+            let brought_up = || {
+                // What is done once more is of the older format.
+                if let Some(journal) = &journal {
+                    journal.settle(&database)?;
+                }
+                self.bring_up(&database, older)
+            };
+            brought_up().map_err(|cause| FileError::Failed {
+                form,
+                place: path.display().to_string(),
+                cause,
+            })?;
+        }
+        Ok(OpenedFile {
+            backend,
+            journal,
+            database,
+        })
     }
 
     /// Makes the file under another name until it is whole: a process that is killed meanwhile leaves no half of one. The
     /// lock on that name keeps others from making it too; `None` where one of them was quicker.
-    fn make(&self) -> Result<Option<(Arc<Journal>, Database)>, FileError> {
+    fn make(&self) -> Result<Option<OpenedFile>, FileError> {
         let failed = |error: io::Error| self.failed(error);
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
@@ -281,19 +267,24 @@ impl Opening<'_> {
         let made = (self.settings.backend)(file)
             .map_err(|error| refused(self.path, self.form, error))
             .and_then(|backend| {
-                let log = self.log_beside(&place)?;
-                let journal = Journal::new(backend, log, Room::USUAL)
-                    .map_err(|error| self.refused_journal(&place, error))?;
-                let journal = Arc::new(journal);
-                let backend: Backend = Arc::clone(&journal) as Backend;
+                let journal = self.journal_beside(&place)?;
+                if let Some(journal) = &journal
+                    && journal.is_left().map_err(failed)?
+                {
+                    let left = JournalError::Foreign;
+                    return Err(refused_journal(self.path, self.form, journal.path(), left));
+                }
                 let database = open_database(self.path, self.form, &backend, self.settings.cache)?;
                 self.bring_up(&database, None)
                     .map_err(|cause| self.failed(cause))?;
                 fs::rename(&unfinished, &place).map_err(failed)?;
                 // The file's name must survive a power cut as its content does.
                 sync_folder(&place).map_err(failed)?;
-                journal.begin();
-                Ok((journal, database))
+                Ok(OpenedFile {
+                    backend,
+                    journal,
+                    database,
+                })
             });
         if made.is_err() {
             // It is of no use to anybody.
@@ -302,35 +293,17 @@ impl Opening<'_> {
         made.map(Some)
     }
 
-    fn refused_journal(&self, place: &Path, error: JournalError) -> FileError {
-        match error {
-            JournalError::Io(error) => self.failed(error),
-            JournalError::Damaged => FileError::Damaged {
-                form: self.form,
-                place: self.path.display().to_string(),
-                cause: error.into(),
-            },
-            JournalError::Foreign => FileError::Journal {
-                form: self.form,
-                place: journal_of(place).display().to_string(),
-            },
-        }
-    }
-
-    /// The journal of the file in that place, which is there for as long as there is anything in it.
-    fn log_beside(&self, place: &Path) -> Result<Backend, FileError> {
+    /// The journal of the file in that place, if such files have one.
+    fn journal_beside(&self, place: &Path) -> Result<Option<Journal>, FileError> {
+        let Some(replay) = self.form.replay else {
+            return Ok(None);
+        };
         let path = journal_of(place);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| self.failed(error))?;
-        sync_folder(&path).map_err(|error| self.failed(error))?;
-        let log = (self.settings.backend)(file).map_err(|error| refused(&path, self.form, error))?;
-        Ok(Arc::new(Beside { log, path }))
+        let open = Arc::clone(&self.settings.backend);
+        let journal = Journal::new(path.clone(), open, replay, journal::ROOM);
+        let journal =
+            journal.map_err(|error| refused_journal(&path, self.form, &path, JournalError::Io(error)))?;
+        Ok(Some(journal))
     }
 
     fn lock(&self, file: &File) -> Result<(), FileError> {
@@ -442,6 +415,32 @@ fn judge_head(path: &Path, form: &'static Form, file: &File, length: u64) -> Res
     }
 }
 
+/// Why a file cannot be taken with its journal.
+pub(crate) fn refused_journal(
+    path: &Path,
+    form: &'static Form,
+    journal: &Path,
+    error: JournalError,
+) -> FileError {
+    let place = path.display().to_string();
+    match error {
+        JournalError::Io(cause) => FileError::Open {
+            form,
+            place,
+            cause: cause.into(),
+        },
+        JournalError::Damaged | JournalError::Redo(_) => FileError::Damaged {
+            form,
+            place,
+            cause: error.into(),
+        },
+        JournalError::Foreign => FileError::Journal {
+            form,
+            place: journal.display().to_string(),
+        },
+    }
+}
+
 /// Why redb refuses a file.
 fn refused(path: &Path, form: &'static Form, error: DatabaseError) -> FileError {
     let place = path.display().to_string();
@@ -483,7 +482,7 @@ fn journal_of(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
@@ -494,6 +493,17 @@ pub(crate) fn mark(transaction: &WriteTransaction, form: &Form) -> Result<(), re
     Ok(())
 }
 
+/// What has to be known of a file before it is opened.
+fn look(database: &Database) -> Result<(FoundFormat, Stated), redb::Error> {
+    let transaction = database.begin_read()?;
+    let format = found_format(&transaction)?;
+    let stated = match format {
+        FoundFormat::Number(_) => Stated::read(&transaction)?,
+        FoundFormat::Nothing | FoundFormat::Other => Stated::default(),
+    };
+    Ok((format, stated))
+}
+
 enum FoundFormat {
     /// No table: somebody was interrupted as the file was made.
     Nothing,
@@ -502,8 +512,7 @@ enum FoundFormat {
     Number(u64),
 }
 
-fn found_format(database: &Database) -> Result<FoundFormat, redb::Error> {
-    let transaction = database.begin_read()?;
+fn found_format(transaction: &ReadTransaction) -> Result<FoundFormat, redb::Error> {
     let table = match transaction.open_table(META) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => {

@@ -1,22 +1,26 @@
 //! The database, and how it comes back after an error.
 //!
 //! After one error of the disk redb refuses everything until it is opened again: a full disk would end the file for
-//! good. So it is opened again at once, for those who read. Whoever writes is refused for a while with the error that was,
-//! for longer each time, up to [`LONGEST`]; then one write tries it again.
+//! good. So it is opened again at once, for those who read; where the disk takes nothing, with all that would be written kept in memory.
+//! Whoever writes is refused for a while with the error that was, for longer each time, up to [`LONGEST`]; then one write tries it again.
 
 use std::{
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction, backends::InMemoryBackend};
 
 use crate::{
-    Backend, Cause, Failure, FileError, FileSettings, Form, WorkError,
-    file::{self, BringUp},
+    Backend, Cause, Failure, FileError, FileSettings, Form, Redo, WorkError,
+    file::{self, BringUp, OpenedFile},
     journal::Journal,
+    trial,
 };
 
 /// How long writes are refused after the first error.
@@ -30,8 +34,10 @@ pub struct DataFile {
     path: PathBuf,
     backend: Backend,
     /// Where there is a file.
-    journal: Option<Arc<Journal>>,
+    journal: Option<Journal>,
     opened: RwLock<Opened>,
+    /// Whether what is written to the database does not come to the disk. Changed only by whoever opens it.
+    is_for_reading: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     cache: usize,
     first_wait: Duration,
@@ -44,7 +50,7 @@ impl FileSettings {
         Self {
             cache: form.cache,
             first_wait: FIRST,
-            backend: Box::new(file::on_disk),
+            backend: Arc::new(file::on_disk),
         }
     }
 }
@@ -68,6 +74,8 @@ struct Trouble {
 pub enum Wrote<T> {
     /// It is to be committed.
     Changed(T),
+    /// The same, and this is all that it changes, for the journal.
+    Journaled(T, Redo),
     /// There is nothing to wait for the disk for.
     Unchanged(T),
 }
@@ -104,13 +112,8 @@ impl DataFile {
         bring_up: BringUp<'_>,
         settings: &FileSettings,
     ) -> Result<Self, FileError> {
-        let (journal, database) = file::open(path, form, bring_up, settings)?;
-        let backend = Arc::clone(&journal) as Backend;
-        let file = Self::new(path, form, backend, database, settings.cache, settings.first_wait);
-        Ok(Self {
-            journal: Some(journal),
-            ..file
-        })
+        let opened = file::open(path, form, bring_up, settings)?;
+        Ok(Self::new(path, form, opened, settings.cache, settings.first_wait))
     }
 
     /// What such a file would be, in memory: it ends with the process.
@@ -126,26 +129,25 @@ impl DataFile {
             place: path.display().to_string(),
             cause,
         })?;
-        Ok(Self::new(path, form, backend, database, cache, FIRST))
+        let opened = OpenedFile {
+            backend,
+            journal: None,
+            database,
+        };
+        Ok(Self::new(path, form, opened, cache, FIRST))
     }
 
-    fn new(
-        path: &Path,
-        form: &'static Form,
-        backend: Backend,
-        database: Database,
-        cache: usize,
-        first_wait: Duration,
-    ) -> Self {
+    fn new(path: &Path, form: &'static Form, opened: OpenedFile, cache: usize, first_wait: Duration) -> Self {
         Self {
             form,
             path: path.to_owned(),
-            backend,
-            journal: None,
+            backend: opened.backend,
+            journal: opened.journal,
             opened: RwLock::new(Opened {
-                database: Some(database),
+                database: Some(opened.database),
                 times: 1,
             }),
+            is_for_reading: AtomicBool::new(false),
             trouble: Mutex::default(),
             cache,
             first_wait,
@@ -158,12 +160,25 @@ impl DataFile {
         &self.path
     }
 
-    /// Brings what stands in the journal to its place in the file, which is then whole by itself.
+    /// Makes a commit, for whoever writes by [`with`](Self::with). With all that it changes it needs no more than the journal,
+    /// where the file has one.
     ///
     /// # Errors
-    /// Of the disk; then the journal still has it.
-    pub fn settle(&self) -> io::Result<()> {
-        self.journal.as_ref().map_or(Ok(()), |journal| journal.settle())
+    /// Of the disk.
+    pub fn commit(&self, write: WriteTransaction, redo: Option<&Redo>) -> Result<(), redb::Error> {
+        if self.is_for_reading.load(Ordering::SeqCst) {
+            // The disk failed once more since it was told to write.
+            return Err(redb::Error::PreviousIo);
+        }
+        match &self.journal {
+            Some(journal) => journal.commit(write, redo),
+            None => Ok(write.commit()?),
+        }
+    }
+
+    /// Whether the file lacks what its journal has; a [`commit`](Self::commit) without changes ends that.
+    pub fn needs_journal(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_needed)
     }
 
     /// Reads one snapshot.
@@ -185,17 +200,17 @@ impl DataFile {
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<Wrote<T>, WorkError<E>>,
     ) -> Result<T, Failure<E>> {
-        self.admit().map_err(Failure::File)?;
+        self.admit(|| {}).map_err(Failure::File)?;
         let write = |database: &Database| {
             let transaction = database.begin_write()?;
-            match work(&transaction)? {
-                Wrote::Unchanged(answer) => Ok(answer),
-                Wrote::Changed(answer) => {
-                    transaction.commit()?;
-                    self.works();
-                    Ok(answer)
-                }
-            }
+            let (answer, redo) = match work(&transaction)? {
+                Wrote::Unchanged(answer) => return Ok(answer),
+                Wrote::Changed(answer) => (answer, None),
+                Wrote::Journaled(answer, redo) => (answer, Some(redo)),
+            };
+            self.commit(transaction, redo.as_ref()).map_err(WorkError::Disk)?;
+            self.works();
+            Ok(answer)
         };
         self.with(write, || {})
     }
@@ -219,6 +234,9 @@ impl DataFile {
     pub fn compact(&mut self) -> Result<(), Cause> {
         let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = &mut opened.database {
+            if let Some(journal) = &self.journal {
+                journal.settle(database)?;
+            }
             database.compact()?;
         }
         Ok(())
@@ -253,11 +271,22 @@ impl DataFile {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses while there is trouble and it is not yet time to try again, for whoever writes by [`with`](Self::with).
+    /// Refuses while there is trouble and it is not yet time to try again, for whoever writes by [`with`](Self::with), and has the same
+    /// `let_go`.
     ///
     /// # Errors
     /// What went wrong last.
-    pub fn admit(&self) -> Result<(), FileError> {
+    pub fn admit(&self, let_go: impl Fn()) -> Result<(), FileError> {
+        self.judge_time()?;
+        let times = self.opened().times;
+        match self.is_for_reading.load(Ordering::SeqCst) {
+            true => self.open_again(times, let_go, false),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses while it is not yet time to try again.
+    fn judge_time(&self) -> Result<(), FileError> {
         match &*self.trouble() {
             Some(trouble) if Instant::now() < trouble.again_at => {
                 Err(FileError::Shared(Arc::clone(&trouble.error)))
@@ -280,14 +309,16 @@ impl DataFile {
         if opened.database.is_none() {
             let times = opened.times;
             drop(opened);
-            self.admit().map_err(Failure::File)?;
-            self.open_again(times, &let_go).map_err(Failure::File)?;
+            self.judge_time().map_err(Failure::File)?;
+            self.open_again(times, &let_go, true).map_err(Failure::File)?;
             opened = self.opened();
         }
         let times = opened.times;
         let Some(database) = &opened.database else {
             // It failed again in between.
-            return Err(Failure::File(self.admit().err().unwrap_or(FileError::Closed)));
+            return Err(Failure::File(
+                self.judge_time().err().unwrap_or(FileError::Closed),
+            ));
         };
         let done = work(database);
         drop(opened);
@@ -297,7 +328,7 @@ impl DataFile {
             Err(WorkError::Disk(error)) => {
                 let error = self.note(self.failed(error));
                 // If that fails, the next operation finds it out.
-                let _ = self.open_again(times, &let_go);
+                let _ = self.open_again(times, &let_go, true);
                 Err(Failure::File(error))
             }
         }
@@ -332,20 +363,21 @@ impl DataFile {
         FileError::Shared(error)
     }
 
-    /// Opens the database again, unless somebody has since it was opened so many `times`. Waits for those who use it.
-    fn open_again(&self, times: u64, let_go: impl Fn()) -> Result<(), FileError> {
+    /// Opens the database again, unless somebody has since it was opened so many `times`. Waits for those who use it. If the disk takes nothing,
+    /// one that can only be read is enough where it `may_be_for_reading`.
+    fn open_again(&self, times: u64, let_go: impl Fn(), may_be_for_reading: bool) -> Result<(), FileError> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
         if opened.times != times {
             return Ok(());
         }
         let_go();
         opened.database = None;
-        let open = || file::open_database(&self.path, self.form, &self.backend, self.cache);
-        let database = match &self.journal {
-            Some(journal) => journal.opened_again(open),
-            None => open(),
+        let (database, failed) = match self.open_on(&self.backend) {
+            Ok(database) => (Ok(database), None),
+            Err(error) => (self.open_for_reading(), Some(error)),
         };
-        let database = database.map_err(|error| {
+        self.is_for_reading.store(failed.is_some(), Ordering::SeqCst);
+        let note = |error| {
             // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
             self.note(match error {
                 FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
@@ -353,9 +385,45 @@ impl DataFile {
                 }
                 error => error,
             })
-        })?;
-        opened.database = Some(database);
-        opened.times += 1;
-        Ok(())
+        };
+        opened.times += u64::from(database.is_ok());
+        opened.database = database.ok();
+        match failed {
+            Some(error) if opened.database.is_none() || !may_be_for_reading => Err(note(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_on(&self, backend: &Backend) -> Result<Database, FileError> {
+        let database = file::open_database(&self.path, self.form, backend, self.cache)?;
+        if let Some(journal) = &self.journal {
+            let done = journal.redo(&database);
+            done.map_err(|error| file::refused_journal(&self.path, self.form, journal.path(), error))?;
+        }
+        Ok(database)
+    }
+
+    fn open_for_reading(&self) -> Result<Database, FileError> {
+        let beside = trial::beside(&self.backend).map_err(|error| self.failed(redb::Error::Io(error)))?;
+        self.open_on(&beside)
+    }
+}
+
+impl Drop for DataFile {
+    /// Has the file have everything, so that it is whole without its journal.
+    fn drop(&mut self) {
+        let Some(journal) = &self.journal else {
+            return;
+        };
+        let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let database = opened.database.take();
+        let is_for_reading = *self.is_for_reading.get_mut();
+        if let Some(database) = database.as_ref().filter(|_| !is_for_reading)
+            && let Err(error) = journal.settle(database)
+        {
+            tracing::warn!(%error, file = %self.path.display(), "the journal stays; it is taken up when the file is opened");
+        }
+        drop(database);
+        journal.delete();
     }
 }

@@ -1,56 +1,57 @@
 //! Commits that are written in a row.
 //!
-//! redb writes a commit as a dozen pages all over its file and waits until the disk has each of them; in a row the disk takes
-//! them several times as quickly. So the pages of a commit are appended to a journal beside the file, which is waited for, and
-//! kept in memory. They go to their places in the file when the journal is full, when the file is put to rest, and when it is
-//! closed; then the journal is empty. After a crash the journal is read again, and things are as they were.
+//! redb writes a commit as some twenty pages all over its file, and waits until the disk has each of them. So a commit of a file that
+//! has a journal is first written there: as what it changes ([`Redo`]), in one write behind the last one, which is waited for.
+//! redb has the commit in its memory then, and may write pages of it whenever it likes; for whoever opens the file after a crash
+//! they do not count. From time to time, when the journal is full, when the file is put to rest and when it is closed, a commit is made
+//! that redb itself waits for. The file has everything then, and the journal begins anew.
 //!
-//! A commit that is too large for the journal goes to its places at once, as without one. Before that is whole, a crash takes the
-//! file back to the commit before: redb writes over nothing that its last commit needs, the head of the file excepted, which the
-//! journal has. A journal that finds no room is no fault for the same reason.
+//! A commit that is too large for the journal is made in that way at once, and so is one for which the journal finds no room on the disk.
 //!
 //! | a crash comes | and leaves |
 //! |---|---|
-//! | while a commit is appended | a record that is not whole: the commit was not |
-//! | while pages go to their places | the journal, which has all of them |
-//! | when they are there, and the journal is not emptied | the same |
+//! | while a commit is written into the journal | a record that is not whole: the commit was not |
+//! | later | the file as redb last waited for it, and the journal with what came since: it is done once more |
+//! | when redb has waited for it, and the journal has not begun anew | the journal of the generation before, of which the file has everything |
 //!
-//! The journal says which head the file may have. Beside another file it is refused: its pages would make nonsense of that one.
+//! The file says which generation of the journal belongs to it, and how far it had come with the one before. Another journal beside it is
+//! refused. The file is whole without its journal; it lacks what came last.
 
 mod record;
 
 use std::{
-    collections::BTreeMap,
-    io, mem,
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use redb::StorageBackend;
+use redb::{
+    Database, Durability, ReadTransaction, ReadableDatabase as _, TableDefinition, TableError,
+    WriteTransaction,
+};
 
-use self::record::{Found, Head};
+use self::record::Found;
 use crate::{
-    Backend,
-    blocks::{BLOCK, STEP, parts},
+    Backend, Cause, Redo, RedoSteps, Replay, WorkError,
+    file::{OpenBackend, sync_folder},
 };
 
-type Block = Box<[u8; BLOCK]>;
+/// Which journal is the file's.
+const STATE: TableDefinition<'_, &str, u128> = TableDefinition::new("journal");
+/// In it: the generation that belongs to the file as it is.
+const GENERATION: &str = "generation";
+/// The one before, of which the file has everything.
+const BEFORE: &str = "before";
+/// How many records that had.
+const BEFORE_RECORDS: &str = "records before";
 
-/// How much a journal takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    /// Bytes of its file.
-    pub(crate) file: u64,
-    /// Blocks of one commit that are kept in memory before it is whole.
-    pub(crate) commit: usize,
-}
-
-impl Room {
-    /// Some two hundred small commits, and one of a thousand documents.
-    pub(crate) const USUAL: Self = Self {
-        file: 16 << 20,
-        commit: 1024,
-    };
-}
+/// Bytes that a journal has at most.
+pub(crate) const ROOM: u64 = 16 << 20;
+/// Bytes by which its file grows. They are written with zeros once and written over from then on: where a file grows, a commit takes the disk
+/// twice as long.
+const PIECE: u64 = 1 << 20;
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,466 +61,361 @@ pub(crate) enum JournalError {
     Io(#[from] io::Error),
     #[error("its journal is damaged")]
     Damaged,
-    #[error("the journal beside it belongs to another file, or to another state of this one")]
+    #[error("the journal beside it belongs to another file, or to another state of it")]
     Foreign,
+    #[error("what its journal has cannot be done again")]
+    Redo(#[source] Cause),
 }
 
-/// A file of redb's with its journal.
-#[derive(Debug)]
+/// What a file says of its journal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stated {
+    generation: Option<u128>,
+    /// With the number of its records.
+    before: Option<(u128, u32)>,
+}
+
+impl Stated {
+    /// What the file says.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        let table = match transaction.open_table(STATE) {
+            Ok(table) => table,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Self::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let number = |name| -> Result<_, redb::Error> { Ok(table.get(name)?.map(|number| number.value())) };
+        let records = number(BEFORE_RECORDS)?.and_then(|records| u32::try_from(records).ok());
+        Ok(Self {
+            generation: number(GENERATION)?,
+            before: number(BEFORE)?.zip(records),
+        })
+    }
+
+    fn write(self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+        let mut table = transaction.open_table(STATE)?;
+        let before = self.before.map(|(before, records)| (before, u128::from(records)));
+        for (name, number) in [
+            (GENERATION, self.generation),
+            (BEFORE, before.map(|(before, _)| before)),
+            (BEFORE_RECORDS, before.map(|(_, records)| records)),
+        ] {
+            match number {
+                Some(number) => drop(table.insert(name, number)?),
+                None => drop(table.remove(name)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes the journal's file.
+type CreateLog = Box<dyn Fn() -> io::Result<Backend> + Send + Sync>;
+
+/// The journal of a file.
 pub(crate) struct Journal {
-    /// Whoever changes anything holds it.
-    log: Mutex<Log>,
-    kept: RwLock<Kept>,
-    file: Backend,
-    room: Room,
+    path: PathBuf,
+    create: CreateLog,
+    replay: Replay,
+    room: u64,
+    state: Mutex<State>,
 }
 
-/// The journal's own file.
-#[derive(Debug)]
-struct Log {
-    file: Backend,
-    /// A new file is made without it, since before the first commit there is nothing to go back to; and while a file is only
-    /// looked at, both stay as they are.
-    is_used: bool,
-    /// Whether what is written may wait for the next commit.
-    is_lenient: bool,
-    /// Its head, as it is on the disk; `None` before there is one.
-    head: Option<Head>,
-    /// Whether a record of this generation may be on the disk.
-    is_filled: bool,
-    /// Records of this generation that are.
-    records: u32,
-    /// Where the next one begins.
-    end: u64,
+struct State {
+    /// `None` before there is a file.
+    log: Option<Backend>,
+    /// What its records belong to.
+    generation: Option<u128>,
+    /// Whether records may be written: not before the file has named a generation since it was opened.
+    is_begun: bool,
+    /// The records that there are.
+    found: Found,
+    /// Whether behind them may be one of a commit that was not.
+    is_doubtful: bool,
 }
 
-/// What is not, or may not be, in its place in the file.
-#[derive(Debug, Default)]
-struct Kept {
-    /// What the journal has.
-    blocks: BTreeMap<u64, Block>,
-    /// What nothing has: the commit in the making.
-    pending: BTreeMap<u64, Block>,
-    /// Blocks of the commit in the making went to the file, which has not been waited for.
-    is_spilled: bool,
-    /// Of the file.
-    length: u64,
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Journal {
-    /// Takes up what the journal holds. Changes nothing of the file but its length, where that had not reached the disk; what is
-    /// to be written comes after [`begin`](Self::begin).
+    /// The journal in that place, whether it is there or not. Changes nothing.
     ///
     /// # Errors
-    /// Of the disk; or the journal is damaged, or not this file's. Both files are left as they are.
-    pub(crate) fn open(file: Backend, log: Backend, room: Room) -> Result<Self, JournalError> {
-        let mut kept = Kept {
-            length: file.len()?,
-            ..Kept::default()
-        };
-        let Found { head, records, end } = record::read(&*log, |record| {
-            kept.length = kept.length.max(record.length);
-            kept.blocks.extend(record.blocks);
-        })?;
-        if records > 0 {
-            let head = head.as_ref().ok_or(JournalError::Damaged)?;
-            if !head.allows(head_of(&*file)?) {
-                return Err(JournalError::Foreign);
+    /// Of the disk.
+    pub(crate) fn new(path: PathBuf, open: OpenBackend, replay: Replay, room: u64) -> io::Result<Self> {
+        // What a repository brings along may be a link to what is somebody else's.
+        let log = match fs::symlink_metadata(&path) {
+            Ok(there) if !there.is_file() => return Err(io::Error::other("it is no file")),
+            Ok(_) => {
+                let file = OpenOptions::new().read(true).write(true).open(&path)?;
+                Some(backend(&open, file)?)
             }
-            if file.len()? < kept.length {
-                file.set_len(kept.length)?;
-            }
-        }
-        Ok(Self {
-            log: Mutex::new(Log {
-                file: log,
-                is_used: false,
-                is_lenient: false,
-                head,
-                is_filled: records > 0,
-                records,
-                end,
-            }),
-            kept: RwLock::new(kept),
-            file,
-            room,
-        })
-    }
-
-    /// For a file that is made: nothing goes to the journal before [`begin`](Self::begin).
-    ///
-    /// # Errors
-    /// Of the disk; or there is a journal with something in it, whose file is not here. It is left as it is.
-    pub(crate) fn new(file: Backend, log: Backend, room: Room) -> Result<Self, JournalError> {
-        match record::read(&*log, |_| {}) {
-            Ok(found) if found.records == 0 => log.set_len(0)?,
-            Ok(_) | Err(JournalError::Damaged) => return Err(JournalError::Foreign),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
-        }
-        let kept = Kept {
-            length: file.len()?,
-            ..Kept::default()
         };
-        Ok(Self {
-            log: Mutex::new(Log {
-                file: log,
-                is_used: false,
-                is_lenient: false,
-                head: None,
-                is_filled: false,
-                records: 0,
-                end: STEP,
-            }),
-            kept: RwLock::new(kept),
-            file,
+        let place = path.clone();
+        let create = move || {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&place)?;
+            sync_folder(&place)?;
+            backend(&open, file)
+        };
+        Ok(Self::on(log, path, Box::new(create), replay, room))
+    }
+
+    fn on(log: Option<Backend>, path: PathBuf, create: CreateLog, replay: Replay, room: u64) -> Self {
+        Self {
+            path,
+            create,
+            replay,
             room,
-        })
+            state: Mutex::new(State {
+                log,
+                generation: None,
+                is_begun: false,
+                found: Found::default(),
+                is_doubtful: false,
+            }),
+        }
     }
 
-    /// From now on commits go to the journal.
-    pub(crate) fn begin(&self) {
-        self.log().is_used = true;
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// While `open` opens the file again after an error, what it writes need not reach a disk that is full: it is only what redb
-    /// notes about the opening, and is done anew the next time. So the file can be read meanwhile.
-    pub(crate) fn opened_again<T>(&self, open: impl FnOnce() -> T) -> T {
-        self.log().is_lenient = true;
-        let opened = open();
-        self.log().is_lenient = false;
-        opened
-    }
-
-    /// Brings everything to its place in the file.
+    /// Whether it belongs to a file that says this; if so, [`redo`](Self::redo) does what it has.
     ///
     /// # Errors
-    /// Of the disk; then the journal still has it.
-    pub(crate) fn settle(&self) -> io::Result<()> {
-        self.settle_with(&mut self.log())
-    }
-
-    fn settle_with(&self, log: &mut Log) -> io::Result<()> {
-        if !log.is_filled && self.kept().has_nothing_to_place() {
+    /// Of the disk; or it is damaged, or not this file's. Both files are left as they are.
+    pub(crate) fn judge(&self, stated: Stated) -> Result<(), JournalError> {
+        let mut state = self.state();
+        state.generation = stated.generation;
+        let Some(log) = &state.log else {
             return Ok(());
-        }
-        self.place_pages(log)?;
-        self.place_head(log)
-    }
-
-    /// Brings everything but the head of the file to its place.
-    fn place_pages(&self, log: &mut Log) -> io::Result<()> {
-        self.place(|number| number != 0)?;
-        if !log.is_filled {
-            return Ok(());
-        }
-        self.file.sync_data()?;
-        // The journal knows the head before the file has it: it is how a journal is told to be this file's.
-        let head = self
-            .kept()
-            .newest(0)
-            .map(|head| record::checksum_of_head(&head[..]));
-        head.map_or(Ok(()), |head| log.allow(head))
-    }
-
-    /// Then the head, and empties the journal.
-    fn place_head(&self, log: &mut Log) -> io::Result<()> {
-        let head = self.kept().newest(0).cloned();
-        if let Some(head) = head {
-            self.file.write(0, &head[..])?;
-        }
-        self.file.sync_data()?;
-        if log.is_filled {
-            log.empty(head_of(&*self.file)?)?;
-        }
-        let mut kept = self.kept_mut();
-        kept.blocks.clear();
-        kept.pending.clear();
-        kept.is_spilled = false;
-        Ok(())
-    }
-
-    /// Has the blocks of a commit that is large go to their places while it is made.
-    fn spill(&self) -> io::Result<()> {
-        // Before it is done: what is there of it when the disk fails has not been waited for.
-        self.kept_mut().is_spilled = true;
-        let spilled: Vec<u64> = self
-            .kept()
-            .pending
-            .keys()
-            .copied()
-            .filter(|number| *number != 0)
-            .collect();
-        self.place(|number| spilled.binary_search(&number).is_ok())?;
-        let mut kept = self.kept_mut();
-        for number in spilled {
-            kept.blocks.remove(&number);
-            kept.pending.remove(&number);
-        }
-        Ok(())
-    }
-
-    /// Writes these blocks to the file, those in a row together. Whoever reads meanwhile goes on.
-    fn place(&self, is_meant: impl Fn(u64) -> bool) -> io::Result<()> {
-        /// Bytes that are written together at most.
-        const MOST: usize = 1 << 20;
-        let kept = self.kept();
-        let mut row = Vec::new();
-        let mut begin = 0;
-        let newest: BTreeMap<u64, &Block> = kept
-            .blocks
-            .iter()
-            .chain(&kept.pending)
-            .map(|(n, b)| (*n, b))
-            .collect();
-        for (number, block) in newest.into_iter().filter(|(number, _)| is_meant(*number)) {
-            let follows = number * STEP == begin + row.len() as u64;
-            if !row.is_empty() && (!follows || row.len() >= MOST) {
-                self.file.write(begin, &row)?;
-                row.clear();
-            }
-            if row.is_empty() {
-                begin = number * STEP;
-            }
-            row.extend_from_slice(&block[..]);
-        }
-        if !row.is_empty() {
-            self.file.write(begin, &row)?;
-        }
-        Ok(())
-    }
-
-    fn append_pending(&self, log: &mut Log) -> io::Result<()> {
-        log.prepare(&*self.file)?;
-        let generation = log.head.as_ref().map_or(0, Head::generation);
-        let record = {
-            let kept = self.kept();
-            let blocks = kept.pending.iter().map(|(number, block)| (*number, &block[..]));
-            record::write((generation, log.records), kept.length, blocks)
         };
-        log.append(&record)
-    }
-
-    /// A block to be written into; what the file has counts only where it `is_needed`.
-    fn block_of_file(&self, number: u64, is_needed: bool) -> io::Result<Block> {
-        let mut block = Box::new([0; BLOCK]);
-        if is_needed {
-            let begin = number * STEP;
-            let there = self.file.len()?.saturating_sub(begin).min(STEP);
-            let there = block.get_mut(..usize::try_from(there).unwrap_or(BLOCK));
-            if let Some(there) = there.filter(|there| !there.is_empty()) {
-                self.file.read(begin, there)?;
+        let first = record::first(&**log)?;
+        let found = match stated.generation {
+            Some(generation) => {
+                let found = record::read(&**log, generation, u32::MAX, |_| Ok(()))?;
+                // A record is written when the one before it is on the disk.
+                if record::has_later(&**log, (generation, found.records), found.end)? {
+                    return Err(JournalError::Damaged);
+                }
+                found
+            }
+            None => Found::default(),
+        };
+        if let Some(first) = first.filter(|first| Some(*first) != stated.generation) {
+            match stated.before {
+                Some((before, records)) if before == first => {
+                    if record::has_later(&**log, (before, records), 0)? {
+                        return Err(JournalError::Foreign);
+                    }
+                }
+                _ => return Err(JournalError::Foreign),
             }
         }
-        Ok(block)
+        // Where it has none, a copy of the file may have gone on with a journal that has: a new generation tells them apart.
+        state.is_begun = found.records > 0;
+        state.found = found;
+        Ok(())
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
-        self.kept.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kept_mut(&self) -> RwLockWriteGuard<'_, Kept> {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    /// A block as it is to be, where that is not in the file.
-    fn newest(&self, number: u64) -> Option<&Block> {
-        self.pending.get(&number).or_else(|| self.blocks.get(&number))
-    }
-
-    fn has_nothing_to_place(&self) -> bool {
-        self.blocks.is_empty() && self.pending.is_empty() && !self.is_spilled
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        if !self.log().is_used {
-            return;
-        }
-        let settled = self.settle().and_then(|()| self.log().file.set_len(0));
-        if let Err(error) = settled {
-            tracing::warn!(%error, "the journal is not empty; it is taken up when the file is opened");
+    /// Whether there is something in it, for a file that is new.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub(crate) fn is_left(&self) -> io::Result<bool> {
+        let state = self.state();
+        match state.log.as_ref().map(|log| record::first(&**log)).transpose() {
+            Ok(first) => Ok(first.flatten().is_some()),
+            Err(JournalError::Io(error)) => Err(error),
+            Err(_) => Ok(true),
         }
     }
-}
 
-impl Log {
-    /// Has the journal know the head that the file has, before the first record.
-    fn prepare(&mut self, file: &dyn StorageBackend) -> io::Result<()> {
-        if self.is_filled {
+    /// Does what it has once more, in a file that was just opened. It is in redb's memory then, as it was before.
+    ///
+    /// # Errors
+    /// Of the disk; or the changes cannot be done.
+    pub(crate) fn redo(&self, database: &Database) -> Result<(), JournalError> {
+        let io = |error: redb::Error| match error {
+            redb::Error::Io(error) => JournalError::Io(error),
+            error => JournalError::Redo(error.into()),
+        };
+        let read = database.begin_read().map_err(|error| io(error.into()))?;
+        let stated = Stated::read(&read).map_err(io)?;
+        drop(read);
+        let mut state = self.state();
+        if stated.generation != state.generation {
+            // The disk failed when a new one was begun, and has it all the same.
+            state.begin(stated.generation);
+        }
+        let State {
+            log: Some(log),
+            generation: Some(generation),
+            found,
+            ..
+        } = &*state
+        else {
+            return Ok(());
+        };
+        if found.records == 0 {
             return Ok(());
         }
-        // It may be another one than when the journal was emptied.
-        let head = head_of(file)?;
-        match &self.head {
-            Some(known) if known.allows(head) => Ok(()),
-            _ => self.empty(head),
+        let mut write = database.begin_write().map_err(|error| io(error.into()))?;
+        write
+            .set_durability(Durability::None)
+            .map_err(|error| JournalError::Redo(error.into()))?;
+        let read = record::read(&**log, *generation, found.records, |change| {
+            (self.replay)(&write, RedoSteps::new(change)).map_err(|error| match error {
+                WorkError::Disk(error) => io(error),
+                WorkError::Own(error) => JournalError::Redo(error.into()),
+            })
+        })?;
+        if read.records < found.records {
+            return Err(JournalError::Damaged);
         }
+        write.commit().map_err(|error| io(error.into()))
     }
 
-    /// Appends a record, and returns when the disk has it.
-    fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        let end = self.end + record.len() as u64;
-        if self.file.len()? < end {
-            self.file.set_len(end)?;
+    /// Makes the commit. What it changes is on the disk when this returns.
+    ///
+    /// # Errors
+    /// Of the disk; then it is there as a whole or not at all.
+    pub(crate) fn commit(&self, mut write: WriteTransaction, redo: Option<&Redo>) -> Result<(), redb::Error> {
+        let mut state = self.state();
+        let appended = match redo.and_then(Redo::bytes) {
+            Some(change) => self.append(&mut state, change),
+            None => Ok(None),
+        };
+        match appended {
+            Ok(Some(end)) => {
+                write.set_durability(Durability::None)?;
+                let committed = write.commit();
+                match committed {
+                    Ok(()) => state.found = end,
+                    // Who is told that it failed shall not find it later.
+                    Err(_) => state.is_doubtful = true,
+                }
+                return Ok(committed?);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                state.is_doubtful = true;
+                tracing::debug!(%error, "the journal cannot be written; it is done without");
+            }
         }
-        self.is_filled = true;
-        self.file.write(self.end, record)?;
-        self.file.sync_data()?;
-        self.records += 1;
-        self.end = end;
-        Ok(())
-    }
-
-    /// Begins a new generation, in which no record of the one before counts.
-    fn empty(&mut self, head_of_file: u32) -> io::Result<()> {
-        self.write_head(Head::new(head_of_file))?;
-        (self.is_filled, self.records, self.end) = (false, 0, STEP);
-        Ok(())
-    }
-
-    /// The file may have this head from now on.
-    fn allow(&mut self, head_of_file: u32) -> io::Result<()> {
-        match &self.head {
-            Some(head) if !head.allows(head_of_file) => self.write_head(head.with(head_of_file)),
-            _ => Ok(()),
+        // Whoever opens the file after a crash need not read all of it.
+        write.set_quick_repair(true);
+        let records = state.found.records + u32::from(state.is_doubtful);
+        if state.is_begun && records == 0 {
+            return Ok(write.commit()?);
         }
-    }
-
-    fn write_head(&mut self, head: Head) -> io::Result<()> {
-        if self.file.len()? < STEP {
-            self.file.set_len(STEP)?;
-        }
-        self.file.write(0, &head.to_bytes())?;
-        self.file.sync_data()?;
-        self.head = Some(head);
-        Ok(())
-    }
-}
-
-/// Whether a disk, or a quota, or a limit of the process takes no more.
-fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
-/// By what the beginning of a file is known again; what is behind the end counts as zero.
-fn head_of(file: &dyn StorageBackend) -> io::Result<u32> {
-    let mut head = [0; BLOCK];
-    let there = usize::try_from(file.len()?).map_or(BLOCK, |length| length.min(BLOCK));
-    if let Some(head) = head.get_mut(..there).filter(|head| !head.is_empty()) {
-        file.read(0, head)?;
-    }
-    Ok(record::checksum_of_head(&head))
-}
-
-impl StorageBackend for Journal {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.kept().length)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut here = Vec::new();
+        if !state.is_begun
+            && let Some(log) = state
+                .log
+                .as_ref()
+                .filter(|log| log.len().is_ok_and(|length| length > 0))
         {
-            let kept = self.kept();
-            if offset.saturating_add(out.len() as u64) > kept.length {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let mut missing = false;
-            for (number, within, range) in parts(offset, out.len()) {
-                match kept.newest(number) {
-                    Some(block) => here.push((range.clone(), block[within..within + range.len()].to_vec())),
-                    None => missing = true,
-                }
-            }
-            if missing && here.is_empty() {
-                drop(kept);
-                return self.file.read(offset, out);
-            }
-            drop(kept);
-            if missing {
-                self.file.read(offset, out)?;
-            }
+            // The file has all of it, and is about to forget whose it was.
+            log.set_len(0)?;
+            log.sync_data()?;
         }
-        // What was found here counts: the file may have got it only since.
-        for (range, bytes) in here {
-            if let Some(out) = out.get_mut(range) {
-                out.copy_from_slice(&bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut log = self.log();
-        if length < self.kept().length {
-            // A block behind the end would come back from the journal.
-            self.settle_with(&mut log)?;
-        }
-        self.file.set_len(length)?;
-        self.kept_mut().length = length;
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut log = self.log();
-        let (pending, is_spilled) = {
-            let kept = self.kept();
-            (kept.pending.len(), kept.is_spilled)
+        let next = Stated {
+            generation: Some(rand::random()),
+            before: state.generation.map(|before| (before, records)),
         };
-        if pending == 0 && !is_spilled {
-            return Ok(());
-        }
-        let fits = log.end + record::length(pending) <= self.room.file;
-        if log.is_used && !is_spilled && fits {
-            match self.append_pending(&mut log) {
-                Ok(()) => {
-                    let mut kept = self.kept_mut();
-                    let pending = mem::take(&mut kept.pending);
-                    kept.blocks.extend(pending);
-                    return Ok(());
-                }
-                Err(error) => tracing::debug!(%error, "the journal cannot be written; it is done without"),
-            }
-        }
-        let placed = self.place_pages(&mut log);
-        match &placed {
-            Err(error) if log.is_lenient && is_full(error) => return Ok(()),
-            Err(_) => {
-                // Without its head there is no new commit, and who is told that it failed shall not find it later.
-                self.kept_mut().pending.clear();
-                return placed;
-            }
-            Ok(()) => {}
-        }
-        self.place_head(&mut log)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let _log = self.log();
-        for (number, within, range) in parts(offset, data.len()) {
-            let data = data.get(range).unwrap_or_default();
-            let before = match self.kept().newest(number) {
-                Some(block) => block.clone(),
-                None => self.block_of_file(number, data.len() < BLOCK)?,
-            };
-            let mut kept = self.kept_mut();
-            let block = kept.pending.entry(number).or_insert(before);
-            if let Some(place) = block.get_mut(within..within + data.len()) {
-                place.copy_from_slice(data);
-            }
-        }
-        if self.kept().pending.len() > self.room.commit {
-            self.spill()?;
-        }
+        next.write(&write)?;
+        write.commit()?;
+        state.begin(next.generation);
         Ok(())
     }
+
+    /// Writes a record, and returns when the disk has it: what there is with it. `None` where there is no room.
+    fn append(&self, state: &mut State, change: &[u8]) -> io::Result<Option<Found>> {
+        let Found { records, end: at } = state.found;
+        let end = at + record::length(change.len());
+        let Some(generation) = state.generation.filter(|_| state.is_begun && end <= self.room) else {
+            return Ok(None);
+        };
+        let log = match &state.log {
+            Some(log) => log,
+            None => state.log.insert((self.create)()?),
+        };
+        let there = log.len()?;
+        if there < end {
+            let length = end.next_multiple_of(PIECE).min(self.room);
+            log.set_len(length)?;
+            log.write(
+                there,
+                &vec![0; usize::try_from(length - there).unwrap_or_default()],
+            )?;
+        }
+        log.write(at, &record::write((generation, records), change))?;
+        log.sync_data()?;
+        Ok(Some(Found {
+            records: records + 1,
+            end,
+        }))
+    }
+
+    /// Whether there is anything that the file needs it for.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.state().found.records > 0
+    }
+
+    /// Has the file have everything.
+    ///
+    /// # Errors
+    /// Of the disk.
+    pub(crate) fn settle(&self, database: &Database) -> Result<(), redb::Error> {
+        match self.is_needed() {
+            true => self.commit(database.begin_write()?, None),
+            false => Ok(()),
+        }
+    }
+
+    /// Deletes it, where the file has everything.
+    pub(crate) fn delete(&self) {
+        let mut state = self.state();
+        if state.found.records == 0 && state.log.take().is_some() {
+            // It does no harm.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Begins anew, as the file has everything that was.
+    fn begin(&mut self, generation: Option<u128>) {
+        self.generation = generation;
+        self.is_begun = generation.is_some();
+        self.found = Found::default();
+        self.is_doubtful = false;
+    }
+}
+
+fn backend(open: &OpenBackend, file: File) -> io::Result<Backend> {
+    open(file).map_err(|error| match error {
+        redb::DatabaseError::Storage(redb::StorageError::Io(error)) => error,
+        error => io::Error::other(error),
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A redb file that is kept open for as long as the process runs: what is looked at before it is taken for one of ours
-//! (`file`, `trial`), how it is written (`journal`), and how it comes back after an error of the disk (`guarded`). What is in it is its owner's business.
+//! (`file`, `trial`), how its commits are written (`journal`, `redo`), and how it comes back after an error of the disk (`guarded`). What is in it is its owner's business.
 
 mod blocks;
 mod error;
 mod file;
 mod guarded;
 mod journal;
+mod redo;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -13,5 +14,6 @@ mod tests;
 mod trial;
 
 pub use error::{Cause, Failure, FileError, WorkError};
-pub use file::{Backend, BringUp, FileSettings, Form};
+pub use file::{Backend, BringUp, FileSettings, Form, OpenBackend};
 pub use guarded::{DataFile, Wrote};
+pub use redo::{Redo, RedoError, RedoStep, RedoSteps, Replay};

@@ -35,7 +35,7 @@ impl Faults {
         let faults = Arc::clone(self);
         FileSettings {
             first_wait,
-            backend: Box::new(move |file| failing(file, Arc::clone(&faults))),
+            backend: Arc::new(move |file| failing(file, Arc::clone(&faults))),
             ..FileSettings::of(form)
         }
     }

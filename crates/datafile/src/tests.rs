@@ -16,7 +16,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTran
 use tempfile::TempDir;
 
 use crate::{
-    Cause, DataFile, Failure, FileError, FileSettings, Form, WorkError, Wrote, file, testing::Faults,
+    Cause, DataFile, Failure, FileError, FileSettings, Form, Redo, RedoError, RedoStep, RedoSteps, WorkError,
+    Wrote, file, testing::Faults,
 };
 
 static FORM: Form = Form {
@@ -25,6 +26,7 @@ static FORM: Form = Form {
     loss: "with a new one, there is nothing on it",
     format: 2,
     cache: 1 << 20,
+    replay: Some(replay),
 };
 
 const ROWS: TableDefinition<'_, u64, &str> = TableDefinition::new("rows");
@@ -55,11 +57,31 @@ type Done<T> = Result<T, Failure<()>>;
 fn put(file: &DataFile, numbers: std::ops::Range<u64>) -> Done<()> {
     file.write(|transaction| {
         let mut rows = transaction.open_table(ROWS)?;
+        let mut redo = Redo::default();
         for number in numbers {
+            redo.put(0, &number.to_be_bytes(), text(number).as_bytes());
             rows.insert(number, text(number).as_str())?;
         }
-        Ok::<_, WorkError<()>>(Wrote::Changed(()))
+        Ok::<_, WorkError<()>>(Wrote::Journaled((), redo))
     })
+}
+
+fn replay(transaction: &WriteTransaction, steps: RedoSteps<'_>) -> Result<(), WorkError<RedoError>> {
+    let mut rows = transaction.open_table(ROWS)?;
+    for step in steps {
+        let RedoStep::Put { table: 0, key, value } = step? else {
+            return Err(RedoError.into());
+        };
+        let number = u64::from_be_bytes(*key.first_chunk().ok_or(RedoError)?);
+        rows.insert(number, std::str::from_utf8(value).map_err(|_| RedoError)?)?;
+    }
+    Ok(())
+}
+
+/// Has the file have what only its journal has.
+fn settle(file: &DataFile) {
+    file.write(|_| Ok::<_, WorkError<()>>(Wrote::Changed(())))
+        .unwrap();
 }
 
 fn text(number: u64) -> String {
@@ -265,15 +287,10 @@ fn a_file_that_was_never_closed_is_repaired() {
     let path = filled(&folder);
     let file = open(&path).unwrap();
     put(&file, 300..301).unwrap();
-    let copy = folder.path().join("copy.redb");
-    fs::copy(&path, &copy).unwrap();
-    fs::copy(
-        path.with_extension("redb-journal"),
-        copy.with_extension("redb-journal"),
-    )
-    .unwrap();
+    put(&file, 301..302).unwrap();
+    let (left, _) = copy(&path, &folder.path().join("left.redb"));
     drop(file);
-    assert_eq!(rows(&open(&copy).unwrap()).unwrap().len(), 301);
+    assert_eq!(rows(&open(&left).unwrap()).unwrap().len(), 302);
 }
 
 #[test]
@@ -435,33 +452,138 @@ fn a_disk_that_fails_is_not_hammered() {
     assert_eq!(faults.asked(), asked);
 }
 
-/// A file whose process was killed, and its journal.
+/// A file and its journal as they lie there.
+fn copy(path: &Path, to: &Path) -> (PathBuf, PathBuf) {
+    let journal = |path: &Path| path.with_extension("redb-journal");
+    fs::copy(path, to).unwrap();
+    fs::copy(journal(path), journal(to)).unwrap();
+    (to.to_owned(), journal(to))
+}
+
+/// A file whose process was killed, and its journal, which has nine of its 310 rows, one in each record.
 fn left_open(folder: &TempDir) -> (PathBuf, PathBuf) {
     let path = filled(folder);
     let file = open(&path).unwrap();
     for n in 300..310 {
         put(&file, n..n + 1).unwrap();
     }
-    let left = folder.path().join("left.redb");
-    let journal = left.with_extension("redb-journal");
-    fs::copy(&path, &left).unwrap();
-    fs::copy(path.with_extension("redb-journal"), &journal).unwrap();
-    drop(file);
-    (left, journal)
+    copy(&path, &folder.path().join("left.redb"))
 }
 
 #[test]
-fn a_journal_is_there_while_the_file_is_open_and_settled_it_is_not_needed() {
+fn a_journal_is_there_while_the_file_needs_it() {
     let folder = TempDir::new().unwrap();
     let (path, journal) = left_open(&folder);
     let file = open(&path).unwrap();
-    assert!(journal.exists());
-    file.settle().unwrap();
-    let copy = folder.path().join("copy.redb");
-    fs::copy(&path, &copy).unwrap();
-    assert_eq!(rows(&open(&copy).unwrap()).unwrap().len(), 310);
+    assert!(journal.exists() && file.needs_journal());
+    settle(&file);
+    assert!(!file.needs_journal());
+    // Without its journal it is whole from then on, and stays so however much comes to the journal.
+    let alone = folder.path().join("alone.redb");
+    fs::copy(&path, &alone).unwrap();
+    assert_eq!(rows(&open(&alone).unwrap()).unwrap().len(), 310);
+    for n in 310..320 {
+        put(&file, n..n + 1).unwrap();
+    }
+    fs::copy(&path, &alone).unwrap();
+    let lacking = open(&alone).unwrap();
+    assert_eq!(rows(&lacking).unwrap().len(), 310);
+    drop(lacking);
     drop(file);
     assert!(!journal.exists());
+    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 320);
+}
+
+/// Nobody needs to close it: from whatever moment a copy is, it has what was answered until then.
+#[test]
+fn a_file_with_its_journal_has_what_was_answered_whatever_lies_in_the_journal() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("list.redb");
+    let file = open(&path).unwrap();
+    let mut known = 0;
+    for round in 0..12_u64 {
+        // Fewer than before, so that records of the generation before lie behind.
+        for _ in round..12 {
+            put(&file, known..known + 1 + known % 40).unwrap();
+            known += 1 + known % 40;
+        }
+        let (left, _) = copy(&path, &folder.path().join(format!("{round}.redb")));
+        let opened = open(&left).unwrap();
+        assert_eq!(rows(&opened).unwrap(), Vec::from_iter(0..known));
+        // And it goes on from there.
+        put(&opened, known..known + 3).unwrap();
+        drop(opened);
+        assert_eq!(rows(&open(&left).unwrap()).unwrap().len() as u64, known + 3);
+        settle(&file);
+    }
+}
+
+/// A repository may bring along what lies in the journal's place.
+#[test]
+fn what_is_no_journal_of_ours_is_not_written_to() {
+    let folder = TempDir::new().unwrap();
+    let path = filled(&folder);
+    let journal = path.with_extension("redb-journal");
+    let other = folder.path().join("other");
+    fs::write(&other, "mine").unwrap();
+    symlink(&other, &journal).unwrap();
+    let error = refusal(&path);
+    assert!(
+        error.contains("list.redb-journal") && error.contains("it is no file"),
+        "{error}"
+    );
+    fs::remove_file(&journal).unwrap();
+    fs::rename(&other, &journal).unwrap();
+    assert!(refusal(&path).contains("its journal is damaged"));
+    assert_eq!(fs::read(&journal).unwrap(), b"mine");
+    fs::remove_file(&journal).unwrap();
+    // Put there later, when the file is open.
+    let file = open(&path).unwrap();
+    symlink(&other, &journal).unwrap();
+    for n in 300..303 {
+        put(&file, n..n + 1).unwrap();
+    }
+    assert!(!other.exists() && !file.needs_journal());
+}
+
+#[test]
+fn a_commit_that_is_too_large_for_the_journal_is_done_without_and_ends_what_was_there() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("list.redb");
+    let file = open(&path).unwrap();
+    for n in 0..5 {
+        put(&file, n..n + 1).unwrap();
+    }
+    assert!(file.needs_journal());
+    put(&file, 5..60_000).unwrap();
+    assert!(!file.needs_journal());
+    put(&file, 60_000..60_001).unwrap();
+    assert!(file.needs_journal());
+    let (left, _) = copy(&path, &folder.path().join("left.redb"));
+    assert_eq!(rows(&open(&left).unwrap()).unwrap().len(), 60_001);
+}
+
+#[test]
+fn a_file_whose_journal_cannot_be_made_is_written_without() {
+    let folder = TempDir::new().unwrap();
+    let path = filled(&folder);
+    let journal = path.with_extension("redb-journal");
+    let file = open(&path).unwrap();
+    assert!(!journal.exists(), "nothing was written");
+    fs::create_dir(&journal).unwrap();
+    for n in 300..310 {
+        put(&file, n..n + 1).unwrap();
+        assert!(!file.needs_journal());
+    }
+    let alone = folder.path().join("alone.redb");
+    fs::copy(&path, &alone).unwrap();
+    assert_eq!(rows(&open(&alone).unwrap()).unwrap().len(), 310);
+    // It is made as soon as it can be.
+    fs::remove_dir(&journal).unwrap();
+    put(&file, 310..311).unwrap();
+    assert!(file.needs_journal() && journal.exists());
+    drop(file);
+    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 311);
 }
 
 #[test]
@@ -470,19 +592,19 @@ fn a_journal_that_is_damaged_or_of_another_file_is_refused_and_both_are_left_alo
     let (path, journal) = left_open(&folder);
     let (file, good) = (fs::read(&path).unwrap(), fs::read(&journal).unwrap());
     let untouched = |bytes: &[u8]| fs::read(&path).unwrap() == file && fs::read(&journal).unwrap() == bytes;
-    // A byte of its head, and of its first record, behind which there are others.
-    for at in [30, 5000] {
+    // A byte of its first records, behind which there are others.
+    for at in [3, 30, 60, 4096, 4200] {
         let mut bad = good.clone();
         bad[at] ^= 1;
         fs::write(&journal, &bad).unwrap();
         let error = refusal(&path);
         assert!(
             error.contains("damaged") && error.contains("its journal"),
-            "{error}"
+            "{at}: {error}"
         );
         assert!(untouched(&bad));
     }
-    // A page of the file that the journal has not.
+    // Pages of the file.
     let mut bad = file.clone();
     let page = bad
         .chunks(4096)
@@ -496,28 +618,51 @@ fn a_journal_that_is_damaged_or_of_another_file_is_refused_and_both_are_left_alo
     assert!(refusal(&path).contains("damaged"));
     assert!(fs::read(&path).unwrap() == bad && fs::read(&journal).unwrap() == good);
     fs::write(&path, &file).unwrap();
-    // What a crash leaves of the last record.
-    let cut = good.len() - 4096;
-    fs::write(&journal, &good[..cut]).unwrap();
-    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
-    // The journal of a file that has gone on since.
+    // What a crash leaves of the last record: it was not answered.
+    for cut in [8 * 4096 + 100, 8 * 4096] {
+        fs::write(&path, &file).unwrap();
+        fs::write(&journal, &good[..cut]).unwrap();
+        assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
+    }
+    // The journal of a file that has gone on since without its last record.
     fs::write(&journal, &good).unwrap();
-    let file = fs::read(&path).unwrap();
+    let gone_on = fs::read(&path).unwrap();
     let error = refusal(&path);
     assert!(
         error.contains("left.redb-journal") && error.contains("move the journal away"),
         "{error}"
     );
-    assert_eq!(
-        (fs::read(&path).unwrap(), fs::read(&journal).unwrap()),
-        (file, good)
-    );
+    assert!(fs::read(&path).unwrap() == gone_on && fs::read(&journal).unwrap() == good);
     // The file was put aside: a new one in its place would have the journal's last writes lost.
+    fs::write(&path, &file).unwrap();
     let aside = folder.path().join("aside.redb");
     fs::rename(&path, &aside).unwrap();
     assert!(refusal(&path).contains("left.redb-journal"));
     assert!(!path.exists() && journal.exists());
-    fs::rename(&aside, &path).unwrap();
+    // Another file in its place, and one that never had a journal.
+    let other = TempDir::new().unwrap();
+    for other in [filled(&other), left_open(&other).0] {
+        fs::copy(other, &path).unwrap();
+        assert!(refusal(&path).contains("left.redb-journal"));
+        assert!(fs::read(&journal).unwrap() == good);
+    }
+    // One that was begun from a copy without it.
+    fs::copy(&aside, &path).unwrap();
     fs::remove_file(&journal).unwrap();
-    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 309);
+    let without = open(&path).unwrap();
+    assert_eq!(rows(&without).unwrap().len(), 301);
+    put(&without, 400..401).unwrap();
+    drop(without);
+    fs::write(&journal, &good).unwrap();
+    assert!(refusal(&path).contains("left.redb-journal"));
+    // All that was taken for foreign is taken where it belongs, once and again.
+    for _ in 0..2 {
+        fs::copy(&aside, &path).unwrap();
+        fs::write(&journal, &good).unwrap();
+        let taken = open(&path).unwrap();
+        assert_eq!(rows(&taken).unwrap().len(), 310);
+    }
+    // One whose deletion was lost says nothing that the file does not know.
+    fs::write(&journal, &good).unwrap();
+    assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 310);
 }

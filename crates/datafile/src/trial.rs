@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
     panic::{self, AssertUnwindSafe},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use redb::StorageBackend;
@@ -43,13 +43,7 @@ pub(crate) fn judge<T>(
         Ok(length) => length,
         Err(error) => return Verdict::Refused(redb::DatabaseError::Storage(error.into())),
     };
-    let trial = Trial {
-        file: Backend::clone(backend),
-        changed: Mutex::new(Changed {
-            blocks: BTreeMap::new(),
-            length,
-        }),
-    };
+    let trial = Trial::new(backend, length);
     // redb panics at some pages that were overwritten. It has nothing in its hands that a panic could leave half done.
     let judged = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut database = redb::Builder::new()
@@ -82,7 +76,25 @@ struct Changed {
     length: u64,
 }
 
+/// A backend with what the other holds, which stays as it is.
+///
+/// # Errors
+/// Of the disk.
+pub(crate) fn beside(backend: &Backend) -> io::Result<Backend> {
+    Ok(Arc::new(Trial::new(backend, backend.len()?)))
+}
+
 impl Trial {
+    fn new(file: &Backend, length: u64) -> Self {
+        Self {
+            file: Backend::clone(file),
+            changed: Mutex::new(Changed {
+                blocks: BTreeMap::new(),
+                length,
+            }),
+        }
+    }
+
     fn changed(&self) -> MutexGuard<'_, Changed> {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,6 +17,7 @@ pub(crate) static FORM: Form = Form {
     loss: "with a new one, users log in again and pushes that were waiting are lost",
     format: 2,
     cache: 8 << 20,
+    replay: None,
 };
 
 /// Makes the tables, and enters the pushes of format 1 in their lanes.

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use datafile::{Cause, DataFile, Failure, FileError, Form, WorkError, Wrote};
+use datafile::{
+    Cause, DataFile, Failure, FileError, Form, Redo, RedoError, RedoStep, RedoSteps, WorkError, Wrote,
+};
 use files::CloudPath;
 use lru::LruCache;
 use redb::{ReadableTable, TableDefinition};
@@ -25,12 +27,16 @@ static FORM: Form = Form {
     loss: "with a new one, no file that was uploaded is found again",
     format: 1,
     cache: 4 << 20,
+    replay: Some(replay),
 };
 
 /// By path: a [`Record`] as JSON.
 const FILES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("files");
 /// `files` and `bytes`: how much there is.
 const USAGE: TableDefinition<'_, &str, u64> = TableDefinition::new("usage");
+/// Their numbers in the index's journal.
+const IN_FILES: u8 = 0;
+const IN_USAGE: u8 = 1;
 
 /// The number under which a content lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +130,33 @@ impl Entry {
 }
 
 type Work<T> = Result<T, WorkError<FileError>>;
+
+/// Does once more what the journal has of a commit.
+fn replay(transaction: &redb::WriteTransaction, steps: RedoSteps<'_>) -> Result<(), WorkError<RedoError>> {
+    let text = |key| std::str::from_utf8(key).map_err(|_| RedoError);
+    let mut table = transaction.open_table(FILES)?;
+    let mut usage = transaction.open_table(USAGE)?;
+    for step in steps {
+        match step? {
+            RedoStep::Put {
+                table: IN_FILES,
+                key,
+                value,
+            } => drop(table.insert(text(key)?, value)?),
+            RedoStep::Remove { table: IN_FILES, key } => drop(table.remove(text(key)?)?),
+            RedoStep::Put {
+                table: IN_USAGE,
+                key,
+                value,
+            } => {
+                let number = value.try_into().map_err(|_| RedoError)?;
+                usage.insert(text(key)?, u64::from_le_bytes(number))?;
+            }
+            _ => return Err(RedoError.into()),
+        }
+    }
+    Ok(())
+}
 
 /// The index of one folder. Every change is on the disk when it is answered. Files that are entered while the disk is busy share
 /// one commit.
@@ -256,10 +289,13 @@ impl Index {
             let mut usage = transaction.open_table(USAGE)?;
             let mut contents = Vec::with_capacity(all.len());
             let mut now = self::usage(&usage)?;
+            let mut redo = Redo::default();
             for entering in all {
                 let entry = &entering.entry;
                 let path = entry.blob.path.as_str();
-                let before = table.insert(path, entry.write().as_slice())?;
+                let record = entry.write();
+                redo.put(IN_FILES, path.as_bytes(), &record);
+                let before = table.insert(path, record.as_slice())?;
                 // One that cannot be read is written over all the same.
                 let before = before.and_then(|record| Entry::read(path, record.value()).ok());
                 if let Some(before) = &before {
@@ -271,8 +307,8 @@ impl Index {
                 let content = before.map(|before| before.content);
                 contents.push(content.filter(|content| *content != entry.content));
             }
-            keep_usage(&mut usage, now)?;
-            Ok(Wrote::Changed(contents))
+            keep_usage(&mut usage, now, &mut redo)?;
+            Ok(Wrote::Journaled(contents, redo))
         });
         self.forget(all.iter().map(|entering| &entering.entry.blob.path));
         written.map_err(own)
@@ -283,16 +319,18 @@ impl Index {
         let written = self.file.write(|transaction| {
             let mut table = transaction.open_table(FILES)?;
             let mut removed = Vec::with_capacity(paths.len());
+            let mut redo = Redo::default();
             for path in paths {
+                redo.remove(IN_FILES, path.as_str().as_bytes());
                 let record = table.remove(path.as_str())?;
                 removed.push(record.and_then(|record| Entry::read(path.as_str(), record.value()).ok()));
             }
             if removed.iter().all(Option::is_none) {
                 return Ok(Wrote::Unchanged(vec![None; paths.len()]));
             }
-            uncount(transaction, removed.iter().flatten())?;
+            uncount(transaction, removed.iter().flatten(), &mut redo)?;
             let contents = removed.into_iter().map(|entry| Some(entry?.content));
-            Ok(Wrote::Changed(contents.collect()))
+            Ok(Wrote::Journaled(contents.collect(), redo))
         });
         self.forget(paths.iter());
         written.map_err(own)
@@ -311,9 +349,11 @@ impl Index {
             if entry.blob != *blob {
                 return Ok(Wrote::Unchanged((Removal::Changed, None)));
             }
+            let mut redo = Redo::default();
+            redo.remove(IN_FILES, path.as_str().as_bytes());
             table.remove(path.as_str())?;
-            uncount(transaction, [&entry])?;
-            Ok(Wrote::Changed((Removal::Done, Some(entry.content))))
+            uncount(transaction, [&entry], &mut redo)?;
+            Ok(Wrote::Journaled((Removal::Done, Some(entry.content)), redo))
         });
         self.forget(std::iter::once(path));
         written.map_err(own)
@@ -405,17 +445,24 @@ fn usage(table: &impl ReadableTable<&'static str, u64>) -> Result<Usage, redb::S
 fn uncount<'a>(
     transaction: &redb::WriteTransaction,
     removed: impl IntoIterator<Item = &'a Entry>,
+    redo: &mut Redo,
 ) -> Work<()> {
     let mut table = transaction.open_table(USAGE)?;
     let mut now = usage(&table)?;
     removed.into_iter().for_each(|entry| now.without(entry));
-    keep_usage(&mut table, now)?;
+    keep_usage(&mut table, now, redo)?;
     Ok(())
 }
 
-fn keep_usage(table: &mut redb::Table<'_, &'static str, u64>, now: Usage) -> Result<(), redb::StorageError> {
-    table.insert("files", now.files)?;
-    table.insert("bytes", now.bytes)?;
+fn keep_usage(
+    table: &mut redb::Table<'_, &'static str, u64>,
+    now: Usage,
+    redo: &mut Redo,
+) -> Result<(), redb::StorageError> {
+    for (name, number) in [("files", now.files), ("bytes", now.bytes)] {
+        redo.put(IN_USAGE, name.as_bytes(), &number.to_le_bytes());
+        table.insert(name, number)?;
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ fn on_disk(root: &Path) -> usize {
     entries
         .map(|entry| match entry.file_type().unwrap().is_dir() {
             true => on_disk(&entry.path()),
-            // The index, and its journal while it is open.
+            // The index, and its journal while it is written to.
             false => usize::from(!entry.file_name().to_string_lossy().starts_with(INDEX)),
         })
         .sum()

@@ -3,13 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use redb::{ReadableTable, Table, WriteTransaction};
+use datafile::Redo;
+use redb::{ReadableTable, WriteTransaction};
 
 use super::{
     catalog::{CatalogCache, Collection, Index},
     entries::{Entries, ID_AT, document_key},
     file::{BYTES, CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
     measured::Measured,
+    recorded::{Recorded, TableNumber},
 };
 use crate::{Change, ChangeKind, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
 
@@ -26,9 +28,9 @@ const INDEX_CONFLICT: i32 = 86;
 pub(crate) struct Batch<'t> {
     pub(crate) documents: Measured<'t>,
     pub(crate) indexes: Measured<'t>,
-    catalog: Table<'t, &'static str, &'static [u8]>,
-    counts: Table<'t, u32, u64>,
-    meta: Table<'t, &'static str, u64>,
+    catalog: Recorded<'t, &'static str, &'static [u8]>,
+    counts: Recorded<'t, u32, u64>,
+    meta: Recorded<'t, &'static str, u64>,
     cache: &'t CatalogCache,
     /// What each collection's count will differ by.
     deltas: HashMap<u32, i64>,
@@ -36,23 +38,34 @@ pub(crate) struct Batch<'t> {
     changes: BatchChanges,
     /// Whether there is anything to commit.
     pub(crate) dirty: bool,
+    /// Whether the file itself has to take it, and not only its journal.
+    is_probe: bool,
+}
+
+/// What a batch came to.
+pub(crate) struct Finished {
+    /// What there is to tell.
+    pub(crate) changes: BatchChanges,
+    /// What the file's journal has to know, where that is enough.
+    pub(crate) redo: Option<Redo>,
 }
 
 impl<'t> Batch<'t> {
     pub(crate) fn new(write: &'t WriteTransaction, cache: &'t CatalogCache) -> Result<Self> {
-        let meta = write.open_table(META).map_err(DatabaseError::unavailable)?;
-        let sequence = read(&meta, SEQUENCE)?;
+        let meta = Recorded::open(write, META, TableNumber::Meta)?;
+        let sequence = read(&meta.table, SEQUENCE)?;
         Ok(Self {
-            documents: Measured::new(write.open_table(DOCUMENTS).map_err(DatabaseError::unavailable)?),
-            indexes: Measured::new(write.open_table(INDEXES).map_err(DatabaseError::unavailable)?),
-            catalog: write.open_table(CATALOG).map_err(DatabaseError::unavailable)?,
-            counts: write.open_table(COUNTS).map_err(DatabaseError::unavailable)?,
+            documents: Measured::new(Recorded::open(write, DOCUMENTS, TableNumber::Documents)?),
+            indexes: Measured::new(Recorded::open(write, INDEXES, TableNumber::Indexes)?),
+            catalog: Recorded::open(write, CATALOG, TableNumber::Catalog)?,
+            counts: Recorded::open(write, COUNTS, TableNumber::Counts)?,
             meta,
             cache,
             deltas: HashMap::new(),
             sequence,
             changes: BatchChanges::default(),
             dirty: false,
+            is_probe: false,
         })
     }
 
@@ -61,45 +74,57 @@ impl<'t> Batch<'t> {
         self.sequence
     }
 
-    /// Writes what was only counted so far; the tables are closed by it. Gives what there is to tell.
-    pub(crate) fn finish(mut self) -> Result<BatchChanges> {
+    /// Writes what was only counted so far; the tables are closed by it.
+    pub(crate) fn finish(mut self) -> Result<Finished> {
         for (collection, delta) in std::mem::take(&mut self.deltas) {
             let count = self
                 .counts
+                .table
                 .get(collection)
                 .map_err(DatabaseError::unavailable)?
                 .map_or(0, |count| count.value());
             self.counts
-                .insert(collection, count.saturating_add_signed(delta))
-                .map_err(DatabaseError::unavailable)?;
+                .insert(collection, count.saturating_add_signed(delta))?;
         }
-        self.meta
-            .insert(SEQUENCE, self.sequence)
-            .map_err(DatabaseError::unavailable)?;
+        self.meta.insert(SEQUENCE, self.sequence)?;
         // A file that was made before it was counted goes without.
-        let bytes = self.meta.get(BYTES).map_err(DatabaseError::unavailable)?;
+        let bytes = self.meta.table.get(BYTES).map_err(DatabaseError::unavailable)?;
         if let Some(bytes) = bytes.map(|bytes| bytes.value()) {
             let grown = self.documents.grown() + self.indexes.grown();
-            self.meta
-                .insert(BYTES, bytes.saturating_add_signed(grown))
-                .map_err(DatabaseError::unavailable)?;
+            self.meta.insert(BYTES, bytes.saturating_add_signed(grown))?;
         }
-        Ok(self.changes)
+        let redo = (!self.is_probe).then(|| {
+            let mut redo = Redo::default();
+            for part in [
+                self.documents.redo(),
+                self.indexes.redo(),
+                self.catalog.redo(),
+                self.counts.redo(),
+                self.meta.redo(),
+            ] {
+                redo.append(part);
+            }
+            redo
+        });
+        Ok(Finished {
+            changes: self.changes,
+            redo,
+        })
     }
 
     /// Has the commit show that the disk takes it, though nothing else is in it.
     pub(crate) fn probe(&mut self) {
-        self.dirty = true;
+        (self.dirty, self.is_probe) = (true, true);
     }
 
     pub(crate) fn collection(&self, name: &str) -> Result<Arc<Collection>> {
         self.cache
-            .read(&self.catalog, name)?
+            .read(&self.catalog.table, name)?
             .ok_or_else(|| DatabaseError::CollectionMissing(name.to_owned()))
     }
 
     pub(crate) fn create_collection(&mut self, name: &str) -> Result<()> {
-        if self.cache.read(&self.catalog, name)?.is_some() {
+        if self.cache.read(&self.catalog.table, name)?.is_some() {
             return Err(DatabaseError::CollectionExists(name.to_owned()));
         }
         let id = self.next_id()?;
@@ -108,17 +133,15 @@ impl<'t> Batch<'t> {
     }
 
     pub(crate) fn drop_collection(&mut self, name: &str) -> Result<bool> {
-        let Some(collection) = self.cache.read(&self.catalog, name)? else {
+        let Some(collection) = self.cache.read(&self.catalog.table, name)? else {
             return Ok(false);
         };
         self.clear(collection.id, true)?;
         for index in &collection.indexes {
             self.clear(index.id, false)?;
         }
-        self.catalog.remove(name).map_err(DatabaseError::unavailable)?;
-        self.counts
-            .remove(collection.id)
-            .map_err(DatabaseError::unavailable)?;
+        self.catalog.remove(name)?;
+        self.counts.remove(collection.id)?;
         self.deltas.remove(&collection.id);
         self.note(&collection, Bson::Null, ChangeKind::Drop, None);
         Ok(true)
@@ -143,13 +166,21 @@ impl<'t> Batch<'t> {
             )));
         }
         let index = Index::new(self.next_id()?, spec, false)?;
+        let mut collection = Collection::clone(&collection);
+        // Two that do the same would each cost a page with every document.
+        if index.finds_owners()
+            && let Some(at) = collection.indexes.iter().position(|index| index.built_in)
+        {
+            let owners = collection.indexes.remove(at);
+            self.clear(owners.id, false)?;
+        }
         self.build_index(&collection, index)
     }
 
     /// Gives collections of files that are older than it the index of owners.
     pub(crate) fn add_owner_indexes(&mut self) -> Result<()> {
         let mut names = Vec::new();
-        for entry in self.catalog.iter().map_err(DatabaseError::unavailable)? {
+        for entry in self.catalog.table.iter().map_err(DatabaseError::unavailable)? {
             let (name, _) = entry.map_err(DatabaseError::unavailable)?;
             names.push(name.value().to_owned());
         }
@@ -208,7 +239,12 @@ impl<'t> Batch<'t> {
         };
         let index = collection.indexes.remove(at);
         self.clear(index.id, false)?;
-        self.keep(&collection)?;
+        if collection.has_owner_index() {
+            self.keep(&collection)?;
+        } else {
+            let owners = Index::of_owners(self.next_id()?)?;
+            self.build_index(&collection, owners)?;
+        }
         Ok(true)
     }
 
@@ -365,16 +401,13 @@ impl<'t> Batch<'t> {
     fn keep(&mut self, collection: &Collection) -> Result<()> {
         self.dirty = true;
         self.catalog
-            .insert(&*collection.name, collection.encode()?.as_slice())
-            .map_err(DatabaseError::unavailable)?;
+            .insert(&*collection.name, collection.encode()?.as_slice())?;
         Ok(())
     }
 
     fn next_id(&mut self) -> Result<u32> {
-        let id = read(&self.meta, LAST_ID)? + 1;
-        self.meta
-            .insert(LAST_ID, id)
-            .map_err(DatabaseError::unavailable)?;
+        let id = read(&self.meta.table, LAST_ID)? + 1;
+        self.meta.insert(LAST_ID, id)?;
         u32::try_from(id).map_err(DatabaseError::unavailable)
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Index {
     pub(crate) multikey: bool,
     /// What its entries are made by.
     pub(crate) keys: docdb::index::Index,
-    /// Whether every collection has it. It is shown to nobody and cannot be dropped, as that of `_id`.
+    /// Whether a collection has it by itself. It is shown to nobody and cannot be dropped, as that of `_id`.
     pub(crate) built_in: bool,
 }
 
@@ -65,8 +65,8 @@ impl Index {
         })
     }
 
-    /// The index of whose a document is, which permissions ask for with every query of a client's. Documents that are nobody's
-    /// are not in it, and cost nothing.
+    /// The index of whose a document is, which permissions ask for with every query of a client's. A collection has it unless it has one
+    /// of its own that does the same. Documents that are nobody's are not in it, and cost nothing.
     pub(crate) fn of_owners(id: u32) -> Result<Self> {
         let fields = vec![IndexField {
             path: "_openid".to_owned(),
@@ -82,6 +82,14 @@ impl Index {
             built_in: true,
             ..Self::new(id, spec, false)?
         })
+    }
+
+    /// Whether it finds whose a document is as well as that of owners does.
+    pub(crate) fn finds_owners(&self) -> bool {
+        match self.spec.fields.as_slice() {
+            [IndexField { path, kind }] => path == "_openid" && *kind != IndexKind::Sphere,
+            _ => false,
+        }
     }
 
     /// It has seen a document with several entries.
@@ -106,7 +114,7 @@ impl Collection {
     }
 
     pub(crate) fn has_owner_index(&self) -> bool {
-        self.indexes.iter().any(|index| index.built_in)
+        self.indexes.iter().any(Index::finds_owners)
     }
 
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! The database's file over its life, and what its errors are to whoever asked for an operation.
 
-use datafile::{Cause, DataFile, FileError, WorkError};
-use redb::{CommitError, StorageError, TableError, TransactionError};
+use datafile::{Cause, DataFile, FileError, Redo, WorkError};
+use redb::{StorageError, TableError, TransactionError, WriteTransaction};
 
 use super::file::FORM;
 use crate::{Result, error::DatabaseError};
@@ -28,19 +28,24 @@ impl Disk {
         self.0.is_in_trouble()
     }
 
-    /// Refuses while there is trouble and it is not yet time to try again.
-    pub(crate) fn admit(&self) -> Result<()> {
-        self.0.admit().map_err(|error| told(&error))
+    /// Refuses while there is trouble and it is not yet time to try again; `let_go` as in [`with`](Self::with).
+    pub(crate) fn admit(&self, let_go: impl Fn()) -> Result<()> {
+        self.0.admit(let_go).map_err(|error| told(&error))
+    }
+
+    /// Makes a commit; with all that it changes it goes to the file's journal first.
+    pub(crate) fn commit(&self, write: WriteTransaction, redo: Option<&Redo>) -> Result<()> {
+        self.0.commit(write, redo).map_err(DatabaseError::unavailable)
+    }
+
+    /// Whether the file lacks what its journal has.
+    pub(crate) fn needs_journal(&self) -> bool {
+        self.0.needs_journal()
     }
 
     /// A write is on the disk.
     pub(crate) fn works(&self) {
         self.0.works();
-    }
-
-    /// Brings all that is committed to its place in the file.
-    pub(crate) fn settle(&self) -> Result<()> {
-        self.0.settle().map_err(DatabaseError::unavailable)
     }
 
     /// Does `work` with the database. If the disk fails meanwhile it is opened again, after `let_go` has dropped what the old
@@ -64,16 +69,13 @@ pub(crate) fn is_of_disk(error: &DatabaseError) -> bool {
     let DatabaseError::Unavailable(cause) = error else {
         return false;
     };
-    let storage = match (
-        cause.downcast_ref(),
-        cause.downcast_ref(),
-        cause.downcast_ref(),
-        cause.downcast_ref(),
-    ) {
+    if let Some(error) = cause.downcast_ref::<redb::Error>() {
+        return !matches!(error, redb::Error::ValueTooLarge(_));
+    }
+    let storage = match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
         (Some(storage), ..) => storage,
         (_, Some(TableError::Storage(storage)), ..) => storage,
-        (_, _, Some(TransactionError::Storage(storage)), _) => storage,
-        (.., Some(CommitError::Storage(storage))) => storage,
+        (.., Some(TransactionError::Storage(storage))) => storage,
         _ => return false,
     };
     !matches!(storage, StorageError::ValueTooLarge(_))
@@ -99,8 +101,8 @@ fn judge(error: DatabaseError) -> WorkError<DatabaseError> {
         Ok(error) => return (*error).into(),
         Err(cause) => cause,
     };
-    match cause.downcast::<CommitError>() {
-        Ok(error) => (*error).into(),
+    match cause.downcast() {
+        Ok(error) => WorkError::Disk(*error),
         Err(cause) => WorkError::Own(DatabaseError::Unavailable(cause)),
     }
 }

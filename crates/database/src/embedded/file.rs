@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use datafile::{Cause, DataFile, FileError, FileSettings, Form};
 use redb::{TableDefinition, WriteTransaction};
 
-use super::{Options, disk::Disk};
+use super::{Options, disk::Disk, recorded};
 
 /// Collection name to its entry.
 pub(crate) const CATALOG: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("catalog");
@@ -32,6 +32,7 @@ pub(crate) static FORM: Form = Form {
     loss: "with a new one, there are no documents",
     format: 1,
     cache: 16 << 20,
+    replay: Some(recorded::replay),
 };
 
 /// Opens the file, or makes it and its folder.

@@ -1,20 +1,30 @@
 //! A table that counts, as it is written to, by how many bytes its content grows. From that sum it is known as soon as a file
 //! is opened whether much of it is free; to count its free pages, all pages would have to be read.
 
-use redb::Table;
+use std::ops::Deref;
 
-use crate::{Result, error::DatabaseError};
+use super::recorded::Recorded;
+use crate::Result;
+
+type OfBytes<'t> = Recorded<'t, &'static [u8], &'static [u8]>;
 
 /// A table of bytes in the commit in the making.
 pub(crate) struct Measured<'t> {
-    /// To read from.
-    pub(crate) table: Table<'t, &'static [u8], &'static [u8]>,
+    recorded: OfBytes<'t>,
     grown: i64,
 }
 
+impl<'t> Deref for Measured<'t> {
+    type Target = OfBytes<'t>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.recorded
+    }
+}
+
 impl<'t> Measured<'t> {
-    pub(crate) const fn new(table: Table<'t, &'static [u8], &'static [u8]>) -> Self {
-        Self { table, grown: 0 }
+    pub(crate) const fn new(recorded: OfBytes<'t>) -> Self {
+        Self { recorded, grown: 0 }
     }
 
     /// The bytes of keys and values by which it grew; less than zero where it shrank.
@@ -23,10 +33,7 @@ impl<'t> Measured<'t> {
     }
 
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        let before = self
-            .table
-            .insert(key, value)
-            .map_err(DatabaseError::unavailable)?;
+        let before = self.recorded.insert(key, value)?;
         self.grown += signed(value.len());
         self.grown += match before {
             Some(before) => -signed(before.value().len()),
@@ -36,8 +43,7 @@ impl<'t> Measured<'t> {
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {
-        let before = self.table.remove(key).map_err(DatabaseError::unavailable)?;
-        if let Some(before) = before {
+        if let Some(before) = self.recorded.remove(key)? {
             self.grown -= signed(key.len() + before.value().len());
         }
         Ok(())
@@ -46,12 +52,8 @@ impl<'t> Measured<'t> {
     /// Removes all from the first key to the one that stays.
     pub(crate) fn clear(&mut self, from: &[u8], to: &[u8]) -> Result<()> {
         let grown = &mut self.grown;
-        self.table
-            .retain_in::<&[u8], _>(from..to, |key, value| {
-                *grown -= signed(key.len() + value.len());
-                false
-            })
-            .map_err(DatabaseError::unavailable)
+        self.recorded
+            .clear(from, to, |key, value| *grown -= signed(key.len() + value.len()))
     }
 }
 

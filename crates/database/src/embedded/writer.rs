@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     Shared,
-    batch::Batch,
+    batch::{Batch, Finished},
     disk,
     transaction::{TRANSACTION_LIFE, Turn},
     write::{self, Work, WriteDone},
@@ -142,6 +142,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Queued>, rest_after: Option<Duration>) -> Self {
+        let restless_since = shared.disk.needs_journal().then(Instant::now);
         Self {
             shared,
             queue,
@@ -150,7 +151,7 @@ impl Writer {
             parked: Vec::new(),
             unsure: None,
             rest_after,
-            restless_since: None,
+            restless_since,
         }
     }
 
@@ -192,22 +193,22 @@ impl Writer {
         Some(after.saturating_sub(since.elapsed()))
     }
 
-    /// Has the file say which of its pages are free, once nobody has written for a while: after a process was killed, the next one
-    /// would have to read all of it to know. It takes a second write to the disk, and so not every commit does it. Then the file
-    /// is whole without its journal.
+    /// Has the file have what only its journal has, once nobody has written for a while: after a process was killed, the next one
+    /// finds it whole.
     fn rest(&mut self) {
         let is_due = self.until_rest().is_some_and(|left| left.is_zero());
         if !is_due || self.shared.disk.is_in_trouble() {
             return;
         }
         self.restless_since = None;
+        if !self.shared.disk.needs_journal() {
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let rested = shared.with(|file| {
-            let mut write = file.begin_write().map_err(DatabaseError::unavailable)?;
-            write.set_quick_repair(true);
-            write.commit().map_err(DatabaseError::unavailable)
+            let write = file.begin_write().map_err(DatabaseError::unavailable)?;
+            shared.disk.commit(write, None)
         });
-        let rested = rested.and_then(|()| self.shared.disk.settle());
         // The file is sound without this, and if the disk fails, the next write says so.
         if let Err(error) = rested {
             tracing::warn!(%error, "the database's file could not be put to rest");
@@ -261,7 +262,6 @@ impl Writer {
         while !batch.is_empty() {
             let shared = Arc::clone(&self.shared);
             let tried = shared
-                .disk
                 .admit()
                 .and_then(|()| shared.with(|file| self.try_commit(file, &mut batch)));
             match tried {
@@ -283,7 +283,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let write = file.begin_write().map_err(DatabaseError::unavailable)?;
         let alone = batch.first().is_some_and(|queued| queued.work.is_alone());
-        let changes = {
+        let finished = {
             let mut tables = Batch::new(&write, &shared.catalog)?;
             self.settle(tables.sequence());
             for at in 0..batch.len() {
@@ -330,16 +330,16 @@ impl Writer {
                 None
             }
         };
-        match changes {
+        match finished {
             None => {
                 if let Err(error) = write.abort() {
                     tracing::warn!(%error, "a transaction of the database's file could not be given up");
                 }
             }
-            Some(changes) => {
-                if let Err(error) = write.commit() {
+            Some(Finished { changes, redo }) => {
+                if let Err(error) = shared.disk.commit(write, redo.as_ref()) {
                     self.unsure = Some(changes);
-                    return Err(DatabaseError::unavailable(error));
+                    return Err(error);
                 }
                 shared.disk.works();
                 self.restless_since = Some(Instant::now());

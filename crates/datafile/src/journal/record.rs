@@ -1,20 +1,14 @@
-//! What stands in a journal: a head, and records behind it, each of which begins at a multiple of a block, so that writing one
-//! never touches the one before.
-//!
-//! | head, in one sector | |
-//! |---|---|
-//! | 16 bytes | what it is |
-//! | 16 bytes | the generation, drawn by lot: records of another one do not count, and nobody who has documents kept in the file can write what looks like one |
-//! | u32, then as many u32 | what the head of the file may be |
-//! | u32 | checksum of the above |
+//! What stands in a journal: records, one behind the other, each of which begins at a multiple of a block, so that writing one never
+//! touches the one before. Behind the last one lies what is left of earlier generations, or zeros.
 //!
 //! | record | |
 //! |---|---|
 //! | 8 bytes | what it is |
-//! | 16 bytes | the generation |
-//! | u32 | checksum of all but itself |
-//! | u32, u64 | its number in the generation, and the length of the file |
-//! | u32 | how many blocks; their numbers, each a u64, with zeros up to a block; their content |
+//! | 16 bytes | the generation, drawn by lot: records of another one do not count, and nobody who has documents kept in the file can write what looks like one |
+//! | u32 | checksum of all that follows, and of the generation |
+//! | u32 | its number in the generation |
+//! | u32 | bytes of the change |
+//! | | the change; zeros up to a block |
 //!
 //! All numbers are little-endian.
 
@@ -22,240 +16,168 @@ use std::io;
 
 use redb::StorageBackend;
 
-use super::{Block, JournalError};
-use crate::blocks::{BLOCK, STEP};
+use super::{JournalError, ROOM};
+use crate::redo::MOST;
 
-const HEAD: &[u8; 16] = b"yunqiao journal\n";
+/// Bytes that a record's place in the journal is a multiple of. No disk in use writes less than this in such a way that what is
+/// beside it can be lost.
+pub(super) const BLOCK: u64 = 4096;
+
 const RECORD: &[u8; 8] = b"yunqrec\n";
-/// Of a head: what a disk writes whole or not at all.
-const SECTOR: usize = 512;
-/// Heads of the file that fit into the journal's own.
-const MOST_HEADS: usize = 100;
-/// Bytes of a record before the numbers of its blocks.
-const FIXED: usize = 44;
+/// Bytes of a record before the change.
+const FIXED: usize = 36;
 /// Where the checksum is in a record.
 const CHECKSUM: std::ops::Range<usize> = 24..28;
 
-/// The head of a journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    generation: u128,
-    /// Checksums of what the file may begin with.
-    heads: Vec<u32>,
+/// Which record it is: its generation, and its number in that.
+pub(super) type Place = (u128, u32);
+
+/// Bytes of the record of a change that has so many.
+pub(super) const fn length(change: usize) -> u64 {
+    ((FIXED + change) as u64).next_multiple_of(BLOCK)
 }
 
-impl Head {
-    pub(super) fn new(head: u32) -> Self {
-        Self {
-            generation: rand::random(),
-            heads: vec![head],
-        }
-    }
-
-    /// With one more that the file may have; the oldest are forgotten.
-    pub(super) fn with(&self, head: u32) -> Self {
-        let from = (self.heads.len() + 1).saturating_sub(MOST_HEADS);
-        let mut heads = self.heads.get(from..).unwrap_or_default().to_vec();
-        heads.push(head);
-        Self {
-            generation: self.generation,
-            heads,
-        }
-    }
-
-    pub(super) fn allows(&self, head: u32) -> bool {
-        self.heads.contains(&head)
-    }
-
-    pub(super) const fn generation(&self) -> u128 {
-        self.generation
-    }
-
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = HEAD.to_vec();
-        bytes.extend(self.generation.to_le_bytes());
-        bytes.extend((self.heads.len() as u32).to_le_bytes());
-        bytes.extend(self.heads.iter().flat_map(|head| head.to_le_bytes()));
-        bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
-        bytes.resize(SECTOR, 0);
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(HEAD)?;
-        let (generation, rest) = rest.split_first_chunk()?;
-        let (count, rest) = rest.split_first_chunk()?;
-        let count = u32::from_le_bytes(*count) as usize;
-        let heads = rest.get(..count.checked_mul(4)?)?;
-        let checksum = rest.get(heads.len()..)?.first_chunk()?;
-        let checked = HEAD.len() + 16 + 4 + heads.len();
-        (crc32fast::hash(bytes.get(..checked)?) == u32::from_le_bytes(*checksum)).then(|| Self {
-            generation: u128::from_le_bytes(*generation),
-            heads: heads
-                .as_chunks()
-                .0
-                .iter()
-                .map(|head| u32::from_le_bytes(*head))
-                .collect(),
-        })
-    }
-}
-
-/// Of the first sector of a file, in which redb has all that changes there.
-pub(super) fn checksum_of_head(block: &[u8]) -> u32 {
-    crc32fast::hash(block.get(..SECTOR).unwrap_or(block))
-}
-
-/// Bytes of a record of so many blocks.
-pub(super) const fn length(blocks: usize) -> u64 {
-    (prelude(blocks) + blocks * BLOCK) as u64
-}
-
-/// Bytes of it before the content.
-const fn prelude(blocks: usize) -> usize {
-    (FIXED + blocks * 8).next_multiple_of(BLOCK)
-}
-
-/// A record, ready to be appended. It names its generation and its place in that, the length of the file, and its blocks by
-/// number.
-pub(super) fn write<'a>(
-    (generation, index): (u128, u32),
-    length: u64,
-    blocks: impl Iterator<Item = (u64, &'a [u8])> + Clone,
-) -> Vec<u8> {
-    let count = blocks.clone().count();
-    let mut bytes = Vec::with_capacity(prelude(count) + count * BLOCK);
+/// A record, ready to be written.
+pub(super) fn write((generation, index): Place, change: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length(change.len()) as usize);
     bytes.extend(RECORD);
     bytes.extend(generation.to_le_bytes());
     bytes.extend([0; CHECKSUM.end - CHECKSUM.start]);
     bytes.extend(index.to_le_bytes());
-    bytes.extend(length.to_le_bytes());
-    bytes.extend((count as u32).to_le_bytes());
-    bytes.extend(blocks.clone().flat_map(|(number, _)| number.to_le_bytes()));
-    bytes.resize(prelude(count), 0);
-    blocks.for_each(|(_, block)| bytes.extend_from_slice(block));
+    bytes.extend((change.len() as u32).to_le_bytes());
+    bytes.extend(change);
     let checksum = checksum(&bytes).to_le_bytes();
     if let Some(place) = bytes.get_mut(CHECKSUM) {
         place.copy_from_slice(&checksum);
     }
+    bytes.resize(length(change.len()) as usize, 0);
     bytes
 }
 
-/// Of all of a record but its checksum.
+/// Of all of a record but its checksum, what it is, and the zeros behind it.
 fn checksum(record: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(record.get(..CHECKSUM.start).unwrap_or_default());
+    hasher.update(record.get(RECORD.len()..CHECKSUM.start).unwrap_or_default());
     hasher.update(record.get(CHECKSUM.end..).unwrap_or_default());
     hasher.finalize()
 }
 
 /// A record that was read.
 pub(super) struct Record {
-    pub(super) length: u64,
-    pub(super) blocks: Vec<(u64, Block)>,
-    index: u32,
-    size: u64,
+    generation: u128,
+    pub(super) index: u32,
+    pub(super) change: Vec<u8>,
 }
 
-/// What a journal was found to be.
+/// The generation of the first record, if there is one that is whole.
+///
+/// # Errors
+/// Of the disk; or what is there was written by nobody who writes journals.
+pub(super) fn first(log: &dyn StorageBackend) -> Result<Option<u128>, JournalError> {
+    let length = length_of(log)?;
+    // Whoever was interrupted as he wrote it has left zeros or the beginning of a record: a disk writes that much whole.
+    let mut begin = [0; RECORD.len()];
+    let there = usize::try_from(length).map_or(RECORD.len(), |length| length.min(RECORD.len()));
+    let begin = begin.get_mut(..there).unwrap_or_default();
+    if !begin.is_empty() {
+        log.read(0, begin)?;
+    }
+    if begin.iter().any(|byte| *byte != 0) && !RECORD.starts_with(begin) {
+        return Err(JournalError::Damaged);
+    }
+    Ok(record_at(log, 0, length)?.map(|record| record.generation))
+}
+
+/// What a journal has of a generation.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
-    pub(super) head: Option<Head>,
     pub(super) records: u32,
     /// Behind the last of them.
     pub(super) end: u64,
 }
 
-/// Reads a journal, and hands on each record that counts, in their order.
+/// Hands on the records of a generation in their order, at most so many.
 ///
 /// # Errors
-/// Of the disk; or it is damaged: its head is, or a record is missing or unreadable, and one behind it is there.
-pub(super) fn read(log: &dyn StorageBackend, mut each: impl FnMut(Record)) -> Result<Found, JournalError> {
-    let length = log.len()?;
-    let mut found = Found {
-        head: None,
-        records: 0,
-        end: STEP,
-    };
-    if length < STEP {
-        return Ok(found);
-    }
-    let mut head = [0; SECTOR];
-    log.read(0, &mut head)?;
-    found.head = Head::from_bytes(&head);
-    let Some(head) = &found.head else {
-        // Nothing is written behind a head that is not on the disk.
-        return match length > STEP {
-            true => Err(JournalError::Damaged),
-            false => Ok(found),
-        };
-    };
-    while let Some(record) = record_at(log, head.generation, found.end, length)? {
-        if record.index != found.records {
-            break;
-        }
+/// Of the disk, or what `each` gave.
+pub(super) fn read(
+    log: &dyn StorageBackend,
+    generation: u128,
+    most: u32,
+    mut each: impl FnMut(&[u8]) -> Result<(), JournalError>,
+) -> Result<Found, JournalError> {
+    let length = length_of(log)?;
+    let mut found = Found::default();
+    while found.records < most
+        && let Some(record) = record_at(log, found.end, length)?
+        && (record.generation, record.index) == (generation, found.records)
+    {
+        each(&record.change)?;
         found.records += 1;
-        found.end += record.size;
-        each(record);
-    }
-    // The rest is what an earlier generation left, or a record that a crash cut off.
-    let mut at = found.end;
-    while at < length {
-        if record_at(log, head.generation, at, length)?.is_some() {
-            return Err(JournalError::Damaged);
-        }
-        at += STEP;
+        found.end += self::length(record.change.len());
     }
     Ok(found)
 }
 
-/// The whole record of this generation that begins there, if one does.
-fn record_at(log: &dyn StorageBackend, wanted: u128, at: u64, length: u64) -> io::Result<Option<Record>> {
+/// Whether there is a record of that generation anywhere from `at` on that has this number or a later one.
+///
+/// # Errors
+/// Of the disk.
+pub(super) fn has_later(
+    log: &dyn StorageBackend,
+    (generation, index): Place,
+    mut at: u64,
+) -> io::Result<bool> {
+    let length = length_of(log)?;
+    while at < length {
+        if record_at(log, at, length)?
+            .is_some_and(|record| record.generation == generation && record.index >= index)
+        {
+            return Ok(true);
+        }
+        at += BLOCK;
+    }
+    Ok(false)
+}
+
+/// Bytes in which there may be records: somebody may have put a file there that has as many as he likes.
+fn length_of(log: &dyn StorageBackend) -> io::Result<u64> {
+    Ok(log.len()?.min(ROOM))
+}
+
+/// The whole record that begins there, if one does.
+fn record_at(log: &dyn StorageBackend, at: u64, length: u64) -> io::Result<Option<Record>> {
     let mut fixed = [0; FIXED];
-    if at + STEP > length {
+    if at + BLOCK > length {
         return Ok(None);
     }
     log.read(at, &mut fixed)?;
-    let Some((generation, index, file, count)) = read_fixed(&fixed) else {
+    let Some((generation, checksum, index, size)) = read_fixed(&fixed) else {
         return Ok(None);
     };
-    if generation != wanted {
+    if size > MOST || at + self::length(size) > length {
         return Ok(None);
     }
-    let size = self::length(count);
-    if at + size > length {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; size as usize];
+    let mut bytes = vec![0; FIXED + size];
     log.read(at, &mut bytes)?;
-    let told = bytes.get(CHECKSUM).and_then(<[u8]>::first_chunk);
-    if told.map(|told| u32::from_le_bytes(*told)) != Some(checksum(&bytes)) {
-        return Ok(None);
-    }
-    let (numbers, content) = bytes.split_at(prelude(count));
-    let numbers = numbers.get(FIXED..).unwrap_or_default().as_chunks().0;
-    let blocks = numbers.iter().zip(content.as_chunks::<BLOCK>().0);
-    Ok(Some(Record {
-        length: file,
-        blocks: blocks
-            .map(|(number, block)| (u64::from_le_bytes(*number), Box::new(*block)))
-            .collect(),
+    Ok((self::checksum(&bytes) == checksum).then(|| Record {
+        generation,
         index,
-        size,
+        change: bytes.split_off(FIXED),
     }))
 }
 
-/// Generation, number, length of the file, and how many blocks.
-fn read_fixed(fixed: &[u8; FIXED]) -> Option<(u128, u32, u64, usize)> {
+/// Generation, checksum, number, and bytes of the change.
+fn read_fixed(fixed: &[u8; FIXED]) -> Option<(u128, u32, u32, usize)> {
     let rest = fixed.strip_prefix(RECORD)?;
     let (generation, rest) = rest.split_first_chunk()?;
-    let (_checksum, rest) = rest.split_first_chunk::<4>()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
     let (index, rest) = rest.split_first_chunk()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let count = rest.first_chunk()?;
+    let size = rest.first_chunk()?;
     Some((
         u128::from_le_bytes(*generation),
+        u32::from_le_bytes(*checksum),
         u32::from_le_bytes(*index),
-        u64::from_le_bytes(*length),
-        u32::from_le_bytes(*count) as usize,
+        u32::from_le_bytes(*size) as usize,
     ))
 }

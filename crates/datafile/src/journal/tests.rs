@@ -1,17 +1,18 @@
 #![allow(clippy::unwrap_used)]
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{ReadableTable as _, StorageBackend};
 
-use super::*;
+use super::{record::BLOCK, *};
+use crate::{RedoError, RedoStep};
 
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("table");
 
 /// Little room, so that everything happens soon.
-const ROOM: Room = Room {
-    file: 256 << 10,
-    commit: 24,
-};
+const LITTLE: u64 = 128 << 10;
 
 /// Numbers that are the same in each run.
 #[derive(Debug)]
@@ -164,33 +165,66 @@ impl StorageBackend for Disk {
     }
 }
 
-/// Lends it, as the file that is kept open does.
-#[derive(Debug)]
-struct Lent(Arc<Journal>);
-
-impl StorageBackend for Lent {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
+fn replay(write: &WriteTransaction, steps: RedoSteps<'_>) -> Result<(), WorkError<RedoError>> {
+    let mut table = write.open_table(TABLE)?;
+    for step in steps {
+        match step? {
+            RedoStep::Put { key, value, .. } => drop(table.insert(number(key), value)?),
+            RedoStep::Remove { key, .. } => drop(table.remove(number(key))?),
+            RedoStep::Clear { keys, .. } => {
+                table.retain_in(number(keys.start)..number(keys.end), |_, _| false)?;
+            }
+        }
     }
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
+    Ok(())
 }
 
-fn database(journal: &Arc<Journal>) -> Result<Database, redb::DatabaseError> {
-    // Little is kept in memory, so that pages are read again.
+fn number(key: &[u8]) -> u64 {
+    u64::from_be_bytes(*key.first_chunk().unwrap())
+}
+
+/// The journal of a machine's second file.
+fn journal(log: &Backend) -> Journal {
+    let create = Box::new(|| Err(io::Error::other("it is there already")));
+    Journal::on(Some(Backend::clone(log)), PathBuf::new(), create, replay, LITTLE)
+}
+
+/// Opens the file with its journal, as it is opened in earnest.
+fn opened(machine: &Arc<Machine>) -> Result<(Journal, Database), String> {
+    /// Lends it, as the file that is kept open does.
+    #[derive(Debug)]
+    struct Lent(Backend);
+
+    impl StorageBackend for Lent {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.0.write(offset, data)
+        }
+    }
+
+    let [file, log] = machine.disks();
+    // Little is kept in memory, so that pages go to the file before their commit does, and are read again.
     let mut builder = redb::Builder::new();
     builder.set_cache_size(64 << 10);
-    builder.create_with_backend(Lent(Arc::clone(journal)))
+    let database = builder
+        .create_with_backend(Lent(file))
+        .map_err(|error| error.to_string())?;
+    let stated = Stated::read(&database.begin_read().unwrap()).unwrap();
+    let journal = journal(&log);
+    journal.judge(stated).map_err(|error| error.to_string())?;
+    journal.redo(&database).map_err(|error| error.to_string())?;
+    Ok((journal, database))
 }
 
 /// What a commit does: keys, and the length of what each gets; `None` takes it away.
@@ -222,19 +256,26 @@ fn apply(model: &mut BTreeMap<u64, Vec<u8>>, commit: &Commit, fill: u8) {
     }
 }
 
-fn write(database: &Database, commit: &Commit, fill: u8) -> Result<(), redb::Error> {
+fn write(journal: &Journal, database: &Database, commit: &Commit, fill: u8) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
+    let mut redo = Redo::default();
     {
         let mut table = write.open_table(TABLE)?;
         for (key, length) in commit {
             match length {
-                Some(length) => drop(table.insert(key, vec![fill; *length].as_slice())?),
-                None => drop(table.remove(key)?),
+                Some(length) => {
+                    let value = vec![fill; *length];
+                    redo.put(0, &key.to_be_bytes(), &value);
+                    table.insert(key, value.as_slice())?;
+                }
+                None => {
+                    redo.remove(0, &key.to_be_bytes());
+                    table.remove(key)?;
+                }
             }
         }
     }
-    write.commit()?;
-    Ok(())
+    journal.commit(write, Some(&redo))
 }
 
 fn content(database: &Database) -> BTreeMap<u64, Vec<u8>> {
@@ -262,22 +303,14 @@ fn survive(seed: u64, lives: u32) {
     // It is made while nothing fails.
     {
         let machine = Machine::new(files.clone(), u64::MAX);
-        let [file, log] = machine.disks();
-        let journal = Arc::new(Journal::new(file, log, ROOM).unwrap());
-        drop(database(&journal).unwrap());
-        journal.begin();
-        drop(journal);
+        drop(opened(&machine).unwrap());
         files = [0, 1].map(|file| machine.files[file].lock().unwrap().durable.clone());
     }
     for life in 0..lives {
         let machine = Machine::new(files.clone(), u64::MAX);
-        let [file, log] = machine.disks();
-        let journal = Journal::open(file, log, ROOM)
-            .unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
-        journal.begin();
-        let journal = Arc::new(journal);
-        let opened = database(&journal).unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
-        let found = content(&opened);
+        let (journal, database) =
+            opened(&machine).unwrap_or_else(|error| panic!("seed {seed}, life {life}: {error}"));
+        let found = content(&database);
         assert!(
             found == model || unsure.as_ref() == Some(&found),
             "seed {seed}, life {life}: something answered is lost"
@@ -290,27 +323,27 @@ fn survive(seed: u64, lives: u32) {
             fill = (fill + 1) % 251;
             let mut after = model.clone();
             apply(&mut after, &commit, fill);
-            if write(&opened, &commit, fill).is_err() {
+            if write(&journal, &database, &commit, fill).is_err() {
                 unsure = Some(after);
                 break;
             }
             model = after;
-            assert_eq!(content(&opened), model, "seed {seed}, life {life}: what it reads");
-            if dice.below(20) == 0 && journal.settle().is_err() {
+            assert_eq!(
+                content(&database),
+                model,
+                "seed {seed}, life {life}: what it reads"
+            );
+            if dice.below(20) == 0 && journal.settle(&database).is_err() {
                 break;
             }
         }
         files = machine.after_crash(&mut dice);
         // It is not closed: the power is gone.
-        drop(opened);
-        drop(journal);
+        drop(database);
     }
     let machine = Machine::new(files, u64::MAX);
-    let [file, log] = machine.disks();
-    let journal = Arc::new(Journal::open(file, log, ROOM).unwrap());
-    journal.begin();
-    let mut opened = database(&journal).unwrap();
-    assert!(opened.check_integrity().is_ok(), "seed {seed}");
+    let (_, mut database) = opened(&machine).unwrap();
+    assert!(database.check_integrity().is_ok(), "seed {seed}");
 }
 
 #[test]
@@ -320,27 +353,57 @@ fn what_was_answered_survives_the_loss_of_power_at_any_step() {
     }
 }
 
-/// What stands in blocks is users': they may write what looks like a record, but not one of a generation that was drawn by lot.
+/// What stands in values is users': they may write what looks like a record, but not one of a generation that was drawn by lot.
 #[test]
 fn a_record_of_another_generation_is_none_and_a_gap_in_this_one_is_damage() {
-    let head = Head::new(1);
-    let record = |generation, index| {
-        let block = [7; BLOCK];
-        record::write((generation, index), 0, [(1, &block[..])].into_iter())
+    let (now, before) = (5, 4);
+    let stated = Stated {
+        generation: Some(now),
+        before: Some((before, 3)),
     };
-    let read = |records: &[Vec<u8>]| {
-        let mut log = head.to_bytes();
-        log.resize(BLOCK, 0);
-        log.extend(records.concat());
-        let [log, _] = Machine::new([log, Vec::new()], 0).disks();
-        record::read(&*log, |_| {}).map(|found| found.records)
+    let record = |generation, index| record::write((generation, index), &[7; 100]);
+    let judged = |records: &[Vec<u8>]| {
+        let [log, _] = Machine::new([records.concat(), Vec::new()], 0).disks();
+        let journal = journal(&log);
+        let judged = journal.judge(stated);
+        judged.map(|()| journal.state().found.records)
     };
-    let mine = |index| record(head.generation(), index);
+    let mine = |index| record(now, index);
+    let older = |index| record(before, index);
     let forged = |index| record(0x7fff, index);
-    assert_eq!(read(&[mine(0), mine(1), forged(2), forged(0)]).unwrap(), 2);
-    assert_eq!(read(&[forged(0), forged(1)]).unwrap(), 0);
-    for gap in [[mine(0), mine(2)], [forged(0), mine(1)], [mine(1), forged(0)]] {
-        assert!(matches!(read(&gap), Err(JournalError::Damaged)));
+    let torn = |mut record: Vec<u8>| {
+        record[60] ^= 1;
+        record
+    };
+    assert_eq!(judged(&[]).unwrap(), 0);
+    assert_eq!(judged(&[mine(0), mine(1)]).unwrap(), 2);
+    // What lies behind: a record that was cut off, and what earlier generations have left.
+    assert_eq!(judged(&[mine(0), torn(mine(1)), older(2), forged(9)]).unwrap(), 1);
+    assert_eq!(judged(&[torn(mine(0)), older(1), older(2)]).unwrap(), 0);
+    assert_eq!(judged(&[mine(0), mine(1), forged(2), forged(0)]).unwrap(), 2);
+    // All of it was in the file when the next generation began.
+    assert_eq!(judged(&[older(0), older(1), older(2)]).unwrap(), 0);
+    assert_eq!(judged(&[older(0), torn(mine(1)), older(2)]).unwrap(), 0);
+    for gap in [
+        vec![mine(0), mine(2)],
+        vec![torn(mine(0)), mine(1)],
+        vec![mine(1), older(1)],
+        vec![mine(0), torn(mine(1)), older(2), mine(3)],
+        vec![vec![1; BLOCK as usize], mine(0)],
+    ] {
+        assert!(matches!(judged(&gap), Err(JournalError::Damaged)));
+    }
+    // The file has not got to where these have.
+    for foreign in [
+        vec![forged(0)],
+        vec![forged(0), mine(0)],
+        vec![older(0), older(1), older(2), older(3)],
+    ] {
+        let judged = judged(&foreign);
+        assert!(
+            matches!(judged, Err(JournalError::Foreign | JournalError::Damaged)),
+            "{judged:?}"
+        );
     }
 }
 

@@ -50,18 +50,34 @@ async fn a_file_is_closed_with_its_last_handle() {
     }
 }
 
+/// A file and its journal as they would be left if the process were killed now.
+fn left(path: &Path, name: &str) -> PathBuf {
+    let left = path.with_file_name(name);
+    fs::copy(path, &left).unwrap();
+    let journal = path.with_extension("redb-journal");
+    if journal.exists() {
+        fs::copy(journal, left.with_extension("redb-journal")).unwrap();
+    }
+    left
+}
+
 #[tokio::test]
-async fn a_file_at_rest_is_not_repaired_after_a_crash() {
+async fn a_file_is_not_repaired_after_a_crash_and_at_rest_it_needs_no_journal() {
     let folder = TempDir::new().unwrap();
-    // What would be left if the process were killed now; whether opening that has to repair it.
-    let is_repaired = |path: &Path| {
-        let left = folder.path().join("left.redb");
-        fs::copy(path, &left).unwrap();
+    let count = async |path: &Path| {
         let (told, repaired) = std::sync::mpsc::channel();
-        let opened = redb::Builder::new()
-            .set_repair_callback(move |_| told.send(()).unwrap())
-            .open(&left);
-        opened.is_err() || repaired.try_recv().is_ok()
+        drop(
+            redb::Builder::new()
+                .set_repair_callback(move |_| told.send(()).unwrap())
+                .open(path)
+                .unwrap(),
+        );
+        assert!(repaired.try_recv().is_err(), "all of it was read");
+        let database = open_again(path);
+        verify(&database);
+        let count = documents(&database, "c", None).await.unwrap().len();
+        close(database, path);
+        count
     };
     for rest_after in [None, Some(Duration::ZERO)] {
         let path = folder.path().join(format!("{}.redb", rest_after.is_some()));
@@ -77,18 +93,70 @@ async fn a_file_at_rest_is_not_repaired_after_a_crash() {
                 .unwrap();
         }
         if rest_after.is_none() {
-            assert!(is_repaired(&path));
-            continue;
+            assert!(database.0.shared.disk.needs_journal());
         }
         // The writer puts it to rest when it has seen that nobody writes.
-        while is_repaired(&path) {
+        while rest_after.is_some() && database.0.shared.disk.needs_journal() {
             std::thread::yield_now();
         }
+        let left = left(&path, "left.redb");
+        if rest_after.is_some() {
+            let _ = fs::remove_file(left.with_extension("redb-journal"));
+        }
+        assert_eq!(count(&left).await, 3);
         // And goes on from there.
         database.insert("c", vec![doc! { "_id": 3 }], None).await.unwrap();
         assert_eq!(documents(&database, "c", None).await.unwrap().len(), 4);
         verify(&database);
     }
+}
+
+/// Everything that a commit can change comes back from the journal alone.
+#[tokio::test]
+async fn what_only_the_journal_has_is_done_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("database.redb");
+    let options = Options::default();
+    let disk = file::open(&path, &options).unwrap();
+    let database = Embedded::start_with(disk, options, Box::new(Instant::now), None).unwrap();
+    // Before it the file names no journal.
+    database.create_collection("first").await.unwrap();
+    let alone = left(&path, "alone.redb");
+    fill(&database).await;
+    let transaction = database.begin().await.unwrap();
+    let set = |id: i32| change(doc! { "_id": id }, doc! { "$set": { "tags": ["x", id], "n": 1 } });
+    database.update("users", set(2), Some(transaction)).await.unwrap();
+    database.commit(transaction).await.unwrap();
+    assert!(database.drop_index("users", "phone_1").await.unwrap());
+    assert!(database.drop_collection("first").await.unwrap());
+    let left = left(&path, "left.redb");
+    let lacking = open(&alone).unwrap();
+    let names = lacking.collections().await.unwrap();
+    assert_eq!(names.len(), 1, "the file has nothing of it");
+    let again = open(&left).unwrap();
+    verify(&again);
+    let status = database.collections().await.unwrap();
+    assert_eq!(again.collections().await.unwrap(), status);
+    for CollectionStatus { name, .. } in status {
+        assert_eq!(
+            documents(&again, &name, None).await.unwrap(),
+            documents(&database, &name, None).await.unwrap()
+        );
+    }
+    // The numbers of changes go on, and those of collections and indexes are given to nobody else.
+    let mut changes = [&database, &again].map(|database| Box::pin(database.changes(None)));
+    let mut numbers = Vec::new();
+    for (database, changes) in [&database, &again].into_iter().zip(&mut changes) {
+        let mut changes = changes.await.unwrap();
+        database.create_collection("next").await.unwrap();
+        database
+            .insert("next", vec![doc! { "_id": 1 }], None)
+            .await
+            .unwrap();
+        numbers.push(changes.next().await.unwrap().unwrap().sequence);
+        verify(database);
+    }
+    assert_eq!(numbers[0], numbers[1]);
 }
 
 /// A database with a few hundred documents, closed well; its file.
@@ -208,20 +276,16 @@ async fn a_file_that_was_never_closed_is_repaired() {
     let folder = TempDir::new().unwrap();
     let path = small(&folder, "database.redb").await;
     let database = open_again(&path);
-    database
-        .insert("c", vec![doc! { "_id": 300_i64 }], None)
-        .await
-        .unwrap();
-    let copy = folder.path().join("copy.redb");
-    fs::copy(&path, &copy).unwrap();
-    fs::copy(
-        path.with_extension("redb-journal"),
-        copy.with_extension("redb-journal"),
-    )
-    .unwrap();
+    for id in 300..303_i64 {
+        database
+            .insert("c", vec![doc! { "_id": id }], None)
+            .await
+            .unwrap();
+    }
+    let left = left(&path, "left.redb");
     drop(database);
-    let database = open(&copy).unwrap();
-    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 301);
+    let database = open(&left).unwrap();
+    assert_eq!(documents(&database, "c", None).await.unwrap().len(), 303);
     verify(&database);
 }
 
@@ -334,6 +398,58 @@ async fn fill(database: &Embedded) {
         .await
         .unwrap();
     database.drop_collection("gone").await.unwrap();
+}
+
+/// Two that find whose a document is would each cost something with every write.
+#[tokio::test]
+async fn a_collection_has_one_index_of_owners() {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    let entries = || {
+        let count = database.0.shared.with(|file| {
+            let read = file.begin_read().map_err(DatabaseError::unavailable)?;
+            Ok(read.open_table(file::INDEXES).unwrap().iter().unwrap().count())
+        });
+        count.unwrap()
+    };
+    let looked = async || {
+        let owned = database.count("c", doc! { "_openid": "o1" }, None).await.unwrap();
+        assert_eq!(owned.count, 1);
+        owned.looked.unwrap().index
+    };
+    database.create_collection("c").await.unwrap();
+    let documents = (0..10).map(|id| doc! { "_id": id, "_openid": format!("o{id}") });
+    database.insert("c", documents.collect(), None).await.unwrap();
+    assert_eq!(entries(), 10);
+    let own = super::index("_openid", IndexKind::Descending);
+    database.create_index("c", own.clone()).await.unwrap();
+    assert_eq!(entries(), 10);
+    assert_eq!(looked().await, Some(own.name.clone()));
+    // One that does not do the same stays beside it.
+    let both = IndexSpec {
+        name: "both".to_owned(),
+        fields: [own.fields.clone(), super::index("n", IndexKind::Ascending).fields].concat(),
+        ..own.clone()
+    };
+    database.create_index("c", both).await.unwrap();
+    assert_eq!(entries(), 20);
+    assert!(database.drop_index("c", &own.name).await.unwrap());
+    assert_eq!(entries(), 20);
+    verify(&database);
+    assert!(database.drop_index("c", "both").await.unwrap());
+    assert_eq!(looked().await.as_deref(), Some("_openid_1"));
+    let status = database.collections().await.unwrap();
+    assert!(status[0].indexes.is_empty());
+    // Refused, it changes nothing.
+    database
+        .insert("c", vec![doc! { "_id": 10, "_openid": "o1" }], None)
+        .await
+        .unwrap();
+    database
+        .create_index("c", super::unique("_openid"))
+        .await
+        .unwrap_err();
+    assert_eq!(entries(), 11);
+    verify(&database);
 }
 
 #[tokio::test]
