@@ -662,6 +662,26 @@ async fn rules_know_the_uid_and_the_way_of_login_at_every_door() {
         .await
         .unwrap();
     assert_eq!(read.text().await.unwrap(), "hello");
+    let copy = Some(json!([{"srcPath": "boards/a.txt", "dstPath": "boards/b.txt"}]));
+    let (_, refused) = asked(&dev, "POST", "/v1/storages/copy-objects", anonymous, copy.clone()).await;
+    assert_eq!(refused[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{refused}");
+    let (_, copied) = asked(&dev, "POST", "/v1/storages/copy-objects", carol, copy).await;
+    let copied = Some(json!([{"cloudObjectId": copied[0]["cloudObjectId"]}]));
+    let (_, found) = asked(
+        &dev,
+        "POST",
+        "/v1/storages/get-objects-download-info",
+        anonymous,
+        copied,
+    )
+    .await;
+    let read = dev
+        .client
+        .get(text(&found[0]["downloadUrl"]))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read.text().await.unwrap(), "hello");
     let id = Some(json!([{"cloudObjectId": place[0]["cloudObjectId"]}]));
     let (_, kept) = asked(&dev, "POST", "/v1/storages/delete-objects", anonymous, id.clone()).await;
     assert_eq!(kept[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{kept}");

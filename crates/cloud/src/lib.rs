@@ -43,7 +43,7 @@ use tcb::{
     Envelope, SdkReply,
     database::{CLIENT_FIND_MOST, DatabaseAnswer, DatabaseRefusal, DatabaseRequest, FIND_MOST},
     signature::SecretKey,
-    storage::{AskedUrl, MadeUrl, OfFile, UploadPlace},
+    storage::{AskedCopy, AskedUrl, MadeUrl, OfFile, UploadPlace},
 };
 use tokio::sync::mpsc;
 
@@ -252,6 +252,17 @@ impl Cloud {
     ) -> Vec<(String, OfFile<()>)> {
         let asked = self.asked(request_id, client);
         self.0.storage.deleted(ids, Some(client.caller), &asked).await
+    }
+
+    /// Copies files, as far as a client may; says of each what came of it, with the id of the copy.
+    pub async fn copy_for(
+        &self,
+        request_id: &str,
+        client: AskingClient<'_>,
+        copies: Vec<AskedCopy>,
+    ) -> Vec<(String, OfFile<()>)> {
+        let asked = self.asked(request_id, client);
+        self.0.storage.copied(copies, Some(client.caller), &asked).await
     }
 
     /// Answers another server of the owner's, which has one of `keys`: node-sdk outside of functions. It may do what functions may.

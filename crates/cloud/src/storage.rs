@@ -386,22 +386,33 @@ impl StorageAccess {
     }
 
     async fn copy(&self, name: &str, copies: Vec<AskedCopy>, mut asked: CloudRequest) -> SdkReply {
-        let mut files = Vec::with_capacity(copies.len());
-        for copy in copies {
-            let done = self.copy_one(&copy).await;
-            let id = copy
-                .to
-                .parse()
-                .map_or(copy.to, |path| self.storage.id(&path).to_string());
-            files.push((id, done.map_err(|fault| self.fault(fault, &asked))));
-        }
+        let files = self.copied(copies, None, &asked).await;
         account(name, &files, &mut asked);
         let reply = storage::copied(asked.request_id(), &files);
         keep_answer(&mut asked, &reply);
         reply
     }
 
-    async fn copy_one(&self, copy: &AskedCopy) -> Result<(), Fault> {
+    /// Copies files: those that `client` may read to where it may write, or any for a function. Gives the ids of the copies.
+    pub(crate) async fn copied(
+        &self,
+        copies: Vec<AskedCopy>,
+        client: Option<&Caller>,
+        asked: &CloudRequest,
+    ) -> Vec<(String, OfFile<()>)> {
+        let mut files = Vec::with_capacity(copies.len());
+        for copy in copies {
+            let done = self.copy_one(&copy, client).await;
+            let id = copy
+                .to
+                .parse()
+                .map_or(copy.to, |path| self.storage.id(&path).to_string());
+            files.push((id, done.map_err(|fault| self.fault(fault, asked))));
+        }
+        files
+    }
+
+    async fn copy_one(&self, copy: &AskedCopy, client: Option<&Caller>) -> Result<(), Fault> {
         let path = |text: &str| {
             text.trim_start_matches('/')
                 .parse::<CloudPath>()
@@ -415,6 +426,10 @@ impl StorageAccess {
         else {
             return Err(Fault::Refused(StorageRefusal::NoFile));
         };
+        if let Some(caller) = client {
+            self.may_copy(&original, &to, copy.remove_original, caller)
+                .await?;
+        }
         if from == to {
             return Ok(());
         }
@@ -424,13 +439,22 @@ impl StorageAccess {
         let mut writing = self
             .blobs
             .write(NewBlob {
-                path: to,
-                owner: original.owner.clone(),
+                path: to.clone(),
+                // A client's copy is the client's.
+                owner: match client {
+                    Some(caller) => caller.owner().unwrap_or_default().to_owned(),
+                    None => original.owner.clone(),
+                },
                 content_type: original.content_type.clone(),
             })
             .await?;
         while let Some(bytes) = content.next().await? {
             writing.push(bytes).await?;
+        }
+        if let Some(caller) = client {
+            // Meanwhile somebody may have put a file of theirs there.
+            self.may_copy(&original, &to, copy.remove_original, caller)
+                .await?;
         }
         writing.finish().await?;
         if copy.remove_original {
@@ -438,6 +462,27 @@ impl StorageAccess {
             self.blobs.remove_this(&original).await?;
         }
         Ok(())
+    }
+
+    /// Whether a client may read the one file, write the other, and remove the first where that is wanted.
+    async fn may_copy(
+        &self,
+        original: &Blob,
+        to: &CloudPath,
+        moves: bool,
+        caller: &Caller,
+    ) -> Result<(), Fault> {
+        let owner = Some(original.owner.as_str());
+        let wanted = [Operation::Read]
+            .into_iter()
+            .chain(moves.then_some(Operation::Delete));
+        for operation in wanted {
+            let judged = self
+                .permission
+                .judge(operation, caller, original.path.as_str(), owner);
+            judged.map_err(Fault::Denied)?;
+        }
+        self.may_write(to, caller).await?.map_err(Fault::Denied)
     }
 
     /// As the function gets to see it; what it does not is for the operator.

@@ -8,4 +8,4 @@ mod documents;
 mod storage;
 
 pub use documents::{DOCUMENTS, DocumentCall};
-pub use storage::{STORAGES, StorageCall, deleted, download_info, upload_info};
+pub use storage::{STORAGES, StorageCall, done, download_info, upload_info};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tcb::storage::{AskedUrl, FileFault, MOST_FILES, MadeUrl, OfFile, UploadPlace};
+use tcb::storage::{AskedCopy, AskedUrl, FileFault, MOST_FILES, MadeUrl, OfFile, UploadPlace};
 
 use crate::WebFault;
 
@@ -18,6 +18,8 @@ pub enum StorageCall {
     Download(Vec<AskedUrl>),
     /// To remove files, by their ids.
     Delete(Vec<String>),
+    /// To copy or move files, by their paths.
+    Copy(Vec<AskedCopy>),
 }
 
 #[derive(Deserialize)]
@@ -26,6 +28,10 @@ struct Item {
     object_id: Option<String>,
     cloud_object_id: Option<String>,
     max_age: Option<u64>,
+    src_path: Option<String>,
+    dst_path: Option<String>,
+    overwrite: Option<bool>,
+    remove_original: Option<bool>,
 }
 
 impl StorageCall {
@@ -37,7 +43,7 @@ impl StorageCall {
     pub fn read(path: &str, body: &[u8]) -> Result<Self, WebFault> {
         if !matches!(
             path,
-            "get-objects-upload-info" | "get-objects-download-info" | "delete-objects"
+            "get-objects-upload-info" | "get-objects-download-info" | "delete-objects" | "copy-objects"
         ) {
             return Err(WebFault::new(404, "INVALID_PATH", "no such path of storage"));
         }
@@ -69,6 +75,18 @@ impl StorageCall {
                     urls.map(|(file_id, max_age)| AskedUrl { file_id, max_age })
                         .collect(),
                 )
+            }
+            "copy-objects" => {
+                let copies = items.into_iter().map(|item| {
+                    Some(AskedCopy {
+                        from: item.src_path?,
+                        to: item.dst_path?,
+                        overwrite: item.overwrite.unwrap_or(true),
+                        remove_original: item.remove_original.unwrap_or(false),
+                    })
+                });
+                let copies: Option<Vec<_>> = copies.collect();
+                Self::Copy(copies.ok_or_else(|| missing("srcPath or no dstPath"))?)
             }
             _ => Self::Delete(ids(items)?),
         })
@@ -104,9 +122,9 @@ pub fn download_info(files: &[(String, OfFile<MadeUrl>)]) -> Vec<u8> {
     list(files)
 }
 
-/// `delete-objects`.
+/// `delete-objects`, and `copy-objects` with the ids of the copies.
 #[must_use]
-pub fn deleted(files: &[(String, OfFile<()>)]) -> Vec<u8> {
+pub fn done(files: &[(String, OfFile<()>)]) -> Vec<u8> {
     let files = files.iter().map(|(id, done)| match done {
         Ok(()) => json!({"cloudObjectId": id}),
         Err(fault) => of_id(id, fault),

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ::cloudbase::{
@@ -214,7 +214,7 @@ pub(super) async fn by_password(
     let let_in = inner
         .web_clients
         .passwords
-        .let_in(name, password, client_ip)
+        .let_in(name, password, client_ip, Instant::now())
         .await;
     let let_in = let_in.map_err(|why| {
         if let NotLetIn::Wrong = why {

@@ -42,13 +42,7 @@ pub(crate) async fn answer(
             failure
         })?;
     let answer = match Envelope::parse("application/json", &body.bytes) {
-        Ok(envelope) => {
-            let parsed = head
-                .uri
-                .query()
-                .is_some_and(|query| query.split('&').any(|part| part == "parse=true"));
-            act(inner, &envelope, parsed, client_ip, request_id).await
-        }
+        Ok(envelope) => act(inner, head, &envelope, client_ip, request_id).await,
         Err(error) => Err(Told::fault(WebFault::malformed(error.to_string()))),
     };
     let answer = match answer {
@@ -111,8 +105,8 @@ impl From<WebFault> for Told {
 
 async fn act(
     inner: &Arc<Inner>,
+    head: &Parts,
     envelope: &Envelope<'_>,
-    parsed: bool,
     client_ip: IpAddr,
     request_id: &str,
 ) -> Result<SdkReply, Told> {
@@ -196,6 +190,9 @@ async fn act(
             let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
             let result = call.run().await.result;
             let result = result.map_err(|failure| fault_of_call(&failure))?;
+            // Whether the SDK wants the result as what it is, or parses its text.
+            let query = head.uri.query().unwrap_or_default();
+            let parsed = query.split('&').any(|part| part == "parse=true");
             Ok(legacy::invoked(request_id, result.json.as_deref(), parsed))
         }
     }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use ::cloudbase::{
     WebFault,
-    rest::{DocumentCall, StorageCall, deleted, download_info, upload_info},
+    rest::{DocumentCall, StorageCall, done, download_info, upload_info},
 };
 use bson::DateTime;
 use bytes::Bytes;
@@ -134,7 +134,8 @@ pub(crate) async fn files(
             upload_info(&places)
         }
         StorageCall::Download(asked) => download_info(&inner.cloud.urls_for(request_id, client, asked).await),
-        StorageCall::Delete(ids) => deleted(&inner.cloud.delete_for(request_id, client, ids).await),
+        StorageCall::Delete(ids) => done(&inner.cloud.delete_for(request_id, client, ids).await),
+        StorageCall::Copy(copies) => done(&inner.cloud.copy_for(request_id, client, copies).await),
     };
     Ok(reply::typed(StatusCode::OK, reply::JSON, Bytes::from(answer)))
 }

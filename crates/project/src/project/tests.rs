@@ -458,7 +458,7 @@ fn every_setting_is_read() {
         ("app.secret", "  0123456789abcdef0123456789abcdef\n"),
         ("operator.secret", "0perat0r-5ecret!\n"),
         ("other.secret", "0ther5ecret\n"),
-        ("report.key", "5ecretKey0fReports\n"),
+        ("report.secret", "5ecretKey0fReports\n"),
         (
             "yunqiao.toml",
             r#"
@@ -491,7 +491,7 @@ fn every_setting_is_read() {
             listen = "127.0.0.1:8789"
             secret_file = "operator.secret"
             [operator.keys]
-            report-server = "report.key"
+            report-server = "report.secret"
             [auth]
             anonymous = false
             ticket_keys = "tickets.json"
