@@ -438,3 +438,21 @@ async fn a_document_that_the_rule_names_decides_for_each_operation() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_permission_that_changes_while_dev_runs_is_told() {
+    let project = Scratch::new(&[]);
+    project.write("database.rules.json", "{\"notes\": \"READONLY\"}");
+    let dev = Dev::start(project.path());
+    assert!(
+        dev.server
+            .printed()
+            .contains("notes READONLY (database.rules.json); others PRIVATE"),
+        "{}",
+        dev.server.printed()
+    );
+    project.write("database.rules.json", "{\"notes\": \"ADMINONLY\"}");
+    dev.server
+        .prints_soon("what clients may do with documents or files has changed")
+        .await;
+}

@@ -121,6 +121,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     tokio::pin!(interrupted);
     print::ready(&local.url);
 
+    let mut of_clients = of_clients_in(&project);
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
@@ -134,6 +135,14 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
                     changes.watch_functions(&project);
                     changes.watch_site(&project);
                     local.gateway.site_changed();
+                    let now = of_clients_in(&project);
+                    if now != of_clients {
+                        of_clients = now;
+                        print::warning(
+                            "what clients may do with documents or files has changed in the project's files",
+                            "restart `yunqiao dev` for it to count",
+                        );
+                    }
                 }
                 // Where nothing could be loaded, calls go to what was there.
                 local.runtime.looked_at(seen);
@@ -166,6 +175,19 @@ fn web(url: &str, project: &Project) -> String {
         true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
         false => format!("{url} ({})", served.join(", ")),
     }
+}
+
+/// What clients may do with documents and files, to be compared.
+fn of_clients_in(project: &Project) -> impl PartialEq + use<> {
+    let settings = &project.settings;
+    let collections = settings.database.collections.iter();
+    let of_collections =
+        collections.filter_map(|(name, collection)| Some((name.clone(), collection.permission.clone()?)));
+    (
+        settings.database.default_permission.clone(),
+        of_collections.collect::<Vec<_>>(),
+        settings.storage.permission.clone(),
+    )
 }
 
 /// What clients may do with collections, and which file says so; `None` where no file says anything.
