@@ -18,7 +18,7 @@ use crate::{
 
 /// What is documented and cannot be brought about by a few requests, by path: calls that wait, bodies that come slowly, a store or a WeChat
 /// that fails, a server that is set up otherwise. `tests/doors.rs`, `tests/push.rs` and `tests/storage.rs` do.
-const ELSEWHERE: [(&str, &[&str]); 8] = [
+const ELSEWHERE: [(&str, &[&str]); 17] = [
     ("/v1/login", &["500", "502"]),
     ("/v1/functions/{name}", &["429", "502"]),
     ("/v1/open-data", &["429", "500", "502"]),
@@ -27,6 +27,16 @@ const ELSEWHERE: [(&str, &[&str]); 8] = [
     ("/v1/push", &["404", "413", "429", "500", "503"]),
     ("/readyz", &["503"]),
     ("/v1/files/{sealed}", &["503"]),
+    // tests/cloudbase.rs: keys of tickets, passwords, guesses.
+    ("/auth/v1/signin/anonymously", &["429", "500"]),
+    ("/auth/v1/signin/custom", &["200", "429", "500"]),
+    ("/auth/v1/signin", &["200", "429", "500"]),
+    ("/auth/v1/provider/token", &["429", "500", "502"]),
+    ("/auth/v1/signin/with/provider", &["429", "500"]),
+    ("/auth/v1/token", &["429", "500"]),
+    ("/auth/v1/revoke", &["429", "500"]),
+    ("/auth/v1/user/signout", &["429", "500"]),
+    ("/auth/v1/user/me", &["400", "413", "429", "500"]),
 ];
 
 /// The text, and what was answered so far.
@@ -208,7 +218,7 @@ async fn whatever_is_documented_is_answered_and_nothing_else_is() {
     project.write(
         "yunqiao.toml",
         &format!(
-            "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 1\n[storage]\nmax_size = \"2KB\"\nquota = \"3KB\"\n\
+            "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 1\n[auth]\nanonymous = true\n[storage]\nmax_size = \"2KB\"\nquota = \"3KB\"\n\
              [push]\nmode = \"secure\"\nformat = \"json\"\ntoken = \"{TOKEN}\"\naes_keys = [\"{KEY}\"]\n"
         ),
     );
@@ -280,6 +290,63 @@ async fn whatever_is_documented_is_answered_and_nothing_else_is() {
             documented.send(post(path, "{}".to_owned()), 401).await;
         }
     }
+
+    // Users of web pages.
+    let sign_in = |path: &str, body: Value| post(&format!("/auth/v1/{path}"), body.to_string());
+    let device = sign_in("signin/anonymously", json!({})).header("x-device-id", "0123456789abcdef");
+    let tokens = documented.send(device, 200).await;
+    let short = sign_in("signin/anonymously", json!({})).header("x-device-id", "short");
+    documented.send(short, 400).await;
+    let me = || dev.client.get(url("/auth/v1/user/me"));
+    documented
+        .send(me().bearer_auth(text(&tokens["access_token"])), 200)
+        .await;
+    documented.send(me(), 401).await;
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]});
+    let tokens = documented.send(sign_in("token", refresh), 200).await;
+    let code = dev.wx("alice", "login").await["code"].take();
+    let provider = json!({"provider_id": APPID, "provider_code": code, "provider_params": {"provider_code_type": "open_id"}});
+    let provider = documented.send(sign_in("provider/token", provider), 200).await;
+    let provider = json!({"provider_token": provider["provider_token"]});
+    documented
+        .send(sign_in("signin/with/provider", provider), 200)
+        .await;
+    let sign_out = || sign_in("user/signout", json!({}));
+    documented.send(sign_out(), 401).await;
+    documented
+        .send(sign_out().bearer_auth(text(&tokens["access_token"])), 200)
+        .await;
+    documented
+        .send(sign_in("revoke", json!({"token": "none"})), 200)
+        .await;
+    let doors = [
+        "signin/anonymously",
+        "signin/custom",
+        "signin",
+        "provider/token",
+        "signin/with/provider",
+        "token",
+        "revoke",
+        "user/signout",
+    ];
+    for path in doors {
+        documented
+            .send(post(&format!("/auth/v1/{path}"), "{".to_owned()), 400)
+            .await;
+        documented
+            .send(post(&format!("/auth/v1/{path}"), large.clone()), 413)
+            .await;
+        documented
+            .send(sign_in(path, json!({})).header("host", "evil.example"), 403)
+            .await;
+        documented
+            .send(dev.client.get(url(&format!("/auth/v1/{path}"))), 405)
+            .await;
+    }
+    documented.send(me().header("host", "evil.example"), 403).await;
+    documented
+        .send(dev.client.put(url("/auth/v1/user/me")), 405)
+        .await;
 
     // Message push.
     let sender = Sender::new(settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)).unwrap();

@@ -266,6 +266,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
 
+    use ::cloudbase::auth::AuthDoor;
     use serde_json::Value;
 
     use super::*;
@@ -283,6 +284,17 @@ mod tests {
             Door::Ready => &["/readyz"],
             Door::Files => &["/v1/files/{sealed}", "/v1/files/{sealed}/{name}"],
             Door::OpenApi => &["/openapi.json"],
+            Door::Web(WebDoor::Auth(Some(door))) => match door {
+                AuthDoor::Anonymously => &["/auth/v1/signin/anonymously"],
+                AuthDoor::Custom => &["/auth/v1/signin/custom"],
+                AuthDoor::Password => &["/auth/v1/signin"],
+                AuthDoor::Token => &["/auth/v1/token"],
+                AuthDoor::Revoke => &["/auth/v1/revoke"],
+                AuthDoor::SignOut => &["/auth/v1/user/signout"],
+                AuthDoor::ProviderToken => &["/auth/v1/provider/token"],
+                AuthDoor::WithProvider => &["/auth/v1/signin/with/provider"],
+                AuthDoor::Me => &["/auth/v1/user/me"],
+            },
             // CloudBase's own contract, of which CloudBase has a text.
             Door::Web(_) => &[],
         }
