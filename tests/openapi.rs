@@ -447,6 +447,9 @@ async fn whatever_is_documented_is_answered_and_nothing_else_is() {
         .send(dev.client.get(&at).header("range", "bytes=900-"), 416)
         .await;
     documented
+        .send(dev.client.get(&at).header("if-match", "\"other\""), 412)
+        .await;
+    documented
         .send(dev.client.get(&at).header("if-none-match", "*"), 304)
         .await;
     documented.send(dev.client.delete(&at), 405).await;

@@ -444,13 +444,9 @@ async fn a_permission_that_changes_while_dev_runs_is_told() {
     let project = Scratch::new(&[]);
     project.write("database.rules.json", "{\"notes\": \"READONLY\"}");
     let dev = Dev::start(project.path());
-    assert!(
-        dev.server
-            .printed()
-            .contains("notes READONLY (database.rules.json); others PRIVATE"),
-        "{}",
-        dev.server.printed()
-    );
+    dev.server
+        .prints_soon("notes READONLY (database.rules.json); others PRIVATE")
+        .await;
     project.write("database.rules.json", "{\"notes\": \"ADMINONLY\"}");
     dev.server
         .prints_soon("what clients may do with documents or files has changed")
