@@ -89,6 +89,7 @@ impl Serving {
             origins: Origins::default(),
             hosts: Hosts::Any,
             live_pages: false,
+            sockets: 16,
             web_connections: 16,
             connections: 100,
             clock: Clock::system(),

@@ -30,6 +30,7 @@ mod plaintext;
 mod projection;
 mod protobuf;
 mod push;
+mod realtime;
 mod requests;
 mod rules;
 mod shell;
@@ -56,7 +57,11 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 26] = [
+pub const TARGETS: [Target; 27] = [
+    Target {
+        name: "realtime",
+        run: realtime::target,
+    },
     Target {
         name: "files",
         run: files::target,

@@ -89,6 +89,8 @@ pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Resul
 pub(crate) struct Connections {
     /// The public one.
     pub(crate) public: usize,
+    /// Sockets that began there.
+    pub(crate) sockets: usize,
     /// That of HTTP access and the site.
     pub(crate) web: usize,
     /// The operator's.
@@ -108,8 +110,10 @@ pub(crate) fn connections() -> Connections {
     let few = (all / 16).clamp(4, 256);
     let open = all.saturating_sub(2 * few);
     let web = (open / 4).min(2048);
+    let sockets = (open / 4).min(4096);
     Connections {
-        public: (open - web).min(4096),
+        public: (open - web - sockets).min(4096),
+        sockets,
         web,
         operator: few,
         wire: few,
@@ -636,6 +640,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         hosts: parts.hosts,
         live_pages: parts.live_pages,
         connections: connections().public,
+        sockets: connections().sockets,
         web_connections: connections().web,
         clock: parts.clock,
         store: parts.store,

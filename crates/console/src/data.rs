@@ -81,6 +81,7 @@ pub(crate) fn changes(inner: &Inner, collection: Option<String>) -> watch::Recei
     let (changed, watched) = watch::channel(());
     let database = Arc::clone(&inner.database);
     let mut recorded = inner.recorder.watch();
+    let mut watches = inner.gateway.look_at_watches();
     tokio::spawn(async move {
         let mut feed = database.changes(None).await.ok();
         // What happened before the feed was there.
@@ -99,6 +100,11 @@ pub(crate) fn changes(inner: &Inner, collection: Option<String>) -> watch::Recei
                 () = changed.closed() => return,
                 // Which queries no index served stands on the page of all collections.
                 told = recorded.changed(), if collection.is_none() => match told {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+                // So does what clients watch.
+                told = watches.changed(), if collection.is_none() => match told {
                     Ok(()) => {}
                     Err(_) => return,
                 },

@@ -137,6 +137,19 @@ impl ClientDatabase<'_> {
         ran(self.database.find(collection, find, None).await)
     }
 
+    /// The query as it may be watched: whatever meets it may be told to this caller, as long as the documents stand as they do that the
+    /// rule names by `get()`. Those are answered too.
+    ///
+    /// # Errors
+    /// [`ClientError::Denied`].
+    pub async fn watched(&self, collection: &str, filter: Document) -> Answer<(Document, Vec<DocumentRef>)> {
+        let mut named = Documents::new();
+        let filter = self
+            .judged(collection, Operation::Read, filter, None, true, &mut named)
+            .await?;
+        Ok((filter, named.into_keys().collect()))
+    }
+
     /// Counts documents.
     ///
     /// # Errors
@@ -358,7 +371,8 @@ impl ClientDatabase<'_> {
         filter: Document,
         data: Option<&WrittenData>,
     ) -> Answer<Document> {
-        self.judged(collection, operation, filter, data, true).await
+        self.judged(collection, operation, filter, data, true, &mut Documents::new())
+            .await
     }
 
     /// The query of an update as it may be asked.
@@ -388,7 +402,8 @@ impl ClientDatabase<'_> {
         operation: Operation,
         filter: Document,
     ) -> Answer<Document> {
-        self.judged(collection, operation, filter, None, false).await
+        self.judged(collection, operation, filter, None, false, &mut Documents::new())
+            .await
     }
 
     async fn judged(
@@ -398,6 +413,7 @@ impl ClientDatabase<'_> {
         mut filter: Document,
         data: Option<&WrittenData>,
         by_document: bool,
+        named: &mut Documents,
     ) -> Answer<Document> {
         with_identity(&mut filter, self.caller);
         refuse_programs_in(&filter)?;
@@ -417,7 +433,7 @@ impl ClientDatabase<'_> {
         };
         refuse_choices_of_expressions(&filter)?;
         let denial = match self
-            .judge(rules, operation, Subject::Query(&parsed), data)
+            .judge(rules, operation, Subject::Query(&parsed), data, named)
             .await?
         {
             Ok(guard) => return Ok(guarded(filter, &guard)),
@@ -437,7 +453,7 @@ impl ClientDatabase<'_> {
             return Err(ClientError::Denied(denial));
         };
         match self
-            .judge(rules, operation, Subject::Document(&stored), data)
+            .judge(rules, operation, Subject::Document(&stored), data, named)
             .await?
         {
             Ok(guard) => Ok(guarded(filter, &guard)),
@@ -468,7 +484,11 @@ impl ClientDatabase<'_> {
             Permission::Rules(rules) => {
                 let data = WrittenData::document(document);
                 let subject = Subject::Document(document);
-                match self.judge(rules, Operation::Create, subject, Some(&data)).await? {
+                let named = &mut Documents::new();
+                match self
+                    .judge(rules, Operation::Create, subject, Some(&data), named)
+                    .await?
+                {
                     Ok(_) => Ok(()),
                     Err(denial) => Err(ClientError::Denied(denial)),
                 }
@@ -493,35 +513,38 @@ impl ClientDatabase<'_> {
             }
             Permission::Rules(rules) => {
                 let subject = Subject::Document(stored);
-                let judged = self.judge(rules, Operation::Update, subject, Some(data)).await?;
+                let named = &mut Documents::new();
+                let judged = self
+                    .judge(rules, Operation::Update, subject, Some(data), named)
+                    .await?;
                 judged.map_err(ClientError::Denied)
             }
         }
     }
 
-    /// Judges by rules, with the documents that they name.
+    /// Judges by rules, with the documents that they name, which are in `named` afterwards.
     async fn judge(
         &self,
         rules: &Rules,
         operation: Operation,
         subject: Subject<'_>,
         data: Option<&WrittenData>,
+        named: &mut Documents,
     ) -> Answer<std::result::Result<Guard, Box<Denial>>> {
         let request = Request {
             caller: self.caller,
             now: self.now,
             data,
         };
-        let mut documents = Documents::new();
         loop {
-            match rules.judge(operation, subject, &request, &documents) {
+            match rules.judge(operation, subject, &request, named) {
                 Verdict::Allowed(guard) => return Ok(Ok(guard)),
                 Verdict::Denied(denial) => return Ok(Err(denial)),
                 Verdict::Wanted(wanted) => {
-                    for named in wanted {
-                        let DocumentRef { collection, id } = &named;
+                    for reference in wanted {
+                        let DocumentRef { collection, id } = &reference;
                         let document = self.by_filter(collection, doc! {"_id": id}).await?;
-                        documents.insert(named, document);
+                        named.insert(reference, document);
                     }
                 }
             }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt::Display};
 
 use http::{
     HeaderValue, StatusCode,
-    header::{ALLOW, CONNECTION, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{ALLOW, CONNECTION, HeaderName, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE},
 };
 use tcb::codes;
 
@@ -141,6 +141,14 @@ impl Failure {
     pub(crate) fn too_many(text: &'static str, seconds: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, codes::EXCEED_CONCURRENT, text)
             .with(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// A request of HTTP where only sockets are.
+    pub(crate) fn no_socket() -> Self {
+        let text = "this path takes WebSocket connections (RFC 6455, version 13)";
+        Self::new(StatusCode::UPGRADE_REQUIRED, codes::INVALID_PARAM, text)
+            .with(UPGRADE, HeaderValue::from_static("websocket"))
+            .with(CONNECTION, HeaderValue::from_static("upgrade, close"))
     }
 
     /// The store, which is ours, failed: the log has the cause.

@@ -27,6 +27,7 @@ mod reply;
 mod routes;
 mod seats;
 mod site;
+mod sockets;
 mod stored;
 mod timers;
 mod web;
@@ -56,6 +57,7 @@ pub use login::TokenLife;
 pub use operator::{Admission, Operator, Pages, SignIns};
 pub use reply::{BodyError, ReplyBody};
 pub use stored::StoredTokens;
+pub use watchers::LiveWatch;
 
 /// What a gateway is made of.
 pub struct GatewayConfig {
@@ -79,6 +81,8 @@ pub struct GatewayConfig {
     pub live_pages: bool,
     /// How many connections the public listener has at once.
     pub connections: usize,
+    /// How many sockets of realtime there are, beside those.
+    pub sockets: usize,
     /// How many the web listener has.
     pub web_connections: usize,
     /// Decides WeChat's expiries, and nothing else.
@@ -121,6 +125,7 @@ struct Inner {
     origins: Origins,
     hosts: Hosts,
     connections: usize,
+    sockets: sockets::Sockets,
     web_connections: usize,
     web: web::Web,
     clock: Clock,
@@ -144,6 +149,7 @@ impl Gateway {
     /// functions ask of the cloud is served from here on. Must be called inside a Tokio runtime.
     #[must_use]
     pub fn new(config: GatewayConfig) -> Self {
+        let sockets = sockets::Sockets::new(&config);
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
         let calls = Calls::new(
@@ -171,6 +177,7 @@ impl Gateway {
             .push
             .map(|receiver| push::Pushes::new(receiver, &config.store, &calls));
         let inner = Arc::new(Inner {
+            sockets,
             bearers: bearer::Bearers::new(&config.keys, &config.appid),
             web_clients: cloudbase::WebClients::new(
                 config.web_auth,
@@ -251,7 +258,11 @@ impl Gateway {
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()>) {
         let serving = self.clone();
         let connections = self.0.connections;
-        listen::serve(listener, connections, stop, move |request, peer| {
+        let stopping = async {
+            stop.await;
+            self.0.sockets.close().await;
+        };
+        listen::serve(listener, connections, stopping, move |request, peer| {
             let gateway = serving.clone();
             async move { gateway.answer(request, peer.ip()).await }
         })
@@ -279,6 +290,18 @@ impl Gateway {
     #[must_use]
     pub fn web_address(&self) -> Option<std::net::SocketAddr> {
         self.0.web.address.get().copied()
+    }
+
+    /// What clients watch at this moment.
+    #[must_use]
+    pub fn live_watches(&self) -> Vec<LiveWatch> {
+        self.0.sockets.watchers.live()
+    }
+
+    /// Is told of watches that begin and end.
+    #[must_use]
+    pub fn look_at_watches(&self) -> tokio::sync::watch::Receiver<()> {
+        self.0.sockets.watchers.look_on()
     }
 
     /// Has browsers show the site's pages anew, where they are told of changes.

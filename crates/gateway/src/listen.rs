@@ -97,7 +97,8 @@ pub(crate) async fn serve<Answer, Answering>(
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_header_size(LARGEST_HEAD)
                 .max_buf_size(READ_AHEAD)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             tokio::pin!(connection);
             let mut stopped = stopped.clone();
             tokio::select! {

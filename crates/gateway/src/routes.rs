@@ -27,6 +27,7 @@ use crate::{
     listen::Seat,
     login, open_data, push, readiness,
     reply::{self, HttpReply, ReplyBody},
+    sockets,
 };
 
 /// A call's event: what a phone can send over a slow line in a minute or two.
@@ -76,6 +77,7 @@ enum Door<'a> {
     Web(WebDoor<'a>),
     /// What this listener answers, as a text that programs read.
     OpenApi,
+    Socket,
 }
 
 /// The OpenAPI text of this listener. `tests/openapi.rs` holds it against what is answered.
@@ -89,6 +91,7 @@ impl<'a> Door<'a> {
             "/v1/database" => Self::Cloud("database."),
             "/v1/storage" => Self::Cloud("storage."),
             push::PATH => Self::Push,
+            sockets::PATH => Self::Socket,
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             "/openapi.json" => Self::OpenApi,
@@ -103,6 +106,7 @@ impl<'a> Door<'a> {
     fn allow(self) -> &'static str {
         match self {
             Self::Health | Self::Ready | Self::OpenApi => "GET, HEAD",
+            Self::Socket => "GET",
             Self::Push => "GET, HEAD, POST",
             Self::Files => "GET, HEAD, PUT, POST",
             Self::Web(door) => door.allow(),
@@ -155,6 +159,7 @@ impl Gateway {
             Door::OpenApi => reply::json(Bytes::from_static(OPENAPI.as_bytes())),
             Door::Push => push::answer(inner, request_id, head, body).await?,
             Door::Files => files::answer(inner, request_id, head, body).await,
+            Door::Socket => sockets::answer(self, head, client_ip).await?,
             Door::Login => {
                 LOGIN_BODY.check(&head.headers)?;
                 let body = body

@@ -52,6 +52,8 @@ pub enum SealKind {
     Refresh,
     /// Who WeChat says that somebody is, until they sign in with it.
     Provider,
+    /// What a client shows to be let in at a socket of realtime.
+    Socket,
 }
 
 impl SealKind {
@@ -65,6 +67,7 @@ impl SealKind {
             Self::Upload => b"upload",
             Self::Refresh => b"refresh",
             Self::Provider => b"provider",
+            Self::Socket => b"socket",
         }
     }
 
@@ -78,6 +81,7 @@ impl SealKind {
             Self::Upload => 6,
             Self::Refresh => 7,
             Self::Provider => 8,
+            Self::Socket => 9,
         }
     }
 }

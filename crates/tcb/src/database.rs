@@ -18,6 +18,7 @@ mod tests;
 pub use action::DatabaseAction;
 pub use answer::DatabaseAnswer;
 pub use id::DocumentId;
+pub use plain::{write_document as write_plain, write_value as write_plain_value};
 pub use refusal::DatabaseRefusal;
 pub use request::{
     AGGREGATE_DEFAULT, AGGREGATE_MOST, CLIENT_FIND_MOST, Change, DatabaseOperation, DatabaseRequest,

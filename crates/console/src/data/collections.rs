@@ -1,7 +1,7 @@
 //! All collections, and the queries that no index serves.
 
 use database::{CollectionStatus, DatabaseError, settings_text};
-use gateway::ReplyBody;
+use gateway::{LiveWatch, ReplyBody};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
@@ -17,6 +17,10 @@ use crate::{
 const MOST: usize = 500;
 /// Queries that are listed.
 const QUERIES: usize = 30;
+/// Watches that are listed.
+const WATCHES: usize = 100;
+/// Characters of a query that are shown.
+const QUERY: usize = 200;
 
 pub(super) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
     let content = content(inner, viewer, None).await;
@@ -83,7 +87,56 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
                 p .dim { (lang.t("Further ones, which are not listed: ", "其余未列出：")) (collections.len() - MOST) }
             }
         }
+        (watches(inner, viewer))
         (queries(inner, viewer))
+    }
+}
+
+/// What clients watch at this moment.
+fn watches(inner: &Inner, viewer: &Viewer) -> Markup {
+    let lang = viewer.lang;
+    let mut watches = inner.gateway.live_watches();
+    watches.sort_by(|one, other| (&one.collection, &one.owner).cmp(&(&other.collection, &other.owner)));
+    html! {
+        h2 #watches { (lang.t("Watched by clients", "客户端实时监听")) }
+        @if watches.is_empty() {
+            p .dim { (lang.t("Nothing at the moment.", "目前没有。")) }
+        } @else {
+            table .watches {
+                thead { tr {
+                    th scope="col" { (lang.t("Collection", "集合")) }
+                    th scope="col" { (lang.t("Query", "条件")) }
+                    th scope="col" { (lang.t("User", "用户")) }
+                    th scope="col" .number { (lang.t("Documents", "记录数")) }
+                    th scope="col" .number { (lang.t("Events sent", "已推送")) }
+                } }
+                tbody { @for watch in watches.iter().take(WATCHES) { (watched(viewer, watch)) } }
+            }
+            @if watches.len() > WATCHES {
+                p .dim { (lang.t("Further ones, which are not listed: ", "其余未列出：")) (watches.len() - WATCHES) }
+            }
+        }
+    }
+}
+
+fn watched(viewer: &Viewer, watch: &LiveWatch) -> Markup {
+    let lang = viewer.lang;
+    let query: String = watch.query.chars().take(QUERY).collect();
+    html! {
+        tr {
+            td { a href=(link(&watch.collection)) { (shown(&watch.collection)) } }
+            td {
+                @if query.is_empty() { span .dim { (lang.t("everything", "全部")) } } @else { code .query { (shown(&query)) } }
+                @if !watch.order.is_empty() { " · " code { (shown(&watch.order.join(", "))) } }
+                @if let Some(limit) = watch.limit { " · " (lang.t("at most ", "最多 ")) (limit) (lang.t("", " 条")) }
+            }
+            td { @match &watch.owner {
+                Some(owner) => { code { (shown(owner)) } },
+                None => { span .dim { (lang.t("not logged in", "未登录")) } },
+            } }
+            td .number { (grouped(watch.documents as u64)) }
+            td .number { (grouped(watch.told)) }
+        }
     }
 }
 

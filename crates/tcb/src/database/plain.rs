@@ -36,7 +36,7 @@ pub(super) fn read(value: Value) -> Bson {
 
 /// Appends a document as plain JSON. What JSON cannot hold becomes what JavaScript makes of it: `null` for NaN and infinities,
 /// the hex digits of an ObjectId, and nothing more than its type's name for what no SDK can have written.
-pub(super) fn write_document(out: &mut Vec<u8>, document: &RawDocument) {
+pub fn write_document(out: &mut Vec<u8>, document: &RawDocument) {
     out.push(b'{');
     let mut first = true;
     for (name, value) in document.iter().flatten() {
@@ -89,7 +89,7 @@ fn write(out: &mut Vec<u8>, value: RawBsonRef<'_>) {
 }
 
 /// Appends one value of a document as plain JSON: an `_id`.
-pub(super) fn write_value(out: &mut Vec<u8>, value: &Bson) {
+pub fn write_value(out: &mut Vec<u8>, value: &Bson) {
     let _ = match value {
         Bson::String(text) => return json::write_string(out, text),
         Bson::Int32(number) => write!(out, "{number}"),

@@ -1,0 +1,535 @@
+//! `/v1/realtime`: the sockets by which clients watch the database, ours and CloudBase's SDKs alike.
+//!
+//! A socket begins as a request, and has a place of its own from then on: places are bounded, and where none is free, the peer with most
+//! sockets that have not logged in loses its oldest. Whoever has not logged in after [`PROVE_WITHIN`] is let go. The first message says who it
+//! is, by the bearer token of `/v1/login` or by a signature that [`grant`] gave out; nothing of that stands in an address. Then
+//! `watchers` hears what comes, and what it puts into the outbox is sent. A client that takes nothing is let go, and comes back.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use clock::Timestamp;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    request::Parts,
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use realtime::{ClientBody, ClientMessage, Dialect, Login, WatchRefusal, logged_in, refused};
+use rules::Caller;
+use seal::{SealKind, Sealer};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message, Utf8Bytes,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use watchers::{Frame, Heard, Outbox, Session, Watchers, WatchersConfig};
+
+use crate::{
+    GatewayConfig, Inner,
+    failure::Failure,
+    reply::HttpReply,
+    routes,
+    seats::{Seat, Seats},
+};
+
+/// The path of the sockets.
+pub(crate) const PATH: &str = "/v1/realtime";
+/// How long a client may take to log in.
+const PROVE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a request waits for a place.
+const PLACE_WITHIN: Duration = Duration::from_secs(2);
+/// How long a client may take nothing of what is sent.
+const STALLED: Duration = Duration::from_secs(30);
+/// How often a socket is looked at: whether its client is there still, and may be.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// Clients ask every ten seconds whether anybody is there. Of whom nothing is heard for so long, nobody is.
+const SILENT: Duration = Duration::from_secs(90);
+/// Bytes of a client's message: a query's text has 16 KB at most.
+const LARGEST_MESSAGE: usize = 64 << 10;
+/// Sockets of one user at once, of as many phones, pages and programs; for a further one the oldest is closed.
+const MOST_OF_USER: usize = 20;
+/// How long a signature of [`grant`] may be shown: a client asks for one before each connection.
+const SIGNATURE_LIFE: Duration = Duration::from_secs(300);
+/// How long sockets have to say goodbye when the server stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Why a socket is closed, as its client is told. At all of them clients connect anew and go on with their watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    /// The server stops.
+    Stopping,
+    /// It did not log in, or not in time.
+    NotLoggedIn,
+    /// What it logged in with has ended.
+    LoginEnded,
+    /// It takes nothing of what it is sent.
+    TakesNothing,
+    /// Its user has opened others.
+    Crowded,
+    /// It is gone.
+    Gone,
+}
+
+impl Parting {
+    fn frame(self) -> Option<CloseFrame> {
+        let (code, reason) = match self {
+            Self::Stopping => (1001, "the server stops: come back"),
+            Self::NotLoggedIn => (4001, "log in by the first message"),
+            Self::LoginEnded => (4002, "the login has ended: log in anew"),
+            Self::TakesNothing => (1013, "messages were not taken: come back"),
+            Self::Crowded => (4003, "this user has opened other sockets"),
+            Self::Gone => return None,
+        };
+        Some(CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        })
+    }
+}
+
+/// All sockets of a gateway.
+pub(crate) struct Sockets {
+    pub(crate) watchers: Watchers,
+    sealer: Sealer,
+    seats: Arc<Seats>,
+    /// The sockets of each user, the oldest first.
+    users: Mutex<HashMap<String, VecDeque<Arc<Notify>>>>,
+    stopping: watch::Sender<bool>,
+}
+
+/// What a CloudBase SDK is told by `auth.wsWebSign`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SocketGrant {
+    /// Where it connects.
+    pub(crate) ws_url: String,
+    /// What it shows there.
+    pub(crate) sign_str: String,
+}
+
+/// What is sealed in a signature.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Signature {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    openid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login_type: Option<String>,
+    /// Until when it may be shown, in milliseconds of WeChat's time.
+    shown: u64,
+    /// Until when the socket may last.
+    until: u64,
+}
+
+/// Who has logged in on a socket.
+struct Known {
+    caller: Caller,
+    dialect: Dialect,
+    until: Timestamp,
+}
+
+/// What a user's socket is known by, as long as it is there.
+struct OfUser<'a> {
+    sockets: &'a Sockets,
+    owner: Option<String>,
+    crowded: Arc<Notify>,
+}
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+impl Sockets {
+    pub(crate) fn new(config: &GatewayConfig) -> Self {
+        let journal = Arc::clone(&config.journal);
+        let access = &config.database;
+        Self {
+            watchers: Watchers::new(WatchersConfig {
+                database: Arc::clone(&access.database),
+                permissions: Arc::clone(&access.permissions),
+                makes_collections: access.missing == cloud::MissingCollection::Create,
+                denied: Box::new(move |caller, text| {
+                    journal.note(&calls::Note {
+                        request_id: "",
+                        openid: caller.owner(),
+                        text: &text,
+                    });
+                }),
+            }),
+            sealer: Sealer::new(&config.keys, SealKind::Socket, &config.appid),
+            seats: Seats::new(config.sockets),
+            users: Mutex::default(),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    /// Has all sockets closed, and waits until they are, for a while.
+    pub(crate) async fn close(&self) {
+        self.stopping.send_replace(true);
+        let _ = timeout(FAREWELL, self.seats.empty()).await;
+        self.watchers.close();
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<String, VecDeque<Arc<Notify>>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a socket as its user's; the oldest of too many has to go.
+    fn of_user(&self, owner: Option<&str>) -> OfUser<'_> {
+        let crowded = Arc::new(Notify::new());
+        if let Some(owner) = owner {
+            let mut users = self.users();
+            let sockets = users.entry(owner.to_owned()).or_default();
+            sockets.push_back(Arc::clone(&crowded));
+            if sockets.len() > MOST_OF_USER
+                && let Some(oldest) = sockets.pop_front()
+            {
+                oldest.notify_one();
+            }
+        }
+        OfUser {
+            sockets: self,
+            owner: owner.map(str::to_owned),
+            crowded,
+        }
+    }
+}
+
+impl Drop for OfUser<'_> {
+    fn drop(&mut self) {
+        let Some(owner) = &self.owner else { return };
+        let mut users = self.sockets.users();
+        if let Some(sockets) = users.get_mut(owner) {
+            sockets.retain(|socket| !Arc::ptr_eq(socket, &self.crowded));
+            if sockets.is_empty() {
+                users.remove(owner);
+            }
+        }
+    }
+}
+
+/// Gives out the address of the sockets, and a signature by which `caller` is let in there: for five minutes; the socket
+/// lasts until `until`, in WeChat's time. `headers` are those of the request that asks: they say by which name this server is
+/// known.
+#[expect(dead_code, reason = "auth.wsWebSign, which hands it out, is not served yet")]
+pub(crate) fn grant(inner: &Inner, headers: &HeaderMap, caller: &Caller, until: Timestamp) -> SocketGrant {
+    let Caller {
+        openid,
+        uid,
+        login_type,
+    } = caller.clone();
+    let signature = Signature {
+        openid,
+        uid,
+        login_type,
+        shown: (inner.clock.now() + SIGNATURE_LIFE).millis(),
+        until: until.millis(),
+    };
+    // A struct of texts and numbers has a text.
+    let plain = serde_json::to_vec(&signature).unwrap_or_default();
+    SocketGrant {
+        ws_url: address(headers),
+        sign_str: inner.sockets.sealer.seal(&plain),
+    }
+}
+
+/// The address of the sockets, as whoever sent these headers reaches it.
+fn address(headers: &HeaderMap) -> String {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let is_secure = text(X_FORWARDED_PROTO).is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+    let scheme = if is_secure { "wss" } else { "ws" };
+    format!("{scheme}://{}{PATH}", text(HOST).unwrap_or("localhost"))
+}
+
+/// Answers a request for a socket, and goes on with it once the answer is sent.
+///
+/// # Errors
+/// 426 where the request is not of the WebSocket protocol, 429 where no place is free.
+pub(crate) async fn answer(
+    gateway: &crate::Gateway,
+    head: &Parts,
+    client_ip: IpAddr,
+) -> Result<HttpReply, Failure> {
+    let inner = &gateway.0;
+    let accept = accepted(&head.headers)?;
+    let upgrade = head.extensions.get::<OnUpgrade>().cloned();
+    let upgrade = upgrade.ok_or_else(Failure::no_socket)?;
+    let place = timeout(PLACE_WITHIN, inner.sockets.seats.take(client_ip)).await;
+    let seat = place.map_err(|_| Failure::too_many("all places for sockets are taken", 5))?;
+    let gateway = gateway.clone();
+    tokio::spawn(async move {
+        let Ok(Ok(upgraded)) = timeout(PROVE_WITHIN, upgrade).await else {
+            return;
+        };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4 << 10)
+            .write_buffer_size(16 << 10)
+            .max_message_size(Some(LARGEST_MESSAGE))
+            .max_frame_size(Some(LARGEST_MESSAGE));
+        let io = TokioIo::new(upgraded);
+        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let parting = serve(&gateway.0, &mut socket, &seat).await;
+        if parting.frame().is_some() {
+            // The last of what is said may never be taken.
+            let _ = timeout(Duration::from_secs(1), socket.close(parting.frame())).await;
+        }
+    });
+    let mut reply = routes::empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = reply.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    Ok(reply)
+}
+
+/// What a request for a socket is answered by (RFC 6455 §4.2).
+fn accepted(headers: &HeaderMap) -> Result<HeaderValue, Failure> {
+    let lists = |name: HeaderName, wanted: &str| {
+        let values = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(wanted))
+    };
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
+    let key = key.filter(|key| BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16));
+    let is_version = headers
+        .get(SEC_WEBSOCKET_VERSION)
+        .is_some_and(|version| version == "13");
+    match key {
+        Some(key) if is_version && lists(UPGRADE, "websocket") && lists(CONNECTION, "upgrade") => {
+            HeaderValue::from_str(&derive_accept_key(key)).map_err(|_| Failure::no_socket())
+        }
+        _ => Err(Failure::no_socket()),
+    }
+}
+
+/// Serves a socket to its end.
+async fn serve(inner: &Inner, socket: &mut Socket, seat: &Seat) -> Parting {
+    let outbox = Arc::new(Outbox::default());
+    let stopping = inner.sockets.stopping.subscribe();
+    let proved = prove(inner, socket, &outbox);
+    let known = tokio::select! {
+        known = timeout(PROVE_WITHIN, proved) => known.unwrap_or(Err(Parting::NotLoggedIn)),
+        () = seat.told_to_leave() => Err(Parting::NotLoggedIn),
+        () = stopped(stopping.clone()) => Err(Parting::Stopping),
+    };
+    let mut known = match known {
+        Ok(known) => known,
+        Err(parting) => return parting,
+    };
+    // Whoever is known keeps the place.
+    let _working = seat.clone().work();
+    loop {
+        let of_user = inner.sockets.of_user(known.caller.owner());
+        let session =
+            inner
+                .sockets
+                .watchers
+                .session(known.caller.clone(), known.dialect, Arc::clone(&outbox));
+        let talk = talk(inner, socket, &outbox, session, known);
+        tokio::select! {
+            outcome = talk => match outcome {
+                // Another user, whose watches are not those of the one before.
+                Ok(other) => known = other,
+                Err(parting) => return parting,
+            },
+            () = of_user.crowded.notified() => return Parting::Crowded,
+            () = stopped(stopping.clone()) => return Parting::Stopping,
+        }
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the gateway is gone, too.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Waits for a login.
+async fn prove(inner: &Inner, socket: &mut Socket, outbox: &Outbox) -> Result<Known, Parting> {
+    loop {
+        let Some(text) = next_text(socket).await? else {
+            continue;
+        };
+        let (answer, known) = match ClientMessage::read(text.as_str()) {
+            Ok(ClientMessage {
+                request_id,
+                body: ClientBody::Login(login),
+                ..
+            }) => log_in(inner, &request_id, &login).await,
+            Ok(message) => {
+                let refusal = WatchRefusal::NotLoggedIn;
+                (
+                    refused(&message.watch_id, &message.request_id, &refusal, false),
+                    None,
+                )
+            }
+            Err(_) => return Err(Parting::NotLoggedIn),
+        };
+        outbox.put(answer);
+        send(socket, outbox).await?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+    }
+}
+
+/// What a client hears, and what it says, until its socket is over or somebody else logs in on it.
+async fn talk(
+    inner: &Inner,
+    socket: &mut Socket,
+    outbox: &Arc<Outbox>,
+    mut session: Session,
+    mut known: Known,
+) -> Result<Known, Parting> {
+    let mut heard = Instant::now();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            text = next_text(socket) => {
+                heard = Instant::now();
+                let Some(text) = text? else { continue };
+                let Heard::Login(message) = session.hear(ClientMessage::read(text.as_str())) else { continue };
+                let ClientBody::Login(login) = &message.body else { continue };
+                let (answer, again) = log_in(inner, &message.request_id, login).await;
+                outbox.put(answer);
+                match again {
+                    Some(again) if again.caller == known.caller && again.dialect == known.dialect => known = again,
+                    Some(other) => return Ok(other),
+                    None => {}
+                }
+            }
+            frames = outbox.take() => send_all(socket, outbox, frames.ok_or(Parting::TakesNothing)?).await?,
+            _ = look.tick() => {
+                if inner.clock.now() > known.until {
+                    return Err(Parting::LoginEnded);
+                }
+                if heard.elapsed() > SILENT {
+                    return Err(Parting::Gone);
+                }
+                sent(socket.send(Message::Ping(Bytes::new())), outbox).await?;
+            }
+        }
+    }
+}
+
+/// The next text; `None` for what is none.
+async fn next_text(socket: &mut Socket) -> Result<Option<Utf8Bytes>, Parting> {
+    match socket.next().await {
+        Some(Ok(Message::Text(text))) => Ok(Some(text)),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+        Some(Ok(Message::Close(_))) => {
+            // Its goodbye is answered by reading on.
+            let _ = timeout(Duration::from_secs(1), async {
+                while let Some(Ok(_)) = socket.next().await {}
+            })
+            .await;
+            Err(Parting::Gone)
+        }
+        // The protocol is of text.
+        Some(Ok(_) | Err(_)) | None => Err(Parting::Gone),
+    }
+}
+
+/// Sends what waits.
+async fn send(socket: &mut Socket, outbox: &Outbox) -> Result<(), Parting> {
+    let frames = outbox.take().await.ok_or(Parting::TakesNothing)?;
+    send_all(socket, outbox, frames).await
+}
+
+async fn send_all(socket: &mut Socket, outbox: &Outbox, frames: VecDeque<Frame>) -> Result<(), Parting> {
+    let sending = async {
+        for Frame { head, tail } in frames {
+            let bytes = match tail.is_empty() {
+                true => head,
+                false => {
+                    let mut bytes = BytesMut::with_capacity(head.len() + tail.len());
+                    bytes.extend_from_slice(&head);
+                    bytes.extend_from_slice(&tail);
+                    bytes.freeze()
+                }
+            };
+            // All that is written is JSON of text.
+            if let Ok(text) = Utf8Bytes::try_from(bytes) {
+                socket.feed(Message::Text(text)).await?;
+            }
+        }
+        socket.flush().await
+    };
+    sent(sending, outbox).await
+}
+
+/// Sees to it that something is sent, or the client given up.
+async fn sent<E>(sending: impl Future<Output = Result<(), E>>, outbox: &Outbox) -> Result<(), Parting> {
+    tokio::select! {
+        outcome = timeout(STALLED, sending) => match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Parting::Gone),
+            Err(_) => Err(Parting::TakesNothing),
+        },
+        () = outbox.over() => Err(Parting::TakesNothing),
+    }
+}
+
+/// Judges a login: the answer, and who it is.
+async fn log_in(inner: &Inner, request_id: &str, login: &Login) -> (Vec<u8>, Option<Known>) {
+    match known(inner, login).await {
+        Ok(known) => (logged_in(request_id, &inner.env_id), Some(known)),
+        Err(refusal) => (refused("", request_id, &refusal, true), None),
+    }
+}
+
+async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
+    let now = inner.clock.now();
+    if !login.signature.is_empty() {
+        let plain = inner.sockets.sealer.open(&login.signature);
+        let plain = plain.map_err(|_| WatchRefusal::BadSignature)?;
+        let signature: Signature = serde_json::from_slice(&plain).map_err(|_| WatchRefusal::BadSignature)?;
+        let until = Timestamp::from_millis(signature.until);
+        if now > Timestamp::from_millis(signature.shown) || now > until {
+            return Err(WatchRefusal::ExpiredSignature);
+        }
+        return Ok(Known {
+            caller: Caller {
+                openid: signature.openid,
+                uid: signature.uid,
+                login_type: signature.login_type,
+            },
+            dialect: Dialect::Plain,
+            until,
+        });
+    }
+    let bearer = inner.bearers.open(&login.token, now);
+    let bearer = bearer.map_err(|_| WatchRefusal::NotLoggedIn)?;
+    let holds = inner.sessions.check(inner, &bearer).await;
+    holds.map_err(|_| WatchRefusal::NotLoggedIn)?;
+    Ok(Known {
+        until: bearer.expires_at,
+        caller: Caller::of_openid(bearer.openid),
+        dialect: Dialect::Extended,
+    })
+}

@@ -1,0 +1,207 @@
+//! The one reading of the database's changes, and the reading of what queries find.
+//!
+//! A query is read after the feed of changes is followed, and what is heard meanwhile is kept until it was read: so no change is
+//! missed in between. One that was in the documents already changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use bson::{Document, RawDocumentBuf};
+use database::{Change, Changes, DatabaseError, Find};
+use docdb::Context;
+use futures_util::FutureExt as _;
+use realtime::{Row, WatchQuery, WatchRefusal, refused};
+
+use crate::{Inner, queries::Load, refusal};
+
+/// Changes that are looked at in one go.
+const AT_ONCE: usize = 256;
+/// So long nothing is told after a message was told to one watcher. A sending takes about as long: beside thousands of
+/// watchers, calls are served too, and each watcher is told several changes in one message.
+const PER_MESSAGE: Duration = Duration::from_micros(20);
+/// Below so many messages there is no rest.
+const FEW: usize = 50;
+/// How often queries are let go of that nobody watches any more.
+const SWEEP: Duration = Duration::from_secs(10);
+/// Between tries to follow, or to read, a database that is away.
+const RETRY: Duration = Duration::from_secs(1);
+/// After so many tries to read what watchers have already, their watches end.
+const TRIES: usize = 60;
+
+/// Why changes come to a halt.
+enum Halt {
+    /// Some were not heard.
+    Missed,
+    /// There will be no others.
+    Ended,
+}
+
+impl Inner {
+    /// Begins to follow the changes of the database, if they are not followed already.
+    pub(crate) async fn open_feed(self: &Arc<Self>) -> Result<(), WatchRefusal> {
+        if self.queries().is_fed() {
+            return Ok(());
+        }
+        let _alone = self.opening.lock().await;
+        if self.queries().is_fed() {
+            return Ok(());
+        }
+        let changes = self.config.database.changes(None).await.map_err(refusal)?;
+        let following = tokio::spawn(Arc::clone(self).follow(changes));
+        self.queries().feed(following.abort_handle());
+        Ok(())
+    }
+
+    async fn follow(self: Arc<Self>, mut changes: Changes) {
+        loop {
+            let next = tokio::select! {
+                next = changes.next() => next,
+                () = tokio::time::sleep(SWEEP) => {
+                    if self.queries().sweep() {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let mut heard = Vec::new();
+            let mut next = Some(next);
+            let halt = loop {
+                match next {
+                    Some(Some(Ok(change))) => heard.push(change),
+                    Some(Some(Err(_))) => break Some(Halt::Missed),
+                    Some(None) => break Some(Halt::Ended),
+                    None => break None,
+                }
+                if heard.len() == AT_ONCE {
+                    break None;
+                }
+                next = changes.next().now_or_never();
+            };
+            let messages = self.hear(&heard);
+            match halt {
+                None => {}
+                Some(Halt::Missed) => self.reload_all(),
+                Some(Halt::Ended) => match self.reopened().await {
+                    Some(again) => {
+                        changes = again;
+                        self.reload_all();
+                    }
+                    None => return,
+                },
+            }
+            if messages >= FEW {
+                tokio::time::sleep(PER_MESSAGE * u32::try_from(messages).unwrap_or(u32::MAX)).await;
+            }
+        }
+    }
+
+    /// Tells watchers of changes; answers how many messages that took.
+    fn hear(self: &Arc<Self>, changes: &[Arc<Change>]) -> usize {
+        let told = self.queries().hear(changes);
+        for load in told.loads {
+            tokio::spawn(Arc::clone(self).load(load));
+        }
+        for watcher in told.rejoining {
+            tokio::spawn(Arc::clone(self).join(watcher));
+        }
+        told.messages
+    }
+
+    fn reload_all(self: &Arc<Self>) {
+        let (loads, rejoining) = self.queries().reload_all();
+        for load in loads {
+            tokio::spawn(Arc::clone(self).load(load));
+        }
+        for watcher in rejoining {
+            tokio::spawn(Arc::clone(self).join(watcher));
+        }
+    }
+
+    /// Follows the changes anew, as soon as the database can be reached. `None` where it tells none, or nobody watches any more.
+    async fn reopened(&self) -> Option<Changes> {
+        loop {
+            match self.config.database.changes(None).await {
+                Ok(changes) => return Some(changes),
+                Err(DatabaseError::Unsupported(why)) => {
+                    self.queries().end_all(&WatchRefusal::NoFeed(why));
+                    return None;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the database's changes cannot be followed; watches wait")
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+            if self.queries().sweep() {
+                return None;
+            }
+        }
+    }
+
+    /// Reads what a query finds.
+    pub(crate) async fn load(self: Arc<Self>, load: Load) {
+        let mut next = Some(load);
+        while let Some(load) = next {
+            // The semaphore is never closed.
+            let _place = self.loads.acquire().await;
+            let found = self.read(&load).await;
+            next = self.queries().loaded(&load, found);
+        }
+    }
+
+    async fn read(&self, load: &Load) -> Result<Vec<Row>, WatchRefusal> {
+        let Load {
+            collection, query, ..
+        } = load;
+        let mut tries = 0;
+        loop {
+            let find = Find {
+                filter: query.filter().clone(),
+                sort: Some(query.sort().clone()),
+                limit: Some(query.depth() as u64 + 1),
+                ..Find::default()
+            };
+            match self.config.database.find(collection, find, None).await {
+                Ok(found) => return rows(query, found.documents).await,
+                Err(DatabaseError::CollectionMissing(name)) if self.config.makes_collections => {
+                    match self.config.database.create_collection(&name).await {
+                        Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
+                        Err(error) => return Err(refusal(error)),
+                    }
+                }
+                Err(DatabaseError::Unavailable(error)) if !load.is_first && tries < TRIES => {
+                    tracing::warn!(%error, "what is watched cannot be read; it is tried again");
+                    tries += 1;
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(refusal(error)),
+            }
+        }
+    }
+}
+
+/// Documents with their places and texts: thousands of them take a while, in which others are served.
+async fn rows(query: &Arc<WatchQuery>, found: Vec<RawDocumentBuf>) -> Result<Vec<Row>, WatchRefusal> {
+    let query = Arc::clone(query);
+    let rows = tokio::task::spawn_blocking(move || {
+        let context = context();
+        let row = |raw: RawDocumentBuf| {
+            let document = Document::try_from(&*raw).ok()?;
+            query.row(&raw, &document, &context)
+        };
+        found.into_iter().map(row).collect::<Option<Vec<Row>>>()
+    });
+    let unavailable = || WatchRefusal::Database(tcb::database::DatabaseRefusal::Unavailable);
+    rows.await.ok().flatten().ok_or_else(unavailable)
+}
+
+/// What a query is matched with.
+pub(crate) fn context() -> Context {
+    Context::new(bson::DateTime::now(), rand::random())
+}
+
+impl crate::queries::Watcher {
+    /// Ends the watch by an error.
+    pub(crate) fn refuse(&self, refusal: &WatchRefusal) {
+        let message = refused(&self.watch_id, &self.request_id, refusal, false);
+        self.client.outbox.put(message);
+    }
+}

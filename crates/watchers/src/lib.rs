@@ -1,0 +1,143 @@
+//! Who watches what. The changes of the database are read once for all watchers ([`feed`]); each is matched once against every distinct
+//! query of its collection ([`queries`]), and what it comes to is written once and shared by all that watch the same. A [`Session`] is one
+//! client's socket, as far as there is no network in it: it hears messages, and puts what is to be sent into its [`Outbox`].
+//!
+//! Nobody here waits for a client: an outbox that is full ends its socket. What a watch is stands in `realtime`, and what a client
+//! may watch in `database`.
+
+mod feed;
+mod outbox;
+mod queries;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use database::{ClientDatabase, ClientError, Database, DatabaseError, Permissions};
+use realtime::{Dialect, WatchQuery, WatchRefusal, WatchRequest};
+use rules::{Caller, DocumentRef};
+use tcb::database::DatabaseRefusal;
+use tokio::sync::Semaphore;
+
+pub use outbox::{Frame, Outbox};
+pub use queries::LiveWatch;
+pub use session::{Heard, MOST_WATCHES, Session};
+
+use queries::Queries;
+
+/// Queries that are read at once: after a restart all watchers come back together.
+const LOADS: usize = 4;
+
+/// What watchers are made of.
+pub struct WatchersConfig {
+    /// What is watched.
+    pub database: Arc<dyn Database>,
+    /// What clients may read.
+    pub permissions: Arc<Permissions>,
+    /// Whether a collection that is missing is made, as for what clients ask otherwise.
+    pub makes_collections: bool,
+    /// Is told why a client may not watch: the developer is to know, and the client is not.
+    pub denied: Box<dyn Fn(&Caller, &str) + Send + Sync>,
+}
+
+/// All watchers of a database. Clones are the same.
+#[derive(Clone)]
+pub struct Watchers(Arc<Inner>);
+
+struct Inner {
+    config: WatchersConfig,
+    state: Mutex<Queries>,
+    /// Held while the feed is being opened, so that it is opened once.
+    opening: tokio::sync::Mutex<()>,
+    loads: Semaphore,
+}
+
+/// What a client asks to watch, once it was judged.
+struct Judged {
+    query: WatchQuery,
+    /// The documents that the rule names by `get()`.
+    named: Vec<DocumentRef>,
+}
+
+impl Watchers {
+    /// Nobody, so far. Must be used inside a Tokio runtime.
+    #[must_use]
+    pub fn new(config: WatchersConfig) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            state: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            loads: Semaphore::new(LOADS),
+        }))
+    }
+
+    /// A socket on which `caller` has logged in.
+    #[must_use]
+    pub fn session(&self, caller: Caller, dialect: Dialect, outbox: Arc<Outbox>) -> Session {
+        Session::new(self.clone(), caller, dialect, outbox)
+    }
+
+    /// Ends all watches without a word: the sockets are about to be closed.
+    pub fn close(&self) {
+        self.0.queries().close();
+    }
+
+    /// Is told of watches that begin and end.
+    #[must_use]
+    pub fn look_on(&self) -> tokio::sync::watch::Receiver<()> {
+        self.0.queries().look_on()
+    }
+
+    /// All watches that there are.
+    #[must_use]
+    pub fn live(&self) -> Vec<LiveWatch> {
+        self.0.queries().live()
+    }
+}
+
+impl Inner {
+    fn queries(&self) -> MutexGuard<'_, Queries> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges what `caller` asks to watch.
+    async fn judge(
+        &self,
+        caller: &Caller,
+        request: &WatchRequest,
+        dialect: Dialect,
+    ) -> Result<Judged, WatchRefusal> {
+        let client = ClientDatabase {
+            database: self.config.database.as_ref(),
+            permissions: &self.config.permissions,
+            caller,
+            now: bson::DateTime::now().timestamp_millis(),
+        };
+        let filter = request.filter()?;
+        match client.watched(&request.collection, filter).await {
+            Ok((filter, named)) => Ok(Judged {
+                query: WatchQuery::new(filter, request, dialect)?,
+                named,
+            }),
+            Err(ClientError::Database(error)) => Err(refusal(error)),
+            Err(denied) => {
+                let text = format!("{:?} may not be watched: {denied}", request.collection);
+                (self.config.denied)(caller, &text);
+                Err(WatchRefusal::PermissionDenied)
+            }
+        }
+    }
+}
+
+/// What a client is told of an error of the engine's.
+fn refusal(error: DatabaseError) -> WatchRefusal {
+    WatchRefusal::Database(match error {
+        DatabaseError::CollectionMissing(name) => DatabaseRefusal::CollectionMissing(name),
+        DatabaseError::Refused(error) => DatabaseRefusal::Query(error.to_string()),
+        DatabaseError::Locked | DatabaseError::TimedOut => DatabaseRefusal::Timeout,
+        DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),
+        DatabaseError::Unsupported(why) => return WatchRefusal::NoFeed(why),
+        _ => DatabaseRefusal::Unavailable,
+    })
+}

@@ -1,0 +1,201 @@
+//! One client's socket: what it asks, and what is put into its outbox.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use realtime::{
+    BadMessage, ClientBody, ClientMessage, Dialect, QueryId, WatchRefusal, WatchRequest, pong, refused,
+};
+use rules::Caller;
+
+use crate::{
+    Inner, Outbox, Watchers,
+    queries::{Asked, Watcher},
+};
+
+/// Watches of one socket at most: a choice. A program watches a handful.
+pub const MOST_WATCHES: usize = 50;
+
+/// A client's socket. When it is dropped, its watches end.
+pub struct Session {
+    watchers: Watchers,
+    client: Arc<Client>,
+}
+
+/// Who watches on one socket.
+pub(crate) struct Client {
+    pub(crate) number: u64,
+    pub(crate) caller: Caller,
+    pub(crate) dialect: Dialect,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// What came of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It is answered, or will be.
+    Answered,
+    /// It is a login, which the socket's owner sees to.
+    Login(ClientMessage),
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+impl Session {
+    pub(crate) fn new(watchers: Watchers, caller: Caller, dialect: Dialect, outbox: Arc<Outbox>) -> Self {
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        Self {
+            watchers,
+            client: Arc::new(Client {
+                number,
+                caller,
+                dialect,
+                outbox,
+            }),
+        }
+    }
+
+    /// Takes a message.
+    pub fn hear(&mut self, message: Result<ClientMessage, BadMessage>) -> Heard {
+        let outbox = &self.client.outbox;
+        let message = match message {
+            Ok(message) => message,
+            Err(bad) => {
+                let BadMessage {
+                    request_id,
+                    watch_id,
+                    refusal,
+                } = bad;
+                let refusal = refusal.unwrap_or(WatchRefusal::UnknownQuery);
+                outbox.put(refused(&watch_id, &request_id, &refusal, false));
+                return Heard::Answered;
+            }
+        };
+        let ClientMessage {
+            request_id,
+            watch_id,
+            body,
+        } = message;
+        match body {
+            ClientBody::Login(login) => {
+                return Heard::Login(ClientMessage {
+                    request_id,
+                    watch_id,
+                    body: ClientBody::Login(login),
+                });
+            }
+            ClientBody::Ping => outbox.put(pong(&request_id)),
+            ClientBody::Close => self.watchers.0.queries().end(self.client.number, &watch_id),
+            ClientBody::Check => {
+                let queries = self.watchers.0.queries();
+                if !queries.check(self.client.number, &watch_id, &request_id) {
+                    let refusal = WatchRefusal::UnknownQuery;
+                    outbox.put(refused(&watch_id, &request_id, &refusal, false));
+                }
+            }
+            ClientBody::Begin(request) => self.begin(watch_id, request_id, request, None, None),
+            ClientBody::Rebuild { query, id, event } => {
+                let QueryId { request, numbering } = query;
+                let asked = Asked {
+                    numbering,
+                    event,
+                    offset: 0,
+                };
+                self.begin(watch_id, request_id, request, Some(id), Some(asked));
+            }
+        }
+        Heard::Answered
+    }
+
+    fn begin(
+        &self,
+        watch_id: String,
+        request_id: String,
+        request: WatchRequest,
+        query_id: Option<String>,
+        asked: Option<Asked>,
+    ) {
+        let client = &self.client;
+        let begun = self
+            .watchers
+            .0
+            .queries()
+            .begin(client.number, &watch_id, MOST_WATCHES);
+        let token = match begun {
+            Ok(token) => token,
+            Err(refusal) => {
+                client
+                    .outbox
+                    .put(refused(&watch_id, &request_id, &refusal, false));
+                return;
+            }
+        };
+        let watcher = Watcher {
+            token,
+            client: Arc::clone(client),
+            watch_id,
+            request_id,
+            request,
+            query_id,
+            asked,
+            named: Vec::new(),
+            is_told: false,
+            offset: 0,
+            head: Bytes::new(),
+            told: 0,
+        };
+        tokio::spawn(Arc::clone(&self.watchers.0).join(watcher));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.watchers.0.queries().leave(self.client.number);
+    }
+}
+
+impl Inner {
+    /// Judges what a watcher asks for, and puts it among those who watch the same.
+    pub(crate) async fn join(self: Arc<Self>, watcher: Watcher) {
+        let client = Arc::clone(&watcher.client);
+        let (watch_id, request_id, token) = (
+            watcher.watch_id.clone(),
+            watcher.request_id.clone(),
+            watcher.token,
+        );
+        if let Err(refusal) = self.try_join(watcher).await
+            && self.queries().forget(client.number, &watch_id, token)
+        {
+            client
+                .outbox
+                .put(refused(&watch_id, &request_id, &refusal, false));
+        }
+    }
+
+    async fn try_join(self: &Arc<Self>, mut watcher: Watcher) -> Result<(), WatchRefusal> {
+        loop {
+            self.open_feed().await?;
+            let heard = self.queries().position();
+            let client = &watcher.client;
+            let judged = self
+                .judge(&client.caller, &watcher.request, client.dialect)
+                .await?;
+            let mut queries = self.queries();
+            if !queries.is_wanted(&watcher) {
+                return Ok(());
+            }
+            // It was judged by documents that may be others by now.
+            if !queries.is_fed() || queries.has_changed(&judged.named, heard) {
+                continue;
+            }
+            watcher.named = judged.named;
+            if let Some(load) = queries.add(judged.query, watcher) {
+                tokio::spawn(Arc::clone(self).load(load));
+            }
+            return Ok(());
+        }
+    }
+}

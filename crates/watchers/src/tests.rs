@@ -1,0 +1,562 @@
+//! Clients as CloudBase's SDKs are, on a database in memory: whatever happens to documents, to connections and to the feed, each ends up with
+//! what its query finds.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use bson::{Document, doc};
+use database::{Database, Embedded, Find, Options, Permissions, Update, UpdateKind};
+use futures_util::FutureExt as _;
+use realtime::{ClientMessage, Dialect};
+use rules::{Caller, Level, Permission};
+use serde_json::{Value, json};
+
+use crate::*;
+
+/// A bound on a test that hangs, and on nothing else.
+const HANGS: Duration = Duration::from_secs(60);
+
+fn in_memory() -> Arc<dyn Database> {
+    Arc::new(Embedded::in_memory(Options::default()).unwrap())
+}
+
+fn watchers_of(database: &Arc<dyn Database>, permission: Permission) -> Watchers {
+    Watchers::new(WatchersConfig {
+        database: Arc::clone(database),
+        permissions: Arc::new(Permissions {
+            default: permission,
+            collections: BTreeMap::new(),
+        }),
+        makes_collections: true,
+        denied: Box::new(|_, _| {}),
+    })
+}
+
+/// One client with one watch, as an SDK keeps it.
+struct Client {
+    watchers: Watchers,
+    caller: Caller,
+    data: Value,
+    connection: Option<(Session, Arc<Outbox>)>,
+    query_id: String,
+    event: i64,
+    docs: Vec<Value>,
+    /// How many snapshots it had.
+    snapshots: usize,
+}
+
+impl Client {
+    fn new(watchers: &Watchers, openid: &str, data: Value) -> Self {
+        let mut client = Self {
+            watchers: watchers.clone(),
+            caller: Caller::of_openid(openid),
+            data,
+            connection: None,
+            query_id: String::new(),
+            event: 0,
+            docs: Vec::new(),
+            snapshots: 0,
+        };
+        client.connect();
+        client.say("INIT_WATCH", client.data.clone());
+        client
+    }
+
+    fn connect(&mut self) {
+        let outbox = Arc::new(Outbox::default());
+        let session = self
+            .watchers
+            .session(self.caller.clone(), Dialect::Plain, Arc::clone(&outbox));
+        self.connection = Some((session, outbox));
+    }
+
+    /// Loses the connection, and comes back.
+    fn reconnect(&mut self) {
+        self.connection = None;
+        self.connect();
+        match self.query_id.is_empty() {
+            true => self.say("INIT_WATCH", self.data.clone()),
+            false => self.rebuild(),
+        }
+    }
+
+    fn rebuild(&mut self) {
+        let data = json!({"collName": "c", "queryID": self.query_id, "eventID": self.event});
+        self.say("REBUILD_WATCH", data);
+    }
+
+    fn say(&mut self, kind: &str, data: Value) {
+        let message = json!({"watchId": "w", "requestId": kind, "msgType": kind, "msgData": data});
+        let (session, _) = self.connection.as_mut().unwrap();
+        session.hear(ClientMessage::read(&message.to_string()));
+    }
+
+    /// The next message, applied.
+    async fn next(&mut self) -> Value {
+        let mut last = Value::Null;
+        let (_, outbox) = self.connection.as_ref().unwrap();
+        let frames = tokio::time::timeout(HANGS, outbox.take()).await.unwrap().unwrap();
+        for frame in frames {
+            last = serde_json::from_slice(&[&frame.head[..], &frame.tail].concat()).unwrap();
+            self.hear(&last);
+        }
+        last
+    }
+
+    /// What is there already.
+    fn hear_what_came(&mut self) {
+        let (_, outbox) = self.connection.as_ref().unwrap();
+        for frame in outbox.take().now_or_never().flatten().unwrap_or_default() {
+            self.hear(&serde_json::from_slice(&[&frame.head[..], &frame.tail].concat()).unwrap());
+        }
+    }
+
+    fn hear(&mut self, message: &Value) {
+        let data = &message["msgData"];
+        let begins = message["msgType"] == "INIT_EVENT";
+        if begins {
+            self.query_id = data["queryID"].as_str().unwrap().to_owned();
+            self.event = data["currEvent"].as_i64().unwrap() - 1;
+            self.docs.clear();
+        }
+        let Some(events) = data["events"].as_array() else {
+            return;
+        };
+        if begins && events.is_empty() {
+            self.event += 1;
+        }
+        let mut began = None;
+        for event in events {
+            let number = event["ID"].as_i64().unwrap();
+            assert!(
+                number == self.event || number == self.event + 1,
+                "{number} does not follow {}: {message}",
+                self.event
+            );
+            self.event = number;
+            self.snapshots += 1;
+            let is_it = |document: &Value| document["_id"] == event["DocID"];
+            let document = || -> Value { serde_json::from_str(event["Doc"].as_str().unwrap()).unwrap() };
+            let at = self.docs.iter().position(is_it);
+            match event["QueueType"].as_str().unwrap() {
+                "init" => {
+                    if began.replace(number) != Some(number) {
+                        self.docs.clear();
+                    }
+                    self.docs.push(document());
+                }
+                "enqueue" => {
+                    assert!(at.is_none(), "it has that already: {event}");
+                    self.docs.push(document());
+                }
+                "update" => self.docs[at.unwrap()] = document(),
+                "dequeue" => drop(self.docs.remove(at.unwrap())),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    /// Hears until it has these documents, in any order.
+    async fn has(&mut self, wanted: &[Value]) {
+        let sorted = |documents: &[Value]| {
+            let mut texts: Vec<String> = documents.iter().map(Value::to_string).collect();
+            texts.sort();
+            texts
+        };
+        while sorted(&self.docs) != sorted(wanted) {
+            let heard = tokio::time::timeout(HANGS, self.next()).await;
+            assert!(heard.is_ok(), "{:?} instead of {wanted:?}", self.docs);
+        }
+    }
+}
+
+async fn put(database: &Arc<dyn Database>, id: &str, fields: Document) {
+    let mut document = doc! {"_id": id};
+    document.extend(fields);
+    let update = Update {
+        filter: doc! {"_id": id},
+        kind: UpdateKind::Replacement(document),
+        array_filters: Vec::new(),
+        many: false,
+        sort: None,
+        upsert: Some(id.into()),
+        returns: None,
+    };
+    database.update("c", update, None).await.unwrap();
+}
+
+async fn remove(database: &Arc<dyn Database>, id: &str) {
+    database.remove("c", doc! {"_id": id}, false, None).await.unwrap();
+}
+
+fn in_rooms<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(work)
+}
+
+#[test]
+fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        put(&database, "a", doc! {"n": 1}).await;
+        put(&database, "b", doc! {"n": 9}).await;
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut client = Client::new(
+            &watchers,
+            "alice",
+            json!({"collName": "c", "query": "{\"n\":{\"$lt\":5}}"}),
+        );
+        let begun = client.next().await;
+        assert_eq!(begun["msgType"], "INIT_EVENT");
+        client.has(&[json!({"_id": "a", "n": 1})]).await;
+        put(&database, "b", doc! {"n": 2}).await;
+        client
+            .has(&[json!({"_id": "a", "n": 1}), json!({"_id": "b", "n": 2})])
+            .await;
+        put(&database, "a", doc! {"n": 7}).await;
+        client.has(&[json!({"_id": "b", "n": 2})]).await;
+        // The number of the last events is answered, and of no other watch.
+        client.say("CHECK_LAST", json!({}));
+        let checked = client.next().await;
+        assert_eq!(checked["msgData"]["currEvent"], client.event);
+        remove(&database, "b").await;
+        client.has(&[]).await;
+        let watches = watchers.live();
+        assert_eq!(watches.len(), 1);
+        assert_eq!(
+            (watches[0].owner.as_deref(), watches[0].documents),
+            (Some("alice"), 0)
+        );
+        client.say("CLOSE_WATCH", Value::Null);
+        assert_eq!(watchers.live(), []);
+    });
+}
+
+#[test]
+fn a_watcher_is_told_of_nobody_elses_documents() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::Private));
+        let mut alice = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        let mut bob = Client::new(
+            &watchers,
+            "bob",
+            json!({"collName": "c", "query": "{\"_openid\":\"alice\"}"}),
+        );
+        alice.next().await;
+        bob.next().await;
+        put(&database, "a", doc! {"_openid": "alice"}).await;
+        put(&database, "a", doc! {"_openid": "alice", "n": 1}).await;
+        alice
+            .has(&[json!({"_id": "a", "_openid": "alice", "n": 1})])
+            .await;
+        remove(&database, "a").await;
+        alice.has(&[]).await;
+        put(&database, "b", doc! {"_openid": "bob"}).await;
+        put(&database, "a", doc! {"_openid": "alice"}).await;
+        alice.has(&[json!({"_id": "a", "_openid": "alice"})]).await;
+        // Whatever alice heard, bob would have heard by now.
+        bob.say("CHECK_LAST", json!({}));
+        let checked = bob.next().await;
+        assert_eq!(checked["msgType"], "CHECK_EVENT");
+        assert_eq!(
+            (bob.docs.len(), checked["msgData"]["currEvent"].clone()),
+            (0, json!(1))
+        );
+    });
+}
+
+#[test]
+fn whoever_may_not_watch_is_told_so() {
+    in_rooms(async {
+        let database = in_memory();
+        for (permission, data, code) in [
+            (
+                Permission::Level(Level::AdminOnly),
+                json!({"collName": "c"}),
+                "COLLECTION_PERMISSION_DENIED",
+            ),
+            (
+                rule("doc.open == true"),
+                json!({"collName": "c"}),
+                "COLLECTION_PERMISSION_DENIED",
+            ),
+            (
+                Permission::Level(Level::ReadOnly),
+                json!({"collName": "c", "query": "{\"$where\":\"1\"}"}),
+                "COLLECTION_PERMISSION_DENIED",
+            ),
+            (
+                Permission::Level(Level::ReadOnly),
+                json!({"collName": "c", "query": "{\"a\":{\"$no\":1}}"}),
+                "DATABASE_REQUEST_FAILED",
+            ),
+            (
+                Permission::Level(Level::ReadOnly),
+                json!({"collName": "c", "query": "{"}),
+                "INVALID_PARAM",
+            ),
+        ] {
+            let watchers = watchers_of(&database, permission);
+            let mut client = Client::new(&watchers, "alice", data.clone());
+            let refused = client.next().await;
+            assert_eq!(
+                (refused["msgType"].as_str(), refused["msgData"]["code"].as_str()),
+                (Some("ERROR"), Some(code)),
+                "{data}"
+            );
+            assert_eq!(watchers.live(), []);
+        }
+    });
+}
+
+fn rule(read: &str) -> Permission {
+    let rules = json!({"read": read, "write": false}).to_string();
+    Permission::Rules(Box::new(rules.parse().unwrap()))
+}
+
+#[test]
+fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
+    in_rooms(async {
+        let database = in_memory();
+        for name in ["c", "rooms"] {
+            database.create_collection(name).await.unwrap();
+        }
+        let room = doc! {"_id": "r", "members": ["alice", "bob"]};
+        database.insert("rooms", vec![room], None).await.unwrap();
+        let watchers = watchers_of(
+            &database,
+            rule("auth.openid in get(`database.rooms.${doc.room}`).members"),
+        );
+        let data = json!({"collName": "c", "query": "{\"room\":\"r\"}"});
+        let mut alice = Client::new(&watchers, "alice", data.clone());
+        let mut bob = Client::new(&watchers, "bob", data);
+        alice.next().await;
+        bob.next().await;
+        put(&database, "1", doc! {"room": "r"}).await;
+        for client in [&mut alice, &mut bob] {
+            client.has(&[json!({"_id": "1", "room": "r"})]).await;
+        }
+        let members = Update {
+            filter: doc! {"_id": "r"},
+            kind: UpdateKind::Operators(doc! {"$pull": {"members": "bob"}}),
+            array_filters: Vec::new(),
+            many: false,
+            sort: None,
+            upsert: None,
+            returns: None,
+        };
+        database.update("rooms", members, None).await.unwrap();
+        put(&database, "2", doc! {"room": "r", "secret": true}).await;
+        let both = [
+            json!({"_id": "1", "room": "r"}),
+            json!({"_id": "2", "room": "r", "secret": true}),
+        ];
+        alice.has(&both).await;
+        let ended = bob.next().await;
+        assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
+        assert_eq!(bob.docs.len(), 1);
+    });
+}
+
+#[test]
+fn a_collection_that_is_dropped_ends_its_watches() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        client.next().await;
+        database.drop_collection("c").await.unwrap();
+        let ended = client.next().await;
+        assert_eq!(ended["msgData"]["code"], "DATABASE_COLLECTION_NOT_EXIST");
+        let text = ended["msgData"]["message"].as_str().unwrap();
+        assert!(text.contains("Db or Table not exist: c"), "{text}");
+        assert_eq!(watchers.live(), []);
+    });
+}
+
+#[test]
+fn more_changes_at_once_than_are_kept_are_made_good() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let data = json!({"collName": "c", "orderBy": {"n": "desc"}, "limit": 3});
+        let mut client = Client::new(&watchers, "alice", data);
+        client.next().await;
+        let many = (0..6000).map(|n| doc! {"_id": format!("{n}"), "n": n}).collect();
+        database.insert("c", many, None).await.unwrap();
+        let last = [5997, 5998, 5999].map(|n| json!({"_id": n.to_string(), "n": n}));
+        client.has(&last).await;
+    });
+}
+
+#[test]
+fn whoever_comes_back_is_told_what_was_missed_and_nothing_twice() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        let mut witness = Client::new(&watchers, "bob", json!({"collName": "c"}));
+        client.next().await;
+        witness.next().await;
+        put(&database, "a", doc! {}).await;
+        client.has(&[json!({"_id": "a"})]).await;
+        client.connection = None;
+        put(&database, "b", doc! {}).await;
+        let both = [json!({"_id": "a"}), json!({"_id": "b"})];
+        witness.has(&both).await;
+        let before = client.snapshots;
+        client.reconnect();
+        let missed = client.next().await;
+        assert_eq!(missed["requestId"], "REBUILD_WATCH");
+        assert_eq!((client.snapshots - before, client.docs.len()), (1, 2), "{missed}");
+        // Nothing new.
+        client.reconnect();
+        assert_eq!(client.next().await["msgData"]["events"], json!([]));
+        // Another server, which has never heard of it, and where all is gone meanwhile.
+        remove(&database, "a").await;
+        remove(&database, "b").await;
+        client.watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        client.reconnect();
+        client.next().await;
+        assert_eq!(client.docs, Vec::<Value>::new());
+        put(&database, "d", doc! {}).await;
+        client.has(&[json!({"_id": "d"})]).await;
+    });
+}
+
+#[test]
+fn so_many_watches_are_on_a_socket_and_no_more() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let outbox = Arc::new(Outbox::default());
+        let mut session = watchers.session(Caller::of_openid("alice"), Dialect::Plain, Arc::clone(&outbox));
+        for watch in 0..=MOST_WATCHES {
+            let message = json!({"watchId": watch.to_string(), "requestId": "r", "msgType": "INIT_WATCH",
+                "msgData": {"collName": "c"}});
+            session.hear(ClientMessage::read(&message.to_string()));
+        }
+        let mut kinds = Vec::new();
+        while kinds.len() <= MOST_WATCHES {
+            let frames = tokio::time::timeout(HANGS, outbox.take()).await.unwrap().unwrap();
+            kinds.extend(frames.iter().map(|frame| {
+                let message: Value =
+                    serde_json::from_slice(&[&frame.head[..], &frame.tail].concat()).unwrap();
+                message["msgType"].as_str().unwrap().to_owned()
+            }));
+        }
+        assert_eq!(kinds.iter().filter(|kind| *kind == "ERROR").count(), 1);
+        assert_eq!(watchers.live().len(), MOST_WATCHES);
+        drop(session);
+        assert_eq!(watchers.live(), []);
+    });
+}
+
+/// Numbers by chance, the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+async fn storm(seed: u64, steps: u64) {
+    let mut chance = Chance(seed);
+    let database = in_memory();
+    database.create_collection("c").await.unwrap();
+    let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+    let queries = [
+        json!({"collName": "c"}),
+        json!({"collName": "c", "query": "{\"n\":{\"$lt\":50}}"}),
+        json!({"collName": "c", "query": "{\"n\":{\"$gte\":30}}", "orderBy": {"n": "asc"}, "limit": 4}),
+        json!({"collName": "c", "orderBy": {"n": "desc"}, "limit": 30}),
+        json!({"collName": "c", "query": "{\"_id\":\"7\"}"}),
+    ];
+    let mut clients: Vec<Client> = (0..10)
+        .map(|place| {
+            Client::new(
+                &watchers,
+                &place.to_string(),
+                queries[place % queries.len()].clone(),
+            )
+        })
+        .collect();
+    for _ in 0..steps {
+        let id = chance.below(80).to_string();
+        match chance.below(12) {
+            0..=5 => put(&database, &id, doc! {"n": chance.below(100) as i64}).await,
+            6..=8 => remove(&database, &id).await,
+            9 => {
+                let many = (0..100)
+                    .map(|n| doc! {"n": n, "_id": format!("many{n}")})
+                    .collect();
+                let _ = database.insert("c", many, None).await;
+                let some = doc! {"_id": {"$regex": "^many"}};
+                database.remove("c", some, true, None).await.unwrap();
+            }
+            10 => {
+                let client = usize::try_from(chance.below(10)).unwrap();
+                clients[client].reconnect();
+            }
+            _ => {
+                let client = usize::try_from(chance.below(10)).unwrap();
+                clients[client].hear_what_came();
+                // What it asks for in between is answered in the same order.
+                if !clients[client].query_id.is_empty() {
+                    clients[client].say("CHECK_LAST", json!({}));
+                }
+            }
+        }
+    }
+    for client in &mut clients {
+        let request = realtime::WatchRequest {
+            collection: "c".into(),
+            query: client.data["query"].as_str().unwrap_or_default().into(),
+            limit: client.data["limit"].as_u64().map(|limit| limit as usize),
+            order: client.data["orderBy"]["n"]
+                .as_str()
+                .map(|direction| vec![("n".into(), direction == "asc")]),
+        };
+        let query = realtime::WatchQuery::new(request.filter().unwrap(), &request, Dialect::Plain).unwrap();
+        let find = Find {
+            filter: query.filter().clone(),
+            sort: Some(query.sort().clone()),
+            limit: Some(query.limit() as u64),
+            ..Find::default()
+        };
+        let found = database.find("c", find, None).await.unwrap();
+        let wanted: Vec<Value> = found
+            .documents
+            .iter()
+            .map(|raw| {
+                let mut text = Vec::new();
+                tcb::database::write_plain(&mut text, raw);
+                serde_json::from_slice(&text).unwrap()
+            })
+            .collect();
+        client.has(&wanted).await;
+    }
+}
+
+#[test]
+fn whatever_happens_each_client_has_what_its_query_finds() {
+    for seed in 0..20 {
+        in_rooms(storm(seed, 150));
+    }
+}
