@@ -255,6 +255,25 @@ export interface DownloadProgress {
   totalBytesExpectedToWrite: number
 }
 
+export interface ConnectSocketOption extends Callbacks<GeneralResult> {
+  /** `ws:` or `wss:`. */
+  url: string
+  header?: AnyObject
+  protocols?: string[]
+  /** Milliseconds until it is open. */
+  timeout?: number
+}
+
+export interface SocketTask {
+  readonly readyState: number
+  send(option: Callbacks<GeneralResult> & { data: string | ArrayBuffer }): void
+  close(option?: Callbacks<GeneralResult> & { code?: number; reason?: string }): void
+  onOpen(listener: (event: { header: AnyObject }) => void): void
+  onMessage(listener: (event: { data: string | ArrayBuffer }) => void): void
+  onClose(listener: (event: { code: number; reason: string }) => void): void
+  onError(listener: (event: { errMsg: string }) => void): void
+}
+
 export interface Wx {
   login<T extends LoginOption = LoginOption>(option?: T): Answer<T, LoginOption>
   checkSession<T extends CheckSessionOption = CheckSessionOption>(option?: T): Answer<T, CheckSessionOption>
@@ -277,6 +296,8 @@ export interface Wx {
   ): RequestTask
   uploadFile(option: UploadFileOption): FileTask<UploadProgress>
   downloadFile(option: DownloadFileOption): FileTask<DownloadProgress>
+  /** A WebSocket; at most five at once. Nothing, where the options are refused. */
+  connectSocket(option: ConnectSocketOption): SocketTask
   /** Of what there is in this `wx`. */
   canIUse(schema: string): boolean
   /** The document's `plugin` is there in plugins alone. */

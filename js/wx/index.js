@@ -15,6 +15,7 @@ const { openDataApi } = require('./lib/open-data')
 const { Phone } = require('./lib/phone')
 const { createRequests } = require('./lib/request')
 const { Simulator } = require('./lib/simulator')
+const { socketsApi } = require('./lib/socket')
 
 /**
  * Makes a `wx` of its own: one phone, in one user's hand. Its functions need no `this`.
@@ -27,14 +28,16 @@ function createWx({ wechat = process.env.YUNQIAO_WECHAT_URL, user = 'alice', ges
   const simulator = new Simulator(wechat, appid)
   const phone = new Phone(user, gestures)
   const requests = createRequests(simulator)
+  const { connectSocket, drop } = socketsApi()
   return {
     ...openDataApi(simulator, phone),
     ...consentApi(phone),
     ...accountApi(simulator),
     ...filesApi(requests),
     request: requests.request,
+    connectSocket,
     canIUse,
-    simulator: hold(simulator, phone),
+    simulator: hold(simulator, phone, drop),
   }
 }
 

@@ -6,7 +6,7 @@
 
 const { openDataEvent } = require('./open-data')
 
-module.exports = (simulator, phone) => ({
+module.exports = (simulator, phone, dropSockets) => ({
   /** In whose hand the phone is. */
   get user() {
     return phone.user
@@ -51,6 +51,9 @@ module.exports = (simulator, phone) => ({
   openFromList() {
     return phone.open(false)
   },
+
+  /** The phone loses its network for a moment: all sockets break off, without a goodbye. */
+  dropSockets,
 
   /** Steps WeChat's time, for everybody who uses this simulator, and gives it: Unix seconds. */
   async advanceClock(seconds) {
