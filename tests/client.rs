@@ -71,6 +71,11 @@ fn it_reads_and_writes_documents_and_files() {
     );
 }
 
+#[test]
+fn it_watches_documents() {
+    passes(&mut exec(&client().join("test/watched")), "watch.test.mjs", 9);
+}
+
 /// By callbacks and by promises, two lines changed.
 #[test]
 fn mini_programs_as_people_write_them_run_with_it() {

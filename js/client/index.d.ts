@@ -178,6 +178,8 @@ export interface Query {
   /** At most 20. */
   limit(most: number): Query
   skip(offset: number): Query
+  /** Tells what the query finds, and each change of that; `field` and `skip` do not count here. At most 5000 documents. */
+  watch(options: WatchOptions): Watcher
   field(fields: Fields): Query
   get: BareApi<Ok & { data: Fields[] }>
   count: BareApi<Ok & { total: number }>
@@ -191,7 +193,39 @@ export interface Collection extends Query {
   aggregate(): Aggregate
 }
 
+/** What a watch tells. */
+export interface Snapshot {
+  /** One more than that of the snapshot before. */
+  id: number
+  /** `init` where it is everything that there is; absent where it is a change. */
+  type?: 'init'
+  /** All documents, in the query's order. */
+  docs: Fields[]
+  docChanges: DocChange[]
+}
+export interface DocChange {
+  id: number
+  /** How the documents are other than before. */
+  queueType: 'init' | 'update' | 'enqueue' | 'dequeue'
+  /** What was done to it. */
+  dataType: 'init' | 'update' | 'replace' | 'add' | 'remove' | 'limit'
+  docId: any
+  doc: Fields
+  /** Of an `update`: top-level fields with their new values, and the names of those that are gone. */
+  updatedFields?: any
+  removedFields?: any
+}
+export interface WatchOptions {
+  onChange: (snapshot: Snapshot) => void
+  /** The watch has ended. */
+  onError: (error: CloudError) => void
+}
+export interface Watcher {
+  close(): Promise<void>
+}
+
 export interface Document {
+  watch(options: WatchOptions): Watcher
   field(fields: Fields): Document
   get: BareApi<Ok & { data: Fields }>
   set: Api<{ data: Fields }, Ok & { _id: string | number; stats: { updated: number; created: number } }>

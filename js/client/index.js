@@ -389,6 +389,253 @@ function promised(wx2, api, options) {
   });
 }
 
+// src/watch.mjs
+var PATH = "/v1/realtime";
+var QUIET = 1e4;
+var GONE = 25e3;
+var SOON = 500;
+var LATE = 3e4;
+var TRIES = 20;
+var PATIENCE = 15e3;
+var ENDS = {
+  begin: [-402002, "init watch fail"],
+  connect: [-402003, "reconnect fail"],
+  rebuild: [-402004, "rebuild watch fail"],
+  told: [-402006, "receive server error"]
+};
+var last = 0;
+var nextId = () => `${Date.now()}_${++last}`;
+var Sockets = class {
+  constructor(cloud) {
+    this.cloud = cloud;
+    this.watches = /* @__PURE__ */ new Map();
+    this.link = void 0;
+    this.tries = 0;
+  }
+  add(watch2) {
+    this.watches.set(watch2.id, watch2);
+    if (!this.link) this.connect();
+    else if (this.link.ready) this.start(watch2);
+  }
+  remove(watch2) {
+    if (!this.watches.delete(watch2.id)) return;
+    const { link } = this;
+    if (link && link.ready) this.say("CLOSE_WATCH", null, watch2);
+    if (this.watches.size) return;
+    clearTimeout(this.timer);
+    this.link = void 0;
+    if (link) link.close(1e3);
+  }
+  /** Makes the socket, and logs in on it. */
+  async connect() {
+    const { cloud } = this;
+    const link = this.link = { ready: false, heard: Date.now(), close() {
+    } };
+    const isCurrent = () => this.link === link;
+    const lost = (error) => {
+      clearInterval(link.beat);
+      if (isCurrent()) this.again(error);
+    };
+    try {
+      link.token = await cloud.session.token(6e4);
+      if (!isCurrent()) return;
+      const open = cloud.wx && cloud.wx.connectSocket ? byWx : byWebSocket;
+      const heard = (text3) => {
+        link.heard = Date.now();
+        if (isCurrent() && typeof text3 === "string") this.hear(JSON.parse(text3), link);
+      };
+      const opened = () => {
+        if (!isCurrent()) return link.close(1e3);
+        const { env = "" } = cloud.settings;
+        this.say("LOGIN", { envId: env, accessToken: link.token, referrer: "yunqiao" });
+        link.beat = setInterval(() => {
+          const quiet = Date.now() - link.heard;
+          if (quiet > (link.ready ? GONE : PATIENCE)) {
+            link.close(4e3);
+            lost(failure("the server does not answer"));
+          } else if (link.ready && quiet >= QUIET) this.say("PING", null);
+        }, QUIET / 2);
+      };
+      const url = cloud.endpoint.replace(/^http/, "ws") + PATH;
+      Object.assign(link, open(url, { opened, heard, lost }, cloud.wx));
+    } catch (error) {
+      lost(error);
+    }
+  }
+  again(error) {
+    this.link = void 0;
+    if (!this.watches.size) return;
+    this.tries += 1;
+    if (this.tries > TRIES) {
+      this.tries = 0;
+      for (const watch2 of [...this.watches.values()]) {
+        watch2.end(
+          watch2.queryID ? "connect" : "begin",
+          error && (error.errMsg || error.message) || "no connection"
+        );
+      }
+      return;
+    }
+    const wait = Math.min(SOON * 2 ** (this.tries - 1), LATE);
+    this.timer = setTimeout(
+      () => this.watches.size && !this.link && this.connect(),
+      wait * (0.5 + Math.random() / 2)
+    );
+  }
+  say(msgType, msgData, watch2) {
+    const message = { requestId: nextId(), msgType, msgData };
+    if (watch2) message.watchId = watch2.id;
+    this.link.send(JSON.stringify(message));
+  }
+  /** A watch begins, or goes on. */
+  start(watch2) {
+    if (!watch2.queryID) return this.say("INIT_WATCH", watch2.asked, watch2);
+    const { queryID, eventID } = watch2;
+    this.say("REBUILD_WATCH", { collName: watch2.asked.collName, queryID, eventID }, watch2);
+  }
+  hear({ msgType, msgData, watchId }, link) {
+    if (msgType === "LOGIN_RES" && msgData.code) {
+      this.cloud.session.end(link.token);
+      link.close(1e3);
+      return this.again(failure(msgData.message));
+    }
+    if (msgType === "LOGIN_RES") {
+      link.ready = true;
+      this.tries = 0;
+      for (const watch3 of this.watches.values()) this.start(watch3);
+    }
+    const watch2 = this.watches.get(watchId);
+    if (!watch2) return;
+    if (msgType === "ERROR") watch2.refused(msgData);
+    else if (msgData.events && !watch2.hear(msgType, msgData)) this.start(watch2);
+  }
+};
+var Watch = class {
+  constructor(sockets2, asked, { onChange, onError }) {
+    this.sockets = sockets2;
+    this.id = `watchid_${nextId()}`;
+    this.asked = asked;
+    this.onChange = onChange;
+    this.onError = onError;
+    this.docs = [];
+  }
+  refused({ code, message }) {
+    if (code === "QUERYID_INVALID_ERROR" && this.queryID) {
+      this.queryID = void 0;
+      return this.sockets.start(this);
+    }
+    const how = !this.queryID ? "begin" : "told";
+    this.end(how, `[${code}] ${message}`);
+  }
+  end(how, why) {
+    this.sockets.remove(this);
+    const [errCode, text3] = ENDS[how];
+    const error = new Error(`errCode: ${errCode} ${text3} | errMsg: ${why}`);
+    this.onError(
+      Object.assign(error, { errCode, errMsg: `collection.watch:fail ${errCode} ${text3}. ${why}` })
+    );
+  }
+  /** Takes events; answers whether none is missing before them. */
+  hear(msgType, { queryID, currEvent, events }) {
+    if (msgType === "INIT_EVENT") {
+      this.queryID = queryID;
+      this.eventID = currEvent;
+      for (const event of events) event.ID = currEvent;
+      this.tell(events, true);
+      return true;
+    }
+    let at = 0;
+    while (at < events.length) {
+      const id = events[at].ID;
+      let end = at;
+      while (end < events.length && events[end].ID === id) end += 1;
+      if (id > this.eventID + 1) return false;
+      if (id > this.eventID) {
+        this.eventID = id;
+        this.tell(events.slice(at, end));
+      }
+      at = end;
+    }
+    return true;
+  }
+  /** Applies the events of one snapshot, and tells the app. */
+  tell(events, begins) {
+    if (begins || events.length && events[0].QueueType === "init") {
+      begins = true;
+      this.docs = [];
+    }
+    let { docs } = this;
+    docs = docs.slice();
+    const docChanges = [];
+    for (const { ID, DataType, QueueType, DocID, Doc, At } of events) {
+      if (DocID === "") continue;
+      const docId = parse(JSON.stringify(DocID));
+      const place2 = docs.findIndex(({ _id }) => _id === docId);
+      const before2 = docs[place2];
+      const doc = Doc ? parse(Doc) : before2;
+      if (place2 >= 0) docs.splice(place2, 1);
+      if (QueueType !== "dequeue") docs.splice(At === void 0 ? docs.length : At, 0, doc);
+      const change = { id: ID, dataType: DataType, queueType: QueueType, docId, doc };
+      docChanges.push(
+        Object.assign(
+          change,
+          before2 && DataType === "update" && QueueType === "update" && difference(before2, doc)
+        )
+      );
+    }
+    this.docs = docs;
+    const snapshot = { id: this.eventID, docChanges, docs: docs.slice() };
+    if (begins) snapshot.type = "init";
+    this.onChange(snapshot);
+  }
+};
+function difference(before2, now) {
+  const updatedFields = {};
+  for (const key of Object.keys(now)) {
+    if (JSON.stringify(before2[key]) !== JSON.stringify(now[key])) updatedFields[key] = now[key];
+  }
+  return { updatedFields, removedFields: Object.keys(before2).filter((key) => !(key in now)) };
+}
+function byWx(url, { opened, heard, lost }, wx2) {
+  const task = wx2.connectSocket({ url, fail: lost });
+  if (!task) throw failure(`there is no socket to ${url}`);
+  task.onOpen(opened);
+  task.onMessage(({ data }) => heard(data));
+  task.onError(lost);
+  task.onClose(lost);
+  return { send: (data) => task.send({ data }), close: (code) => task.close({ code }) };
+}
+function byWebSocket(url, { opened, heard, lost }) {
+  if (typeof WebSocket !== "function") throw failure("there is neither wx.connectSocket nor WebSocket here");
+  const socket = new WebSocket(url);
+  socket.onopen = opened;
+  socket.onmessage = ({ data }) => heard(data);
+  socket.onerror = () => {
+  };
+  socket.onclose = ({ code, reason }) => lost(failure(`the socket was closed: ${code} ${reason} (${url})`));
+  return { send: (data) => socket.send(data), close: (code) => socket.close(code) };
+}
+var sockets = /* @__PURE__ */ new WeakMap();
+function watch(cloud, { collectionName: collName, said }, options) {
+  const { onChange, onError } = Object(options);
+  if (typeof onChange !== "function" || typeof onError !== "function") {
+    throw new Error("watch: options.onChange and options.onError must be functions");
+  }
+  cloud.isEnabled();
+  if (!sockets.has(cloud)) sockets.set(cloud, new Sockets(cloud));
+  const asked = { collName, query: said.query || "", limit: said.limit };
+  const order = Object.keys(said.order || {});
+  if (order.length) {
+    asked.orderBy = {};
+    for (const field of order) asked.orderBy[field] = said.order[field] > 0 ? "asc" : "desc";
+  }
+  const begun = new Watch(sockets.get(cloud), asked, { onChange, onError });
+  begun.sockets.add(begun);
+  return {
+    close: async () => begun.sockets.remove(begun)
+  };
+}
+
 // src/database.mjs
 var MOST = 20;
 var Query = class _Query {
@@ -438,6 +685,10 @@ var Query = class _Query {
       });
       return { data: data.list.map(parse) };
     });
+  }
+  /** Tells what it finds, and each change of that. */
+  watch(options) {
+    return watch(this.ask.cloud, this, options);
   }
   count(options) {
     return this.call("count", options, async () => {
@@ -531,6 +782,9 @@ var Document = class _Document {
       return { stats: { removed: data.deleted } };
     });
   }
+  watch(options) {
+    return this.of.watch(options);
+  }
   write(fields) {
     return this.of.ask("modifyDocument", this.of, Object.assign({ queryType: "DOC", multi: false }, fields));
   }
@@ -614,6 +868,7 @@ function database(cloud, config) {
     return answer;
   };
   ask.config = Object.assign({}, config);
+  ask.cloud = cloud;
   return {
     config: ask.config,
     command,
@@ -683,7 +938,7 @@ var TIMEOUT = 12e4;
 async function post(wx2, url, text3, token) {
   const header = { "content-type": "application/json" };
   if (token) header.authorization = `Bearer ${token}`;
-  const send = wx2 && wx2.request ? byWx : byFetch;
+  const send = wx2 && wx2.request ? byWx2 : byFetch;
   const { status, body } = await send(url, text3, header, wx2).catch((error) => {
     const { errMsg: errMsg2, message, cause } = error;
     throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
@@ -705,7 +960,7 @@ function parsed(body) {
     return void 0;
   }
 }
-async function byWx(url, data, header, wx2) {
+async function byWx2(url, data, header, wx2) {
   const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT };
   const reply = await promised(wx2, wx2.request, options);
   return { status: reply.statusCode, body: reply.data };
@@ -965,9 +1220,9 @@ var Session = class {
   }
   /** Logs in anew. One login ends before the next begins, or the server might hear of the last key first. */
   begin() {
-    const last = this.login && this.login.token;
+    const last2 = this.login && this.login.token;
     const login = { until: Infinity, life: Infinity };
-    const ready = last && Promise.all([this.before(last), last.catch(() => {
+    const ready = last2 && Promise.all([this.before(last2), last2.catch(() => {
     })]);
     login.token = Promise.resolve(ready).then(this.logIn).then(
       ({ token, expiresIn }) => {

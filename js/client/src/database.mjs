@@ -6,6 +6,7 @@ import { failed, failure, refused } from './failure.mjs'
 import { Geo } from './geo.mjs'
 import { hasChange, isObject, query, update } from './serialize.mjs'
 import { settle } from './settle.mjs'
+import { watch } from './watch.mjs'
 
 /** Documents of one `get`: what it gives where nothing is said, and at most. */
 const MOST = 20
@@ -65,6 +66,11 @@ class Query {
       })
       return { data: data.list.map(parse) }
     })
+  }
+
+  /** Tells what it finds, and each change of that. */
+  watch(options) {
+    return watch(this.ask.cloud, this, options)
   }
 
   count(options) {
@@ -173,6 +179,10 @@ class Document {
     })
   }
 
+  watch(options) {
+    return this.of.watch(options)
+  }
+
   write(fields) {
     return this.of.ask('modifyDocument', this.of, Object.assign({ queryType: 'DOC', multi: false }, fields))
   }
@@ -272,6 +282,7 @@ export function database(cloud, config) {
     return answer
   }
   ask.config = Object.assign({}, config)
+  ask.cloud = cloud
   return {
     config: ask.config,
     command,

@@ -66,8 +66,18 @@ export const results = [
   downloaded,
   urls,
 ]
-// @ts-expect-error a client has no watch here
-db.collection('todos').watch({})
+const watching: DB.RealtimeListener = db
+  .collection('todos')
+  .where({ done: false })
+  .orderBy('n', 'asc')
+  .limit(10)
+  .watch({
+    onChange: (snapshot: DB.ISnapshot) => console.log(snapshot.docChanges[0].docId.length),
+    onError: console.error,
+  })
+export const ended: Promise<void> = watching.close()
+// @ts-expect-error onError is missing
+db.collection('todos').watch({ onChange() {} })
 // @ts-expect-error the direction is one of two
 db.collection('todos').orderBy('n', 'up')
 // @ts-expect-error data is missing
