@@ -17,6 +17,7 @@ mod npm;
 mod ours;
 mod peers;
 mod process;
+mod realtime;
 mod rounds;
 mod table;
 mod workload;
@@ -87,6 +88,8 @@ enum Part {
     Files,
     /// The database as clients ask it
     Clients,
+    /// A thousand watchers of one collection
+    Realtime,
 }
 
 fn main() -> ExitCode {
@@ -197,6 +200,15 @@ fn run(args: &Args) -> Result<()> {
             &binary(args, &target)?,
             &dir.path().join("clients"),
             plan,
+        )?);
+    }
+    if wanted(Part::Realtime) {
+        let many = if args.quick { 50 } else { 1_000 };
+        lines.extend(realtime::measure(
+            &binary(args, &target)?,
+            &folder(&dir, "realtime")?,
+            plan,
+            many,
         )?);
     }
     if wanted(Part::Cold) {
