@@ -29,6 +29,9 @@ use queries::Queries;
 /// Queries that are read at once: after a restart all watchers come back together.
 const LOADS: usize = 4;
 
+/// Is told of whom a watch was refused to, and why.
+pub type ToldWhy = dyn Fn(&Caller, &str) + Send + Sync;
+
 /// What watchers are made of.
 pub struct WatchersConfig {
     /// What is watched.
@@ -38,7 +41,7 @@ pub struct WatchersConfig {
     /// Whether a collection that is missing is made, as for what clients ask otherwise.
     pub makes_collections: bool,
     /// Is told why a client may not watch: the developer is to know, and the client is not.
-    pub denied: Box<dyn Fn(&Caller, &str) + Send + Sync>,
+    pub denied: Box<ToldWhy>,
 }
 
 /// All watchers of a database. Clones are the same.
