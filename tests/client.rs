@@ -76,6 +76,15 @@ fn it_watches_documents() {
     passes(&mut exec(&client().join("test/watched")), "watch.test.mjs", 9);
 }
 
+#[test]
+fn its_watches_outlive_their_server() {
+    passes(
+        Command::new("node").env("YUNQIAO_BIN", env!("CARGO_BIN_EXE_yunqiao")),
+        "restart.test.mjs",
+        1,
+    );
+}
+
 /// By callbacks and by promises, two lines changed.
 #[test]
 fn mini_programs_as_people_write_them_run_with_it() {
