@@ -81,6 +81,14 @@ function leave(call) {
   if (running === call) running = null
 }
 
+/**
+ * The call whose variables are seen: between two calls still those of the one before, as on the platform, where a process keeps
+ * them. What was begun there and not awaited may be about to be signed with them.
+ */
+function visible() {
+  return storage === null ? running || last : current()
+}
+
 /** The call that a request belongs to which no running call makes: the one that began it, as far as that can be known. */
 function ended() {
   const call = current()
@@ -88,4 +96,13 @@ function ended() {
   return call.done ? call : null
 }
 
-module.exports = { Call, current, ended, concurrent, enter, leave, isConcurrent: () => storage !== null }
+module.exports = {
+  Call,
+  current,
+  visible,
+  ended,
+  concurrent,
+  enter,
+  leave,
+  isConcurrent: () => storage !== null,
+}

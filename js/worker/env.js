@@ -6,7 +6,7 @@
  * call's variables, parsed at the first look, in front of a plain copy of the worker's own. The copy holds PATH, HOME,
  * TMPDIR, LANG, the worker's key pair, and, once a function is loaded, the variables configured for it.
  *
- * A write inside a call to one of the call's variables lasts as long as the call. Any other write goes to the copy and
+ * A write inside a call to one of the call's variables lasts until the next call. Any other write goes to the copy and
  * to the real environment, as on the platform, where a process keeps what it was given; with several calls at a time it
  * stays in its call.
  */
@@ -30,9 +30,9 @@ function configure(variables) {
   assign(real, variables)
 }
 
-/** The variables of the running call; a deleted one is null. */
+/** The variables of the call; a deleted one is null. */
 function overlay() {
-  const call = calls.current()
+  const call = calls.visible()
   return call === null ? null : call.env
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `WX_API_TOKEN` is 128 random bits, and means something only here: which function runs, for whom, and how it came
 //! to be called. A call is in the table while it runs and no longer, so a token that a function kept, printed or
-//! lost is worth nothing afterwards. Of the last calls that ended the table remembers that they did, to be able to tell whoever
-//! comes too late.
+//! lost is worth nothing afterwards. Of the last calls that ended the table remembers that they did: for what they began and
+//! did not await, and to be able to tell whoever comes too late.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,7 +21,7 @@ use crate::{CloudCall, Site};
 /// Cloud calls that are remembered of one invocation; of further ones only their number.
 const REMEMBERED: usize = 100;
 /// Ended calls that are remembered by their token.
-const ENDED: usize = 256;
+const ENDED: usize = 1024;
 
 /// Who had a function called, and how.
 #[derive(Clone, Debug)]

@@ -3,6 +3,10 @@
 //! It is a request of the SDK's (`tcb::Envelope`), and it is signed with the key pair of the worker whose socket it came by. Where
 //! its action wants that, its token is that of a running call, and that call runs on that worker. What the function says of
 //! itself counts for nothing from there on.
+//!
+//! A function may end before what it began has left: many call `db.collection('a').add(…)` and do not await it. On the platform
+//! that is done all the same, as long as the process lives, and so it is here: the token of a call that ended a moment ago
+//! still leads to it, where its function's worker does nothing else. Whoever runs it is told to await it.
 
 use std::{
     convert::Infallible,
@@ -27,6 +31,9 @@ use crate::{
     request::INVALID_TOKEN,
     room::{Held, Unread},
 };
+
+/// How long after its end a call may still ask the cloud for what it did not await: a choice, for no page says it.
+const AFTERWARDS: Duration = Duration::from_secs(10);
 
 /// Serves the workers' connections until there can be no more.
 pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Connection>) {
@@ -239,10 +246,13 @@ fn let_in(
     );
     let asked = match (proof, call_of(cloud, worker, head, &envelope)) {
         (_, Ok((call, left))) => asked.with_call(call, left),
-        (Proof::Call, Err(refused)) => return Err(refused),
-        (Proof::Worker, Err(_)) => match only_call(cloud, worker) {
-            Some((call, left)) => asked.with_call(call, left),
-            None => asked,
+        (proof, Err(refused)) => match (not_awaited(cloud, worker, head, &envelope), proof) {
+            (Some((call, left)), _) => asked.after_call(call, left),
+            (None, Proof::Call) => return Err(refused),
+            (None, Proof::Worker) => match only_call(cloud, worker) {
+                Some((call, left)) => asked.with_call(call, left),
+                None => asked,
+            },
         },
     };
     Ok(capability.answer(&request, asked))
@@ -289,6 +299,42 @@ fn call_of(
             Some(_) => "its wxCloudApiToken is of no call that this worker runs",
         })
     }))
+}
+
+/// The call that began a request and did not await it, by its token, if this worker's function ran it until a moment ago and
+/// the worker runs nothing now; and how much longer it may go on.
+fn not_awaited(
+    cloud: &Inner,
+    worker: &Peer,
+    head: &Parts,
+    envelope: &Envelope<'_>,
+) -> Option<(Arc<Invocation>, Duration)> {
+    let token = envelope.api_token()?;
+    let invocations = cloud.calls.invocations();
+    let ended = invocations.find_ended(|ended| ended.had_token(token))?;
+    let since = Instant::now().saturating_duration_since(ended.at);
+    let left = AFTERWARDS.checked_sub(since)?;
+    let name = worker.function()?;
+    let works = |call: &Arc<Invocation>| worker.running(call.id).is_some();
+    if name != ended.invocation.site.name || invocations.of_function(name.as_str()).iter().any(works) {
+        return None;
+    }
+    let place = Late::read(head).place;
+    if cloud.tells_first(format!("{name} {place}")) {
+        let place = match place.as_str() {
+            "" => String::new(),
+            place => format!(" at {place:?}"),
+        };
+        cloud.calls.journal().note(&Note {
+            request_id: &ended.invocation.request_id,
+            openid: ended.invocation.openid(),
+            text: &format_args!(
+                "{name} began a request to the cloud{place} and did not await it: it is made after the call has ended. Await it, or it may \
+                 get lost on the platform, and whoever called cannot know when it is done"
+            ),
+        });
+    }
+    Some((ended.invocation, left))
 }
 
 /// What is said of a request that was begun in a call and not awaited, if it is one.

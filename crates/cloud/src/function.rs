@@ -18,7 +18,8 @@ impl Capability for CallFunction {
 
     fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {
         let (caller, parent) = match asked.call() {
-            Some(call) => (call.caller.then_function(), Some(call.id)),
+            // What was begun and not awaited has nobody left to end with.
+            Some(call) => (call.caller.then_function(), (!asked.is_over()).then_some(call.id)),
             // As by WeChat's HTTP API: a server calls, for nobody.
             None if asked.is_of_server() => (Caller::request(CallSource::HTTP, None), None),
             None => return at_once(asked.without_call()),

@@ -25,11 +25,11 @@ mod storage;
 mod voip;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     error::Error,
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -133,6 +133,16 @@ struct Inner {
     door: FileDoor,
     redeemer: Redeemer,
     room: Room,
+    /// The places of requests that were not awaited, and of which that was told.
+    not_awaited: Mutex<HashSet<String>>,
+}
+
+impl Inner {
+    /// Whether this was not told yet. Of more than a thousand places nothing more is told.
+    fn tells_first(&self, place: String) -> bool {
+        let mut told = self.not_awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < 1000 && told.insert(place)
+    }
 }
 
 impl Cloud {
@@ -173,6 +183,7 @@ impl Cloud {
             calls: config.calls,
             redeemer,
             room: Room::default(),
+            not_awaited: Mutex::default(),
         }))
     }
 

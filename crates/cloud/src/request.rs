@@ -18,6 +18,8 @@ pub(crate) const INVALID_TOKEN: &str = "Invalid wxCloudApiToken";
 pub struct CloudRequest {
     calls: Calls,
     call: Option<Arc<Invocation>>,
+    /// Whether that call has ended.
+    over: bool,
     /// When the call that asks will have to be over.
     deadline: Option<Instant>,
     request_id: String,
@@ -37,6 +39,7 @@ impl CloudRequest {
         Self {
             calls,
             call: None,
+            over: false,
             deadline: None,
             request_id,
             function,
@@ -71,6 +74,20 @@ impl CloudRequest {
             deadline: left.map(|left| Instant::now() + left),
             ..self
         }
+    }
+
+    /// One that a call began which has ended since.
+    pub(crate) fn after_call(self, call: Arc<Invocation>, left: Duration) -> Self {
+        Self {
+            over: true,
+            ..self.with_call(call, Some(left))
+        }
+    }
+
+    /// Whether the call that asks has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The call that asks. There always is one where the capability wants the [proof](crate::Proof::Call) of it.
