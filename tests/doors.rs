@@ -595,7 +595,7 @@ exports.main = async ({ what }) => {
     contract
         .post("a call", "/v1/functions/f", token, what("nothing"))
         .await;
-    let body = json!({"data": {"userInfo": {}, "run": "none"}, "cloudIDs": ["run"]}).to_string();
+    let body = json!({"data": {"tcbContext": {}, "run": "none"}, "cloudIDs": ["run"]}).to_string();
     contract
         .post("a call with warnings", "/v1/functions/f", token, body)
         .await;

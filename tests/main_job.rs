@@ -124,10 +124,18 @@ async fn what_the_client_wrote_arrives_as_it_was_written() {
     assert_eq!(reply["result"], "z,a,m,userInfo,tcbContext");
     let event = alice.result("echo", json!({"text": "中\u{0}😀"}), &[]).await;
     assert_eq!(event["text"], "中\u{0}😀");
-    // What a client sends in the platform's name is dropped.
+    // A profile that a client sends as `userInfo` stays; what it says in the platform's name is dropped.
     let (_, reply) = alice
-        .call("echo", json!({"userInfo": {"openId": "forged"}}))
+        .call(
+            "echo",
+            json!({"userInfo": {"nickName": "甲", "openId": "forged"}, "tcbContext": {"uid": "forged"}}),
+        )
         .await;
-    assert_eq!(reply["result"]["userInfo"]["openId"], json!(alice.openid));
-    assert_eq!(reply["warnings"][0]["field"], "userInfo");
+    assert_eq!(
+        reply["result"]["userInfo"],
+        json!({"nickName": "甲", "appId": APPID, "openId": alice.openid})
+    );
+    assert_eq!(reply["result"]["tcbContext"], json!({}));
+    assert_eq!(reply["warnings"].as_array().map(Vec::len), Some(1), "{reply}");
+    assert_eq!(reply["warnings"][0]["field"], "tcbContext");
 }

@@ -5,6 +5,9 @@
 //! platform's own fields follow at the end. Names are compared after unescaping, and a name given twice is refused: otherwise
 //! a client could pass off an object of its own as the platform's (`OPEN_DATA_INFO` lists fields by name).
 //!
+//! `userInfo` is the platform's and the caller's: Mini Programs send what `wx.getUserProfile` gave under this name, and read
+//! `event.userInfo.nickName` in the function. What they send stays, and `appId` and `openId` in it are the platform's.
+//!
 //! The number of fields is the caller's to choose, so all work on them grows no faster than the text.
 
 use std::{borrow::Cow, collections::HashMap, fmt};
@@ -16,8 +19,11 @@ use thiserror::Error;
 /// looks each of them up.
 pub const MAX_NAMED: usize = 100;
 
-/// The fields of the event that are the platform's own: what a caller sends under these names is dropped.
+/// What the platform adds its own members to. What a caller sends under this name is dropped where it is no object.
 const USER_INFO: &str = "userInfo";
+/// The members of `userInfo` that are the platform's own: a caller's are dropped, also where the platform has none to say.
+const IDENTITY: [&str; 2] = ["appId", "openId"];
+/// The field that is the platform's own: what a caller sends under this name is dropped.
 const TCB_CONTEXT: &str = "tcbContext";
 
 /// Why `data` cannot become an event. `Display` is the text for who sent it.
@@ -52,6 +58,8 @@ pub struct CallData<'a> {
     fates: Vec<(usize, Fate)>,
     marked: Vec<MarkedField<'a>>,
     items: Vec<Vec<u8>>,
+    /// What the caller sent as `userInfo`.
+    user_info: Object<'a>,
     warnings: Vec<(String, String)>,
 }
 
@@ -85,20 +93,31 @@ impl<'a> CallData<'a> {
         }
         let mut fates = Vec::new();
         let mut warnings = Vec::new();
+        let mut user_info = Object::default();
         for (place, member) in object.members().iter().enumerate() {
-            if member.key_is(USER_INFO) || member.key_is(TCB_CONTEXT) {
-                fates.push((place, Fate::Drop));
-                warnings.push((
-                    member.raw_key.to_owned(),
-                    "this field is the platform's own; the one that was sent is dropped".to_owned(),
-                ));
-            }
+            let dropped = if member.key_is(USER_INFO) {
+                match Object::parse(member.value.as_bytes()) {
+                    Ok(sent) => {
+                        user_info = sent;
+                        None
+                    }
+                    Err(_) => Some("the platform puts an object here; what was sent is none, and is dropped"),
+                }
+            } else if member.key_is(TCB_CONTEXT) {
+                Some("this field is the platform's own; the one that was sent is dropped")
+            } else {
+                continue;
+            };
+            // What stays of it is written at the end.
+            fates.push((place, Fate::Drop));
+            warnings.extend(dropped.map(|why| (member.raw_key.to_owned(), why.to_owned())));
         }
         Ok(Self {
             object,
             fates,
             marked: Vec::new(),
             items: Vec::new(),
+            user_info,
             warnings,
         })
     }
@@ -137,7 +156,7 @@ impl<'a> CallData<'a> {
         }
         places.sort_unstable();
         for place in places {
-            // A field of the platform's own is dropped whatever it is named as.
+            // A field of the platform's own is no cloudID, whatever it is named as.
             if self.fates.iter().any(|(dropped, _)| *dropped == place) {
                 continue;
             }
@@ -198,6 +217,26 @@ impl<'a> CallData<'a> {
             out.push(b',');
         }
     }
+
+    /// Appends the field `userInfo`: what the caller sent, and who it is that calls, if anybody.
+    fn write_user_info(&self, appid: &str, openid: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\"userInfo\":{");
+        for member in self.user_info.members() {
+            if !IDENTITY.iter().any(|own| member.key_is(own)) {
+                out.extend_from_slice(member.raw_key.as_bytes());
+                out.push(b':');
+                out.extend_from_slice(member.value.as_bytes());
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(b"\"appId\":");
+        json::write_string(out, appid);
+        if let Some(openid) = openid {
+            out.extend_from_slice(b",\"openId\":");
+            json::write_string(out, openid);
+        }
+        out.push(b'}');
+    }
 }
 
 /// An event whose members are another room's business.
@@ -212,7 +251,7 @@ pub trait WriteEvent: fmt::Debug + Sync {
 pub enum Event<'a> {
     /// A client or a function calls: the fields of `data`, `userInfo`, and `tcbContext`, which is empty.
     Call(CallData<'a>),
-    /// A server calls by WeChat's HTTP API ("触发云函数"): the fields of the body, and `userInfo` without an openid.
+    /// A server calls by WeChat's HTTP API ("触发云函数"): the fields of the body, and `userInfo` without an openid of anybody's.
     HttpApi(CallData<'a>),
     /// A timer ("定时触发器"): four fields of its own, of which `Message` is what the platform's console lets one add.
     Timer {
@@ -234,13 +273,13 @@ impl Event<'_> {
             Self::Call(data) => {
                 out.push(b'{');
                 data.write(out);
-                write_user_info(appid, openid, out);
+                data.write_user_info(appid, openid, out);
                 out.extend_from_slice(b",\"tcbContext\":{}}");
             }
             Self::HttpApi(data) => {
                 out.push(b'{');
                 data.write(out);
-                write_user_info(appid, None, out);
+                data.write_user_info(appid, None, out);
                 out.push(b'}');
             }
             Self::Timer { name, at } => {
@@ -272,17 +311,6 @@ impl Event<'_> {
             _ => Vec::new(),
         }
     }
-}
-
-/// `userInfo` as a function sees it: who it was called for, if for anybody.
-fn write_user_info(appid: &str, openid: Option<&str>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"userInfo\":{\"appId\":");
-    json::write_string(out, appid);
-    if let Some(openid) = openid {
-        out.extend_from_slice(b",\"openId\":");
-        json::write_string(out, openid);
-    }
-    out.push(b'}');
 }
 
 #[cfg(test)]

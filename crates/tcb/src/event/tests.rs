@@ -66,11 +66,52 @@ fn the_sixth_stays_the_string_it_was_with_a_warning() {
 
 #[test]
 fn the_platforms_own_names_are_dropped_with_a_warning() {
-    let data = r#"{"userInf\u006f":{"openId":"forged"},"a":1,"tcbContext":"id"}"#;
-    assert_eq!(event(data, &["tcbContext"], &[]), r#"{"a":1,"#.to_owned() + TAIL);
-    let warnings = marked(data, &[]).unwrap().take_warnings();
-    let names: Vec<_> = warnings.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, [r#""userInf\u006f""#, r#""tcbContext""#]);
+    for user_info in ["\"Alice\"", "null", "[{\"nickName\":\"Alice\"}]", "1"] {
+        let data = format!(r#"{{"userInf\u006f":{user_info},"a":1,"tcbContext":"id"}}"#);
+        assert_eq!(event(&data, &["tcbContext"], &[]), r#"{"a":1,"#.to_owned() + TAIL);
+        let warnings = marked(&data, &[]).unwrap().take_warnings();
+        let names: Vec<_> = warnings.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [r#""userInf\u006f""#, r#""tcbContext""#]);
+    }
+}
+
+#[test]
+fn the_profile_that_is_sent_stays_beside_who_calls() {
+    let data = r#"{"\u0075serInfo":{ "nickName" : "甲\u0000", "n":12345678901234567890,"deep":{"openId":"x"}},"a":1}"#;
+    let told = |openid| {
+        let mut call = marked(data, &[]).unwrap();
+        assert_eq!(call.take_warnings(), []);
+        let mut out = Vec::new();
+        Event::Call(call).write("wx1", openid, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let profile = r#""nickName":"甲\u0000","n":12345678901234567890,"deep":{"openId":"x"}"#;
+    assert_eq!(
+        told(Some("o1")),
+        format!(r#"{{"a":1,"userInfo":{{{profile},"appId":"wx1","openId":"o1"}},"tcbContext":{{}}}}"#)
+    );
+    assert_eq!(
+        told(None),
+        format!(r#"{{"a":1,"userInfo":{{{profile},"appId":"wx1"}},"tcbContext":{{}}}}"#)
+    );
+}
+
+#[test]
+fn who_calls_is_said_by_the_platform_alone() {
+    let forged = r#"{"userInfo":{"openId":"forged","openI\u0064":"forged","\u0061ppId":"forged","openId ":1,"OpenId":2}}"#;
+    let kept = r#"{"userInfo":{"openId ":1,"OpenId":2,"appId":"wx1""#;
+    assert_eq!(
+        event(forged, &[], &[]),
+        format!(r#"{kept},"openId":"o1"}},"tcbContext":{{}}}}"#)
+    );
+    // Nobody's openid is known of a call by WeChat's HTTP API, nor of one by a timer's function.
+    assert_eq!(
+        written(&Event::HttpApi(CallData::parse(forged).unwrap())),
+        format!("{kept}}}}}")
+    );
+    let mut nobody = Vec::new();
+    Event::Call(CallData::parse(forged).unwrap()).write("wx1", None, &mut nobody);
+    assert_eq!(nobody, format!(r#"{kept}}},"tcbContext":{{}}}}"#).as_bytes());
 }
 
 #[test]
@@ -149,11 +190,16 @@ proptest! {
     /// replaced, the platform's names dropped, and the platform's fields added.
     #[test]
     fn the_splice_is_what_a_tree_would_give(
-        data in prop::collection::btree_map(any::<String>(), any_json(), 0..10),
+        data in prop::collection::btree_map(prop_oneof![9 => any::<String>(), 1 => Just("userInfo".to_owned())], any_json(), 0..10),
+        profile in prop::option::of(prop::collection::btree_map(
+            prop_oneof![any::<String>(), Just("openId".to_owned()), Just("appId".to_owned())], any_json(), 0..6)),
         marks in any::<u16>(),
         pretty in any::<bool>(),
     ) {
         let mut data: serde_json::Map<String, Value> = data.into_iter().collect();
+        if let Some(profile) = profile {
+            data.insert("userInfo".into(), Value::Object(profile.into_iter().collect()));
+        }
         let names: Vec<String> = data.keys().enumerate()
             .filter(|(index, _)| marks >> index & 1 == 1).map(|(_, key)| key.clone()).collect();
         for key in &names {
@@ -171,7 +217,10 @@ proptest! {
         for (index, key) in names.iter().filter(|key| !ours(key)).take(5).enumerate() {
             expected[*key] = serde_json::json!({"item": index});
         }
-        expected.insert("userInfo".into(), serde_json::json!({"appId": "wx1", "openId": "o1"}));
+        let mut user_info = data.get("userInfo").and_then(Value::as_object).cloned().unwrap_or_default();
+        user_info.insert("appId".into(), Value::from("wx1"));
+        user_info.insert("openId".into(), Value::from("o1"));
+        expected.insert("userInfo".into(), user_info.into());
         expected.insert("tcbContext".into(), serde_json::json!({}));
         prop_assert_eq!(got, expected);
     }
