@@ -267,7 +267,9 @@ impl Fields<'_> {
                 }
                 value => value,
             };
-            pipeline.push(Document::from_iter([(key, value)]));
+            let mut stage = Document::from_iter([(key, value)]);
+            pass_over_flags(&mut stage);
+            pipeline.push(stage);
         }
         let limits = pipeline.iter().any(|stage| stage.contains_key("$limit"));
         let most = if limits { AGGREGATE_MOST } else { AGGREGATE_DEFAULT };
@@ -276,7 +278,9 @@ impl Fields<'_> {
     }
 
     fn filter(&self) -> Result<Document, DatabaseRefusal> {
-        Ok(self.document("query")?.unwrap_or_default())
+        let mut filter = self.document("query")?.unwrap_or_default();
+        pass_over_flags(&mut filter);
+        Ok(filter)
     }
 
     /// `{field: 1, …}` as text; `[{field, direction}, …]` before 2.1.
@@ -427,6 +431,42 @@ pub(super) fn server_dates(value: Bson, now: DateTime) -> Bson {
 fn is_server_date(date: &Bson) -> bool {
     date.as_document()
         .is_some_and(|options| options.keys().all(|name| name == "offset"))
+}
+
+/// Takes the flags of JavaScript's that say nothing of whether a text matches (`/a/g`) out of a query: programs write
+/// `db.RegExp({regexp, options: 'gi'})`, which the platform's engine passes over and a newer MongoDB refuses.
+fn pass_over_flags(query: &mut Document) {
+    let pattern = query.contains_key("$regex");
+    for (name, value) in query.iter_mut() {
+        match value {
+            Bson::String(options) if pattern && name == "$options" => options.retain(matters),
+            value => pass_over_flags_in(value),
+        }
+    }
+}
+
+fn pass_over_flags_in(value: &mut Bson) {
+    match value {
+        Bson::RegularExpression(regex) => {
+            let options: String = regex
+                .options
+                .as_str()
+                .chars()
+                .filter(|flag| matters(*flag))
+                .collect();
+            if let Ok(options) = options.try_into() {
+                regex.options = options;
+            }
+        }
+        Bson::Document(inner) => pass_over_flags(inner),
+        Bson::Array(values) => values.iter_mut().for_each(pass_over_flags_in),
+        _ => {}
+    }
+}
+
+/// Whether a flag of a regular expression decides what it matches, or is a mistake that its author should hear of.
+fn matters(flag: char) -> bool {
+    !matches!(flag, 'd' | 'g' | 'u' | 'v' | 'y')
 }
 
 /// `_.addToSet({each: […]})` leaves the SDK as `{"each": […]}`, without the `$` of the others.

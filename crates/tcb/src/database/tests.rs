@@ -77,6 +77,44 @@ fn a_query_of_the_legacy_dialect() {
 }
 
 #[test]
+fn flags_that_decide_nothing_are_passed_over() {
+    let filter = |query: Value| {
+        let body = json!({"action": "database.getDocument", "collectionName": "cats", "query": query});
+        let DatabaseOperation::Find(find) = operation(&body) else {
+            panic!()
+        };
+        find.filter
+    };
+    let pattern = |flags: &str| json!({"$regularExpression": {"pattern": "喵", "options": flags}});
+    let query =
+        json!({"$or": [{"name": pattern("igs")}, {"$and": [{"tag": {"$not": pattern("gy")}}]}]}).to_string();
+    let alike =
+        json!({"$or": [{"name": pattern("is")}, {"$and": [{"tag": {"$not": pattern("")}}]}]}).to_string();
+    assert_eq!(filter(json!(query)), filter(json!(alike)));
+    // As programs write it themselves, and as the oldest SDKs send it.
+    for query in [
+        json!({"a": {"$regex": "喵", "$options": "ugi"}}),
+        json!(r#"{"a":{"$regex":"喵","$options":"ugi"}}"#),
+    ] {
+        assert_eq!(filter(query), doc! {"a": {"$regex": "喵", "$options": "i"}});
+    }
+    // A mistake stays one, and what only looks like options is a text.
+    assert_eq!(
+        filter(json!(r#"{"a":{"$regex":"x","$options":"iq"},"$options":"g"}"#)),
+        doc! {"a": {"$regex": "x", "$options": "iq"}, "$options": "g"}
+    );
+    let stages = json!([{"stageKey": "$match", "stageValue": json!({"name": pattern("mg")}).to_string()}]);
+    let body = json!({"action": "database.aggregate", "collectionName": "cats", "stages": stages});
+    let DatabaseOperation::Aggregate(pipeline) = operation(&body) else {
+        panic!()
+    };
+    let Some(Bson::RegularExpression(regex)) = pipeline[0].get_document("$match").unwrap().get("name") else {
+        panic!("{pipeline:?}")
+    };
+    assert_eq!(regex.options.as_str(), "m");
+}
+
+#[test]
 fn limits_are_the_platforms() {
     for (limit, given) in [
         (json!(0), 100),
