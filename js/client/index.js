@@ -279,6 +279,22 @@ function failed(api, cause) {
   const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
   return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
 }
+function notCalled(cause) {
+  const api = "cloud.callFunction";
+  const { errCode, errMsg: text3, requestID } = Object(cause);
+  if (!(errCode <= -5e5)) return failed(api, cause);
+  const [known, link] = CALLS[errCode] || [textOf(errCode)];
+  const more = link ? ` 更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/${link}` : "";
+  const errMsg = `${api}:fail Error: errCode: ${errCode} ${known} | errMsg: ${text3}${more}`;
+  return Object.assign(new Error(errMsg), { errCode, errMsg }, requestID && { requestID });
+}
+var CALLS = {
+  "-501000": ["", "FUNCTION_NOT_FOUND"],
+  "-504001": ["functions request fail"],
+  "-504002": ["functions execute fail"],
+  "-504003": ["", "FUNCTIONS_TIME_LIMIT_EXCEEDED"],
+  "-604001": ["cloudfunction result size exceed limit (1MB)"]
+};
 var CODES = {
   SYS_ERR: [-501001, "resource system error"],
   SERVER_TIMEOUT: [-501002, "resource server timeout"],
@@ -294,6 +310,10 @@ var CODES = {
   STORAGE_FILE_NONEXIST: [-503003, "storage file not exists"],
   STORAGE_SIGN_PARAM_INVALID: [-503004, "storage invalid sign parameter"]
 };
+function textOf(number2) {
+  const code = Object.keys(CODES).find((code2) => CODES[code2][0] === number2);
+  return code ? CODES[code][1] : "";
+}
 var numberOf = (code) => (CODES[code] || CODES.SYS_ERR)[0];
 function refused(api, { code, message, requestId }) {
   const [errCode, text3] = CODES[code] || CODES.SYS_ERR;
@@ -1309,7 +1329,7 @@ var Cloud = class {
   callFunction(options) {
     options = options || {};
     const calling = this.call(options).catch((error) => {
-      throw failed("cloud.callFunction", error);
+      throw notCalled(error);
     });
     return settle(options, calling);
   }

@@ -2,7 +2,7 @@
 
 import { CLOUD_ID_LIFE } from './cloud-id.mjs'
 import { encode } from './encode.mjs'
-import { failed, failure } from './failure.mjs'
+import { failed, failure, notCalled } from './failure.mjs'
 import { CDN, files } from './files.mjs'
 import { OpenData } from './open-data.mjs'
 import { Session } from './session.mjs'
@@ -57,7 +57,7 @@ export class Cloud {
   callFunction(options) {
     options = options || {}
     const calling = this.call(options).catch((error) => {
-      throw failed('cloud.callFunction', error)
+      throw notCalled(error)
     })
     return settle(options, calling)
   }

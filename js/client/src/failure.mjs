@@ -13,6 +13,27 @@ export function failed(api, cause) {
   return Object.assign(error, { errCode, errMsg }, requestID && { requestID })
 }
 
+/** What a call of a function fails with: the platform's client writes code and cause into the text, where programs look for them. */
+export function notCalled(cause) {
+  const api = 'cloud.callFunction'
+  const { errCode, errMsg: text, requestID } = Object(cause)
+  // What failed before a function was asked for is no failure of the platform's.
+  if (!(errCode <= -500000)) return failed(api, cause)
+  const [known, link] = CALLS[errCode] || [textOf(errCode)]
+  const more = link ? ` 更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/${link}` : ''
+  const errMsg = `${api}:fail Error: errCode: ${errCode} ${known} | errMsg: ${text}${more}`
+  return Object.assign(new Error(errMsg), { errCode, errMsg }, requestID && { requestID })
+}
+
+/** Of the codes that calls alone fail with: the text, and where the platform's text leads to. */
+const CALLS = {
+  '-501000': ['', 'FUNCTION_NOT_FOUND'],
+  '-504001': ['functions request fail'],
+  '-504002': ['functions execute fail'],
+  '-504003': ['', 'FUNCTIONS_TIME_LIMIT_EXCEEDED'],
+  '-604001': ['cloudfunction result size exceed limit (1MB)'],
+}
+
 /** The numbers and texts of the server's codes. */
 const CODES = {
   SYS_ERR: [-501001, 'resource system error'],
@@ -28,6 +49,11 @@ const CODES = {
   STORAGE_EXCEED_AUTHORITY: [-503002, 'storage permission denied'],
   STORAGE_FILE_NONEXIST: [-503003, 'storage file not exists'],
   STORAGE_SIGN_PARAM_INVALID: [-503004, 'storage invalid sign parameter'],
+}
+
+function textOf(number) {
+  const code = Object.keys(CODES).find((code) => CODES[code][0] === number)
+  return code ? CODES[code][1] : ''
 }
 
 /** The number of a code. */

@@ -126,7 +126,9 @@ test('a page of another origin calls functions, logged in by its own server', {
   assert.equal(echo.result.userInfo.openId, await openid('alice'))
   assert.deepEqual(missing, {
     errCode: -501000,
-    errMsg: 'cloud.callFunction:fail FunctionName parameter could not be found',
+    errMsg:
+      'cloud.callFunction:fail Error: errCode: -501000  | errMsg: FunctionName parameter could not be found ' +
+      '更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/FUNCTION_NOT_FOUND',
   })
 })
 

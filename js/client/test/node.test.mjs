@@ -120,7 +120,9 @@ test('callbacks are called, and then there is no promise', async () => {
     ['success', ok],
     ['complete', ok],
   ])
-  const fail = 'cloud.callFunction:fail FunctionName parameter could not be found'
+  const fail =
+    'cloud.callFunction:fail Error: errCode: -501000  | errMsg: FunctionName parameter could not be found ' +
+    '更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/FUNCTION_NOT_FOUND'
   assert.deepEqual(await told({ name: 'missing' }), [
     ['fail', fail],
     ['complete', fail],
@@ -166,10 +168,22 @@ test('a sixth CloudID goes through as its string, with a warning', async (t) => 
 test('what the server warns of is told', async (t) => {
   as('alice')
   const told = await warnings(t, () =>
-    callFunction({ name: 'echo', data: { userInfo: { openId: 'forged' } } }),
+    callFunction({ name: 'echo', data: { tcbContext: { uid: 'forged' } } }),
   )
   assert.equal(told.length, 1)
-  assert.match(told[0], /^data\.userInfo: this field is the platform's own/)
+  assert.match(told[0], /^data\.tcbContext: this field is the platform's own/)
+})
+
+test('a profile that is sent as userInfo stays, beside who calls', async (t) => {
+  as('alice')
+  const profile = { nickName: '甲', avatarUrl: 'https://example.com/a.png', openId: 'forged' }
+  const told = await warnings(t, async () => {
+    const { userInfo } = (await callFunction({ name: 'echo', data: { userInfo: profile } })).result
+    const { appId, ...rest } = userInfo
+    assert.match(appId, /^wx/)
+    assert.deepEqual(rest, { ...profile, openId: await openid('alice') })
+  })
+  assert.deepEqual(told, [])
 })
 
 test('what cannot be sent is named, and nobody is asked', async () => {
@@ -207,11 +221,24 @@ test('errors of the server have its code, text and requestID', async () => {
   as('alice')
   const missing = await failure(callFunction({ name: 'a/b?c' }))
   assert.equal(missing.errCode, -501000)
-  assert.equal(missing.errMsg, 'cloud.callFunction:fail FunctionName parameter could not be found')
+  const link = '更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/'
+  assert.equal(
+    missing.errMsg,
+    `cloud.callFunction:fail Error: errCode: -501000  | errMsg: FunctionName parameter could not be found ${link}FUNCTION_NOT_FOUND`,
+  )
   assert.match(missing.requestID, /^[0-9a-f-]{36}$/)
   const threw = await failure(callFunction({ name: 'fail' }))
   assert.equal(threw.errCode, -504002)
-  assert.match(threw.errMsg, /^cloud\.callFunction:fail .*no such luck/s)
+  assert.match(
+    threw.errMsg,
+    /^cloud\.callFunction:fail Error: errCode: -504002 functions execute fail \| errMsg: Error: no such luck\n {4}at /,
+  )
+  const slow = await failure(callFunction({ name: 'never' }))
+  assert.equal(slow.errCode, -504003)
+  assert.equal(
+    slow.errMsg,
+    `cloud.callFunction:fail Error: errCode: -504003  | errMsg: Invoking task timed out after 3 seconds ${link}FUNCTIONS_TIME_LIMIT_EXCEEDED`,
+  )
 })
 
 test('a server that is not there, or is another, is told from an error of its own', async (t) => {
@@ -311,7 +338,10 @@ test('a token that the server never takes is no reason to go on logging in', asy
   }
   as('alice', { endpoint: await serve(stubborn, (server) => t.after(() => server.close())) })
   const { errCode, errMsg, requestID } = await failure(callFunction({ name: 'echo' }))
-  assert.deepEqual([errCode, errMsg, requestID], [-501008, 'cloud.callFunction:fail no valid token', 'r'])
+  assert.deepEqual(
+    [errCode, errMsg, requestID],
+    [-501008, 'cloud.callFunction:fail Error: errCode: -501008  | errMsg: no valid token', 'r'],
+  )
   assert.deepEqual(paths, ['/v1/login', '/v1/functions/echo', '/v1/login', '/v1/functions/echo'])
 })
 

@@ -1,0 +1,1 @@
+exports.main = () => new Promise((resolve) => setTimeout(resolve, 60e3))
