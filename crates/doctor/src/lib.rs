@@ -16,6 +16,7 @@ mod source;
 mod storage;
 mod timers;
 mod tokens;
+mod variables;
 
 use std::{
     fmt, io,
@@ -34,7 +35,7 @@ use crate::{cure::Cure, source::Source};
 pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
-    /// What may be worth a thought, and is not wrong: indexes, collections, paging. By function, file and line as well.
+    /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment. By function, file and line as well.
     pub hints: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
     pub unseen: Vec<UnseenPlace>,
@@ -170,7 +171,7 @@ impl DoctorReport {
 pub fn examine(project: &Project) -> DoctorReport {
     let mut diagnoses = Vec::new();
     let mut unseen = Vec::new();
-    let (mut uses, mut of_storage) = (Vec::new(), Vec::new());
+    let (mut uses, mut of_storage, mut of_variables) = (Vec::new(), Vec::new(), Vec::new());
     for finding in &project.findings {
         // What stands in a function's config.json is told below, with its line.
         if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
@@ -185,6 +186,7 @@ pub fn examine(project: &Project) -> DoctorReport {
         let mut source = Source::read(&function.dir);
         uses.push((&function.name, std::mem::take(&mut source.database)));
         of_storage.push((&function.name, std::mem::take(&mut source.storage)));
+        of_variables.extend(variables::examine(function, &source.variables));
         let mut found = Vec::new();
         if let Some(problem) = &function.problem {
             let what = format!("it cannot run: {problem}");
@@ -206,6 +208,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     let mut hints = queries::examine(project, &uses);
     hints.extend(storage::examine(project, &of_storage));
     hints.extend(markup::examine(project));
+    hints.extend(of_variables);
     let mut report = DoctorReport {
         diagnoses,
         hints,

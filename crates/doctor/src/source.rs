@@ -18,6 +18,7 @@ use crate::{
     queries::DatabaseUse,
     storage::StorageUse,
     tokens::{Token, TokenKind, tokens},
+    variables::VariableUse,
 };
 
 /// The packages through which functions reach the database and storage.
@@ -47,6 +48,8 @@ pub(crate) struct Source {
     pub(crate) database: DatabaseUse,
     /// What is said of files; nothing where no package is required by which they are reached.
     pub(crate) storage: StorageUse,
+    /// What is read of the environment, but for what a package with a manifest of its own reads.
+    pub(crate) variables: VariableUse,
     /// Places that a textual search cannot follow; no line if that is the whole file.
     pub(crate) unseen: Vec<(PathBuf, Option<usize>)>,
     /// Files that are required by their place, as far as that leads to a source file.
@@ -54,7 +57,7 @@ pub(crate) struct Source {
 }
 
 /// A name and where it stands.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mention {
     pub(crate) name: String,
     pub(crate) file: PathBuf,
@@ -72,11 +75,13 @@ impl Source {
         let mut required = BTreeSet::new();
         for (file, is_nested) in files {
             let own = source.packages.len();
+            let variables = is_nested.then(|| source.variables.clone());
             source.scan_file(&file);
             let names = source.packages[own..].iter().map(|package| package.name.clone());
             required.extend(names);
-            if is_nested {
+            if let Some(variables) = variables {
                 source.packages.truncate(own);
+                source.variables = variables;
             }
         }
         let has_sdk = source.follow(dir) || required.contains(SDK);
@@ -170,6 +175,7 @@ impl Source {
         let tokens = tokens(text);
         self.database.scan(file, &tokens);
         self.storage.scan(file, &tokens);
+        self.variables.scan(file, &tokens);
         let mention = |name: String, line| Mention {
             name,
             file: file.to_owned(),

@@ -1,0 +1,2 @@
+// process.env.COMMENTED
+exports.sender = (key) => key === process.env?.HOST_KEY && 'process.env.QUOTED'

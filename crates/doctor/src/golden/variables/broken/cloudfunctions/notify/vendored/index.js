@@ -1,0 +1,1 @@
+exports.own = process.env.THEIR_AFFAIR
