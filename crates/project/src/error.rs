@@ -32,7 +32,7 @@ pub enum ProjectError {
     #[error(
         "{} is no Mini Program project: neither {} is there — {}",
         dir.display(), looked_for.join(" nor "), match nearby {
-            Some(nearby) => format!("give {}, which holds project.config.json", nearby.display()),
+            Some(nearby) => format!("give {}, which is one", nearby.display()),
             None => "give the folder that holds project.config.json, or make a new project with `yunqiao init DIR`".to_owned(),
         }
     )]

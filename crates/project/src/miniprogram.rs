@@ -1,15 +1,21 @@
 //! `project.config.json`, the file that WeChat DevTools keeps. Of it, only what cloud functions need is read, and where the pages lie.
+//!
+//! A Mini Program that is written with uni-app gets that file when it is built: its source has `manifest.json`, whose `mp-weixin` says
+//! the same.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{ProjectError, files};
 
 /// The file's name.
 pub(crate) const FILE: &str = "project.config.json";
 
-/// What `project.config.json` says.
+/// The name of uni-app's file.
+pub(crate) const UNI_APP: &str = "manifest.json";
+
+/// What `project.config.json` says, or what stands for it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct MiniProgram {
     pub(crate) appid: Option<String>,
@@ -17,12 +23,84 @@ pub(crate) struct MiniProgram {
     pub(crate) functions_root: Option<String>,
     /// `miniprogramRoot`, relative to the file.
     pub(crate) pages_root: Option<String>,
+    /// Whether uni-app's file said it.
+    pub(crate) is_uni_app: bool,
+}
+
+/// Whether a folder holds a Mini Program.
+pub(crate) fn is_in(folder: &Path) -> bool {
+    folder.join(FILE).is_file()
+        || fs::read(folder.join(UNI_APP)).is_ok_and(|bytes| section_of_uni_app(&bytes).is_some())
+}
+
+/// What uni-app's file says of WeChat; `None` of any other `manifest.json`, such as a web page's.
+fn section_of_uni_app(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let text = without_comments(files::text(bytes).ok()?);
+    match serde_json::from_str(&text).ok()? {
+        Value::Object(mut manifest) => match manifest.remove("mp-weixin")? {
+            Value::Object(section) => Some(section),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A JSON text whose comments are blanks.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let (mut quoted, mut escaped) = (false, false);
+    while let Some(char) = chars.next() {
+        if quoted {
+            quoted = escaped || char != '"';
+            escaped = !escaped && char == '\\';
+            out.push(char);
+            continue;
+        }
+        match (char, chars.peek()) {
+            ('/', Some('/')) => {
+                while chars.next_if(|next| *next != '\n').is_some() {}
+                out.push(' ');
+            }
+            ('/', Some('*')) => {
+                chars.next();
+                let mut before = ' ';
+                for next in chars.by_ref() {
+                    if before == '*' && next == '/' {
+                        break;
+                    }
+                    before = next;
+                }
+                out.push(' ');
+            }
+            _ => {
+                quoted = char == '"';
+                out.push(char);
+            }
+        }
+    }
+    out
 }
 
 impl MiniProgram {
+    /// Reads uni-app's file, if that is what the bytes are; `path` is for messages.
+    pub(crate) fn parse_uni_app(path: &Path, bytes: &[u8]) -> Result<Option<Self>, ProjectError> {
+        let section = section_of_uni_app(bytes);
+        let read = section.map(|section| Self::of(&section, path, bytes));
+        let read = read.transpose()?;
+        Ok(read.map(|read| Self {
+            is_uni_app: true,
+            ..read
+        }))
+    }
+
     /// Reads the file's bytes; `path` is for messages.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ProjectError> {
         let object = files::json_object(bytes).map_err(|fault| fault.in_file(path))?;
+        Self::of(&object, path, bytes)
+    }
+
+    fn of(object: &Map<String, Value>, path: &Path, bytes: &[u8]) -> Result<Self, ProjectError> {
         let text = |key: &str| match object.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
@@ -41,6 +119,7 @@ impl MiniProgram {
             appid: text("appid")?,
             functions_root: text("cloudfunctionRoot")?,
             pages_root: text("miniprogramRoot").unwrap_or_default(),
+            is_uni_app: false,
         })
     }
 }
@@ -67,6 +146,39 @@ mod tests {
         assert_eq!(read.appid.as_deref(), Some("wx0123456789abcdef"));
         assert_eq!(read.functions_root.as_deref(), Some("cloudfunctions/"));
         assert_eq!(read.pages_root.as_deref(), Some("miniprogram/"));
+    }
+
+    #[test]
+    fn reads_what_a_uni_app_says_of_wechat() {
+        let text = r#"{
+            "name": "shop // no comment", /* of the app itself * / */ "appid": "__UNI__1",
+            // "mp-weixin": {},
+            "mp-weixin": { "appid": "wx0123456789abcdef", "cloudfunctionRoot": "static/cloud/" /**/ },
+            "url": "https://example.com/\"/*", "h5": {}
+        }"#;
+        let path = Path::new(UNI_APP);
+        let read = MiniProgram::parse_uni_app(path, text.as_bytes())
+            .unwrap()
+            .unwrap();
+        assert_eq!(read.appid.as_deref(), Some("wx0123456789abcdef"));
+        assert_eq!(read.functions_root.as_deref(), Some("static/cloud/"));
+        for other in [
+            r#"{"name":"a page","icons":[]}"#,
+            r#"{"mp-weixin":[]}"#,
+            "[]",
+            "{",
+            "",
+            "/*",
+            "\"\\",
+        ] {
+            assert_eq!(
+                MiniProgram::parse_uni_app(path, other.as_bytes()).unwrap(),
+                None,
+                "{other}"
+            );
+        }
+        let wrong = MiniProgram::parse_uni_app(path, br#"{"mp-weixin":{"appid":1}}"#);
+        assert!(wrong.unwrap_err().to_string().contains("`appid` is 1"));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const USUAL_FUNCTIONS_ROOT: &str = "cloudfunctions";
 pub struct Project {
     /// The folder that holds `project.config.json` or `yunqiao.toml`.
     pub root: PathBuf,
-    /// The Mini Program's appid: `appid` of `yunqiao.toml`, else of `project.config.json`.
+    /// The Mini Program's appid: `appid` of `yunqiao.toml`, else of `project.config.json`, else of a uni-app's `manifest.json`.
     pub appid: Option<String>,
     /// The cloud environment's id: `env` of `yunqiao.toml`, else `envId` of `cloudbaserc.json`, else
     /// [`DEFAULT_ENV_ID`].
@@ -93,7 +93,15 @@ impl Files<'_> {
     fn read(&self, environment: Environment) -> Result<Project, ProjectError> {
         let miniprogram_path = self.root.join(miniprogram::FILE);
         let cloudbaserc_path = self.root.join(cloudbaserc::FILE);
-        let miniprogram_bytes = files::read(&miniprogram_path)?;
+        let miniprogram = match files::read(&miniprogram_path)? {
+            Some(bytes) => Some(MiniProgram::parse(&miniprogram_path, &bytes)?),
+            None => {
+                let path = self.root.join(miniprogram::UNI_APP);
+                let bytes = files::read(&path)?;
+                let read = bytes.map(|bytes| MiniProgram::parse_uni_app(&path, &bytes));
+                read.transpose()?.flatten()
+            }
+        };
         let toml_bytes = files::read(&self.toml)?;
         if toml_bytes.is_none() && self.toml_required {
             let cause = std::io::ErrorKind::NotFound.into();
@@ -102,7 +110,7 @@ impl Files<'_> {
                 cause,
             });
         }
-        if toml_bytes.is_none() && miniprogram_bytes.is_none() {
+        if toml_bytes.is_none() && miniprogram.is_none() {
             let looked_for = vec![miniprogram::FILE, settings::FILE];
             return Err(ProjectError::NotAProject {
                 dir: self.root.to_owned(),
@@ -111,10 +119,7 @@ impl Files<'_> {
             });
         }
 
-        let miniprogram = match &miniprogram_bytes {
-            Some(bytes) => MiniProgram::parse(&miniprogram_path, bytes)?,
-            None => MiniProgram::default(),
-        };
+        let miniprogram = miniprogram.unwrap_or_default();
         let mut cloudbaserc = match files::read(&cloudbaserc_path)? {
             Some(bytes) => Cloudbaserc::parse(&cloudbaserc_path, &bytes)?,
             None => Cloudbaserc::default(),
@@ -135,7 +140,10 @@ impl Files<'_> {
                 what: "there is no folder of cloud functions".to_owned(),
                 mend: format!(
                     "name it as cloudfunctionRoot in {}, or make {USUAL_FUNCTIONS_ROOT}/",
-                    miniprogram::FILE
+                    match miniprogram.is_uni_app {
+                        true => "the mp-weixin of manifest.json",
+                        false => miniprogram::FILE,
+                    }
                 ),
             });
         }
@@ -275,7 +283,10 @@ impl Files<'_> {
             (&toml.functions_root, "`functions` in yunqiao.toml"),
             (
                 &miniprogram.functions_root,
-                "`cloudfunctionRoot` in project.config.json",
+                match miniprogram.is_uni_app {
+                    true => "`mp-weixin.cloudfunctionRoot` in manifest.json",
+                    false => "`cloudfunctionRoot` in project.config.json",
+                },
             ),
             (&cloudbaserc.functions_root, "`functionRoot` in cloudbaserc.json"),
         ];
@@ -297,7 +308,7 @@ impl Files<'_> {
     }
 }
 
-/// The first folder below one, at most so deep, that holds `project.config.json`: many a repository has it beside the pages.
+/// The first folder below one, at most so deep, that holds a Mini Program: many a repository has it beside other things.
 fn below(folder: &Path, depth: usize) -> Option<PathBuf> {
     let entries = folder.read_dir().ok()?.flatten();
     let mut folders: Vec<PathBuf> = entries
@@ -309,9 +320,7 @@ fn below(folder: &Path, depth: usize) -> Option<PathBuf> {
         .map(|entry| entry.path())
         .collect();
     folders.sort();
-    let found = folders
-        .iter()
-        .find(|folder| folder.join(miniprogram::FILE).is_file());
+    let found = folders.iter().find(|folder| miniprogram::is_in(folder));
     let deeper = || folders.iter().find_map(|folder| below(folder, depth - 1));
     found.cloned().or_else(|| if depth > 1 { deeper() } else { None })
 }

@@ -1234,6 +1234,47 @@ fn routes_that_lead_nowhere_are_told_with_what_is_near() {
 }
 
 #[test]
+fn a_uni_app_is_a_project() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |path: &str| folder.path().join(path);
+    fs::create_dir_all(place("src/static/cloud/a")).unwrap();
+    fs::write(place("src/static/cloud/a/index.js"), "").unwrap();
+    fs::write(place("manifest.json"), r#"{"name":"the web page's","icons":[]}"#).unwrap();
+    let manifest = |root: &str| {
+        let text = format!(
+            r#"{{ /* 小程序特有相关 */ "mp-weixin": {{ "appid": "wx0123456789abcdef", "cloudfunctionRoot": "{root}" }} }}"#
+        );
+        fs::write(place("src/manifest.json"), text).unwrap();
+    };
+    manifest("static/cloud/");
+    let error = Project::open(folder.path()).unwrap_err().to_string();
+    let named = place("src");
+    assert!(
+        error.ends_with(&format!("give {}, which is one", named.display())),
+        "{error}"
+    );
+    let project = Project::open(&named).unwrap();
+    assert_eq!(project.appid.as_deref(), Some("wx0123456789abcdef"));
+    assert!(project.functions.contains_key("a"));
+    manifest("static/clouds/");
+    let error = Project::open(&named).unwrap_err().to_string();
+    assert!(
+        error.contains("`mp-weixin.cloudfunctionRoot` in manifest.json"),
+        "{error}"
+    );
+    // What DevTools keeps goes first.
+    fs::write(
+        place("src/project.config.json"),
+        r#"{"appid":"wxfedcba9876543210","cloudfunctionRoot":"static/cloud"}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        Project::open(&named).unwrap().appid.as_deref(),
+        Some("wxfedcba9876543210")
+    );
+}
+
+#[test]
 fn a_project_below_the_folder_that_was_given_is_named_and_taken() {
     let folder = tempfile::tempdir().unwrap();
     let place = |path: &str| folder.path().join(path);
@@ -1246,10 +1287,7 @@ fn a_project_below_the_folder_that_was_given_is_named_and_taken() {
     let error = Project::open(folder.path()).unwrap_err().to_string();
     let named = place("src/client");
     assert!(
-        error.ends_with(&format!(
-            "give {}, which holds project.config.json",
-            named.display()
-        )),
+        error.ends_with(&format!("give {}, which is one", named.display())),
         "{error}"
     );
     let project = Project::open(&named).unwrap();
