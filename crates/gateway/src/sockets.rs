@@ -228,7 +228,6 @@ impl Drop for OfUser<'_> {
 /// Gives out the address of the sockets, and a signature by which `caller` is let in there: for five minutes; the socket
 /// lasts until `until`, in WeChat's time. `headers` are those of the request that asks: they say by which name this server is
 /// known.
-#[expect(dead_code, reason = "auth.wsWebSign, which hands it out, is not served yet")]
 pub(crate) fn grant(inner: &Inner, headers: &HeaderMap, caller: &Caller, until: Timestamp) -> SocketGrant {
     let Caller {
         openid,

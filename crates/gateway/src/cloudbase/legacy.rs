@@ -1,6 +1,6 @@
 //! `/web`: each request is one action of 1.x, or of a newer SDK in a mode of its own; HTTP's answer is 200 whatever comes of it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ::cloudbase::{
     Access, DeviceId, WebFault,
@@ -18,7 +18,11 @@ use crate::{
     body::{BodyPolicy, BodySender, UnreadBody},
     failure::Failure,
     reply::{self, HttpReply},
+    sockets,
 };
+
+/// How long a socket of somebody lasts who has not logged in.
+const STRANGERS_SOCKET: Duration = Duration::from_secs(2 * 3600);
 
 /// Answers a request.
 ///
@@ -171,7 +175,17 @@ async fn act(
             }
             Ok(legacy::done(request_id))
         }
-        LegacyAction::SignSocket => Err(WebFault::new(200, "UNSUPPORTED", "watch is not served here").into()),
+        LegacyAction::SignSocket => {
+            let access = identify()?;
+            // Who has not logged in has no token that ends.
+            let until = access
+                .as_ref()
+                .map_or(now + STRANGERS_SOCKET, |access| access.until);
+            let caller = access.map(|access| access.user.caller()).unwrap_or_default();
+            let grant = sockets::grant(inner, &head.headers, &caller, until);
+            let env = clients.tokens.env();
+            Ok(legacy::socket(request_id, env, &grant.ws_url, &grant.sign_str))
+        }
         LegacyAction::Invoke => {
             let access = logged_in()?;
             let data = match text("request_data") {
