@@ -532,3 +532,55 @@ async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
         dialect: Dialect::Extended,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        of.iter().map(pair).collect()
+    }
+
+    /// The example of RFC 6455 §1.3.
+    const ASKED: [(&str, &str); 4] = [
+        ("upgrade", "websocket"),
+        ("connection", "keep-alive, Upgrade"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("sec-websocket-version", "13"),
+    ];
+
+    #[test]
+    fn a_request_for_a_socket_is_answered_as_the_rfc_says_and_no_other_is() {
+        let accept = accepted(&headers(&ASKED)).unwrap();
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        for (at, wrong) in [
+            (0, "h2c"),
+            (1, "close"),
+            (2, "c2hvcnQ="),
+            (2, "not base64"),
+            (3, "8"),
+        ] {
+            let mut asked = ASKED;
+            asked[at].1 = wrong;
+            let refused = accepted(&headers(&asked)).unwrap_err();
+            assert_eq!(refused.status, StatusCode::UPGRADE_REQUIRED, "{wrong}");
+        }
+        assert!(accepted(&headers(&ASKED[..3])).is_err());
+    }
+
+    #[test]
+    fn the_address_is_the_one_by_which_the_client_came() {
+        let of = |of| address(&headers(of));
+        assert_eq!(
+            of(&[("host", "127.0.0.1:8787")]),
+            "ws://127.0.0.1:8787/v1/realtime"
+        );
+        let behind_proxy = [("host", "cloud.example.com"), ("x-forwarded-proto", "https")];
+        assert_eq!(of(&behind_proxy), "wss://cloud.example.com/v1/realtime");
+    }
+}

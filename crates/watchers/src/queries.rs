@@ -479,13 +479,7 @@ impl Queries {
     /// Takes out the watchers that were judged by a document which has changed: they are judged anew, and told nothing before that.
     fn take_concerned(&mut self, change: &Change, taken: &mut Vec<Watcher>) {
         for entry in self.entries.values_mut() {
-            let concerned = entry
-                .watchers
-                .extract_if(.., |watcher| concerns(change, &watcher.named));
-            for mut watcher in concerned {
-                watcher.rejoin(entry.numbering, entry.sent);
-                taken.push(watcher);
-            }
+            entry.take_if(taken, |watcher| concerns(change, &watcher.named));
         }
     }
 
@@ -496,10 +490,7 @@ impl Queries {
         self.recent.clear();
         let (mut loads, mut rejoining) = (Vec::new(), Vec::new());
         for (number, entry) in &mut self.entries {
-            for mut watcher in entry.watchers.extract_if(.., |watcher| !watcher.named.is_empty()) {
-                watcher.rejoin(entry.numbering, entry.sent);
-                rejoining.push(watcher);
-            }
+            entry.take_if(&mut rejoining, |watcher| !watcher.named.is_empty());
             match &mut entry.phase {
                 Phase::Loading { is_stale, .. } => *is_stale = true,
                 Phase::Live => {
@@ -533,6 +524,13 @@ impl Queries {
     /// Is told of watches that begin and end.
     pub(crate) fn look_on(&self) -> watch::Receiver<()> {
         self.looking_on.subscribe()
+    }
+
+    /// Whether there is a query that nobody watches, and that is never let go of.
+    #[cfg(test)]
+    pub(crate) fn is_leaking(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|entry| entry.watchers.is_empty() && entry.idle.is_none())
     }
 
     pub(crate) fn live(&self) -> Vec<LiveWatch> {
@@ -624,6 +622,18 @@ impl Entry {
             history: VecDeque::new(),
             history_bytes: 0,
             beginning: None,
+        }
+    }
+
+    /// Takes out watchers that are to be judged anew.
+    fn take_if(&mut self, taken: &mut Vec<Watcher>, is_concerned: impl Fn(&Watcher) -> bool) {
+        for mut watcher in self.watchers.extract_if(.., |watcher| is_concerned(watcher)) {
+            watcher.rejoin(self.numbering, self.sent);
+            taken.push(watcher);
+        }
+        // None of them may come back.
+        if self.watchers.is_empty() && self.idle.is_none() {
+            self.idle = Some(Instant::now());
         }
     }
 

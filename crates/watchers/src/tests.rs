@@ -362,6 +362,15 @@ fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
         let ended = bob.next().await;
         assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
         assert_eq!(bob.docs.len(), 1);
+        // When nobody may any more, the query is let go of.
+        database
+            .remove("rooms", doc! {"_id": "r"}, false, None)
+            .await
+            .unwrap();
+        let ended = alice.next().await;
+        assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
+        assert_eq!(watchers.live(), []);
+        assert!(!watchers.0.queries().is_leaking());
     });
 }
 
