@@ -245,3 +245,42 @@ async fn files_that_come_at_once_are_all_entered() {
     assert_eq!((usage.files, usage.bytes), (81, 324));
     assert_eq!(on_disk(root.path()), 81);
 }
+
+/// Copies what lies in a folder, as a process that is killed now would leave it.
+fn leave(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => leave(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_journal_of_the_index_has_is_there_after_a_crash() {
+    let root = tempfile::tempdir().unwrap();
+    let first = folder(root.path());
+    for path in ["first", "gone", "kept", "replaced"] {
+        write(&first, path, path.as_bytes()).await.unwrap();
+    }
+    write(&first, "replaced", b"again").await.unwrap();
+    first.remove(&["gone".parse().unwrap()]).await.unwrap();
+    assert!(root.path().join(format!("{INDEX}-journal")).exists());
+    let left = tempfile::tempdir().unwrap();
+    leave(root.path(), left.path());
+    let again = folder(left.path());
+    assert_eq!(again.usage().await.unwrap(), first.usage().await.unwrap());
+    for path in ["first", "gone", "kept", "replaced"] {
+        let path = path.parse().unwrap();
+        assert_eq!(
+            again.look(&path).await.unwrap(),
+            first.look(&path).await.unwrap(),
+            "{path}"
+        );
+    }
+    let mut opened = again.open(&"replaced".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(&opened.content.next().await.unwrap().unwrap()[..], b"again");
+    assert_eq!(on_disk(left.path()), 3);
+}
