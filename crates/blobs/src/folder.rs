@@ -3,11 +3,11 @@
 //! ```text
 //! index.redb     path -> what is known of the file, and the number under which its content lies
 //! content/ab/…   contents, by number: no name of a user's ever becomes one of the file system's
-//! coming/…       contents that are still being written
+//! coming/…       large contents that are still being written
 //! ```
 //!
-//! A file is written in `coming`, moved to `content`, synced, and then entered in the index: that one commit is what makes it
-//! visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
+//! A large file is written in `coming` and moved to `content`, a small one written there in one go; it is synced, and then entered in the
+//! index: that one commit is what makes it visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
 //! those are swept away at the next start. Whoever reads has the content open, and keeps it.
 
 mod at_once;

@@ -68,9 +68,12 @@ pub(super) struct Place(pub(super) PathBuf);
 
 /// A file for a content, which only its owner reads.
 pub(super) fn create(path: &Path) -> Result<File> {
+    create_at(path).map_err(BlobError::of_disk)
+}
+
+fn create_at(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let options = options.write(true).create_new(true).mode(0o600);
-    options.open(path).map_err(BlobError::of_disk)
+    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 impl Drop for Place {
@@ -93,14 +96,26 @@ impl Coming {
         let id = ContentId::new();
         let path = inner.coming(id);
         let file = create(&path)?;
-        Ok(Self {
+        Ok(Self::of(id, file, path, reservation))
+    }
+
+    /// Begins where it is to be. That is for one that is written in one go: no entry names it yet, so it may be there before it is whole.
+    fn begin_in_place(reservation: Reservation, inner: &Inner) -> Result<Self> {
+        let id = ContentId::new();
+        let path = inner.content(id);
+        let file = inner.in_folder_of(&path, || create_at(&path));
+        Ok(Self::of(id, file.map_err(BlobError::of_disk)?, path, reservation))
+    }
+
+    fn of(id: ContentId, file: File, path: PathBuf, reservation: Reservation) -> Self {
+        Self {
             id,
             file,
             size: 0,
             unsynced: 0,
             place: Place(path),
             reservation,
-        })
+        }
     }
 
     fn take(mut self, pieces: &[Bytes], inner: &Inner, path: &CloudPath) -> Result<Self> {
@@ -230,7 +245,7 @@ impl Writing for ToDisk {
             let done = tokio::task::spawn_blocking(move || {
                 let coming = match begun {
                     Ok(coming) => coming,
-                    Err(reservation) => Coming::begin(reservation, &inner)?,
+                    Err(reservation) => Coming::begin_in_place(reservation, &inner)?,
                 };
                 let coming = coming.take(&gathered, &inner, &new.path)?;
                 let digest = hash(digest, &gathered);
@@ -247,11 +262,12 @@ impl Inner {
     fn settle(&self, coming: Coming, digest: Md5, new: NewBlob) -> Result<Blob> {
         let content = self.content(coming.id);
         if let Some(folder) = content.parent() {
-            self.place(&coming.place.0, &content, folder)
-                .map_err(BlobError::of_disk)?;
+            if coming.place.0 != content {
+                let moved = self.in_folder_of(&content, || fs::rename(&coming.place.0, &content));
+                moved.map_err(BlobError::of_disk)?;
+            }
             coming.place.arrived();
-            // No entry names it yet, so it may be there before it is whole; and what writes down the content in a journal writes
-            // down the name with it, so that the second one has little left to do.
+            // What writes down the content in a journal writes down the name with it, so that the second one has little left to do.
             coming.file.sync_all().map_err(BlobError::of_disk)?;
             sync_folder(folder).map_err(BlobError::of_disk)?;
         }
@@ -273,17 +289,18 @@ impl Inner {
         Ok(blob)
     }
 
-    /// Moves a content into its folder, which is made where it is the first in it.
-    fn place(&self, coming: &Path, content: &Path, folder: &Path) -> io::Result<()> {
-        match fs::rename(coming, content) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            moved => return moved,
+    /// Puts a content into its folder, which is made where it is the first in it.
+    fn in_folder_of<T>(&self, content: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match (put(), content.parent()) {
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                match fs::create_dir(folder) {
+                    Ok(()) => sync_folder(&self.root.join(super::CONTENT))?,
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(error),
+                }
+                put()
+            }
+            (put, _) => put,
         }
-        match fs::create_dir(folder) {
-            Ok(()) => sync_folder(&self.root.join(super::CONTENT))?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        fs::rename(coming, content)
     }
 }
