@@ -3,26 +3,30 @@
 //! one go.
 
 use std::{
+    collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::{self, IoSlice, Write as _},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
 use files::CloudPath;
 use md5::{Digest, Md5};
-use tokio::task::JoinHandle;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
 use super::{
     Inner,
-    index::{ContentId, Entry},
+    index::{ContentId, Entry, lock},
     sync_folder,
 };
 use crate::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, now};
 
-/// What is gathered before it is written; twice of it is what a writer costs.
+/// What is gathered before it is written; three times it is what a writer costs.
 const PIECE: usize = 256 << 10;
 
 /// What is written before it is synced, unless the end comes first: a file has to be so large that one more trip to the disk is
@@ -45,8 +49,8 @@ enum State {
     /// What came before is on its way.
     Busy {
         writing: JoinHandle<Result<Coming>>,
-        /// Beside it, since it takes as long.
-        hashing: JoinHandle<Md5>,
+        /// Beside it, since it takes longer.
+        hashing: Hashing,
     },
     /// A write has failed.
     Failed,
@@ -150,6 +154,72 @@ fn hash(mut digest: Md5, pieces: &[Bytes]) -> Md5 {
     digest
 }
 
+/// The digest of what comes. One piece waits while the one before is hashed, so that there is always one to go on with; and whoever
+/// hashes stops when there is none, since a sender may be slow.
+struct Hashing {
+    queue: Arc<Mutex<HashQueue>>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct HashQueue {
+    digest: Md5,
+    waiting: VecDeque<(Arc<[Bytes]>, OwnedSemaphorePermit)>,
+    is_hashed: bool,
+}
+
+/// Pieces that wait or are hashed.
+const HASHED_AT_ONCE: u32 = 2;
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self {
+            queue: Arc::default(),
+            room: Arc::new(Semaphore::new(HASHED_AT_ONCE as usize)),
+        }
+    }
+}
+
+impl Hashing {
+    /// Takes the next piece, once there is room for it.
+    async fn take(&self, pieces: Arc<[Bytes]>) -> Result<()> {
+        let room = Arc::clone(&self.room).acquire_owned();
+        let room = room.await.map_err(BlobError::ended)?;
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back((pieces, room));
+        if !std::mem::replace(&mut queue.is_hashed, true) {
+            let queue = Arc::clone(&self.queue);
+            tokio::task::spawn_blocking(move || hash_all(&queue));
+        }
+        Ok(())
+    }
+
+    /// What came of all of them.
+    async fn digest(self) -> Result<Md5> {
+        let all = self.room.acquire_many(HASHED_AT_ONCE).await;
+        drop(all.map_err(BlobError::ended)?);
+        Ok(std::mem::take(&mut lock(&self.queue).digest))
+    }
+}
+
+fn hash_all(queue: &Mutex<HashQueue>) {
+    loop {
+        let (digest, (pieces, room)) = {
+            let mut queue = lock(queue);
+            let Some(next) = queue.waiting.pop_front() else {
+                queue.is_hashed = false;
+                return;
+            };
+            (std::mem::take(&mut queue.digest), next)
+        };
+        let digest = hash(digest, &pieces);
+        drop(pieces);
+        lock(queue).digest = digest;
+        // Whoever waits for this finds the digest.
+        drop(room);
+    }
+}
+
 impl ToDisk {
     /// Looks at the disk only where there is a quota.
     pub(super) fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
@@ -171,21 +241,20 @@ impl ToDisk {
         self.length = 0;
         let (inner, path) = (Arc::clone(&self.inner), self.new.path.clone());
         let (to_write, to_hash) = (Arc::clone(&pieces), pieces);
-        let (writing, digest) = match std::mem::replace(&mut self.state, State::Failed) {
+        let (writing, hashing) = match std::mem::replace(&mut self.state, State::Failed) {
             State::Unwritten(reservation) => {
                 let begin = move || Coming::begin(reservation, &inner)?.take(&to_write, &inner, &path);
-                (tokio::task::spawn_blocking(begin), Md5::new())
+                (tokio::task::spawn_blocking(begin), Hashing::default())
             }
             State::Busy { writing, hashing } => {
-                let digest = hashing.await.map_err(BlobError::ended)?;
                 let mut coming = writing.await.map_err(BlobError::ended)??;
                 self.sync_early(&mut coming).await?;
                 let go_on = move || coming.take(&to_write, &inner, &path);
-                (tokio::task::spawn_blocking(go_on), digest)
+                (tokio::task::spawn_blocking(go_on), hashing)
             }
             State::Failed => return Err(written_on()),
         };
-        let hashing = tokio::task::spawn_blocking(move || hash(digest, &to_hash));
+        hashing.take(to_hash).await?;
         self.state = State::Busy { writing, hashing };
         Ok(())
     }
@@ -233,8 +302,8 @@ impl Writing for ToDisk {
             let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
                 State::Unwritten(reservation) => (Err(reservation), Md5::new()),
                 State::Busy { writing, hashing } => {
-                    let digest = hashing.await.map_err(BlobError::ended)?;
-                    (Ok(writing.await.map_err(BlobError::ended)??), digest)
+                    let coming = writing.await.map_err(BlobError::ended)??;
+                    (Ok(coming), hashing.digest().await?)
                 }
                 State::Failed => return Err(written_on()),
             };
