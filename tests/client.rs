@@ -92,6 +92,12 @@ fn mini_programs_as_people_write_them_run_with_it() {
 }
 
 #[test]
+fn the_chats_mini_program_watches_with_it_as_it_is() {
+    let chat = quickstart().with_file_name("chat");
+    passes(&mut exec(&chat), "chat.test.mjs", 1);
+}
+
+#[test]
 fn the_quickstarts_mini_program_runs_with_it_as_it_is() {
     passes(&mut exec(&quickstart()), "quickstart.test.mjs", 3);
 }

@@ -190,6 +190,7 @@ fn the_doctor_finds_nothing() {
         ("reminder", "2 functions"),
         ("todo", "7 functions"),
         ("album", "4 functions"),
+        ("chat", "1 function"),
     ] {
         let (output, out, err) = run(yunqiao().arg("doctor").arg(example(name)));
         assert!(output.status.success(), "{out}{err}");

@@ -31,6 +31,10 @@ export class MiniProgram {
     this.late = 0
     this.world = vm.createContext(
       {
+        setTimeout,
+        clearTimeout,
+        setInterval,
+        clearInterval,
         console: { ...console, warn: (text) => this.warned.push(text) },
         wx: this.wx(wx, cloud),
         App: (options) => (this.app = options),
