@@ -20,7 +20,7 @@ use redb::{
 
 use crate::{
     Cause, FileError, Replay,
-    journal::{self, Journal, JournalError, Stated},
+    journal::{self, Journal, JournalError, OpenedFor, Stated},
     trial::{self, NO_PAGE, Verdict},
 };
 
@@ -62,6 +62,9 @@ pub(crate) const FORMAT_NAME: &str = "format";
 /// How every file of redb's begins.
 const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
 
+/// In the byte behind, while the file is open.
+const RECOVERY_REQUIRED: u8 = 2;
+
 /// What redb reads and writes.
 pub type Backend = Arc<dyn StorageBackend>;
 
@@ -100,6 +103,8 @@ pub(crate) struct OpenedFile {
     pub(crate) backend: Backend,
     pub(crate) journal: Option<Journal>,
     pub(crate) database: Database,
+    /// See [`DataFile::may_lack_the_last`](crate::DataFile::may_lack_the_last).
+    pub(crate) may_lack_the_last: bool,
 }
 
 /// Opens the file, or makes it with mode 0600, and locks it. A file that others could read is closed to them, if it is one
@@ -163,7 +168,7 @@ impl Opening<'_> {
         self.lock(&file)?;
         let metadata = file.metadata().map_err(failed)?;
         judge_type(path, form, metadata.file_type())?;
-        judge_head(path, form, &file, metadata.len())?;
+        let was_closed = judge_head(path, form, &file, metadata.len())?;
         if metadata.permissions().mode() & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600))
                 .map_err(failed)?;
@@ -201,9 +206,16 @@ impl Opening<'_> {
             let judged = journal.judge(stated);
             judged.map_err(|error| refused_journal(path, form, journal.path(), error))?;
         }
+        let may_lack_the_last = !was_closed && journal.as_ref().is_some_and(|journal| !journal.is_there());
+        if may_lack_the_last {
+            tracing::info!(
+                file = %path.display(),
+                "the file was not closed, and has no journal beside it: if it had one, what was written last is missing"
+            );
+        }
         let database = open_database(path, form, &backend, self.settings.cache)?;
         if let Some(journal) = &journal {
-            let done = journal.redo(&database);
+            let done = journal.redo(&database, OpenedFor::Writing);
             done.map_err(|error| refused_journal(path, form, journal.path(), error))?;
         }
         if older != Some(form.format) {
@@ -224,6 +236,7 @@ impl Opening<'_> {
             backend,
             journal,
             database,
+            may_lack_the_last,
         })
     }
 
@@ -284,6 +297,7 @@ impl Opening<'_> {
                     backend,
                     journal,
                     database,
+                    may_lack_the_last: false,
                 })
             });
         if made.is_err() {
@@ -295,10 +309,17 @@ impl Opening<'_> {
 
     /// The journal of the file in that place, if such files have one.
     fn journal_beside(&self, place: &Path) -> Result<Option<Journal>, FileError> {
-        let Some(replay) = self.form.replay else {
-            return Ok(None);
-        };
         let path = journal_of(place);
+        let Some(replay) = self.form.replay else {
+            // One that this version cannot read may have what the file lacks.
+            return match fs::symlink_metadata(&path) {
+                Ok(there) if there.len() > 0 => {
+                    let error = JournalError::Foreign;
+                    Err(refused_journal(self.path, self.form, &path, error))
+                }
+                _ => Ok(None),
+            };
+        };
         let open = Arc::clone(&self.settings.backend);
         let journal = Journal::new(path.clone(), open, replay, journal::ROOM);
         let journal =
@@ -328,7 +349,10 @@ pub(crate) fn bring_up(
     bring_up: BringUp<'_>,
     from: Option<u64>,
 ) -> Result<(), Cause> {
-    let transaction = database.begin_write()?;
+    let mut transaction = database.begin_write()?;
+    // In two phases: after a sync that fails in the commit that follows, redb goes back to this one, and does not judge that one by a
+    // cache that shows what the disk does not have.
+    transaction.set_quick_repair(true);
     bring_up(&transaction, from)?;
     mark(&transaction, form)?;
     transaction.commit()?;
@@ -391,8 +415,8 @@ fn judge_type(path: &Path, form: &'static Form, kind: fs::FileType) -> Result<()
     ))
 }
 
-/// Judges how a file begins that is there already.
-fn judge_head(path: &Path, form: &'static Form, file: &File, length: u64) -> Result<(), FileError> {
+/// Judges how a file begins that is there already, and tells whether it was closed.
+fn judge_head(path: &Path, form: &'static Form, file: &File, length: u64) -> Result<bool, FileError> {
     if length == 0 {
         let mend = format!(
             "put back a copy of {}, or delete the file to begin anew; {}",
@@ -400,9 +424,11 @@ fn judge_head(path: &Path, form: &'static Form, file: &File, length: u64) -> Res
         );
         return Err(foreign(path, form, "an empty file", mend));
     }
-    let mut head = [0; MAGIC.len()];
+    let mut head = [0; MAGIC.len() + 1];
     match file.read_exact_at(&mut head, 0) {
-        Ok(()) if head == MAGIC => Ok(()),
+        Ok(()) if head.starts_with(MAGIC) => {
+            Ok(head.last().is_some_and(|flags| flags & RECOVERY_REQUIRED == 0))
+        }
         Ok(()) => Err(foreign(path, form, "a file of another kind", another(form))),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(foreign(path, form, "a file of another kind", another(form)))

@@ -19,7 +19,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction, b
 use crate::{
     Backend, Cause, Failure, FileError, FileSettings, Form, Redo, WorkError,
     file::{self, BringUp, OpenedFile},
-    journal::Journal,
+    journal::{Journal, OpenedFor},
     trial,
 };
 
@@ -38,6 +38,7 @@ pub struct DataFile {
     opened: RwLock<Opened>,
     /// Whether what is written to the database does not come to the disk. Changed only by whoever opens it.
     is_for_reading: AtomicBool,
+    may_lack_the_last: bool,
     trouble: Mutex<Option<Trouble>>,
     cache: usize,
     first_wait: Duration,
@@ -133,6 +134,7 @@ impl DataFile {
             backend,
             journal: None,
             database,
+            may_lack_the_last: false,
         };
         Ok(Self::new(path, form, opened, cache, FIRST))
     }
@@ -148,6 +150,7 @@ impl DataFile {
                 times: 1,
             }),
             is_for_reading: AtomicBool::new(false),
+            may_lack_the_last: opened.may_lack_the_last,
             trouble: Mutex::default(),
             cache,
             first_wait,
@@ -174,6 +177,13 @@ impl DataFile {
             Some(journal) => journal.commit(write, redo),
             None => Ok(write.commit()?),
         }
+    }
+
+    /// Whether the file was not closed before it was opened, and no journal was there: one that was taken away may have had what was
+    /// written last.
+    #[must_use]
+    pub const fn may_lack_the_last(&self) -> bool {
+        self.may_lack_the_last
     }
 
     /// Whether the file lacks what its journal has; a [`commit`](Self::commit) without changes ends that.
@@ -372,7 +382,7 @@ impl DataFile {
         }
         let_go();
         opened.database = None;
-        let (database, failed) = match self.open_on(&self.backend) {
+        let (database, failed) = match self.open_on(&self.backend, OpenedFor::Writing) {
             Ok(database) => (Ok(database), None),
             Err(error) => (self.open_for_reading(), Some(error)),
         };
@@ -394,10 +404,10 @@ impl DataFile {
         }
     }
 
-    fn open_on(&self, backend: &Backend) -> Result<Database, FileError> {
+    fn open_on(&self, backend: &Backend, opened: OpenedFor) -> Result<Database, FileError> {
         let database = file::open_database(&self.path, self.form, backend, self.cache)?;
         if let Some(journal) = &self.journal {
-            let done = journal.redo(&database);
+            let done = journal.redo(&database, opened);
             done.map_err(|error| file::refused_journal(&self.path, self.form, journal.path(), error))?;
         }
         Ok(database)
@@ -405,7 +415,7 @@ impl DataFile {
 
     fn open_for_reading(&self) -> Result<Database, FileError> {
         let beside = trial::beside(&self.backend).map_err(|error| self.failed(redb::Error::Io(error)))?;
-        self.open_on(&beside)
+        self.open_on(&beside, OpenedFor::Reading)
     }
 }
 
@@ -418,12 +428,17 @@ impl Drop for DataFile {
         let opened = self.opened.get_mut().unwrap_or_else(PoisonError::into_inner);
         let database = opened.database.take();
         let is_for_reading = *self.is_for_reading.get_mut();
-        if let Some(database) = database.as_ref().filter(|_| !is_for_reading)
-            && let Err(error) = journal.settle(database)
-        {
-            tracing::warn!(%error, file = %self.path.display(), "the journal stays; it is taken up when the file is opened");
-        }
+        let Some(database) = database.filter(|_| !is_for_reading) else {
+            // What the disk has is not known.
+            return;
+        };
+        let settled = journal.settle(&database);
         drop(database);
-        journal.delete();
+        match settled {
+            Ok(()) => journal.delete(),
+            Err(error) => {
+                tracing::warn!(%error, file = %self.path.display(), "the journal stays; it is taken up when the file is opened");
+            }
+        }
     }
 }

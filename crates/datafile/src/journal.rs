@@ -15,7 +15,11 @@
 //! | when redb has waited for it, and the journal has not begun anew | the journal of the generation before, of which the file has everything |
 //!
 //! The file says which generation of the journal belongs to it, and how far it had come with the one before. Another journal beside it is
-//! refused. The file is whole without its journal; it lacks what came last.
+//! refused. So the journal never begins with a record of a third one: before a generation follows one that may have nothing in it, the
+//! journal is emptied. The file is whole without its journal; it lacks what came last.
+//!
+//! After a sync that failed nobody knows what the disk has, and what is read shows it as if it had everything. Only a file that was
+//! opened for writing since, and synced by that, says which generation is its own.
 
 mod record;
 
@@ -23,6 +27,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -36,6 +41,7 @@ use self::record::Found;
 use crate::{
     Backend, Cause, Redo, RedoSteps, Replay, WorkError,
     file::{OpenBackend, sync_folder},
+    trial::NO_PAGE,
 };
 
 /// Which journal is the file's.
@@ -111,6 +117,15 @@ impl Stated {
     }
 }
 
+/// What a file was opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenedFor {
+    /// redb has written and synced it.
+    Writing,
+    /// What it says may not be on the disk.
+    Reading,
+}
+
 /// Makes the journal's file.
 type CreateLog = Box<dyn Fn() -> io::Result<Backend> + Send + Sync>;
 
@@ -134,6 +149,8 @@ struct State {
     found: Found,
     /// Whether behind them may be one of a commit that was not.
     is_doubtful: bool,
+    /// Whether the disk surely has it without any record.
+    is_empty: bool,
 }
 
 impl std::fmt::Debug for Journal {
@@ -168,8 +185,12 @@ impl Journal {
                 .create_new(true)
                 .mode(0o600)
                 .open(&place)?;
-            sync_folder(&place)?;
-            backend(&open, file)
+            let made = sync_folder(&place).and_then(|()| backend(&open, file));
+            if made.is_err() {
+                // Or it would be in the way of the next one.
+                let _ = fs::remove_file(&place);
+            }
+            made
         };
         Ok(Self::on(log, path, Box::new(create), replay, room))
     }
@@ -181,6 +202,7 @@ impl Journal {
             replay,
             room,
             state: Mutex::new(State {
+                is_empty: log.is_none(),
                 log,
                 generation: None,
                 is_begun: false,
@@ -200,10 +222,16 @@ impl Journal {
     /// Of the disk; or it is damaged, or not this file's. Both files are left as they are.
     pub(crate) fn judge(&self, stated: Stated) -> Result<(), JournalError> {
         let mut state = self.state();
-        state.generation = stated.generation;
-        let Some(log) = &state.log else {
-            return Ok(());
+        let found = match &state.log {
+            Some(log) => Self::judged(log, stated)?,
+            None => Found::default(),
         };
+        state.take(stated, found);
+        Ok(())
+    }
+
+    /// The records that are such a file's.
+    fn judged(log: &Backend, stated: Stated) -> Result<Found, JournalError> {
         let first = record::first(&**log)?;
         let found = match stated.generation {
             Some(generation) => {
@@ -226,10 +254,12 @@ impl Journal {
                 _ => return Err(JournalError::Foreign),
             }
         }
-        // Where it has none, a copy of the file may have gone on with a journal that has: a new generation tells them apart.
-        state.is_begun = found.records > 0;
-        state.found = found;
-        Ok(())
+        Ok(found)
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_there(&self) -> bool {
+        self.state().log.is_some()
     }
 
     /// Whether there is something in it, for a file that is new.
@@ -248,8 +278,8 @@ impl Journal {
     /// Does what it has once more, in a file that was just opened. It is in redb's memory then, as it was before.
     ///
     /// # Errors
-    /// Of the disk; or the changes cannot be done.
-    pub(crate) fn redo(&self, database: &Database) -> Result<(), JournalError> {
+    /// Of the disk; or the changes cannot be done, or the file is in another state than the journal's.
+    pub(crate) fn redo(&self, database: &Database, opened: OpenedFor) -> Result<(), JournalError> {
         let io = |error: redb::Error| match error {
             redb::Error::Io(error) => JournalError::Io(error),
             error => JournalError::Redo(error.into()),
@@ -258,36 +288,44 @@ impl Journal {
         let stated = Stated::read(&read).map_err(io)?;
         drop(read);
         let mut state = self.state();
-        if stated.generation != state.generation {
-            // The disk failed when a new one was begun, and has it all the same.
-            state.begin(stated.generation);
-        }
-        let State {
-            log: Some(log),
-            generation: Some(generation),
-            found,
-            ..
-        } = &*state
-        else {
+        let Some(log) = state.log.clone() else {
+            if opened == OpenedFor::Writing && stated.generation != state.generation {
+                state.take(stated, Found::default());
+            }
             return Ok(());
         };
-        if found.records == 0 {
+        let found = match stated.generation == state.generation {
+            true => state.found,
+            // The disk failed as a new one was begun, and may have it all the same.
+            false => Self::judged(&log, stated)?,
+        };
+        if opened == OpenedFor::Writing {
+            if stated.generation != state.generation {
+                state.take(stated, found);
+            }
+            state.forget_doubtful(&log);
+        }
+        let Some(generation) = stated.generation.filter(|_| found.records > 0) else {
             return Ok(());
-        }
-        let mut write = database.begin_write().map_err(|error| io(error.into()))?;
-        write
-            .set_durability(Durability::None)
-            .map_err(|error| JournalError::Redo(error.into()))?;
-        let read = record::read(&**log, *generation, found.records, |change| {
-            (self.replay)(&write, RedoSteps::new(change)).map_err(|error| match error {
-                WorkError::Disk(error) => io(error),
-                WorkError::Own(error) => JournalError::Redo(error.into()),
-            })
-        })?;
-        if read.records < found.records {
-            return Err(JournalError::Damaged);
-        }
-        write.commit().map_err(|error| io(error.into()))
+        };
+        // redb panics at pages that hold something else.
+        let done = panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut write = database.begin_write().map_err(|error| io(error.into()))?;
+            write
+                .set_durability(Durability::None)
+                .map_err(|error| JournalError::Redo(error.into()))?;
+            let read = record::read(&*log, generation, found.records, |change| {
+                (self.replay)(&write, RedoSteps::new(change)).map_err(|error| match error {
+                    WorkError::Disk(error) => io(error),
+                    WorkError::Own(error) => JournalError::Redo(error.into()),
+                })
+            })?;
+            if read.records < found.records {
+                return Err(JournalError::Damaged);
+            }
+            write.commit().map_err(|error| io(error.into()))
+        }));
+        done.unwrap_or_else(|_| Err(JournalError::Redo(NO_PAGE.into())))
     }
 
     /// Makes the commit. What it changes is on the disk when this returns.
@@ -304,16 +342,14 @@ impl Journal {
             Ok(Some(end)) => {
                 write.set_durability(Durability::None)?;
                 let committed = write.commit();
-                match committed {
-                    Ok(()) => state.found = end,
-                    // Who is told that it failed shall not find it later.
-                    Err(_) => state.is_doubtful = true,
+                if committed.is_ok() {
+                    state.found = end;
+                    state.is_doubtful = false;
                 }
                 return Ok(committed?);
             }
             Ok(None) => {}
             Err(error) => {
-                state.is_doubtful = true;
                 tracing::debug!(%error, "the journal cannot be written; it is done without");
             }
         }
@@ -323,15 +359,9 @@ impl Journal {
         if state.is_begun && records == 0 {
             return Ok(write.commit()?);
         }
-        if !state.is_begun
-            && let Some(log) = state
-                .log
-                .as_ref()
-                .filter(|log| log.len().is_ok_and(|length| length > 0))
-        {
+        if state.found.records == 0 {
             // The file has all of it, and is about to forget whose it was.
-            log.set_len(0)?;
-            log.sync_data()?;
+            state.empty()?;
         }
         let next = Stated {
             generation: Some(rand::random()),
@@ -343,7 +373,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes a record, and returns when the disk has it: what there is with it. `None` where there is no room.
+    /// Writes a record, and returns when the disk has it: what there is with it; it is doubtful until its commit is made. `None` where there
+    /// is no room.
     fn append(&self, state: &mut State, change: &[u8]) -> io::Result<Option<Found>> {
         let Found { records, end: at } = state.found;
         let end = at + record::length(change.len());
@@ -351,18 +382,26 @@ impl Journal {
             return Ok(None);
         };
         let log = match &state.log {
-            Some(log) => log,
-            None => state.log.insert((self.create)()?),
+            Some(log) => Backend::clone(log),
+            None => Backend::clone(state.log.insert((self.create)()?)),
         };
         let there = log.len()?;
         if there < end {
             let length = end.next_multiple_of(PIECE).min(self.room);
             log.set_len(length)?;
-            log.write(
-                there,
-                &vec![0; usize::try_from(length - there).unwrap_or_default()],
-            )?;
+            let zeros = vec![0; usize::try_from(length - there).unwrap_or_default()];
+            if let Err(error) = log.write(there, &zeros) {
+                // What is not there yet is written with zeros the next time.
+                log.set_len(there)?;
+                return Err(error);
+            }
+            if there == 0 {
+                // Some file systems show anything where they did not come to write.
+                log.sync_data()?;
+            }
         }
+        state.is_doubtful = true;
+        state.is_empty = false;
         log.write(at, &record::write((generation, records), change))?;
         log.sync_data()?;
         Ok(Some(Found {
@@ -387,10 +426,11 @@ impl Journal {
         }
     }
 
-    /// Deletes it, where the file has everything.
+    /// Deletes it, where the file has everything. It is empty before: nobody waits for the folder, so a power cut may bring it back.
     pub(crate) fn delete(&self) {
         let mut state = self.state();
-        if state.found.records == 0 && state.log.take().is_some() {
+        if state.found.records == 0 && state.log.is_some() && state.empty().is_ok() {
+            state.log = None;
             // It does no harm.
             let _ = fs::remove_file(&self.path);
         }
@@ -408,6 +448,43 @@ impl State {
         self.is_begun = generation.is_some();
         self.found = Found::default();
         self.is_doubtful = false;
+    }
+
+    /// Takes what was found for a file that was opened. A new generation follows with the next commit: a copy of the file may have gone on
+    /// with a journal of its own, and that tells them apart.
+    fn take(&mut self, stated: Stated, found: Found) {
+        self.generation = stated.generation;
+        self.is_begun = false;
+        self.found = found;
+        self.is_doubtful = false;
+    }
+
+    /// Empties the file, of which nobody needs anything.
+    fn empty(&mut self) -> io::Result<()> {
+        if let Some(log) = self.log.as_ref().filter(|_| !self.is_empty) {
+            log.set_len(0)?;
+            log.sync_data()?;
+        }
+        self.is_empty = true;
+        Ok(())
+    }
+
+    /// Writes over a record of a commit that was not, if there may be one: who was told that it failed shall not find it after a crash.
+    fn forget_doubtful(&mut self, log: &Backend) {
+        let at = self.found.end;
+        let over = |log: &Backend| {
+            if log.len()? >= at + record::BLOCK {
+                log.write(at, &[0; record::BLOCK as usize])?;
+                log.sync_data()?;
+            }
+            Ok::<_, io::Error>(())
+        };
+        if self.is_doubtful {
+            match over(log) {
+                Ok(()) => self.is_doubtful = false,
+                Err(error) => tracing::debug!(%error, "the journal cannot be written"),
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod failed_syncs;
+
 use std::{
     fs::{self, Permissions, metadata},
     hash::{BuildHasher as _, RandomState},
@@ -16,8 +18,8 @@ use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTran
 use tempfile::TempDir;
 
 use crate::{
-    Cause, DataFile, Failure, FileError, FileSettings, Form, Redo, RedoError, RedoStep, RedoSteps, WorkError,
-    Wrote, file, testing::Faults,
+    Backend, Cause, DataFile, Failure, FileError, FileSettings, Form, Redo, RedoError, RedoStep, RedoSteps,
+    WorkError, Wrote, file, testing::Faults,
 };
 
 static FORM: Form = Form {
@@ -492,6 +494,45 @@ fn a_journal_is_there_while_the_file_needs_it() {
     drop(file);
     assert!(!journal.exists());
     assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 320);
+}
+
+/// Whoever takes a journal away after a crash is told what that may mean.
+#[test]
+fn a_file_that_was_not_closed_and_has_no_journal_may_lack_the_last() {
+    let folder = TempDir::new().unwrap();
+    let (path, journal) = left_open(&folder);
+    let alone = folder.path().join("alone.redb");
+    fs::copy(&path, &alone).unwrap();
+    let lacking = open(&alone).unwrap();
+    assert!(lacking.may_lack_the_last());
+    assert_eq!(rows(&lacking).unwrap().len(), 301);
+    drop(lacking);
+    assert!(!open(&alone).unwrap().may_lack_the_last(), "it was closed");
+    assert!(!open(&path).unwrap().may_lack_the_last(), "its journal was there");
+    assert!(!journal.exists());
+}
+
+/// A version that had one for such files may have been killed.
+#[test]
+fn a_journal_that_this_version_does_not_read_is_not_passed_over() {
+    static PLAIN: Form = Form {
+        noun: "the list",
+        setting: "`list` in yunqiao.toml",
+        loss: "with a new one, there is nothing on it",
+        format: 2,
+        cache: 1 << 20,
+        replay: None,
+    };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("list.redb");
+    let journal = path.with_extension("redb-journal");
+    drop(DataFile::open(&path, &PLAIN, bring_up).unwrap());
+    fs::write(&journal, "").unwrap();
+    drop(DataFile::open(&path, &PLAIN, bring_up).unwrap());
+    fs::write(&journal, "pages").unwrap();
+    let refused = DataFile::open(&path, &PLAIN, bring_up).unwrap_err();
+    assert!(refused.to_string().contains("list.redb-journal"), "{refused}");
+    assert_eq!(fs::read(&journal).unwrap(), b"pages");
 }
 
 /// Nobody needs to close it: from whatever moment a copy is, it has what was answered until then.

@@ -16,8 +16,8 @@ use crate::{
     blocks::{BLOCK, STEP, parts},
 };
 
-/// Files up to this size are read whole at each start, with the checksum of each page. A larger one, which would take long, is only after
-/// it was neither closed well nor at rest.
+/// Files up to this size are read whole at each start, with the checksum of each page. Of a larger one, which would take long, only what the
+/// opening needs is read: commits are made so that redb need not repair it, even where it was not closed.
 const READ_WHOLE: u64 = 64 << 20;
 
 /// What is wrong with a file at which redb panics.

@@ -223,7 +223,9 @@ fn opened(machine: &Arc<Machine>) -> Result<(Journal, Database), String> {
     let stated = Stated::read(&database.begin_read().unwrap()).unwrap();
     let journal = journal(&log);
     journal.judge(stated).map_err(|error| error.to_string())?;
-    journal.redo(&database).map_err(|error| error.to_string())?;
+    journal
+        .redo(&database, OpenedFor::Writing)
+        .map_err(|error| error.to_string())?;
     Ok((journal, database))
 }
 
@@ -351,6 +353,28 @@ fn what_was_answered_survives_the_loss_of_power_at_any_step() {
     for seed in 0..60 {
         survive(seed, 12);
     }
+}
+
+/// What ends between its record and redb's commit: the record is on the disk, and nobody finds it.
+#[test]
+fn a_record_whose_commit_was_not_made_is_none_of_the_file_s() {
+    let machine = Machine::new([Vec::new(), Vec::new()], u64::MAX);
+    let (journal, database) = opened(&machine).unwrap();
+    for fill in 0..3 {
+        write(&journal, &database, &vec![(u64::from(fill), Some(9))], fill).unwrap();
+    }
+    let known = content(&database);
+    let refused = database.begin_write().unwrap();
+    // redb does not make such a one without waiting for the disk.
+    refused.persistent_savepoint().unwrap();
+    let mut redo = Redo::default();
+    redo.put(0, &7_u64.to_be_bytes(), &[7]);
+    journal.commit(refused, Some(&redo)).unwrap_err();
+    journal.commit(database.begin_write().unwrap(), None).unwrap();
+    assert_eq!(content(&database), known);
+    let left = [0, 1].map(|file| machine.files[file].lock().unwrap().now.clone());
+    let (_, again) = opened(&Machine::new(left, u64::MAX)).unwrap();
+    assert_eq!(content(&again), known);
 }
 
 /// What stands in values is users': they may write what looks like a record, but not one of a generation that was drawn by lot.
