@@ -227,16 +227,16 @@ async fn readiness_knows_whether_files_can_be_kept() {
         }
     };
     until(200).await;
-    let coming = project.path().join(".yunqiao/files/coming");
+    let content = project.path().join(".yunqiao/files/content");
     let away = project.path().join(".yunqiao/files/away");
-    fs::rename(&coming, &away).unwrap();
+    fs::rename(&content, &away).unwrap();
     let text = until(503).await;
     assert!(text.contains("files cannot be kept"), "{text}");
     dev.server.prints_soon("No such file or directory").await;
     let alice = dev.login("alice").await;
     let (status, answer) = alice.call("keeper", json!({"put": "a", "text": "x"})).await;
     assert_eq!(status, 500, "{answer}");
-    fs::rename(&away, &coming).unwrap();
+    fs::rename(&away, &content).unwrap();
     until(200).await;
     put(&alice, "a", "x").await;
 }

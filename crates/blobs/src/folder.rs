@@ -225,10 +225,17 @@ impl Inner {
     /// Whether a content can be written: an index on a disk that is full, or that may only be read, works all the same.
     fn takes_files(&self) -> Result<()> {
         let id = ContentId::new();
-        let place = writing::Place(self.coming(id));
-        let mut file = writing::create(&place.0)?;
-        file.write_all(&[0; 4096]).map_err(BlobError::of_disk)?;
-        file.sync_data().map_err(BlobError::of_disk)
+        for (path, is_small) in [(self.coming(id), false), (self.content(id), true)] {
+            let place = writing::Place(path);
+            let mut file = match is_small {
+                true => self.in_folder_of(&place.0, || writing::create(&place.0)),
+                false => writing::create(&place.0),
+            }
+            .map_err(BlobError::of_disk)?;
+            file.write_all(&[0; 4096]).map_err(BlobError::of_disk)?;
+            file.sync_data().map_err(BlobError::of_disk)?;
+        }
+        Ok(())
     }
 }
 

@@ -201,10 +201,13 @@ async fn a_folder_that_takes_no_files_says_so() {
     let root = tempfile::tempdir().unwrap();
     let folder = folder(root.path());
     folder.check().await.unwrap();
-    fs::rename(root.path().join(COMING), root.path().join("away")).unwrap();
-    folder.check().await.unwrap_err();
-    fs::rename(root.path().join("away"), root.path().join(COMING)).unwrap();
-    folder.check().await.unwrap();
+    // Where large files are written, and where small ones are.
+    for place in [COMING, CONTENT] {
+        fs::rename(root.path().join(place), root.path().join("away")).unwrap();
+        folder.check().await.unwrap_err();
+        fs::rename(root.path().join("away"), root.path().join(place)).unwrap();
+        folder.check().await.unwrap();
+    }
     assert_eq!(on_disk(root.path()), 0);
 }
 

@@ -71,11 +71,7 @@ struct Coming {
 pub(super) struct Place(pub(super) PathBuf);
 
 /// A file for a content, which only its owner reads.
-pub(super) fn create(path: &Path) -> Result<File> {
-    create_at(path).map_err(BlobError::of_disk)
-}
-
-fn create_at(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600).open(path)
 }
@@ -99,7 +95,7 @@ impl Coming {
     fn begin(reservation: Reservation, inner: &Inner) -> Result<Self> {
         let id = ContentId::new();
         let path = inner.coming(id);
-        let file = create(&path)?;
+        let file = create(&path).map_err(BlobError::of_disk)?;
         Ok(Self::of(id, file, path, reservation))
     }
 
@@ -107,7 +103,7 @@ impl Coming {
     fn begin_in_place(reservation: Reservation, inner: &Inner) -> Result<Self> {
         let id = ContentId::new();
         let path = inner.content(id);
-        let file = inner.in_folder_of(&path, || create_at(&path));
+        let file = inner.in_folder_of(&path, || create(&path));
         Ok(Self::of(id, file.map_err(BlobError::of_disk)?, path, reservation))
     }
 
@@ -359,7 +355,7 @@ impl Inner {
     }
 
     /// Puts a content into its folder, which is made where it is the first in it.
-    fn in_folder_of<T>(&self, content: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn in_folder_of<T>(&self, content: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match (put(), content.parent()) {
             (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
                 match fs::create_dir(folder) {
