@@ -4,6 +4,7 @@
 //! index.redb     path -> what is known of the file, and the number under which its content lies
 //! content/ab/…   contents, by number: no name of a user's ever becomes one of the file system's
 //! coming/…       large contents that are still being written
+//! lost/…         contents of which the index may have lacked what it knew last
 //! ```
 //!
 //! A large file is written in `coming` and moved to `content`, a small one written there in one go; it is synced, and then entered in the
@@ -38,6 +39,7 @@ use index::{ContentId, Index};
 const INDEX: &str = "index.redb";
 const CONTENT: &str = "content";
 const COMING: &str = "coming";
+const LOST: &str = "lost";
 
 /// How a folder is kept.
 #[derive(Clone, Debug, Default)]
@@ -161,10 +163,12 @@ impl Inner {
         }
     }
 
-    /// Removes what was still coming, and every content that no entry names. Only what is called as a content is looked at:
+    /// Removes what was still coming, and every content that no entry names; where the index may lack the last entries, those contents are
+    /// put aside. Only what is called as a content is looked at:
     /// whatever else lies there is somebody's own.
     fn sweep(&self, index_is_new: bool) -> Result<(), Cause> {
         let mut swept = 0;
+        let mut lost = 0;
         for (id, path) in contents(&self.root.join(COMING), "")? {
             tracing::debug!(content = %id, "an upload was interrupted");
             fs::remove_file(path)?;
@@ -191,9 +195,22 @@ impl Inner {
                             .into(),
                     );
                 }
+                if self.index.may_lack_the_last() {
+                    let aside = self.root.join(LOST);
+                    DirBuilder::new().recursive(true).mode(0o700).create(&aside)?;
+                    fs::rename(path, aside.join(id.to_string()))?;
+                    lost += 1;
+                    continue;
+                }
                 fs::remove_file(path)?;
                 swept += 1;
             }
+        }
+        if lost > 0 {
+            tracing::warn!(
+                lost, folder = %self.root.join(LOST).display(),
+                "the index was not closed and has no journal: contents that it does not name are kept there"
+            );
         }
         if swept > 0 {
             tracing::info!(swept, folder = %self.root.display(), "swept away what interrupted uploads had left");

@@ -21,11 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Blob, ListBounds, ListEntry, Removal, Usage};
 
+/// Format 1 had no journal, or one of pages: a program that knows none would leave out what it has.
 static FORM: Form = Form {
     noun: "the index of files",
     setting: "[storage] folder in yunqiao.toml",
     loss: "with a new one, no file that was uploaded is found again",
-    format: 1,
+    format: 2,
     cache: 4 << 20,
     replay: Some(replay),
 };
@@ -204,6 +205,11 @@ impl Index {
                 changes: 0,
             }),
         })
+    }
+
+    /// Whether files that were uploaded last may not be in it.
+    pub(super) const fn may_lack_the_last(&self) -> bool {
+        self.file.may_lack_the_last()
     }
 
     pub(super) fn check(&self) -> Result<(), FileError> {

@@ -96,6 +96,49 @@ async fn what_a_crash_leaves_is_swept_away() {
     assert_eq!(&opened.content.next().await.unwrap().unwrap()[..], b"kept");
 }
 
+/// An index that was left open, and whose journal was taken away, does not know the files that came last: they are not swept away.
+#[tokio::test]
+async fn contents_that_the_index_may_have_lacked_are_put_aside() {
+    let root = tempfile::tempdir().unwrap();
+    let first = folder(root.path());
+    for name in ["known", "last", "very last"] {
+        write(&first, name, name.as_bytes()).await.unwrap();
+    }
+    let left = tempfile::tempdir().unwrap();
+    copy(root.path(), left.path());
+    let journal = left.path().join(format!("{INDEX}-journal"));
+    fs::remove_file(journal).unwrap();
+    for _ in 0..2 {
+        let again = folder(left.path());
+        for (name, is_known) in [("known", true), ("last", false), ("very last", false)] {
+            let found = again.look(&name.parse().unwrap()).await.unwrap();
+            assert_eq!(found.is_some(), is_known, "{name}");
+        }
+        let mut lost: Vec<_> = fs::read_dir(left.path().join(LOST))
+            .unwrap()
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        lost.sort();
+        assert_eq!(lost, ["last", "very last"]);
+        assert_eq!(on_disk(&left.path().join(CONTENT)), 1);
+    }
+}
+
+/// All that is in a folder, in another one.
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => {
+                fs::create_dir(&to).unwrap();
+                copy(&entry.path(), &to);
+            }
+            false => drop(fs::copy(entry.path(), &to).unwrap()),
+        }
+    }
+}
+
 /// What is not called as a content, and contents whose index is gone.
 #[tokio::test]
 async fn nothing_but_what_is_its_own_is_swept_away() {

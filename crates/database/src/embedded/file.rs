@@ -25,12 +25,12 @@ pub(crate) const LAST_ID: &str = "last id";
 /// The bytes of all documents and index entries, and of their keys.
 pub(crate) const BYTES: &str = "bytes";
 
-/// What the file is.
+/// What the file is. Format 1 had no journal, or one of pages: a program that knows none would leave out what it has.
 pub(crate) static FORM: Form = Form {
     noun: "the database",
     setting: "[database] path in yunqiao.toml",
     loss: "with a new one, there are no documents",
-    format: 1,
+    format: 2,
     cache: 16 << 20,
     replay: Some(recorded::replay),
 };
@@ -62,12 +62,15 @@ pub(crate) fn in_memory(options: &Options) -> Result<Disk, FileError> {
 }
 
 /// Makes all tables, so that a reader never misses one.
-pub(crate) fn bring_up(write: &WriteTransaction, _: Option<u64>) -> Result<(), Cause> {
+pub(crate) fn bring_up(write: &WriteTransaction, from: Option<u64>) -> Result<(), Cause> {
     write.open_table(CATALOG)?;
     write.open_table(DOCUMENTS)?;
     write.open_table(INDEXES)?;
     write.open_table(COUNTS)?;
-    write.open_table(META)?.insert(BYTES, 0)?;
+    let mut meta = write.open_table(META)?;
+    if from.is_none() {
+        meta.insert(BYTES, 0)?;
+    }
     Ok(())
 }
 

@@ -120,14 +120,24 @@ fn replay_in<K: Key, V: Value>(
 ) -> std::result::Result<(), WorkError<RedoError>> {
     match step {
         RedoStep::Put { key, value, .. } => {
-            table.insert(K::from_bytes(key), V::from_bytes(value))?;
+            table.insert(readable::<K>(key)?, readable::<V>(value)?)?;
         }
         RedoStep::Remove { key, .. } => {
-            table.remove(K::from_bytes(key))?;
+            table.remove(readable::<K>(key)?)?;
         }
         RedoStep::Clear { .. } => return Err(RedoError.into()),
     }
     Ok(())
+}
+
+/// What the journal has of a key or a value. redb would panic at numbers of another length, and at texts that are none.
+fn readable<T: Value>(bytes: &[u8]) -> std::result::Result<T::SelfType<'_>, RedoError> {
+    let has_length = T::fixed_width().is_none_or(|width| width == bytes.len());
+    let is_text = T::type_name() == <&str>::type_name();
+    match has_length && (!is_text || std::str::from_utf8(bytes).is_ok()) {
+        true => Ok(T::from_bytes(bytes)),
+        false => Err(RedoError),
+    }
 }
 
 fn replay_in_bytes(
@@ -135,6 +145,7 @@ fn replay_in_bytes(
     step: &RedoStep<'_>,
 ) -> std::result::Result<(), WorkError<RedoError>> {
     match step {
+        RedoStep::Clear { keys, .. } if keys.start > keys.end => Err(RedoError.into()),
         RedoStep::Clear { keys, .. } => Ok(table.retain_in::<&[u8], _>(keys.start..keys.end, |_, _| false)?),
         step => replay_in(table, step),
     }

@@ -159,6 +159,41 @@ async fn what_only_the_journal_has_is_done_again() {
     assert_eq!(numbers[0], numbers[1]);
 }
 
+/// A repository may bring along a file and a journal in which anything stands.
+#[test]
+fn what_a_journal_has_for_a_table_that_it_does_not_fit_is_an_error() {
+    const CATALOG: u8 = 0;
+    const DOCUMENTS: u8 = 1;
+    const COUNTS: u8 = 3;
+    const META: u8 = 4;
+    let folder = TempDir::new().unwrap();
+    let mut bad = [(); 7].map(|()| datafile::Redo::default());
+    bad[0].put(CATALOG, b"\xff", b"entry");
+    bad[1].remove(CATALOG, b"\xff");
+    bad[2].put(COUNTS, b"123", &[0; 8]);
+    bad[3].put(COUNTS, b"1234", &[0; 7]);
+    bad[4].put(META, b"\xc3", &[0; 8]);
+    bad[5].clear(DOCUMENTS, b"b"..b"a");
+    bad[6].put(9, b"", b"");
+    for (number, redo) in bad.into_iter().enumerate() {
+        let path = folder.path().join(format!("{number}.redb"));
+        let file = datafile::DataFile::open(&path, &file::FORM, file::bring_up).unwrap();
+        let write = |wrote| {
+            let written: Result<(), datafile::Failure<()>> = file.write(|_| Ok(wrote));
+            written.unwrap();
+        };
+        write(datafile::Wrote::Changed(()));
+        write(datafile::Wrote::Journaled((), redo));
+        let left = left(&path, &format!("{number}-left.redb"));
+        let refused = open(&left).unwrap_err();
+        let text = refused.report().to_string();
+        assert!(
+            text.contains("a change in the journal cannot be read"),
+            "{number}: {text}"
+        );
+    }
+}
+
 /// A database with a few hundred documents, closed well; its file.
 async fn small(folder: &TempDir, name: &str) -> PathBuf {
     let path = folder.path().join(name);
@@ -308,7 +343,7 @@ fn what_cannot_be_opened_says_why() {
     );
 }
 
-/// The layout of this version, as it was when it was fixed: a change of it has to bring such files along.
+/// The layout of this version, as it was when it was fixed: a change of it has to bring such files along. Format 2 is the same with a journal.
 #[tokio::test]
 async fn a_file_of_format_1_is_read() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/embedded/tests/format-1.redb");
