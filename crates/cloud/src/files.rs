@@ -3,9 +3,12 @@
 //!
 //! | address | what it allows |
 //! |---|---|
-//! | `/v1/files/<sealed>` | `PUT` or `POST` one file, until a moment: the path, the owner and the bound stand in the seal |
-//! | `/v1/files/<sealed>/<name>` | `GET` or `HEAD` one file, until a moment; the name is for people |
+//! | `/v1/files/<sealed>` | `PUT` or `POST` one file, until a moment: the path, the writer and the bound stand in the seal |
+//! | `/v1/files/<sealed>/<name>` | `GET` or `HEAD` one file, until a moment: the path and the client that asked for it stand in the seal; the name is for people |
 //! | `/v1/files/public/<path>` | `GET` or `HEAD` any file, where everybody may read all of them |
+//!
+//! A path is not a file: whoever was allowed a path may find another's file there later. So an address that a client asked for is judged
+//! again by what lies there when it is used; one that a function gave out is good for whoever has it.
 //!
 //! What a user uploaded may be anything. So nothing that a browser would run is shown as what it is, and no script of it ever
 //! has an origin of its own to speak from.
@@ -25,7 +28,7 @@ use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
 use bytes::Bytes;
 use clock::Clock;
 use files::{
-    CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload, WebOwner,
+    Client, CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload,
     name_in_address, path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
@@ -55,6 +58,8 @@ const WORKERS_HOST: &str = "http://tcb.local";
 
 /// How long an address to upload to is good for.
 const UPLOAD_LIFE: Duration = Duration::from_secs(60 * 60);
+/// How long an address is good for at most that a client asks for.
+const CLIENTS_LONGEST: u64 = 7 * 24 * 3600;
 /// How long a file may take to come, whatever its size...
 const UPLOAD_BASE: Duration = Duration::from_secs(60);
 /// ...and so many bytes of it more in each second beyond that.
@@ -101,23 +106,40 @@ pub struct StorageAccess {
 }
 
 impl StorageAccess {
-    /// An address to read a file by; with the seconds for which it is good.
+    /// An address to read a file by; with the seconds for which it is good. One for `client` is of a file that it may read now.
     ///
     /// # Errors
     /// The place cannot sign one.
-    pub async fn address(&self, path: &CloudPath, max_age: Option<u64>) -> Result<(String, u64), BlobError> {
+    pub async fn address(
+        &self,
+        path: &CloudPath,
+        max_age: Option<u64>,
+        client: Option<&Caller>,
+    ) -> Result<(String, u64), BlobError> {
         if self.at_the_place {
-            let age = max_age.unwrap_or(self.url_life.as_secs());
+            let mut age = max_age.unwrap_or(self.url_life.as_secs());
+            if client.is_some() {
+                // The place judges nothing when it is used.
+                age = age.min(self.url_life.as_secs());
+            }
             if let Some(address) = self.blobs.address(path, Duration::from_secs(age)).await? {
                 return Ok((address, age));
             }
         }
-        Ok(self.download_url(path, max_age))
+        Ok(self.download_url(path, max_age, client))
     }
 
     /// An address at the gateway.
-    fn download_url(&self, path: &CloudPath, max_age: Option<u64>) -> (String, u64) {
-        let age = max_age.unwrap_or(self.url_life.as_secs());
+    pub(crate) fn download_url(
+        &self,
+        path: &CloudPath,
+        max_age: Option<u64>,
+        client: Option<&Caller>,
+    ) -> (String, u64) {
+        let mut age = max_age.unwrap_or(self.url_life.as_secs());
+        if client.is_some() {
+            age = age.min(CLIENTS_LONGEST.max(self.url_life.as_secs()));
+        }
         let base = self.public_url.trim_end_matches('/');
         let until = match self.readers {
             FileReaders::Everybody => {
@@ -130,6 +152,7 @@ impl StorageAccess {
         };
         let sealed = self.rights.seal_download(&Download {
             path: path.clone(),
+            reader: client.map(client_of),
             until,
         });
         (format!("{base}{FILES}{sealed}/{}", name_in_address(path)), age)
@@ -141,23 +164,19 @@ impl StorageAccess {
             true => self.public_url.trim_end_matches('/'),
             false => WORKERS_HOST,
         };
-        self.sealed_upload(base, path, &Caller::default())
+        self.sealed_upload(base, path, None)
     }
 
     /// An address for a client to send a file to, which will be the client's.
     pub(crate) fn client_upload_url(&self, path: CloudPath, caller: &Caller) -> String {
-        self.sealed_upload(self.public_url.trim_end_matches('/'), path, caller)
+        let base = self.public_url.trim_end_matches('/');
+        self.sealed_upload(base, path, Some(client_of(caller)))
     }
 
-    fn sealed_upload(&self, base: &str, path: CloudPath, caller: &Caller) -> String {
-        let web = caller.uid.as_ref().map(|uid| WebOwner {
-            uid: uid.clone(),
-            login_type: caller.login_type.clone().unwrap_or_default(),
-        });
+    fn sealed_upload(&self, base: &str, path: CloudPath, writer: Option<Client>) -> String {
         let sealed = self.rights.seal_upload(&Upload {
             path,
-            owner: caller.owner().unwrap_or_default().to_owned(),
-            web,
+            writer,
             until: self.clock.now() + UPLOAD_LIFE,
             most: self.most,
         });
@@ -305,19 +324,19 @@ impl FileDoor {
             Method::PUT => {
                 let right = Upload {
                     path,
-                    owner: owner.to_owned(),
-                    web: None,
+                    writer: None,
                     until: self.0.clock.now(),
                     most: u64::MAX,
                 };
                 let mut coming = Coming::new(body);
-                let done = self.take_bare(&right, given_type(head), &mut coming).await;
+                let new = new_blob(&right, owner, given_type(head));
+                let done = self.take_bare(&right, new, &mut coming).await;
                 if done.is_err() {
                     drain(&mut coming.body).await;
                 }
                 done.map(answered)
             }
-            _ => self.give(&path, head).await,
+            _ => self.give(&path, None, head).await,
         };
         settled(answered, request_id)
     }
@@ -357,7 +376,7 @@ impl FileDoor {
     }
 
     async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
-        let path = match place.strip_prefix(PUBLIC) {
+        let (path, reader) = match place.strip_prefix(PUBLIC) {
             Some(path) => {
                 if self.0.readers != FileReaders::Everybody {
                     return Err(Refused::new(
@@ -365,28 +384,40 @@ impl FileDoor {
                         "[storage] permission lets nobody read files without an address that was made for them",
                     ));
                 }
-                path_of_address(path)
-                    .ok_or_else(|| Refused::new(StorageRefusal::NoFile, "the address names no path"))?
+                let path = path_of_address(path)
+                    .ok_or_else(|| Refused::new(StorageRefusal::NoFile, "the address names no path"))?;
+                (path, None)
             }
             None => {
                 let sealed = place.split('/').next().unwrap_or_default();
                 let now = self.0.clock.now();
                 let right = self.0.rights.open_download(sealed, now);
-                right
-                    .map_err(|error| Refused::new(StorageRefusal::NoRight, error))?
-                    .path
+                let right = right.map_err(|error| Refused::new(StorageRefusal::NoRight, error))?;
+                (right.path, right.reader)
             }
         };
-        self.give(&path, head).await
+        self.give(&path, reader.as_ref().map(caller_of), head).await
     }
 
-    /// Gives a file.
-    async fn give(&self, path: &CloudPath, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
+    /// Gives a file, to this client if it may read what lies there.
+    async fn give(
+        &self,
+        path: &CloudPath,
+        reader: Option<Caller>,
+        head: &Parts,
+    ) -> Result<Response<CloudAnswerBody>, Refused> {
         let mut attempts = ATTEMPTS;
         loop {
             let Opened { blob, content } = self.0.blobs.open(path).await?.ok_or_else(|| {
                 Refused::new(StorageRefusal::NoFile, format_args!("there is no file {path}"))
             })?;
+            if let Some(reader) = &reader {
+                let owner = Some(blob.owner.as_str());
+                self.0
+                    .permission
+                    .judge(Operation::Read, reader, path.as_str(), owner)
+                    .map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))?;
+            }
             attempts -= 1;
             match shown(head, &blob, content).await {
                 Err(BlobError::Changed) if attempts > 0 => {}
@@ -440,7 +471,10 @@ impl FileDoor {
         let given = given_type(head);
         match given.and_then(|given| multer::parse_boundary(given).ok()) {
             Some(boundary) if head.method == Method::POST => self.take_form(&right, boundary, coming).await,
-            _ => self.take_bare(&right, given, coming).await,
+            _ => {
+                let new = new_blob(&right, right.owner(), given);
+                self.take_bare(&right, new, coming).await
+            }
         }
     }
 
@@ -448,14 +482,14 @@ impl FileDoor {
     async fn take_bare<B>(
         &self,
         right: &Upload,
-        given: Option<&str>,
+        new: NewBlob,
         coming: &mut Coming<B>,
     ) -> Result<StatusCode, Refused>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
     {
-        let mut writing = self.0.blobs.write(new_blob(right, given)).await?;
+        let mut writing = self.0.blobs.write(new).await?;
         let mut size = 0;
         while let Some(bytes) = coming.next().await? {
             size += bytes.len() as u64;
@@ -471,18 +505,10 @@ impl FileDoor {
 
     /// A client's address is good for an hour, in which another may have put a file of theirs there.
     async fn still_allowed(&self, right: &Upload) -> Result<(), Refused> {
-        if right.owner.is_empty() {
+        let Some(writer) = &right.writer else {
             return Ok(());
-        }
-        let caller = match &right.web {
-            None => Caller::of_openid(&right.owner),
-            Some(web) => Caller {
-                openid: (right.owner != web.uid).then(|| right.owner.clone()),
-                uid: Some(web.uid.clone()),
-                login_type: Some(web.login_type.clone()),
-            },
         };
-        let judged = self.0.may_write(&right.path, &caller).await?;
+        let judged = self.0.may_write(&right.path, &caller_of(writer)).await?;
         judged.map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))
     }
 
@@ -531,7 +557,11 @@ impl FileDoor {
                 continue;
             }
             let given = field.content_type().map(ToString::to_string);
-            let mut writing = self.0.blobs.write(new_blob(right, given.as_deref())).await?;
+            let mut writing = self
+                .0
+                .blobs
+                .write(new_blob(right, right.owner(), given.as_deref()))
+                .await?;
             let mut size = 0;
             while let Some(bytes) = field.chunk().await.map_err(malformed)? {
                 unread.store(0, Ordering::Relaxed);
@@ -564,10 +594,40 @@ const FORM_PIECE: usize = 64 << 10;
 /// Bytes of a form that may go by before a part of it begins.
 const FORM_HEAD: usize = 1 << 20;
 
-fn new_blob(right: &Upload, given: Option<&str>) -> NewBlob {
+/// A client as it is sealed into an address.
+fn client_of(caller: &Caller) -> Client {
+    match (&caller.uid, &caller.openid) {
+        (Some(uid), openid) => Client::Web {
+            uid: uid.clone(),
+            login_type: caller.login_type.clone().unwrap_or_default(),
+            openid: openid.clone(),
+        },
+        (None, Some(openid)) => Client::User(openid.clone()),
+        (None, None) => Client::Visitor,
+    }
+}
+
+/// The client again, as permissions see it.
+fn caller_of(client: &Client) -> Caller {
+    match client {
+        Client::Visitor => Caller::default(),
+        Client::User(openid) => Caller::of_openid(openid),
+        Client::Web {
+            uid,
+            login_type,
+            openid,
+        } => Caller {
+            openid: openid.clone(),
+            uid: Some(uid.clone()),
+            login_type: Some(login_type.clone()),
+        },
+    }
+}
+
+fn new_blob(right: &Upload, owner: &str, given: Option<&str>) -> NewBlob {
     NewBlob {
         path: right.path.clone(),
-        owner: right.owner.clone(),
+        owner: owner.to_owned(),
         content_type: given.map(str::to_owned),
     }
 }

@@ -121,10 +121,7 @@ impl StorageAccess {
         })?;
         match self.may_write(&path, caller).await {
             Ok(Ok(())) => {
-                let download_url = self
-                    .own_address(&path, caller)
-                    .await
-                    .map_err(|error| self.fault(error.into(), asked))?;
+                let download_url = self.own_address(&path, caller);
                 Ok(UploadPlace {
                     file_id: self.storage.id(&path).to_string(),
                     object_id: self.storage.object_id(&path),
@@ -137,14 +134,15 @@ impl StorageAccess {
         }
     }
 
-    /// The address of a file that a client is about to write, if it may read its own.
-    async fn own_address(&self, path: &CloudPath, caller: &Caller) -> Result<String, BlobError> {
+    /// The address of a file that a client is about to write, if it may read its own. It is always the gateway's, which judges whose file
+    /// it is when it is read: that may be another's, now or later.
+    fn own_address(&self, path: &CloudPath, caller: &Caller) -> String {
         let judged = self
             .permission
             .judge(Operation::Read, caller, path.as_str(), caller.owner());
         match judged {
-            Ok(()) => Ok(self.address(path, None).await?.0),
-            Err(_) => Ok(String::new()),
+            Ok(()) => self.download_url(path, None, Some(caller)).0,
+            Err(_) => String::new(),
         }
     }
 
@@ -246,7 +244,7 @@ impl StorageAccess {
                         .judge(Operation::Read, caller, path.as_str(), owner);
                     judged.map_err(Fault::Denied)?;
                 }
-                let (url, max_age) = self.address(&path, max_age).await?;
+                let (url, max_age) = self.address(&path, max_age, client).await?;
                 Ok(MadeUrl { url, max_age })
             }
             None => Err(Fault::Refused(StorageRefusal::NoFile)),

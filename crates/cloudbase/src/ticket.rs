@@ -13,7 +13,7 @@ use thiserror::Error;
 
 /// What stands between a ticket's key id and its token.
 const SEPARATOR: &str = "/@@/";
-/// A ticket is good for ten minutes; who makes one for longer means something else.
+/// A ticket is good for ten minutes from when it is made, as often as it is shown; who makes one for longer means something else.
 const LONGEST_LIFE: u64 = 60 * 60 * 1000;
 /// How far the clocks of two servers may differ, in milliseconds.
 const CLOCKS: u64 = 5 * 60 * 1000;
@@ -141,7 +141,7 @@ impl TicketKeys {
         }
         let (made, ends) = (milliseconds(claims.iat), milliseconds(claims.exp));
         let early = made > now.saturating_add(CLOCKS);
-        if early || ends <= now || ends > now.saturating_add(LONGEST_LIFE) {
+        if early || ends <= now || ends > made.saturating_add(LONGEST_LIFE) {
             return Err(TicketError::Time);
         }
         if !is_custom_user_id(&claims.uid) {

@@ -41,6 +41,8 @@ pub struct Session {
 
 #[derive(Serialize, Deserialize)]
 struct SealedSession {
+    /// Of which environment it is: those of one Mini Program may share their keys.
+    env: String,
     session: Session,
     until: u64,
 }
@@ -68,6 +70,7 @@ pub struct ProviderIdentity {
 
 #[derive(Serialize, Deserialize)]
 struct SealedProvider {
+    env: String,
     identity: ProviderIdentity,
     until: u64,
 }
@@ -225,6 +228,7 @@ impl Tokens {
     pub fn seal_session(&self, session: &Session, now: Timestamp) -> String {
         let until = Self::session_end(session, now).millis();
         let sealed = SealedSession {
+            env: self.env.clone(),
             session: session.clone(),
             until,
         };
@@ -246,6 +250,9 @@ impl Tokens {
     /// [`TokenError`].
     pub fn open_session(&self, token: &str, now: Timestamp) -> Result<Session, TokenError> {
         let sealed: SealedSession = open(&self.sessions, token)?;
+        if sealed.env != self.env {
+            return Err(TokenError::Foreign);
+        }
         match now < Timestamp::from_millis(sealed.until) {
             true => Ok(sealed.session),
             false => Err(TokenError::Expired),
@@ -256,6 +263,7 @@ impl Tokens {
     #[must_use]
     pub fn seal_provider(&self, identity: &ProviderIdentity, now: Timestamp) -> String {
         let sealed = SealedProvider {
+            env: self.env.clone(),
             identity: identity.clone(),
             until: (now + PROVIDER_LIFE).millis(),
         };
@@ -268,6 +276,9 @@ impl Tokens {
     /// [`TokenError`].
     pub fn open_provider(&self, token: &str, now: Timestamp) -> Result<ProviderIdentity, TokenError> {
         let sealed: SealedProvider = open(&self.providers, token)?;
+        if sealed.env != self.env {
+            return Err(TokenError::Foreign);
+        }
         match now < Timestamp::from_millis(sealed.until) {
             true => Ok(sealed.identity),
             false => Err(TokenError::Expired),
@@ -375,10 +386,13 @@ mod tests {
 
     #[test]
     fn a_session_lives_for_a_month_or_as_long_as_its_ticket_says() {
-        let tokens = Tokens::new(&KeyRing::generate(), "wx1", "env");
+        let ring = KeyRing::generate();
+        let tokens = Tokens::new(&ring, "wx1", "env");
+        let other = Tokens::new(&ring, "wx1", "other");
         let month = SESSION_LIFE.as_secs();
         let sealed = tokens.seal_session(&session(), at(0));
         assert_eq!(tokens.open_session(&sealed, at(month - 1)), Ok(session()));
+        assert_eq!(other.open_session(&sealed, at(1)), Err(TokenError::Foreign));
         assert_eq!(tokens.open_session(&sealed, at(month)), Err(TokenError::Expired));
         let short = Session {
             at_most: Some(at(100).millis()),
@@ -396,13 +410,16 @@ mod tests {
 
     #[test]
     fn a_provider_token_ends_soon() {
-        let tokens = Tokens::new(&KeyRing::generate(), "wx1", "env");
+        let ring = KeyRing::generate();
+        let tokens = Tokens::new(&ring, "wx1", "env");
+        let other = Tokens::new(&ring, "wx1", "other");
         let identity = ProviderIdentity {
             openid: "oABC".to_owned(),
             unionid: None,
         };
         let sealed = tokens.seal_provider(&identity, at(0));
         assert_eq!(tokens.open_provider(&sealed, at(299)), Ok(identity));
+        assert_eq!(other.open_provider(&sealed, at(1)), Err(TokenError::Foreign));
         assert_eq!(tokens.open_provider(&sealed, at(300)), Err(TokenError::Expired));
     }
 }

@@ -22,4 +22,4 @@ pub use file_id::{Bucket, FileId, FileIdError, Storage};
 pub use path::{CloudPath, CloudPathError, LONGEST_PATH};
 pub use range::{Conditions, Entity, Part, Wanted};
 pub use refusal::StorageRefusal;
-pub use right::{Download, Rights, RightsError, Upload, WebOwner};
+pub use right::{Client, Download, Rights, RightsError, Upload};

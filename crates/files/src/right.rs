@@ -16,6 +16,9 @@ const NEVER: u64 = u64::MAX;
 pub struct Download {
     /// Which.
     pub path: CloudPath,
+    /// The client that may read it, if whoever lies there then lets them: a file comes and goes while the right stays. `None` where a
+    /// function gave the right, to whoever has it.
+    pub reader: Option<Client>,
     /// When it ends, by WeChat's time; `None` for never, as with files that everybody may read.
     pub until: Option<Timestamp>,
 }
@@ -25,23 +28,30 @@ pub struct Download {
 pub struct Upload {
     /// Where to.
     pub path: CloudPath,
-    /// Whose it will be: an openid, or a CloudBase uid; empty for what a function uploads.
-    pub owner: String,
-    /// Who that is, where it is a user of CloudBase's SDKs.
-    pub web: Option<WebOwner>,
+    /// The client that writes it, if it still may by then, and whose it will be. `None` for a function, whose files are nobody's.
+    pub writer: Option<Client>,
     /// When the right ends, by WeChat's time.
     pub until: Timestamp,
     /// Bytes at most.
     pub most: u64,
 }
 
-/// A user of CloudBase's SDKs, as the permissions of storage see one.
+/// A client that a right is made for, as the permissions of storage see one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebOwner {
-    /// The user's id in the environment.
-    pub uid: String,
-    /// How they logged in.
-    pub login_type: String,
+pub enum Client {
+    /// Somebody who has not logged in.
+    Visitor,
+    /// A user of the Mini Program, by openid.
+    User(String),
+    /// A user of CloudBase's SDKs.
+    Web {
+        /// The user's id in the environment.
+        uid: String,
+        /// How they logged in.
+        login_type: String,
+        /// Who they are to the Mini Program, if anybody.
+        openid: Option<String>,
+    },
 }
 
 /// Seals and opens rights. Cheap to clone.
@@ -84,6 +94,11 @@ impl Rights {
     pub fn seal_download(&self, right: &Download) -> String {
         let mut plain = head(right.until);
         plain.extend_from_slice(right.path.as_str().as_bytes());
+        if let Some(reader) = &right.reader {
+            // No path has a control character in it, so it ends here.
+            plain.push(0);
+            reader.write(&mut plain);
+        }
         self.downloads.seal(&plain)
     }
 
@@ -93,9 +108,15 @@ impl Rights {
     /// It is not one of ours, or has ended by `now`.
     pub fn open_download(&self, sealed: &str, now: Timestamp) -> Result<Download, RightsError> {
         let plain = self.downloads.open(sealed)?;
-        let (until, path) = opened(&plain, now)?;
+        let (until, rest) = opened(&plain, now)?;
+        let text = text(rest)?;
+        let (path, reader) = match text.split_once('\0') {
+            None => (text, None),
+            Some((path, reader)) => (path, Client::read(reader)?),
+        };
         Ok(Download {
-            path: text(path)?.parse()?,
+            path: path.parse()?,
+            reader,
             until,
         })
     }
@@ -105,13 +126,12 @@ impl Rights {
     pub fn seal_upload(&self, right: &Upload) -> String {
         let mut plain = head(Some(right.until));
         plain.extend_from_slice(&right.most.to_be_bytes());
-        // No path has a control character in it, so it ends where the owner begins; nor has a uid, or a type of login.
+        // No path has a control character in it, so it ends where the writer begins.
         plain.extend_from_slice(right.path.as_str().as_bytes());
         plain.push(0);
-        if let Some(web) = &right.web {
-            plain.extend_from_slice(format!("\0{}\0{}\0", web.uid, web.login_type).as_bytes());
+        if let Some(writer) = &right.writer {
+            writer.write(&mut plain);
         }
-        plain.extend_from_slice(right.owner.as_bytes());
         self.uploads.seal(&plain)
     }
 
@@ -123,23 +143,61 @@ impl Rights {
         let plain = self.uploads.open(sealed)?;
         let (until, rest) = opened(&plain, now)?;
         let (most, rest) = rest.split_first_chunk().ok_or(RightsError::Unknown)?;
-        let (path, owner) = text(rest)?.split_once('\0').ok_or(RightsError::Unknown)?;
-        let (web, owner) = match owner.strip_prefix('\0') {
-            None => (None, owner),
-            Some(rest) => {
-                let mut parts = rest.splitn(3, '\0');
-                let mut next = || parts.next().ok_or(RightsError::Unknown);
-                let (uid, login_type) = (next()?.to_owned(), next()?.to_owned());
-                (Some(WebOwner { uid, login_type }), next()?)
-            }
-        };
+        let (path, writer) = text(rest)?.split_once('\0').ok_or(RightsError::Unknown)?;
         Ok(Upload {
             path: path.parse()?,
-            owner: owner.to_owned(),
-            web,
+            writer: Client::read(writer)?,
             until: until.ok_or(RightsError::Unknown)?,
             most: u64::from_be_bytes(*most),
         })
+    }
+}
+
+impl Upload {
+    /// Whose the file will be: an openid, or a CloudBase uid; empty for nobody's.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.writer.as_ref().map_or("", Client::owner)
+    }
+}
+
+impl Client {
+    /// Whose a file is that this client writes: the openid, or the uid of a web page's user; empty for nobody's.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        match self {
+            Self::Visitor => "",
+            Self::User(openid) => openid,
+            Self::Web { uid, openid, .. } => openid.as_ref().unwrap_or(uid),
+        }
+    }
+
+    /// An openid by itself, or what a user of CloudBase's SDKs is between zeros, which nothing of it has in it; a visitor is such a user
+    /// without any of it. Nothing at all is a function.
+    fn write(&self, plain: &mut Vec<u8>) {
+        let (uid, login_type) = match self {
+            Self::User(openid) => return plain.extend_from_slice(openid.as_bytes()),
+            Self::Visitor => ("", ""),
+            Self::Web { uid, login_type, .. } => (&**uid, &**login_type),
+        };
+        plain.extend_from_slice(format!("\0{uid}\0{login_type}\0{}", self.owner()).as_bytes());
+    }
+
+    fn read(text: &str) -> Result<Option<Self>, RightsError> {
+        let Some(rest) = text.strip_prefix('\0') else {
+            return Ok((!text.is_empty()).then(|| Self::User(text.to_owned())));
+        };
+        let mut parts = rest.splitn(3, '\0');
+        let mut next = || parts.next().ok_or(RightsError::Unknown);
+        let (uid, login_type, owner) = (next()?, next()?, next()?);
+        Ok(Some(match (uid, owner) {
+            ("", "") => Self::Visitor,
+            _ => Self::Web {
+                uid: uid.to_owned(),
+                login_type: login_type.to_owned(),
+                openid: (owner != uid).then(|| owner.to_owned()),
+            },
+        }))
     }
 }
 
@@ -190,6 +248,7 @@ mod tests {
         let path: CloudPath = "头像/a b%.png".parse().unwrap();
         let download = Download {
             path: path.clone(),
+            reader: None,
             until: Some(at(100)),
         };
         let sealed = rights.seal_download(&download);
@@ -203,6 +262,7 @@ mod tests {
 
         let forever = Download {
             path: path.clone(),
+            reader: Some(Client::Visitor),
             until: None,
         };
         let sealed = rights.seal_download(&forever);
@@ -210,8 +270,7 @@ mod tests {
 
         let upload = Upload {
             path,
-            owner: "oABC".to_owned(),
-            web: None,
+            writer: Some(Client::User("oABC".to_owned())),
             until: at(100),
             most: 5,
         };
@@ -226,6 +285,7 @@ mod tests {
         let path: CloudPath = "a".parse().unwrap();
         let download = rights.seal_download(&Download {
             path: path.clone(),
+            reader: None,
             until: None,
         });
         assert_eq!(
@@ -237,16 +297,34 @@ mod tests {
         assert!(rights.open_download(&download[1..], at(1)).is_err());
     }
 
+    fn client() -> impl Strategy<Value = Option<Client>> {
+        let web = ("[0-9a-f]{1,32}", proptest::option::of("[A-Z_-]{1,40}")).prop_map(|(uid, openid)| {
+            Some(Client::Web {
+                uid,
+                login_type: "CUSTOM".to_owned(),
+                openid,
+            })
+        });
+        prop_oneof![
+            Just(None),
+            Just(Some(Client::Visitor)),
+            "[^\u{0}]{1,40}".prop_map(|openid| Some(Client::User(openid))),
+            web,
+        ]
+    }
+
     proptest! {
         #[test]
         fn whatever_is_sealed_opens_the_same(
-            path in "[^\u{0}-\u{1f}\u{7f}/]{3,40}", owner in "[^\u{0}]{0,40}", is_web: bool, uid in "[0-9a-f]{0,32}",
+            path in "[^\u{0}-\u{1f}\u{7f}/]{3,40}", client in client(),
             until in 1..u64::from(u32::MAX), most: u64,
         ) {
             let rights = rights();
-            let web = is_web.then(|| WebOwner { uid, login_type: "CUSTOM".to_owned() });
-            let upload = Upload { path: path.parse().unwrap(), owner, web, until: at(until), most };
+            let path: CloudPath = path.parse().unwrap();
+            let upload = Upload { path: path.clone(), writer: client.clone(), until: at(until), most };
             prop_assert_eq!(rights.open_upload(&rights.seal_upload(&upload), at(until - 1)), Ok(upload));
+            let download = Download { path, reader: client, until: Some(at(until)) };
+            prop_assert_eq!(rights.open_download(&rights.seal_download(&download), at(until - 1)), Ok(download));
         }
     }
 }

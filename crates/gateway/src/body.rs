@@ -231,6 +231,10 @@ impl UnreadBody {
                 permit: None,
             });
         }
+        debug_assert!(
+            !matches!(sender, BodySender::Stranger) || policy.most <= LARGEST_OF_STRANGER,
+            "what a stranger sends takes no room, and so is small"
+        );
         let mut whole = BytesMut::from(first);
         let mut permit: Option<Room<'_>> = None;
         loop {

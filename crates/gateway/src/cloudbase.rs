@@ -50,12 +50,21 @@ pub(crate) struct WebClients {
     anonymous: bool,
     ticket_keys: TicketKeys,
     passwords: Passwords,
+    /// Room for bodies of those whom nobody knows, or who may be as many as they like.
+    visitors: body::Budget,
     /// Sessions that were ended here: their access tokens end with them, and those of other nodes by themselves.
     ended: Mutex<LruCache<String, ()>>,
+    /// Those of anonymous users: anybody can begin and end as many as they like, which is to push nobody else's out.
+    ended_anonymous: Mutex<LruCache<String, ()>>,
 }
 
 /// Ended sessions that are remembered.
 const ENDED: usize = 100_000;
+/// Those of anonymous users.
+const ENDED_ANONYMOUS: usize = 10_000;
+
+/// Bytes of visitors' bodies that may be held at once: of each network one of the largest calls, as it came and as its text.
+const VISITORS: usize = 4 * 2 * body::LARGEST_CALL;
 
 /// A login, from anybody.
 const AUTH_BODY: BodyPolicy = BodyPolicy {
@@ -126,7 +135,9 @@ impl WebClients {
             anonymous: auth.anonymous,
             ticket_keys: auth.ticket_keys,
             passwords: Passwords::new(auth.passwords),
+            visitors: body::Budget::of(VISITORS),
             ended: Mutex::new(LruCache::unbounded()),
+            ended_anonymous: Mutex::new(LruCache::unbounded()),
         }
     }
 
@@ -152,29 +163,43 @@ impl WebClients {
     }
 
     fn has_ended(&self, session: &str) -> bool {
-        let ended = self
-            .ended
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        ended.contains(session)
+        [&self.ended, &self.ended_anonymous]
+            .into_iter()
+            .any(|ended| locked(ended).contains(session))
     }
 
-    fn end(&self, session: &str) {
-        let mut ended = self
-            .ended
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn end(&self, session: &str, of: LoginType) {
+        let (ended, most) = match of {
+            LoginType::Anonymous => (&self.ended_anonymous, ENDED_ANONYMOUS),
+            _ => (&self.ended, ENDED),
+        };
+        let mut ended = locked(ended);
         ended.put(session.to_owned(), ());
         // Bounded here and not by the cache itself, which would take the memory for all of them at once.
-        if ended.len() > ENDED {
+        if ended.len() > most {
             ended.pop_lru();
         }
     }
 }
 
-/// Whose share of the budget a body has.
-fn sender(access: Option<&Access>) -> BodySender<'_> {
-    access.map_or(BodySender::Stranger, |access| BodySender::Known(&access.user.uid))
+fn locked(ended: &Mutex<LruCache<String, ()>>) -> std::sync::MutexGuard<'_, LruCache<String, ()>> {
+    ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Whose share of the budget a body has: a user's own, or, where anybody may be as many users as they like, their network's.
+fn sender<'a>(access: Option<&'a Access>, network: &'a str) -> BodySender<'a> {
+    match access {
+        Some(access) if access.user.login != LoginType::Anonymous => BodySender::Known(&access.user.uid),
+        _ => BodySender::Visitor(network),
+    }
+}
+
+/// The budget for that: those whom nobody knows have one of their own, so that nobody who is known waits for them.
+fn budget<'a>(inner: &'a crate::Inner, sender: BodySender<'_>) -> &'a body::Budget {
+    match sender {
+        BodySender::Known(_) => &inner.budget,
+        BodySender::Stranger | BodySender::Visitor(_) => &inner.web_clients.visitors,
+    }
 }
 
 /// The user as the caller of a function.
@@ -217,4 +242,50 @@ fn fault_of_call(failure: &calls::CallFailure) -> WebFault {
 /// The function's result as it came.
 fn result_of(reply: runtime::FunctionReply) -> Bytes {
     reply.json.unwrap_or_else(|| Bytes::from_static(b"null"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ::cloudbase::{DeviceId, Session};
+
+    use super::*;
+
+    fn of(user: WebUser) -> Access {
+        Access {
+            user,
+            session: "s1".to_owned(),
+            until: Timestamp::from_secs(0),
+        }
+    }
+
+    #[test]
+    fn whoever_may_be_many_has_the_share_of_their_network() {
+        let device = DeviceId::parse("0123456789abcdef").unwrap();
+        let (anonymous, custom) = (of(WebUser::anonymous(&device)), of(WebUser::custom("alice")));
+        for access in [None, Some(&anonymous)] {
+            assert!(matches!(
+                sender(access, "192.0.2.1"),
+                BodySender::Visitor("192.0.2.1")
+            ));
+        }
+        assert!(matches!(
+            sender(Some(&custom), "192.0.2.1"),
+            BodySender::Known(uid) if uid == custom.user.uid
+        ));
+    }
+
+    #[test]
+    fn logouts_of_anonymous_users_push_nobody_s_out() {
+        let keys = KeyRing::generate();
+        let clients = WebClients::new(WebAuth::default(), &keys, "wx1", "env");
+        let session = Session::new("of alice".to_owned(), WebUser::custom("alice"));
+        clients.end(&session.id, session.login());
+        for number in 0..=ENDED.max(ENDED_ANONYMOUS) {
+            clients.end(&number.to_string(), LoginType::Anonymous);
+        }
+        assert!(clients.has_ended("of alice"));
+        assert!(!clients.has_ended("0"), "it is bounded");
+        assert!(clients.has_ended(&ENDED.to_string()));
+    }
 }

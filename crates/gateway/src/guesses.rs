@@ -65,14 +65,33 @@ impl<K: Hash + Eq + Clone> Guesses<K> {
     /// Notes that a guess was wrong; gives how many requests of that peer were refused before it.
     pub(crate) fn wrong(&self, peer: &K, now: Instant) -> u32 {
         let mut peers = self.peers();
-        let peer = peers.get_or_insert_mut(peer.clone(), || Peer {
-            left: AT_ONCE,
-            since: now,
-            refused: 0,
-        });
+        let peer = peers.get_or_insert_mut(peer.clone(), || Peer::rested(now));
         peer.refill(now);
         peer.left = peer.left.saturating_sub(1);
         std::mem::take(&mut peer.refused)
+    }
+
+    /// Takes a guess before it is looked at, so that many at one time are counted as many in a row.
+    pub(crate) fn take(&self, peer: &K, now: Instant) -> Result<(), NoneLeft> {
+        let mut peers = self.peers();
+        let peer = peers.get_or_insert_mut(peer.clone(), || Peer::rested(now));
+        peer.refill(now);
+        if peer.left == 0 {
+            peer.refused = peer.refused.saturating_add(1);
+            return Err(NoneLeft {
+                is_first: peer.refused == 1,
+            });
+        }
+        peer.left -= 1;
+        peer.refused = 0;
+        Ok(())
+    }
+
+    /// Gives a guess back that was right.
+    pub(crate) fn give_back(&self, peer: &K) {
+        if let Some(peer) = self.peers().get_mut(peer) {
+            peer.left = (peer.left + 1).min(AT_ONCE);
+        }
     }
 
     fn peers(&self) -> MutexGuard<'_, LruCache<K, Peer>> {
@@ -81,6 +100,14 @@ impl<K: Hash + Eq + Clone> Guesses<K> {
 }
 
 impl Peer {
+    fn rested(now: Instant) -> Self {
+        Self {
+            left: AT_ONCE,
+            since: now,
+            refused: 0,
+        }
+    }
+
     fn refill(&mut self, now: Instant) {
         let more = now.saturating_duration_since(self.since).as_secs() / ONE_MORE.as_secs();
         let more = u32::try_from(more).unwrap_or(u32::MAX);

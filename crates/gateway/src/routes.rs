@@ -188,15 +188,19 @@ impl Gateway {
                 cloudbase::answer_auth(inner, door, head, body, client_ip, request_id).await?
             }
             Door::Web(WebDoor::Documents(path)) => {
-                cloudbase::documents(inner, path, head, body, request_id).await?
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                cloudbase::documents(inner, path, head, body, client_ip, request_id).await?
             }
-            Door::Web(WebDoor::Files(path)) => cloudbase::files(inner, path, head, body, request_id).await?,
+            Door::Web(WebDoor::Files(path)) => {
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                cloudbase::files(inner, path, head, body, client_ip, request_id).await?
+            }
             Door::Web(WebDoor::Legacy) => {
                 let client_ip = inner.web.client(client_ip, &head.headers);
                 cloudbase::answer_legacy(inner, head, body, client_ip, request_id).await?
             }
             // The token decides which of two worlds the call is of.
-            Door::Call(name) if show_bearer(&head.headers).is_some_and(Tokens::has_form) => {
+            Door::Call(name) if is_web_call(head) => {
                 let client_ip = inner.web.client(client_ip, &head.headers);
                 cloudbase::call(inner, name, head, body, client_ip, request_id).await?
             }
@@ -238,6 +242,24 @@ pub(crate) fn takes(method: &Method, allowed: &'static str) -> Result<(), Failur
         true => Ok(()),
         false => Err(Failure::method(allowed)),
     }
+}
+
+/// Whether a call is of CloudBase's SDKs: their token says so, or where they have none yet, what they say of themselves.
+fn is_web_call(head: &Parts) -> bool {
+    if let Some(token) = show_bearer(&head.headers)
+        && Tokens::has_form(token)
+    {
+        return true;
+    }
+    let sdk = head
+        .headers
+        .get("x-sdk-version")
+        .and_then(|sdk| sdk.to_str().ok());
+    let query = head.uri.query().unwrap_or_default();
+    sdk.is_some_and(|sdk| sdk.starts_with("@cloudbase/"))
+        || query
+            .split('&')
+            .any(|part| part == "webfn=true" || part == "webfn")
 }
 
 fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Bearer, Failure> {

@@ -30,6 +30,11 @@ impl Caller {
         self.openid.as_deref().or(self.uid.as_deref())
     }
 
+    /// Whether anybody may be this caller: one that has not logged in, or has as nobody in particular.
+    pub(crate) fn is_anybody(&self) -> bool {
+        self.owner().is_none() || self.openid.is_none() && self.login_type.as_deref() == Some("ANONYMOUS")
+    }
+
     /// `auth`; `None` for one that has not logged in.
     pub(crate) fn member(&self, name: &str) -> Option<&str> {
         match name {

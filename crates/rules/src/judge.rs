@@ -9,7 +9,7 @@ use crate::{
     Caller, Denial, Operation, Rule, Rules, StorageRules, WrittenData,
     expression::Part,
     formula::{Atom, Condition, Formula},
-    proof::{Proof, excludes},
+    proof::{MOST_LOOKED_AT, MOST_OF_NOBODY, Proof, excludes},
     query::facts,
     reduce::{Known, Reducer},
     set::Ordered,
@@ -180,13 +180,17 @@ impl Rule {
             pinned: Vec::new(),
             unpinned: None,
         };
+        let most = match request.caller.is_anybody() {
+            true => MOST_OF_NOBODY,
+            false => MOST_LOOKED_AT,
+        };
         let mut guard = Guard::default();
         let mut failed: Option<(&Part, Formula, bool)> = None;
         for part in &self.parts {
             let (formula, passed, too_many) = match known {
                 Known::Facts(facts) => {
                     let negated = reducer.reduce(&part.expression, false);
-                    match excludes(facts, &negated) {
+                    match excludes(facts, &negated, most) {
                         Proof::Done(scalars) => {
                             guard.scalars.extend(scalars);
                             (None, true, false)

@@ -13,7 +13,9 @@ use crate::{
 
 /// Conditions and values, and pieces of large ones, that are looked at before a proof is given up: some tens of milliseconds. A query comes from a client, and the
 /// cases of its `or`s multiply.
-const MOST_LOOKED_AT: usize = 1_000_000;
+pub(crate) const MOST_LOOKED_AT: usize = 1_000_000;
+/// The same for whom anybody may be, as often as they like: a millisecond or so.
+pub(crate) const MOST_OF_NOBODY: usize = 50_000;
 
 /// What came of a proof.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,19 +28,20 @@ pub(crate) enum Proof {
     TooMany,
 }
 
-/// Proves that no document meets both.
-pub(crate) fn excludes(facts: &Formula, negated: &Formula) -> Proof {
+/// Proves that no document meets both, with so much that is looked at.
+pub(crate) fn excludes(facts: &Formula, negated: &Formula, most: usize) -> Proof {
     // Lists are allowed for first: a field that need not be of one value is not held to it.
     for one_value in [false, true] {
         let mut search = Search {
             looked_at: 0,
+            most,
             one_value,
             scalars: Vec::new(),
         };
         if search.refutes(vec![negated, facts], Vec::new(), Vec::new()) {
             return Proof::Done(search.scalars);
         }
-        if search.looked_at > MOST_LOOKED_AT {
+        if search.looked_at > most {
             return Proof::TooMany;
         }
     }
@@ -47,6 +50,7 @@ pub(crate) fn excludes(facts: &Formula, negated: &Formula) -> Proof {
 
 struct Search {
     looked_at: usize,
+    most: usize,
     /// Whether fields are taken to have one value each.
     one_value: bool,
     scalars: Vec<String>,
@@ -61,7 +65,7 @@ impl Search {
         mut atoms: Vec<&'f Atom>,
     ) -> bool {
         self.looked_at += 1 + atoms.len() + choices.len();
-        if self.looked_at > MOST_LOOKED_AT {
+        if self.looked_at > self.most {
             return false;
         }
         while let Some(formula) = pending.pop() {
@@ -72,7 +76,7 @@ impl Search {
                 Formula::Any(parts) => choices.push(parts),
                 Formula::Atom(atom) => {
                     atoms.push(atom);
-                    if self.looked_at > MOST_LOOKED_AT {
+                    if self.looked_at > self.most {
                         return false;
                     }
                     if self.conflicts(&atoms, &atom.path) {
@@ -97,7 +101,7 @@ impl Search {
         self.looked_at += atoms.len();
         let of_path = || atoms.iter().filter(|atom| atom.path == path);
         self.looked_at += of_path().map(|atom| atom.condition.cost()).sum::<usize>();
-        if self.looked_at > MOST_LOOKED_AT {
+        if self.looked_at > self.most {
             return false;
         }
         let others = of_path().filter(|atom| !atom.holds);

@@ -2,6 +2,7 @@
 use blobs::{Folder, FolderOptions};
 use futures_util::StreamExt as _;
 use http::Request;
+use rules::{Level, StorageRules};
 use seal::KeyRing;
 
 use super::*;
@@ -257,4 +258,87 @@ async fn ranges_that_lie_get_what_there_is() {
         let body = reply.into_body().collect().await.unwrap().to_bytes();
         assert_eq!((found, &body[..]), (status, expected.as_bytes()), "{range}");
     }
+}
+
+/// The path of an address at the gateway.
+fn path_in<'a>(door: &FileDoor, url: &'a str) -> &'a str {
+    url.strip_prefix(&door.access().public_url).unwrap()
+}
+
+/// A place with files of their own for each, which only an address leads to.
+fn private() -> FileDoor {
+    let (door, _) = door();
+    let mut access = door.access().clone();
+    access.readers = FileReaders::AddressHolders;
+    access.permission = Arc::new(StoragePermission::Level(Level::Private));
+    FileDoor::new(Arc::new(access))
+}
+
+async fn written(door: &FileDoor, path: &str, caller: &Caller) {
+    let to = door.access().client_upload_url(path.parse().unwrap(), caller);
+    let (status, text) = ask(door, Method::PUT, path_in(door, &to), "", b"secret".to_vec()).await;
+    assert_eq!(status, 200, "{text}");
+}
+
+#[tokio::test]
+async fn an_address_from_before_the_file_reads_only_what_its_client_may() {
+    let door = private();
+    let (alice, bob) = (Caller::of_openid("alice"), Caller::of_openid("bob"));
+    let anonymous = Caller {
+        openid: None,
+        uid: Some("u1".to_owned()),
+        login_type: Some("ANONYMOUS".to_owned()),
+    };
+    let path: CloudPath = "avatars/alice.png".parse().unwrap();
+    let addresses = [&alice, &bob, &anonymous, &Caller::default()]
+        .map(|caller| door.access().download_url(&path, Some(u64::MAX), Some(caller)));
+    let of_function = door.access().download_url(&path, None, None).0;
+    written(&door, "avatars/alice.png", &alice).await;
+    let mut statuses = Vec::new();
+    for (address, age) in &addresses {
+        assert_eq!(*age, CLIENTS_LONGEST, "nobody asks for ever");
+        statuses.push(
+            ask(&door, Method::GET, path_in(&door, address), "", Vec::new())
+                .await
+                .0,
+        );
+    }
+    assert_eq!(statuses, [200, 403, 403, 403]);
+    let given = ask(&door, Method::GET, path_in(&door, &of_function), "", Vec::new()).await;
+    assert_eq!(
+        given,
+        (200, "secret".to_owned()),
+        "a function gives to whom it likes"
+    );
+    // Another's file at the same path is another's.
+    door.access().blobs.remove(&[path]).await.unwrap();
+    written(&door, "avatars/alice.png", &bob).await;
+    let (first, _) = &addresses[0];
+    assert_eq!(
+        ask(&door, Method::GET, path_in(&door, first), "", Vec::new())
+            .await
+            .0,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_visitor_s_address_to_upload_overwrites_nobody_s_file() {
+    let (door, _) = door();
+    let mut access = door.access().clone();
+    let rules = serde_json::json!({
+        "read": true,
+        "write": "auth != null && resource.openid == auth.openid || auth == null && resource.openid == null",
+    });
+    let rules = StorageRules::compile(&rules).unwrap();
+    access.permission = Arc::new(StoragePermission::Rules(Box::new(rules)));
+    let door = FileDoor::new(Arc::new(access));
+    let path: CloudPath = "inbox/a.txt".parse().unwrap();
+    let to = door.access().client_upload_url(path.clone(), &Caller::default());
+    written(&door, "inbox/a.txt", &Caller::of_openid("alice")).await;
+    let (status, text) = ask(&door, Method::PUT, path_in(&door, &to), "", b"mine".to_vec()).await;
+    assert_eq!(status, 403, "{text}");
+    let to = door.access().upload_url(path, true);
+    let (status, text) = ask(&door, Method::PUT, path_in(&door, &to), "", b"mine".to_vec()).await;
+    assert_eq!(status, 200, "a function may: {text}");
 }

@@ -276,9 +276,12 @@ impl Asked<'_> {
         for (name, flag) in [("multi", self.body.multi), ("upsert", self.body.upsert)] {
             fields.push((name, Made::Json(flag.unwrap_or(false).to_string())));
         }
-        // Without it, data without operators is a replacement.
-        if self.body.replace_mode == Some(true) {
+        // `set` says that it inserts what is not there. Nothing else replaces: an update without a change comes as an empty object.
+        let says = |flag: Option<bool>| flag == Some(true);
+        if says(self.body.replace_mode) {
             fields.push(("merge", Made::Json("false".to_owned())));
+        } else if !says(self.body.upsert) {
+            fields.push(("merge", Made::Json("true".to_owned())));
         }
         Ok((DatabaseAction::Modify, fields, AnswerForm::Usual))
     }

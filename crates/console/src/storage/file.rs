@@ -40,7 +40,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         Ok(None) => return none(),
         Err(error) => return layout::page(viewer, Page::Files, refused(&error)),
     };
-    let (address, age) = match storage.address(&path, None).await {
+    let (address, age) = match storage.address(&path, None, None).await {
         Ok(address) => address,
         Err(error) => return layout::page(viewer, Page::Files, refused(&error)),
     };

@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use ::cloudbase::{
@@ -111,16 +111,16 @@ pub(crate) async fn answer(
         AuthDoor::Revoke => {
             let token = asked.token.or(asked.refresh_token).unwrap_or_default();
             if let Ok(session) = clients.tokens.open_session(&token, now) {
-                end(inner, &session.id).await?;
+                end(inner, &session.id, session.login()).await?;
             } else if let Ok(access) = clients.tokens.open_access(&token, now) {
-                end(inner, &access.session).await?;
+                end(inner, &access.session, access.user.login).await?;
             }
             // Who has no valid token is logged out already.
             return Ok(reply::json(Bytes::from_static(b"{}")));
         }
         AuthDoor::SignOut => {
             let access = shown(inner, head)?;
-            end(inner, &access.session).await?;
+            end(inner, &access.session, access.user.login).await?;
             return Ok(reply::json(Bytes::from_static(b"{}")));
         }
         AuthDoor::ProviderToken => {
@@ -214,7 +214,7 @@ pub(super) async fn by_password(
     let let_in = inner
         .web_clients
         .passwords
-        .let_in(name, password, client_ip, Instant::now())
+        .let_in(name, password, client_ip)
         .await;
     let let_in = let_in.map_err(|why| {
         if let NotLetIn::Wrong = why {
@@ -306,7 +306,7 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
         LoginType::Anonymous => clients.anonymous,
         LoginType::Custom => clients.ticket_keys.knows(proof),
         LoginType::WeChat => true,
-        LoginType::Username => match clients.passwords.still_holds(&session.user, proof) {
+        LoginType::Username => match clients.passwords.still_holds(&session.user, proof).await {
             Ok(holds) => holds,
             Err(NotLetIn::Broken(why)) => {
                 return Err(Refused::because(
@@ -330,9 +330,13 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
     }
 }
 
-/// Ends a session for good.
-pub(super) async fn end(inner: &Inner, session: &str) -> Result<(), Refused> {
-    inner.web_clients.end(session);
+/// Ends a session for good. One of an anonymous user is kept in memory alone: anybody may begin as many as they like, and whoever has
+/// the device's id is that user without a session too.
+pub(super) async fn end(inner: &Inner, session: &str, of: LoginType) -> Result<(), Refused> {
+    inner.web_clients.end(session, of);
+    if of == LoginType::Anonymous {
+        return Ok(());
+    }
     // None lives longer from its last refresh than this.
     let nobody = Session::new(session.to_owned(), WebUser::custom(""));
     let until = Tokens::session_end(&nobody, inner.clock.now());

@@ -8,6 +8,7 @@ use ::cloudbase::{
     legacy::{self, LegacyAction},
 };
 use bytes::Bytes;
+use calls::PreparedCall;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode, request::Parts};
 use tcb::{CallData, Envelope, Event, SdkReply, reply as words};
@@ -38,16 +39,33 @@ pub(crate) async fn answer(
     // Who asks stands in the body: until it is read, they are a visitor, of whose network the room is.
     let network = crate::seats::network(client_ip).to_string();
     let body = body
-        .read(&policy(), BodySender::Visitor(&network), &inner.budget)
+        .read(
+            &policy(),
+            BodySender::Visitor(&network),
+            &inner.web_clients.visitors,
+        )
         .await
         .map_err(|failure| {
             let mut failure = reworded(failure, request_id);
             failure.status = StatusCode::OK;
             failure
         })?;
-    let answer = match Envelope::parse("application/json", &body.bytes) {
+    let acted = match Envelope::parse("application/json", &body.bytes) {
         Ok(envelope) => act(inner, head, &envelope, client_ip, request_id).await,
         Err(error) => Err(Told::fault(WebFault::malformed(error.to_string()))),
+    };
+    let answer = match acted {
+        Ok(Acted::Answered(answer)) => Ok(answer),
+        Ok(Acted::Calls { call, parsed }) => {
+            // All that the function gets is in the call.
+            drop(body.bytes);
+            let result = call.run().await.result;
+            drop(body.permit);
+            result
+                .map(|result| legacy::invoked(request_id, result.json.as_deref(), parsed))
+                .map_err(|failure| fault_of_call(&failure).into())
+        }
+        Err(told) => Err(told),
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -93,6 +111,13 @@ impl Told {
 
     /// What a login was refused for, by the codes of the older SDKs.
     fn login(refused: auth::Refused, code: &str) -> Self {
+        // A code that ends the session is for a session that has ended: what failed here may go on later.
+        let code = match refused.fault.status {
+            403 => "LOGIN_TYPE_DISABLED",
+            429 => "EXCEED_REQUEST_LIMIT",
+            500.. => "SYS_ERR",
+            _ => code,
+        };
         let fault = WebFault::new(200, code, refused.fault.description);
         Self {
             fault,
@@ -107,13 +132,30 @@ impl From<WebFault> for Told {
     }
 }
 
+/// What came of a request.
+enum Acted {
+    Answered(SdkReply),
+    /// It calls a function, and takes nothing more of the request for that.
+    Calls {
+        call: PreparedCall,
+        /// Whether the SDK wants the result as what it is, or parses its text.
+        parsed: bool,
+    },
+}
+
+impl From<SdkReply> for Acted {
+    fn from(answer: SdkReply) -> Self {
+        Self::Answered(answer)
+    }
+}
+
 async fn act(
     inner: &Arc<Inner>,
     head: &Parts,
     envelope: &Envelope<'_>,
     client_ip: IpAddr,
     request_id: &str,
-) -> Result<SdkReply, Told> {
+) -> Result<Acted, Told> {
     let name = envelope.action_name();
     let now = inner.clock.now();
     let clients = &inner.web_clients;
@@ -125,7 +167,8 @@ async fn act(
         }
         let caller = identify()?.map(|access| access.user.caller()).unwrap_or_default();
         let client = AskingClient::web(&caller);
-        return Ok(inner.cloud.answer_client(request_id, client, envelope).await);
+        let answer = inner.cloud.answer_client(request_id, client, envelope).await;
+        return Ok(answer.into());
     };
     let logged_in = || -> Result<Access, WebFault> { identify()?.ok_or_else(WebFault::no_token) };
     match action {
@@ -141,12 +184,12 @@ async fn act(
             let session = auth::anonymously(inner, device);
             let session = session.map_err(|refused| Told::login(refused, "LOGIN_TYPE_DISABLED"))?;
             let token = clients.tokens.seal_session(&session, now);
-            Ok(legacy::signed_in_anonymously(request_id, &uuid, &token))
+            Ok(legacy::signed_in_anonymously(request_id, &uuid, &token).into())
         }
         LegacyAction::SignInWithTicket => {
             let session = auth::by_ticket(inner, text("ticket"));
             let session = session.map_err(|refused| Told::login(refused, "INVALID_TICKET"))?;
-            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now))
+            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now).into())
         }
         LegacyAction::SignIn => {
             if text("loginType") != "USERNAME" {
@@ -156,24 +199,24 @@ async fn act(
             let session =
                 auth::by_password(inner, request_id, text("username"), text("password"), client_ip).await;
             let session = session.map_err(|refused| Told::login(refused, "INVALID_USERNAME_OR_PASSWORD"))?;
-            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now))
+            Ok(legacy::signed_in(request_id, &clients.tokens, &session, now).into())
         }
         LegacyAction::Refresh => {
             let session = auth::continued(inner, text("refresh_token")).await;
             let session = session.map_err(|refused| Told::login(refused, "INVALID_REFRESH_TOKEN"))?;
-            Ok(legacy::refreshed(request_id, &clients.tokens, &session, now))
+            Ok(legacy::refreshed(request_id, &clients.tokens, &session, now).into())
         }
-        LegacyAction::GetUserInfo => Ok(legacy::user_info(request_id, &logged_in()?.user)),
+        LegacyAction::GetUserInfo => Ok(legacy::user_info(request_id, &logged_in()?.user).into()),
         LegacyAction::LogOut => {
             if let Ok(session) = clients.tokens.open_session(text("refresh_token"), now) {
-                let ended = auth::end(inner, &session.id).await;
+                let ended = auth::end(inner, &session.id, session.login()).await;
                 ended.map_err(|refused| Told::login(refused, "SYS_ERR"))?;
             }
             if let Ok(Some(access)) = identify() {
-                let ended = auth::end(inner, &access.session).await;
+                let ended = auth::end(inner, &access.session, access.user.login).await;
                 ended.map_err(|refused| Told::login(refused, "SYS_ERR"))?;
             }
-            Ok(legacy::done(request_id))
+            Ok(legacy::done(request_id).into())
         }
         LegacyAction::SignSocket => {
             let access = identify()?;
@@ -202,12 +245,9 @@ async fn act(
                 .await;
             let site = site.map_err(|failure| fault_of_call(&failure))?;
             let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
-            let result = call.run().await.result;
-            let result = result.map_err(|failure| fault_of_call(&failure))?;
-            // Whether the SDK wants the result as what it is, or parses its text.
             let query = head.uri.query().unwrap_or_default();
             let parsed = query.split('&').any(|part| part == "parse=true");
-            Ok(legacy::invoked(request_id, result.json.as_deref(), parsed))
+            Ok(Acted::Calls { call, parsed })
         }
     }
 }

@@ -1,36 +1,75 @@
 //! Names and passwords: the file of them, and how often somebody may guess.
+//!
+//! A hash costs a processor and 19 MiB, and whoever asks for one may be anybody. So two are made at a time, a few tries wait for that, of
+//! them a few of one network, and the rest is refused. A guess is counted before it is looked at, and given back when it was right. Who
+//! has guessed too often from a network is refused there; who is at a name that too many guess at waits in a line, in which each network
+//! has one place: its user is slowed by that, and not locked out.
 
 use std::{
+    collections::HashMap,
     fs,
     net::IpAddr,
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use ::cloudbase::{PasswordFile, WebUser};
 use lru::LruCache;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
-use crate::{guesses::Guesses, seats::network};
+use crate::{
+    guesses::{Guesses, NoneLeft},
+    seats::network,
+};
 
 /// Pairs of name and network that are remembered.
 const FRIENDS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-/// Passwords that are hashed side by side: it is work for a processor, and whoever asks for it may be anybody.
+/// Passwords that are hashed side by side.
 const AT_ONCE: usize = 2;
+/// Tries that are hashed or next to be.
+const HASHED: usize = 64;
+/// Tries in all, those in lines with them.
+const UNDER_WAY: usize = 1024;
+/// Of each, those of one network.
+const OF_NETWORK: usize = 4;
+/// How long somebody waits in the line of a name.
+const IN_LINE: Duration = Duration::from_secs(20);
+/// How often the first in a line looks whether it may guess.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A name that is longer is nobody's.
 const LONGEST_NAME: usize = 256;
 
+/// A name, and a network that somebody tries it from.
+type Pair = (String, IpAddr);
+
 /// The users who have passwords.
 pub(super) struct Passwords {
-    file: Option<PathBuf>,
-    read: Mutex<Option<Read>>,
+    users: Arc<Users>,
     by_network: Guesses<IpAddr>,
     by_name: Guesses<String>,
-    hashing: Semaphore,
-    /// From where each user logged in before: whoever guesses at a name elsewhere does not lock its user out.
-    friends: Mutex<LruCache<(String, IpAddr), ()>>,
+    /// Of those who logged in from there before, whom neither others' guesses at the name nor others' from the network concern.
+    by_friend: Guesses<Pair>,
+    friends: Mutex<LruCache<Pair, ()>>,
+    hashing: Arc<Semaphore>,
+    hashed: Places,
+    under_way: Places,
+    /// Lines before names that too many guess at.
+    lines: Mutex<HashMap<String, Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    /// Whose turn it is to take the next guess.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    networks: Vec<IpAddr>,
+}
+
+/// The file, as it was read last.
+struct Users {
+    file: Option<PathBuf>,
+    read: Mutex<Option<Read>>,
 }
 
 struct Read {
@@ -50,6 +89,14 @@ pub(super) enum NotLetIn {
     Broken(String),
 }
 
+impl From<NoneLeft> for NotLetIn {
+    fn from(none: NoneLeft) -> Self {
+        Self::TooMany {
+            is_first: none.is_first,
+        }
+    }
+}
+
 /// A user who was let in, and the mark of the password that did it.
 pub(super) struct LetIn {
     pub(super) user: WebUser,
@@ -59,77 +106,178 @@ pub(super) struct LetIn {
 impl Passwords {
     pub(super) fn new(file: Option<PathBuf>) -> Self {
         Self {
-            file,
-            read: Mutex::default(),
+            users: Arc::new(Users {
+                file,
+                read: Mutex::default(),
+            }),
             by_network: Guesses::new(),
             by_name: Guesses::new(),
-            hashing: Semaphore::new(AT_ONCE),
+            by_friend: Guesses::new(),
             friends: Mutex::new(LruCache::new(FRIENDS)),
+            hashing: Arc::new(Semaphore::new(AT_ONCE)),
+            hashed: Places::of(HASHED),
+            under_way: Places::of(UNDER_WAY),
+            lines: Mutex::default(),
         }
     }
 
     /// Who logs in with this name and password, from this address.
-    pub(super) async fn let_in(
-        &self,
-        name: &str,
-        password: &str,
-        from: IpAddr,
-        now: Instant,
-    ) -> Result<LetIn, NotLetIn> {
-        let users = self.users()?;
+    pub(super) async fn let_in(&self, name: &str, password: &str, from: IpAddr) -> Result<LetIn, NotLetIn> {
+        if self.users.file.is_none() {
+            return Err(NotLetIn::Disabled);
+        }
         let from = network(from);
-        let short: String = name.chars().take(LONGEST_NAME).collect();
-        let is_friend = self.friends().get(&(short.clone(), from)).is_some();
-        let by_name = match is_friend {
-            true => Ok(()),
-            false => self.by_name.check(&short, now),
+        let name: String = name.chars().take(LONGEST_NAME).collect();
+        let pair = (name.clone(), from);
+        let _under_way = self.under_way.enter(from)?;
+        let is_friend = lock(&self.friends).get(&pair).is_some();
+        if is_friend {
+            self.by_friend.take(&pair, now())?;
+        } else {
+            self.by_network.take(&from, now())?;
+            if let Err(none) = self.by_name.take(&name, now()) {
+                self.stand_in_line(&name, from, none).await?;
+            }
+        }
+        let _hashed = self.hashed.enter(from)?;
+        let Ok(turn) = Arc::clone(&self.hashing).acquire_owned().await else {
+            return Err(NotLetIn::TooMany { is_first: false });
         };
-        by_name
-            .and(self.by_network.check(&from, now))
-            .map_err(|none| NotLetIn::TooMany {
-                is_first: none.is_first,
-            })?;
-        let (of, password) = (short.clone(), password.to_owned());
-        let _turn = self.hashing.acquire().await;
-        // Hashing takes tens of milliseconds, on purpose.
-        let verified = tokio::task::spawn_blocking(move || {
-            let user = users.verify(&of, &password)?;
-            Some(LetIn {
-                user: WebUser::named(&of, user.uid.clone()),
+        let (users, password) = (Arc::clone(&self.users), password.to_owned());
+        // Tens of milliseconds, on purpose. Whoever asked may be gone meanwhile; the turn is over when the hash is there.
+        let hashed = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let users = users.now()?;
+            let user = users.verify(&name, &password).ok_or(NotLetIn::Wrong)?;
+            Ok(LetIn {
+                user: WebUser::named(&name, user.uid.clone()),
                 mark: user.mark(),
             })
         });
-        match verified.await {
-            Ok(Some(let_in)) => {
-                self.friends().put((short, from), ());
-                Ok(let_in)
-            }
-            _ => {
-                self.by_network.wrong(&from, now);
-                if !is_friend {
-                    self.by_name.wrong(&short, now);
-                }
-                Err(NotLetIn::Wrong)
-            }
+        let let_in = hashed.await.unwrap_or(Err(NotLetIn::Wrong))?;
+        if is_friend {
+            self.by_friend.give_back(&pair);
+        } else {
+            self.by_network.give_back(&from);
+            self.by_name.give_back(&pair.0);
+            lock(&self.friends).put(pair, ());
         }
+        Ok(let_in)
+    }
+
+    /// Waits until there is another guess at the name.
+    async fn stand_in_line(&self, name: &str, from: IpAddr, none: NoneLeft) -> Result<(), NotLetIn> {
+        let place = {
+            let mut lines = lock(&self.lines);
+            let line = lines.entry(name.to_owned()).or_default();
+            if line.networks.contains(&from) {
+                return Err(none.into());
+            }
+            line.networks.push(from);
+            InLine {
+                lines: &self.lines,
+                name,
+                from,
+                turn: Arc::clone(&line.turn),
+            }
+        };
+        let waited = async {
+            let _turn = place.turn.lock().await;
+            while self.by_name.take(&name.to_owned(), now()).is_err() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(IN_LINE, waited)
+            .await
+            .map_err(|_| none.into())
     }
 
     /// Whether the user still has the password of this mark.
-    pub(super) fn still_holds(&self, user: &WebUser, mark: &str) -> Result<bool, NotLetIn> {
-        let users = self.users()?;
+    pub(super) async fn still_holds(&self, user: &WebUser, mark: &str) -> Result<bool, NotLetIn> {
+        let users = Arc::clone(&self.users);
+        let read = tokio::task::spawn_blocking(move || users.now());
+        let users = read
+            .await
+            .unwrap_or_else(|error| Err(NotLetIn::Broken(error.to_string())))?;
         let known = user.username.as_deref().and_then(|name| users.get(name));
         Ok(known.is_some_and(|known| known.uid == user.uid && known.mark() == mark))
     }
+}
 
-    /// As the file says now. It is small, and read only when it has changed.
-    fn users(&self) -> Result<Arc<PasswordFile>, NotLetIn> {
+/// So many places, of which one network has a few.
+struct Places {
+    most: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One of them, until it is dropped.
+struct Place<'a> {
+    places: &'a Places,
+    from: IpAddr,
+}
+
+impl Places {
+    fn of(most: usize) -> Self {
+        Self {
+            most,
+            taken: Mutex::default(),
+        }
+    }
+
+    fn enter(&self, from: IpAddr) -> Result<Place<'_>, NotLetIn> {
+        let mut taken = lock(&self.taken);
+        let all: usize = taken.values().sum();
+        let own = taken.get(&from).copied().unwrap_or_default();
+        if all >= self.most || own >= OF_NETWORK {
+            return Err(NotLetIn::TooMany { is_first: false });
+        }
+        taken.insert(from, own + 1);
+        Ok(Place { places: self, from })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.places.taken);
+        if let Some(own) = all.get_mut(&self.from) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.from);
+            }
+        }
+    }
+}
+
+/// A network's place in the line of a name.
+struct InLine<'a> {
+    lines: &'a Mutex<HashMap<String, Line>>,
+    name: &'a str,
+    from: IpAddr,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        let mut lines = lock(self.lines);
+        if let Some(line) = lines.get_mut(self.name) {
+            line.networks.retain(|network| *network != self.from);
+            if line.networks.is_empty() {
+                lines.remove(self.name);
+            }
+        }
+    }
+}
+
+impl Users {
+    /// As the file says now. It is small, and read only when it has changed; not for the thread that serves.
+    fn now(&self) -> Result<Arc<PasswordFile>, NotLetIn> {
         let Some(path) = &self.file else {
             return Err(NotLetIn::Disabled);
         };
         let broken = |why: String| NotLetIn::Broken(format!("{}: {why}", path.display()));
         let about = fs::metadata(path).map_err(|error| broken(error.to_string()))?;
         let mark = (about.modified().ok(), about.len());
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = lock(&self.read);
         if let Some(read) = read.as_ref().filter(|read| read.mark == mark) {
             return Ok(Arc::clone(&read.users));
         }
@@ -142,10 +290,15 @@ impl Passwords {
         });
         Ok(users)
     }
+}
 
-    fn friends(&self) -> std::sync::MutexGuard<'_, LruCache<(String, IpAddr), ()>> {
-        self.friends.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The time of lines and guesses, which tests let pass.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -153,8 +306,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    async fn tried(passwords: &Passwords, password: &str, from: [u8; 4], now: Instant) -> &'static str {
-        match passwords.let_in("alice", password, IpAddr::from(from), now).await {
+    fn of_alice(dir: &tempfile::TempDir) -> Passwords {
+        let file = dir.path().join("users.toml");
+        let hash = ::cloudbase::hash("correct horse").unwrap();
+        fs::write(&file, format!("[alice]\nuid = \"u1\"\npassword = '{hash}'\n")).unwrap();
+        Passwords::new(Some(file))
+    }
+
+    async fn tried(passwords: &Passwords, password: &str, from: [u8; 4]) -> &'static str {
+        match passwords.let_in("alice", password, IpAddr::from(from)).await {
             Ok(_) => "in",
             Err(NotLetIn::Wrong) => "wrong",
             Err(NotLetIn::TooMany { .. }) => "too many",
@@ -162,28 +322,59 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn guessing_is_slowed_and_locks_out_nobody_who_was_here_before() {
+    #[tokio::test(start_paused = true)]
+    async fn guessing_is_slowed_and_locks_nobody_out() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("users.toml");
-        let hash = ::cloudbase::hash("correct horse").unwrap();
-        fs::write(&file, format!("[alice]\nuid = \"u1\"\npassword = '{hash}'\n")).unwrap();
-        let passwords = Passwords::new(Some(file));
+        let passwords = of_alice(&dir);
         let (home, elsewhere, third) = ([192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]);
-        let now = Instant::now();
-        assert_eq!(tried(&passwords, "correct horse", home, now).await, "in");
+        assert_eq!(tried(&passwords, "correct horse", home).await, "in");
         for _ in 0..20 {
-            assert_eq!(tried(&passwords, "x", elsewhere, now).await, "wrong");
+            assert_eq!(tried(&passwords, "x", elsewhere).await, "wrong");
         }
-        // Neither from there, nor at this name from anywhere else: a right one would not be found out either.
+        // From there a right one would not be found out either.
+        assert_eq!(tried(&passwords, "correct horse", elsewhere).await, "too many");
+        let began = Instant::now();
+        assert_eq!(tried(&passwords, "correct horse", home).await, "in");
         assert_eq!(
-            tried(&passwords, "correct horse", elsewhere, now).await,
-            "too many"
+            began.elapsed(),
+            Duration::ZERO,
+            "who was here before does not wait"
         );
-        assert_eq!(tried(&passwords, "correct horse", third, now).await, "too many");
-        assert_eq!(tried(&passwords, "correct horse", home, now).await, "in");
-        let later = now + std::time::Duration::from_secs(1);
-        assert_eq!(tried(&passwords, "correct horse", third, later).await, "in");
+        // From anywhere else it waits for its turn.
+        assert_eq!(tried(&passwords, "correct horse", third).await, "in");
+        assert!(
+            began.elapsed() >= Duration::from_millis(750),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(lock(&passwords.lines).is_empty() && lock(&passwords.under_way.taken).is_empty());
+    }
+
+    /// The line of a name has one place for each network, and no more guesses come of many lines.
+    #[tokio::test(start_paused = true)]
+    async fn many_who_guess_at_a_name_guess_once_a_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = of_alice(&dir);
+        let guesses = (0..30).map(|host| tried(&passwords, "x", [192, 0, 2, host]));
+        let began = Instant::now();
+        let answers = futures_util::future::join_all(guesses).await;
+        assert_eq!(answers, ["wrong"; 30]);
+        assert!(began.elapsed() >= Duration::from_secs(9), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guesses_at_one_moment_are_no_more_than_in_a_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = of_alice(&dir);
+        let home = [192, 0, 2, 1];
+        let guesses = (0..50).map(|_| tried(&passwords, "x", home));
+        let answers = futures_util::future::join_all(guesses).await;
+        let looked_at = answers.iter().filter(|answer| **answer == "wrong").count();
+        assert_eq!(looked_at, OF_NETWORK, "the rest has no place: {answers:?}");
+        for _ in OF_NETWORK..20 {
+            assert_eq!(tried(&passwords, "x", home).await, "wrong");
+        }
+        assert_eq!(tried(&passwords, "correct horse", home).await, "too many");
     }
 
     #[tokio::test]
@@ -197,21 +388,17 @@ mod tests {
         write("correct horse", "u1");
         let passwords = Passwords::new(Some(file.clone()));
         let home = IpAddr::from([192, 0, 2, 1]);
-        let Ok(alice) = passwords
-            .let_in("alice", "correct horse", home, Instant::now())
-            .await
-        else {
+        let Ok(alice) = passwords.let_in("alice", "correct horse", home).await else {
             unreachable!("the password is right")
         };
-        let holds = || {
-            passwords
-                .still_holds(&alice.user, &alice.mark)
-                .is_ok_and(|holds| holds)
+        let holds = async || {
+            let holds = passwords.still_holds(&alice.user, &alice.mark).await;
+            holds.is_ok_and(|holds| holds)
         };
-        assert!(holds());
+        assert!(holds().await);
         write("battery staple", "user-1");
-        assert!(!holds());
+        assert!(!holds().await);
         fs::remove_file(&file).unwrap();
-        assert!(!holds());
+        assert!(!holds().await);
     }
 }

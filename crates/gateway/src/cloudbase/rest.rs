@@ -12,13 +12,14 @@ use cloud::AskingClient;
 use http::{StatusCode, request::Parts};
 use tcb::{CallData, Event};
 
-use super::{ASKED_BODY, EVENT_BODY, caller_of, failed, fault_of_call, result_of, reworded, sender};
+use super::{ASKED_BODY, EVENT_BODY, budget, caller_of, failed, fault_of_call, result_of, reworded, sender};
 use crate::{
     Inner,
     body::UnreadBody,
     failure::Failure,
     reply::{self, HttpReply},
     routes::show_bearer,
+    seats::network,
 };
 
 /// Calls a function: the body is its data, and its result is the answer.
@@ -39,7 +40,9 @@ pub(crate) async fn call(
         .identify(show_bearer(&head.headers), inner.clock.now())
         .and_then(|access| access.ok_or_else(WebFault::no_token))
         .map_err(fails)?;
-    let body = body.read(&EVENT_BODY, sender(Some(&access)), &inner.budget).await;
+    let network = network(client_ip).to_string();
+    let sender = sender(Some(&access), &network);
+    let body = body.read(&EVENT_BODY, sender, budget(inner, sender)).await;
     let body = body.map_err(|failure| reworded(failure, request_id))?;
     let text = match body.bytes.trim_ascii() {
         [] => Ok("{}"),
@@ -75,6 +78,7 @@ pub(crate) async fn documents(
     path: &str,
     head: &Parts,
     body: &mut UnreadBody,
+    client_ip: IpAddr,
     request_id: &str,
 ) -> Result<HttpReply, Failure> {
     let fails = |fault: WebFault| failed(&fault, request_id);
@@ -82,9 +86,9 @@ pub(crate) async fn documents(
         .web_clients
         .identify(show_bearer(&head.headers), inner.clock.now())
         .map_err(fails)?;
-    let body = body
-        .read(&ASKED_BODY, sender(access.as_ref()), &inner.budget)
-        .await;
+    let network = network(client_ip).to_string();
+    let sender = sender(access.as_ref(), &network);
+    let body = body.read(&ASKED_BODY, sender, budget(inner, sender)).await;
     let body = body.map_err(|failure| reworded(failure, request_id))?;
     let call = DocumentCall::read(head.method.as_str(), path, head.uri.query(), &body.bytes, now())
         .map_err(fails)?;
@@ -110,6 +114,7 @@ pub(crate) async fn files(
     path: &str,
     head: &Parts,
     body: &mut UnreadBody,
+    client_ip: IpAddr,
     request_id: &str,
 ) -> Result<HttpReply, Failure> {
     let fails = |fault: WebFault| failed(&fault, request_id);
@@ -117,9 +122,9 @@ pub(crate) async fn files(
         .web_clients
         .identify(show_bearer(&head.headers), inner.clock.now())
         .map_err(fails)?;
-    let body = body
-        .read(&ASKED_BODY, sender(access.as_ref()), &inner.budget)
-        .await;
+    let network = network(client_ip).to_string();
+    let sender = sender(access.as_ref(), &network);
+    let body = body.read(&ASKED_BODY, sender, budget(inner, sender)).await;
     let body = body.map_err(|failure| reworded(failure, request_id))?;
     let call = StorageCall::read(path, &body.bytes).map_err(fails)?;
     let caller = access.map(|access| access.user.caller()).unwrap_or_default();

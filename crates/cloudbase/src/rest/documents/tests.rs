@@ -76,6 +76,24 @@ fn what_js_sdk_sends_is_understood() {
         operation("PATCH", "collections/todos/documents", "", set),
         DatabaseOperation::Update { change: Change::Replacement(document), upsert: true, .. } if document == doc! {"n": 1}
     ));
+    // A form without a change is saved: `update({})`.
+    let nothing = r#"{"query":{"_id":"d1"},"data":{},"multi":false,"upsert":false,"replaceMode":false}"#;
+    for (path, body) in [("documents", nothing), ("documents/d1", r#"{"data":{}}"#)] {
+        let path = format!("collections/todos/{path}");
+        assert!(matches!(
+            operation("PATCH", &path, "", body),
+            DatabaseOperation::Update {
+                change: Change::Nothing,
+                upsert: false,
+                ..
+            }
+        ));
+    }
+    let replace = r#"{"query":{"_id":"d1"},"data":{},"replaceMode":true}"#;
+    assert!(matches!(
+        operation("PATCH", "collections/todos/documents", "", replace),
+        DatabaseOperation::Update { change: Change::Replacement(document), .. } if document.is_empty()
+    ));
     assert_eq!(
         operation(
             "POST",
