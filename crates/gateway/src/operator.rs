@@ -45,7 +45,7 @@ use self::guard::{Guard, Shown};
 pub use self::{guard::Admission, sign_in::SignIns};
 use crate::{
     Gateway, Inner,
-    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    body::{self, BodyPolicy, BodySender, Budget, Content, UnreadBody},
     call,
     failure::Failure,
     http_api::HttpApi,
@@ -196,6 +196,8 @@ pub(crate) struct Doors {
     gateway: Gateway,
     http_api: HttpApi,
     server_keys: cloud::ServerKeys,
+    /// Room for what is sent to `/admin`, of which the body itself has to prove who sends it: nobody else waits for that.
+    admin: Budget,
     guard: Guard,
     pages: Option<Arc<dyn Pages>>,
 }
@@ -229,6 +231,7 @@ impl Doors {
             http_api: HttpApi::new(&gateway.0.keys, &gateway.0.appid, operator.app_secret),
             gateway,
             server_keys: operator.server_keys,
+            admin: Budget::of(4 * LARGEST_BODY.most),
             guard: Guard::new(operator.admission),
             pages: operator.pages,
         }
@@ -278,7 +281,7 @@ impl Doors {
             takes(&head.method, "POST")?;
             let network = network(peer).to_string();
             let sender = BodySender::Visitor(&network);
-            let body = body.read(&LARGEST_BODY, sender, &self.inner().budget).await?;
+            let body = body.read(&LARGEST_BODY, sender, &self.admin).await?;
             let cloud = &self.inner().cloud;
             let answer = cloud
                 .answer_server(&self.server_keys, head, &body.bytes, request_id)

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{AUTH_BODY, passwords::NotLetIn};
 use crate::{
     Inner,
+    bearer::Bearer,
     body::{BodySender, UnreadBody},
     failure::Failure,
     login,
@@ -305,7 +306,7 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
     let holds = match session.login() {
         LoginType::Anonymous => clients.anonymous,
         LoginType::Custom => clients.ticket_keys.knows(proof),
-        LoginType::WeChat => true,
+        LoginType::WeChat => wechat_s_session_holds(inner, &session.user).await?,
         LoginType::Username => match clients.passwords.still_holds(&session.user, proof).await {
             Ok(holds) => holds,
             Err(NotLetIn::Broken(why)) => {
@@ -327,6 +328,28 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
             AuthFault::internal(),
             format_args!("the store could not be read: {}", error.report()),
         )),
+    }
+}
+
+/// Whether WeChat's session still holds, where bearer tokens end with it too.
+async fn wechat_s_session_holds(inner: &Inner, user: &WebUser) -> Result<bool, Refused> {
+    let bearer = Bearer {
+        openid: user.openid.clone().unwrap_or_default(),
+        unionid: user.unionid.clone(),
+        expires_at: inner.clock.now(),
+        has_session: true,
+    };
+    let checked = inner.sessions.check(inner, &bearer).await;
+    match checked {
+        Ok(()) => Ok(true),
+        Err(failure) if failure.status == StatusCode::UNAUTHORIZED => Ok(false),
+        Err(failure) => Err(Refused {
+            fault: match failure.status {
+                StatusCode::BAD_GATEWAY => AuthFault::unavailable(),
+                _ => AuthFault::internal(),
+            },
+            why: failure.cause.map(|cause| cause.text),
+        }),
     }
 }
 

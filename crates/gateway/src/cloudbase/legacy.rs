@@ -227,7 +227,7 @@ async fn act(
             let caller = access.map(|access| access.user.caller()).unwrap_or_default();
             let grant = sockets::grant(inner, &head.headers, &caller, until);
             let env = clients.tokens.env();
-            Ok(legacy::socket(request_id, env, &grant.ws_url, &grant.sign_str))
+            Ok(legacy::socket(request_id, env, &grant.ws_url, &grant.sign_str).into())
         }
         LegacyAction::Invoke => {
             let access = logged_in()?;
