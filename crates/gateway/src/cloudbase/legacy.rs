@@ -137,7 +137,7 @@ enum Acted {
     Answered(SdkReply),
     /// It calls a function, and takes nothing more of the request for that.
     Calls {
-        call: PreparedCall,
+        call: Box<PreparedCall>,
         /// Whether the SDK wants the result as what it is, or parses its text.
         parsed: bool,
     },
@@ -247,6 +247,7 @@ async fn act(
             let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
             let query = head.uri.query().unwrap_or_default();
             let parsed = query.split('&').any(|part| part == "parse=true");
+            let call = Box::new(call);
             Ok(Acted::Calls { call, parsed })
         }
     }
