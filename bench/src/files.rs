@@ -261,8 +261,7 @@ fn ours(binary: &Path, dir: &Path) -> Result<Keeper> {
         sent_to: Box::new(move |name| {
             let upload = Upload {
                 path: name.parse()?,
-                owner: String::new(),
-                web: None,
+                writer: None,
                 until: Timestamp::from_secs(u64::from(u32::MAX)),
                 most: 2 << 30,
             };
