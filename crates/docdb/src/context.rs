@@ -13,11 +13,17 @@ pub struct Context {
     pub now: DateTime,
     state: Cell<u64>,
     steps: Cell<u64>,
+    /// How many steps there may be.
+    most: u64,
+    /// Every step counts, not those of loops alone.
+    is_strict: bool,
 }
 
 /// How many rounds of loops (`$map`, `$filter`, `$reduce`), and elements of large arrays, the expressions of one operation
 /// may look at: some ten seconds.
 const MAX_STEPS: u64 = 100_000_000;
+/// `MaxTimeMSExpired`: the code of an operation that is too much work.
+pub const TOO_MUCH_WORK: i32 = 50;
 
 impl Context {
     /// A context at `now`; equal seeds give equal random numbers.
@@ -27,6 +33,32 @@ impl Context {
             now,
             state: Cell::new(seed),
             steps: Cell::new(0),
+            most: MAX_STEPS,
+            is_strict: false,
+        }
+    }
+
+    /// The same for something that has to be done at once, in so many steps: every part of an expression, every condition and every
+    /// text that a regular expression is matched with counts. 20,000 steps are about a millisecond.
+    #[must_use]
+    pub const fn strict(self, most: u64) -> Self {
+        Self {
+            most,
+            is_strict: true,
+            ..self
+        }
+    }
+
+    /// Whether every step counts.
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.is_strict
+    }
+
+    /// Counts steps that take so little that they count only where every step does.
+    pub(crate) fn spend_if_strict(&self, steps: u64) -> Result<()> {
+        match self.is_strict {
+            true => self.spend(steps),
+            false => Ok(()),
         }
     }
 
@@ -44,8 +76,11 @@ impl Context {
     pub fn spend(&self, rounds: u64) -> Result<()> {
         let steps = self.steps.get().saturating_add(rounds);
         self.steps.set(steps);
-        if steps > MAX_STEPS {
-            return Err(Error::new(50, "the operation exceeded its limit of work"));
+        if steps > self.most {
+            return Err(Error::new(
+                TOO_MUCH_WORK,
+                "the operation exceeded its limit of work",
+            ));
         }
         Ok(())
     }

@@ -24,5 +24,5 @@ pub mod regex;
 pub mod sort;
 pub mod update;
 
-pub use context::Context;
+pub use context::{Context, TOO_MUCH_WORK};
 pub use error::Error;

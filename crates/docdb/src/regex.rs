@@ -8,12 +8,25 @@
 
 mod translate;
 
-use crate::error::{Error, Result};
+use std::sync::OnceLock;
+
+use crate::{
+    Context,
+    context::TOO_MUCH_WORK,
+    error::{Error, Result},
+};
 
 /// More steps than this at one text are refused.
 const STEPS: usize = 1_000_000;
 /// A compiled pattern, and what it is matched with, are not larger than this.
 const COMPILED_BYTES: usize = 8 << 20;
+/// The same where every step counts.
+const STRICT_STEPS: usize = 4_000;
+const STRICT_BYTES: usize = 256 << 10;
+/// Steps that a match counts for where every step counts, beside those for the length of the text.
+const MATCHING: u64 = 100;
+/// Steps that the compiling of a pattern counts for, where every step counts.
+pub(crate) const COMPILING: u64 = 2_000;
 /// As in MongoDB.
 const PATTERN_BYTES: usize = 32_764;
 /// Groups in groups.
@@ -23,6 +36,8 @@ const DEPTH: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     compiled: fancy_regex::Regex,
+    /// The same within smaller bounds, made when it is first wanted; `None` where it is too large for them.
+    strict: OnceLock<Option<fancy_regex::Regex>>,
     source: String,
     options: String,
 }
@@ -44,19 +59,11 @@ impl Pattern {
             return Err(refuse("regular expression is too large"));
         }
         let translated = translate::translate(source, &sorted, DEPTH).map_err(refuse)?;
-        let compiled = fancy_regex::RegexBuilder::new(&translated)
-            .case_insensitive(sorted.contains('i'))
-            .multi_line(sorted.contains('m'))
-            .dot_matches_new_line(sorted.contains('s'))
-            .ignore_whitespace(sorted.contains('x'))
-            .backtrack_limit(STEPS)
-            .delegate_size_limit(COMPILED_BYTES)
-            .delegate_dfa_size_limit(COMPILED_BYTES)
-            .max_prog_size(100_000)
-            .build()
+        let compiled = compile(&translated, &sorted, STEPS, COMPILED_BYTES)
             .map_err(|error| refuse(&error.to_string()))?;
         Ok(Self {
             compiled,
+            strict: OnceLock::new(),
             source: source.to_owned(),
             options: sorted,
         })
@@ -75,20 +82,53 @@ impl Pattern {
     /// # Errors
     /// 51156 where it takes more steps than are allowed.
     pub fn matches(&self, text: &str) -> Result<bool> {
-        self.compiled.is_match(text).map_err(|_| self.stopped())
+        self.compiled.is_match(text).map_err(|_| self.took_too_much())
+    }
+
+    /// The same, in an operation.
+    ///
+    /// # Errors
+    /// As [`Pattern::matches`]; [`TOO_MUCH_WORK`] in a [strict](Context::strict) context.
+    pub(crate) fn matches_in(&self, text: &str, context: &Context) -> Result<bool> {
+        let compiled = self.compiled_for(text, context)?;
+        compiled.is_match(text).map_err(|_| self.stopped(context))
+    }
+
+    /// The pattern as it may be run in that context.
+    fn compiled_for(&self, text: &str, context: &Context) -> Result<&fancy_regex::Regex> {
+        if !context.is_strict() {
+            return Ok(&self.compiled);
+        }
+        // A text takes a little for each byte, however simple the pattern is.
+        context.spend(MATCHING + text.len() as u64 / 4)?;
+        let strict = self.strict.get_or_init(|| {
+            let translated = translate::translate(&self.source, &self.options, DEPTH).ok()?;
+            compile(&translated, &self.options, STRICT_STEPS, STRICT_BYTES).ok()
+        });
+        strict.as_ref().ok_or_else(|| self.stopped(context))
     }
 
     /// The matches in `text`, one behind the other, each with its groups; the errors are those of [`Pattern::matches`].
     pub(crate) fn captures<'t>(
         &self,
         text: &'t str,
-    ) -> impl Iterator<Item = Result<fancy_regex::Captures<'t, str>>> {
-        self.compiled
-            .captures_iter(text)
-            .map(|captures| captures.map_err(|_| self.stopped()))
+        context: &Context,
+    ) -> Result<impl Iterator<Item = Result<fancy_regex::Captures<'t, str>>>> {
+        let compiled = self.compiled_for(text, context)?;
+        Ok(compiled.captures_iter(text).map(move |captures| {
+            context.spend_if_strict(MATCHING)?;
+            captures.map_err(|_| self.stopped(context))
+        }))
     }
 
-    fn stopped(&self) -> Error {
+    fn stopped(&self, context: &Context) -> Error {
+        if context.is_strict() {
+            return Error::new(TOO_MUCH_WORK, "a regular expression exceeded the limit of work");
+        }
+        self.took_too_much()
+    }
+
+    fn took_too_much(&self) -> Error {
         Error::new(
             51156,
             format!(
@@ -143,6 +183,24 @@ impl Pattern {
         }
         Some(prefix).filter(|prefix| !prefix.is_empty())
     }
+}
+
+fn compile(
+    translated: &str,
+    options: &str,
+    steps: usize,
+    bytes: usize,
+) -> std::result::Result<fancy_regex::Regex, fancy_regex::Error> {
+    fancy_regex::RegexBuilder::new(translated)
+        .case_insensitive(options.contains('i'))
+        .multi_line(options.contains('m'))
+        .dot_matches_new_line(options.contains('s'))
+        .ignore_whitespace(options.contains('x'))
+        .backtrack_limit(steps)
+        .delegate_size_limit(bytes)
+        .delegate_dfa_size_limit(bytes)
+        .max_prog_size(100_000)
+        .build()
 }
 
 fn sorted_options(options: &str) -> Result<String> {

@@ -33,6 +33,11 @@ pub enum WatchRefusal {
     /// The query finds more documents than can be watched.
     #[error("the query finds more than {MOST_DOCUMENTS} documents: ask for less by where(), or by limit()")]
     TooManyDocuments,
+    /// Matching one change with the query takes too long.
+    #[error(
+        "matching a change with the query is too much work: write less into $expr, and simpler regular expressions"
+    )]
+    TooMuchWork,
     /// So many watches on one socket.
     #[error("there are {0} watches on this socket, which is the most: close some")]
     TooManyWatches(usize),
@@ -55,7 +60,7 @@ impl WatchRefusal {
             Self::PermissionDenied => "COLLECTION_PERMISSION_DENIED",
             Self::Malformed(_) => "INVALID_PARAM",
             Self::UnknownQuery => "QUERYID_INVALID_ERROR",
-            Self::TooManyDocuments | Self::TooManyWatches(_) => "EXCEED_REQUEST_LIMIT",
+            Self::TooManyDocuments | Self::TooMuchWork | Self::TooManyWatches(_) => "EXCEED_REQUEST_LIMIT",
             Self::NoFeed(_) => "SYS_ERR",
             Self::Database(refusal) => refusal.code(),
         }

@@ -11,7 +11,11 @@ use docdb::Context;
 use futures_util::FutureExt as _;
 use realtime::{Row, WatchQuery, WatchRefusal, refused};
 
-use crate::{Inner, queries::Load, refusal};
+use crate::{
+    Inner,
+    queries::{Load, Told},
+    refusal,
+};
 
 /// Changes that are looked at in one go.
 const AT_ONCE: usize = 256;
@@ -76,7 +80,7 @@ impl Inner {
                 }
                 next = changes.next().now_or_never();
             };
-            let messages = self.hear(&heard);
+            let messages = self.hear(&heard).await;
             match halt {
                 None => {}
                 Some(Halt::Missed) => self.reload_all(),
@@ -95,15 +99,35 @@ impl Inner {
     }
 
     /// Tells watchers of changes; answers how many messages that took.
-    fn hear(self: &Arc<Self>, changes: &[Arc<Change>]) -> usize {
-        let told = self.queries().hear(changes);
+    async fn hear(self: &Arc<Self>, mut changes: &[Arc<Change>]) -> usize {
+        let mut messages = 0;
+        while !changes.is_empty() {
+            let told = self.queries().hear(changes);
+            changes = changes.get(told.taken..).unwrap_or_default();
+            messages += told.messages;
+            self.act_on(told);
+            self.note_ended();
+            // Matching takes a while even where nobody is told anything.
+            tokio::task::yield_now().await;
+        }
+        messages
+    }
+
+    fn act_on(self: &Arc<Self>, told: Told) {
         for load in told.loads {
             tokio::spawn(Arc::clone(self).load(load));
         }
         for watcher in told.rejoining {
             tokio::spawn(Arc::clone(self).join(watcher));
         }
-        told.messages
+    }
+
+    /// Tells the developer of watches that ended by a bound.
+    fn note_ended(&self) {
+        let ended = self.queries().take_ended();
+        for (caller, text) in ended {
+            (self.config.denied)(&caller, &text);
+        }
     }
 
     fn reload_all(self: &Arc<Self>) {
@@ -144,6 +168,7 @@ impl Inner {
             let _place = self.loads.acquire().await;
             let found = self.read(&load).await;
             next = self.queries().loaded(&load, found);
+            self.note_ended();
         }
     }
 

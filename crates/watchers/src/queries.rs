@@ -2,7 +2,7 @@
 //! takes time (reading a query, judging a watcher) is handed back as a [`Load`] or a [`Watcher`] to be dealt with.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,12 +10,12 @@ use std::{
 use bson::{Bson, Document};
 use bytes::Bytes;
 use database::{Change, ChangeKind};
-use docdb::{Context, key};
+use docdb::{Context, TOO_MUCH_WORK, key};
 use realtime::{
     DataType, Event, EventBatch, QueryId, Row, WatchQuery, WatchRefusal, WatchRequest, Window, checked,
     events_head, events_tail,
 };
-use rules::DocumentRef;
+use rules::{Caller, DocumentRef};
 use tcb::database::DatabaseRefusal;
 use tokio::{sync::watch, task::AbortHandle};
 
@@ -33,6 +33,13 @@ const MOST_IDLE: usize = 64;
 const MOST_BUFFERED: usize = 4096;
 /// Changes that are remembered, to see whether one of them concerns what a watcher was judged by.
 const RECENT: usize = 256;
+/// Steps within which a change is matched with a query: about a millisecond.
+const STEPS: u64 = 20_000;
+/// Steps for all queries of a collection, as long as [`LEAST_STEPS`] are left to each.
+const ALL_STEPS: u64 = 1_000_000;
+const LEAST_STEPS: u64 = 2_000;
+/// After so long the rest of the changes waits until others were served.
+const IN_ONE_GO: Duration = Duration::from_millis(5);
 
 /// All queries that are watched.
 #[derive(Default)]
@@ -49,6 +56,8 @@ pub(crate) struct Queries {
     /// How many changes were heard.
     heard: u64,
     recent: VecDeque<Arc<Change>>,
+    /// Whose watches ended by a bound, and why: the developer is to know.
+    ended: Vec<(Caller, String)>,
     /// Is told of watches that begin and end.
     looking_on: watch::Sender<()>,
 }
@@ -107,6 +116,8 @@ pub(crate) struct Load {
 /// What is to be done after changes were heard.
 #[derive(Default)]
 pub(crate) struct Told {
+    /// How many of the changes were taken; the others are to be told again.
+    pub(crate) taken: usize,
     /// Queries to be read.
     pub(crate) loads: Vec<Load>,
     /// Watchers to be judged anew.
@@ -325,8 +336,17 @@ impl Queries {
         {
             self.forget(watcher.client.number, &watcher.watch_id, watcher.token);
             watcher.refuse(refusal);
+            if is_bound(refusal) {
+                let text = format!("a watch of {:?} ended: {refusal}", watcher.request.collection);
+                self.ended.push((watcher.client.caller.clone(), text));
+            }
         }
         self.looking_on.send_replace(());
+    }
+
+    /// Whose watches ended by a bound, and why.
+    pub(crate) fn take_ended(&mut self) -> Vec<(Caller, String)> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Ends all watches by an error; changes are followed no longer.
@@ -427,11 +447,16 @@ impl Queries {
         true
     }
 
-    /// Takes changes, and tells watchers of them.
+    /// Takes changes, as many as can be matched in a moment, and tells watchers of them.
     pub(crate) fn hear(&mut self, changes: &[Arc<Change>]) -> Told {
         let mut told = Told::default();
-        let mut touched = Vec::new();
+        let mut touched = HashSet::new();
+        let began = Instant::now();
         for change in changes {
+            if told.taken > 0 && began.elapsed() > IN_ONE_GO {
+                break;
+            }
+            told.taken += 1;
             self.heard += 1;
             if self.recent.len() == RECENT {
                 self.recent.pop_front();
@@ -451,14 +476,12 @@ impl Queries {
                 }
                 continue;
             }
-            let mut look = Look::default();
+            let mut look = Look::of(numbers.len());
             for number in numbers {
                 let Some(entry) = self.entries.get_mut(&number) else {
                     continue;
                 };
-                if !touched.contains(&number) {
-                    touched.push(number);
-                }
+                touched.insert(number);
                 if let Err(refusal) = entry.hear(change, &mut look) {
                     self.end_entry(number, &refusal);
                 }
@@ -559,17 +582,53 @@ impl Queries {
 }
 
 /// A change as it is looked at: its document is decoded once for all queries.
-#[derive(Default)]
-struct Look(Option<(Option<Document>, Context)>);
+struct Look {
+    document: Option<Option<Document>>,
+    context: Context,
+    /// Steps that each query has of its own; `None` where all have those of the context.
+    each: Option<u64>,
+}
 
 impl Look {
-    fn at(&mut self, change: &Change) -> (Option<&Document>, &Context) {
-        let (document, context) = self.0.get_or_insert_with(|| {
-            let raw = change.document.as_deref();
-            (raw.and_then(|raw| Document::try_from(raw).ok()), context())
-        });
-        (document.as_ref(), context)
+    /// For so many queries: what one of them takes is not missing to another.
+    fn of(queries: usize) -> Self {
+        let share = ALL_STEPS / queries.max(1) as u64;
+        Self {
+            document: None,
+            context: context(),
+            each: Some(share.clamp(LEAST_STEPS, STEPS)),
+        }
     }
+
+    /// For one query and the changes that were kept for it.
+    fn replaying() -> Self {
+        Self {
+            document: None,
+            context: context().strict(ALL_STEPS),
+            each: None,
+        }
+    }
+
+    /// The next change.
+    fn forget(&mut self) {
+        self.document = None;
+    }
+
+    fn at(&mut self, change: &Change) -> (Option<&Document>, &Context) {
+        if let Some(steps) = self.each {
+            self.context = Context::new(self.context.now, self.context.random()).strict(steps);
+        }
+        let document = self.document.get_or_insert_with(|| {
+            let raw = change.document.as_deref();
+            raw.and_then(|raw| Document::try_from(raw).ok())
+        });
+        (document.as_ref(), &self.context)
+    }
+}
+
+/// Whether it is a bound of ours by which a watch ends.
+const fn is_bound(refusal: &WatchRefusal) -> bool {
+    matches!(refusal, WatchRefusal::TooMuchWork)
 }
 
 /// Whether a change may be of one of these documents.
@@ -673,8 +732,11 @@ impl Entry {
         if !is_first {
             self.note([held, events].concat());
         }
+        // They are matched in one go, within one bound.
+        let mut look = Look::replaying();
         for change in buffer {
-            self.hear(&change, &mut Look::default())?;
+            look.forget();
+            self.hear(&change, &mut look)?;
         }
         Ok(())
     }
@@ -701,6 +763,9 @@ impl Entry {
                 let unreadable = || WatchRefusal::Database(DatabaseRefusal::Unavailable);
                 let document = document.ok_or_else(unreadable)?;
                 let found = self.query.matches(document, context).map_err(|error| {
+                    if error.code == TOO_MUCH_WORK {
+                        return WatchRefusal::TooMuchWork;
+                    }
                     let why = format!("the query fails at a document ({})", error.code_name());
                     WatchRefusal::Database(DatabaseRefusal::Query(why))
                 })?;

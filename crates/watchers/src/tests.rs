@@ -22,7 +22,11 @@ fn in_memory() -> Arc<dyn Database> {
 }
 
 fn watchers_of(database: &Arc<dyn Database>, permission: Permission) -> Watchers {
-    Watchers::new(WatchersConfig {
+    Watchers::new(config_of(database, permission))
+}
+
+fn config_of(database: &Arc<dyn Database>, permission: Permission) -> WatchersConfig {
+    WatchersConfig {
         database: Arc::clone(database),
         permissions: Arc::new(Permissions {
             default: permission,
@@ -30,7 +34,7 @@ fn watchers_of(database: &Arc<dyn Database>, permission: Permission) -> Watchers
         }),
         makes_collections: true,
         denied: Box::new(|_, _| {}),
-    })
+    }
 }
 
 /// One client with one watch, as an SDK keeps it.
@@ -371,6 +375,43 @@ fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
         assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
         assert_eq!(watchers.live(), []);
         assert!(!watchers.0.queries().is_leaking());
+    });
+}
+
+/// A query that is too much work ends alone, and its developer is told.
+#[test]
+fn a_query_that_takes_too_long_ends_and_no_other_does() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let noted = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let notes = Arc::clone(&noted);
+        let watchers = Watchers::new(WatchersConfig {
+            denied: Box::new(move |caller, text| {
+                let note = format!("{}: {text}", caller.owner().unwrap_or_default());
+                notes.lock().unwrap().push(note);
+            }),
+            ..config_of(&database, Permission::Level(Level::ReadOnly))
+        });
+        let range = json!({"$range": [0, 100_000]});
+        let heavy = json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": range, "cond": "$$this"}}}, 1]}});
+        let light =
+            json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": "$of", "cond": "$$this"}}}, 1]}});
+        let watching = |query: &Value| json!({"collName": "c", "query": query.to_string()});
+        let mut mallory = Client::new(&watchers, "mallory", watching(&heavy));
+        let mut alice = Client::new(&watchers, "alice", watching(&light));
+        mallory.next().await;
+        alice.next().await;
+        put(&database, "a", doc! {"of": [1, 0]}).await;
+        alice.has(&[json!({"_id": "a", "of": [1, 0]})]).await;
+        let ended = mallory.next().await;
+        assert_eq!(ended["msgData"]["code"], "EXCEED_REQUEST_LIMIT", "{ended}");
+        assert_eq!(watchers.live().len(), 1);
+        let noted = noted.lock().unwrap();
+        assert!(
+            noted.len() == 1 && noted[0].starts_with("mallory: a watch of \"c\" ended: "),
+            "{noted:?}"
+        );
     });
 }
 

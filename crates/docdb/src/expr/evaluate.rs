@@ -12,6 +12,7 @@ use crate::{error::Result, order};
 
 impl Node {
     pub(super) fn evaluate<'a>(&'a self, scope: &Scope<'a>) -> Result<Value<'a>> {
+        scope.context.spend_if_strict(1)?;
         match self {
             Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
             Self::Missing => Ok(None),

@@ -9,7 +9,11 @@ use super::{
     text::string,
     value::{fail, made, null, nullish, type_of},
 };
-use crate::{error::Result, regex::Pattern};
+use crate::{
+    Context,
+    error::Result,
+    regex::{self, Pattern},
+};
 
 /// What an operator gives of the matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +99,13 @@ impl Search {
                     .as_ref()
                     .map(|options| options.evaluate(scope))
                     .transpose()?;
+                scope.context.spend_if_strict(regex::COMPILING)?;
                 computed = compile(self.wanted, &pattern, options.as_ref())?;
                 computed.as_deref()
             }
         };
         match (text, pattern) {
-            (Some(text), Some(pattern)) => search(self.wanted, text, pattern),
+            (Some(text), Some(pattern)) => search(self.wanted, text, pattern, scope.context),
             _ => match self.wanted {
                 Wanted::Any => made(false),
                 Wanted::First => null(),
@@ -150,15 +155,15 @@ fn compile(wanted: Wanted, pattern: &Value<'_>, options: Option<&Value<'_>>) -> 
         .transpose()
 }
 
-fn search<'a>(wanted: Wanted, text: &str, pattern: &Pattern) -> Result<Value<'a>> {
+fn search<'a>(wanted: Wanted, text: &str, pattern: &Pattern, context: &Context) -> Result<Value<'a>> {
     if wanted == Wanted::Any {
-        return made(pattern.matches(text)?);
+        return made(pattern.matches_in(text, context)?);
     }
     let mut found = Vec::new();
     let mut meter = Meter::default();
     // Places are told in code points, counted on from match to match.
     let (mut bytes, mut points) = (0, 0);
-    for captures in pattern.captures(text) {
+    for captures in pattern.captures(text, context)? {
         let captures = captures?;
         let Some(whole) = captures.get(0) else { break };
         points += text

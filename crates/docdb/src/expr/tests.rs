@@ -281,6 +281,31 @@ fn work_in_loops_is_counted_over_the_whole_operation() {
 }
 
 #[test]
+fn where_every_step_counts_loops_and_patterns_end_soon_and_all_else_does_not() {
+    use crate::query::Filter;
+    let text = "a".repeat(40);
+    let document = doc! {"t": &text, "n": 3, "tags": (0..1000).collect::<Vec<_>>()};
+    let of = |query| {
+        let now = context().strict(20_000);
+        Filter::parse(&query)
+            .expect("parsed")
+            .matches(&document, &Variables::none(), &now)
+    };
+    let looped = doc! {"$expr": {"$gt": [{"$size": {"$map": {"input": {"$range": [0, 100_000]}, "in": "$$this"}}}, 0]}};
+    let backtracks = doc! {"t": {"$regex": r"^(?:(a)|(a)|\1b)*\1c$"}};
+    let large = doc! {"t": {"$regex": "(?:[a-z]{1000}){50}"}};
+    for query in [looped, backtracks, large] {
+        assert_eq!(of(query.clone()).expect_err("too much").code, 50, "{query}");
+    }
+    for query in [
+        doc! {"n": {"$in": [1, 2, 3]}, "tags": 999, "t": {"$regex": "^a+$", "$options": "i"}},
+        doc! {"$expr": {"$eq": [{"$size": {"$filter": {"input": "$tags", "cond": {"$gte": ["$$this", 998]}}}}, 2]}},
+    ] {
+        assert_eq!(of(query.clone()), Ok(true), "{query}");
+    }
+}
+
+#[test]
 fn the_fields_that_are_read_are_known() {
     let expression = Expression::parse(
         &bson!({"$cond": [{"$gt": ["$a.b", 1]}, "$c", {"$map": {"input": "$d", "in": "$$this.e"}}]}),

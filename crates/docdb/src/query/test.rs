@@ -147,10 +147,12 @@ impl Bits {
 impl Test {
     /// If what a path names meets the condition: `value` itself or, where it is an array, one of its elements.
     pub(super) fn meets(&self, value: Option<&Bson>, outer: Element, scope: &Scope<'_>) -> Result<bool> {
+        scope.context.spend_if_strict(1)?;
         let Some(value) = value else {
             return Ok(self.meets_missing());
         };
         if let Bson::Array(elements) = value {
+            scope.context.spend_if_strict(elements.len() as u64 / 4)?;
             let of_elements = !matches!(
                 self,
                 Self::Size(_) | Self::Exists | Self::ElemMatch(_) | Self::Never
@@ -194,6 +196,10 @@ impl Test {
 
     /// If `value` meets the condition, its elements left alone.
     pub(super) fn meets_itself(&self, value: &Bson, scope: &Scope<'_>) -> Result<bool> {
+        if matches!(self, Self::GeoWithin(_) | Self::GeoIntersects(_)) {
+            const OF_A_SHAPE: u64 = 20;
+            scope.context.spend_if_strict(OF_A_SHAPE)?;
+        }
         Ok(match self {
             Self::Compare(comparison, operand) => meets_comparison(*comparison, operand, value),
             Self::In(values, patterns) => {
@@ -207,7 +213,7 @@ impl Test {
                     return Ok(self.meets_missing());
                 }
                 for pattern in patterns {
-                    if meets_pattern(pattern, value)? {
+                    if meets_pattern(pattern, value, scope)? {
                         return Ok(true);
                     }
                 }
@@ -215,7 +221,7 @@ impl Test {
             }
             Self::Exists => true,
             Self::Type(types) => types.contains(value),
-            Self::Regex(pattern) => meets_pattern(pattern, value)?,
+            Self::Regex(pattern) => meets_pattern(pattern, value, scope)?,
             Self::Mod(divisor, remainder) => {
                 let truncated = match Number::of(value) {
                     Some(Number::Integer(number)) => Some(number),
@@ -264,9 +270,9 @@ fn is_nan(value: &Bson) -> bool {
             && Number::of(value).is_some_and(|number| number.to_f64().is_nan())
 }
 
-fn meets_pattern(pattern: &Pattern, value: &Bson) -> Result<bool> {
+fn meets_pattern(pattern: &Pattern, value: &Bson, scope: &Scope<'_>) -> Result<bool> {
     match value {
-        Bson::String(text) | Bson::Symbol(text) => pattern.matches(text),
+        Bson::String(text) | Bson::Symbol(text) => pattern.matches_in(text, scope.context),
         Bson::RegularExpression(regex) => Ok(pattern.is(regex)),
         _ => Ok(false),
     }
