@@ -56,10 +56,13 @@ impl Inner {
     }
 
     async fn follow(self: Arc<Self>, mut changes: Changes) {
+        // Not anew at each change: it comes in busy times too.
+        let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let next = tokio::select! {
                 next = changes.next() => next,
-                () = tokio::time::sleep(SWEEP) => {
+                _ = sweep.tick() => {
                     if self.queries().sweep() {
                         return;
                     }

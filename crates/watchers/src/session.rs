@@ -31,6 +31,8 @@ pub(crate) struct Client {
     pub(crate) caller: Caller,
     pub(crate) dialect: Dialect,
     pub(crate) outbox: Arc<Outbox>,
+    /// Held while one of its watches is judged: however many it asks for, others are served in between.
+    judging: tokio::sync::Mutex<()>,
 }
 
 /// What came of a message.
@@ -54,6 +56,7 @@ impl Session {
                 caller,
                 dialect,
                 outbox,
+                judging: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -178,11 +181,17 @@ impl Inner {
     async fn try_join(self: &Arc<Self>, mut watcher: Watcher) -> Result<(), WatchRefusal> {
         loop {
             self.open_feed().await?;
-            let heard = self.queries().position();
             let client = &watcher.client;
+            let alone = client.judging.lock().await;
+            // It was closed, or another has taken its place, while it waited.
+            if !self.queries().is_wanted(&watcher) {
+                return Ok(());
+            }
+            let heard = self.queries().position();
             let judged = self
                 .judge(&client.caller, &watcher.request, client.dialect)
                 .await?;
+            drop(alone);
             let mut queries = self.queries();
             if !queries.is_wanted(&watcher) {
                 return Ok(());

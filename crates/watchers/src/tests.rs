@@ -394,7 +394,8 @@ fn a_query_that_takes_too_long_ends_and_no_other_does() {
             ..config_of(&database, Permission::Level(Level::ReadOnly))
         });
         let range = json!({"$range": [0, 100_000]});
-        let heavy = json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": range, "cond": "$$this"}}}, 1]}});
+        let heavy =
+            json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": range, "cond": "$$this"}}}, 1]}});
         let light =
             json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": "$of", "cond": "$$this"}}}, 1]}});
         let watching = |query: &Value| json!({"collName": "c", "query": query.to_string()});
