@@ -4,13 +4,16 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
     object_store::ObjectStore,
-    support::{Dev, OPERATOR_SECRET, Scratch, Server, User, client, run, yunqiao, yunqiao_on_a_small_disk},
+    support::{
+        Dev, OPERATOR_SECRET, PATIENCE, Scratch, Server, User, client, run, yunqiao, yunqiao_on_a_small_disk,
+    },
 };
 
 const OPERATIONS: &str = include_str!("storage/operations.js");
@@ -219,11 +222,14 @@ async fn readiness_knows_whether_files_can_be_kept() {
         (reply.status().as_u16(), reply.text().await.unwrap())
     };
     let until = async |status: u16| {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let (found, text) = ready().await;
             if found == status {
                 return text;
             }
+            assert!(Instant::now() < deadline, "{found}, not {status}: {text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     until(200).await;
