@@ -159,7 +159,10 @@ impl Gateway {
             Door::OpenApi => reply::json(Bytes::from_static(OPENAPI.as_bytes())),
             Door::Push => push::answer(inner, request_id, head, body).await?,
             Door::Files => files::answer(inner, request_id, head, body).await,
-            Door::Socket => sockets::answer(self, head, client_ip).await?,
+            Door::Socket => {
+                let client_ip = inner.web.client(client_ip, &head.headers);
+                sockets::answer(self, head, client_ip).await?
+            }
             Door::Login => {
                 LOGIN_BODY.check(&head.headers)?;
                 let body = body

@@ -1,7 +1,7 @@
 //! `/v1/realtime`: the sockets by which clients watch the database, ours and CloudBase's SDKs alike.
 //!
-//! A socket begins as a request, and has a place of its own from then on: places are bounded, and where none is free, the peer with most
-//! sockets that have not logged in loses its oldest. Whoever has not logged in after [`PROVE_WITHIN`] is let go. The first message says who it
+//! A socket begins as a request, and has a place of its own from then on: places are bounded, and where none is free, the network with
+//! most sockets of nobody in particular, who has not logged in or did so anonymously, loses its oldest. Whoever has not logged in after [`PROVE_WITHIN`] is let go. The first message says who it
 //! is, by the bearer token of `/v1/login` or by a signature that [`grant`] gave out; nothing of that stands in an address. Then
 //! `watchers` hears what comes, and what it puts into the outbox is sent. A client that takes nothing is let go, and comes back.
 
@@ -83,7 +83,7 @@ enum Parting {
     LoginEnded,
     /// It takes nothing of what it is sent.
     TakesNothing,
-    /// Its user has opened others.
+    /// Its user has opened others, or it is nobody's in particular and places are short.
     Crowded,
     /// It is gone.
     Gone,
@@ -96,7 +96,10 @@ impl Parting {
             Self::NotLoggedIn => (4001, "log in by the first message"),
             Self::LoginEnded => (4002, "the login has ended: log in anew"),
             Self::TakesNothing => (1013, "messages were not taken: come back"),
-            Self::Crowded => (4003, "this user has opened other sockets"),
+            Self::Crowded => (
+                4003,
+                "others need the place, or this user has opened other sockets",
+            ),
             Self::Gone => return None,
         };
         Some(CloseFrame {
@@ -340,9 +343,11 @@ async fn serve(inner: &Inner, socket: &mut Socket, seat: &Seat) -> Parting {
         Ok(known) => known,
         Err(parting) => return parting,
     };
-    // Whoever is known keeps the place.
-    let _working = seat.clone().work();
     loop {
+        // Whoever is known keeps the place. Anybody can be nobody in particular as often as they like: where places are short, the network
+        // with most of those loses its oldest.
+        let is_known = is_somebody(&known.caller);
+        let _working = is_known.then(|| seat.clone().work());
         let of_user = inner.sockets.of_user(known.caller.owner());
         let session =
             inner
@@ -357,9 +362,15 @@ async fn serve(inner: &Inner, socket: &mut Socket, seat: &Seat) -> Parting {
                 Err(parting) => return parting,
             },
             () = of_user.crowded.notified() => return Parting::Crowded,
+            () = seat.told_to_leave(), if !is_known => return Parting::Crowded,
             () = stopped(stopping.clone()) => return Parting::Stopping,
         }
     }
+}
+
+/// Whether a caller is one that not everybody can become at will.
+fn is_somebody(caller: &Caller) -> bool {
+    caller.owner().is_some() && caller.login_type.as_deref() != Some("ANONYMOUS")
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
@@ -571,6 +582,21 @@ mod tests {
             assert_eq!(refused.status, StatusCode::UPGRADE_REQUIRED, "{wrong}");
         }
         assert!(accepted(&headers(&ASKED[..3])).is_err());
+    }
+
+    #[test]
+    fn whoever_anybody_can_be_has_no_place_to_keep() {
+        let of = |login_type: Option<&str>| Caller {
+            uid: Some("u1".to_owned()),
+            login_type: login_type.map(str::to_owned),
+            ..Caller::default()
+        };
+        assert!(
+            is_somebody(&Caller::of_openid("o1"))
+                && is_somebody(&of(Some("EMAIL")))
+                && is_somebody(&of(None))
+        );
+        assert!(!is_somebody(&Caller::default()) && !is_somebody(&of(Some("ANONYMOUS"))));
     }
 
     #[test]
