@@ -6,7 +6,7 @@
 
 use tcb::database::DatabaseRefusal;
 
-use crate::query::MOST_DOCUMENTS;
+use crate::{query::MOST_DOCUMENTS, window::MOST_BYTES};
 
 /// Why a watch does not begin, or ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum WatchRefusal {
     /// The query finds more documents than can be watched.
     #[error("the query finds more than {MOST_DOCUMENTS} documents: ask for less by where(), or by limit()")]
     TooManyDocuments,
+    /// The documents that the query finds are too large together.
+    #[error("the query finds more than {} MB of documents: ask for less by where(), or by limit()", MOST_BYTES >> 20)]
+    TooManyBytes,
     /// Matching one change with the query takes too long.
     #[error(
         "matching a change with the query is too much work: write less into $expr, and simpler regular expressions"
@@ -60,7 +63,9 @@ impl WatchRefusal {
             Self::PermissionDenied => "COLLECTION_PERMISSION_DENIED",
             Self::Malformed(_) => "INVALID_PARAM",
             Self::UnknownQuery => "QUERYID_INVALID_ERROR",
-            Self::TooManyDocuments | Self::TooMuchWork | Self::TooManyWatches(_) => "EXCEED_REQUEST_LIMIT",
+            Self::TooManyDocuments | Self::TooManyBytes | Self::TooMuchWork | Self::TooManyWatches(_) => {
+                "EXCEED_REQUEST_LIMIT"
+            }
             Self::NoFeed(_) => "SYS_ERR",
             Self::Database(refusal) => refusal.code(),
         }

@@ -9,6 +9,9 @@ use crate::{
     event::{DataType, Event, QueueType},
 };
 
+/// Bytes of the documents of one watch at most: each query that is watched has them in memory.
+pub(crate) const MOST_BYTES: usize = 8 << 20;
+
 /// A document that a query finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -20,6 +23,12 @@ pub struct Row {
     pub(crate) name: Bytes,
     /// Its text, as [`Event::document`] has it.
     pub(crate) document: Bytes,
+}
+
+impl Row {
+    fn bytes(&self) -> usize {
+        self.document.len() + 2 * self.place.len() + self.id.len() + self.name.len()
+    }
 }
 
 /// The first documents that a query finds, in their order. Its watchers have those within the limit; some more are known, so that one
@@ -35,6 +44,8 @@ pub struct Window {
     places: HashMap<Bytes, Bytes>,
     /// What lies behind this place is not known: the query finds more documents than are known here.
     edge: Option<Bytes>,
+    /// Bytes of the rows.
+    bytes: usize,
 }
 
 impl Window {
@@ -48,6 +59,7 @@ impl Window {
             rows: Vec::new(),
             places: HashMap::new(),
             edge: None,
+            bytes: 0,
         }
     }
 
@@ -70,9 +82,15 @@ impl Window {
 
     /// Bytes of what is known.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        let of = |row: &Row| row.document.len() + 2 * row.place.len() + row.id.len() + row.name.len();
-        self.rows.iter().map(of).sum()
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn is_within(&self) -> Result<(), WatchRefusal> {
+        match self.bytes > MOST_BYTES {
+            true => Err(WatchRefusal::TooManyBytes),
+            false => Ok(()),
+        }
     }
 
     /// Whether a watcher may lack a document that the query finds: it has to be loaded anew.
@@ -119,7 +137,7 @@ impl Window {
     /// come from what they have to that; what they did not have came in as `entered` says.
     ///
     /// # Errors
-    /// [`WatchRefusal::TooManyDocuments`] where all are wanted, and there are more than can be watched.
+    /// [`WatchRefusal::TooManyDocuments`] where all are wanted, and there are more than can be watched; [`WatchRefusal::TooManyBytes`].
     pub fn load(&mut self, mut found: Vec<Row>, entered: DataType) -> Result<Vec<Event>, WatchRefusal> {
         found.sort_unstable_by(|one, other| one.place.cmp(&other.place));
         let has_more = found.len() > self.depth;
@@ -140,6 +158,8 @@ impl Window {
             .map(|row| (row.id.clone(), row.place.clone()))
             .collect();
         self.rows = found;
+        self.bytes = self.rows.iter().map(Row::bytes).sum();
+        self.is_within()?;
         let mut leaving = Vec::new();
         let mut entering = Vec::new();
         for (at, row) in self.visible().iter().enumerate() {
@@ -167,7 +187,7 @@ impl Window {
     /// key bytes of its `_id`; `data` says what happened to it.
     ///
     /// # Errors
-    /// [`WatchRefusal::TooManyDocuments`] where all are wanted, and there are more now than can be watched.
+    /// [`WatchRefusal::TooManyDocuments`] where all are wanted, and there are more now than can be watched; [`WatchRefusal::TooManyBytes`].
     pub fn apply(&mut self, id: &[u8], data: DataType, row: Option<Row>) -> Result<Vec<Event>, WatchRefusal> {
         let before = self.take(id);
         // What lies behind the edge is for the next load.
@@ -179,6 +199,7 @@ impl Window {
         if self.whole && self.rows.len() > self.depth {
             return Err(WatchRefusal::TooManyDocuments);
         }
+        self.is_within()?;
         let was_visible = before.as_ref().filter(|(at, _)| *at < self.limit);
         let is_visible = now.as_ref().filter(|(at, _)| *at < self.limit);
         let mut events = Vec::with_capacity(2);
@@ -216,7 +237,9 @@ impl Window {
     fn take(&mut self, id: &[u8]) -> Option<(usize, Row)> {
         let place = self.places.remove(id)?;
         let at = self.rows.binary_search_by(|row| row.place.cmp(&place)).ok()?;
-        Some((at, self.rows.remove(at)))
+        let row = self.rows.remove(at);
+        self.bytes -= row.bytes();
+        Some((at, row))
     }
 
     fn insert(&mut self, row: Row) -> usize {
@@ -224,6 +247,7 @@ impl Window {
             Ok(at) | Err(at) => at,
         };
         self.places.insert(row.id.clone(), row.place.clone());
+        self.bytes += row.bytes();
         self.rows.insert(at, row);
         at
     }
@@ -235,6 +259,7 @@ impl Window {
         }
         for row in self.rows.drain(self.depth..) {
             self.places.remove(&row.id);
+            self.bytes -= row.bytes();
         }
         self.edge = self.rows.last().map(|row| row.place.clone());
     }

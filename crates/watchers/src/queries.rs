@@ -628,7 +628,7 @@ impl Look {
 
 /// Whether it is a bound of ours by which a watch ends.
 const fn is_bound(refusal: &WatchRefusal) -> bool {
-    matches!(refusal, WatchRefusal::TooMuchWork)
+    matches!(refusal, WatchRefusal::TooMuchWork | WatchRefusal::TooManyBytes)
 }
 
 /// Whether a change may be of one of these documents.

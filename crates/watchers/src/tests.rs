@@ -417,6 +417,27 @@ fn a_query_that_takes_too_long_ends_and_no_other_does() {
 }
 
 #[test]
+fn a_watch_of_too_many_bytes_does_not_begin_or_ends() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let large = || doc! {"text": "x".repeat(5 << 20)};
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        put(&database, "a", large()).await;
+        let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        client.next().await;
+        assert_eq!(client.docs.len(), 1);
+        put(&database, "b", large()).await;
+        let ended = client.next().await;
+        assert_eq!(ended["msgData"]["code"], "EXCEED_REQUEST_LIMIT");
+        client.say("INIT_WATCH", json!({"collName": "c"}));
+        let refused = client.next().await;
+        assert_eq!(refused["msgData"]["code"], "EXCEED_REQUEST_LIMIT");
+        assert_eq!(watchers.live(), []);
+    });
+}
+
+#[test]
 fn a_collection_that_is_dropped_ends_its_watches() {
     in_rooms(async {
         let database = in_memory();
