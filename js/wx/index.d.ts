@@ -264,11 +264,23 @@ export interface ConnectSocketOption extends Callbacks<GeneralResult> {
   timeout?: number
 }
 
+/** How long a connection took: moments and spans in milliseconds. */
+export interface SocketProfile {
+  fetchStart: number
+  domainLookUpStart: number
+  domainLookUpEnd: number
+  connectStart: number
+  connectEnd: number
+  rtt: number
+  handshakeCost: number
+  cost: number
+}
+
 export interface SocketTask {
   readonly readyState: number
   send(option: Callbacks<GeneralResult> & { data: string | ArrayBuffer }): void
   close(option?: Callbacks<GeneralResult> & { code?: number; reason?: string }): void
-  onOpen(listener: (event: { header: AnyObject }) => void): void
+  onOpen(listener: (event: { header: AnyObject; profile: SocketProfile }) => void): void
   onMessage(listener: (event: { data: string | ArrayBuffer }) => void): void
   onClose(listener: (event: { code: number; reason: string }) => void): void
   onError(listener: (event: { errMsg: string }) => void): void

@@ -54,6 +54,21 @@ class Frames {
   }
 }
 
+/** How long a connection took, in milliseconds. Node tells none of its parts: the whole stands for the handshake. */
+function profileOf(began, open) {
+  const cost = open - began
+  return {
+    fetchStart: began,
+    domainLookUpStart: began,
+    domainLookUpEnd: began,
+    connectStart: began,
+    connectEnd: open,
+    rtt: cost,
+    handshakeCost: cost,
+    cost,
+  }
+}
+
 /** What wx.connectSocket gives. */
 class SocketTask {
   #listeners = { open: new Set(), message: new Set(), close: new Set(), error: new Set() }
@@ -122,6 +137,7 @@ class SocketTask {
 
   /** Connects; `over` is called once the task is over. */
   connect({ url, headers, protocols, timeout }, over) {
+    const began = Date.now()
     const key = randomBytes(16).toString('base64')
     const { request } = /^wss:/i.test(url) ? https : http
     const asked = request(url.replace(/^ws/i, 'http'), {
@@ -170,7 +186,7 @@ class SocketTask {
       socket.on('data', push)
       socket.on('error', () => {})
       socket.on('close', () => end())
-      this.#tell('open', { header: response.headers })
+      this.#tell('open', { header: response.headers, profile: profileOf(began, Date.now()) })
       if (first.length) push(first)
     })
     asked.end()
