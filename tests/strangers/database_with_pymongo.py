@@ -350,25 +350,28 @@ def changes():
 
 
 def retried_writes():
-    c = db.retried
-    session = client.start_session()
-    lsid = session.session_id
-    command = {"insert": "retried", "documents": [{"_id": 1}], "lsid": lsid, "txnNumber": Int64(50)}
-    first = db.command(dict(command))
-    again = db.command(dict(command))
-    assert first["n"] == again["n"] == 1 and "writeErrors" not in again
-    change = {
-        "findAndModify": "retried",
-        "query": {"_id": 1},
-        "update": {"$inc": {"n": 1}},
-        "new": True,
-        "lsid": lsid,
-        "txnNumber": Int64(51),
-    }
-    assert db.command(dict(change))["value"] == db.command(dict(change))["value"] == {"_id": 1, "n": 1}
-    raises(OperationFailure, lambda: db.command(dict(command)), 225)
-    session.end_session()
-    assert c.count_documents({}) == 1
+    # A client of its own: sessions that were used before may have come to higher numbers.
+    with MongoClient(URL, serverSelectionTimeoutMS=20000) as own:
+        db = own.get_default_database()
+        c = db.retried
+        session = own.start_session()
+        lsid = session.session_id
+        command = {"insert": "retried", "documents": [{"_id": 1}], "lsid": lsid, "txnNumber": Int64(50)}
+        first = db.command(dict(command))
+        again = db.command(dict(command))
+        assert first["n"] == again["n"] == 1 and "writeErrors" not in again
+        change = {
+            "findAndModify": "retried",
+            "query": {"_id": 1},
+            "update": {"$inc": {"n": 1}},
+            "new": True,
+            "lsid": lsid,
+            "txnNumber": Int64(51),
+        }
+        assert db.command(dict(change))["value"] == db.command(dict(change))["value"] == {"_id": 1, "n": 1}
+        raises(OperationFailure, lambda: db.command(dict(command)), 225)
+        session.end_session()
+        assert c.count_documents({}) == 1
 
 
 def limits():
