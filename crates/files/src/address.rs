@@ -1,6 +1,10 @@
 //! Addresses of files: the part that is for people and their programs. What an address allows stands in
 //! [`Rights`](crate::Rights).
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use crate::{CloudPath, FileIdError, Storage};
 
 /// The host of every bucket's own address on the platform.
@@ -60,23 +64,10 @@ pub fn path_of_platform_url(storage: &Storage, url: &str) -> Result<CloudPath, F
 }
 
 /// A path without its percent-encoding; one that is not valid stands for itself.
-fn decoded(path: &str) -> String {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        if let (b'%', [high, low, after @ ..]) = (first, tail)
-            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
-        {
-            // Two hexadecimal digits are below 256.
-            bytes.push((high * 16 + low) as u8);
-            rest = after;
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path)
+        .decode_utf8()
+        .unwrap_or(Cow::Borrowed(path))
 }
 
 #[cfg(test)]

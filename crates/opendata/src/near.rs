@@ -3,6 +3,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use percent_encoding::percent_decode_str;
+
 use crate::SessionKey;
 
 /// What seems to have happened to rawData, or to its signature, on the way. `Display` names it and the mend.
@@ -116,7 +118,9 @@ const BEFORE: [(RawDataDamage, Before); 13] = [
     (RawDataDamage::Quoted, |text| {
         json::unescape(text).unwrap_or(Cow::Borrowed(text))
     }),
-    (RawDataDamage::PercentEncoded, |text| percent_decoded(text).into()),
+    (RawDataDamage::PercentEncoded, |text| {
+        percent_decode_str(text).decode_utf8_lossy()
+    }),
     (RawDataDamage::Spaced, |text| compact(text).into()),
 ];
 
@@ -183,26 +187,6 @@ fn without_entities(text: &str) -> String {
         .replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&amp;", "&")
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%');
-        let byte = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        match byte {
-            Some(byte) => {
-                out.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Without blanks outside of strings.
