@@ -37,7 +37,7 @@ use redb::{
     WriteTransaction,
 };
 
-use self::record::Found;
+use self::record::RecordRun;
 use crate::{
     Backend, Cause, Redo, RedoSteps, Replay, WorkError,
     file::{OpenBackend, sync_folder},
@@ -146,7 +146,7 @@ struct State {
     /// Whether records may be written: not before the file has named a generation since it was opened.
     is_begun: bool,
     /// The records that there are.
-    found: Found,
+    found: RecordRun,
     /// Whether behind them may be one of a commit that was not.
     is_doubtful: bool,
     /// Whether the disk surely has it without any record.
@@ -206,7 +206,7 @@ impl Journal {
                 log,
                 generation: None,
                 is_begun: false,
-                found: Found::default(),
+                found: RecordRun::default(),
                 is_doubtful: false,
             }),
         }
@@ -224,14 +224,14 @@ impl Journal {
         let mut state = self.state();
         let found = match &state.log {
             Some(log) => Self::judged(log, stated)?,
-            None => Found::default(),
+            None => RecordRun::default(),
         };
         state.take(stated, found);
         Ok(())
     }
 
     /// The records that are such a file's.
-    fn judged(log: &Backend, stated: Stated) -> Result<Found, JournalError> {
+    fn judged(log: &Backend, stated: Stated) -> Result<RecordRun, JournalError> {
         let first = record::first(&**log)?;
         let found = match stated.generation {
             Some(generation) => {
@@ -242,7 +242,7 @@ impl Journal {
                 }
                 found
             }
-            None => Found::default(),
+            None => RecordRun::default(),
         };
         if let Some(first) = first.filter(|first| Some(*first) != stated.generation) {
             match stated.before {
@@ -290,7 +290,7 @@ impl Journal {
         let mut state = self.state();
         let Some(log) = state.log.clone() else {
             if opened == OpenedFor::Writing && stated.generation != state.generation {
-                state.take(stated, Found::default());
+                state.take(stated, RecordRun::default());
             }
             return Ok(());
         };
@@ -375,8 +375,8 @@ impl Journal {
 
     /// Writes a record, and returns when the disk has it: what there is with it; it is doubtful until its commit is made. `None` where there
     /// is no room.
-    fn append(&self, state: &mut State, change: &[u8]) -> io::Result<Option<Found>> {
-        let Found { records, end: at } = state.found;
+    fn append(&self, state: &mut State, change: &[u8]) -> io::Result<Option<RecordRun>> {
+        let RecordRun { records, end: at } = state.found;
         let end = at + record::length(change.len());
         let Some(generation) = state.generation.filter(|_| state.is_begun && end <= self.room) else {
             return Ok(None);
@@ -404,7 +404,7 @@ impl Journal {
         state.is_empty = false;
         log.write(at, &record::write((generation, records), change))?;
         log.sync_data()?;
-        Ok(Some(Found {
+        Ok(Some(RecordRun {
             records: records + 1,
             end,
         }))
@@ -446,13 +446,13 @@ impl State {
     fn begin(&mut self, generation: Option<u128>) {
         self.generation = generation;
         self.is_begun = generation.is_some();
-        self.found = Found::default();
+        self.found = RecordRun::default();
         self.is_doubtful = false;
     }
 
     /// Takes what was found for a file that was opened. A new generation follows with the next commit: a copy of the file may have gone on
     /// with a journal of its own, and that tells them apart.
-    fn take(&mut self, stated: Stated, found: Found) {
+    fn take(&mut self, stated: Stated, found: RecordRun) {
         self.generation = stated.generation;
         self.is_begun = false;
         self.found = found;

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use crate::look::{Coding, Found, OpenFile};
+use crate::look::{Coding, OpenFile, PathTarget};
 
 /// The body of a reply. One that fails breaks the connection off: its reader sees that it is not whole.
 pub type SiteBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -83,8 +83,8 @@ impl Site {
             .look(look::names(path), path.is_folder(), &head.headers)
             .await?
         {
-            Found::File(file) => inner.show(head, raw, file).await.map(SiteAnswer::Reply),
-            Found::Folder => {
+            PathTarget::File(file) => inner.show(head, raw, file).await.map(SiteAnswer::Reply),
+            PathTarget::Folder => {
                 let names: Vec<_> = raw.split('/').filter(|name| !name.is_empty()).collect();
                 let mut to = format!("/{}/", names.join("/"));
                 if let Some(query) = query {
@@ -92,16 +92,21 @@ impl Site {
                 }
                 Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to))
             }
-            Found::Nothing => inner.missing(head, raw).await,
+            PathTarget::Nothing => inner.missing(head, raw).await,
         }
     }
 }
 
 impl Inner {
     /// Looks a file up, and one that was compressed beforehand where the client takes it.
-    async fn look(&self, names: Option<Vec<String>>, is_folder: bool, sent: &HeaderMap) -> io::Result<Found> {
+    async fn look(
+        &self,
+        names: Option<Vec<String>>,
+        is_folder: bool,
+        sent: &HeaderMap,
+    ) -> io::Result<PathTarget> {
         let Some(names) = names else {
-            return Ok(Found::Nothing);
+            return Ok(PathTarget::Nothing);
         };
         let (folder, index) = (self.folder.clone(), self.rules.index.clone());
         // A part is one of what is asked for, and not of what it was compressed to. A document that is changed is read as it is.
@@ -123,7 +128,7 @@ impl Inner {
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
         if self.rules.is_page(raw, accept)
-            && let Found::File(file) = self
+            && let PathTarget::File(file) = self
                 .look(look::names_of(&self.rules.index), false, &head.headers)
                 .await?
         {
@@ -133,7 +138,7 @@ impl Inner {
             return Ok(SiteAnswer::NotFound);
         };
         let plain = HeaderMap::new();
-        let Found::File(file) = self.look(look::names_of(error), false, &plain).await? else {
+        let PathTarget::File(file) = self.look(look::names_of(error), false, &plain).await? else {
             return Ok(SiteAnswer::NotFound);
         };
         let mut head = head.clone();

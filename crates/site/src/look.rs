@@ -18,8 +18,8 @@ const STALE: Duration = Duration::from_secs(60);
 /// What the web keeps for itself (RFC 8615).
 const WELL_KNOWN: &str = ".well-known";
 
-/// What was found.
-pub(crate) enum Found {
+/// What a path leads to.
+pub(crate) enum PathTarget {
     File(OpenFile),
     /// A folder with a document, asked for as if it were a file.
     Folder,
@@ -134,17 +134,17 @@ pub(crate) fn look(
     index: &str,
     codings: &[Coding],
     documents_as_they_are: bool,
-) -> io::Result<Found> {
+) -> io::Result<PathTarget> {
     let Some(root) = there(folder.canonicalize())? else {
-        return Ok(Found::Nothing);
+        return Ok(PathTarget::Nothing);
     };
     let mut wanted = root.clone();
     wanted.extend(names);
     let Some(place) = inside(&root, &wanted)? else {
-        return Ok(Found::Nothing);
+        return Ok(PathTarget::Nothing);
     };
     let Some(found) = there(fs::metadata(&place))? else {
-        return Ok(Found::Nothing);
+        return Ok(PathTarget::Nothing);
     };
     if found.is_dir() {
         let document = place.join(index);
@@ -154,13 +154,13 @@ pub(crate) fn look(
                 open(&root, &document, codings, documents_as_they_are)
             }
             Some(document) if there(fs::metadata(&document))?.is_some_and(|found| found.is_file()) => {
-                Ok(Found::Folder)
+                Ok(PathTarget::Folder)
             }
-            _ => Ok(Found::Nothing),
+            _ => Ok(PathTarget::Nothing),
         };
     }
     match as_folder {
-        true => Ok(Found::Nothing),
+        true => Ok(PathTarget::Nothing),
         false => open(&root, &place, codings, documents_as_they_are),
     }
 }
@@ -180,12 +180,17 @@ fn inside(root: &Path, wanted: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// Opens a file, or one that was compressed from it.
-fn open(root: &Path, place: &Path, codings: &[Coding], documents_as_they_are: bool) -> io::Result<Found> {
+fn open(
+    root: &Path,
+    place: &Path,
+    codings: &[Coding],
+    documents_as_they_are: bool,
+) -> io::Result<PathTarget> {
     let Some(mut plain) = open_one(place)? else {
-        return Ok(Found::Nothing);
+        return Ok(PathTarget::Nothing);
     };
     if documents_as_they_are && files::content_type(&plain.name).starts_with("text/html") {
-        return Ok(Found::File(plain));
+        return Ok(PathTarget::File(plain));
     }
     let mut compressed = None;
     for coding in Coding::ALL {
@@ -212,7 +217,7 @@ fn open(root: &Path, place: &Path, codings: &[Coding], documents_as_they_are: bo
             });
         }
     }
-    Ok(Found::File(compressed.unwrap_or(plain)))
+    Ok(PathTarget::File(compressed.unwrap_or(plain)))
 }
 
 /// One that is a file, and no device or pipe, at which whoever opens it may wait for ever.

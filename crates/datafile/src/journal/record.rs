@@ -90,7 +90,7 @@ pub(super) fn first(log: &dyn StorageBackend) -> Result<Option<u128>, JournalErr
 
 /// What a journal has of a generation.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct RecordRun {
     pub(super) records: u32,
     /// Behind the last of them.
     pub(super) end: u64,
@@ -105,9 +105,9 @@ pub(super) fn read(
     generation: u128,
     most: u32,
     mut each: impl FnMut(&[u8]) -> Result<(), JournalError>,
-) -> Result<Found, JournalError> {
+) -> Result<RecordRun, JournalError> {
     let length = length_of(log)?;
-    let mut found = Found::default();
+    let mut found = RecordRun::default();
     while found.records < most
         && let Some(record) = record_at(log, found.end, length)?
         && (record.generation, record.index) == (generation, found.records)

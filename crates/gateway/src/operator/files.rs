@@ -59,14 +59,14 @@ struct Query {
 
 #[derive(Serialize)]
 struct Page {
-    entries: Vec<Listed>,
+    entries: Vec<PageEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Listed {
+enum PageEntry {
     Folder {
         folder: String,
     },
@@ -86,12 +86,12 @@ enum Listed {
 }
 
 #[derive(Serialize)]
-struct Removed {
+struct Removals {
     removed: Vec<bool>,
 }
 
 #[derive(Serialize)]
-struct Used {
+struct StorageUsage {
     files: u64,
     bytes: u64,
 }
@@ -129,7 +129,7 @@ pub(super) async fn answer(
             takes(&head.method, "GET, HEAD")?;
             let used = door.blobs().usage().await.map_err(|error| failure(&error))?;
             let (files, bytes) = (used.files, used.bytes);
-            Ok(reply::json(reply::to_json(&Used { files, bytes })?))
+            Ok(reply::json(reply::to_json(&StorageUsage { files, bytes })?))
         }
         _ => {
             takes(&head.method, "GET, HEAD, DELETE")?;
@@ -143,7 +143,7 @@ pub(super) async fn answer(
             }
             let removed = door.blobs().remove(&query.paths).await;
             let removed = removed.map_err(|error| failure(&error))?;
-            Ok(reply::json(reply::to_json(&Removed { removed })?))
+            Ok(reply::json(reply::to_json(&Removals { removed })?))
         }
     }
 }
@@ -194,19 +194,19 @@ async fn list(door: &FileDoor, query: &Query) -> Result<Page, Failure> {
         .last()
         .filter(|_| found.len() == most)
         .map(|last| last.path().to_owned());
-    let listed = found.into_iter().map(|entry| match entry {
-        ListEntry::Folder(folder) => Listed::Folder { folder },
-        ListEntry::File(blob) => listed(door, blob),
+    let entries = found.into_iter().map(|entry| match entry {
+        ListEntry::Folder(folder) => PageEntry::Folder { folder },
+        ListEntry::File(blob) => page_entry(door, blob),
     });
     Ok(Page {
-        entries: listed.collect(),
+        entries: entries.collect(),
         next,
     })
 }
 
-fn listed(door: &FileDoor, blob: Blob) -> Listed {
+fn page_entry(door: &FileDoor, blob: Blob) -> PageEntry {
     let since = blob.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Listed::File {
+    PageEntry::File {
         file_id: door.storage().id(&blob.path).to_string(),
         path: blob.path.to_string(),
         size: blob.size,
