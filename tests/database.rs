@@ -267,14 +267,7 @@ fn a_database_that_is_none_is_said_to_be_none() {
         ),
     ] {
         fs::write(&file, content).unwrap();
-        let (output, out, err) = run(yunqiao().arg("dev").arg(project.path()).args([
-            "--port",
-            "0",
-            "--wechat-port",
-            "0",
-            "--operator-port",
-            "0",
-        ]));
+        let (output, out, err) = run(yunqiao().arg("dev").arg(project.path()).args(["--port", "0"]));
         assert!(!output.status.success(), "{out}{err}");
         assert!(err.contains(part) && err.contains("database.redb"), "{err}");
         assert_eq!(fs::read_to_string(&file).unwrap(), content);

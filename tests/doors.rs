@@ -303,10 +303,7 @@ async fn a_sign_in_outlives_a_restart_and_another_dev() {
     let port = dev.operator.rsplit(':').next().unwrap().to_owned();
     drop(dev);
     let mut command = yunqiao();
-    let again = command
-        .arg("dev")
-        .arg(one.path())
-        .args(["--port", "0", "--wechat-port", "0"]);
+    let again = command.arg("dev").arg(one.path()).args(["--port", "0"]);
     let again = again
         .args(["--operator-port", &port])
         .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET);

@@ -123,11 +123,7 @@ fn every_example_works_as_written() {
         // The reader's own backend; and other ports than the usual, which somebody may use.
         let example = example(command).replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"));
         match command.as_str() {
-            "dev" => serves(
-                folder,
-                &format!("{example} --port 0 --wechat-port 0 --operator-port 0"),
-            ),
-            "simulate" => serves(folder, &format!("{example} --port 0")),
+            "dev" | "simulate" => serves(folder, &format!("{example} --port 0")),
             _ => {
                 let (output, out, err) = run(&mut shell(folder, &example));
                 assert!(output.status.success(), "{example}\n{out}\n{err}");

@@ -233,7 +233,7 @@ impl Dev {
         yunqiao
             .arg("dev")
             .arg(project)
-            .args(["--port", "0", "--wechat-port", "0", "--operator-port", "0"])
+            .args(["--port", "0"])
             .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET);
         yunqiao
     }

@@ -148,15 +148,15 @@ pub(crate) struct Dev {
     /// The project: a folder with project.config.json or yunqiao.toml
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
-    /// The gateway's port; 0 picks a free one
+    /// The gateway's port; 0 picks a free one, and so for each of the others that is not given
     #[arg(long, default_value_t = 8787)]
     pub(crate) port: u16,
-    /// The simulated WeChat's port; 0 picks a free one
-    #[arg(long, default_value_t = 8788)]
-    pub(crate) wechat_port: u16,
-    /// The operator's port, on this machine only; 0 picks a free one
-    #[arg(long, default_value_t = 8789)]
-    pub(crate) operator_port: u16,
+    /// The simulated WeChat's port; 0 picks a free one [default: 8788, or a free one beside `--port 0`]
+    #[arg(long)]
+    pub(crate) wechat_port: Option<u16>,
+    /// The operator's port, on this machine only; 0 picks a free one [default: 8789, or a free one beside `--port 0`]
+    #[arg(long)]
+    pub(crate) operator_port: Option<u16>,
     /// The port of HTTP access and of the site; 0 picks a free one [default: 8786, or a free one beside `--port 0`]
     #[arg(long)]
     pub(crate) web_port: Option<u16>,
@@ -174,6 +174,13 @@ pub(crate) struct Dev {
     pub(crate) inspect: Option<String>,
     #[command(flatten)]
     pub(crate) node: Node,
+}
+
+impl Dev {
+    /// The port that is asked for, else the usual one; whoever wants any free port for the gateway wants no fixed one for the others.
+    pub(crate) fn port_or(&self, wanted: Option<u16>, usual: u16) -> u16 {
+        wanted.unwrap_or(if self.port == 0 { 0 } else { usual })
+    }
 }
 
 #[derive(Debug, Arguments)]

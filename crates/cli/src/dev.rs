@@ -18,6 +18,10 @@ use crate::{
     watch::{ChangedPart, Changes},
 };
 
+/// The simulated WeChat's usual port.
+const WECHAT_PORT: u16 = 8788;
+/// The operator's.
+const OPERATOR_PORT: u16 = 8789;
 /// Where Node's inspector listens for the first worker; each further one takes the next port.
 const INSPECT_PORT: u16 = 9229;
 
@@ -28,8 +32,8 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     let place = Place {
         host: args.host,
         port: args.port,
-        wechat_port: args.wechat_port,
-        operator_port: args.operator_port,
+        wechat_port: args.port_or(args.wechat_port, WECHAT_PORT),
+        operator_port: args.port_or(args.operator_port, OPERATOR_PORT),
         web_port: WebPort::of(args.web_port, args.port, &project),
         wire: project.settings.database.wire,
     };
