@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use serde_json::json;
 
 use super::{echo, header, refused, route};
@@ -270,6 +271,41 @@ async fn a_function_that_has_too_many_calls_says_so() {
     })
     .await
     .unwrap();
+}
+
+/// The events that functions hold have a bound, and not only the bodies that they are made of: text of which JSON escapes everything is
+/// six times as much as an event.
+#[tokio::test]
+async fn events_that_functions_hold_have_a_bound() {
+    let hold = "const fs = require('fs');
+exports.main = async (event) => {
+  const until = event.headers['x-until'];
+  if (until) console.log('it is held');
+  while (until && !fs.existsSync(until)) await new Promise((done) => setTimeout(done, 20));
+  return `${event.body.length} characters`;
+};";
+    let project = Scratch::new(&[("hold", hold)]);
+    let settings = "[functions.hold]\ntimeout = 60\nmax_instances = 2\n";
+    project.write("yunqiao.toml", &format!("{settings}{}", route("/", "hold", "")));
+    let dev = Dev::start(project.path());
+    let send = |bytes: usize| {
+        let request = dev.web(Method::POST, "/").header("content-type", "text/plain");
+        request.body("\u{1}".repeat(bytes))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let until = folder.path().join("now");
+    let held = send(6 << 20).header("x-until", until.to_str().unwrap());
+    let held = tokio::spawn(held.send());
+    dev.server.prints_soon("it is held").await;
+    // One network has a quarter of the room, 48 MB, and 36 MB of it are held. There is enough for the next body, but not for its event.
+    assert_eq!(send(2 << 20).send().await.unwrap().status(), 429);
+    std::fs::write(until, "").unwrap();
+    assert_eq!(
+        held.await.unwrap().unwrap().text().await.unwrap(),
+        "6291456 characters"
+    );
+    let again = send(2 << 20).send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), "2097152 characters");
 }
 
 /// Replies that nobody takes are in memory up to a bound; one more is refused, and when they are gone there is room again.
