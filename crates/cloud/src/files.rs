@@ -15,7 +15,7 @@
 
 use std::{
     error::Error,
-    fmt::{Display, Write},
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -43,6 +43,7 @@ use http::{
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame};
 use multer::Multipart;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rules::{Caller, Denial, Operation, StoragePermission};
 
 use crate::CloudAnswerBody;
@@ -761,6 +762,10 @@ where
 #[error("{0}")]
 struct Broken(String);
 
+/// Of a file that a browser shows: nothing in it runs, and it has no origin.
+const NOTHING_RUNS: &str =
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'";
+
 /// A file, or what was asked of it. Its first bytes are read before anything is answered: a place that fails can still say so then.
 async fn shown(
     head: &Parts,
@@ -781,20 +786,17 @@ async fn shown(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    let mut set = |name: HeaderName, value: &str| {
-        // A name may hold what no header can.
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            headers.insert(name, value);
-        }
-    };
     // The file at an address may be written anew: whoever keeps it asks whether it was.
-    set(CACHE_CONTROL, "no-cache");
-    set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(
-        CONTENT_SECURITY_POLICY,
-        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'",
-    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING_RUNS));
     if status.is_success() {
+        let mut set = |name: HeaderName, value: &str| {
+            // What a type is said to be may hold what no header can.
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                headers.insert(name, value);
+            }
+        };
         let kind = shown_type(blob.path.name(), blob.content_type.as_deref());
         set(CONTENT_TYPE, &kind);
         if showing(&kind) == Showing::Attachment {
@@ -816,19 +818,12 @@ async fn shown(
     Ok(response)
 }
 
+/// What does not stand for itself in a file's name there.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
+
 /// `attachment` with the file's name as RFC 6266 has it.
 fn attachment(name: &str) -> String {
-    let mut text = "attachment; filename*=UTF-8''".to_owned();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => text.push(byte.into()),
-            other => {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "%{other:02X}");
-            }
-        }
-    }
-    text
+    format!("attachment; filename*=UTF-8''{}", utf8_percent_encode(name, NAME))
 }
 
 /// The content, as it comes. One that breaks off breaks the connection off: its reader sees that it is not whole.

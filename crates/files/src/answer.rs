@@ -35,32 +35,32 @@ impl FileHead {
             if_unmodified_since: header(IF_UNMODIFIED_SINCE),
         };
         let mut headers = HeaderMap::with_capacity(8);
-        let mut set = |name: HeaderName, value: &str| {
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let mut set = |name: HeaderName, value: String| {
             // None of these holds what no header can.
-            if let Ok(value) = HeaderValue::from_str(value) {
+            if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
         };
-        set(ETAG, &format!("\"{}\"", entity.etag));
-        set(LAST_MODIFIED, &httpdate::fmt_http_date(entity.modified));
-        set(ACCEPT_RANGES, "bytes");
+        set(ETAG, format!("\"{}\"", entity.etag));
+        set(LAST_MODIFIED, httpdate::fmt_http_date(entity.modified));
         let (status, part) = match conditions.judge(entity) {
             Wanted::Whole => (StatusCode::OK, None),
             Wanted::Part(part) => {
                 let range = format!("bytes {}-{}/{}", part.first, part.last, entity.length);
-                set(CONTENT_RANGE, &range);
+                set(CONTENT_RANGE, range);
                 (StatusCode::PARTIAL_CONTENT, Some(part))
             }
             Wanted::Nothing => (StatusCode::NOT_MODIFIED, None),
             Wanted::NoSuchPart => {
-                set(CONTENT_RANGE, &format!("bytes */{}", entity.length));
+                set(CONTENT_RANGE, format!("bytes */{}", entity.length));
                 (StatusCode::RANGE_NOT_SATISFIABLE, None)
             }
             Wanted::Another => (StatusCode::PRECONDITION_FAILED, None),
         };
         if status.is_success() {
             let length = part.map_or(entity.length, Part::length);
-            set(CONTENT_LENGTH, &length.to_string());
+            headers.insert(CONTENT_LENGTH, length.into());
         }
         Self {
             status,
