@@ -14,6 +14,7 @@
 mod at_once;
 mod index;
 mod reading;
+mod small;
 mod writing;
 
 use std::{
@@ -34,7 +35,7 @@ use crate::{
     Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Removal, Reservation,
     Result, Usage, Writing, error::Cause,
 };
-use index::{ContentId, Index};
+use index::{ContentId, Entry, Index};
 
 const INDEX: &str = "index.redb";
 const CONTENT: &str = "content";
@@ -57,6 +58,7 @@ struct Inner {
     index: Index,
     /// What is read of the folder `content` without waiting for the disk.
     in_memory: at_once::Contents,
+    small: small::SmallContents,
     quota: Quota,
     /// Room of readers that read ahead.
     ahead: Arc<Semaphore>,
@@ -137,6 +139,7 @@ impl Inner {
             root: root.to_owned(),
             index,
             in_memory: at_once::Contents::open(&root.join(CONTENT)).map_err(not_opened)?,
+            small: small::SmallContents::default(),
             quota: Quota::new(options.quota),
             ahead: Arc::new(Semaphore::new(reading::READERS_AHEAD)),
             temporary: None,
@@ -158,6 +161,7 @@ impl Inner {
 
     /// Removes a content that no entry names any more. That it stays is no harm: the next start sweeps it away.
     fn drop_content(&self, id: ContentId) {
+        self.small.forget(id);
         if let Err(error) = fs::remove_file(self.content(id)) {
             tracing::warn!(%error, content = %id, "the content of a file that is gone could not be removed");
         }
@@ -221,12 +225,27 @@ impl Inner {
     /// Opens a file, if that takes no waiting for the disk.
     fn open_at_once(&self, path: &CloudPath) -> Option<Opened> {
         let entry = self.index.recent(path)?;
+        let size = entry.blob.size;
+        if let Some(content) = self.small.get(entry.content) {
+            let content = Box::new(reading::FromDisk::of(content, size));
+            return Some(Opened {
+                content,
+                blob: entry.blob,
+            });
+        }
         let file = self.in_memory.file(&name_of_content(entry.content))?;
-        let content = reading::FromDisk::at_once(file, entry.blob.size, &self.ahead)?;
-        Some(Opened {
+        let content = reading::FromDisk::at_once(file, size, &self.ahead)?;
+        Some(self.opened(entry, content))
+    }
+
+    fn opened(&self, entry: Entry, content: reading::FromDisk) -> Opened {
+        if let Some(whole) = content.whole() {
+            self.small.keep(entry.content, whole.clone());
+        }
+        Opened {
             content: Box::new(content),
             blob: entry.blob,
-        })
+        }
     }
 
     /// Has an upload take so many bytes more of the quota.
@@ -308,12 +327,9 @@ impl Blobs for Folder {
                 };
                 match File::open(inner.content(entry.content)) {
                     Ok(file) => {
-                        let size = entry.blob.size;
-                        let content = reading::FromDisk::new(file, size, &inner.ahead);
-                        return Ok(Some(Opened {
-                            content: Box::new(content.map_err(BlobError::of_disk)?),
-                            blob: entry.blob,
-                        }));
+                        let content = reading::FromDisk::new(file, entry.blob.size, &inner.ahead);
+                        let content = content.map_err(BlobError::of_disk)?;
+                        return Ok(Some(inner.opened(entry, content)));
                     }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(BlobError::of_disk(error)),

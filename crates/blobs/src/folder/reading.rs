@@ -49,7 +49,7 @@ impl FromDisk {
     /// Blocks while a small one is read; a larger one takes its room of `ahead`, where there is some.
     pub(super) fn new(file: File, size: u64, ahead: &Arc<Semaphore>) -> io::Result<Self> {
         Ok(match size {
-            0..=SMALL_PIECE => Self::of(piece(&file, size)?, size),
+            0..=SMALL_PIECE => Self::of(piece(&file, size)?.into(), size),
             _ => Self::unread(file, size, ahead),
         })
     }
@@ -57,16 +57,25 @@ impl FromDisk {
     /// The same without waiting for the disk; `None` where that would have to be waited for.
     pub(super) fn at_once(file: File, size: u64, ahead: &Arc<Semaphore>) -> Option<Self> {
         Some(match size {
-            0..=SMALL_PIECE => Self::of(at_once::content(&file, usize::try_from(size).ok()?)?, size),
+            0..=SMALL_PIECE => Self::of(at_once::content(&file, usize::try_from(size).ok()?)?.into(), size),
             _ => Self::unread(file, size, ahead),
         })
     }
 
-    fn of(content: Vec<u8>, size: u64) -> Self {
+    /// One that is in memory already.
+    pub(super) fn of(content: Bytes, size: u64) -> Self {
         Self {
-            state: State::Read(content.into()),
+            state: State::Read(content),
             room: None,
             left: size,
+        }
+    }
+
+    /// The whole content, where it was read.
+    pub(super) fn whole(&self) -> Option<&Bytes> {
+        match &self.state {
+            State::Read(content) if content.len() as u64 == self.left => Some(content),
+            _ => None,
         }
     }
 

@@ -269,6 +269,39 @@ async fn a_content_that_is_gone_is_an_error_and_ends_nothing() {
     assert!(folder.open(&path).await.unwrap().is_some());
 }
 
+/// One of them is read from the disk once, and forgotten with its file. What lies at the path is looked up each time.
+#[tokio::test]
+async fn small_contents_are_in_memory_once_they_were_read() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = folder(root.path());
+    let path = "a".parse().unwrap();
+    let read = async || {
+        let mut opened = folder.open(&path).await.unwrap()?;
+        let content = opened.content.next().await.unwrap().unwrap();
+        Some((opened.blob.etag, content))
+    };
+    for content in ["first", "second"] {
+        let written = write(&folder, "a", content.as_bytes()).await.unwrap();
+        let expected = Some((written.etag, Bytes::from(content)));
+        assert_eq!(read().await, expected);
+        let id = folder.0.index.look(&path).unwrap().unwrap().content;
+        let away = root.path().join("away");
+        fs::rename(folder.0.content(id), &away).unwrap();
+        assert_eq!(read().await, expected, "nobody looks at the disk");
+        let mut part = folder.open(&path).await.unwrap().unwrap().content;
+        part.seek(files::Part { first: 1, last: 3 });
+        assert_eq!(part.next().await.unwrap().unwrap(), content.as_bytes()[1..4]);
+        fs::rename(&away, folder.0.content(id)).unwrap();
+        assert_eq!(folder.0.small.bytes(), content.len() + small::BESIDE);
+    }
+    folder.remove(std::slice::from_ref(&path)).await.unwrap();
+    assert_eq!((read().await, folder.0.small.bytes()), (None, 0));
+    // A larger one is not held whole.
+    let large = write(&folder, "large", &[1; 100_000]).await.unwrap();
+    assert!(folder.open(&large.path).await.unwrap().is_some());
+    assert_eq!(folder.0.small.bytes(), 0);
+}
+
 /// Those that are entered together, and over one another: each counts once, and nothing is left of those that were written over.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_come_at_once_are_all_entered() {
@@ -292,18 +325,6 @@ async fn files_that_come_at_once_are_all_entered() {
     assert_eq!(on_disk(root.path()), 81);
 }
 
-/// Copies what lies in a folder, as a process that is killed now would leave it.
-fn leave(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => leave(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
-    }
-}
-
 #[tokio::test]
 async fn what_only_the_journal_of_the_index_has_is_there_after_a_crash() {
     let root = tempfile::tempdir().unwrap();
@@ -314,8 +335,9 @@ async fn what_only_the_journal_of_the_index_has_is_there_after_a_crash() {
     write(&first, "replaced", b"again").await.unwrap();
     first.remove(&["gone".parse().unwrap()]).await.unwrap();
     assert!(root.path().join(format!("{INDEX}-journal")).exists());
+    // As a process that is killed now would leave it.
     let left = tempfile::tempdir().unwrap();
-    leave(root.path(), left.path());
+    copy(root.path(), left.path());
     let again = folder(left.path());
     assert_eq!(again.usage().await.unwrap(), first.usage().await.unwrap());
     for path in ["first", "gone", "kept", "replaced"] {
