@@ -12,7 +12,7 @@ mod server;
 
 use std::{error::Error, sync::OnceLock, time::Duration};
 
-use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Usage};
+use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Removal, Usage};
 use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
@@ -140,6 +140,39 @@ async fn uploads_that_come_evenly_all_end() {
     for upload in uploads {
         assert_eq!(upload.await.unwrap().unwrap().size, OVER_ONE_PART as u64);
     }
+}
+
+/// Between the look at a file and its removal another may write one: the server is told which content is meant, and says whether it is.
+#[tokio::test]
+async fn a_file_that_was_written_after_the_look_stays() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    write(&blobs, "a", b"first".to_vec()).await.unwrap();
+    let known = blobs.look(&"a".parse().unwrap()).await.unwrap().unwrap();
+    for (status, code, expected) in [
+        (412, "PreconditionFailed", Removal::Changed),
+        (409, "ConditionalRequestConflict", Removal::Changed),
+        (404, "NoSuchKey", Removal::Missing),
+    ] {
+        proxy.hinder(Mode::AnswerTo("DELETE", proxy::refusal(status, code, "?")), 1);
+        assert_eq!(blobs.remove_this(&known).await.unwrap(), expected, "{code}");
+        assert_eq!(blobs.look(&known.path).await.unwrap().as_ref(), Some(&known));
+    }
+    let asked = proxy.heads("DELETE");
+    let condition = format!("if-match: \"{}\"\r\n", known.etag);
+    assert!(
+        asked.len() == 3 && asked.iter().all(|head| head.contains(&condition)),
+        "{asked:?}"
+    );
+    // A server that knows no conditions removes it all the same.
+    proxy.hinder(
+        Mode::AnswerTo("DELETE", proxy::refusal(501, "NotImplemented", "?")),
+        1,
+    );
+    assert_eq!(blobs.remove_this(&known).await.unwrap(), Removal::Done);
+    assert_eq!(blobs.look(&known.path).await.unwrap(), None);
 }
 
 /// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.

@@ -14,6 +14,8 @@ pub enum Mode {
     Close,
     /// It is answered with this.
     Answer(String),
+    /// It is answered with this where it is of that method; others pass, and do not count.
+    AnswerTo(&'static str, String),
     /// The answer breaks off after so many bytes.
     CutAfter(usize),
     /// The answer stops after so many bytes, and the connection stays.
@@ -23,9 +25,11 @@ pub enum Mode {
 pub struct Proxy {
     pub endpoint: String,
     hindrance: Hindrance,
+    heads: Heads,
 }
 
 type Hindrance = Arc<Mutex<(Option<Mode>, usize)>>;
+type Heads = Arc<Mutex<Vec<String>>>;
 
 impl Proxy {
     pub async fn start(to: &str) -> Self {
@@ -33,13 +37,29 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let hindrance = Hindrance::default();
-        let shared = Arc::clone(&hindrance);
+        let heads = Heads::default();
+        let (shared, seen) = (Arc::clone(&hindrance), Arc::clone(&heads));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, to.clone(), Arc::clone(&shared)));
+                tokio::spawn(serve(client, to.clone(), Arc::clone(&shared), Arc::clone(&seen)));
             }
         });
-        Self { endpoint, hindrance }
+        Self {
+            endpoint,
+            hindrance,
+            heads,
+        }
+    }
+
+    /// The heads of all requests of a method so far, in lower case.
+    pub fn heads(&self, method: &str) -> Vec<String> {
+        let heads = self.heads.lock().unwrap();
+        let method = method.to_ascii_lowercase();
+        heads
+            .iter()
+            .filter(|head| head.starts_with(&method))
+            .cloned()
+            .collect()
     }
 
     /// Hinders so many requests from now on.
@@ -49,22 +69,26 @@ impl Proxy {
 }
 
 /// Passes one request on, and closes the connection after its answer, so that the next is another's.
-async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance) -> Option<()> {
+async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance, heads: Heads) -> Option<()> {
     let head = head(&mut client).await?;
+    let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    heads.lock().unwrap().push(text);
     let mode = {
         let mut hindrance = hindrance.lock().unwrap();
-        match hindrance.1 {
-            0 => None,
-            _ => {
-                hindrance.1 -= 1;
-                hindrance.0.clone()
+        match &*hindrance {
+            (_, 0) => None,
+            (Some(Mode::AnswerTo(method, _)), _) if !head.starts_with(method.as_bytes()) => None,
+            (mode, left) => {
+                let (mode, left) = (mode.clone(), left - 1);
+                hindrance.1 = left;
+                mode
             }
         }
     };
     let stalls = matches!(mode, Some(Mode::StallAfter(_)));
     let most = match mode {
         Some(Mode::Close) => return None,
-        Some(Mode::Answer(answer)) => {
+        Some(Mode::Answer(answer) | Mode::AnswerTo(_, answer)) => {
             client.write_all(answer.as_bytes()).await.ok()?;
             // Whatever is still coming is taken, so that the answer is seen.
             client.shutdown().await.ok()?;
