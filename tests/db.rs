@@ -192,9 +192,7 @@ fn a_seed_that_is_broken_is_told_with_its_place_and_leaves_nothing() {
     ] {
         assert!(err.contains(part), "{part}: {err}");
     }
-    let (output, _, err) = run(yunqiao()
-        .args(["dev", "--port", "0"])
-        .arg(project.path()));
+    let (output, _, err) = run(yunqiao().args(["dev", "--port", "0"]).arg(project.path()));
     assert!(!output.status.success(), "{err}");
     assert_eq!(listed(project.path())["collections"][0]["documents"], 0);
 }
