@@ -98,4 +98,36 @@ pub enum ProjectError {
         /// The file and key that name it.
         named_by: &'static str,
     },
+    /// Several of these, in the order of their lines.
+    #[error("{}", texts(.0))]
+    Several(Vec<Self>),
+}
+
+impl ProjectError {
+    /// One error of at least one.
+    pub(crate) fn of(mut faults: Vec<Self>) -> Self {
+        faults.sort_by_key(|fault| match fault {
+            Self::Setting { line, .. } => *line,
+            _ => 0,
+        });
+        match faults.len() {
+            1 => faults.remove(0),
+            _ => Self::Several(faults),
+        }
+    }
+
+    /// Each of several errors, or the one that this is.
+    #[must_use]
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Several(faults) => faults,
+            one => std::slice::from_ref(one),
+        }
+    }
+}
+
+/// A line for each.
+fn texts(faults: &[ProjectError]) -> String {
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    texts.join("\n")
 }

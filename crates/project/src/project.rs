@@ -91,17 +91,12 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn read(&self, environment: Environment) -> Result<Project, ProjectError> {
-        let miniprogram_path = self.root.join(miniprogram::FILE);
         let cloudbaserc_path = self.root.join(cloudbaserc::FILE);
-        let miniprogram = match files::read(&miniprogram_path)? {
-            Some(bytes) => Some(MiniProgram::parse(&miniprogram_path, &bytes)?),
-            None => {
-                let path = self.root.join(miniprogram::UNI_APP);
-                let bytes = files::read(&path)?;
-                let read = bytes.map(|bytes| MiniProgram::parse_uni_app(&path, &bytes));
-                read.transpose()?.flatten()
-            }
-        };
+        let mut faults = Vec::new();
+        let miniprogram = self.miniprogram().unwrap_or_else(|fault| {
+            faults.push(fault);
+            Some(MiniProgram::default())
+        });
         let toml_bytes = files::read(&self.toml)?;
         if toml_bytes.is_none() && self.toml_required {
             let cause = std::io::ErrorKind::NotFound.into();
@@ -120,13 +115,25 @@ impl Files<'_> {
         }
 
         let miniprogram = miniprogram.unwrap_or_default();
-        let mut cloudbaserc = match files::read(&cloudbaserc_path)? {
-            Some(bytes) => Cloudbaserc::parse(&cloudbaserc_path, &bytes)?,
-            None => Cloudbaserc::default(),
+        let cloudbaserc = match files::read(&cloudbaserc_path)? {
+            Some(bytes) => Cloudbaserc::parse(&cloudbaserc_path, &bytes),
+            None => Ok(Cloudbaserc::default()),
         };
-        let mut toml = match &toml_bytes {
-            Some(bytes) => settings::File::parse(&self.toml, bytes, environment)?,
-            None => settings::File::absent(environment),
+        let toml = match &toml_bytes {
+            Some(bytes) => settings::File::parse(&self.toml, bytes, environment),
+            None => Ok(settings::File::absent(environment)),
+        };
+        // Whoever mends one file should not have to come back for the next.
+        let (mut toml, mut cloudbaserc) = match (toml, cloudbaserc) {
+            (Ok(toml), Ok(cloudbaserc)) if faults.is_empty() => (toml, cloudbaserc),
+            (toml, cloudbaserc) => {
+                faults.extend(cloudbaserc.err());
+                match toml.err() {
+                    Some(ProjectError::Several(several)) => faults.extend(several),
+                    other => faults.extend(other),
+                }
+                return Err(ProjectError::of(faults));
+            }
         };
 
         let mut findings = std::mem::take(&mut toml.findings);
@@ -175,9 +182,9 @@ impl Files<'_> {
                 },
             });
         }
-        if let Some((name, table)) = toml.functions.into_iter().next() {
+        faults.extend(toml.functions.into_iter().map(|(name, table)| {
             let near = nearest(name.as_str(), functions.keys().map(FunctionName::as_str));
-            return Err(ProjectError::Setting {
+            ProjectError::Setting {
                 path: self.toml.clone(),
                 line: table.line,
                 what: format!("[functions.{name}] configures a function that is not there"),
@@ -185,8 +192,8 @@ impl Files<'_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "name an existing function, or remove the table".to_owned(),
                 },
-            });
-        }
+            }
+        }));
 
         findings.extend(ForeignPermissions::read(self.root)?.add_to(&mut toml.settings.database));
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
@@ -194,7 +201,7 @@ impl Files<'_> {
         if let Some(site) = &web.site
             && let Some(what) = shows_too_much(self.root, functions_root.as_deref(), site)
         {
-            return Err(ProjectError::Setting {
+            faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
                 line: toml.site_line.unwrap_or_default(),
                 what: format!("`web.site` {what}"),
@@ -218,13 +225,16 @@ impl Files<'_> {
             .as_ref()
             .and_then(|appid| toml.app_lines.get_key_value(appid))
         {
-            return Err(ProjectError::Setting {
+            faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
                 line: *line,
                 what: format!("[apps.{appid}] is the project's own app"),
                 mend: "remove the table, and give its AppSecret as secret_file at the top of the file"
                     .to_owned(),
             });
+        }
+        if !faults.is_empty() {
+            return Err(ProjectError::of(faults));
         }
         Ok(Project {
             root: self.root.to_owned(),
@@ -242,6 +252,18 @@ impl Files<'_> {
             settings: toml.settings,
             findings,
         })
+    }
+
+    /// `project.config.json`, else a uni-app's `manifest.json`, if one is there.
+    fn miniprogram(&self) -> Result<Option<MiniProgram>, ProjectError> {
+        let path = self.root.join(miniprogram::FILE);
+        if let Some(bytes) = files::read(&path)? {
+            return MiniProgram::parse(&path, &bytes).map(Some);
+        }
+        let path = self.root.join(miniprogram::UNI_APP);
+        let bytes = files::read(&path)?;
+        let read = bytes.map(|bytes| MiniProgram::parse_uni_app(&path, &bytes));
+        Ok(read.transpose()?.flatten())
     }
 
     /// The functions that `cloudbaserc.json` lists and that have no folder of their name in `functions_root`, where it says

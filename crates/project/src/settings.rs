@@ -26,7 +26,7 @@ use crate::{
     Finding, ProjectError, Secret,
     cloudbaserc::is_variable_name,
     files,
-    table::{Entry, Source, Table},
+    table::{self, Entry, Source, Table},
 };
 
 pub use self::{
@@ -229,7 +229,7 @@ pub enum Withdrawn {
 
 /// The secrets that the environment gives: each goes before what `yunqiao.toml` names, and a file named there need not exist
 /// then.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
     pub(crate) secret: Option<Secret>,
     pub(crate) operator_secret: Option<Secret>,
@@ -319,6 +319,9 @@ impl File {
     }
 
     /// Reads the file's bytes. Paths in it are relative to the folder of `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it: what was refused is taken out, and the rest read again, until nothing is.
     pub(crate) fn parse(path: &Path, bytes: &[u8], environment: Environment) -> Result<Self, ProjectError> {
         let text = files::text(bytes).map_err(|fault| ProjectError::Setting {
             path: path.to_owned(),
@@ -326,7 +329,7 @@ impl File {
             what: fault.what,
             mend: fault.mend,
         })?;
-        let source = Source { path, text };
+        let source = Source::new(path, text);
         let tree = DeTable::parse(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             source.refuse(
@@ -335,7 +338,36 @@ impl File {
                 "mend the TOML there".to_owned(),
             )
         })?;
-        let top = Table::top(&source, tree.get_ref());
+        let mut tree = tree.into_inner();
+        let (mut faults, mut removed) = (Vec::new(), Vec::<Vec<String>>::new());
+        loop {
+            match Self::read(&source, &tree, environment.clone()) {
+                Ok(file) if faults.is_empty() => return Ok(file),
+                Ok(_) => break,
+                Err(fault) => {
+                    let refused = source
+                        .refused()
+                        .filter(|_| matches!(fault, ProjectError::Setting { .. }));
+                    let place = refused.and_then(|span| table::remove(&mut tree, &span));
+                    // A table that is refused after something of it was taken out may lack just that.
+                    let follows =
+                        |place: &Vec<String>| removed.iter().any(|removed| removed.starts_with(place));
+                    if !place.as_ref().is_some_and(follows) {
+                        faults.push(fault);
+                    }
+                    match place {
+                        Some(place) => removed.push(place),
+                        None => break,
+                    }
+                }
+            }
+        }
+        Err(ProjectError::of(faults))
+    }
+
+    fn read(source: &Source<'_>, tree: &DeTable<'_>, environment: Environment) -> Result<Self, ProjectError> {
+        let path = source.path;
+        let top = Table::top(source, tree);
         top.allow(&[
             "appid",
             "secret_file",
@@ -384,10 +416,10 @@ impl File {
             file.settings.secret = Some(read_secret_file(&entry, dir, &mut file.findings)?);
         }
         if let Some(entry) = top.get("functions") {
-            file.read_functions(&source, &entry)?;
+            file.read_functions(source, &entry)?;
         }
         if let Some(entry) = top.get("apps") {
-            file.read_apps(&source, &entry, dir)?;
+            file.read_apps(source, &entry, dir)?;
         }
         let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
@@ -408,7 +440,7 @@ impl File {
             file.site_line = site.map(|site| site.line());
         }
         if let Some(entry) = top.get("push") {
-            let (push, holds_push_secret) = PushSection::read(&source, &entry, dir, &mut file.findings)?;
+            let (push, holds_push_secret) = PushSection::read(source, &entry, dir, &mut file.findings)?;
             file.settings.push = push;
             holds_secret |= holds_push_secret;
         }

@@ -2,6 +2,7 @@
 //! known key. A derived deserializer cannot do that.
 
 use std::{
+    cell::RefCell,
     ops::{Range, RangeInclusive},
     path::Path,
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeArray, DeTable, DeValue},
 };
 
 use crate::{ProjectError, files};
@@ -18,11 +19,27 @@ use crate::{ProjectError, files};
 pub(crate) struct Source<'a> {
     pub(crate) path: &'a Path,
     pub(crate) text: &'a str,
+    /// Where the last refusal stands.
+    refused: RefCell<Option<Range<usize>>>,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
+        Self {
+            path,
+            text,
+            refused: RefCell::default(),
+        }
+    }
+
+    /// Where the last refusal stands, if there was one since this was asked before.
+    pub(crate) fn refused(&self) -> Option<Range<usize>> {
+        self.refused.take()
+    }
+
     /// A refusal of what stands at `span`.
     pub(crate) fn refuse(&self, span: &Range<usize>, what: String, mend: String) -> ProjectError {
+        self.refused.replace(Some(span.clone()));
         let (line, _) = files::position(self.text.as_bytes(), span.start);
         ProjectError::Setting {
             path: self.path.to_owned(),
@@ -99,6 +116,47 @@ impl<'a> Table<'a> {
             value,
         })
     }
+}
+
+/// Takes out the key or the element of a list that stands at `span`, and gives where that was: the keys by which it was reached, with
+/// an element's place in the text for it.
+pub(crate) fn remove(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    let meant = table
+        .iter()
+        .find(|(key, value)| key.span() == *span || value.span() == *span)
+        .map(|(key, _)| key.get_ref().to_string());
+    if let Some(key) = meant {
+        table.remove(key.as_str());
+        return Some(vec![key]);
+    }
+    table.iter_mut().find_map(|(key, value)| {
+        let below = match value.get_mut() {
+            DeValue::Table(table) => remove(table, span)?,
+            DeValue::Array(elements) => remove_element(elements, span)?,
+            _ => return None,
+        };
+        Some([vec![key.get_ref().to_string()], below].concat())
+    })
+}
+
+fn remove_element(elements: &mut DeArray<'_>, span: &Range<usize>) -> Option<Vec<String>> {
+    let place = |element: &Spanned<DeValue<'_>>| element.span().start.to_string();
+    if let Some(meant) = elements.iter().find(|element| element.span() == *span) {
+        let place = place(meant);
+        let mut rest = DeArray::new();
+        for element in elements.iter().filter(|element| element.span() != *span) {
+            rest.push(element.clone());
+        }
+        *elements = rest;
+        return Some(vec![place]);
+    }
+    elements.iter_mut().find_map(|element| {
+        let place = place(element);
+        let DeValue::Table(table) = element.get_mut() else {
+            return None;
+        };
+        Some([vec![place], remove(table, span)?].concat())
+    })
 }
 
 /// `login.ttl`, for a message.

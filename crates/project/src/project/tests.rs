@@ -1581,3 +1581,49 @@ fn a_file_of_rules_for_something_else_is_told_and_opens_nothing() {
         "{text}"
     );
 }
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let dir = lay(&[
+        CONFIG,
+        LOGIN,
+        ("cloudbaserc.json", "{ half"),
+        (
+            "yunqiao.toml",
+            "apid = \"wx1\"\n\
+             listen = \"nowhere\"\n\
+             [login]\n\
+             ttl = \"soon\"\n\
+             tll = \"2h\"\n\
+             [functions.login]\n\
+             timeout = 9000\n\
+             memory = \"much\"\n\
+             [[web.functions]]\n\
+             path = \"/a\"\n\
+             function = \"login\"\n\
+             [[web.functions]]\n\
+             path = \"nowhere\"\n\
+             function = \"login\"\n\
+             [apps.wx9999999999999999]\n\
+             secret_file = 5\n",
+        ),
+    ]);
+    let error = open_with(dir.path(), None).unwrap_err();
+    let texts: Vec<_> = error.each().iter().map(ToString::to_string).collect();
+    let lines: Vec<_> = texts
+        .iter()
+        .filter_map(|text| {
+            text.split_once("yunqiao.toml:")?
+                .1
+                .split_once(':')?
+                .0
+                .parse()
+                .ok()
+        })
+        .collect::<Vec<u32>>();
+    // The second path is gone, and [apps.…] without a secret_file, only because of what was refused in them.
+    assert_eq!(lines, [1, 2, 4, 5, 7, 8, 13, 16], "{texts:#?}");
+    assert!(texts[0].contains("cloudbaserc.json:1:"), "{texts:#?}");
+    assert_eq!(texts.len(), 9);
+    assert_eq!(error.to_string(), texts.join("\n"));
+}
