@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Dev, Scratch, Server, run, yunqiao};
+use crate::support::{APPID, Dev, Scratch, Server, run, yunqiao};
 
 /// WeChat's own published vector (the demo that comes with "signature verification and decryption").
 const KEY: &str = "tiihtNczf5v6AKRyjwEUhQ==";
@@ -204,39 +204,127 @@ fn sign_and_verify_agree_with_wechats_example() {
 }
 
 #[test]
-fn init_makes_what_dev_can_run() {
+fn init_makes_a_project_of_its_own() {
     let dir = TempDir::new().unwrap();
-    let hello = dir.path().join("hello");
-    let (output, out, _) = run(yunqiao().arg("init").arg(&hello));
-    assert!(output.status.success());
-    assert!(out.contains("yunqiao dev"), "{out}");
-    let original = crate::support::quickstart();
-    for entry in [
-        "project.config.json",
-        "cloudfunctions/werun/index.js",
-        "test/main-job.mjs",
-    ] {
-        assert_eq!(
-            std::fs::read(hello.join(entry)).unwrap(),
-            std::fs::read(original.join(entry)).unwrap()
+    let shop = dir.path().join("My \"Shop\"");
+    let init = |args: &[&str]| run(yunqiao().arg("init").arg(&shop).args(args));
+    let (output, out, err) = init(&["--appid", APPID, "--json"]);
+    assert!(output.status.success(), "{err}");
+    let made: Value = serde_json::from_str(&out).unwrap();
+    let read = |file: &str| std::fs::read_to_string(shop.join(file)).unwrap();
+    for file in made["files"].as_array().unwrap() {
+        let text = read(file.as_str().unwrap());
+        // Nothing of ours is in it, neither name nor licence; nothing is left to fill in.
+        for foreign in ["quickstart", "Apache", "{{name}}", "{{appid}}", "{{package}}"] {
+            assert!(!text.contains(foreign), "{foreign} in {file}");
+        }
+    }
+    let config: Value = serde_json::from_str(&read("project.config.json")).unwrap();
+    assert_eq!(
+        (&config["projectname"], &config["appid"]),
+        (&json!("My \"Shop\""), &json!(APPID))
+    );
+    let (output, _, err) = init(&[]);
+    assert!(!output.status.success() && err.contains("not empty"), "{err}");
+
+    // It is in good health, and its own test passes, by the command that its README names.
+    let here = |args: &[&str]| run(yunqiao().args(args).current_dir(&shop));
+    let (output, out, err) = here(&["doctor"]);
+    assert!(output.status.success(), "{out}{err}");
+    let (output, out, err) = here(&["exec", ".", "--", "npm", "test"]);
+    assert!(output.status.success(), "{out}{err}");
+    assert!(out.contains("tests 3") && out.contains("pass 3"), "{out}");
+
+    // Each line of the settings counts once its # is gone, and every command of the README is one.
+    let settings = read("yunqiao.toml");
+    let settings: Vec<_> = settings
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        })
+        .collect();
+    std::fs::write(shop.join("yunqiao.toml"), settings.join("\n")).unwrap();
+    std::fs::write(shop.join("appsecret"), "0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::create_dir(shop.join("dist")).unwrap();
+    set_private(&shop.join("appsecret"));
+    let (output, _, err) = here(&["serve", "--check"]);
+    assert!(output.status.success(), "{err}");
+}
+
+fn set_private(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn exec_ends_as_a_shell_does_where_there_is_no_such_command() {
+    let project = Scratch::new(&[("login", "exports.main = () => 1")]);
+    project.write("not-executable", "");
+    let exec = |command: &str, json: bool| {
+        let mut yunqiao = yunqiao();
+        if json {
+            yunqiao.arg("--json");
+        }
+        run(yunqiao.arg("exec").arg(project.path()).arg("--").arg(command))
+    };
+    let (output, _, err) = exec("yunqiao-has-no-such-command", false);
+    assert_eq!(output.status.code(), Some(127), "{err}");
+    assert!(
+        err.contains("yunqiao-has-no-such-command could not be started"),
+        "{err}"
+    );
+    let file = project.path().join("not-executable");
+    let (output, out, _) = exec(file.to_str().unwrap(), true);
+    assert_eq!(output.status.code(), Some(126));
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert!(
+        told["errMsg"].as_str().unwrap().contains("not-executable"),
+        "{told}"
+    );
+}
+
+#[test]
+fn json_is_for_programs_wherever_it_is_offered() {
+    let project = Scratch::new(&[("login", "exports.main = () => 1")]);
+    let mut command = Dev::command(yunqiao(), project.path());
+    command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut dev = command.spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(dev.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    let pid = rustix::process::Pid::from_child(&dev);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(dev.wait().unwrap().success());
+    let told: Value = serde_json::from_str(&line).unwrap();
+    for address in ["ready", "web", "wechat", "operator", "console"] {
+        assert!(
+            told[address].as_str().unwrap().starts_with("http://127.0.0.1:"),
+            "{told}"
         );
     }
-    let (output, _, err) = run(yunqiao().arg("init").arg(&hello));
-    assert!(!output.status.success() && err.contains("not empty"), "{err}");
-    let call = [
-        "call",
-        "werun",
-        "--cloud-id",
-        "weRunData=weRunData",
-        "--json",
-        "--dir",
-    ];
-    let (output, out, err) = run(yunqiao().args(call).arg(&hello));
-    assert!(output.status.success(), "{err}");
-    assert_eq!(
-        serde_json::from_str::<Value>(&out).unwrap()["errMsg"],
-        "cloud.callFunction:ok"
-    );
+
+    let (output, out, _) = run(yunqiao().args(["completions", "bash", "--json"]));
+    assert!(output.status.success());
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["shell"], "bash");
+    assert!(told["script"].as_str().unwrap().contains("complete"), "{told}");
+
+    let nowhere = TempDir::new().unwrap();
+    for command in [&["dev"][..], &["serve"], &["exec", ".", "--", "true"], &["logs"]] {
+        let (output, out, _) = run(yunqiao()
+            .args(command.iter().take(1))
+            .arg("--json")
+            .args(&command[1..])
+            .current_dir(nowhere.path()));
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let told: Value =
+            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{command:?}: {error}: {out}"));
+        assert_eq!(told["errCode"], -1, "{command:?}");
+    }
 }
 
 #[test]

@@ -26,6 +26,68 @@ fn link(dev: &Dev) -> String {
     printed[line..].split_whitespace().next().unwrap().to_owned()
 }
 
+/// `yunqiao console` in the project's folder.
+fn console(project: &Path, args: &[&str]) -> (std::process::Output, String, String) {
+    run(yunqiao().arg("console").args(args).current_dir(project))
+}
+
+#[tokio::test]
+async fn another_browser_has_a_link_of_its_own() {
+    let project = Scratch::new(&[("echo", "exports.main = async (event) => event")]);
+    let (output, _, err) = console(project.path(), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("no `yunqiao dev` runs for"), "{err}");
+
+    let dev = Dev::start(project.path());
+    let opened = project.path().join("opened");
+    project.write(
+        "browser",
+        "#!/bin/sh\necho \"$1\" > opened.part && mv opened.part opened\n",
+    );
+    let browser = project.path().join("browser");
+    fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut links = Vec::new();
+    for args in [&[][..], &["--json"]] {
+        let (output, out, err) = console(project.path(), args);
+        assert!(output.status.success(), "{err}");
+        let told: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| json!({ "url": out.trim() }));
+        links.push(told["url"].as_str().unwrap().to_owned());
+    }
+    let mut command = yunqiao();
+    command.args(["console", "--open"]).env("BROWSER", &browser);
+    let (output, out, err) = run(command.current_dir(project.path()));
+    assert!(output.status.success(), "{err}");
+    crate::support::eventually(|| opened.exists(), || err.clone());
+    assert_eq!(fs::read_to_string(&opened).unwrap(), out);
+    links.push(out.trim().to_owned());
+    // Each is good once, in any order, beside the one that `dev` printed.
+    links.push(link(&dev));
+    let _ = client();
+    let browser = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    for link in links.iter().rev() {
+        let first = browser.get(link).send().await.unwrap();
+        assert_eq!(first.status(), StatusCode::SEE_OTHER, "{link}");
+        let cookie = first.headers()["set-cookie"].to_str().unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        assert_eq!(
+            browser.get(link).send().await.unwrap().status(),
+            StatusCode::UNAUTHORIZED
+        );
+        // With its cookie a browser is let in by a link that it has used, too.
+        let again = browser.get(link).header("cookie", cookie).send().await.unwrap();
+        assert_eq!(again.status(), StatusCode::OK);
+    }
+    // Nobody makes one without showing anything, nor does a form of another site's.
+    let door = format!("{}/operator/console-link", dev.operator);
+    let stranger = browser.post(&door).json(&json!({})).send().await.unwrap();
+    assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+}
+
 /// A browser's part: its cookie goes along with each request.
 pub(crate) struct Tab {
     client: reqwest::Client,
@@ -299,8 +361,18 @@ async fn nobody_else_gets_anything() {
     );
 
     let tab = Tab::open(&dev).await;
-    let again = stranger.get(link(&dev)).send().await.unwrap();
+    let again = stranger
+        .get(link(&dev))
+        .header(html.0, html.1)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(again.status(), 401, "a link is good once");
+    let again = again.text().await.unwrap();
+    assert!(
+        again.contains("This link has been used") && again.contains("yunqiao console"),
+        "{again}"
+    );
 
     // With the cookie, which a browser would not even send along: another origin, a rebound name, a frame.
     for (header, value) in [
@@ -622,6 +694,50 @@ async fn in_production_it_shows_what_is_there() {
         "{called}"
     );
     drop(server);
+}
+
+#[test]
+fn a_sign_in_outlives_a_restart_and_a_lost_one_says_so() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/sign-in.mjs");
+    let mut node = Command::new("node");
+    node.arg(script)
+        .arg(yunqiao().get_program())
+        .arg(project.path())
+        .arg(free_port().to_string());
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}");
+}
+
+#[test]
+fn dev_does_what_is_typed_into_its_terminal() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let folder = tempfile::TempDir::new().unwrap();
+    let (browser, opened) = (folder.path().join("browser"), folder.path().join("opened"));
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" > {0}.part && mv {0}.part {0}\n",
+        opened.display()
+    );
+    fs::write(&browser, script).unwrap();
+    fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let dev = Dev::command(yunqiao(), project.path());
+    let mut python = Command::new("python3");
+    python
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/keys.py"))
+        .arg(&opened)
+        .arg(dev.get_program())
+        .args(dev.get_args())
+        .env("BROWSER", &browser);
+    for (name, value) in dev.get_envs() {
+        match value {
+            Some(value) => python.env(name, value),
+            None => python.env_remove(name),
+        };
+    }
+    let (output, out, err) = run(&mut python);
+    assert!(output.status.success(), "{out}{err}");
+    let opened = fs::read_to_string(opened).unwrap();
+    assert!(opened.contains("/?once="), "{opened}");
 }
 
 #[test]

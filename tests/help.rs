@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     commands::DATA,
-    support::{run, yunqiao},
+    support::{Dev, run, yunqiao},
 };
 
 /// Each command of the program.
@@ -124,6 +124,12 @@ fn every_example_works_as_written() {
         let example = example(command).replace("127.0.0.1:3000", &format!("127.0.0.1:{port}"));
         match command.as_str() {
             "dev" | "simulate" => serves(folder, &format!("{example} --port 0")),
+            "console" => {
+                let dev = Dev::start(&folder.join("hello"));
+                let (output, out, err) = run(&mut shell(folder, &example));
+                assert!(output.status.success(), "{example}\n{err}");
+                assert!(out.starts_with(&format!("{}/?once=", dev.operator)), "{out}");
+            }
             _ => {
                 let (output, out, err) = run(&mut shell(folder, &example));
                 assert!(output.status.success(), "{example}\n{out}\n{err}");

@@ -141,6 +141,86 @@ fn check_looks_and_starts_nothing() {
 }
 
 #[test]
+fn check_tells_all_that_is_wrong_at_once() {
+    let project = Scratch::new(&[("echo", "exports.main = () => 1"), ("half", "")]);
+    project.write("cloudfunctions/half/package.json", "{ not json");
+    project.write(
+        "yunqiao.toml",
+        "[operator]\nlisten = \"127.0.0.1:0\"\n[push.routes]\ntext = \"echo\"\n\
+         [keys]\nring = [\"short\"]\n[auth]\nticket_keys = \"nowhere.json\"\n\
+         [[web.functions]]\npath = \"/a\"\nfunction = \"ehco\"\n",
+    );
+    // Where it stands is where it is given.
+    let check = |json: &[&str]| {
+        let mut command = yunqiao();
+        command.args(["serve", "--check"]).args(json);
+        run(command.current_dir(project.path()))
+    };
+    let (output, out, err) = check(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let wrong = [
+        "others on this machine can read it",
+        "did you mean `echo`?",
+        "no AppSecret",
+        "[keys]",
+        "nowhere.json",
+        "[operator] has no secret",
+        "[push] has routes and no token",
+        "half cannot run",
+    ];
+    for wrong in wrong {
+        assert_eq!(err.matches(wrong).count(), 1, "{wrong}: {err}");
+    }
+    assert!(out.is_empty() && !err.contains('\u{1b}'), "{err}");
+    let (output, out, _) = check(&["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["functions"], 2);
+    assert_eq!(told["faults"].as_array().map(Vec::len), Some(wrong.len()), "{told}");
+    // The faults of the file itself, too.
+    project.write("yunqiao.toml", "listn = \"127.0.0.1:0\"\n[login]\nttl = \"soon\"\n");
+    let (_, out, _) = check(&["--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["faults"].as_array().map(Vec::len), Some(2), "{told}");
+}
+
+#[test]
+fn it_says_what_it_serves_and_where_it_keeps_it() {
+    let project = project("http://127.0.0.1:9");
+    project.write("cloudfunctions/other/index.js", "exports.main = () => 1");
+    project.write(
+        "cloudfunctions/other/config.json",
+        r#"{"triggers":[{"name":"daily","type":"timer","config":"0 0 7 * * * *"}]}"#,
+    );
+    let log = project.path().join("serve.err");
+    let mut command = serve(&project);
+    command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    let url = line.trim().strip_prefix("ready ").unwrap();
+    let said = std::fs::read_to_string(log).unwrap();
+    for fact in [
+        "2 functions of",
+        "echo, other",
+        url,
+        "http://127.0.0.1:9",
+        "yunqiao.redb",
+        "database.redb",
+        "daily of other",
+    ] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    assert!(!said.contains('\u{1b}'), "no colours in a file: {said:?}");
+}
+
+#[test]
 fn without_a_secret_it_says_where_one_goes() {
     let project = Scratch::new(&[("echo", "exports.main = () => 1")]);
     project.write("yunqiao.toml", "listen = \"127.0.0.1:0\"\n");
@@ -166,7 +246,7 @@ async fn the_web_is_served_as_it_was_built() {
     let printed = gateway.printed();
     let line = printed.lines().find(|line| line.trim_start().starts_with("web"));
     let web = line
-        .and_then(|line| line.split_whitespace().last())
+        .and_then(|line| line.split_whitespace().nth(1))
         .unwrap()
         .to_owned();
     let request = client().get(&web).header("origin", "http://localhost:5173");

@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Print for a program to read: results as JSON, errors as {"errCode","errMsg"}
+    /// Print for a program to read: results and `ready` as JSON, errors as {"errCode","errMsg"}
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Say more; twice says everything
@@ -39,11 +39,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  yunqiao dev hello")]
     Dev(Dev),
     /// Run the project while CMD runs, on free ports, and exit with CMD's status
-    #[command(
-        after_help = "Example:\n  yunqiao exec hello -- node hello/test/main-job.mjs\n\n\
+    #[command(after_help = "Example:\n  yunqiao exec hello -- npm test --prefix hello\n\n\
+        The exit status is 127 where there is no such command.\n\n\
         CMD finds in its environment:\n  YUNQIAO_URL           the gateway\n  YUNQIAO_WECHAT_URL    the simulated WeChat\n  \
-        YUNQIAO_DATABASE_URL  the database for MongoDB's drivers, where [database] wire is set"
-    )]
+        YUNQIAO_DATABASE_URL  the database for MongoDB's drivers, where [database] wire is set")]
     Exec(Exec),
     /// Call a function as a simulated user
     #[command(after_help = "Examples:\n  yunqiao call login --as bob --dir hello\n  \
@@ -52,7 +51,7 @@ pub(crate) enum Command {
     /// Serve in production, as yunqiao.toml says
     #[command(after_help = "Example:\n  \
         echo 0123456789abcdef0123456789abcdef > hello/appsecret && chmod 600 hello/appsecret\n  \
-        echo 'secret_file = \"appsecret\"' > hello/yunqiao.toml\n  \
+        echo 'secret_file = \"appsecret\"' >> hello/yunqiao.toml\n  \
         yunqiao serve -c hello/yunqiao.toml --check")]
     Serve(Serve),
     /// Run the simulated WeChat alone, for a backend in any language to be tested against
@@ -71,6 +70,12 @@ pub(crate) enum Command {
         Without --no-follow it goes on until it is interrupted. It shows what `yunqiao dev` writes to .yunqiao/calls.jsonl, \
         and needs none to run. `yunqiao serve` prints what fails and what functions print by itself, to standard error.")]
     Logs(Logs),
+    /// Print a fresh link to the console of the running project; it opens one browser, once
+    #[command(
+        after_help = "Example, in another terminal than `yunqiao dev`:\n  yunqiao console --dir hello\n\n\
+        With -c it is the console of `yunqiao serve`, and [operator] secret_file must be set."
+    )]
+    Console(Console),
     /// Decrypt open data (what wx.getUserInfo, getWeRunData, getPhoneNumber … gave as encryptedData and iv), or a message push
     #[command(
         override_usage = "yunqiao decrypt --session-key K --iv IV [--appid A] DATA|-\n       \
@@ -131,7 +136,7 @@ pub(crate) enum Command {
         once."
     )]
     User(User),
-    /// Make a working little project in DIR
+    /// Make a little project of your own in DIR: a page, two functions, a test
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
     /// Print what a shell needs to complete commands, options, and names of functions, users, pushes and APIs
@@ -241,9 +246,9 @@ pub(crate) struct Call {
 #[derive(Debug, Arguments)]
 pub(crate) struct Serve {
     /// The configuration
-    #[arg(short, long, value_name = "yunqiao.toml", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "FILE", default_value = "yunqiao.toml", value_hint = ValueHint::FilePath)]
     pub(crate) config: PathBuf,
-    /// Only look: say what is wrong, and start nothing
+    /// Only look: say everything that is wrong, and start nothing
     #[arg(long)]
     pub(crate) check: bool,
     #[command(flatten)]
@@ -328,6 +333,15 @@ pub(crate) struct Logs {
     /// The project
     #[arg(long, default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Console {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Open it in the browser as well: by $BROWSER, or the system's usual one
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Arguments)]
@@ -727,7 +741,10 @@ pub(crate) struct Index {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Init {
-    /// The folder, which must be empty or not there yet
+    /// The folder, which must be empty or not there yet; the project is called as it is
     #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
+    /// The Mini Program's appid; without one, what WeChat DevTools writes for somebody who has none
+    #[arg(long)]
+    pub(crate) appid: Option<String>,
 }

@@ -12,9 +12,9 @@ use clap_complete::{
 };
 use database::exchange::FileFormat;
 use project::{Project, ProjectFunction};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{client, cloud_id::Kind, paths, run_file};
+use crate::{client, cloud_id::Kind, paths, print, run_file};
 
 /// Names the shell that asks. (The usual `COMPLETE` may be set for something else.)
 const ASKED_BY: &str = "YUNQIAO_COMPLETE";
@@ -41,7 +41,7 @@ pub(crate) fn answer<Args: CommandFactory>() {
 }
 
 /// Prints the script that has the shell ask. It is made for this version: the shell runs the command at each start.
-pub(crate) fn run(shell: Shell) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(shell: Shell, as_json: bool) -> anyhow::Result<ExitCode> {
     let shell: &dyn EnvCompleter = match shell {
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
@@ -61,7 +61,12 @@ pub(crate) fn run(shell: Shell) -> anyhow::Result<ExitCode> {
     })?;
     let mut script = Vec::new();
     shell.write_registration(ASKED_BY, "yunqiao", "yunqiao", completer, &mut script)?;
-    std::io::stdout().write_all(&script)?;
+    if as_json {
+        let script = String::from_utf8_lossy(&script);
+        print::json(&json!({"shell": shell.name(), "script": script}));
+    } else {
+        std::io::stdout().write_all(&script)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

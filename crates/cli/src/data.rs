@@ -176,7 +176,15 @@ pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
     path(project, keeping).is_ok_and(|path| path.is_none_or(|path| path.exists()))
 }
 
-/// Where the database's file lies; `None` in memory.
+/// Where the database's file lies; `None` in memory, or on a server.
+pub(crate) fn place(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
+    match &project.settings.database.url {
+        Some(_) => Ok(None),
+        None => path(project, keeping),
+    }
+}
+
+/// Where it would lie, whatever `[database] url` says.
 fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
     keeping.place(project, project.settings.database.path.as_deref(), FILE)
 }

@@ -1,16 +1,22 @@
 //! `yunqiao dev`: the project with a simulated WeChat behind it, reloaded on change.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::process::ExitCode;
 
 use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project, ProjectError, Undeclared};
 use runtime::Inspect;
+use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::{
-    args,
+    args, console_link,
     data::Keeping,
+    facts,
+    front::DatabaseFront,
     interrupt,
     journal::Calls,
+    keys::{self, Key},
+    operator::Operator,
     paths, print,
     run_file::{self, RunFile},
     stack::{self, Local, Place, Visibility, WebPort},
@@ -26,7 +32,7 @@ const OPERATOR_PORT: u16 = 8789;
 const INSPECT_PORT: u16 = 9229;
 
 /// With `verbose`, prints the operator's secret as well.
-pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::Result<ExitCode> {
     let (project, mut findings) = open(&args)?;
     print::findings(&findings, &[]);
     let place = Place {
@@ -66,21 +72,12 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     let run_file = RunFile::write(&project.root, &local.running())?;
     let mut changes = Changes::watch(&project, &local.runtime)?;
 
-    print::done(format_args!(
-        "{} of {}",
-        print::counted(local.functions.len(), "function"),
-        project.root.display()
-    ));
-    if !local.functions.is_empty() {
-        print::fact("functions", local.functions.join(", "));
-    }
+    facts::functions(&local.functions, &project.root);
     print::fact("gateway", &local.url);
-    print::fact("web", web(&local.web, &project));
+    facts::web(&local.web, &project);
     print::fact("wechat", format_args!("{} (simulated)", local.wechat));
-    print::fact(
-        "console",
-        format_args!("{}/?once={}", local.operator, local.once.expose_secret()),
-    );
+    let console = format!("{}/?once={}", local.operator, local.once.expose_secret());
+    print::fact("console", &console);
     if let Some(database) = &local.database {
         print::fact("database", database.url());
     }
@@ -90,9 +87,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             format_args!("gateway {gateway}, web {web}, wechat {wechat}: for others in the network"),
         );
     }
-    if let Some(permissions) = permissions(&project) {
-        print::fact("clients", permissions);
-    }
+    facts::clients(&project);
     if verbose > 0 {
         print::fact(
             "operator",
@@ -103,14 +98,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             ),
         );
     }
-    let timers = project.functions.values().flat_map(|listed| {
-        let triggers = listed.triggers.iter();
-        triggers.map(|trigger| format!("{} of {}", trigger.name, listed.function.name))
-    });
-    let timers: Vec<_> = timers.collect();
-    if !timers.is_empty() {
-        print::fact("timers", timers.join(", "));
-    }
+    facts::timers(&project);
     if !args.host.is_loopback() {
         print::warning(
             format_args!(
@@ -119,20 +107,57 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
             ),
             "leave --host out to keep it to this machine",
         );
+        if let Some([gateway, web, _]) = &local.network {
+            let url = if project.settings.web.serves() {
+                web
+            } else {
+                gateway
+            };
+            print::code(url);
+        }
     }
     local.fire_timers();
     let interrupted = interrupt::interrupted();
     tokio::pin!(interrupted);
-    print::ready(&local.url);
+    let addresses = json!({
+        "web": local.web,
+        "wechat": local.wechat,
+        "operator": local.operator,
+        "console": console,
+        "database": local.database.as_ref().map(DatabaseFront::url),
+    });
+    print::ready(&local.url, as_json, addresses);
 
+    let mut keys = keys::follow();
+    if keys.is_some() {
+        print::fact("keys", keys::HELP);
+    }
     let mut of_clients = of_clients_in(&project);
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
-            what = changes.settled() => {
-                if what == ChangedPart::Site {
-                    local.gateway.site_changed();
-                    continue;
+            what = wanted(&mut changes, &mut keys) => {
+                match what {
+                    Wanted::Key(Key::Quit) => break,
+                    Wanted::Key(Key::Clear) => {
+                        print::clear();
+                        continue;
+                    }
+                    Wanted::Key(Key::Help) => {
+                        print::fact("keys", keys::HELP);
+                        continue;
+                    }
+                    Wanted::Key(Key::Open) => {
+                        if let Err(error) = open_console(&local).await {
+                            print::warning(format_args!("{error:#}"), "");
+                        }
+                        continue;
+                    }
+                    Wanted::Change(ChangedPart::Site) => {
+                        local.gateway.site_changed();
+                        continue;
+                    }
+                    Wanted::Key(Key::Reload) | Wanted::Change(_) => {}
                 }
                 let seen = local.runtime.changes_seen();
                 if let Some(project) = reload(&args, &local, &mut findings).await {
@@ -163,22 +188,30 @@ pub(crate) async fn run(args: args::Dev, verbose: u8) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The web's address, and what is served there.
-fn web(url: &str, project: &Project) -> String {
-    let web = &project.settings.web;
-    let routes = web
-        .functions
-        .iter()
-        .map(|route| format!("{} → {}", route.path, route.function));
-    let site = web.site.iter().map(|site| {
-        let site = site.strip_prefix(&project.root).unwrap_or(site);
-        format!("site {}", site.display())
-    });
-    let served: Vec<_> = routes.chain(site).collect();
-    match served.is_empty() {
-        true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
-        false => format!("{url} ({})", served.join(", ")),
+/// What makes `dev` do something.
+enum Wanted {
+    Change(ChangedPart),
+    Key(Key),
+}
+
+/// Waits for it.
+async fn wanted(changes: &mut Changes, keys: &mut Option<mpsc::Receiver<Key>>) -> Wanted {
+    let typed = async {
+        match keys {
+            Some(keys) => keys.recv().await,
+            None => None,
+        }
+    };
+    tokio::select! {
+        part = changes.settled() => Wanted::Change(part),
+        Some(key) = typed => Wanted::Key(key),
     }
+}
+
+/// Opens the console in a browser, by a link of its own.
+async fn open_console(local: &Local) -> anyhow::Result<()> {
+    let operator = Operator::of(local.running())?;
+    console_link::open(&console_link::fresh(&operator).await?)
 }
 
 /// What clients may do with documents and files, to be compared.
@@ -192,27 +225,6 @@ fn of_clients_in(project: &Project) -> impl PartialEq + use<> {
         of_collections.collect::<Vec<_>>(),
         settings.storage.permission.clone(),
     )
-}
-
-/// What clients may do with collections, and which file says so; `None` where no file says anything.
-fn permissions(project: &Project) -> Option<String> {
-    let database = &project.settings.database;
-    let mut by_file = BTreeMap::<_, Vec<String>>::new();
-    for (name, collection) in &database.collections {
-        if let (Some(permission), Some(source)) = (&collection.permission, collection.permission_source) {
-            let of_file = by_file.entry(source).or_default();
-            of_file.push(format!("{name} {}", permission.tag()));
-        }
-    }
-    if by_file.is_empty() {
-        return None;
-    }
-    let files = by_file
-        .into_iter()
-        .map(|(source, collections)| format!("{} ({source})", collections.join(", ")));
-    let mut told: Vec<_> = files.collect();
-    told.push(format!("others {}", database.default_permission.tag()));
-    Some(told.join("; "))
 }
 
 /// The project, and what its author should know.

@@ -1,6 +1,6 @@
 //! `yunqiao exec`: start, run a command, stop, exit with its status.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use anyhow::Context;
 use project::{ExposeSecret, Undeclared};
@@ -11,17 +11,17 @@ use tokio::{
 
 use crate::{args, paths, print, stack::Local, undeclared};
 
-pub(crate) async fn run(args: args::Exec) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: args::Exec, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
     print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
     let local = Local::headless(&project, &args.node, true).await?;
-    let status = command(&args, &local).await;
+    let status = command(&args, &local, as_json).await;
     local.stop().await;
     status
 }
 
-async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
+async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Result<ExitCode> {
     let (program, rest) = args
         .command
         .split_first()
@@ -30,7 +30,7 @@ async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
     if let Some(database) = &local.database {
         command.env("YUNQIAO_DATABASE_URL", database.url_with_password());
     }
-    let mut child = command
+    let started = command
         .args(rest)
         .env("YUNQIAO_URL", &local.url)
         .env("YUNQIAO_WECHAT_URL", &local.wechat)
@@ -38,9 +38,24 @@ async fn command(args: &args::Exec, local: &Local) -> anyhow::Result<ExitCode> {
         .env("YUNQIAO_OPERATOR_URL", &local.operator)
         .env("YUNQIAO_OPERATOR_SECRET", local.operator_secret.expose_secret())
         .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("{} could not be started", program.display()))?;
-    wait(&mut child).await
+        .spawn();
+    match started {
+        Ok(mut child) => wait(&mut child).await,
+        Err(error) => {
+            let status = not_started(&error);
+            let what = format!("{} could not be started", program.display());
+            print::failure(&anyhow::Error::new(error).context(what), as_json);
+            Ok(status)
+        }
+    }
+}
+
+/// The exit status by which shells say that a command was not found, or is not one.
+fn not_started(error: &io::Error) -> ExitCode {
+    match error.kind() {
+        io::ErrorKind::NotFound => ExitCode::from(127),
+        _ => ExitCode::from(126),
+    }
 }
 
 /// Waits for the command. An interrupt from the terminal reaches it by itself; a request to end is passed on.

@@ -35,14 +35,9 @@ impl DatabaseFront {
         wire: SocketAddr,
         database: Arc<dyn Database>,
     ) -> anyhow::Result<Self> {
-        let password = project.settings.database.wire_password.clone();
-        let name = name(&project.env_id).to_owned();
-        let settings = WireSettings {
-            name: name.clone(),
-            password: password.clone(),
-            connections: connections().wire,
-        };
-        settings.check(wire).context("[database] wire")?;
+        Self::check(project, wire)?;
+        let settings = settings(project);
+        let (name, password) = (settings.name.clone(), settings.password.clone());
         let listener = TcpListener::bind(wire).with_context(|| {
             format!(
                 "{wire} cannot be listened on; a MongoDB may have it (choose another port with `[database] wire` in yunqiao.toml, 0 picks a free one)"
@@ -78,6 +73,11 @@ impl DatabaseFront {
         })
     }
 
+    /// Whether it may listen at `wire`.
+    pub(crate) fn check(project: &Project, wire: SocketAddr) -> anyhow::Result<()> {
+        settings(project).check(wire).context("[database] wire")
+    }
+
     /// The connection string, without the password.
     pub(crate) fn url(&self) -> String {
         self.connection_string("")
@@ -110,6 +110,14 @@ impl Drop for DatabaseFront {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn settings(project: &Project) -> WireSettings {
+    WireSettings {
+        name: name(&project.env_id).to_owned(),
+        password: project.settings.database.wire_password.clone(),
+        connections: connections().wire,
     }
 }
 

@@ -1,39 +1,44 @@
-//! `yunqiao init`: a working little project, the same as `examples/quickstart`.
+//! `yunqiao init`: a little project of the user's own, with a page, two functions, a test and the settings to choose from. Its files lie
+//! in `crates/cli/template`.
 
-use std::{fs, process::ExitCode};
+use std::{ffi::OsStr, fs, path::Path, process::ExitCode};
 
 use anstream::println;
 use anyhow::{Context, bail};
+use serde_json::json;
 
-use crate::args;
+use crate::{args, print};
 
-macro_rules! quickstart {
+macro_rules! template {
     ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!("../../../examples/quickstart/", $path)))),*]
+        &[$(($path, include_str!(concat!("../template/", $path)))),*]
     };
 }
 
-const FILES: &[(&str, &str)] = quickstart![
+const FILES: &[(&str, &str)] = template![
     "README.md",
+    "package.json",
     "project.config.json",
+    "yunqiao.toml",
     "cloudfunctions/login/index.js",
     "cloudfunctions/login/package.json",
-    "cloudfunctions/phone/index.js",
-    "cloudfunctions/phone/package.json",
     "cloudfunctions/werun/index.js",
     "cloudfunctions/werun/package.json",
     "miniprogram/app.js",
     "miniprogram/app.json",
-    "miniprogram/app.wxss",
     "miniprogram/sitemap.json",
     "miniprogram/pages/index/index.js",
     "miniprogram/pages/index/index.json",
     "miniprogram/pages/index/index.wxml",
-    "miniprogram/pages/index/index.wxss",
-    "test/main-job.mjs",
+    "test/cloud.test.mjs",
 ];
+/// Without its dot in the repository, whose own it would be otherwise.
+const GITIGNORE: &str = include_str!("../template/gitignore");
 
-pub(crate) fn run(args: &args::Init) -> anyhow::Result<ExitCode> {
+/// What WeChat DevTools writes where somebody has no appid yet.
+const NO_APPID: &str = "touristappid";
+
+pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> {
     let dir = &args.dir;
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         bail!(
@@ -41,13 +46,78 @@ pub(crate) fn run(args: &args::Init) -> anyhow::Result<ExitCode> {
             dir.display()
         );
     }
-    for (path, content) in FILES {
-        let path = dir.join(path);
+    let whole = std::path::absolute(dir).with_context(|| format!("{} is not a path", dir.display()))?;
+    let name = whole
+        .file_name()
+        .map_or_else(|| "hello".into(), |name| name.to_string_lossy());
+    let appid = args.appid.as_deref().unwrap_or(NO_APPID);
+    let all = FILES.iter().copied().chain([(".gitignore", GITIGNORE)]);
+    let mut made = Vec::new();
+    for (file, template) in all {
+        let path = dir.join(file);
+        let content = match Path::new(file).extension().and_then(OsStr::to_str) {
+            // A name may hold what means something in JSON.
+            Some("json") => template
+                .replace("{{package}}", &package_name(&name))
+                .replace("{{appid}}", &json_inside(appid))
+                .replace("{{name}}", &json_inside(&name)),
+            Some("md") => template.replace("{{name}}", &name),
+            // Pages have such braces of their own.
+            _ => template.to_owned(),
+        };
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&path, content))
             .with_context(|| format!("{} could not be written", path.display()))?;
+        made.push(file);
     }
-    println!("made {}; next:\n\n  yunqiao dev {0}", dir.display());
+    if as_json {
+        print::json(&json!({"dir": dir, "appid": appid, "files": made}));
+    } else {
+        println!("made {}; next:\n\n  yunqiao dev {0}", dir.display());
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The text as it stands between quotes in JSON.
+fn json_inside(text: &str) -> String {
+    let quoted = json!(text).to_string();
+    let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inside.unwrap_or_default().to_owned()
+}
+
+/// A name that npm takes: its own rule is stricter than that of folders.
+fn package_name(name: &str) -> String {
+    let plain = |c: char| match c.to_ascii_lowercase() {
+        c @ ('a'..='z' | '0'..='9' | '-') => c,
+        _ => '-',
+    };
+    let name: String = name.chars().map(plain).collect();
+    match name.trim_matches('-') {
+        "" => "mini-program".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_folder_gives_a_name_of_a_package() {
+        for (folder, package) in [
+            ("hello", "hello"),
+            ("My Shop", "my-shop"),
+            ("我的小程序", "mini-program"),
+            ("a\"b", "a-b"),
+        ] {
+            assert_eq!(package_name(folder), package);
+        }
+    }
+
+    #[test]
+    fn a_name_with_quotes_stays_within_its_own() {
+        assert_eq!(json_inside(r#"a "b" \"#), r#"a \"b\" \\"#);
+        assert_eq!(json_inside("\""), "\\\"");
+    }
 }

@@ -8,9 +8,11 @@ mod args;
 mod backlog;
 mod call;
 mod calls_file;
+mod check;
 mod client;
 mod cloud_id;
 mod complete;
+mod console_link;
 mod crypt;
 mod data;
 mod db;
@@ -19,18 +21,21 @@ mod doctor;
 mod entry;
 mod escape;
 mod exec;
+mod facts;
 mod files;
 mod folder;
 mod front;
 mod init;
 mod interrupt;
 mod journal;
+mod keys;
 mod logs;
 mod operator;
 mod paths;
 mod print;
 mod progress;
 mod push;
+mod qr;
 mod render;
 mod run_file;
 mod serve;
@@ -86,14 +91,15 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
     print::subscribe(args.verbose);
     process::raise_descriptors();
     match args.command {
-        Command::Dev(dev) => runtime()?.block_on(dev::run(dev, args.verbose)),
-        Command::Exec(args) => runtime()?.block_on(exec::run(args)),
+        Command::Dev(dev) => runtime()?.block_on(dev::run(dev, args.verbose, args.json)),
+        Command::Exec(exec) => runtime()?.block_on(exec::run(exec, args.json)),
         Command::Call(call) => runtime()?.block_on(call::run(call, args.json)),
-        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::Serve(serve) => runtime()?.block_on(serve::run(serve, args.json)),
         Command::Push(push) => runtime()?.block_on(push::run(push, args.json)),
+        Command::Console(console) => runtime()?.block_on(console_link::run(console, args.json)),
         Command::Logs(logs) => logs::run(&logs, args.json),
-        Command::Completions(completions) => complete::run(completions.shell),
-        Command::Simulate(args) => runtime()?.block_on(simulate::run(args)),
+        Command::Completions(completions) => complete::run(completions.shell, args.json),
+        Command::Simulate(simulate) => runtime()?.block_on(simulate::run(simulate, args.json)),
         Command::Decrypt(decrypt) => crypt::decrypt(&decrypt, args.json),
         Command::Sign(sign) => crypt::sign(&sign, args.json),
         Command::Verify(verify) => crypt::verify(&verify, args.json),
@@ -102,6 +108,6 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Files(files) => runtime()?.block_on(files::run(files, args.json)),
         Command::User(user) => user::run(&user, args.json),
         Command::Doctor(doctor) => doctor::run(&doctor, args.json),
-        Command::Init(init) => init::run(&init),
+        Command::Init(init) => init::run(&init, args.json),
     }
 }

@@ -5,7 +5,15 @@ use project::Project;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use crate::{args, client::client, data::Keeping, paths, print::Coded, run_file, serve};
+use crate::{
+    args,
+    client::client,
+    data::Keeping,
+    paths,
+    print::Coded,
+    run_file::{self, Running},
+    serve,
+};
 
 /// An operator's listener.
 pub(crate) struct Operator {
@@ -30,16 +38,14 @@ pub(crate) async fn running(
     path: &str,
 ) -> anyhow::Result<Option<Operator>> {
     let candidate = match keeping {
-        Keeping::BesideStore => serve::operator(&project.settings.operator),
-        _ => run_file::running(&project.root).map(|running| (running.operator, running.pass)),
+        Keeping::BesideStore => {
+            let listener = serve::operator(&project.settings.operator);
+            listener.map(|(url, secret)| Operator::new(url, secret))
+        }
+        _ => run_file::running(&project.root).map(Operator::of),
     };
-    let Some((url, shown)) = candidate else {
+    let Some(operator) = candidate.transpose()? else {
         return Ok(None);
-    };
-    let operator = Operator {
-        client: client()?,
-        url,
-        shown,
     };
     match operator.ask(Method::GET, path, &[]).send().await {
         Err(error) if error.is_connect() => Ok(None),
@@ -50,6 +56,21 @@ pub(crate) async fn running(
 }
 
 impl Operator {
+    fn new(url: String, shown: String) -> anyhow::Result<Self> {
+        let client = client()?;
+        Ok(Self { client, url, shown })
+    }
+
+    /// That of a `dev`.
+    pub(crate) fn of(running: Running) -> anyhow::Result<Self> {
+        Self::new(running.operator, running.pass)
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A request of one of its doors.
     pub(crate) fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
         // What changes something comes as JSON, which no page of another origin sends unasked.

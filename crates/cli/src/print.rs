@@ -10,7 +10,7 @@ use project::Finding;
 
 pub(crate) use crate::render::{BAD, DIM, GOOD, WARN, counted};
 use crate::{
-    escape,
+    escape, qr,
     render::{MARGIN, without_our_frames},
     terminal,
 };
@@ -70,9 +70,16 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// That requests are taken at `url` from now on.
-pub(crate) fn ready(url: &str) {
-    result(format_args!("ready {url}"));
+/// That requests are taken at `url` from now on; for a program with the object's members, such as further addresses.
+pub(crate) fn ready(url: &str, as_json: bool, members: serde_json::Value) {
+    if !as_json {
+        return result(format_args!("ready {url}"));
+    }
+    let mut told = serde_json::Map::from_iter([("ready".to_owned(), url.into())]);
+    if let serde_json::Value::Object(members) = members {
+        told.extend(members);
+    }
+    json(&told.into());
 }
 
 /// Diagnostics go to standard error: warnings always, more with `-v`, or as `YUNQIAO_LOG` says.
@@ -121,6 +128,19 @@ fn say(mark: impl Display, text: impl Display) {
 /// A heading with what one needs to know, on standard error.
 pub(crate) fn fact(name: &str, value: impl Display) {
     say(format_args!("  {DIM}{name:<10}{DIM:#}"), value);
+}
+
+/// Clears the terminal.
+pub(crate) fn clear() {
+    terminal::clear();
+}
+
+/// A code that a phone reads the text from.
+pub(crate) fn code(text: &str) {
+    // A text that fits into no code has been told as a text.
+    if let Some(code) = qr::code(text) {
+        terminal::say(code);
+    }
 }
 
 /// A step of something that takes long.

@@ -11,6 +11,17 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
         if progress.is_over() {
             terminal::wait_for(None);
         }
+        // What a function lacks for it is told with the function, once, when everything has been loaded.
+        if matches!(
+            &progress,
+            Progress::Installed {
+                problem: Some(_),
+                package: None,
+                ..
+            }
+        ) {
+            return;
+        }
         if progress.is_warning() {
             print::warning(&progress, "");
         } else if watched && !progress.is_over() {

@@ -2,21 +2,24 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     process::ExitCode,
     sync::Arc,
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context as _, bail};
 use clock::Clock;
 use console::Console;
-use project::{ExposeSecret as _, OperatorSection, Project, Undeclared};
+use project::{ExposeSecret as _, OperatorSection, Project, Secret, Undeclared};
+use serde_json::json;
 use store::Store;
 use store_redb::Redb;
 
 use crate::{
-    args,
+    args, check,
     data::{self, Keeping},
+    facts,
     front::DatabaseFront,
     interrupt,
     journal::Calls,
@@ -36,46 +39,13 @@ const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often they are looked for.
 const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
-pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
-    let mut project = Project::from_config(&args.config)?;
-    let undeclared = undeclared::supply(&mut project, Undeclared::Refuse);
-    project.findings.extend(undeclared);
-    print::findings(&project.findings, &[]);
-    let appid = project
-        .appid
-        .clone()
-        .context("no appid: give `appid` in yunqiao.toml or project.config.json")?;
-    let secret = project.settings.secret.clone().context(
-        "no AppSecret: name the file that holds it with `secret_file` in yunqiao.toml, or set YUNQIAO_APPSECRET",
-    )?;
-    let broken: Vec<_> = project
-        .functions
-        .values()
-        .map(|listed| &listed.function)
-        .filter(|function| function.problem.is_some())
-        .collect();
-    for function in &broken {
-        let problem = function.problem.as_deref().unwrap_or_default();
-        print::warning(format_args!("{} cannot run: {problem}", function.name), "");
-    }
+pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<ExitCode> {
     if args.check {
-        if let Some(url) = &project.settings.database.url {
-            data::server(url).await?;
-        }
-        if let Some(s3) = &project.settings.storage.s3 {
-            storage::bucket(s3, None).await?;
-        }
-        let sound = project.findings.is_empty() && broken.is_empty();
-        if sound {
-            let functions = print::counted(project.functions.len(), "function");
-            print::done(format_args!("{functions}, nothing to mend"));
-        }
-        return Ok(if sound {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+        return Ok(check::run(&args.config, as_json).await);
     }
+    let project = open(&args.config)?;
+    print::findings(&project.findings, &[]);
+    let (appid, secret) = (appid(&project)?, secret(&project)?);
 
     let clock = Clock::system();
     let store_path = project
@@ -95,30 +65,19 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let operator = match &project.settings.operator {
-        OperatorSection {
-            secret: None, listen, ..
-        } => {
-            if listen.is_some() {
-                print::warning(
-                    "[operator] has no secret, so nothing is listened on there",
-                    "name a file with `secret_file`: openssl rand -hex 32 > operator.secret",
-                );
-            }
-            None
-        }
+        OperatorSection { secret: None, .. } => None,
         OperatorSection { listen, .. } => {
             let listen = listen.unwrap_or(OPERATOR);
             Some(stack::listen(listen.ip(), listen.port(), "`[operator] listen` in yunqiao.toml").await?)
         }
     };
-    let push = &project.settings.push;
-    if push.console.is_none() && !push.routes.is_empty() {
-        print::warning(
-            "[push] has routes and no token, so nothing is received",
-            "give the console's push settings (消息推送配置): token_file, aes_keys_file, mode and format",
-        );
+    for (what, mend) in [operator_without_secret(&project), push_without_token(&project)]
+        .into_iter()
+        .flatten()
+    {
+        print::warning(what, mend);
     }
-    let push = push.console.as_ref().map(|console| console.settings(&appid));
+    let push = push_settings(&project);
     let seen = Visibility {
         calls: Calls::Telling,
         requests: project.settings.web.log,
@@ -136,14 +95,12 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     let database = wire
         .map(|wire| DatabaseFront::open(&project, wire, Arc::clone(&access.database)))
         .transpose()?;
+    let wechat = project.settings.wechat.clone();
+    let wechat = wechat.unwrap_or_else(|| WECHAT.to_owned());
     let gateway = stack::gateway(Parts {
         project: &project,
         appid,
-        wechat: project
-            .settings
-            .wechat
-            .clone()
-            .unwrap_or_else(|| WECHAT.to_owned()),
+        wechat: wechat.clone(),
         secret,
         push,
         local_pages: false,
@@ -161,7 +118,31 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
     })
     .await?;
     let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, documents, None));
-    stack::load(&gateway, &project, console.as_ref()).await?;
+    let functions = stack::load(&gateway, &project, console.as_ref()).await?;
+    facts::functions(&functions, &project.root);
+    print::fact("gateway", stack::url(address));
+    if let Some((_, address)) = &web {
+        facts::web(&stack::url(*address), &project);
+    }
+    print::fact("wechat", &wechat);
+    if let Some((_, address)) = &operator {
+        print::fact(
+            "console",
+            format_args!("{} (asks for the secret)", stack::url(*address)),
+        );
+    }
+    print::fact("store", store_path.display());
+    if let Some(place) = data::place(&project, Keeping::BesideStore)? {
+        print::fact("documents", place.display());
+    }
+    if let Some(place) = storage::place(&project, Keeping::BesideStore)? {
+        print::fact("files", place.display());
+    }
+    if let Some(database) = &database {
+        print::fact("database", database.url());
+    }
+    facts::clients(&project);
+    facts::timers(&project);
     let keys = stack::key_ring(&project.settings, &*store).await?;
     let secret = project.settings.operator.secret.as_ref();
     let operating = operator.zip(secret).map(|((listener, address), secret)| {
@@ -181,18 +162,20 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         };
         let interrupted = interrupt::interrupted();
         let operating = gateway.clone();
-        tokio::spawn(operating.serve_operator(listener, operator, async { drop(interrupted.await) }))
+        let serving = operating.serve_operator(listener, operator, async { drop(interrupted.await) });
+        (tokio::spawn(serving), stack::url(address))
     });
     let sweeping = tokio::spawn(sweep(store, clock));
     // On its own, so that what timers set off has as long to end as what clients did.
     let (interrupted, too) = (interrupt::interrupted(), interrupt::interrupted());
     let timers = gateway.clone().fire_timers(async { drop(too.await) });
     let timers = tokio::spawn(timers);
-    if let Some(database) = &database {
-        print::fact("database", database.url());
-    }
-    let web = web.map(|(listener, address)| {
-        print::fact("web", stack::url(address));
+    let addresses = json!({
+        "web": web.as_ref().map(|(_, address)| stack::url(*address)),
+        "operator": operating.as_ref().map(|(_, url)| url),
+        "wechat": wechat,
+    });
+    let web = web.map(|(listener, _)| {
         let interrupted = interrupt::interrupted();
         tokio::spawn(
             gateway
@@ -200,7 +183,7 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
                 .serve_web(listener, async { drop(interrupted.await) }),
         )
     });
-    print::ready(&stack::url(address));
+    print::ready(&stack::url(address), as_json, addresses);
     gateway.serve(listener, async { drop(interrupted.await) }).await;
     drop(database);
     let _ = timers.await;
@@ -208,11 +191,65 @@ pub(crate) async fn run(args: args::Serve) -> anyhow::Result<ExitCode> {
         let _ = web.await;
     }
     sweeping.abort();
-    if let Some(operating) = operating {
+    if let Some((operating, _)) = operating {
         let _ = operating.await;
     }
     runtime.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The project that a configuration names, and what its author should know.
+///
+/// # Errors
+/// It is not there, or cannot be understood.
+pub(crate) fn open(config: &Path) -> anyhow::Result<Project> {
+    if !config.exists() {
+        bail!(
+            "there is no {}; give this command in the project's folder, or name the file with -c",
+            config.display()
+        );
+    }
+    let mut project = Project::from_config(config)?;
+    let undeclared = undeclared::supply(&mut project, Undeclared::Refuse);
+    project.findings.extend(undeclared);
+    Ok(project)
+}
+
+/// The app that is served.
+pub(crate) fn appid(project: &Project) -> anyhow::Result<String> {
+    let appid = project.appid.clone();
+    appid.context("no appid: give `appid` in yunqiao.toml or project.config.json")
+}
+
+/// Its AppSecret.
+pub(crate) fn secret(project: &Project) -> anyhow::Result<Secret> {
+    project.settings.secret.clone().context(
+        "no AppSecret: name the file that holds it with `secret_file` in yunqiao.toml, or set YUNQIAO_APPSECRET",
+    )
+}
+
+/// How WeChat's pushes to the app are known, where the project says it.
+pub(crate) fn push_settings(project: &Project) -> Option<push::ConsoleSettings> {
+    let console = project.settings.push.console.as_ref()?;
+    Some(console.settings(project.appid.as_deref().unwrap_or_default()))
+}
+
+/// What is without effect in `[operator]`, and the mend.
+pub(crate) fn operator_without_secret(project: &Project) -> Option<(&'static str, &'static str)> {
+    let operator = &project.settings.operator;
+    (operator.secret.is_none() && operator.listen.is_some()).then_some((
+        "[operator] has no secret, so nothing is listened on there",
+        "name a file with `secret_file`: openssl rand -hex 32 > operator.secret",
+    ))
+}
+
+/// What is without effect in `[push]`, and the mend.
+pub(crate) fn push_without_token(project: &Project) -> Option<(&'static str, &'static str)> {
+    let push = &project.settings.push;
+    (push.console.is_none() && !push.routes.is_empty()).then_some((
+        "[push] has routes and no token, so nothing is received",
+        "give the console's push settings (消息推送配置): token_file, aes_keys_file, mode and format",
+    ))
 }
 
 /// Where the operator's listener of a server with these settings is, and what opens it.

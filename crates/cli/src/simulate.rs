@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clock::Clock;
+use serde_json::json;
 use simulator::Simulator;
 
 use crate::{args, interrupt, print, stack};
 
-pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut settings = simulator::SimulatorSettings::default();
     settings.allowed_hosts.push(stack::host_name(args.host));
     if let Some(appid) = args.appid {
@@ -29,7 +30,8 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
     settings.push.mode = args.push_mode;
     settings.push.format = args.push_format;
     let url = stack::url(address);
-    print::fact("appid", &settings.appid);
+    let appid = settings.appid.clone();
+    print::fact("appid", &appid);
     print::fact(
         "secret",
         format_args!("GET {url}/sim/app tells it, and the token and encodingAESKey of pushes"),
@@ -44,7 +46,7 @@ pub(crate) async fn run(args: args::Simulate) -> anyhow::Result<ExitCode> {
         None => Simulator::new(settings, clock, tell),
     };
     let interrupted = interrupt::interrupted();
-    print::ready(&url);
+    print::ready(&url, as_json, json!({"appid": appid}));
     simulator
         .serve(listener, async { drop(interrupted.await) })
         .await?;

@@ -142,20 +142,21 @@ pub(crate) fn public_url(project: &Project, address: SocketAddr) -> String {
     network_url(address).unwrap_or_else(|| url(address))
 }
 
-/// The URL by which others in the network reach what listens at `address`, where it listens on all of this machine's.
+/// The URL by which others in the network reach what listens at `address`, where they do.
 fn network_url(address: SocketAddr) -> Option<String> {
     let ip = network_address(address.ip())?;
     Some(format!("http://{}", SocketAddr::new(ip, address.port())))
 }
 
-/// The address of this machine by which others would reach it, where it listens on all of its addresses. Nothing is sent: the system is
-/// asked from where it would.
+/// The address by which others reach what listens on this one. Where that is all of this machine's addresses, the system is asked from
+/// which it would send something; nothing is sent.
 fn network_address(listened: IpAddr) -> Option<IpAddr> {
     // Addresses that are kept for documents.
     let (from, to) = match listened {
         IpAddr::V4(ip) if ip.is_unspecified() => ("0.0.0.0:0", "192.0.2.1:9"),
         IpAddr::V6(ip) if ip.is_unspecified() => ("[::]:0", "[2001:db8::1]:9"),
-        _ => return None,
+        ip if ip.is_loopback() => return None,
+        ip => return Some(ip),
     };
     let socket = std::net::UdpSocket::bind(from).ok()?;
     socket.connect(to).ok()?;
@@ -284,8 +285,7 @@ pub(crate) struct Local {
     pub(crate) wechat: String,
     /// That of HTTP access and of the site.
     pub(crate) web: String,
-    /// The URLs by which others in the network reach the gateway, the web and the simulated WeChat, where all of the machine's addresses are
-    /// listened on.
+    /// The URLs by which others in the network reach the gateway, the web and the simulated WeChat, where they do.
     pub(crate) network: Option<[String; 3]>,
     /// The operator's listener's, which only this machine reaches.
     pub(crate) operator: String,
@@ -648,11 +648,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         wechat,
         apps,
         permissions_cache: settings.permissions_cache,
-        push: parts
-            .push
-            .map(push::Receiver::new)
-            .transpose()
-            .context("[push]")?,
+        push: receiver(parts.push)?,
         runtime: parts.runtime,
         invocations: parts.invocations,
         journal: parts.journal,
@@ -664,11 +660,19 @@ pub(crate) async fn key_ring(
     settings: &project::ProjectSettings,
     store: &dyn Store,
 ) -> anyhow::Result<KeyRing> {
-    if settings.keys.is_empty() {
-        return store
+    match configured_keys(settings)? {
+        Some(ring) => Ok(ring),
+        None => store
             .key_ring()
             .await
-            .context("the key ring could not be read from the store");
+            .context("the key ring could not be read from the store"),
+    }
+}
+
+/// The ring of `[keys]`, where there is one.
+pub(crate) fn configured_keys(settings: &project::ProjectSettings) -> anyhow::Result<Option<KeyRing>> {
+    if settings.keys.is_empty() {
+        return Ok(None);
     }
     let keys = settings
         .keys
@@ -677,7 +681,12 @@ pub(crate) async fn key_ring(
     let keys = keys
         .collect::<Result<Vec<_>, _>>()
         .context("[keys]: a root key is 32 bytes in base64")?;
-    Ok(KeyRing::new(keys)?)
+    Ok(Some(KeyRing::new(keys)?))
+}
+
+/// What takes pushes in, where the console's push settings are known.
+pub(crate) fn receiver(settings: Option<push::ConsoleSettings>) -> anyhow::Result<Option<push::Receiver>> {
+    settings.map(push::Receiver::new).transpose().context("[push]")
 }
 
 /// Loads the project's functions, says which cannot run or be parsed, and gives the others. `Err` when none can run.
@@ -689,13 +698,28 @@ pub(crate) async fn load(
     let reports = gateway.load(project).await;
     let mut good = Vec::new();
     let mut broken = 0;
+    // Functions that share their dependencies share what is wrong with them.
+    let mut problems = Vec::<(&str, Vec<&str>)>::new();
     for report in &reports {
-        if let Some(problem) = &report.problem {
-            print::warning(format_args!("{} cannot run: {problem}", report.name), "");
-            broken += 1;
-        } else if report.faults.is_empty() {
-            good.push(report.name.to_string());
+        match &report.problem {
+            None if report.faults.is_empty() => good.push(report.name.to_string()),
+            None => {}
+            Some(problem) => {
+                broken += 1;
+                // What has not changed since was told then.
+                if report.changed {
+                    match problems.iter_mut().find(|(told, _)| told == problem) {
+                        Some((_, names)) => names.push(report.name.as_str()),
+                        None => problems.push((problem.as_str(), vec![report.name.as_str()])),
+                    }
+                }
+            }
         }
+    }
+    for (problem, names) in problems {
+        print::warning(format_args!("{} cannot run: {problem}", names.join(", ")), "");
+    }
+    for report in &reports {
         for fault in &report.faults {
             print::warning(format_args!("{}: {fault}", report.name), "");
         }

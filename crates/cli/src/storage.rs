@@ -71,7 +71,7 @@ fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
     let options = FolderOptions {
         quota: project.settings.storage.quota,
     };
-    let Some(root) = place(project, keeping)? else {
+    let Some(root) = path(project, keeping)? else {
         return Ok(Folder::temporary(options)?);
     };
     match Folder::open(&root, options.clone()) {
@@ -147,7 +147,7 @@ pub(crate) async fn alone(project: &Project, keeping: Keeping) -> anyhow::Result
     let options = FolderOptions {
         quota: settings.quota,
     };
-    Ok(Arc::new(match place(project, keeping)? {
+    Ok(Arc::new(match path(project, keeping)? {
         Some(root) => Folder::open(&root, options)?,
         None => Folder::temporary(options)?,
     }))
@@ -162,10 +162,18 @@ pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
     {
         return false;
     }
-    settings.s3.is_some() || place(project, keeping).is_ok_and(|root| root.is_none_or(|root| root.exists()))
+    settings.s3.is_some() || path(project, keeping).is_ok_and(|root| root.is_none_or(|root| root.exists()))
 }
 
-/// Where they lie; `None` for a folder that goes with the process.
-fn place(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
+/// The folder where they lie; `None` for one that goes with the process, or a bucket.
+pub(crate) fn place(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
+    match &project.settings.storage.s3 {
+        Some(_) => Ok(None),
+        None => path(project, keeping),
+    }
+}
+
+/// Where they would lie, whatever `[storage] s3` says.
+fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> {
     keeping.place(project, project.settings.storage.folder.as_deref(), FOLDER)
 }

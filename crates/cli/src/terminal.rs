@@ -38,6 +38,8 @@ enum Said {
     Entry(Arc<Entry>),
     /// What is being waited for; it stands until the next one or until the wait is over.
     Wait(Option<String>),
+    /// An empty screen from here on.
+    Clear,
 }
 
 impl Weight for Said {
@@ -45,7 +47,7 @@ impl Weight for Said {
         match self {
             Self::Text(text) | Self::Wait(Some(text)) => text.len(),
             Self::Entry(entry) => entry.bytes(),
-            Self::Wait(None) => 0,
+            Self::Wait(None) | Self::Clear => 0,
         }
     }
 
@@ -53,7 +55,7 @@ impl Weight for Said {
         match self {
             Self::Text(text) => text.lines().count() as u64,
             Self::Entry(entry) => entry.lines(),
-            Self::Wait(_) => 0,
+            Self::Wait(_) | Self::Clear => 0,
         }
     }
 
@@ -90,6 +92,13 @@ pub(crate) fn tell(entry: Arc<Entry>) {
 /// Shows what is being waited for; `None` when the wait is over.
 pub(crate) fn wait_for(what: Option<String>) {
     give(Said::Wait(what));
+}
+
+/// Empties the terminal, if it is one.
+pub(crate) fn clear() {
+    if is_watched() {
+        give(Said::Clear);
+    }
 }
 
 /// Waits for what was said, but not long: for lines that come after it by another way.
@@ -153,6 +162,8 @@ impl Screen {
                 let _ = render::entry(&mut text, &entry, false);
                 self.print(&String::from_utf8_lossy(&text));
             }
+            // The screen, what was scrolled off it, and back to its corner.
+            Said::Clear => write_all(b"\x1b[2J\x1b[3J\x1b[H"),
             Said::Wait(None) => {
                 if let Some(spinner) = self.spinner.take() {
                     spinner.finish_and_clear();

@@ -29,10 +29,10 @@ pub(crate) struct Changes {
     sources: Arc<RwLock<Vec<PathBuf>>>,
     /// Folders outside of the project that are watched too.
     outside: Vec<PathBuf>,
-    changed: mpsc::Receiver<()>,
+    changed: Part,
     /// The site's folder, if there is a site.
     site: Arc<RwLock<Option<PathBuf>>>,
-    site_changed: mpsc::Receiver<()>,
+    site_changed: Part,
 }
 
 impl Changes {
@@ -81,9 +81,9 @@ impl Changes {
             root,
             sources,
             outside: Vec::new(),
-            changed,
+            changed: Part::new(changed),
             site,
-            site_changed,
+            site_changed: Part::new(site_changed),
         };
         if let Err(error) = changes.watcher.watch(&changes.root, RecursiveMode::Recursive) {
             // One folder that cannot be read is enough, or the system's limit of watches.
@@ -182,8 +182,8 @@ impl Changes {
     /// build of the site wrote.
     pub(crate) async fn settled(&mut self) -> ChangedPart {
         tokio::select! {
-            () = settled(&mut self.changed) => ChangedPart::Source,
-            () = settled(&mut self.site_changed) => ChangedPart::Site,
+            () = self.changed.settled() => ChangedPart::Source,
+            () = self.site_changed.settled() => ChangedPart::Site,
         }
     }
 }
@@ -197,15 +197,35 @@ pub(crate) enum ChangedPart {
     Site,
 }
 
-async fn settled(changed: &mut mpsc::Receiver<()>) {
-    if changed.recv().await.is_none() {
-        // The watcher has ended; there is nothing more to tell.
-        std::future::pending::<()>().await;
+/// Changes of one kind, as they are told.
+struct Part {
+    told: mpsc::Receiver<()>,
+    /// When the first of those that have not settled yet was told.
+    first: Option<Instant>,
+}
+
+impl Part {
+    fn new(told: mpsc::Receiver<()>) -> Self {
+        Self { told, first: None }
     }
-    let first = Instant::now();
-    while first.elapsed() < LONGEST
-        && let Ok(Some(())) = tokio::time::timeout(QUIET, changed.recv()).await
-    {}
+
+    /// Waits for a change, and until it is over. Whoever stops waiting and comes again goes on where this was.
+    async fn settled(&mut self) {
+        let first = match self.first {
+            Some(first) => first,
+            None => {
+                if self.told.recv().await.is_none() {
+                    // The watcher has ended; there is nothing more to tell.
+                    std::future::pending::<()>().await;
+                }
+                *self.first.insert(Instant::now())
+            }
+        };
+        while first.elapsed() < LONGEST
+            && let Ok(Some(())) = tokio::time::timeout(QUIET, self.told.recv()).await
+        {}
+        self.first = None;
+    }
 }
 
 /// Installed packages, hidden folders (`.git`, our own `.yunqiao`) and logs are not the project's source; `.env` files are.
@@ -232,13 +252,28 @@ mod tests {
 
     #[tokio::test]
     async fn files_that_never_rest_stop_no_reload() {
-        let (tell, mut changed) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(1);
+        let mut changed = Part::new(told);
         // As often as it can be told, for as long as anybody listens.
         let telling = tokio::spawn(async move { while tell.send(()).await.is_ok() {} });
-        settled(&mut changed).await;
-        settled(&mut changed).await;
+        changed.settled().await;
+        changed.settled().await;
         drop(changed);
         telling.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_to_who_comes_again() {
+        let (tell, told) = mpsc::channel(1);
+        let mut changed = Part::new(told);
+        tell.send(()).await.unwrap();
+        // It takes the change, and waits for what may follow when somebody else is first.
+        tokio::select! {
+            biased;
+            () = changed.settled() => panic!("it has not settled yet"),
+            () = std::future::ready(()) => {}
+        }
+        changed.settled().await;
     }
 
     #[test]

@@ -181,13 +181,23 @@ document.addEventListener('submit', (event) => {
 
 // An answer that says what went wrong is shown where the good one would have been.
 document.addEventListener('htmx:beforeSwap', ({ detail }) => {
+  if (detail.xhr.status === 401) return signedOut(true)
   if (detail.xhr.status >= 400 && detail.xhr.getResponseHeader('content-type')?.startsWith('text/html')) detail.shouldSwap = true
 })
 
-// A page that no longer follows says so.
-const offline = (is) => () => (document.getElementById('offline').hidden = !is)
-document.addEventListener('htmx:sseError', offline(true))
-document.addEventListener('htmx:sseOpen', offline(false))
+// A page that no longer follows says so, and why: the server is gone, or does not know this browser any more.
+const shows = (id) => (is) => (document.getElementById(id).hidden = !is)
+const offline = shows('offline')
+const signedOut = shows('signed-out')
+document.addEventListener('htmx:sseError', async () => {
+  const reply = await fetch(location.href, { method: 'HEAD' }).catch(() => undefined)
+  offline(!reply)
+  signedOut(reply?.status === 401)
+})
+document.addEventListener('htmx:sseOpen', () => {
+  offline(false)
+  signedOut(false)
+})
 
 // What somebody has opened or marked is not taken away by what happens meanwhile; nor is what has not changed put there
 // anew, under the mouse of whoever is about to click.

@@ -144,6 +144,10 @@ fn frame(
                 p #offline .trouble hidden role="status" {
                     (lang.t("The server does not answer: what is shown may be old.", "服务器没有响应：显示的内容可能已过时。"))
                 }
+                p #signed-out .trouble hidden role="status" {
+                    (lang.t("This browser is signed out.", "本浏览器的登录已失效。")) " "
+                    a href=(viewer.here) { (lang.t("Sign in again", "重新登录")) }
+                }
                 main #content tabindex="-1" {
                     h1 { (title) }
                     (content)

@@ -7,6 +7,7 @@
 //! * `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now.
 //! * `/operator/database` and below: collections, indexes, and documents in and out (`database`).
 //! * `/operator/files` and below: the storage's files, listed, in and out (`files`).
+//! * `POST /operator/console-link` gives the path of a further link that opens the console in a browser, once: `{"path"}`.
 //! * Below `/operator/push` are the message pushes that were given up.
 //! * `POST /admin` is what node-sdk asks of the cloud outside of functions, signed with a key pair of `[operator.keys]`.
 //! * Whatever else is asked for is a page of the console's.
@@ -21,7 +22,7 @@ mod files;
 mod guard;
 mod sign_in;
 
-use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use calls::{Caller, User};
@@ -67,11 +68,21 @@ const TIMER: &str = "/timer";
 /// Where the page that asks for the secret sends it.
 const ENTER_AT: &str = "/operator/enter";
 /// That page. It needs no script, and none would run.
-const ENTER: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width>\
-    <title>云桥 Yunqiao</title><h1>云桥 Yunqiao</h1><form method=post action=/operator/enter>\
+const ENTER: [&str; 2] = [
+    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width>\
+    <title>云桥 Yunqiao</title><h1>云桥 Yunqiao</h1>",
+    "<form method=post action=/operator/enter>\
     <p><label>The operator's secret · 运维密钥 <input type=password name=secret autofocus required></label> \
     <button>Enter · 进入</button></p></form>\
-    <p><code>yunqiao dev</code> prints a link that needs none. · <code>yunqiao dev</code> 打印的链接不需要它。</p></html>";
+    <p>Beside a running <code>yunqiao dev</code>, <code>yunqiao console</code> in the project's folder prints a link that needs none. · \
+    在运行着 <code>yunqiao dev</code> 的项目目录里输入 <code>yunqiao console</code>，打印的链接不需要它。</p></html>",
+];
+/// What stands in it for somebody with a one-time link that opens nothing any more.
+const USED: &str = "<p role=alert>This link has been used, or is of an earlier run: a link opens one browser, once. \
+    For another one, type <code>yunqiao console</code> in the project's folder. · \
+    这个链接已经用过，或者属于上一次运行：每个链接只能用一次。在项目目录里输入 <code>yunqiao console</code> 可以得到新的链接。</p>";
+/// Where a further one-time link is made.
+const LINK_AT: &str = "/operator/console-link";
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// The secret, from anybody.
 const ENTER_BODY: BodyPolicy = BodyPolicy {
@@ -144,6 +155,7 @@ enum Guarded<'a> {
     Push,
     Database,
     Files,
+    Link,
     Page,
 }
 
@@ -162,6 +174,7 @@ impl<'a> Guarded<'a> {
     fn of(path: &'a str) -> Self {
         match path {
             ACCESS_TOKEN => Self::AccessToken,
+            LINK_AT => Self::Link,
             _ if path.starts_with(FORWARD) => Self::Forward,
             _ if path == push::OPERATOR || path.starts_with(push::BELOW_OPERATOR) => Self::Push,
             _ if database::is_at(path) => Self::Database,
@@ -180,7 +193,7 @@ impl<'a> Guarded<'a> {
     fn allow(self) -> Option<&'static str> {
         match self {
             Self::AccessToken | Self::Forward => Some("GET, HEAD, POST"),
-            Self::Function(_) | Self::Timer(_) => Some("POST"),
+            Self::Function(_) | Self::Timer(_) | Self::Link => Some("POST"),
             Self::Push | Self::Database | Self::Files | Self::Page => None,
         }
     }
@@ -219,6 +232,12 @@ struct Fire {
     trigger: Option<String>,
 }
 
+/// The path of a one-time link.
+#[derive(Serialize)]
+struct Link<'a> {
+    path: &'a str,
+}
+
 #[derive(Serialize)]
 struct Token<'a> {
     access_token: &'a str,
@@ -248,7 +267,8 @@ impl Doors {
         let mut reply = reply::settle(&*self.inner().journal, &request_id, answer);
         if reply.status() == StatusCode::UNAUTHORIZED && routes::accepts_html(&head.headers) {
             reply.headers_mut().insert(CONTENT_TYPE, HTML);
-            *reply.body_mut() = Bytes::from_static(ENTER.as_bytes()).into();
+            let used = if once(&head).is_some() { USED } else { "" };
+            *reply.body_mut() = Bytes::from(ENTER.join(used)).into();
         }
         guard_reply(reply.headers_mut());
         reply
@@ -356,6 +376,13 @@ impl Doors {
                 database::answer(&*inner.database.database, &method, head, &body.bytes).await?
             }
             Guarded::Files => files::answer(inner.cloud.files(), head, body, request_id).await?,
+            Guarded::Link => {
+                // Where there is no console, a link leads nowhere.
+                self.pages.as_ref().ok_or_else(Failure::not_found)?;
+                body.discard().await;
+                let path = format!("/?once={}", self.guard.new_link());
+                reply::json(reply::to_json(&Link { path: &path })?)
+            }
             Guarded::Page => {
                 let pages = self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 let body = body.read(&LARGEST_BODY, sender, &inner.budget).await?;
@@ -373,8 +400,7 @@ impl Doors {
         if head.method != Method::GET {
             return None;
         }
-        let query = head.uri.query()?;
-        let (_, once) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "once")?;
+        let once = once(head)?;
         self.guard.take_once(&once).then(|| self.lead_in(head.uri.path()))
     }
 
@@ -487,6 +513,13 @@ impl Doors {
             body,
         ))
     }
+}
+
+/// What a one-time link holds, where the request is one.
+fn once(head: &Parts) -> Option<Cow<'_, str>> {
+    let query = head.uri.query()?;
+    let (_, once) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "once")?;
+    Some(once)
 }
 
 fn unreachable(error: &wechat::WeChatError) -> Failure {

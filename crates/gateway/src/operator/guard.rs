@@ -6,6 +6,7 @@
 //! does the pass that `dev` leaves for other commands in a file that functions could read.
 
 use std::{
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
     time::Instant,
@@ -24,6 +25,8 @@ use crate::{failure::Failure, guesses::Guesses, routes::show_bearer, seats::netw
 
 /// Cookies of our name that are looked at in one request; a browser sends one.
 const COOKIES: usize = 4;
+/// One-time links that are good at the same time; with a further one, the oldest is void.
+const LINKS: usize = 8;
 
 /// What somebody showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +59,8 @@ pub(super) struct Guard {
     pass: Option<SecretString>,
     /// The names by which the listener is known.
     hosts: Vec<String>,
-    /// What the one-time link holds, until it is used.
-    once: Mutex<Option<SecretString>>,
+    /// What each one-time link holds, until it is used.
+    links: Mutex<VecDeque<SecretString>>,
     sign_ins: SignIns,
     /// The cookie's name. A cookie knows no port: without one in its name, two listeners on one machine would take each
     /// other's place.
@@ -88,7 +91,7 @@ impl Guard {
             secret,
             pass,
             hosts,
-            once: Mutex::new(once),
+            links: Mutex::new(once.into_iter().collect()),
             sign_ins,
             cookie: format!("yunqiao-{port}"),
             guesses: Guesses::new(),
@@ -194,14 +197,22 @@ impl Guard {
             })
     }
 
-    /// Whether this is what the one-time link holds; it holds nothing afterwards.
+    /// Whether this is what a one-time link holds; it holds nothing afterwards.
     pub(super) fn take_once(&self, shown: &str) -> bool {
-        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = same(once.as_ref(), shown);
-        if good {
-            *once = None;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = links.iter().position(|link| same(Some(link), shown));
+        good.and_then(|at| links.remove(at)).is_some()
+    }
+
+    /// What a further one-time link holds: for another browser, or one that has lost its cookie.
+    pub(super) fn new_link(&self) -> String {
+        let once = format!("{:032x}", rand::random::<u128>());
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.len() == LINKS {
+            links.pop_front();
         }
-        good
+        links.push_back(once.clone().into());
+        once
     }
 
     /// Lets a browser in: the `Set-Cookie` to answer it with.
@@ -304,6 +315,16 @@ mod tests {
                 status,
                 "{headers:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_link_is_good_once_and_few_are_at_the_same_time() {
+        let guard = guard();
+        let links: Vec<_> = (0..LINKS).map(|_| guard.new_link()).collect();
+        assert!(!guard.take_once("once"), "the oldest made room for the last");
+        for link in &links {
+            assert!(guard.take_once(link) && !guard.take_once(link));
         }
     }
 

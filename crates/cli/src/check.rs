@@ -1,0 +1,108 @@
+//! `yunqiao serve --check`: everything that is wrong with a configuration, told at once. Nothing is started.
+
+use std::{path::Path, process::ExitCode};
+
+use project::{Finding, Project, ProjectError};
+use serde_json::json;
+
+use crate::{data, front::DatabaseFront, paths, print, serve, stack, storage, web_auth};
+
+/// Something that somebody has to mend.
+struct Fault {
+    what: String,
+    mend: String,
+}
+
+impl Fault {
+    fn of(error: &anyhow::Error) -> Self {
+        Self {
+            what: format!("{error:#}"),
+            mend: String::new(),
+        }
+    }
+
+    fn of_finding(finding: &Finding) -> Self {
+        let of = finding.function.as_ref();
+        let of = of.map(|name| format!("{name}: ")).unwrap_or_default();
+        Self {
+            what: format!("{of}{}: {}", finding.file.display(), finding.what),
+            mend: finding.mend.clone(),
+        }
+    }
+}
+
+/// Looks, tells, and fails if there is something to mend.
+pub(crate) async fn run(config: &Path, as_json: bool) -> ExitCode {
+    let (functions, faults) = match serve::open(config) {
+        Ok(project) => (project.functions.len(), faults_of(&project).await),
+        Err(error) => (0, unreadable(&error)),
+    };
+    if as_json {
+        let faults = faults
+            .iter()
+            .map(|fault| json!({"what": fault.what, "mend": fault.mend}));
+        print::json(&json!({"functions": functions, "faults": faults.collect::<Vec<_>>()}));
+    } else {
+        for fault in &faults {
+            print::warning(&fault.what, &fault.mend);
+        }
+        if faults.is_empty() {
+            let functions = print::counted(functions, "function");
+            print::done(format_args!("{functions}, nothing to mend"));
+        }
+    }
+    match faults.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// What keeps the project from being read at all.
+fn unreadable(error: &anyhow::Error) -> Vec<Fault> {
+    let Some(errors) = error.downcast_ref::<ProjectError>() else {
+        return vec![Fault::of(error)];
+    };
+    let fault = |error: &ProjectError| Fault {
+        what: error.to_string(),
+        mend: String::new(),
+    };
+    errors.each().iter().map(fault).collect()
+}
+
+async fn faults_of(project: &Project) -> Vec<Fault> {
+    let settings = &project.settings;
+    let mut faults: Vec<_> = project.findings.iter().map(Fault::of_finding).collect();
+    let mut judge = |judged: anyhow::Result<()>| faults.extend(judged.err().as_ref().map(Fault::of));
+    judge(serve::appid(project).map(drop));
+    judge(serve::secret(project).map(drop));
+    judge(paths::node().map(drop));
+    judge(stack::configured_keys(settings).map(drop));
+    judge(stack::receiver(serve::push_settings(project)).map(drop));
+    judge(web_auth::of(project, false).map(drop));
+    if let Some(wire) = settings.database.wire {
+        judge(DatabaseFront::check(project, wire));
+    }
+    if let Some(url) = &settings.database.url {
+        judge(data::server(url).await.map(drop));
+    }
+    if let Some(s3) = &settings.storage.s3 {
+        judge(storage::bucket(s3, None).await.map(drop));
+    }
+    let oddities = [
+        serve::operator_without_secret(project),
+        serve::push_without_token(project),
+    ];
+    faults.extend(oddities.into_iter().flatten().map(|(what, mend)| Fault {
+        what: what.to_owned(),
+        mend: mend.to_owned(),
+    }));
+    for listed in project.functions.values() {
+        if let Some(problem) = &listed.function.problem {
+            faults.push(Fault {
+                what: format!("{} cannot run: {problem}", listed.function.name),
+                mend: String::new(),
+            });
+        }
+    }
+    faults
+}

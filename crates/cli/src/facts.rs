@@ -1,0 +1,73 @@
+//! What `dev` and `serve` say of themselves before they are ready.
+
+use std::{collections::BTreeMap, path::Path};
+
+use project::Project;
+
+use crate::print;
+
+/// The functions that can run.
+pub(crate) fn functions(names: &[String], root: &Path) {
+    print::done(format_args!(
+        "{} of {}",
+        print::counted(names.len(), "function"),
+        root.display()
+    ));
+    if !names.is_empty() {
+        print::fact("functions", names.join(", "));
+    }
+}
+
+/// The web's address, and what is served there.
+pub(crate) fn web(url: &str, project: &Project) {
+    let web = &project.settings.web;
+    let routes = web
+        .functions
+        .iter()
+        .map(|route| format!("{} → {}", route.path, route.function));
+    let site = web.site.iter().map(|site| {
+        let site = site.strip_prefix(&project.root).unwrap_or(site);
+        format!("site {}", site.display())
+    });
+    let served: Vec<_> = routes.chain(site).collect();
+    print::fact(
+        "web",
+        match served.is_empty() {
+            true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
+            false => format!("{url} ({})", served.join(", ")),
+        },
+    );
+}
+
+/// What clients may do with collections, and which file says so, where one does.
+pub(crate) fn clients(project: &Project) {
+    let database = &project.settings.database;
+    let mut by_file = BTreeMap::<_, Vec<String>>::new();
+    for (name, collection) in &database.collections {
+        if let (Some(permission), Some(source)) = (&collection.permission, collection.permission_source) {
+            let of_file = by_file.entry(source).or_default();
+            of_file.push(format!("{name} {}", permission.tag()));
+        }
+    }
+    if by_file.is_empty() {
+        return;
+    }
+    let files = by_file
+        .into_iter()
+        .map(|(source, collections)| format!("{} ({source})", collections.join(", ")));
+    let mut told: Vec<_> = files.collect();
+    told.push(format!("others {}", database.default_permission.tag()));
+    print::fact("clients", told.join("; "));
+}
+
+/// The functions' timers, if there are any.
+pub(crate) fn timers(project: &Project) {
+    let timers = project.functions.values().flat_map(|listed| {
+        let triggers = listed.triggers.iter();
+        triggers.map(|trigger| format!("{} of {}", trigger.name, listed.function.name))
+    });
+    let timers: Vec<_> = timers.collect();
+    if !timers.is_empty() {
+        print::fact("timers", timers.join(", "));
+    }
+}
