@@ -31,6 +31,7 @@ mod main_job;
 mod official_account;
 mod open_data;
 mod openapi;
+mod packaging;
 mod permissions;
 mod plain_http;
 mod production;

@@ -127,6 +127,8 @@ test('what is packed is what an app needs, as it is', async () => {
   const [{ files }] = JSON.parse(stdout)
   const names = files.map(({ path }) => path).filter((path) => !path.startsWith('src/'))
   assert.deepEqual(names.sort(), [
+    'LICENSE-APACHE',
+    'LICENSE-MIT',
     'README.md',
     'cloud.wxs',
     'index.d.mts',
