@@ -37,6 +37,7 @@ mod plain_http;
 mod production;
 mod push;
 mod push_sim;
+mod readme;
 mod reload;
 mod sdk;
 mod security;

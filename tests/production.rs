@@ -176,9 +176,16 @@ fn check_tells_all_that_is_wrong_at_once() {
     assert_eq!(output.status.code(), Some(1));
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["functions"], 2);
-    assert_eq!(told["faults"].as_array().map(Vec::len), Some(wrong.len()), "{told}");
+    assert_eq!(
+        told["faults"].as_array().map(Vec::len),
+        Some(wrong.len()),
+        "{told}"
+    );
     // The faults of the file itself, too.
-    project.write("yunqiao.toml", "listn = \"127.0.0.1:0\"\n[login]\nttl = \"soon\"\n");
+    project.write(
+        "yunqiao.toml",
+        "listn = \"127.0.0.1:0\"\n[login]\nttl = \"soon\"\n",
+    );
     let (_, out, _) = check(&["--json"]);
     let told: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(told["faults"].as_array().map(Vec::len), Some(2), "{told}");
