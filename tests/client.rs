@@ -77,6 +77,11 @@ fn it_watches_documents() {
 }
 
 #[test]
+fn it_keeps_its_socket_for_minutes_and_over_bad_lines() {
+    passes(&mut Command::new("node"), "sockets.test.mjs", 6);
+}
+
+#[test]
 fn its_watches_outlive_their_server() {
     passes(
         Command::new("node").env("YUNQIAO_BIN", env!("CARGO_BIN_EXE_yunqiao")),

@@ -395,11 +395,11 @@ var hasCallback = ({ success, fail, complete }) => Boolean(success || fail || co
 function settle(options, promise) {
   if (!hasCallback(options)) return promise;
   const { success, fail, complete } = options;
-  const tell = (callback) => (outcome) => {
+  const tell2 = (callback) => (outcome) => {
     if (callback) callback(outcome);
     if (complete) complete(outcome);
   };
-  promise.then(tell(success), tell(fail));
+  promise.then(tell2(success), tell2(fail));
 }
 function promised(wx2, api, options) {
   return new Promise((success, fail) => {
@@ -413,9 +413,13 @@ function promised(wx2, api, options) {
 var PATH = "/v1/realtime";
 var QUIET = 1e4;
 var GONE = 25e3;
+var GONE_ASKED = 9e4;
 var SOON = 500;
 var LATE = 3e4;
 var TRIES = 20;
+var STEADY = 3e4;
+var UNSTEADY = 6;
+var CROWDED = 4003;
 var PATIENCE = 15e3;
 var ENDS = {
   begin: [-402002, "init watch fail"],
@@ -425,6 +429,15 @@ var ENDS = {
 };
 var last = 0;
 var nextId = () => `${Date.now()}_${++last}`;
+function tell(callback, value) {
+  try {
+    callback(value);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    });
+  }
+}
 var Sockets = class {
   constructor(cloud) {
     this.cloud = cloud;
@@ -434,8 +447,8 @@ var Sockets = class {
   }
   add(watch2) {
     this.watches.set(watch2.id, watch2);
-    if (!this.link) this.connect();
-    else if (this.link.ready) this.start(watch2);
+    if (this.link && this.link.ready) this.start(watch2);
+    else if (!this.link && !this.timer) this.connect();
   }
   remove(watch2) {
     if (!this.watches.delete(watch2.id)) return;
@@ -443,6 +456,7 @@ var Sockets = class {
     if (link && link.ready) this.say("CLOSE_WATCH", null, watch2);
     if (this.watches.size) return;
     clearTimeout(this.timer);
+    this.timer = void 0;
     this.link = void 0;
     if (link) link.close(1e3);
   }
@@ -469,8 +483,11 @@ var Sockets = class {
         const { env = "" } = cloud.settings;
         this.say("LOGIN", { envId: env, accessToken: link.token, referrer: "yunqiao" });
         link.beat = setInterval(() => {
-          const quiet = Date.now() - link.heard;
-          if (quiet > (link.ready ? GONE : PATIENCE)) {
+          const now = Date.now();
+          const quiet = now - link.heard;
+          if (link.told && now - link.told > STEADY) this.tries = 0;
+          const isAsked = [...this.watches.values()].some(({ asking }) => asking);
+          if (quiet > (!link.ready ? PATIENCE : isAsked ? GONE_ASKED : GONE)) {
             link.close(4e3);
             lost(failure("the server does not answer"));
           } else if (link.ready && quiet >= QUIET) this.say("PING", null);
@@ -486,6 +503,7 @@ var Sockets = class {
     this.link = void 0;
     if (!this.watches.size) return;
     this.tries += 1;
+    if (error && error.code === CROWDED) this.tries = Math.max(this.tries, UNSTEADY + 1);
     if (this.tries > TRIES) {
       this.tries = 0;
       for (const watch2 of [...this.watches.values()]) {
@@ -497,8 +515,12 @@ var Sockets = class {
       return;
     }
     const wait = Math.min(SOON * 2 ** (this.tries - 1), LATE);
+    clearTimeout(this.timer);
     this.timer = setTimeout(
-      () => this.watches.size && !this.link && this.connect(),
+      () => {
+        this.timer = void 0;
+        if (this.watches.size && !this.link) this.connect();
+      },
       wait * (0.5 + Math.random() / 2)
     );
   }
@@ -506,14 +528,14 @@ var Sockets = class {
     const message = { requestId: nextId(), msgType, msgData };
     if (watch2) message.watchId = watch2.id;
     this.link.send(JSON.stringify(message));
+    return message.requestId;
   }
   /** A watch begins, or goes on. */
   start(watch2) {
-    if (!watch2.queryID) return this.say("INIT_WATCH", watch2.asked, watch2);
-    const { queryID, eventID } = watch2;
-    this.say("REBUILD_WATCH", { collName: watch2.asked.collName, queryID, eventID }, watch2);
+    const { queryID, eventID, asked } = watch2;
+    watch2.asking = queryID ? this.say("REBUILD_WATCH", { collName: asked.collName, queryID, eventID }, watch2) : this.say("INIT_WATCH", asked, watch2);
   }
-  hear({ msgType, msgData, watchId }, link) {
+  hear({ msgType, msgData, watchId, requestId }, link) {
     if (msgType === "LOGIN_RES" && msgData.code) {
       this.cloud.session.end(link.token);
       link.close(1e3);
@@ -521,19 +543,25 @@ var Sockets = class {
     }
     if (msgType === "LOGIN_RES") {
       link.ready = true;
-      this.tries = 0;
       for (const watch3 of this.watches.values()) this.start(watch3);
     }
     const watch2 = this.watches.get(watchId);
     if (!watch2) return;
-    if (msgType === "ERROR") watch2.refused(msgData);
-    else if (msgData.events && !watch2.hear(msgType, msgData)) this.start(watch2);
+    if (requestId === watch2.asking) watch2.asking = void 0;
+    if (msgType === "ERROR") return watch2.refused(msgData);
+    if (!msgData.events) return;
+    if (!link.told) {
+      link.told = Date.now();
+      this.tries = Math.min(this.tries, UNSTEADY);
+    }
+    if (!watch2.hear(msgType, msgData) && !watch2.asking) this.start(watch2);
   }
 };
 var Watch = class {
   constructor(sockets2, asked, { onChange, onError }) {
     this.sockets = sockets2;
     this.id = `watchid_${nextId()}`;
+    this.asking = void 0;
     this.asked = asked;
     this.onChange = onChange;
     this.onError = onError;
@@ -551,9 +579,8 @@ var Watch = class {
     this.sockets.remove(this);
     const [errCode, text3] = ENDS[how];
     const error = new Error(`errCode: ${errCode} ${text3} | errMsg: ${why}`);
-    this.onError(
-      Object.assign(error, { errCode, errMsg: `collection.watch:fail ${errCode} ${text3}. ${why}` })
-    );
+    Object.assign(error, { errCode, errMsg: `collection.watch:fail ${errCode} ${text3}. ${why}` });
+    tell(this.onError, error);
   }
   /** Takes events; answers whether none is missing before them. */
   hear(msgType, { queryID, currEvent, events }) {
@@ -606,7 +633,7 @@ var Watch = class {
     this.docs = docs;
     const snapshot = { id: this.eventID, docChanges, docs: docs.slice() };
     if (begins) snapshot.type = "init";
-    this.onChange(snapshot);
+    tell(this.onChange, snapshot);
   }
 };
 function difference(before2, now) {
@@ -632,7 +659,9 @@ function byWebSocket(url, { opened, heard, lost }) {
   socket.onmessage = ({ data }) => heard(data);
   socket.onerror = () => {
   };
-  socket.onclose = ({ code, reason }) => lost(failure(`the socket was closed: ${code} ${reason} (${url})`));
+  socket.onclose = ({ code, reason }) => {
+    lost(failure(`the socket was closed: ${code} ${reason} (${url})`, { code }));
+  };
   return { send: (data) => socket.send(data), close: (code) => socket.close(code) };
 }
 var sockets = /* @__PURE__ */ new WeakMap();

@@ -8,11 +8,18 @@ const PATH = '/v1/realtime'
 /** Milliseconds after which the server is asked whether it is there, and after which it is not. */
 const QUIET = 10e3
 const GONE = 25e3
+/** The same while an answer is under way, which on a slow line may be a minute long. */
+const GONE_ASKED = 90e3
 /** Milliseconds before the socket is made anew: at first, and at most; then doubled at each try. */
 const SOON = 500
 const LATE = 30e3
 /** Tries in a row until the watches end: some minutes. */
 const TRIES = 20
+/** Milliseconds after which a socket that told something is no try any more. Before that, tries count as no more than so many. */
+const STEADY = 30e3
+const UNSTEADY = 6
+/** The server's code for a socket that had to make room for the user's others: those would be closed in turn. */
+const CROWDED = 4003
 /** Milliseconds that the server may take to answer the first message. */
 const PATIENCE = 15e3
 
@@ -27,6 +34,17 @@ const ENDS = {
 let last = 0
 const nextId = () => `${Date.now()}_${++last}`
 
+/** Tells the app something. What it throws is its own, and ends nothing here. */
+function tell(callback, value) {
+  try {
+    callback(value)
+  } catch (error) {
+    setTimeout(() => {
+      throw error
+    })
+  }
+}
+
 /** The watches of a cloud, and their socket. */
 class Sockets {
   constructor(cloud) {
@@ -38,8 +56,8 @@ class Sockets {
 
   add(watch) {
     this.watches.set(watch.id, watch)
-    if (!this.link) this.connect()
-    else if (this.link.ready) this.start(watch)
+    if (this.link && this.link.ready) this.start(watch)
+    else if (!this.link && !this.timer) this.connect()
   }
 
   remove(watch) {
@@ -48,6 +66,7 @@ class Sockets {
     if (link && link.ready) this.say('CLOSE_WATCH', null, watch)
     if (this.watches.size) return
     clearTimeout(this.timer)
+    this.timer = undefined
     this.link = undefined
     if (link) link.close(1000)
   }
@@ -75,8 +94,11 @@ class Sockets {
         const { env = '' } = cloud.settings
         this.say('LOGIN', { envId: env, accessToken: link.token, referrer: 'yunqiao' })
         link.beat = setInterval(() => {
-          const quiet = Date.now() - link.heard
-          if (quiet > (link.ready ? GONE : PATIENCE)) {
+          const now = Date.now()
+          const quiet = now - link.heard
+          if (link.told && now - link.told > STEADY) this.tries = 0
+          const isAsked = [...this.watches.values()].some(({ asking }) => asking)
+          if (quiet > (!link.ready ? PATIENCE : isAsked ? GONE_ASKED : GONE)) {
             link.close(4000)
             lost(failure('the server does not answer'))
           } else if (link.ready && quiet >= QUIET) this.say('PING', null)
@@ -93,6 +115,7 @@ class Sockets {
     this.link = undefined
     if (!this.watches.size) return
     this.tries += 1
+    if (error && error.code === CROWDED) this.tries = Math.max(this.tries, UNSTEADY + 1)
     if (this.tries > TRIES) {
       this.tries = 0
       for (const watch of [...this.watches.values()]) {
@@ -105,8 +128,12 @@ class Sockets {
     }
     const wait = Math.min(SOON * 2 ** (this.tries - 1), LATE)
     // Not all clients at once, when a server comes back.
+    clearTimeout(this.timer)
     this.timer = setTimeout(
-      () => this.watches.size && !this.link && this.connect(),
+      () => {
+        this.timer = undefined
+        if (this.watches.size && !this.link) this.connect()
+      },
       wait * (0.5 + Math.random() / 2),
     )
   }
@@ -115,16 +142,18 @@ class Sockets {
     const message = { requestId: nextId(), msgType, msgData }
     if (watch) message.watchId = watch.id
     this.link.send(JSON.stringify(message))
+    return message.requestId
   }
 
   /** A watch begins, or goes on. */
   start(watch) {
-    if (!watch.queryID) return this.say('INIT_WATCH', watch.asked, watch)
-    const { queryID, eventID } = watch
-    this.say('REBUILD_WATCH', { collName: watch.asked.collName, queryID, eventID }, watch)
+    const { queryID, eventID, asked } = watch
+    watch.asking = queryID
+      ? this.say('REBUILD_WATCH', { collName: asked.collName, queryID, eventID }, watch)
+      : this.say('INIT_WATCH', asked, watch)
   }
 
-  hear({ msgType, msgData, watchId }, link) {
+  hear({ msgType, msgData, watchId, requestId }, link) {
     if (msgType === 'LOGIN_RES' && msgData.code) {
       this.cloud.session.end(link.token)
       link.close(1000)
@@ -132,13 +161,19 @@ class Sockets {
     }
     if (msgType === 'LOGIN_RES') {
       link.ready = true
-      this.tries = 0
       for (const watch of this.watches.values()) this.start(watch)
     }
     const watch = this.watches.get(watchId)
     if (!watch) return
-    if (msgType === 'ERROR') watch.refused(msgData)
-    else if (msgData.events && !watch.hear(msgType, msgData)) this.start(watch)
+    if (requestId === watch.asking) watch.asking = undefined
+    if (msgType === 'ERROR') return watch.refused(msgData)
+    if (!msgData.events) return
+    if (!link.told) {
+      link.told = Date.now()
+      this.tries = Math.min(this.tries, UNSTEADY)
+    }
+    // What is missing is asked for once, however much comes behind it.
+    if (!watch.hear(msgType, msgData) && !watch.asking) this.start(watch)
   }
 }
 
@@ -147,6 +182,8 @@ class Watch {
   constructor(sockets, asked, { onChange, onError }) {
     this.sockets = sockets
     this.id = `watchid_${nextId()}`
+    /** The request that is to be answered. */
+    this.asking = undefined
     this.asked = asked
     this.onChange = onChange
     this.onError = onError
@@ -167,9 +204,8 @@ class Watch {
     this.sockets.remove(this)
     const [errCode, text] = ENDS[how]
     const error = new Error(`errCode: ${errCode} ${text} | errMsg: ${why}`)
-    this.onError(
-      Object.assign(error, { errCode, errMsg: `collection.watch:fail ${errCode} ${text}. ${why}` }),
-    )
+    Object.assign(error, { errCode, errMsg: `collection.watch:fail ${errCode} ${text}. ${why}` })
+    tell(this.onError, error)
   }
 
   /** Takes events; answers whether none is missing before them. */
@@ -225,7 +261,7 @@ class Watch {
     this.docs = docs
     const snapshot = { id: this.eventID, docChanges, docs: docs.slice() }
     if (begins) snapshot.type = 'init'
-    this.onChange(snapshot)
+    tell(this.onChange, snapshot)
   }
 }
 
@@ -254,7 +290,9 @@ function byWebSocket(url, { opened, heard, lost }) {
   socket.onopen = opened
   socket.onmessage = ({ data }) => heard(data)
   socket.onerror = () => {}
-  socket.onclose = ({ code, reason }) => lost(failure(`the socket was closed: ${code} ${reason} (${url})`))
+  socket.onclose = ({ code, reason }) => {
+    lost(failure(`the socket was closed: ${code} ${reason} (${url})`, { code }))
+  }
   return { send: (data) => socket.send(data), close: (code) => socket.close(code) }
 }
 
