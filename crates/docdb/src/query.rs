@@ -140,6 +140,12 @@ impl Filter {
         matches!(&self.root, Node::And(nodes) if nodes.is_empty()) && self.near.is_none()
     }
 
+    /// How many regular expressions it has, those of `$expr` aside.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.root.patterns()
+    }
+
     /// The tree of conditions; a `$near` is not in it.
     #[must_use]
     pub const fn root(&self) -> &Node {
@@ -195,6 +201,32 @@ impl Filter {
         self.root.needs(needs);
         if let Some(near) = &self.near {
             needs.add(near.path.first());
+        }
+    }
+}
+
+impl Node {
+    fn patterns(&self) -> usize {
+        match self {
+            Self::And(nodes) | Self::Or(nodes) | Self::Nor(nodes) => nodes.iter().map(Self::patterns).sum(),
+            Self::Field(_, predicate) => predicate.patterns(),
+            Self::Expression(_) | Self::Constant(_) => 0,
+        }
+    }
+}
+
+impl Predicate {
+    fn patterns(&self) -> usize {
+        match self {
+            Self::And(predicates) => predicates.iter().map(Self::patterns).sum(),
+            Self::Not(predicate) => predicate.patterns(),
+            Self::Test(Test::Regex(_)) => 1,
+            Self::Test(Test::In(_, patterns)) => patterns.len(),
+            Self::Test(Test::ElemMatch(element)) => {
+                let (value, fields) = element.parts();
+                value.map_or(0, Self::patterns) + fields.map_or(0, Node::patterns)
+            }
+            Self::Test(_) => 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bson::{Bson, Document, RawDocument, RawDocumentBuf};
 use docdb::{
-    Context,
+    Context, TOO_MUCH_WORK,
     expr::{Needs, Variables},
     path::Path,
     pipeline::{Collections, Documents, Environment, Leading, Pipeline},
@@ -31,6 +31,8 @@ use crate::{Aggregate, Find, Found, IndexKind, Looked, Page, Result, Tally, erro
 
 /// Looking at so many documents takes no longer than going to another thread and back.
 const FEW: usize = 32;
+/// So do so many steps of matching and showing them: about a millisecond.
+const SHORT: u64 = 20_000;
 
 type Bytestable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
@@ -141,7 +143,7 @@ impl FindRead {
         with(file, turn, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            self.along(shared, tables, overlay, &collection, route)
+            self.along(shared, tables, overlay, &collection, route, &self.context)
         })
     }
 
@@ -150,10 +152,15 @@ impl FindRead {
         with(file, None, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            if route.most.is_none_or(|most| most > FEW) {
+            // A pattern takes what it takes, however few documents there are; what an expression takes shows on the way.
+            if route.most.is_none_or(|most| most > FEW) || self.filter.patterns() > 0 {
                 return Ok(None);
             }
-            self.along(shared, tables, overlay, &collection, route).map(Some)
+            let context = shared.context().strict(SHORT);
+            match self.along(shared, tables, overlay, &collection, route, &context) {
+                Err(DatabaseError::Refused(error)) if error.code == TOO_MUCH_WORK => Ok(None),
+                found => found.map(Some),
+            }
         })
     }
 
@@ -179,13 +186,9 @@ impl FindRead {
         overlay: Option<&Overlay>,
         collection: &Collection,
         route: Route,
+        context: &Context,
     ) -> Result<Found> {
-        let Self {
-            filter,
-            sort,
-            context,
-            ..
-        } = self;
+        let Self { filter, sort, .. } = self;
         let limit = self.limit.unwrap_or(usize::MAX);
         let mut walk = NearWalk::of(collection, filter, sort.as_ref(), self.wanted(), overlay);
         let mut route = walk.as_mut().map_or(route, NearWalk::area);

@@ -551,3 +551,62 @@ async fn each_kind_of_query_is_led_by_its_index() {
         assert!(looked.documents <= at_most, "{stages:?}: {looked:?}");
     }
 }
+
+/// Of one document, too: what its thread serves waits meanwhile.
+#[tokio::test]
+async fn a_query_that_is_much_work_is_not_run_where_it_is_asked() {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    let text = "a".repeat(100);
+    let of = (0..100_i32).map(Bson::from).collect::<Vec<_>>();
+    let document = doc! {"_id": "mine", "text": text, "of": of};
+    database.create_collection("c").await.unwrap();
+    database.insert("c", vec![document], None).await.unwrap();
+    let rounds = |many: i32| {
+        let range = doc! {"$range": [0, many]};
+        let odd = doc! {"$mod": ["$$this", 2]};
+        doc! {"$size": {"$filter": {"input": range, "cond": odd}}}
+    };
+    let asked = |filter: Document| {
+        let mut filter = filter;
+        filter.insert("_id", "mine");
+        Find {
+            filter,
+            ..Find::default()
+        }
+    };
+    let shown = |projection: Document| Find {
+        projection: Some(projection),
+        ..asked(doc! {})
+    };
+    let pattern = bson::Regex {
+        pattern: "b".try_into().unwrap(),
+        options: "".try_into().unwrap(),
+    };
+    let none_of = doc! {"of": {"$not": {"$in": [pattern]}}};
+    let many: Vec<Document> = (0..1000).map(|n| doc! {"of": {"$lt": -n}}).collect();
+    for (find, is_short) in [
+        (asked(doc! {}), true),
+        (asked(doc! {"$expr": {"$eq": [rounds(10), 5]}}), true),
+        (asked(doc! {"of": {"$gt": 98}}), true),
+        (shown(doc! {"n": rounds(10)}), true),
+        (asked(doc! {"$expr": {"$eq": [rounds(100_000), 50_000]}}), false),
+        (shown(doc! {"n": rounds(100_000)}), false),
+        (asked(doc! {"text": {"$regex": "^(?=(a+)+b)"}}), false),
+        (asked(none_of), false),
+        (asked(doc! {"$nor": many}), false),
+    ] {
+        let shared = &database.0.shared;
+        let read = read::FindRead::new(shared, "c", &find).unwrap();
+        let short = shared.with(|file| read.run_if_short(shared, file)).unwrap();
+        assert_eq!(short.is_some(), is_short, "{find:?}");
+        if let Some(short) = short {
+            assert_eq!(short.documents.len(), 1, "{find:?}");
+        }
+        // Wherever it is run, it is answered; a pattern that takes too long is an error there.
+        let found = database.find("c", find.clone(), None).await;
+        assert!(
+            found.is_ok_and(|found| found.documents.len() == 1) || find.filter.contains_key("text"),
+            "{find:?}"
+        );
+    }
+}
