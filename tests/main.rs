@@ -38,6 +38,7 @@ mod production;
 mod push;
 mod push_sim;
 mod readme;
+mod realtime;
 mod reload;
 mod sdk;
 mod security;

@@ -90,6 +90,7 @@ impl Serving {
             hosts: Hosts::Any,
             live_pages: false,
             sockets: 16,
+            watch_memory: 1 << 20,
             web_connections: 16,
             connections: 100,
             clock: Clock::system(),

@@ -39,6 +39,7 @@ fn watched(request: &WatchRequest) {
     let id = QueryId {
         request: request.clone(),
         numbering: 7,
+        watcher: 8,
     };
     assert_eq!(QueryId::read(&id.text()), Ok(id));
     let Ok(filter) = request.filter() else { return };

@@ -641,6 +641,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         live_pages: parts.live_pages,
         connections: connections().public,
         sockets: connections().sockets,
+        watch_memory: usize::try_from(settings.database.watch_memory).unwrap_or(usize::MAX),
         web_connections: connections().web,
         clock: parts.clock,
         store: parts.store,

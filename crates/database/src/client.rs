@@ -99,6 +99,17 @@ pub enum ClientRequest {
     Delete(Document),
 }
 
+/// A query as it may be watched: whatever meets it may be told to the caller, as long as what it was judged by stays as it is.
+#[derive(Clone, Debug)]
+pub struct WatchedQuery {
+    /// What is to be watched.
+    pub filter: Document,
+    /// The documents that the rule names by `get()`.
+    pub named: Vec<DocumentRef>,
+    /// Whether the rule asks for the time: it may say something else later.
+    pub is_of_time: bool,
+}
+
 /// One client's view of the database.
 #[derive(Clone, Copy)]
 pub struct ClientDatabase<'a> {
@@ -137,17 +148,23 @@ impl ClientDatabase<'_> {
         ran(self.database.find(collection, find, None).await)
     }
 
-    /// The query as it may be watched: whatever meets it may be told to this caller, as long as the documents stand as they do that the
-    /// rule names by `get()`. Those are answered too.
+    /// The query as it may be watched.
     ///
     /// # Errors
     /// [`ClientError::Denied`].
-    pub async fn watched(&self, collection: &str, filter: Document) -> Answer<(Document, Vec<DocumentRef>)> {
+    pub async fn watched(&self, collection: &str, filter: Document) -> Answer<WatchedQuery> {
         let mut named = Documents::new();
         let filter = self
             .judged(collection, Operation::Read, filter, None, true, &mut named)
             .await?;
-        Ok((filter, named.into_keys().collect()))
+        Ok(WatchedQuery {
+            filter,
+            named: named.into_keys().collect(),
+            is_of_time: match self.permissions.of(collection) {
+                Permission::Rules(rules) => rules.asks_for_time(Operation::Read),
+                Permission::Level(_) => false,
+            },
+        })
     }
 
     /// Counts documents.

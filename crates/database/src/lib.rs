@@ -27,7 +27,7 @@ pub use datafile::FileError;
 pub use crate::{
     advice::{indexes_for, settings_line, settings_text},
     changes::{Change, ChangeKind, Changes, Feed, MissedChanges},
-    client::{ClientDatabase, ClientError, ClientRequest, OWNER, Permissions},
+    client::{ClientDatabase, ClientError, ClientRequest, OWNER, Permissions, WatchedQuery},
     embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{

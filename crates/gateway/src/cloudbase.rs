@@ -162,7 +162,8 @@ impl WebClients {
         }
     }
 
-    fn has_ended(&self, session: &str) -> bool {
+    /// Whether a session was ended at this node.
+    pub(crate) fn has_ended(&self, session: &str) -> bool {
         [&self.ended, &self.ended_anonymous]
             .into_iter()
             .any(|ended| locked(ended).contains(session))

@@ -83,6 +83,8 @@ pub struct GatewayConfig {
     pub connections: usize,
     /// How many sockets of realtime there are, beside those.
     pub sockets: usize,
+    /// Bytes that all watches may have in memory together.
+    pub watch_memory: usize,
     /// How many the web listener has.
     pub web_connections: usize,
     /// Decides WeChat's expiries, and nothing else.
@@ -292,10 +294,10 @@ impl Gateway {
         self.0.web.address.get().copied()
     }
 
-    /// What clients watch at this moment.
+    /// What clients watch at this moment: how many watches there are, and `most` of them.
     #[must_use]
-    pub fn live_watches(&self) -> Vec<LiveWatch> {
-        self.0.sockets.watchers.live()
+    pub fn live_watches(&self, most: usize) -> (usize, Vec<LiveWatch>) {
+        self.0.sockets.watchers.live(most)
     }
 
     /// Is told of watches that begin and end.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use clock::Timestamp;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{
@@ -28,6 +28,7 @@ use rules::Caller;
 use seal::{SealKind, Sealer};
 use serde::{Deserialize, Serialize};
 use tokio::{
+    io::AsyncWriteExt as _,
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
@@ -43,10 +44,11 @@ use watchers::{Frame, Heard, Outbox, Session, Watchers, WatchersConfig};
 
 use crate::{
     GatewayConfig, Inner,
+    bearer::Bearer,
     failure::Failure,
     reply::HttpReply,
     routes,
-    seats::{Seat, Seats},
+    seats::{Seat, Seats, network},
 };
 
 /// The path of the sockets.
@@ -55,12 +57,17 @@ pub(crate) const PATH: &str = "/v1/realtime";
 const PROVE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a request waits for a place.
 const PLACE_WITHIN: Duration = Duration::from_secs(2);
-/// How long a client may take nothing of what is sent.
+/// How long a client may take nothing of what is sent, a piece of it at a time.
 const STALLED: Duration = Duration::from_secs(30);
+const PIECE: usize = 64 << 10;
+/// What is shorter is sent together with what follows.
+const SHORT: usize = 16 << 10;
 /// How often a socket is looked at: whether its client is there still, and may be.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// Clients ask every ten seconds whether anybody is there. Of whom nothing is heard for so long, nobody is.
 const SILENT: Duration = Duration::from_secs(90);
+/// Every so many looks the store is asked whether the session was ended at another node: once in a minute.
+const LOOKS_AT_STORE: u32 = 4;
 /// Bytes of a client's message: a query's text has 16 KB at most.
 const LARGEST_MESSAGE: usize = 64 << 10;
 /// Sockets of one user at once, of as many phones, pages and programs; for a further one the oldest is closed.
@@ -137,6 +144,9 @@ struct Signature {
     uid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login_type: Option<String>,
+    /// The session that it was got in: it ends with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
     /// Until when it may be shown, in milliseconds of WeChat's time.
     shown: u64,
     /// Until when the socket may last.
@@ -148,6 +158,23 @@ struct Known {
     caller: Caller,
     dialect: Dialect,
     until: Timestamp,
+    by: LoggedInBy,
+}
+
+/// What a socket's login hangs on.
+enum LoggedInBy {
+    /// A session of `/auth/v1` or `/web`.
+    Session(String),
+    /// A token of `/v1/login`.
+    Bearer(Bearer),
+    /// Nothing: nobody has logged in.
+    Nothing,
+}
+
+/// A socket, and whether it was left in the middle of a message, so that nothing may follow.
+struct Line {
+    socket: Socket,
+    is_torn: bool,
 }
 
 /// What a user's socket is known by, as long as it is there.
@@ -168,6 +195,7 @@ impl Sockets {
                 database: Arc::clone(&access.database),
                 permissions: Arc::clone(&access.permissions),
                 makes_collections: access.missing == cloud::MissingCollection::Create,
+                memory: config.watch_memory,
                 denied: Box::new(move |caller, text| {
                     journal.note(&calls::Note {
                         request_id: "",
@@ -229,9 +257,15 @@ impl Drop for OfUser<'_> {
 }
 
 /// Gives out the address of the sockets, and a signature by which `caller` is let in there: for five minutes; the socket
-/// lasts until `until`, in WeChat's time. `headers` are those of the request that asks: they say by which name this server is
+/// lasts until `until`, in WeChat's time, and no longer than `session`. `headers` are those of the request that asks: they say by which name this server is
 /// known.
-pub(crate) fn grant(inner: &Inner, headers: &HeaderMap, caller: &Caller, until: Timestamp) -> SocketGrant {
+pub(crate) fn grant(
+    inner: &Inner,
+    headers: &HeaderMap,
+    caller: &Caller,
+    session: Option<&str>,
+    until: Timestamp,
+) -> SocketGrant {
     let Caller {
         openid,
         uid,
@@ -241,6 +275,7 @@ pub(crate) fn grant(inner: &Inner, headers: &HeaderMap, caller: &Caller, until: 
         openid,
         uid,
         login_type,
+        session: session.map(str::to_owned),
         shown: (inner.clock.now() + SIGNATURE_LIFE).millis(),
         until: until.millis(),
     };
@@ -290,11 +325,14 @@ pub(crate) async fn answer(
             .max_message_size(Some(LARGEST_MESSAGE))
             .max_frame_size(Some(LARGEST_MESSAGE));
         let io = TokioIo::new(upgraded);
-        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let parting = serve(&gateway.0, &mut socket, &seat).await;
-        if parting.frame().is_some() {
+        let mut line = Line {
+            socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
+            is_torn: false,
+        };
+        let parting = serve(&gateway.0, &mut line, &seat, client_ip).await;
+        if parting.frame().is_some() && !line.is_torn {
             // The last of what is said may never be taken.
-            let _ = timeout(Duration::from_secs(1), socket.close(parting.frame())).await;
+            let _ = timeout(Duration::from_secs(1), line.socket.close(parting.frame())).await;
         }
     });
     let mut reply = routes::empty(StatusCode::SWITCHING_PROTOCOLS);
@@ -330,10 +368,10 @@ fn accepted(headers: &HeaderMap) -> Result<HeaderValue, Failure> {
 }
 
 /// Serves a socket to its end.
-async fn serve(inner: &Inner, socket: &mut Socket, seat: &Seat) -> Parting {
-    let outbox = Arc::new(Outbox::default());
+async fn serve(inner: &Inner, line: &mut Line, seat: &Seat, client_ip: IpAddr) -> Parting {
+    let outbox = Arc::new(inner.sockets.watchers.outbox());
     let stopping = inner.sockets.stopping.subscribe();
-    let proved = prove(inner, socket, &outbox);
+    let proved = prove(inner, line, &outbox);
     let known = tokio::select! {
         known = timeout(PROVE_WITHIN, proved) => known.unwrap_or(Err(Parting::NotLoggedIn)),
         () = seat.told_to_leave() => Err(Parting::NotLoggedIn),
@@ -349,12 +387,13 @@ async fn serve(inner: &Inner, socket: &mut Socket, seat: &Seat) -> Parting {
         let is_known = is_somebody(&known.caller);
         let _working = is_known.then(|| seat.clone().work());
         let of_user = inner.sockets.of_user(known.caller.owner());
-        let session =
-            inner
-                .sockets
-                .watchers
-                .session(known.caller.clone(), known.dialect, Arc::clone(&outbox));
-        let talk = talk(inner, socket, &outbox, session, known);
+        let session = inner.sockets.watchers.session(
+            known.caller.clone(),
+            known.dialect,
+            Arc::clone(&outbox),
+            &payer(&known.caller, client_ip),
+        );
+        let talk = talk(inner, line, &outbox, session, known);
         tokio::select! {
             outcome = talk => match outcome {
                 // Another user, whose watches are not those of the one before.
@@ -373,15 +412,23 @@ fn is_somebody(caller: &Caller) -> bool {
     caller.owner().is_some() && caller.login_type.as_deref() != Some("ANONYMOUS")
 }
 
+/// Whose share of the watches' memory a socket has.
+fn payer(caller: &Caller, client_ip: IpAddr) -> String {
+    match caller.owner().filter(|_| is_somebody(caller)) {
+        Some(owner) => format!("user {owner}"),
+        None => format!("network {}", network(client_ip)),
+    }
+}
+
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error means that the gateway is gone, too.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Waits for a login.
-async fn prove(inner: &Inner, socket: &mut Socket, outbox: &Outbox) -> Result<Known, Parting> {
+async fn prove(inner: &Inner, line: &mut Line, outbox: &Outbox) -> Result<Known, Parting> {
     loop {
-        let Some(text) = next_text(socket).await? else {
+        let Some(text) = next_text(&mut line.socket).await? else {
             continue;
         };
         let (answer, known) = match ClientMessage::read(text.as_str()) {
@@ -400,7 +447,7 @@ async fn prove(inner: &Inner, socket: &mut Socket, outbox: &Outbox) -> Result<Kn
             Err(_) => return Err(Parting::NotLoggedIn),
         };
         outbox.put(answer);
-        send(socket, outbox).await?;
+        send(line, outbox).await?;
         if let Some(known) = known {
             return Ok(known);
         }
@@ -410,17 +457,18 @@ async fn prove(inner: &Inner, socket: &mut Socket, outbox: &Outbox) -> Result<Kn
 /// What a client hears, and what it says, until its socket is over or somebody else logs in on it.
 async fn talk(
     inner: &Inner,
-    socket: &mut Socket,
+    line: &mut Line,
     outbox: &Arc<Outbox>,
     mut session: Session,
     mut known: Known,
 ) -> Result<Known, Parting> {
     let mut heard = Instant::now();
+    let mut looks = 0;
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            text = next_text(socket) => {
+            text = next_text(&mut line.socket) => {
                 heard = Instant::now();
                 let Some(text) = text? else { continue };
                 let Heard::Login(message) = session.hear(ClientMessage::read(text.as_str())) else { continue };
@@ -433,15 +481,21 @@ async fn talk(
                     None => {}
                 }
             }
-            frames = outbox.take() => send_all(socket, outbox, frames.ok_or(Parting::TakesNothing)?).await?,
+            frames = outbox.take() => {
+                let began = Instant::now();
+                send_all(line, outbox, frames.ok_or(Parting::TakesNothing)?).await?;
+                // Nobody listened meanwhile.
+                heard += began.elapsed();
+            }
             _ = look.tick() => {
-                if inner.clock.now() > known.until {
+                looks += 1;
+                if !known.still_holds(inner, looks % LOOKS_AT_STORE == 0).await {
                     return Err(Parting::LoginEnded);
                 }
                 if heard.elapsed() > SILENT {
                     return Err(Parting::Gone);
                 }
-                sent(socket.send(Message::Ping(Bytes::new())), outbox).await?;
+                sent(line.socket.send(Message::Ping(Bytes::new())), outbox).await?;
             }
         }
     }
@@ -466,31 +520,58 @@ async fn next_text(socket: &mut Socket) -> Result<Option<Utf8Bytes>, Parting> {
 }
 
 /// Sends what waits.
-async fn send(socket: &mut Socket, outbox: &Outbox) -> Result<(), Parting> {
+async fn send(line: &mut Line, outbox: &Outbox) -> Result<(), Parting> {
     let frames = outbox.take().await.ok_or(Parting::TakesNothing)?;
-    send_all(socket, outbox, frames).await
+    send_all(line, outbox, frames).await
 }
 
-async fn send_all(socket: &mut Socket, outbox: &Outbox, frames: VecDeque<Frame>) -> Result<(), Parting> {
-    let sending = async {
-        for Frame { head, tail } in frames {
-            let bytes = match tail.is_empty() {
-                true => head,
-                false => {
-                    let mut bytes = BytesMut::with_capacity(head.len() + tail.len());
-                    bytes.extend_from_slice(&head);
-                    bytes.extend_from_slice(&tail);
-                    bytes.freeze()
-                }
-            };
-            // All that is written is JSON of text.
-            if let Ok(text) = Utf8Bytes::try_from(bytes) {
-                socket.feed(Message::Text(text)).await?;
+/// Sends messages. Their bytes go to the connection as they are: a client's documents may be megabytes, of which the library would make a
+/// copy for each client; and whoever takes some of them is there, however long the whole takes.
+async fn send_all(line: &mut Line, outbox: &Outbox, frames: VecDeque<Frame>) -> Result<(), Parting> {
+    // What the library has to say, in the middle of which nothing can be said.
+    sent(line.socket.flush(), outbox).await?;
+    line.is_torn = true;
+    let mut short = Vec::with_capacity(SHORT);
+    for frame in frames {
+        begin_text(&mut short, frame.len());
+        for part in [frame.head, frame.tail] {
+            if short.len() + part.len() <= SHORT {
+                short.extend_from_slice(&part);
+            } else {
+                write(&mut line.socket, outbox, &short).await?;
+                short.clear();
+                write(&mut line.socket, outbox, &part).await?;
             }
         }
-        socket.flush().await
-    };
-    sent(sending, outbox).await
+    }
+    write(&mut line.socket, outbox, &short).await?;
+    sent(line.socket.get_mut().flush(), outbox).await?;
+    line.is_torn = false;
+    Ok(())
+}
+
+async fn write(socket: &mut Socket, outbox: &Outbox, bytes: &[u8]) -> Result<(), Parting> {
+    for piece in bytes.chunks(PIECE) {
+        sent(socket.get_mut().write_all(piece), outbox).await?;
+    }
+    Ok(())
+}
+
+/// Begins a message of text, which is one frame without a mask (RFC 6455 §5.2).
+fn begin_text(out: &mut Vec<u8>, length: usize) {
+    const WHOLE_TEXT: u8 = 0x81;
+    out.push(WHOLE_TEXT);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..126), _) => out.push(length),
+        (_, Ok(length)) => {
+            out.push(126);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
 }
 
 /// Sees to it that something is sent, or the client given up.
@@ -523,7 +604,7 @@ async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
         if now > Timestamp::from_millis(signature.shown) || now > until {
             return Err(WatchRefusal::ExpiredSignature);
         }
-        return Ok(Known {
+        let known = Known {
             caller: Caller {
                 openid: signature.openid,
                 uid: signature.uid,
@@ -531,7 +612,12 @@ async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
             },
             dialect: Dialect::Plain,
             until,
-        });
+            by: signature.session.map_or(LoggedInBy::Nothing, LoggedInBy::Session),
+        };
+        return match known.still_holds(inner, true).await {
+            true => Ok(known),
+            false => Err(WatchRefusal::ExpiredSignature),
+        };
     }
     let bearer = inner.bearers.open(&login.token, now);
     let bearer = bearer.map_err(|_| WatchRefusal::NotLoggedIn)?;
@@ -539,9 +625,32 @@ async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
     holds.map_err(|_| WatchRefusal::NotLoggedIn)?;
     Ok(Known {
         until: bearer.expires_at,
-        caller: Caller::of_openid(bearer.openid),
+        caller: Caller::of_openid(bearer.openid.clone()),
         dialect: Dialect::Extended,
+        by: LoggedInBy::Bearer(bearer),
     })
+}
+
+impl Known {
+    /// Whether the login that a socket was opened by is one still. `asks_store`: also whether it was ended at another node.
+    async fn still_holds(&self, inner: &Inner, asks_store: bool) -> bool {
+        if inner.clock.now() > self.until {
+            return false;
+        }
+        match &self.by {
+            LoggedInBy::Nothing => true,
+            LoggedInBy::Session(session) if inner.web_clients.has_ended(session) => false,
+            LoggedInBy::Session(session) if asks_store && is_somebody(&self.caller) => {
+                // Where the store cannot be asked, nobody is known to have logged out.
+                !inner.store.is_revoked(session).await.unwrap_or(false)
+            }
+            LoggedInBy::Session(_) => true,
+            LoggedInBy::Bearer(bearer) => {
+                let checked = inner.sessions.check(inner, bearer).await;
+                checked.map_or_else(|failure| failure.status != StatusCode::UNAUTHORIZED, |()| true)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,6 @@ pub use event::{DataType, Event, EventBatch, QueueType};
 pub use message::{
     BadMessage, ClientBody, ClientMessage, Login, checked, events_head, events_tail, logged_in, pong, refused,
 };
-pub use query::{Dialect, MOST_DOCUMENTS, QueryId, WatchQuery, WatchRequest};
+pub use query::{Dialect, MOST_DOCUMENTS, QueryId, Shown, WatchQuery, WatchRequest};
 pub use refusal::WatchRefusal;
 pub use window::{Row, Window};

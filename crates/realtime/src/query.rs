@@ -14,6 +14,9 @@ use crate::{WatchRefusal, window::Row};
 pub const MOST_DOCUMENTS: usize = 5000;
 /// Characters of a query's text at most: as long as what the platform takes in an address.
 const MOST_TEXT: usize = 16 << 10;
+/// Regular expressions of one query at most, and what one is counted with in memory.
+const MOST_PATTERNS: usize = 16;
+const PATTERN: usize = 32 << 10;
 /// Beyond a limit so many more documents are known, so that one that leaves has a successor.
 const SPARE: usize = 20;
 
@@ -51,6 +54,8 @@ pub struct QueryId {
     pub request: WatchRequest,
     /// Who numbered the events.
     pub numbering: u64,
+    /// Tells watchers of the same query apart; 0 in ids that do not.
+    pub watcher: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,6 +64,17 @@ struct QueryIdText {
     request: WatchRequest,
     #[serde(rename = "n")]
     numbering: u64,
+    #[serde(rename = "w", default)]
+    watcher: u64,
+}
+
+/// The texts of one document as it is shown to watchers, each made when it is first wanted: however many queries find the document,
+/// they have the same text of it.
+#[derive(Debug, Default)]
+pub struct Shown {
+    id: Option<Bytes>,
+    plain: Option<(Bytes, Bytes)>,
+    extended: Option<(Bytes, Bytes)>,
 }
 
 /// A query that can be watched, parsed: a filter, an order that has a place for each document, and a limit.
@@ -79,6 +95,7 @@ impl QueryId {
         let text = QueryIdText {
             request: self.request.clone(),
             numbering: self.numbering,
+            watcher: self.watcher,
         };
         // A struct of texts and numbers has a text.
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default())
@@ -91,8 +108,16 @@ impl QueryId {
     pub fn read(text: &str) -> Result<Self, WatchRefusal> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         let read = bytes.and_then(|bytes| serde_json::from_slice::<QueryIdText>(&bytes).ok());
-        let QueryIdText { request, numbering } = read.ok_or(WatchRefusal::UnknownQuery)?;
-        Ok(Self { request, numbering })
+        let QueryIdText {
+            request,
+            numbering,
+            watcher,
+        } = read.ok_or(WatchRefusal::UnknownQuery)?;
+        Ok(Self {
+            request,
+            numbering,
+            watcher,
+        })
     }
 }
 
@@ -159,6 +184,11 @@ impl WatchQuery {
                 "geoNear cannot be watched, since each change may move all distances: watch geoWithin",
             ));
         }
+        if matcher.patterns() > MOST_PATTERNS {
+            return Err(malformed(format!(
+                "a watch may have {MOST_PATTERNS} regular expressions: write some of them as one, with |"
+            )));
+        }
         let mut sort = Document::new();
         for (field, ascends) in request.order.iter().flatten() {
             sort.insert(field, if *ascends { 1 } else { -1 });
@@ -222,6 +252,12 @@ impl WatchQuery {
         all.to_vec().unwrap_or_default()
     }
 
+    /// Bytes of memory that it takes, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        8 * self.key().len() + PATTERN * self.matcher.patterns()
+    }
+
     /// Whether a document is among those that are asked for.
     ///
     /// # Errors
@@ -230,15 +266,30 @@ impl WatchQuery {
         self.matcher.matches(document, &Variables::none(), context)
     }
 
-    /// A document with its place and its text. `None` where the bytes are no BSON, or have no `_id`.
+    /// A document with its place and its text. `None` where the bytes are no BSON, or have no `_id`. `shown` is what other queries have
+    /// made of the same document; a new one for each document.
     #[must_use]
-    pub fn row(&self, raw: &RawDocument, document: &Document, context: &Context) -> Option<Row> {
+    pub fn row(
+        &self,
+        raw: &RawDocument,
+        document: &Document,
+        context: &Context,
+        shown: &mut Shown,
+    ) -> Option<Row> {
         let id = document.get("_id")?;
+        let texts = match self.dialect {
+            Dialect::Plain => &mut shown.plain,
+            Dialect::Extended => &mut shown.extended,
+        };
+        let (name, text) = match texts {
+            Some(texts) => texts.clone(),
+            None => texts.insert((self.name(id), self.text(raw)?)).clone(),
+        };
         Some(Row {
-            id: key::of(id).into(),
+            id: shown.id.get_or_insert_with(|| key::of(id).into()).clone(),
             place: self.order.key(document, context).into(),
-            name: self.name(id),
-            document: self.text(raw)?,
+            name,
+            document: text,
         })
     }
 

@@ -36,6 +36,16 @@ pub enum WatchRefusal {
     /// The documents that the query finds are too large together.
     #[error("the query finds more than {} MB of documents: ask for less by where(), or by limit()", MOST_BYTES >> 20)]
     TooManyBytes,
+    /// All watches of this user, or of a network of anonymous ones, have too much together.
+    #[error(
+        "the watches of this user have more than {0} MB together, which is the most: close some, or ask for less by where(), or by limit()"
+    )]
+    TooManyBytesOfOne(usize),
+    /// All watches of the server have too much together.
+    #[error(
+        "all {0} MB that watches may have are taken: ask for less by where(), or by limit(), or try again later"
+    )]
+    TooManyBytesOfAll(usize),
     /// Matching one change with the query takes too long.
     #[error(
         "matching a change with the query is too much work: write less into $expr, and simpler regular expressions"
@@ -63,9 +73,12 @@ impl WatchRefusal {
             Self::PermissionDenied => "COLLECTION_PERMISSION_DENIED",
             Self::Malformed(_) => "INVALID_PARAM",
             Self::UnknownQuery => "QUERYID_INVALID_ERROR",
-            Self::TooManyDocuments | Self::TooManyBytes | Self::TooMuchWork | Self::TooManyWatches(_) => {
-                "EXCEED_REQUEST_LIMIT"
-            }
+            Self::TooManyDocuments
+            | Self::TooManyBytes
+            | Self::TooManyBytesOfOne(_)
+            | Self::TooManyBytesOfAll(_)
+            | Self::TooMuchWork
+            | Self::TooManyWatches(_) => "EXCEED_REQUEST_LIMIT",
             Self::NoFeed(_) => "SYS_ERR",
             Self::Database(refusal) => refusal.code(),
         }

@@ -25,8 +25,13 @@ pub struct Row {
     pub(crate) document: Bytes,
 }
 
+/// What a row takes beside its bytes: itself, its place among the places, and what the allocator adds.
+const BESIDE: usize = 256;
+
 impl Row {
-    fn bytes(&self) -> usize {
+    /// Bytes of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.document.len() + 2 * self.place.len() + self.id.len() + self.name.len()
     }
 }
@@ -80,10 +85,10 @@ impl Window {
         self.rows.is_empty()
     }
 
-    /// Bytes of what is known.
+    /// Bytes of memory that it takes.
     #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
+    pub fn memory(&self) -> usize {
+        self.bytes + self.rows.len() * BESIDE
     }
 
     fn is_within(&self) -> Result<(), WatchRefusal> {

@@ -44,6 +44,25 @@ pub(crate) enum Expression {
     Sum(Vec<Self>),
 }
 
+impl Expression {
+    /// Whether `now` stands in it.
+    pub(crate) fn asks_for_time(&self) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Constant(_) | Self::Auth | Self::Doc | Self::Request | Self::Resource => false,
+            Self::Template(parts)
+            | Self::List(parts)
+            | Self::All(parts)
+            | Self::Any(parts)
+            | Self::Sum(parts) => parts.iter().any(Self::asks_for_time),
+            Self::Member(of, _) | Self::Get(of) | Self::Matches(_, of) | Self::Not(of) => of.asks_for_time(),
+            Self::Index(one, other) | Self::Compare(_, one, other) => {
+                one.asks_for_time() || other.asks_for_time()
+            }
+        }
+    }
+}
+
 /// How two values are compared. `===` is `==`, and `!==` is `!=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {

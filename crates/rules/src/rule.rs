@@ -87,6 +87,13 @@ impl Rules {
         }
     }
 
+    /// Whether what the rule for an operation says may change with the time alone: it asks for `now`.
+    #[must_use]
+    pub fn asks_for_time(&self, operation: Operation) -> bool {
+        let mut parts = self.rule(operation).parts.iter();
+        parts.any(|part| part.expression.asks_for_time())
+    }
+
     /// Compiles rules: an object with `read`, `write`, `create`, `update` and `delete`, each `true`, `false` or an expression. What is
     /// missing of the last three is as `write`; what else is missing is `false`.
     ///

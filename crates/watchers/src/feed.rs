@@ -7,14 +7,20 @@ use std::{sync::Arc, time::Duration};
 
 use bson::{Document, RawDocumentBuf};
 use database::{Change, Changes, DatabaseError, Find};
-use docdb::Context;
 use futures_util::FutureExt as _;
-use realtime::{Row, WatchQuery, WatchRefusal, refused};
+use realtime::{Row, Shown, WatchQuery, WatchRefusal};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 
 use crate::{
     Inner,
-    queries::{Load, Told},
+    entry::Load,
+    matching::{WatchFault, context},
+    queries::Told,
     refusal,
+    watcher::Watcher,
 };
 
 /// Changes that are looked at in one go.
@@ -26,6 +32,8 @@ const PER_MESSAGE: Duration = Duration::from_micros(20);
 const FEW: usize = 50;
 /// How often queries are let go of that nobody watches any more.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often watchers are judged anew whose rule asks for the time.
+const JUDGE_EVERY: Duration = Duration::from_secs(30);
 /// Between tries to follow, or to read, a database that is away.
 const RETRY: Duration = Duration::from_secs(1);
 /// After so many tries to read what watchers have already, their watches end.
@@ -50,15 +58,41 @@ impl Inner {
             return Ok(());
         }
         let changes = self.config.database.changes(None).await.map_err(refusal)?;
-        let following = tokio::spawn(Arc::clone(self).follow(changes));
+        let following = tokio::spawn(Arc::clone(self).keep_following(changes));
         self.queries().feed(following.abort_handle());
         Ok(())
     }
 
+    /// Follows the changes. A fault of ours ends what is done with one of them, and not all watches.
+    async fn keep_following(self: Arc<Self>, mut changes: Changes) {
+        loop {
+            // It ends with this task.
+            let mut following = JoinSet::new();
+            following.spawn(Arc::clone(&self).follow(changes));
+            match following.join_next().await {
+                Some(Err(fault)) if fault.is_panic() => {
+                    tracing::error!(%fault, "a change could not be told; all that is watched is read anew");
+                }
+                _ => return,
+            }
+            // What panics each time does so once a second.
+            tokio::time::sleep(RETRY).await;
+            let Some(again) = self.reopened().await else {
+                return;
+            };
+            changes = again;
+            self.reload_all();
+        }
+    }
+
     async fn follow(self: Arc<Self>, mut changes: Changes) {
         // Not anew at each change: it comes in busy times too.
-        let mut sweep = tokio::time::interval_at(tokio::time::Instant::now() + SWEEP, SWEEP);
-        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let every = |period| {
+            let mut ticks = interval_at(Instant::now() + period, period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut sweep, mut judge) = (every(SWEEP), every(JUDGE_EVERY));
         loop {
             let next = tokio::select! {
                 next = changes.next() => next,
@@ -66,6 +100,11 @@ impl Inner {
                     if self.queries().sweep() {
                         return;
                     }
+                    continue;
+                }
+                _ = judge.tick() => {
+                    let concerned = self.queries().take_those_of_time();
+                    self.rejoin(concerned);
                     continue;
                 }
             };
@@ -83,7 +122,7 @@ impl Inner {
                 }
                 next = changes.next().now_or_never();
             };
-            let messages = self.hear(&heard).await;
+            let messages = self.hear(heard).await;
             match halt {
                 None => {}
                 Some(Halt::Missed) => self.reload_all(),
@@ -102,16 +141,30 @@ impl Inner {
     }
 
     /// Tells watchers of changes; answers how many messages that took.
-    async fn hear(self: &Arc<Self>, mut changes: &[Arc<Change>]) -> usize {
+    async fn hear(self: &Arc<Self>, mut changes: Vec<Arc<Change>>) -> usize {
+        let concerned = self.queries().note(&changes);
+        self.rejoin(concerned);
         let mut messages = 0;
         while !changes.is_empty() {
-            let told = self.queries().hear(changes);
-            changes = changes.get(told.taken..).unwrap_or_default();
-            messages += told.messages;
-            self.act_on(told);
-            self.note_ended();
-            // Matching takes a while even where nobody is told anything.
-            tokio::task::yield_now().await;
+            let matching = self.queries().matching(&changes);
+            let Some(matching) = matching else {
+                break;
+            };
+            let mut matched = match tokio::task::spawn_blocking(move || matching.run()).await {
+                Ok(matched) => matched,
+                Err(fault) => {
+                    tracing::error!(%fault, "changes could not be matched; all that is watched is read anew");
+                    self.reload_all();
+                    break;
+                }
+            };
+            changes.drain(..matched.taken.min(changes.len()));
+            while !matched.outcomes.is_empty() {
+                let told = self.queries().tell(&mut matched.outcomes);
+                messages += told.messages;
+                self.act_on(told);
+                yield_now().await;
+            }
         }
         messages
     }
@@ -120,13 +173,19 @@ impl Inner {
         for load in told.loads {
             tokio::spawn(Arc::clone(self).load(load));
         }
-        for watcher in told.rejoining {
-            tokio::spawn(Arc::clone(self).join(watcher));
+        self.rejoin(told.rejoining);
+        self.note_ended();
+    }
+
+    /// Judges watchers anew.
+    pub(crate) fn rejoin(self: &Arc<Self>, watchers: Vec<Watcher>) {
+        for watcher in watchers {
+            tokio::spawn(Arc::clone(self).join(watcher, None));
         }
     }
 
-    /// Tells the developer of watches that ended by a bound.
-    fn note_ended(&self) {
+    /// Tells the developer of watches that ended by a bound or a fault.
+    pub(crate) fn note_ended(&self) {
         let ended = self.queries().take_ended();
         for (caller, text) in ended {
             (self.config.denied)(&caller, &text);
@@ -134,13 +193,8 @@ impl Inner {
     }
 
     fn reload_all(self: &Arc<Self>) {
-        let (loads, rejoining) = self.queries().reload_all();
-        for load in loads {
-            tokio::spawn(Arc::clone(self).load(load));
-        }
-        for watcher in rejoining {
-            tokio::spawn(Arc::clone(self).join(watcher));
-        }
+        let told = self.queries().reload_all();
+        self.act_on(told);
     }
 
     /// Follows the changes anew, as soon as the database can be reached. `None` where it tells none, or nobody watches any more.
@@ -167,15 +221,23 @@ impl Inner {
     pub(crate) async fn load(self: Arc<Self>, load: Load) {
         let mut next = Some(load);
         while let Some(load) = next {
-            // The semaphore is never closed.
+            // Neither semaphore is ever closed. Nobody has all places, however many queries there are for them to be read.
+            let _own = match &load.places {
+                Some(places) => places.acquire().await.ok(),
+                None => None,
+            };
             let _place = self.loads.acquire().await;
+            if !self.queries().start(&load) {
+                return;
+            }
             let found = self.read(&load).await;
-            next = self.queries().loaded(&load, found);
-            self.note_ended();
+            let mut told = self.queries().loaded(&load, found);
+            next = told.loads.pop();
+            self.act_on(told);
         }
     }
 
-    async fn read(&self, load: &Load) -> Result<Vec<Row>, WatchRefusal> {
+    async fn read(&self, load: &Load) -> Result<Vec<Row>, WatchFault> {
         let Load {
             collection, query, ..
         } = load;
@@ -188,11 +250,11 @@ impl Inner {
                 ..Find::default()
             };
             match self.config.database.find(collection, find, None).await {
-                Ok(found) => return rows(query, found.documents).await,
+                Ok(found) => return Ok(rows(query, found.documents).await?),
                 Err(DatabaseError::CollectionMissing(name)) if self.config.makes_collections => {
                     match self.config.database.create_collection(&name).await {
                         Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
-                        Err(error) => return Err(refusal(error)),
+                        Err(error) => return Err(refusal(error).into()),
                     }
                 }
                 Err(DatabaseError::Unavailable(error)) if !load.is_first && tries < TRIES => {
@@ -200,7 +262,7 @@ impl Inner {
                     tries += 1;
                     tokio::time::sleep(RETRY).await;
                 }
-                Err(error) => return Err(refusal(error)),
+                Err(error) => return Err(WatchFault::of(error)),
             }
         }
     }
@@ -213,23 +275,10 @@ async fn rows(query: &Arc<WatchQuery>, found: Vec<RawDocumentBuf>) -> Result<Vec
         let context = context();
         let row = |raw: RawDocumentBuf| {
             let document = Document::try_from(&*raw).ok()?;
-            query.row(&raw, &document, &context)
+            query.row(&raw, &document, &context, &mut Shown::default())
         };
         found.into_iter().map(row).collect::<Option<Vec<Row>>>()
     });
     let unavailable = || WatchRefusal::Database(tcb::database::DatabaseRefusal::Unavailable);
     rows.await.ok().flatten().ok_or_else(unavailable)
-}
-
-/// What a query is matched with.
-pub(crate) fn context() -> Context {
-    Context::new(bson::DateTime::now(), rand::random())
-}
-
-impl crate::queries::Watcher {
-    /// Ends the watch by an error.
-    pub(crate) fn refuse(&self, refusal: &WatchRefusal) {
-        let message = refused(&self.watch_id, &self.request_id, refusal, false);
-        self.client.outbox.put(message);
-    }
 }

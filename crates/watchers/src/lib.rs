@@ -1,16 +1,20 @@
 //! Who watches what. The changes of the database are read once for all watchers ([`feed`]); each is matched once against every distinct
-//! query of its collection ([`queries`]), and what it comes to is written once and shared by all that watch the same. A [`Session`] is one
-//! client's socket, as far as there is no network in it: it hears messages, and puts what is to be sent into its [`Outbox`].
+//! query of its collection ([`matching`]), and what it comes to is written once and shared by all that watch the same ([`queries`], [`entry`]).
+//! A [`Session`] is one client's socket, as far as there is no network in it: it hears messages, and puts what is to be sent into its [`Outbox`].
 //!
-//! Nobody here waits for a client: an outbox that is full ends its socket. What a watch is stands in `realtime`, and what a client
+//! Nobody here waits for a client: an outbox that is full ends its socket. What all of that takes of the memory is bounded ([`ledger`]). What a watch is stands in `realtime`, and what a client
 //! may watch in `database`.
 
+mod entry;
 mod feed;
+mod ledger;
+mod matching;
 mod outbox;
 mod queries;
 mod session;
 #[cfg(test)]
 mod tests;
+mod watcher;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +28,7 @@ pub use outbox::{Frame, Outbox};
 pub use queries::LiveWatch;
 pub use session::{Heard, MOST_WATCHES, Session};
 
+use outbox::AllOutboxes;
 use queries::Queries;
 
 /// Queries that are read at once: after a restart all watchers come back together.
@@ -40,6 +45,8 @@ pub struct WatchersConfig {
     pub permissions: Arc<Permissions>,
     /// Whether a collection that is missing is made, as for what clients ask otherwise.
     pub makes_collections: bool,
+    /// Bytes that all watches may have in memory together. What waits to be sent may have as many again.
+    pub memory: usize,
     /// Is told why a client may not watch: the developer is to know, and the client is not.
     pub denied: Box<ToldWhy>,
 }
@@ -54,6 +61,7 @@ struct Inner {
     /// Held while the feed is being opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     loads: Semaphore,
+    outboxes: Arc<AllOutboxes>,
 }
 
 /// What a client asks to watch, once it was judged.
@@ -61,6 +69,8 @@ struct Judged {
     query: WatchQuery,
     /// The documents that the rule names by `get()`.
     named: Vec<DocumentRef>,
+    /// Whether the rule asks for the time.
+    is_of_time: bool,
 }
 
 impl Watchers {
@@ -68,17 +78,25 @@ impl Watchers {
     #[must_use]
     pub fn new(config: WatchersConfig) -> Self {
         Self(Arc::new(Inner {
+            state: Mutex::new(Queries::new(config.memory)),
+            outboxes: AllOutboxes::new(config.memory),
             config,
-            state: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             loads: Semaphore::new(LOADS),
         }))
     }
 
-    /// A socket on which `caller` has logged in.
+    /// An outbox for a socket.
     #[must_use]
-    pub fn session(&self, caller: Caller, dialect: Dialect, outbox: Arc<Outbox>) -> Session {
-        Session::new(self.clone(), caller, dialect, outbox)
+    pub fn outbox(&self) -> Outbox {
+        Outbox::among(Arc::clone(&self.0.outboxes))
+    }
+
+    /// A socket on which `caller` has logged in. What it watches counts as the memory of `payer`: the caller, or the network of one whom
+    /// anybody can be.
+    #[must_use]
+    pub fn session(&self, caller: Caller, dialect: Dialect, outbox: Arc<Outbox>, payer: &str) -> Session {
+        Session::new(self.clone(), caller, dialect, outbox, payer)
     }
 
     /// Ends all watches without a word: the sockets are about to be closed.
@@ -92,10 +110,10 @@ impl Watchers {
         self.0.queries().look_on()
     }
 
-    /// All watches that there are.
+    /// How many watches there are, and `most` of them.
     #[must_use]
-    pub fn live(&self) -> Vec<LiveWatch> {
-        self.0.queries().live()
+    pub fn live(&self, most: usize) -> (usize, Vec<LiveWatch>) {
+        self.0.queries().live(most)
     }
 }
 
@@ -119,9 +137,10 @@ impl Inner {
         };
         let filter = request.filter()?;
         match client.watched(&request.collection, filter).await {
-            Ok((filter, named)) => Ok(Judged {
-                query: WatchQuery::new(filter, request, dialect)?,
-                named,
+            Ok(watched) => Ok(Judged {
+                query: WatchQuery::new(watched.filter, request, dialect)?,
+                named: watched.named,
+                is_of_time: watched.is_of_time,
             }),
             Err(ClientError::Database(error)) => Err(refusal(error)),
             Err(denied) => {

@@ -3,7 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -13,6 +16,8 @@ use tokio::sync::Notify;
 const MOST_FRAMES: usize = 1024;
 /// Bytes that may wait, beside a first frame of any size.
 const MOST_BYTES: usize = 4 << 20;
+/// Bytes that may wait for one client where too many wait for all.
+const FEW_BYTES: usize = 64 << 10;
 
 /// One message: its parts are sent one behind the other. The second may be shared with other sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub struct Frame {
     pub head: Bytes,
     /// What others may be sent too.
     pub tail: Bytes,
+    /// Bytes of memory that it takes, what is shared being divided among those who are sent it.
+    pub weight: usize,
 }
 
 /// What waits to be sent to one client.
@@ -28,31 +35,79 @@ pub struct Frame {
 pub struct Outbox {
     queue: Mutex<Queue>,
     told: Notify,
+    all: Option<Arc<AllOutboxes>>,
+}
+
+/// What waits to be sent to all clients.
+#[derive(Debug)]
+pub(crate) struct AllOutboxes {
+    /// Bytes of it.
+    waiting: AtomicUsize,
+    /// Where more wait, whoever lets more than a few wait is over.
+    most: usize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     frames: VecDeque<Frame>,
     bytes: usize,
+    /// What of that is counted among what waits for all.
+    weight: usize,
+    /// The same of what was taken last, and is being sent.
+    sending: usize,
     is_over: bool,
 }
 
 impl Frame {
-    fn len(&self) -> usize {
+    /// How many bytes are sent.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.head.len() + self.tail.len()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
 impl From<Vec<u8>> for Frame {
     fn from(message: Vec<u8>) -> Self {
         Self {
+            weight: message.len(),
             head: message.into(),
             tail: Bytes::new(),
         }
     }
 }
 
+impl AllOutboxes {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: AtomicUsize::new(0),
+            most,
+        })
+    }
+
+    fn add(&self, bytes: usize) -> bool {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.most
+    }
+
+    fn take(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Outbox {
+    pub(crate) fn among(all: Arc<AllOutboxes>) -> Self {
+        Self {
+            queue: Mutex::default(),
+            told: Notify::new(),
+            all: Some(all),
+        }
+    }
+
     /// Puts a message behind those that wait. Where too many do, the socket is over.
     pub fn put(&self, frame: impl Into<Frame>) {
         let frame = frame.into();
@@ -60,20 +115,29 @@ impl Outbox {
         if queue.is_over {
             return;
         }
-        let is_full = queue.frames.len() >= MOST_FRAMES
-            || !queue.frames.is_empty() && queue.bytes + frame.len() > MOST_BYTES;
-        if is_full {
+        let is_first = queue.frames.is_empty();
+        let has_room = self.all.as_ref().is_none_or(|all| all.add(frame.weight));
+        let most = if has_room { MOST_BYTES } else { FEW_BYTES };
+        queue.weight += frame.weight;
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+        if queue.frames.len() > MOST_FRAMES || !is_first && queue.bytes > most {
             queue.is_over = true;
             queue.frames = VecDeque::new();
-        } else {
-            queue.bytes += frame.len();
-            queue.frames.push_back(frame);
+            self.release(std::mem::take(&mut queue.weight));
         }
         drop(queue);
         self.told.notify_one();
     }
 
-    /// Takes all that waits; `None` once the socket is over. Only one may wait at a time.
+    /// So much waits no more.
+    fn release(&self, weight: usize) {
+        if let Some(all) = &self.all {
+            all.take(weight);
+        }
+    }
+
+    /// Takes all that waits; `None` once the socket is over. Only one may wait at a time, and what was taken before has been sent.
     pub async fn take(&self) -> Option<VecDeque<Frame>> {
         loop {
             let told = self.told.notified();
@@ -82,8 +146,10 @@ impl Outbox {
                 if queue.is_over {
                     return None;
                 }
+                self.release(std::mem::take(&mut queue.sending));
                 if !queue.frames.is_empty() {
                     queue.bytes = 0;
+                    queue.sending = std::mem::take(&mut queue.weight);
                     return Some(std::mem::take(&mut queue.frames));
                 }
             }
@@ -107,6 +173,13 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let queue = self.queue();
+        self.release(queue.weight + queue.sending);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -127,5 +200,30 @@ mod tests {
         outbox.over().await;
         assert!(outbox.take().await.is_none());
         assert!(outbox.queue().frames.is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_much_waits_for_all_whoever_lets_most_wait_is_over() {
+        let all = AllOutboxes::new(1 << 20);
+        let [slow, slower, other] = [(); 3].map(|()| Outbox::among(Arc::clone(&all)));
+        slow.put(vec![0; FEW_BYTES / 2]);
+        slower.put(vec![0; 1 << 20]);
+        // One message may be of any size: a client whose documents are many begins with them.
+        slow.put(b"{}".to_vec());
+        other.put(vec![0; 1 << 20]);
+        assert_eq!(other.take().await.unwrap().len(), 1);
+        slower.put(b"{}".to_vec());
+        slower.over().await;
+        assert_eq!(slow.take().await.unwrap().len(), 2);
+        // What is shared counts as what each has of it.
+        let before = all.waiting.load(Ordering::Relaxed);
+        slow.put(Frame {
+            tail: vec![0; 1 << 20].into(),
+            weight: 100,
+            ..Frame::default()
+        });
+        assert_eq!(all.waiting.load(Ordering::Relaxed), before + 100);
+        drop((slow, slower, other));
+        assert_eq!(all.waiting.load(Ordering::Relaxed), 0);
     }
 }

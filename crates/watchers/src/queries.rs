@@ -1,62 +1,60 @@
-//! The distinct queries that are watched, each with its documents and with those who watch it. Everything here is done at once, under one lock; what
-//! takes time (reading a query, judging a watcher) is handed back as a [`Load`] or a [`Watcher`] to be dealt with.
+//! The distinct queries that are watched, and who watches them. Everything here is done at once, under one lock; what takes time (reading a
+//! query, judging a watcher, matching a change) is handed back as a [`Load`], a [`Watcher`] or a [`Matching`] to be dealt with.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use bson::{Bson, Document};
-use bytes::Bytes;
+use bson::Bson;
 use database::{Change, ChangeKind};
-use docdb::{Context, TOO_MUCH_WORK, key};
-use realtime::{
-    DataType, Event, EventBatch, QueryId, Row, WatchQuery, WatchRefusal, WatchRequest, Window, checked,
-    events_head, events_tail,
-};
+use realtime::{Row, WatchQuery, WatchRefusal, checked};
 use rules::{Caller, DocumentRef};
-use tcb::database::DatabaseRefusal;
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::AbortHandle,
+};
 
-use crate::{Frame, feed::context, session::Client};
+use crate::{
+    entry::{Entry, Load},
+    ledger::Ledger,
+    matching::{Matching, Outcome, Queried, WatchFault},
+    watcher::Watcher,
+};
 
-/// Batches of events that are kept for those who come back after a pause.
-const KEPT: usize = 64;
-/// Bytes of them.
-const KEPT_BYTES: usize = 256 << 10;
 /// How long a query is kept that nobody watches: whoever lost the connection comes back within that.
 const LINGER: Duration = Duration::from_secs(30);
 /// How many of those are kept.
 const MOST_IDLE: usize = 64;
-/// Changes that are kept while a query is being read; if there are more, it is read again.
-const MOST_BUFFERED: usize = 4096;
 /// Changes that are remembered, to see whether one of them concerns what a watcher was judged by.
-const RECENT: usize = 256;
-/// Steps within which a change is matched with a query: about a millisecond.
-const STEPS: u64 = 20_000;
-/// Steps for all queries of a collection, as long as [`LEAST_STEPS`] are left to each.
-const ALL_STEPS: u64 = 1_000_000;
-const LEAST_STEPS: u64 = 2_000;
-/// After so long the rest of the changes waits until others were served.
-const IN_ONE_GO: Duration = Duration::from_millis(5);
+const RECENT: usize = 4096;
+/// So many outcomes and messages are dealt with before others are served: some milliseconds.
+pub(crate) const IN_ONE_GO: usize = 256;
+/// Characters of a query that are shown to whoever looks on.
+const SHOWN: usize = 1 << 10;
 
 /// All queries that are watched.
-#[derive(Default)]
 pub(crate) struct Queries {
     /// The watches of each client, by their ids.
     clients: HashMap<u64, HashMap<String, Place>>,
     entries: HashMap<u64, Entry>,
     by_key: HashMap<(Arc<str>, Vec<u8>), u64>,
-    by_collection: HashMap<Arc<str>, Vec<u64>>,
+    by_collection: HashMap<Arc<str>, Arc<Queried>>,
+    /// By the hash of a document: the watchers that were judged by it, each with its entry.
+    named: HashMap<u64, Vec<(u64, u64)>>,
+    hasher: RandomState,
+    ledger: Ledger,
     /// The last number that was given to an entry, or a watch.
     last: u64,
     /// Follows the changes, while that is done.
     feed: Option<AbortHandle>,
     /// How many changes were heard.
     heard: u64,
-    recent: VecDeque<Arc<Change>>,
-    /// Whose watches ended by a bound, and why: the developer is to know.
+    /// The hashes of the documents that changed last.
+    recent: VecDeque<u64>,
+    /// Whose watches ended by a bound or a fault, and why: the developer is to know.
     ended: Vec<(Caller, String)>,
     /// Is told of watches that begin and end.
     looking_on: watch::Sender<()>,
@@ -70,54 +68,9 @@ struct Place {
     entry: Option<u64>,
 }
 
-/// A watcher that had events before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked {
-    /// Who numbered them.
-    pub(crate) numbering: u64,
-    /// The number of the last ones, as the client has it.
-    pub(crate) event: i64,
-    /// By which that differs from ours.
-    pub(crate) offset: i64,
-}
-
-/// One watch.
-pub(crate) struct Watcher {
-    pub(crate) token: u64,
-    pub(crate) client: Arc<Client>,
-    pub(crate) watch_id: String,
-    /// The request that is to be answered; empty where none is.
-    pub(crate) request_id: String,
-    pub(crate) request: WatchRequest,
-    /// By which the client knows what it watches.
-    pub(crate) query_id: Option<String>,
-    pub(crate) asked: Option<Asked>,
-    /// The documents by which it was judged beside its query.
-    pub(crate) named: Vec<DocumentRef>,
-    /// Whether it has its documents, and is told of changes.
-    pub(crate) is_told: bool,
-    /// Is added to the numbers of events.
-    pub(crate) offset: i64,
-    /// What its messages begin with.
-    pub(crate) head: Bytes,
-    /// Events that it was told.
-    pub(crate) told: u64,
-}
-
-/// A query that is to be read.
-pub(crate) struct Load {
-    entry: u64,
-    pub(crate) collection: Arc<str>,
-    pub(crate) query: Arc<WatchQuery>,
-    /// Nobody has its documents so far.
-    pub(crate) is_first: bool,
-}
-
-/// What is to be done after changes were heard.
+/// What is to be done after something was told.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// How many of the changes were taken; the others are to be told again.
-    pub(crate) taken: usize,
     /// Queries to be read.
     pub(crate) loads: Vec<Load>,
     /// Watchers to be judged anew.
@@ -131,7 +84,7 @@ pub(crate) struct Told {
 pub struct LiveWatch {
     /// The collection.
     pub collection: String,
-    /// The query as the client wrote it; empty for all documents.
+    /// The query as the client wrote it, or the beginning of that; empty for all documents.
     pub query: String,
     /// `field` or `-field` in the order of weight.
     pub order: Vec<String>,
@@ -145,68 +98,38 @@ pub struct LiveWatch {
     pub told: u64,
 }
 
-/// A query that is watched.
-struct Entry {
-    collection: Arc<str>,
-    key: Vec<u8>,
-    query: Arc<WatchQuery>,
-    window: Window,
-    /// Tells its numbers from those of an earlier entry.
-    numbering: u64,
-    /// The number of the last batch.
-    number: i64,
-    /// The number of the last batch that was sent.
-    sent: i64,
-    phase: Phase,
-    /// Somebody reads it.
-    is_read: bool,
-    watchers: Vec<Watcher>,
-    /// Since when there are none.
-    idle: Option<Instant>,
-    /// To be sent.
-    batches: Vec<EventBatch>,
-    /// What was sent last, and its bytes.
-    history: VecDeque<(EventBatch, usize)>,
-    history_bytes: usize,
-    /// What a watch begins with, written already.
-    beginning: Option<Bytes>,
-}
-
-enum Phase {
-    Live,
-    Loading {
-        /// Changes that were heard meanwhile.
-        buffer: Vec<Arc<Change>>,
-        /// There were too many of them.
-        is_stale: bool,
-        is_first: bool,
-        /// What its watchers are to be told together with what comes of the load.
-        held: Vec<Event>,
-        /// How those came in that they did not have.
-        entered: DataType,
-    },
-}
-
-impl Phase {
-    const fn loading(is_first: bool, held: Vec<Event>, entered: DataType) -> Self {
-        Self::Loading {
-            buffer: Vec::new(),
-            is_stale: false,
-            is_first,
-            held,
-            entered,
+impl Queries {
+    /// None, which may have so many bytes together.
+    pub(crate) fn new(most_bytes: usize) -> Self {
+        Self {
+            clients: HashMap::new(),
+            entries: HashMap::new(),
+            by_key: HashMap::new(),
+            by_collection: HashMap::new(),
+            named: HashMap::new(),
+            hasher: RandomState::new(),
+            ledger: Ledger::new(most_bytes),
+            last: 0,
+            feed: None,
+            heard: 0,
+            recent: VecDeque::new(),
+            ended: Vec::new(),
+            looking_on: watch::Sender::default(),
         }
     }
-}
 
-impl Queries {
-    pub(crate) const fn is_fed(&self) -> bool {
-        self.feed.is_some()
+    pub(crate) fn is_fed(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| !feed.is_finished())
     }
 
     /// Changes are followed from here on.
     pub(crate) fn feed(&mut self, following: AbortHandle) {
         self.feed = Some(following);
+    }
+
+    /// Notes a client of a payer, and answers the payer's name and the places for what is read for it.
+    pub(crate) fn arrive(&mut self, payer: &str) -> (Arc<str>, Arc<Semaphore>) {
+        self.ledger.arrive(payer)
     }
 
     /// How many changes were heard.
@@ -220,13 +143,21 @@ impl Queries {
             return false;
         }
         let since = usize::try_from(self.heard - heard).unwrap_or(usize::MAX);
-        since > self.recent.len()
-            || self
-                .recent
-                .iter()
-                .rev()
-                .take(since)
-                .any(|change| concerns(change, named))
+        if since > self.recent.len() {
+            return true;
+        }
+        let named: Vec<u64> = named.iter().map(|document| self.hash_of(document)).collect();
+        let mut changed = self.recent.iter().rev().take(since);
+        changed.any(|hash| named.contains(hash))
+    }
+
+    /// Different documents may have the same: watchers are judged once more than they need to be, then.
+    fn hash(&self, collection: &str, id: &str) -> u64 {
+        self.hasher.hash_one((collection, id))
+    }
+
+    fn hash_of(&self, document: &DocumentRef) -> u64 {
+        self.hash(&document.collection, &document.id)
     }
 
     /// Makes room for a watch, in place of one of the same id; answers by what it is known.
@@ -281,70 +212,148 @@ impl Queries {
         }
     }
 
-    /// Ends all watches of a client.
-    pub(crate) fn leave(&mut self, client: u64) {
+    /// Ends all watches of a client, and the client.
+    pub(crate) fn leave(&mut self, client: u64, payer: &str) {
         for place in self.clients.remove(&client).unwrap_or_default().into_values() {
             if let Some(entry) = place.entry {
                 self.take_out(entry, place.token);
             }
         }
+        self.ledger.part(payer);
     }
 
     fn take_out(&mut self, number: u64, token: u64) {
+        if self.take_if(number, |watcher| watcher.token == token).is_empty() {
+            return;
+        }
+        self.looking_on.send_replace(());
+        if self
+            .entries
+            .get(&number)
+            .is_some_and(|entry| entry.idle.is_some())
+        {
+            self.bound_idle();
+        }
+    }
+
+    /// Takes watchers out of an entry: they watch it no more, or are to be judged anew.
+    fn take_if(&mut self, number: u64, is_concerned: impl Fn(&Watcher) -> bool) -> Vec<Watcher> {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return Vec::new();
+        };
+        let taken = entry.take_if(is_concerned);
+        self.strike(number, &taken);
+        taken
+    }
+
+    /// Counts watchers as an entry's.
+    fn enter(&mut self, number: u64, watcher: Watcher) {
+        let hashes: Vec<u64> = watcher.named.iter().map(|named| self.hash_of(named)).collect();
+        for hash in hashes {
+            self.named.entry(hash).or_default().push((number, watcher.token));
+        }
         let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
-        entry.watchers.retain(|watcher| watcher.token != token);
-        self.looking_on.send_replace(());
-        if !entry.watchers.is_empty() || entry.idle.is_some() {
-            return;
+        let (payer, own) = (&watcher.client.payer, watcher.memory());
+        self.ledger.resize(0, own);
+        self.ledger.charge(payer, own);
+        match entry.payers.get_mut(payer) {
+            Some(count) => *count += 1,
+            None => {
+                entry.payers.insert(Arc::clone(payer), 1);
+                self.ledger.charge(payer, entry.charged);
+            }
         }
-        entry.idle = Some(Instant::now());
+        entry.idle = None;
+        entry.watchers.push(watcher);
+    }
+
+    /// Counts watchers that were taken out as an entry's no more.
+    fn strike(&mut self, number: u64, taken: &[Watcher]) {
+        for watcher in taken {
+            for document in &watcher.named {
+                let hash = self.hash_of(document);
+                if let Some(judged) = self.named.get_mut(&hash) {
+                    judged.retain(|(_, token)| *token != watcher.token);
+                    if judged.is_empty() {
+                        self.named.remove(&hash);
+                    }
+                }
+            }
+            let (payer, own) = (&watcher.client.payer, watcher.memory());
+            self.ledger.resize(own, 0);
+            self.ledger.release(payer, own);
+            let Some(entry) = self.entries.get_mut(&number) else {
+                continue;
+            };
+            let count = entry.payers.get_mut(payer);
+            if count.is_some_and(|count| {
+                *count -= 1;
+                *count == 0
+            }) {
+                entry.payers.remove(payer);
+                self.ledger.release(payer, entry.charged);
+            }
+        }
+    }
+
+    fn bound_idle(&mut self) {
+        let idle = self.entries.values().filter(|entry| entry.idle.is_some());
+        if idle.count() > MOST_IDLE {
+            self.remove_idle();
+        }
+    }
+
+    /// Lets go of the query that nobody has watched for longest; answers whether there was one.
+    fn remove_idle(&mut self) -> bool {
         let idle = self
             .entries
             .iter()
             .filter_map(|(number, entry)| Some((entry.idle?, *number)));
-        let (count, oldest) = idle.fold((0, None), |(count, oldest), this| {
-            (count + 1, Some(oldest.map_or(this, |oldest| this.min(oldest))))
-        });
-        if let Some((_, oldest)) = oldest
-            && count > MOST_IDLE
-        {
-            self.remove(oldest);
+        match idle.min() {
+            Some((_, oldest)) => self.remove(oldest).is_some(),
+            None => false,
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Entry> {
+    fn remove(&mut self, number: u64) -> Option<Vec<Watcher>> {
+        let watchers = std::mem::take(&mut self.entries.get_mut(&number)?.watchers);
+        self.strike(number, &watchers);
         let entry = self.entries.remove(&number)?;
+        self.ledger.resize(entry.charged, 0);
         self.by_key
             .remove(&(Arc::clone(&entry.collection), entry.key.clone()));
         if let Some(entries) = self.by_collection.get_mut(&entry.collection) {
-            entries.retain(|other| *other != number);
+            Arc::make_mut(entries).retain(|(other, _)| *other != number);
             if entries.is_empty() {
                 self.by_collection.remove(&entry.collection);
             }
         }
-        Some(entry)
+        Some(watchers)
     }
 
     /// Ends the watches of a query by an error.
-    fn end_entry(&mut self, number: u64, refusal: &WatchRefusal) {
-        for watcher in self
-            .remove(number)
-            .map(|entry| entry.watchers)
-            .unwrap_or_default()
-        {
+    fn end_entry(&mut self, number: u64, refusal: &WatchRefusal, why: Option<&str>) {
+        let watchers = self.remove(number).unwrap_or_default();
+        self.end_watchers(watchers, refusal, why);
+    }
+
+    /// Ends watches that were taken out. The developer is told `why`, where that says more than the refusal.
+    fn end_watchers(&mut self, watchers: Vec<Watcher>, refusal: &WatchRefusal, why: Option<&str>) {
+        for watcher in watchers {
             self.forget(watcher.client.number, &watcher.watch_id, watcher.token);
             watcher.refuse(refusal);
-            if is_bound(refusal) {
-                let text = format!("a watch of {:?} ended: {refusal}", watcher.request.collection);
+            if is_bound(refusal) || why.is_some() {
+                let why = why.map_or_else(|| refusal.to_string(), str::to_owned);
+                let text = format!("a watch of {:?} ended: {why}", watcher.request.collection);
                 self.ended.push((watcher.client.caller.clone(), text));
             }
         }
         self.looking_on.send_replace(());
     }
 
-    /// Whose watches ended by a bound, and why.
+    /// Whose watches ended by a bound or a fault, and why.
     pub(crate) fn take_ended(&mut self) -> Vec<(Caller, String)> {
         std::mem::take(&mut self.ended)
     }
@@ -354,7 +363,7 @@ impl Queries {
         self.feed = None;
         let all: Vec<u64> = self.entries.keys().copied().collect();
         for number in all {
-            self.end_entry(number, refusal);
+            self.end_entry(number, refusal, None);
         }
     }
 
@@ -364,9 +373,10 @@ impl Queries {
             following.abort();
         }
         self.clients.clear();
-        self.entries.clear();
-        self.by_key.clear();
-        self.by_collection.clear();
+        let all: Vec<u64> = self.entries.keys().copied().collect();
+        for number in all {
+            self.remove(number);
+        }
     }
 
     /// Lets go of what nobody has watched for a while. Answers whether nothing is left, so that changes need not be followed.
@@ -395,10 +405,9 @@ impl Queries {
             Some(number) => *number,
             None => {
                 self.last += 1;
-                self.by_collection
-                    .entry(Arc::clone(&collection))
-                    .or_default()
-                    .push(self.last);
+                let query = Arc::new(query);
+                let queried = self.by_collection.entry(Arc::clone(&collection)).or_default();
+                Arc::make_mut(queried).push((self.last, Arc::clone(&query)));
                 self.entries
                     .insert(self.last, Entry::new(collection, key.1.clone(), query));
                 self.by_key.insert(key, self.last);
@@ -412,16 +421,69 @@ impl Queries {
         {
             place.entry = Some(number);
         }
-        let entry = self.entries.get_mut(&number)?;
-        entry.idle = None;
-        entry.watchers.push(watcher);
+        let client = Arc::clone(&watcher.client);
+        self.enter(number, watcher);
         self.looking_on.send_replace(());
-        match &entry.phase {
-            Phase::Live => {
-                entry.welcome();
-                None
+        // Whom it is too much for is not welcomed.
+        self.settle(number, Some(&client.payer));
+        let entry = self.entries.get_mut(&number)?;
+        if entry.is_live() {
+            entry.welcome();
+            self.settle(number, None);
+            return None;
+        }
+        entry
+            .wants_load()
+            .then(|| entry.load(number, Some(Arc::clone(&client.loads))))
+    }
+
+    /// Counts the bytes of an entry anew, and ends watches where they are too many: of a payer that has more than its share those of this
+    /// entry; where all bytes are taken, those that have most for each who watches them.
+    /// `joined` is a payer of which a watcher has come to it.
+    fn settle(&mut self, number: u64, joined: Option<&Arc<str>>) {
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return;
+        };
+        let (before, bytes) = (entry.charged, entry.memory());
+        // Not at each change: an eighth more is counted than there is.
+        if bytes > before || bytes < before / 2 {
+            entry.charged = bytes + bytes / 8;
+            for payer in entry.payers.keys() {
+                self.ledger.release(payer, before);
+                self.ledger.charge(payer, entry.charged);
             }
-            Phase::Loading { .. } => entry.wants_load().then(|| entry.load(number)),
+            self.ledger.resize(before, entry.charged);
+        }
+        let has_grown = entry.charged > before;
+        let payers = entry.payers.keys().filter(|_| has_grown);
+        let greedy: HashSet<Arc<str>> = payers
+            .chain(joined)
+            .filter(|payer| self.ledger.has_too_much(payer))
+            .cloned()
+            .collect();
+        if !greedy.is_empty() {
+            let refusal = WatchRefusal::TooManyBytesOfOne(self.ledger.share() >> 20);
+            let ended = self.take_if(number, |watcher| greedy.contains(&watcher.client.payer));
+            self.end_watchers(ended, &refusal, None);
+            if self
+                .entries
+                .get(&number)
+                .is_some_and(|entry| entry.watchers.is_empty())
+            {
+                self.remove(number);
+            }
+        }
+        while self.ledger.is_over() {
+            if self.remove_idle() {
+                continue;
+            }
+            let each = |entry: &Entry| entry.charged / entry.payers.len().max(1);
+            let greatest = self.entries.iter().max_by_key(|(_, entry)| each(entry));
+            let Some(number) = greatest.map(|(number, _)| *number) else {
+                return;
+            };
+            let refusal = WatchRefusal::TooManyBytesOfAll(self.ledger.most() >> 20);
+            self.end_entry(number, &refusal, None);
         }
     }
 
@@ -447,101 +509,161 @@ impl Queries {
         true
     }
 
-    /// Takes changes, as many as can be matched in a moment, and tells watchers of them.
-    pub(crate) fn hear(&mut self, changes: &[Arc<Change>]) -> Told {
-        let mut told = Told::default();
-        let mut touched = HashSet::new();
-        let began = Instant::now();
+    /// Notes changes that were heard, before anybody is told of them. Answers the watchers that were judged by one of these documents:
+    /// they are to be judged anew, and are told nothing before that.
+    pub(crate) fn note(&mut self, changes: &[Arc<Change>]) -> Vec<Watcher> {
+        let mut concerned: HashMap<u64, HashSet<u64>> = HashMap::new();
+        let mut dropped = Vec::new();
         for change in changes {
-            if told.taken > 0 && began.elapsed() > IN_ONE_GO {
-                break;
+            if change.kind == ChangeKind::Drop {
+                dropped.push(&*change.collection);
             }
-            told.taken += 1;
+            let hash = match &change.id {
+                Bson::String(id) => self.hash(&change.collection, id),
+                // No rule names a document by such an id.
+                _ => 0,
+            };
             self.heard += 1;
             if self.recent.len() == RECENT {
                 self.recent.pop_front();
             }
-            self.recent.push_back(Arc::clone(change));
-            self.take_concerned(change, &mut told.rejoining);
-            let numbers = self
-                .by_collection
-                .get(&change.collection)
-                .cloned()
-                .unwrap_or_default();
-            if change.kind == ChangeKind::Drop {
-                let name = change.collection.to_string();
-                let refusal = WatchRefusal::Database(DatabaseRefusal::CollectionMissing(name));
-                for number in numbers {
-                    self.end_entry(number, &refusal);
-                }
-                continue;
+            self.recent.push_back(hash);
+            for (number, token) in self.named.get(&hash).into_iter().flatten() {
+                concerned.entry(*number).or_default().insert(*token);
             }
-            let mut look = Look::of(numbers.len());
-            for number in numbers {
-                let Some(entry) = self.entries.get_mut(&number) else {
-                    continue;
-                };
-                touched.insert(number);
-                if let Err(refusal) = entry.hear(change, &mut look) {
-                    self.end_entry(number, &refusal);
+        }
+        if !dropped.is_empty() {
+            // What was judged meanwhile is to be judged again, whatever it was judged by.
+            self.heard += RECENT as u64 + 1;
+            self.recent.clear();
+            for (number, entry) in &self.entries {
+                let of_dropped = |named: &DocumentRef| dropped.contains(&named.collection.as_str());
+                let watchers = entry.watchers.iter();
+                let judged = watchers.filter(|watcher| watcher.named.iter().any(of_dropped));
+                for watcher in judged {
+                    concerned.entry(*number).or_default().insert(watcher.token);
                 }
             }
         }
-        for number in touched {
+        let mut taken = Vec::new();
+        for (number, tokens) in concerned {
+            taken.extend(self.take_if(number, |watcher| tokens.contains(&watcher.token)));
+        }
+        taken
+    }
+
+    /// What changes are to be matched with; `None` where nobody watches those collections.
+    pub(crate) fn matching(&self, changes: &[Arc<Change>]) -> Option<Matching> {
+        let mut queries = HashMap::new();
+        for change in changes {
+            if let Some(queried) = self.by_collection.get(&change.collection)
+                && !queries.contains_key(&change.collection)
+            {
+                queries.insert(Arc::clone(&change.collection), Arc::clone(queried));
+            }
+        }
+        (!queries.is_empty()).then(|| Matching {
+            changes: changes.to_vec(),
+            queries,
+        })
+    }
+
+    /// Tells watchers what was matched, and takes that out of `outcomes`: as much as can be told in a moment.
+    pub(crate) fn tell(&mut self, outcomes: &mut VecDeque<(u64, Vec<Outcome>)>) -> Told {
+        let mut told = Told::default();
+        let mut done = 0;
+        while done < IN_ONE_GO
+            && let Some((number, outcomes)) = outcomes.pop_front()
+        {
             let Some(entry) = self.entries.get_mut(&number) else {
                 continue;
             };
-            told.messages += entry.send();
+            done += outcomes.len();
+            let heard = outcomes.into_iter().try_for_each(|outcome| entry.hear(outcome));
+            if let Err(WatchFault { refusal, why }) = heard {
+                self.end_entry(number, &refusal, why.as_deref());
+                continue;
+            }
+            let messages = entry.send();
+            told.messages += messages;
+            done += messages;
             if entry.wants_load() {
-                told.loads.push(entry.load(number));
+                told.loads.push(entry.load(number, None));
+            }
+            self.settle(number, None);
+        }
+        told
+    }
+
+    /// Watchers that time alone may end: they are to be judged anew.
+    pub(crate) fn take_those_of_time(&mut self) -> Vec<Watcher> {
+        self.take_all_if(|watcher| watcher.is_of_time)
+    }
+
+    fn take_all_if(&mut self, is_concerned: impl Fn(&Watcher) -> bool) -> Vec<Watcher> {
+        let numbers: Vec<u64> = self.entries.keys().copied().collect();
+        let taken = numbers
+            .into_iter()
+            .flat_map(|number| self.take_if(number, &is_concerned));
+        taken.collect()
+    }
+
+    /// Changes were not heard: everything is to be read, and every watcher judged that was judged by documents.
+    pub(crate) fn reload_all(&mut self) -> Told {
+        // What was judged meanwhile is to be judged again.
+        self.heard += RECENT as u64 + 1;
+        self.recent.clear();
+        let mut told = Told {
+            rejoining: self.take_all_if(|watcher| !watcher.named.is_empty()),
+            ..Told::default()
+        };
+        for (number, entry) in &mut self.entries {
+            if entry.reload() {
+                told.loads.push(entry.load(*number, None));
             }
         }
         told
     }
 
-    /// Takes out the watchers that were judged by a document which has changed: they are judged anew, and told nothing before that.
-    fn take_concerned(&mut self, change: &Change, taken: &mut Vec<Watcher>) {
-        for entry in self.entries.values_mut() {
-            entry.take_if(taken, |watcher| concerns(change, &watcher.named));
+    /// The reading of a query is about to begin; answers whether anybody waits for it.
+    pub(crate) fn start(&mut self, load: &Load) -> bool {
+        let Some(entry) = self.entries.get_mut(&load.entry) else {
+            return false;
+        };
+        if load.is_first && entry.watchers.is_empty() {
+            self.remove(load.entry);
+            return false;
         }
+        entry.start();
+        true
     }
 
-    /// Changes were not heard: everything is to be read, and every watcher judged that was judged by documents.
-    pub(crate) fn reload_all(&mut self) -> (Vec<Load>, Vec<Watcher>) {
-        // What was judged meanwhile is to be judged again.
-        self.heard += RECENT as u64 + 1;
-        self.recent.clear();
-        let (mut loads, mut rejoining) = (Vec::new(), Vec::new());
-        for (number, entry) in &mut self.entries {
-            entry.take_if(&mut rejoining, |watcher| !watcher.named.is_empty());
-            match &mut entry.phase {
-                Phase::Loading { is_stale, .. } => *is_stale = true,
-                Phase::Live => {
-                    entry.phase = Phase::loading(false, Vec::new(), DataType::Add);
-                    loads.push(entry.load(*number));
-                }
-            }
+    /// Takes what a query was found to have; answers what is to be done, which may be to read it again.
+    pub(crate) fn loaded(&mut self, load: &Load, found: Result<Vec<Row>, WatchFault>) -> Told {
+        let number = load.entry;
+        let mut told = Told::default();
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return told;
+        };
+        let loaded = found.and_then(|rows| Ok(entry.loaded(rows)?));
+        if let Err(WatchFault { refusal, why }) = loaded {
+            self.end_entry(number, &refusal, why.as_deref());
+            return told;
         }
-        (loads, rejoining)
-    }
-
-    /// Takes what a query was found to have. Answers a load where it is to be read again.
-    pub(crate) fn loaded(&mut self, load: &Load, found: Result<Vec<Row>, WatchRefusal>) -> Option<Load> {
-        let entry = self.entries.get_mut(&load.entry)?;
-        match found.and_then(|rows| entry.loaded(rows)) {
-            Err(refusal) => {
-                self.end_entry(load.entry, &refusal);
-                None
-            }
-            Ok(()) => {
-                entry.send();
-                if let Phase::Live = entry.phase {
-                    entry.welcome();
-                    return None;
-                }
-                Some(entry.load(load.entry))
-            }
+        // What was read may be newer than the changes that were heard, and than what some were judged by: they are judged anew.
+        told.rejoining = self.take_if(number, |watcher| !watcher.named.is_empty());
+        self.settle(number, None);
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return told;
+        };
+        told.messages += entry.send();
+        if entry.is_live() {
+            entry.welcome();
+            self.settle(number, None);
+        } else {
+            told.loads.push(entry.load(number, None));
         }
+        told
     }
 
     /// Is told of watches that begin and end.
@@ -556,14 +678,38 @@ impl Queries {
         entries.any(|entry| entry.watchers.is_empty() && entry.idle.is_none())
     }
 
-    pub(crate) fn live(&self) -> Vec<LiveWatch> {
+    /// The changes are heard no more, without a word.
+    #[cfg(test)]
+    pub(crate) fn stop_following(&mut self) {
+        if let Some(following) = &self.feed {
+            following.abort();
+        }
+    }
+
+    /// Everything is to be read again.
+    #[cfg(test)]
+    pub(crate) fn read_again(&mut self) -> Vec<Load> {
+        let entries = self.entries.iter_mut();
+        let loads = entries.filter_map(|(number, entry)| entry.reload().then(|| entry.load(*number, None)));
+        loads.collect()
+    }
+
+    /// The bytes that are counted, of all and of a payer.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self, payer: &str) -> (usize, usize) {
+        (self.ledger.used(), self.ledger.bytes_of(payer))
+    }
+
+    /// How many watches there are, and some of them.
+    pub(crate) fn live(&self, most: usize) -> (usize, Vec<LiveWatch>) {
+        let count = self.entries.values().map(|entry| entry.watchers.len()).sum();
         let watches = self.entries.values().flat_map(|entry| {
             entry.watchers.iter().map(|watcher| {
                 let request = &watcher.request;
                 let order = request.order.iter().flatten();
                 LiveWatch {
                     collection: request.collection.clone(),
-                    query: request.query.clone(),
+                    query: beginning(&request.query).to_owned(),
                     order: order
                         .map(|(field, ascends)| match ascends {
                             true => field.clone(),
@@ -577,340 +723,23 @@ impl Queries {
                 }
             })
         });
-        watches.collect()
+        (count, watches.take(most).collect())
     }
 }
 
-/// A change as it is looked at: its document is decoded once for all queries.
-struct Look {
-    document: Option<Option<Document>>,
-    context: Context,
-    /// Steps that each query has of its own; `None` where all have those of the context.
-    each: Option<u64>,
-}
-
-impl Look {
-    /// For so many queries: what one of them takes is not missing to another.
-    fn of(queries: usize) -> Self {
-        let share = ALL_STEPS / queries.max(1) as u64;
-        Self {
-            document: None,
-            context: context(),
-            each: Some(share.clamp(LEAST_STEPS, STEPS)),
-        }
-    }
-
-    /// For one query and the changes that were kept for it.
-    fn replaying() -> Self {
-        Self {
-            document: None,
-            context: context().strict(ALL_STEPS),
-            each: None,
-        }
-    }
-
-    /// The next change.
-    fn forget(&mut self) {
-        self.document = None;
-    }
-
-    fn at(&mut self, change: &Change) -> (Option<&Document>, &Context) {
-        if let Some(steps) = self.each {
-            self.context = Context::new(self.context.now, self.context.random()).strict(steps);
-        }
-        let document = self.document.get_or_insert_with(|| {
-            let raw = change.document.as_deref();
-            raw.and_then(|raw| Document::try_from(raw).ok())
-        });
-        (document.as_ref(), &self.context)
-    }
+/// As much of a query as is shown.
+fn beginning(query: &str) -> &str {
+    let end = query.char_indices().nth(SHOWN).map(|(end, _)| end);
+    end.and_then(|end| query.get(..end)).unwrap_or(query)
 }
 
 /// Whether it is a bound of ours by which a watch ends.
 const fn is_bound(refusal: &WatchRefusal) -> bool {
-    matches!(refusal, WatchRefusal::TooMuchWork | WatchRefusal::TooManyBytes)
-}
-
-/// Whether a change may be of one of these documents.
-fn concerns(change: &Change, named: &[DocumentRef]) -> bool {
-    named.iter().any(|document| {
-        let is_it = match &change.id {
-            Bson::String(id) => *id == document.id,
-            // The whole collection is gone.
-            _ => change.kind == ChangeKind::Drop,
-        };
-        is_it && *change.collection == *document.collection
-    })
-}
-
-impl Watcher {
-    /// Is to be judged anew, and told what it missed meanwhile: it has what was sent up to that number.
-    fn rejoin(&mut self, numbering: u64, sent: i64) {
-        if !std::mem::take(&mut self.is_told) {
-            return;
-        }
-        self.request_id = String::new();
-        self.asked = Some(Asked {
-            numbering,
-            event: sent + self.offset,
-            offset: self.offset,
-        });
-    }
-
-    /// Sends events.
-    fn send(&mut self, head: Bytes, tail: Bytes) {
-        self.client.outbox.put(Frame { head, tail });
-    }
-}
-
-impl Entry {
-    fn new(collection: Arc<str>, key: Vec<u8>, query: WatchQuery) -> Self {
-        Self {
-            collection,
-            key,
-            window: Window::new(&query),
-            query: Arc::new(query),
-            numbering: rand::random(),
-            number: 1,
-            sent: 1,
-            phase: Phase::loading(true, Vec::new(), DataType::Init),
-            is_read: false,
-            watchers: Vec::new(),
-            idle: None,
-            batches: Vec::new(),
-            history: VecDeque::new(),
-            history_bytes: 0,
-            beginning: None,
-        }
-    }
-
-    /// Takes out watchers that are to be judged anew.
-    fn take_if(&mut self, taken: &mut Vec<Watcher>, is_concerned: impl Fn(&Watcher) -> bool) {
-        for mut watcher in self.watchers.extract_if(.., |watcher| is_concerned(watcher)) {
-            watcher.rejoin(self.numbering, self.sent);
-            taken.push(watcher);
-        }
-        // None of them may come back.
-        if self.watchers.is_empty() && self.idle.is_none() {
-            self.idle = Some(Instant::now());
-        }
-    }
-
-    fn wants_load(&self) -> bool {
-        !self.is_read && matches!(self.phase, Phase::Loading { .. })
-    }
-
-    fn load(&mut self, number: u64) -> Load {
-        self.is_read = true;
-        let is_first = matches!(self.phase, Phase::Loading { is_first: true, .. });
-        Load {
-            entry: number,
-            collection: Arc::clone(&self.collection),
-            query: Arc::clone(&self.query),
-            is_first,
-        }
-    }
-
-    /// Takes what it was found to have.
-    fn loaded(&mut self, rows: Vec<Row>) -> Result<(), WatchRefusal> {
-        self.is_read = false;
-        let Phase::Loading {
-            buffer,
-            is_stale,
-            is_first,
-            held,
-            entered,
-        } = std::mem::replace(&mut self.phase, Phase::Live)
-        else {
-            return Ok(());
-        };
-        if is_stale {
-            self.phase = Phase::loading(is_first, held, entered);
-            return Ok(());
-        }
-        let events = self.window.load(rows, entered)?;
-        if !is_first {
-            self.note([held, events].concat());
-        }
-        // They are matched in one go, within one bound.
-        let mut look = Look::replaying();
-        for change in buffer {
-            look.forget();
-            self.hear(&change, &mut look)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a change, or keeps it until the query was read.
-    fn hear(&mut self, change: &Arc<Change>, look: &mut Look) -> Result<(), WatchRefusal> {
-        match &mut self.phase {
-            Phase::Live => {}
-            Phase::Loading { is_stale: true, .. } => return Ok(()),
-            Phase::Loading { buffer, is_stale, .. } => {
-                if buffer.len() < MOST_BUFFERED {
-                    buffer.push(Arc::clone(change));
-                } else {
-                    *buffer = Vec::new();
-                    *is_stale = true;
-                }
-                return Ok(());
-            }
-        }
-        let row = match &change.document {
-            None => None,
-            Some(raw) => {
-                let (document, context) = look.at(change);
-                let unreadable = || WatchRefusal::Database(DatabaseRefusal::Unavailable);
-                let document = document.ok_or_else(unreadable)?;
-                let found = self.query.matches(document, context).map_err(|error| {
-                    if error.code == TOO_MUCH_WORK {
-                        return WatchRefusal::TooMuchWork;
-                    }
-                    let why = format!("the query fails at a document ({})", error.code_name());
-                    WatchRefusal::Database(DatabaseRefusal::Query(why))
-                })?;
-                match found {
-                    true => Some(self.query.row(raw, document, context).ok_or_else(unreadable)?),
-                    false => None,
-                }
-            }
-        };
-        let data = match change.kind {
-            _ if change.document.is_none() => DataType::Remove,
-            ChangeKind::Insert => DataType::Add,
-            ChangeKind::Replace => DataType::Replace,
-            ChangeKind::Update => DataType::Update,
-            ChangeKind::Remove | ChangeKind::Drop => DataType::Remove,
-        };
-        let events = self.window.apply(&key::of(&change.id), data, row)?;
-        if self.window.is_short() {
-            self.phase = Phase::loading(false, events, DataType::Limit);
-        } else {
-            self.note(events);
-        }
-        Ok(())
-    }
-
-    /// Notes what is to be sent as one snapshot.
-    fn note(&mut self, events: Vec<Event>) {
-        if !events.is_empty() {
-            self.number += 1;
-            self.batches.push(EventBatch {
-                number: self.number,
-                events,
-            });
-        }
-    }
-
-    /// Sends what was noted; answers to how many.
-    fn send(&mut self) -> usize {
-        if self.batches.is_empty() {
-            return 0;
-        }
-        self.sent = self.number;
-        self.beginning = None;
-        let mut tails: Vec<(i64, Bytes)> = Vec::new();
-        let count: usize = self.batches.iter().map(|batch| batch.events.len()).sum();
-        let mut messages = 0;
-        for watcher in self.watchers.iter_mut().filter(|watcher| watcher.is_told) {
-            let known = tails.iter().find(|(offset, _)| *offset == watcher.offset);
-            let tail = match known {
-                Some((_, tail)) => tail.clone(),
-                None => {
-                    let tail = Bytes::from(events_tail(self.sent, &self.batches, watcher.offset));
-                    tails.push((watcher.offset, tail.clone()));
-                    tail
-                }
-            };
-            watcher.told += count as u64;
-            watcher.send(watcher.head.clone(), tail);
-            messages += 1;
-        }
-        for batch in self.batches.drain(..) {
-            let bytes = batch.events.iter().map(|event| event.document.len() + 64).sum();
-            self.history_bytes += bytes;
-            self.history.push_back((batch, bytes));
-        }
-        while self.history.len() > KEPT || self.history_bytes > KEPT_BYTES {
-            let Some((_, bytes)) = self.history.pop_front() else {
-                break;
-            };
-            self.history_bytes -= bytes;
-        }
-        messages
-    }
-
-    /// Gives watchers that wait what they begin with, or what they have missed.
-    fn welcome(&mut self) {
-        let mut watchers = std::mem::take(&mut self.watchers);
-        for watcher in watchers.iter_mut().filter(|watcher| !watcher.is_told) {
-            self.welcome_one(watcher);
-        }
-        self.watchers = watchers;
-    }
-
-    fn welcome_one(&mut self, watcher: &mut Watcher) {
-        watcher.is_told = true;
-        let asked = watcher.asked.take();
-        let missed = asked
-            .filter(|asked| asked.numbering == self.numbering)
-            .map(|asked| self.missed(asked.event - asked.offset));
-        if missed == Some(None) {
-            // From here on nobody who has the old numbering is taken for one who has these numbers.
-            self.numbering = rand::random();
-        }
-        let query_id = watcher.query_id.get_or_insert_with(|| {
-            let id = QueryId {
-                request: watcher.request.clone(),
-                numbering: self.numbering,
-            };
-            id.text()
-        });
-        let head = |request_id: &str, begins| -> Bytes {
-            events_head(&watcher.watch_id, request_id, begins, query_id).into()
-        };
-        watcher.head = head("", false);
-        let answer = head(&watcher.request_id, asked.is_none());
-        let tail = match (asked, missed.flatten()) {
-            (None, _) => {
-                watcher.offset = 0;
-                watcher.told += self.window.len() as u64;
-                let window = &self.window;
-                let tail = self.beginning.get_or_insert_with(|| {
-                    let batch = EventBatch {
-                        number: self.number,
-                        events: window.beginning(),
-                    };
-                    events_tail(self.number, [&batch], 0).into()
-                });
-                tail.clone()
-            }
-            (Some(asked), Some(from)) => {
-                let missed: Vec<&EventBatch> = self.history.range(from..).map(|(batch, _)| batch).collect();
-                watcher.offset = asked.offset;
-                // It was judged anew, and nothing is different.
-                if missed.is_empty() && watcher.request_id.is_empty() {
-                    return;
-                }
-                watcher.told += missed.iter().map(|batch| batch.events.len() as u64).sum::<u64>();
-                events_tail(self.number, missed, asked.offset).into()
-            }
-            (Some(asked), None) => {
-                watcher.offset = asked.event.saturating_add(1).saturating_sub(self.number);
-                let batch = EventBatch {
-                    number: self.number,
-                    events: self.window.beginning_anew(),
-                };
-                watcher.told += batch.events.len() as u64;
-                events_tail(self.number, [&batch], watcher.offset).into()
-            }
-        };
-        watcher.send(answer, tail);
-    }
-
-    /// Where the batches behind that number begin in the history, if all of them are there.
-    fn missed(&self, number: i64) -> Option<usize> {
-        let many = usize::try_from(self.number.checked_sub(number)?).ok()?;
-        self.history.len().checked_sub(many)
-    }
+    matches!(
+        refusal,
+        WatchRefusal::TooMuchWork
+            | WatchRefusal::TooManyBytes
+            | WatchRefusal::TooManyBytesOfOne(_)
+            | WatchRefusal::TooManyBytesOfAll(_)
+    )
 }

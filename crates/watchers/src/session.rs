@@ -11,9 +11,11 @@ use realtime::{
 };
 use rules::Caller;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::{
     Inner, Outbox, Watchers,
-    queries::{Asked, Watcher},
+    watcher::{Asked, Watcher},
 };
 
 /// Watches of one socket at most: a choice. A program watches a handful.
@@ -31,6 +33,12 @@ pub(crate) struct Client {
     pub(crate) caller: Caller,
     pub(crate) dialect: Dialect,
     pub(crate) outbox: Arc<Outbox>,
+    /// Whose share of the memory its watches have.
+    pub(crate) payer: Arc<str>,
+    /// The places for what is read for that one.
+    pub(crate) loads: Arc<Semaphore>,
+    /// One for each watch that waits to be judged.
+    waiting: Arc<Semaphore>,
     /// Held while one of its watches is judged: however many it asks for, others are served in between.
     judging: tokio::sync::Mutex<()>,
 }
@@ -47,8 +55,15 @@ pub enum Heard {
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Session {
-    pub(crate) fn new(watchers: Watchers, caller: Caller, dialect: Dialect, outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(
+        watchers: Watchers,
+        caller: Caller,
+        dialect: Dialect,
+        outbox: Arc<Outbox>,
+        payer: &str,
+    ) -> Self {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let (payer, loads) = watchers.0.queries().arrive(payer);
         Self {
             watchers,
             client: Arc::new(Client {
@@ -56,6 +71,9 @@ impl Session {
                 caller,
                 dialect,
                 outbox,
+                payer,
+                loads,
+                waiting: Arc::new(Semaphore::new(MOST_WATCHES)),
                 judging: tokio::sync::Mutex::default(),
             }),
         }
@@ -101,13 +119,17 @@ impl Session {
             }
             ClientBody::Begin(request) => self.begin(watch_id, request_id, request, None, None),
             ClientBody::Rebuild { query, id, event } => {
-                let QueryId { request, numbering } = query;
+                let QueryId {
+                    request,
+                    numbering,
+                    watcher,
+                } = query;
                 let asked = Asked {
                     numbering,
                     event,
-                    offset: 0,
+                    offset: None,
                 };
-                self.begin(watch_id, request_id, request, Some(id), Some(asked));
+                self.begin(watch_id, request_id, request, Some((id, watcher)), Some(asked));
             }
         }
         Heard::Answered
@@ -118,23 +140,30 @@ impl Session {
         watch_id: String,
         request_id: String,
         request: WatchRequest,
-        query_id: Option<String>,
+        query_id: Option<(String, u64)>,
         asked: Option<Asked>,
     ) {
         let client = &self.client;
-        let begun = self
-            .watchers
-            .0
-            .queries()
-            .begin(client.number, &watch_id, MOST_WATCHES);
-        let token = match begun {
-            Ok(token) => token,
+        let place = Arc::clone(&client.waiting).try_acquire_owned();
+        // Those that a later one has replaced wait, too, until it is their turn.
+        let begun = place
+            .map_err(|_| WatchRefusal::TooManyWatches(MOST_WATCHES))
+            .and_then(|place| {
+                let mut queries = self.watchers.0.queries();
+                Ok((place, queries.begin(client.number, &watch_id, MOST_WATCHES)?))
+            });
+        let (place, token) = match begun {
+            Ok(begun) => begun,
             Err(refusal) => {
                 client
                     .outbox
                     .put(refused(&watch_id, &request_id, &refusal, false));
                 return;
             }
+        };
+        let (query_id, mark) = match query_id {
+            Some((id, mark)) => (Some(id), mark),
+            None => (None, rand::random::<u64>() | 1),
         };
         let watcher = Watcher {
             token,
@@ -143,26 +172,30 @@ impl Session {
             request_id,
             request,
             query_id,
+            mark,
             asked,
             named: Vec::new(),
+            is_of_time: false,
             is_told: false,
             offset: 0,
             head: Bytes::new(),
             told: 0,
         };
-        tokio::spawn(Arc::clone(&self.watchers.0).join(watcher));
+        tokio::spawn(Arc::clone(&self.watchers.0).join(watcher, Some(place)));
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.watchers.0.queries().leave(self.client.number);
+        let Client { number, payer, .. } = &*self.client;
+        self.watchers.0.queries().leave(*number, payer);
     }
 }
 
 impl Inner {
-    /// Judges what a watcher asks for, and puts it among those who watch the same.
-    pub(crate) async fn join(self: Arc<Self>, watcher: Watcher) {
+    /// Judges what a watcher asks for, and puts it among those who watch the same. A watch that begins has a place among those of its
+    /// client that wait.
+    pub(crate) async fn join(self: Arc<Self>, watcher: Watcher, place: Option<OwnedSemaphorePermit>) {
         let client = Arc::clone(&watcher.client);
         let (watch_id, request_id, token) = (
             watcher.watch_id.clone(),
@@ -176,6 +209,8 @@ impl Inner {
                 .outbox
                 .put(refused(&watch_id, &request_id, &refusal, false));
         }
+        self.note_ended();
+        drop(place);
     }
 
     async fn try_join(self: &Arc<Self>, mut watcher: Watcher) -> Result<(), WatchRefusal> {
@@ -201,6 +236,7 @@ impl Inner {
                 continue;
             }
             watcher.named = judged.named;
+            watcher.is_of_time = judged.is_of_time;
             if let Some(load) = queries.add(judged.query, watcher) {
                 tokio::spawn(Arc::clone(self).load(load));
             }

@@ -33,6 +33,7 @@ fn config_of(database: &Arc<dyn Database>, permission: Permission) -> WatchersCo
             collections: BTreeMap::new(),
         }),
         makes_collections: true,
+        memory: 64 << 20,
         denied: Box::new(|_, _| {}),
     }
 }
@@ -69,10 +70,17 @@ impl Client {
 
     fn connect(&mut self) {
         let outbox = Arc::new(Outbox::default());
-        let session = self
-            .watchers
-            .session(self.caller.clone(), Dialect::Plain, Arc::clone(&outbox));
+        let session = self.watchers.session(
+            self.caller.clone(),
+            Dialect::Plain,
+            Arc::clone(&outbox),
+            &self.payer(),
+        );
         self.connection = Some((session, outbox));
+    }
+
+    fn payer(&self) -> String {
+        self.caller.owner().unwrap_or_default().to_owned()
     }
 
     /// Loses the connection, and comes back.
@@ -230,14 +238,14 @@ fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
         assert_eq!(checked["msgData"]["currEvent"], client.event);
         remove(&database, "b").await;
         client.has(&[]).await;
-        let watches = watchers.live();
+        let (_, watches) = watchers.live(10);
         assert_eq!(watches.len(), 1);
         assert_eq!(
             (watches[0].owner.as_deref(), watches[0].documents),
             (Some("alice"), 0)
         );
         client.say("CLOSE_WATCH", Value::Null);
-        assert_eq!(watchers.live(), []);
+        assert_eq!(watchers.live(1), (0, vec![]));
     });
 }
 
@@ -315,7 +323,7 @@ fn whoever_may_not_watch_is_told_so() {
                 (Some("ERROR"), Some(code)),
                 "{data}"
             );
-            assert_eq!(watchers.live(), []);
+            assert_eq!(watchers.live(1), (0, vec![]));
         }
     });
 }
@@ -373,7 +381,7 @@ fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
             .unwrap();
         let ended = alice.next().await;
         assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
-        assert_eq!(watchers.live(), []);
+        assert_eq!(watchers.live(1), (0, vec![]));
         assert!(!watchers.0.queries().is_leaking());
     });
 }
@@ -407,7 +415,7 @@ fn a_query_that_takes_too_long_ends_and_no_other_does() {
         alice.has(&[json!({"_id": "a", "of": [1, 0]})]).await;
         let ended = mallory.next().await;
         assert_eq!(ended["msgData"]["code"], "EXCEED_REQUEST_LIMIT", "{ended}");
-        assert_eq!(watchers.live().len(), 1);
+        assert_eq!(watchers.live(0).0, 1);
         let noted = noted.lock().unwrap();
         assert!(
             noted.len() == 1 && noted[0].starts_with("mallory: a watch of \"c\" ended: "),
@@ -433,7 +441,349 @@ fn a_watch_of_too_many_bytes_does_not_begin_or_ends() {
         client.say("INIT_WATCH", json!({"collName": "c"}));
         let refused = client.next().await;
         assert_eq!(refused["msgData"]["code"], "EXCEED_REQUEST_LIMIT");
-        assert_eq!(watchers.live(), []);
+        assert_eq!(watchers.live(1), (0, vec![]));
+    });
+}
+
+/// Has watchers whose memory is so much, and what the developer is told.
+fn within(
+    database: &Arc<dyn Database>,
+    memory: usize,
+    permission: Permission,
+) -> (Watchers, Arc<std::sync::Mutex<Vec<String>>>) {
+    let noted = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let notes = Arc::clone(&noted);
+    let watchers = Watchers::new(WatchersConfig {
+        memory,
+        denied: Box::new(move |caller, text| {
+            let note = format!("{}: {text}", caller.owner().unwrap_or_default());
+            notes.lock().unwrap().push(note);
+        }),
+        ..config_of(database, permission)
+    });
+    (watchers, noted)
+}
+
+/// Watches that find the same document, each by a query of its own.
+fn nth(query: usize) -> Value {
+    json!({"collName": "c", "query": json!({"n": {"$ne": query + 1}}).to_string()})
+}
+
+#[test]
+fn a_user_s_watches_have_their_share_of_the_memory_and_no_more() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        put(&database, "a", doc! {"n": 0, "text": "x".repeat(200 << 10)}).await;
+        // 1 MB for each.
+        let (watchers, noted) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
+        let mut of_alice = Vec::new();
+        let refused = loop {
+            let mut client = Client::new(&watchers, "alice", nth(of_alice.len()));
+            let answer = client.next().await;
+            if answer["msgType"] == "ERROR" {
+                break answer;
+            }
+            assert!(of_alice.len() < 10, "she has all of the memory");
+            of_alice.push(client);
+        };
+        assert!(of_alice.len() > 1);
+        assert_eq!(refused["msgData"]["code"], "EXCEED_REQUEST_LIMIT");
+        let text = refused["msgData"]["message"].as_str().unwrap();
+        assert!(
+            text.contains("more than 1 MB together") && text.contains("close some"),
+            "{text}"
+        );
+        assert!(noted.lock().unwrap()[0].starts_with("alice: a watch of \"c\" ended: "));
+        assert!(watchers.0.queries().bytes("alice").1 <= 1 << 20);
+        // Others have theirs, and what they watch alike is there once.
+        let before = watchers.0.queries().bytes("alice").0;
+        let mut bob = Client::new(&watchers, "bob", nth(0));
+        bob.next().await;
+        let (after, of_bob) = watchers.0.queries().bytes("bob");
+        assert!(
+            of_bob > 200 << 10 && after - before < of_bob,
+            "{before} {after} {of_bob}"
+        );
+        // Whoever closes one has room for another.
+        of_alice[0].say("CLOSE_WATCH", Value::Null);
+        let mut another = Client::new(&watchers, "alice", nth(50));
+        assert_eq!(another.next().await["msgType"], "INIT_EVENT");
+        // A document that grows is too much, too.
+        put(&database, "a", doc! {"n": 0, "text": "x".repeat(600 << 10)}).await;
+        let mut over = 0;
+        for client in of_alice[1..].iter_mut().chain([&mut another]) {
+            over += usize::from(client.next().await["msgType"] == "ERROR");
+        }
+        assert!(over > 0);
+        bob.next().await;
+        assert_eq!(bob.docs[0]["text"].as_str().map(str::len), Some(600 << 10));
+        drop((of_alice, another, bob));
+        for payer in ["alice", "bob"] {
+            assert_eq!(watchers.0.queries().bytes(payer).1, 0, "{payer}");
+        }
+        watchers.close();
+        assert_eq!(watchers.0.queries().bytes("alice").0, 0);
+    });
+}
+
+#[test]
+fn where_all_of_the_memory_is_taken_the_watch_goes_that_has_most() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        put(&database, "small", doc! {"n": 0}).await;
+        put(&database, "a", doc! {"n": -1, "text": "x".repeat(300 << 10)}).await;
+        let (watchers, _) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
+        let small = json!({"collName": "c", "query": "{\"n\":0}"});
+        let mut alice = Client::new(&watchers, "alice", small);
+        alice.next().await;
+        // Each is another user, within the share of that one.
+        let mut others = Vec::new();
+        for user in 0..30 {
+            let mut other = Client::new(&watchers, &format!("user{user}"), nth(user));
+            other.next().await;
+            others.push(other);
+            assert!(watchers.0.queries().bytes("").0 <= 8 << 20);
+        }
+        let ended = 31 - watchers.live(0).0;
+        assert!((1..30).contains(&ended), "{ended}");
+        put(&database, "small", doc! {"n": 0, "more": true}).await;
+        alice.has(&[json!({"_id": "small", "n": 0, "more": true})]).await;
+    });
+}
+
+/// However many queries a change is for, others are served in between.
+#[test]
+fn a_change_of_many_watches_is_told_to_some_at_a_time() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let outboxes = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut sessions = Vec::new();
+        for socket in 0..20 {
+            let outbox = Arc::new(Outbox::default());
+            let user = socket.to_string();
+            let mut session = watchers.session(
+                Caller::of_openid(&*user),
+                Dialect::Plain,
+                Arc::clone(&outbox),
+                &user,
+            );
+            for watch in 0..MOST_WATCHES {
+                let message = json!({"watchId": watch.to_string(), "requestId": "r", "msgType": "INIT_WATCH",
+                    "msgData": nth(socket * MOST_WATCHES + watch)});
+                session.hear(ClientMessage::read(&message.to_string()));
+            }
+            let mut begun = 0;
+            while begun < MOST_WATCHES {
+                begun += tokio::time::timeout(HANGS, outbox.take())
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .len();
+            }
+            sessions.push(session);
+            outboxes.lock().unwrap().push(outbox);
+        }
+        let all = 20 * MOST_WATCHES;
+        assert_eq!(watchers.live(0).0, all);
+        put(&database, "a", doc! {"n": 0}).await;
+        // A task as any call is: it counts what was told each time that it has a turn.
+        let (mut told, mut most) = (0, 0);
+        let until = tokio::time::Instant::now() + HANGS;
+        while told < all {
+            let mut now = 0;
+            for outbox in outboxes.lock().unwrap().iter() {
+                now += outbox
+                    .take()
+                    .now_or_never()
+                    .flatten()
+                    .map_or(0, |frames| frames.len());
+            }
+            told += now;
+            most = most.max(now);
+            assert!(tokio::time::Instant::now() < until, "{told} were told");
+            tokio::task::yield_now().await;
+        }
+        assert!(most < all / 2, "{most} of {all} at once");
+    });
+}
+
+#[test]
+fn a_rule_that_asks_for_the_time_is_asked_again() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let now = || bson::DateTime::now().timestamp_millis();
+        // The machine may be slow: then once more, with more time.
+        for wait in [500, 5_000, 50_000] {
+            let until = now() + wait;
+            let watchers = watchers_of(&database, rule(&format!("now < {until}")));
+            let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+            if client.next().await["msgType"] == "ERROR" {
+                continue;
+            }
+            let again = || {
+                let concerned = watchers.0.queries().take_those_of_time();
+                assert_eq!(concerned.len(), 1);
+                watchers.0.rejoin(concerned);
+            };
+            again();
+            while now() <= until {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            client.hear_what_came();
+            // It may be that it was judged after its time just now.
+            if watchers.live(0).0 == 1 {
+                again();
+            }
+            let ended = client.next().await;
+            assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
+            assert_eq!(watchers.live(1), (0, vec![]));
+            return;
+        }
+        panic!("no watch began within 50 seconds");
+    });
+}
+
+/// What stands in a document is not told by the text of an error.
+#[test]
+fn a_query_that_fails_at_a_document_does_not_tell_of_it() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let (watchers, noted) = within(&database, 64 << 20, Permission::Level(Level::ReadOnly));
+        let fails = json!({"$expr": {"$gt": [{"$toInt": "$secret"}, 1]}}).to_string();
+        let data = json!({"collName": "c", "query": fails});
+        let mut early = Client::new(&watchers, "alice", data.clone());
+        early.next().await;
+        put(&database, "a", doc! {"secret": "swordfish"}).await;
+        let mut ended = vec![early.next().await];
+        let mut late = Client::new(&watchers, "bob", data);
+        ended.push(late.next().await);
+        for ended in ended {
+            assert_eq!(ended["msgData"]["code"], "DATABASE_REQUEST_FAILED");
+            let text = ended.to_string();
+            assert!(
+                text.contains("fails at a document") && !text.contains("swordfish"),
+                "{text}"
+            );
+        }
+        // The developer is told all of it.
+        let noted = noted.lock().unwrap();
+        for user in ["alice: ", "bob: "] {
+            let is_told = |note: &String| note.starts_with(user) && note.contains("swordfish");
+            assert!(noted.iter().any(is_told), "{noted:?}");
+        }
+    });
+}
+
+/// A mistake of ours at one change is not the end of all watches.
+#[test]
+fn a_panic_ends_no_watch_of_others() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = Watchers::new(WatchersConfig {
+            denied: Box::new(|_, text| panic!("on purpose: {text}")),
+            ..config_of(&database, Permission::Level(Level::ReadOnly))
+        });
+        let range = json!({"$range": [0, 100_000]});
+        let heavy =
+            json!({"$expr": {"$eq": [{"$size": {"$filter": {"input": range, "cond": "$$this"}}}, 1]}});
+        let heavy = json!({"collName": "c", "query": heavy.to_string()});
+        let mut mallory = Client::new(&watchers, "mallory", heavy);
+        let mut alice = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        mallory.next().await;
+        alice.next().await;
+        put(&database, "a", doc! {}).await;
+        mallory.next().await;
+        put(&database, "b", doc! {}).await;
+        alice.has(&[json!({"_id": "a"}), json!({"_id": "b"})]).await;
+        put(&database, "d", doc! {}).await;
+        alice
+            .has(&[json!({"_id": "a"}), json!({"_id": "b"}), json!({"_id": "d"})])
+            .await;
+    });
+}
+
+#[test]
+fn whoever_is_numbered_anew_is_known_by_that_and_nobody_else_is_troubled() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        let mut witness = Client::new(&watchers, "bob", json!({"collName": "c"}));
+        client.next().await;
+        witness.next().await;
+        put(&database, "a", doc! {}).await;
+        for client in [&mut client, &mut witness] {
+            client.has(&[json!({"_id": "a"})]).await;
+        }
+        // It says that it has what there never was, and gets everything, by numbers that follow on that.
+        client.event = 1000;
+        client.reconnect();
+        let anew = client.next().await;
+        assert_eq!(anew["msgData"]["events"][0]["QueueType"], "init", "{anew}");
+        // The other one goes on from where it was.
+        witness.connection = None;
+        put(&database, "b", doc! {}).await;
+        client.has(&[json!({"_id": "a"}), json!({"_id": "b"})]).await;
+        witness.reconnect();
+        let missed = witness.next().await;
+        assert_eq!(missed["msgData"]["events"][0]["QueueType"], "enqueue", "{missed}");
+        // So does the first, by the id that it had from the beginning.
+        client.connection = None;
+        put(&database, "d", doc! {}).await;
+        let all = ["a", "b", "d"].map(|id| json!({"_id": id}));
+        witness.has(&all).await;
+        client.reconnect();
+        let missed = client.next().await;
+        assert_eq!(
+            missed["msgData"]["events"].as_array().map(Vec::len),
+            Some(1),
+            "{missed}"
+        );
+        assert_eq!(missed["msgData"]["events"][0]["QueueType"], "enqueue", "{missed}");
+        client.has(&all).await;
+    });
+}
+
+/// What is read may be newer than the changes that were heard: of the document by which somebody was judged, too.
+#[test]
+fn whoever_is_judged_by_a_document_is_judged_after_what_is_read() {
+    in_rooms(async {
+        let database = in_memory();
+        for name in ["c", "rooms"] {
+            database.create_collection(name).await.unwrap();
+        }
+        let room = doc! {"_id": "r", "members": ["bob"]};
+        database.insert("rooms", vec![room], None).await.unwrap();
+        let watchers = watchers_of(
+            &database,
+            rule("auth.openid in get(`database.rooms.${doc.room}`).members"),
+        );
+        let data = json!({"collName": "c", "query": "{\"room\":\"r\"}"});
+        let mut bob = Client::new(&watchers, "bob", data);
+        bob.next().await;
+        // The changes are late.
+        watchers.0.queries().stop_following();
+        database
+            .remove("rooms", doc! {"_id": "r"}, false, None)
+            .await
+            .unwrap();
+        put(&database, "1", doc! {"room": "r", "secret": true}).await;
+        let loads = watchers.0.queries().read_again();
+        assert_eq!(loads.len(), 1);
+        for load in loads {
+            Arc::clone(&watchers.0).load(load).await;
+        }
+        let ended = bob.next().await;
+        assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
+        assert_eq!(bob.docs, Vec::<Value>::new());
     });
 }
 
@@ -450,7 +800,7 @@ fn a_collection_that_is_dropped_ends_its_watches() {
         assert_eq!(ended["msgData"]["code"], "DATABASE_COLLECTION_NOT_EXIST");
         let text = ended["msgData"]["message"].as_str().unwrap();
         assert!(text.contains("Db or Table not exist: c"), "{text}");
-        assert_eq!(watchers.live(), []);
+        assert_eq!(watchers.live(1), (0, vec![]));
     });
 }
 
@@ -513,7 +863,12 @@ fn so_many_watches_are_on_a_socket_and_no_more() {
         database.create_collection("c").await.unwrap();
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
         let outbox = Arc::new(Outbox::default());
-        let mut session = watchers.session(Caller::of_openid("alice"), Dialect::Plain, Arc::clone(&outbox));
+        let mut session = watchers.session(
+            Caller::of_openid("alice"),
+            Dialect::Plain,
+            Arc::clone(&outbox),
+            "alice",
+        );
         for watch in 0..=MOST_WATCHES {
             let message = json!({"watchId": watch.to_string(), "requestId": "r", "msgType": "INIT_WATCH",
                 "msgData": {"collName": "c"}});
@@ -529,9 +884,9 @@ fn so_many_watches_are_on_a_socket_and_no_more() {
             }));
         }
         assert_eq!(kinds.iter().filter(|kind| *kind == "ERROR").count(), 1);
-        assert_eq!(watchers.live().len(), MOST_WATCHES);
+        assert_eq!(watchers.live(0).0, MOST_WATCHES);
         drop(session);
-        assert_eq!(watchers.live(), []);
+        assert_eq!(watchers.live(1), (0, vec![]));
     });
 }
 
@@ -624,6 +979,13 @@ async fn storm(seed: u64, steps: u64) {
             .collect();
         client.has(&wanted).await;
     }
+    // Nothing is counted of what is gone.
+    drop(clients);
+    for user in 0..10 {
+        assert_eq!(watchers.0.queries().bytes(&user.to_string()).1, 0);
+    }
+    watchers.close();
+    assert_eq!(watchers.0.queries().bytes("").0, 0);
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
 /// What clients watch at this moment.
 fn watches(inner: &Inner, viewer: &Viewer) -> Markup {
     let lang = viewer.lang;
-    let mut watches = inner.gateway.live_watches();
+    let (count, mut watches) = inner.gateway.live_watches(WATCHES);
     watches.sort_by(|one, other| (&one.collection, &one.owner).cmp(&(&other.collection, &other.owner)));
     html! {
         h2 #watches { (lang.t("Watched by clients", "客户端实时监听")) }
@@ -110,10 +110,10 @@ fn watches(inner: &Inner, viewer: &Viewer) -> Markup {
                     th scope="col" .number { (lang.t("Documents", "记录数")) }
                     th scope="col" .number { (lang.t("Events sent", "已推送")) }
                 } }
-                tbody { @for watch in watches.iter().take(WATCHES) { (watched(viewer, watch)) } }
+                tbody { @for watch in &watches { (watched(viewer, watch)) } }
             }
-            @if watches.len() > WATCHES {
-                p .dim { (lang.t("Further ones, which are not listed: ", "其余未列出：")) (watches.len() - WATCHES) }
+            @if count > watches.len() {
+                p .dim { (lang.t("Further ones, which are not listed: ", "其余未列出：")) (count - watches.len()) }
             }
         }
     }

@@ -224,8 +224,10 @@ async fn act(
             let until = access
                 .as_ref()
                 .map_or(now + STRANGERS_SOCKET, |access| access.until);
-            let caller = access.map(|access| access.user.caller()).unwrap_or_default();
-            let grant = sockets::grant(inner, &head.headers, &caller, until);
+            let session = access.as_ref().map(|access| access.session.as_str());
+            let caller = access.as_ref().map(|access| access.user.caller());
+            let caller = caller.unwrap_or_default();
+            let grant = sockets::grant(inner, &head.headers, &caller, session, until);
             let env = clients.tokens.env();
             Ok(legacy::socket(request_id, env, &grant.ws_url, &grant.sign_str).into())
         }

@@ -15,8 +15,13 @@ use crate::{
     table::{Entry, Table},
 };
 
+/// `watch_memory` where it is not said.
+const WATCH_MEMORY: u64 = 128 << 20;
+/// The least that it may be: one client has an eighth of it.
+const LEAST_WATCH_MEMORY: u64 = 8 << 20;
+
 /// `[database]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DatabaseSection {
     /// The URL of a MongoDB server: `YUNQIAO_MONGODB_URL`, else `url`, else the content of `url_file`. It may hold a password. Without
     /// it documents are kept in a file.
@@ -31,6 +36,8 @@ pub struct DatabaseSection {
     pub wire: Option<SocketAddr>,
     /// The content of `wire_password_file`, what they must prove to know; at least as long as the operator's secret.
     pub wire_password: Option<Secret>,
+    /// `watch_memory`: bytes that all watches may have in memory together; by default 128 MB.
+    pub watch_memory: u64,
     /// `default_permission`: what clients may do with collections that say nothing of it; by default `PRIVATE`.
     pub default_permission: Permission,
     /// `[database.collections.NAME]`, and what `database.rules.json` and `cloudbaserc.json` say of permissions where that says nothing.
@@ -79,6 +86,22 @@ pub struct IndexFieldSetting {
     pub descending: bool,
 }
 
+impl Default for DatabaseSection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            path: None,
+            missing: None,
+            seed: None,
+            wire: None,
+            wire_password: None,
+            watch_memory: WATCH_MEMORY,
+            default_permission: Permission::default(),
+            collections: BTreeMap::new(),
+        }
+    }
+}
+
 impl DatabaseSection {
     /// Reads the table; gives also whether the file itself holds a password. Paths in it are relative to `dir`, and `url` is what
     /// the environment gives.
@@ -97,6 +120,7 @@ impl DatabaseSection {
             "seed",
             "wire",
             "wire_password_file",
+            "watch_memory",
             "default_permission",
             "collections",
         ])?;
@@ -115,6 +139,10 @@ impl DatabaseSection {
                 .transpose()?,
             wire: None,
             wire_password: None,
+            watch_memory: match table.get("watch_memory") {
+                Some(entry) => read_watch_memory(&entry)?,
+                None => WATCH_MEMORY,
+            },
             default_permission: match table.get("default_permission") {
                 Some(entry) => Permission::Level(permission::level(&entry)?),
                 None => Permission::default(),
@@ -210,6 +238,16 @@ fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {
         "create" => Ok(MissingCollection::Create),
         "refuse" => Ok(MissingCollection::Refuse),
         other => Err(entry.refuse(&format!("is {other:?}"), "write \"create\" or \"refuse\"")),
+    }
+}
+
+fn read_watch_memory(entry: &Entry<'_>) -> Result<u64, ProjectError> {
+    match entry.bytes()? {
+        bytes @ ..LEAST_WATCH_MEMORY => Err(entry.refuse(
+            &format!("is {bytes} bytes, of which one client has an eighth"),
+            "write at least \"8MB\"; without it there are 128 MB",
+        )),
+        bytes => Ok(bytes),
     }
 }
 

@@ -91,6 +91,7 @@ fn what_is_wrong_is_said_with_the_ids_that_could_be_read() {
     let id = QueryId {
         request: WatchRequest::default(),
         numbering: 1,
+        watcher: 0,
     };
     for event in [-1, i64::MAX] {
         let data = json!({"queryID": id.text(), "eventID": event});
@@ -165,6 +166,7 @@ fn a_query_id_is_what_it_was_made_of() {
             limit: Some(7),
         },
         numbering: u64::MAX,
+        watcher: u64::MAX,
     };
     assert_eq!(QueryId::read(&id.text()), Ok(id));
 }

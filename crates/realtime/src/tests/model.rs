@@ -95,7 +95,11 @@ impl World {
     fn row(&self, document: &Document) -> Option<Row> {
         let raw = RawDocumentBuf::try_from(document).unwrap();
         let found = self.query.matches(document, &context()).unwrap();
-        found.then(|| self.query.row(&raw, document, &context()).unwrap())
+        found.then(|| {
+            self.query
+                .row(&raw, document, &context(), &mut Shown::default())
+                .unwrap()
+        })
     }
 
     /// What the query finds, by reading everything.
@@ -262,7 +266,9 @@ fn more_documents_than_can_be_watched_are_refused() {
     let row = |id: i32| {
         let document = doc! {"_id": id};
         let raw = RawDocumentBuf::try_from(&document).unwrap();
-        query.row(&raw, &document, &context()).unwrap()
+        query
+            .row(&raw, &document, &context(), &mut Shown::default())
+            .unwrap()
     };
     let most = i32::try_from(MOST_DOCUMENTS).unwrap();
     let mut window = Window::new(&query);
@@ -278,7 +284,9 @@ fn what_leaves_a_query_is_told_as_it_was() {
     let query = WatchQuery::new(doc! {"open": true}, &WatchRequest::default(), Dialect::Plain).unwrap();
     let row = |document: Document| {
         let raw = RawDocumentBuf::try_from(&document).unwrap();
-        query.row(&raw, &document, &context()).unwrap()
+        query
+            .row(&raw, &document, &context(), &mut Shown::default())
+            .unwrap()
     };
     let mut window = Window::new(&query);
     let before = row(doc! {"_id": "a", "open": true});

@@ -182,3 +182,12 @@ fn permissions_are_levels_or_rules() {
         assert!(error.contains(why), "{text}: {error}");
     }
 }
+
+#[test]
+fn watches_have_the_memory_that_is_said_and_some_where_nothing_is() {
+    let of = |text: &str| read(&format!("[database]\n{text}")).map(|database| database.watch_memory);
+    assert_eq!(of("").unwrap(), 128 << 20);
+    assert_eq!(of("watch_memory = \"1GB\"").unwrap(), 1 << 30);
+    let error = of("watch_memory = \"4MB\"").unwrap_err().to_string();
+    assert!(error.contains("write at least \"8MB\""), "{error}");
+}
