@@ -53,7 +53,10 @@ fn project(auth: &str) -> Scratch {
     );
     project.write(
         "yunqiao.toml",
-        &format!("env = \"{ENV}\"\n[storage]\npermission = \"PRIVATE\"\n[auth]\n{auth}\n"),
+        &format!(
+            "env = \"{ENV}\"\n[storage]\npermission = \"PRIVATE\"\n[auth]\n{auth}\n\
+             [database.collections.news]\npermission = \"READONLY\"\n"
+        ),
     );
     project
 }

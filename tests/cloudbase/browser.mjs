@@ -174,6 +174,8 @@ async function tried(name, person, open) {
   const [mine] = await run(alice, 'call', 'look', { collection, id })
   deepStrictEqual([mine.secret, mine.stolen], ['of alice', undefined], name)
 
+  await watched(name, run, alice, bob, collection)
+
   const carol = await person()
   const wrong = await run(carol, 'signIn', 'byPassword', 'carol', 'not her password')
   ok(wrong.refused, name)
@@ -185,4 +187,48 @@ async function tried(name, person, open) {
   ok(!out?.refused, `${name}: ${JSON.stringify(out)}`)
   const after = await run(carol, 'fails', 'who')
   ok(after?.refused, `${name}: ${JSON.stringify(after)}`)
+}
+
+/** What one browser changes the other sees, as far as it may. */
+async function watched(name, run, alice, bob, collection) {
+  await run(alice, 'watch', 'news', { of: name })
+  await alice.until(() => window.seen.length > 0)
+  const id = await run(bob, 'add', 'news', { n: 1, of: name })
+  const docs = (page, ...wanted) =>
+    page.until((wanted) => JSON.stringify(window.seen.at(-1).docs) === wanted, JSON.stringify(wanted))
+  await docs(alice, 1)
+  strictEqual(await run(bob, 'change', 'news', id, { n: 2 }), 1, name)
+  await docs(alice, 2)
+  // It leaves what the query finds, and another comes.
+  strictEqual(await run(bob, 'change', 'news', id, { of: 'another' }), 1, name)
+  await docs(alice)
+  const next = await run(bob, 'add', 'news', { n: 3, of: name })
+  await docs(alice, 3)
+  strictEqual(await run(bob, 'remove', 'news', next), 1, name)
+  await docs(alice)
+  const changes = (await alice.evaluate(() => window.seen)).flatMap((seen) => seen.changes ?? [seen])
+  deepStrictEqual(
+    changes,
+    [
+      ['enqueue', 1],
+      ['update', 2],
+      ['dequeue', 2],
+      ['enqueue', 3],
+      ['dequeue', 3],
+    ],
+    name,
+  )
+  await run(alice, 'unwatch')
+
+  // Of a collection where each has their own, nothing of another's is seen, whatever becomes of it.
+  await run(bob, 'watch', collection, {})
+  await bob.until(() => window.seen.length > 0)
+  const theirs = await run(alice, 'add', collection, { n: 70, secret: 'of alice' })
+  strictEqual(await run(alice, 'change', collection, theirs, { n: 71 }), 1, name)
+  strictEqual(await run(alice, 'remove', collection, theirs), 1, name)
+  await run(bob, 'add', collection, { n: 80 })
+  await bob.until(() => window.seen.at(-1).docs?.includes(80))
+  const seen = await bob.evaluate(() => window.seen)
+  ok(!/"?7[01]"?|of alice/.test(JSON.stringify(seen)), `${name}: ${JSON.stringify(seen)}`)
+  await run(bob, 'unwatch')
 }

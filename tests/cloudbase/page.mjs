@@ -25,6 +25,26 @@ window.run = {
     return added.id ?? added._id
   },
   ofAnother: (collection, whose) => program.ofAnother(opened.app, collection, whose),
+  change: async (collection, id, changes) =>
+    (await opened.app.database().collection(collection).doc(id).update(changes)).updated,
+  remove: async (collection, id) =>
+    (await opened.app.database().collection(collection).doc(id).remove()).deleted,
+  watch: (collection, query) => {
+    window.seen = []
+    const rows = ({ docs, docChanges }) => ({
+      docs: docs.map(({ n }) => n),
+      changes: docChanges.map(({ queueType, doc }) => [queueType, doc?.n]),
+    })
+    window.watcher = opened.app
+      .database()
+      .collection(collection)
+      .where(query)
+      .watch({
+        onChange: (snapshot) => window.seen.push(rows(snapshot)),
+        onError: (error) => window.seen.push({ error: program.said(error) }),
+      })
+  },
+  unwatch: () => window.watcher.close() && undefined,
   upload: async (path, text) => {
     const file = new File([text], 'a.txt', { type: 'text/plain' })
     return (await opened.app.uploadFile({ cloudPath: path, filePath: file })).fileID
