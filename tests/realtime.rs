@@ -85,7 +85,10 @@ async fn a_logout_ends_the_sockets_of_its_session() {
     project.write("yunqiao.toml", "env = \"e\"\n[auth]\nanonymous = true\n");
     let dev = Dev::start(project.path());
     let mut tokens = Vec::new();
-    for device in ["0123456789abcdef0123456789abcdef", "1123456789abcdef0123456789abcdef"] {
+    for device in [
+        "0123456789abcdef0123456789abcdef",
+        "1123456789abcdef0123456789abcdef",
+    ] {
         let url = format!("{}/auth/v1/signin/anonymously", dev.server.url);
         let request = dev.client.post(url).header("x-device-id", device).body("{}");
         let login: Value = request.send().await.unwrap().json().await.unwrap();
@@ -100,7 +103,10 @@ async fn a_logout_ends_the_sockets_of_its_session() {
         let mut socket = RawSocket::open(&dev.server.url).await;
         socket.say(login.clone()).await;
         let answer = socket.message().await;
-        assert!(answer["msgType"] == "LOGIN_RES" && answer["msgData"]["code"].is_null(), "{answer}");
+        assert!(
+            answer["msgType"] == "LOGIN_RES" && answer["msgData"]["code"].is_null(),
+            "{answer}"
+        );
         sockets.push((socket, login));
     }
     post(&dev, "/auth/v1/user/signout", Some(&tokens[0]), json!({})).await;
@@ -113,6 +119,8 @@ async fn a_logout_ends_the_sockets_of_its_session() {
     assert!(matches!(ended, Heard::Closed(4002)), "{ended:?}");
     // The other's goes on.
     let (other, _) = &mut sockets[1];
-    other.say(json!({"requestId": "p", "msgType": "PING", "msgData": null, "padding": "x".repeat(200)})).await;
+    other
+        .say(json!({"requestId": "p", "msgType": "PING", "msgData": null, "padding": "x".repeat(200)}))
+        .await;
     assert_eq!(other.message().await["msgType"], "PONG");
 }
