@@ -258,6 +258,43 @@ fn set_private(path: &std::path::Path) {
 }
 
 #[test]
+fn it_speaks_chinese_where_that_is_spoken() {
+    let project = Scratch::new(&[("login", "exports.main = () => 1")]);
+    let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+    let help = |command: &mut Command| {
+        let (output, out, err) = run(command);
+        assert!(output.status.success(), "{err}");
+        out
+    };
+    // By the option, which goes before the environment; and the words that are typed are the same.
+    for command in [
+        yunqiao().args(["dev", "--help", "--lang", "zh"]),
+        yunqiao().args(["dev", "--help"]).env("LANG", "zh_CN.UTF-8"),
+    ] {
+        let zh = help(command);
+        for part in [
+            "用法：yunqiao dev",
+            "选项",
+            "网关的端口",
+            "示例：\n  yunqiao dev hello",
+        ] {
+            assert!(zh.contains(part), "{part}: {zh}");
+        }
+    }
+    let en = help(
+        yunqiao()
+            .args(["dev", "--help", "--lang=en"])
+            .env("LANG", "zh_CN.UTF-8"),
+    );
+    assert!(!en.chars().any(is_chinese), "{en}");
+    let dev = Server::start(Dev::command(yunqiao(), project.path()).env("LC_ALL", "zh_CN.UTF-8"));
+    dev.prints("1 个云函数");
+    dev.prints("控制台");
+    let printed = dev.printed();
+    assert!(!printed.contains("gateway"), "{printed}");
+}
+
+#[test]
 fn exec_ends_as_a_shell_does_where_there_is_no_such_command() {
     let project = Scratch::new(&[("login", "exports.main = () => 1")]);
     project.write("not-executable", "");

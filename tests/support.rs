@@ -35,6 +35,10 @@ fn isolated(mut command: Command) -> Command {
         )
         .env_remove("YUNQIAO_APPSECRET")
         .env_remove("YUNQIAO_LOG")
+        // English, whoever runs the tests.
+        .env("LANG", "C.UTF-8")
+        .env_remove("LC_ALL")
+        .env_remove("LC_MESSAGES")
         .stdin(Stdio::null());
     command
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     cloud_id::CloudId,
     complete::{self, Shell},
+    lang::Lang,
 };
 
 /// Your own WeChat cloud: runs Mini Program cloud functions on a laptop, in CI and in production.
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     /// Print for a program to read: results and `ready` as JSON, errors as {"errCode","errMsg"}
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The language of help and of what is said: en or zh; by default that of LANG
+    #[arg(long, global = true, value_name = "LANG", hide_possible_values = true)]
+    pub(crate) lang: Option<Lang>,
     /// Say more; twice says everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -612,7 +616,8 @@ pub(crate) struct Import {
     /// The file; `-` reads standard input
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// How documents stand in FILE, where its name and its first character do not tell
+    /// How documents stand in FILE, where its name and its first character do not tell: json, objects or one array of them; csv, with a
+    /// line of fields first
     #[arg(long)]
     pub(crate) format: Option<ImportFormat>,
     /// A document takes the place of the one that has its _id; without this, it is refused
@@ -622,9 +627,7 @@ pub(crate) struct Import {
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum ImportFormat {
-    /// JSON objects one after another, or one array of them
     Json,
-    /// A line of fields, then a line for each document
     Csv,
 }
 
@@ -645,7 +648,7 @@ pub(crate) struct Export {
     /// The file, which is replaced if it is there; `-` or nothing writes to standard output
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
-    /// How documents stand in FILE
+    /// How documents stand in FILE: lines, a JSON object on each; array, one JSON array; csv
     #[arg(long)]
     pub(crate) format: Option<ExportFormat>,
     /// Only the documents that match, as a query of MongoDB's in JSON
@@ -661,11 +664,8 @@ pub(crate) struct Export {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// A JSON object on each line
     Lines,
-    /// One JSON array
     Array,
-    /// A line of fields, then a line for each document
     Csv,
 }
 

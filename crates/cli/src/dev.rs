@@ -16,6 +16,7 @@ use crate::{
     interrupt,
     journal::Calls,
     keys::{self, Key},
+    lang::{self, Lang, t},
     operator::Operator,
     paths, print,
     run_file::{self, RunFile},
@@ -73,24 +74,32 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
     let mut changes = Changes::watch(&project, &local.runtime)?;
 
     facts::functions(&local.functions, &project.root);
-    print::fact("gateway", &local.url);
+    print::fact(t("gateway", "网关"), &local.url);
     facts::web(&local.web, &project);
-    print::fact("wechat", format_args!("{} (simulated)", local.wechat));
+    print::fact(
+        t("wechat", "微信"),
+        format_args!("{} {}", local.wechat, t("(simulated)", "（模拟）")),
+    );
     let console = format!("{}/?once={}", local.operator, local.once.expose_secret());
-    print::fact("console", &console);
+    print::fact(t("console", "控制台"), &console);
     if let Some(database) = &local.database {
-        print::fact("database", database.url());
+        print::fact(t("database", "数据库"), database.url());
     }
     if let Some([gateway, web, wechat]) = &local.network {
         print::fact(
-            "phone",
-            format_args!("gateway {gateway}, web {web}, wechat {wechat}: for others in the network"),
+            t("phone", "手机"),
+            match lang::chosen() {
+                Lang::En => {
+                    format!("gateway {gateway}, web {web}, wechat {wechat}: for others in the network")
+                }
+                Lang::Zh => format!("网关 {gateway}，网页 {web}，微信 {wechat}：供网络上的其他设备使用"),
+            },
         );
     }
     facts::clients(&project);
     if verbose > 0 {
         print::fact(
-            "operator",
+            t("operator", "运维"),
             format_args!(
                 "{} (Authorization: Bearer {})",
                 local.operator,
@@ -102,10 +111,17 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
     if !args.host.is_loopback() {
         print::warning(
             format_args!(
-                "{} is open to the network: anybody there can call functions and act as the simulated users",
-                args.host
+                "{} {}",
+                args.host,
+                t(
+                    "is open to the network: anybody there can call functions and act as the simulated users",
+                    "对网络开放：网络上的任何人都能调用云函数，扮作模拟用户"
+                )
             ),
-            "leave --host out to keep it to this machine",
+            t(
+                "leave --host out to keep it to this machine",
+                "不写 --host 则只限本机",
+            ),
         );
         if let Some([gateway, web, _]) = &local.network {
             let url = if project.settings.web.serves() {
@@ -130,7 +146,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
 
     let mut keys = keys::follow();
     if keys.is_some() {
-        print::fact("keys", keys::HELP);
+        print::fact(t("keys", "按键"), keys::help());
     }
     let mut of_clients = of_clients_in(&project);
     loop {
@@ -144,7 +160,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
                         continue;
                     }
                     Wanted::Key(Key::Help) => {
-                        print::fact("keys", keys::HELP);
+                        print::fact(t("keys", "按键"), keys::help());
                         continue;
                     }
                     Wanted::Key(Key::Open) => {

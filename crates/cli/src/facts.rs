@@ -4,17 +4,20 @@ use std::{collections::BTreeMap, path::Path};
 
 use project::Project;
 
-use crate::print;
+use crate::{
+    lang::{self, t},
+    print,
+};
 
 /// The functions that can run.
 pub(crate) fn functions(names: &[String], root: &Path) {
-    print::done(format_args!(
-        "{} of {}",
-        print::counted(names.len(), "function"),
-        root.display()
-    ));
+    let (all, root) = (names.len(), root.display());
+    print::done(match lang::chosen() {
+        lang::Lang::En => format!("{} of {root}", print::counted(all, "function")),
+        lang::Lang::Zh => format!("{root}：{all} 个云函数"),
+    });
     if !names.is_empty() {
-        print::fact("functions", names.join(", "));
+        print::fact(t("functions", "云函数"), names.join(", "));
     }
 }
 
@@ -27,13 +30,19 @@ pub(crate) fn web(url: &str, project: &Project) {
         .map(|route| format!("{} → {}", route.path, route.function));
     let site = web.site.iter().map(|site| {
         let site = site.strip_prefix(&project.root).unwrap_or(site);
-        format!("site {}", site.display())
+        format!("{} {}", t("site", "网页"), site.display())
     });
     let served: Vec<_> = routes.chain(site).collect();
     print::fact(
-        "web",
+        t("web", "网页"),
         match served.is_empty() {
-            true => format!("{url} (nothing yet: [web] in yunqiao.toml)"),
+            true => format!(
+                "{url} ({})",
+                t(
+                    "nothing yet: [web] in yunqiao.toml",
+                    "还没有内容：见 yunqiao.toml 的 [web]"
+                )
+            ),
             false => format!("{url} ({})", served.join(", ")),
         },
     );
@@ -56,18 +65,25 @@ pub(crate) fn clients(project: &Project) {
         .into_iter()
         .map(|(source, collections)| format!("{} ({source})", collections.join(", ")));
     let mut told: Vec<_> = files.collect();
-    told.push(format!("others {}", database.default_permission.tag()));
-    print::fact("clients", told.join("; "));
+    told.push(format!(
+        "{} {}",
+        t("others", "其他"),
+        database.default_permission.tag()
+    ));
+    print::fact(t("clients", "权限"), told.join("; "));
 }
 
 /// The functions' timers, if there are any.
 pub(crate) fn timers(project: &Project) {
     let timers = project.functions.values().flat_map(|listed| {
         let triggers = listed.triggers.iter();
-        triggers.map(|trigger| format!("{} of {}", trigger.name, listed.function.name))
+        triggers.map(|trigger| match lang::chosen() {
+            lang::Lang::En => format!("{} of {}", trigger.name, listed.function.name),
+            lang::Lang::Zh => format!("{} 的 {}", listed.function.name, trigger.name),
+        })
     });
     let timers: Vec<_> = timers.collect();
     if !timers.is_empty() {
-        print::fact("timers", timers.join(", "));
+        print::fact(t("timers", "定时触发"), timers.join(", "));
     }
 }

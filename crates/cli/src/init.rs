@@ -7,7 +7,11 @@ use anstream::println;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::{args, print};
+use crate::{
+    args,
+    lang::{self, Lang},
+    print,
+};
 
 macro_rules! template {
     ($($path:literal),* $(,)?) => {
@@ -74,7 +78,11 @@ pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> 
     if as_json {
         print::json(&json!({"dir": dir, "appid": appid, "files": made}));
     } else {
-        println!("made {}; next:\n\n  yunqiao dev {0}", dir.display());
+        let next = match lang::chosen() {
+            Lang::En => format!("made {}; next:", dir.display()),
+            Lang::Zh => format!("已建好 {}，接下来：", dir.display()),
+        };
+        println!("{next}\n\n  yunqiao dev {}", dir.display());
     }
     Ok(ExitCode::SUCCESS)
 }

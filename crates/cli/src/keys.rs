@@ -18,6 +18,8 @@ use tokio::{
     sync::mpsc,
 };
 
+use crate::lang::t;
+
 /// How often a program in the background looks whether it is in front again.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -32,7 +34,12 @@ pub(crate) enum Key {
 }
 
 /// What the terminal says of them.
-pub(crate) const HELP: &str = "o open the console, r reload, c clear, q quit; each with Enter";
+pub(crate) fn help() -> &'static str {
+    t(
+        "o open the console, r reload, c clear, q quit; each with Enter",
+        "o 打开控制台，r 重新加载，c 清屏，q 退出；按回车生效",
+    )
+}
 
 impl Key {
     fn of(line: &str) -> Option<Self> {

@@ -25,10 +25,13 @@ mod facts;
 mod files;
 mod folder;
 mod front;
+mod help;
+mod help_zh;
 mod init;
 mod interrupt;
 mod journal;
 mod keys;
+mod lang;
 mod logs;
 mod operator;
 mod paths;
@@ -52,7 +55,7 @@ mod web_auth;
 use std::process::ExitCode;
 
 use args::{Args, Command};
-use clap::Parser;
+use clap::FromArgMatches as _;
 
 fn main() -> ExitCode {
     // Each worker is started under this same binary as its supervisor: no thread, no runtime, no argument parser.
@@ -63,7 +66,10 @@ fn main() -> ExitCode {
     keep_memory_private();
     // As the shell asks, when somebody presses Tab.
     complete::answer::<Args>();
-    let args = Args::parse_from(args::words());
+    let words: Vec<_> = args::words().collect();
+    lang::choose(&words);
+    let matches = help::command().get_matches_from(words);
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = args.json;
     let ended = terminal::with(|| {
         run(args).unwrap_or_else(|error| {

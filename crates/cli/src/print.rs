@@ -127,7 +127,10 @@ fn say(mark: impl Display, text: impl Display) {
 
 /// A heading with what one needs to know, on standard error.
 pub(crate) fn fact(name: &str, value: impl Display) {
-    say(format_args!("  {DIM}{name:<10}{DIM:#}"), value);
+    // A Chinese character is as wide as two letters.
+    let width: usize = name.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    let blanks = " ".repeat(10_usize.saturating_sub(width));
+    say(format_args!("  {DIM}{name}{blanks}{DIM:#}"), value);
 }
 
 /// Clears the terminal.

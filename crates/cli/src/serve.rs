@@ -23,6 +23,7 @@ use crate::{
     front::DatabaseFront,
     interrupt,
     journal::Calls,
+    lang::t,
     print,
     stack::{self, Parts, Visibility},
     storage, undeclared, web_auth,
@@ -120,26 +121,30 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
     let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, documents, None));
     let functions = stack::load(&gateway, &project, console.as_ref()).await?;
     facts::functions(&functions, &project.root);
-    print::fact("gateway", stack::url(address));
+    print::fact(t("gateway", "网关"), stack::url(address));
     if let Some((_, address)) = &web {
         facts::web(&stack::url(*address), &project);
     }
-    print::fact("wechat", &wechat);
+    print::fact(t("wechat", "微信"), &wechat);
     if let Some((_, address)) = &operator {
         print::fact(
-            "console",
-            format_args!("{} (asks for the secret)", stack::url(*address)),
+            t("console", "控制台"),
+            format_args!(
+                "{} {}",
+                stack::url(*address),
+                t("(asks for the secret)", "（需要密钥）")
+            ),
         );
     }
-    print::fact("store", store_path.display());
+    print::fact(t("store", "状态"), store_path.display());
     if let Some(place) = data::place(&project, Keeping::BesideStore)? {
-        print::fact("documents", place.display());
+        print::fact(t("documents", "数据"), place.display());
     }
     if let Some(place) = storage::place(&project, Keeping::BesideStore)? {
-        print::fact("files", place.display());
+        print::fact(t("files", "文件"), place.display());
     }
     if let Some(database) = &database {
-        print::fact("database", database.url());
+        print::fact(t("database", "数据库"), database.url());
     }
     facts::clients(&project);
     facts::timers(&project);

@@ -6,7 +6,7 @@ use clock::Clock;
 use serde_json::json;
 use simulator::Simulator;
 
-use crate::{args, interrupt, print, stack};
+use crate::{args, interrupt, lang::t, print, stack};
 
 pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut settings = simulator::SimulatorSettings::default();
@@ -33,12 +33,18 @@ pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<E
     let appid = settings.appid.clone();
     print::fact("appid", &appid);
     print::fact(
-        "secret",
-        format_args!("GET {url}/sim/app tells it, and the token and encodingAESKey of pushes"),
+        t("secret", "密钥"),
+        format_args!(
+            "GET {url}/sim/app {}",
+            t(
+                "tells it, and the token and encodingAESKey of pushes",
+                "给出它，以及消息推送的 token 和 encodingAESKey"
+            )
+        ),
     );
     if let Some(url) = &settings.push.url {
         let (mode, format) = (settings.push.mode.as_str(), settings.push.format.as_str());
-        print::fact("push", format_args!("{url} ({mode}, {format})"));
+        print::fact(t("push", "推送"), format_args!("{url} ({mode}, {format})"));
     }
     let (clock, tell) = (Clock::system(), |notice| print::warning(notice, ""));
     let simulator = match &args.state {

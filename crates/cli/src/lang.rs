@@ -1,0 +1,85 @@
+//! The language in which this program speaks to people: that of `--lang`, else of the environment. What programs read, the platform's own
+//! texts, and errors are the same in both.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    sync::OnceLock,
+};
+
+use clap::ValueEnum;
+
+/// One of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    En,
+    Zh,
+}
+
+static CHOSEN: OnceLock<Lang> = OnceLock::new();
+
+/// Chooses the language by the words of the command line. Before they are parsed: help is in it too.
+pub(crate) fn choose(words: &[OsString]) {
+    let _ = CHOSEN.set(said(words).unwrap_or_else(|| usual(|name| env::var_os(name))));
+}
+
+/// The one that was chosen.
+pub(crate) fn chosen() -> Lang {
+    CHOSEN.get().copied().unwrap_or(Lang::En)
+}
+
+/// The text in the language that was chosen.
+pub(crate) fn t<T>(en: T, zh: T) -> T {
+    match chosen() {
+        Lang::En => en,
+        Lang::Zh => zh,
+    }
+}
+
+/// What `--lang` says. Another word than the two is refused when the line is parsed.
+fn said(words: &[OsString]) -> Option<Lang> {
+    let mut words = words.iter().map(OsString::as_os_str);
+    while let Some(word) = words.next() {
+        let value = match word.to_str() {
+            // What follows is another program's.
+            Some("--") => return None,
+            Some("--lang") => words.next().and_then(OsStr::to_str),
+            Some(word) => word.strip_prefix("--lang="),
+            None => None,
+        };
+        if let Some(value) = value {
+            return Lang::from_str(value, false).ok();
+        }
+    }
+    None
+}
+
+/// What the environment says, in the order of POSIX.
+fn usual(variable: impl Fn(&str) -> Option<OsString>) -> Lang {
+    let said = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| variable(name).filter(|said| !said.is_empty()));
+    match said {
+        Some(said) if said.as_encoded_bytes().starts_with(b"zh") => Lang::Zh,
+        _ => Lang::En,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_goes_before_the_environment() {
+        let said = |line: &str| super::said(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(said("yunqiao dev --lang zh"), Some(Lang::Zh));
+        assert_eq!(said("yunqiao --lang=en dev"), Some(Lang::En));
+        assert_eq!(said("yunqiao exec . -- npm test --lang zh"), None);
+        let usual = |name: &'static str, value: &'static str| {
+            super::usual(move |asked| (asked == name).then(|| value.into()))
+        };
+        assert_eq!(usual("LANG", "zh_CN.UTF-8"), Lang::Zh);
+        assert_eq!(usual("LC_ALL", "C"), Lang::En);
+        assert_eq!(usual("LANG", ""), Lang::En);
+    }
+}
