@@ -58,17 +58,25 @@ impl CallsFile {
     pub(crate) fn append(&self, entry: Arc<Entry>) {
         self.0.push(entry);
     }
-}
 
-impl Drop for CallsFile {
-    fn drop(&mut self) {
+    /// Waits for what is still to be written, and tells what could not be. Once: what comes later is lost.
+    pub(crate) fn end(&self) {
         let Self(backlog) = self;
+        if backlog.is_closed() {
+            return;
+        }
         backlog.close();
         backlog.flush(PATIENCE);
         // What is in the writer's hands it tells of itself.
         if let lines @ 1.. = backlog.lines() {
             say_lost(lines);
         }
+    }
+}
+
+impl Drop for CallsFile {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -76,6 +76,12 @@ impl Journal {
         }
         self.0.note(Note::new("", None, text.to_string()));
     }
+
+    /// Tells what was held back, and sees what is written of all to its end. Whoever serves calls it at its own end: another thread, such
+    /// as that which watches files, may hold this longer than the process runs.
+    pub(crate) fn end(&self) {
+        self.0.end();
+    }
 }
 
 impl gateway::Journal for Journal {
@@ -186,10 +192,19 @@ impl Tellers {
     }
 }
 
-impl Drop for Tellers {
-    fn drop(&mut self) {
+impl Tellers {
+    fn end(&self) {
         for held in mem::take(&mut *self.held()) {
             self.write(Entry::Note(held.note));
         }
+        if let Some(file) = &self.file {
+            file.end();
+        }
+    }
+}
+
+impl Drop for Tellers {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -303,6 +303,7 @@ pub(crate) struct Local {
     pub(crate) functions: Vec<String>,
     pub(crate) gateway: Gateway,
     pub(crate) runtime: Runtime,
+    journal: Arc<Journal>,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
     serving_web: JoinHandle<()>,
@@ -337,7 +338,7 @@ impl Local {
         let push = push_settings(project, &settings);
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
         let (journal, recorder) = seen.journal(&project.root)?;
-        let told = Arc::clone(&journal);
+        let (told, telling) = (Arc::clone(&journal), Arc::clone(&journal));
         let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(&notice));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
@@ -427,6 +428,7 @@ impl Local {
             functions,
             gateway,
             runtime,
+            journal: telling,
             stop,
             serving,
             serving_web,
@@ -482,6 +484,7 @@ impl Local {
             let _ = timers.await;
         }
         self.runtime.shutdown().await;
+        self.journal.end();
     }
 }
 
