@@ -12,6 +12,7 @@
 //! those are swept away at the next start. Whoever reads has the content open, and keeps it.
 
 mod at_once;
+mod etag;
 mod index;
 mod reading;
 mod small;

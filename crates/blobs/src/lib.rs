@@ -37,8 +37,8 @@ pub struct Blob {
     pub path: CloudPath,
     /// Bytes.
     pub size: u64,
-    /// Another text for each content. As on the platform it is the MD5 in hexadecimal; an object store has something else, with
-    /// `-` and a number at its end, for what came in parts.
+    /// Another text for each content. As on the platform it is the MD5 in hexadecimal; of a large one, and in an object store of what came in
+    /// parts, it is something else, with `-` and a number at its end.
     pub etag: String,
     /// Its type, as whoever uploaded it said; `None` where nobody did, and the name has to tell.
     pub content_type: Option<String>,

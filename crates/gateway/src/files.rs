@@ -26,5 +26,5 @@ pub(crate) async fn answer(
             text: &format_args!("{} of a file was refused: {why}", head.method),
         });
     }
-    reply.response.map(ReplyBody::stream)
+    reply.response.map(ReplyBody::from)
 }

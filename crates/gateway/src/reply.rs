@@ -77,6 +77,13 @@ impl From<Bytes> for ReplyBody {
     }
 }
 
+/// One that comes piece by piece, and is on the heap already.
+impl From<UnsyncBoxBody<Bytes, BodyError>> for ReplyBody {
+    fn from(body: UnsyncBoxBody<Bytes, BodyError>) -> Self {
+        Self(Content::Stream(body))
+    }
+}
+
 impl fmt::Debug for ReplyBody {
     /// Without what is in it, which may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,6 @@ use std::{
 
 use bytes::Bytes;
 use files::CloudPath;
-use md5::{Digest, Md5};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
@@ -21,6 +20,7 @@ use tokio::{
 
 use super::{
     Inner,
+    etag::EtagDigest,
     index::{ContentId, Entry, lock},
     sync_folder,
 };
@@ -145,7 +145,7 @@ fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
     Ok(())
 }
 
-fn hash(mut digest: Md5, pieces: &[Bytes]) -> Md5 {
+fn hash(mut digest: EtagDigest, pieces: &[Bytes]) -> EtagDigest {
     pieces.iter().for_each(|piece| digest.update(piece));
     digest
 }
@@ -159,7 +159,7 @@ struct Hashing {
 
 #[derive(Default)]
 struct HashQueue {
-    digest: Md5,
+    digest: EtagDigest,
     waiting: VecDeque<(Arc<[Bytes]>, OwnedSemaphorePermit)>,
     is_hashed: bool,
 }
@@ -191,7 +191,7 @@ impl Hashing {
     }
 
     /// What came of all of them.
-    async fn digest(self) -> Result<Md5> {
+    async fn digest(self) -> Result<EtagDigest> {
         let all = self.room.acquire_many(HASHED_AT_ONCE).await;
         drop(all.map_err(BlobError::ended)?);
         Ok(std::mem::take(&mut lock(&self.queue).digest))
@@ -296,7 +296,7 @@ impl Writing for ToDisk {
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
         Box::pin(async move {
             let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
-                State::Unwritten(reservation) => (Err(reservation), Md5::new()),
+                State::Unwritten(reservation) => (Err(reservation), EtagDigest::default()),
                 State::Busy { writing, hashing } => {
                     let coming = writing.await.map_err(BlobError::ended)??;
                     (Ok(coming), hashing.digest().await?)
@@ -324,7 +324,7 @@ impl Writing for ToDisk {
 
 impl Inner {
     /// Puts a content where it belongs, and enters it.
-    fn settle(&self, coming: Coming, digest: Md5, new: NewBlob) -> Result<Blob> {
+    fn settle(&self, coming: Coming, digest: EtagDigest, new: NewBlob) -> Result<Blob> {
         let content = self.content(coming.id);
         if let Some(folder) = content.parent() {
             if coming.place.0 != content {
@@ -341,7 +341,7 @@ impl Inner {
             blob: Blob {
                 path: new.path,
                 size: coming.size,
-                etag: base16ct::lower::encode_string(&digest.finalize()),
+                etag: digest.finish(),
                 content_type: new.content_type,
                 owner: new.owner,
                 modified: now(),

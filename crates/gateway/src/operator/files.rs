@@ -116,7 +116,7 @@ pub(super) async fn answer(
             if let Some(why) = &reply.why {
                 tracing::info!(why, "the operator was refused a file");
             }
-            let mut reply = reply.response.map(ReplyBody::stream);
+            let mut reply = reply.response.map(ReplyBody::from);
             if head.method != Method::PUT && reply.status().is_success() {
                 // A browser that was let in must not take it for a page or a script of ours: it is only to be kept.
                 let headers = reply.headers_mut();
