@@ -106,6 +106,58 @@ fn failed(step: &Value, api: &str, code: i32, text: &str) {
     assert_eq!(rest.map(str::len), Some(26), "{message}");
 }
 
+/// What the SDK is not asked for: a function that has the real app's AppSecret in its code, and asks WeChat's API itself.
+const BY_ITSELF: &str = r"
+const https = require('https');
+const API = 'https://api.weixin.qq.com';
+const SECRET = '0123456789abcdef0123456789abcdef';
+const ask = (path, body) => new Promise((resolve, reject) => {
+  const options = { method: body ? 'POST' : 'GET', headers: { 'content-type': 'application/json' } };
+  const request = https.request(API + path, options, (answer) => {
+    const parts = [];
+    answer.on('data', (part) => parts.push(part));
+    answer.on('end', () => resolve([answer.headers['content-type'], Buffer.concat(parts)]));
+  });
+  request.on('error', reject);
+  request.end(body && JSON.stringify(body));
+});
+exports.main = async ({ appid, code }) => {
+  const app = `appid=${appid}&secret=${SECRET}`;
+  const session = await ask(`/sns/jscode2session?${app}&js_code=${code}&grant_type=authorization_code`);
+  const tokens = await fetch(`${API}/cgi-bin/token?${app}&grant_type=client_credential`);
+  const { access_token } = await tokens.json();
+  const [kind, image] = await ask(`/wxa/getwxacodeunlimit?access_token=${access_token}`, { scene: 'a=1' });
+  const stale = await ask('/wxa/getwxacodeunlimit?access_token=old', { scene: 'a=1' });
+  return {
+    openid: JSON.parse(session[1]).openid,
+    image: [kind, image.subarray(1, 4).toString()],
+    stale: JSON.parse(stale[1]).errcode,
+  };
+};
+";
+
+#[tokio::test]
+async fn what_a_function_asks_of_wechat_by_itself_is_answered_by_the_simulated_one() {
+    let project = Scratch::new(&[("asks", BY_ITSELF)]);
+    let dev = Dev::start(project.path());
+    let app = dev.get_sim("app").await;
+    let users = dev.get_sim("users").await;
+    let alice = dev.login("alice").await;
+    // Whoever cloned the project has an appid of their own in project.config.json, and the author's in the code.
+    for appid in [text(&app["appid"]), "wx00000000000000ff".to_owned()] {
+        let code = dev.wx("alice", "login").await["code"].clone();
+        let got = alice
+            .result("asks", json!({"appid": appid, "code": code}), &[])
+            .await;
+        assert_eq!(
+            got,
+            json!({"openid": users["users"][0]["openid"], "image": ["image/png", "PNG"], "stale": 40001})
+        );
+    }
+    dev.server
+        .prints("a function asks /cgi-bin/token as the appid \"wx00000000000000ff\"");
+}
+
 #[tokio::test]
 async fn messages_are_sent_with_no_access_token_in_sight() {
     let project = every_version();

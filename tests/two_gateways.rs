@@ -68,6 +68,7 @@ impl Serving {
             max_workers: 4,
             key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
             files_at: None,
+            wechat_at: None,
         };
         let runtime = Runtime::start(options, Arc::new(observer)).await.unwrap();
         let wechat = wechat::WeChatClient::new(wechat::WeChatConfig {

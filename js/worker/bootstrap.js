@@ -118,8 +118,8 @@ function answer(call, kind, number, text, limit) {
 }
 
 /** Learns what is this worker's own: its way to the host, and the variables with its key pair. */
-function identify({ socket, files, variables }) {
-  cloud.identify(socket, files)
+function identify({ socket, files, wechat, variables }) {
+  cloud.identify(socket, files, wechat)
   environment.configure(variables)
   context.identify(variables)
 }

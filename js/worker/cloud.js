@@ -7,14 +7,18 @@
  * them there, for the SDK signs those. So does one for a file's public address. A request for any other host is Node's own
  * business.
  *
- * Not covered, and so not served: `fetch`, `new http.ClientRequest`, http2, worker threads and child processes. No
- * version of the SDK uses any of them for this.
+ * A function may also ask WeChat's server API by itself, with an AppSecret of its own. Where something else stands in
+ * WeChat's place, a simulated one say, such requests go there, those by `fetch` too: WeChat itself knows none of its codes.
+ *
+ * Not covered, and so not served: `new http.ClientRequest`, http2, worker threads and child processes. No version of the
+ * SDK uses any of them for this, nor `fetch`.
  */
 
 const { String, URL, assign } = require('./intrinsics')
 const http = require('http')
 const https = require('https')
 const { syncBuiltinESMExports } = require('module')
+const net = require('net')
 const { urlToHttpOptions } = require('url')
 
 const calls = require('./call')
@@ -24,6 +28,10 @@ const OURS = [
   /(^|\.)tcb-api\.tencentcloudapi\.com$/,
   /^tcb\.local$/,
 ]
+/** Of WeChat's server API, and of its places (容灾域名). */
+const WECHAT = /^((sh|sz|hk)\.api|api2?)\.weixin\.qq\.com$/
+/** Tells what stands in WeChat's place that a function asks: the appid and AppSecret in its code are another's. */
+const OF_FUNCTION = 'x-yunqiao-function'
 /** Where the SDK looks for keys when it believes that it runs elsewhere. There is nothing there for it. */
 const METADATA = /^metadata\.tencentyun\.com$/
 
@@ -68,8 +76,33 @@ let files = null
 /** The path of the same door at the socket. */
 const FILES = '/v1/files/'
 
-function identify(path, filesAt) {
+/** What stands in WeChat's place: its address, and the connections to it. Null where WeChat itself does. */
+let wechat = null
+
+/** Connections to it, whichever of WeChat's names a request was for. */
+class WeChatAgent extends http.Agent {
+  constructor(address) {
+    super({ keepAlive: true })
+    this.address = address
+  }
+  getName() {
+    return 'wechat'
+  }
+  createConnection(_, connected) {
+    const { protocol, hostname, port } = this.address
+    const host = hostname.replace(/^\[|\]$/g, '')
+    return protocol === 'https:'
+      ? require('tls').connect({ host, port: port || 443, servername: net.isIP(host) ? '' : host }, connected)
+      : net.connect({ host, port: port || 80 }, connected)
+  }
+}
+
+function identify(path, filesAt, wechatAt) {
   socketPath = path
+  if (wechatAt) {
+    const address = new URL(wechatAt)
+    wechat = { address, agent: new WeChatAgent(address) }
+  }
   if (!filesAt) return
   const { protocol, hostname, port, pathname } = urlToHttpOptions(new URL(filesAt))
   const ports = { 'http:': 80, 'https:': 443 }
@@ -110,7 +143,8 @@ function redirect(args, defaultPort) {
   const host = String(options.hostname || options.host || '').toLowerCase()
   const forbidden = METADATA.test(host)
   const file = fileAt(host, options, options.defaultPort || defaultPort)
-  if (!forbidden && file === null && !OURS.some((pattern) => pattern.test(host))) return null
+  const api = wechat !== null && WECHAT.test(host)
+  if (!forbidden && file === null && !api && !OURS.some((pattern) => pattern.test(host))) return null
 
   const sent = { defaultPort }
   for (const name of KEPT) {
@@ -119,6 +153,9 @@ function redirect(args, defaultPort) {
   if (file !== null) sent.path = file
   if (forbidden) {
     sent.createConnection = fail(`yunqiao: ${host} is not there: a worker's keys are in its environment`)
+  } else if (api) {
+    sent.agent = wechat.agent
+    if (!Array.isArray(sent.headers)) sent.headers = { ...sent.headers, [OF_FUNCTION]: 1 }
   } else if (socketPath === null) {
     sent.createConnection = fail(
       `yunqiao: ${host} cannot be reached: this worker has no connection to its host yet`,
@@ -162,7 +199,32 @@ function install() {
       return made
     }
   }
+  installFetch()
   syncBuiltinESMExports()
+}
+
+/** A function that is there before anybody has used it: Node loads what is behind it at the first call. */
+function installFetch() {
+  const nodes = globalThis.fetch
+  if (typeof nodes !== 'function') return
+  globalThis.fetch = function fetch(resource, ...rest) {
+    const { Request } = globalThis
+    if (wechat === null) return nodes(resource, ...rest)
+    const url = urlOf(resource instanceof Request ? resource.url : resource)
+    if (url === null || !WECHAT.test(url.hostname)) return nodes(resource, ...rest)
+    const request = new Request(resource, ...rest)
+    request.headers.set(OF_FUNCTION, '1')
+    return nodes(new Request(new URL(url.pathname + url.search, wechat.address), request))
+  }
+}
+
+/** The URL that a text or URL is, or null. */
+function urlOf(resource) {
+  try {
+    return new URL(String(resource))
+  } catch {
+    return null
+  }
 }
 
 module.exports = { install, identify }

@@ -88,7 +88,18 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
     let (journal, recorder) = seen.journal(&project.root)?;
     let invocations = Arc::default();
     let public_url = stack::public_url(&project, address);
-    let runtime = stack::runtime(&args.node, None, false, &invocations, &journal, &public_url).await?;
+    let wechat = project.settings.wechat.clone();
+    let wechat = wechat.unwrap_or_else(|| WECHAT.to_owned());
+    let runtime = stack::runtime(
+        &args.node,
+        None,
+        false,
+        &invocations,
+        &journal,
+        &public_url,
+        &wechat,
+    )
+    .await?;
     let app_secret = secret.clone();
     let access = data::open(&project, Keeping::BesideStore).await?;
     let documents = Arc::clone(&access.database);
@@ -96,8 +107,6 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
     let database = wire
         .map(|wire| DatabaseFront::open(&project, wire, Arc::clone(&access.database)))
         .transpose()?;
-    let wechat = project.settings.wechat.clone();
-    let wechat = wechat.unwrap_or_else(|| WECHAT.to_owned());
     let gateway = stack::gateway(Parts {
         project: &project,
         appid,

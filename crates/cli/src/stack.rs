@@ -46,7 +46,8 @@ pub(crate) const GUARD: &str = "__guard";
 const LOG_LIMIT: usize = 256 * 1024;
 
 /// Starts the part that runs functions. What they print is told to `journal`, with the call that prints it, which is found in
-/// `invocations`. `public_url` is what the addresses of files begin with; `places` as in [`runtime::RuntimeOptions::places`].
+/// `invocations`. `public_url` is what the addresses of files begin with, `wechat` where WeChat's server API is; `places` as in
+/// [`runtime::RuntimeOptions::places`].
 pub(crate) async fn runtime(
     node: &args::Node,
     inspect: Option<Inspect>,
@@ -54,6 +55,7 @@ pub(crate) async fn runtime(
     invocations: &Arc<Invocations>,
     journal: &Arc<Journal>,
     public_url: &str,
+    wechat: &str,
 ) -> anyhow::Result<Runtime> {
     // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
@@ -70,10 +72,18 @@ pub(crate) async fn runtime(
         log_limit: LOG_LIMIT,
         key_variables: tcb::KEY_VARIABLES.map(str::to_owned),
         files_at: Some(format!("{}{}", public_url.trim_end_matches('/'), cloud::FILES)),
+        wechat_at: (!is_of_wechat(wechat)).then(|| wechat.to_owned()),
     };
     let journal = Arc::clone(journal) as Arc<dyn gateway::Journal>;
     let observer = TellingObserver::new(Arc::clone(invocations), journal, progress::show());
     Ok(Runtime::start(options, Arc::new(observer)).await?)
+}
+
+/// Whether WeChat itself is at this address: at one of the hosts of its API, that is.
+fn is_of_wechat(base: &str) -> bool {
+    let host = base.split("://").nth(1).unwrap_or(base);
+    let host = host.split(['/', ':']).next().unwrap_or(host);
+    host.to_ascii_lowercase().ends_with(".weixin.qq.com")
 }
 
 /// Listens, and says what the mend is when the port is taken.
@@ -345,7 +355,7 @@ impl Local {
 
         let invocations = Arc::default();
         let public_url = public_url(project, address);
-        let runtime = runtime(node, inspect, true, &invocations, &journal, &public_url).await?;
+        let runtime = runtime(node, inspect, true, &invocations, &journal, &public_url, &wechat).await?;
         let app_secret = secret.clone();
         let access = data::open(project, keeping).await?;
         let documents = Arc::clone(&access.database);

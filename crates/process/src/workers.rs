@@ -46,6 +46,9 @@ pub struct WorkerSettings {
     /// What the addresses of files begin with that functions are given: `http://127.0.0.1:8787/v1/files/`. Workers reach those by
     /// their own sockets. `None` where there are none.
     pub files_at: Option<String>,
+    /// Where requests go that functions themselves make to `api.weixin.qq.com`: the address of what stands in its place, such as
+    /// `http://127.0.0.1:8788`. `None` where that is WeChat itself.
+    pub wechat_at: Option<String>,
 }
 
 /// Names a worker. The host chooses it: a key that is used again when the worker's end was told by [`Host::exited`](crate::Host::exited), and a
@@ -353,9 +356,10 @@ impl Workers {
             .map(|name| Value::from(name.as_str()));
         let socket = Value::from(self.home.door(worker.serial).to_string_lossy());
         let files = Value::from(self.settings.files_at.clone());
+        let wechat = Value::from(self.settings.wechat_at.clone());
         // Hexadecimal digits: nothing to escape.
         Zeroizing::new(format!(
-            r#"{{"socket":{socket},"files":{files},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
+            r#"{{"socket":{socket},"files":{files},"wechat":{wechat},"variables":{{{id}:"{}",{secret}:"{}"}}}}"#,
             key.id(),
             key.secret()
         ))
@@ -405,6 +409,7 @@ mod tests {
             guard: Vec::new(),
             key_variables: ["ID", "SECRET"].map(str::to_owned),
             files_at: None,
+            wechat_at: None,
         };
         Workers::open(settings).unwrap().0
     }

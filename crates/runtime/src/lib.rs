@@ -139,6 +139,7 @@ impl Runtime {
             guard: options.guard.clone(),
             key_variables: options.key_variables.clone(),
             files_at: options.files_at.clone(),
+            wechat_at: options.wechat_at.clone(),
         })
         .map_err(no_home)?;
         let options = RuntimeOptions {

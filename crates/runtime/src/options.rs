@@ -31,6 +31,8 @@ pub struct RuntimeOptions {
     pub key_variables: [String; 2],
     /// What the addresses of files begin with that functions are given: see [`process::WorkerSettings::files_at`].
     pub files_at: Option<String>,
+    /// Where functions' own requests to WeChat's server API go: see [`process::WorkerSettings::wechat_at`].
+    pub wechat_at: Option<String>,
 }
 
 /// Functions to be debugged: one worker each, and no timeouts.

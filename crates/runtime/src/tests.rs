@@ -95,6 +95,7 @@ impl Bench {
             log_limit: 256 * 1024,
             key_variables: ["TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"].map(str::to_owned),
             files_at: None,
+            wechat_at: None,
         };
         change(&mut options);
         let heard = Arc::new(Heard::default());

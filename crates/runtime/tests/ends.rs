@@ -59,6 +59,7 @@ async fn end_workers(ends: usize) {
         log_limit: 1024,
         key_variables: ["ID", "SECRET"].map(str::to_owned),
         files_at: None,
+        wechat_at: None,
     };
     let runtime = Runtime::start(options, Arc::new(Deaf)).await.unwrap();
     let names: Vec<_> = (0..FUNCTIONS).map(|number| format!("f{number}")).collect();

@@ -279,6 +279,81 @@ async fn other_hosts_are_nodes_own_business() {
 }
 
 #[tokio::test]
+async fn what_functions_ask_of_wechat_themselves_goes_to_what_stands_in_its_place() {
+    let wechat = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", wechat.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = wechat.accept().await {
+            let all = Arc::clone(&all);
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                while let Ok(1..) = stream.read_buf(&mut bytes).await {
+                    let Some(end) = whole(&bytes) else { continue };
+                    let text = String::from_utf8(bytes.drain(..end).collect()).unwrap();
+                    all.lock().unwrap().push(text.to_lowercase());
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhi you";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut bench = Bench::with(|options| options.wechat_at = Some(base)).await;
+    bench.function(
+        "f",
+        &source(
+            "const lookup = (name, options, done) => done(new Error('looked up ' + name));
+            const url = 'https://api.weixin.qq.com/cgi-bin/token?appid=wx1';
+            const read = (answer) => answer.then((response) => response.text());
+            exports.main = async () => [
+                await ask(https, url),
+                await ask(http, { hostname: 'sh.api.weixin.qq.com', path: '/x', agent: false, lookup }),
+                await read(fetch(url, { method: 'POST', body: '{\"a\":1}', headers: { a: 'b' } })),
+                await read(fetch(new Request(new URL(url), { headers: { c: 'd' } }))),
+                await ask(https, { hostname: 'mp.weixin.qq.com', lookup }),
+                await ask(https, { hostname: 'api.weixin.qq.com.example.com', lookup }),
+                fetch.name,
+            ];",
+        ),
+    );
+    bench.load().await;
+    let host = Host::of(&bench);
+    let result: serde_json::Value = serde_json::from_str(&bench.result("f", "{}").await.unwrap()).unwrap();
+    let missed = |name: &str| format!("undefined: looked up {name}");
+    assert_eq!(
+        result,
+        serde_json::json!([
+            "hi you",
+            "hi you",
+            "hi you",
+            "hi you",
+            missed("mp.weixin.qq.com"),
+            missed("api.weixin.qq.com.example.com"),
+            "fetch",
+        ])
+    );
+    assert!(host.seen().is_empty());
+    let seen = seen.lock().unwrap().clone();
+    for (request, (line, parts)) in seen.iter().zip([
+        (
+            "get /cgi-bin/token?appid=wx1 ",
+            &["\r\nhost: api.weixin.qq.com\r\n"] as &[_],
+        ),
+        ("get /x ", &["\r\nhost: sh.api.weixin.qq.com\r\n"]),
+        ("post /cgi-bin/token?appid=wx1 ", &["{\"a\":1}", "\r\na: b\r\n"]),
+        ("get /cgi-bin/token?appid=wx1 ", &["\r\nc: d\r\n"]),
+    ]) {
+        assert!(request.starts_with(line), "{request}");
+        for part in parts.iter().chain([&"\r\nx-yunqiao-function: 1\r\n"]) {
+            assert!(request.contains(part), "{request}");
+        }
+    }
+    assert_eq!(seen.len(), 4);
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn the_host_for_keys_is_not_there() {
     let bench = Bench::one(&source(
         "exports.main = () => ask(http, { hostname: 'metadata.tencentyun.com', path: '/meta-data', timeout: 30 });",

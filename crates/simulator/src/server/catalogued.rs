@@ -110,7 +110,7 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &ApiCall) -> Result<
     let mut sent = read(sim, apis[0], ask).await?;
     let appid = match appid {
         Some(appid) => appid,
-        None => app_by_secret(sim, &mut sent.params)?,
+        None => app_by_secret(sim, ask, &mut sent.params)?,
     };
     let api = named(apis, &sent.params);
     let done = act(sim, api, &appid, ask, &sent)?;
@@ -127,10 +127,14 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &ApiCall) -> Result<
 }
 
 /// The appid in these params, whose AppSecret is taken out of them.
-fn app_by_secret(sim: &Simulator, params: &mut Map<String, Value>) -> Result<String, ApiRefusal> {
+fn app_by_secret(
+    sim: &Simulator,
+    ask: &ApiCall,
+    params: &mut Map<String, Value>,
+) -> Result<String, ApiRefusal> {
     let secret = params.remove("appsecret").unwrap_or_default();
     let appid = params.get("appid").and_then(Value::as_str).unwrap_or("");
-    check_app(sim, appid, secret.as_str().unwrap_or("")).map(str::to_owned)
+    check_app(sim, ask, appid, secret.as_str().unwrap_or("")).map(str::to_owned)
 }
 
 /// 43001 where only GET is served, 43002 where only POST is. Where no document has the method, both are.

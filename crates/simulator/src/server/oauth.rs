@@ -179,7 +179,7 @@ struct OAuthToken {
 
 fn access_token(sim: &Simulator, ask: &ApiCall) -> Result<OAuthToken, ApiRefusal> {
     ask.is_get()?;
-    let appid = check_app(sim, ask.query("appid"), ask.query("secret"))?;
+    let appid = check_app(sim, ask, ask.query("appid"), ask.query("secret"))?;
     let code = ask.query("code");
     if code.is_empty() {
         return Err(ApiRefusal::CodeMissing);

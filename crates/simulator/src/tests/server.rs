@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{Method, StatusCode},
+    http::{Method, Request, StatusCode},
 };
 use serde_json::{Value, json};
 
@@ -68,6 +68,34 @@ async fn what_jscode2session_misses_is_said_in_wechats_order() {
         43001
     );
     assert!(sim.heard("AppSecret"));
+}
+
+#[tokio::test]
+async fn functions_ask_with_the_real_apps_secret_and_even_with_anothers_appid() {
+    let sim = Sim::new();
+    let ask = async |uri: &str| {
+        let request = Request::get(uri).header("x-yunqiao-function", "1");
+        sim.send(request.body(Body::empty()).unwrap()).await
+    };
+    let token = "/cgi-bin/token?grant_type=client_credential&appid=APPID&secret=SECRET";
+    let own = token.replace("APPID", &SimulatorSettings::default().appid);
+    assert!(ask(&own).await.json()["access_token"].is_string());
+    assert!(!sim.heard("a function asks"));
+    assert!(ask(&token.replace("APPID", "wx0000000000000001")).await.json()["access_token"].is_string());
+    assert!(sim.heard("a function asks /cgi-bin/token as the appid \"wx0000000000000001\""));
+    let code = sim.login("alice").await;
+    let session = ask(&code2session(&code).replace("&secret=", "&secret=0")).await;
+    let users = sim.sim(Method::GET, "/sim/users", Value::Null).await.json();
+    assert_eq!(session.json()["openid"], users["users"][0]["openid"]);
+    // What WeChat asks of everybody, it asks of functions.
+    for (spoiled, errcode) in [
+        (own.replace("SECRET", ""), 41004),
+        (token.replace("APPID", ""), 41002),
+        (code2session(&code), 40163),
+    ] {
+        assert_eq!(ask(&spoiled).await.errcode(), errcode, "{spoiled}");
+    }
+    assert_eq!(sim.get(&own).await.errcode(), 40125);
 }
 
 #[tokio::test]
