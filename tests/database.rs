@@ -254,6 +254,89 @@ exports.main = async ({ add, n }) => {
     );
 }
 
+/// A project of one function that sets itself up at its first call: it asks whether its collections are there, makes them and
+/// puts into them what it cannot do without.
+#[tokio::test]
+async fn a_function_that_makes_its_collections_finds_out_which_are_missing() {
+    let project = Scratch::new(&[]);
+    function(
+        &project,
+        "all",
+        "3.0.4",
+        r"
+const cloud = require('wx-server-sdk');
+const { has, make } = require('./lib/collections');
+cloud.init();
+const db = cloud.database();
+exports.main = async ({ reads }) => {
+  if (reads) {
+    return db.collection(reads).get().catch((error) => ({ errCode: error.errCode, errMsg: error.errMsg }));
+  }
+  if (!(await has(db, 'set_up'))) {
+    for (const name of ['staff', 'goods']) if (!(await has(db, name))) await make(db, name);
+    if ((await db.collection('staff').count()).total === 0) {
+      await db.collection('staff').add({ data: { name: 'admin' } });
+    }
+    await make(db, 'set_up');
+  }
+  return (await db.collection('staff').field({ _id: false }).get()).data;
+};",
+    );
+    project.write(
+        "cloudfunctions/all/lib/collections.js",
+        r"
+exports.has = (db, name) => db.collection(name).limit(1).get().then(() => true, () => false);
+exports.make = (db, name) => db.createCollection(name);
+",
+    );
+    function(
+        &project,
+        "other",
+        "3.0.4",
+        r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = ({ reads }) => cloud.database().collection(reads).count();",
+    );
+    project.write("yunqiao.toml", "[database.collections.news]\n");
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    assert_eq!(
+        alice.result("all", json!({}), &[]).await,
+        json!([{"name": "admin"}])
+    );
+    assert_eq!(
+        alice.result("all", json!({}), &[]).await,
+        json!([{"name": "admin"}])
+    );
+    let missed = alice.result("all", json!({"reads": "orders"}), &[]).await;
+    assert_eq!(missed["errCode"], -502_005);
+    let told = text(&missed["errMsg"]);
+    assert!(told.contains("Db or Table not exist: orders"), "{told}");
+    dev.server
+        .prints("the collection \"orders\" does not exist: as on the platform that is an error (-502005)");
+    // What was made in the console stands in yunqiao.toml, and everybody else gets what is missing.
+    assert_eq!(
+        alice.result("all", json!({"reads": "news"}), &[]).await["data"],
+        json!([])
+    );
+    assert_eq!(
+        alice.result("other", json!({"reads": "orders"}), &[]).await["total"],
+        0
+    );
+    assert_eq!(
+        alice.result("all", json!({"reads": "orders"}), &[]).await["data"],
+        json!([])
+    );
+
+    // One line, and everything that is missing is made.
+    drop(dev);
+    project.write("yunqiao.toml", "[database]\nmissing = \"create\"\n");
+    let call = ["call", "all", "--data", r#"{"reads":"orders"}"#, "--dir"];
+    let (output, out, err) = run(yunqiao().args(call).arg(project.path()));
+    assert!(output.status.success() && out.contains("\"data\""), "{out}{err}");
+}
+
 #[test]
 fn a_database_that_is_none_is_said_to_be_none() {
     let project = notes();

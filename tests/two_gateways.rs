@@ -102,6 +102,7 @@ impl Serving {
             database: cloud::DatabaseAccess {
                 database: Arc::new(database::Embedded::in_memory(database::Options::default()).unwrap()),
                 missing: cloud::MissingCollection::Refuse,
+                makers: None,
                 permissions: Arc::default(),
             },
             storage: cloud::StorageAccess {

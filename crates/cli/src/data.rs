@@ -2,6 +2,7 @@
 //! documents of a seed.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bson::Document;
-use cloud::DatabaseAccess;
+use cloud::{DatabaseAccess, MakesCollections};
 use database::{
     Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options, Permissions,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
@@ -98,6 +99,7 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
     Ok(DatabaseAccess {
         database: held,
         missing,
+        makers: settings.missing.is_none().then(|| makers(project)),
         permissions: Arc::new(Permissions {
             default: settings.default_permission.clone(),
             collections: settings
@@ -106,6 +108,20 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
                 .filter_map(|(name, collection)| Some((name.clone(), collection.permission.clone()?)))
                 .collect(),
         }),
+    })
+}
+
+/// Which functions make their collections themselves. Looked up when a collection is missing, in the source as it is then.
+fn makers(project: &Project) -> Arc<MakesCollections> {
+    let root = project.functions_root.clone();
+    let functions = project.functions.iter();
+    let known: BTreeMap<String, PathBuf> = functions
+        .map(|(name, listed)| (name.as_str().to_owned(), listed.function.dir.clone()))
+        .collect();
+    Arc::new(move |function| {
+        let made_since = || Some(root.as_ref()?.join(function));
+        let dir = known.get(function).cloned().or_else(made_since);
+        dir.is_some_and(|dir| doctor::makes_collections(&dir))
     })
 }
 

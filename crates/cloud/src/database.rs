@@ -45,6 +45,9 @@ pub enum MissingCollection {
     Refuse,
 }
 
+/// Says of a function whether it makes collections by itself.
+pub type MakesCollections = dyn Fn(&str) -> bool + Send + Sync;
+
 /// The database that functions and clients reach.
 #[derive(Clone)]
 pub struct DatabaseAccess {
@@ -52,6 +55,9 @@ pub struct DatabaseAccess {
     pub database: Arc<dyn Database>,
     /// What a collection gets that does not exist.
     pub missing: MissingCollection,
+    /// The functions for which none is made nevertheless, because they make theirs: such a function asks first whether a collection
+    /// is there, and fills the one that it makes. May read files.
+    pub makers: Option<Arc<MakesCollections>>,
     /// What clients may do.
     pub permissions: Arc<Permissions>,
 }
@@ -220,7 +226,8 @@ impl Inner {
         };
         let made = match once(operation.clone()).await {
             Err(ClientError::Database(DatabaseError::CollectionMissing(name)))
-                if self.access.missing == MissingCollection::Create =>
+                if self.access.missing == MissingCollection::Create
+                    && (client.is_some() || !self.makes_its_own(&name, asked).await) =>
             {
                 match self.access.database.create_collection(&name).await {
                     // Somebody else was quicker.
@@ -269,6 +276,26 @@ impl Inner {
                 Err(DatabaseRefusal::PermissionDenied)
             }
         }
+    }
+
+    /// Whether the function that misses this collection is to make it by itself, which is told once.
+    async fn makes_its_own(&self, collection: &str, asked: &CloudRequest) -> bool {
+        let Some(makers) = self.access.makers.clone() else {
+            return false;
+        };
+        let function = asked.function().to_owned();
+        let makes = tokio::task::spawn_blocking(move || makers(&function)).await;
+        if !makes.unwrap_or_default() {
+            return false;
+        }
+        if self.tells_first(format!("missing {collection}")) {
+            asked.note(format_args!(
+                "the collection {collection:?} does not exist: as on the platform that is an error (-502005) for a function that calls \
+                 createCollection itself. Where it was made in the console, write [database.collections.{collection}] in \
+                 yunqiao.toml, or [database] missing = \"create\" for all"
+            ));
+        }
+        true
     }
 
     async fn once(

@@ -128,6 +128,12 @@ impl CloudRequest {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// The function that asks; what else does is told in words that are no function's name.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
     /// The answer's `requestId`.
     #[must_use]
     pub fn request_id(&self) -> &str {

@@ -227,6 +227,12 @@ pub fn undeclared(project: &Project) -> Vec<UndeclaredPackage> {
         .collect()
 }
 
+/// Whether the function in this folder makes collections by itself: whether its source, which is read anew, calls `createCollection`.
+#[must_use]
+pub fn makes_collections(dir: &Path) -> bool {
+    Source::read(dir).database.creates
+}
+
 /// Cures what can be cured, and says what was done, file by file. Afterwards open and examine the project again: what one
 /// cure uncovers, and what has none, is told then.
 ///

@@ -24,8 +24,10 @@ use syntax::{Tokens, closing, end_of, is_in_loop, is_sign, method, parts, stands
 pub(crate) struct DatabaseUse {
     /// The collections that are named, each time.
     pub(crate) collections: Vec<Mention>,
-    /// Those that `createCollection` makes.
+    /// Those that `createCollection` makes, as far as they are named there.
     pub(crate) created: BTreeSet<String>,
+    /// Whether `createCollection` is called at all.
+    pub(crate) creates: bool,
     pub(crate) queries: Vec<Query>,
 }
 
@@ -40,6 +42,7 @@ impl DatabaseUse {
             match call.name {
                 "collection" => {}
                 "createCollection" => {
+                    self.creates = true;
                     self.created.extend(text_of(call.arguments, &texts));
                     continue;
                 }
