@@ -13,6 +13,7 @@ mod cron;
 mod discover;
 mod error;
 pub mod files;
+mod guess;
 mod manifest;
 mod miniprogram;
 pub mod permissions;

@@ -12,7 +12,7 @@ use crate::{
     Finding, ProjectError, ProjectFunction, ProjectSettings,
     client_permissions::ForeignPermissions,
     cloudbaserc::{self, Cloudbaserc},
-    discover, files,
+    discover, files, guess,
     miniprogram::{self, MiniProgram},
     settings::{self, Environment, FunctionSettings},
     table::nearest,
@@ -27,7 +27,7 @@ const USUAL_FUNCTIONS_ROOT: &str = "cloudfunctions";
 /// A Mini Program project, as its files describe it.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// The folder that holds `project.config.json` or `yunqiao.toml`.
+    /// The folder that holds `project.config.json` or `yunqiao.toml`, or what stands for them.
     pub root: PathBuf,
     /// The Mini Program's appid: `appid` of `yunqiao.toml`, else of `project.config.json`, else of a uni-app's `manifest.json`.
     pub appid: Option<String>,
@@ -48,7 +48,7 @@ pub struct Project {
 
 impl Project {
     /// Opens the project in the folder `dir`: its `project.config.json`, `cloudbaserc.json` and `yunqiao.toml`, of
-    /// which the first or the last must be there. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set, and
+    /// which one must be there, or else the `app.json` of a Mini Program. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set, and
     /// the operator's secret from `YUNQIAO_OPERATOR_SECRET`.
     ///
     /// # Errors
@@ -105,16 +105,23 @@ impl Files<'_> {
                 cause,
             });
         }
-        if toml_bytes.is_none() && miniprogram.is_none() {
+        let is_described = toml_bytes.is_some() || miniprogram.is_some();
+        let may_be_one = !is_described && !guess::is_inside_of_another(self.root);
+        let bare = may_be_one.then(|| guess::mini_program(self.root)).flatten();
+        let is_of_cloudbase = may_be_one && cloudbaserc_path.is_file();
+        if !is_described && bare.is_none() && !is_of_cloudbase {
             let looked_for = vec![miniprogram::FILE, settings::FILE];
             return Err(ProjectError::NotAProject {
                 dir: self.root.to_owned(),
                 looked_for,
-                nearby: below(self.root, 2).map(|folder| files::tidy(&folder)),
+                nearby: below(self.root, 2, miniprogram::is_in)
+                    .or_else(|| below(self.root, 2, guess::is_bare))
+                    .map(|folder| files::tidy(&folder)),
             });
         }
 
-        let miniprogram = miniprogram.unwrap_or_default();
+        let is_bare = bare.is_some();
+        let miniprogram = miniprogram.or(bare).unwrap_or_default();
         let cloudbaserc = match files::read(&cloudbaserc_path)? {
             Some(bytes) => Cloudbaserc::parse(&cloudbaserc_path, &bytes),
             None => Ok(Cloudbaserc::default()),
@@ -137,10 +144,19 @@ impl Files<'_> {
         };
 
         let mut findings = std::mem::take(&mut toml.findings);
-        let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc)?;
+        if is_bare {
+            findings.push(Finding {
+                function: None,
+                file: self.root.to_owned(),
+                what: format!("there is no {}: the appid is made up", miniprogram::FILE),
+                mend: "open the folder in WeChat DevTools once, or write appid = \"wx…\" in yunqiao.toml"
+                    .to_owned(),
+            });
+        }
+        let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc, &mut findings)?;
         findings.extend(cloudbaserc::not_read(self.root));
         let elsewhere = self.elsewhere(functions_root.as_deref(), &cloudbaserc);
-        if functions_root.is_none() && elsewhere.is_empty() {
+        if functions_root.is_none() && elsewhere.is_empty() && miniprogram.functions_root.is_none() {
             findings.push(Finding {
                 function: None,
                 file: self.root.to_owned(),
@@ -293,24 +309,28 @@ impl Files<'_> {
         cloudbaserc.functions.iter().filter_map(folder).collect()
     }
 
-    /// The folder of the functions: the first that a file names, in the order of precedence, must exist; where none
-    /// does, the usual one is taken if it exists.
+    /// The folder of the functions: the first that a file names, in the order of precedence; where none does, the usual one.
+    ///
+    /// What `yunqiao.toml` or `cloudbaserc.json` name must exist. DevTools' file may name a folder that git did not keep because
+    /// it is empty, or that has another name by now.
     fn functions_root(
         &self,
         toml: &settings::File,
         miniprogram: &MiniProgram,
         cloudbaserc: &Cloudbaserc,
+        findings: &mut Vec<Finding>,
     ) -> Result<Option<PathBuf>, ProjectError> {
+        let (file, key) = match miniprogram.is_uni_app {
+            true => (miniprogram::UNI_APP, "mp-weixin.cloudfunctionRoot"),
+            false => (miniprogram::FILE, "cloudfunctionRoot"),
+        };
         let named = [
-            (&toml.functions_root, "`functions` in yunqiao.toml"),
+            (&toml.functions_root, Some("`functions` in yunqiao.toml")),
+            (&miniprogram.functions_root, None),
             (
-                &miniprogram.functions_root,
-                match miniprogram.is_uni_app {
-                    true => "`mp-weixin.cloudfunctionRoot` in manifest.json",
-                    false => "`cloudfunctionRoot` in project.config.json",
-                },
+                &cloudbaserc.functions_root,
+                Some("`functionRoot` in cloudbaserc.json"),
             ),
-            (&cloudbaserc.functions_root, "`functionRoot` in cloudbaserc.json"),
         ];
         for (folder, named_by) in named {
             let Some(folder) = folder else { continue };
@@ -318,32 +338,72 @@ impl Files<'_> {
             if path.is_dir() {
                 return Ok(Some(path));
             }
-            let (root, folder) = (self.root.to_owned(), folder.into());
-            return Err(ProjectError::NoFunctionsFolder {
-                root,
-                folder,
-                named_by,
+            if let Some(named_by) = named_by {
+                let (root, folder) = (self.root.to_owned(), folder.into());
+                return Err(ProjectError::NoFunctionsFolder {
+                    root,
+                    folder,
+                    named_by,
+                });
+            }
+            let found = guess::functions_root(self.root, Some(folder));
+            let (what, mend) = match &found {
+                Some(found) => {
+                    let found = self.shown(found);
+                    (
+                        format!(
+                            "`{key}` names {folder}, which is not there: {found} is taken, which holds functions"
+                        ),
+                        format!("write {found} there"),
+                    )
+                }
+                None => (
+                    format!("`{key}` names {folder}, which is not there: the project has no functions"),
+                    "create the folder, or name the right one there".to_owned(),
+                ),
+            };
+            findings.push(Finding {
+                function: None,
+                file: self.root.join(file),
+                what,
+                mend,
             });
+            return Ok(found);
         }
         let usual = self.root.join(USUAL_FUNCTIONS_ROOT);
-        Ok(usual.is_dir().then_some(usual))
+        if usual.is_dir() {
+            return Ok(Some(usual));
+        }
+        // Those that it lists lie where it says, or where CloudBase's tools look.
+        if !cloudbaserc.functions.is_empty() {
+            return Ok(None);
+        }
+        let found = guess::functions_root(self.root, None);
+        if let Some(found) = &found {
+            findings.push(Finding {
+                function: None,
+                file: self.root.to_owned(),
+                what: format!(
+                    "no file names the folder of cloud functions: {} is taken, which holds some",
+                    self.shown(found)
+                ),
+                mend: format!("name it as `{key}` in {file}"),
+            });
+        }
+        Ok(found)
+    }
+
+    /// A folder below the project's, as people write it.
+    fn shown(&self, folder: &Path) -> String {
+        format!("{}/", folder.strip_prefix(self.root).unwrap_or(folder).display())
     }
 }
 
 /// The first folder below one, at most so deep, that holds a Mini Program: many a repository has it beside other things.
-fn below(folder: &Path, depth: usize) -> Option<PathBuf> {
-    let entries = folder.read_dir().ok()?.flatten();
-    let mut folders: Vec<PathBuf> = entries
-        .filter(|entry| {
-            let name = entry.file_name();
-            let is_source = name != "node_modules" && !name.as_encoded_bytes().starts_with(b".");
-            is_source && entry.file_type().is_ok_and(|kind| kind.is_dir())
-        })
-        .map(|entry| entry.path())
-        .collect();
-    folders.sort();
-    let found = folders.iter().find(|folder| miniprogram::is_in(folder));
-    let deeper = || folders.iter().find_map(|folder| below(folder, depth - 1));
+fn below(folder: &Path, depth: usize, is_one: fn(&Path) -> bool) -> Option<PathBuf> {
+    let folders = guess::folders(folder);
+    let found = folders.iter().find(|folder| is_one(folder));
+    let deeper = || folders.iter().find_map(|folder| below(folder, depth - 1, is_one));
     found.cloned().or_else(|| if depth > 1 { deeper() } else { None })
 }
 

@@ -294,9 +294,9 @@ fn where_the_functions_lie_in_order_of_precedence() {
     assert_eq!(names(&[bare, rc]), ["r"]);
     assert_eq!(names(&[bare]), ["login"]);
 
-    let missing = refusal(&[("project.config.json", r#"{"cloudfunctionRoot":"clodfunctions"}"#)]);
+    let missing = refusal(&[("yunqiao.toml", "functions = \"clodfunctions\"")]);
     assert!(
-        missing.contains("clodfunctions") && missing.contains("cloudfunctionRoot"),
+        missing.contains("clodfunctions") && missing.contains("`functions` in yunqiao.toml"),
         "{missing}"
     );
     let (_dir, none) = open(&[bare]);
@@ -1257,10 +1257,11 @@ fn a_uni_app_is_a_project() {
     assert_eq!(project.appid.as_deref(), Some("wx0123456789abcdef"));
     assert!(project.functions.contains_key("a"));
     manifest("static/clouds/");
-    let error = Project::open(&named).unwrap_err().to_string();
+    let project = Project::open(&named).unwrap();
+    let told = project.findings[0].to_string();
     assert!(
-        error.contains("`mp-weixin.cloudfunctionRoot` in manifest.json"),
-        "{error}"
+        told.contains("`mp-weixin.cloudfunctionRoot` names static/clouds/, which is not there"),
+        "{told}"
     );
     // What DevTools keeps goes first.
     fs::write(
@@ -1272,6 +1273,91 @@ fn a_uni_app_is_a_project() {
         Project::open(&named).unwrap().appid.as_deref(),
         Some("wxfedcba9876543210")
     );
+}
+
+#[test]
+fn a_folder_of_functions_that_is_not_where_it_is_said_to_be_is_looked_for() {
+    const FUNCTION: &str = "const cloud = require('wx-server-sdk'); exports.main = async () => {}";
+    let named = r#"{"appid":"wx0123456789abcdef","cloudfunctionRoot":"cloudfunctions/"}"#;
+    let silent = r#"{"appid":"wx0123456789abcdef"}"#;
+    let none = "`cloudfunctionRoot` names cloudfunctions/, which is not there: the project has no functions";
+    for (config, file, found, told) in [
+        // Git keeps no empty folder, and a program may have no functions at all.
+        (named, "miniprogram/app.json", None, none),
+        // What only has such a name.
+        (named, "functions/format/index.js", None, none),
+        (
+            named,
+            "cloudFunctions/a/index.js",
+            Some("cloudFunctions/"),
+            "`cloudfunctionRoot` names cloudfunctions/, which is not there: cloudFunctions/ is taken, which holds functions",
+        ),
+        (
+            named,
+            "cloud/functions/a/index.ts",
+            Some("cloud/functions/"),
+            "`cloudfunctionRoot` names cloudfunctions/, which is not there: cloud/functions/ is taken, which holds functions",
+        ),
+        (
+            silent,
+            "cloud-function/a/index.js",
+            Some("cloud-function/"),
+            "no file names the folder of cloud functions: cloud-function/ is taken, which holds some",
+        ),
+        (
+            silent,
+            "cloud/pages/index.js",
+            None,
+            "there is no folder of cloud functions",
+        ),
+    ] {
+        let source = if found.is_some() {
+            FUNCTION
+        } else {
+            "module.exports = {}"
+        };
+        let (dir, project) = open(&[("project.config.json", config), (file, source)]);
+        let expected = found.map(|found| files::tidy(&dir.path().join(found)));
+        assert_eq!(project.functions_root, expected, "{file}");
+        assert_eq!(project.findings[0].what, told);
+        assert_eq!(project.functions.contains_key("a"), found.is_some(), "{file}");
+    }
+}
+
+#[test]
+fn a_mini_program_whose_own_file_was_left_out_is_a_project() {
+    const FUNCTION: &str = "exports.main = () => 1";
+    let (dir, project) = open(&[
+        ("miniprogram/app.json", r#"{"pages":["pages/index/index"]}"#),
+        ("cloudfunctions/a/index.js", FUNCTION),
+    ]);
+    assert!(project.functions.contains_key("a"));
+    assert_eq!(project.miniprogram_root, dir.path().join("miniprogram"));
+    assert_eq!(project.appid, None);
+    assert_eq!(
+        project.findings[0].what,
+        "there is no project.config.json: the appid is made up"
+    );
+    // The pages beside the functions, below the folder that was given.
+    let dir = lay(&[
+        ("server/app.json", r#"{"name":"another kind of app"}"#),
+        ("wx/app.json", r#"{"pages":[]}"#),
+        ("wx/cloudfunctions/a/index.js", FUNCTION),
+    ]);
+    let error = open_with(dir.path(), None).unwrap_err().to_string();
+    let wx = dir.path().join("wx");
+    assert!(
+        error.ends_with(&format!("give {}, which is one", wx.display())),
+        "{error}"
+    );
+    assert!(open_with(&wx, None).unwrap().functions.contains_key("a"));
+    // A part of a project is none by itself: its own file counts, which lies above.
+    fs::write(dir.path().join("project.config.json"), "{}").unwrap();
+    open_with(&wx, None).unwrap_err();
+    // CloudBase's own kind of project has one file too.
+    let rc = r#"{"envId":"e-1","functionRoot":"fn","functions":[{"name":"a"}]}"#;
+    let (_dir, project) = open(&[("cloudbaserc.json", rc), ("fn/a/index.js", "")]);
+    assert_eq!((project.env_id.as_str(), project.functions.len()), ("e-1", 1));
 }
 
 #[test]
