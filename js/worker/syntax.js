@@ -139,7 +139,7 @@ function leadsOf(file, source, asModule) {
     if (isCode && target === undefined && !isTried(code, index)) {
       found.missing.push({
         file,
-        message: `requires '${wanted}', which is not there${spelt(file, wanted)}`,
+        message: `requires '${wanted}', which is not there${sample(file, wanted) || spelt(file, wanted)}`,
         ...lineAt(source, index),
       })
     }
@@ -181,6 +181,34 @@ function resolve(file, wanted, way) {
   }
 }
 
+/** What marks a file that stands for another, which its author keeps to themselves: `config.example.js`, `config/sample.js`. */
+const SAMPLE = /(?:^|[._-])(?:example|sample|template|tpl)(?:[._-]|$)/i
+
+/** What is to be added where a sample of the file is there: secrets are often left out of a repository. */
+function sample(file, wanted) {
+  const place = path.resolve(path.dirname(file), wanted)
+  const ending = path.extname(wanted) || '.js'
+  const name = path.basename(wanted, ending)
+  const isSample = (entry, of) => {
+    const stem = entry.replace(/\.[^.]*$/, '')
+    return SAMPLE.test(stem) && (of === null || stem.split(/[._-]/).includes(of))
+  }
+  // Below a folder of that name: `config/example.js` for `config/index.js`; or beside: `config.example.js` for `config.js`.
+  const [folder, made, of] = isFolder(place)
+    ? [place, 'index.js', null]
+    : [path.dirname(place), `${name}${ending}`, name]
+  const found = list(folder).find(
+    (entry) => path.extname(entry) === ending && isSample(entry, of === 'index' ? null : of),
+  )
+  if (found === undefined) return ''
+  const shown = (entry) => path.relative(path.dirname(path.resolve(file)), path.join(folder, entry))
+  return `; copy ${shown(found)} to ${shown(made)}, and fill it in`
+}
+
+function isFolder(place) {
+  return fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
 /** What is to be added where the path is there in other letters or with another ending: some systems do not mind. */
 function spelt(file, wanted) {
   let place = path.dirname(path.resolve(file))
@@ -195,6 +223,7 @@ function spelt(file, wanted) {
     parts.push(found)
     place = path.join(place, found)
   }
+  if (isFolder(place)) return '; a folder of that name is there, without an index.js'
   return `; '${parts.join('/')}' is there`
 }
 

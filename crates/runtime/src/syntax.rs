@@ -106,20 +106,105 @@ mod tests {
 
     use super::*;
 
+    /// The function of these files, of which the first is its entry.
+    fn lay(folder: &Path, name: &str, files: &[(&str, &str)]) -> Function {
+        let dir = folder.join(name);
+        for (file, text) in files {
+            let file = dir.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let entry = dir.join(files[0].0);
+        Function::new(name.parse().unwrap(), dir, entry)
+    }
+
+    /// What is found in each, without the folder.
+    fn shown(folder: &Path, functions: &[Function]) -> Vec<Vec<String>> {
+        let path = std::env::var_os("PATH").unwrap();
+        let node = std::env::split_paths(&path)
+            .map(|folder| folder.join("node"))
+            .find(|node| node.is_file());
+        let found = source_faults(&node.unwrap(), functions.iter()).unwrap();
+        found
+            .iter()
+            .map(|faults| {
+                let mut shown: Vec<_> = faults
+                    .iter()
+                    .map(|fault| fault.to_string().replace(&format!("{}/", folder.display()), ""))
+                    .collect();
+                shown.sort();
+                shown
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_file_that_its_author_left_out_is_made_of_the_sample_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let functions = [
+            lay(
+                &folder,
+                "below",
+                &[
+                    ("index.js", "require('./config')\nrequire('./config/index')"),
+                    ("config/example.js", "exports.secret = ''"),
+                ],
+            ),
+            lay(
+                &folder,
+                "beside",
+                &[
+                    (
+                        "index.js",
+                        "require('./lib/key.json')\nrequire('./config')\nrequire('./other')",
+                    ),
+                    ("lib/key.sample.json", "{}"),
+                    ("config.template.js", ""),
+                ],
+            ),
+            lay(
+                &folder,
+                "empty",
+                &[("index.js", "require('./config')"), ("config/local.js", "")],
+            ),
+        ];
+        let requires = |function: &str, line: usize, wanted: &str, rest: &str| {
+            format!("{function}/index.js:{line} requires '{wanted}', which is not there{rest}\n")
+        };
+        let copy = |from: &str, to: &str| format!("; copy {from} to {to}, and fill it in");
+        let index = copy("config/example.js", "config/index.js");
+        let expected = [
+            requires("below", 1, "./config", &index),
+            requires("below", 2, "./config/index", &index),
+            requires(
+                "beside",
+                1,
+                "./lib/key.json",
+                &copy("lib/key.sample.json", "lib/key.json"),
+            ),
+            requires("beside", 2, "./config", &copy("config.template.js", "config.js")),
+            requires("beside", 3, "./other", ""),
+            requires(
+                "empty",
+                1,
+                "./config",
+                "; a folder of that name is there, without an index.js",
+            ),
+        ];
+        let found = shown(&folder, &functions).concat();
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (shown, expected) in found.iter().zip(&expected) {
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_parsed_is_found_with_its_line_and_nothing_is_run() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         let ran = folder.join("ran");
-        let function = |name: &str, files: &[(&str, &str)]| {
-            for (file, text) in files {
-                let file = folder.join(name).join(file);
-                fs::create_dir_all(file.parent().unwrap()).unwrap();
-                fs::write(file, text).unwrap();
-            }
-            let (dir, entry) = (folder.join(name), folder.join(name).join(files[0].0));
-            Function::new(name.parse().unwrap(), dir, entry)
-        };
+        let function = |name: &str, files: &[(&str, &str)]| lay(&folder, name, files);
         let run = format!(
             "require('fs').writeFileSync({:?}, '');\n",
             ran.display().to_string()
@@ -195,22 +280,7 @@ mod tests {
         ];
         fs::create_dir_all(folder.join("shared")).unwrap();
         fs::write(folder.join("shared/c.js"), "}").unwrap();
-        let path = std::env::var_os("PATH").unwrap();
-        let node = std::env::split_paths(&path)
-            .map(|folder| folder.join("node"))
-            .find(|node| node.is_file());
-        let found = source_faults(&node.unwrap(), functions.iter()).unwrap();
-        let shown: Vec<Vec<String>> = found
-            .iter()
-            .map(|faults| {
-                let mut shown: Vec<_> = faults
-                    .iter()
-                    .map(|fault| fault.to_string().replace(&format!("{}/", folder.display()), ""))
-                    .collect();
-                shown.sort();
-                shown
-            })
-            .collect();
+        let shown = shown(&folder, &functions);
         let begins = |of: usize, at: usize, start: &str, end: &str| {
             let text = &shown[of][at];
             assert!(text.starts_with(start) && text.ends_with(end), "{text}");
