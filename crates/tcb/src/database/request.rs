@@ -433,8 +433,8 @@ fn is_server_date(date: &Bson) -> bool {
         .is_some_and(|options| options.keys().all(|name| name == "offset"))
 }
 
-/// Takes the flags of JavaScript's that say nothing of whether a text matches (`/a/g`) out of a query: programs write
-/// `db.RegExp({regexp, options: 'gi'})`, which the platform's engine passes over and a newer MongoDB refuses.
+/// Takes the flags that the engine does not have out of a query: programs write `db.RegExp({regexp, options: 'gi'})` and even
+/// `options: '.'`, which the platform's engine passes over and a newer MongoDB refuses.
 fn pass_over_flags(query: &mut Document) {
     let pattern = query.contains_key("$regex");
     for (name, value) in query.iter_mut() {
@@ -464,9 +464,9 @@ fn pass_over_flags_in(value: &mut Bson) {
     }
 }
 
-/// Whether a flag of a regular expression decides what it matches, or is a mistake that its author should hear of.
+/// Whether a flag of a regular expression decides what it matches.
 fn matters(flag: char) -> bool {
-    !matches!(flag, 'd' | 'g' | 'u' | 'v' | 'y')
+    matches!(flag, 'i' | 'm' | 's' | 'x')
 }
 
 /// `_.addToSet({each: […]})` leaves the SDK as `{"each": […]}`, without the `$` of the others.
