@@ -314,7 +314,7 @@ exports.main = ({ reads }) => cloud.database().collection(reads).count();",
     let told = text(&missed["errMsg"]);
     assert!(told.contains("Db or Table not exist: orders"), "{told}");
     dev.server
-        .prints("the collection \"orders\" does not exist: as on the platform that is an error (-502005)");
+        .prints("the collection \"orders\" does not exist: the function gets the platform's error (-502005)");
     // What was made in the console stands in yunqiao.toml, and everybody else gets what is missing.
     assert_eq!(
         alice.result("all", json!({"reads": "news"}), &[]).await["data"],

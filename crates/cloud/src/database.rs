@@ -290,9 +290,8 @@ impl Inner {
         }
         if self.tells_first(format!("missing {collection}")) {
             asked.note(format_args!(
-                "the collection {collection:?} does not exist: as on the platform that is an error (-502005) for a function that calls \
-                 createCollection itself. Where it was made in the console, write [database.collections.{collection}] in \
-                 yunqiao.toml, or [database] missing = \"create\" for all"
+                "the collection {collection:?} does not exist: the function gets the platform's error (-502005), since it calls \
+                 createCollection itself. Where it was made in the console: [database.collections.{collection:?}] in yunqiao.toml"
             ));
         }
         true
