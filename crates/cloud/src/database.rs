@@ -91,10 +91,12 @@ impl DocumentIds {
         }
     }
 
-    /// A document with an `_id`, which stands first.
+    /// A document with an `_id`, which stands first. One that is null is none: programs have `_id: undefined` in what they add, which
+    /// leaves some SDKs as null, and would be one document's alone.
     #[must_use]
     pub fn complete(&self, mut document: Document) -> Document {
-        let id = document.remove("_id").unwrap_or_else(|| self.next());
+        let given = document.remove("_id").filter(|id| *id != Bson::Null);
+        let id = given.unwrap_or_else(|| self.next());
         let mut out = Document::new();
         out.insert("_id", id);
         out.extend(document);
@@ -512,5 +514,23 @@ fn refusal(error: DatabaseError, operation: &DatabaseOperation) -> DatabaseRefus
         DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),
         DatabaseError::Unsupported(why) => DatabaseRefusal::Unsupported(why),
         _ => DatabaseRefusal::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bson::doc;
+
+    use super::*;
+
+    #[test]
+    fn a_document_gets_an_id_where_it_has_none_or_null() {
+        let ids = DocumentIds::new();
+        assert_eq!(ids.complete(doc! {"a": 1, "_id": 0}), doc! {"_id": 0, "a": 1});
+        for lacking in [doc! {"a": 1}, doc! {"_id": null, "a": 1}] {
+            let document = ids.complete(lacking);
+            assert_eq!(document.get_str("_id").map_or(0, str::len), 32);
+            assert_eq!(document.keys().collect::<Vec<_>>(), ["_id", "a"]);
+        }
     }
 }
