@@ -94,6 +94,8 @@ class Sockets {
         const { env = '' } = cloud.settings
         this.say('LOGIN', { envId: env, accessToken: link.token, referrer: 'yunqiao' })
         link.beat = setInterval(() => {
+          // It may be long until the old one is closed.
+          if (!isCurrent()) return clearInterval(link.beat)
           const now = Date.now()
           const quiet = now - link.heard
           if (link.told && now - link.told > STEADY) this.tries = 0

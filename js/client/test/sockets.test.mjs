@@ -254,3 +254,26 @@ test('whoever never gets an answer is told so in the end', async () => {
     [-402002],
   )
 })
+
+test('a socket that was left says nothing more, however late it is closed', async () => {
+  const of = cloud()
+  const seen = watching(of)
+  const left = await opened()
+  left.answers(left.of('INIT_WATCH')[0], 1)
+  await seen.watcher.close()
+  // Nobody is there to close it: the network is gone.
+  await clock.pass(60e3)
+  assert.deepEqual(left.of('PING'), [])
+  watching(of)
+  await settled()
+  const socket = made[made.length - 1]
+  assert.notEqual(socket, left)
+  // It takes long to open, and nothing is said on it before.
+  await clock.pass(12e3)
+  assert.deepEqual(socket.said, [])
+  // A login that was refused is another that is left.
+  socket.onopen()
+  socket.tells({ msgType: 'LOGIN_RES', msgData: { code: 'CHECK_LOGIN_FAILED', message: 'no' } })
+  await clock.pass(12e3)
+  assert.deepEqual(socket.of('PING'), [])
+})
