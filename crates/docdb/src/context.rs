@@ -49,6 +49,12 @@ impl Context {
         }
     }
 
+    /// How many steps were counted.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// Whether every step counts.
     pub(crate) const fn is_strict(&self) -> bool {
         self.is_strict

@@ -22,4 +22,4 @@ pub use message::{
 };
 pub use query::{Dialect, MOST_DOCUMENTS, QueryId, Shown, WatchQuery, WatchRequest};
 pub use refusal::WatchRefusal;
-pub use window::{Row, Window};
+pub use window::{MOST_BYTES, Row, Window};

@@ -8,6 +8,8 @@ use ejson::Style;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use tcb::database::DatabaseRefusal;
+
 use crate::{WatchRefusal, window::Row};
 
 /// Documents of one watch at most, as on the platform.
@@ -17,6 +19,8 @@ const MOST_TEXT: usize = 16 << 10;
 /// Regular expressions of one query at most, and what one is counted with in memory.
 const MOST_PATTERNS: usize = 16;
 const PATTERN: usize = 32 << 10;
+/// Bytes of a document's place in the order at most: each query has a place of its own for each document.
+pub(crate) const MOST_PLACE: usize = 16 << 10;
 /// Beyond a limit so many more documents are known, so that one that leaves has a successor.
 const SPARE: usize = 20;
 
@@ -266,28 +270,37 @@ impl WatchQuery {
         self.matcher.matches(document, &Variables::none(), context)
     }
 
-    /// A document with its place and its text. `None` where the bytes are no BSON, or have no `_id`. `shown` is what other queries have
-    /// made of the same document; a new one for each document.
-    #[must_use]
+    /// A document with its place and its text. `shown` is what other queries have made of the same document; a new one for each document.
+    ///
+    /// # Errors
+    /// [`WatchRefusal::TooLongPlace`]; [`DatabaseRefusal::Unavailable`] where the bytes are no BSON, or have no `_id`.
     pub fn row(
         &self,
         raw: &RawDocument,
         document: &Document,
         context: &Context,
         shown: &mut Shown,
-    ) -> Option<Row> {
-        let id = document.get("_id")?;
+    ) -> Result<Row, WatchRefusal> {
+        let unreadable = || WatchRefusal::Database(DatabaseRefusal::Unavailable);
+        let id = document.get("_id").ok_or_else(unreadable)?;
+        let place = self.order.key(document, context);
+        if place.len() > MOST_PLACE {
+            return Err(WatchRefusal::TooLongPlace);
+        }
         let texts = match self.dialect {
             Dialect::Plain => &mut shown.plain,
             Dialect::Extended => &mut shown.extended,
         };
         let (name, text) = match texts {
             Some(texts) => texts.clone(),
-            None => texts.insert((self.name(id), self.text(raw)?)).clone(),
+            None => {
+                let text = self.text(raw).ok_or_else(unreadable)?;
+                texts.insert((self.name(id), text)).clone()
+            }
         };
-        Some(Row {
+        Ok(Row {
             id: shown.id.get_or_insert_with(|| key::of(id).into()).clone(),
-            place: self.order.key(document, context).into(),
+            place: place.into(),
             name,
             document: text,
         })

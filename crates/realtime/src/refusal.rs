@@ -6,7 +6,10 @@
 
 use tcb::database::DatabaseRefusal;
 
-use crate::{query::MOST_DOCUMENTS, window::MOST_BYTES};
+use crate::{
+    query::{MOST_DOCUMENTS, MOST_PLACE},
+    window::MOST_BYTES,
+};
 
 /// Why a watch does not begin, or ends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum WatchRefusal {
     /// The documents that the query finds are too large together.
     #[error("the query finds more than {} MB of documents: ask for less by where(), or by limit()", MOST_BYTES >> 20)]
     TooManyBytes,
+    /// What a document has in the fields of the order is too long.
+    #[error("the fields of orderBy() have more than {} KB in a document: order by shorter ones", MOST_PLACE >> 10)]
+    TooLongPlace,
     /// All watches of this user, or of a network of anonymous ones, have too much together.
     #[error(
         "the watches of this user have more than {0} MB together, which is the most: close some, or ask for less by where(), or by limit()"
@@ -75,6 +81,7 @@ impl WatchRefusal {
             Self::UnknownQuery => "QUERYID_INVALID_ERROR",
             Self::TooManyDocuments
             | Self::TooManyBytes
+            | Self::TooLongPlace
             | Self::TooManyBytesOfOne(_)
             | Self::TooManyBytesOfAll(_)
             | Self::TooMuchWork

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bytes of the documents of one watch at most: each query that is watched has them in memory.
-pub(crate) const MOST_BYTES: usize = 8 << 20;
+pub const MOST_BYTES: usize = 8 << 20;
 
 /// A document that a query finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,12 @@ impl Row {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.document.len() + 2 * self.place.len() + self.id.len() + self.name.len()
+    }
+
+    /// Bytes of it that no other query has of the same document.
+    #[must_use]
+    pub fn own_bytes(&self) -> usize {
+        size_of::<Self>() + self.place.len()
     }
 }
 

@@ -1,6 +1,7 @@
 //! One distinct query that is watched: its documents, those who watch it, and what was sent last.
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, VecDeque},
     sync::Arc,
     time::Instant,
@@ -27,6 +28,8 @@ const MOST_BUFFERED: usize = 4096;
 const BUFFERED_BYTES: usize = 4 << 20;
 /// Watchers whose numbers differ from ours and that are remembered, for when they come back.
 const MOST_SHIFTED: usize = 1024;
+/// Bytes of what is written of one sending, for watchers whose numbers differ, at once.
+const WRITTEN_BYTES: usize = 4 << 20;
 /// What an entry takes beside its documents and its query.
 const BESIDE: usize = 1 << 10;
 
@@ -306,8 +309,15 @@ impl Entry {
         for watcher in told {
             tails.entry(watcher.offset).or_default().0 += 1;
         }
-        for (offset, (_, tail)) in &mut tails {
-            *tail = events_tail(self.sent, &self.batches, *offset).into();
+        // The numbers are the clients', so the same may have to be written many times: for those who are most, as long as it is not too much.
+        let mut groups: Vec<(&i64, &mut (usize, Bytes))> = tails.iter_mut().collect();
+        groups.sort_unstable_by_key(|(_, (many, _))| Reverse(*many));
+        let mut written = 0;
+        for (offset, (_, tail)) in groups {
+            if written <= WRITTEN_BYTES {
+                *tail = events_tail(self.sent, &self.batches, *offset).into();
+                written += tail.len();
+            }
         }
         let count: usize = self.batches.iter().map(|batch| batch.events.len()).sum();
         let mut messages = 0;
@@ -315,6 +325,11 @@ impl Entry {
             let Some((many, tail)) = tails.get(&watcher.offset) else {
                 continue;
             };
+            // Its client comes back, and is told what it has missed.
+            if tail.is_empty() {
+                watcher.client.outbox.end();
+                continue;
+            }
             watcher.told += count as u64;
             let weight = watcher.head.len() + tail.len() / many;
             watcher.send(watcher.head.clone(), tail.clone(), weight);

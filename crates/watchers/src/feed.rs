@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bson::{Document, RawDocumentBuf};
 use database::{Change, Changes, DatabaseError, Find};
 use futures_util::FutureExt as _;
-use realtime::{Row, Shown, WatchQuery, WatchRefusal};
+use realtime::{MOST_BYTES, Row, Shown, WatchQuery, WatchRefusal};
 use tokio::{
     task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval_at},
@@ -159,6 +159,8 @@ impl Inner {
                 }
             };
             changes.drain(..matched.taken.min(changes.len()));
+            self.queries().bound_work(matched.work);
+            self.note_ended();
             while !matched.outcomes.is_empty() {
                 let told = self.queries().tell(&mut matched.outcomes);
                 messages += told.messages;
@@ -271,14 +273,22 @@ impl Inner {
 /// Documents with their places and texts: thousands of them take a while, in which others are served.
 async fn rows(query: &Arc<WatchQuery>, found: Vec<RawDocumentBuf>) -> Result<Vec<Row>, WatchRefusal> {
     let query = Arc::clone(query);
+    let unavailable = || WatchRefusal::Database(tcb::database::DatabaseRefusal::Unavailable);
     let rows = tokio::task::spawn_blocking(move || {
         let context = context();
-        let row = |raw: RawDocumentBuf| {
-            let document = Document::try_from(&*raw).ok()?;
-            query.row(&raw, &document, &context, &mut Shown::default())
-        };
-        found.into_iter().map(row).collect::<Option<Vec<Row>>>()
+        let mut rows = Vec::with_capacity(found.len());
+        let mut bytes = 0;
+        for raw in found {
+            // What is too much is not made first: nothing of it is counted yet.
+            if bytes > MOST_BYTES {
+                return Err(WatchRefusal::TooManyBytes);
+            }
+            let document = Document::try_from(&*raw).map_err(|_| unavailable())?;
+            let row = query.row(&raw, &document, &context, &mut Shown::default())?;
+            bytes += row.bytes();
+            rows.push(row);
+        }
+        Ok(rows)
     });
-    let unavailable = || WatchRefusal::Database(tcb::database::DatabaseRefusal::Unavailable);
-    rows.await.ok().flatten().ok_or_else(unavailable)
+    rows.await.unwrap_or_else(|_| Err(unavailable()))
 }

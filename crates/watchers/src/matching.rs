@@ -15,10 +15,9 @@ use realtime::{DataType, Row, Shown, WatchQuery, WatchRefusal};
 use tcb::database::DatabaseRefusal;
 
 /// Steps within which a change is matched with a query: about a millisecond.
-const STEPS: u64 = 20_000;
-/// Steps for all queries of a collection, as long as [`LEAST_STEPS`] are left to each.
-const ALL_STEPS: u64 = 1_000_000;
-const LEAST_STEPS: u64 = 2_000;
+pub(crate) const STEPS: u64 = 20_000;
+/// What takes fewer steps than that is not counted as its payer's.
+const FEW_STEPS: u64 = 1_000;
 /// After so long what was found is told, before other changes are matched.
 const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// So many outcomes are held at once, and the bytes of so many documents.
@@ -41,6 +40,8 @@ pub(crate) struct Matched {
     pub(crate) taken: usize,
     /// For each query the outcomes of its changes, in their order.
     pub(crate) outcomes: VecDeque<(u64, Vec<Outcome>)>,
+    /// For each change that was much work the queries that made it so, and their steps.
+    pub(crate) work: Vec<Vec<(u64, u64)>>,
 }
 
 /// What a change is for a query.
@@ -128,9 +129,17 @@ impl Matching {
             count += queries.len();
             let size = change.document.as_ref().map(|raw| raw.as_bytes().len());
             bytes += size.unwrap_or_default();
-            let mut look = Look::of(change, queries.len());
+            let mut look = Look::of(change);
+            let mut work = Vec::new();
             for (number, query) in queries.iter() {
                 let outcome = look.at(query);
+                let steps = look.context.steps();
+                if steps > FEW_STEPS {
+                    work.push((*number, steps));
+                }
+                if let Outcome::Changed(changed) = &outcome {
+                    bytes += changed.row.as_ref().map_or(0, |row| row.own_bytes());
+                }
                 let place = *places.entry(*number).or_insert_with(|| {
                     matched.outcomes.push_back((*number, Vec::new()));
                     matched.outcomes.len() - 1
@@ -138,6 +147,9 @@ impl Matching {
                 if let Some((_, outcomes)) = matched.outcomes.get_mut(place) {
                     outcomes.push(outcome);
                 }
+            }
+            if !work.is_empty() {
+                matched.work.push(work);
             }
         }
         matched
@@ -151,14 +163,12 @@ struct Look<'a> {
     data: DataType,
     document: Option<Option<Document>>,
     shown: Shown,
+    /// Each query has one of its own: what one of them takes is not missing to another.
     context: Context,
-    /// Steps that each query has of its own: what one of them takes is not missing to another.
-    each: u64,
 }
 
 impl<'a> Look<'a> {
-    fn of(change: &'a Change, queries: usize) -> Self {
-        let share = ALL_STEPS / queries.max(1) as u64;
+    fn of(change: &'a Change) -> Self {
         Self {
             change,
             id: key::of(&change.id).into(),
@@ -172,7 +182,6 @@ impl<'a> Look<'a> {
             document: None,
             shown: Shown::default(),
             context: context(),
-            each: share.clamp(LEAST_STEPS, STEPS),
         }
     }
 
@@ -200,7 +209,7 @@ impl<'a> Look<'a> {
             .get_or_insert_with(|| Document::try_from(&**raw).ok())
             .as_ref()
             .ok_or_else(unreadable)?;
-        self.context = Context::new(self.context.now, self.context.random()).strict(self.each);
+        self.context = Context::new(self.context.now, self.context.random()).strict(STEPS);
         let found = query.matches(document, &self.context).map_err(|error| {
             if error.code == TOO_MUCH_WORK {
                 return WatchRefusal::TooMuchWork.into();
@@ -210,7 +219,7 @@ impl<'a> Look<'a> {
         if !found {
             return Ok(None);
         }
-        let row = query.row(raw, document, &self.context, &mut self.shown);
-        row.map(Some).ok_or_else(unreadable)
+        let row = query.row(raw, document, &self.context, &mut self.shown)?;
+        Ok(Some(row))
     }
 }

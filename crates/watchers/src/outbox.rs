@@ -122,12 +122,22 @@ impl Outbox {
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
         if queue.frames.len() > MOST_FRAMES || !is_first && queue.bytes > most {
-            queue.is_over = true;
-            queue.frames = VecDeque::new();
-            self.release(std::mem::take(&mut queue.weight));
+            self.finish(&mut queue);
         }
         drop(queue);
         self.told.notify_one();
+    }
+
+    /// The socket is over.
+    pub(crate) fn end(&self) {
+        self.finish(&mut self.queue());
+        self.told.notify_one();
+    }
+
+    fn finish(&self, queue: &mut Queue) {
+        queue.is_over = true;
+        queue.frames = VecDeque::new();
+        self.release(std::mem::take(&mut queue.weight));
     }
 
     /// So much waits no more.

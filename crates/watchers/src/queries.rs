@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     entry::{Entry, Load},
     ledger::Ledger,
-    matching::{Matching, Outcome, Queried, WatchFault},
+    matching::{Matching, Outcome, Queried, STEPS, WatchFault},
     watcher::Watcher,
 };
 
@@ -32,6 +32,8 @@ const MOST_IDLE: usize = 64;
 const RECENT: usize = 4096;
 /// So many outcomes and messages are dealt with before others are served: some milliseconds.
 pub(crate) const IN_ONE_GO: usize = 256;
+/// Steps of all queries of a payer together at one change: some ten milliseconds.
+const STEPS_OF_ONE: u64 = 20 * STEPS;
 /// Characters of a query that are shown to whoever looks on.
 const SHOWN: usize = 1 << 10;
 
@@ -463,27 +465,85 @@ impl Queries {
             .collect();
         if !greedy.is_empty() {
             let refusal = WatchRefusal::TooManyBytesOfOne(self.ledger.share() >> 20);
-            let ended = self.take_if(number, |watcher| greedy.contains(&watcher.client.payer));
-            self.end_watchers(ended, &refusal, None);
-            if self
-                .entries
-                .get(&number)
-                .is_some_and(|entry| entry.watchers.is_empty())
-            {
-                self.remove(number);
+            self.end_of(number, |payer| greedy.contains(payer), &refusal, None);
+        }
+        while self.ledger.is_over() && self.remove_idle() {}
+        if self.ledger.is_over() {
+            self.make_room();
+        }
+    }
+
+    /// Ends the watches that have most of whoever has most, until there is room. However much somebody has in however many of them, others
+    /// with less lose nothing.
+    fn make_room(&mut self) {
+        // What each has, that which others watch too being divided among them; and where.
+        let mut payers: HashMap<Arc<str>, (usize, Vec<(usize, u64)>)> = HashMap::new();
+        for (number, entry) in &self.entries {
+            let each = entry.charged / entry.payers.len().max(1);
+            let mut here: HashMap<&Arc<str>, usize> = HashMap::new();
+            for watcher in &entry.watchers {
+                *here.entry(&watcher.client.payer).or_insert(each) += watcher.memory();
+            }
+            for (payer, bytes) in here {
+                let (all, places) = payers.entry(Arc::clone(payer)).or_default();
+                *all += bytes;
+                places.push((bytes, *number));
             }
         }
-        while self.ledger.is_over() {
-            if self.remove_idle() {
-                continue;
+        for (_, places) in payers.values_mut() {
+            places.sort_unstable();
+        }
+        let refusal = WatchRefusal::TooManyBytesOfAll(self.ledger.most() >> 20);
+        while self.ledger.is_over()
+            && let Some((payer, (all, places))) = payers.iter_mut().max_by_key(|(_, (all, _))| *all)
+            && let Some((bytes, number)) = places.pop()
+        {
+            *all -= bytes;
+            self.end_of(number, |other| other == payer, &refusal, None);
+        }
+    }
+
+    /// Ends the watches of some payers at an entry; whoever else watches the same goes on.
+    fn end_of(
+        &mut self,
+        number: u64,
+        is_concerned: impl Fn(&Arc<str>) -> bool,
+        refusal: &WatchRefusal,
+        why: Option<&str>,
+    ) {
+        let ended = self.take_if(number, |watcher| is_concerned(&watcher.client.payer));
+        self.end_watchers(ended, refusal, why);
+        let entry = self.entries.get(&number);
+        if entry.is_some_and(|entry| entry.watchers.is_empty()) {
+            self.remove(number);
+        }
+    }
+
+    /// Takes how many steps the queries took at each change, and ends the heaviest of a payer for whom one change took too many: it would
+    /// be late for others.
+    pub(crate) fn bound_work(&mut self, work: Vec<Vec<(u64, u64)>>) {
+        for mut change in work {
+            change.sort_unstable_by_key(|(_, steps)| *steps);
+            let mut taken: HashMap<Arc<str>, u64> = HashMap::new();
+            for (number, steps) in change {
+                let Some(entry) = self.entries.get(&number) else {
+                    continue;
+                };
+                let each = steps / entry.payers.len().max(1) as u64;
+                let mut greedy = HashSet::new();
+                for payer in entry.payers.keys() {
+                    let taken = taken.entry(Arc::clone(payer)).or_default();
+                    *taken += each;
+                    if *taken > STEPS_OF_ONE {
+                        greedy.insert(Arc::clone(payer));
+                    }
+                }
+                if !greedy.is_empty() {
+                    let why = "the watches of one user take too much work together at one change";
+                    let refusal = WatchRefusal::TooMuchWork;
+                    self.end_of(number, |payer| greedy.contains(payer), &refusal, Some(why));
+                }
             }
-            let each = |entry: &Entry| entry.charged / entry.payers.len().max(1);
-            let greatest = self.entries.iter().max_by_key(|(_, entry)| each(entry));
-            let Some(number) = greatest.map(|(number, _)| *number) else {
-                return;
-            };
-            let refusal = WatchRefusal::TooManyBytesOfAll(self.ledger.most() >> 20);
-            self.end_entry(number, &refusal, None);
         }
     }
 
@@ -739,6 +799,7 @@ const fn is_bound(refusal: &WatchRefusal) -> bool {
         refusal,
         WatchRefusal::TooMuchWork
             | WatchRefusal::TooManyBytes
+            | WatchRefusal::TooLongPlace
             | WatchRefusal::TooManyBytesOfOne(_)
             | WatchRefusal::TooManyBytesOfAll(_)
     )

@@ -553,6 +553,167 @@ fn where_all_of_the_memory_is_taken_the_watch_goes_that_has_most() {
     });
 }
 
+/// Whoever has little does not make room for those who have much in many watches, each within the share of one.
+#[test]
+fn where_all_of_the_memory_is_taken_whoever_has_most_of_it_makes_room() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        put(&database, "a", doc! {"n": -1, "text": "x".repeat(60 << 10)}).await;
+        put(&database, "b", doc! {"m": 0, "text": "x".repeat(300 << 10)}).await;
+        let (watchers, _) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
+        let mine = json!({"collName": "c", "query": "{\"m\":0}"});
+        let mut alice = Client::new(&watchers, "alice", mine);
+        alice.next().await;
+        let all = watchers.0.queries().bytes("").0;
+        let mut others = Vec::new();
+        for watch in 0..160 {
+            let query = json!({"n": {"$gt": -2 - watch}}).to_string();
+            let user = format!("user{}", watch % 8);
+            let mut other = Client::new(&watchers, &user, json!({"collName": "c", "query": query}));
+            other.next().await;
+            others.push(other);
+        }
+        let (used, _) = watchers.0.queries().bytes("");
+        assert!(all < used && used <= 8 << 20, "{all} {used}");
+        let ended = 161 - watchers.live(0).0;
+        assert!((1..100).contains(&ended), "{ended}");
+        put(&database, "b", doc! {"m": 0, "more": true}).await;
+        alice.has(&[json!({"_id": "b", "m": 0, "more": true})]).await;
+    });
+}
+
+/// What a query may be as work does not depend on how many others there are.
+#[test]
+fn many_queries_of_many_users_have_all_their_steps_and_those_of_one_are_bounded() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let (watchers, noted) = within(&database, 64 << 20, Permission::Level(Level::ReadOnly));
+        let heavy = |query: usize| {
+            let query = json!({"text": {"$regex": "x"}, "n": {"$ne": query + 1}}).to_string();
+            json!({"collName": "c", "query": query})
+        };
+        let mut clients = Vec::new();
+        for query in 0..300 {
+            let user = format!("user{}", query % 30);
+            let mut client = Client::new(&watchers, &user, heavy(query));
+            client.next().await;
+            clients.push(client);
+        }
+        // Of one user, who has two dozen others.
+        for query in 300..424 {
+            let mut client = Client::new(&watchers, "mallory", heavy(query));
+            client.next().await;
+            clients.push(client);
+        }
+        put(&database, "a", doc! {"n": 0, "text": "y".repeat(20 << 10) + "x"}).await;
+        for client in &mut clients[..300] {
+            let told = client.next().await;
+            assert_eq!(told["msgType"], "NEXT_EVENT", "{told}");
+        }
+        let mut ended = 0;
+        for client in &mut clients[300..] {
+            ended += usize::from(client.next().await["msgType"] == "ERROR");
+        }
+        assert!((1..124).contains(&ended), "{ended}");
+        let noted = noted.lock().unwrap();
+        assert_eq!(noted.len(), ended);
+        assert!(
+            noted.iter().all(|note| note.starts_with("mallory: ")),
+            "{noted:?}"
+        );
+    });
+}
+
+/// Each has numbers of its own, since the last number is what the client says.
+#[test]
+fn a_large_document_is_written_for_few_numberings_at_once_and_the_others_come_back() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut clients = Vec::new();
+        for number in 0..20 {
+            let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+            client.next().await;
+            // Two are where the server is.
+            if number > 1 {
+                client.event = 1000 * number;
+                client.reconnect();
+                client.next().await;
+            }
+            clients.push(client);
+        }
+        let large = json!({"_id": "a", "text": "x".repeat(1 << 20)});
+        put(&database, "a", doc! {"text": "x".repeat(1 << 20)}).await;
+        clients[0].has(std::slice::from_ref(&large)).await;
+        clients[1].has(std::slice::from_ref(&large)).await;
+        let mut over = 0;
+        for client in &mut clients {
+            let (_, outbox) = client.connection.as_ref().unwrap();
+            if outbox.over().now_or_never().is_some() {
+                over += 1;
+                client.reconnect();
+            }
+            client.has(std::slice::from_ref(&large)).await;
+        }
+        assert!((10..18).contains(&over), "{over}");
+    });
+}
+
+#[test]
+fn a_document_whose_place_is_long_ends_the_watches_of_that_order_alone() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let ordered = json!({"collName": "c", "orderBy": {"t": "asc"}});
+        let mut ordering = Client::new(&watchers, "alice", ordered.clone());
+        let mut other = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        ordering.next().await;
+        other.next().await;
+        let text = "x".repeat(20 << 10);
+        put(&database, "a", doc! {"t": &text}).await;
+        other.has(&[json!({"_id": "a", "t": text})]).await;
+        let mut late = Client::new(&watchers, "bob", ordered);
+        for client in [&mut ordering, &mut late] {
+            let ended = client.next().await;
+            assert_eq!(ended["msgData"]["code"], "EXCEED_REQUEST_LIMIT");
+            let text = ended["msgData"]["message"].as_str().unwrap();
+            assert!(text.contains("orderBy"), "{text}");
+        }
+        assert_eq!(watchers.live(0).0, 1);
+    });
+}
+
+/// Each query has a place of its own for a document.
+#[test]
+fn places_are_counted_among_the_bytes_of_what_is_matched_at_once() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let mut changes = database.changes(None).await.unwrap();
+        let mut heard = Vec::new();
+        for id in ["a", "b"] {
+            put(&database, id, doc! {"t": "x".repeat(15 << 10)}).await;
+            heard.push(changes.next().await.unwrap().unwrap());
+        }
+        let request = realtime::WatchRequest {
+            order: Some(vec![("t".into(), true)]),
+            ..realtime::WatchRequest::default()
+        };
+        let query = realtime::WatchQuery::new(Document::new(), &request, Dialect::Plain).unwrap();
+        let query = Arc::new(query);
+        let queried = (0..300).map(|number| (number, Arc::clone(&query))).collect();
+        let matching = matching::Matching {
+            queries: [("c".into(), Arc::new(queried))].into(),
+            changes: heard,
+        };
+        assert_eq!(matching.run().taken, 1);
+    });
+}
+
 /// However many queries a change is for, others are served in between.
 #[test]
 fn a_change_of_many_watches_is_told_to_some_at_a_time() {
