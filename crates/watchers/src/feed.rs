@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     Inner,
     entry::Load,
-    matching::{WatchFault, context},
+    matching::{IN_ONE_GO, WatchFault, context},
     queries::Told,
     refusal,
     watcher::Watcher,
@@ -150,7 +150,7 @@ impl Inner {
             let Some(matching) = matching else {
                 break;
             };
-            let mut matched = match tokio::task::spawn_blocking(move || matching.run()).await {
+            let mut matched = match tokio::task::spawn_blocking(move || matching.run(IN_ONE_GO)).await {
                 Ok(matched) => matched,
                 Err(fault) => {
                     tracing::error!(%fault, "changes could not be matched; all that is watched is read anew");

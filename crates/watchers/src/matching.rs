@@ -19,7 +19,7 @@ pub(crate) const STEPS: u64 = 20_000;
 /// What takes fewer steps than that is not counted as its payer's.
 const FEW_STEPS: u64 = 1_000;
 /// After so long what was found is told, before other changes are matched.
-const IN_ONE_GO: Duration = Duration::from_millis(20);
+pub(crate) const IN_ONE_GO: Duration = Duration::from_millis(20);
 /// So many outcomes are held at once, and the bytes of so many documents.
 const MOST_OUTCOMES: usize = 1 << 16;
 const MOST_BYTES: usize = 4 << 20;
@@ -111,14 +111,14 @@ pub(crate) fn context() -> Context {
 }
 
 impl Matching {
-    /// Matches the first of the changes, as many as can be in a moment; at least one.
-    pub(crate) fn run(&self) -> Matched {
+    /// Matches the first of the changes, as many as can be in `moment`; at least one.
+    pub(crate) fn run(&self, moment: Duration) -> Matched {
         let began = Instant::now();
         let mut matched = Matched::default();
         let mut places: HashMap<u64, usize> = HashMap::new();
         let (mut count, mut bytes) = (0, 0);
         for change in &self.changes {
-            let is_enough = count >= MOST_OUTCOMES || bytes >= MOST_BYTES || began.elapsed() >= IN_ONE_GO;
+            let is_enough = count >= MOST_OUTCOMES || bytes >= MOST_BYTES || began.elapsed() >= moment;
             if is_enough && matched.taken > 0 {
                 break;
             }
