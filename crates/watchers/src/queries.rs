@@ -70,6 +70,14 @@ struct Place {
     entry: Option<u64>,
 }
 
+/// What a payer has.
+#[derive(Default)]
+struct Holding {
+    bytes: usize,
+    /// At which entries, the one with most last.
+    entries: Vec<(usize, u64)>,
+}
+
 /// What is to be done after something was told.
 #[derive(Default)]
 pub(crate) struct Told {
@@ -477,7 +485,7 @@ impl Queries {
     /// with less lose nothing.
     fn make_room(&mut self) {
         // What each has, that which others watch too being divided among them; and where.
-        let mut payers: HashMap<Arc<str>, (usize, Vec<(usize, u64)>)> = HashMap::new();
+        let mut payers: HashMap<Arc<str>, Holding> = HashMap::new();
         for (number, entry) in &self.entries {
             let each = entry.charged / entry.payers.len().max(1);
             let mut here: HashMap<&Arc<str>, usize> = HashMap::new();
@@ -485,20 +493,20 @@ impl Queries {
                 *here.entry(&watcher.client.payer).or_insert(each) += watcher.memory();
             }
             for (payer, bytes) in here {
-                let (all, places) = payers.entry(Arc::clone(payer)).or_default();
-                *all += bytes;
-                places.push((bytes, *number));
+                let holding = payers.entry(Arc::clone(payer)).or_default();
+                holding.bytes += bytes;
+                holding.entries.push((bytes, *number));
             }
         }
-        for (_, places) in payers.values_mut() {
-            places.sort_unstable();
+        for holding in payers.values_mut() {
+            holding.entries.sort_unstable();
         }
         let refusal = WatchRefusal::TooManyBytesOfAll(self.ledger.most() >> 20);
         while self.ledger.is_over()
-            && let Some((payer, (all, places))) = payers.iter_mut().max_by_key(|(_, (all, _))| *all)
-            && let Some((bytes, number)) = places.pop()
+            && let Some((payer, holding)) = payers.iter_mut().max_by_key(|(_, holding)| holding.bytes)
+            && let Some((bytes, number)) = holding.entries.pop()
         {
-            *all -= bytes;
+            holding.bytes -= bytes;
             self.end_of(number, |other| other == payer, &refusal, None);
         }
     }
