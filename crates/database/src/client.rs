@@ -8,11 +8,19 @@
 use std::collections::BTreeMap;
 
 use bson::{Bson, Document, doc};
-use docdb::{error::code, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
+use docdb::{
+    error::code,
+    pipeline::Pipeline,
+    project::Projection,
+    query::Filter,
+    regex::{Asked, refuse_large},
+    sort::Sort,
+};
 use rules::{
     Caller, Denial, DocumentRef, Documents, Guard, Level, LevelScope, Operation, Permission, Request, Rules,
     Subject, Verdict, WrittenData, with_identity,
 };
+use tokio::sync::Semaphore;
 
 use crate::{Aggregate, Database, DatabaseError, Find, Found, Tally, Update, UpdateKind, Updated};
 
@@ -41,6 +49,11 @@ const STAGES: [&str; 18] = [
 ];
 /// Operators by which a MongoDB server would run a program.
 const PROGRAMS: [&str; 3] = ["$where", "$function", "$accumulator"];
+/// Regular expressions in what a client asks for at once, and bytes of their texts.
+const MOST_PATTERNS: usize = 64;
+const MOST_PATTERN_BYTES: usize = 16 << 10;
+/// So many things that take long to parse are parsed at once.
+static PARSING: Semaphore = Semaphore::const_new(4);
 /// A document that others write to all the time is set in so many tries, or not at all.
 const TRIES: usize = 4;
 
@@ -128,7 +141,7 @@ impl ClientDatabase<'_> {
     ///
     /// # Errors
     /// [`ClientError::Denied`].
-    pub async fn find(&self, collection: &str, find: Find) -> Answer<Found> {
+    pub async fn find(&self, collection: &str, mut find: Find) -> Answer<Found> {
         if let Some(projection) = &find.projection {
             refuse_programs_in(projection)?;
         }
@@ -136,11 +149,10 @@ impl ClientDatabase<'_> {
         sort.map(Sort::parse)
             .transpose()
             .map_err(DatabaseError::Refused)?;
-        let projection = find.projection.as_ref().filter(|fields| !fields.is_empty());
-        projection
-            .map(Projection::parse)
-            .transpose()
-            .map_err(DatabaseError::Refused)?;
+        if let Some(projection) = find.projection.take_if(|fields| !fields.is_empty()) {
+            let ([projection], _) = parsed([projection], |[fields]| Projection::parse(fields)).await?;
+            find.projection = Some(projection);
+        }
         let filter = self
             .within(collection, Operation::Read, find.filter.clone(), None)
             .await?;
@@ -307,9 +319,12 @@ impl ClientDatabase<'_> {
                 _ => {}
             }
         }
-        let all: Vec<Bson> = stages.iter().cloned().map(Bson::Document).collect();
-        all.iter().try_for_each(refuse_programs)?;
-        Pipeline::parse(&all).map_err(DatabaseError::Refused)?;
+        stages.iter().try_for_each(refuse_programs_in)?;
+        let (mut stages, _) = parsed(stages, |stages| {
+            let all: Vec<Bson> = stages.iter().cloned().map(Bson::Document).collect();
+            Pipeline::parse(&all)
+        })
+        .await?;
         let first = stages.first().and_then(|stage| stage.iter().next());
         let (place, asked) = match first {
             Some((name, Bson::Document(filter))) if name == "$match" => (Place::Match, filter.clone()),
@@ -405,7 +420,9 @@ impl ClientDatabase<'_> {
         // A rule sees what operators set: what is not all operators is not judged by it.
         if !operators.is_empty() {
             let kind = UpdateKind::Operators(operators.clone());
-            kind.parse(&[]).map_err(DatabaseError::Refused)?;
+            // Of all operators, $pull alone has patterns; the others have values.
+            let conditions = operators.get_document("$pull").cloned().unwrap_or_default();
+            parsed([conditions], move |_| kind.parse(&[])).await?;
         }
         let data = WrittenData::operators(operators);
         self.within(collection, Operation::Update, filter, Some(&data))
@@ -434,13 +451,12 @@ impl ClientDatabase<'_> {
     ) -> Answer<Document> {
         with_identity(&mut filter, self.caller);
         refuse_programs_in(&filter)?;
-        let parsed = Filter::parse(&filter).map_err(DatabaseError::Refused)?;
+        let ([mut filter], parsed) = parsed([filter], |[filter]| Filter::parse(filter)).await?;
         let rules = match self.permissions.of(collection) {
             Permission::Level(level) => {
                 return match self.scope(*level, operation)? {
                     None => Ok(filter),
                     Some(owner) => {
-                        let mut filter = filter;
                         guard_expressions(&mut filter, owner);
                         Ok(first(doc! {OWNER: owner}, filter))
                     }
@@ -620,6 +636,37 @@ fn guarded(filter: Document, guard: &Guard) -> Document {
         Some(rule) => first(rule.clone(), filter),
         None => filter,
     }
+}
+
+/// Has what a client wrote parsed, beside the thread that serves where that takes long. Patterns that would take much memory are refused:
+/// who parses it again may rely on that.
+async fn parsed<W, P>(
+    written: W,
+    parse: impl FnOnce(&W) -> docdb::error::Result<P> + Send + 'static,
+) -> Answer<(W, P)>
+where
+    W: AsRef<[Document]> + Send + 'static,
+    P: Send + 'static,
+{
+    let asked = Asked::of_all(written.as_ref()).within(MOST_PATTERNS, MOST_PATTERN_BYTES);
+    let asked = asked.map_err(DatabaseError::Refused)?;
+    let work = move || -> crate::Result<(W, P)> {
+        if asked.patterns > 0 {
+            written.as_ref().iter().try_for_each(refuse_large)?;
+        }
+        let parsed = parse(&written)?;
+        Ok((written, parsed))
+    };
+    if !asked.is_much() {
+        return Ok(work()?);
+    }
+    let permit = PARSING.acquire().await.map_err(DatabaseError::unavailable)?;
+    let task = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    Ok(task.await.map_err(DatabaseError::unavailable)??)
 }
 
 /// What came of what was parsed already: that it is refused is due to a document.

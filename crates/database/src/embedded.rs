@@ -33,7 +33,7 @@ use std::{
 
 use bson::{Bson, DateTime, Document};
 use datafile::FileError;
-use docdb::Context;
+use docdb::{Context, regex::Asked};
 use redb::{ReadableDatabase, ReadableTable};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -434,6 +434,14 @@ impl Database for Embedded {
     ) -> BoxFuture<'a, Result<Found>> {
         Box::pin(async move {
             let shared = &self.0.shared;
+            // To parse it takes long too, then.
+            if Asked::of_all(std::iter::once(&find.filter).chain(&find.projection)).is_much() {
+                let collection = collection.to_owned();
+                let read = move |shared: &Shared, file: &redb::Database, turn: Option<&Turn>| {
+                    read::FindRead::new(shared, &collection, &find)?.run(shared, file, turn)
+                };
+                return self.read(transaction, read).await;
+            }
             let read = read::FindRead::new(shared, collection, &find)?;
             if transaction.is_none()
                 && !shared.disk.is_in_trouble()

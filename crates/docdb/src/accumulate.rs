@@ -380,7 +380,7 @@ impl Accumulator {
                     Operator::Ranked { keys, .. } => keys.as_ref(),
                     _ => None,
                 };
-                Ok(ranked.add(keys, document, value, context))
+                ranked.add(keys, document, value, context)
             }
         }
     }

@@ -41,6 +41,7 @@ pub mod code {
         INVALID_PIPELINE_OPERATOR = 168 "InvalidPipelineOperator";
         CONVERSION_FAILURE = 241 "ConversionFailure";
         NO_QUERY_EXECUTION_PLANS = 291 "NoQueryExecutionPlans";
+        QUERY_EXCEEDED_MEMORY_LIMIT = 292 "QueryExceededMemoryLimitNoDiskUseAllowed";
         DUPLICATE_KEY = 11000 "DuplicateKey";
         OBJECT_TOO_LARGE = 17419 "Location17419";
     }

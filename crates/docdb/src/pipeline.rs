@@ -38,6 +38,7 @@ use crate::{
     expr::{Expression, Needs, Variables, depth_within},
     path::Path,
     query::Filter,
+    regex::Asked,
     sort::{Sort, SortKey},
 };
 
@@ -157,6 +158,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::parse`].
     pub fn parse_with(stages: &[Bson], variables: &[String]) -> Result<Self> {
+        Asked::of_all(stages.iter().filter_map(Bson::as_document)).checked()?;
         parse::pipeline(stages, variables, 0)
     }
 

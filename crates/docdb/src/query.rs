@@ -28,6 +28,8 @@ use crate::{
 pub struct Filter {
     root: Node,
     near: Option<Near>,
+    /// How many regular expressions it has.
+    patterns: usize,
 }
 
 /// `$near` and `$nearSphere`: a condition that also sorts. It stands in no tree, because a query has one at most and no
@@ -46,6 +48,7 @@ impl Default for Filter {
         Self {
             root: Node::And(Vec::new()),
             near: None,
+            patterns: 0,
         }
     }
 }
@@ -122,6 +125,7 @@ impl Filter {
         Self {
             root: Node::And(nodes),
             near: filters.iter().find_map(|filter| filter.near.clone()),
+            patterns: filters.iter().map(|filter| filter.patterns).sum(),
         }
     }
 
@@ -140,10 +144,10 @@ impl Filter {
         matches!(&self.root, Node::And(nodes) if nodes.is_empty()) && self.near.is_none()
     }
 
-    /// How many regular expressions it has, those of `$expr` aside.
+    /// How many regular expressions it has, those of `$expr` among them.
     #[must_use]
-    pub fn patterns(&self) -> usize {
-        self.root.patterns()
+    pub const fn patterns(&self) -> usize {
+        self.patterns
     }
 
     /// The tree of conditions; a `$near` is not in it.
@@ -201,32 +205,6 @@ impl Filter {
         self.root.needs(needs);
         if let Some(near) = &self.near {
             needs.add(near.path.first());
-        }
-    }
-}
-
-impl Node {
-    fn patterns(&self) -> usize {
-        match self {
-            Self::And(nodes) | Self::Or(nodes) | Self::Nor(nodes) => nodes.iter().map(Self::patterns).sum(),
-            Self::Field(_, predicate) => predicate.patterns(),
-            Self::Expression(_) | Self::Constant(_) => 0,
-        }
-    }
-}
-
-impl Predicate {
-    fn patterns(&self) -> usize {
-        match self {
-            Self::And(predicates) => predicates.iter().map(Self::patterns).sum(),
-            Self::Not(predicate) => predicate.patterns(),
-            Self::Test(Test::Regex(_)) => 1,
-            Self::Test(Test::In(_, patterns)) => patterns.len(),
-            Self::Test(Test::ElemMatch(element)) => {
-                let (value, fields) = element.parts();
-                value.map_or(0, Self::patterns) + fields.map_or(0, Node::patterns)
-            }
-            Self::Test(_) => 0,
         }
     }
 }

@@ -6,10 +6,12 @@
 //! and a `{` that opens no repetition are themselves. JavaScript's `\uXXXX` is understood too, because the SDK sends a
 //! pattern as JavaScript wrote it.
 
+mod asked;
 mod translate;
 
 use std::sync::OnceLock;
 
+pub use self::asked::{Asked, refuse_large};
 use crate::{
     Context,
     context::TOO_MUCH_WORK,
@@ -48,19 +50,7 @@ impl Pattern {
     /// # Errors
     /// 51108 for an unknown option, 51091 for a pattern that is none or is too large, 2 for a zero byte.
     pub fn new(source: &str, options: &str) -> Result<Self> {
-        let sorted = sorted_options(options)?;
-        if source.contains('\0') {
-            return Err(Error::bad_value(
-                "Regular expression cannot contain an embedded null byte",
-            ));
-        }
-        let refuse = |reason: &str| Error::new(51091, format!("Regular expression is invalid: {reason}"));
-        if source.len() > PATTERN_BYTES {
-            return Err(refuse("regular expression is too large"));
-        }
-        let translated = translate::translate(source, &sorted, DEPTH).map_err(refuse)?;
-        let compiled = compile(&translated, &sorted, STEPS, COMPILED_BYTES)
-            .map_err(|error| refuse(&error.to_string()))?;
+        let (compiled, sorted) = checked(source, options, STEPS, COMPILED_BYTES)?;
         Ok(Self {
             compiled,
             strict: OnceLock::new(),
@@ -183,6 +173,23 @@ impl Pattern {
         }
         Some(prefix).filter(|prefix| !prefix.is_empty())
     }
+}
+
+/// Compiles a pattern within bounds; gives it with its options in their order.
+fn checked(source: &str, options: &str, steps: usize, bytes: usize) -> Result<(fancy_regex::Regex, String)> {
+    let sorted = sorted_options(options)?;
+    if source.contains('\0') {
+        return Err(Error::bad_value(
+            "Regular expression cannot contain an embedded null byte",
+        ));
+    }
+    let refuse = |reason: &str| Error::new(51091, format!("Regular expression is invalid: {reason}"));
+    if source.len() > PATTERN_BYTES {
+        return Err(refuse("regular expression is too large"));
+    }
+    let translated = translate::translate(source, &sorted, DEPTH).map_err(refuse)?;
+    let compiled = compile(&translated, &sorted, steps, bytes).map_err(|error| refuse(&error.to_string()))?;
+    Ok((compiled, sorted))
 }
 
 fn compile(

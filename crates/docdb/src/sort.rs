@@ -16,6 +16,12 @@ use crate::{
 
 /// More keys are refused, as in MongoDB.
 const MOST_KEYS: usize = 32;
+/// A place is not larger than this: the greatest document has room in it, and not as often as there are keys that hold one another.
+const MOST_BYTES: usize = 40 << 20;
+/// What is sorted at once has no more bytes of places than this, as in MongoDB.
+const MOST_BYTES_OF_ALL: usize = 100 << 20;
+/// So many bytes of a place, and elements of an array that are compared for it, count as one step.
+const BYTES_OF_A_STEP: usize = 8;
 
 /// A parsed sort order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,37 +84,73 @@ impl Sort {
         &self.keys
     }
 
-    /// Bytes whose order is the place of `document` among others.
-    #[must_use]
-    pub fn key(&self, document: &Document, context: &Context) -> Vec<u8> {
+    /// Bytes whose order is the place of `document` among others. Keys that are fields of one another hold the same value several times.
+    ///
+    /// # Errors
+    /// 292 where they are too many; [`TOO_MUCH_WORK`](crate::TOO_MUCH_WORK) in a [strict](Context::strict) context.
+    pub fn key(&self, document: &Document, context: &Context) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(self.keys.len() * 16);
         for sort_key in &self.keys {
             match sort_key {
                 SortKey::Score => {}
                 SortKey::Random => out.extend_from_slice(&context.random().to_be_bytes()),
                 SortKey::Field(path, direction) => {
-                    key::push(&mut out, extreme(document, path, *direction), *direction)
+                    let before = out.len();
+                    let (value, seen) = extreme(document, path, *direction);
+                    key::push(&mut out, value, *direction);
+                    let steps = (out.len() - before + seen) / BYTES_OF_A_STEP;
+                    context.spend_if_strict(steps as u64)?;
+                    if out.len() > MOST_BYTES {
+                        return Err(too_large(MOST_BYTES));
+                    }
                 }
             }
         }
-        out
+        Ok(out)
     }
 
-    /// Sorts documents; those of one place keep their order.
-    pub fn sort(&self, documents: &mut Vec<Document>, context: &Context) {
-        let mut keyed: Vec<(Vec<u8>, Document)> = documents
-            .drain(..)
-            .map(|document| (self.key(&document, context), document))
-            .collect();
+    /// Sorts items by the documents that they are, where they are some; those of one place keep their order.
+    ///
+    /// # Errors
+    /// As [`Sort::key`]; the items are as they were then.
+    pub fn sort<T>(
+        &self,
+        items: &mut Vec<T>,
+        document: impl Fn(&T) -> Option<&Document>,
+        context: &Context,
+    ) -> Result<()> {
+        let (empty, mut bytes) = (Document::new(), 0);
+        let mut places = Vec::with_capacity(items.len());
+        for item in items.iter() {
+            let place = self.key(document(item).unwrap_or(&empty), context)?;
+            bytes += place.len();
+            if bytes > MOST_BYTES_OF_ALL {
+                return Err(too_large(MOST_BYTES_OF_ALL));
+            }
+            places.push(place);
+        }
+        let mut keyed: Vec<(Vec<u8>, T)> = places.into_iter().zip(items.drain(..)).collect();
         keyed.sort_by(|left, right| left.0.cmp(&right.0));
-        documents.extend(keyed.into_iter().map(|keyed| keyed.1));
+        items.extend(keyed.into_iter().map(|keyed| keyed.1));
+        Ok(())
     }
 }
 
-/// The value that a field counts by.
-fn extreme<'a>(document: &'a Document, path: &Path, direction: Direction) -> &'a Bson {
+/// The refusal of what would have more bytes of places than `most`.
+#[must_use]
+pub fn too_large(most: usize) -> Error {
+    Error::new(
+        code::QUERY_EXCEEDED_MEMORY_LIMIT,
+        format!("Sort exceeded memory limit of {most} bytes, and no disk is used: sort by shorter fields"),
+    )
+}
+
+/// The value that a field counts by, and how many were compared.
+fn extreme<'a>(document: &'a Document, path: &Path, direction: Direction) -> (&'a Bson, usize) {
     let mut extreme: Option<&'a Bson> = None;
+    let mut seen = 0;
     let mut take = |value: &'a Bson| {
+        seen += 1;
         let better = extreme.is_none_or(|so_far| {
             let order = compare(value, so_far);
             match direction {
@@ -129,7 +171,7 @@ fn extreme<'a>(document: &'a Document, path: &Path, direction: Direction) -> &'a
         }
         false
     });
-    extreme.unwrap_or(&Bson::Null)
+    (extreme.unwrap_or(&Bson::Null), seen)
 }
 
 fn direction(name: &str, value: &Bson) -> Result<Direction> {

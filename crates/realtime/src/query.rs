@@ -3,11 +3,10 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bson::{Bson, Document, RawDocument, doc};
 use bytes::Bytes;
-use docdb::{Context, expr::Variables, key, query::Filter, sort::Sort};
+use docdb::{Context, TOO_MUCH_WORK, expr::Variables, key, query::Filter, regex::Asked, sort::Sort};
 use ejson::Style;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
 use tcb::database::DatabaseRefusal;
 
 use crate::{WatchRefusal, window::Row};
@@ -165,7 +164,10 @@ impl WatchRequest {
             return Ok(Document::new());
         }
         match ejson::read_legacy(text.as_bytes()) {
-            Ok(Bson::Document(filter)) => Ok(filter),
+            Ok(Bson::Document(filter)) => {
+                check_patterns(&filter)?;
+                Ok(filter)
+            }
             Ok(_) => Err(malformed("query must be the text of an object")),
             Err(error) => Err(malformed(format!("query is not Extended JSON: {error}"))),
         }
@@ -182,16 +184,12 @@ impl WatchQuery {
     /// [`WatchRefusal::Malformed`] where it cannot be watched.
     pub fn new(filter: Document, request: &WatchRequest, dialect: Dialect) -> Result<Self, WatchRefusal> {
         let refused = |error: docdb::Error| malformed(error.to_string());
+        check_patterns(&filter)?;
         let matcher = Filter::parse(&filter).map_err(refused)?;
         if matcher.near().is_some() {
             return Err(malformed(
                 "geoNear cannot be watched, since each change may move all distances: watch geoWithin",
             ));
-        }
-        if matcher.patterns() > MOST_PATTERNS {
-            return Err(malformed(format!(
-                "a watch may have {MOST_PATTERNS} regular expressions: write some of them as one, with |"
-            )));
         }
         let mut sort = Document::new();
         for (field, ascends) in request.order.iter().flatten() {
@@ -273,7 +271,7 @@ impl WatchQuery {
     /// A document with its place and its text. `shown` is what other queries have made of the same document; a new one for each document.
     ///
     /// # Errors
-    /// [`WatchRefusal::TooLongPlace`]; [`DatabaseRefusal::Unavailable`] where the bytes are no BSON, or have no `_id`.
+    /// [`WatchRefusal::TooLongPlace`]; [`WatchRefusal::TooMuchWork`] in a strict context; [`DatabaseRefusal::Unavailable`] where the bytes are no BSON, or have no `_id`.
     pub fn row(
         &self,
         raw: &RawDocument,
@@ -283,10 +281,11 @@ impl WatchQuery {
     ) -> Result<Row, WatchRefusal> {
         let unreadable = || WatchRefusal::Database(DatabaseRefusal::Unavailable);
         let id = document.get("_id").ok_or_else(unreadable)?;
-        let place = self.order.key(document, context);
-        if place.len() > MOST_PLACE {
-            return Err(WatchRefusal::TooLongPlace);
-        }
+        let place = match self.order.key(document, context) {
+            Ok(place) if place.len() <= MOST_PLACE => place,
+            Err(error) if error.code == TOO_MUCH_WORK => return Err(WatchRefusal::TooMuchWork),
+            _ => return Err(WatchRefusal::TooLongPlace),
+        };
         let texts = match self.dialect {
             Dialect::Plain => &mut shown.plain,
             Dialect::Extended => &mut shown.extended,
@@ -330,6 +329,16 @@ impl WatchQuery {
         out.shrink_to_fit();
         Some(out.into())
     }
+}
+
+/// Refuses more patterns than a watch may have, before one is compiled.
+fn check_patterns(filter: &Document) -> Result<(), WatchRefusal> {
+    if Asked::of(filter).patterns > MOST_PATTERNS {
+        return Err(malformed(format!(
+            "a watch may have {MOST_PATTERNS} regular expressions: write some of them as one, with |"
+        )));
+    }
+    Ok(())
 }
 
 fn malformed(why: impl Into<String>) -> WatchRefusal {

@@ -14,7 +14,7 @@ use docdb::{
     pipeline::{Collections, Documents, Environment, Leading, Pipeline},
     project::Projection,
     query::{Filter, Near},
-    sort::{Sort, SortKey},
+    sort::{self, Sort, SortKey},
 };
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
@@ -152,8 +152,8 @@ impl FindRead {
         with(file, None, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            // A pattern takes what it takes, however few documents there are; what an expression takes shows on the way.
-            if route.most.is_none_or(|most| most > FEW) || self.filter.patterns() > 0 {
+            // What an expression or an order takes shows on the way.
+            if route.most.is_none_or(|most| most > FEW) {
                 return Ok(None);
             }
             let context = shared.context().strict(SHORT);
@@ -194,7 +194,13 @@ impl FindRead {
         let mut route = walk.as_mut().map_or(route, NearWalk::area);
         let mut search = Search::new(filter, context, &route);
         let order = Order::of(filter, sort.as_ref(), &route, context);
-        let mut chosen = Chosen::new(self.skip, limit, order.is_some(), shared.options.answer);
+        let options = &shared.options;
+        let mut chosen = Chosen::new(
+            (self.skip, limit),
+            order.is_some(),
+            options.answer,
+            options.pipeline_memory,
+        );
         let mut ended = limit == 0;
         while !ended {
             for candidate in tables.view(overlay, &route)?.candidates(collection.id, &route) {
@@ -649,7 +655,7 @@ impl<'a> Order<'a> {
     /// Bytes whose order is that of the documents.
     fn place(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         Ok(match self {
-            Self::Sorted { sort, needs, context } => sort.key(&partly(bytes, needs)?, context),
+            Self::Sorted { sort, needs, context } => sort.key(&partly(bytes, needs)?, context)?,
             Self::Near { near, needs } => {
                 let distance = near.distance(&partly(bytes, needs)?);
                 // Doubles that are not negative are in the order of their bits.
@@ -670,10 +676,13 @@ struct Chosen {
     /// Bytes that they have, and may have.
     size: usize,
     most: usize,
+    /// The same of their places.
+    places: usize,
+    most_places: usize,
 }
 
 impl Chosen {
-    const fn new(skip: usize, limit: usize, ordered: bool, most: usize) -> Self {
+    const fn new((skip, limit): (usize, usize), ordered: bool, most: usize, most_places: usize) -> Self {
         Self {
             skip,
             limit,
@@ -682,6 +691,8 @@ impl Chosen {
             passed: 0,
             size: 0,
             most,
+            places: 0,
+            most_places,
         }
     }
 
@@ -692,6 +703,7 @@ impl Chosen {
             return Ok(false);
         }
         self.size += document.as_slice().len();
+        self.places += place.len();
         self.kept.push((place, document.as_slice().to_vec()));
         if !self.ordered {
             self.bounded()?;
@@ -699,10 +711,12 @@ impl Chosen {
         }
         let wanted = self.skip.saturating_add(self.limit);
         // Twice as many are kept as can be wanted, so that sorting them costs little for each.
-        if self.kept.len() >= wanted.saturating_mul(2).max(1024) || self.size > self.most {
+        let is_much = self.size > self.most || self.places > self.most_places;
+        if is_much || self.kept.len() >= wanted.saturating_mul(2).max(1024) {
             self.kept.sort_by(|left, right| left.0.cmp(&right.0));
             self.kept.truncate(wanted);
             self.size = self.kept.iter().map(|(_, document)| document.len()).sum();
+            self.places = self.kept.iter().map(|(place, _)| place.len()).sum();
             self.bounded()?;
         }
         Ok(false)
@@ -720,6 +734,9 @@ impl Chosen {
     fn bounded(&self) -> Result<()> {
         if self.size > self.most {
             return Err(DatabaseError::AnswerTooLarge(self.most));
+        }
+        if self.places > self.most_places {
+            return Err(sort::too_large(self.most_places).into());
         }
         Ok(())
     }

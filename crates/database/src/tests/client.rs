@@ -1,13 +1,15 @@
 //! The database as clients have it: each level for every operation, rules, and what somebody does who is after another's documents.
 
+use std::task::Poll;
+
 use bson::{Bson, DateTime, Document, doc};
 use docdb::{Context, expr::Variables, query::Filter};
 use rules::{Caller, Level, Permission};
 
 use super::{documents, memory};
 use crate::{
-    Aggregate, ClientDatabase, ClientError, Database, DatabaseError, Embedded, Find, IndexSpec, OWNER,
-    Permissions,
+    Aggregate, ClientDatabase, ClientError, ClientRequest, Database, DatabaseError, Embedded, Find,
+    IndexSpec, OWNER, Permissions,
 };
 
 const NOW: i64 = 1_700_000_000_000;
@@ -656,4 +658,84 @@ async fn collections_have_permissions_of_their_own() {
         .await
         .unwrap();
     assert_eq!(all.documents.len(), 1);
+}
+
+/// A condition with so many patterns.
+fn searches(count: usize, pattern: &str) -> Document {
+    doc! {"$or": vec![Bson::from(doc! {"secret": {"$regex": pattern}}); count]}
+}
+
+#[tokio::test]
+async fn patterns_of_a_client_are_counted_before_one_is_compiled() {
+    let alice = Client::new("alice", level(Level::ReadOnly)).await;
+    assert_eq!(alice.counts(searches(64, "swordfish")).await, "1");
+    // One that is compiled would be refused as none.
+    let many = "there are 65 regular expressions, and 64 are the most: write some of them as one, with |";
+    let search = doc! {"$regexMatch": {"input": "$secret", "regex": "("}};
+    let any = doc! {"$or": vec![Bson::from(search); 65]};
+    assert_eq!(alice.reads(searches(65, "(")).await, many);
+    assert_eq!(alice.reads(doc! {"$expr": any.clone()}).await, many);
+    assert_eq!(
+        alice.sums(vec![doc! {"$project": {"is": any.clone()}}]).await,
+        many
+    );
+    assert_eq!(alice.sums(vec![doc! {"$match": searches(65, "(")}]).await, many);
+    let shown = Find {
+        projection: Some(doc! {"is": any}),
+        ..Find::default()
+    };
+    assert_eq!(
+        told(alice.view().find("notes", shown).await.map(|_| "found")),
+        many
+    );
+    let own = doc! {"_id": "a1"};
+    assert_eq!(
+        alice
+            .updates(own.clone(), doc! {"$pull": {"list": searches(65, "(")}})
+            .await,
+        many
+    );
+    // What is stored is not compiled.
+    let stored = vec![Bson::from(doc! {"$regex": "("}); 65];
+    assert_eq!(
+        alice
+            .updates(own, doc! {"$push": {"list": {"$each": stored}}})
+            .await,
+        "1"
+    );
+    // One alone may not be too large either.
+    let large = alice.reads(searches(1, r"\pL{200}")).await;
+    assert!(large.contains("Regular expression is invalid"), "{large}");
+}
+
+#[test]
+fn what_takes_long_to_parse_is_parsed_beside_the_thread_that_serves() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build();
+    runtime.unwrap().block_on(async {
+        let alice = Client::new("alice", level(Level::ReadOnly)).await;
+        let view = alice.view();
+        // The one other thread is busy.
+        let (free, held) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || held.recv());
+        let short = view
+            .judge_request("notes", ClientRequest::Read(doc! {"n": 1}))
+            .await;
+        assert_eq!(short.unwrap(), doc! {"n": 1});
+        let long = doc! {"n": {"$in": (0..10_000).collect::<Vec<i32>>()}};
+        let mut judged = Vec::new();
+        for filter in [searches(1, "x"), long] {
+            let mut judging = Box::pin(view.judge_request("notes", ClientRequest::Read(filter)));
+            let is_pending =
+                std::future::poll_fn(|context| Poll::Ready(judging.as_mut().poll(context).is_pending()));
+            assert!(is_pending.await);
+            judged.push(judging);
+        }
+        drop(free);
+        assert!(busy.await.unwrap().is_err());
+        for judging in judged {
+            judging.await.unwrap();
+        }
+    });
 }

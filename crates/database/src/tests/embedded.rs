@@ -48,6 +48,33 @@ async fn an_answer_has_a_bound() {
     ));
 }
 
+#[tokio::test]
+async fn places_of_what_is_sorted_have_a_bound() {
+    let options = Options {
+        pipeline_memory: 10_000,
+        ..Options::default()
+    };
+    let database = Embedded::in_memory(options).unwrap();
+    database.create_collection("c").await.unwrap();
+    let texts = (0..40)
+        .map(|n| doc! { "_id": n, "o": { "text": format!("{:02}{}", 40 - n, "x".repeat(500)) } })
+        .collect();
+    database.insert("c", texts, None).await.unwrap();
+    // The same text twice.
+    let mut find = Find {
+        sort: Some(doc! { "o": 1, "o.text": 1 }),
+        ..Find::default()
+    };
+    match database.find("c", find.clone(), None).await {
+        Err(DatabaseError::Refused(error)) => assert_eq!(error.code, 292),
+        other => panic!("{other:?}"),
+    }
+    find.limit = Some(5);
+    let found = database.find("c", find, None).await.unwrap().documents;
+    let ids: Vec<i32> = found.iter().map(|raw| raw.get_i32("_id").unwrap()).collect();
+    assert_eq!(ids, [39, 38, 37, 36, 35]);
+}
+
 /// On the platform collections are made in the console: a transaction may meet one for the first time.
 #[tokio::test]
 async fn a_transaction_reaches_a_collection_that_was_made_after_it_began() {

@@ -194,11 +194,11 @@ impl Ranked {
         document: &Document,
         value: Value<'_>,
         context: &Context,
-    ) -> usize {
+    ) -> Result<usize> {
         let mut bytes = Vec::new();
         match keys {
             Some(keys) => {
-                bytes = keys.key(document, context);
+                bytes = keys.key(document, context)?;
                 if self.side == Side::Greatest {
                     bytes.iter_mut().for_each(|byte| *byte = !*byte);
                 }
@@ -209,7 +209,7 @@ impl Ranked {
                     .as_deref()
                     .filter(|value| !matches!(value, Bson::Null | Bson::Undefined))
                 else {
-                    return 0;
+                    return Ok(0);
                 };
                 let direction = match self.side {
                     Side::Least => Direction::Ascending,
@@ -227,7 +227,7 @@ impl Ranked {
         };
         let key = (bytes, place);
         if self.heap.len() >= self.count && self.heap.peek().is_some_and(|worst| worst.key <= key) {
-            return 0;
+            return Ok(0);
         }
         let value = value.map_or(Bson::Null, Cow::into_owned);
         let grown = value_size(&value) + key.0.len() + std::mem::size_of::<Entry>();
@@ -235,7 +235,7 @@ impl Ranked {
         if self.heap.len() > self.count {
             self.heap.pop();
         }
-        grown
+        Ok(grown)
     }
 
     /// The kept values: those of `$minN` and `$maxN` from the best on, those by a key in the order of that key.

@@ -81,7 +81,7 @@ impl SortStage {
         let mut entries = Vec::new();
         for (place, document) in input.enumerate() {
             let document = document?;
-            let key = self.order.key(&document, context);
+            let key = self.order.key(&document, context)?;
             let entry = Entry { key, place, document };
             held.add_bytes(entry.weight())?;
             entries.push(entry);
@@ -101,7 +101,7 @@ impl SortStage {
         let mut bytes = 0_usize;
         for (place, document) in input.enumerate() {
             let document = document?;
-            let key = self.order.key(&document, context);
+            let key = self.order.key(&document, context)?;
             // What comes later and is equal is behind.
             if heap.len() >= most && heap.peek().is_none_or(|last| last.key <= key) {
                 continue;

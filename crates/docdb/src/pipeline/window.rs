@@ -153,7 +153,9 @@ impl Window {
         let key = self
             .order
             .as_ref()
-            .map_or_else(Vec::new, |order| order.key(&document, environment.context));
+            .map(|order| order.key(&document, environment.context))
+            .transpose()?
+            .unwrap_or_default();
         Ok(Entry {
             partition,
             key,

@@ -12,11 +12,9 @@ use crate::{
     geo,
     order::{Number, compare},
     path::Path,
-    regex::Pattern,
+    regex::{Asked, Pattern},
 };
 
-/// Patterns in one list; each has to be compiled.
-const MOST_PATTERNS: usize = 1000;
 /// Conditions in conditions.
 const DEPTH: usize = 100;
 
@@ -73,6 +71,7 @@ const TOP: Place = Place {
 };
 
 pub(super) fn filter(query: &Document, variables: &[String]) -> Result<Filter> {
+    let asked = Asked::of(query).checked()?;
     let mut parser = Parser {
         variables,
         near: None,
@@ -81,6 +80,7 @@ pub(super) fn filter(query: &Document, variables: &[String]) -> Result<Filter> {
     Ok(Filter {
         root,
         near: parser.near,
+        patterns: asked.patterns,
     })
 }
 
@@ -439,11 +439,6 @@ fn list_of_values(path: &Path, name: &str, value: &Bson) -> Result<Test> {
     let mut patterns = Vec::new();
     for element in elements {
         match element {
-            Bson::RegularExpression(_) if patterns.len() == MOST_PATTERNS => {
-                return Err(Error::bad_value(format!(
-                    "{name} takes {MOST_PATTERNS} patterns at most (field '{field}')"
-                )));
-            }
             Bson::RegularExpression(regex) => patterns.push(Pattern::from_bson(regex)?),
             Bson::Document(document) if has_operators(document) => {
                 return Err(Error::bad_value(format!(

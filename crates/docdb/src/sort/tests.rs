@@ -3,7 +3,7 @@
 use bson::{Bson, DateTime, Document, doc};
 
 use super::Sort;
-use crate::Context;
+use crate::{Context, TOO_MUCH_WORK};
 
 fn sorted(spec: &Document, values: &[Bson]) -> Vec<i32> {
     let mut documents: Vec<Document> = values
@@ -15,7 +15,9 @@ fn sorted(spec: &Document, values: &[Bson]) -> Vec<i32> {
         })
         .collect();
     let context = Context::new(DateTime::from_millis(0), 1);
-    Sort::parse(spec).unwrap().sort(&mut documents, &context);
+    let sort = Sort::parse(spec).unwrap();
+    sort.sort(&mut documents, |document| Some(document), &context)
+        .unwrap();
     documents
         .iter()
         .map(|document| document.get_i32("at").unwrap())
@@ -50,4 +52,43 @@ fn refusals() {
     ] {
         assert_eq!(Sort::parse(&spec).unwrap_err().code, code, "{spec}");
     }
+}
+
+#[test]
+fn places_are_bounded() {
+    let mut spec = doc! {};
+    let mut inner: Bson = "x".repeat(4 << 20).into();
+    for at in 0..31 {
+        let path = vec!["o"; 31 - at].join(".");
+        spec.insert(path, 1);
+        inner = doc! {"o": inner}.into();
+    }
+    let document = inner.as_document().unwrap().clone();
+    let sort = Sort::parse(&spec).unwrap();
+    let context = Context::new(DateTime::from_millis(0), 1);
+    // 31 times 4 MB.
+    assert_eq!(
+        sort.key(&document, &context).unwrap_err().code_name(),
+        "QueryExceededMemoryLimitNoDiskUseAllowed"
+    );
+    // The greatest document there is has a place.
+    let greatest = doc! {"t": "\0".repeat((16 << 20) - 64)};
+    let by_text = Sort::parse(&doc! {"t": 1}).unwrap();
+    assert!(by_text.key(&greatest, &context).is_ok());
+    // Together they have too many; none is lost.
+    let mut many = vec![greatest; 4];
+    let refused = by_text.sort(&mut many, |document| Some(document), &context);
+    assert_eq!(refused.unwrap_err().code, 292);
+    assert_eq!(many.len(), 4);
+}
+
+#[test]
+fn places_are_paid_for_where_each_step_counts() {
+    let context = || Context::new(DateTime::from_millis(0), 1).strict(1_000);
+    let by_text = Sort::parse(&doc! {"t": 1}).unwrap();
+    assert!(by_text.key(&doc! {"t": "x".repeat(1_000)}, &context()).is_ok());
+    let long = by_text.key(&doc! {"t": "x".repeat(100_000)}, &context());
+    assert_eq!(long.unwrap_err().code, TOO_MUCH_WORK);
+    let elements = by_text.key(&doc! {"t": vec![Bson::Null; 100_000]}, &context());
+    assert_eq!(elements.unwrap_err().code, TOO_MUCH_WORK);
 }

@@ -1,6 +1,6 @@
 //! The operators on arrays.
 
-use bson::{Bson, Document};
+use bson::Bson;
 
 use super::{Pull, Push, apply::Outcome, identical};
 use crate::{
@@ -45,25 +45,15 @@ impl PushSort {
         }
     }
 
-    fn sort(&self, elements: &mut Vec<Bson>, context: &Context) {
+    fn sort(&self, elements: &mut Vec<Bson>, context: &Context) -> Result<()> {
         match self {
             Self::Whole(Direction::Ascending) => elements.sort_by(compare),
             Self::Whole(Direction::Descending) => elements.sort_by(|left, right| compare(right, left)),
             Self::Fields(sort) => {
-                let empty = Document::new();
-                let mut keyed: Vec<(Vec<u8>, Bson)> = elements
-                    .drain(..)
-                    .map(|element| {
-                        (
-                            sort.key(element.as_document().unwrap_or(&empty), context),
-                            element,
-                        )
-                    })
-                    .collect();
-                keyed.sort_by(|left, right| left.0.cmp(&right.0));
-                elements.extend(keyed.into_iter().map(|keyed| keyed.1));
+                sort.sort(elements, Bson::as_document, context)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -77,18 +67,18 @@ impl Push {
     ) -> Result<Outcome> {
         let Some(current) = current else {
             let mut made = Vec::new();
-            self.change(&mut made, context);
+            self.change(&mut made, context)?;
             return Ok(Outcome::Put(Bson::Array(made)));
         };
         let elements = array(current, || {
             format!("The field '{name}' must be an array but is of another type in document {{_id: {id}}}")
         })?;
         if self.sort.is_none() && self.slice.is_none() {
-            self.change(elements, context);
+            self.change(elements, context)?;
             return Ok(changed(!self.each.is_empty()));
         }
         let before = elements.clone();
-        self.change(elements, context);
+        self.change(elements, context)?;
         let same = before.len() == elements.len()
             && before
                 .iter()
@@ -97,7 +87,7 @@ impl Push {
         Ok(changed(!same))
     }
 
-    fn change(&self, elements: &mut Vec<Bson>, context: &Context) {
+    fn change(&self, elements: &mut Vec<Bson>, context: &Context) -> Result<()> {
         let length = elements.len();
         let at = self
             .position
@@ -110,7 +100,7 @@ impl Push {
             });
         elements.splice(at..at, self.each.iter().cloned());
         if let Some(sort) = &self.sort {
-            sort.sort(elements, context);
+            sort.sort(elements, context)?;
         }
         if let Some(slice) = self.slice {
             let keep = usize::try_from(slice.unsigned_abs()).unwrap_or(usize::MAX);
@@ -120,6 +110,7 @@ impl Push {
                 elements.drain(..elements.len().saturating_sub(keep));
             }
         }
+        Ok(())
     }
 }
 

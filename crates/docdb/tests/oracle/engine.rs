@@ -174,7 +174,7 @@ impl Engine {
         for document in documents {
             if let Some(element) = filter.find_element(&document, &Variables::none(), &context)? {
                 let place = match (&sort, near) {
-                    (Some(sort), _) => sort.key(&document, &context),
+                    (Some(sort), _) => sort.key(&document, &context)?,
                     (None, Some(near)) => {
                         key::of(&Bson::Double(near.distance(&document).unwrap_or(f64::NAN)))
                     }
@@ -331,7 +331,10 @@ impl Engine {
         let mut best = None;
         for (at, document) in collection.documents.iter().enumerate() {
             if let Some(element) = filter.find_element(document, &Variables::none(), &context)? {
-                let place = sort.as_ref().map(|sort| sort.key(document, &context));
+                let place = sort
+                    .as_ref()
+                    .map(|sort| sort.key(document, &context))
+                    .transpose()?;
                 if best.as_ref().is_none_or(|(so_far, _, _)| place < *so_far) {
                     best = Some((place, at, element));
                 }

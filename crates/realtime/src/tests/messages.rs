@@ -157,6 +157,29 @@ fn what_cannot_be_watched_is_refused() {
 }
 
 #[test]
+fn patterns_of_a_watch_are_counted_before_one_is_compiled() {
+    // One that is compiled would be refused as none.
+    let searches = |count: usize, pattern: &str| {
+        let search = doc! {"$regexMatch": {"input": "$a", "regex": pattern}};
+        doc! {"$expr": {"$or": vec![bson::Bson::from(search); count]}, "b": {"$regex": pattern}}
+    };
+    let watched = |filter: bson::Document| {
+        let mut text = Vec::new();
+        ejson::write(&mut text, &filter.into(), ejson::Style::Relaxed);
+        let request = WatchRequest {
+            query: String::from_utf8(text).unwrap(),
+            ..WatchRequest::default()
+        };
+        WatchQuery::new(request.filter()?, &request, Dialect::Plain)
+    };
+    let many = watched(searches(16, "(")).unwrap_err().to_string();
+    assert!(many.contains("a watch may have 16 regular expressions"), "{many}");
+    let most = watched(searches(15, "x")).unwrap();
+    // They are paid for, those of `$expr` too.
+    assert!(most.memory() > 16 * (32 << 10));
+}
+
+#[test]
 fn a_query_id_is_what_it_was_made_of() {
     let id = QueryId {
         request: WatchRequest {

@@ -280,6 +280,24 @@ fn more_documents_than_can_be_watched_are_refused() {
 }
 
 #[test]
+fn a_place_is_bounded() {
+    let request = WatchRequest {
+        order: Some(vec![("t".into(), true)]),
+        ..WatchRequest::default()
+    };
+    let query = WatchQuery::new(doc! {}, &request, Dialect::Plain).unwrap();
+    let row = |length: usize, context: Context| {
+        let document = doc! {"_id": 1, "t": "x".repeat(length)};
+        let raw = RawDocumentBuf::try_from(&document).unwrap();
+        query.row(&raw, &document, &context, &mut Shown::default())
+    };
+    assert!(row(10_000, context().strict(2_000)).is_ok());
+    assert_eq!(row(20_000, context()).unwrap_err(), WatchRefusal::TooLongPlace);
+    let paid = row(1 << 20, context().strict(20_000));
+    assert_eq!(paid.unwrap_err(), WatchRefusal::TooMuchWork);
+}
+
+#[test]
 fn what_leaves_a_query_is_told_as_it_was() {
     let query = WatchQuery::new(doc! {"open": true}, &WatchRequest::default(), Dialect::Plain).unwrap();
     let row = |document: Document| {

@@ -273,7 +273,7 @@ fn same(plain: &Answer, indexed: &Answer, query: &Query) {
             let places = |documents: &[Document]| -> Vec<Vec<u8>> {
                 documents
                     .iter()
-                    .map(|document| sort.key(document, &context))
+                    .map(|document| sort.key(document, &context).unwrap())
                     .collect()
             };
             assert_eq!(places(expected), places(found), "{query:?}");

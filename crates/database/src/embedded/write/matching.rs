@@ -56,7 +56,7 @@ impl Matching<'_> {
                     }
                 }
                 Some(sort) => {
-                    let place = sort.key(&decode(candidate.document.as_slice())?, self.context);
+                    let place = sort.key(&decode(candidate.document.as_slice())?, self.context)?;
                     if best.as_ref().is_none_or(|(first, _)| place < *first) {
                         best = Some((place, key));
                     }
