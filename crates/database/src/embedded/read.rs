@@ -152,8 +152,8 @@ impl FindRead {
         with(file, None, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            // What an expression or an order takes shows on the way.
-            if route.most.is_none_or(|most| most > FEW) {
+            // A pattern takes what it takes, however few documents there are; what an expression or an order takes shows on the way.
+            if route.most.is_none_or(|most| most > FEW) || self.filter.patterns() > 0 {
                 return Ok(None);
             }
             let context = shared.context().strict(SHORT);
