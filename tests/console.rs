@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::{
-    APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, quickstart, run, yunqiao,
+    APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, isolated, quickstart, run, yunqiao,
 };
 
 /// What must never be markup, wherever it comes from.
@@ -42,10 +43,10 @@ async fn another_browser_has_a_link_of_its_own() {
     let opened = project.path().join("opened");
     project.write(
         "browser",
-        "#!/bin/sh\necho \"$1\" > opened.part && mv opened.part opened\n",
+        "#!/bin/sh\ntr '\\0' ' ' < /proc/$$/cmdline > opened.part && mv opened.part opened\n",
     );
     let browser = project.path().join("browser");
-    fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
     let mut links = Vec::new();
     for args in [&[][..], &["--json"]] {
         let (output, out, err) = console(project.path(), args);
@@ -59,7 +60,13 @@ async fn another_browser_has_a_link_of_its_own() {
     let (output, out, err) = run(command.current_dir(project.path()));
     assert!(output.status.success(), "{err}");
     crate::support::eventually(|| opened.exists(), || err.clone());
-    assert_eq!(fs::read_to_string(&opened).unwrap(), out);
+    // Every user of the machine can read what it was started with: a file that only its owner reads leads to the link.
+    let shown = fs::read_to_string(&opened).unwrap();
+    let (_, file) = shown.trim().split_once("file://").unwrap();
+    assert!(!shown.contains("once"), "{shown}");
+    let mode = fs::metadata(file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{file}");
+    assert!(fs::read_to_string(file).unwrap().contains(out.trim()), "{file}");
     links.push(out.trim().to_owned());
     // Each is good once, in any order, beside the one that `dev` printed.
     links.push(link(&dev));
@@ -69,23 +76,34 @@ async fn another_browser_has_a_link_of_its_own() {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
+    let mut cookie = String::new();
     for link in links.iter().rev() {
         let first = browser.get(link).send().await.unwrap();
         assert_eq!(first.status(), StatusCode::SEE_OTHER, "{link}");
-        let cookie = first.headers()["set-cookie"].to_str().unwrap();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let given = first.headers()["set-cookie"].to_str().unwrap();
+        given.split(';').next().unwrap().clone_into(&mut cookie);
         assert_eq!(
             browser.get(link).send().await.unwrap().status(),
             StatusCode::UNAUTHORIZED
         );
         // With its cookie a browser is let in by a link that it has used, too.
-        let again = browser.get(link).header("cookie", cookie).send().await.unwrap();
+        let again = browser.get(link).header("cookie", &cookie).send().await.unwrap();
         assert_eq!(again.status(), StatusCode::OK);
     }
-    // Nobody makes one without showing anything, nor does a form of another site's.
+    // A browser that fails has opened nothing.
+    let mut command = yunqiao();
+    command.args(["console", "--open"]).env("BROWSER", "/bin/false");
+    let (output, _, err) = run(command.current_dir(project.path()).env("PATH", project.path()));
+    assert!(
+        !output.status.success() && err.contains("nothing here opens a browser"),
+        "{err}"
+    );
+    // Nobody makes one without showing anything, nor with a cookie, which would never end so; nor does a form of another site's.
     let door = format!("{}/operator/console-link", dev.operator);
     let stranger = browser.post(&door).json(&json!({})).send().await.unwrap();
     assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    let renewed = browser.post(&door).json(&json!({})).header("cookie", cookie);
+    assert_eq!(renewed.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 /// A browser's part: its cookie goes along with each request.
@@ -700,7 +718,7 @@ async fn in_production_it_shows_what_is_there() {
 fn a_sign_in_outlives_a_restart_and_a_lost_one_says_so() {
     let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/sign-in.mjs");
-    let mut node = Command::new("node");
+    let mut node = isolated(Command::new("node"));
     node.arg(script)
         .arg(yunqiao().get_program())
         .arg(project.path())
@@ -719,7 +737,7 @@ fn dev_does_what_is_typed_into_its_terminal() {
         opened.display()
     );
     fs::write(&browser, script).unwrap();
-    fs::set_permissions(&browser, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
     let dev = Dev::command(yunqiao(), project.path());
     let mut python = Command::new("python3");
     python
@@ -737,7 +755,10 @@ fn dev_does_what_is_typed_into_its_terminal() {
     let (output, out, err) = run(&mut python);
     assert!(output.status.success(), "{out}{err}");
     let opened = fs::read_to_string(opened).unwrap();
-    assert!(opened.contains("/?once="), "{opened}");
+    assert!(
+        opened.starts_with("file://") && opened.ends_with("/console.html\n"),
+        "{opened}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     commands::DATA,
-    support::{Server, free_port, run, yunqiao},
+    support::{Server, free_port, isolated, run, yunqiao},
 };
 
 /// The reader's own, who has it from WeChat.
@@ -26,10 +26,13 @@ serving() {
   out=$(mktemp "$README_SERVERS/XXXXXX")
   "$README_BINARY" "$@" >"$out" 2>"$out.err" &
   echo $! >"$out.pid"
-  until grep -q '^ready ' "$out"; do
-    kill -0 $! 2>/dev/null || { cat "$out.err" >&2; exit 1; }
+  for _ in {1..6000}; do
+    grep -q '^ready ' "$out" && return
+    kill -0 $! 2>/dev/null || break
     sleep 0.05
   done
+  cat "$out.err" >&2
+  exit 1
 }
 case "$1" in
   dev) serving "$@" --port 0 --wechat-port 0 --operator-port 0 ;;
@@ -139,7 +142,7 @@ impl Reader {
 
     /// Types a block, and gives what was printed.
     fn types(&self, block: &str) -> String {
-        let mut shell = Command::new("bash");
+        let mut shell = isolated(Command::new("bash"));
         shell
             .args(["-euo", "pipefail", "-c", block])
             .current_dir(self.home.path())
@@ -147,12 +150,6 @@ impl Reader {
             .env("NO_PROXY", "*")
             .env("README_BINARY", env!("CARGO_BIN_EXE_yunqiao"))
             .env("README_SERVERS", self.servers());
-        for (name, value) in yunqiao().get_envs() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
         let path = std::env::var("PATH").unwrap();
         shell.env("PATH", format!("{}:{path}", self.at("bin").display()));
         let (output, out, err) = run(&mut shell);
@@ -178,16 +175,22 @@ fn the_commands_work(readme: &str) {
         "--secret",
         APP_SECRET,
     ]));
-    let ports = [free_port(), free_port()];
+    // Taken when the server that is to have them comes next: whatever listens on any port may take them meanwhile.
+    let mut ports = None;
     let reader = Reader::new();
     let blocks = blocks(&readme, "sh");
     let printed: Vec<_> = blocks
         .iter()
         .map(|block| {
             if block.contains("serve --check") {
-                reader.goes_to_production(&readme, &wechat.url, ports);
+                let free = [free_port(), free_port()];
+                reader.goes_to_production(&readme, &wechat.url, free);
+                ports = Some(free);
             }
-            reader.types(&on(block, ports))
+            match ports {
+                Some(ports) => reader.types(&on(block, ports)),
+                None => reader.types(block),
+            }
         })
         .collect();
     // What they show, in the README's order.

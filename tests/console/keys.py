@@ -4,6 +4,7 @@ OPENED is the file that the browser of the environment writes the address to tha
 
 import os
 import pty
+import signal
 import sys
 import time
 
@@ -13,6 +14,15 @@ if pid == 0:
     os.execv(command[0], command)
 
 shown = b""
+
+
+def too_late(*_):
+    raise TimeoutError(shown)
+
+
+# What is never shown is read for no longer.
+signal.signal(signal.SIGALRM, too_late)
+signal.alarm(300)
 
 
 def shows(text, times=1):

@@ -3,22 +3,31 @@
 use std::{
     env,
     ffi::OsString,
-    process::{Command, ExitCode, Stdio},
+    io::{self, Write as _},
+    path::{Path, absolute},
+    process::{ExitCode, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use reqwest::Method;
+use reqwest::{Method, Url};
 use serde_json::json;
+use tokio::{process::Command, time::timeout};
 
 use crate::{
     args,
     data::Keeping,
+    folder::{self, Folder},
     operator::{self, Operator},
     print,
 };
 
 /// The operator's door that makes one.
 const DOOR: &str = "/operator/console-link";
+/// The file in the project's folder that leads a browser to the last link that was opened.
+const FILE: &str = "console.html";
+/// What goes on for so long is the browser itself, and not what hands an address on to one.
+const IS_A_BROWSER: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(args: args::Console, as_json: bool) -> anyhow::Result<ExitCode> {
     let (project, keeping) = operator::project(&args.place)?;
@@ -37,7 +46,7 @@ pub(crate) async fn run(args: args::Console, as_json: bool) -> anyhow::Result<Ex
         false => print::result(&url),
     }
     if args.open {
-        open(&url)?;
+        open(&project.root, &url).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -49,11 +58,20 @@ pub(crate) async fn fresh(operator: &Operator) -> anyhow::Result<String> {
     Ok(format!("{}{path}", operator.url()))
 }
 
-/// Opens an address in the browser, and does not wait for it.
+/// Opens a link in the browser.
+///
+/// Every user of a machine may read what its processes were started with, and so be faster than the browser. So the browser is
+/// given a file that leads to the link, which only its owner can read; it lies in the project's folder since browsers that are kept in a
+/// sandbox do not see the folder for temporary files.
 ///
 /// # Errors
-/// There is nothing to open it with.
-pub(crate) fn open(url: &str) -> anyhow::Result<()> {
+/// The file cannot be written, or there is nothing that opens it.
+pub(crate) async fn open(root: &Path, url: &str) -> anyhow::Result<()> {
+    let file = absolute(root.join(folder::NAME).join(FILE))?;
+    leading_to(root, url)
+        .with_context(|| format!("{} could not be written: open the link by hand", file.display()))?;
+    let address =
+        Url::from_file_path(&file).map_or_else(|()| file.into(), |url| OsString::from(url.as_str()));
     let chosen = env::var_os("BROWSER").filter(|browser| !browser.is_empty());
     let usual = match cfg!(target_os = "macos") {
         true => &["open"][..],
@@ -63,14 +81,27 @@ pub(crate) fn open(url: &str) -> anyhow::Result<()> {
     let browsers = chosen.into_iter().chain(usual.iter().map(OsString::from));
     for browser in browsers {
         let started = Command::new(&browser)
-            .arg(url)
+            .arg(&address)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        if started.is_ok() {
-            return Ok(());
+        let Ok(mut child) = started else { continue };
+        match timeout(IS_A_BROWSER, child.wait()).await {
+            Ok(Ok(ended)) if !ended.success() => {}
+            _ => return Ok(()),
         }
     }
-    bail!("there is nothing to open a browser with: set BROWSER, or open the link by hand")
+    bail!("nothing here opens a browser: set BROWSER, or open the link by hand")
+}
+
+/// Writes that file, in place of the one before.
+fn leading_to(root: &Path, url: &str) -> io::Result<()> {
+    let folder = Folder::make(root)?;
+    folder.remove(FILE)?;
+    let page = format!(
+        "<!doctype html><meta charset=utf-8><title>Yunqiao</title><meta http-equiv=refresh content=\"0; url={url}\">\
+         <a href=\"{url}\">Yunqiao</a>\n"
+    );
+    folder.create(FILE)?.write_all(page.as_bytes())
 }

@@ -164,9 +164,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
                         continue;
                     }
                     Wanted::Key(Key::Open) => {
-                        if let Err(error) = open_console(&local).await {
-                            print::warning(format_args!("{error:#}"), "");
-                        }
+                        open_console(&local, &project);
                         continue;
                     }
                     Wanted::Change(ChangedPart::Site) => {
@@ -224,10 +222,18 @@ async fn wanted(changes: &mut Changes, keys: &mut Option<mpsc::Receiver<Key>>) -
     }
 }
 
-/// Opens the console in a browser, by a link of its own.
-async fn open_console(local: &Local) -> anyhow::Result<()> {
-    let operator = Operator::of(local.running())?;
-    console_link::open(&console_link::fresh(&operator).await?)
+/// Opens the console in a browser, by a link of its own, while everything else goes on.
+fn open_console(local: &Local, project: &Project) {
+    let (running, root) = (local.running(), project.root.clone());
+    tokio::spawn(async move {
+        let opened = async {
+            let operator = Operator::of(running)?;
+            console_link::open(&root, &console_link::fresh(&operator).await?).await
+        };
+        if let Err(error) = opened.await {
+            print::warning(format_args!("{error:#}"), "");
+        }
+    });
 }
 
 /// What clients may do with documents and files, to be compared.

@@ -7,7 +7,8 @@
 //! * `POST /operator/functions/{name}/timer` takes `{"trigger"?}` and fires a timer of the function's now.
 //! * `/operator/database` and below: collections, indexes, and documents in and out (`database`).
 //! * `/operator/files` and below: the storage's files, listed, in and out (`files`).
-//! * `POST /operator/console-link` gives the path of a further link that opens the console in a browser, once: `{"path"}`.
+//! * `POST /operator/console-link` gives the path of a further link that opens the console in a browser, once, within ten minutes:
+//!   `{"path"}`.
 //! * Below `/operator/push` are the message pushes that were given up.
 //! * `POST /admin` is what node-sdk asks of the cloud outside of functions, signed with a key pair of `[operator.keys]`.
 //! * Whatever else is asked for is a page of the console's.
@@ -22,14 +23,21 @@ mod files;
 mod guard;
 mod sign_in;
 
-use std::{borrow::Cow, future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use calls::{Caller, User};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, SET_COOKIE,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFRESH, SET_COOKIE,
         X_CONTENT_TYPE_OPTIONS,
     },
     request::Parts,
@@ -42,7 +50,7 @@ use serde_json::value::RawValue;
 use tcb::{CallSource, codes};
 use wechat::{ApiAnswer, OutgoingRequest};
 
-use self::guard::{Guard, Shown};
+use self::guard::{Guard, NO_SECRET, Shown, is_from_elsewhere};
 pub use self::{guard::Admission, sign_in::SignIns};
 use crate::{
     Gateway, Inner,
@@ -78,9 +86,9 @@ const ENTER: [&str; 2] = [
     在运行着 <code>yunqiao dev</code> 的项目目录里输入 <code>yunqiao console</code>，打印的链接不需要它。</p></html>",
 ];
 /// What stands in it for somebody with a one-time link that opens nothing any more.
-const USED: &str = "<p role=alert>This link has been used, or is of an earlier run: a link opens one browser, once. \
+const USED: &str = "<p role=alert>This link has been used, is older than ten minutes, or is of an earlier run: a link opens one browser, once. \
     For another one, type <code>yunqiao console</code> in the project's folder. · \
-    这个链接已经用过，或者属于上一次运行：每个链接只能用一次。在项目目录里输入 <code>yunqiao console</code> 可以得到新的链接。</p>";
+    这个链接已经用过、超过了十分钟，或者属于上一次运行：每个链接只能用一次。在项目目录里输入 <code>yunqiao console</code> 可以得到新的链接。</p>";
 /// Where a further one-time link is made.
 const LINK_AT: &str = "/operator/console-link";
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -198,9 +206,20 @@ impl<'a> Guarded<'a> {
         }
     }
 
-    /// Whether only the secret itself opens it: a token is behind it.
-    fn wants_secret(self) -> bool {
-        matches!(self, Self::AccessToken | Self::Forward)
+    /// Whether it opens to what somebody showed.
+    ///
+    /// # Errors
+    /// 401.
+    fn opens_to(self, shown: Shown) -> Result<(), Failure> {
+        match (self, shown) {
+            // A token is behind them.
+            (Self::AccessToken | Self::Forward, Shown::Pass | Shown::Cookie) => Err(Failure::no_operator(
+                "here the secret itself is asked for, as `Authorization: Bearer <secret>`",
+            )),
+            // With a further link a cookie would outlive its own end.
+            (Self::Link, Shown::Cookie) => Err(Failure::no_operator(NO_SECRET)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -286,7 +305,16 @@ impl Doors {
         request_id: &str,
     ) -> Result<HttpReply, Failure> {
         routes::has_host(head)?;
-        self.guard.origin(&head.headers)?;
+        self.guard.host(&head.headers)?;
+        // Whoever made the browser ask: only its owner knows the link. `yunqiao console --open` leads there from a file.
+        if let Some(reply) = self.let_in(head) {
+            return Ok(reply);
+        }
+        if let Err(failure) = Guard::origin(&head.headers) {
+            // That file, looked at again.
+            let failure = once(head).map_or(failure, |_| Failure::no_operator(NO_SECRET));
+            return Err(failure);
+        }
         let door = Door::of(head.uri.path());
         if let Door::HttpApi(door) = door {
             let answer = self
@@ -313,9 +341,6 @@ impl Doors {
                 ReplyBody::stream(answer.body),
             ));
         }
-        if let Some(reply) = self.let_in(head) {
-            return Ok(reply);
-        }
         match door {
             Door::Guarded(door) => self.open_guarded(door, head, body, peer, request_id).await,
             _ => {
@@ -340,11 +365,7 @@ impl Doors {
             takes(&head.method, allowed)?;
         }
         let shown = self.guard.admit(head, peer)?;
-        if door.wants_secret() && shown != Shown::Secret {
-            return Err(Failure::no_operator(
-                "here the secret itself is asked for, as `Authorization: Bearer <secret>`",
-            ));
-        }
+        door.opens_to(shown)?;
         let inner = self.inner();
         let sender = BodySender::Known(OPERATOR);
         // What is answered to a GET is answered to a HEAD; the body is left out on its way.
@@ -380,7 +401,7 @@ impl Doors {
                 // Where there is no console, a link leads nowhere.
                 self.pages.as_ref().ok_or_else(Failure::not_found)?;
                 body.discard().await;
-                let path = format!("/?once={}", self.guard.new_link());
+                let path = format!("/?once={}", self.guard.new_link(Instant::now()));
                 reply::json(reply::to_json(&Link { path: &path })?)
             }
             Guarded::Page => {
@@ -401,7 +422,18 @@ impl Doors {
             return None;
         }
         let once = once(head)?;
-        self.guard.take_once(&once).then(|| self.lead_in(head.uri.path()))
+        let path = head.uri.path();
+        self.guard.take_once(&once, Instant::now()).then(|| {
+            let mut reply = self.lead_in(path);
+            // A browser does not send the cookie along on a redirect that another site's page led to. A page of our own may ask anew.
+            if is_from_elsewhere(&head.headers) {
+                *reply.status_mut() = StatusCode::OK;
+                let headers = reply.headers_mut();
+                headers.remove(LOCATION);
+                headers.insert(REFRESH, HeaderValue::from_static("0; url=/"));
+            }
+            reply
+        })
     }
 
     /// The page that asks for the secret has it.

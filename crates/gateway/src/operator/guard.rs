@@ -3,13 +3,14 @@
 //! A program shows the secret, as `Authorization: Bearer`. A person opens the one-time link that `yunqiao dev` prints, or
 //! gives the secret to the page that asks for it, and has a cookie from then on: one that no other site's request carries
 //! along (`SameSite=Strict`) and no script reads. The cookie opens the console and not the doors that hand out tokens; so
-//! does the pass that `dev` leaves for other commands in a file that functions could read.
+//! does the pass that `dev` leaves for other commands in a file that functions could read. A cookie makes no further link either:
+//! whoever stole it would otherwise never lose it.
 
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use http::{
@@ -27,14 +28,18 @@ use crate::{failure::Failure, guesses::Guesses, routes::show_bearer, seats::netw
 const COOKIES: usize = 4;
 /// One-time links that are good at the same time; with a further one, the oldest is void.
 const LINKS: usize = 8;
+/// How long one is good that was asked for.
+const LINK_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// What somebody showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     /// The secret itself.
     Secret,
-    /// The cookie of a browser that was let in, or the pass.
+    /// The pass.
     Pass,
+    /// The cookie of a browser that was let in.
+    Cookie,
 }
 
 /// Who may come in, and under which names the listener is known.
@@ -47,10 +52,18 @@ pub struct Admission {
     pub address: SocketAddr,
     /// Further names, as they stand in a `Host` header.
     pub hosts: Vec<String>,
-    /// What a browser shows as `?once=` to be let in, once.
+    /// What a browser shows as `?once=` to be let in, once, however late.
     pub once: Option<SecretString>,
     /// What it has from then on.
     pub sign_ins: SignIns,
+}
+
+/// A one-time link.
+struct OnceLink {
+    /// What it holds.
+    once: SecretString,
+    /// When it is good no more, if ever.
+    end: Option<Instant>,
 }
 
 /// Judges requests by their heads.
@@ -59,8 +72,8 @@ pub(super) struct Guard {
     pass: Option<SecretString>,
     /// The names by which the listener is known.
     hosts: Vec<String>,
-    /// What each one-time link holds, until it is used.
-    links: Mutex<VecDeque<SecretString>>,
+    /// One-time links that nobody has used yet.
+    links: Mutex<VecDeque<OnceLink>>,
     sign_ins: SignIns,
     /// The cookie's name. A cookie knows no port: without one in its name, two listeners on one machine would take each
     /// other's place.
@@ -91,18 +104,22 @@ impl Guard {
             secret,
             pass,
             hosts,
-            links: Mutex::new(once.into_iter().collect()),
+            links: Mutex::new(
+                once.into_iter()
+                    .map(|once| OnceLink { once, end: None })
+                    .collect(),
+            ),
             sign_ins,
             cookie: format!("yunqiao-{port}"),
             guesses: Guesses::new(),
         }
     }
 
-    /// Whether the request comes from where requests come from: it names this listener, and no other site's page made it.
+    /// Whether the request names this listener.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn origin(&self, headers: &HeaderMap) -> Result<(), Failure> {
+    pub(super) fn host(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let host = text(headers, HOST).unwrap_or_default();
         if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             return Err(Failure::forbidden(
@@ -110,14 +127,21 @@ impl Guard {
                  hosts in yunqiao.toml",
             ));
         }
+        Ok(())
+    }
+
+    /// Whether no other site's page made the request.
+    ///
+    /// # Errors
+    /// 403.
+    pub(super) fn origin(headers: &HeaderMap) -> Result<(), Failure> {
+        let host = text(headers, HOST).unwrap_or_default();
         let foreign = text(headers, ORIGIN).is_some_and(|origin| {
             // Behind a proxy that terminates TLS the scheme is the proxy's.
             let origin = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
             origin.is_none_or(|origin| !origin.eq_ignore_ascii_case(host))
         });
-        let elsewhere = text(headers, HeaderName::from_static("sec-fetch-site"))
-            .is_some_and(|site| !matches!(site, "same-origin" | "none"));
-        if foreign || elsewhere {
+        if foreign || is_from_elsewhere(headers) {
             return Err(Failure::forbidden(
                 "pages of another origin have no business here",
             ));
@@ -154,7 +178,7 @@ impl Guard {
         let says = headers.contains_key("hx-request")
             || text(headers, CONTENT_TYPE).is_some_and(|value| value.starts_with("application/json"));
         if matches!(head.method, Method::GET | Method::HEAD) || says {
-            Ok(Shown::Pass)
+            Ok(if is_pass { Shown::Pass } else { Shown::Cookie })
         } else {
             Err(Failure::forbidden(
                 "what changes something is sent as JSON, or with the console's own header",
@@ -198,21 +222,31 @@ impl Guard {
     }
 
     /// Whether this is what a one-time link holds; it holds nothing afterwards.
-    pub(super) fn take_once(&self, shown: &str) -> bool {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = links.iter().position(|link| same(Some(link), shown));
+    pub(super) fn take_once(&self, shown: &str, now: Instant) -> bool {
+        let mut links = self.links_at(now);
+        let good = links.iter().position(|link| same(Some(&link.once), shown));
         good.and_then(|at| links.remove(at)).is_some()
     }
 
-    /// What a further one-time link holds: for another browser, or one that has lost its cookie.
-    pub(super) fn new_link(&self) -> String {
+    /// What a further one-time link holds, for ten minutes: for another browser, or one that has lost its cookie.
+    pub(super) fn new_link(&self, now: Instant) -> String {
         let once = format!("{:032x}", rand::random::<u128>());
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links_at(now);
         if links.len() == LINKS {
             links.pop_front();
         }
-        links.push_back(once.clone().into());
+        links.push_back(OnceLink {
+            once: once.clone().into(),
+            end: Some(now + LINK_LIFE),
+        });
         once
+    }
+
+    /// The links that are good now.
+    fn links_at(&self, now: Instant) -> MutexGuard<'_, VecDeque<OnceLink>> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.end.is_none_or(|end| now < end));
+        links
     }
 
     /// Lets a browser in: the `Set-Cookie` to answer it with.
@@ -234,8 +268,14 @@ impl Guard {
     }
 }
 
+/// Whether a browser says that what made it ask was nothing of this listener's: a page of another site, or a file.
+pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    text(headers, HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"))
+}
+
 /// What whoever shows nothing good is told.
-const NO_SECRET: &str = "send the operator's secret as `Authorization: Bearer <secret>`";
+pub(super) const NO_SECRET: &str = "send the operator's secret as `Authorization: Bearer <secret>`";
 
 /// Whether it is what is kept, if anything is. In constant time; the lengths may be compared in the open: that of ours is no
 /// secret worth guessing.
@@ -284,9 +324,9 @@ mod tests {
 
     #[test]
     fn a_link_is_good_once_and_gives_a_cookie() {
-        let guard = guard();
-        assert!(!guard.take_once("") && !guard.take_once("twice"));
-        assert!(guard.take_once("once") && !guard.take_once("once"));
+        let (guard, now) = (guard(), Instant::now());
+        assert!(!guard.take_once("", now) && !guard.take_once("twice", now));
+        assert!(guard.take_once("once", now) && !guard.take_once("once", now));
         let cookie = guard.let_in().unwrap();
         let cookie = cookie.to_str().unwrap();
         assert!(
@@ -297,7 +337,7 @@ mod tests {
         let others = format!("a=b; {pair}; c=d");
         assert_eq!(
             guard.admit(&head("GET", &[("cookie", &others)]), PEER).unwrap(),
-            Shown::Pass
+            Shown::Cookie
         );
         for (headers, status) in [
             (vec![("cookie", pair)], Some(403)),
@@ -320,12 +360,26 @@ mod tests {
 
     #[test]
     fn each_link_is_good_once_and_few_are_at_the_same_time() {
-        let guard = guard();
-        let links: Vec<_> = (0..LINKS).map(|_| guard.new_link()).collect();
-        assert!(!guard.take_once("once"), "the oldest made room for the last");
+        let (guard, now) = (guard(), Instant::now());
+        let links: Vec<_> = (0..LINKS).map(|_| guard.new_link(now)).collect();
+        assert!(!guard.take_once("once", now), "the oldest made room for the last");
         for link in &links {
-            assert!(guard.take_once(link) && !guard.take_once(link));
+            assert!(guard.take_once(link, now) && !guard.take_once(link, now));
         }
+    }
+
+    #[test]
+    fn a_link_that_was_asked_for_ends_and_the_printed_one_stays() {
+        let (guard, now) = (guard(), Instant::now());
+        let end = now + LINK_LIFE;
+        let links: Vec<_> = (0..LINKS - 1).map(|_| guard.new_link(now)).collect();
+        assert!(guard.take_once(&links[0], end - Duration::from_nanos(1)));
+        assert!(!guard.take_once(&links[1], end));
+        // Those that ended take nobody's place.
+        for _ in 1..LINKS {
+            guard.new_link(end);
+        }
+        assert!(guard.take_once("once", end));
     }
 
     #[test]
@@ -335,7 +389,10 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
             headers.insert(ORIGIN, origin.parse().unwrap());
-            guard.origin(&headers).is_ok()
+            guard
+                .host(&headers)
+                .and_then(|()| Guard::origin(&headers))
+                .is_ok()
         };
         assert!(judged("127.0.0.1:8789", "http://127.0.0.1:8789"));
         assert!(judged("LOCALHOST:8789", "http://localhost:8789"));
@@ -361,7 +418,7 @@ mod tests {
             let shown = head("GET", &[("authorization", shown)]);
             assert_eq!(guard.admit(&shown, PEER).unwrap_err().status, 401);
         }
-        assert!(guard.guess("", PEER, "").is_err() && !guard.take_once(""));
+        assert!(guard.guess("", PEER, "").is_err() && !guard.take_once("", Instant::now()));
     }
 
     #[test]
@@ -404,7 +461,7 @@ mod tests {
             "it is no word of a person's"
         );
         let browser = head("GET", &[("cookie", cookie)]);
-        assert_eq!(guard.admit(&browser, PEER).ok(), Some(Shown::Pass));
+        assert_eq!(guard.admit(&browser, PEER).ok(), Some(Shown::Cookie));
         // Somebody else is not concerned.
         let other = IpAddr::from([192, 0, 2, 1]);
         let owner = head("GET", &[("authorization", "Bearer the secret of the operator")]);
