@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,24 +11,13 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{run, yunqiao};
+use crate::support::{isolated, run, yunqiao};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .canonicalize()
         .unwrap()
-}
-
-/// The command with the settings by which tests leave the machine's alone.
-fn isolated(mut command: Command) -> Command {
-    for (name, value) in yunqiao().get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
 }
 
 fn packed() -> TempDir {
@@ -92,6 +82,31 @@ fn the_packed_binary_runs_in_an_empty_folder_with_node_alone() {
     let others = read("THIRD-PARTY");
     assert!(others.contains("\ntokio 1."), "{others}");
     assert!(!others.contains("\nproptest 1.") && !others.contains("\ncc 1."));
+}
+
+/// In the binary's place: ends with 7 when it is interrupted.
+const INTERRUPTED: &str = "#!/bin/sh\ntrap 'exit 7' INT\necho ready\nwhile :; do sleep 0.1; done\n";
+
+#[test]
+fn a_launcher_that_alone_is_asked_to_end_passes_it_on_in_a_terminal_too() {
+    let folder = TempDir::new().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    let platform = Command::new("node")
+        .args(["-p", "process.platform + '-' + process.arch"])
+        .output();
+    let platform = String::from_utf8(platform.unwrap().stdout).unwrap();
+    let binary = format!("node_modules/@yunqiao/{}/bin/yunqiao", platform.trim());
+    fs::create_dir_all(at(&binary).parent().unwrap()).unwrap();
+    fs::write(at(&binary), INTERRUPTED).unwrap();
+    fs::set_permissions(at(&binary), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(at("package.json"), "{\"optionalDependencies\": {}}").unwrap();
+    fs::copy(root().join("packaging/npm/yunqiao/bin.js"), at("bin.js")).unwrap();
+    let mut python = Command::new("python3");
+    python
+        .arg(root().join("tests/packaging/interrupt.py"))
+        .args(["node".as_ref(), at("bin.js").as_os_str()]);
+    let (output, out, err) = run(&mut python);
+    assert_eq!(output.status.code(), Some(7), "{out}{err}");
 }
 
 /// The files that a manifest sends its readers to.
@@ -234,4 +249,17 @@ fn action_and_containers_are_of_this_version() {
     ] {
         assert!(compose.contains(&format!("      {variable}: ")), "{variable}");
     }
+    // A secret is nobody's example, and does not get into an image or the repository.
+    let example = read("packaging/compose/example.env");
+    let asked: BTreeSet<_> = compose
+        .split("${")
+        .filter_map(|rest| rest.split_once(":?"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for name in asked {
+        assert!(example.lines().any(|line| line == format!("{name}=")), "{name}");
+    }
+    assert!(read(".dockerignore").lines().any(|line| line == "**/.env*"));
+    assert!(read(".gitignore").lines().any(|line| line == ".env*"));
 }

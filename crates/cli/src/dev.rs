@@ -197,7 +197,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
     // A second interrupt does not wait for running calls; the workers' guards see to what is left.
     tokio::select! {
         () = local.stop() => {}
-        _ = interrupt::interrupted() => {}
+        _ = interrupt::interrupted_again() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `yunqiao exec`: start, run a command, stop, exit with its status.
 
-use std::{io, process::ExitCode};
+use std::{io, process::ExitCode, time::Instant};
 
 use anyhow::Context;
 use project::{ExposeSecret, Undeclared};
@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{args, paths, print, stack::Local, undeclared};
+use crate::{args, interrupt::Requests, paths, print, stack::Local, undeclared};
 
 pub(crate) async fn run(args: args::Exec, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
@@ -58,11 +58,12 @@ fn not_started(error: &io::Error) -> ExitCode {
     }
 }
 
-/// Waits for the command. An interrupt from the terminal reaches it by itself; a request to end is passed on.
+/// Waits for the command. An interrupt from the terminal reaches it by itself; a request to end is passed on, once.
 async fn wait(child: &mut Child) -> anyhow::Result<ExitCode> {
     use std::os::unix::process::ExitStatusExt;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut requests = Requests::default();
     loop {
         tokio::select! {
             status = child.wait() => {
@@ -72,7 +73,8 @@ async fn wait(child: &mut Child) -> anyhow::Result<ExitCode> {
             }
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {
-                if let Some(pid) = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())) {
+                let pid = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+                if let Some(pid) = pid && requests.is_another(Instant::now()) {
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
                 }
             }

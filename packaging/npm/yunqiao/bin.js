@@ -49,15 +49,16 @@ function binary() {
   }
 }
 
-const child = spawn(binary(), process.argv.slice(2), { stdio: 'inherit' })
-
-// The terminal sends its signals to the whole group, the binary among it: passing on a second one would say "at once" to it.
-const fromTerminal = process.stdin.isTTY || process.stderr.isTTY
+// Where the whole group has the signal, as from a terminal, the binary has it twice, and takes the second for the same request.
+// What comes while it is being started is passed on after that.
+let asked = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
   process.on(signal, () => {
-    if (signal === 'SIGTERM' || !fromTerminal) child.kill(signal)
+    asked = true
+    child.kill(signal)
   })
 }
+const child = spawn(binary(), process.argv.slice(2), { stdio: 'inherit' })
 
 // npx that is asked to end asks nobody else, and leaves this one an orphan.
 if (process.env.npm_command === 'exec') {
@@ -65,7 +66,7 @@ if (process.env.npm_command === 'exec') {
   const looking = setInterval(() => {
     if (process.ppid === parent) return
     clearInterval(looking)
-    child.kill()
+    if (!asked) child.kill()
   }, 300)
   looking.unref()
 }
