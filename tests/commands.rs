@@ -226,6 +226,12 @@ fn init_makes_a_project_of_its_own() {
     );
     let (output, _, err) = init(&[]);
     assert!(!output.status.success() && err.contains("not empty"), "{err}");
+    // Where it cannot see what lies there, it writes nothing either.
+    let (output, _, err) = run(yunqiao().arg("init").arg(shop.join("README.md")));
+    assert!(
+        !output.status.success() && err.contains("cannot be looked into"),
+        "{err}"
+    );
 
     // It is in good health, and its own test passes, by the command that its README names.
     let here = |args: &[&str]| run(yunqiao().args(args).current_dir(&shop));

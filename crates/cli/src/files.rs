@@ -684,7 +684,7 @@ async fn copy_one(
     transfer: &Transfer,
 ) -> anyhow::Result<bool> {
     let there = to.look(&blob.path).await?;
-    // An object store has another ETag for what came in parts: that one is copied again.
+    // An object store has another ETag for what came in parts, and a folder for large files of an earlier version: those are copied again.
     if there.is_some_and(|there| there.size == blob.size && there.etag == blob.etag) {
         transfer.one_done();
         return Ok(false);

@@ -1,7 +1,7 @@
 //! `yunqiao init`: a little project of the user's own, with a page, two functions, a test and the settings to choose from. Its files lie
 //! in `crates/cli/template`.
 
-use std::{ffi::OsStr, fs, path::Path, process::ExitCode};
+use std::{ffi::OsStr, fs, io::ErrorKind, path::Path, process::ExitCode};
 
 use anstream::println;
 use anyhow::{Context, bail};
@@ -44,11 +44,22 @@ const NO_APPID: &str = "touristappid";
 
 pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> {
     let dir = &args.dir;
-    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        bail!(
+    match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => bail!(
             "{} is not empty; name a folder that is empty or not there yet",
             dir.display()
-        );
+        ),
+        Ok(false) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // What lies in a folder that cannot be listed would be overwritten.
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!(
+                    "{} cannot be looked into; name a folder that is empty or not there yet",
+                    dir.display()
+                )
+            });
+        }
     }
     let whole = std::path::absolute(dir).with_context(|| format!("{} is not a path", dir.display()))?;
     let name = whole
