@@ -85,7 +85,8 @@ fn the_packed_binary_runs_in_an_empty_folder_with_node_alone() {
 }
 
 /// In the binary's place: ends with 7 when it is interrupted.
-const INTERRUPTED: &str = "#!/bin/sh\ntrap 'exit 7' INT\necho ready\nwhile :; do sleep 0.1; done\n";
+const INTERRUPTED: &str =
+    "#!/bin/sh\ntrap 'exit 7' INT\necho ready\ni=0\nwhile [ $((i += 1)) -lt 3000 ]; do sleep 0.1; done\n";
 
 #[test]
 fn a_launcher_that_alone_is_asked_to_end_passes_it_on_in_a_terminal_too() {
