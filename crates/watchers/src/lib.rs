@@ -18,7 +18,9 @@ mod watcher;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bson::Document;
 use database::{ClientDatabase, ClientError, Database, DatabaseError, Permissions};
+use docdb::regex::Asked;
 use realtime::{Dialect, WatchQuery, WatchRefusal, WatchRequest};
 use rules::{Caller, DocumentRef};
 use tcb::database::DatabaseRefusal;
@@ -138,7 +140,7 @@ impl Inner {
         let filter = request.filter()?;
         match client.watched(&request.collection, filter).await {
             Ok(watched) => Ok(Judged {
-                query: WatchQuery::new(watched.filter, request, dialect)?,
+                query: made(watched.filter, request, dialect).await?,
                 named: watched.named,
                 is_of_time: watched.is_of_time,
             }),
@@ -150,6 +152,21 @@ impl Inner {
             }
         }
     }
+}
+
+/// The query that is watched: regular expressions take a while to compile, in which others are served.
+async fn made(
+    filter: Document,
+    request: &WatchRequest,
+    dialect: Dialect,
+) -> Result<WatchQuery, WatchRefusal> {
+    if !Asked::of(&filter).is_much() {
+        return WatchQuery::new(filter, request, dialect);
+    }
+    let request = request.clone();
+    let made = tokio::task::spawn_blocking(move || WatchQuery::new(filter, &request, dialect));
+    let unavailable = |_| WatchRefusal::Database(DatabaseRefusal::Unavailable);
+    made.await.map_err(unavailable)?
 }
 
 /// What a client is told of an error of the engine's.
