@@ -483,6 +483,7 @@ var Sockets = class {
         const { env = "" } = cloud.settings;
         this.say("LOGIN", { envId: env, accessToken: link.token, referrer: "yunqiao" });
         link.beat = setInterval(() => {
+          if (!isCurrent()) return clearInterval(link.beat);
           const now = Date.now();
           const quiet = now - link.heard;
           if (link.told && now - link.told > STEADY) this.tries = 0;
