@@ -277,11 +277,14 @@ impl Workers {
         memory::resident_mb(self.process_of(worker)?)
     }
 
-    /// How much memory a worker and all that it started occupy together, in MB. Only Linux tells.
+    /// Whether a worker and all that it started occupy more than so many MB together. Only Linux tells; to be asked beside the
+    /// thread that serves, for the kernel may take milliseconds to answer.
     #[must_use]
-    pub fn family_mb(&self, worker: WorkerId) -> Option<u64> {
-        let guard = self.reach(worker, |reach| reach.guard).flatten()?;
-        memory::family_mb(i32::try_from(guard).ok()?)
+    pub fn family_exceeds(&self, worker: WorkerId, most_mb: u64) -> bool {
+        self.reach(worker, |reach| reach.guard)
+            .flatten()
+            .and_then(|guard| i32::try_from(guard).ok())
+            .is_some_and(|guard| memory::family_exceeds(guard, most_mb))
     }
 
     // What its own processes do ------------------------------------------------------------------------------------------

@@ -224,19 +224,36 @@ impl Pool {
                 }
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(TICKS_PER_MEMORY_CHECK) {
-                    self.watch_memory(true, |worker| self.workers.resident_mb(worker));
+                    self.watch_memory();
                 }
             }
         }
     }
 
-    /// Ends workers that use far more memory than they were given. `--max-old-space-size` bounds what JavaScript's own
-    /// objects use, and Node aborts by itself; buffers, native code and child processes are not counted there.
-    fn watch_memory(self: &Arc<Self>, busy: bool, used_mb: impl Fn(WorkerId) -> Option<u64>) {
-        for Watched { worker, limit_mb } in self.with(|state| state.watched(busy)) {
-            if used_mb(worker).is_some_and(|used| used > most_resident_mb(limit_mb)) {
+    /// Ends workers that use far more memory than they were given while they run calls. `--max-old-space-size` bounds what
+    /// JavaScript's own objects use, and Node aborts by itself; buffers and native code are not counted there.
+    fn watch_memory(self: &Arc<Self>) {
+        for Watched { worker, limit_mb } in self.with(|state| state.watched(true)) {
+            let used = self.workers.resident_mb(worker);
+            if used.is_some_and(|used| used > most_resident_mb(limit_mb)) {
                 self.with(|state| state.exceeds_memory(worker, Instant::now()));
             }
+        }
+    }
+
+    /// The same for all workers, with the processes that they started: beside the thread that serves, for to add their memory
+    /// up takes the kernel milliseconds.
+    async fn watch_families(self: &Arc<Self>) {
+        let mut watched = self.with(|state| state.watched(false));
+        let pool = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || {
+            watched.retain(|Watched { worker, limit_mb }| {
+                pool.workers.family_exceeds(*worker, most_resident_mb(*limit_mb))
+            });
+            watched
+        });
+        for Watched { worker, .. } in asked.await.unwrap_or_default() {
+            self.with(|state| state.exceeds_memory(worker, Instant::now()));
         }
     }
 
@@ -245,17 +262,17 @@ impl Pool {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             self.clean(Instant::now());
+            self.watch_families().await;
         }
     }
 
-    /// See [`Pool::keep_house`].
+    /// What of [`Pool::keep_house`] waits for nothing.
     pub(crate) fn clean(self: &Arc<Self>, now: Instant) {
         self.with(|state| {
             state.retire_idle(now);
             state.end_stuck(now);
             state.start_again(now);
         });
-        self.watch_memory(false, |worker| self.workers.family_mb(worker));
         match self.workers.heal() {
             Ok(false) => {}
             // The workers that are there cannot reach the host by the sockets of their own any more.
