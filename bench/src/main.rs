@@ -64,6 +64,9 @@ struct Args {
     /// Measure this `yunqiao` instead of the one that is built here
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Only compare: the same calls to this other `yunqiao` and to the one that is measured, in turn
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "million"])]
+    compare: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -112,7 +115,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let wanted = |part: Part| args.only.is_empty() || args.only.contains(&part);
+    let wanted = |part: Part| args.compare.is_none() && (args.only.is_empty() || args.only.contains(&part));
     ensure!(
         !cfg!(debug_assertions) || args.quick,
         "figures of a debug build mean nothing: cargo run --release -p yunqiao-bench"
@@ -132,6 +135,11 @@ fn run(args: &Args) -> Result<()> {
     };
     let plan = Plan { rounds, measure };
     let mut lines = Vec::new();
+    if let Some(other) = &args.compare {
+        let other = Ours::start(&found(other)?, &folder(&dir, "other")?, &functions())?;
+        let this = Ours::start(&binary(args, &target)?, &folder(&dir, "this")?, &functions())?;
+        lines.extend(rounds::compare(&other, &this, plan)?);
+    }
     if [Part::Throughput, Part::Latency, Part::Memory]
         .into_iter()
         .any(wanted)
@@ -271,11 +279,14 @@ fn target_dir() -> Result<PathBuf> {
 /// The `yunqiao` that is measured.
 fn binary(args: &Args, target: &Path) -> Result<PathBuf> {
     match &args.binary {
-        Some(binary) => {
-            fs::canonicalize(binary).with_context(|| format!("{} is not there", binary.display()))
-        }
+        Some(binary) => found(binary),
         None => build(target),
     }
+}
+
+/// A binary that somebody named, by its full path: it is started from other folders.
+fn found(binary: &Path) -> Result<PathBuf> {
+    fs::canonicalize(binary).with_context(|| format!("{} is not there", binary.display()))
 }
 
 /// Builds `yunqiao` beside this program, in its profile.

@@ -11,7 +11,7 @@ use crate::{
     peers::Peers,
     process::Process,
     table::Line,
-    workload::{Round, SERIAL, ours_alone},
+    workload::{CONCURRENT, Round, SERIAL, ours_alone},
 };
 
 /// As many clients as call at once in the throughput runs.
@@ -103,39 +103,68 @@ pub(crate) fn throughput(ours: &Ours, peers: &Peers, plan: Plan) -> Result<Vec<L
     ])
 }
 
-/// What the console costs that nobody watches: a gateway that has one, against a gateway that has none.
-pub(crate) fn console(without: &Ours, with: &Ours, plan: Plan) -> Result<Vec<Line>> {
-    let run = Run {
-        connections: CONNECTIONS,
-        warm_up: plan.measure / 4,
-        measure: plan.measure,
-    };
-    let mut samples: [Vec<Sample>; 2] = Default::default();
-    for number in 0..=plan.rounds {
-        for turn in 0..2 {
-            let index = (number + turn) % 2;
-            let ours = [without, with][index];
-            let sample = sample(&ours_alone(ours, SERIAL)?, &ours.process, run)?;
-            if number > 0 {
-                samples[index].push(sample);
+/// Two gateways side by side: the same calls to each in turn, round after round.
+struct Pair {
+    first: Vec<Sample>,
+    second: Vec<Sample>,
+}
+
+impl Pair {
+    /// Calls `function` of both, over as many connections.
+    fn measure(gateways: [&Ours; 2], function: &str, connections: usize, plan: Plan) -> Result<Self> {
+        let run = Run {
+            connections,
+            warm_up: plan.measure / 4,
+            measure: plan.measure,
+        };
+        let mut samples: [Vec<Sample>; 2] = Default::default();
+        // Round 0 does not count, as above.
+        for number in 0..=plan.rounds {
+            for turn in 0..2 {
+                let index = (number + turn) % 2;
+                let ours = gateways[index];
+                let sample = sample(&ours_alone(ours, function)?, &ours.process, run)?;
+                if number > 0 {
+                    samples[index].push(sample);
+                }
             }
         }
+        let [first, second] = samples;
+        Ok(Self { first, second })
     }
-    let [none, one] = &samples;
-    let rounds = || one.iter().zip(none);
-    let ratio = median(rounds().map(|(one, none)| one.measured.per_second / none.measured.per_second));
-    let more = median(rounds().map(|(one, none)| micros(one.cpu.0) - micros(none.cpu.0)));
+
+    /// The second's share of the first, of each round.
+    fn ratio(&self, of: impl Fn(&Sample) -> f64) -> Median {
+        median(
+            self.first
+                .iter()
+                .zip(&self.second)
+                .map(|(first, second)| of(second) / of(first)),
+        )
+    }
+}
+
+/// What the console costs that nobody watches: a gateway that has one, against a gateway that has none.
+pub(crate) fn console(without: &Ours, with: &Ours, plan: Plan) -> Result<Vec<Line>> {
+    let pair = Pair::measure([without, with], SERIAL, CONNECTIONS, plan)?;
+    let ratio = pair.ratio(|sample| sample.measured.per_second);
+    let more = median(
+        pair.first
+            .iter()
+            .zip(&pair.second)
+            .map(|(none, one)| micros(one.cpu.0) - micros(none.cpu.0)),
+    );
     Ok(vec![
         Line {
             what: "calls without a console".to_owned(),
-            figure: figure(none),
+            figure: figure(&pair.first),
             ..Line::default()
         },
         Line {
             what: "calls with a console that nobody watches".to_owned(),
             figure: format!(
                 "{}; {:.2} × as many ({:.2}–{:.2}), CPU {:+.1} µs a call",
-                figure(one),
+                figure(&pair.second),
                 ratio.value,
                 ratio.least,
                 ratio.most,
@@ -146,6 +175,40 @@ pub(crate) fn console(without: &Ours, with: &Ours, plan: Plan) -> Result<Vec<Lin
             ..Line::default()
         },
     ])
+}
+
+/// Another build beside this one: the same calls to both, in turn.
+pub(crate) fn compare(other: &Ours, this: &Ours, plan: Plan) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for (what, function, connections) in [
+        ("one call at a time, two workers", SERIAL, CONNECTIONS),
+        ("concurrency = 64, one worker", CONCURRENT, CONNECTIONS),
+        ("one connection", SERIAL, 1),
+    ] {
+        let pair = Pair::measure([other, this], function, connections, plan)?;
+        let calls = pair.ratio(|sample| sample.measured.per_second);
+        let cpu = pair.ratio(|sample| micros(sample.cpu.0 + sample.cpu.1));
+        lines.push(Line {
+            what: format!("{what}: the other build"),
+            figure: figure(&pair.first),
+            ..Line::default()
+        });
+        lines.push(Line {
+            what: format!("{what}: this build"),
+            figure: format!(
+                "{}; {:.2} × as many ({:.2}–{:.2}), {:.2} × the CPU ({:.2}–{:.2})",
+                figure(&pair.second),
+                calls.value,
+                calls.least,
+                calls.most,
+                cpu.value,
+                cpu.least,
+                cpu.most
+            ),
+            ..Line::default()
+        });
+    }
+    Ok(lines)
 }
 
 fn sample(target: &Target, process: &Process, run: Run) -> Result<Sample> {
