@@ -161,7 +161,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{APPID, Reply, SECRET, SESSION_KEY, Server, code, reply};
+    use crate::testing::{APPID, Received, Reply, SECRET, SESSION_KEY, Server, code, reply};
+
+    /// Of a request, `name=value` in the order of names.
+    fn query(request: &Received) -> Vec<String> {
+        let pairs = request.query.iter();
+        pairs.map(|(name, value)| format!("{name}={value}")).collect()
+    }
 
     #[test]
     fn a_text_that_is_no_code_is_not_sent() {
@@ -193,11 +199,7 @@ mod tests {
 
         let request = &server.received("/sns/jscode2session")[0];
         assert_eq!(request.method, "GET");
-        let query: Vec<_> = request
-            .query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let query = query(request);
         let expected = [
             "appid=".to_owned() + APPID,
             "grant_type=authorization_code".into(),
@@ -224,11 +226,7 @@ mod tests {
         assert_eq!(login, expected);
         let request = &server.received("/sns/oauth2/access_token")[0];
         assert_eq!(request.method, "GET");
-        let query: Vec<_> = request
-            .query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let query = query(request);
         let expected = [
             "appid=".to_owned() + APPID,
             "code=0a&b".into(),
