@@ -88,7 +88,7 @@ async fn every_generation_of_the_sdk_works_in_a_page_of_another_origin() {
 }
 
 /// A request of `/auth/v1`, as a browser sends it: JSON of no type.
-async fn auth(dev: &Dev, path: &str, device: Option<&str>, body: Value) -> (u16, Value) {
+pub(crate) async fn auth(dev: &Dev, path: &str, device: Option<&str>, body: Value) -> (u16, Value) {
     let mut request = dev
         .client
         .post(format!("{}/auth/v1/{path}", dev.server.url))
@@ -101,7 +101,7 @@ async fn auth(dev: &Dev, path: &str, device: Option<&str>, body: Value) -> (u16,
 }
 
 /// A request with a token.
-async fn asked(
+pub(crate) async fn asked(
     dev: &Dev,
     method: &str,
     path: &str,
@@ -690,4 +690,90 @@ async fn rules_know_the_uid_and_the_way_of_login_at_every_door() {
     assert_eq!(kept[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{kept}");
     let (_, gone) = asked(&dev, "POST", "/v1/storages/delete-objects", carol, id).await;
     assert_eq!(gone[0]["code"], Value::Null, "{gone}");
+}
+
+/// The rules of functions, for each kind of client, at each door that clients have; and functions, HTTP access and the operator call as before.
+#[tokio::test]
+async fn who_may_call_a_function_its_rule_says() {
+    const ECHO: &str =
+        "exports.main = async (event) => ({ did: 'it', openid: (event.userInfo || {}).openId })";
+    let names = ["open", "usual", "known", "inner"];
+    let project = Scratch::new(&names.map(|name| (name, ECHO)));
+    project.write(
+        "cloudfunctions/inner/config.json",
+        r#"{"triggers": [{"name": "nightly", "type": "timer", "config": "0 0 2 * * * *"}]}"#,
+    );
+    project.write(
+        "cloudfunctions/outer/index.js",
+        "const cloud = require('wx-server-sdk')\ncloud.init()\n\
+         exports.main = async () => (await cloud.callFunction({ name: 'inner', data: {} })).result",
+    );
+    project.write(
+        "cloudfunctions/outer/package.json",
+        r#"{"name": "outer", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
+    );
+    project.write(
+        "cloudbaserc.json",
+        &json!({"functions": [{"name": "open", "aclRule": {"invoke": true}}]}).to_string(),
+    );
+    project.write(
+        "yunqiao.toml",
+        &format!(
+            "env = \"{ENV}\"\n[auth]\nanonymous = true\n[functions.known]\ninvoke = \"auth.loginType != 'ANONYMOUS' && auth != null\"\n\
+             [functions.inner]\ninvoke = false\n[[web.functions]]\npath = \"/inner\"\nfunction = \"inner\"\n"
+        ),
+    );
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let (_, anonymous) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    let token = text(&anonymous["access_token"]);
+    let denied = json!("EXCEED_AUTHORITY");
+    let not_logged_in = json!("INVALID_ACCESS_TOKEN");
+    for (name, of_nobody, of_anonymous, of_alice) in [
+        ("open", &Value::Null, &Value::Null, 200),
+        ("usual", &not_logged_in, &Value::Null, 200),
+        ("known", &not_logged_in, &denied, 200),
+        ("inner", &not_logged_in, &denied, 403),
+    ] {
+        let path = format!("/v1/functions/{name}");
+        for (token, refused) in [(None, of_nobody), (Some(&*token), of_anonymous)] {
+            let (status, rest) = asked(
+                &dev,
+                "POST",
+                &format!("{path}?webfn=false"),
+                token,
+                Some(json!({})),
+            )
+            .await;
+            let envelope = json!({"action": "functions.invokeFunction", "function_name": name, "request_data": "{}", "env": ENV, "access_token": token.unwrap_or_default()});
+            let (_, legacy) = asked(&dev, "POST", "/web", None, Some(envelope)).await;
+            assert_eq!(&legacy["code"], refused, "{name} {token:?}: {legacy}");
+            match refused {
+                Value::Null => {
+                    assert_eq!((status, &rest["did"]), (200, &json!("it")), "{name}: {rest}");
+                    assert_eq!(rest["openid"], Value::Null, "{rest}");
+                }
+                // Without a token of theirs, and without a word of who they are, somebody is ours.
+                _ if token.is_none() => assert_eq!(
+                    (status, &rest["errCode"]),
+                    (401, &json!(-501008)),
+                    "{name}: {rest}"
+                ),
+                code => assert_eq!((status, &rest["code"]), (403, code), "{name}: {rest}"),
+            }
+        }
+        let (status, reply) = alice.call(name, json!({})).await;
+        assert_eq!(status, of_alice, "{name}: {reply}");
+        if status == 403 {
+            assert_eq!(reply["errCode"], -501019, "{reply}");
+        }
+    }
+    dev.server
+        .prints("invoke is denied by the rule \"invoke\": \"false\": it is false for this caller. Who may call it stands in yunqiao.toml as [functions.inner] invoke");
+    let (status, outer) = alice.call("outer", json!({})).await;
+    assert_eq!((status, &outer["result"]["did"]), (200, &json!("it")), "{outer}");
+    assert_eq!(dev.invoke("inner", json!({"data": {}})).await["did"], "it");
+    assert_eq!(dev.invoke("inner/timer", json!({})).await["did"], "it");
+    let of_web = dev.client.get(format!("{}/inner", dev.web)).send().await.unwrap();
+    assert_eq!(of_web.json::<Value>().await.unwrap()["did"], "it");
 }

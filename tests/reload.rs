@@ -1,8 +1,17 @@
 //! A saved file is served at once, and no call in flight is lost.
 
-use serde_json::json;
+use std::{pin::pin, sync::Arc};
 
-use crate::support::{Dev, Scratch, run, soon, yunqiao};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use project::Project;
+use serde_json::json;
+use store::Memory;
+
+use crate::{
+    support::{Dev, Scratch, run, soon, yunqiao},
+    two_gateways::Serving,
+};
 
 /// A function of the first version, which ends when the file is there.
 const FIRST: &str = "const { existsSync } = require('fs');
@@ -148,4 +157,33 @@ async fn a_function_that_lies_elsewhere_is_watched() {
     std::fs::write(far.join("index.js"), "exports.main = () => 'changed'").unwrap();
     dev.server.prints_soon("reloaded").await;
     assert_eq!(alice.call("far", json!({})).await.1["result"], "changed");
+}
+
+/// A call that comes after a change was noticed runs what is loaded then, and is judged by what is said there.
+#[tokio::test]
+async fn a_call_is_judged_by_the_rules_that_are_loaded_with_what_it_runs() {
+    let project = Scratch::new(&[("f", "exports.main = () => 'before'")]);
+    let before = Project::open(project.path()).unwrap();
+    let serving = Serving::start(&before, Arc::new(Memory::default())).await;
+    {
+        let call = || {
+            serving
+                .gateway
+                .call("f", "o-alice", None, Bytes::from_static(b"{}"))
+        };
+        assert_eq!(call().await.0, 200);
+        project.write("cloudfunctions/f/index.js", "exports.main = () => 'after'");
+        project.write("yunqiao.toml", "[functions.f]\ninvoke = false\n");
+        let after = Project::open(project.path()).unwrap();
+        // As whoever watches the files says.
+        serving.runtime.expect_changes();
+        let mut waiting = pin!(call());
+        assert!(
+            waiting.as_mut().now_or_never().is_none(),
+            "it waits for the change"
+        );
+        serving.gateway.load(&after).await;
+        assert_eq!(waiting.await.0, 403);
+    }
+    serving.stop().await;
 }

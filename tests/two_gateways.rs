@@ -37,17 +37,17 @@ exports.main = async (event, { attempt }) => {
 ";
 
 /// A gateway that serves.
-struct Serving {
-    gateway: Gateway,
+pub(crate) struct Serving {
+    pub(crate) gateway: Gateway,
     url: String,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     stop: watch::Sender<()>,
     served: tokio::task::JoinHandle<()>,
     timers: tokio::task::JoinHandle<()>,
 }
 
 impl Serving {
-    async fn start(project: &Project, store: Arc<dyn Store>) -> Self {
+    pub(crate) async fn start(project: &Project, store: Arc<dyn Store>) -> Self {
         let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let path = std::env::var_os("PATH").unwrap();
         let node = std::env::split_paths(&path)
@@ -144,7 +144,7 @@ impl Serving {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.gateway);
         drop(self.stop);
         self.served.await.unwrap();

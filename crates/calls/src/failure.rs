@@ -11,6 +11,8 @@ use tcb::{CallDataError, codes};
 pub enum FailureKind {
     /// There is no such function.
     NotFound,
+    /// The caller may not call it.
+    Denied,
     /// What the caller sent cannot be understood.
     Malformed,
     /// The function's queue is full.
@@ -31,6 +33,7 @@ impl FailureKind {
     pub fn status(self) -> u16 {
         match self {
             Self::NotFound => 404,
+            Self::Denied => 403,
             Self::Malformed => 400,
             Self::Busy => 429,
             Self::TimedOut => 504,
@@ -70,6 +73,16 @@ impl CallFailure {
             FailureKind::NotFound,
             codes::FUNCTION_NOT_FOUND,
             codes::FUNCTION_NOT_FOUND_TEXT,
+        )
+    }
+
+    /// A rule of functions keeps the caller from calling: to them it is the same whatever the rule.
+    #[must_use]
+    pub fn denied() -> Self {
+        Self::new(
+            FailureKind::Denied,
+            codes::EXCEED_AUTHORITY,
+            "[EXCEED_AUTHORITY] this client may not call the function",
         )
     }
 

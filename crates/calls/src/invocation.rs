@@ -129,6 +129,15 @@ impl Caller {
         }
     }
 
+    /// The client of somebody who has not logged in by any of CloudBase's SDKs.
+    #[must_use]
+    pub fn visitor(client_ip: IpAddr) -> Self {
+        Self {
+            client_ip: Some(client_ip),
+            ..Self::request(CallSource::WEB, None)
+        }
+    }
+
     /// A timer, which has no user.
     #[must_use]
     pub fn timer() -> Self {

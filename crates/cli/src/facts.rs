@@ -48,8 +48,30 @@ pub(crate) fn web(url: &str, project: &Project) {
     );
 }
 
-/// What clients may do with collections, and which file says so, where one does.
+/// What clients may do with collections, and which file says so, and which functions have a rule; nothing where no file says anything.
 pub(crate) fn clients(project: &Project) {
+    let told = [of_collections(project), of_functions(project)];
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    if !told.is_empty() {
+        print::fact(t("clients", "权限"), told.join("; "));
+    }
+}
+
+fn of_functions(project: &Project) -> Option<String> {
+    let rules = &project.settings.function_rules;
+    if *rules == rules::FunctionRules::default() {
+        return None;
+    }
+    let named = rules
+        .named
+        .iter()
+        .map(|(name, rule)| format!("{name}: {}", rule.text()));
+    let mut told: Vec<_> = named.collect();
+    told.push(format!("*: {}", rules.others.text()));
+    Some(format!("{} {}", t("calls of", "调用"), told.join(", ")))
+}
+
+fn of_collections(project: &Project) -> Option<String> {
     let database = &project.settings.database;
     let mut by_file = BTreeMap::<_, Vec<String>>::new();
     for (name, collection) in &database.collections {
@@ -59,7 +81,7 @@ pub(crate) fn clients(project: &Project) {
         }
     }
     if by_file.is_empty() {
-        return;
+        return None;
     }
     let files = by_file
         .into_iter()
@@ -70,7 +92,7 @@ pub(crate) fn clients(project: &Project) {
         t("others", "其他"),
         database.default_permission.tag()
     ));
-    print::fact(t("clients", "权限"), told.join("; "));
+    Some(told.join("; "))
 }
 
 /// The functions' timers, if there are any.

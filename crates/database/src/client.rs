@@ -503,7 +503,7 @@ impl ClientDatabase<'_> {
             (_, None) => "it lets nobody do anything who has not logged in",
         };
         Err(ClientError::Denied(Box::new(Denial {
-            operation,
+            operation: operation.name(),
             rule: format!("the permission {}", level.name()),
             part: String::new(),
             why: why.to_owned(),
@@ -537,7 +537,7 @@ impl ClientDatabase<'_> {
                     return Ok(Guard::default());
                 }
                 Err(ClientError::Denied(Box::new(Denial {
-                    operation: Operation::Update,
+                    operation: Operation::Update.name(),
                     rule: format!("the permission {}", level.name()),
                     part: String::new(),
                     why: "the document is another's".to_owned(),

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use calls::{CallFailure, Caller, FinishedCall, RedeemedFields, User};
+use calls::{CallFailure, Caller, FinishedCall, Note, RedeemedFields, User};
 use http::StatusCode;
 use json::Object;
 use opendata::{CloudId, MAX_CLOUD_IDS};
@@ -28,6 +28,8 @@ pub(crate) async fn call(
         .calls
         .find_soon(name, request_id, Some(&bearer.openid))
         .await?;
+    let client = rules::Caller::of_openid(&bearer.openid);
+    may_call(inner, name, &client, request_id).await?;
     let Whole { bytes, permit } = body;
     let mut data = parse(&bytes)?;
     let redeemed = redeem_marked(inner, request_id, &bearer.openid, &mut data).await;
@@ -42,6 +44,30 @@ pub(crate) async fn call(
     let finished = call.redeemed(redeemed).run().await;
     drop(permit);
     answer(finished, request_id)
+}
+
+/// Whether the rules of functions let this client call `name`, once changes of the project are loaded: the call runs what is there then,
+/// and is not to be judged by what was there before. The log is told why not.
+///
+/// # Errors
+/// They do not.
+pub(crate) async fn may_call(
+    inner: &Inner,
+    name: &str,
+    client: &rules::Caller,
+    request_id: &str,
+) -> Result<(), CallFailure> {
+    inner.runtime.changes_loaded().await;
+    inner.function_rules.load().judge(name, client).map_err(|denial| {
+        inner.journal.note(&Note {
+            request_id,
+            openid: client.owner(),
+            text: &format_args!(
+                "{denial}. Who may call it stands in yunqiao.toml as [functions.{name}] invoke, or of all others as [functions.\"*\"] invoke"
+            ),
+        });
+        CallFailure::denied()
+    })
 }
 
 /// Runs `name` for the operator, who says how it came to be called and for whom; `data` is an object's JSON text.

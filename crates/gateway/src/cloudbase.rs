@@ -13,15 +13,17 @@ use std::{path::PathBuf, sync::Mutex, time::Duration};
 
 use ::cloudbase::{Access, LoginType, TicketKeys, TokenError, Tokens, WebFault, WebUser, auth::AuthDoor};
 use bytes::Bytes;
-use calls::{Caller, User};
+use calls::{Caller, PreparedCall, User};
 use clock::Timestamp;
 use http::StatusCode;
 use lru::LruCache;
 use seal::KeyRing;
-use tcb::codes;
+use tcb::{CallData, Event, codes};
 
 use crate::{
+    Inner,
     body::{self, BodyPolicy, BodySender, Content},
+    call::may_call,
     failure::Failure,
 };
 
@@ -141,13 +143,18 @@ impl WebClients {
         }
     }
 
+    /// Whether those are let in who have not logged in, and may do what rules let everybody do.
+    pub(crate) fn lets_strangers_in(&self) -> bool {
+        self.anonymous
+    }
+
     /// Who shows this token; `None` where none is shown and none is needed.
     ///
     /// # Errors
     /// It is none of ours or has ended, or there is none and one is needed.
     fn identify(&self, token: Option<&str>, now: Timestamp) -> Result<Option<Access>, WebFault> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return match self.anonymous {
+            return match self.lets_strangers_in() {
                 true => Ok(None),
                 false => Err(WebFault::no_token()),
             };
@@ -196,15 +203,18 @@ fn sender<'a>(access: Option<&'a Access>, network: &'a str) -> BodySender<'a> {
 }
 
 /// The budget for that: those whom nobody knows have one of their own, so that nobody who is known waits for them.
-fn budget<'a>(inner: &'a crate::Inner, sender: BodySender<'_>) -> &'a body::Budget {
+fn budget<'a>(inner: &'a Inner, sender: BodySender<'_>) -> &'a body::Budget {
     match sender {
         BodySender::Known(_) => &inner.budget,
         BodySender::Stranger | BodySender::Visitor(_) => &inner.web_clients.visitors,
     }
 }
 
-/// The user as the caller of a function.
-fn caller_of(user: &WebUser, client_ip: std::net::IpAddr) -> Caller {
+/// The user as the caller of a function; `None` for one that has not logged in.
+fn caller_of(user: Option<&WebUser>, client_ip: std::net::IpAddr) -> Caller {
+    let Some(user) = user else {
+        return Caller::visitor(client_ip);
+    };
     let web = calls::WebUser {
         uid: user.uid.clone(),
         login_type: user.login.name(),
@@ -216,6 +226,47 @@ fn caller_of(user: &WebUser, client_ip: std::net::IpAddr) -> Caller {
         unionid: user.unionid.clone(),
     });
     Caller::web(web, user, client_ip)
+}
+
+/// Who asks for a function; `None` for one who has not logged in, and need not for this one.
+///
+/// # Errors
+/// The token is none of ours or has ended, or there is none and one is needed.
+fn may_ask_for(inner: &Inner, name: &str, token: Option<&str>) -> Result<Option<Access>, WebFault> {
+    let access = inner.web_clients.identify(token, inner.clock.now())?;
+    match access.is_some() || inner.lets_everybody_call(name) {
+        true => Ok(access),
+        false => Err(WebFault::no_token()),
+    }
+}
+
+/// A call of a function, of which all is in it that the function gets. `data` is its data as JSON text; empty for none.
+///
+/// # Errors
+/// The data is malformed, there is no such function, or its rule does not let them call it.
+async fn prepared(
+    inner: &Inner,
+    name: &str,
+    access: Option<&Access>,
+    data: &str,
+    client_ip: std::net::IpAddr,
+    request_id: &str,
+) -> Result<PreparedCall, WebFault> {
+    let data = match data.trim_ascii() {
+        "" => "{}",
+        data => data,
+    };
+    let data = CallData::parse(data).map_err(|_| {
+        WebFault::malformed("the data of a call is a JSON object, whose fields have different names")
+    })?;
+    let user = access.map(|access| &access.user);
+    let caller = caller_of(user, client_ip);
+    let site = inner.calls.find_soon(name, request_id, caller.who()).await;
+    let site = site.map_err(|failure| fault_of_call(&failure))?;
+    let client = user.map(WebUser::caller).unwrap_or_default();
+    let may = may_call(inner, name, &client, request_id).await;
+    may.map_err(|failure| fault_of_call(&failure))?;
+    Ok(inner.calls.prepare(site, caller, request_id, Event::Call(data)))
 }
 
 /// A failure in the words of the gateway's REST.

@@ -37,10 +37,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use calls::{Calls, Invocations, ids};
 use clock::Clock;
 use cloud::Cloud;
 use opendata::Tickets;
+use rules::FunctionRules;
 use runtime::Runtime;
 use seal::KeyRing;
 use store::Store;
@@ -135,6 +137,8 @@ struct Inner {
     wechat: wechat::WeChatClient,
     apps: BTreeMap<String, wechat::WeChatClient>,
     database: cloud::DatabaseAccess,
+    /// Who may call which function as a client.
+    function_rules: ArcSwap<FunctionRules>,
     push: Option<push::Pushes>,
     runtime: Runtime,
     calls: Calls,
@@ -144,6 +148,13 @@ struct Inner {
     sessions: login::Sessions,
     budget: body::Budget,
     readiness: readiness::Readiness,
+}
+
+impl Inner {
+    /// Whether those may call a function who have not logged in.
+    fn lets_everybody_call(&self, name: &str) -> bool {
+        self.web_clients.lets_strangers_in() && self.function_rules.load().lets_all_call(name)
+    }
 }
 
 impl Gateway {
@@ -202,6 +213,7 @@ impl Gateway {
             wechat: config.wechat,
             apps: config.apps,
             database: config.database,
+            function_rules: ArcSwap::default(),
             push,
             calls,
             cloud,
@@ -227,9 +239,11 @@ impl Gateway {
         self.0.cloud.files().access()
     }
 
-    /// Takes the project's functions, in place of those known so far: installs what they need, and replaces
+    /// Takes the project's functions, and who may call them, in place of those known so far: installs what they need, and replaces
     /// their workers where they changed. Calls under way finish as they began.
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {
+        let rules = project.settings.function_rules.clone();
+        self.0.function_rules.store(Arc::new(rules));
         let sites = site::of_project(&self.0, project);
         let loaded = site::loaded(project, &sites);
         let known = self.0.calls.sites();

@@ -1,4 +1,4 @@
-//! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory, variables,
+//! `cloudbaserc.json`, the file of Tencent's CloudBase command line: of it, each function's time limit, memory, variables, rule,
 //! timers, paths of HTTP access and folder, the site's folder, the environment's id, and where the functions lie; also where they stand as inputs of CloudBase
 //! Framework's function plugin. What its database plugin is given is read by `client_permissions`. It was written for another tool, so a value that cannot be honoured here spoils its function
 //! only, and `yunqiao.toml` can overrule it.
@@ -12,6 +12,7 @@ use std::{
 };
 
 use function::{MEMORY_MB, TIMEOUT_SECONDS};
+use rules::InvokeRule;
 use serde_json::{Map, Value};
 
 use self::web::WebPart;
@@ -54,6 +55,8 @@ pub(crate) struct FunctionEntry {
     /// `dir`: its folder.
     pub(crate) dir: Option<PathBuf>,
     pub(crate) triggers: Triggers,
+    /// `aclRule`: who may call it as a client. One that cannot be understood lets nobody.
+    pub(crate) invoke: Option<InvokeRule>,
     /// What is not honoured and does no harm: what it is, and the mend.
     pub(crate) oddities: Vec<(String, String)>,
 }
@@ -71,17 +74,21 @@ impl Cloudbaserc {
         // What stands at the top goes before what a plugin is given.
         let plugins = plugin_inputs(&object);
         let lists = plugins.iter().copied().rev().chain([&object]);
-        let functions = lists
+        let listed = lists
             .filter_map(|inputs| inputs.get("functions")?.as_array())
             .flatten()
-            .filter_map(Value::as_object)
-            .filter_map(|function| {
-                Some((
-                    function.get("name")?.as_str()?.to_owned(),
-                    FunctionEntry::new(function),
-                ))
-            })
-            .collect();
+            .filter_map(Value::as_object);
+        let mut functions = BTreeMap::<_, FunctionEntry>::new();
+        for function in listed {
+            let Some(name) = function.get("name").and_then(Value::as_str) else {
+                continue;
+            };
+            let mut entry = FunctionEntry::new(function);
+            if let Some(earlier) = functions.remove(name) {
+                entry.take_rule_of(earlier);
+            }
+            functions.insert(name.to_owned(), entry);
+        }
         let root_of_plugin = || {
             let root = plugins
                 .iter()
@@ -125,6 +132,14 @@ pub(crate) fn not_read(root: &Path) -> Vec<Finding> {
 }
 
 impl FunctionEntry {
+    /// Takes the rule of another entry for the same function, where this one has none: a function that one of them closes stays closed.
+    fn take_rule_of(&mut self, other: Self) {
+        if self.invoke.is_none() {
+            self.invoke = other.invoke;
+            self.oddities.extend(other.oddities);
+        }
+    }
+
     fn new(function: &Map<String, Value>) -> Self {
         // Up to version 0.5 of the tool these stood in a `config` of their own.
         let field = |name: &str| {
@@ -155,6 +170,16 @@ impl FunctionEntry {
                 "export `main` from the file that package.json names as `main`, else from index.js"
                     .to_owned(),
             ));
+        }
+        if let Some(rule) = field("aclRule") {
+            let invoke = rule.get("invoke").unwrap_or(&Value::Null);
+            entry.invoke = Some(InvokeRule::compile(invoke).unwrap_or_else(|error| {
+                entry.oddities.push((
+                    format!("its aclRule cannot be used, so clients cannot call it: {error}"),
+                    "write it as {\"invoke\": \"auth != null\"}, or set [functions.NAME] invoke in yunqiao.toml".to_owned(),
+                ));
+                InvokeRule::never()
+            }));
         }
         match field("envVariables") {
             None => {}

@@ -183,6 +183,10 @@ impl Files<'_> {
                     mend: mend.clone(),
                 });
             }
+            if let Some(rule) = configured.invoke.clone().or_else(|| fallback.invoke.clone()) {
+                let rules = &mut toml.settings.function_rules;
+                rules.named.insert(name.to_string(), rule);
+            }
             configure(&mut listed, configured, fallback);
             functions.insert(name, listed);
         }

@@ -19,6 +19,7 @@ use std::{
 
 use function::{CONCURRENCY, FunctionName, IllegalName, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
 use jiff::tz::{self, TimeZone};
+use rules::{FunctionRules, InvokeRule};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use toml::de::DeTable;
 
@@ -84,6 +85,9 @@ pub struct ProjectSettings {
     pub timers: TimersSection,
     /// `[functions] undeclared`.
     pub undeclared: Option<Undeclared>,
+    /// Who may call which function as a client: `invoke` of `[functions.NAME]`, else `aclRule` of the function in `cloudbaserc.json`, else
+    /// `invoke` of `[functions."*"]`, else whoever has logged in.
+    pub function_rules: FunctionRules,
 }
 
 impl Default for ProjectSettings {
@@ -108,6 +112,7 @@ impl Default for ProjectSettings {
             sim: SimSection::default(),
             timers: TimersSection::default(),
             undeclared: None,
+            function_rules: FunctionRules::default(),
         }
     }
 }
@@ -304,6 +309,8 @@ pub(crate) struct FunctionSettings {
     pub(crate) concurrency: Option<u64>,
     pub(crate) max_instances: Option<u64>,
     pub(crate) env: BTreeMap<String, String>,
+    /// `invoke`: who may call it as a client.
+    pub(crate) invoke: Option<InvokeRule>,
     /// Line of the table, for a message about a function that does not exist.
     pub(crate) line: usize,
 }
@@ -451,7 +458,7 @@ impl File {
         Ok(file)
     }
 
-    /// `functions = "folder"`, or `[functions]` with `root`, `undeclared` and a table for each function. TOML lets one key be
+    /// `functions = "folder"`, or `[functions]` with `root`, `undeclared`, a table for each function and one for `*`, which is all others. TOML lets one key be
     /// only one of the two, which is why the folder has its second place.
     fn read_functions(&mut self, source: &Source<'_>, entry: &Entry<'_>) -> Result<(), ProjectError> {
         if !entry.is_table() {
@@ -475,6 +482,12 @@ impl File {
                 });
                 continue;
             }
+            if key.text == "*" {
+                let table = entry.table()?;
+                table.allow(&["invoke"])?;
+                self.settings.function_rules.others = permission::of_function(&table)?.unwrap_or_default();
+                continue;
+            }
             let name: FunctionName = key.text.parse().map_err(|illegal: IllegalName| {
                 source.refuse(
                     &key.span,
@@ -483,7 +496,14 @@ impl File {
                 )
             })?;
             let table = entry.table()?;
-            table.allow(&["timeout", "memory", "concurrency", "max_instances", "env"])?;
+            table.allow(&[
+                "timeout",
+                "memory",
+                "concurrency",
+                "max_instances",
+                "env",
+                "invoke",
+            ])?;
             let whole = |key, range, unit| table.get(key).map(|entry| entry.whole(range, unit)).transpose();
             let timeout = table
                 .get("timeout")
@@ -495,6 +515,7 @@ impl File {
                 concurrency: whole("concurrency", &CONCURRENCY, "")?,
                 max_instances: whole("max_instances", &MAX_INSTANCES, "")?,
                 env: BTreeMap::new(),
+                invoke: permission::of_function(&table)?,
                 line: files::position(source.text.as_bytes(), key.span.start).0,
             };
             if let Some(entry) = table.get("env") {

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use crate::Operation;
-
-/// Why a client may not, for the developer: to the client it is -502003 whatever the reason.
+/// Why a client may not, for the developer: the client learns a code of its door, and nothing of the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// What was to be done.
-    pub operation: Operation,
+    /// What was to be done, by the key that it has in rules: `read`, `create`, …, `invoke`.
+    pub operation: &'static str,
     /// The rule or level, as it is written.
     pub rule: String,
     /// The part of the rule that does not hold.
@@ -28,7 +26,7 @@ impl fmt::Display for Denial {
             why,
             mend,
         } = self;
-        write!(f, "{} is denied by {rule}: ", operation.name())?;
+        write!(f, "{operation} is denied by {rule}: ")?;
         if part.is_empty() || part == rule {
             write!(f, "{why}")?;
         } else {

@@ -128,14 +128,26 @@ impl Rules {
             Subject::Query(_) => Known::Facts(&facts),
             Subject::Document(document) => Known::Document(document),
         };
-        rule.judge(operation, known, None, request, documents, keeps_rule)
+        rule.judge(
+            operation,
+            Reducer::new(request, known, None, documents),
+            keeps_rule,
+        )
     }
 }
 
 impl StorageRules {
     /// Judges what is to be done with a file: its path, and the openid or uid of whoever it belongs to.
-    #[must_use]
-    pub fn judge(&self, operation: Operation, caller: &Caller, path: &str, owner: Option<&str>) -> Verdict {
+    ///
+    /// # Errors
+    /// Why the caller may not.
+    pub fn judge(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        path: &str,
+        owner: Option<&str>,
+    ) -> Result<(), Box<Denial>> {
         let rule = match operation {
             Operation::Read => &self.read,
             Operation::Create | Operation::Update | Operation::Delete => &self.write,
@@ -144,81 +156,46 @@ impl StorageRules {
             .filter(|owner| !owner.is_empty())
             .map_or(Bson::Null, Bson::from);
         let resource = doc! {"openid": owner, "path": path};
+        rule.judge_caller(operation.name(), caller, Some(&resource))
+    }
+}
+
+/// A part of a rule that does not hold.
+struct UnmetPart<'a> {
+    part: &'a Part,
+    /// What is left of it, for what is known.
+    formula: Formula,
+    /// Whether it was given up.
+    too_many: bool,
+}
+
+impl Rule {
+    /// Judges a rule for which no document is read: it is about who asks, and of storage about a file.
+    ///
+    /// # Errors
+    /// Why the caller may not.
+    pub(crate) fn judge_caller(
+        &self,
+        operation: &'static str,
+        caller: &Caller,
+        resource: Option<&Document>,
+    ) -> Result<(), Box<Denial>> {
         let request = Request {
             caller,
             now: 0,
             data: None,
         };
         let documents = Documents::new();
-        rule.judge(
-            operation,
-            Known::Nothing,
-            Some(&resource),
-            &request,
-            &documents,
-            false,
-        )
-    }
-}
-
-impl Rule {
-    fn judge<'a>(
-        &'a self,
-        operation: Operation,
-        known: Known<'a>,
-        resource: Option<&'a Document>,
-        request: &'a Request<'a>,
-        documents: &'a Documents,
-        keeps_rule: bool,
-    ) -> Verdict {
-        let mut reducer = Reducer {
-            request,
-            known,
-            resource,
-            documents,
-            wanted: Vec::new(),
-            pinned: Vec::new(),
-            unpinned: None,
-        };
-        let most = match request.caller.is_anybody() {
-            true => MOST_OF_NOBODY,
-            false => MOST_LOOKED_AT,
-        };
-        let mut guard = Guard::default();
-        let mut failed: Option<(&Part, Formula, bool)> = None;
-        for part in &self.parts {
-            let (formula, passed, too_many) = match known {
-                Known::Facts(facts) => {
-                    let negated = reducer.reduce(&part.expression, false);
-                    match excludes(facts, &negated, most) {
-                        Proof::Done(scalars) => {
-                            guard.scalars.extend(scalars);
-                            (None, true, false)
-                        }
-                        proof => (
-                            Some(reducer.reduce(&part.expression, true)),
-                            false,
-                            proof == Proof::TooMany,
-                        ),
-                    }
-                }
-                Known::Document(document) => {
-                    let formula = reducer.reduce(&part.expression, true);
-                    let passed = formula.holds_for(document);
-                    (Some(formula), passed, false)
-                }
-                Known::Nothing => {
-                    let formula = reducer.reduce(&part.expression, true);
-                    let passed = formula == Formula::True;
-                    (Some(formula), passed, false)
-                }
-            };
-            if !passed {
-                failed = Some((part, formula.unwrap_or(Formula::False), too_many));
-                break;
-            }
+        let mut reducer = Reducer::new(&request, Known::Nothing, resource, &documents);
+        match self.first_unmet(&mut reducer, &mut Guard::default()) {
+            None => Ok(()),
+            Some(unmet) => Err(self.denial(operation, &unmet, &mut reducer)),
         }
-        let Some((part, formula, too_many)) = failed else {
+    }
+
+    fn judge<'a>(&'a self, operation: Operation, mut reducer: Reducer<'a>, keeps_rule: bool) -> Verdict {
+        let mut guard = Guard::default();
+        let Some(unmet) = self.first_unmet(&mut reducer, &mut guard) else {
             guard.scalars.append(&mut reducer.pinned);
             if keeps_rule {
                 let parts = self
@@ -235,15 +212,63 @@ impl Rule {
         if !reducer.wanted.is_empty() {
             return Verdict::Wanted(reducer.wanted);
         }
-        let is_query = matches!(known, Known::Facts(_));
+        Verdict::Denied(self.denial(operation.name(), &unmet, &mut reducer))
+    }
+
+    /// The first part that does not hold. What the proof counted with is added to `guard`.
+    fn first_unmet<'a>(&'a self, reducer: &mut Reducer<'a>, guard: &mut Guard) -> Option<UnmetPart<'a>> {
+        let most = match reducer.request.caller.is_anybody() {
+            true => MOST_OF_NOBODY,
+            false => MOST_LOOKED_AT,
+        };
+        for part in &self.parts {
+            let mut too_many = false;
+            let formula = match reducer.known {
+                Known::Facts(facts) => {
+                    let negated = reducer.reduce(&part.expression, false);
+                    match excludes(facts, &negated, most) {
+                        Proof::Done(scalars) => {
+                            guard.scalars.extend(scalars);
+                            continue;
+                        }
+                        proof => too_many = proof == Proof::TooMany,
+                    }
+                    reducer.reduce(&part.expression, true)
+                }
+                Known::Document(document) => match reducer.reduce(&part.expression, true) {
+                    formula if formula.holds_for(document) => continue,
+                    formula => formula,
+                },
+                Known::Nothing => match reducer.reduce(&part.expression, true) {
+                    Formula::True => continue,
+                    formula => formula,
+                },
+            };
+            return Some(UnmetPart {
+                part,
+                formula,
+                too_many,
+            });
+        }
+        None
+    }
+
+    /// Why a request is refused, for the developer.
+    fn denial<'a>(
+        &'a self,
+        operation: &'static str,
+        unmet: &UnmetPart<'a>,
+        reducer: &mut Reducer<'a>,
+    ) -> Box<Denial> {
+        let is_query = matches!(reducer.known, Known::Facts(_));
         let mend = is_query
-            .then(|| self.where_that_passes(&mut reducer))
+            .then(|| self.where_that_passes(reducer))
             .flatten()
             .map(|query| format!("where({query}) would pass"));
-        let why = if too_many {
+        let why = if unmet.too_many {
             "the query has too many cases to tell whether all it finds is let through: ask for less at once"
                 .to_owned()
-        } else if formula == Formula::False {
+        } else if unmet.formula == Formula::False {
             "it is false for this caller".to_owned()
         } else if let (true, Some(path)) = (is_query, &reducer.unpinned) {
             format!("the query must give doc.{path} one value, plainly or by _.eq")
@@ -252,16 +277,20 @@ impl Rule {
         } else {
             "this document does not meet it".to_owned()
         };
-        Verdict::Denied(Box::new(Denial {
+        Box::new(Denial {
             operation,
             rule: format!("the rule {:?}: {:?}", self.key, self.text),
             part: match self.parts.len() {
                 1 => String::new(),
-                _ => self.text.get(part.at.clone()).unwrap_or_default().to_owned(),
+                _ => self
+                    .text
+                    .get(unmet.part.at.clone())
+                    .unwrap_or_default()
+                    .to_owned(),
             },
             why,
             mend,
-        }))
+        })
     }
 
     /// A query within the rule, as a program writes it.

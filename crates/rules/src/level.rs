@@ -1,6 +1,6 @@
 //! The four permission levels (基础权限), and the permission of a collection or of storage: a level or rules.
 
-use crate::{Caller, Denial, Operation, Rules, StorageRules, Verdict};
+use crate::{Caller, Denial, Operation, Rules, StorageRules};
 
 /// One of the four permissions that a collection can have without a rule (基础权限).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +131,7 @@ impl StoragePermission {
         owner: Option<&str>,
     ) -> Result<(), Box<Denial>> {
         let level = match self {
-            Self::Rules(rules) => {
-                return match rules.judge(operation, caller, path, owner) {
-                    Verdict::Allowed(_) => Ok(()),
-                    Verdict::Denied(denial) => Err(denial),
-                    Verdict::Wanted(_) => Err(level_denial(operation, "a rule", "it names documents")),
-                };
-            }
+            Self::Rules(rules) => return rules.judge(operation, caller, path, owner),
             Self::Level(level) => level,
         };
         let rule = format!("the permission {}", level.name());
@@ -152,7 +146,7 @@ impl StoragePermission {
 
 fn level_denial(operation: Operation, rule: &str, why: &str) -> Box<Denial> {
     Box::new(Denial {
-        operation,
+        operation: operation.name(),
         rule: rule.to_owned(),
         part: String::new(),
         why: why.to_owned(),

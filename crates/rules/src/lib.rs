@@ -1,4 +1,4 @@
-//! What clients may do with documents and files: the four permission levels, and the rule language of the platform.
+//! What clients may do with documents, files and functions: the four permission levels, and the rule language of the platform.
 //!
 //! A [`Permission`] is a [`Level`] or a set of [`Rules`]. A level adds a condition to what a client asks; rules judge it. A query is
 //! never judged by reading documents: what it can meet must lie within what the rule lets through, and that is
@@ -15,6 +15,7 @@ mod caller;
 mod denial;
 mod expression;
 mod formula;
+mod invoke;
 mod judge;
 mod level;
 mod parse;
@@ -29,6 +30,7 @@ mod write;
 
 pub use caller::Caller;
 pub use denial::Denial;
+pub use invoke::{FunctionRules, InvokeRule};
 pub use judge::{DocumentRef, Documents, Guard, Request, Subject, Verdict};
 pub use level::{Level, LevelScope, Permission, StoragePermission};
 pub use parse::{MOST_CHARACTERS, RuleError};

@@ -48,6 +48,7 @@ pub enum RuleError {
 pub(crate) enum Language {
     Database,
     Storage,
+    Function,
 }
 
 /// What is wrong, at a byte.
@@ -240,6 +241,7 @@ impl<'a> Parser<'a> {
                 return self.fault(match self.language {
                     Language::Database => "only get() can be called",
                     Language::Storage => "only /regex/.test() can be called",
+                    Language::Function => "nothing can be called",
                 });
             } else {
                 return Ok(of);
@@ -266,9 +268,9 @@ impl<'a> Parser<'a> {
 
     /// Behind `get`.
     fn get(&mut self, begin: usize) -> Parsed<Expression> {
-        if self.language == Language::Storage {
+        if self.language != Language::Database {
             self.at = begin;
-            return self.fault("rules of storage have no get()");
+            return self.fault("only rules of collections have get()");
         }
         self.expects("(")?;
         self.gets += 1;
@@ -288,7 +290,7 @@ impl<'a> Parser<'a> {
     /// `/regex/flags.test(text)`
     fn pattern(&mut self) -> Parsed<Expression> {
         let begin = self.at;
-        if self.language == Language::Database {
+        if self.language != Language::Storage {
             return self.fault("only rules of storage have regular expressions");
         }
         self.at += 1;
@@ -370,12 +372,13 @@ impl<'a> Parser<'a> {
             "doc" if database => Expression::Doc,
             "request" if database => Expression::Request,
             "now" if database => Expression::Now,
-            "resource" if !database => Expression::Resource,
+            "resource" if self.language == Language::Storage => Expression::Resource,
             name => {
                 self.at = begin;
                 let names = match self.language {
                     Language::Database => "auth, doc, request, now and get()",
                     Language::Storage => "auth and resource",
+                    Language::Function => "auth",
                 };
                 return self.fault(&format!("there is no {name:?} in rules: there is {names}"));
             }

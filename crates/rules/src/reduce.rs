@@ -61,6 +61,23 @@ enum Operand<'a> {
 const NULL: Operand<'static> = Operand::Value(Cow::Owned(Bson::Null));
 
 impl<'a> Reducer<'a> {
+    pub(crate) const fn new(
+        request: &'a Request<'a>,
+        known: Known<'a>,
+        resource: Option<&'a Document>,
+        documents: &'a Documents,
+    ) -> Self {
+        Self {
+            request,
+            known,
+            resource,
+            documents,
+            wanted: Vec::new(),
+            pinned: Vec::new(),
+            unpinned: None,
+        }
+    }
+
     /// The rule where `want`, else its negation.
     pub(crate) fn reduce(&mut self, expression: &'a Expression, want: bool) -> Formula {
         match expression {

@@ -53,7 +53,7 @@ impl PartialEq for Rule {
 }
 
 impl Rule {
-    /// The key under which it stands: `read`, `write`, `create`, `update` or `delete`.
+    /// The key under which it stands: `read`, `write`, `create`, `update`, `delete`; `invoke` of a function.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         self.key
@@ -63,6 +63,30 @@ impl Rule {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Compiles `true`, `false` or an expression that stands under `key`.
+    pub(crate) fn compile(key: &'static str, value: &Value, language: Language) -> Result<Self, RuleError> {
+        let text = match value {
+            Value::Bool(known) => known.to_string(),
+            Value::String(text) => text.clone(),
+            other => {
+                return Err(RuleError::NotRules(format!(
+                    "{key:?} is {other}: write true, false or an expression in quotes"
+                )));
+            }
+        };
+        let parts = parse(&text, language).map_err(|error| error.of(key))?;
+        Ok(Self { key, text, parts })
+    }
+
+    /// `false`
+    pub(crate) fn never(key: &'static str) -> Self {
+        Self {
+            key,
+            text: "false".to_owned(),
+            parts: vec![Part::never()],
+        }
     }
 }
 
@@ -175,17 +199,7 @@ impl Compiled {
                     keys.join(", ")
                 )));
             };
-            let text = match value {
-                Value::Bool(known) => known.to_string(),
-                Value::String(text) => text.clone(),
-                other => {
-                    return Err(RuleError::NotRules(format!(
-                        "{name:?} is {other}: write true, false or an expression in quotes"
-                    )));
-                }
-            };
-            let parts = parse(&text, language).map_err(|error| error.of(key))?;
-            compiled.push(Rule { key, text, parts });
+            compiled.push(Rule::compile(key, value, language)?);
         }
         Ok(Self(compiled))
     }
@@ -195,10 +209,8 @@ impl Compiled {
         let found = keys
             .iter()
             .find_map(|key| self.0.iter().find(|rule| rule.key == *key));
-        found.cloned().unwrap_or_else(|| Rule {
-            key: keys.first().copied().unwrap_or_default(),
-            text: "false".to_owned(),
-            parts: vec![Part::never()],
-        })
+        found
+            .cloned()
+            .unwrap_or_else(|| Rule::never(keys.first().copied().unwrap_or_default()))
     }
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod functions;
 mod levels;
 mod model;
 mod official;

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use calls::PreparedCall;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode, request::Parts};
-use tcb::{CallData, Envelope, Event, SdkReply, reply as words};
+use tcb::{Envelope, SdkReply, reply as words};
 
-use super::{ASKED_BODY, EVENT_BODY, auth, caller_of, fault_of_call, reworded};
+use super::{ASKED_BODY, EVENT_BODY, auth, fault_of_call, may_ask_for, prepared, reworded};
 use crate::{
     Inner,
     body::{BodyPolicy, BodySender, UnreadBody},
@@ -232,24 +232,12 @@ async fn act(
             Ok(legacy::socket(request_id, env, &grant.ws_url, &grant.sign_str).into())
         }
         LegacyAction::Invoke => {
-            let access = logged_in()?;
-            let data = match text("request_data") {
-                "" => "{}",
-                data => data,
-            };
-            let data = CallData::parse(data).map_err(|_| {
-                WebFault::malformed("the data of a call is a JSON object, whose fields have different names")
-            })?;
-            let caller = caller_of(&access.user, client_ip);
-            let site = inner
-                .calls
-                .find_soon(text("function_name"), request_id, caller.who())
-                .await;
-            let site = site.map_err(|failure| fault_of_call(&failure))?;
-            let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
+            let name = text("function_name");
+            let access = may_ask_for(inner, name, envelope.text("access_token"))?;
+            let (access, data) = (access.as_ref(), text("request_data"));
+            let call = Box::new(prepared(inner, name, access, data, client_ip, request_id).await?);
             let query = head.uri.query().unwrap_or_default();
             let parsed = query.split('&').any(|part| part == "parse=true");
-            let call = Box::new(call);
             Ok(Acted::Calls { call, parsed })
         }
     }

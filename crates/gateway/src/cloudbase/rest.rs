@@ -10,19 +10,21 @@ use bson::DateTime;
 use bytes::Bytes;
 use cloud::AskingClient;
 use http::{StatusCode, request::Parts};
-use tcb::{CallData, Event};
+use rules::Caller;
 
-use super::{ASKED_BODY, EVENT_BODY, budget, caller_of, failed, fault_of_call, result_of, reworded, sender};
+use super::{
+    ASKED_BODY, EVENT_BODY, budget, failed, fault_of_call, may_ask_for, prepared, result_of, reworded, sender,
+};
 use crate::{
     Inner,
-    body::UnreadBody,
+    body::{UnreadBody, Whole},
     failure::Failure,
     reply::{self, HttpReply},
     routes::show_bearer,
     seats::network,
 };
 
-/// Calls a function: the body is its data, and its result is the answer.
+/// Calls a function: the body is its data, and its result is the answer. Who shows no token may call what a rule lets everybody call.
 ///
 /// # Errors
 /// What went wrong, in the words of this door.
@@ -35,29 +37,15 @@ pub(crate) async fn call(
     request_id: &str,
 ) -> Result<HttpReply, Failure> {
     let fails = |fault: WebFault| failed(&fault, request_id);
-    let access = inner
-        .web_clients
-        .identify(show_bearer(&head.headers), inner.clock.now())
-        .and_then(|access| access.ok_or_else(WebFault::no_token))
-        .map_err(fails)?;
+    let access = may_ask_for(inner, name, show_bearer(&head.headers)).map_err(fails)?;
     let network = network(client_ip).to_string();
-    let sender = sender(Some(&access), &network);
+    let sender = sender(access.as_ref(), &network);
     let body = body.read(&EVENT_BODY, sender, budget(inner, sender)).await;
     let body = body.map_err(|failure| reworded(failure, request_id))?;
-    let text = match body.bytes.trim_ascii() {
-        [] => Ok("{}"),
-        bytes => std::str::from_utf8(bytes),
-    };
-    let text = text.map_err(|_| fails(WebFault::malformed("the request body is not UTF-8")))?;
-    let data = CallData::parse(text).map_err(|_| {
-        fails(WebFault::malformed(
-            "the data of a call is a JSON object, whose fields have different names",
-        ))
-    })?;
-    let caller = caller_of(&access.user, client_ip);
-    let site = inner.calls.find_soon(name, request_id, caller.who()).await;
-    let site = site.map_err(|failure| fails(fault_of_call(&failure)))?;
-    let call = inner.calls.prepare(site, caller, request_id, Event::Call(data));
+    let text = std::str::from_utf8(&body.bytes)
+        .map_err(|_| fails(WebFault::malformed("the request body is not UTF-8")))?;
+    let call = prepared(inner, name, access.as_ref(), text, client_ip, request_id);
+    let call = call.await.map_err(fails)?;
     // All that the function gets is in the call.
     let permit = body.permit;
     drop(body.bytes);
@@ -67,6 +55,31 @@ pub(crate) async fn call(
         Ok(result) => Ok(reply::json(result_of(result))),
         Err(failure) => Err(fails(fault_of_call(&failure))),
     }
+}
+
+/// Who asks for documents or files, and what. Who shows no token has what rules let everybody have.
+///
+/// # Errors
+/// They may ask for nothing, or the body could not be read.
+async fn asked<'a>(
+    inner: &'a Arc<Inner>,
+    head: &Parts,
+    body: &mut UnreadBody,
+    client_ip: IpAddr,
+    request_id: &str,
+) -> Result<(Caller, Whole<'a>), Failure> {
+    let access = inner
+        .web_clients
+        .identify(show_bearer(&head.headers), inner.clock.now())
+        .map_err(|fault| failed(&fault, request_id))?;
+    let network = network(client_ip).to_string();
+    let sender = sender(access.as_ref(), &network);
+    let body = body.read(&ASKED_BODY, sender, budget(inner, sender)).await;
+    let body = body.map_err(|failure| reworded(failure, request_id))?;
+    Ok((
+        access.map(|access| access.user.caller()).unwrap_or_default(),
+        body,
+    ))
 }
 
 /// Answers what is asked of the database.
@@ -82,17 +95,9 @@ pub(crate) async fn documents(
     request_id: &str,
 ) -> Result<HttpReply, Failure> {
     let fails = |fault: WebFault| failed(&fault, request_id);
-    let access = inner
-        .web_clients
-        .identify(show_bearer(&head.headers), inner.clock.now())
-        .map_err(fails)?;
-    let network = network(client_ip).to_string();
-    let sender = sender(access.as_ref(), &network);
-    let body = body.read(&ASKED_BODY, sender, budget(inner, sender)).await;
-    let body = body.map_err(|failure| reworded(failure, request_id))?;
+    let (caller, body) = asked(inner, head, body, client_ip, request_id).await?;
     let call = DocumentCall::read(head.method.as_str(), path, head.uri.query(), &body.bytes, now())
         .map_err(fails)?;
-    let caller = access.map(|access| access.user.caller()).unwrap_or_default();
     let client = AskingClient::web(&caller);
     let answer = inner
         .cloud
@@ -118,16 +123,8 @@ pub(crate) async fn files(
     request_id: &str,
 ) -> Result<HttpReply, Failure> {
     let fails = |fault: WebFault| failed(&fault, request_id);
-    let access = inner
-        .web_clients
-        .identify(show_bearer(&head.headers), inner.clock.now())
-        .map_err(fails)?;
-    let network = network(client_ip).to_string();
-    let sender = sender(access.as_ref(), &network);
-    let body = body.read(&ASKED_BODY, sender, budget(inner, sender)).await;
-    let body = body.map_err(|failure| reworded(failure, request_id))?;
+    let (caller, body) = asked(inner, head, body, client_ip, request_id).await?;
     let call = StorageCall::read(path, &body.bytes).map_err(fails)?;
-    let caller = access.map(|access| access.user.caller()).unwrap_or_default();
     let client = AskingClient::web(&caller);
     let answer = match call {
         StorageCall::Upload(paths) => {

@@ -1630,6 +1630,68 @@ fn permissions_of_collections_are_read_where_a_project_has_them_and_yunqiao_toml
 }
 
 #[test]
+fn rules_of_functions_are_read_where_a_project_has_them_and_yunqiao_toml_has_the_last_word() {
+    let cloudbaserc = r#"{
+  "functions": [{"name": "open", "aclRule": {"invoke": true}}, {"name": "both", "aclRule": {"invoke": true}},
+    {"name": "closed", "timeout": 20}, {"name": "twice", "aclRule": {"invoke": false}}, {"name": "twice", "memorySize": 256}],
+  "framework": {"plugins": {"f": {"use": "@cloudbase/framework-plugin-function", "inputs": {"functions": [
+    {"name": "plugged", "aclRule": {"invoke": "auth.loginType != 'ANONYMOUS' && auth != null"}},
+    {"name": "odd", "aclRule": {"invoke": "doc.a == 1"}},
+    {"name": "mended", "aclRule": "EVERYBODY"},
+    {"name": "closed", "timeout": 5, "aclRule": {"invoke": false}},
+    {"name": "twice", "aclRule": {"invoke": true}}
+  ]}}}}
+}"#;
+    let toml = "[functions.\"*\"]\ninvoke = \"auth.openid != null\"\n[functions.both]\ninvoke = \"auth != null\"\n[functions.mended]\ninvoke = true\n";
+    let names = [
+        "open", "both", "plugged", "odd", "mended", "closed", "twice", "other",
+    ];
+    let sources = names.map(|name| {
+        (
+            format!("cloudfunctions/{name}/index.js"),
+            "exports.main = () => 1",
+        )
+    });
+    let mut files = vec![CONFIG, ("cloudbaserc.json", cloudbaserc), ("yunqiao.toml", toml)];
+    files.extend(sources.iter().map(|(path, text)| (path.as_str(), *text)));
+    let (_dir, project) = open(&files);
+    let rules = &project.settings.function_rules;
+    let named = "auth.loginType != 'ANONYMOUS' && auth != null";
+    assert_eq!(
+        names.map(|name| rules.of(name).text()),
+        [
+            "true",
+            "auth != null",
+            named,
+            "false",
+            "true",
+            "false",
+            "false",
+            "auth.openid != null"
+        ],
+        "a rule holds where only one of the entries for a function has it, and the last has the last word"
+    );
+    let told: Vec<_> = project
+        .findings
+        .iter()
+        .map(|finding| finding.what.as_str())
+        .collect();
+    assert!(
+        told.iter()
+            .any(|what| what.starts_with("function odd: its aclRule cannot be used")),
+        "{told:?}"
+    );
+
+    let (_dir, project) = open(&[CONFIG, LOGIN]);
+    assert_eq!(project.settings.function_rules.of("login").text(), "auth != null");
+    assert_eq!(
+        toml_refusal("[functions.login]\ninvoke = \"doc.a == 1\""),
+        "yunqiao.toml:2: `functions.login.invoke` cannot be used: the rule \"invoke\" is wrong at character 1: there is no \"doc\" in rules: there is auth — write invoke = true, false or \"auth != null\""
+    );
+    assert!(toml_refusal("[functions.\"*\"]\ntimeout = 3").contains("unknown key `timeout`"));
+}
+
+#[test]
 fn a_file_of_rules_for_something_else_is_told_and_opens_nothing() {
     for (text, part) in [
         (

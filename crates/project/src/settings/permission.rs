@@ -1,6 +1,6 @@
 //! What clients may do: a level by its name, or rules.
 
-use rules::{Level, Permission, Rules, StoragePermission, StorageRules};
+use rules::{InvokeRule, Level, Permission, Rules, StoragePermission, StorageRules};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -32,6 +32,21 @@ pub(super) fn of_storage(table: &Table<'_>) -> Result<Option<StoragePermission>,
     })
 }
 
+/// `invoke` of a function.
+pub(super) fn of_function(table: &Table<'_>) -> Result<Option<InvokeRule>, ProjectError> {
+    let Some(entry) = table.get("invoke") else {
+        return Ok(None);
+    };
+    let rule = InvokeRule::compile(&rule(&entry)?);
+    let rule = rule.map_err(|error| {
+        entry.refuse(
+            &format!("cannot be used: {error}"),
+            "write invoke = true, false or \"auth != null\"",
+        )
+    });
+    rule.map(Some)
+}
+
 /// The name of a level.
 pub(super) fn level(entry: &Entry<'_>) -> Result<Level, ProjectError> {
     let text = entry.text()?;
@@ -55,16 +70,20 @@ fn one_of<'a>(table: &Table<'a>) -> Result<Option<Said<'a>>, ProjectError> {
         (None, Some(entry)) => {
             let mut rules = Map::new();
             for (key, value) in entry.table()?.entries() {
-                let value = match value.boolean() {
-                    Ok(known) => Value::Bool(known),
-                    Err(_) => Value::String(value.text()?.to_owned()),
-                };
-                rules.insert(key.text.to_owned(), value);
+                rules.insert(key.text.to_owned(), rule(&value)?);
             }
             Ok(Some(Said::Rules(entry, Value::Object(rules))))
         }
         (Some(_), Some(entry)) => Err(entry.refuse("stands beside a permission", "give one of the two")),
     }
+}
+
+/// `true`, `false` or an expression.
+fn rule(entry: &Entry<'_>) -> Result<Value, ProjectError> {
+    Ok(match entry.boolean() {
+        Ok(known) => Value::Bool(known),
+        Err(_) => Value::String(entry.text()?.to_owned()),
+    })
 }
 
 fn not_rules(entry: &Entry<'_>, error: &rules::RuleError) -> ProjectError {
