@@ -42,6 +42,7 @@ mod realtime;
 mod reload;
 mod sdk;
 mod security;
+mod sockets;
 mod storage;
 mod strangers;
 mod telling;

@@ -438,17 +438,3 @@ async fn a_document_that_the_rule_names_decides_for_each_operation() {
         );
     }
 }
-
-#[tokio::test]
-async fn a_permission_that_changes_while_dev_runs_is_told() {
-    let project = Scratch::new(&[]);
-    project.write("database.rules.json", "{\"notes\": \"READONLY\"}");
-    let dev = Dev::start(project.path());
-    dev.server
-        .prints_soon("notes READONLY (database.rules.json); others PRIVATE")
-        .await;
-    project.write("database.rules.json", "{\"notes\": \"ADMINONLY\"}");
-    dev.server
-        .prints_soon("what clients may do with documents or files has changed")
-        .await;
-}

@@ -9,7 +9,7 @@ use tokio::{
 use crate::support::{Dev, Scratch};
 
 /// A socket as its bytes are.
-struct RawSocket(TcpStream);
+pub(crate) struct RawSocket(TcpStream);
 
 /// What a frame was.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ enum Heard {
 }
 
 impl RawSocket {
-    async fn open(url: &str) -> Self {
+    pub(crate) async fn open(url: &str) -> Self {
         let address = url.split('/').nth(2).unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
@@ -35,7 +35,7 @@ impl RawSocket {
         Self(stream)
     }
 
-    async fn say(&mut self, message: Value) {
+    pub(crate) async fn say(&mut self, message: Value) {
         let text = message.to_string();
         let mut frame = vec![0x81, 0x80 | 126];
         frame.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
@@ -63,7 +63,7 @@ impl RawSocket {
         }
     }
 
-    async fn message(&mut self) -> Value {
+    pub(crate) async fn message(&mut self) -> Value {
         match self.hear().await {
             Heard::Message(message) => message,
             closed => panic!("{closed:?}"),

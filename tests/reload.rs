@@ -4,12 +4,14 @@ use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use gateway::ClientPermissions;
 use project::Project;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::Memory;
 
 use crate::{
-    support::{Dev, Scratch, run, soon, yunqiao},
+    sockets::Socket,
+    support::{Dev, PATIENCE, Scratch, User, run, soon, yunqiao},
     two_gateways::Serving,
 };
 
@@ -182,8 +184,109 @@ async fn a_call_is_judged_by_the_rules_that_are_loaded_with_what_it_runs() {
             waiting.as_mut().now_or_never().is_none(),
             "it waits for the change"
         );
+        serving.gateway.permit(&ClientPermissions::of(&after.settings));
         serving.gateway.load(&after).await;
         assert_eq!(waiting.await.0, 403);
     }
     serving.stop().await;
+}
+
+/// What clients may do is as the files of the project say by now, for those who watch as well.
+#[tokio::test]
+async fn what_clients_may_do_counts_as_soon_as_it_is_written() {
+    let project = Scratch::new(&[("f", "exports.main = () => 1")]);
+    project.write("database.rules.json", r#"{"notes": "READONLY"}"#);
+    let dev = Dev::start(project.path());
+    dev.server
+        .prints("notes READONLY (database.rules.json); others PRIVATE");
+    let (alice, bob) = (dev.login("alice").await, dev.login("bob").await);
+    let asked = async |user: &User<'_>, action: &str, mut body: Value| {
+        body["action"] = action.into();
+        body["collectionName"] = "notes".into();
+        let path = match action.starts_with("storage") {
+            true => "/v1/storage",
+            false => "/v1/database",
+        };
+        dev.post(path, Some(&user.token), body.to_string()).await.1
+    };
+    let note = json!({"_id": "1", "text": "of alice"}).to_string();
+    let added = asked(&alice, "database.insertDocument", json!({"data": [note]})).await;
+    assert_eq!(added["code"], Value::Null, "{added}");
+    let count = async || {
+        let counted = asked(&bob, "database.calculateDocument", json!({"query": "{}"})).await;
+        counted["data"]["total"]
+            .as_i64()
+            .ok_or_else(|| counted["code"].clone())
+    };
+    assert_eq!(count().await, Ok(1));
+    let mut bobs = Socket::of_token(&dev, &bob.token).await;
+    let begun = bobs.watch("notes", &json!({})).await;
+    assert!(begun.to_string().contains("of alice"), "{begun}");
+
+    project.write("database.rules.json", r#"{"notes": "PRIVATE"}"#);
+    dev.server
+        .prints_soon("notes PRIVATE (database.rules.json)")
+        .await;
+    assert_eq!(count().await, Ok(0));
+    let event = bobs.hear().await;
+    // All that the watch had is gone: it begins anew, and the one document of that is taken away.
+    let queued = [0, 1].map(|at| event["msgData"]["events"][at]["QueueType"].clone());
+    assert_eq!(queued, ["init", "dequeue"], "{event}");
+    assert!(!event.to_string().contains("of alice"), "{event}");
+    project.write("database.rules.json", r#"{"notes": "ADMINONLY"}"#);
+    dev.server
+        .prints_soon("notes ADMINONLY (database.rules.json)")
+        .await;
+    assert_eq!(count().await, Err(json!("DATABASE_PERMISSION_DENIED")));
+    let ended = bobs.hear().await;
+    assert_eq!(ended["msgType"], "ERROR", "{ended}");
+
+    // A file that is put aside takes nothing back of what it closes.
+    std::fs::remove_file(project.path().join("database.rules.json")).unwrap();
+    dev.server
+        .prints_soon("not reloaded: database.rules.json is gone or empty")
+        .await;
+    assert_eq!(count().await, Err(json!("DATABASE_PERMISSION_DENIED")));
+    let place = json!({"path": "a.txt"});
+    let given = asked(&bob, "storage.getUploadMetadata", place.clone()).await;
+    assert!(given["data"]["url"].is_string(), "{given}");
+    project.write("database.rules.json", r#"{"notes": "ADMINONLY"}"#);
+    project.write(
+        "yunqiao.toml",
+        "[database.collections.notes]\npermission = \"READONLY\"\n[storage]\npermission = \"ADMINONLY\"\n[functions.f]\ninvoke = false\n",
+    );
+    dev.server.prints_soon("files ADMINONLY; calls of f: false").await;
+    assert_eq!(count().await, Ok(1));
+    let refused = asked(&bob, "storage.getUploadMetadata", place).await;
+    assert_eq!(refused["code"], "STORAGE_EXCEED_AUTHORITY", "{refused}");
+    assert_eq!(alice.call("f", json!({})).await.0, 403);
+}
+
+#[tokio::test]
+async fn what_clients_may_do_counts_while_packages_are_installed() {
+    let registry = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let project = Scratch::new(&[("f", "exports.main = () => 1")]);
+    project.write("database.rules.json", r#"{"notes": "READONLY"}"#);
+    let dev = Dev::start(project.path());
+    let address = registry.local_addr().unwrap();
+    project.write(
+        "cloudfunctions/f/.npmrc",
+        &format!("registry=http://{address}/\n"),
+    );
+    project.write(
+        "cloudfunctions/f/package.json",
+        r#"{"name": "f", "dependencies": {"is-never-answered": "1.0.0"}}"#,
+    );
+    // It is asked for the package, and answers nothing.
+    let asked = tokio::time::timeout(PATIENCE, registry.accept()).await.unwrap();
+    project.write("database.rules.json", r#"{"notes": "PRIVATE"}"#);
+    dev.server
+        .prints_soon("notes PRIVATE (database.rules.json)")
+        .await;
+    assert!(
+        !dev.server.printed().contains("reloaded"),
+        "{}",
+        dev.server.printed()
+    );
+    drop(asked);
 }

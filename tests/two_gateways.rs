@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use calls::{Invocations, TellingObserver};
 use clock::Clock;
-use gateway::{Gateway, Hosts, Journal, Origins, Silent, TokenLife};
+use gateway::{ClientPermissions, Gateway, Hosts, Journal, Origins, Silent, TokenLife};
 use project::Project;
 use push::{Format, Mode};
 use runtime::Runtime;
@@ -85,6 +85,7 @@ impl Serving {
             env_id: project.env_id.clone(),
             keys: store.key_ring().await.unwrap(),
             web_auth: gateway::WebAuth::default(),
+            permissions: ClientPermissions::of(&project.settings),
             token_life: TokenLife::Session,
             open_data_max_age: Duration::from_secs(300),
             origins: Origins::default(),
@@ -113,7 +114,6 @@ impl Serving {
                 clock: Clock::system(),
                 public_url: "http://127.0.0.1:9".to_owned(),
                 at_the_place: false,
-                readers: cloud::FileReaders::Everybody,
                 url_life: Duration::from_secs(60),
                 most: 1 << 20,
             },

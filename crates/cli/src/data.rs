@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use bson::Document;
 use cloud::{DatabaseAccess, MakesCollections};
 use database::{
-    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options, Permissions,
+    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
 use project::{IndexSetting, MissingCollection, Project, Secret};
@@ -100,14 +100,7 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         database: held,
         missing,
         makers: settings.missing.is_none().then(|| makers(project)),
-        permissions: Arc::new(Permissions {
-            default: settings.default_permission.clone(),
-            collections: settings
-                .collections
-                .iter()
-                .filter_map(|(name, collection)| Some((name.clone(), collection.permission.clone()?)))
-                .collect(),
-        }),
+        permissions: Arc::default(),
     })
 }
 

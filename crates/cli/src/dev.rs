@@ -19,8 +19,9 @@ use crate::{
     lang::{self, Lang, t},
     operator::Operator,
     paths, print,
+    reloads::{ReloadCause, Reloads},
     run_file::{self, RunFile},
-    stack::{self, Local, Place, Visibility, WebPort},
+    stack::{Local, Place, Visibility, WebPort},
     undeclared,
     watch::{ChangedPart, Changes},
 };
@@ -34,7 +35,7 @@ const INSPECT_PORT: u16 = 9229;
 
 /// With `verbose`, prints the operator's secret as well.
 pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::Result<ExitCode> {
-    let (project, mut findings) = open(&args)?;
+    let (project, findings) = open(&args)?;
     print::findings(&findings, &[]);
     let place = Place {
         host: args.host,
@@ -148,51 +149,28 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
     if keys.is_some() {
         print::fact(t("keys", "按键"), keys::help());
     }
-    let mut of_clients = of_clients_in(&project);
+    let mut reloads = Reloads::new(&args, &local, &project, findings);
     loop {
         tokio::select! {
             _ = &mut interrupted => break,
-            what = wanted(&mut changes, &mut keys) => {
-                match what {
-                    Wanted::Key(Key::Quit) => break,
-                    Wanted::Key(Key::Clear) => {
-                        print::clear();
-                        continue;
-                    }
-                    Wanted::Key(Key::Help) => {
-                        print::fact(t("keys", "按键"), keys::help());
-                        continue;
-                    }
-                    Wanted::Key(Key::Open) => {
-                        open_console(&local, &project);
-                        continue;
-                    }
-                    Wanted::Change(ChangedPart::Site) => {
-                        local.gateway.site_changed();
-                        continue;
-                    }
-                    Wanted::Key(Key::Reload) | Wanted::Change(_) => {}
-                }
-                let seen = local.runtime.changes_seen();
-                if let Some(project) = reload(&args, &local, &mut findings).await {
-                    changes.watch_functions(&project);
-                    changes.watch_site(&project);
-                    local.gateway.site_changed();
-                    let now = of_clients_in(&project);
-                    if now != of_clients {
-                        of_clients = now;
-                        print::warning(
-                            "what clients may do with documents or files has changed in the project's files",
-                            "restart `yunqiao dev` for it to count",
-                        );
-                    }
-                }
-                // Where nothing could be loaded, calls go to what was there.
-                local.runtime.looked_at(seen);
+            project = reloads.loaded() => {
+                changes.watch_functions(&project);
+                changes.watch_site(&project);
+                local.gateway.site_changed();
                 changes.watch_what_was_loaded(&local.runtime);
             }
+            what = wanted(&mut changes, &mut keys) => match what {
+                Wanted::Key(Key::Quit) => break,
+                Wanted::Key(Key::Clear) => print::clear(),
+                Wanted::Key(Key::Help) => print::fact(t("keys", "按键"), keys::help()),
+                Wanted::Key(Key::Open) => open_console(&local, &project),
+                Wanted::Key(Key::Reload) => reloads.read(ReloadCause::Key),
+                Wanted::Change(ChangedPart::Site) => local.gateway.site_changed(),
+                Wanted::Change(ChangedPart::Source) => reloads.read(ReloadCause::Change),
+            },
         }
     }
+    drop(reloads);
     drop(run_file);
     // A second interrupt does not wait for running calls; the workers' guards see to what is left.
     tokio::select! {
@@ -236,53 +214,12 @@ fn open_console(local: &Local, project: &Project) {
     });
 }
 
-/// What clients may do with documents and files, to be compared.
-fn of_clients_in(project: &Project) -> impl PartialEq + use<> {
-    let settings = &project.settings;
-    let collections = settings.database.collections.iter();
-    let of_collections =
-        collections.filter_map(|(name, collection)| Some((name.clone(), collection.permission.clone()?)));
-    (
-        settings.database.default_permission.clone(),
-        of_collections.collect::<Vec<_>>(),
-        settings.storage.permission.clone(),
-    )
-}
-
 /// The project, and what its author should know.
-fn open(args: &args::Dev) -> Result<(Project, Vec<Finding>), ProjectError> {
+pub(crate) fn open(args: &args::Dev) -> Result<(Project, Vec<Finding>), ProjectError> {
     let mut project = paths::project(&args.dir)?;
     let mut findings = project.findings.clone();
     findings.extend(undeclared::supply(&mut project, Undeclared::Supply));
     Ok((project, findings))
-}
-
-/// Loads the project again, and gives it. `findings` are those that were told.
-async fn reload(args: &args::Dev, local: &Local, findings: &mut Vec<Finding>) -> Option<Project> {
-    match open(args) {
-        Ok((project, found)) => {
-            print::findings(&found, findings);
-            *findings = found;
-            match stack::load(&local.gateway, &project, local.console.as_ref()).await {
-                Ok(functions) => print::done(format_args!(
-                    "reloaded: {}",
-                    print::counted(functions.len(), "function")
-                )),
-                Err(error) => print::warning(format_args!("{error:#}"), ""),
-            }
-            Some(project)
-        }
-        Err(error) => {
-            print::warning(
-                format_args!("not reloaded: {error}"),
-                "what was loaded before goes on",
-            );
-            if let Some(console) = &local.console {
-                console.stale(Some(error.to_string()));
-            }
-            None
-        }
-    }
 }
 
 fn inspect(wanted: Option<&str>, project: &Project) -> anyhow::Result<Option<Inspect>> {

@@ -48,13 +48,30 @@ pub(crate) fn web(url: &str, project: &Project) {
     );
 }
 
-/// What clients may do with collections, and which file says so, and which functions have a rule; nothing where no file says anything.
+/// What clients may do with collections, and which file says so, with files, and with functions; nothing where no file says anything.
 pub(crate) fn clients(project: &Project) {
-    let told = [of_collections(project), of_functions(project)];
-    let told: Vec<_> = told.into_iter().flatten().collect();
-    if !told.is_empty() {
-        print::fact(t("clients", "权限"), told.join("; "));
+    if let Some(told) = of_clients(project) {
+        print::fact(t("clients", "权限"), told);
     }
+}
+
+/// The same where it has changed.
+pub(crate) fn clients_now(project: &Project) {
+    let told = of_clients(project);
+    let usual = || t("as where no file says anything", "默认权限").to_owned();
+    print::fact(t("clients", "权限"), told.unwrap_or_else(usual));
+}
+
+fn of_clients(project: &Project) -> Option<String> {
+    let told = [of_collections(project), of_files(project), of_functions(project)];
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+fn of_files(project: &Project) -> Option<String> {
+    let permission = &project.settings.storage.permission;
+    let is_usual = *permission == rules::StoragePermission::default();
+    (!is_usual).then(|| format!("{} {}", t("files", "文件"), permission.tag()))
 }
 
 fn of_functions(project: &Project) -> Option<String> {

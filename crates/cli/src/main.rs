@@ -39,6 +39,7 @@ mod print;
 mod progress;
 mod push;
 mod qr;
+mod reloads;
 mod render;
 mod run_file;
 mod serve;

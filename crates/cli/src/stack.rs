@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use calls::{Invocations, TellingObserver};
 use clock::Clock;
 use console::{Console, Recorder, Simulated};
-use gateway::{Admission, Gateway, Hosts, Operator, Origins, SignIns, TokenLife};
+use gateway::{Admission, ClientPermissions, Gateway, Hosts, Operator, Origins, SignIns, TokenLife};
 use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use rustix::process::Signal;
@@ -640,6 +640,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         env_id: parts.project.env_id.clone(),
         keys,
         storage,
+        permissions: ClientPermissions::of(settings),
         token_life: match settings.login.ttl {
             Ttl::For(life) => TokenLife::For(life),
             Ttl::Session => TokenLife::Session,

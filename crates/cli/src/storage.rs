@@ -8,7 +8,7 @@ use std::{
 
 use blobs::{Blobs, Folder, FolderOptions};
 use clock::Clock;
-use cloud::{FileReaders, StorageAccess};
+use cloud::StorageAccess;
 use files::{Rights, Storage};
 use project::{Project, S3Setting};
 use seal::KeyRing;
@@ -57,11 +57,7 @@ pub(crate) async fn open(
         clock: clock.clone(),
         public_url: public_url.to_owned(),
         at_the_place: settings.read_from_s3,
-        readers: match settings.permission.lets_all_read() {
-            true => FileReaders::Everybody,
-            false => FileReaders::AddressHolders,
-        },
-        permission: Arc::new(settings.permission.clone()),
+        permission: Arc::default(),
         url_life: settings.url_life,
         most: settings.max_size,
     })

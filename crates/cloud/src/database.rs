@@ -17,6 +17,7 @@ use std::{
     time::SystemTime,
 };
 
+use arc_swap::ArcSwap;
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{DatabaseCall, shown};
 use database::{
@@ -59,7 +60,7 @@ pub struct DatabaseAccess {
     /// is there, and fills the one that it makes. May read files.
     pub makers: Option<Arc<MakesCollections>>,
     /// What clients may do.
-    pub permissions: Arc<Permissions>,
+    pub permissions: Arc<ArcSwap<Permissions>>,
 }
 
 /// Answers `database.*`. Clones share everything.

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
 use bytes::Bytes;
@@ -72,15 +73,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// A field of a form that is no file is at most so many bytes.
 const LONGEST_FIELD: usize = 8 << 10;
 
-/// Who may read files without an address that was made for them. What functions may is everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileReaders {
-    /// Everybody: an address needs no seal, and does not expire.
-    Everybody,
-    /// Whoever was given an address.
-    AddressHolders,
-}
-
 /// What the cloud's storage is made of.
 #[derive(Clone)]
 pub struct StorageAccess {
@@ -96,10 +88,8 @@ pub struct StorageAccess {
     pub public_url: String,
     /// Whether files are read at the place itself, by the addresses that it signs; the gateway's door has them all the same.
     pub at_the_place: bool,
-    /// Who may read without an address that was made for them.
-    pub readers: FileReaders,
-    /// What clients may do.
-    pub permission: Arc<StoragePermission>,
+    /// What clients may do. Where everybody may read all files, an address needs no seal, and does not expire.
+    pub permission: Arc<ArcSwap<StoragePermission>>,
     /// How long an address is good for where nobody says.
     pub url_life: Duration,
     /// The largest file, in bytes.
@@ -142,14 +132,14 @@ impl StorageAccess {
             age = age.min(CLIENTS_LONGEST.max(self.url_life.as_secs()));
         }
         let base = self.public_url.trim_end_matches('/');
-        let until = match self.readers {
-            FileReaders::Everybody => {
+        let until = match self.permission.load().lets_all_read() {
+            true => {
                 if let Some(path) = plain_path(path) {
                     return (format!("{base}{FILES}{PUBLIC}{path}"), age);
                 }
                 None
             }
-            FileReaders::AddressHolders => Some(self.clock.now() + Duration::from_secs(age)),
+            false => Some(self.clock.now() + Duration::from_secs(age)),
         };
         let sealed = self.rights.seal_download(&Download {
             path: path.clone(),
@@ -195,7 +185,8 @@ impl StorageAccess {
             Some(blob) => (Operation::Update, Some(blob.owner.as_str())),
             None => (Operation::Create, caller.owner()),
         };
-        Ok(self.permission.judge(operation, caller, path.as_str(), owner))
+        let permission = self.permission.load();
+        Ok(permission.judge(operation, caller, path.as_str(), owner))
     }
 
     /// An address at which the sender of a file is told that `path` is not legal.
@@ -379,7 +370,7 @@ impl FileDoor {
     async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
         let (path, reader) = match place.strip_prefix(PUBLIC) {
             Some(path) => {
-                if self.0.readers != FileReaders::Everybody {
+                if !self.0.permission.load().lets_all_read() {
                     return Err(Refused::new(
                         StorageRefusal::NoRight,
                         "[storage] permission lets nobody read files without an address that was made for them",
@@ -416,6 +407,7 @@ impl FileDoor {
                 let owner = Some(blob.owner.as_str());
                 self.0
                     .permission
+                    .load()
                     .judge(Operation::Read, reader, path.as_str(), owner)
                     .map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))?;
             }

@@ -49,7 +49,7 @@ use tokio::sync::mpsc;
 
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
 pub use database::{DatabaseAccess, DocumentIds, MakesCollections, MissingCollection};
-pub use files::{FILES, FileDoor, FileReaders, FileReply, StorageAccess};
+pub use files::{FILES, FileDoor, FileReply, StorageAccess};
 pub use redeem::Redeemer;
 pub use request::CloudRequest;
 

@@ -139,6 +139,7 @@ impl StorageAccess {
     fn own_address(&self, path: &CloudPath, caller: &Caller) -> String {
         let judged = self
             .permission
+            .load()
             .judge(Operation::Read, caller, path.as_str(), caller.owner());
         match judged {
             Ok(()) => self.download_url(path, None, Some(caller)).0,
@@ -241,6 +242,7 @@ impl StorageAccess {
                     let owner = Some(blob.owner.as_str());
                     let judged = self
                         .permission
+                        .load()
                         .judge(Operation::Read, caller, path.as_str(), owner);
                     judged.map_err(Fault::Denied)?;
                 }
@@ -314,6 +316,7 @@ impl StorageAccess {
             let owner = there.as_ref().map(|blob| blob.owner.as_str());
             let judged = self
                 .permission
+                .load()
                 .judge(Operation::Read, &caller, path.as_str(), owner);
             read = judged.is_ok();
             // Where no file is yet, whoever writes it will be its owner.
@@ -371,6 +374,7 @@ impl StorageAccess {
             };
             let owner = Some(blob.owner.as_str());
             self.permission
+                .load()
                 .judge(Operation::Delete, caller, path.as_str(), owner)
                 .map_err(Fault::Denied)?;
             match self.blobs.remove_this(&blob).await? {
@@ -477,6 +481,7 @@ impl StorageAccess {
         for operation in wanted {
             let judged = self
                 .permission
+                .load()
                 .judge(operation, caller, original.path.as_str(), owner);
             judged.map_err(Fault::Denied)?;
         }
@@ -569,7 +574,6 @@ mod tests {
     use seal::KeyRing;
 
     use super::*;
-    use crate::FileReaders;
 
     /// A place where bob writes `b.txt` right before anything is removed.
     struct Contested(Folder);
@@ -636,7 +640,6 @@ mod tests {
             clock: Clock::system(),
             public_url: "http://127.0.0.1".to_owned(),
             at_the_place: false,
-            readers: FileReaders::Everybody,
             permission: Arc::default(),
             url_life: Duration::from_secs(60),
             most: 4 << 20,

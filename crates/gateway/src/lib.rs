@@ -21,6 +21,7 @@ mod listen;
 mod login;
 mod open_data;
 mod operator;
+mod permissions;
 mod push;
 mod readiness;
 mod reply;
@@ -57,6 +58,7 @@ pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;
 pub use operator::{Admission, Operator, Pages, SignIns};
+pub use permissions::ClientPermissions;
 pub use reply::{BodyError, ReplyBody};
 pub use stored::StoredTokens;
 pub use watchers::LiveWatch;
@@ -99,6 +101,8 @@ pub struct GatewayConfig {
     pub apps: BTreeMap<String, wechat::WeChatClient>,
     /// How long a function's permissions are kept before a change of them counts.
     pub permissions_cache: Duration,
+    /// What clients may do at first.
+    pub permissions: ClientPermissions,
     /// Where functions' documents are kept.
     pub database: cloud::DatabaseAccess,
     /// Where their files are kept.
@@ -224,7 +228,9 @@ impl Gateway {
             budget: body::Budget::default(),
             readiness: readiness::Readiness::default(),
         });
-        Self(inner)
+        let gateway = Self(inner);
+        gateway.permit(&config.permissions);
+        gateway
     }
 
     /// Where documents are kept, and what clients may do with them.
@@ -239,11 +245,9 @@ impl Gateway {
         self.0.cloud.files().access()
     }
 
-    /// Takes the project's functions, and who may call them, in place of those known so far: installs what they need, and replaces
+    /// Takes the project's functions in place of those known so far: installs what they need, and replaces
     /// their workers where they changed. Calls under way finish as they began.
     pub async fn load(&self, project: &project::Project) -> Vec<runtime::LoadReport> {
-        let rules = project.settings.function_rules.clone();
-        self.0.function_rules.store(Arc::new(rules));
         let sites = site::of_project(&self.0, project);
         let loaded = site::loaded(project, &sites);
         let known = self.0.calls.sites();

@@ -10,7 +10,7 @@ mod live;
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use access::{
     AccessRefusal, FunctionResponse, HttpEvent, LARGEST_RESULT, PIECE, PathFault, Proxies, RequestHeaders,
     RequestPath, Route, Routes, reply_of, user_context,
 };
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use calls::{CallFailure, Caller, FailureKind, HttpLine, User, WebRecord};
 use futures_util::stream;
@@ -65,7 +66,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the web listener serves.
 pub(crate) struct Web {
-    served: RwLock<Arc<Served>>,
+    served: ArcSwap<Served>,
     budget: Budget,
     replies: Arc<Budget>,
     live: Option<Live>,
@@ -181,7 +182,7 @@ impl Web {
     /// Nothing is served yet. `live` puts into each document of the site what makes a browser show it anew.
     pub(crate) fn new(live: bool) -> Self {
         Self {
-            served: RwLock::default(),
+            served: ArcSwap::default(),
             budget: Budget::of(BUDGET),
             replies: Arc::new(Budget::of(REPLIES)),
             live: live.then(Live::default),
@@ -198,7 +199,7 @@ impl Web {
             site: site.map(|folder| Site::new(folder.clone(), web.rules.clone(), script)),
             proxies: web.proxies.clone(),
         };
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
+        self.served.store(Arc::new(served));
     }
 
     /// The site's files have changed.
@@ -210,11 +211,7 @@ impl Web {
 
     /// Who sent a request that `peer` hands over.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.served().proxies.client(peer, headers)
-    }
-
-    fn served(&self) -> Arc<Served> {
-        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+        self.served.load().proxies.client(peer, headers)
     }
 }
 
@@ -236,7 +233,7 @@ impl Gateway {
         let inner = &self.0;
         let request_id = ids::request_id();
         let (head, mut body) = routes::open(request);
-        let served = inner.web.served();
+        let served = inner.web.served.load_full();
         let asked = Asked {
             inner,
             served: &served,

@@ -6,7 +6,7 @@
 //! What cannot be understood must not open a collection by mistake: it is closed to clients, and told. `yunqiao.toml` can overrule all of
 //! it.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use jsonc_parser::{
     ParseOptions,
@@ -35,6 +35,17 @@ pub enum PermissionSource {
 }
 
 impl PermissionSource {
+    /// The files of the project in `root` that are there and not empty.
+    #[must_use]
+    pub fn written_in(root: &Path) -> Vec<Self> {
+        let is_written = |source: &Self| {
+            let text = fs::read(root.join(source.file())).unwrap_or_default();
+            !text.trim_ascii().is_empty()
+        };
+        let all = [Self::Settings, Self::RulesFile, Self::Cloudbaserc];
+        all.into_iter().filter(is_written).collect()
+    }
+
     /// The file's name.
     #[must_use]
     pub const fn file(self) -> &'static str {

@@ -110,6 +110,15 @@ impl Default for StoragePermission {
 }
 
 impl StoragePermission {
+    /// Its tag, as [of a collection](Permission::tag).
+    #[must_use]
+    pub const fn tag(&self) -> &'static str {
+        match self {
+            Self::Level(level) => level.name(),
+            Self::Rules(_) => "CUSTOM",
+        }
+    }
+
     /// Whether everybody may read every file, whoever they are.
     #[must_use]
     pub fn lets_all_read(&self) -> bool {

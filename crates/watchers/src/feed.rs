@@ -18,7 +18,7 @@ use crate::{
     Inner,
     entry::Load,
     matching::{IN_ONE_GO, WatchFault, context},
-    queries::Told,
+    queries::{Rejoining, Told},
     refusal,
     watcher::Watcher,
 };
@@ -81,7 +81,7 @@ impl Inner {
                 return;
             };
             changes = again;
-            self.reload_all();
+            self.reload_all(Rejoining::ByDocuments);
         }
     }
 
@@ -125,11 +125,11 @@ impl Inner {
             let messages = self.hear(heard).await;
             match halt {
                 None => {}
-                Some(Halt::Missed) => self.reload_all(),
+                Some(Halt::Missed) => self.reload_all(Rejoining::ByDocuments),
                 Some(Halt::Ended) => match self.reopened().await {
                     Some(again) => {
                         changes = again;
-                        self.reload_all();
+                        self.reload_all(Rejoining::ByDocuments);
                     }
                     None => return,
                 },
@@ -154,7 +154,7 @@ impl Inner {
                 Ok(matched) => matched,
                 Err(fault) => {
                     tracing::error!(%fault, "changes could not be matched; all that is watched is read anew");
-                    self.reload_all();
+                    self.reload_all(Rejoining::ByDocuments);
                     break;
                 }
             };
@@ -194,8 +194,8 @@ impl Inner {
         }
     }
 
-    fn reload_all(self: &Arc<Self>) {
-        let told = self.queries().reload_all();
+    pub(crate) fn reload_all(self: &Arc<Self>, who: Rejoining) {
+        let told = self.queries().reload_all(who);
         self.act_on(told);
     }
 

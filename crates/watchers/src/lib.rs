@@ -18,6 +18,7 @@ mod watcher;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use bson::Document;
 use database::{ClientDatabase, ClientError, Database, DatabaseError, Permissions};
 use docdb::regex::Asked;
@@ -31,7 +32,7 @@ pub use queries::LiveWatch;
 pub use session::{Heard, MOST_WATCHES, Session};
 
 use outbox::AllOutboxes;
-use queries::Queries;
+use queries::{Queries, Rejoining};
 
 /// Queries that are read at once: after a restart all watchers come back together.
 const LOADS: usize = 4;
@@ -44,7 +45,7 @@ pub struct WatchersConfig {
     /// What is watched.
     pub database: Arc<dyn Database>,
     /// What clients may read.
-    pub permissions: Arc<Permissions>,
+    pub permissions: Arc<ArcSwap<Permissions>>,
     /// Whether a collection that is missing is made, as for what clients ask otherwise.
     pub makes_collections: bool,
     /// Bytes that all watches may have in memory together. What waits to be sent may have as many again.
@@ -73,6 +74,8 @@ struct Judged {
     named: Vec<DocumentRef>,
     /// Whether the rule asks for the time.
     is_of_time: bool,
+    /// What it was judged by.
+    by: Arc<Permissions>,
 }
 
 impl Watchers {
@@ -106,6 +109,11 @@ impl Watchers {
         self.0.queries().close();
     }
 
+    /// Has every watch judged again: what clients may read has changed. Nothing is told meanwhile.
+    pub fn judge_again(&self) {
+        self.0.reload_all(Rejoining::Everybody);
+    }
+
     /// Is told of watches that begin and end.
     #[must_use]
     pub fn look_on(&self) -> tokio::sync::watch::Receiver<()> {
@@ -131,9 +139,10 @@ impl Inner {
         request: &WatchRequest,
         dialect: Dialect,
     ) -> Result<Judged, WatchRefusal> {
+        let by = self.config.permissions.load_full();
         let client = ClientDatabase {
             database: self.config.database.as_ref(),
-            permissions: &self.config.permissions,
+            permissions: &by,
             caller,
             now: bson::DateTime::now().timestamp_millis(),
         };
@@ -143,6 +152,7 @@ impl Inner {
                 query: made(watched.filter, request, dialect).await?,
                 named: watched.named,
                 is_of_time: watched.is_of_time,
+                by,
             }),
             Err(ClientError::Database(error)) => Err(refusal(error)),
             Err(denied) => {

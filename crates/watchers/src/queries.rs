@@ -78,6 +78,15 @@ struct Holding {
     entries: Vec<(usize, u64)>,
 }
 
+/// Who is to be judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejoining {
+    /// What may be read is another now.
+    Everybody,
+    /// Those who were judged by documents, of which changes were not heard.
+    ByDocuments,
+}
+
 /// What is to be done after something was told.
 #[derive(Default)]
 pub(crate) struct Told {
@@ -676,13 +685,13 @@ impl Queries {
         taken.collect()
     }
 
-    /// Changes were not heard: everything is to be read, and every watcher judged that was judged by documents.
-    pub(crate) fn reload_all(&mut self) -> Told {
+    /// Everything is to be read again, and watchers are to be judged again.
+    pub(crate) fn reload_all(&mut self, who: Rejoining) -> Told {
         // What was judged meanwhile is to be judged again.
         self.heard += RECENT as u64 + 1;
         self.recent.clear();
         let mut told = Told {
-            rejoining: self.take_all_if(|watcher| !watcher.named.is_empty()),
+            rejoining: self.take_all_if(|watcher| who == Rejoining::Everybody || !watcher.named.is_empty()),
             ..Told::default()
         };
         for (number, entry) in &mut self.entries {

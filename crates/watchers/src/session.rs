@@ -231,8 +231,9 @@ impl Inner {
             if !queries.is_wanted(&watcher) {
                 return Ok(());
             }
-            // It was judged by documents that may be others by now.
-            if !queries.is_fed() || queries.has_changed(&judged.named, heard) {
+            // It was judged by permissions or documents that may be others by now.
+            let is_old = !Arc::ptr_eq(&judged.by, &self.config.permissions.load_full());
+            if is_old || !queries.is_fed() || queries.has_changed(&judged.named, heard) {
                 continue;
             }
             watcher.named = judged.named;

@@ -28,10 +28,10 @@ fn watchers_of(database: &Arc<dyn Database>, permission: Permission) -> Watchers
 fn config_of(database: &Arc<dyn Database>, permission: Permission) -> WatchersConfig {
     WatchersConfig {
         database: Arc::clone(database),
-        permissions: Arc::new(Permissions {
+        permissions: Arc::new(ArcSwap::from_pointee(Permissions {
             default: permission,
             collections: BTreeMap::new(),
-        }),
+        })),
         makes_collections: true,
         memory: 64 << 20,
         denied: Box::new(|_, _| {}),
@@ -382,6 +382,37 @@ fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
         let ended = alice.next().await;
         assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
         assert_eq!(watchers.live(1), (0, vec![]));
+        assert!(!watchers.0.queries().is_leaking());
+    });
+}
+
+#[test]
+fn a_watch_goes_on_within_what_clients_may_by_now() {
+    in_rooms(async {
+        let database = in_memory();
+        database.create_collection("c").await.unwrap();
+        let config = config_of(&database, Permission::Level(Level::ReadOnly));
+        let permissions = config.permissions.clone();
+        let say = |permission| {
+            permissions.store(Arc::new(Permissions {
+                default: permission,
+                collections: BTreeMap::new(),
+            }));
+        };
+        let watchers = Watchers::new(config);
+        let mut alice = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        alice.next().await;
+        put(&database, "1", doc! {"_openid": "bob"}).await;
+        alice.has(&[json!({"_id": "1", "_openid": "bob"})]).await;
+        say(Permission::Level(Level::Private));
+        watchers.judge_again();
+        put(&database, "2", doc! {"_openid": "bob", "secret": true}).await;
+        put(&database, "3", doc! {"_openid": "alice"}).await;
+        alice.has(&[json!({"_id": "3", "_openid": "alice"})]).await;
+        say(Permission::Level(Level::AdminOnly));
+        watchers.judge_again();
+        let ended = alice.next().await;
+        assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
         assert!(!watchers.0.queries().is_leaking());
     });
 }

@@ -66,7 +66,7 @@ impl Inner {
     ) -> Result<(DatabaseAnswer, Option<Looked>), ClientError> {
         let client = ClientDatabase {
             database: self.access.database.as_ref(),
-            permissions: &self.access.permissions,
+            permissions: &self.access.permissions.load_full(),
             caller: asking.caller,
             now: now().timestamp_millis(),
         };
@@ -159,7 +159,7 @@ impl Inner {
             DatabaseAnswer::Counted(count) => *count == 0,
             _ => false,
         };
-        let permissions = &self.access.permissions;
+        let permissions = self.access.permissions.load();
         let is_said = permissions.collections.contains_key(collection);
         if !found_nothing || is_said || permissions.default != Permission::Level(Level::Private) {
             return;

@@ -16,7 +16,6 @@ fn door() -> (FileDoor, String) {
         clock: Clock::system(),
         public_url: "http://127.0.0.1".to_owned(),
         at_the_place: false,
-        readers: FileReaders::Everybody,
         permission: Arc::default(),
         url_life: Duration::from_secs(60),
         most: 4 << 20,
@@ -269,8 +268,7 @@ fn path_in<'a>(door: &FileDoor, url: &'a str) -> &'a str {
 fn private() -> FileDoor {
     let (door, _) = door();
     let mut access = door.access().clone();
-    access.readers = FileReaders::AddressHolders;
-    access.permission = Arc::new(StoragePermission::Level(Level::Private));
+    access.permission = Arc::new(ArcSwap::from_pointee(StoragePermission::Level(Level::Private)));
     FileDoor::new(Arc::new(access))
 }
 
@@ -331,7 +329,7 @@ async fn a_visitor_s_address_to_upload_overwrites_nobody_s_file() {
         "write": "auth != null && resource.openid == auth.openid || auth == null && resource.openid == null",
     });
     let rules = StorageRules::compile(&rules).unwrap();
-    access.permission = Arc::new(StoragePermission::Rules(Box::new(rules)));
+    access.permission = Arc::new(ArcSwap::from_pointee(StoragePermission::Rules(Box::new(rules))));
     let door = FileDoor::new(Arc::new(access));
     let path: CloudPath = "inbox/a.txt".parse().unwrap();
     let to = door.access().client_upload_url(path.clone(), &Caller::default());

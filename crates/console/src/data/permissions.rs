@@ -26,7 +26,15 @@ const OTHER: &str = "";
 /// What it has where there is no user.
 const NOBODY: &str = "-";
 /// How a web page's user may have logged in, as rules see it.
-const LOGIN_TYPES: [&str; 5] = ["ANONYMOUS", "CUSTOM", "EMAIL", "WECHAT_PUBLIC", "WECHAT_OPEN"];
+const LOGIN_TYPES: [&str; 7] = [
+    "ANONYMOUS",
+    "CUSTOM",
+    "USERNAME",
+    "WECHAT",
+    "EMAIL",
+    "WECHAT_PUBLIC",
+    "WECHAT_OPEN",
+];
 
 pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
@@ -34,7 +42,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         Ok(stored) => stored,
         Err(error) => return layout::page(viewer, Page::Data, refused(error)),
     };
-    let permissions = &inner.gateway.database().permissions;
+    let permissions = inner.gateway.database().permissions.load();
     let mut names: Vec<&str> = stored.iter().map(|status| status.name.as_str()).collect();
     names.extend(permissions.collections.keys().map(String::as_str));
     names.sort_unstable();
@@ -55,7 +63,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
                     tr {
                         td { a href=(web::link("/data/collection", &[("name", name)])) { (shown(name)) } }
                         td { (permission(lang, permissions.of(name))) }
-                        td { (source(inner, lang, permissions, name)) }
+                        td { (source(inner, lang, &permissions, name)) }
                     }
                 }
                 tr {
@@ -122,7 +130,7 @@ fn source(inner: &Inner, lang: Lang, permissions: &Permissions, name: &str) -> M
         @match (file, counts) {
             (Some(file), _) if written.and_then(|written| written.permission.as_ref()) == counts => code { (file) },
             (None, None) => span .dim { (lang.t("nowhere: the default", "未设置：默认权限")) },
-            _ => span .badge.warn { (lang.t("changed since the start: restart to apply", "启动后有改动：重启后生效")) },
+            _ => span .badge.warn { (lang.t("changed, and counts: functions are being loaded", "有改动，已生效：云函数加载中")) },
         }
     }
 }
@@ -200,10 +208,10 @@ pub(super) async fn answer(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
     let said = match request(lang, form) {
         Ok(request) => {
             let caller = caller(form);
-            let permissions = &inner.gateway.database().permissions;
+            let permissions = inner.gateway.database().permissions.load();
             let client = ClientDatabase {
                 database: inner.database.as_ref(),
-                permissions,
+                permissions: &permissions,
                 caller: &caller,
                 now: Timestamp::now().as_millisecond(),
             };

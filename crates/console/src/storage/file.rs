@@ -45,14 +45,14 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         Err(error) => return layout::page(viewer, Page::Files, refused(&error)),
     };
     let users = inner.users().await;
-    let how = match storage.readers {
-        cloud::FileReaders::Everybody => lang
+    let how = match storage.permission.load().lets_all_read() {
+        true => lang
             .t(
                 "everybody may read it, and it does not expire",
                 "所有人可读，长期有效",
             )
             .to_owned(),
-        cloud::FileReaders::AddressHolders => expiry(lang, age),
+        false => expiry(lang, age),
     };
     let preview = Preview::of(&blob);
     let content = html! {
