@@ -301,7 +301,7 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
 
     let calls = tab.page("/calls").await;
     let ids: Vec<&str> = calls
-        .split("href=\"/calls/")
+        .split("href=\"/calls?call=")
         .skip(1)
         .map(|rest| &rest[..36])
         .collect();
@@ -312,9 +312,17 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         .append_pair("user", HOSTILE)
         .append_pair("event", HOSTILE)
         .finish();
-    let mut paths: Vec<String> = ["/", "/call", "/calls", "/outbox", "/push", "/users", "/charts"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths: Vec<String> = [
+        "/",
+        "/call",
+        "/calls",
+        "/calls?view=logs",
+        "/outbox",
+        "/push",
+        "/users",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     paths.extend([format!("/calls?{query}"), format!("/call?{query}")]);
     let mut query = form_urlencoded::Serializer::new(String::new());
     let query = query
@@ -326,7 +334,7 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         ["collection", "documents", "count", "document", "add"].map(|at| format!("/data/{at}?{query}")),
     );
     for id in ids {
-        paths.extend([format!("/calls/{id}"), format!("/call?again={id}")]);
+        paths.extend([format!("/calls?call={id}"), format!("/call?again={id}")]);
     }
     for path in paths {
         pages.push((path.clone(), tab.page(&path).await));
@@ -411,6 +419,7 @@ async fn nobody_else_gets_anything() {
     let form = [("function", "echo"), ("user", "alice"), ("event", "{}")];
     for path in [
         "/call",
+        "/calls/mend",
         "/users/clock",
         "/users/change",
         "/outbox/empty",
@@ -448,7 +457,7 @@ async fn nobody_else_gets_anything() {
     assert_eq!(token.status(), 401);
     // Whoever has the secret sees the pages too.
     let shown = stranger
-        .get(format!("{}/charts", dev.operator))
+        .get(format!("{}/push", dev.operator))
         .bearer_auth(OPERATOR_SECRET);
     assert_eq!(shown.send().await.unwrap().status(), 200);
 }
@@ -495,18 +504,31 @@ async fn a_call_is_seen_as_it_happens() {
     let (_, reply) = dev.login("alice").await.call_raw("echo", body.to_string()).await;
     assert_eq!(reply["result"]["steps"]["errCode"], -601006, "{reply}");
     let page = tab
-        .page(&format!("/calls/{}", reply["requestID"].as_str().unwrap()))
+        .page(&format!("/calls?call={}", reply["requestID"].as_str().unwrap()))
         .await;
     assert!(
         page.contains("&quot;steps&quot;") && page.contains("-601006"),
         "{page}"
     );
 
-    let page = tab.page(&format!("/calls/{id}")).await;
+    let page = tab.page(&format!("/calls?call={id}")).await;
     assert!(page.contains(id) && page.contains("echo"), "{page}");
     // What the function received and returned, also of a call that was made elsewhere.
-    assert_eq!(page.matches("tcbContext").count(), 2, "{page}");
-    assert_eq!(tab.get("/calls/none").send().await.unwrap().status(), 404);
+    assert_eq!(page.matches("<span class=\"k\">tcbContext").count(), 2, "{page}");
+    // A call had a page of its own, and the charts.
+    for (old, new) in [("/calls/none", "/calls?call=none"), ("/charts", "/calls")] {
+        let reply = tab.get(old).send().await.unwrap();
+        assert_eq!(
+            (reply.status(), &reply.headers()["location"]),
+            (StatusCode::SEE_OTHER, &new.parse().unwrap())
+        );
+        assert_eq!(reply.headers().get("set-cookie"), None);
+    }
+    assert!(
+        tab.page("/calls?call=none")
+            .await
+            .contains("is not kept any more")
+    );
 }
 
 /// The text of the element with this id.
@@ -569,19 +591,28 @@ exports.main = async () => {
     let tab = Tab::open(&dev).await;
     let (status, reply) = dev.login("alice").await.call("checks", json!({})).await;
     assert_eq!(status, 200, "{reply}");
-    let path = format!("/calls/{}", reply["requestID"].as_str().unwrap());
-    let page = tab.page(&path).await;
-    for shown in [
-        "POST /wxa/msg_sec_check",
-        "&lt;b&gt;云桥&lt;/b&gt;",
-        "&quot;errcode&quot;:0",
-        "POST /wxa/getwxacodeunlimit",
-        "(image/png, ",
-    ] {
-        assert!(page.contains(shown), "{shown} in {page}");
+    // Each row of the waterfall is filled when it is opened.
+    let id = reply["requestID"].as_str().unwrap();
+    let page = tab.page(&format!("/calls?call={id}")).await;
+    let rows = [
+        ["POST /wxa/msg_sec_check", "&lt;b&gt;云桥&lt;/b&gt;", "errcode"],
+        ["POST /wxa/getwxacodeunlimit", "scene", "(image/png, "],
+    ];
+    for (number, row) in rows.iter().enumerate() {
+        let path = format!("/calls/{id}/{number}");
+        assert!(page.contains(&format!("hx-get=\"{path}\"")), "{page}");
+        let opened = tab.page(&path).await;
+        for shown in row {
+            assert!(opened.contains(shown), "{shown} in {opened}");
+        }
+        assert!(!opened.contains("access_token"), "{opened}");
+        is_inert(&opened, &path);
     }
-    assert!(!page.contains("access_token"), "{page}");
-    is_inert(&page, &path);
+    assert!(
+        tab.page(&format!("/calls/{id}/7"))
+            .await
+            .contains("is not kept any more")
+    );
 }
 
 #[tokio::test]
@@ -770,6 +801,81 @@ fn the_main_job_is_done_by_clicks() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/main-job.mjs");
     let mut node = Command::new("node");
     node.arg(script).args([&link(&dev), &dev.server.url, &dev.wechat]);
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
+}
+
+/// As `dev` wrote them down: `count` calls, the newest an hour ago, and what each printed.
+fn earlier_calls(count: u32) -> String {
+    let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(3600 + i64::from(count));
+    let mut text = String::new();
+    for number in 0..count {
+        let at = (began + jiff::SignedDuration::from_secs(number.into())).to_string();
+        let (id, function) = (
+            format!("old-{number}"),
+            ["old-one", "old-two"][number as usize % 2],
+        );
+        let (code, error) = match number % 20 {
+            1 => (
+                -504_002,
+                "Error: no\n    at exports.main (/p/cloudfunctions/old-two/index.js:1:7)",
+            ),
+            _ => (0, ""),
+        };
+        let line = json!({"time": at, "requestID": id, "function": function, "level": "log", "atMs": 1, "text": format!("printed by {number} ")});
+        let call = json!({"time": at, "requestID": id, "function": function, "source": "wx_client", "openid": "o-somebody", "status": 200,
+            "errCode": code, "errMsg": error, "waitedMs": 0.1, "ranMs": 3 + number % 50, "cloudIDs": [], "droppedBytes": 0, "cloudCalls": [],
+            "moreCloudCalls": 0, "warnings": [], "notes": []});
+        text += &format!("{line}\n{call}\n");
+    }
+    text
+}
+
+const SHOP: &str = "const cloud = require('wx-server-sdk')
+cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
+exports.main = async ({ fail }) => {
+    console.log('before stock')
+    const { result } = await cloud.callFunction({ name: 'stock', data: { say: 'counting' } })
+    console.warn('after stock')
+    if (fail) throw new Error('out of stock')
+    return result
+}";
+
+const STOCK: &str = "exports.main = async ({ say }) => {
+    console.log(say)
+    return { left: 3 }
+}";
+
+#[tokio::test]
+async fn calls_and_logs_are_found_and_read_on_one_page() {
+    let project = Scratch::new(&[("shop", SHOP), ("stock", STOCK)]);
+    let manifest = json!({"name": "shop", "dependencies": {"wx-server-sdk": "4.0.2"}});
+    project.write("cloudfunctions/shop/package.json", &manifest.to_string());
+    let written = earlier_calls(10_000);
+    let middle = written.lines().take(10_000).map(|line| line.len() + 1).sum();
+    project.write(".yunqiao/calls.1.jsonl", &written[..middle]);
+    project.write(".yunqiao/calls.jsonl", &written[middle..]);
+    let dev = Dev::start(project.path());
+    let (output, second_link, err) = console(project.path(), &[]);
+    assert!(output.status.success(), "{err}");
+    // However many there are, a page is small.
+    let tab = Tab::open(&dev).await;
+    for path in [
+        "/calls",
+        "/calls?view=logs",
+        "/calls?function=old-two&status=failed&q=o&window=360",
+        "/calls?call=old-4321",
+        "/calls?before=old-4321&call=old-9981",
+    ] {
+        let page = tab.page(path).await;
+        assert!(page.contains("old-"), "{path}: {page}");
+        assert!(page.len() < 60_000, "{path}: {}", page.len());
+        is_inert(&page, path);
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/calls.mjs");
+    let mut node = Command::new("node");
+    node.arg(script)
+        .args([second_link.trim(), &dev.server.url, &dev.wechat]);
     let (output, _, errors) = run(&mut node);
     assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
 }

@@ -508,7 +508,7 @@ async fn the_console_shows_where_a_function_is_called_and_what_was_asked() {
     let tab = Tab::open(&dev).await;
     let functions = tab.page("/").await;
     assert!(functions.contains(&format!("{}/api", dev.web)), "{functions}");
-    let call = tab.page(&format!("/calls/{id}")).await;
+    let call = tab.page(&format!("/calls?call={id}")).await;
     let path = call.find("class=\"path\"").map(|at| &call[at..]).unwrap();
     assert!(path.contains("GET /api/a/b"), "in the waterfall: {call}");
     assert!(tab.page("/calls").await.contains("GET /api/a/b"));

@@ -187,7 +187,16 @@ class Page {
   }
 
   async press(key, modifiers = 0) {
-    const code = { Enter: 13, Tab: 9 }[key]
+    const code = {
+      Enter: 13,
+      Tab: 9,
+      Escape: 27,
+      ArrowLeft: 37,
+      ArrowUp: 38,
+      ArrowRight: 39,
+      ArrowDown: 40,
+      '/': 191,
+    }[key]
     for (const type of ['keyDown', 'keyUp'])
       await this.send('Input.dispatchKeyEvent', {
         type,

@@ -61,16 +61,22 @@ await browsing(async (browser) => {
 
   // A database call is a row of the path of its call.
   const { requestID } = await call('list', { list: 'home' })
-  await page.goto(`${new URL(link).origin}/calls/${requestID}`)
+  await page.goto(`${new URL(link).origin}/calls?call=${requestID}`)
   await page.shows('.path', 'todos find {_openid: ')
+  const open = () =>
+    page.evaluate(() => {
+      for (const row of document.querySelectorAll('.path details')) row.open = true
+    })
+  await open()
   await page.shows('.path', 'sort {createTime: -1, _id: 1}')
   await page.shows('.path', 'looked at 23, returned 10')
   await page.shows('.path', 'todos count {')
 
   // One that no index serves is marked, with the index that would; a click adds it.
   const unserved = await call('titled', { title: 'todo 7' })
-  await page.goto(`${new URL(link).origin}/calls/${unserved.requestID}`)
+  await page.goto(`${new URL(link).origin}/calls?call=${unserved.requestID}`)
   await page.shows('.path .badge', 'no index')
+  await open()
   await page.shows('.path', '[database.collections.todos] indexes = [["title"]]')
   await page.follow('.path a', '/data')
   await page.shows('.queries', 'todos find {title: "todo 7"}')
@@ -80,7 +86,8 @@ await browsing(async (browser) => {
   await counts(add, 0)
   await page.shows('table.collections', 'title_1')
   const served = await call('titled', { title: 'todo 7' })
-  await page.goto(`${new URL(link).origin}/calls/${served.requestID}`)
+  await page.goto(`${new URL(link).origin}/calls?call=${served.requestID}`)
+  await open()
   await page.shows('.path', 'looked at 1, returned 1 · by title_1')
 
   // Pages of documents, and a filter in the shell's syntax, whose fault is shown where it is.

@@ -47,7 +47,9 @@ await browsing(async (browser) => {
   await page.wide(1000)
   await call('remind', MESSAGE)
   await draw('call-failed', 1000)
-  const failed = await page.evaluate(() => document.querySelector('#result a').getAttribute('href'))
+  const failed = await page.evaluate(() =>
+    document.querySelector('#result a[href^="/calls?call="]').getAttribute('href'),
+  )
   await sim('templates', {
     priTmplId: TEMPLATE,
     title: '预约提醒',
@@ -64,10 +66,10 @@ await browsing(async (browser) => {
     functions: '/',
     calls: '/calls',
     details: failed,
+    logs: '/calls?view=logs',
     outbox: '/outbox',
     push: '/push',
     users: '/users',
-    charts: '/charts',
   }
   for (const [name, path] of Object.entries(pages)) {
     await page.goto(origin + path)
@@ -77,7 +79,7 @@ await browsing(async (browser) => {
   await page.goto(`${origin}/lang?to=zh&back=/`)
   await draw('functions-zh-dark', 1000)
   const phone = {
-    call: `/call?again=${failed.split('/').pop()}`,
+    call: `/call?again=${failed.split('=').pop()}`,
     calls: '/calls',
     outbox: '/outbox',
     users: '/users',

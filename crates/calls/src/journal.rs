@@ -110,6 +110,8 @@ pub struct CloudCall {
     pub exchange: Option<Exchange>,
     /// The database operation, if the call was one and the journal [keeps it](Journal::keeps_exchanges).
     pub database: Option<DatabaseCall>,
+    /// Of `callFunction`: the `request_id` of the call that was made.
+    pub callee: Option<String>,
 }
 
 /// A database operation as it was done.

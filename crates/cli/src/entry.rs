@@ -110,6 +110,9 @@ pub(crate) struct CloudCall {
     pub(crate) at: Duration,
     #[serde(rename = "tookMs", with = "milliseconds")]
     pub(crate) took: Duration,
+    /// Of `callFunction`: the call that was made.
+    #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) callee: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -245,6 +248,7 @@ impl Call {
             err_msg: made.text.clone(),
             at: made.at.saturating_sub(record.waited),
             took: made.took,
+            callee: made.callee.clone(),
         });
         let cloud_ids = record.redeemed.fields.iter().map(|(field, code)| CloudId {
             field: plain(field),

@@ -90,14 +90,14 @@ fn follow(args: &args::Logs, as_json: bool, project: &Project, reader: &mut Read
 
 /// What calls have printed that have not ended yet, in the order in which they began to print.
 #[derive(Default)]
-struct RunningCalls {
+pub(crate) struct RunningCalls {
     calls: VecDeque<(String, Vec<Printed>)>,
     bytes: usize,
 }
 
 impl RunningCalls {
     /// Keeps what a running call prints, and gives it back with the call's end. Everything else comes back as it is.
-    fn join(&mut self, entry: Entry) -> Option<Entry> {
+    pub(crate) fn join(&mut self, entry: Entry) -> Option<Entry> {
         match entry {
             Entry::Printed(printed) if !printed.request_id.is_empty() => {
                 self.keep(printed);

@@ -34,6 +34,7 @@ mod keys;
 mod lang;
 mod logs;
 mod operator;
+mod past;
 mod paths;
 mod print;
 mod progress;

@@ -127,7 +127,7 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
         journal,
     })
     .await?;
-    let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, documents, None));
+    let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, None, documents, None));
     let functions = stack::load(&gateway, &project, console.as_ref()).await?;
     facts::functions(&functions, &project.root);
     print::fact(t("gateway", "网关"), stack::url(address));

@@ -34,6 +34,7 @@ use crate::{
     data::{self, Keeping},
     front::DatabaseFront,
     journal::{Calls, Journal},
+    past::PastCalls,
     paths, print, progress,
     run_file::{self, Running},
     storage, web_auth,
@@ -272,6 +273,12 @@ impl Visibility {
         Ok((Arc::new(journal), recorder))
     }
 
+    /// What the console shows of the calls before.
+    fn past(self, root: &Path) -> Option<Box<dyn console::PastCalls>> {
+        self.file
+            .then(|| Box::new(PastCalls::new(root)) as Box<dyn console::PastCalls>)
+    }
+
     /// What a browser has that was let in: good for the next run too, where a console is looked at.
     fn sign_ins(self, root: &Path) -> anyhow::Result<SignIns> {
         let keys = match self.console {
@@ -390,6 +397,7 @@ impl Local {
                 Some(Console::new(
                     gateway.clone(),
                     recorder,
+                    seen.past(&project.root),
                     documents,
                     Some(simulated),
                 ))

@@ -36,6 +36,9 @@ impl Capability for CallFunction {
                 None => call,
             })
         });
+        if prepared.is_ok() {
+            asked.keep_callee(&request_id);
+        }
         let sent = asked.keeps().then(|| shown("", data.as_bytes()));
         // The event is in the callee's frame. Who held room here while the callee runs would wait for room that its own callers
         // hold.

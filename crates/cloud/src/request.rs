@@ -31,6 +31,7 @@ pub struct CloudRequest {
     since: Instant,
     exchange: Option<Exchange>,
     database: Option<DatabaseCall>,
+    callee: Option<String>,
     room: Option<Held>,
 }
 
@@ -48,6 +49,7 @@ impl CloudRequest {
             since: Instant::now(),
             exchange: None,
             database: None,
+            callee: None,
             room,
         }
     }
@@ -167,9 +169,14 @@ impl CloudRequest {
         self.database = Some(call);
     }
 
+    /// Keeps which call of another function it made, for the record.
+    pub fn keep_callee(&mut self, request_id: &str) {
+        self.callee = Some(request_id.to_owned());
+    }
+
     /// Enters what the request came to in the record of the call, if it was made from one.
     pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
-        let (exchange, database) = (self.exchange.take(), self.database.take());
+        let (exchange, database, callee) = (self.exchange.take(), self.database.take(), self.callee.take());
         let Some(call) = &self.call else { return };
         let took = self.since.elapsed();
         call.made(CloudCall {
@@ -180,6 +187,7 @@ impl CloudRequest {
             took,
             exchange,
             database,
+            callee,
         });
     }
 

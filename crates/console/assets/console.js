@@ -7,6 +7,113 @@ document.addEventListener('click', async ({ target }) => {
   button.textContent = button.dataset.copied
 })
 
+// The page Calls. Its filter stands in the address: what is not chosen does not, and the call beside the list stays.
+const filter = document.getElementById('wanted')
+document.addEventListener('htmx:configRequest', ({ detail }) => {
+  if (detail.elt !== filter) return
+  detail.formData.set('call', new URLSearchParams(location.search).get('call') ?? '')
+  for (const [name, value] of [...detail.formData]) if (value === '') detail.formData.delete(name)
+})
+
+/** Chooses what `from=1&to=2` says. */
+const choose = (query) => {
+  for (const [name, value] of new URLSearchParams(query)) filter.elements[name].value = value
+  htmx.trigger(filter, 'change')
+}
+document.addEventListener('click', ({ target }) => {
+  const button = target.closest('[data-set]')
+  if (button) choose(button.dataset.set)
+})
+
+/** Marks the call that is shown beside the list. */
+const mark = (root) => {
+  const shown = new URLSearchParams(location.search).get('call')
+  for (const link of root.querySelectorAll('table.calls a, ol.lines a')) {
+    const is = shown !== null && new URL(link.getAttribute('href'), location).searchParams.get('call') === shown
+    if (is) link.setAttribute('aria-current', 'true')
+    else link.removeAttribute('aria-current')
+  }
+}
+if (filter) {
+  mark(document)
+  // What was typed applied as it was typed: that the search is left changes nothing.
+  filter.elements.q.addEventListener('change', (event) => event.stopPropagation())
+  document.addEventListener('htmx:pushedIntoHistory', () => mark(document))
+  document.addEventListener('htmx:afterSettle', ({ detail }) => {
+    mark(document)
+    // On a phone the call stands in the place of the list.
+    const call = document.getElementById('call')
+    if (detail.target === call && matchMedia('(max-width: 900px)').matches) call.scrollIntoView()
+  })
+}
+
+// The timeline tells of the slice that is pointed at, or reached by arrow keys, and shows its calls alone when it is chosen.
+const slice = (timeline, number) => {
+  const { from, step, slices, names } = timeline.dataset
+  const all = slices.split(';')
+  const start = Number(from) + number * Number(step)
+  const [calls, failed, p50, p99] = all[number].split(',')
+  const time = (at) => new Date(at).toLocaleTimeString(document.documentElement.lang, { hour12: false })
+  const [named, ofFailed, ofP50, ofP99] = names.split('|')
+  const told = calls ? `${named} ${calls} · ${ofFailed} ${failed} · ${ofP50} ${p50} · ${ofP99} ${p99}` : `${named} 0`
+  timeline.dataset.pointed = number
+  timeline.querySelector('.told').textContent = `${time(start)} – ${time(start + Number(step))} · ${told}`
+  timeline.querySelector('.pointed').setAttribute('x', number * (1200 / all.length))
+  return { start, end: start + Number(step) }
+}
+const SLICES = 60
+document.addEventListener('pointermove', ({ target, clientX }) => {
+  const plot = target.closest?.('.timeline .plot')
+  if (!plot) return
+  const { left, width } = plot.querySelector('svg').getBoundingClientRect()
+  const number = Math.floor(((clientX - left) / width) * SLICES)
+  if (number >= 0 && number < SLICES) slice(plot.closest('.timeline'), number)
+})
+const zoom = (timeline) => {
+  const { start, end } = slice(timeline, Number(timeline.dataset.pointed))
+  choose(`from=${start}&to=${end}`)
+}
+document.addEventListener('click', ({ target }) => {
+  const timeline = target.closest('.timeline .plot')?.closest('.timeline')
+  if (timeline?.dataset.pointed) zoom(timeline)
+})
+
+document.addEventListener('keydown', (event) => {
+  const { target, key } = event
+  if (event.ctrlKey || event.metaKey || event.altKey || !filter) return
+  if (target.matches('.timeline')) {
+    const now = Number(target.dataset.pointed ?? SLICES)
+    const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: SLICES - 1 }[key]
+    if (key === 'Enter' && target.dataset.pointed) return zoom(target)
+    if (next === undefined) return
+    event.preventDefault()
+    return slice(target, Math.min(Math.max(next, 0), SLICES - 1))
+  }
+  if (target.matches('input, select, textarea')) return
+  if (key === '/') {
+    event.preventDefault()
+    filter.elements.q.focus()
+  }
+  if (key === 'Escape') document.querySelector('#call .close')?.click()
+  if (key !== 'ArrowDown' && key !== 'ArrowUp') return
+  // From call to call.
+  const links = [...document.querySelectorAll('table.calls a, ol.lines a')]
+  const at = links.indexOf(target.closest('a'))
+  const next = links[key === 'ArrowDown' ? at + 1 : at - 1]
+  if (at < 0 || !next) return
+  event.preventDefault()
+  next.focus()
+})
+
+// The language is switched on the page as it is by now.
+document.addEventListener('click', ({ target }) => {
+  const link = target.closest('a.lang')
+  if (!link) return
+  const to = new URL(link.href)
+  to.searchParams.set('back', location.pathname + location.search)
+  link.href = to.href
+})
+
 // A question that is not answered goes away.
 document.addEventListener('click', ({ target }) => {
   const button = target.closest('[data-dismiss]')
@@ -207,5 +314,6 @@ document.addEventListener('htmx:sseBeforeMessage', (event) => {
   const busy = target.querySelector('details[open], input:checked') || (!marked.isCollapsed && target.contains(marked.anchorNode))
   const next = document.createElement('template')
   next.innerHTML = detail.data
+  mark(next.content)
   if (busy || next.innerHTML === target.innerHTML) event.preventDefault()
 })

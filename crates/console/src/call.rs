@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
-use json::{JsonReason, Object};
+use json::{JsonReason, Member, Object};
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -17,7 +17,9 @@ use crate::{
     Inner, calls,
     lang::Lang,
     layout::{self, Page, Viewer, outcome, span, trouble},
-    recorder::beginning,
+    pretty::pretty,
+    recorder::{Call, beginning},
+    simulated::User,
     snippet,
     web::{self, Fields},
 };
@@ -38,8 +40,6 @@ const LARGEST: usize = 6 << 20;
 #[derive(Debug)]
 pub(crate) struct Asked {
     form: Form,
-    /// The data as it was sent, with the cloudIDs.
-    pub(crate) event: String,
     reply: Bytes,
     /// How long the answer took.
     pub(crate) took: Duration,
@@ -97,7 +97,7 @@ impl Asked {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.event.len() + self.form.event.len() + self.reply.len()
+        self.form.event.len() + self.reply.len()
     }
 }
 
@@ -110,6 +110,24 @@ impl Form {
             unionid: String::new(),
             event: event.to_owned(),
             open_data,
+        }
+    }
+
+    /// As a call was made elsewhere: with its event as the function got it, but for what the platform puts there. What became of its
+    /// cloudIDs stays as data.
+    fn of_call(call: &Call, users: &[User]) -> Self {
+        let openid = call.openid.as_deref().unwrap_or_default();
+        let user = users.iter().find(|user| user.openid == openid);
+        Self {
+            function: call.function.clone(),
+            user: user.map_or(openid, |user| &user.name).to_owned(),
+            unionid: String::new(),
+            event: call
+                .exchange
+                .as_ref()
+                .and_then(|both| without_platform_fields(&both.request))
+                .unwrap_or_else(|| "{}".to_owned()),
+            open_data: Vec::new(),
         }
     }
 
@@ -147,11 +165,14 @@ impl Form {
 
 pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
-    let again = inner.asked(fields.get("again"));
-    let form = again
-        .as_ref()
-        .map_or_else(|| Form::of(fields), |asked| asked.form.clone());
     let users = inner.users().await;
+    let again = inner.asked(fields.get("again"));
+    let elsewhere = inner.recorder.call(fields.get("again"));
+    let form = match (&again, elsewhere) {
+        (Some(asked), _) => asked.form.clone(),
+        (None, Some(call)) => Form::of_call(&call, &users),
+        (None, None) => Form::of(fields),
+    };
     let shown = inner.shown();
     let names: Vec<&str> = shown.iter().flat_map(|shown| shown.names()).collect();
     let content = html! {
@@ -206,7 +227,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
             }
         }
         section #result aria-label=(lang.t("Result", "结果")) {
-            @if let Some(asked) = &again { (answer(inner, viewer, asked)) }
+            @if let Some(asked) = &again { (answer(inner, viewer, asked).await) }
         }
     };
     layout::page(viewer, Page::Call, content)
@@ -235,7 +256,7 @@ pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
 pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let form = Form::of(fields);
     let shown = match make(inner, viewer, form).await {
-        Ok(asked) => answer(inner, viewer, &asked),
+        Ok(asked) => answer(inner, viewer, &asked).await,
         Err(Refusal::Event(fault)) => trouble(&fault_text(viewer.lang, &fault)),
         Err(refusal) => trouble(&refusal.to_string()),
     };
@@ -282,16 +303,11 @@ async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, 
         .call(&form.function, &openid, unionid.as_deref(), body.into())
         .await;
     let took = began.elapsed();
-    Ok(inner.keep(Asked {
-        form,
-        event,
-        reply,
-        took,
-    }))
+    Ok(inner.keep(Asked { form, reply, took }))
 }
 
 /// What came back, and what happened inside.
-fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
+async fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
     let lang = viewer.lang;
     let reply: Value = serde_json::from_slice(&asked.reply).unwrap_or_default();
     let failed = reply["errCode"].is_number();
@@ -301,10 +317,10 @@ fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
         h2 role="status" { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
         p .actions {
             button type="submit" form="call" { (lang.t("Repeat", "重复")) }
-            @if call.is_some() { a href={ "/calls/" (request_id) } { (lang.t("Keep this call open", "单独查看这次调用")) } }
+            @if call.is_some() { a href=(web::link("/calls", &[("call", request_id)])) { (lang.t("Among all calls", "在调用记录中查看")) } }
         }
         @match &call {
-            Some(call) => (calls::parts(inner, viewer, call, Some(asked))),
+            Some(call) => (calls::parts(inner, viewer, call, asked).await),
             None => {
                 // It was refused before any function ran.
                 pre .error tabindex="0" { (reply["errCode"]) " " (reply["errMsg"].as_str().unwrap_or_default()) }
@@ -338,15 +354,23 @@ fn elsewhere(inner: &Inner, viewer: &Viewer, asked: &Asked, reply: &Value) -> Ma
     }
 }
 
-/// The way to make a call again.
-pub(crate) fn again(viewer: &Viewer, request_id: &str, asked: &Asked) -> Markup {
-    let lang = viewer.lang;
-    html! {
-        p .actions {
-            a .button href=(web::link("/call", &[("again", request_id)])) { (lang.t("Call again", "再次调用")) }
-            span .dim { (lang.t("made here as ", "在此处调用，用户 ")) (asked.form.user) }
-        }
-    }
+/// An event without what the platform puts there; nothing where it is not kept whole.
+fn without_platform_fields(event: &str) -> Option<String> {
+    let object = Object::parse(event.as_bytes()).ok()?;
+    let is_own = |member: &&Member<'_>| match member.key().as_ref() {
+        "tcbContext" | "OPEN_DATA_INFO" => false,
+        // Beside the two that are the platform's, a client may have sent its own.
+        "userInfo" => Object::parse(member.value.as_bytes()).is_ok_and(|user| {
+            let mut keys = user.members().iter().map(Member::key);
+            keys.any(|key| key != "appId" && key != "openId")
+        }),
+        _ => true,
+    };
+    let own = object.members().iter().filter(is_own);
+    let own: Vec<_> = own
+        .map(|member| format!("{}:{}", member.raw_key, member.value))
+        .collect();
+    Some(pretty(&format!("{{{}}}", own.join(","))).0)
 }
 
 /// The event's members, if it is an object.

@@ -137,7 +137,7 @@ pub(crate) fn advice(lang: Lang, call: &DatabaseCall) -> Markup {
         @if !call.wanted.is_empty() {
             " " span .dim { (lang.t("an index would serve it: ", "建议索引：")) }
             code { (settings_line(&call.collection, &specs(&call.wanted))) }
-            " " a href="/data#queries" { (lang.t("Add it", "去添加")) }
+            " " a href="/data#queries" hx-boost="false" { (lang.t("Add it", "去添加")) }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doctor::DoctorReport;
+use doctor::{Diagnosis, DoctorReport};
 use function::FunctionName;
 use gateway::ReplyBody;
 use http::Response;
@@ -62,15 +62,27 @@ impl Shown {
             .or_else(fault)
     }
 
-    /// What the doctor says of a function, or of the project as a whole.
-    async fn findings(self: &Arc<Self>, of: Option<&FunctionName>) -> Vec<Wrong> {
+    /// What the doctor found when somebody looked for the first time.
+    async fn diagnoses(self: &Arc<Self>) -> &[Diagnosis] {
         let this = Arc::clone(self);
         let examine = async || {
             let examined = tokio::task::spawn_blocking(move || doctor::examine(&this.project));
             examined.await.ok()
         };
         let report = self.examined.get_or_init(examine).await.as_ref();
-        let diagnoses = report.map_or(&[][..], |report| &report.diagnoses);
+        report.map_or(&[][..], |report| &report.diagnoses)
+    }
+
+    /// What is wrong with a function and can be mended by the doctor.
+    pub(crate) async fn curable(self: &Arc<Self>, function: &str) -> Vec<String> {
+        let diagnoses = self.diagnoses().await.iter();
+        let of_it = diagnoses.filter(|diagnosis| is_curable(diagnosis, function));
+        of_it.map(|diagnosis| diagnosis.what.clone()).collect()
+    }
+
+    /// What the doctor says of a function, or of the project as a whole.
+    async fn findings(self: &Arc<Self>, of: Option<&FunctionName>) -> Vec<Wrong> {
+        let diagnoses = self.diagnoses().await;
         let of_it = diagnoses
             .iter()
             .filter(|diagnosis| diagnosis.function.as_ref() == of);
@@ -88,6 +100,34 @@ impl Shown {
         });
         shown.collect()
     }
+}
+
+fn is_curable(diagnosis: &Diagnosis, function: &str) -> bool {
+    let of = diagnosis.function.as_ref().map(FunctionName::as_str);
+    diagnosis.is_curable() && of == Some(function)
+}
+
+/// Has the doctor mend what it can of a function, in the project's files as they are now; what was done, line by line.
+pub(crate) async fn cure(inner: &Inner, function: &str) -> Result<Vec<String>, String> {
+    let shown = inner
+        .shown()
+        .ok_or_else(|| "the functions are being loaded".to_owned())?;
+    let function = function.to_owned();
+    let cured = tokio::task::spawn_blocking(move || {
+        let mut report = doctor::examine(&shown.project);
+        report.hints.clear();
+        report
+            .diagnoses
+            .retain(|diagnosis| is_curable(diagnosis, &function));
+        let cured = doctor::cure(&report).map_err(|error| error.to_string())?;
+        let root = &shown.project.root;
+        let lines = cured.into_iter().map(|cured| {
+            let file = cured.file.strip_prefix(root).unwrap_or(&cured.file).display();
+            format!("{file}: {}", cured.what)
+        });
+        Ok(lines.collect())
+    });
+    cured.await.map_err(|error| error.to_string())?
 }
 
 pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
@@ -166,7 +206,7 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
                 ul .last {
                     @for call in &last {
                         li {
-                            a id={ "last-" (call.number) } href={ "/calls/" (call.request_id) } { (time(call.at)) }
+                            a href=(web::link("/calls", &[("call", &call.request_id)])) { (time(call.at)) }
                             " " (outcome(lang, call.failed())) " " span .dim { (span(call.ran)) }
                         }
                     }

@@ -24,11 +24,10 @@ pub(crate) enum Page {
     Outbox,
     Push,
     Users,
-    Charts,
 }
 
 impl Page {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Functions,
         Self::Call,
         Self::Calls,
@@ -37,7 +36,6 @@ impl Page {
         Self::Outbox,
         Self::Push,
         Self::Users,
-        Self::Charts,
     ];
 
     pub(crate) fn path(self) -> &'static str {
@@ -50,7 +48,6 @@ impl Page {
             Self::Outbox => "/outbox",
             Self::Push => "/push",
             Self::Users => "/users",
-            Self::Charts => "/charts",
         }
     }
 
@@ -64,7 +61,6 @@ impl Page {
             Self::Outbox => lang.t("Outbox", "发件箱"),
             Self::Push => lang.t("Push", "消息推送"),
             Self::Users => lang.t("Users", "用户"),
-            Self::Charts => lang.t("Charts", "图表"),
         }
     }
 
@@ -148,7 +144,7 @@ fn frame(
                     (lang.t("This browser is signed out.", "本浏览器的登录已失效。")) " "
                     a href=(viewer.here) { (lang.t("Sign in again", "重新登录")) }
                 }
-                main #content tabindex="-1" {
+                main #content .(if at == Some(Page::Calls) { "wide" } else { "" }) tabindex="-1" {
                     h1 { (title) }
                     (content)
                 }
@@ -166,6 +162,11 @@ pub(crate) fn live(path: &str, now: Markup) -> Markup {
 /// Says what went wrong.
 pub(crate) fn trouble(text: &str) -> Markup {
     html! { p .trouble role="alert" { (text) } }
+}
+
+/// A button that copies a text.
+pub(crate) fn copy(lang: Lang, text: &str) -> Markup {
+    html! { button .copy type="button" data-text=(text) data-copied="✓" { (lang.t("Copy", "复制")) } }
 }
 
 /// JSON as text, laid out.

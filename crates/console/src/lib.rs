@@ -6,23 +6,25 @@
 //! function, an event or a message is text to a page: maud escapes it, and the listener's `Content-Security-Policy` lets no
 //! script run that is not a file of ours.
 
+mod archive;
 mod assets;
 mod call;
 mod calls;
-mod charts;
 mod data;
 mod functions;
+mod json_tree;
 mod lang;
 mod layout;
 mod live;
-mod minutes;
 mod outbox;
 mod pretty;
 mod pushes;
 mod recorder;
 mod simulated;
 mod snippet;
+mod stack;
 mod storage;
+mod timeline;
 mod users;
 mod waterfall;
 mod web;
@@ -44,10 +46,14 @@ use runtime::LoadReport;
 use tokio::sync::watch;
 
 use crate::{
-    call::Asked, calls::Filter, data::Look, functions::Shown, lang::Lang, layout::Viewer, storage::Shelf,
-    web::Fields,
+    archive::Archive, call::Asked, calls::Filter, data::Look, functions::Shown, lang::Lang, layout::Viewer,
+    storage::Shelf, web::Fields,
 };
-pub use crate::{recorder::Recorder, simulated::Simulated};
+pub use crate::{
+    archive::PastCalls,
+    recorder::{Call, LogLine, Recorder},
+    simulated::Simulated,
+};
 
 /// Calls made on the page Call that are kept, with what they returned.
 const ASKED: usize = 50;
@@ -61,6 +67,7 @@ pub struct Console(Arc<Inner>);
 struct Inner {
     gateway: Gateway,
     recorder: Arc<Recorder>,
+    archive: Archive,
     simulated: Option<Simulated>,
     shown: Mutex<Option<Arc<Shown>>>,
     /// Why it is not what lies in the project's folder.
@@ -74,16 +81,19 @@ struct Inner {
 
 impl Console {
     /// A console for `gateway`, whose journal tells `recorder`, and whose functions reach `database`. With `simulated` it
-    /// shows the simulated WeChat too, and calls as its users; without it, as whatever openid is given.
+    /// shows the simulated WeChat too, and calls as its users; without it, as whatever openid is given. `past` gives the calls that
+    /// are on disk, where any are.
     pub fn new(
         gateway: Gateway,
         recorder: Arc<Recorder>,
+        past: Option<Box<dyn PastCalls>>,
         database: Arc<dyn Database>,
         simulated: Option<Simulated>,
     ) -> Self {
         Self(Arc::new(Inner {
             gateway,
             recorder,
+            archive: Archive::new(past),
             simulated,
             shown: Mutex::default(),
             stale: Mutex::default(),
@@ -177,10 +187,14 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::POST, ["call"], _) => call::send(inner, &viewer, &form()).await,
         (&Method::POST, ["call", "check"], _) => call::check(&viewer, &form()),
         (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
-        (&Method::GET, ["calls", request_id], _) => calls::details(inner, &viewer, request_id).await,
+        (&Method::GET, ["calls", request_id], _) => calls::moved(request_id),
+        (&Method::GET, ["calls", request_id, number], _) => {
+            calls::step(inner, &viewer, request_id, number).await
+        }
+        (&Method::POST, ["calls", "mend"], _) => calls::mend(inner, &viewer, &form()).await,
         (method, ["data", at @ ..], _) => data::answer(inner, &viewer, method, at, &query, &body).await,
         (method, ["files", at @ ..], _) => storage::answer(inner, &viewer, method, at, &query, &body).await,
-        (&Method::GET, ["charts"], _) => charts::page(inner, &viewer),
+        (&Method::GET, ["charts"], _) => calls::moved(""),
         (&Method::GET, ["push"], _) => pushes::page(inner, &viewer, &query).await,
         (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
         (&Method::GET, ["push", "fields"], Some(_)) => pushes::fields(&viewer, &query),
@@ -218,7 +232,6 @@ enum Part {
     Calls(Filter),
     Outbox,
     Push(Option<u64>),
-    Charts,
     Collections,
     Documents(Look),
     Files(Shelf),
@@ -231,7 +244,6 @@ impl Part {
             "calls" => Self::Calls(Filter::of(query)),
             "outbox" => Self::Outbox,
             "push" => Self::Push(pushes::before(query)),
-            "charts" => Self::Charts,
             "data" => Self::Collections,
             "documents" => Self::Documents(Look::of(query)),
             "files" => Self::Files(Shelf::of(query)),
@@ -254,14 +266,13 @@ impl Part {
             Self::Functions => functions::list(&inner, &viewer).await,
             Self::Calls(filter) => {
                 let users = inner.users().await;
-                calls::rows(&inner, &viewer, &filter, &users)
+                calls::list(&inner, &viewer, &filter, &users).await
             }
             Self::Outbox => match &inner.simulated {
                 Some(simulated) => outbox::list(&inner, &viewer, simulated).await,
                 None => Markup::default(),
             },
             Self::Push(before) => pushes::list(&inner, &viewer, before).await,
-            Self::Charts => charts::charts(&inner, &viewer),
             Self::Collections => data::collections(&inner, &viewer).await,
             Self::Documents(look) => data::documents(&inner, &viewer, &look).await,
             Self::Files(shelf) => storage::list(&inner, &viewer, &shelf).await,

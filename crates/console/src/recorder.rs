@@ -1,5 +1,5 @@
-//! What happened lately, kept for the pages: the last calls with their logs, what those print that still run, the last notes, and
-//! counts by the minute.
+//! What happened lately, kept for the pages: the last calls with their logs, what those print that still run, what is printed outside
+//! of calls, the last notes, and counts by time.
 //!
 //! A record is copied once, cut to a bound, into a ring; whoever watches is woken, and nobody is if nobody does. All bounds
 //! are here: whatever functions print and however often they are called, the memory is bounded.
@@ -8,20 +8,20 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use gateway::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, WantedIndex,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use runtime::Level;
 use tokio::sync::watch;
 
-use crate::minutes::Minutes;
+use crate::timeline::{Rates, Timeline};
 
 /// Calls that are kept.
-const CALLS: usize = 500;
+const CALLS: usize = 2000;
 /// Bytes of text that they may have together.
 const CALL_BYTES: usize = 16 << 20;
 /// Bytes of one call's logs.
@@ -36,34 +36,51 @@ const UNSERVED: usize = 100;
 /// Calls that still run, of which it is kept what they print; and how many of the last lines of each.
 const RUNNING: usize = 50;
 const RUNNING_LINES: usize = 20;
+/// Lines that were printed outside of any call.
+const LOOSE_LINES: usize = 200;
 
 /// A call that has ended.
-#[derive(Debug)]
-pub(crate) struct Call {
-    /// Counts up from 1.
-    pub(crate) number: u64,
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
     /// When it ended.
-    pub(crate) at: Timestamp,
-    pub(crate) request_id: String,
-    pub(crate) function: String,
-    pub(crate) source: String,
-    pub(crate) openid: Option<String>,
-    pub(crate) attempt: Option<u32>,
+    pub at: Timestamp,
+    /// The reply's `requestID`.
+    pub request_id: String,
+    /// The function's name.
+    pub function: String,
+    /// How it came to be called.
+    pub source: String,
+    /// The user for whom it was called.
+    pub openid: Option<String>,
+    /// Of a message push: how often it has been tried.
+    pub attempt: Option<u32>,
     /// Of HTTP access: method and path.
-    pub(crate) http: Option<String>,
-    pub(crate) status: u16,
-    pub(crate) error: Option<(i64, String)>,
-    pub(crate) redeemed: RedeemedFields,
-    pub(crate) waited: Duration,
-    pub(crate) ran: Duration,
-    pub(crate) logs: Vec<Line>,
+    pub http: Option<String>,
+    /// The HTTP status of the reply.
+    pub status: u16,
+    /// Code and text of the failure, if it is one.
+    pub error: Option<(i64, String)>,
+    /// The cloudIDs that were exchanged before.
+    pub redeemed: RedeemedFields,
+    /// How long it waited for a worker.
+    pub waited: Duration,
+    /// How long the function ran.
+    pub ran: Duration,
+    /// What it printed.
+    pub logs: Vec<LogLine>,
     /// Whether it printed more than is kept.
-    pub(crate) more_logs: bool,
-    pub(crate) exchange: Option<Exchange>,
-    pub(crate) cloud_calls: Vec<CloudCall>,
-    pub(crate) more_cloud_calls: u64,
-    pub(crate) warnings: Vec<(String, String)>,
-    bytes: usize,
+    pub more_logs: bool,
+    /// Its event and its result, where they are kept.
+    pub exchange: Option<Exchange>,
+    /// What it asked of the cloud.
+    pub cloud_calls: Vec<CloudCall>,
+    /// How many cloud calls it made beyond those.
+    pub more_cloud_calls: u64,
+    /// Fields that were not filled in, each a JSON string, and why.
+    pub warnings: Vec<(String, String)>,
+    /// What the operator was told of it, where it is kept with the call.
+    pub notes: Vec<String>,
 }
 
 /// A call that has not ended, and printed something.
@@ -72,8 +89,10 @@ pub(crate) struct RunningCall {
     pub(crate) request_id: String,
     pub(crate) function: String,
     pub(crate) openid: Option<String>,
+    /// When its first line came.
+    pub(crate) since: Timestamp,
     /// The last lines.
-    pub(crate) lines: VecDeque<Line>,
+    pub(crate) lines: VecDeque<LogLine>,
 }
 
 /// Queries of one shape that no index served, or that looked at many documents for few.
@@ -91,9 +110,21 @@ pub(crate) struct UnservedQuery {
 
 /// Something that a function printed.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
+pub struct LogLine {
+    /// How important it is.
+    pub level: Level,
+    /// When, after the function began to run.
+    pub at: Duration,
+    /// The text, which may have several lines.
+    pub text: String,
+}
+
+/// Something that was printed outside of any call, as while a function is loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct LooseLine {
+    pub(crate) at: Timestamp,
+    pub(crate) function: String,
     pub(crate) level: Level,
-    pub(crate) at: Duration,
     pub(crate) text: String,
 }
 
@@ -111,17 +142,17 @@ pub(crate) struct Told {
 pub struct Recorder {
     kept: Mutex<Kept>,
     changed: watch::Sender<()>,
-    began: Instant,
+    began: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     calls: VecDeque<Arc<Call>>,
     running: VecDeque<RunningCall>,
+    loose: VecDeque<LooseLine>,
     bytes: usize,
-    number: u64,
     notes: VecDeque<Arc<Told>>,
-    minutes: Minutes,
+    rates: Rates,
     unserved: VecDeque<UnservedQuery>,
 }
 
@@ -130,7 +161,7 @@ impl Default for Recorder {
         Self {
             kept: Mutex::default(),
             changed: watch::Sender::new(()),
-            began: Instant::now(),
+            began: Timestamp::now(),
         }
     }
 }
@@ -156,11 +187,6 @@ impl Recorder {
         let kept = self.kept();
         let newest_first = kept.running.iter().rev();
         newest_first.filter(|call| wanted(call)).cloned().collect()
-    }
-
-    /// How many calls there were, kept or not.
-    pub(crate) fn count(&self) -> u64 {
-        self.kept().number
     }
 
     /// The notes that `wanted` takes, the newest first, at most `most`.
@@ -189,9 +215,19 @@ impl Recorder {
             .retain(|query| query.worst.collection != collection || !of_index(query));
     }
 
-    /// The counts of the last minutes, and which minute it is.
-    pub(crate) fn minutes<T>(&self, read: impl FnOnce(&Minutes, u64) -> T) -> T {
-        read(&self.kept().minutes, self.minute())
+    /// When it began to count.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Adds what was counted of one function, or of all where none is named.
+    pub(crate) fn count_in(&self, timeline: &mut Timeline, function: &str) {
+        timeline.add_rates(&self.kept().rates, function);
+    }
+
+    /// What was printed outside of any call, the oldest first.
+    pub(crate) fn loose(&self) -> Vec<LooseLine> {
+        self.kept().loose.iter().cloned().collect()
     }
 
     /// Is woken when something has happened, from now on.
@@ -215,10 +251,6 @@ impl Recorder {
         });
     }
 
-    fn minute(&self) -> u64 {
-        self.began.elapsed().as_secs() / 60
-    }
-
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,12 +258,12 @@ impl Recorder {
 
 impl Journal for Recorder {
     fn call(&self, record: &CallRecord<'_>) {
-        let mut call = Call::copy(record);
-        let minute = self.minute();
+        let call = Call::copy(record);
         {
             let kept = &mut *self.kept();
-            kept.minutes
-                .add(minute, record.function, record.error.is_some(), record.ran);
+            let at = call.at.as_millisecond();
+            kept.rates
+                .add(at, record.function, record.error.is_some(), record.ran);
             kept.running
                 .retain(|running| running.request_id != record.request_id);
             for made in &call.cloud_calls {
@@ -239,15 +271,13 @@ impl Journal for Recorder {
                     kept.unserved(query, made.took, &call);
                 }
             }
-            kept.number += 1;
-            call.number = kept.number;
-            kept.bytes += call.bytes;
+            kept.bytes += call.bytes();
             kept.calls.push_back(Arc::new(call));
             while kept.calls.len() > CALLS || kept.bytes > CALL_BYTES {
                 let Some(oldest) = kept.calls.pop_front() else {
                     break;
                 };
-                kept.bytes -= oldest.bytes;
+                kept.bytes -= oldest.bytes();
             }
         }
         self.wake();
@@ -255,9 +285,19 @@ impl Journal for Recorder {
 
     fn line(&self, line: &PrintedLine<'_>) {
         let Some(request_id) = line.request_id else {
-            return;
+            let loose = &mut self.kept().loose;
+            loose.push_back(LooseLine {
+                at: Timestamp::now(),
+                function: line.function.to_owned(),
+                level: line.level,
+                text: cut(line.text),
+            });
+            if loose.len() > LOOSE_LINES {
+                loose.pop_front();
+            }
+            return self.wake();
         };
-        let shown = Line {
+        let shown = LogLine {
             level: line.level,
             at: line.at,
             text: cut(line.text),
@@ -278,6 +318,7 @@ impl Journal for Recorder {
                     request_id: request_id.to_owned(),
                     function: line.function.to_owned(),
                     openid: line.openid.map(cut),
+                    since: Timestamp::now(),
                     lines: VecDeque::from([shown]),
                 }),
             }
@@ -345,6 +386,70 @@ impl Kept {
 }
 
 impl Call {
+    /// One of which nothing is known but this.
+    #[must_use]
+    pub fn new(request_id: String, function: String, at: Timestamp) -> Self {
+        Self {
+            at,
+            request_id,
+            function,
+            source: String::new(),
+            openid: None,
+            attempt: None,
+            http: None,
+            status: 200,
+            error: None,
+            redeemed: RedeemedFields::default(),
+            waited: Duration::ZERO,
+            ran: Duration::ZERO,
+            logs: Vec::new(),
+            more_logs: false,
+            exchange: None,
+            cloud_calls: Vec::new(),
+            more_cloud_calls: 0,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What its texts weigh. An empty line takes room as well.
+    pub(crate) fn bytes(&self) -> usize {
+        let both = |exchange: &Option<Exchange>| {
+            let exchange = exchange.as_ref();
+            exchange.map_or(0, |both| both.request.len() + both.answer.len())
+        };
+        let made = |made: &CloudCall| {
+            let database = made.database.as_ref();
+            let database = database.map_or(0, |call| call.collection.len() + call.query.len());
+            made.what.len() + made.text.len() + both(&made.exchange) + database
+        };
+        let fields = self.redeemed.fields.iter().map(|(field, _)| field.len());
+        let warnings = self.warnings.iter().map(|(field, text)| field.len() + text.len());
+        let error = self.error.as_ref().map_or(0, |(_, text)| text.len());
+        let parts = [&self.source].into_iter().chain(&self.openid).chain(&self.http);
+        let logs = self.logs.iter().map(|line| line.text.len().max(16));
+        let texts = fields.chain(warnings).chain(logs);
+        let texts = texts.chain(self.cloud_calls.iter().map(made));
+        let texts = texts.chain(parts.chain(&self.notes).map(String::len));
+        error + both(&self.exchange) + texts.sum::<usize>()
+    }
+
+    /// When it began, its cloudIDs before it.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.at.saturating_sub(self.whole()).unwrap_or(self.at)
+    }
+
+    /// When the function began to run.
+    pub(crate) fn ran_from(&self) -> Timestamp {
+        let ran = SignedDuration::try_from(self.ran).unwrap_or_default();
+        self.at.saturating_sub(ran).unwrap_or(self.at)
+    }
+
+    /// From the exchange of its cloudIDs to its end.
+    fn whole(&self) -> SignedDuration {
+        SignedDuration::try_from(self.redeemed.took + self.waited + self.ran).unwrap_or_default()
+    }
+
     fn copy(record: &CallRecord<'_>) -> Self {
         let mut logs = Vec::new();
         let mut room = LOG_BYTES;
@@ -355,7 +460,7 @@ impl Call {
                 break;
             };
             room = left;
-            logs.push(Line {
+            logs.push(LogLine {
                 level: line.level,
                 at: line.at,
                 text: line.text.clone(),
@@ -370,6 +475,7 @@ impl Call {
                 text: cut(&made.text),
                 exchange: made.exchange.clone(),
                 database: made.database.clone(),
+                callee: made.callee.clone(),
                 ..*made
             })
             .collect();
@@ -385,34 +491,9 @@ impl Call {
             took: record.redeemed.took,
             fields: fields.map(|(field, code)| (cut(field), *code)).collect(),
         };
-        let texts = redeemed
-            .fields
-            .iter()
-            .map(|(field, _)| field.len())
-            .sum::<usize>()
-            + cloud_calls
-                .iter()
-                .map(|made| {
-                    let exchange = made.exchange.as_ref();
-                    let exchange = exchange.map_or(0, |both| both.request.len() + both.answer.len());
-                    let database = made.database.as_ref();
-                    let database = database.map_or(0, |call| call.collection.len() + call.query.len());
-                    made.what.len() + made.text.len() + exchange + database
-                })
-                .sum::<usize>()
-            + warnings
-                .iter()
-                .map(|(field, text)| field.len() + text.len())
-                .sum::<usize>()
-            + error.as_ref().map_or(0, |(_, text)| text.len());
         let exchange = record.exchange.cloned();
-        let texts = texts
-            + exchange
-                .as_ref()
-                .map_or(0, |both| both.request.len() + both.answer.len());
         Self {
             exchange,
-            number: 0,
             at: Timestamp::now(),
             request_id: record.request_id.to_owned(),
             function: record.function.to_owned(),
@@ -432,16 +513,14 @@ impl Call {
             more_cloud_calls: record.more_cloud_calls + (record.cloud_calls.len() - cloud_calls.len()) as u64,
             cloud_calls,
             warnings,
-            bytes: texts + LOG_BYTES - room,
+            notes: Vec::new(),
         }
     }
 
     /// Whether a note is about this call, or about nothing in particular while it ran.
     pub(crate) fn concerns(&self, note: &Told) -> bool {
-        let took =
-            jiff::SignedDuration::try_from(self.redeemed.took + self.waited + self.ran).unwrap_or_default();
         note.request_id == self.request_id
-            || note.request_id.is_empty() && note.at <= self.at && note.at >= self.at - took
+            || note.request_id.is_empty() && note.at <= self.at && note.at >= self.began()
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -497,14 +576,13 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_and_all_are_counted() {
+    fn the_newest_are_kept() {
         let (recorder, logs) = (Recorder::default(), Logs::default());
         for id in 0..CALLS + 3 {
             Journal::call(&recorder, &record(&id.to_string(), None, &logs));
         }
-        assert_eq!(recorder.count(), CALLS as u64 + 3);
         let kept = recorder.calls(usize::MAX, |_| true);
-        assert_eq!((kept.len(), kept[0].number), (CALLS, CALLS as u64 + 3));
+        assert_eq!(kept.len(), CALLS);
         assert!(recorder.call("2").is_none() && recorder.call("3").is_some());
     }
 
@@ -512,7 +590,7 @@ mod tests {
     fn long_texts_are_cut_and_memory_is_bounded() {
         let (recorder, logs) = (Recorder::default(), Logs::default());
         let long = "云".repeat(1 << 20);
-        for _ in 0..CALLS {
+        for _ in 0..2 * NOTES {
             Journal::call(&recorder, &record("1", Some((-504002, &long)), &logs));
             recorder.note(&Note {
                 request_id: "1",
@@ -526,7 +604,7 @@ mod tests {
         assert!(kept.bytes <= CALL_BYTES && kept.notes.len() == NOTES);
         assert_eq!(
             kept.bytes,
-            kept.calls.iter().map(|call| call.bytes).sum::<usize>()
+            kept.calls.iter().map(|call| call.bytes()).sum::<usize>()
         );
     }
 

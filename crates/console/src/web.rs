@@ -75,14 +75,16 @@ pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes)
     reply
 }
 
-/// Leads on to a page of ours, with a cookie to keep.
+/// Leads on to a page of ours, with a cookie to keep, if there is one.
 pub(crate) fn lead(to: &str, cookie: &str) -> Response<ReplyBody> {
     let mut reply = typed(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
     let ours = to.starts_with('/') && !to.starts_with("//") && !to.contains('\\');
     let to = HeaderValue::from_str(to).ok().filter(|_| ours);
     let headers = reply.headers_mut();
     headers.insert(LOCATION, to.unwrap_or(HeaderValue::from_static("/")));
-    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie)
+        && !cookie.is_empty()
+    {
         headers.insert(SET_COOKIE, cookie);
     }
     reply

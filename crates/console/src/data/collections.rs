@@ -183,7 +183,7 @@ fn finding(viewer: &Viewer, query: &UnservedQuery) -> Markup {
                 (lang.t(" documents for ", " 条，得到 ")) (grouped(call.found.unwrap_or_default()))
                 (lang.t("", " 条")) " · " (span(query.took)) " · "
                 (lang.t("times: ", "次数：")) (grouped(query.times)) " · "
-                a href={ "/calls/" (query.request_id) } { (query.function) }
+                a href=(web::link("/calls", &[("call", &query.request_id)])) { (query.function) }
             }
             @for (wanted, index) in call.wanted.iter().zip(&indexes) {
                 form .actions hx-post="/data/index" hx-target="#said" {

@@ -1,0 +1,159 @@
+//! Calls that `dev` made before, as the console shows them: read from `.yunqiao/calls.jsonl`.
+
+use std::{io, path::Path, time::Duration};
+
+use console::LogLine;
+use gateway::{CloudCall, RedeemedFields};
+use runtime::Level;
+
+use crate::{
+    calls_file::Reader,
+    entry::{Call, Entry, Line},
+    logs::RunningCalls,
+};
+
+/// No call took longer: what a file says beyond that is no time.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+const LEVELS: [Level; 5] = [Level::Debug, Level::Log, Level::Info, Level::Warn, Level::Error];
+
+/// The calls in a project's file.
+pub(crate) struct PastCalls {
+    reader: Reader,
+    running: RunningCalls,
+}
+
+impl PastCalls {
+    /// Of the project in `root`. There need be nothing yet.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            reader: Reader::new(root),
+            running: RunningCalls::default(),
+        }
+    }
+}
+
+impl console::PastCalls for PastCalls {
+    fn read(&mut self, each: &mut dyn FnMut(console::Call)) -> io::Result<()> {
+        let (reader, running) = (&mut self.reader, &mut self.running);
+        let read = reader.read(|line| {
+            // What is no entry was cut off when the disk was full, or is not ours.
+            let entry = serde_json::from_str::<Entry>(line).ok();
+            if let Some(Entry::Call(call)) = entry.and_then(|entry| running.join(entry))
+                && let Some(call) = recorded(*call)
+            {
+                each(call);
+            }
+            Ok(())
+        });
+        match read {
+            // Nothing was ever written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            read => read,
+        }
+    }
+}
+
+/// The call as the console keeps it; `None` where its time is none.
+fn recorded(call: Call) -> Option<console::Call> {
+    let waited = call.waited.min(LONGEST);
+    let cloud_calls = call.cloud_calls.into_iter().map(|made| CloudCall {
+        what: made.what,
+        code: made.err_code,
+        text: made.err_msg,
+        at: made.at.min(LONGEST) + waited,
+        took: made.took.min(LONGEST),
+        exchange: None,
+        database: None,
+        callee: made.callee,
+    });
+    // As the gateway has them: names are JSON strings.
+    let raw = |name: String| serde_json::Value::from(name).to_string();
+    let fields = call.cloud_ids.into_iter().map(|id| (raw(id.field), id.err_code));
+    let warnings = call.warnings.into_iter();
+    let mut known = console::Call::new(call.request_id, call.function, call.time.parse().ok()?);
+    known.source = call.source;
+    known.openid = call.openid;
+    known.attempt = call.attempt;
+    known.http = call.http;
+    known.status = call.status;
+    known.error = (call.err_code != 0).then_some((call.err_code, call.err_msg));
+    known.redeemed = RedeemedFields {
+        took: Duration::ZERO,
+        fields: fields.collect(),
+    };
+    known.waited = waited;
+    known.ran = call.ran.min(LONGEST);
+    known.logs = call.logs.into_iter().map(line).collect();
+    known.more_logs = call.dropped_bytes > 0;
+    known.cloud_calls = cloud_calls.collect();
+    known.more_cloud_calls = call.more_cloud_calls;
+    known.warnings = warnings
+        .map(|warning| (raw(warning.field), warning.err_msg))
+        .collect();
+    known.notes = call.notes;
+    Some(known)
+}
+
+fn line(line: Line) -> LogLine {
+    LogLine {
+        level: LEVELS
+            .into_iter()
+            .find(|level| line.is(*level))
+            .unwrap_or(Level::Log),
+        at: line.at.min(LONGEST),
+        text: line.text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+
+    use console::PastCalls as _;
+
+    use super::*;
+
+    fn read(past: &mut PastCalls) -> Vec<console::Call> {
+        let mut calls = Vec::new();
+        past.read(&mut |call| calls.push(call)).unwrap();
+        calls
+    }
+
+    #[test]
+    fn calls_come_with_what_they_printed_and_only_once() {
+        let root = tempfile::tempdir().unwrap();
+        let mut past = PastCalls::new(root.path());
+        assert!(read(&mut past).is_empty());
+        let file = root.path().join(".yunqiao/calls.jsonl");
+        fs::create_dir(file.parent().unwrap()).unwrap();
+        let call = r#"{"time":"2026-11-29T10:00:01.500Z","requestID":"one","function":"pay","source":"wx_client","status":500,"errCode":-504002,
+            "errMsg":"Error: no","waitedMs":2,"ranMs":1e300,"cloudIDs":[{"field":"run","errCode":-601006}],"droppedBytes":1,
+            "cloudCalls":[{"what":"callFunction stock","errCode":0,"errMsg":"","atMs":3,"tookMs":4,"requestID":"two"}],"moreCloudCalls":0,
+            "warnings":[],"notes":["why"]}"#;
+        let text = [
+            r#"{"time":"2026-11-29T10:00:01Z","requestID":"one","function":"pay","level":"warn","atMs":1,"text":"heard"}"#,
+            "torn",
+            &call.replace('\n', " ").replace("1e300", "1000000000000"),
+            &call
+                .replace('\n', " ")
+                .replace("1e300", "5")
+                .replace("2026-11-29T10:00:01.500Z", "yesterday"),
+            "",
+        ];
+        fs::write(&file, text.join("\n")).unwrap();
+        let calls = read(&mut past);
+        let [call] = &calls[..] else { panic!("{calls:?}") };
+        assert_eq!(call.error, Some((-504_002, "Error: no".to_owned())));
+        assert_eq!(
+            (call.ran, call.cloud_calls[0].at),
+            (LONGEST, Duration::from_millis(5))
+        );
+        assert_eq!(call.cloud_calls[0].callee.as_deref(), Some("two"));
+        assert_eq!((call.logs[0].level, &*call.logs[0].text), (Level::Warn, "heard"));
+        assert_eq!(call.redeemed.fields, [("\"run\"".to_owned(), -601_006)]);
+        assert!(call.more_logs && call.notes == ["why"]);
+        assert!(read(&mut past).is_empty());
+    }
+}

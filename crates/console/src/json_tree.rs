@@ -1,0 +1,171 @@
+//! JSON as a tree to fold, numbers and strings as they were written. However large a text is, what is shown of it is bounded; the
+//! button beside it copies the whole.
+
+use std::cell::Cell;
+
+use json::Object;
+use maud::{Markup, html};
+
+use crate::{lang::Lang, layout, recorder::beginning};
+
+/// Members and elements that are shown.
+const NODES: usize = 150;
+/// Bytes of a string that are shown.
+const STRING: usize = 300;
+/// Levels that are open at first.
+const OPEN: usize = 2;
+/// Levels that are shown.
+const DEEPEST: usize = 16;
+/// Bytes of a value that stands on one line.
+const INLINE: usize = 60;
+/// Ends what was cut.
+const CUT: char = '…';
+/// What the platform fills in: whoever reads their own event knows it.
+const PLATFORM: [&str; 3] = ["userInfo", "tcbContext", "OPEN_DATA_INFO"];
+
+/// A text with its title and a button that copies it. A line before the JSON, as of a request, stands above the tree; what is no JSON, as
+/// what was cut, is shown as it is.
+pub(crate) fn titled(lang: Lang, title: &str, text: &str) -> Markup {
+    let is_json = |text: &str| json::validate(text.as_bytes()).is_ok();
+    let parts = text
+        .split_once('\n')
+        .filter(|(_, body)| !is_json(text) && is_json(body));
+    html! {
+        section .value {
+            h3 { (title) " " (layout::copy(lang, text)) }
+            @match parts {
+                Some((line, body)) => {
+                    p { code { (line) } }
+                    ul .tree { (value(lang, body)) }
+                }
+                None if is_json(text) => ul .tree { (value(lang, text)) },
+                None if text.ends_with(CUT) => (layout::json(lang, text)),
+                None => pre tabindex="0" { (text) },
+            }
+        }
+    }
+}
+
+fn value(lang: Lang, text: &str) -> Markup {
+    let nodes = Cell::new(NODES);
+    match text.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => members(lang, text.trim(), 0, &nodes),
+        _ => html! { li { (leaf(text.trim())) } },
+    }
+}
+
+/// The members of an object, or the elements of an array.
+fn members(lang: Lang, text: &str, depth: usize, nodes: &Cell<usize>) -> Markup {
+    let inside = parts(text);
+    let count = inside.len();
+    let mut lines = Vec::new();
+    for (key, value) in inside {
+        if nodes.get() == 0 {
+            break;
+        }
+        nodes.set(nodes.get() - 1);
+        lines.push(html! { li { (member(lang, &key, value, depth, nodes)) } });
+    }
+    html! {
+        @for line in &lines { (line) }
+        @if count == 0 { li .dim { (text) } }
+        @if lines.len() < count { li .dim { (lang.t("… and more: ", "……还有：")) (count - lines.len()) } }
+    }
+}
+
+fn member(lang: Lang, key: &str, value: &str, depth: usize, nodes: &Cell<usize>) -> Markup {
+    let name = html! { span .k { (beginning(key, STRING)) } ": " };
+    let is_list = value.starts_with('[');
+    if !is_list && !value.starts_with('{') || value.len() <= INLINE {
+        return html! { (name) (leaf(value)) };
+    }
+    let count = parts(value).len();
+    html! {
+        details open[depth + 1 < OPEN && !PLATFORM.contains(&key)] {
+            summary {
+                (name)
+                span .dim {
+                    @if is_list { "[ " (count) (lang.t(" elements ]", " 个元素 ]")) }
+                    @else { "{ " (count) (lang.t(" fields }", " 个字段 }")) }
+                }
+            }
+            ul .tree {
+                @if depth == DEEPEST { li .dim { "…" } } @else { (members(lang, value, depth + 1, nodes)) }
+            }
+        }
+    }
+}
+
+fn leaf(value: &str) -> Markup {
+    let shown = beginning(value, STRING);
+    let kind = match value.as_bytes().first() {
+        Some(b'"') => "s",
+        Some(b'{' | b'[') => "dim",
+        _ => "n",
+    };
+    html! { span .(kind) { (shown) @if shown.len() < value.len() { "…" } } }
+}
+
+/// Keys, or places, with what stands there.
+fn parts(text: &str) -> Vec<(String, &str)> {
+    if text.starts_with('[') {
+        let elements = json::array(text).unwrap_or_default();
+        return elements
+            .into_iter()
+            .enumerate()
+            .map(|(at, element)| (at.to_string(), element.trim()))
+            .collect();
+    }
+    let object = Object::parse(text.as_bytes()).unwrap_or_default();
+    object
+        .members()
+        .iter()
+        .map(|member| (member.key().into_owned(), member.value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        titled(Lang::En, "Event", text).into_string()
+    }
+
+    #[test]
+    fn numbers_and_strings_stay_as_they_were_written() {
+        let tree = shown(
+            r#"{"n":12345678901234567890,"s":"a\u00e9","deep":{"list":[1,[2,3]],"e":{}},"userInfo":{"appId":"wx0123456789abcdef0123456789abcdef0123456789abcdef"}}"#,
+        );
+        for part in ["12345678901234567890", "&quot;a\\u00e9&quot;", "deep"] {
+            assert!(tree.contains(part), "{part} in {tree}");
+        }
+        assert!(
+            tree.contains("<details><summary><span class=\"k\">userInfo"),
+            "{tree}"
+        );
+    }
+
+    #[test]
+    fn whatever_it_is_it_is_bounded_and_text() {
+        for text in [
+            "[".repeat(3000) + &"]".repeat(3000),
+            format!("[{}1]", "1,".repeat(100_000)),
+            format!(
+                "{{{}}}",
+                (0..5000)
+                    .map(|n| format!("\"<b>{n}\":[\"<script>\"]"))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            ),
+            format!("\"{}\"", "<".repeat(100_000)),
+        ] {
+            let tree = shown(&text);
+            let copied = tree.find("</h3>").map_or("", |at| &tree[at..]);
+            assert!(copied.len() < 60_000, "{}", copied.len());
+            assert!(!tree.contains("<script") && !tree.contains("<b>"));
+        }
+        assert!(shown("<b>").contains("&lt;b&gt;"));
+        assert!(shown("7").contains("<span class=\"n\">7</span>"));
+    }
+}

@@ -1,0 +1,177 @@
+// The page Calls, as a person uses it: the list and its pages, the filter and the search, a call beside the list, the timeline, the logs;
+// with the mouse and with the keyboard. Arguments: the console's link, the gateway, the simulated WeChat. Ten thousand calls lie on disk, of
+// `old-one` and `old-two`; the project has `shop`, which calls `stock`.
+
+import assert from 'node:assert/strict'
+
+import { browsing } from './browser.mjs'
+
+const [link, gateway, wechat] = process.argv.slice(2)
+const { origin } = new URL(link)
+
+const post = async (url, body, token) => {
+  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+  return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+}
+const { code } = await post(`${wechat}/sim/client`, { user: 'alice', api: 'login' })
+const { token } = await post(`${gateway}/v1/login`, { code })
+const call = (name, data) => post(`${gateway}/v1/functions/${name}`, { data }, token)
+
+await browsing(async (browser) => {
+  const page = await browser.open(link)
+  await page.wide(1280)
+  /** Waits until the address has this. */
+  const at = (name, value) =>
+    page.until((name, value) => (new URLSearchParams(location.search).get(name) ?? '') === value, name, value)
+  const counts = (text) => page.shows('.list .pages', text)
+
+  // Calls of earlier runs, page by page.
+  await page.goto(`${origin}/calls`)
+  await counts('1–50 of 10000 calls')
+  await page.shows('table.calls', 'earlier runs below')
+  await page.click('#older')
+  await counts('51–100 of 10000 calls')
+  await page.click('#newest')
+  await counts('1–50 of 10000 calls')
+
+  // What is typed applies at once, and stands in the address; a request id is found, and what was printed.
+  await page.write('#wanted input[name=q]', 'old-4321')
+  await counts('1–1 of 1 calls')
+  await at('q', 'old-4321')
+  await page.write('#wanted input[name=q]', 'PRINTED BY 77 ')
+  await counts('1–1 of 1 calls')
+  await page.write('#wanted input[name=q]', 'nowhere')
+  await page.shows('.list', 'Nothing fits the filter')
+  await page.write('#wanted input[name=q]', '')
+  await at('q', '')
+  await page.choose('#wanted select[name=function]', 'old-two')
+  await counts('1–50 of 5000 calls')
+  await page.choose('#wanted select[name=status]', 'failed')
+  await counts('1–50 of 500 calls')
+  await at('function', 'old-two')
+  await at('status', 'failed')
+
+  // A page that is opened with such an address shows the same.
+  await page.goto(await page.evaluate(() => location.href))
+  await counts('1–50 of 500 calls')
+  assert.equal(
+    await page.evaluate(() => document.querySelector('#wanted select[name=status]').value),
+    'failed',
+  )
+
+  // New ones come by themselves; only those that are wanted.
+  await page.goto(`${origin}/calls?function=shop`)
+  await page.shows('.list', 'Nothing fits the filter')
+  const { requestID } = await call('shop', { fail: false, nested: { deep: { list: [1, 2, 3] } } })
+  await page.shows('table.calls', 'shop')
+  await counts('1–1 of 1 calls')
+
+  // One of them, beside the list: what it did, in order, with what it printed and the call inside it.
+  await page.click('table.calls tbody a')
+  await page.shows('#call', requestID)
+  await at('call', requestID)
+  await at('function', 'shop')
+  await page.until(() => document.querySelector('table.calls [aria-current]') !== null)
+  const rows = await page.evaluate(() =>
+    [...document.querySelectorAll('#call .path .what')].map((row) =>
+      row.innerText.trim().replace(/\s+/g, ' '),
+    ),
+  )
+  const place = (text) => {
+    const found = rows.findIndex((row) => row.includes(text))
+    assert.ok(found >= 0, `${text} in ${JSON.stringify(rows)}`)
+    return found
+  }
+  assert.ok(place('before stock') < place('callFunction stock'), JSON.stringify(rows))
+  assert.ok(place('callFunction stock') < place('counting'), 'what the callee printed stands below its call')
+  assert.ok(place('counting') < place('after stock'), JSON.stringify(rows))
+
+  // A row opens where it stands, and trees fold.
+  await page.click('#call .path details[hx-get] > summary .took')
+  await page.shows('#call .path .inside', 'left')
+  await page.shows('#call .values', 'deep')
+  await page.evaluate(() => {
+    for (const folded of document.querySelectorAll('#call .tree details:not([open])')) folded.open = true
+  })
+  await page.shows('#call .values', 'list')
+
+  // The callee is a click away, and leads back.
+  await page.click('#call .path a[aria-label="The call that was made"]')
+  await page.shows('#call', 'called by shop')
+  await page.click('#call .close')
+  await at('call', '')
+
+  // A failure: what it says and where, the stack behind a click, without what is not the function's.
+  const failed = await call('shop', { fail: true })
+  await page.goto(`${origin}/calls?call=${failed.requestID}`)
+  await page.shows('#call .error', 'out of stock')
+  await page.shows('#call .error .place', 'cloudfunctions/shop/index.js:')
+  assert.equal(await page.evaluate(() => document.querySelector('#call .error details').open), false)
+  await page.click('#call .error summary')
+  const stack = await page.text('#call .error pre')
+  assert.ok(stack.includes('index.js') && !/node:internal|worker-/.test(stack), stack)
+
+  // The button sends it again with the same event.
+  await page.follow('#call .head .button', '/call')
+  assert.deepEqual(JSON.parse(await page.evaluate(() => document.querySelector('#event').value)), {
+    fail: true,
+  })
+
+  // Without a mouse: to the search, from call to call, into one, and out again.
+  await page.goto(`${origin}/calls?function=shop`)
+  await counts('1–2 of 2 calls')
+  await page.press('/')
+  await page.until(() => document.activeElement.name === 'q')
+  await page.evaluate(() => document.querySelector('table.calls tbody a').focus())
+  await page.press('ArrowDown')
+  await page.press('Enter')
+  await page.shows('#call', requestID)
+  await page.press('Escape')
+  await at('call', '')
+
+  // The timeline tells, and shows the calls of a moment alone.
+  await page.goto(`${origin}/calls?function=shop&paused=1`)
+  await page.until(() => {
+    document.querySelector('.timeline').focus()
+    return document.activeElement.matches('.timeline')
+  })
+  const newest = () => {
+    const slices = document.querySelector('.timeline').dataset.slices.split(';')
+    return slices.length - 1 - [...slices].reverse().findIndex((slice) => slice !== '')
+  }
+  const back = 60 - (await page.evaluate(newest))
+  for (let step = 0; step < back; step += 1) await page.press('ArrowLeft')
+  await page.shows('.timeline .told', 'calls')
+  assert.match(await page.text('.timeline .told'), /calls [12] · failed [01] · p50 .* · p99 /)
+  await page.press('Enter')
+  await page.until(() => new URLSearchParams(location.search).has('from'))
+  await page.shows('.timeline', 'Show all times')
+  await page.until(() => document.querySelectorAll('table.calls tbody a').length > 0)
+  await page.click('.timeline [data-set]')
+  await at('from', '')
+  await counts('1–2 of 2 calls')
+
+  // What all functions print, as it comes, and the call that printed it.
+  await page.goto(`${origin}/calls?view=logs`)
+  await page.shows('ol.lines', 'before stock')
+  await call('stock', { say: 'a word from stock' })
+  await page.shows('ol.lines', 'a word from stock')
+  await page.write('#wanted input[name=q]', 'a word')
+  await page.until(() => document.querySelectorAll('ol.lines li').length === 1)
+  await page.click('ol.lines a')
+  await page.shows('#call .path', 'a word from stock')
+  await at('view', 'logs')
+
+  // On a phone the call stands in the place of the list, and nothing sticks out.
+  await page.wide(390)
+  for (const path of ['/calls', '/calls?view=logs', `/calls?call=${failed.requestID}`]) {
+    await page.goto(origin + path)
+    assert.ok(
+      (await page.evaluate(() => document.documentElement.scrollWidth)) <= 390,
+      `${path} is wider than a phone`,
+    )
+  }
+  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.list')).display), 'none')
+
+  assert.deepEqual(browser.complaints, [])
+})
