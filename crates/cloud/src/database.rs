@@ -325,6 +325,7 @@ impl Inner {
                     projection: find.projection,
                     skip: find.skip,
                     limit: Some(find.limit),
+                    ..database::Find::default()
                 };
                 let found = database.find(collection, find, transaction).await?;
                 (DatabaseAnswer::Documents(found.documents), found.looked)

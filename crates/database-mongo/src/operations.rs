@@ -14,7 +14,7 @@ use mongodb::{
     },
 };
 
-use crate::{ANSWER, Inner, OPERATION};
+use crate::{ANSWER, Inner, OPERATION, transactions::PRIMARY};
 
 /// Documents in one message of the server's, at most: as many as most operations want at all.
 const BATCH: u32 = 1000;
@@ -107,6 +107,7 @@ impl Inner {
                 .limit(find.limit.map(number))
                 .batch_size(batch)
                 .max_time(OPERATION)
+                .selection_criteria(find.is_followed.then_some(PRIMARY))
                 .build();
             let target = self.collection(collection);
             let action = target.find(find.filter).with_options(options);
@@ -116,7 +117,7 @@ impl Inner {
             };
             Ok(Found {
                 documents,
-                looked: None,
+                ..Found::default()
             })
         })
         .await
@@ -143,7 +144,7 @@ impl Inner {
             };
             Ok(Found {
                 documents,
-                looked: None,
+                ..Found::default()
             })
         })
         .await

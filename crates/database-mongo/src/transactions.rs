@@ -23,6 +23,9 @@ const COMMITS: usize = 3;
 /// A collection that need not exist, read to see whether a transaction can be ended.
 const PROBE: &str = "yunqiao.probe";
 
+/// Of the servers the one that is written to, whatever the address prefers.
+pub(crate) const PRIMARY: SelectionCriteria = SelectionCriteria::ReadPreference(ReadPreference::Primary);
+
 /// The transactions that are open.
 #[derive(Default)]
 pub(crate) struct Transactions(Mutex<HashMap<TransactionId, Open>>);
@@ -104,7 +107,7 @@ impl Inner {
     async fn start(&self) -> Result<ClientSession, mongodb::error::Error> {
         let options = TransactionOptions::builder()
             .read_concern(ReadConcern::snapshot())
-            .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
+            .selection_criteria(PRIMARY)
             .build();
         let mut session = self.client.start_session().await?;
         session.start_transaction().with_options(options).await?;

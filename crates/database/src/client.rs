@@ -589,6 +589,8 @@ impl ClientDatabase<'_> {
         let find = Find {
             filter,
             limit: Some(1),
+            // What it says of a permission is judged again once it changes, and is not to be older than that change.
+            is_followed: true,
             ..Find::default()
         };
         let found = match self.database.find(collection, find, None).await {

@@ -35,6 +35,9 @@ pub struct Find {
     pub skip: u64,
     /// How many to give; `None` for all.
     pub limit: Option<u64>,
+    /// Whether somebody follows the changes of what is found: it is read where they come from, and not from a copy that may be behind, and says
+    /// which of them it has.
+    pub is_followed: bool,
 }
 
 /// What was read.
@@ -44,6 +47,8 @@ pub struct Found {
     pub documents: Vec<RawDocumentBuf>,
     /// What it took; `None` where the engine does not know.
     pub looked: Option<Looked>,
+    /// The number of the last change that was made before it was read; `None` where nobody follows them, or the engine does not know.
+    pub sequence: Option<u64>,
 }
 
 /// What was added.

@@ -8,6 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -28,7 +29,7 @@ use rules::Caller;
 use seal::{SealKind, Sealer};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
@@ -60,6 +61,8 @@ const PLACE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a client may take nothing of what is sent, a piece of it at a time.
 const STALLED: Duration = Duration::from_secs(30);
 const PIECE: usize = 64 << 10;
+/// Bytes that a client takes in a second at least, where it is sent more than a piece.
+const SLOWEST: u64 = 16 << 10;
 /// What is shorter is sent together with what follows.
 const SHORT: usize = 16 << 10;
 /// How often a socket is looked at: whether its client is there still, and may be.
@@ -172,8 +175,8 @@ enum LoggedInBy {
 }
 
 /// A socket, and whether it was left in the middle of a message, so that nothing may follow.
-struct Line {
-    socket: Socket,
+struct Line<S = TokioIo<Upgraded>> {
+    socket: WebSocketStream<S>,
     is_torn: bool,
 }
 
@@ -183,8 +186,6 @@ struct OfUser<'a> {
     owner: Option<String>,
     crowded: Arc<Notify>,
 }
-
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 impl Sockets {
     pub(crate) fn new(config: &GatewayConfig) -> Self {
@@ -329,7 +330,10 @@ pub(crate) async fn answer(
             socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await,
             is_torn: false,
         };
-        let parting = serve(&gateway.0, &mut line, &seat, client_ip).await;
+        let outbox = gateway.0.sockets.watchers.outbox();
+        let parting = serve(&gateway.0, &mut line, &outbox, &seat, client_ip).await;
+        // Whoever holds it still puts nothing into it.
+        outbox.end();
         if parting.frame().is_some() && !line.is_torn {
             // The last of what is said may never be taken.
             let _ = timeout(Duration::from_secs(1), line.socket.close(parting.frame())).await;
@@ -368,10 +372,15 @@ fn accepted(headers: &HeaderMap) -> Result<HeaderValue, Failure> {
 }
 
 /// Serves a socket to its end.
-async fn serve(inner: &Inner, line: &mut Line, seat: &Seat, client_ip: IpAddr) -> Parting {
-    let outbox = Arc::new(inner.sockets.watchers.outbox());
+async fn serve(
+    inner: &Inner,
+    line: &mut Line,
+    outbox: &Arc<Outbox>,
+    seat: &Seat,
+    client_ip: IpAddr,
+) -> Parting {
     let stopping = inner.sockets.stopping.subscribe();
-    let proved = prove(inner, line, &outbox);
+    let proved = prove(inner, line, outbox);
     let known = tokio::select! {
         known = timeout(PROVE_WITHIN, proved) => known.unwrap_or(Err(Parting::NotLoggedIn)),
         () = seat.told_to_leave() => Err(Parting::NotLoggedIn),
@@ -390,10 +399,10 @@ async fn serve(inner: &Inner, line: &mut Line, seat: &Seat, client_ip: IpAddr) -
         let session = inner.sockets.watchers.session(
             known.caller.clone(),
             known.dialect,
-            Arc::clone(&outbox),
+            Arc::clone(outbox),
             &payer(&known.caller, client_ip),
         );
-        let talk = talk(inner, line, &outbox, session, known);
+        let talk = talk(inner, line, outbox, session, known);
         tokio::select! {
             outcome = talk => match outcome {
                 // Another user, whose watches are not those of the one before.
@@ -483,15 +492,19 @@ async fn talk(
             }
             frames = outbox.take() => {
                 let began = Instant::now();
-                send_all(line, outbox, frames.ok_or(Parting::TakesNothing)?).await?;
+                let mut sending = pin!(send_in_time(line, outbox, frames.ok_or(Parting::TakesNothing)?));
+                // That may take minutes.
+                loop {
+                    tokio::select! {
+                        sent = &mut sending => break sent?,
+                        _ = look.tick() => known.must_hold(inner, &mut looks).await?,
+                    }
+                }
                 // Nobody listened meanwhile.
                 heard += began.elapsed();
             }
             _ = look.tick() => {
-                looks += 1;
-                if !known.still_holds(inner, looks % LOOKS_AT_STORE == 0).await {
-                    return Err(Parting::LoginEnded);
-                }
+                known.must_hold(inner, &mut looks).await?;
                 if heard.elapsed() > SILENT {
                     return Err(Parting::Gone);
                 }
@@ -502,7 +515,7 @@ async fn talk(
 }
 
 /// The next text; `None` for what is none.
-async fn next_text(socket: &mut Socket) -> Result<Option<Utf8Bytes>, Parting> {
+async fn next_text(socket: &mut WebSocketStream<TokioIo<Upgraded>>) -> Result<Option<Utf8Bytes>, Parting> {
     match socket.next().await {
         Some(Ok(Message::Text(text))) => Ok(Some(text)),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
@@ -520,27 +533,48 @@ async fn next_text(socket: &mut Socket) -> Result<Option<Utf8Bytes>, Parting> {
 }
 
 /// Sends what waits.
-async fn send(line: &mut Line, outbox: &Outbox) -> Result<(), Parting> {
+async fn send<S>(line: &mut Line<S>, outbox: &Outbox) -> Result<(), Parting>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let frames = outbox.take().await.ok_or(Parting::TakesNothing)?;
-    send_all(line, outbox, frames).await
+    send_in_time(line, outbox, frames).await
+}
+
+/// Sends messages to a client that takes them, and not so slowly that they are held for as long as it likes.
+async fn send_in_time<S>(
+    line: &mut Line<S>,
+    outbox: &Outbox,
+    frames: Arc<VecDeque<Frame>>,
+) -> Result<(), Parting>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let bytes: usize = frames.iter().map(Frame::len).sum();
+    let within = STALLED + Duration::from_secs(bytes as u64 / SLOWEST);
+    let sent = timeout(within, send_all(line, outbox, &frames)).await;
+    sent.unwrap_or(Err(Parting::TakesNothing))
 }
 
 /// Sends messages. Their bytes go to the connection as they are: a client's documents may be megabytes, of which the library would make a
-/// copy for each client; and whoever takes some of them is there, however long the whole takes.
-async fn send_all(line: &mut Line, outbox: &Outbox, frames: VecDeque<Frame>) -> Result<(), Parting> {
+/// copy for each client; and whoever takes some of them is there, even where the whole takes minutes.
+async fn send_all<S>(line: &mut Line<S>, outbox: &Outbox, frames: &VecDeque<Frame>) -> Result<(), Parting>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     // What the library has to say, in the middle of which nothing can be said.
     sent(line.socket.flush(), outbox).await?;
     line.is_torn = true;
     let mut short = Vec::with_capacity(SHORT);
     for frame in frames {
         begin_text(&mut short, frame.len());
-        for part in [frame.head, frame.tail] {
+        for part in [&frame.head, &frame.tail] {
             if short.len() + part.len() <= SHORT {
-                short.extend_from_slice(&part);
+                short.extend_from_slice(part);
             } else {
                 write(&mut line.socket, outbox, &short).await?;
                 short.clear();
-                write(&mut line.socket, outbox, &part).await?;
+                write(&mut line.socket, outbox, part).await?;
             }
         }
     }
@@ -550,7 +584,10 @@ async fn send_all(line: &mut Line, outbox: &Outbox, frames: VecDeque<Frame>) -> 
     Ok(())
 }
 
-async fn write(socket: &mut Socket, outbox: &Outbox, bytes: &[u8]) -> Result<(), Parting> {
+async fn write<S>(socket: &mut WebSocketStream<S>, outbox: &Outbox, bytes: &[u8]) -> Result<(), Parting>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     for piece in bytes.chunks(PIECE) {
         sent(socket.get_mut().write_all(piece), outbox).await?;
     }
@@ -632,6 +669,18 @@ async fn known(inner: &Inner, login: &Login) -> Result<Known, WatchRefusal> {
 }
 
 impl Known {
+    /// The login holds still: looked at once more, and each few times also in the store.
+    async fn must_hold(&self, inner: &Inner, looks: &mut u32) -> Result<(), Parting> {
+        *looks += 1;
+        match self
+            .still_holds(inner, looks.is_multiple_of(LOOKS_AT_STORE))
+            .await
+        {
+            true => Ok(()),
+            false => Err(Parting::LoginEnded),
+        }
+    }
+
     /// Whether the login that a socket was opened by is one still. `asks_store`: also whether it was ended at another node.
     async fn still_holds(&self, inner: &Inner, asks_store: bool) -> bool {
         if inner.clock.now() > self.until {
@@ -656,6 +705,8 @@ impl Known {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use tokio::io::AsyncReadExt as _;
 
     use super::*;
 
@@ -691,6 +742,49 @@ mod tests {
             assert_eq!(refused.status, StatusCode::UPGRADE_REQUIRED, "{wrong}");
         }
         assert!(accepted(&headers(&ASKED[..3])).is_err());
+    }
+
+    /// What comes of sending 2 MB to a client that takes a piece of it each `every`; none where it takes nothing.
+    async fn sending_to(every: Option<Duration>) -> Result<(), Parting> {
+        let watchers = Watchers::new(WatchersConfig {
+            database: Arc::new(database::Embedded::in_memory(database::Options::default()).unwrap()),
+            permissions: Arc::default(),
+            makes_collections: true,
+            memory: 64 << 20,
+            denied: Box::new(|_, _| {}),
+        });
+        let outbox = watchers.outbox();
+        outbox.put(vec![b'x'; 2 << 20]);
+        let (ours, mut theirs) = tokio::io::duplex(PIECE);
+        let mut line = Line {
+            socket: WebSocketStream::from_raw_socket(ours, Role::Server, None).await,
+            is_torn: false,
+        };
+        let taking = async {
+            let mut piece = vec![0; PIECE];
+            loop {
+                match every {
+                    Some(every) => tokio::time::sleep(every).await,
+                    None => std::future::pending().await,
+                }
+                theirs.read_exact(&mut piece).await.unwrap();
+            }
+        };
+        let sent = tokio::select! {
+            sent = send(&mut line, &outbox) => sent,
+            never = taking => never,
+        };
+        assert_eq!(line.is_torn, sent.is_err());
+        sent
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_takes_little_is_sent_to_and_whoever_takes_less_is_let_go() {
+        assert_eq!(sending_to(Some(Duration::from_secs(3))).await, Ok(()));
+        // Some is taken all the time, and the whole would be held for a quarter of an hour.
+        let slowly = Some(Duration::from_secs(29));
+        assert_eq!(sending_to(slowly).await, Err(Parting::TakesNothing));
+        assert_eq!(sending_to(None).await, Err(Parting::TakesNothing));
     }
 
     #[test]

@@ -38,8 +38,6 @@ pub(crate) struct Load {
     pub(crate) entry: u64,
     pub(crate) collection: Arc<str>,
     pub(crate) query: Arc<WatchQuery>,
-    /// Nobody has its documents so far.
-    pub(crate) is_first: bool,
     /// The places of whoever it is read for; `None` where all who watch have to have it.
     pub(crate) places: Option<Arc<Semaphore>>,
 }
@@ -61,6 +59,8 @@ pub(crate) struct Entry {
     phase: Phase,
     /// Somebody reads it, or is about to.
     is_read: bool,
+    /// The number of the last change that the last reading had.
+    found_up_to: u64,
     pub(crate) watchers: Vec<Watcher>,
     /// How many watchers each payer has here.
     pub(crate) payers: HashMap<Arc<str>, usize>,
@@ -89,8 +89,8 @@ struct Shift {
 enum Phase {
     Live,
     Loading {
-        /// Changes that were heard since the reading began; `None` before that, when it will find them.
-        buffer: Option<Vec<Changed>>,
+        /// What was heard since the reading began, with the numbers of the changes; `None` before that, when it will find them.
+        buffer: Option<Vec<(u64, Outcome)>>,
         /// Bytes of them.
         bytes: usize,
         /// There were too many of them.
@@ -129,6 +129,7 @@ impl Entry {
             sent: 1,
             phase: Phase::loading(true, Vec::new(), DataType::Init),
             is_read: false,
+            found_up_to: 0,
             watchers: Vec::new(),
             payers: HashMap::new(),
             charged: 0,
@@ -172,6 +173,17 @@ impl Entry {
         matches!(self.phase, Phase::Live)
     }
 
+    /// Whether nobody has its documents so far.
+    pub(crate) const fn is_first(&self) -> bool {
+        matches!(self.phase, Phase::Loading { is_first: true, .. })
+    }
+
+    /// Whether somebody who watches had documents before.
+    pub(crate) fn has_documents(&self) -> bool {
+        let mut watchers = self.watchers.iter();
+        watchers.any(|watcher| watcher.is_told || watcher.asked.is_some())
+    }
+
     pub(crate) const fn wants_load(&self) -> bool {
         !self.is_read && !self.is_live()
     }
@@ -179,12 +191,10 @@ impl Entry {
     /// Is to be read; for a payer, where it is for that one's watch.
     pub(crate) fn load(&mut self, number: u64, places: Option<Arc<Semaphore>>) -> Load {
         self.is_read = true;
-        let is_first = matches!(self.phase, Phase::Loading { is_first: true, .. });
         Load {
             entry: number,
             collection: Arc::clone(&self.collection),
             query: Arc::clone(&self.query),
-            is_first,
             places,
         }
     }
@@ -216,8 +226,8 @@ impl Entry {
         }
     }
 
-    /// Takes what it was found to have.
-    pub(crate) fn loaded(&mut self, rows: Vec<Row>) -> Result<(), WatchRefusal> {
+    /// Takes what it was found to have, with the changes up to that number.
+    pub(crate) fn loaded(&mut self, rows: Vec<Row>, found_up_to: u64) -> Result<(), WatchFault> {
         self.is_read = false;
         let Phase::Loading {
             buffer,
@@ -234,18 +244,40 @@ impl Entry {
             self.phase = Phase::loading(is_first, held, entered);
             return Ok(());
         }
+        self.found_up_to = found_up_to;
         let events = self.window.load(rows, entered)?;
         if !is_first {
             self.note([held, events].concat());
         }
-        for changed in buffer.unwrap_or_default() {
-            self.apply(changed)?;
+        for (sequence, outcome) in buffer.unwrap_or_default() {
+            self.hear(sequence, outcome)?;
         }
         Ok(())
     }
 
-    /// Takes what a change was found to be, or keeps it until the query was read.
-    pub(crate) fn hear(&mut self, outcome: Outcome) -> Result<(), WatchFault> {
+    /// Takes what the change of that number was found to be, or keeps it until the query was read.
+    pub(crate) fn hear(&mut self, sequence: u64, outcome: Outcome) -> Result<(), WatchFault> {
+        match &mut self.phase {
+            // What was read has it, and may be newer.
+            Phase::Live if sequence <= self.found_up_to => return Ok(()),
+            Phase::Live => {}
+            Phase::Loading {
+                buffer: Some(kept),
+                bytes,
+                is_stale,
+                ..
+            } if !*is_stale => {
+                *bytes += outcome.bytes();
+                kept.push((sequence, outcome));
+                if kept.len() > MOST_BUFFERED || *bytes > BUFFERED_BYTES {
+                    (*kept, *bytes, *is_stale) = (Vec::new(), 0, true);
+                }
+                return Ok(());
+            }
+            // The reading that is to come finds it.
+            Phase::Loading { .. } if matches!(outcome, Outcome::Changed(_)) => return Ok(()),
+            Phase::Loading { .. } => {}
+        }
         match outcome {
             Outcome::Changed(changed) => Ok(self.apply(changed)?),
             Outcome::Failed(fault) => Err(*fault),
@@ -257,24 +289,6 @@ impl Entry {
     }
 
     fn apply(&mut self, changed: Changed) -> Result<(), WatchRefusal> {
-        if let Phase::Loading {
-            buffer,
-            bytes,
-            is_stale,
-            ..
-        } = &mut self.phase
-        {
-            // The reading that is to come finds it.
-            let Some(kept) = buffer.as_mut().filter(|_| !*is_stale) else {
-                return Ok(());
-            };
-            *bytes += changed.bytes();
-            kept.push(changed);
-            if kept.len() > MOST_BUFFERED || *bytes > BUFFERED_BYTES {
-                (*kept, *bytes, *is_stale) = (Vec::new(), 0, true);
-            }
-            return Ok(());
-        }
         let Changed { id, data, row } = changed;
         let events = self.window.apply(&id, data, row.map(|row| *row))?;
         if self.window.is_short() {
@@ -322,7 +336,7 @@ impl Entry {
         let count: usize = self.batches.iter().map(|batch| batch.events.len()).sum();
         let mut messages = 0;
         for watcher in self.watchers.iter_mut().filter(|watcher| watcher.is_told) {
-            let Some((many, tail)) = tails.get(&watcher.offset) else {
+            let Some((_, tail)) = tails.get(&watcher.offset) else {
                 continue;
             };
             // Its client comes back, and is told what it has missed.
@@ -331,8 +345,7 @@ impl Entry {
                 continue;
             }
             watcher.told += count as u64;
-            let weight = watcher.head.len() + tail.len() / many;
-            watcher.send(watcher.head.clone(), tail.clone(), weight);
+            watcher.send(watcher.head.clone(), tail.clone());
             messages += 1;
         }
         for batch in self.batches.drain(..) {
@@ -355,7 +368,7 @@ impl Entry {
         // Who is alone is likely to stay so: what they begin with is for nobody else.
         let is_shared = watchers.len() > 1;
         for watcher in watchers.iter_mut().filter(|watcher| !watcher.is_told) {
-            self.welcome_one(watcher, is_shared);
+            self.welcome_one(watcher);
         }
         if !is_shared {
             self.beginning = None;
@@ -363,7 +376,7 @@ impl Entry {
         self.watchers = watchers;
     }
 
-    fn welcome_one(&mut self, watcher: &mut Watcher, is_shared: bool) {
+    fn welcome_one(&mut self, watcher: &mut Watcher) {
         watcher.is_told = true;
         let asked = watcher.asked.take();
         let known = asked.and_then(|asked| {
@@ -383,7 +396,7 @@ impl Entry {
         };
         watcher.head = head("", false);
         let answer = head(&watcher.request_id, asked.is_none());
-        let (tail, is_shared) = match (asked, known) {
+        let tail: Bytes = match (asked, known) {
             (None, _) => {
                 watcher.offset = 0;
                 watcher.told += self.window.len() as u64;
@@ -395,7 +408,7 @@ impl Entry {
                     };
                     events_tail(self.number, [&batch], 0).into()
                 });
-                (tail.clone(), is_shared)
+                tail.clone()
             }
             (Some(_), Some((offset, from))) => {
                 let missed: Vec<&EventBatch> = self.history.range(from..).map(|(batch, _)| batch).collect();
@@ -405,7 +418,7 @@ impl Entry {
                     return;
                 }
                 watcher.told += missed.iter().map(|batch| batch.events.len() as u64).sum::<u64>();
-                (events_tail(self.number, missed, offset).into(), false)
+                events_tail(self.number, missed, offset).into()
             }
             (Some(asked), None) => {
                 watcher.offset = asked.event.saturating_add(1).saturating_sub(self.number);
@@ -414,13 +427,12 @@ impl Entry {
                     events: self.window.beginning_anew(),
                 };
                 watcher.told += batch.events.len() as u64;
-                let tail = Bytes::from(events_tail(self.number, [&batch], watcher.offset));
+                let tail = events_tail(self.number, [&batch], watcher.offset);
                 self.shift(&asked, watcher);
-                (tail, false)
+                tail.into()
             }
         };
-        let weight = answer.len() + if is_shared { 0 } else { tail.len() };
-        watcher.send(answer, tail, weight);
+        watcher.send(answer, tail);
     }
 
     /// How the numbers of a watcher differ from ours, if it has any that are known here.

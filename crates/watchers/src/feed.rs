@@ -1,7 +1,7 @@
 //! The one reading of the database's changes, and the reading of what queries find.
 //!
 //! A query is read after the feed of changes is followed, and what is heard meanwhile is kept until it was read: so no change is
-//! missed in between. One that was in the documents already changes nothing.
+//! missed in between. One that the reading has, as far as its number says, is not applied to what may be newer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use bson::{Document, RawDocumentBuf};
 use database::{Change, Changes, DatabaseError, Find};
 use futures_util::FutureExt as _;
 use realtime::{MOST_BYTES, Row, Shown, WatchQuery, WatchRefusal};
+use tcb::database::DatabaseRefusal;
 use tokio::{
     task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval_at},
@@ -35,9 +36,9 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// How often watchers are judged anew whose rule asks for the time.
 const JUDGE_EVERY: Duration = Duration::from_secs(30);
 /// Between tries to follow, or to read, a database that is away.
-const RETRY: Duration = Duration::from_secs(1);
-/// After so many tries to read what watchers have already, their watches end.
-const TRIES: usize = 60;
+pub(crate) const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
+/// For so long watchers that have documents wait for it.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// Why changes come to a halt.
 enum Halt {
@@ -45,6 +46,34 @@ enum Halt {
     Missed,
     /// There will be no others.
     Ended,
+}
+
+/// Bears with a database that is away.
+#[derive(Default)]
+pub(crate) struct Patience {
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// Waits a while, after which it may be tried again; answers whether to do so.
+    pub(crate) async fn lasts(&mut self, refusal: &WatchRefusal) -> bool {
+        let is_of_a_moment = matches!(
+            refusal,
+            WatchRefusal::Database(DatabaseRefusal::Unavailable | DatabaseRefusal::Timeout)
+        );
+        if !is_of_a_moment {
+            return false;
+        }
+        let until = *self.until.get_or_insert_with(|| {
+            tracing::warn!(%refusal, "the database is away; watches that have their documents wait for a while");
+            Instant::now() + AWAY
+        });
+        let lasts = Instant::now() < until;
+        if lasts {
+            tokio::time::sleep(RETRY).await;
+        }
+        lasts
+    }
 }
 
 impl Inner {
@@ -58,8 +87,9 @@ impl Inner {
             return Ok(());
         }
         let changes = self.config.database.changes(None).await.map_err(refusal)?;
+        let last = changes.last();
         let following = tokio::spawn(Arc::clone(self).keep_following(changes));
-        self.queries().feed(following.abort_handle());
+        self.queries().feed(following.abort_handle(), last);
         Ok(())
     }
 
@@ -81,7 +111,7 @@ impl Inner {
                 return;
             };
             changes = again;
-            self.reload_all(Rejoining::ByDocuments);
+            self.reload_all(Rejoining::ByDocuments(changes.last()));
         }
     }
 
@@ -125,11 +155,11 @@ impl Inner {
             let messages = self.hear(heard).await;
             match halt {
                 None => {}
-                Some(Halt::Missed) => self.reload_all(Rejoining::ByDocuments),
+                Some(Halt::Missed) => self.reload_all(Rejoining::ByDocuments(changes.last())),
                 Some(Halt::Ended) => match self.reopened().await {
                     Some(again) => {
                         changes = again;
-                        self.reload_all(Rejoining::ByDocuments);
+                        self.reload_all(Rejoining::ByDocuments(changes.last()));
                     }
                     None => return,
                 },
@@ -141,9 +171,17 @@ impl Inner {
     }
 
     /// Tells watchers of changes; answers how many messages that took.
-    async fn hear(self: &Arc<Self>, mut changes: Vec<Arc<Change>>) -> usize {
+    async fn hear(self: &Arc<Self>, changes: Vec<Arc<Change>>) -> usize {
         let concerned = self.queries().note(&changes);
         self.rejoin(concerned);
+        self.tell(changes).await
+    }
+
+    /// The same of changes that were noted.
+    pub(crate) async fn tell(self: &Arc<Self>, mut changes: Vec<Arc<Change>>) -> usize {
+        let Some(last) = changes.last().map(|change| change.sequence) else {
+            return 0;
+        };
         let mut messages = 0;
         while !changes.is_empty() {
             let matching = self.queries().matching(&changes);
@@ -154,7 +192,7 @@ impl Inner {
                 Ok(matched) => matched,
                 Err(fault) => {
                     tracing::error!(%fault, "changes could not be matched; all that is watched is read anew");
-                    self.reload_all(Rejoining::ByDocuments);
+                    self.reload_all(Rejoining::ByDocuments(last));
                     break;
                 }
             };
@@ -168,6 +206,9 @@ impl Inner {
                 yield_now().await;
             }
         }
+        self.queries().have_told(last);
+        // Who waited for that joins before more is heard.
+        yield_now().await;
         messages
     }
 
@@ -181,8 +222,9 @@ impl Inner {
 
     /// Judges watchers anew.
     pub(crate) fn rejoin(self: &Arc<Self>, watchers: Vec<Watcher>) {
+        let mut queries = self.queries();
         for watcher in watchers {
-            tokio::spawn(Arc::clone(self).join(watcher, None));
+            self.begin_joining(&mut queries, watcher);
         }
     }
 
@@ -239,41 +281,52 @@ impl Inner {
         }
     }
 
-    async fn read(&self, load: &Load) -> Result<Vec<Row>, WatchFault> {
+    /// Reads what a query finds, with the number of the last change that it has.
+    async fn read(&self, load: &Load) -> Result<(Vec<Row>, u64), WatchFault> {
+        let mut patience = Patience::default();
+        loop {
+            match self.try_read(load).await {
+                Err(fault)
+                    if self.queries().has_documents(load.entry) && patience.lasts(&fault.refusal).await => {}
+                found => return found,
+            }
+        }
+    }
+
+    async fn try_read(&self, load: &Load) -> Result<(Vec<Row>, u64), WatchFault> {
         let Load {
             collection, query, ..
         } = load;
-        let mut tries = 0;
-        loop {
-            let find = Find {
-                filter: query.filter().clone(),
-                sort: Some(query.sort().clone()),
-                limit: Some(query.depth() as u64 + 1),
-                ..Find::default()
-            };
-            match self.config.database.find(collection, find, None).await {
-                Ok(found) => return Ok(rows(query, found.documents).await?),
-                Err(DatabaseError::CollectionMissing(name)) if self.config.makes_collections => {
-                    match self.config.database.create_collection(&name).await {
-                        Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
-                        Err(error) => return Err(refusal(error).into()),
-                    }
-                }
-                Err(DatabaseError::Unavailable(error)) if !load.is_first && tries < TRIES => {
-                    tracing::warn!(%error, "what is watched cannot be read; it is tried again");
-                    tries += 1;
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(WatchFault::of(error)),
+        let database = &self.config.database;
+        // What is told by now is in the documents.
+        let told = database.changes(None).await.map_err(WatchFault::of)?.last();
+        let find = || Find {
+            filter: query.filter().clone(),
+            sort: Some(query.sort().clone()),
+            limit: Some(query.depth() as u64 + 1),
+            is_followed: true,
+            ..Find::default()
+        };
+        let mut found = database.find(collection, find(), None).await;
+        if let Err(DatabaseError::CollectionMissing(name)) = &found
+            && self.config.makes_collections
+        {
+            match database.create_collection(name).await {
+                Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
+                Err(error) => return Err(refusal(error).into()),
             }
+            found = database.find(collection, find(), None).await;
         }
+        let found = found.map_err(WatchFault::of)?;
+        let found_up_to = found.sequence.unwrap_or(told);
+        Ok((rows(query, found.documents).await?, found_up_to))
     }
 }
 
 /// Documents with their places and texts: thousands of them take a while, in which others are served.
 async fn rows(query: &Arc<WatchQuery>, found: Vec<RawDocumentBuf>) -> Result<Vec<Row>, WatchRefusal> {
     let query = Arc::clone(query);
-    let unavailable = || WatchRefusal::Database(tcb::database::DatabaseRefusal::Unavailable);
+    let unavailable = || WatchRefusal::Database(DatabaseRefusal::Unavailable);
     let rows = tokio::task::spawn_blocking(move || {
         let context = context();
         let mut rows = Vec::with_capacity(found.len());

@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::Semaphore;
 
+use crate::outbox::Unsent;
+
 /// The part of all bytes that one payer may have.
 const SHARE: usize = 8;
 /// Queries that are read at once for one payer.
@@ -24,6 +26,17 @@ struct Payer {
     bytes: usize,
     sessions: usize,
     loads: Arc<Semaphore>,
+    unsent: Arc<Unsent>,
+}
+
+/// What a session is told of its payer.
+pub(crate) struct Arrived {
+    /// Its name, as it is kept.
+    pub(crate) name: Arc<str>,
+    /// The places for what is read for it.
+    pub(crate) loads: Arc<Semaphore>,
+    /// What waits to be sent to its clients.
+    pub(crate) unsent: Arc<Unsent>,
 }
 
 impl Ledger {
@@ -67,8 +80,9 @@ impl Ledger {
         self.used
     }
 
-    /// Notes a session of a payer: its name, as it is kept, and the places for what is read for it.
-    pub(crate) fn arrive(&mut self, name: &str) -> (Arc<str>, Arc<Semaphore>) {
+    /// Notes a session of a payer.
+    pub(crate) fn arrive(&mut self, name: &str) -> Arrived {
+        let share = self.share();
         let name = match self.payers.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(name),
@@ -77,9 +91,14 @@ impl Ledger {
             bytes: 0,
             sessions: 0,
             loads: Arc::new(Semaphore::new(LOADS)),
+            unsent: Unsent::new(share),
         });
         payer.sessions += 1;
-        (name, Arc::clone(&payer.loads))
+        Arrived {
+            name,
+            loads: Arc::clone(&payer.loads),
+            unsent: Arc::clone(&payer.unsent),
+        }
     }
 
     /// A session is over; its watches have ended.

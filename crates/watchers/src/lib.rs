@@ -31,8 +31,8 @@ pub use outbox::{Frame, Outbox};
 pub use queries::LiveWatch;
 pub use session::{Heard, MOST_WATCHES, Session};
 
-use outbox::AllOutboxes;
-use queries::{Queries, Rejoining};
+use outbox::Outboxes;
+use queries::{Position, Queries, Rejoining};
 
 /// Queries that are read at once: after a restart all watchers come back together.
 const LOADS: usize = 4;
@@ -48,7 +48,7 @@ pub struct WatchersConfig {
     pub permissions: Arc<ArcSwap<Permissions>>,
     /// Whether a collection that is missing is made, as for what clients ask otherwise.
     pub makes_collections: bool,
-    /// Bytes that all watches may have in memory together. What waits to be sent may have as many again.
+    /// Bytes that all watches may have in memory together. What waits to be sent may have as many again; what waits for one payer an eighth.
     pub memory: usize,
     /// Is told why a client may not watch: the developer is to know, and the client is not.
     pub denied: Box<ToldWhy>,
@@ -64,7 +64,7 @@ struct Inner {
     /// Held while the feed is being opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     loads: Semaphore,
-    outboxes: Arc<AllOutboxes>,
+    outboxes: Arc<Outboxes>,
 }
 
 /// What a client asks to watch, once it was judged.
@@ -76,6 +76,10 @@ struct Judged {
     is_of_time: bool,
     /// What it was judged by.
     by: Arc<Permissions>,
+    /// What was heard of the changes before it was judged.
+    since: Position,
+    /// The number of the last change that the documents may have had by which it was judged.
+    until: u64,
 }
 
 impl Watchers {
@@ -84,7 +88,7 @@ impl Watchers {
     pub fn new(config: WatchersConfig) -> Self {
         Self(Arc::new(Inner {
             state: Mutex::new(Queries::new(config.memory)),
-            outboxes: AllOutboxes::new(config.memory),
+            outboxes: Outboxes::new(config.memory),
             config,
             opening: tokio::sync::Mutex::default(),
             loads: Semaphore::new(LOADS),
@@ -93,8 +97,8 @@ impl Watchers {
 
     /// An outbox for a socket.
     #[must_use]
-    pub fn outbox(&self) -> Outbox {
-        Outbox::among(Arc::clone(&self.0.outboxes))
+    pub fn outbox(&self) -> Arc<Outbox> {
+        self.0.outboxes.open()
     }
 
     /// A socket on which `caller` has logged in. What it watches counts as the memory of `payer`: the caller, or the network of one whom
@@ -140,6 +144,7 @@ impl Inner {
         dialect: Dialect,
     ) -> Result<Judged, WatchRefusal> {
         let by = self.config.permissions.load_full();
+        let since = self.queries().position();
         let client = ClientDatabase {
             database: self.config.database.as_ref(),
             permissions: &by,
@@ -149,10 +154,15 @@ impl Inner {
         let filter = request.filter()?;
         match client.watched(&request.collection, filter).await {
             Ok(watched) => Ok(Judged {
+                until: match watched.named.is_empty() {
+                    true => 0,
+                    false => self.config.database.changes(None).await.map_err(refusal)?.last(),
+                },
                 query: made(watched.filter, request, dialect).await?,
                 named: watched.named,
                 is_of_time: watched.is_of_time,
                 by,
+                since,
             }),
             Err(ClientError::Database(error)) => Err(refusal(error)),
             Err(denied) => {

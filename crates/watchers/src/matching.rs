@@ -38,8 +38,8 @@ pub(crate) struct Matching {
 pub(crate) struct Matched {
     /// How many of the changes were matched: the first ones.
     pub(crate) taken: usize,
-    /// For each query the outcomes of its changes, in their order.
-    pub(crate) outcomes: VecDeque<(u64, Vec<Outcome>)>,
+    /// For each query the outcomes of its changes, in their order and with their numbers.
+    pub(crate) outcomes: VecDeque<(u64, Vec<(u64, Outcome)>)>,
     /// For each change that was much work the queries that made it so, and their steps.
     pub(crate) work: Vec<Vec<(u64, u64)>>,
 }
@@ -98,10 +98,14 @@ pub(crate) struct Changed {
     pub(crate) row: Option<Box<Row>>,
 }
 
-impl Changed {
+impl Outcome {
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.row.as_ref().map_or(0, |row| size_of::<Row>() + row.bytes())
+        let row = match self {
+            Self::Changed(changed) => changed.row.as_ref(),
+            Self::Dropped | Self::Failed(_) => None,
+        };
+        size_of::<(u64, Self)>() + row.map_or(0, |row| size_of::<Row>() + row.bytes())
     }
 }
 
@@ -145,7 +149,7 @@ impl Matching {
                     matched.outcomes.len() - 1
                 });
                 if let Some((_, outcomes)) = matched.outcomes.get_mut(place) {
-                    outcomes.push(outcome);
+                    outcomes.push((change.sequence, outcome));
                 }
             }
             if !work.is_empty() {

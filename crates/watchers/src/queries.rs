@@ -12,14 +12,11 @@ use bson::Bson;
 use database::{Change, ChangeKind};
 use realtime::{Row, WatchQuery, WatchRefusal, checked};
 use rules::{Caller, DocumentRef};
-use tokio::{
-    sync::{Semaphore, watch},
-    task::AbortHandle,
-};
+use tokio::{sync::watch, task::AbortHandle};
 
 use crate::{
     entry::{Entry, Load},
-    ledger::Ledger,
+    ledger::{Arrived, Ledger},
     matching::{Matching, Outcome, Queried, STEPS, WatchFault},
     watcher::Watcher,
 };
@@ -52,14 +49,28 @@ pub(crate) struct Queries {
     last: u64,
     /// Follows the changes, while that is done.
     feed: Option<AbortHandle>,
-    /// How many changes were heard.
-    heard: u64,
-    /// The hashes of the documents that changed last.
-    recent: VecDeque<u64>,
+    /// What was heard of the changes.
+    heard: Position,
+    /// What was told of them.
+    told: watch::Sender<Position>,
+    /// The numbers of the last changes, and the hashes of their documents.
+    recent: VecDeque<(u64, u64)>,
+    /// The number of the last change that is not among them any more.
+    forgotten: u64,
     /// Whose watches ended by a bound or a fault, and why: the developer is to know.
     ended: Vec<(Caller, String)>,
     /// Is told of watches that begin and end.
     looking_on: watch::Sender<()>,
+}
+
+/// A place in the changes of the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Is another one when some were not heard, or one of them concerned more than is remembered: what was judged before is to be judged
+    /// again.
+    pub(crate) era: u64,
+    /// The number of the last one.
+    pub(crate) sequence: u64,
 }
 
 /// Where a watch is.
@@ -68,6 +79,17 @@ struct Place {
     token: u64,
     /// The query that it watches, once it was judged.
     entry: Option<u64>,
+    /// Judges it.
+    joining: Option<Joining>,
+}
+
+/// The task by which a watch is judged, which ends when nobody wants the watch any more.
+struct Joining(AbortHandle);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a payer has.
@@ -83,8 +105,8 @@ struct Holding {
 pub(crate) enum Rejoining {
     /// What may be read is another now.
     Everybody,
-    /// Those who were judged by documents, of which changes were not heard.
-    ByDocuments,
+    /// Those who were judged by documents: changes up to the one of that number were not heard.
+    ByDocuments(u64),
 }
 
 /// What is to be done after something was told.
@@ -130,8 +152,10 @@ impl Queries {
             ledger: Ledger::new(most_bytes),
             last: 0,
             feed: None,
-            heard: 0,
+            heard: Position::default(),
+            told: watch::Sender::default(),
             recent: VecDeque::new(),
+            forgotten: 0,
             ended: Vec::new(),
             looking_on: watch::Sender::default(),
         }
@@ -141,33 +165,50 @@ impl Queries {
         self.feed.as_ref().is_some_and(|feed| !feed.is_finished())
     }
 
-    /// Changes are followed from here on.
-    pub(crate) fn feed(&mut self, following: AbortHandle) {
+    /// Changes are followed behind that one.
+    pub(crate) fn feed(&mut self, following: AbortHandle, last: u64) {
         self.feed = Some(following);
+        self.begin_era(last);
     }
 
-    /// Notes a client of a payer, and answers the payer's name and the places for what is read for it.
-    pub(crate) fn arrive(&mut self, payer: &str) -> (Arc<str>, Arc<Semaphore>) {
+    /// Whatever was judged is to be judged again; what is heard next follows on the change of that number.
+    fn begin_era(&mut self, last: u64) {
+        self.heard = Position {
+            era: self.heard.era + 1,
+            sequence: last,
+        };
+        self.recent.clear();
+        self.forgotten = last;
+        self.told.send_replace(self.heard);
+    }
+
+    /// Notes a client of a payer.
+    pub(crate) fn arrive(&mut self, payer: &str) -> Arrived {
         self.ledger.arrive(payer)
     }
 
-    /// How many changes were heard.
-    pub(crate) const fn position(&self) -> u64 {
+    /// What was heard of the changes.
+    pub(crate) const fn position(&self) -> Position {
         self.heard
     }
 
-    /// Whether one of these documents may have changed since so many changes were heard.
-    pub(crate) fn has_changed(&self, named: &[DocumentRef], heard: u64) -> bool {
+    /// Says what was told of them.
+    pub(crate) fn told(&self) -> watch::Receiver<Position> {
+        self.told.subscribe()
+    }
+
+    /// Whether one of these documents may have changed, as far as was heard since then.
+    pub(crate) fn has_changed(&self, named: &[DocumentRef], since: Position) -> bool {
         if named.is_empty() {
             return false;
         }
-        let since = usize::try_from(self.heard - heard).unwrap_or(usize::MAX);
-        if since > self.recent.len() {
+        if since.era != self.heard.era || since.sequence < self.forgotten {
             return true;
         }
         let named: Vec<u64> = named.iter().map(|document| self.hash_of(document)).collect();
-        let mut changed = self.recent.iter().rev().take(since);
-        changed.any(|hash| named.contains(hash))
+        let recent = self.recent.iter().rev();
+        let mut changed = recent.take_while(|(sequence, _)| *sequence > since.sequence);
+        changed.any(|(_, hash)| named.contains(hash))
     }
 
     /// Different documents may have the same: watchers are judged once more than they need to be, then.
@@ -190,18 +231,29 @@ impl Queries {
         let place = Place {
             token: self.last,
             entry: None,
+            joining: None,
         };
         watches.insert(watch_id.to_owned(), place);
         Ok(self.last)
     }
 
-    /// Whether a watch that is being judged is still wanted.
-    pub(crate) fn is_wanted(&self, watcher: &Watcher) -> bool {
-        let place = self
-            .clients
-            .get(&watcher.client.number)
-            .and_then(|watches| watches.get(&watcher.watch_id));
-        place.is_some_and(|place| place.token == watcher.token)
+    /// The place of a watch, if it is wanted still.
+    fn place(&mut self, watcher: &Watcher) -> Option<&mut Place> {
+        let watches = self.clients.get_mut(&watcher.client.number)?;
+        let place = watches.get_mut(&watcher.watch_id)?;
+        (place.token == watcher.token).then_some(place)
+    }
+
+    /// Has a watch judged in a task, which ends with it.
+    pub(crate) fn join(&mut self, watcher: Watcher, joined: impl FnOnce(Watcher) -> AbortHandle) {
+        if let Some(place) = self.place(&watcher) {
+            place.joining = Some(Joining(joined(watcher)));
+        }
+    }
+
+    /// Whether a watch that was judged is still wanted.
+    pub(crate) fn is_wanted(&mut self, watcher: &Watcher) -> bool {
+        self.place(watcher).is_some()
     }
 
     /// Drops a watch that was refused; answers whether it was still wanted.
@@ -225,6 +277,7 @@ impl Queries {
         if let Some(Place {
             token,
             entry: Some(entry),
+            ..
         }) = place
         {
             self.take_out(entry, token);
@@ -380,6 +433,8 @@ impl Queries {
     /// Ends all watches by an error; changes are followed no longer.
     pub(crate) fn end_all(&mut self, refusal: &WatchRefusal) {
         self.feed = None;
+        // Whoever waits for changes to be told is told the same.
+        self.begin_era(self.heard.sequence);
         let all: Vec<u64> = self.entries.keys().copied().collect();
         for number in all {
             self.end_entry(number, refusal, None);
@@ -433,12 +488,9 @@ impl Queries {
                 self.last
             }
         };
-        if let Some(place) = self
-            .clients
-            .get_mut(&watcher.client.number)
-            .and_then(|watches| watches.get_mut(&watcher.watch_id))
-        {
-            place.entry = Some(number);
+        if let Some(place) = self.place(&watcher) {
+            // The task is at its end.
+            (place.entry, place.joining) = (Some(number), None);
         }
         let client = Arc::clone(&watcher.client);
         self.enter(number, watcher);
@@ -600,19 +652,21 @@ impl Queries {
                 // No rule names a document by such an id.
                 _ => 0,
             };
-            self.heard += 1;
-            if self.recent.len() == RECENT {
-                self.recent.pop_front();
+            self.heard.sequence = change.sequence;
+            if self.recent.len() == RECENT
+                && let Some((sequence, _)) = self.recent.pop_front()
+            {
+                self.forgotten = sequence;
             }
-            self.recent.push_back(hash);
+            self.recent.push_back((change.sequence, hash));
             for (number, token) in self.named.get(&hash).into_iter().flatten() {
                 concerned.entry(*number).or_default().insert(*token);
             }
         }
         if !dropped.is_empty() {
             // What was judged meanwhile is to be judged again, whatever it was judged by.
-            self.heard += RECENT as u64 + 1;
-            self.recent.clear();
+            self.heard.era += 1;
+            self.told.send_modify(|told| told.era += 1);
             for (number, entry) in &self.entries {
                 let of_dropped = |named: &DocumentRef| dropped.contains(&named.collection.as_str());
                 let watchers = entry.watchers.iter();
@@ -646,7 +700,7 @@ impl Queries {
     }
 
     /// Tells watchers what was matched, and takes that out of `outcomes`: as much as can be told in a moment.
-    pub(crate) fn tell(&mut self, outcomes: &mut VecDeque<(u64, Vec<Outcome>)>) -> Told {
+    pub(crate) fn tell(&mut self, outcomes: &mut VecDeque<(u64, Vec<(u64, Outcome)>)>) -> Told {
         let mut told = Told::default();
         let mut done = 0;
         while done < IN_ONE_GO
@@ -656,11 +710,17 @@ impl Queries {
                 continue;
             };
             done += outcomes.len();
-            let heard = outcomes.into_iter().try_for_each(|outcome| entry.hear(outcome));
+            let mut outcomes = outcomes.into_iter();
+            let heard = outcomes.try_for_each(|(sequence, outcome)| entry.hear(sequence, outcome));
             if let Err(WatchFault { refusal, why }) = heard {
                 self.end_entry(number, &refusal, why.as_deref());
                 continue;
             }
+            // Whom it is too much for is told that, and not this.
+            self.settle(number, None);
+            let Some(entry) = self.entries.get_mut(&number) else {
+                continue;
+            };
             let messages = entry.send();
             told.messages += messages;
             done += messages;
@@ -670,6 +730,11 @@ impl Queries {
             self.settle(number, None);
         }
         told
+    }
+
+    /// The changes up to that one were told: whoever was judged by one of them may be told what was behind it.
+    pub(crate) fn have_told(&mut self, sequence: u64) {
+        self.told.send_modify(|told| told.sequence = sequence);
     }
 
     /// Watchers that time alone may end: they are to be judged anew.
@@ -687,9 +752,10 @@ impl Queries {
 
     /// Everything is to be read again, and watchers are to be judged again.
     pub(crate) fn reload_all(&mut self, who: Rejoining) -> Told {
-        // What was judged meanwhile is to be judged again.
-        self.heard += RECENT as u64 + 1;
-        self.recent.clear();
+        self.begin_era(match who {
+            Rejoining::Everybody => self.heard.sequence,
+            Rejoining::ByDocuments(last) => last,
+        });
         let mut told = Told {
             rejoining: self.take_all_if(|watcher| who == Rejoining::Everybody || !watcher.named.is_empty()),
             ..Told::default()
@@ -707,7 +773,7 @@ impl Queries {
         let Some(entry) = self.entries.get_mut(&load.entry) else {
             return false;
         };
-        if load.is_first && entry.watchers.is_empty() {
+        if entry.is_first() && entry.watchers.is_empty() {
             self.remove(load.entry);
             return false;
         }
@@ -715,14 +781,20 @@ impl Queries {
         true
     }
 
-    /// Takes what a query was found to have; answers what is to be done, which may be to read it again.
-    pub(crate) fn loaded(&mut self, load: &Load, found: Result<Vec<Row>, WatchFault>) -> Told {
+    /// Whether somebody who watches a query had documents before.
+    pub(crate) fn has_documents(&self, number: u64) -> bool {
+        self.entries.get(&number).is_some_and(Entry::has_documents)
+    }
+
+    /// Takes what a query was found to have, and the number of the last change that this has; answers what is to be done, which may be to
+    /// read it again.
+    pub(crate) fn loaded(&mut self, load: &Load, found: Result<(Vec<Row>, u64), WatchFault>) -> Told {
         let number = load.entry;
         let mut told = Told::default();
         let Some(entry) = self.entries.get_mut(&number) else {
             return told;
         };
-        let loaded = found.and_then(|rows| Ok(entry.loaded(rows)?));
+        let loaded = found.and_then(|(rows, found_up_to)| entry.loaded(rows, found_up_to));
         if let Err(WatchFault { refusal, why }) = loaded {
             self.end_entry(number, &refusal, why.as_deref());
             return told;

@@ -10,11 +10,14 @@ use realtime::{
     BadMessage, ClientBody, ClientMessage, Dialect, QueryId, WatchRefusal, WatchRequest, pong, refused,
 };
 use rules::Caller;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tcb::database::DatabaseRefusal;
+use tokio::sync::Semaphore;
 
 use crate::{
-    Inner, Outbox, Watchers,
+    Inner, Judged, Outbox, Watchers,
+    feed::Patience,
+    ledger::Arrived,
+    queries::Queries,
     watcher::{Asked, Watcher},
 };
 
@@ -37,10 +40,8 @@ pub(crate) struct Client {
     pub(crate) payer: Arc<str>,
     /// The places for what is read for that one.
     pub(crate) loads: Arc<Semaphore>,
-    /// One for each watch that waits to be judged.
-    waiting: Arc<Semaphore>,
     /// Held while one of its watches is judged: however many it asks for, others are served in between.
-    judging: tokio::sync::Mutex<()>,
+    judging: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What came of a message.
@@ -63,7 +64,8 @@ impl Session {
         payer: &str,
     ) -> Self {
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let (payer, loads) = watchers.0.queries().arrive(payer);
+        let Arrived { name, loads, unsent } = watchers.0.queries().arrive(payer);
+        outbox.count_among(unsent);
         Self {
             watchers,
             client: Arc::new(Client {
@@ -71,10 +73,9 @@ impl Session {
                 caller,
                 dialect,
                 outbox,
-                payer,
+                payer: name,
                 loads,
-                waiting: Arc::new(Semaphore::new(MOST_WATCHES)),
-                judging: tokio::sync::Mutex::default(),
+                judging: Arc::default(),
             }),
         }
     }
@@ -144,16 +145,9 @@ impl Session {
         asked: Option<Asked>,
     ) {
         let client = &self.client;
-        let place = Arc::clone(&client.waiting).try_acquire_owned();
-        // Those that a later one has replaced wait, too, until it is their turn.
-        let begun = place
-            .map_err(|_| WatchRefusal::TooManyWatches(MOST_WATCHES))
-            .and_then(|place| {
-                let mut queries = self.watchers.0.queries();
-                Ok((place, queries.begin(client.number, &watch_id, MOST_WATCHES)?))
-            });
-        let (place, token) = match begun {
-            Ok(begun) => begun,
+        let mut queries = self.watchers.0.queries();
+        let token = match queries.begin(client.number, &watch_id, MOST_WATCHES) {
+            Ok(token) => token,
             Err(refusal) => {
                 client
                     .outbox
@@ -181,7 +175,7 @@ impl Session {
             head: Bytes::new(),
             told: 0,
         };
-        tokio::spawn(Arc::clone(&self.watchers.0).join(watcher, Some(place)));
+        self.watchers.0.begin_joining(&mut queries, watcher);
     }
 }
 
@@ -193,9 +187,15 @@ impl Drop for Session {
 }
 
 impl Inner {
-    /// Judges what a watcher asks for, and puts it among those who watch the same. A watch that begins has a place among those of its
-    /// client that wait.
-    pub(crate) async fn join(self: Arc<Self>, watcher: Watcher, place: Option<OwnedSemaphorePermit>) {
+    /// Has a watcher judged, as long as it is wanted.
+    pub(crate) fn begin_joining(self: &Arc<Self>, queries: &mut Queries, watcher: Watcher) {
+        queries.join(watcher, |watcher| {
+            tokio::spawn(Arc::clone(self).join(watcher)).abort_handle()
+        });
+    }
+
+    /// Judges what a watcher asks for, and puts it among those who watch the same.
+    async fn join(self: Arc<Self>, watcher: Watcher) {
         let client = Arc::clone(&watcher.client);
         let (watch_id, request_id, token) = (
             watcher.watch_id.clone(),
@@ -210,30 +210,31 @@ impl Inner {
                 .put(refused(&watch_id, &request_id, &refusal, false));
         }
         self.note_ended();
-        drop(place);
     }
 
     async fn try_join(self: &Arc<Self>, mut watcher: Watcher) -> Result<(), WatchRefusal> {
+        let mut patience = Patience::default();
         loop {
-            self.open_feed().await?;
-            let client = &watcher.client;
-            let alone = client.judging.lock().await;
-            // It was closed, or another has taken its place, while it waited.
-            if !self.queries().is_wanted(&watcher) {
-                return Ok(());
-            }
-            let heard = self.queries().position();
-            let judged = self
-                .judge(&client.caller, &watcher.request, client.dialect)
-                .await?;
-            drop(alone);
+            let judged = match self.judge_in_turn(&watcher).await {
+                Ok(judged) => judged,
+                // It has documents: it is told what it missed once the database is back.
+                Err(refusal) if watcher.asked.is_some() && patience.lasts(&refusal).await => continue,
+                Err(refusal) => return Err(refusal),
+            };
+            patience = Patience::default();
+            let Judged { since, until, .. } = judged;
+            // What it is let in by may be the last of what is heard, and it is not to be told what was before that.
+            let mut told = self.queries().told();
+            let wait = told.wait_for(|told| told.era != since.era || told.sequence >= until);
+            // As long as there are queries, there is who tells.
+            let _ = wait.await;
             let mut queries = self.queries();
             if !queries.is_wanted(&watcher) {
                 return Ok(());
             }
             // It was judged by permissions or documents that may be others by now.
             let is_old = !Arc::ptr_eq(&judged.by, &self.config.permissions.load_full());
-            if is_old || !queries.is_fed() || queries.has_changed(&judged.named, heard) {
+            if is_old || !queries.is_fed() || queries.has_changed(&judged.named, since) {
                 continue;
             }
             watcher.named = judged.named;
@@ -243,5 +244,21 @@ impl Inner {
             }
             return Ok(());
         }
+    }
+
+    /// Judges what a watcher asks for when it is its turn among those of its client.
+    async fn judge_in_turn(self: &Arc<Self>, watcher: &Watcher) -> Result<Judged, WatchRefusal> {
+        self.open_feed().await?;
+        let (inner, client) = (Arc::clone(self), Arc::clone(&watcher.client));
+        let request = watcher.request.clone();
+        let alone = Arc::clone(&client.judging).lock_owned().await;
+        // What has begun goes on to its end where nobody wants it any more: a client has no second one judged by closing the first.
+        let judging = tokio::spawn(async move {
+            let judged = inner.judge(&client.caller, &request, client.dialect).await;
+            drop(alone);
+            judged
+        });
+        let unavailable = |_| WatchRefusal::Database(DatabaseRefusal::Unavailable);
+        judging.await.map_err(unavailable)?
     }
 }

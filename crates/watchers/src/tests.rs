@@ -3,7 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bson::{Document, doc};
 use database::{Database, Embedded, Find, Options, Permissions, Update, UpdateKind};
@@ -12,7 +20,7 @@ use realtime::{ClientMessage, Dialect};
 use rules::{Caller, Level, Permission};
 use serde_json::{Value, json};
 
-use crate::*;
+use crate::{feed::RETRY, *};
 
 /// A bound on a test that hangs, and on nothing else.
 const HANGS: Duration = Duration::from_secs(60);
@@ -69,7 +77,7 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        let outbox = Arc::new(Outbox::default());
+        let outbox = self.watchers.outbox();
         let session = self.watchers.session(
             self.caller.clone(),
             Dialect::Plain,
@@ -109,7 +117,8 @@ impl Client {
         let mut last = Value::Null;
         let (_, outbox) = self.connection.as_ref().unwrap();
         let frames = tokio::time::timeout(HANGS, outbox.take()).await.unwrap().unwrap();
-        for frame in frames {
+        outbox.has_sent();
+        for frame in frames.iter() {
             last = serde_json::from_slice(&[&frame.head[..], &frame.tail].concat()).unwrap();
             self.hear(&last);
         }
@@ -119,7 +128,7 @@ impl Client {
     /// What is there already.
     fn hear_what_came(&mut self) {
         let (_, outbox) = self.connection.as_ref().unwrap();
-        for frame in outbox.take().now_or_never().flatten().unwrap_or_default() {
+        for frame in outbox.take().now_or_never().flatten().unwrap_or_default().iter() {
             self.hear(&serde_json::from_slice(&[&frame.head[..], &frame.tail].concat()).unwrap());
         }
     }
@@ -337,34 +346,16 @@ fn rule(read: &str) -> Permission {
 fn a_watch_ends_when_the_document_says_so_by_which_it_was_let_in() {
     in_rooms(async {
         let database = in_memory();
-        for name in ["c", "rooms"] {
-            database.create_collection(name).await.unwrap();
-        }
-        let room = doc! {"_id": "r", "members": ["alice", "bob"]};
-        database.insert("rooms", vec![room], None).await.unwrap();
-        let watchers = watchers_of(
-            &database,
-            rule("auth.openid in get(`database.rooms.${doc.room}`).members"),
-        );
-        let data = json!({"collName": "c", "query": "{\"room\":\"r\"}"});
-        let mut alice = Client::new(&watchers, "alice", data.clone());
-        let mut bob = Client::new(&watchers, "bob", data);
+        let watchers = room_of(&database, &["alice", "bob"]).await;
+        let mut alice = Client::new(&watchers, "alice", in_room());
+        let mut bob = Client::new(&watchers, "bob", in_room());
         alice.next().await;
         bob.next().await;
         put(&database, "1", doc! {"room": "r"}).await;
         for client in [&mut alice, &mut bob] {
             client.has(&[json!({"_id": "1", "room": "r"})]).await;
         }
-        let members = Update {
-            filter: doc! {"_id": "r"},
-            kind: UpdateKind::Operators(doc! {"$pull": {"members": "bob"}}),
-            array_filters: Vec::new(),
-            many: false,
-            sort: None,
-            upsert: None,
-            returns: None,
-        };
-        database.update("rooms", members, None).await.unwrap();
+        change_room(&database, doc! {"$pull": {"members": "bob"}}).await;
         put(&database, "2", doc! {"room": "r", "secret": true}).await;
         let both = [
             json!({"_id": "1", "room": "r"}),
@@ -423,7 +414,7 @@ fn a_query_that_takes_too_long_ends_and_no_other_does() {
     in_rooms(async {
         let database = in_memory();
         database.create_collection("c").await.unwrap();
-        let noted = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&noted);
         let watchers = Watchers::new(WatchersConfig {
             denied: Box::new(move |caller, text| {
@@ -481,8 +472,8 @@ fn within(
     database: &Arc<dyn Database>,
     memory: usize,
     permission: Permission,
-) -> (Watchers, Arc<std::sync::Mutex<Vec<String>>>) {
-    let noted = Arc::new(std::sync::Mutex::new(Vec::new()));
+) -> (Watchers, Arc<Mutex<Vec<String>>>) {
+    let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&noted);
     let watchers = Watchers::new(WatchersConfig {
         memory,
@@ -754,10 +745,10 @@ fn a_change_of_many_watches_is_told_to_some_at_a_time() {
         let database = in_memory();
         database.create_collection("c").await.unwrap();
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
-        let outboxes = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let outboxes = Arc::new(Mutex::new(Vec::new()));
         let mut sessions = Vec::new();
         for socket in 0..20 {
-            let outbox = Arc::new(Outbox::default());
+            let outbox = watchers.outbox();
             let user = socket.to_string();
             let mut session = watchers.session(
                 Caller::of_openid(&*user),
@@ -951,17 +942,8 @@ fn whoever_is_numbered_anew_is_known_by_that_and_nobody_else_is_troubled() {
 fn whoever_is_judged_by_a_document_is_judged_after_what_is_read() {
     in_rooms(async {
         let database = in_memory();
-        for name in ["c", "rooms"] {
-            database.create_collection(name).await.unwrap();
-        }
-        let room = doc! {"_id": "r", "members": ["bob"]};
-        database.insert("rooms", vec![room], None).await.unwrap();
-        let watchers = watchers_of(
-            &database,
-            rule("auth.openid in get(`database.rooms.${doc.room}`).members"),
-        );
-        let data = json!({"collName": "c", "query": "{\"room\":\"r\"}"});
-        let mut bob = Client::new(&watchers, "bob", data);
+        let watchers = room_of(&database, &["bob"]).await;
+        let mut bob = Client::new(&watchers, "bob", in_room());
         bob.next().await;
         // The changes are late.
         watchers.0.queries().stop_following();
@@ -978,6 +960,283 @@ fn whoever_is_judged_by_a_document_is_judged_after_what_is_read() {
         let ended = bob.next().await;
         assert_eq!(ended["msgData"]["code"], "COLLECTION_PERMISSION_DENIED");
         assert_eq!(bob.docs, Vec::<Value>::new());
+    });
+}
+
+/// Somebody begins after something was changed, and before that is heard: what was read has it.
+#[test]
+fn nobody_is_told_what_a_document_was_before_what_it_is() {
+    in_rooms(async {
+        let remote = Remote::new().await;
+        for database in [in_memory(), Arc::clone(&remote) as Arc<dyn Database>] {
+            database.create_collection("c").await.unwrap();
+            let mut changes = database.changes(None).await.unwrap();
+            put(&database, "gone", doc! {}).await;
+            database.drop_collection("c").await.unwrap();
+            database.create_collection("c").await.unwrap();
+            for n in [1, 2] {
+                put(&database, "a", doc! {"n": n}).await;
+            }
+            remote.tell();
+            let late = so_far(&mut changes);
+            assert!(late.len() >= 4, "{late:?}");
+            let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+            let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+            client.next().await;
+            assert_eq!(client.docs, [json!({"_id": "a", "n": 2})]);
+            watchers.0.tell(late).await;
+            put(&database, "a", doc! {"n": 3}).await;
+            remote.tell();
+            let told = client.next().await;
+            assert_eq!(client.snapshots, 2, "{told}");
+            assert_eq!(client.docs, [json!({"_id": "a", "n": 3})]);
+        }
+    });
+}
+
+/// Somebody is let in by the last of several changes that are heard at once.
+#[test]
+fn nobody_is_told_what_was_before_they_were_let_in() {
+    in_rooms(async {
+        let remote = Remote::new().await;
+        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        let watchers = room_of(&database, &["alice"]).await;
+        let mut alice = Client::new(&watchers, "alice", in_room());
+        alice.next().await;
+        put(&database, "1", doc! {"room": "r", "secret": true}).await;
+        put(&database, "1", doc! {"room": "r"}).await;
+        join_room(&database, "bob").await;
+        remote.tell();
+        let mut bob = Client::new(&watchers, "bob", in_room());
+        let open = [json!({"_id": "1", "room": "r"})];
+        while bob.docs != open {
+            let told = bob.next().await;
+            assert!(!told.to_string().contains("secret"), "{told}");
+        }
+        alice.has(&open).await;
+        put(&database, "2", doc! {"room": "r"}).await;
+        remote.tell();
+        let both = [json!({"_id": "1", "room": "r"}), json!({"_id": "2", "room": "r"})];
+        bob.has(&both).await;
+        alice.has(&both).await;
+    });
+}
+
+/// Has a collection whose watches are for the members of a room.
+async fn room_of(database: &Arc<dyn Database>, members: &[&str]) -> Watchers {
+    for name in ["c", "rooms"] {
+        database.create_collection(name).await.unwrap();
+    }
+    let room = doc! {"_id": "r", "members": members};
+    database.insert("rooms", vec![room], None).await.unwrap();
+    let is_member = rule("auth.openid in get(`database.rooms.${doc.room}`).members");
+    watchers_of(database, is_member)
+}
+
+/// What members of it watch.
+fn in_room() -> Value {
+    json!({"collName": "c", "query": "{\"room\":\"r\"}"})
+}
+
+async fn change_room(database: &Arc<dyn Database>, operators: Document) {
+    let change = Update {
+        filter: doc! {"_id": "r"},
+        kind: UpdateKind::Operators(operators),
+        array_filters: Vec::new(),
+        many: false,
+        sort: None,
+        upsert: None,
+        returns: None,
+    };
+    database.update("rooms", change, None).await.unwrap();
+}
+
+async fn join_room(database: &Arc<dyn Database>, member: &str) {
+    change_room(database, doc! {"$push": {"members": member}}).await;
+}
+
+/// What was told of the changes, and is not heard yet.
+fn so_far(changes: &mut database::Changes) -> Vec<Arc<database::Change>> {
+    let next = || changes.next().now_or_never().flatten()?.ok();
+    std::iter::from_fn(next).collect()
+}
+
+/// A database that is elsewhere, as MongoDB is: what changes is told later, a reading does not say what it has, and it may not be reached.
+struct Remote {
+    inner: Arc<dyn Database>,
+    changes: Mutex<database::Changes>,
+    feed: database::Feed,
+    /// By what readings fail, one after the other.
+    faults: Mutex<Vec<DatabaseError>>,
+    is_away: AtomicBool,
+}
+
+impl Remote {
+    async fn new() -> Arc<Self> {
+        let inner = in_memory();
+        let changes = inner.changes(None).await.unwrap();
+        Arc::new(Self {
+            inner,
+            feed: database::Feed::new(changes.last()),
+            changes: Mutex::new(changes),
+            faults: Mutex::default(),
+            is_away: AtomicBool::new(false),
+        })
+    }
+
+    /// Tells what was changed so far.
+    fn tell(&self) {
+        for change in so_far(&mut self.changes.lock().unwrap()) {
+            self.feed.tell((*change).clone());
+        }
+    }
+}
+
+/// Hands on what these tests do.
+macro_rules! handed_on {
+    ($($name:ident($($of:ident: $kind:ty),*) -> $answer:ty;)*) => {$(
+        fn $name<'a>(&'a self, $($of: $kind),*) -> database::BoxFuture<'a, database::Result<$answer>> {
+            self.inner.$name($($of),*)
+        }
+    )*};
+}
+
+impl Database for Remote {
+    fn find<'a>(
+        &'a self,
+        collection: &'a str,
+        find: Find,
+        transaction: Option<database::TransactionId>,
+    ) -> database::BoxFuture<'a, database::Result<database::Found>> {
+        Box::pin(async move {
+            if let Some(fault) = self.faults.lock().unwrap().pop() {
+                return Err(fault);
+            }
+            let found = self.inner.find(collection, find, transaction).await?;
+            Ok(database::Found {
+                sequence: None,
+                ..found
+            })
+        })
+    }
+
+    fn changes(&self, after: Option<u64>) -> database::BoxFuture<'_, database::Result<database::Changes>> {
+        Box::pin(async move {
+            match self.is_away.load(Ordering::SeqCst) {
+                true => Err(away()),
+                false => Ok(self.feed.listen(after)?),
+            }
+        })
+    }
+
+    handed_on! {
+        create_collection(name: &'a str) -> ();
+        drop_collection(name: &'a str) -> bool;
+        collections() -> Vec<database::CollectionStatus>;
+        create_index(collection: &'a str, index: database::IndexSpec) -> ();
+        drop_index(collection: &'a str, name: &'a str) -> bool;
+        insert(collection: &'a str, documents: Vec<Document>, transaction: Option<database::TransactionId>) -> Vec<bson::Bson>;
+        count(collection: &'a str, filter: Document, transaction: Option<database::TransactionId>) -> database::Tally;
+        update(collection: &'a str, update: Update, transaction: Option<database::TransactionId>) -> database::Updated;
+        remove(collection: &'a str, filter: Document, many: bool, transaction: Option<database::TransactionId>) -> database::Tally;
+        aggregate(collection: &'a str, aggregate: database::Aggregate, transaction: Option<database::TransactionId>) -> database::Found;
+        begin() -> database::TransactionId;
+        commit(transaction: database::TransactionId) -> ();
+        abort(transaction: database::TransactionId) -> ();
+        abandon(transaction: database::TransactionId) -> ();
+        health() -> ();
+    }
+}
+
+fn away() -> DatabaseError {
+    DatabaseError::unavailable("away")
+}
+
+#[test]
+fn a_database_that_is_away_for_a_moment_ends_no_watch_that_has_documents() {
+    in_rooms(async {
+        let remote = Remote::new().await;
+        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        let watchers = room_of(&database, &["alice"]).await;
+        let mut alice = Client::new(&watchers, "alice", in_room());
+        alice.next().await;
+        let fail = || {
+            remote
+                .faults
+                .lock()
+                .unwrap()
+                .extend([DatabaseError::TimedOut, away()])
+        };
+        let failed = || remote.faults.lock().unwrap().is_empty();
+        // She is judged anew.
+        fail();
+        change_room(&database, doc! {"$set": {"name": "ours"}}).await;
+        put(&database, "1", doc! {"room": "r"}).await;
+        remote.tell();
+        alice.has(&[json!({"_id": "1", "room": "r"})]).await;
+        assert!(failed());
+        // She comes back to another server, where nobody watches that yet: judging her takes no reading, and so it is the query that cannot
+        // be read.
+        put(&database, "2", doc! {"room": "r"}).await;
+        remote.tell();
+        alice.watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        fail();
+        alice.reconnect();
+        alice
+            .has(&[json!({"_id": "1", "room": "r"}), json!({"_id": "2", "room": "r"})])
+            .await;
+        assert!(failed());
+        // Whoever begins is told.
+        fail();
+        let mut bob = Client::new(&watchers, "bob", in_room());
+        assert_eq!(bob.next().await["msgType"], "ERROR");
+    });
+}
+
+/// Clients ask again where they are not answered, and go.
+#[test]
+fn what_nobody_wants_any_more_waits_for_no_database() {
+    in_rooms(async {
+        let remote = Remote::new().await;
+        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
+        client.next().await;
+        client.watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        remote.is_away.store(true, Ordering::SeqCst);
+        client.reconnect();
+        let rebuild = |watch: usize| {
+            let data = json!({"collName": "c", "queryID": client.query_id, "eventID": client.event});
+            json!({"watchId": watch.to_string(), "requestId": "r", "msgType": "REBUILD_WATCH", "msgData": data})
+        };
+        let (session, outbox) = client.connection.as_mut().unwrap();
+        session.hear(ClientMessage::read(
+            r#"{"watchId":"w","requestId":"c","msgType":"CLOSE_WATCH"}"#,
+        ));
+        for _ in 0..3 {
+            for watch in 0..MOST_WATCHES {
+                session.hear(ClientMessage::read(&rebuild(watch).to_string()));
+            }
+            tokio::time::sleep(2 * RETRY).await;
+        }
+        assert!(outbox.take().now_or_never().is_none(), "each waits");
+        // Once the client is gone, nothing holds what was its.
+        let outbox = Arc::downgrade(outbox);
+        client.connection = None;
+        let gone = async {
+            while outbox.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(HANGS, gone).await.unwrap();
+        // Another one was told, as soon as it was back.
+        client.reconnect();
+        remote.is_away.store(false, Ordering::SeqCst);
+        client.next().await;
+        put(&database, "a", doc! {}).await;
+        remote.tell();
+        client.has(&[json!({"_id": "a"})]).await;
     });
 }
 
@@ -1056,7 +1315,7 @@ fn so_many_watches_are_on_a_socket_and_no_more() {
         let database = in_memory();
         database.create_collection("c").await.unwrap();
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
-        let outbox = Arc::new(Outbox::default());
+        let outbox = watchers.outbox();
         let mut session = watchers.session(
             Caller::of_openid("alice"),
             Dialect::Plain,

@@ -75,9 +75,9 @@ impl Watcher {
         });
     }
 
-    /// Sends events; so many bytes of them are this watcher's alone.
-    pub(crate) fn send(&self, head: Bytes, tail: Bytes, weight: usize) {
-        self.client.outbox.put(Frame { head, tail, weight });
+    /// Sends events; `tail` may be sent to others too.
+    pub(crate) fn send(&self, head: Bytes, tail: Bytes) {
+        self.client.outbox.put(Frame { head, tail });
     }
 
     /// Ends the watch by an error.

@@ -61,6 +61,7 @@ impl FindRequest {
                 .filter(|projection| !projection.is_empty()),
             skip: fields.count("skip")?.unwrap_or(0),
             limit: (limit != 0).then_some(limit.unsigned_abs()),
+            ..Find::default()
         };
         let single = fields.boolean("singleBatch")?.unwrap_or(false) || limit < 0;
         if fields.boolean("tailable")?.unwrap_or(false) {

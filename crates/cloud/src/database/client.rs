@@ -82,6 +82,7 @@ impl Inner {
                     projection: find.projection,
                     skip: find.skip,
                     limit: Some(find.limit.min(asking.most_found)),
+                    ..Find::default()
                 };
                 let found = client.find(collection, find).await?;
                 (listed(found.documents, MOST_FOUND)?, found.looked)

@@ -247,6 +247,7 @@ impl Query<'_> {
                     projection: None,
                     skip,
                     limit: Some(size + 1),
+                    ..Find::default()
                 };
                 let found = database.find(self.name, find, None).await?;
                 let mut shown = Shown {
@@ -372,6 +373,7 @@ pub(super) async fn batch(
             projection: None,
             skip: 0,
             limit: Some(limit),
+            ..Find::default()
         };
         database.find(name, find, None).await
     };

@@ -75,7 +75,16 @@ pub async fn changes_are_told_in_their_order_and_replayed(database: Engine) {
     let mut last = database.changes(Some(told[4].sequence)).await.unwrap();
     insert(doc! { "_id": 3 }, None).await.unwrap();
     assert_eq!(next(&mut last).await.id, 3.into());
-    assert_eq!(next(&mut live).await.id, 3.into());
+    let third = next(&mut live).await;
+    assert_eq!(third.id, 3.into());
+    // What is read afterwards has it.
+    let followed = Find {
+        is_followed: true,
+        ..all()
+    };
+    let found = database.find("c", followed, None).await.unwrap();
+    assert_eq!(found.documents.len(), 3);
+    assert!(found.sequence.is_none_or(|sequence| sequence == third.sequence));
     // One that was never told.
     let never = database.changes(Some(u64::MAX)).await;
     assert!(matches!(never, Err(DatabaseError::ChangesMissed(_))));

@@ -21,7 +21,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 use super::{
     Shared,
     catalog::Collection,
-    file::{CATALOG, COUNTS, DOCUMENTS, INDEXES},
+    file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, META, SEQUENCE},
     near::NearWalk,
     route::Route,
     transaction::{Overlay, Turn},
@@ -86,6 +86,16 @@ impl<'s> Tables<'s> {
         let count = counts.get(collection.id).map_err(DatabaseError::unavailable)?;
         Ok(count.map_or(0, |count| count.value()))
     }
+
+    /// The number of the last change.
+    fn sequence(&self) -> Result<u64> {
+        let meta = self
+            .snapshot
+            .open_table(META)
+            .map_err(DatabaseError::unavailable)?;
+        let sequence = meta.get(SEQUENCE).map_err(DatabaseError::unavailable)?;
+        Ok(sequence.map_or(0, |sequence| sequence.value()))
+    }
 }
 
 /// Has `read` look at the snapshot of an operation: its transaction's, or a new one.
@@ -120,6 +130,7 @@ pub(crate) struct FindRead {
     projection: Option<Projection>,
     skip: usize,
     limit: Option<usize>,
+    is_followed: bool,
     context: Context,
 }
 
@@ -135,6 +146,7 @@ impl FindRead {
             projection: projection.map(Projection::parse).transpose()?,
             skip: count(find.skip),
             limit: find.limit.map(count),
+            is_followed: find.is_followed,
             context: shared.context(),
         })
     }
@@ -236,6 +248,7 @@ impl FindRead {
         Ok(Found {
             documents,
             looked: Some(search.looked),
+            sequence: self.is_followed.then(|| tables.sequence()).transpose()?,
         })
     }
 }
@@ -401,6 +414,7 @@ pub(crate) fn aggregate(
                 documents: source.looked.get(),
                 index: route.index,
             }),
+            sequence: None,
         })
     })
 }

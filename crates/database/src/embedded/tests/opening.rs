@@ -386,12 +386,14 @@ async fn a_file_of_format_1_is_read() {
             "users",
             Find {
                 filter: doc! { "phone": "2" },
+                is_followed: true,
                 ..Find::default()
             },
             None,
         )
         .await
         .unwrap();
+    assert_eq!(found.sequence, Some(10));
     assert_eq!(
         (found.documents.len(), found.looked.unwrap().index.as_deref()),
         (1, Some("phone_1"))

@@ -212,6 +212,7 @@ async fn ask(database: &Embedded, query: &Query, t: Option<TransactionId>) -> [A
         projection: None,
         skip: query.skip,
         limit: query.limit,
+        ..Find::default()
     };
     let found = answer(database.find("c", find, t).await);
     // The same as a pipeline.
