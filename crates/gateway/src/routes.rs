@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use crate::{
     Gateway, Inner,
     bearer::{Bearer, Refused},
-    body::{self, BodyPolicy, BodySender, Content, UnreadBody},
+    body::{self, BodyPolicy, BodySender, Content, UnreadBody, Whole},
     call,
     cloudbase::{self, WebDoor},
     cors, documents,
@@ -156,11 +156,7 @@ impl Gateway {
         match door {
             // The token decides which of two worlds the call is of.
             Door::Call(name) if !is_web_call(inner, name, head) => {
-                CALL_BODY.check(&head.headers)?;
-                let bearer = authenticate(inner, &head.headers)?;
-                let sender = BodySender::Known(&bearer.openid);
-                let body = body.read(&CALL_BODY, sender, &inner.budget).await?;
-                inner.sessions.check(inner, &bearer).await?;
+                let (bearer, body) = read_of_known(inner, head, body, &CALL_BODY).await?;
                 let value = call::call(inner, name, &bearer, client_ip, request_id, body).await?;
                 Ok(reply::json(value))
             }
@@ -196,19 +192,11 @@ impl Gateway {
                 reply::json(login::login(inner, &body.bytes).await?)
             }
             Door::OpenData => {
-                OPEN_DATA_BODY.check(&head.headers)?;
-                let bearer = authenticate(inner, &head.headers)?;
-                let sender = BodySender::Known(&bearer.openid);
-                let body = body.read(&OPEN_DATA_BODY, sender, &inner.budget).await?;
-                inner.sessions.check(inner, &bearer).await?;
+                let (bearer, body) = read_of_known(inner, head, body, &OPEN_DATA_BODY).await?;
                 reply::json(open_data::exchange(inner, request_id, &bearer, &body.bytes).await?)
             }
             Door::Cloud(actions) => {
-                CLOUD_BODY.check(&head.headers)?;
-                let bearer = authenticate(inner, &head.headers)?;
-                let sender = BodySender::Known(&bearer.openid);
-                let body = body.read(&CLOUD_BODY, sender, &inner.budget).await?;
-                inner.sessions.check(inner, &bearer).await?;
+                let (bearer, body) = read_of_known(inner, head, body, &CLOUD_BODY).await?;
                 documents::answer(inner, request_id, actions, &bearer, &body.bytes).await?
             }
             Door::Web(WebDoor::Auth(door)) => {
@@ -275,11 +263,22 @@ fn is_web_call(inner: &Inner, name: &str, head: &Parts) -> bool {
             .any(|part| part == "webfn=true" || part == "webfn")
 }
 
-fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Bearer, Failure> {
-    show_bearer(headers)
+/// Reads the body of a request that shows the bearer token of a login that holds; of any other, nothing is read.
+async fn read_of_known<'a>(
+    inner: &'a Inner,
+    head: &Parts,
+    body: &mut UnreadBody,
+    policy: &BodyPolicy,
+) -> Result<(Bearer, Whole<'a>), Failure> {
+    policy.check(&head.headers)?;
+    let bearer = show_bearer(&head.headers)
         .ok_or(Refused::Missing)
         .and_then(|token| inner.bearers.open(token, inner.clock.now()))
-        .map_err(|refused| Failure::unauthorized().because(refused))
+        .map_err(|refused| Failure::unauthorized().because(refused))?;
+    let sender = BodySender::Known(&bearer.openid);
+    let body = body.read(policy, sender, &inner.budget).await?;
+    inner.sessions.check(inner, &bearer).await?;
+    Ok((bearer, body))
 }
 
 /// What is shown as `Authorization: Bearer`.
