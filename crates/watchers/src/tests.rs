@@ -29,6 +29,20 @@ fn in_memory() -> Arc<dyn Database> {
     Arc::new(Embedded::in_memory(Options::default()).unwrap())
 }
 
+/// A database with an empty collection.
+async fn with_collection() -> Arc<dyn Database> {
+    let database = in_memory();
+    database.create_collection("c").await.unwrap();
+    database
+}
+
+/// The same, which all may watch.
+async fn open_to_all() -> (Arc<dyn Database>, Watchers) {
+    let database = with_collection().await;
+    let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+    (database, watchers)
+}
+
 fn watchers_of(database: &Arc<dyn Database>, permission: Permission) -> Watchers {
     Watchers::new(config_of(database, permission))
 }
@@ -196,15 +210,22 @@ async fn put(database: &Arc<dyn Database>, id: &str, fields: Document) {
     let mut document = doc! {"_id": id};
     document.extend(fields);
     let update = Update {
+        upsert: Some(id.into()),
+        ..update_of(id, UpdateKind::Replacement(document))
+    };
+    database.update("c", update, None).await.unwrap();
+}
+
+fn update_of(id: &str, kind: UpdateKind) -> Update {
+    Update {
         filter: doc! {"_id": id},
-        kind: UpdateKind::Replacement(document),
+        kind,
         array_filters: Vec::new(),
         many: false,
         sort: None,
-        upsert: Some(id.into()),
+        upsert: None,
         returns: None,
-    };
-    database.update("c", update, None).await.unwrap();
+    }
 }
 
 async fn remove(database: &Arc<dyn Database>, id: &str) {
@@ -222,8 +243,7 @@ fn in_rooms<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         put(&database, "a", doc! {"n": 1}).await;
         put(&database, "b", doc! {"n": 9}).await;
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
@@ -261,8 +281,7 @@ fn a_watch_begins_with_what_there_is_and_goes_on_with_what_changes() {
 #[test]
 fn a_watcher_is_told_of_nobody_elses_documents() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let watchers = watchers_of(&database, Permission::Level(Level::Private));
         let mut alice = Client::new(&watchers, "alice", json!({"collName": "c"}));
         let mut bob = Client::new(
@@ -412,8 +431,7 @@ fn a_watch_goes_on_within_what_clients_may_by_now() {
 #[test]
 fn a_query_that_takes_too_long_ends_and_no_other_does() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let noted = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&noted);
         let watchers = Watchers::new(WatchersConfig {
@@ -449,8 +467,7 @@ fn a_query_that_takes_too_long_ends_and_no_other_does() {
 #[test]
 fn a_watch_of_too_many_bytes_does_not_begin_or_ends() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let large = || doc! {"text": "x".repeat(5 << 20)};
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
         put(&database, "a", large()).await;
@@ -494,8 +511,7 @@ fn nth(query: usize) -> Value {
 #[test]
 fn a_user_s_watches_have_their_share_of_the_memory_and_no_more() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         put(&database, "a", doc! {"n": 0, "text": "x".repeat(200 << 10)}).await;
         // 1 MB for each.
         let (watchers, noted) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
@@ -552,8 +568,7 @@ fn a_user_s_watches_have_their_share_of_the_memory_and_no_more() {
 #[test]
 fn where_all_of_the_memory_is_taken_the_watch_goes_that_has_most() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         put(&database, "small", doc! {"n": 0}).await;
         put(&database, "a", doc! {"n": -1, "text": "x".repeat(300 << 10)}).await;
         let (watchers, _) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
@@ -579,8 +594,7 @@ fn where_all_of_the_memory_is_taken_the_watch_goes_that_has_most() {
 #[test]
 fn where_all_of_the_memory_is_taken_whoever_has_most_of_it_makes_room() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         put(&database, "a", doc! {"n": -1, "text": "x".repeat(60 << 10)}).await;
         put(&database, "b", doc! {"m": 0, "text": "x".repeat(300 << 10)}).await;
         let (watchers, _) = within(&database, 8 << 20, Permission::Level(Level::ReadOnly));
@@ -609,8 +623,7 @@ fn where_all_of_the_memory_is_taken_whoever_has_most_of_it_makes_room() {
 #[test]
 fn many_queries_of_many_users_have_all_their_steps_and_those_of_one_are_bounded() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let (watchers, noted) = within(&database, 256 << 20, Permission::Level(Level::ReadOnly));
         let heavy = |query: usize| {
             let query = json!({"text": {"$regex": "x"}, "n": {"$ne": query + 1}}).to_string();
@@ -654,9 +667,7 @@ fn many_queries_of_many_users_have_all_their_steps_and_those_of_one_are_bounded(
 #[test]
 fn a_large_document_is_written_for_few_numberings_at_once_and_the_others_come_back() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let mut clients = Vec::new();
         for number in 0..20 {
             let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
@@ -689,9 +700,7 @@ fn a_large_document_is_written_for_few_numberings_at_once_and_the_others_come_ba
 #[test]
 fn a_document_whose_place_is_long_ends_the_watches_of_that_order_alone() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let ordered = json!({"collName": "c", "orderBy": {"t": "asc"}});
         let mut ordering = Client::new(&watchers, "alice", ordered.clone());
         let mut other = Client::new(&watchers, "alice", json!({"collName": "c"}));
@@ -715,8 +724,7 @@ fn a_document_whose_place_is_long_ends_the_watches_of_that_order_alone() {
 #[test]
 fn places_are_counted_among_the_bytes_of_what_is_matched_at_once() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let mut changes = database.changes(None).await.unwrap();
         let mut heard = Vec::new();
         for id in ["a", "b"] {
@@ -742,9 +750,7 @@ fn places_are_counted_among_the_bytes_of_what_is_matched_at_once() {
 #[test]
 fn a_change_of_many_watches_is_told_to_some_at_a_time() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let outboxes = Arc::new(Mutex::new(Vec::new()));
         let mut sessions = Vec::new();
         for socket in 0..20 {
@@ -799,8 +805,7 @@ fn a_change_of_many_watches_is_told_to_some_at_a_time() {
 #[test]
 fn a_rule_that_asks_for_the_time_is_asked_again() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let now = || bson::DateTime::now().timestamp_millis();
         // The machine may be slow: then once more, with more time.
         for wait in [500, 5_000, 50_000] {
@@ -837,8 +842,7 @@ fn a_rule_that_asks_for_the_time_is_asked_again() {
 #[test]
 fn a_query_that_fails_at_a_document_does_not_tell_of_it() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let (watchers, noted) = within(&database, 64 << 20, Permission::Level(Level::ReadOnly));
         let fails = json!({"$expr": {"$gt": [{"$toInt": "$secret"}, 1]}}).to_string();
         let data = json!({"collName": "c", "query": fails});
@@ -869,8 +873,7 @@ fn a_query_that_fails_at_a_document_does_not_tell_of_it() {
 #[test]
 fn a_panic_ends_no_watch_of_others() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
+        let database = with_collection().await;
         let watchers = Watchers::new(WatchersConfig {
             denied: Box::new(|_, text| panic!("on purpose: {text}")),
             ..config_of(&database, Permission::Level(Level::ReadOnly))
@@ -897,9 +900,7 @@ fn a_panic_ends_no_watch_of_others() {
 #[test]
 fn whoever_is_numbered_anew_is_known_by_that_and_nobody_else_is_troubled() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
         let mut witness = Client::new(&watchers, "bob", json!({"collName": "c"}));
         client.next().await;
@@ -967,8 +968,8 @@ fn whoever_is_judged_by_a_document_is_judged_after_what_is_read() {
 #[test]
 fn nobody_is_told_what_a_document_was_before_what_it_is() {
     in_rooms(async {
-        let remote = Remote::new().await;
-        for database in [in_memory(), Arc::clone(&remote) as Arc<dyn Database>] {
+        let (remote, elsewhere) = remote().await;
+        for database in [in_memory(), elsewhere] {
             database.create_collection("c").await.unwrap();
             let mut changes = database.changes(None).await.unwrap();
             put(&database, "gone", doc! {}).await;
@@ -998,8 +999,7 @@ fn nobody_is_told_what_a_document_was_before_what_it_is() {
 #[test]
 fn nobody_is_told_what_was_before_they_were_let_in() {
     in_rooms(async {
-        let remote = Remote::new().await;
-        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        let (remote, database) = remote().await;
         let watchers = room_of(&database, &["alice"]).await;
         let mut alice = Client::new(&watchers, "alice", in_room());
         alice.next().await;
@@ -1039,15 +1039,7 @@ fn in_room() -> Value {
 }
 
 async fn change_room(database: &Arc<dyn Database>, operators: Document) {
-    let change = Update {
-        filter: doc! {"_id": "r"},
-        kind: UpdateKind::Operators(operators),
-        array_filters: Vec::new(),
-        many: false,
-        sort: None,
-        upsert: None,
-        returns: None,
-    };
+    let change = update_of("r", UpdateKind::Operators(operators));
     database.update("rooms", change, None).await.unwrap();
 }
 
@@ -1071,19 +1063,20 @@ struct Remote {
     is_away: AtomicBool,
 }
 
-impl Remote {
-    async fn new() -> Arc<Self> {
-        let inner = in_memory();
-        let changes = inner.changes(None).await.unwrap();
-        Arc::new(Self {
-            inner,
-            feed: database::Feed::new(changes.last()),
-            changes: Mutex::new(changes),
-            faults: Mutex::default(),
-            is_away: AtomicBool::new(false),
-        })
-    }
+async fn remote() -> (Arc<Remote>, Arc<dyn Database>) {
+    let inner = in_memory();
+    let changes = inner.changes(None).await.unwrap();
+    let remote = Arc::new(Remote {
+        inner,
+        feed: database::Feed::new(changes.last()),
+        changes: Mutex::new(changes),
+        faults: Mutex::default(),
+        is_away: AtomicBool::new(false),
+    });
+    (Arc::clone(&remote), remote)
+}
 
+impl Remote {
     /// Tells what was changed so far.
     fn tell(&self) {
         for change in so_far(&mut self.changes.lock().unwrap()) {
@@ -1155,8 +1148,7 @@ fn away() -> DatabaseError {
 #[test]
 fn a_database_that_is_away_for_a_moment_ends_no_watch_that_has_documents() {
     in_rooms(async {
-        let remote = Remote::new().await;
-        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        let (remote, database) = remote().await;
         let watchers = room_of(&database, &["alice"]).await;
         let mut alice = Client::new(&watchers, "alice", in_room());
         alice.next().await;
@@ -1197,8 +1189,7 @@ fn a_database_that_is_away_for_a_moment_ends_no_watch_that_has_documents() {
 #[test]
 fn what_nobody_wants_any_more_waits_for_no_database() {
     in_rooms(async {
-        let remote = Remote::new().await;
-        let database: Arc<dyn Database> = Arc::clone(&remote) as _;
+        let (remote, database) = remote().await;
         database.create_collection("c").await.unwrap();
         let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
         let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
@@ -1243,9 +1234,7 @@ fn what_nobody_wants_any_more_waits_for_no_database() {
 #[test]
 fn a_collection_that_is_dropped_ends_its_watches() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
         client.next().await;
         database.drop_collection("c").await.unwrap();
@@ -1260,9 +1249,7 @@ fn a_collection_that_is_dropped_ends_its_watches() {
 #[test]
 fn more_changes_at_once_than_are_kept_are_made_good() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let data = json!({"collName": "c", "orderBy": {"n": "desc"}, "limit": 3});
         let mut client = Client::new(&watchers, "alice", data);
         client.next().await;
@@ -1276,9 +1263,7 @@ fn more_changes_at_once_than_are_kept_are_made_good() {
 #[test]
 fn whoever_comes_back_is_told_what_was_missed_and_nothing_twice() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (database, watchers) = open_to_all().await;
         let mut client = Client::new(&watchers, "alice", json!({"collName": "c"}));
         let mut witness = Client::new(&watchers, "bob", json!({"collName": "c"}));
         client.next().await;
@@ -1312,9 +1297,7 @@ fn whoever_comes_back_is_told_what_was_missed_and_nothing_twice() {
 #[test]
 fn so_many_watches_are_on_a_socket_and_no_more() {
     in_rooms(async {
-        let database = in_memory();
-        database.create_collection("c").await.unwrap();
-        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        let (_, watchers) = open_to_all().await;
         let outbox = watchers.outbox();
         let mut session = watchers.session(
             Caller::of_openid("alice"),
@@ -1358,9 +1341,7 @@ impl Chance {
 
 async fn storm(seed: u64, steps: u64) {
     let mut chance = Chance(seed);
-    let database = in_memory();
-    database.create_collection("c").await.unwrap();
-    let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+    let (database, watchers) = open_to_all().await;
     let queries = [
         json!({"collName": "c"}),
         json!({"collName": "c", "query": "{\"n\":{\"$lt\":50}}"}),
