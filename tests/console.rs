@@ -943,6 +943,58 @@ fn what_clients_may_do_is_shown_and_tried_by_clicks() {
 }
 
 #[test]
+fn functions_are_found_judged_and_mended_by_clicks() {
+    let timer = json!({"triggers": [{"name": "daily", "type": "timer", "config": "0 0 9 * * * *"}]});
+    by_clicks_with(
+        "functions.mjs",
+        &[
+            ("yunqiao.toml", "[functions.works]\ntimeout = 7\n"),
+            ("cloudfunctions/works/index.js", "exports.main = () => 1"),
+            ("cloudfunctions/works/config.json", &timer.to_string()),
+            (
+                "cloudfunctions/alone/index.js",
+                "exports.main = () => { throw new Error('no') }",
+            ),
+            ("cloudfunctions/torn/index.js", "exports.main = () => {"),
+            (
+                "cloudfunctions/checks/index.js",
+                "const cloud = require('wx-server-sdk')\ncloud.init()\nexports.main = () => cloud.openapi.security.msgSecCheck({ content: 'x' })",
+            ),
+            (
+                "cloudfunctions/checks/package.json",
+                r#"{"name": "checks", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
+            ),
+        ],
+    );
+}
+
+const ANSWER: &str = "const cloud = require('wx-server-sdk')
+cloud.init()
+exports.main = async ({ FromUserName, Content }) => {
+    await cloud.openapi.security.msgSecCheck({ content: Content })
+    await cloud.openapi.customerServiceMessage.send({ touser: FromUserName, msgtype: 'text', text: { content: `you wrote ${Content}` } })
+    return 'success'
+}";
+
+#[test]
+fn the_simulated_wechat_is_ruled_by_clicks() {
+    let permissions =
+        json!({"permissions": {"openapi": ["security.msgSecCheck", "customerServiceMessage.send"]}});
+    by_clicks_with(
+        "wechat.mjs",
+        &[
+            ("yunqiao.toml", "[push.routes]\ntext = \"answer\"\n"),
+            ("cloudfunctions/answer/index.js", ANSWER),
+            ("cloudfunctions/answer/config.json", &permissions.to_string()),
+            (
+                "cloudfunctions/answer/package.json",
+                r#"{"name": "answer", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
 fn files_are_sent_seen_and_removed_by_clicks() {
     by_clicks("files.mjs", "[storage]\npermission = \"PRIVATE\"\n");
 }

@@ -101,6 +101,7 @@ await browsing(async (browser) => {
     '/outbox',
     '/push',
     '/users',
+    '/wechat',
   ]) {
     await page.goto(new URL(path, link).href)
     assert.ok(

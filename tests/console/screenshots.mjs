@@ -70,6 +70,7 @@ await browsing(async (browser) => {
     outbox: '/outbox',
     push: '/push',
     users: '/users',
+    wechat: '/wechat',
   }
   for (const [name, path] of Object.entries(pages)) {
     await page.goto(origin + path)

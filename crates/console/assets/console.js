@@ -278,6 +278,19 @@ if (send) {
   })
 }
 
+// A search that needs no server: what does not have the text in it is not shown, also of what comes later.
+const search = document.querySelector('input[data-filters]')
+if (search) {
+  const show = () => {
+    const wanted = search.value.trim().toLowerCase()
+    for (const item of document.querySelectorAll(search.dataset.filters)) {
+      item.hidden = !item.textContent.toLowerCase().includes(wanted)
+    }
+  }
+  search.addEventListener('input', show)
+  document.addEventListener('htmx:afterSettle', show)
+}
+
 // A form that htmx has not taken over yet, because the page was opened a moment ago, is sent again when it has.
 document.addEventListener('submit', (event) => {
   const form = event.target

@@ -1,12 +1,14 @@
 //! The page Functions: what there is, how each is set up, what is wrong with it, and how its last calls went.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use doctor::{Diagnosis, DoctorReport};
-use function::FunctionName;
+use function::{
+    DEFAULT_CONCURRENCY, DEFAULT_MAX_INSTANCES, DEFAULT_MEMORY_MB, DEFAULT_TIMEOUT, Function, FunctionName,
+};
 use gateway::ReplyBody;
 use http::Response;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use project::{Project, ProjectFunction, Trigger};
 use runtime::LoadReport;
@@ -16,6 +18,7 @@ use crate::{
     Inner,
     lang::Lang,
     layout::{self, Page, Viewer, outcome, span, time},
+    recorder::Call,
     web,
 };
 
@@ -27,6 +30,8 @@ const LAST: usize = 5;
 pub(crate) struct Shown {
     pub(crate) project: Project,
     reports: Vec<LoadReport>,
+    /// Since when each is what it is.
+    since: BTreeMap<FunctionName, Timestamp>,
     /// The functions' source is searched when somebody looks for the first time.
     examined: OnceCell<Option<DoctorReport>>,
 }
@@ -34,14 +39,24 @@ pub(crate) struct Shown {
 /// Something that is wrong, with its mend.
 struct Wrong {
     place: String,
+    /// Whether the doctor can mend it in the files.
+    curable: bool,
     what: String,
     mend: String,
 }
 
 impl Shown {
-    pub(crate) fn new(project: Project, reports: Vec<LoadReport>) -> Self {
+    /// The project in the place of the one that was shown `before`.
+    pub(crate) fn new(project: Project, reports: Vec<LoadReport>, before: Option<&Self>) -> Self {
+        let now = Timestamp::now();
+        let since = |report: &LoadReport| {
+            let before = before.filter(|_| !report.changed);
+            let before = before.and_then(|before| before.since.get(&report.name));
+            (report.name.clone(), before.copied().unwrap_or(now))
+        };
         Self {
             project,
+            since: reports.iter().map(since).collect(),
             reports,
             examined: OnceCell::new(),
         }
@@ -49,6 +64,11 @@ impl Shown {
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.project.functions.keys().map(FunctionName::as_str)
+    }
+
+    /// Since when a function is what it is.
+    fn loaded_at(&self, name: &FunctionName) -> Timestamp {
+        self.since.get(name).copied().unwrap_or(Timestamp::MAX)
     }
 
     /// Why a function cannot run, or will fail when it is loaded.
@@ -94,6 +114,7 @@ impl Shown {
                     Some(line) => format!("{file}:{line}"),
                     None => file.to_string(),
                 },
+                curable: diagnosis.is_curable(),
                 what: diagnosis.what.clone(),
                 mend: diagnosis.mend.clone(),
             }
@@ -132,7 +153,53 @@ pub(crate) async fn cure(inner: &Inner, function: &str) -> Result<Vec<String>, S
 
 pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> {
     let now = list(inner, viewer).await;
-    layout::page(viewer, Page::Functions, layout::live("/live/functions", now))
+    let search = viewer.lang.t("Search functions", "搜索云函数");
+    let content = html! {
+        input #search type="search" data-filters=".function" placeholder=(search) aria-label=(search) autocomplete="off" spellcheck="false";
+        (layout::live("/live/functions", now))
+    };
+    layout::page(viewer, Page::Functions, content)
+}
+
+/// What is known of a function's state, what is broken first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    /// It cannot run, or will fail when it is loaded.
+    Broken,
+    /// Its last call failed.
+    Failed,
+    /// Something is wrong with it, and it runs.
+    Doubtful,
+    /// A call of it went well since it was loaded last.
+    Loaded,
+    /// It is prepared; its first call loads it.
+    Prepared,
+}
+
+impl State {
+    fn of(problem: bool, wrong: bool, last: Option<&Call>) -> Self {
+        match last {
+            _ if problem => Self::Broken,
+            Some(call) if call.failed() => Self::Failed,
+            _ if wrong => Self::Doubtful,
+            Some(_) => Self::Loaded,
+            None => Self::Prepared,
+        }
+    }
+
+    fn badge(self, lang: Lang) -> Markup {
+        match self {
+            Self::Broken => html! { span .badge.bad { "✗ " (lang.t("cannot run", "无法运行")) } },
+            Self::Failed => {
+                html! { span .badge.bad { "✗ " (lang.t("last call failed", "最近一次调用失败")) } }
+            }
+            Self::Doubtful => html! { span .badge.warn { "! " (lang.t("something is wrong", "有问题")) } },
+            Self::Loaded => html! { span .badge.good { "✓ " (lang.t("loaded", "已加载")) } },
+            Self::Prepared => {
+                html! { span .badge.dim title=(lang.t("Its first call loads it.", "首次调用时加载。")) { (lang.t("not loaded yet", "尚未加载")) } }
+            }
+        }
+    }
 }
 
 /// The part of the page that follows what happens.
@@ -143,9 +210,30 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
     };
     let mut cards = Vec::new();
     for listed in shown.project.functions.values() {
+        let name = listed.function.name.as_str();
         let wrong = shown.findings(Some(&listed.function.name)).await;
-        cards.push(card(inner, lang, &shown, listed, &wrong));
+        let last = inner.recorder.calls(LAST, |call| call.function == name);
+        let since = shown.loaded_at(&listed.function.name);
+        let problem = shown.problem(&listed.function.name);
+        // What an older version did says nothing of this one.
+        let newest = last.first().filter(|call| call.ran_from() >= since);
+        let state = State::of(problem.is_some(), !wrong.is_empty(), newest.map(|call| &**call));
+        cards.push((
+            state,
+            card(
+                inner,
+                viewer,
+                &shown,
+                listed,
+                state,
+                problem.as_deref(),
+                &wrong,
+                &last,
+            ),
+        ));
     }
+    // By name among those of one state.
+    cards.sort_by_key(|(state, _)| (*state).min(State::Loaded));
     let whole = shown.findings(None).await;
     let project = &shown.project;
     html! {
@@ -159,11 +247,22 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
         }
         (findings(lang, &whole))
         @if cards.is_empty() { p { (lang.t("There are no functions.", "没有云函数。")) } }
-        div .cards { @for card in &cards { (card) } }
+        div .cards { @for (_, card) in &cards { (card) } }
     }
 }
 
-fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wrong: &[Wrong]) -> Markup {
+#[expect(clippy::too_many_arguments, reason = "each is a part of the card")]
+fn card(
+    inner: &Inner,
+    viewer: &Viewer,
+    shown: &Shown,
+    listed: &ProjectFunction,
+    state: State,
+    problem: Option<&str>,
+    wrong: &[Wrong],
+    last: &[Arc<Call>],
+) -> Markup {
+    let lang = viewer.lang;
     let ProjectFunction {
         function,
         permissions,
@@ -171,40 +270,35 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
         ..
     } = listed;
     let name = function.name.as_str();
-    let problem = shown.problem(&function.name);
-    let last = inner.recorder.calls(LAST, |call| call.function == name);
     html! {
-        article .card {
-            h2 {
-                (name) " "
-                @match problem {
-                    Some(_) => span .badge.bad { "✗ " (lang.t("cannot run", "无法运行")) },
-                    None => span .badge.good { "✓ " (lang.t("ready", "就绪")) },
-                }
-            }
-            @if let Some(problem) = &problem { (layout::trouble(problem)) }
-            dl .facts {
-                div { dt { (lang.t("timeout", "超时")) } dd { (function.timeout.as_secs()) " s" } }
-                div { dt { (lang.t("memory", "内存")) } dd { (function.memory_mb) " MB" } }
-                div { dt { (lang.t("instances", "实例")) } dd { "≤ " (function.max_instances) } }
-                @if function.concurrency > 1 {
-                    div { dt { (lang.t("concurrency", "并发")) } dd { (function.concurrency) } }
-                }
-            }
+        article .card.function data-name=(name) {
+            h2 { (name) " " (state.badge(lang)) }
+            @if let Some(problem) = problem { (layout::trouble(problem)) }
+            (facts(lang, function))
             @if !triggers.is_empty() {
                 h3 { (lang.t("Timers", "定时触发器")) }
                 ul .chips { @for trigger in triggers { li { (timer(lang, shown, trigger)) } } }
             }
             (addresses(inner, lang, shown, name))
             @if !permissions.is_empty() {
-                h3 { (lang.t("May call", "云调用权限")) }
-                ul .chips { @for name in permissions { li { code { (name) } } } }
+                details {
+                    summary { (lang.t("May call", "云调用权限")) " · " (permissions.len()) }
+                    ul .chips { @for name in permissions { li { code { (name) } } } }
+                }
             }
             (findings(lang, wrong))
+            @if viewer.simulated && wrong.iter().any(|wrong| wrong.curable) {
+                form .mend hx-post="/calls/mend" hx-target="find div" {
+                    input type="hidden" name="what" value="doctor";
+                    input type="hidden" name="name" value=(name);
+                    button .small { (lang.t("Mend it in the files", "修改文件")) }
+                    div {}
+                }
+            }
             @if !last.is_empty() {
                 h3 { (lang.t("Last calls", "最近调用")) }
                 ul .last {
-                    @for call in &last {
+                    @for call in last {
                         li {
                             a href=(web::link("/calls", &[("call", &call.request_id)])) { (time(call.at)) }
                             " " (outcome(lang, call.failed())) " " span .dim { (span(call.ran)) }
@@ -217,7 +311,36 @@ fn card(inner: &Inner, lang: Lang, shown: &Shown, listed: &ProjectFunction, wron
                     a .button id={ "call-" (name) } href=(web::link("/call", &[("function", name)])) { (lang.t("Call", "调用")) }
                 }
                 a id={ "calls-" (name) } href=(web::link("/calls", &[("function", name)])) { (lang.t("All calls", "全部调用")) }
+                a href=(web::link("/calls", &[("view", "logs"), ("function", name)])) { (lang.t("Logs", "日志")) }
             }
+        }
+    }
+}
+
+/// What differs from the platform's defaults.
+fn facts(lang: Lang, function: &Function) -> Markup {
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    if function.timeout != DEFAULT_TIMEOUT {
+        facts.push((
+            lang.t("timeout", "超时"),
+            format!("{} s", function.timeout.as_secs()),
+        ));
+    }
+    if function.memory_mb != DEFAULT_MEMORY_MB {
+        facts.push((lang.t("memory", "内存"), format!("{} MB", function.memory_mb)));
+    }
+    if function.max_instances != DEFAULT_MAX_INSTANCES {
+        facts.push((
+            lang.t("instances", "实例"),
+            format!("≤ {}", function.max_instances),
+        ));
+    }
+    if function.concurrency != DEFAULT_CONCURRENCY {
+        facts.push((lang.t("concurrency", "并发"), function.concurrency.to_string()));
+    }
+    html! {
+        @if !facts.is_empty() {
+            dl .facts { @for (name, value) in &facts { div { dt { (name) } dd { (value) } } } }
         }
     }
 }
@@ -255,7 +378,8 @@ fn timer(lang: Lang, shown: &Shown, trigger: &Trigger) -> Markup {
     html! {
         code { (trigger.name) } " "
         @match next {
-            Some(next) => span .dim { (lang.t("next ", "下次 ")) time datetime=(next) { (next.to_zoned(TimeZone::system()).strftime("%F %T")) } },
+            Some(next) => span .dim { (lang.t("next ", "下次 ")) time datetime=(next) { (next.to_zoned(zone.clone()).strftime("%F %T")) } " "
+                @match zone.iana_name() { Some(name) => (name), None => (next.to_zoned(zone.clone()).strftime("UTC%:z")) } },
             None => span .dim { (lang.t("never again", "不再触发")) },
         }
     }
@@ -275,5 +399,39 @@ fn findings(lang: Lang, wrong: &[Wrong]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_comes_first_and_loaded_means_that_a_call_went_well() {
+        let good = Call::new("1".to_owned(), "f".to_owned(), Timestamp::UNIX_EPOCH);
+        let failed = Call {
+            error: Some((-504_002, "Error: no".to_owned())),
+            ..good.clone()
+        };
+        for (problem, wrong, last, state) in [
+            (true, true, Some(&good), State::Broken),
+            (true, false, None, State::Broken),
+            (false, true, Some(&failed), State::Failed),
+            (false, true, Some(&good), State::Doubtful),
+            (false, true, None, State::Doubtful),
+            (false, false, Some(&good), State::Loaded),
+            (false, false, None, State::Prepared),
+        ] {
+            assert_eq!(State::of(problem, wrong, last), state);
+        }
+        let mut states = [
+            State::Prepared,
+            State::Doubtful,
+            State::Broken,
+            State::Loaded,
+            State::Failed,
+        ];
+        states.sort_unstable();
+        assert_eq!(states[..3], [State::Broken, State::Failed, State::Doubtful]);
     }
 }

@@ -24,10 +24,11 @@ pub(crate) enum Page {
     Outbox,
     Push,
     Users,
+    WeChat,
 }
 
 impl Page {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Functions,
         Self::Call,
         Self::Calls,
@@ -36,6 +37,7 @@ impl Page {
         Self::Outbox,
         Self::Push,
         Self::Users,
+        Self::WeChat,
     ];
 
     pub(crate) fn path(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Page {
             Self::Outbox => "/outbox",
             Self::Push => "/push",
             Self::Users => "/users",
+            Self::WeChat => "/wechat",
         }
     }
 
@@ -61,12 +64,13 @@ impl Page {
             Self::Outbox => lang.t("Outbox", "发件箱"),
             Self::Push => lang.t("Push", "消息推送"),
             Self::Users => lang.t("Users", "用户"),
+            Self::WeChat => lang.t("WeChat", "模拟微信"),
         }
     }
 
     /// Whether it shows the simulated WeChat.
     fn is_simulated(self) -> bool {
-        matches!(self, Self::Outbox | Self::Users)
+        matches!(self, Self::Outbox | Self::Users | Self::WeChat)
     }
 }
 

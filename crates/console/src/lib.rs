@@ -28,6 +28,7 @@ mod timeline;
 mod users;
 mod waterfall;
 mod web;
+mod wechat;
 
 use std::{
     collections::VecDeque,
@@ -106,7 +107,11 @@ impl Console {
 
     /// Shows this project from now on, as it was loaded.
     pub fn show(&self, project: Project, reports: Vec<LoadReport>) {
-        *lock(&self.0.shown) = Some(Arc::new(Shown::new(project, reports)));
+        {
+            let mut shown = lock(&self.0.shown);
+            let next = Shown::new(project, reports, shown.as_deref());
+            *shown = Some(Arc::new(next));
+        }
         self.stale(None);
     }
 
@@ -198,7 +203,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["push"], _) => pushes::page(inner, &viewer, &query).await,
         (&Method::POST, ["push", "dead", id, what], _) => pushes::letter(inner, &viewer, id, what).await,
         (&Method::GET, ["push", "fields"], Some(_)) => pushes::fields(&viewer, &query),
-        (&Method::POST, ["push"], Some(simulated)) => pushes::send(&viewer, simulated, &form()).await,
+        (&Method::POST, ["push"], Some(simulated)) => pushes::send(inner, &viewer, simulated, &form()).await,
         (&Method::GET, ["outbox"], Some(simulated)) => outbox::page(inner, &viewer, simulated).await,
         (&Method::GET, ["outbox", "images", number], Some(simulated)) => {
             outbox::image(&viewer, simulated, number).await
@@ -209,6 +214,10 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["users"], Some(simulated)) => users::page(&viewer, simulated).await,
         (&Method::POST, ["users", what], Some(simulated)) => {
             users::act(&viewer, simulated, what, &form()).await
+        }
+        (&Method::GET, ["wechat"], Some(simulated)) => wechat::page(inner, &viewer, simulated).await,
+        (&Method::POST, ["wechat", what], Some(simulated)) => {
+            wechat::act(inner, &viewer, simulated, what, &form()).await
         }
         (&Method::GET, ["lang"], _) => switch(&query),
         (&Method::GET, ["assets", name], _) => assets::find(name).unwrap_or_else(|| missing(&viewer)),

@@ -67,12 +67,29 @@ fn shown(lang: Lang, items: &[Item], templates: &[Template], users: &[User]) -> 
             p { (lang.t("Nothing yet.", "还没有内容。")) }
         } @else {
             form hx-post="/outbox/empty" hx-target="closest [sse-swap]" { button { (lang.t("Empty", "清空")) } }
-            ol .outbox { @for item in items.iter().rev().take(MOST) { (message(lang, item, templates, users)) } }
-            @if items.len() > MOST {
-                p .dim { (lang.t("Older ones, which are not shown: ", "更早的未显示：")) (items.len() - MOST) }
+            @let (sent, other): (Vec<&Item>, Vec<&Item>) = items.iter().rev().partition(|item| reaches_somebody(item));
+            @if sent.is_empty() { p .dim { (lang.t("Nothing was sent to anybody.", "没有发给任何人的内容。")) } }
+            ol .outbox #sent { @for item in sent.iter().take(MOST) { (message(lang, item, templates, users)) } }
+            @if sent.len() > MOST {
+                p .dim { (lang.t("Older ones, which are not shown: ", "更早的未显示：")) (sent.len() - MOST) }
+            }
+            @if !other.is_empty() {
+                details #checks open[sent.is_empty()] {
+                    summary { (lang.t("Checks, and other calls that reach nobody", "内容检查等不触达用户的调用")) " · " (other.len()) }
+                    ol .outbox { @for item in other.iter().take(MOST) { (message(lang, item, templates, users)) } }
+                    @if other.len() > MOST {
+                        p .dim { (lang.t("Older ones, which are not shown: ", "更早的未显示：")) (other.len() - MOST) }
+                    }
+                }
             }
         }
     }
+}
+
+/// Whether a person would have seen it: what was sent, and what was drawn. A check names the person too for whom it is made.
+fn reaches_somebody(item: &Item) -> bool {
+    let deed = item.api.rsplit('.').next().unwrap_or_default();
+    item.image.is_some() || deed.to_ascii_lowercase().contains("send")
 }
 
 fn message(lang: Lang, item: &Item, templates: &[Template], users: &[User]) -> Markup {

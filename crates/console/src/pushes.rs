@@ -1,6 +1,8 @@
 //! The page Push: have the simulated WeChat push a message or an event and watch its attempts; what the gateway took and gave
 //! up, to be tried once more.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use gateway::{Gateway, ReplyBody};
 use http::{Method, Response, StatusCode};
@@ -14,14 +16,17 @@ use crate::{
     Inner,
     call::{checked, fault_text, object},
     lang::Lang,
-    layout::{self, Page, Viewer, time, trouble},
+    layout::{self, Page, Viewer, outcome, span, time, trouble},
     missing,
+    recorder::Call,
     simulated::{Attempt, Pushed, Simulated},
     web::{self, Fields},
 };
 
 /// Pushes that are shown.
 const MOST: usize = 20;
+/// Attempts of one push that are shown.
+const ATTEMPTS: usize = 10;
 /// Dead letters on a page.
 const LETTERS: usize = 20;
 /// Where the gateway keeps what it gave up.
@@ -136,7 +141,12 @@ fn known(lang: Lang, kind: Option<&PacketKind>) -> Markup {
 }
 
 /// Has it pushed, and shows what became of it.
-pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) -> Response<ReplyBody> {
+pub(crate) async fn send(
+    inner: &Inner,
+    viewer: &Viewer,
+    simulated: &Simulated,
+    form: &Fields,
+) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let fields = match form.get("event") {
         blank if blank.trim().is_empty() => "{}",
@@ -149,7 +159,9 @@ pub(crate) async fn send(viewer: &Viewer, simulated: &Simulated, form: &Fields) 
             let ask = json!({ "type": form.get("type"), "user": form.get("user"), "fields": fields });
             match simulated.push(&ask).await {
                 Ok(pushed) => {
-                    html! { h2 role="status" { (lang.t("Pushed", "已推送")) } ol .outbox { (item(lang, &pushed)) } }
+                    // The gateway told of it before the simulated WeChat had written down how it ended.
+                    inner.recorder.wake();
+                    html! { h2 role="status" { (lang.t("Pushed", "已推送")) } ol .outbox { (item(inner, lang, &pushed)) } }
                 }
                 Err(error) => trouble(&error.to_string()),
             }
@@ -192,6 +204,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) ->
         None => Ok(Vec::new()),
     };
     html! {
+        (routes(inner, lang))
         @match &overview {
             Ok(overview) => (counts(lang, overview)),
             Err(error) => (trouble(error)),
@@ -211,7 +224,69 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) ->
             Ok(pushes) if pushes.is_empty() => {}
             Ok(pushes) => {
                 h2 { (lang.t("The last pushes", "最近的推送")) }
-                ol .outbox { @for pushed in pushes.iter().rev().take(MOST) { (item(lang, pushed)) } }
+                ol .outbox { @for pushed in pushes.iter().rev().take(MOST) { (item(inner, lang, pushed)) } }
+            }
+        }
+    }
+}
+
+/// Which function gets what.
+fn routes(inner: &Inner, lang: Lang) -> Markup {
+    let shown = inner.shown();
+    let mut routes: Vec<(String, &str)> = shown
+        .iter()
+        .flat_map(|shown| shown.project.settings.push.routes.iter())
+        .map(|(pattern, function)| (pattern.to_string(), function.as_str()))
+        .collect();
+    routes.sort_unstable();
+    html! {
+        @if routes.is_empty() {
+            p .notice {
+                (lang.t("No function takes pushes: they are acknowledged, and nothing runs. In yunqiao.toml:", "没有云函数接收推送：只会应答，不会执行。请在 yunqiao.toml 中配置："))
+                " " code { "[push.routes] text = \"…\"" }
+            }
+        } @else {
+            ul #routes .chips {
+                @for (pattern, function) in &routes {
+                    li { code { (pattern) } " → " a href=(web::link("/calls", &[("function", function)])) { (function) } }
+                }
+            }
+        }
+    }
+}
+
+/// The calls that were made for a push, the first attempt first.
+fn calls_of(inner: &Inner, pushed: &Pushed) -> Vec<Arc<Call>> {
+    let named = |event: &Value, field: &str| event[field] == pushed.packet[field];
+    let mut calls = inner.recorder.calls(ATTEMPTS, |call| {
+        let event = call.exchange.as_ref().filter(|_| call.attempt.is_some());
+        let event = event.and_then(|both| serde_json::from_str::<Value>(&both.request).ok());
+        event.is_some_and(|event| {
+            ["FromUserName", "CreateTime", "MsgId", "MsgType", "Event"]
+                .iter()
+                .all(|field| named(&event, field))
+        })
+    });
+    calls.reverse();
+    calls
+}
+
+/// Which function took it, and how that ended.
+fn taken(inner: &Inner, lang: Lang, pushed: &Pushed) -> Markup {
+    let calls = calls_of(inner, pushed);
+    html! {
+        @if calls.is_empty() {
+            p .dim { (lang.t("No function ran for it.", "没有云函数为它执行。")) }
+        } @else {
+            ul .last {
+                @for call in &calls {
+                    li {
+                        (outcome(lang, call.failed())) " "
+                        a href=(web::link("/calls", &[("call", &call.request_id)])) { (call.function) } " "
+                        span .dim { (span(call.ran)) @if let Some(attempt @ 2..) = call.attempt { " · " (lang.t("attempt ", "第 ")) (attempt) (lang.t("", " 次")) } }
+                        @if let Some((code, text)) = &call.error { " " code { (code) } " " span .dim { (text.lines().next().unwrap_or_default()) } }
+                    }
+                }
             }
         }
     }
@@ -247,12 +322,13 @@ fn dead(lang: Lang, letter: &Letter) -> Markup {
     }
 }
 
-fn item(lang: Lang, pushed: &Pushed) -> Markup {
+fn item(inner: &Inner, lang: Lang, pushed: &Pushed) -> Markup {
     html! {
         li .message {
             p .dim { strong { (pushed.kind) } " → " code { (pushed.url) } " (" (pushed.mode) ", " (pushed.format) ")" }
             @for warning in &pushed.warnings { p .warn { (warning) } }
             @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被设定的故障扣住，待下一次推送之后发出。")) } }
+            (taken(inner, lang, pushed))
             ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
             details { summary { (lang.t("Packet", "内容")) } (layout::json(lang, &pushed.packet.to_string())) }
         }
@@ -260,14 +336,9 @@ fn item(lang: Lang, pushed: &Pushed) -> Markup {
 }
 
 fn tried(lang: Lang, attempt: &Attempt) -> Markup {
-    let (class, mark) = if attempt.acknowledged {
-        ("good", "✓")
-    } else {
-        ("bad", "✗")
-    };
     html! {
-        li {
-            span .(class) { (mark) " " }
+        li .(if attempt.acknowledged { "" } else { "bad" }) {
+            @if !attempt.acknowledged { "✗ " }
             @match attempt.status { Some(status) => (status), None => (lang.t("no answer", "无应答")) }
             " · " (attempt.ms) " ms · " (attempt.meaning)
             @if attempt.duplicate { " · " (lang.t("sent twice, by a fault", "因设定的故障重复发送")) }

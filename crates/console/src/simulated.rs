@@ -62,6 +62,28 @@ pub(crate) struct Template {
     pub(crate) content: String,
 }
 
+/// Something that goes wrong on purpose.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Fault {
+    pub(crate) api: String,
+    pub(crate) kind: String,
+    pub(crate) value: Option<i64>,
+    /// How many more calls it strikes.
+    pub(crate) next: Option<u32>,
+    pub(crate) probability: Option<f64>,
+    pub(crate) fired: u64,
+}
+
+/// What a content check says.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verdict {
+    pub(crate) kind: String,
+    pub(crate) contains: Option<String>,
+    pub(crate) sha256: Option<String>,
+    pub(crate) suggest: String,
+    pub(crate) label: Option<u32>,
+}
+
 /// A push, and what became of it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,6 +159,34 @@ impl Simulated {
         Ok(self.get::<Templates>("templates").await?.templates)
     }
 
+    pub(crate) async fn faults(&self) -> Result<Vec<Fault>, Error> {
+        #[derive(Deserialize)]
+        struct Faults {
+            faults: Vec<Fault>,
+        }
+        Ok(self.get::<Faults>("faults").await?.faults)
+    }
+
+    pub(crate) async fn verdicts(&self) -> Result<Vec<Verdict>, Error> {
+        #[derive(Deserialize)]
+        struct Verdicts {
+            verdicts: Vec<Verdict>,
+        }
+        Ok(self.get::<Verdicts>("verdicts").await?.verdicts)
+    }
+
+    /// Posts to one of its paths; what it answers.
+    pub(crate) async fn tell(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.post(path, body).await
+    }
+
+    /// Empties one of its lists, or brings it back to what it was at the start.
+    pub(crate) async fn clear(&self, path: &str) -> Result<(), Error> {
+        read::<Value>(self.client.delete(format!("{}/sim/{path}", self.url)))
+            .await
+            .map(drop)
+    }
+
     /// Seconds of WeChat's time.
     pub(crate) async fn now(&self) -> Result<i64, Error> {
         Ok(self.get::<Now>("clock").await?.now)
@@ -154,8 +204,7 @@ impl Simulated {
     }
 
     pub(crate) async fn empty_outbox(&self) -> Result<(), Error> {
-        let request = self.client.delete(format!("{}/sim/outbox", self.url));
-        read::<Value>(request).await.map(drop)
+        self.clear("outbox").await
     }
 
     /// Pushes a message or an event, and waits for the end of its attempts.

@@ -1,0 +1,84 @@
+// The simulated WeChat with the mouse: faults, content checks, templates and who takes them, what users do; the routes of pushes, and which
+// function took one and how that ended; the outbox, with what was sent to people apart. Arguments: the console's link, the gateway, the
+// simulated WeChat. The project has `answer`, which takes `text` and sends a message back, and throws at the word "fail".
+
+import assert from 'node:assert/strict'
+
+import { browsing } from './browser.mjs'
+
+const [link, , wechat] = process.argv.slice(2)
+const { origin } = new URL(link)
+const sim = async (path) => (await fetch(`${wechat}/sim/${path}`)).json()
+
+await browsing(async (browser) => {
+  const page = await browser.open(link)
+
+  // A fault is set and cleared; what is wrong with one is said.
+  await page.follow('nav a[href="/wechat"]', '/wechat')
+  await page.shows('#faults', 'None is set')
+  const fault = '#faults form[hx-post="/wechat/fault"]'
+  await page.write(`${fault} input[name=api]`, 'getopendatas')
+  await page.write(`${fault} input[name=value]`, '45009')
+  await page.click(`${fault} button`)
+  await page.shows('#wechat .trouble', 'no API is called')
+  await page.write(`${fault} input[name=api]`, 'getopendata')
+  await page.write(`${fault} input[name=value]`, '45009')
+  await page.click(`${fault} button`)
+  await page.shows('#faults table', 'getopendata')
+  assert.equal((await sim('faults')).faults[0].value, 45009)
+  await page.click('#faults form[hx-post="/wechat/faults-clear"] button')
+  await page.shows('#faults', 'None is set')
+
+  // A verdict of the content checks, and back to what they say at the start.
+  const verdict = '#verdicts form[hx-post="/wechat/verdict"]'
+  await page.write(`${verdict} input[name=contains]`, '洗牙')
+  await page.click(`${verdict} button`)
+  await page.shows('#verdicts table', '洗牙')
+  await page.click('#verdicts form[hx-post="/wechat/verdicts-reset"] button')
+  await page.until(() => !document.querySelector('#verdicts table').innerText.includes('洗牙'))
+
+  // A template, and a user who takes its messages.
+  await page.click('#templates summary')
+  const template = '#templates form[hx-post="/wechat/template"]'
+  await page.write(`${template} input[name=title]`, '预约提醒')
+  await page.write(`${template} textarea`, '时间:{{time1.DATA}}')
+  await page.click(`${template} button`)
+  await page.shows('#templates .chips', '预约提醒')
+  await page.click('#templates form[hx-post="/wechat/subscribe"] button')
+  await page.shows('#wechat .notice', 'requestSubscribeMessage:ok')
+
+  // A user writes to customer service: which function took that, and how it ended, is a click away.
+  const message = '#deeds form[hx-post="/wechat/message"]'
+  await page.write(`${message} input[name=content]`, 'hello')
+  await page.click(`${message} button`)
+  await page.shows('#wechat .notice', 'sendMessage:ok')
+  await page.follow('nav a[href="/push"]', '/push')
+  await page.shows('#routes', 'text → answer')
+  await page.shows('.outbox .last', '✓ ok answer')
+
+  // One that no function takes has no mark of having gone well.
+  await page.choose('select[name=type]', 'user_enter_tempsession')
+  await page.click('form#push button[type=submit]')
+  await page.shows('#result', 'No function ran for it')
+  assert.ok(!(await page.text('#result')).includes('✓'))
+
+  // Of what was sent, the answer to alice stands first, and the check apart from it.
+  await page.follow('nav a[href="/outbox"]', '/outbox')
+  await page.shows('#sent', 'you wrote hello')
+  assert.ok(!(await page.text('#sent')).includes('msgSecCheck'))
+  await page.click('#checks summary')
+  await page.shows('#checks', 'msgSecCheck')
+
+  // In Chinese, on a phone.
+  await page.goto(`${origin}/lang?to=zh&back=/wechat`)
+  await page.shows('#faults', '故障')
+  await page.wide(390)
+  for (const path of ['/wechat', '/push', '/outbox']) {
+    await page.goto(origin + path)
+    assert.ok(
+      (await page.evaluate(() => document.documentElement.scrollWidth)) <= 390,
+      `${path} is wider than a phone`,
+    )
+  }
+  assert.deepEqual(browser.complaints, [])
+})
