@@ -34,6 +34,7 @@ mod openapi;
 mod packaging;
 mod permissions;
 mod plain_http;
+mod privacy;
 mod production;
 mod push;
 mod push_sim;

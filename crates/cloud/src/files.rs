@@ -62,6 +62,9 @@ const WORKERS_HOST: &str = "http://tcb.local";
 const UPLOAD_LIFE: Duration = Duration::from_secs(60 * 60);
 /// How long an address is good for at most that a client asks for.
 const CLIENTS_LONGEST: u64 = 7 * 24 * 3600;
+/// The same where the place itself is asked, and not everybody may read all that lies there: as long as the platform's own addresses of
+/// private files.
+const CLIENTS_AT_THE_PLACE: u64 = 10 * 60;
 /// How long a file may take to come, whatever its size...
 const UPLOAD_BASE: Duration = Duration::from_secs(60);
 /// ...and so many bytes of it more in each second beyond that.
@@ -108,16 +111,24 @@ impl StorageAccess {
         client: Option<&Caller>,
     ) -> Result<(String, u64), BlobError> {
         if self.at_the_place {
-            let mut age = max_age.unwrap_or(self.url_life.as_secs());
-            if client.is_some() {
-                // The place judges nothing when it is used.
-                age = age.min(self.url_life.as_secs());
-            }
+            let age = self.age_at_the_place(max_age, client);
             if let Some(address) = self.blobs.address(path, Duration::from_secs(age)).await? {
                 return Ok((address, age));
             }
         }
         Ok(self.download_url(path, max_age, client))
+    }
+
+    /// For how many seconds an address of the place itself is good. The place judges nothing when it is used; where not everybody may read,
+    /// another's file may lie there by then.
+    fn age_at_the_place(&self, max_age: Option<u64>, client: Option<&Caller>) -> u64 {
+        let url_life = self.url_life.as_secs();
+        let age = max_age.unwrap_or(url_life);
+        match client {
+            None => age,
+            Some(_) if self.permission.load().lets_all_read() => age.min(url_life),
+            Some(_) => age.min(url_life).min(CLIENTS_AT_THE_PLACE),
+        }
     }
 
     /// An address at the gateway.
@@ -409,7 +420,14 @@ impl FileDoor {
                     .permission
                     .load()
                     .judge(Operation::Read, reader, path.as_str(), owner)
-                    .map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))?;
+                    .map_err(|denial| {
+                        // Whoever anybody may be is not to learn that there is a file.
+                        let refusal = match reader.is_anybody() {
+                            true => StorageRefusal::NoFile,
+                            false => StorageRefusal::NoRight,
+                        };
+                        Refused::new(refusal, denial)
+                    })?;
             }
             attempts -= 1;
             match shown(head, &blob, content).await {

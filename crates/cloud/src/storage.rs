@@ -239,12 +239,7 @@ impl StorageAccess {
         match self.blobs.look(&path).await? {
             Some(blob) => {
                 if let Some(caller) = client {
-                    let owner = Some(blob.owner.as_str());
-                    let judged = self
-                        .permission
-                        .load()
-                        .judge(Operation::Read, caller, path.as_str(), owner);
-                    judged.map_err(Fault::Denied)?;
+                    self.may(Operation::Read, &blob, caller)?;
                 }
                 let (url, max_age) = self.address(&path, max_age, client).await?;
                 Ok(MadeUrl { url, max_age })
@@ -372,11 +367,7 @@ impl StorageAccess {
             let Some(blob) = self.blobs.look(&path).await? else {
                 return Err(Fault::Refused(StorageRefusal::NoFile));
             };
-            let owner = Some(blob.owner.as_str());
-            self.permission
-                .load()
-                .judge(Operation::Delete, caller, path.as_str(), owner)
-                .map_err(Fault::Denied)?;
+            self.may(Operation::Delete, &blob, caller)?;
             match self.blobs.remove_this(&blob).await? {
                 Removal::Done => return Ok(()),
                 Removal::Missing => return Err(Fault::Refused(StorageRefusal::NoFile)),
@@ -474,18 +465,26 @@ impl StorageAccess {
         moves: bool,
         caller: &Caller,
     ) -> Result<(), Fault> {
-        let owner = Some(original.owner.as_str());
-        let wanted = [Operation::Read]
-            .into_iter()
-            .chain(moves.then_some(Operation::Delete));
-        for operation in wanted {
-            let judged = self
-                .permission
-                .load()
-                .judge(operation, caller, original.path.as_str(), owner);
-            judged.map_err(Fault::Denied)?;
+        self.may(Operation::Read, original, caller)?;
+        if moves {
+            self.may(Operation::Delete, original, caller)?;
         }
         self.may_write(to, caller).await?.map_err(Fault::Denied)
+    }
+
+    /// Whether a client may do this with a file that is there.
+    fn may(&self, operation: Operation, blob: &Blob, caller: &Caller) -> Result<(), Fault> {
+        let permission = self.permission.load();
+        let judge = |operation| {
+            let (path, owner) = (blob.path.as_str(), Some(blob.owner.as_str()));
+            permission.judge(operation, caller, path, owner)
+        };
+        judge(operation).map_err(
+            |denial| match caller.is_anybody() && judge(Operation::Read).is_err() {
+                true => Fault::Hidden(denial),
+                false => Fault::Denied(denial),
+            },
+        )
     }
 
     /// As the function gets to see it; what it does not is for the operator.
@@ -504,6 +503,10 @@ impl StorageAccess {
             Fault::Denied(denial) => {
                 asked.note(denial);
                 StorageRefusal::NoRight
+            }
+            Fault::Hidden(denial) => {
+                asked.note(denial);
+                StorageRefusal::NoFile
             }
         };
         FileFault {
@@ -526,6 +529,8 @@ enum Fault {
     Id(FileIdError),
     Place(BlobError),
     Denied(Box<Denial>),
+    /// To a client that anybody may be, of a file that it may not read: it is not to learn that there is one.
+    Hidden(Box<Denial>),
 }
 
 impl From<FileIdError> for Fault {

@@ -6,10 +6,10 @@
 //! password = "$argon2id$v=19$…"
 //! ```
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+use std::{collections::BTreeMap, fmt};
 
 use argon2::{
-    Argon2,
+    Algorithm, Argon2, MIN_SALT_LEN, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -24,7 +24,11 @@ pub const LONGEST_PASSWORD: usize = 1024;
 
 /// The users who have passwords, by name.
 #[derive(Clone, Debug, Default)]
-pub struct PasswordFile(BTreeMap<String, PasswordUser>);
+pub struct PasswordFile {
+    users: BTreeMap<String, PasswordUser>,
+    /// Of each way in which passwords of the file were hashed, one hash.
+    ways: BTreeMap<String, String>,
+}
 
 /// A user who has a password.
 #[derive(Clone, Deserialize)]
@@ -63,11 +67,10 @@ impl PasswordFile {
         // Its errors quote the line, which may hold a hash.
         let users: BTreeMap<String, PasswordUser> =
             toml::from_str(text).map_err(|error| PasswordFileError::Form(error.message().to_owned()))?;
-        let mut uids = BTreeMap::new();
+        let (mut uids, mut ways) = (BTreeMap::new(), BTreeMap::new());
         for (name, user) in &users {
-            if PasswordHash::new(&user.password).is_err() {
-                return Err(PasswordFileError::Hash(name.clone()));
-            }
+            let way = way_of(&user.password).ok_or_else(|| PasswordFileError::Hash(name.clone()))?;
+            ways.entry(way).or_insert_with(|| user.password.clone());
             if user.uid.is_empty() || user.uid.chars().any(char::is_control) {
                 return Err(PasswordFileError::NoUid(name.clone()));
             }
@@ -75,36 +78,65 @@ impl PasswordFile {
                 return Err(PasswordFileError::SameUid(other.clone(), name.clone()));
             }
         }
-        Ok(Self(users))
+        Ok(Self { users, ways })
     }
 
     /// The user of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&PasswordUser> {
-        self.0.get(name)
+        self.users.get(name)
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.users.keys().map(String::as_str)
     }
 
-    /// The user of this name, if that is the password. Takes as long for a name that nobody has. Tens of milliseconds: not for the thread
-    /// that serves.
+    /// The user of this name, if that is the password. Takes as long for a name that nobody has: `stand_in` decides in which of the ways
+    /// that the file has it is hashed, and has to be the same for a name each time, and known to nobody else. Tens of milliseconds: not for
+    /// the thread that serves.
     #[must_use]
-    pub fn verify(&self, name: &str, password: &str) -> Option<&PasswordUser> {
-        static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody").unwrap_or_default());
+    pub fn verify(&self, name: &str, password: &str, stand_in: &[u8; 32]) -> Option<&PasswordUser> {
         if password.len() > LONGEST_PASSWORD {
             return None;
         }
-        let user = self.0.get(name);
-        let kept = user.map_or(NOBODY.as_str(), |user| user.password.as_str());
+        let user = self.users.get(name);
+        let kept = user
+            .map(|user| &user.password)
+            .or_else(|| self.instead(stand_in))?;
         let kept = PasswordHash::new(kept).ok()?;
         let holds = Argon2::default()
             .verify_password(password.as_bytes(), &kept)
             .is_ok();
         user.filter(|_| holds)
     }
+
+    /// The hash that is compared for a name that nobody has. Another way in the file changes it for few names.
+    fn instead(&self, stand_in: &[u8; 32]) -> Option<&String> {
+        let rank = |way: &String| Sha256::new().chain_update(stand_in).chain_update(way).finalize();
+        let least = self.ways.iter().min_by_key(|(way, _)| rank(way));
+        least.map(|(_, hash)| hash)
+    }
+}
+
+/// Algorithm, version and parameters of a hash, which decide how long a password takes; `None` where no password can be compared with it.
+fn way_of(hash: &str) -> Option<String> {
+    let hash = PasswordHash::new(hash).ok()?;
+    let algorithm = Algorithm::new(hash.algorithm).ok()?;
+    let version = hash
+        .version
+        .map_or(Ok(Version::default()), Version::try_from)
+        .ok()?;
+    let params = Params::try_from(&hash).ok()?;
+    let salted = hash.salt?.len() >= MIN_SALT_LEN;
+    (salted && hash.hash.is_some()).then(|| {
+        format!(
+            "{algorithm} {version:?} {} {} {}",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost()
+        )
+    })
 }
 
 impl PasswordUser {
@@ -147,9 +179,11 @@ mod tests {
             "[alice]\nuid = \"u1\"\npassword = \"{alice}\"\n[\"bob@example.com\"]\nuid = \"u2\"\npassword = \"{bob}\"\n"
         );
         let file = PasswordFile::parse(&text).unwrap();
-        assert_eq!(file.verify("alice", "correct horse").unwrap().uid, "u1");
+        assert_eq!(file.verify("alice", "correct horse", &[1; 32]).unwrap().uid, "u1");
         assert_eq!(
-            file.verify("bob@example.com", "battery staple").unwrap().uid,
+            file.verify("bob@example.com", "battery staple", &[1; 32])
+                .unwrap()
+                .uid,
             "u2"
         );
         for (name, password) in [
@@ -159,13 +193,49 @@ mod tests {
             ("carol", "nobody"),
             ("Alice", "correct horse"),
         ] {
-            assert!(file.verify(name, password).is_none(), "{name} {password}");
+            assert!(
+                file.verify(name, password, &[1; 32]).is_none(),
+                "{name} {password}"
+            );
         }
         assert_ne!(
             file.get("alice").unwrap().mark(),
             file.get("bob@example.com").unwrap().mark()
         );
         assert!(!format!("{file:?}").contains("argon2"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_is_hashed_in_one_of_the_ways_of_the_file() {
+        let params = Params::new(64, 1, 1, None).unwrap();
+        let quick = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let quick = quick.hash_password(b"correct horse").unwrap().to_string();
+        let usual = hash("correct horse").unwrap();
+        let user = |name: &str, hash: &str| format!("[{name}]\nuid = \"{name}\"\npassword = '{hash}'\n");
+        let file = PasswordFile::parse(&(user("alice", &usual) + &user("bob", &quick))).unwrap();
+        let more =
+            PasswordFile::parse(&(user("alice", &usual) + &user("bob", &quick) + &user("carol", &quick)));
+        let more = more.unwrap();
+        let met: Vec<_> = (0..64)
+            .map(|number| file.instead(&[number; 32]).unwrap())
+            .collect();
+        for hash in [&usual, &quick] {
+            assert!(met.contains(&hash), "each way is met");
+        }
+        for (number, met) in (0..64).zip(met) {
+            assert_eq!(
+                more.instead(&[number; 32]),
+                Some(met),
+                "it stays where users come"
+            );
+        }
+        assert!(file.verify("carol", "correct horse", &[1; 32]).is_none());
+        assert_eq!(file.verify("bob", "correct horse", &[1; 32]).unwrap().uid, "bob");
+        assert!(
+            PasswordFile::default()
+                .verify("alice", "correct horse", &[1; 32])
+                .is_none()
+        );
     }
 
     #[test]
@@ -186,6 +256,19 @@ mod tests {
         ] {
             let error = PasswordFile::parse(&text).unwrap_err().to_string();
             assert!(error.contains(cause) && !error.contains(&good), "{error}");
+        }
+        // By these nobody could log in, and whoever tries is told so at once.
+        for hash in [
+            "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$Y2hlY2tzdW1jaGVja3N1bWNoZWNrc3VtY2g",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ",
+            "$argon2id$v=19$m=19456,t=2,p=1",
+            "$argon2id$v=19$m=4,t=2,p=1$c2FsdHNhbHQ$Y2hlY2tzdW1jaGVja3N1bWNoZWNrc3VtY2g",
+            "$argon2id$v=19$m=19456,t=0,p=1$c2FsdHNhbHQ$Y2hlY2tzdW1jaGVja3N1bWNoZWNrc3VtY2g",
+            "$argon2id$v=20$m=19456,t=2,p=1$c2FsdHNhbHQ$Y2hlY2tzdW1jaGVja3N1bWNoZWNrc3VtY2g",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$Y2hlY2tzdW1jaGVja3N1bWNoZWNrc3VtY2g",
+        ] {
+            let error = PasswordFile::parse(&format!("[a]\nuid = \"1\"\npassword = '{hash}'\n")).unwrap_err();
+            assert!(error.to_string().contains("no Argon2 hash"), "{hash}: {error}");
         }
     }
 }

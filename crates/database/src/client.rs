@@ -22,7 +22,9 @@ use rules::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{Aggregate, Database, DatabaseError, Find, Found, Tally, Update, UpdateKind, Updated};
+use crate::{
+    Aggregate, Database, DatabaseError, Find, Found, Tally, Update, UpdateKind, Updated, line::Line,
+};
 
 /// The field that says whose a document is. The server writes it, and no client.
 pub const OWNER: &str = "_openid";
@@ -229,7 +231,8 @@ impl ClientDatabase<'_> {
             upsert: None,
             returns: None,
         };
-        ran(self.database.update(collection, update, None).await)
+        let outcome = self.database.update(collection, update, None).await;
+        self.wrote(collection, ran(outcome))
     }
 
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
@@ -276,7 +279,8 @@ impl ClientDatabase<'_> {
                 upsert: None,
                 returns: None,
             };
-            updated = self.database.update(collection, update, None).await?;
+            let outcome = self.database.update(collection, update, None).await;
+            updated = self.wrote(collection, outcome.map_err(ClientError::from))?;
             if updated.matched > 0 {
                 break;
             }
@@ -570,7 +574,14 @@ impl ClientDatabase<'_> {
             data,
         };
         loop {
-            match rules.judge(operation, subject, &request, named) {
+            let verdict = match (rules.judge_at_once(operation, subject, &request, named), subject) {
+                (Some(verdict), _) => verdict,
+                (None, Subject::Query(filter)) => {
+                    self.judge_long(rules, operation, filter, data, named).await?
+                }
+                (None, Subject::Document(_)) => rules.judge(operation, subject, &request, named),
+            };
+            match verdict {
                 Verdict::Allowed(guard) => return Ok(Ok(guard)),
                 Verdict::Denied(denial) => return Ok(Err(denial)),
                 Verdict::Wanted(wanted) => {
@@ -582,6 +593,56 @@ impl ClientDatabase<'_> {
                 }
             }
         }
+    }
+
+    /// Judges what takes some tens of milliseconds, beside the thread that serves, when it is its [turn](Line).
+    async fn judge_long(
+        &self,
+        rules: &Rules,
+        operation: Operation,
+        filter: &Filter,
+        data: Option<&WrittenData>,
+        named: &Documents,
+    ) -> Answer<Verdict> {
+        let turn = Line::of_process()
+            .turn_of(self.caller.owner().unwrap_or_default())
+            .await?;
+        let (rules, filter, data) = (rules.clone(), filter.clone(), data.cloned());
+        let (caller, now, documents) = (self.caller.clone(), self.now, named.clone());
+        let judged = tokio::task::spawn_blocking(move || {
+            // Whoever asked may be gone meanwhile: the turn is over when the work is.
+            let _turn = turn;
+            let request = Request {
+                caller: &caller,
+                now,
+                data: data.as_ref(),
+            };
+            rules.judge(operation, Subject::Query(&filter), &request, &documents)
+        });
+        Ok(judged.await.map_err(DatabaseError::unavailable)?)
+    }
+
+    /// What came of a change. A rule may let the caller change what it does not let them read, so the value that is taken already may be
+    /// one that they are not to know.
+    fn wrote<T>(&self, collection: &str, outcome: Answer<T>) -> Answer<T> {
+        let is_by_level = matches!(self.permissions.of(collection), Permission::Level(_));
+        outcome.map_err(|error| match error {
+            ClientError::Database(DatabaseError::Duplicate {
+                collection,
+                index,
+                pattern,
+                ..
+            }) if !is_by_level => {
+                let fields: Vec<String> = pattern.0.keys().map(|field| format!("{field}: ?")).collect();
+                ClientError::Database(DatabaseError::Duplicate {
+                    collection,
+                    index,
+                    key: format!("{{ {} }}", fields.join(", ")),
+                    pattern,
+                })
+            }
+            error => error,
+        })
     }
 
     /// The document that a filter finds; there is none where there is no such collection.

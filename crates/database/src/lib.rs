@@ -14,6 +14,7 @@ pub mod contract;
 mod embedded;
 mod error;
 pub mod exchange;
+mod line;
 mod operation;
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use calls::{Caller, PreparedCall, User};
 use clock::Timestamp;
 use http::StatusCode;
 use lru::LruCache;
-use seal::KeyRing;
+use seal::{KeyRing, Signer};
 use tcb::{CallData, Event, codes};
 
 use crate::{
@@ -136,7 +136,10 @@ impl WebClients {
             tokens: Tokens::new(keys, appid, env),
             anonymous: auth.anonymous,
             ticket_keys: auth.ticket_keys,
-            passwords: Passwords::new(auth.passwords),
+            passwords: Passwords::new(
+                auth.passwords,
+                Signer::new(keys, "names without a password", appid),
+            ),
             visitors: body::Budget::of(VISITORS),
             ended: Mutex::new(LruCache::unbounded()),
             ended_anonymous: Mutex::new(LruCache::unbounded()),

@@ -31,7 +31,8 @@ impl Caller {
     }
 
     /// Whether anybody may be this caller: one that has not logged in, or has as nobody in particular.
-    pub(crate) fn is_anybody(&self) -> bool {
+    #[must_use]
+    pub fn is_anybody(&self) -> bool {
         self.owner().is_none() || self.openid.is_none() && self.login_type.as_deref() == Some("ANONYMOUS")
     }
 

@@ -9,7 +9,7 @@ use crate::{
     Caller, Denial, Operation, Rule, Rules, StorageRules, WrittenData,
     expression::Part,
     formula::{Atom, Condition, Formula},
-    proof::{MOST_LOOKED_AT, MOST_OF_NOBODY, Proof, excludes},
+    proof::{MOST_AT_ONCE, MOST_LOOKED_AT, Proof, excludes},
     query::facts,
     reduce::{Known, Reducer},
     set::Ordered,
@@ -105,7 +105,8 @@ impl Guard {
 }
 
 impl Rules {
-    /// Judges a request. What it asks for is looked for in `documents`.
+    /// Judges a request. What it asks for is looked for in `documents`. What anybody may ask for is judged within a millisecond or so
+    /// and else refused; other queries may take some tens of milliseconds, which is not for a thread that serves.
     #[must_use]
     pub fn judge(
         &self,
@@ -114,6 +115,34 @@ impl Rules {
         request: &Request<'_>,
         documents: &Documents,
     ) -> Verdict {
+        let most = match request.caller.is_anybody() {
+            true => MOST_AT_ONCE,
+            false => MOST_LOOKED_AT,
+        };
+        self.judge_within(most, operation, subject, request, documents).0
+    }
+
+    /// The same within a millisecond or so; `None` where it takes longer.
+    #[must_use]
+    pub fn judge_at_once(
+        &self,
+        operation: Operation,
+        subject: Subject<'_>,
+        request: &Request<'_>,
+        documents: &Documents,
+    ) -> Option<Verdict> {
+        let (verdict, given_up) = self.judge_within(MOST_AT_ONCE, operation, subject, request, documents);
+        (!given_up || request.caller.is_anybody()).then_some(verdict)
+    }
+
+    fn judge_within(
+        &self,
+        most: usize,
+        operation: Operation,
+        subject: Subject<'_>,
+        request: &Request<'_>,
+        documents: &Documents,
+    ) -> (Verdict, bool) {
         let rule = self.rule(operation);
         let keeps_rule = match subject {
             Subject::Query(filter) => has_expression(filter.root()),
@@ -128,11 +157,8 @@ impl Rules {
             Subject::Query(_) => Known::Facts(&facts),
             Subject::Document(document) => Known::Document(document),
         };
-        rule.judge(
-            operation,
-            Reducer::new(request, known, None, documents),
-            keeps_rule,
-        )
+        let reducer = Reducer::new(request, known, None, documents);
+        rule.judge(most, operation, reducer, keeps_rule)
     }
 }
 
@@ -187,15 +213,22 @@ impl Rule {
         };
         let documents = Documents::new();
         let mut reducer = Reducer::new(&request, Known::Nothing, resource, &documents);
-        match self.first_unmet(&mut reducer, &mut Guard::default()) {
+        match self.first_unmet(MOST_AT_ONCE, &mut reducer, &mut Guard::default()) {
             None => Ok(()),
             Some(unmet) => Err(self.denial(operation, &unmet, &mut reducer)),
         }
     }
 
-    fn judge<'a>(&'a self, operation: Operation, mut reducer: Reducer<'a>, keeps_rule: bool) -> Verdict {
+    /// Judges with so much that is looked at for a proof, and says whether that was not enough.
+    fn judge<'a>(
+        &'a self,
+        most: usize,
+        operation: Operation,
+        mut reducer: Reducer<'a>,
+        keeps_rule: bool,
+    ) -> (Verdict, bool) {
         let mut guard = Guard::default();
-        let Some(unmet) = self.first_unmet(&mut reducer, &mut guard) else {
+        let Some(unmet) = self.first_unmet(most, &mut reducer, &mut guard) else {
             guard.scalars.append(&mut reducer.pinned);
             if keeps_rule {
                 let parts = self
@@ -207,26 +240,29 @@ impl Rule {
                     formula => Some(formula.to_query()),
                 };
             }
-            return Verdict::Allowed(guard);
+            return (Verdict::Allowed(guard), false);
         };
         if !reducer.wanted.is_empty() {
-            return Verdict::Wanted(reducer.wanted);
+            return (Verdict::Wanted(reducer.wanted), false);
         }
-        Verdict::Denied(self.denial(operation.name(), &unmet, &mut reducer))
+        let denial = self.denial(operation.name(), &unmet, &mut reducer);
+        (Verdict::Denied(denial), unmet.too_many)
     }
 
     /// The first part that does not hold. What the proof counted with is added to `guard`.
-    fn first_unmet<'a>(&'a self, reducer: &mut Reducer<'a>, guard: &mut Guard) -> Option<UnmetPart<'a>> {
-        let most = match reducer.request.caller.is_anybody() {
-            true => MOST_OF_NOBODY,
-            false => MOST_LOOKED_AT,
-        };
+    fn first_unmet<'a>(
+        &'a self,
+        most: usize,
+        reducer: &mut Reducer<'a>,
+        guard: &mut Guard,
+    ) -> Option<UnmetPart<'a>> {
+        let mut left = most;
         for part in &self.parts {
             let mut too_many = false;
             let formula = match reducer.known {
                 Known::Facts(facts) => {
                     let negated = reducer.reduce(&part.expression, false);
-                    match excludes(facts, &negated, most) {
+                    match excludes(facts, &negated, &mut left) {
                         Proof::Done(scalars) => {
                             guard.scalars.extend(scalars);
                             continue;

@@ -11,11 +11,11 @@ use crate::{
     set::ValueSet,
 };
 
-/// Conditions and values, and pieces of large ones, that are looked at before a proof is given up: some tens of milliseconds. A query comes from a client, and the
-/// cases of its `or`s multiply.
+/// Conditions and values, and pieces of large ones, that are looked at before the proof of a request is given up: some tens of milliseconds.
+/// A query comes from a client, and the cases of its `or`s multiply.
 pub(crate) const MOST_LOOKED_AT: usize = 1_000_000;
-/// The same for whom anybody may be, as often as they like: a millisecond or so.
-pub(crate) const MOST_OF_NOBODY: usize = 50_000;
+/// The same while others wait, and for whom anybody may be, as often as they like: a millisecond or so.
+pub(crate) const MOST_AT_ONCE: usize = 50_000;
 
 /// What came of a proof.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,35 +28,40 @@ pub(crate) enum Proof {
     TooMany,
 }
 
-/// Proves that no document meets both, with so much that is looked at.
-pub(crate) fn excludes(facts: &Formula, negated: &Formula, most: usize) -> Proof {
+/// Proves that no document meets both, with so much that is `left` to be looked at.
+pub(crate) fn excludes(facts: &Formula, negated: &Formula, left: &mut usize) -> Proof {
     // Lists are allowed for first: a field that need not be of one value is not held to it.
     for one_value in [false, true] {
         let mut search = Search {
-            looked_at: 0,
-            most,
+            left,
             one_value,
             scalars: Vec::new(),
         };
         if search.refutes(vec![negated, facts], Vec::new(), Vec::new()) {
             return Proof::Done(search.scalars);
         }
-        if search.looked_at > most {
+        if *left == 0 {
             return Proof::TooMany;
         }
     }
     Proof::Failed
 }
 
-struct Search {
-    looked_at: usize,
-    most: usize,
+struct Search<'l> {
+    /// At zero it is given up.
+    left: &'l mut usize,
     /// Whether fields are taken to have one value each.
     one_value: bool,
     scalars: Vec<String>,
 }
 
-impl Search {
+impl Search<'_> {
+    /// Whether so much may still be looked at.
+    fn looks_at(&mut self, many: usize) -> bool {
+        *self.left = self.left.saturating_sub(many);
+        *self.left > 0
+    }
+
     /// Whether nothing meets `atoms`, all that is pending, and one case of each choice.
     fn refutes<'f>(
         &mut self,
@@ -64,8 +69,7 @@ impl Search {
         mut choices: Vec<&'f [Formula]>,
         mut atoms: Vec<&'f Atom>,
     ) -> bool {
-        self.looked_at += 1 + atoms.len() + choices.len();
-        if self.looked_at > self.most {
+        if !self.looks_at(1 + atoms.len() + choices.len()) {
             return false;
         }
         while let Some(formula) = pending.pop() {
@@ -76,7 +80,7 @@ impl Search {
                 Formula::Any(parts) => choices.push(parts),
                 Formula::Atom(atom) => {
                     atoms.push(atom);
-                    if self.looked_at > self.most {
+                    if *self.left == 0 {
                         return false;
                     }
                     if self.conflicts(&atoms, &atom.path) {
@@ -98,10 +102,9 @@ impl Search {
 
     /// Whether no values of this field meet all that is asked of them.
     fn conflicts(&mut self, atoms: &[&Atom], path: &str) -> bool {
-        self.looked_at += atoms.len();
         let of_path = || atoms.iter().filter(|atom| atom.path == path);
-        self.looked_at += of_path().map(|atom| atom.condition.cost()).sum::<usize>();
-        if self.looked_at > self.most {
+        let cost: usize = of_path().map(|atom| atom.condition.cost()).sum();
+        if !self.looks_at(atoms.len() + cost) {
             return false;
         }
         let others = of_path().filter(|atom| !atom.holds);

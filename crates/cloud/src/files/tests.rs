@@ -320,6 +320,35 @@ async fn an_address_from_before_the_file_reads_only_what_its_client_may() {
     );
 }
 
+#[test]
+fn what_the_place_itself_gives_to_a_client_is_good_for_minutes() {
+    let private = private().access().clone();
+    let mut public = private.clone();
+    public.permission = Arc::default();
+    let alice = Caller::of_openid("alice");
+    let mut long = private.clone();
+    long.url_life = Duration::from_secs(24 * 3600);
+    let asked = Some(7200);
+    assert_eq!(long.age_at_the_place(asked, Some(&alice)), 600);
+    assert_eq!(long.age_at_the_place(None, Some(&alice)), 600);
+    assert_eq!(
+        private.age_at_the_place(asked, Some(&alice)),
+        60,
+        "as the operator says"
+    );
+    assert_eq!(
+        long.age_at_the_place(asked, None),
+        7200,
+        "a function gives to whom it likes"
+    );
+    public.url_life = Duration::from_secs(3600);
+    assert_eq!(
+        public.age_at_the_place(asked, Some(&alice)),
+        3600,
+        "what all may read is good for as long as the operator says"
+    );
+}
+
 #[tokio::test]
 async fn a_visitor_s_address_to_upload_overwrites_nobody_s_file() {
     let (door, _) = door();

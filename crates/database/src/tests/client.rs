@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use bson::{Bson, DateTime, Document, doc};
 use docdb::{Context, expr::Variables, query::Filter};
-use rules::{Caller, Level, Permission};
+use rules::{Caller, Documents, Level, Operation, Permission, Request, Subject};
 
 use super::{documents, memory};
 use crate::{
@@ -576,6 +576,71 @@ async fn an_expression_that_fails_tells_nothing_of_what_a_rule_keeps_back() {
     assert_eq!(
         alice
             .sums(vec![doc! {"$match": telling}, doc! {"$count": "n"}])
+            .await,
+        "[{ \"n\": 1 }]"
+    );
+}
+
+/// Who may change a document, and not read it, has a hidden value moved to where it is told of.
+#[tokio::test]
+async fn a_value_that_is_taken_is_not_told_to_who_may_not_read_it() {
+    let rules = r#"{"read": "doc._openid == auth.openid", "write": true}"#;
+    let alice = Client::new(
+        "alice",
+        Permissions {
+            default: Permission::Rules(Box::new(rules.parse().unwrap())),
+            ..Permissions::default()
+        },
+    )
+    .await;
+    let mut phone = IndexSpec::of_fields(&["phone"], false).unwrap();
+    phone.unique = true;
+    phone.sparse = true;
+    alice.database.create_index("notes", phone).await.unwrap();
+    let taken = doc! {"_id": "b3", OWNER: "bob", "phone": "swordfish"};
+    alice.database.insert("notes", vec![taken], None).await.unwrap();
+    let moved = alice
+        .updates(doc! {"_id": "b1"}, doc! {"$rename": {"secret": "phone"}})
+        .await;
+    assert!(
+        moved.starts_with("E11000") && moved.ends_with("dup key: { phone: ? }"),
+        "{moved}"
+    );
+    // What she writes herself she knows.
+    let added = alice.adds(doc! {"_id": "n1", "phone": "swordfish"}).await;
+    assert!(added.contains("swordfish"), "{added}");
+}
+
+/// Where a proof takes long it is made all the same, beside whoever serves.
+#[tokio::test]
+async fn a_query_that_takes_long_to_judge_is_judged() {
+    let alice = Client::new("alice", rule("doc._openid == auth.openid", "false")).await;
+    let mut choices: Vec<Document> = (0..10)
+        .map(|at| doc! {"$or": [{format!("a{at}"): null}, {format!("b{at}"): 1}]})
+        .collect();
+    choices
+        .push(doc! {"$or": [{OWNER: "alice", "n": 1}, {OWNER: "alice", "n": 2}, {OWNER: "alice", "n": 3}]});
+    let asked = doc! {"$and": choices};
+    let Permission::Rules(rules) = alice.permissions.of("notes") else {
+        panic!("notes has rules");
+    };
+    let filter = Filter::parse(&asked).unwrap();
+    let request = Request {
+        caller: &alice.caller,
+        now: NOW,
+        data: None,
+    };
+    let at_once = rules.judge_at_once(
+        Operation::Read,
+        Subject::Query(&filter),
+        &request,
+        &Documents::new(),
+    );
+    assert_eq!(at_once, None, "it takes long");
+    assert_eq!(alice.reads(asked.clone()).await, "a1");
+    assert_eq!(
+        alice
+            .sums(vec![doc! {"$match": asked}, doc! {"$count": "n"}])
             .await,
         "[{ \"n\": 1 }]"
     );

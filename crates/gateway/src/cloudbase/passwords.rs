@@ -17,6 +17,7 @@ use std::{
 
 use ::cloudbase::{PasswordFile, WebUser};
 use lru::LruCache;
+use seal::Signer;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
@@ -46,6 +47,7 @@ type Pair = (String, IpAddr);
 
 /// The users who have passwords.
 pub(super) struct Passwords {
+    stand_ins: Signer,
     users: Arc<Users>,
     by_network: Guesses<IpAddr>,
     by_name: Guesses<String>,
@@ -104,8 +106,10 @@ pub(super) struct LetIn {
 }
 
 impl Passwords {
-    pub(super) fn new(file: Option<PathBuf>) -> Self {
+    /// `stand_ins` decides how long names take that nobody has.
+    pub(super) fn new(file: Option<PathBuf>, stand_ins: Signer) -> Self {
         Self {
+            stand_ins,
             users: Arc::new(Users {
                 file,
                 read: Mutex::default(),
@@ -144,11 +148,12 @@ impl Passwords {
             return Err(NotLetIn::TooMany { is_first: false });
         };
         let (users, password) = (Arc::clone(&self.users), password.to_owned());
+        let stand_in = self.stand_ins.sign(name.as_bytes());
         // Tens of milliseconds, on purpose. Whoever asked may be gone meanwhile; the turn is over when the hash is there.
         let hashed = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let users = users.now()?;
-            let user = users.verify(&name, &password).ok_or(NotLetIn::Wrong)?;
+            let user = users.verify(&name, &password, &stand_in).ok_or(NotLetIn::Wrong)?;
             Ok(LetIn {
                 user: WebUser::named(&name, user.uid.clone()),
                 mark: user.mark(),
@@ -306,11 +311,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn stand_ins() -> Signer {
+        Signer::new(&seal::KeyRing::generate(), "names", "wx1")
+    }
+
     fn of_alice(dir: &tempfile::TempDir) -> Passwords {
         let file = dir.path().join("users.toml");
         let hash = ::cloudbase::hash("correct horse").unwrap();
         fs::write(&file, format!("[alice]\nuid = \"u1\"\npassword = '{hash}'\n")).unwrap();
-        Passwords::new(Some(file))
+        Passwords::new(Some(file), stand_ins())
     }
 
     async fn tried(passwords: &Passwords, password: &str, from: [u8; 4]) -> &'static str {
@@ -386,7 +395,7 @@ mod tests {
             fs::write(&file, format!("[alice]\nuid = \"{uid}\"\npassword = '{hash}'\n")).unwrap();
         };
         write("correct horse", "u1");
-        let passwords = Passwords::new(Some(file.clone()));
+        let passwords = Passwords::new(Some(file.clone()), stand_ins());
         let home = IpAddr::from([192, 0, 2, 1]);
         let Ok(alice) = passwords.let_in("alice", "correct horse", home).await else {
             unreachable!("the password is right")

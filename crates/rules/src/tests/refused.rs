@@ -1,9 +1,10 @@
 //! Rules that are not valid, and what a developer is told of requests that are denied.
 
-use bson::doc;
+use bson::{Document, doc};
+use docdb::query::Filter;
 
-use super::{alice, by, denial, query};
-use crate::{Documents, Rules, Verdict};
+use super::{NOW, alice, by, denial, query, uma};
+use crate::{Caller, Documents, Operation, Request, Rules, Subject, Verdict};
 
 #[test]
 fn a_rule_that_is_wrong_says_where_and_what_to_write() {
@@ -81,16 +82,44 @@ fn a_denial_names_rule_part_and_what_would_pass() {
     assert!(why.ends_with("it is false for this caller"), "{why}");
 }
 
-#[test]
-fn too_many_cases_are_no_proof() {
-    let rules = by("doc.x == 1");
-    // Each case is excluded, and only at its end.
-    let mut choices: Vec<_> = (0..16)
+/// A query of so many choices between two, behind which each case is excluded: only at its end, by a rule that wants `x` to be 1.
+fn choices(many: usize) -> Document {
+    let mut choices: Vec<_> = (0..many)
         .map(|at| doc! {"$or": [{format!("a{at}"): 1}, {format!("b{at}"): 1}]})
         .collect();
     choices.push(doc! {"$or": [{"x": 1, "y": 1}, {"x": 1, "y": 2}, {"x": 1, "y": 3}]});
-    let why = denial(query(&rules, &alice(), doc! {"$and": choices}, &Documents::new()));
+    doc! {"$and": choices}
+}
+
+#[test]
+fn too_many_cases_are_no_proof() {
+    let rules = by("doc.x == 1");
+    let why = denial(query(&rules, &alice(), choices(16), &Documents::new()));
     assert!(why.contains("too many cases"), "{why}");
+}
+
+/// Whoever serves others meanwhile is told that it takes long, and may have it judged elsewhere.
+#[test]
+fn a_long_proof_is_none_at_once() {
+    let rules = by("doc.x == 1");
+    let filter = Filter::parse(&choices(10)).unwrap();
+    let anonymous = Caller {
+        login_type: Some("ANONYMOUS".to_owned()),
+        ..uma()
+    };
+    for (caller, may) in [(alice(), true), (anonymous, false), (Caller::default(), false)] {
+        let request = Request {
+            caller: &caller,
+            now: NOW,
+            data: None,
+        };
+        let (subject, nothing) = (Subject::Query(&filter), Documents::new());
+        let judged = rules.judge(Operation::Read, subject, &request, &nothing);
+        assert_eq!(matches!(judged, Verdict::Allowed(_)), may, "{judged:?}");
+        let at_once = rules.judge_at_once(Operation::Read, subject, &request, &nothing);
+        // Anybody's is refused where it takes long.
+        assert_eq!(at_once.is_none(), may, "{at_once:?}");
+    }
 }
 
 /// What a client can make long costs no more than what it can send: of these none may take longer than the rest of the tests together.
