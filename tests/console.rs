@@ -726,10 +726,10 @@ async fn in_production_it_shows_what_is_there() {
     };
     let home = get("/").await.unwrap().text().await.unwrap();
     assert!(
-        home.contains("whoami") && !home.contains("/outbox") && !home.contains("/users"),
+        home.contains("whoami") && home.contains("/users") && !home.contains("/outbox"),
         "{home}"
     );
-    for path in ["/outbox", "/users", "/outbox/images/1"] {
+    for path in ["/outbox", "/outbox/images/1"] {
         assert_eq!(get(path).await.unwrap().status(), 404, "{path}");
     }
     let form = "function=whoami&user=o-somebody&event=%7B%7D";
@@ -991,6 +991,14 @@ fn the_simulated_wechat_is_ruled_by_clicks() {
                 r#"{"name": "answer", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
             ),
         ],
+    );
+}
+
+#[test]
+fn what_clients_watch_and_who_has_logged_in_is_shown_by_clicks() {
+    by_clicks(
+        "clients.mjs",
+        "[database.collections.messages]\npermission = \"READONLY\"\n",
     );
 }
 

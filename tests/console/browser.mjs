@@ -7,6 +7,8 @@ import { join } from 'node:path'
 
 const NAMES = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'].filter(Boolean)
 const PATIENCE = 20e3
+/** How long a browser may take to answer what it is asked, however busy the machine. */
+const ANSWERED_WITHIN = 120e3
 
 /** Starts a browser, hands it to `job`, and ends it. */
 export async function browsing(job) {
@@ -86,7 +88,10 @@ class Browser {
   send(method, params = {}, sessionId) {
     const id = ++this.#last
     this.#pipe.write(`${JSON.stringify({ id, method, params, sessionId })}\0`)
-    return new Promise((resolve, reject) => this.#asked.set(id, { resolve, reject }))
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject })
+      setTimeout(() => reject(new Error(`${method} is not answered`)), ANSWERED_WITHIN).unref()
+    })
   }
 
   async open(url) {

@@ -70,7 +70,7 @@ impl Page {
 
     /// Whether it shows the simulated WeChat.
     fn is_simulated(self) -> bool {
-        matches!(self, Self::Outbox | Self::Users | Self::WeChat)
+        matches!(self, Self::Outbox | Self::WeChat)
     }
 }
 

@@ -211,7 +211,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::POST, ["outbox", "empty"], Some(simulated)) => {
             outbox::empty(inner, &viewer, simulated).await
         }
-        (&Method::GET, ["users"], Some(simulated)) => users::page(&viewer, simulated).await,
+        (&Method::GET, ["users"], simulated) => users::page(inner, &viewer, simulated.as_ref()).await,
         (&Method::POST, ["users", what], Some(simulated)) => {
             users::act(&viewer, simulated, what, &form()).await
         }

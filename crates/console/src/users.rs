@@ -1,12 +1,14 @@
-//! The page Users: the simulated people, what they hand over as open data, and WeChat's time.
+//! The page Users: the simulated people, what they hand over as open data, and WeChat's time; and who has logged in by CloudBase's SDKs.
 
-use gateway::ReplyBody;
+use ejson::shell;
+use gateway::{ReplyBody, WebLogin};
 use http::{Response, StatusCode};
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    Inner,
     lang::Lang,
     layout::{self, Page, Viewer, trouble},
     simulated::{Error, Simulated, User},
@@ -21,9 +23,59 @@ const STEPS: [(u64, &str, &str); 4] = [
     (2_592_000, "30 days", "30 天"),
 ];
 
-pub(crate) async fn page(viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
-    let now = content(viewer, simulated, None).await;
-    layout::page(viewer, Page::Users, html! { div #users { (now) } })
+pub(crate) async fn page(
+    inner: &Inner,
+    viewer: &Viewer,
+    simulated: Option<&Simulated>,
+) -> Response<ReplyBody> {
+    let people = match simulated {
+        Some(simulated) => html! { div #users { (content(viewer, simulated, None).await) } },
+        None => html! {},
+    };
+    let of_web = of_web(
+        viewer.lang,
+        &inner.gateway.web_logins(),
+        inner.gateway.ways_to_log_in(),
+    );
+    layout::page(viewer, Page::Users, html! { (people) (of_web) })
+}
+
+/// Who has logged in by CloudBase's SDKs.
+fn of_web(lang: Lang, logins: &[WebLogin], ways: [(&str, bool); 3]) -> Markup {
+    html! {
+        h2 #web-users { (lang.t("Users of web pages", "网页用户")) }
+        p .dim { (lang.t(
+            "who have logged in by CloudBase's SDKs since the server started.",
+            "服务启动以来通过 CloudBase SDK 登录的用户。",
+        )) }
+        ul .chips { @for (way, is_open) in ways { li {
+            code { "[auth] " (way) } " "
+            @if is_open { span .badge.good { (lang.t("on", "已开启")) } } @else { span .dim { (lang.t("off", "未开启")) } }
+        } } }
+        @if logins.is_empty() {
+            p .dim { (lang.t("Nobody yet.", "暂无。")) }
+        } @else {
+            table .web-users {
+                thead { tr {
+                    th scope="col" { "uid" }
+                    th scope="col" { (lang.t("Way", "登录方式")) }
+                    th scope="col" { (lang.t("Known as", "对应")) }
+                    th scope="col" .number { (lang.t("Times seen", "出现次数")) }
+                    th scope="col" { (lang.t("Last", "最近")) }
+                } }
+                tbody { @for login in logins { tr {
+                    td { code { (shell::visible(&login.uid)) } }
+                    td { code { (login.login_type) } }
+                    td { @match login.openid.as_ref().or(login.name.as_ref()) {
+                        Some(name) => code { (shell::visible(name)) },
+                        None => span .dim { "–" },
+                    } }
+                    td .number { (login.times) }
+                    td { @if let Ok(at) = Timestamp::try_from(login.last) { (layout::time(at)) } }
+                } } }
+            }
+        }
+    }
 }
 
 /// Does what a form of the page asks for, and shows the page as it is then.

@@ -5,6 +5,7 @@
 //! at.
 
 mod auth;
+mod lately;
 mod legacy;
 mod passwords;
 mod rest;
@@ -32,6 +33,8 @@ pub(crate) use self::{
     legacy::answer as answer_legacy,
     rest::{call, documents, files},
 };
+use lately::Lately;
+pub use lately::WebLogin;
 use passwords::Passwords;
 
 /// Who may log in by CloudBase's SDKs, besides the users of the Mini Program.
@@ -58,6 +61,7 @@ pub(crate) struct WebClients {
     ended: Mutex<LruCache<String, ()>>,
     /// Those of anonymous users: anybody can begin and end as many as they like, which is to push nobody else's out.
     ended_anonymous: Mutex<LruCache<String, ()>>,
+    lately: Lately,
 }
 
 /// Ended sessions that are remembered.
@@ -143,7 +147,31 @@ impl WebClients {
             visitors: body::Budget::of(VISITORS),
             ended: Mutex::new(LruCache::unbounded()),
             ended_anonymous: Mutex::new(LruCache::unbounded()),
+            lately: Lately::default(),
         }
+    }
+
+    /// Those who have logged in lately, the last first.
+    pub(crate) fn logins(&self) -> Vec<WebLogin> {
+        self.lately.all()
+    }
+
+    /// The ways to log in, by the keys of `[auth]`, and whether each is open.
+    pub(crate) fn ways(&self) -> [(&'static str, bool); 3] {
+        [
+            ("anonymous", self.anonymous),
+            ("ticket_keys", !self.ticket_keys.is_empty()),
+            ("passwords", self.passwords.are_there()),
+        ]
+    }
+
+    /// Notes that somebody has logged in, or goes on with a session.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is shown to people, and no expiry of WeChat's"
+    )]
+    fn note_login(&self, user: &WebUser) {
+        self.lately.note(user, std::time::SystemTime::now());
     }
 
     /// Whether those are let in who have not logged in, and may do what rules let everybody do.

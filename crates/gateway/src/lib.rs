@@ -53,7 +53,7 @@ pub use calls::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
     WantedIndex, WebRecord,
 };
-pub use cloudbase::WebAuth;
+pub use cloudbase::{WebAuth, WebLogin};
 pub use cors::Origins;
 pub use hosts::Hosts;
 pub use login::TokenLife;
@@ -316,6 +316,18 @@ impl Gateway {
     #[must_use]
     pub fn live_watches(&self, most: usize) -> (usize, Vec<LiveWatch>) {
         self.0.sockets.watchers.live(most)
+    }
+
+    /// Who has logged in by CloudBase's SDKs since the server started, the last first; of many the last ones.
+    #[must_use]
+    pub fn web_logins(&self) -> Vec<WebLogin> {
+        self.0.web_clients.logins()
+    }
+
+    /// The ways to log in by those SDKs beside WeChat's, by the keys of `[auth]`, and whether each is open.
+    #[must_use]
+    pub fn ways_to_log_in(&self) -> [(&'static str, bool); 3] {
+        self.0.web_clients.ways()
     }
 
     /// Is told of watches that begin and end.

@@ -345,8 +345,22 @@ mod tests {
                 AuthDoor::WithProvider => &["/auth/v1/signin/with/provider"],
                 AuthDoor::Me => &["/auth/v1/user/me"],
             },
-            // CloudBase's own contract, of which CloudBase has a text; and sockets, of which OpenAPI says nothing.
-            Door::Web(_) | Door::Socket => &[],
+            // A client has no others: what transactions, collections and commands are asked for is refused.
+            Door::Web(WebDoor::Documents(_)) => &[
+                "/v1/database/instances/(default)/databases/(default)/collections/{collection}/documents",
+                "/v1/database/instances/(default)/databases/(default)/collections/{collection}/documents/{id}",
+                "/v1/database/instances/(default)/databases/(default)/collections/{collection}/documents/remove",
+                "/v1/database/instances/(default)/databases/(default)/collections/{collection}/documents/aggregations",
+            ],
+            Door::Web(WebDoor::Files(_)) => &[
+                "/v1/storages/get-objects-upload-info",
+                "/v1/storages/get-objects-download-info",
+                "/v1/storages/delete-objects",
+                "/v1/storages/copy-objects",
+            ],
+            Door::Web(WebDoor::Legacy) => &["/web"],
+            // Sockets, of which OpenAPI says nothing; and what nothing is behind.
+            Door::Socket | Door::Web(WebDoor::Auth(None)) => &[],
         }
     }
 

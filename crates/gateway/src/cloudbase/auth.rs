@@ -134,6 +134,7 @@ pub(crate) async fn answer(
             return reply::to_json(&me(&access.user, &inner.appid)).map(reply::json);
         }
     };
+    clients.note_login(&session.user);
     reply::to_json(&token_answer(&clients.tokens, &session, now)).map(reply::json)
 }
 

@@ -183,12 +183,14 @@ async fn act(
             let uuid = device.as_str().to_owned();
             let session = auth::anonymously(inner, device);
             let session = session.map_err(|refused| Told::login(refused, "LOGIN_TYPE_DISABLED"))?;
+            clients.note_login(&session.user);
             let token = clients.tokens.seal_session(&session, now);
             Ok(legacy::signed_in_anonymously(request_id, &uuid, &token).into())
         }
         LegacyAction::SignInWithTicket => {
             let session = auth::by_ticket(inner, text("ticket"));
             let session = session.map_err(|refused| Told::login(refused, "INVALID_TICKET"))?;
+            clients.note_login(&session.user);
             Ok(legacy::signed_in(request_id, &clients.tokens, &session, now).into())
         }
         LegacyAction::SignIn => {
@@ -199,11 +201,13 @@ async fn act(
             let session =
                 auth::by_password(inner, request_id, text("username"), text("password"), client_ip).await;
             let session = session.map_err(|refused| Told::login(refused, "INVALID_USERNAME_OR_PASSWORD"))?;
+            clients.note_login(&session.user);
             Ok(legacy::signed_in(request_id, &clients.tokens, &session, now).into())
         }
         LegacyAction::Refresh => {
             let session = auth::continued(inner, text("refresh_token")).await;
             let session = session.map_err(|refused| Told::login(refused, "INVALID_REFRESH_TOKEN"))?;
+            clients.note_login(&session.user);
             Ok(legacy::refreshed(request_id, &clients.tokens, &session, now).into())
         }
         LegacyAction::GetUserInfo => Ok(legacy::user_info(request_id, &logged_in()?.user).into()),

@@ -125,6 +125,11 @@ impl Passwords {
         }
     }
 
+    /// Whether anybody may log in by a password.
+    pub(super) fn are_there(&self) -> bool {
+        self.users.file.is_some()
+    }
+
     /// Who logs in with this name and password, from this address.
     pub(super) async fn let_in(&self, name: &str, password: &str, from: IpAddr) -> Result<LetIn, NotLetIn> {
         if self.users.file.is_none() {
