@@ -571,12 +571,7 @@ fn keep_answer(asked: &mut CloudRequest, reply: &SdkReply) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
-
     use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Usage, Writing};
-    use clock::Clock;
-    use files::{Rights, Storage};
-    use seal::KeyRing;
 
     use super::*;
 
@@ -638,17 +633,7 @@ mod tests {
         let place = Contested(Folder::temporary(FolderOptions::default()).unwrap());
         put(&place, "a.txt", "alice").await;
         put(&place, "b.txt", "alice").await;
-        let access = StorageAccess {
-            blobs: Arc::new(place),
-            storage: Storage::new("env", "wx1", None),
-            rights: Rights::new(&KeyRing::generate(), "wx1"),
-            clock: Clock::system(),
-            public_url: "http://127.0.0.1".to_owned(),
-            at_the_place: false,
-            permission: Arc::default(),
-            url_life: Duration::from_secs(60),
-            most: 4 << 20,
-        };
+        let access = StorageAccess::in_tests(place);
         // What bob writes while the first goes would be seen in time, and what he writes while the second goes would not.
         let ids = ["b.txt", "a.txt"].map(|path| access.storage.id(&path.parse().unwrap()).to_string());
         let done = access.delete_each(&ids, &Caller::of_openid("alice")).await;

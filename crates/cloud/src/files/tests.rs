@@ -7,19 +7,26 @@ use seal::KeyRing;
 
 use super::*;
 
+impl StorageAccess {
+    /// Storage at this place, with the platform's usual permission.
+    pub(crate) fn in_tests(place: impl Blobs + 'static) -> Self {
+        Self {
+            blobs: Arc::new(place),
+            storage: Storage::new("env", "wx1", None),
+            rights: Rights::new(&KeyRing::generate(), "wx1"),
+            clock: Clock::system(),
+            public_url: "http://127.0.0.1".to_owned(),
+            at_the_place: false,
+            permission: Arc::default(),
+            url_life: Duration::from_secs(60),
+            most: 4 << 20,
+        }
+    }
+}
+
 /// A door, and an address to upload to.
 fn door() -> (FileDoor, String) {
-    let access = StorageAccess {
-        blobs: Arc::new(Folder::temporary(FolderOptions::default()).unwrap()),
-        storage: Storage::new("env", "wx1", None),
-        rights: Rights::new(&KeyRing::generate(), "wx1"),
-        clock: Clock::system(),
-        public_url: "http://127.0.0.1".to_owned(),
-        at_the_place: false,
-        permission: Arc::default(),
-        url_life: Duration::from_secs(60),
-        most: 4 << 20,
-    };
+    let access = StorageAccess::in_tests(Folder::temporary(FolderOptions::default()).unwrap());
     let url = access.client_upload_url("a.txt".parse().unwrap(), &Caller::of_openid("o1"));
     let path = url.strip_prefix(&access.public_url).unwrap().to_owned();
     (FileDoor::new(Arc::new(access)), path)
