@@ -44,9 +44,9 @@ await browsing(async (browser) => {
     await writeFile(join(folder, `${name}.png`), data, 'base64')
   }
 
-  await page.wide(1000)
+  await page.wide(1280)
   await call('remind', MESSAGE)
-  await draw('call-failed', 1000)
+  await draw('call-failed', 1280)
   const failed = await page.evaluate(() =>
     document.querySelector('#result a[href^="/calls?call="]').getAttribute('href'),
   )
@@ -61,7 +61,7 @@ await browsing(async (browser) => {
   await call('qrcode', '{"id": "7"}')
   await call('login', '{}')
   await call('werun', '{"note": "hello"}', 'weRunData')
-  await draw('call', 1000)
+  await draw('call', 1280)
   const pages = {
     functions: '/',
     calls: '/calls',
@@ -74,11 +74,11 @@ await browsing(async (browser) => {
   }
   for (const [name, path] of Object.entries(pages)) {
     await page.goto(origin + path)
-    await draw(name, 1000)
+    await draw(name, 1280)
   }
   await page.seenAs([{ name: 'prefers-color-scheme', value: 'dark' }])
   await page.goto(`${origin}/lang?to=zh&back=/`)
-  await draw('functions-zh-dark', 1000)
+  await draw('functions-zh-dark', 1280)
   const phone = {
     call: `/call?again=${failed.split('=').pop()}`,
     calls: '/calls',
@@ -87,6 +87,6 @@ await browsing(async (browser) => {
   }
   for (const [name, path] of Object.entries(phone)) {
     await page.goto(origin + path)
-    await draw(`${name}-zh-dark-phone`, 320)
+    await draw(`${name}-zh-dark-phone`, 390)
   }
 })
