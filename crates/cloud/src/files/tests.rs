@@ -308,7 +308,8 @@ async fn an_address_from_before_the_file_reads_only_what_its_client_may() {
                 .0,
         );
     }
-    assert_eq!(statuses, [200, 403, 403, 403]);
+    // Whoever anybody may be does not learn that there is a file.
+    assert_eq!(statuses, [200, 403, 404, 404]);
     let given = ask(&door, Method::GET, path_in(&door, &of_function), "", Vec::new()).await;
     assert_eq!(
         given,
