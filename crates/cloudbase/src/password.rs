@@ -23,7 +23,7 @@ pub const SHORTEST_PASSWORD: usize = 8;
 pub const LONGEST_PASSWORD: usize = 1024;
 
 /// The users who have passwords, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct PasswordFile {
     users: BTreeMap<String, PasswordUser>,
     /// Of each way in which passwords of the file were hashed, one hash.
@@ -137,6 +137,13 @@ fn way_of(hash: &str) -> Option<String> {
             params.p_cost()
         )
     })
+}
+
+/// Without the hashes.
+impl fmt::Debug for PasswordFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PasswordFile").field(&self.users).finish()
+    }
 }
 
 impl PasswordUser {
