@@ -464,6 +464,48 @@ async fn increments_of_programs_with_a_loop_of_their_own_are_not_lost() {
     assert_eq!(alice.result("counter", json!({"how": "get"}), &[]).await, 120);
 }
 
+const TOO_LARGE: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async () => {
+  const notes = cloud.database().collection('notes');
+  const said = (asked) => asked.then((done) => done.errMsg, (error) => error.message || error.errMsg);
+  const refused = [];
+  for (let time = 0; time < 3; time += 1) {
+    refused.push(await said(notes.add({ data: { text: 'x'.repeat(17 << 20) } })));
+    refused.push(await said(cloud.uploadFile({ cloudPath: 'huge', fileContent: Buffer.alloc(40 << 20) })));
+  }
+  return { refused, added: await said(notes.add({ data: { text: 'x' } })) };
+};";
+
+/// What is too large is refused and nothing else, as often as it is sent: the function goes on, and so do the calls after it.
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused_and_ends_no_function() {
+    let versions = ["1.8.3", "2.6.3", "4.0.2"];
+    let project = Scratch::new(&[]);
+    let mut settings = "[storage]\nmax_size = \"1MB\"\n".to_owned();
+    for version in versions {
+        function(&project, &name(version), version, TOO_LARGE);
+        settings.push_str(&format!("[functions.{}]\ntimeout = 60\n", name(version)));
+    }
+    project.write("yunqiao.toml", &settings);
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    for version in versions {
+        let came = alice.result(&name(version), json!({}), &[]).await;
+        for pair in came["refused"].as_array().unwrap().chunks(2) {
+            let [request, file] = [&pair[0], &pair[1]].map(|one| one.as_str().unwrap_or_default());
+            assert!(
+                request.contains("Check request parameter fail: the request's body is over 16 MB"),
+                "{version}: {came}"
+            );
+            assert!(file.contains("uploadFile:fail"), "{version}: {came}");
+        }
+        let added = came["added"].as_str().unwrap_or_default();
+        assert!(added.ends_with("add:ok"), "{version}: {came}");
+    }
+}
+
 /// A transaction ends with the call that began it where that fails, whatever way it fails: what it had locked is free, and what waited
 /// goes on. Otherwise the writes here would wait for longer than their function may run.
 #[tokio::test]

@@ -17,6 +17,7 @@ use std::{
 
 use calls::{Invocation, Note, ids};
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE, request::Parts};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use runtime::{Connection, Peer};
@@ -34,6 +35,9 @@ use crate::{
 
 /// How long after its end a call may still ask the cloud for what it did not await: a choice, for no page says it.
 const AFTERWARDS: Duration = Duration::from_secs(10);
+/// How long the rest of a body that is not wanted is read, and dropped as it comes, before the answer is given. A file of 20 GB comes
+/// from a worker in this time.
+const REST_WITHIN: Duration = Duration::from_secs(30);
 
 /// Serves the workers' connections until there can be no more.
 pub(crate) async fn serve(cloud: WeakCloud, mut connections: mpsc::Receiver<Connection>) {
@@ -92,14 +96,31 @@ impl Refused {
     }
 }
 
+/// Answers a request, once its body has come: whoever is answered sooner may not see it. Node goes on to write, meets a socket that
+/// is closed, and that ends the process of the function, with every call in it.
 async fn answer(cloud: &Arc<Inner>, worker: &Peer, request: Request<Incoming>) -> Response<CloudAnswerBody> {
+    let (head, mut body) = request.into_parts();
+    let response = judge(cloud, worker, &head, &mut body).await;
+    // What was wanted of it was read.
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    if tokio::time::timeout(REST_WITHIN, rest).await.is_err() {
+        tracing::debug!("a request of a worker came to no end");
+    }
+    response
+}
+
+async fn judge(
+    cloud: &Arc<Inner>,
+    worker: &Peer,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Response<CloudAnswerBody> {
     let request_id = ids::request_id();
-    let (head, body) = request.into_parts();
     if FileDoor::takes(head.uri.path()) {
-        return transfer(cloud, worker, &head, body, &request_id).await;
+        return transfer(cloud, worker, head, body, &request_id).await;
     }
     let answering = match cloud.room.read(body).await {
-        Ok((body, room)) => let_in(cloud, worker, &head, &body, room, &request_id),
+        Ok((body, room)) => let_in(cloud, worker, head, &body, room, &request_id),
         Err(unread) => Err(not_read(unread)),
     };
     // The body is gone by now; what is kept of it is the capability's own.
@@ -115,14 +136,14 @@ async fn transfer(
     cloud: &Inner,
     worker: &Peer,
     head: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
     request_id: &str,
 ) -> Response<CloudAnswerBody> {
     let mut asked = CloudRequest::new(cloud.calls.clone(), request_id.to_owned(), name_of(worker), None);
     if let Some((call, left)) = only_call(cloud, worker) {
         asked = asked.with_call(call, left);
     }
-    let reply = cloud.door.answer_worker(head, body, request_id).await;
+    let reply = cloud.door.answer(head, body, request_id).await;
     if let Some(why) = reply.why {
         let what = format!("{} of a file", head.method);
         asked.refused(&what, codes::STORAGE_REQUEST_FAIL, &why, &why);
@@ -180,7 +201,10 @@ fn not_read(unread: Unread) -> Refused {
     match unread {
         Unread::TooLarge => Refused::openly(
             codes::INVALID_PARAM,
-            format_args!("the request's body is over {} MB", tcb::MAX_BODY >> 20),
+            format_args!(
+                "Check request parameter fail: the request's body is over {} MB",
+                tcb::MAX_BODY >> 20
+            ),
         ),
         Unread::Broken(error) => Refused::openly(
             codes::INVALID_PARAM,

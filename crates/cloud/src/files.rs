@@ -344,19 +344,6 @@ impl FileDoor {
         settled(answered, request_id)
     }
 
-    /// Answers a worker, whose body is read to its end, or to a bound, before a refusal is given: it would not see that otherwise.
-    pub(crate) async fn answer_worker<B>(&self, head: &Parts, mut body: B, request_id: &str) -> FileReply
-    where
-        B: Body<Data = Bytes> + Send + Unpin,
-        B::Error: Error + Send + Sync,
-    {
-        let reply = self.answer(head, &mut body, request_id).await;
-        if reply.why.is_some() {
-            drain(&mut body).await;
-        }
-        reply
-    }
-
     /// Answers a request. What is left of the body where `why` says that it was refused is the caller's to read or to leave: how long
     /// a sender is waited for who has shown nothing is the listener's to say.
     pub async fn answer<B>(&self, head: &Parts, body: B, request_id: &str) -> FileReply
