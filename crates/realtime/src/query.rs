@@ -317,6 +317,7 @@ impl WatchQuery {
 
     /// A document as a string literal of JSON.
     fn text(&self, raw: &RawDocument) -> Option<Bytes> {
+        let raw = &*tcb::database::readable(raw);
         let mut out = Vec::new();
         match self.dialect {
             Dialect::Plain => {

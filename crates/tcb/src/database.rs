@@ -10,6 +10,7 @@ mod action;
 mod answer;
 mod id;
 mod plain;
+mod readable;
 mod refusal;
 mod request;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use action::DatabaseAction;
 pub use answer::DatabaseAnswer;
 pub use id::DocumentId;
 pub use plain::{write_document as write_plain, write_value as write_plain_value};
+pub use readable::readable;
 pub use refusal::DatabaseRefusal;
 pub use request::{
     AGGREGATE_DEFAULT, AGGREGATE_MOST, CLIENT_FIND_MOST, Change, DatabaseOperation, DatabaseRequest,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tcb::{
     Envelope, FieldValue,
-    database::{DatabaseAction, DatabaseAnswer, DatabaseRefusal, DatabaseRequest},
+    database::{DatabaseAction, DatabaseAnswer, DatabaseRefusal, DatabaseRequest, readable},
 };
 
 use crate::WebFault;
@@ -347,7 +347,7 @@ fn write_list(out: &mut Vec<u8>, documents: &[RawDocumentBuf]) -> Result<(), Web
 
 fn write_document(out: &mut Vec<u8>, document: &RawDocumentBuf) -> Result<(), WebFault> {
     // Only bytes that are no BSON cannot be written: the engine's file is damaged.
-    ejson::write_raw(out, document, Style::Canonical)
+    ejson::write_raw(out, &readable(document), Style::Canonical)
         .map_err(|_| WebFault::from(DatabaseRefusal::Unavailable))
 }
 

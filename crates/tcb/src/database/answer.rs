@@ -2,7 +2,7 @@ use std::io::Write;
 
 use bson::{Bson, RawDocumentBuf};
 
-use super::{DatabaseAction, DatabaseRefusal, plain};
+use super::{DatabaseAction, DatabaseRefusal, plain, readable};
 use crate::{SdkReply, reply};
 
 /// What came of a database action.
@@ -106,7 +106,7 @@ fn listed(body: &mut Vec<u8>, action: DatabaseAction, documents: &[RawDocumentBu
                 if index > 0 {
                     body.push(b',');
                 }
-                plain::write_document(body, document);
+                plain::write_document(body, &readable(document));
             }
             body.extend_from_slice(b"]}");
         }
@@ -190,7 +190,7 @@ fn texts(out: &mut Vec<u8>, documents: &[RawDocumentBuf]) -> Written {
 
 /// A document in Extended JSON, as a text within the JSON.
 fn extended(out: &mut Vec<u8>, document: &RawDocumentBuf) -> Written {
-    ejson::write_raw_as_string(out, document, ejson::Style::Canonical)
+    ejson::write_raw_as_string(out, &readable(document), ejson::Style::Canonical)
 }
 
 /// `,"data":{"<name>":<number>}`
