@@ -6,7 +6,7 @@
 //! tree is installed under another name and renamed when it is whole; a file lock keeps other processes waiting.
 //!
 //! As the platform does, the lock file is taken first, straight where that can be (`straight`), else by npm; where it
-//! does not fit the manifest, the manifest decides. What cannot be installed fails the functions that need it, and no others.
+//! does not fit the manifest, or names what the registry does not have, the manifest decides. What cannot be installed fails the functions that need it, and no others.
 //!
 //! A package that a function requires and does not declare ([`Function::supplied`]) has a tree of its own, at the end of the
 //! function's search path: there the platform had its built-in packages, so that packages too find what they do not declare. One
@@ -332,6 +332,16 @@ impl Installer {
             let _ = fs::remove_dir_all(draft.join("node_modules"));
             ended = self.npm.install(draft, &npmrc, false).await;
         }
+        if let (Err(NpmError::NotThere(said)), Some((name, _))) = (&ended, &tree.lock) {
+            note = Some(format!(
+                "{name} names what the registry does not have: installed without it, as package.json says; \
+                 remove it in {}, and `npm install` writes one that can be followed\n  {said}",
+                tree.folder.display()
+            ));
+            let _ = fs::remove_dir_all(draft.join("node_modules"));
+            fs::remove_file(draft.join(name)).map_err(io)?;
+            ended = self.npm.install(draft, &npmrc, false).await;
+        }
         let said = match ended {
             Ok(()) => return Ok(note),
             Err(NpmError::Missing) => {
@@ -347,7 +357,7 @@ impl Installer {
                     "{what}: npm has not installed this within three minutes; {mend}"
                 ));
             }
-            Err(NpmError::LockDoesNotFit(said) | NpmError::Failed(said)) => said,
+            Err(NpmError::LockDoesNotFit(said) | NpmError::NotThere(said) | NpmError::Failed(said)) => said,
         };
         Err(match (&tree.undeclared, self.npm.offline) {
             (None, true) => {

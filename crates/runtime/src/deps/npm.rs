@@ -73,6 +73,8 @@ pub(super) enum NpmError {
     Io(io::Error),
     /// The lock file does not fit the manifest: in which way, as npm says.
     LockDoesNotFit(String),
+    /// The registry does not have what is asked for: what npm says of it.
+    NotThere(String),
     /// It took too long.
     Late,
     /// It failed: what it said.
@@ -111,6 +113,7 @@ impl Npm {
         match self.run(draft, npmrc, &words).await {
             Err(NpmError::Failed(said)) => Err(match misfit(&said) {
                 Some(misfit) if exact => NpmError::LockDoesNotFit(misfit),
+                _ if is_not_there(&said) => NpmError::NotThere(reason(&said)),
                 _ => NpmError::Failed(reason(&said)),
             }),
             other => other.map(|_| ()),
@@ -200,6 +203,11 @@ fn misfit(said: &str) -> Option<String> {
         .take(3)
         .collect();
     Some(lines.join("; "))
+}
+
+/// Whether a package, or that version of it, is not in the registry.
+fn is_not_there(said: &str) -> bool {
+    lines_of_npm(said).any(|line| matches!(line, "code E404" | "code ETARGET"))
 }
 
 /// What npm says about the cause of a failure: its own lines, the first of them, with the code.

@@ -510,12 +510,21 @@ async fn locks_of_real_projects_are_installed() {
         bench.package(name, &format!("module.exports = '{name}';"));
     }
     let registry = Registry::start(&bench);
-    for name in ["mirror", "lacking", "nothing"] {
+    for name in ["mirror", "lacking", "unpublished", "nothing"] {
         bench.function(name, "exports.main = () => require('a') + (() => { try { return require('b'); } catch { return '-'; } })();");
     }
     let (a, ab) = (r#""a":"1.0.0""#, r#""a":"1.0.0","b":"1.0.0""#);
     bench.locks(&registry, "mirror", a, Some(&[registry.locked("a")]), "");
     bench.locks(&registry, "lacking", ab, Some(&[registry.locked("a")]), "");
+    let gone =
+        r#""node_modules/a":{"version":"1.0.7","resolved":"https://registry.npmjs.org/a/-/a-1.0.7.tgz"}"#;
+    bench.locks(
+        &registry,
+        "unpublished",
+        r#""a":"^1.0.0""#,
+        Some(&[gone.to_owned()]),
+        "",
+    );
     bench.locks(&registry, "nothing", r#""a":"1.0.0","nowhere":"1.0.0""#, None, "");
     let reports = bench.load().await;
     assert_eq!(
@@ -528,6 +537,11 @@ async fn locks_of_real_projects_are_installed() {
         Ok("\"ab\"".to_owned()),
         "{reports:?}"
     );
+    assert_eq!(
+        bench.result("unpublished", "{}").await,
+        Ok("\"a-\"".to_owned()),
+        "{reports:?}"
+    );
     assert!(
         registry
             .asked
@@ -536,6 +550,11 @@ async fn locks_of_real_projects_are_installed() {
             .contains(&"/a/-/a-1.0.0.tgz".to_owned())
     );
     let steps = bench.steps();
+    let note = |step: &&String| {
+        step.contains("unpublished; package-lock.json names what the registry does not have")
+            && step.contains("a-1.0.7.tgz")
+    };
+    assert_eq!(steps.iter().filter(note).count(), 1, "{steps:?}");
     let note = |step: &&String| {
         step.contains("lacking; the lock file does not fit package.json (Missing: b@1.0.0 from lock file)")
     };
