@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -36,6 +36,9 @@ use crate::{Answering, AskingClient, Capability, CloudRequest, Proof, capability
 
 /// Queries that were told are remembered up to this number, so that none is told twice.
 const TOLD: usize = 1000;
+/// How long an operation may take: on the platform it was told after about so long that it took too long. SDKs hang up after 15
+/// seconds, and would tell nothing of it.
+const WITHIN: Duration = Duration::from_secs(11);
 
 /// What a collection gets that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +181,15 @@ impl Inner {
         if let Some(sent) = &sent {
             call.query = account::line(sent);
         }
-        match self.make(request, client, &asked).await {
+        let made = tokio::time::timeout(WITHIN, self.make(request, client, &asked)).await;
+        let made = made.unwrap_or_else(|_| {
+            asked.note(format_args!(
+                "{what} was given up after {} seconds, as on the platform: it waited for a transaction, or looked at too much",
+                WITHIN.as_secs()
+            ));
+            Err(DatabaseRefusal::Timeout)
+        });
+        match made {
             Ok(Made {
                 answer,
                 looked,

@@ -24,7 +24,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -119,6 +119,26 @@ pub(crate) struct Shared {
     draws: AtomicU64,
 }
 
+/// Whether whoever asked for an operation does not wait for it any more. What it takes goes on in another thread, and would hold
+/// one of few places there for as long as it takes.
+#[derive(Debug, Default)]
+pub(crate) struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    /// What says so when it is dropped with the future of whoever waits.
+    fn on_drop(&self) -> impl Drop + use<> {
+        GoneOnDrop(Arc::clone(&self.0))
+    }
+}
+
+struct GoneOnDrop(Arc<AtomicBool>);
+
+impl Drop for GoneOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Tells the time that ends transactions.
 type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
@@ -137,9 +157,9 @@ impl Shared {
         self.disk.admit(|| self.transactions.end_all())
     }
 
-    /// The time and the randomness of one operation.
-    pub(crate) fn context(&self) -> Context {
-        Context::new(DateTime::now(), self.random())
+    /// The time and the randomness of one operation, which ends when whoever asked has gone.
+    pub(crate) fn context(&self, gone: &Gone) -> Context {
+        Context::new(DateTime::now(), self.random()).until(Arc::clone(&gone.0))
     }
 
     /// The collection of that name in a snapshot. One that was made since then has no documents in the snapshot, and so can
@@ -255,17 +275,19 @@ impl Embedded {
             ),
         };
         let (answer, answered) = oneshot::channel();
-        let queued = Queued::new(work, turn, answer, permit);
+        let gone = Gone::default();
+        let _waits = gone.on_drop();
+        let queued = Queued::new(work, turn, answer, permit, gone);
         let writes = self.0.writes.as_ref().ok_or_else(closed)?;
         writes.send(queued).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
 
-    /// Reads on another thread, as the file's pages may have to come from the disk.
+    /// Reads on another thread, as the file's pages may have to come from the disk; until nobody waits for it.
     async fn read<T: Send + 'static>(
         &self,
         transaction: Option<TransactionId>,
-        read: impl FnOnce(&Shared, &redb::Database, Option<&Turn>) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Shared, &redb::Database, Option<&Turn>, &Gone) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.turn(transaction)?;
         let permit = Arc::clone(&self.0.reads)
@@ -273,8 +295,10 @@ impl Embedded {
             .await
             .map_err(DatabaseError::unavailable)?;
         let shared = Arc::clone(&self.0.shared);
+        let gone = Gone::default();
+        let _waits = gone.on_drop();
         let task = tokio::task::spawn_blocking(move || {
-            let result = shared.with(|file| read(&shared, file, turn.as_ref()));
+            let result = shared.with(|file| read(&shared, file, turn.as_ref(), &gone));
             drop((turn, permit));
             result
         });
@@ -348,7 +372,7 @@ impl Database for Embedded {
     }
 
     fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionStatus>>> {
-        Box::pin(self.read(None, |shared, file, _| {
+        Box::pin(self.read(None, |shared, file, _, _| {
             let read = file.begin_read().map_err(DatabaseError::unavailable)?;
             let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
             let counts = read.open_table(COUNTS).map_err(DatabaseError::unavailable)?;
@@ -437,20 +461,20 @@ impl Database for Embedded {
             // To parse it takes long too, then.
             if Asked::of_all(std::iter::once(&find.filter).chain(&find.projection)).is_much() {
                 let collection = collection.to_owned();
-                let read = move |shared: &Shared, file: &redb::Database, turn: Option<&Turn>| {
-                    read::FindRead::new(shared, &collection, &find)?.run(shared, file, turn)
+                let read = move |shared: &Shared, file: &redb::Database, turn: Option<&Turn>, gone: &Gone| {
+                    read::FindRead::new(&collection, &find)?.run(shared, file, turn, gone)
                 };
                 return self.read(transaction, read).await;
             }
-            let read = read::FindRead::new(shared, collection, &find)?;
+            let read = read::FindRead::new(collection, &find)?;
             if transaction.is_none()
                 && !shared.disk.is_in_trouble()
                 && let Some(found) = shared.with(|file| read.run_if_short(shared, file))?
             {
                 return Ok(found);
             }
-            self.read(transaction, move |shared, file, turn| {
-                read.run(shared, file, turn)
+            self.read(transaction, move |shared, file, turn, gone| {
+                read.run(shared, file, turn, gone)
             })
             .await
         })
@@ -465,14 +489,14 @@ impl Database for Embedded {
         limit: usize,
     ) -> BoxFuture<'a, Result<Page>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(None, move |shared, file, _| {
+        Box::pin(self.read(None, move |shared, file, _, gone| {
             let from = after.as_ref();
             read::page(
                 shared,
                 file,
+                gone,
                 &collection,
-                &filter,
-                projection.as_ref(),
+                (&filter, projection.as_ref()),
                 from,
                 limit,
             )
@@ -486,8 +510,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Tally>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, file, turn| {
-            read::count(shared, file, turn, &collection, &filter)
+        Box::pin(self.read(transaction, move |shared, file, turn, gone| {
+            read::count(shared, file, turn, gone, &collection, &filter)
         }))
     }
 
@@ -553,8 +577,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, file, turn| {
-            read::aggregate(shared, file, turn, &collection, &aggregate)
+        Box::pin(self.read(transaction, move |shared, file, turn, gone| {
+            read::aggregate(shared, file, turn, gone, &collection, &aggregate)
         }))
     }
 

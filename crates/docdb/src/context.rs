@@ -1,6 +1,12 @@
 //! What one operation is handed from outside: its time and its randomness.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bson::DateTime;
 
@@ -17,6 +23,8 @@ pub struct Context {
     most: u64,
     /// Every step counts, not those of loops alone.
     is_strict: bool,
+    /// Set from outside when nobody waits for the operation any more.
+    gone: Option<Arc<AtomicBool>>,
 }
 
 /// How many rounds of loops (`$map`, `$filter`, `$reduce`), and elements of large arrays, the expressions of one operation
@@ -24,6 +32,8 @@ pub struct Context {
 const MAX_STEPS: u64 = 100_000_000;
 /// `MaxTimeMSExpired`: the code of an operation that is too much work.
 pub const TOO_MUCH_WORK: i32 = 50;
+/// `Interrupted`: the code of an operation for which nobody waits any more.
+const INTERRUPTED: i32 = 11_601;
 
 impl Context {
     /// A context at `now`; equal seeds give equal random numbers.
@@ -35,13 +45,36 @@ impl Context {
             steps: Cell::new(0),
             most: MAX_STEPS,
             is_strict: false,
+            gone: None,
+        }
+    }
+
+    /// The same for an operation that ends soon after `gone` has become true: whoever asked does not wait for it any more.
+    #[must_use]
+    pub fn until(self, gone: Arc<AtomicBool>) -> Self {
+        Self {
+            gone: Some(gone),
+            ..self
+        }
+    }
+
+    /// To be asked for each document that is looked at or made.
+    ///
+    /// # Errors
+    /// Where nobody waits for the operation any more.
+    pub fn is_wanted(&self) -> Result<()> {
+        match &self.gone {
+            Some(gone) if gone.load(Ordering::Relaxed) => {
+                Err(Error::new(INTERRUPTED, "the operation was interrupted"))
+            }
+            _ => Ok(()),
         }
     }
 
     /// The same for something that has to be done at once, in so many steps: every part of an expression, every condition and every
     /// text that a regular expression is matched with counts. 20,000 steps are about a millisecond.
     #[must_use]
-    pub const fn strict(self, most: u64) -> Self {
+    pub fn strict(self, most: u64) -> Self {
         Self {
             most,
             is_strict: true,
@@ -78,8 +111,9 @@ impl Context {
     }
 
     /// Counts rounds of a loop inside an expression; an error where the operation has run through too many, because loops
-    /// in loops would not end within a lifetime.
+    /// in loops would not end within a lifetime, and where nobody waits for it any more.
     pub fn spend(&self, rounds: u64) -> Result<()> {
+        self.is_wanted()?;
         let steps = self.steps.get().saturating_add(rounds);
         self.steps.set(steps);
         if steps > self.most {

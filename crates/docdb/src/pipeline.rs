@@ -417,7 +417,12 @@ impl Stage {
             | Self::Redact(_)
             | Self::Limit(_)
             | Self::Skip(_) => Box::new(Steps::new(input, std::slice::from_ref(self), environment)),
-            Self::Unwind(unwind) => unwind.run(input),
+            // Several of them make many documents of one.
+            Self::Unwind(unwind) => Box::new(
+                unwind
+                    .run(input)
+                    .map(|document| context.is_wanted().and(document)),
+            ),
             Self::Sample(count) => reshape::sample(input, *count, context, memory),
             Self::Sort(sort) => sort.run(input, context, memory),
             Self::Group(group) => group.run(input, environment),

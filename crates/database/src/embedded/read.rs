@@ -19,7 +19,7 @@ use docdb::{
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use super::{
-    Shared,
+    Gone, Shared,
     catalog::Collection,
     file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, META, SEQUENCE},
     near::NearWalk,
@@ -131,11 +131,10 @@ pub(crate) struct FindRead {
     skip: usize,
     limit: Option<usize>,
     is_followed: bool,
-    context: Context,
 }
 
 impl FindRead {
-    pub(crate) fn new(shared: &Shared, collection: &str, find: &Find) -> Result<Self> {
+    pub(crate) fn new(collection: &str, find: &Find) -> Result<Self> {
         let sort = find.sort.as_ref().filter(|sort| !sort.is_empty());
         let projection = find.projection.as_ref();
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -147,15 +146,21 @@ impl FindRead {
             skip: count(find.skip),
             limit: find.limit.map(count),
             is_followed: find.is_followed,
-            context: shared.context(),
         })
     }
 
-    pub(crate) fn run(&self, shared: &Shared, file: &redb::Database, turn: Option<&Turn>) -> Result<Found> {
+    pub(crate) fn run(
+        &self,
+        shared: &Shared,
+        file: &redb::Database,
+        turn: Option<&Turn>,
+        gone: &Gone,
+    ) -> Result<Found> {
+        let context = shared.context(gone);
         with(file, turn, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
-            self.along(shared, tables, overlay, &collection, route, &self.context)
+            self.along(shared, tables, overlay, &collection, route, &context)
         })
     }
 
@@ -168,7 +173,7 @@ impl FindRead {
             if route.most.is_none_or(|most| most > FEW) || self.filter.patterns() > 0 {
                 return Ok(None);
             }
-            let context = shared.context().strict(SHORT);
+            let context = shared.context(&Gone::default()).strict(SHORT);
             match self.along(shared, tables, overlay, &collection, route, &context) {
                 Err(DatabaseError::Refused(error)) if error.code == TOO_MUCH_WORK => Ok(None),
                 found => found.map(Some),
@@ -260,13 +265,13 @@ const PAGE: usize = 4 << 20;
 pub(crate) fn page(
     shared: &Shared,
     file: &redb::Database,
+    gone: &Gone,
     name: &str,
-    filter: &Document,
-    projection: Option<&Document>,
+    (filter, projection): (&Document, Option<&Document>),
     after: Option<&Bson>,
     limit: usize,
 ) -> Result<Page> {
-    let context = shared.context();
+    let context = shared.context(gone);
     let filter = Filter::parse(filter)?;
     let projection = projection.map(Projection::parse).transpose()?;
     with(file, None, |tables, _| {
@@ -328,10 +333,11 @@ pub(crate) fn count(
     shared: &Shared,
     file: &redb::Database,
     turn: Option<&Turn>,
+    gone: &Gone,
     name: &str,
     filter: &Document,
 ) -> Result<Tally> {
-    let context = shared.context();
+    let context = shared.context(gone);
     let filter = Filter::parse(filter)?;
     with(file, turn, |tables, overlay| {
         let collection = collection(shared, file, tables, name)?;
@@ -359,10 +365,11 @@ pub(crate) fn aggregate(
     shared: &Shared,
     file: &redb::Database,
     turn: Option<&Turn>,
+    gone: &Gone,
     name: &str,
     aggregate: &Aggregate,
 ) -> Result<Found> {
-    let context = shared.context();
+    let context = shared.context(gone);
     let stages: Vec<Bson> = aggregate.stages.iter().cloned().map(Bson::Document).collect();
     let mut pipeline = Pipeline::parse(&stages)?;
     with(file, turn, |tables, overlay| {
@@ -587,6 +594,9 @@ impl Source<'_> {
         let filters: Vec<Filter> = tested.map(|&filter| filter.clone()).collect();
         Box::new(candidates.filter_map(move |candidate| {
             self.looked.set(self.looked.get() + 1);
+            if let Err(error) = self.context.is_wanted() {
+                return Some(Err(error));
+            }
             let candidate = match candidate {
                 Ok(candidate) => candidate,
                 Err(error) => return Some(Err(self.told(error))),

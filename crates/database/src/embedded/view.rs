@@ -186,6 +186,7 @@ impl<'a> Search<'a> {
     /// Whether a document matches, by its bytes where they tell; else the fields that the filter names are decoded.
     pub(crate) fn matches(&mut self, bytes: &[u8]) -> Result<bool> {
         self.looked.documents += 1;
+        self.context.is_wanted()?;
         if self.exact {
             return Ok(true);
         }

@@ -13,7 +13,7 @@ use self::{
     target::{Committed, Target as _},
 };
 use super::{
-    Shared,
+    Gone, Shared,
     batch::Batch,
     file::{CATALOG, DOCUMENTS, INDEXES},
     transaction::{MOST_WRITTEN, Turn},
@@ -88,8 +88,9 @@ pub(crate) fn apply(
     locks: &mut Locks,
     work: &Work,
     turn: Option<&Turn>,
+    gone: &Gone,
 ) -> Result<WriteDone> {
-    let context = shared.context();
+    let context = shared.context(gone);
     match work {
         Work::Begin => shared.begin().map(WriteDone::Began),
         Work::Commit => commit(shared, batch, locks, turn),

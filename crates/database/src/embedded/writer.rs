@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    Shared,
+    Gone, Shared,
     batch::{Batch, Finished},
     disk,
     transaction::{TRANSACTION_LIFE, Turn},
@@ -36,6 +36,8 @@ pub(crate) struct Queued {
     /// Held while it is in the queue: how many may be, is bounded. What ends a transaction or belongs to one has none, so that
     /// writes which wait for its locks cannot keep it from ending.
     permit: Option<OwnedSemaphorePermit>,
+    /// Looked at while it is made.
+    gone: Gone,
     /// Since when it waits for a lock.
     since: Option<Instant>,
     /// What came of it, where that needs no commit.
@@ -48,12 +50,14 @@ impl Queued {
         turn: Option<Turn>,
         answer: oneshot::Sender<Result<WriteDone>>,
         permit: Option<OwnedSemaphorePermit>,
+        gone: Gone,
     ) -> Self {
         Self {
             work,
             turn,
             answer,
             permit,
+            gone,
             since: None,
             outcome: None,
         }
@@ -298,6 +302,7 @@ impl Writer {
                         &mut self.locks,
                         &queued.work,
                         queued.turn.as_ref(),
+                        &queued.gone,
                     )
                 }));
                 let Ok(done) = done else {

@@ -1,5 +1,10 @@
 #![expect(clippy::expect_used, reason = "a test may fail here")]
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use bson::{Bson, DateTime, Document, bson, doc};
 use proptest::prelude::*;
 
@@ -602,5 +607,35 @@ proptest! {
         let stages: Vec<Bson> = stages.into_iter().map(|(name, argument)| bson!({name: argument})).collect();
         let input = vec![doc! {"a": value.clone()}, doc! {"b": value.clone()}, doc! {"a": 1, "b": {"c": 2}}];
         let _ = run_within(1 << 20, Bson::Array(stages), input, vec![doc! {"a": value}]);
+    }
+}
+
+#[test]
+fn what_nobody_waits_for_ends_wherever_it_is() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let context = Context::new(DateTime::from_millis(0), 5).until(Arc::clone(&gone));
+    let environment = Environment {
+        context: &context,
+        collections: &NoCollections,
+        variables: &Variables::none(),
+        memory: MEMORY,
+    };
+    let pipeline = |stages| Pipeline::parse(&list(stages)).expect("a pipeline");
+    let unwound = pipeline(bson!([{"$unwind": "$a"}, {"$unwind": "$b"}]));
+    let sum = bson!({"$reduce": {"input": "$a", "initialValue": 0, "in": "$$this"}});
+    let summed = pipeline(bson!([{"$set": {"sum": sum}}]));
+    let input = || {
+        Box::new(std::iter::repeat_with(|| {
+            Ok(doc! {"a": [1, 2, 3], "b": [1, 2, 3]})
+        }))
+    };
+
+    let mut documents = unwound.run(input(), environment);
+    let mut sums = summed.run(input(), environment);
+    assert!(matches!(documents.next(), Some(Ok(_))) && matches!(sums.next(), Some(Ok(_))));
+    gone.store(true, Ordering::Relaxed);
+    for next in [documents.next(), sums.next()] {
+        let error = next.expect("its end is told").expect_err("it goes on");
+        assert_eq!(error.code, 11_601);
     }
 }

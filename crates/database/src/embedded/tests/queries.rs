@@ -597,7 +597,7 @@ async fn a_query_that_is_much_work_is_not_run_where_it_is_asked() {
         (asked(doc! {"$nor": many}), false),
     ] {
         let shared = &database.0.shared;
-        let read = read::FindRead::new(shared, "c", &find).unwrap();
+        let read = read::FindRead::new("c", &find).unwrap();
         let short = shared.with(|file| read.run_if_short(shared, file)).unwrap();
         assert_eq!(short.is_some(), is_short, "{find:?}");
         if let Some(short) = short {
@@ -610,4 +610,68 @@ async fn a_query_that_is_much_work_is_not_run_where_it_is_asked() {
             "{find:?}"
         );
     }
+}
+
+/// More rounds than anybody waits for, within the bound of one operation.
+fn endless() -> Document {
+    let range = || doc! {"$range": [0, 99]};
+    let mut sum = doc! {"$size": range()};
+    for _ in 0..4 {
+        let added = vec![Bson::from("$$value"), Bson::Document(sum)];
+        sum = doc! {"$reduce": {"input": range(), "initialValue": 0, "in": {"$add": added}}};
+    }
+    sum
+}
+
+#[tokio::test]
+async fn a_query_for_which_nobody_waits_keeps_nobody_from_reading() {
+    let database = Arc::new(Embedded::in_memory(Options::default()).unwrap());
+    let many: Vec<Bson> = (0..2000_i32).map(Bson::from).collect();
+    let document = doc! {"_id": 1, "a": many.clone(), "b": many.clone(), "c": many};
+    database.create_collection("c").await.unwrap();
+    database.insert("c", vec![document], None).await.unwrap();
+    let unwound = ["$a", "$b", "$c"].map(|field| doc! {"$unwind": field});
+    let pipelines = [
+        vec![doc! {"$addFields": {"sum": endless()}}],
+        unwound.into_iter().chain([doc! {"$count": "n"}]).collect(),
+    ];
+    let reads = &database.0.reads;
+    for at in 0..READS {
+        let database = Arc::clone(&database);
+        let stages = pipelines[at % pipelines.len()].clone();
+        let query = tokio::spawn(async move { database.aggregate("c", Aggregate { stages }, None).await });
+        while reads.available_permits() == READS {
+            tokio::task::yield_now().await;
+        }
+        // Whoever asked hangs up.
+        query.abort();
+        assert!(query.await.unwrap_err().is_cancelled());
+        let ends = async {
+            while reads.available_permits() < READS {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ends)
+            .await
+            .expect("it goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_write_for_which_nobody_waits_keeps_nobody_from_writing() {
+    let database = Arc::new(Embedded::in_memory(Options::default()).unwrap());
+    database.create_collection("c").await.unwrap();
+    database.insert("c", vec![doc! {"_id": 1}], None).await.unwrap();
+    let writer = Arc::clone(&database);
+    let filter = doc! {"$expr": {"$eq": [endless(), 0]}};
+    let write = tokio::spawn(async move { writer.remove("c", filter, true, None).await });
+    // It is in the queue, and an insert is behind it.
+    while database.0.waiting.available_permits() == WRITES {
+        tokio::task::yield_now().await;
+    }
+    write.abort();
+    assert!(write.await.unwrap_err().is_cancelled());
+    let insert = database.insert("c", vec![doc! {"_id": 2}], None);
+    let inserted = tokio::time::timeout(Duration::from_secs(20), insert).await;
+    assert!(inserted.expect("it goes on").is_ok());
 }
