@@ -506,6 +506,57 @@ async fn a_request_that_is_too_large_is_refused_and_ends_no_function() {
     }
 }
 
+const READER: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+exports.main = async ({ add }) => {
+  const shared = cloud.database().collection('shared');
+  if (add) await shared.add({ data: { at: /a/gi } });
+  const { data } = await shared.get();
+  return data.length;
+};";
+
+/// What a client writes and an SDK cannot read keeps the collection from nobody.
+#[tokio::test]
+async fn a_document_that_no_sdk_reads_keeps_a_collection_from_nobody() {
+    let versions = ["1.8.3", "2.6.3", "4.0.2"];
+    let project = Scratch::new(&[]);
+    for version in versions {
+        function(&project, &name(version), version, READER);
+    }
+    project.write(
+        "yunqiao.toml",
+        "[database.collections.shared]\npermission = \"READONLY\"\n",
+    );
+    let dev = Dev::start(project.path());
+    let bob = dev.login("bob").await;
+    let values = [
+        r#"{"$regularExpression":{"pattern":"x","options":"g"}}"#,
+        r#"{"$binary":{"base64":"AA==","subType":"04"}}"#,
+        r#"{"$timestamp":5}"#,
+        r#"{"type":"Point","coordinates":[500,1]}"#,
+        r#"{"type":"LineString","coordinates":[null,null]}"#,
+        r#"{"type":"Polygon","coordinates":[[[0,0]]]}"#,
+        r#"{"type":"MultiPolygon","coordinates":[[]]}"#,
+    ];
+    for value in values {
+        let document = format!(r#"{{"at":{value}}}"#);
+        let body =
+            json!({"action": "database.insertDocument", "collectionName": "shared", "data": [document]});
+        let (_, added) = dev.post("/v1/database", Some(&bob.token), body.to_string()).await;
+        assert!(added["data"]["insertedIds"].is_array(), "{value}: {added}");
+    }
+    let mut there = values.len();
+    for version in versions {
+        // What a function adds itself it reads, too.
+        for add in [false, true] {
+            there += usize::from(add);
+            let read = bob.result(&name(version), json!({"add": add}), &[]).await;
+            assert_eq!(read, there, "{version}");
+        }
+    }
+}
+
 /// A transaction ends with the call that began it where that fails, whatever way it fails: what it had locked is free, and what waited
 /// goes on. Otherwise the writes here would wait for longer than their function may run.
 #[tokio::test]
