@@ -163,7 +163,7 @@ pub async fn an_ordinary_write_waits_for_the_lock(database: Engine) {
     );
 }
 
-/// MongoDB refuses the second at its write, as a conflict; the embedded engine at its commit, as a duplicate.
+/// MongoDB and the embedded engine refuse the second at its write, as a conflict; an engine may do so at its commit, as a duplicate.
 pub async fn of_two_that_add_one_unique_value_one_is_done_whole(database: Engine) {
     holding(&database, Vec::new()).await;
     database.create_index("c", unique("phone")).await.unwrap();
