@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use blobs::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, now};
+use blobs::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 use object_store::{
-    ObjectStore as _, PutMultipartOptions, PutOptions, PutPayload,
+    ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, UpdateVersion,
     multipart::{MultipartStore as _, PartId},
     path::Path,
 };
@@ -21,6 +21,8 @@ use crate::{Inner, attributes, bare, key};
 const PART: usize = 5 << 20;
 /// What memory is counted in.
 const ROOM_UNIT: usize = 64 << 10;
+/// How often a file is judged anew whose place is taken by another meanwhile.
+const ATTEMPTS: u32 = 10;
 /// How long an upload waits for memory that others have.
 const WAITS: Duration = Duration::from_secs(30);
 
@@ -182,16 +184,63 @@ impl ToS3 {
         Ok(())
     }
 
-    async fn end(mut self) -> Result<Blob> {
+    async fn put(&self, content: PutPayload, mode: PutMode) -> object_store::Result<PutResult> {
+        let options = PutOptions {
+            attributes: attributes(&self.new),
+            mode,
+            ..PutOptions::default()
+        };
+        self.inner.store.put_opts(&self.key, content, options).await
+    }
+
+    /// Sends all of it at once, if it may take the place of what is there; `None` if not. S3's own condition knows the content alone:
+    /// what else was judged is looked at right before.
+    async fn put_if(&self, content: PutPayload, may: &MayReplace) -> Result<Option<PutResult>> {
+        for _ in 0..ATTEMPTS {
+            let there = self.inner.look(&self.new.path).await?;
+            if !may(there.as_ref()) {
+                return Ok(None);
+            }
+            let mode = match there {
+                None => PutMode::Create,
+                Some(blob) => PutMode::Update(UpdateVersion {
+                    e_tag: Some(format!("\"{}\"", blob.etag)),
+                    version: None,
+                }),
+            };
+            let put = match self.put(content.clone(), mode).await {
+                // Another has come in between.
+                Err(
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. }
+                    | object_store::Error::NotFound { .. },
+                ) => continue,
+                // A server without conditions.
+                Err(object_store::Error::NotImplemented { .. }) => {
+                    self.put(content, PutMode::Overwrite).await
+                }
+                put => put,
+            };
+            return put.map(Some).map_err(|error| self.inner.error(error));
+        }
+        Err(BlobError::Changed)
+    }
+
+    async fn end(mut self, may: Option<MayReplace>) -> Result<Option<Blob>> {
         let etag = match self.parts {
             None => {
-                let options = PutOptions {
-                    attributes: attributes(&self.new),
-                    ..PutOptions::default()
-                };
                 let content = PutPayload::from(self.gathered.split().freeze());
-                let put = self.inner.store.put_opts(&self.key, content, options).await;
-                put.map_err(|error| self.inner.error(error))?.e_tag
+                let put = match &may {
+                    None => {
+                        let put = self.put(content, PutMode::Overwrite).await;
+                        put.map_err(|error| self.inner.error(error))?
+                    }
+                    Some(may) => match self.put_if(content, may).await? {
+                        Some(put) => put,
+                        None => return Ok(None),
+                    },
+                };
+                put.e_tag
             }
             Some(_) => {
                 if !self.gathered.is_empty() {
@@ -201,6 +250,13 @@ impl ToS3 {
                 let Some(parts) = &mut self.parts else {
                     return Err(BlobError::ended("an upload in parts has no parts"));
                 };
+                parts.arrived().await?;
+                // What ends an upload in parts has no condition everywhere, and takes as long as one request does.
+                if let Some(may) = &may
+                    && !may(self.inner.look(&self.new.path).await?.as_ref())
+                {
+                    return Ok(None);
+                }
                 parts.complete().await?
             }
         };
@@ -211,14 +267,14 @@ impl ToS3 {
         };
         self.inner.counts(count).await;
         let md5 = || base16ct::lower::encode_string(&self.digest.clone().finalize());
-        Ok(Blob {
+        Ok(Some(Blob {
             path: self.new.path.clone(),
             size,
             etag: etag.as_deref().map_or_else(md5, bare),
             content_type: self.new.content_type.clone(),
             owner: self.new.owner.clone(),
             modified: now(),
-        })
+        }))
     }
 }
 
@@ -279,6 +335,14 @@ impl Writing for ToS3 {
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
-        Box::pin(self.end())
+        Box::pin(async move {
+            let finished = self.end(None).await?;
+            // Nobody was asked.
+            finished.ok_or_else(|| BlobError::ended("a file was refused its place by nobody"))
+        })
+    }
+
+    fn finish_if(self: Box<Self>, may: MayReplace) -> BoxFuture<'static, Result<Option<Blob>>> {
+        Box::pin(self.end(Some(may)))
     }
 }

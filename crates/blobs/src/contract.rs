@@ -29,6 +29,7 @@ macro_rules! hold_to_contract {
             lists_go_on_where_they_ended
             removed_is_gone
             only_the_file_that_is_known_is_removed
+            only_what_may_be_replaced_is
             it_is_healthy
         }
     };
@@ -297,6 +298,38 @@ pub async fn only_the_file_that_is_known_is_removed(blobs: &dyn Blobs) {
     assert_eq!(blobs.remove_this(&third).await.unwrap(), Removal::Missing);
     assert_eq!(blobs.look(&path("f")).await.unwrap(), None);
     assert_eq!(blobs.usage().await.unwrap(), Usage::default());
+}
+
+/// Whether a file takes the place of another is asked when it is whole, of what lies there then.
+pub async fn only_what_may_be_replaced_is(blobs: &dyn Blobs) {
+    let large = large();
+    for content in [&b"second"[..], &large] {
+        let begin = async || {
+            let mut writing = blobs.write(new("f")).await.unwrap();
+            writing.push(Bytes::copy_from_slice(content)).await.unwrap();
+            writing
+        };
+        let (first, second, third) = (begin().await, begin().await, begin().await);
+        let done = first.finish_if(Box::new(|there| there.is_none())).await.unwrap();
+        assert_eq!(done.unwrap().size, content.len() as u64);
+        let mut fourth = blobs
+            .write(NewBlob {
+                owner: "o2".to_owned(),
+                ..new("f")
+            })
+            .await
+            .unwrap();
+        fourth.push(Bytes::from_static(b"another")).await.unwrap();
+        fourth.finish().await.unwrap();
+        let refused = second.finish_if(Box::new(|there| there.is_none_or(|blob| blob.owner == "o1")));
+        assert_eq!(refused.await.unwrap(), None);
+        assert_eq!(read(blobs, "f").await.unwrap(), b"another");
+        assert_eq!(blobs.usage().await.unwrap(), Usage { files: 1, bytes: 7 });
+        let done = third.finish_if(Box::new(|there| there.is_some_and(|blob| blob.owner == "o2")));
+        assert!(done.await.unwrap().is_some());
+        assert!(read(blobs, "f").await.unwrap() == content);
+        remove(blobs, &["f"]).await;
+    }
 }
 
 /// Nothing failed, so nothing is said to have.

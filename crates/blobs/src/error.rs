@@ -23,6 +23,15 @@ pub enum BlobError {
         #[source]
         cause: Cause,
     },
+    /// There are contents, and an index that has just been made.
+    #[error(
+        "the files in {place} have lost their index, and a new one names none of them — put the index.redb that belongs to them back, or remove \
+         the folder content to begin anew"
+    )]
+    IndexLost {
+        /// Where they are.
+        place: String,
+    },
     /// The list of files cannot be opened.
     #[error(transparent)]
     Index(FileError),

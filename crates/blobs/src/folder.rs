@@ -145,11 +145,15 @@ impl Inner {
             ahead: Arc::new(Semaphore::new(reading::READERS_AHEAD)),
             temporary: None,
         };
-        inner.sweep(index_is_new).map_err(|cause| BlobError::Open {
-            place: root.display().to_string(),
-            cause,
-        })?;
-        Ok(inner)
+        let place = || root.display().to_string();
+        match inner.sweep(index_is_new) {
+            Ok(true) => Ok(inner),
+            Ok(false) => Err(BlobError::IndexLost { place: place() }),
+            Err(cause) => Err(BlobError::Open {
+                place: place(),
+                cause,
+            }),
+        }
     }
 
     fn content(&self, id: ContentId) -> PathBuf {
@@ -170,8 +174,8 @@ impl Inner {
 
     /// Removes what was still coming, and every content that no entry names; where the index may lack the last entries, those contents are
     /// put aside. Only what is called as a content is looked at:
-    /// whatever else lies there is somebody's own.
-    fn sweep(&self, index_is_new: bool) -> Result<(), Cause> {
+    /// whatever else lies there is somebody's own. Answers whether the index may be that of the contents: a new one is not.
+    fn sweep(&self, index_is_new: bool) -> Result<bool, Cause> {
         let mut swept = 0;
         let mut lost = 0;
         for (id, path) in contents(&self.root.join(COMING), "")? {
@@ -194,11 +198,7 @@ impl Inner {
                     continue;
                 }
                 if index_is_new {
-                    return Err(
-                        "its index is new, and there are contents beside it: put the index.redb that belongs to them back, or \
-                         remove the folder content to begin anew"
-                            .into(),
-                    );
+                    return Ok(false);
                 }
                 if self.index.may_lack_the_last() {
                     let aside = self.root.join(LOST);
@@ -220,7 +220,7 @@ impl Inner {
         if swept > 0 {
             tracing::info!(swept, folder = %self.root.display(), "swept away what interrupted uploads had left");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Opens a file, if that takes no waiting for the disk.

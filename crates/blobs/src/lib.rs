@@ -197,6 +197,9 @@ pub trait Blobs: Send + Sync + 'static {
     }
 }
 
+/// Judges what lies at a path, `None` where nothing does: whether a file may take its place.
+pub type MayReplace = Box<dyn Fn(Option<&Blob>) -> bool + Send + Sync>;
+
 /// A file that is being written.
 pub trait Writing: Send {
     /// Takes the next bytes.
@@ -210,6 +213,13 @@ pub trait Writing: Send {
     /// # Errors
     /// The place fails; what was there still is.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Blob>>;
+
+    /// The same where `may` allows it of what lies there at that moment; `None` where it does not, and what lies there stays. It is asked
+    /// again for whatever comes in between. A place that cannot do both at once asks right before.
+    ///
+    /// # Errors
+    /// As of [`finish`](Self::finish); or the place takes files for an operator alone, whom nothing is refused.
+    fn finish_if(self: Box<Self>, may: MayReplace) -> BoxFuture<'static, Result<Option<Blob>>>;
 }
 
 /// A file that is open.

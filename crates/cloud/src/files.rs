@@ -20,12 +20,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use blobs::{Blob, BlobError, Blobs, NewBlob, Opened, Reading};
+use blobs::{Blob, BlobError, Blobs, MayReplace, NewBlob, Opened, Reading, Writing};
 use bytes::Bytes;
 use clock::Clock;
 use files::{
@@ -46,6 +46,7 @@ use hyper::body::{Body, Frame};
 use multer::Multipart;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rules::{Caller, Denial, Operation, StoragePermission};
+use tokio::time::Instant;
 
 use crate::CloudAnswerBody;
 
@@ -192,12 +193,13 @@ impl StorageAccess {
         caller: &Caller,
     ) -> Result<Result<(), Box<Denial>>, BlobError> {
         let there = self.blobs.look(path).await?;
-        let (operation, owner) = match &there {
-            Some(blob) => (Operation::Update, Some(blob.owner.as_str())),
-            None => (Operation::Create, caller.owner()),
-        };
-        let permission = self.permission.load();
-        Ok(permission.judge(operation, caller, path.as_str(), owner))
+        Ok(judge_write(&self.permission.load(), path, caller, there.as_ref()))
+    }
+
+    /// The same, for the moment in which the file takes its place.
+    pub(crate) fn may_replace(&self, path: &CloudPath, caller: &Caller) -> MayReplace {
+        let (permission, path, caller) = (Arc::clone(&self.permission), path.clone(), caller.clone());
+        Box::new(move |there| judge_write(&permission.load(), &path, &caller, there).is_ok())
     }
 
     /// An address at which the sender of a file is told that `path` is not legal.
@@ -467,9 +469,15 @@ impl FileDoor {
             return Err(too_large(&right));
         }
         let given = given_type(head);
-        match given.and_then(|given| multer::parse_boundary(given).ok()) {
-            Some(boundary) if head.method == Method::POST => self.take_form(&right, boundary, coming).await,
-            _ => {
+        let form = given.filter(|given| head.method == Method::POST && is_form(given));
+        match form.map(multer::parse_boundary) {
+            Some(Ok(boundary)) => self.take_form(&right, boundary, coming).await,
+            // Its text is no file.
+            Some(Err(_)) => Err(Refused::openly(
+                StorageRefusal::Malformed,
+                "the form's Content-Type has no boundary: leave that header to what makes the form",
+            )),
+            None => {
                 let new = new_blob(&right, right.owner(), given);
                 self.take_bare(&right, new, coming).await
             }
@@ -496,9 +504,23 @@ impl FileDoor {
             }
             writing.push(bytes).await?;
         }
-        self.still_allowed(right).await?;
-        writing.finish().await?;
+        self.put(right, writing).await?;
         Ok(StatusCode::OK)
+    }
+
+    /// Has a file take its place, if its writer may still write there: another may have put a file of theirs there meanwhile.
+    async fn put(&self, right: &Upload, writing: Box<dyn Writing>) -> Result<(), Refused> {
+        let Some(writer) = &right.writer else {
+            return Ok(writing.finish().await.map(drop)?);
+        };
+        let may = self.0.may_replace(&right.path, &caller_of(writer));
+        match writing.finish_if(may).await? {
+            Some(_) => Ok(()),
+            None => Err(Refused::new(
+                StorageRefusal::NoRight,
+                "what lies there now may not be replaced by its sender",
+            )),
+        }
     }
 
     /// A client's address is good for an hour, in which another may have put a file of theirs there.
@@ -572,8 +594,7 @@ impl FileDoor {
             // The form has to be whole, or the file may not be.
             drop(field);
             while form.next_field().await.map_err(malformed)?.is_some() {}
-            self.still_allowed(right).await?;
-            writing.finish().await?;
+            self.put(right, writing).await?;
             return Ok(status);
         }
         Err(Refused::new(
@@ -591,6 +612,20 @@ const FORM: u64 = 64 << 10;
 const FORM_PIECE: usize = 64 << 10;
 /// Bytes of a form that may go by before a part of it begins.
 const FORM_HEAD: usize = 1 << 20;
+
+/// Whether a client may write a file to where this lies, or nothing.
+fn judge_write(
+    permission: &StoragePermission,
+    path: &CloudPath,
+    caller: &Caller,
+    there: Option<&Blob>,
+) -> Result<(), Box<Denial>> {
+    let (operation, owner) = match there {
+        Some(blob) => (Operation::Update, Some(blob.owner.as_str())),
+        None => (Operation::Create, caller.owner()),
+    };
+    permission.judge(operation, caller, path.as_str(), owner)
+}
 
 /// A client as it is sealed into an address.
 fn client_of(caller: &Caller) -> Client {
@@ -633,6 +668,12 @@ fn new_blob(right: &Upload, owner: &str, given: Option<&str>) -> NewBlob {
 /// The type that whoever sends a file says that it has.
 fn given_type(head: &Parts) -> Option<&str> {
     head.headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+/// Whether a type is that of a form with a file in it.
+fn is_form(given: &str) -> bool {
+    let essence = given.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("multipart/form-data")
 }
 
 /// An answer without a body.
@@ -690,7 +731,7 @@ where
     /// The next bytes; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
         let within = UPLOAD_BASE + Duration::from_secs(self.read / UPLOAD_LEAST);
-        let until = tokio::time::Instant::from_std(self.since + within);
+        let until = self.since + within;
         loop {
             let frame = tokio::time::timeout_at(until, self.body.frame()).await;
             let frame = frame.map_err(|_| {

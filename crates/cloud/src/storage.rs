@@ -445,11 +445,22 @@ impl StorageAccess {
             writing.push(bytes).await?;
         }
         if let Some(caller) = client {
-            // Meanwhile somebody may have put a file of theirs there.
+            // What is read may be forbidden meanwhile.
             self.may_copy(&original, &to, copy.remove_original, caller)
                 .await?;
         }
-        writing.finish().await?;
+        // Meanwhile somebody may have put a file of theirs there.
+        let client_may = client.map(|caller| self.may_replace(&to, caller));
+        let overwrite = copy.overwrite;
+        let finished = writing.finish_if(Box::new(move |there| {
+            (overwrite || there.is_none()) && client_may.as_ref().is_none_or(|may| may(there))
+        }));
+        if finished.await?.is_none() {
+            return Err(Fault::Refused(match overwrite {
+                true => StorageRefusal::NoRight,
+                false => StorageRefusal::Exists,
+            }));
+        }
         if copy.remove_original {
             // What came in its place meanwhile was not copied, and stays.
             self.blobs.remove_this(&original).await?;

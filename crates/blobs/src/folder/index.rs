@@ -19,7 +19,7 @@ use lru::LruCache;
 use redb::{ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, ListBounds, ListEntry, Removal, Usage};
+use crate::{Blob, ListBounds, ListEntry, MayReplace, Removal, Usage};
 
 /// Format 1 had no journal, or one of pages: a program that knows none would leave out what it has.
 static FORM: Form = Form {
@@ -182,11 +182,30 @@ struct Recent {
 }
 
 /// A file that is to be entered.
-#[derive(Debug)]
 struct Entering {
     entry: Entry,
-    /// Set when it is entered: the content of the file that was there.
-    done: OnceLock<Option<ContentId>>,
+    /// What decides by the file that is there whether it is.
+    may: Option<MayReplace>,
+    /// Set when that is decided, and on the disk.
+    done: OnceLock<Put>,
+}
+
+impl fmt::Debug for Entering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entering")
+            .field("entry", &self.entry)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a file that was to be entered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Put {
+    /// It is; with the content of the file that was there.
+    Done(Option<ContentId>),
+    /// It may not take the place of the file that is there.
+    Refused,
 }
 
 impl Index {
@@ -257,17 +276,18 @@ impl Index {
         }
     }
 
-    /// Enters a file; answers the content of the one that was there.
-    pub(super) fn put(&self, entry: Entry) -> Result<Option<ContentId>, FileError> {
+    /// Enters a file, if `may` allows it of the one that is there.
+    pub(super) fn put(&self, entry: Entry, may: Option<MayReplace>) -> Result<Put, FileError> {
         let own = Arc::new(Entering {
             entry,
+            may,
             done: OnceLock::new(),
         });
         lock(&self.waiting).push(Arc::clone(&own));
         let _writer = lock(&self.writer);
         // Somebody may have entered it with theirs.
-        if let Some(before) = own.done.get() {
-            return Ok(*before);
+        if let Some(put) = own.done.get() {
+            return Ok(*put);
         }
         let mut all = std::mem::take(&mut *lock(&self.waiting));
         // It was one of those with which somebody else failed.
@@ -282,23 +302,35 @@ impl Index {
             }
             entered => entered?,
         };
-        for (entering, before) in all.iter().zip(entered) {
+        for (entering, put) in all.iter().zip(entered) {
             // Whoever writes is alone, so nobody else sets it.
-            let _ = entering.done.set(before);
+            let _ = entering.done.set(put);
         }
-        Ok(own.done.get().copied().flatten())
+        // It was among them.
+        Ok(own.done.get().copied().unwrap_or(Put::Refused))
     }
 
-    fn enter(&self, all: &[Arc<Entering>]) -> Result<Vec<Option<ContentId>>, FileError> {
+    fn enter(&self, all: &[Arc<Entering>]) -> Result<Vec<Put>, FileError> {
         let written = self.file.write(|transaction| {
             let mut table = transaction.open_table(FILES)?;
             let mut usage = transaction.open_table(USAGE)?;
-            let mut contents = Vec::with_capacity(all.len());
+            let mut done = Vec::with_capacity(all.len());
             let mut now = self::usage(&usage)?;
             let mut redo = Redo::default();
             for entering in all {
                 let entry = &entering.entry;
                 let path = entry.blob.path.as_str();
+                if let Some(may) = &entering.may {
+                    let there = table.get(path)?;
+                    let there = there.map(|record| Entry::read(path, record.value()));
+                    // One that cannot be read is nobody's to replace who has to be asked.
+                    let there = there.transpose().map_err(WorkError::Own)?;
+                    let again = there.as_ref().is_some_and(|there| there.content == entry.content);
+                    if !again && !may(there.as_ref().map(|there| &there.blob)) {
+                        done.push(Put::Refused);
+                        continue;
+                    }
+                }
                 let record = entry.write();
                 redo.put(IN_FILES, path.as_bytes(), &record);
                 let before = table.insert(path, record.as_slice())?;
@@ -311,10 +343,13 @@ impl Index {
                 now.bytes += entry.blob.size;
                 // One that is entered a second time, after an error, stands in its own place.
                 let content = before.map(|before| before.content);
-                contents.push(content.filter(|content| *content != entry.content));
+                done.push(Put::Done(content.filter(|content| *content != entry.content)));
+            }
+            if done.iter().all(|put| matches!(put, Put::Refused)) {
+                return Ok(Wrote::Unchanged(done));
             }
             keep_usage(&mut usage, now, &mut redo)?;
-            Ok(Wrote::Journaled(contents, redo))
+            Ok(Wrote::Journaled(done, redo))
         });
         self.forget(all.iter().map(|entering| &entering.entry.blob.path));
         written.map_err(own)

@@ -21,10 +21,10 @@ use tokio::{
 use super::{
     Inner,
     etag::EtagDigest,
-    index::{ContentId, Entry, lock},
+    index::{ContentId, Entry, Put, lock},
     sync_folder,
 };
-use crate::{Blob, BlobError, BoxFuture, NewBlob, Reservation, Result, Writing, now};
+use crate::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
 
 /// What is gathered before it is written; three times it is what a writer costs.
 const PIECE: usize = 256 << 10;
@@ -275,6 +275,33 @@ impl ToDisk {
             None => Ok(()),
         }
     }
+
+    /// Writes what is left, and enters it.
+    async fn end(mut self: Box<Self>, may: Option<MayReplace>) -> Result<Option<Blob>> {
+        let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Unwritten(reservation) => (Err(reservation), EtagDigest::default()),
+            State::Busy { writing, hashing } => {
+                let coming = writing.await.map_err(BlobError::ended)??;
+                (Ok(coming), hashing.digest().await?)
+            }
+            State::Failed => return Err(written_on()),
+        };
+        self.synced().await?;
+        let Self {
+            inner, new, gathered, ..
+        } = *self;
+        let done = tokio::task::spawn_blocking(move || {
+            let coming = match begun {
+                Ok(coming) => coming,
+                Err(reservation) => Coming::begin_in_place(reservation, &inner)?,
+            };
+            let coming = coming.take(&gathered, &inner, &new.path)?;
+            let digest = hash(digest, &gathered);
+            drop(gathered);
+            inner.settle(coming, digest, new, may)
+        });
+        done.await.map_err(BlobError::ended)?
+    }
 }
 
 fn written_on() -> BlobError {
@@ -293,38 +320,28 @@ impl Writing for ToDisk {
         })
     }
 
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Blob>> {
         Box::pin(async move {
-            let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
-                State::Unwritten(reservation) => (Err(reservation), EtagDigest::default()),
-                State::Busy { writing, hashing } => {
-                    let coming = writing.await.map_err(BlobError::ended)??;
-                    (Ok(coming), hashing.digest().await?)
-                }
-                State::Failed => return Err(written_on()),
-            };
-            self.synced().await?;
-            let Self {
-                inner, new, gathered, ..
-            } = *self;
-            let done = tokio::task::spawn_blocking(move || {
-                let coming = match begun {
-                    Ok(coming) => coming,
-                    Err(reservation) => Coming::begin_in_place(reservation, &inner)?,
-                };
-                let coming = coming.take(&gathered, &inner, &new.path)?;
-                let digest = hash(digest, &gathered);
-                drop(gathered);
-                inner.settle(coming, digest, new)
-            });
-            done.await.map_err(BlobError::ended)?
+            let finished = self.end(None).await?;
+            // Nobody was asked.
+            finished.ok_or_else(|| BlobError::ended("a file was refused its place by nobody"))
         })
+    }
+
+    fn finish_if(self: Box<Self>, may: MayReplace) -> BoxFuture<'static, Result<Option<Blob>>> {
+        Box::pin(self.end(Some(may)))
     }
 }
 
 impl Inner {
-    /// Puts a content where it belongs, and enters it.
-    fn settle(&self, coming: Coming, digest: EtagDigest, new: NewBlob) -> Result<Blob> {
+    /// Puts a content where it belongs, and enters it if it may be.
+    fn settle(
+        &self,
+        coming: Coming,
+        digest: EtagDigest,
+        new: NewBlob,
+        may: Option<MayReplace>,
+    ) -> Result<Option<Blob>> {
         let content = self.content(coming.id);
         if let Some(folder) = content.parent() {
             if coming.place.0 != content {
@@ -349,9 +366,17 @@ impl Inner {
         };
         // Where this fails it may have been entered all the same, so the content stays, for the next start to judge.
         let blob = entry.blob.clone();
-        let before = self.index.put(entry)?;
-        before.into_iter().for_each(|content| self.drop_content(content));
-        Ok(blob)
+        let content = entry.content;
+        match self.index.put(entry, may)? {
+            Put::Done(before) => {
+                before.into_iter().for_each(|content| self.drop_content(content));
+                Ok(Some(blob))
+            }
+            Put::Refused => {
+                self.drop_content(content);
+                Ok(None)
+            }
+        }
     }
 
     /// Puts a content into its folder, which is made where it is the first in it.

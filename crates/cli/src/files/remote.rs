@@ -6,8 +6,8 @@ use std::{
 };
 
 use blobs::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Reading, Result, Usage,
-    Writing,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, MayReplace, NewBlob, Opened, Reading, Result,
+    Usage, Writing,
 };
 use bytes::Bytes;
 use files::{CloudPath, Part};
@@ -224,6 +224,14 @@ impl Writing for ToRemote {
                 owner: self.new.owner.clone(),
                 modified: blobs::now(),
             })
+        })
+    }
+
+    fn finish_if(self: Box<Self>, _: MayReplace) -> BoxFuture<'static, Result<Option<Blob>>> {
+        Box::pin(async {
+            Err(BlobError::ended(
+                "the operator's listener judges nothing of what it replaces",
+            ))
         })
     }
 }

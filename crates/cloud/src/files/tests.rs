@@ -111,6 +111,13 @@ async fn what_is_no_upload_changes_nothing() {
     for (method, content_type, body, status) in [
         (Method::PUT, "", vec![0; (4 << 20) + 1], 413),
         (Method::POST, FORM, form(&[], &vec![0; (4 << 20) + 1]), 413),
+        (Method::POST, "multipart/form-data", b"again".to_vec(), 400),
+        (
+            Method::POST,
+            "Multipart/Form-Data; charset=utf-8",
+            form(&[], b"again"),
+            400,
+        ),
         (Method::POST, FORM, cut, 400),
         (Method::POST, FORM, without_file, 400),
         (Method::POST, FORM, form(&[("key", &"x".repeat(9000))], b"x"), 400),
@@ -123,6 +130,35 @@ async fn what_is_no_upload_changes_nothing() {
     }
     let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
     assert_eq!((status, &*text), (200, "kept"));
+}
+
+/// Of many who were allowed one path and send at once, the first has it, and no other is told that they do.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_those_who_send_at_once_has_the_file() {
+    let (door, _) = door();
+    let level = StoragePermission::Level(Level::Private);
+    door.access().permission.store(Arc::new(level));
+    for round in 0..5 {
+        let path: CloudPath = format!("{round}.txt").parse().unwrap();
+        let uploads = (0..16).map(|user| {
+            let caller = Caller::of_openid(&format!("o{user}"));
+            let url = door.access().client_upload_url(path.clone(), &caller);
+            let to = url.strip_prefix("http://127.0.0.1").unwrap().to_owned();
+            let door = door.clone();
+            tokio::spawn(async move {
+                let body = format!("o{user}").into_bytes();
+                ask(&door, Method::PUT, &to, "", body).await.0
+            })
+        });
+        let done = futures_util::future::join_all(uploads).await;
+        let done: Vec<u16> = done.into_iter().map(Result::unwrap).collect();
+        let kept: Vec<usize> = (0..16).filter(|user| done[*user] == 200).collect();
+        assert_eq!(kept.len(), 1, "{done:?}");
+        let refused = done.iter().filter(|status| **status == 403).count();
+        assert_eq!(refused, 15, "{done:?}");
+        let there = door.blobs().look(&path).await.unwrap().unwrap();
+        assert_eq!(there.owner, format!("o{}", kept[0]));
+    }
 }
 
 /// What is in a body, as it comes.
@@ -139,6 +175,8 @@ async fn put(
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
+type BoxedUpload<'a> = std::pin::Pin<Box<dyn Future<Output = (u16, String)> + Send + 'a>>;
+
 /// Nobody keeps an upload open: one that stops, one that drips, and one that breaks off are refused, and the file that is there stays.
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_given_up() {
@@ -151,9 +189,19 @@ async fn a_slow_body_is_given_up() {
         Some((piece(), ()))
     }));
     let breaks = stream::iter([piece(), Err(std::io::Error::other("gone"))]);
+    let earns = stream::iter([Ok(Frame::data(Bytes::from(vec![b'x'; 160 << 10])))]).chain(stream::pending());
+    // By the clock of the test, which stands still while anything is done.
+    let waited = async |upload: BoxedUpload<'_>, seconds| {
+        let begun = Instant::now();
+        let answered = upload.await;
+        assert_eq!(begun.elapsed().as_secs(), seconds);
+        answered
+    };
     for answered in [
-        put(&door, &to, stops).await,
-        put(&door, &to, drips).await,
+        waited(Box::pin(put(&door, &to, stops)), 60).await,
+        // What has come until then is no second's worth.
+        waited(Box::pin(put(&door, &to, drips)), 60).await,
+        waited(Box::pin(put(&door, &to, earns)), 70).await,
         put(&door, &to, breaks).await,
     ] {
         assert_eq!(answered.0, 400, "{}", answered.1);
