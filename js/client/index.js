@@ -1104,7 +1104,7 @@ function files(cloud) {
     );
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
-      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: message, code }
+      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
     );
   };
   const fetched = async ({ fileID }, task) => {
@@ -1142,7 +1142,7 @@ function files(cloud) {
     })),
     deleteFile: api("deleteFile", async ({ fileList }) => {
       const { delete_list } = await ask("batchDeleteFile", { fileid_list: list2(fileList) });
-      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: message };
+      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told(code, message) };
       return { fileList: delete_list.map(item) };
     })
   };
@@ -1173,6 +1173,9 @@ function bytes(content) {
   if (typeof content !== "string") return content;
   const escaped = unescape(encodeURIComponent(content));
   return Uint8Array.from(escaped, (character) => character.charCodeAt(0)).buffer;
+}
+function told(code, message) {
+  return code === "STORAGE_EXCEED_AUTHORITY" ? code : message;
 }
 function fault(status, xml) {
   const part = (name) => (new RegExp(`<${name}>([^<]*)<`).exec(xml) || [])[1];

@@ -104,7 +104,7 @@ export function files(cloud) {
     return download_list.map(({ fileID, tempFileURL, maxAge, code, message }) =>
       code === 'SUCCESS'
         ? { fileID, tempFileURL, maxAge, status: 0, errMsg: 'ok' }
-        : { fileID, tempFileURL: '', maxAge: 0, status: numberOf(code), errMsg: message, code },
+        : { fileID, tempFileURL: '', maxAge: 0, status: numberOf(code), errMsg: told(code, message), code },
     )
   }
 
@@ -149,7 +149,7 @@ export function files(cloud) {
       const item = ({ fileID, code, message }) =>
         code === 'SUCCESS'
           ? { fileID, status: 0, errMsg: 'ok' }
-          : { fileID, status: numberOf(code), errMsg: message }
+          : { fileID, status: numberOf(code), errMsg: told(code, message) }
       return { fileList: delete_list.map(item) }
     }),
   }
@@ -189,6 +189,11 @@ function bytes(content) {
   if (typeof content !== 'string') return content
   const escaped = unescape(encodeURIComponent(content))
   return Uint8Array.from(escaped, (character) => character.charCodeAt(0)).buffer
+}
+
+/** The `errMsg` of one file of several: where that is a right, programs compare it with the code. */
+function told(code, message) {
+  return code === 'STORAGE_EXCEED_AUTHORITY' ? code : message
 }
 
 /** What storage says where it refuses: XML. */
