@@ -17,7 +17,9 @@ use crate::{
 const ECHO: &str = r"
 exports.main = async (event, context) => {
   if (event.body && event.headers['x-answer']) return JSON.parse(event.body).answer;
-  return { event, openid: process.env.WX_OPENID, source: process.env.TCB_SOURCE, ip: process.env.WX_CLIENTIP, id: context.request_id };
+  const told = (event.headers || {})['x-cloudbase-context'];
+  const user = told && JSON.parse(Buffer.from(told, 'base64'));
+  return { event, user, openid: process.env.WX_OPENID, source: process.env.TCB_SOURCE, ip: process.env.WX_CLIENTIP, id: context.request_id };
 };";
 
 fn route(path: &str, function: &str, rest: &str) -> String {
@@ -341,6 +343,7 @@ async fn a_route_may_ask_for_a_login() {
     let settings = [
         route("/", "echo", "passthrough = true"),
         route("/me", "echo", "auth = true"),
+        "[auth]\nanonymous = true\n".to_owned(),
     ];
     project.write("yunqiao.toml", &settings.concat());
     let dev = Dev::start(project.path());
@@ -348,7 +351,7 @@ async fn a_route_may_ask_for_a_login() {
     assert_eq!(header(&anonymous, "www-authenticate"), "Bearer");
     assert_eq!(refused(anonymous).await, (401, "MISSING_CREDENTIALS".to_owned()));
     // However the path is written, it is the one that asks for a login.
-    for path in ["/%6de", "/me/x", "/me/", "/%6D%65?a=1"] {
+    for path in ["/%6de", "/me/x", "/me/", "/%6D%65?a=1", "/Me/x", "//me"] {
         assert_eq!(
             refused(dev.get(path).await).await.1,
             "MISSING_CREDENTIALS",
@@ -384,6 +387,38 @@ async fn a_route_may_ask_for_a_login() {
             .as_str()
             .is_some_and(|context| !context.is_empty())
     );
+    // A page's own user, by CloudBase's own login.
+    let signed_in = dev
+        .client
+        .post(format!("{}/auth/v1/signin/anonymously", dev.server.url))
+        .header("x-device-id", "0123456789abcdef")
+        .header("content-type", "application/json")
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    let signed_in: Value = signed_in.json().await.unwrap();
+    let token = signed_in["access_token"].as_str().unwrap();
+    let reply = dev
+        .web(Method::GET, "/me/x")
+        .bearer_auth(token)
+        .send()
+        .await
+        .unwrap();
+    let told: Value = reply.json().await.unwrap();
+    assert_eq!(told["source"], "wx_http");
+    assert_eq!(told["event"]["headers"].get("authorization"), None);
+    assert_eq!(
+        (&told["user"]["uid"], told["user"].get("WX_OPENID")),
+        (&signed_in["sub"], None)
+    );
+    let cut = dev
+        .web(Method::GET, "/me")
+        .bearer_auth(&token[..token.len() - 4])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused(cut).await, (401, "INVALID_CREDENTIALS".to_owned()));
     // Elsewhere the header is the function's own business.
     let reply = dev
         .web(Method::GET, "/other")

@@ -1,7 +1,7 @@
 //! A function's answer becomes a reply that can be sent, or is refused in words; the reply's body has the length that it says. And a
 //! request becomes an event that is JSON, whatever its path, query and body are.
 
-use access::{HttpEvent, RequestHeaders, RequestPath, Route, Routes, reply_of};
+use access::{HttpEvent, RequestHeaders, RequestPath, Route, RouteMatch, Routes, reply_of};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -66,7 +66,7 @@ fn request(data: &[u8]) {
         })
     });
     let routes = Routes::new(routes.collect());
-    let Some((_, seen)) = routes.find(&parsed) else {
+    let Some(RouteMatch { seen, .. }) = routes.find(&parsed) else {
         panic!("`/` is for every path");
     };
     assert!(seen.starts_with('/') && path.ends_with(seen) || seen == "/");

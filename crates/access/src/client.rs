@@ -267,19 +267,34 @@ impl RequestHeaders<'_> {
     }
 }
 
-/// Who is logged in, as `x-cloudbase-context` has it: JSON in base64. The platform's has the ids of its own login; public
-/// functions look for `uid`, `userId` and `TCB_UUID`. **Choice**: all three are the openid.
+/// Who is logged in, as a function is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextUser<'a> {
+    /// The id of CloudBase's own login; the openid of one who has logged in by `wx.login` alone.
+    pub uid: &'a str,
+    /// Who they are to the server that made their ticket, where one did.
+    pub custom_user_id: Option<&'a str>,
+    /// Where they logged in by WeChat.
+    pub openid: Option<&'a str>,
+}
+
+/// Who is logged in, as `x-cloudbase-context` has it: JSON in base64. Public functions look for `uid`, `userId`, `customUserId` and
+/// `TCB_UUID`. **Choice**: `userId` and `TCB_UUID` are the uid.
 #[must_use]
-pub fn user_context(appid: &str, openid: &str) -> String {
+pub fn user_context(appid: &str, user: ContextUser<'_>) -> String {
     let mut text = Vec::new();
     let mut before = b'{';
     for (name, value) in [
-        ("uid", openid),
-        ("userId", openid),
-        ("TCB_UUID", openid),
-        ("WX_OPENID", openid),
-        ("WX_APPID", appid),
+        ("uid", Some(user.uid)),
+        ("userId", Some(user.uid)),
+        ("TCB_UUID", Some(user.uid)),
+        ("customUserId", user.custom_user_id),
+        ("WX_OPENID", user.openid),
+        ("WX_APPID", Some(appid)),
     ] {
+        let Some(value) = value else {
+            continue;
+        };
         text.push(before);
         json::write_string(&mut text, name);
         text.push(b':');
@@ -440,7 +455,14 @@ mod tests {
                 "x-wx-code: a login code",
             ]
         );
-        let user = user_context("wx1", "o\"1");
+        let user = user_context(
+            "wx1",
+            ContextUser {
+                uid: "o\"1",
+                custom_user_id: Some("alice"),
+                openid: None,
+            },
+        );
         let logged_in = RequestHeaders {
             by_proxy: true,
             user: Some(&user),
@@ -453,5 +475,7 @@ mod tests {
         let context: serde_json::Value = serde_json::from_slice(&context).unwrap();
         assert_eq!(context["uid"], "o\"1");
         assert_eq!(context["WX_APPID"], "wx1");
+        assert_eq!(context["customUserId"], "alice");
+        assert!(context.get("WX_OPENID").is_none());
     }
 }

@@ -14,13 +14,13 @@ mod reply;
 mod route;
 mod site;
 
-pub use client::{Network, NetworkError, Proxies, RequestHeaders, user_context};
+pub use client::{ContextUser, Network, NetworkError, Proxies, RequestHeaders, user_context};
 pub use content::{PIECE, Pieces, ReplyContent};
 pub use event::HttpEvent;
 pub use path::{PathFault, RequestPath};
 pub use refusal::AccessRefusal;
 pub use reply::{FunctionResponse, NotAReply, reply_of};
-pub use route::{Route, RoutePath, RoutePathError, Routes};
+pub use route::{Route, RouteMatch, RoutePath, RoutePathError, Routes};
 pub use site::{CacheRule, PathPattern, PathPatternError, Redirect, SiteRules};
 
 /// The largest result of a function that is called by HTTP, in bytes of its JSON text: what the platform's function service

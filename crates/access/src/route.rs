@@ -72,6 +72,17 @@ pub struct Route {
     pub passthrough: bool,
 }
 
+/// The route that a request takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteMatch<'r, 'p> {
+    /// The route.
+    pub route: &'r Route,
+    /// The path that the function sees.
+    pub seen: &'p str,
+    /// Whether the caller has to be logged in: the route says so, or one that the function's own router may take the path for.
+    pub auth: bool,
+}
+
 /// All routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routes(Vec<Route>);
@@ -96,9 +107,12 @@ impl Routes {
         self.0.is_empty()
     }
 
-    /// The route that a request takes, and the path that the function sees.
+    /// The route that a request takes.
+    ///
+    /// Here `/Admin` and `//admin` are not `/admin`, but to Express and Koa they are, and the function behind `/` may have one of those. So a
+    /// path that only differs in this from a longer one of a route needs the login that that one asks for, whichever route it takes.
     #[must_use]
-    pub fn find<'a>(&self, path: &RequestPath<'a>) -> Option<(&Route, &'a str)> {
+    pub fn find<'p>(&self, path: &RequestPath<'p>) -> Option<RouteMatch<'_, 'p>> {
         let leads_there = |route: &&Route| {
             let segments = &route.path.segments;
             segments.len() <= path.segments().len()
@@ -109,8 +123,36 @@ impl Routes {
             true => path.raw(),
             false => path.behind(route.path.segments.len()),
         };
-        Some((route, seen))
+        let auth = route.auth || {
+            let folded = folded(path.segments());
+            let alike = |other: &&Route| {
+                let other = self::folded(other.path.segments.iter().map(Vec::as_slice));
+                folded.starts_with(&other)
+            };
+            // From the longest to the shortest: of those of one length, any.
+            let nearest = self.0.iter().find(alike);
+            nearest.is_some_and(|nearest| {
+                let length = nearest.path.segments.len();
+                length > route.path.segments.len()
+                    && self
+                        .0
+                        .iter()
+                        .filter(alike)
+                        .any(|other| other.auth && other.path.segments.len() == length)
+            })
+        };
+        Some(RouteMatch { route, seen, auth })
     }
+}
+
+/// A path as the laxest router reads it: without case, without empty segments, and with slashes and backslashes that were encoded.
+fn folded<'a>(segments: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let text = segments
+        .map(String::from_utf8_lossy)
+        .collect::<Vec<_>>()
+        .join("/");
+    let names = text.split(['/', '\\']).filter(|name| !name.is_empty());
+    names.map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -149,8 +191,12 @@ mod tests {
             ("//api", "/", "//api"),
         ] {
             let path = RequestPath::parse(path).unwrap();
-            let (route, found) = routes.find(&path).unwrap();
-            assert_eq!((route.path.as_str(), found), (function, seen), "{path:?}");
+            let found = routes.find(&path).unwrap();
+            assert_eq!(
+                (found.route.path.as_str(), found.seen),
+                (function, seen),
+                "{path:?}"
+            );
         }
     }
 
@@ -162,6 +208,57 @@ mod tests {
                 routes.find(&RequestPath::parse(path).unwrap()).is_none(),
                 "{path}"
             );
+        }
+    }
+
+    /// What a function's own router takes for a path that needs a login needs it too; what is open for itself stays so.
+    #[test]
+    fn no_way_to_write_a_path_goes_round_a_login() {
+        let route = |(path, auth): (&str, bool)| Route {
+            path: path.parse().unwrap(),
+            function: "app".to_owned(),
+            auth,
+            passthrough: true,
+        };
+        let routes = |paths: &[(&str, bool)]| Routes::new(paths.iter().copied().map(route).collect());
+        let open = routes(&[
+            ("/", false),
+            ("/admin", true),
+            ("/admin/open", false),
+            ("/api", false),
+            ("/api/Geheim", true),
+            ("/über", true),
+        ]);
+        for (path, auth) in [
+            ("/", false),
+            ("/admin", true),
+            ("/Admin/secrets", true),
+            ("/%41DMIN", true),
+            ("//admin/x", true),
+            ("/%2Fadmin", true),
+            ("/%5Cadmin", true),
+            ("/admin//x", true),
+            ("/admin/open/x", false),
+            ("/ADMIN/Open/x", false),
+            ("/administrator", false),
+            ("/x/admin", false),
+            ("/api/geheim", true),
+            ("/api//GEHEIM/x", true),
+            ("/api/geheimer", false),
+            ("/%C3%9CBER", true),
+        ] {
+            let found = open.find(&RequestPath::parse(path).unwrap()).unwrap();
+            assert_eq!(found.auth, auth, "{path}");
+        }
+        let closed = routes(&[("/", true), ("/public", false)]);
+        for (path, auth) in [
+            ("/", true),
+            ("/public/x", false),
+            ("/Public", true),
+            ("//public", true),
+        ] {
+            let found = closed.find(&RequestPath::parse(path).unwrap()).unwrap();
+            assert_eq!(found.auth, auth, "{path}");
         }
     }
 

@@ -110,6 +110,15 @@ impl Caller {
         }
     }
 
+    /// HTTP access, by a user of CloudBase's own login, who has an openid where they logged in by WeChat.
+    #[must_use]
+    pub fn http_web(web: WebUser, user: Option<User>, client_ip: IpAddr, line: HttpLine) -> Self {
+        Self {
+            web: Some(web),
+            ..Self::http(user, client_ip, line)
+        }
+    }
+
     /// The client of a user.
     #[must_use]
     pub fn client(user: User, client_ip: IpAddr) -> Self {

@@ -14,7 +14,7 @@ use std::{path::PathBuf, sync::Mutex, time::Duration};
 
 use ::cloudbase::{Access, LoginType, TicketKeys, TokenError, Tokens, WebFault, WebUser, auth::AuthDoor};
 use bytes::Bytes;
-use calls::{Caller, PreparedCall, User};
+use calls::{Caller, HttpLine, PreparedCall, User};
 use clock::Timestamp;
 use http::StatusCode;
 use lru::LruCache;
@@ -183,7 +183,7 @@ impl WebClients {
     ///
     /// # Errors
     /// It is none of ours or has ended, or there is none and one is needed.
-    fn identify(&self, token: Option<&str>, now: Timestamp) -> Result<Option<Access>, WebFault> {
+    pub(crate) fn identify(&self, token: Option<&str>, now: Timestamp) -> Result<Option<Access>, WebFault> {
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return match self.lets_strangers_in() {
                 true => Ok(None),
@@ -246,6 +246,18 @@ fn caller_of(user: Option<&WebUser>, client_ip: std::net::IpAddr) -> Caller {
     let Some(user) = user else {
         return Caller::visitor(client_ip);
     };
+    let (web, user) = in_calls(user);
+    Caller::web(web, user, client_ip)
+}
+
+/// The user as the caller of a function by HTTP access.
+pub(crate) fn http_caller(user: &WebUser, client_ip: std::net::IpAddr, line: HttpLine) -> Caller {
+    let (web, user) = in_calls(user);
+    Caller::http_web(web, user, client_ip, line)
+}
+
+/// The user as calls know them: by their uid, and by their openid where they logged in by WeChat.
+fn in_calls(user: &WebUser) -> (calls::WebUser, Option<User>) {
     let web = calls::WebUser {
         uid: user.uid.clone(),
         login_type: user.login.name(),
@@ -256,7 +268,7 @@ fn caller_of(user: Option<&WebUser>, client_ip: std::net::IpAddr) -> Caller {
         openid,
         unionid: user.unionid.clone(),
     });
-    Caller::web(web, user, client_ip)
+    (web, user)
 }
 
 /// Who asks for a function; `None` for one who has not logged in, and need not for this one.

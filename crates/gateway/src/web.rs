@@ -14,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::cloudbase::{Access, Tokens};
 use access::{
-    AccessRefusal, FunctionResponse, HttpEvent, LARGEST_RESULT, PIECE, PathFault, Proxies, RequestHeaders,
-    RequestPath, Route, Routes, reply_of, user_context,
+    AccessRefusal, ContextUser, FunctionResponse, HttpEvent, LARGEST_RESULT, PIECE, PathFault, Proxies,
+    RequestHeaders, RequestPath, RouteMatch, Routes, reply_of, user_context,
 };
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -42,7 +43,7 @@ use crate::{
     Gateway, Inner, Note,
     bearer::Bearer,
     body::{self, BodyPolicy, BodySender, Budget, Content, UnreadBody},
-    cors,
+    cloudbase, cors,
     failure::Failure,
     ids,
     reply::{self, HttpReply, JSON, ReplyBody},
@@ -308,9 +309,9 @@ impl Asked<'_> {
             return Ok(reply);
         }
         let path = RequestPath::parse(head.uri.path())?;
-        if let Some((route, seen)) = served.routes.find(&path) {
-            *function = Some(route.function.clone());
-            return self.call(route, seen, body).await;
+        if let Some(found) = served.routes.find(&path) {
+            *function = Some(found.route.function.clone());
+            return self.call(found, body).await;
         }
         let Some(site) = &served.site else {
             return Err(AccessRefusal::NoRoute.into());
@@ -327,8 +328,9 @@ impl Asked<'_> {
         }
     }
 
-    /// Calls the function of a route, which sees the request as one for `path`.
-    async fn call(&self, route: &Route, path: &str, body: &mut UnreadBody) -> Result<HttpReply, Refused> {
+    /// Calls the function of a route.
+    async fn call(&self, found: RouteMatch<'_, '_>, body: &mut UnreadBody) -> Result<HttpReply, Refused> {
+        let RouteMatch { route, seen, auth } = found;
         let Self {
             inner,
             head,
@@ -336,19 +338,20 @@ impl Asked<'_> {
             request_id,
             ..
         } = *self;
-        let bearer = match route.auth {
+        let login = match auth {
             true => Some(self.authenticate()?),
             false => None,
         };
         let sender = network(client_ip).to_string();
         let budget = &inner.web.budget;
         let mut whole = body.read(&BODY, BodySender::Visitor(&sender), budget).await?;
-        if let Some(bearer) = &bearer {
+        if let Some(Login::MiniProgram(bearer)) = &login {
             inner.sessions.check(inner, bearer).await?;
         }
-        let openid = bearer.as_ref().map(|bearer| bearer.openid.as_str());
-        let site = inner.calls.find(&route.function, request_id, openid)?;
-        let context = openid.map(|openid| user_context(&inner.appid, openid));
+        let user = login.as_ref().map(Login::context);
+        let who = user.map(|user| user.openid.unwrap_or(user.uid));
+        let site = inner.calls.find(&route.function, request_id, who)?;
+        let context = user.map(|user| user_context(&inner.appid, user));
         let headers = RequestHeaders {
             request_id,
             client: client_ip,
@@ -359,7 +362,7 @@ impl Asked<'_> {
         let bytes = std::mem::take(&mut whole.bytes);
         let event = HttpRequest(HttpEvent {
             method: head.method.as_str(),
-            path,
+            path: seen,
             query: head.uri.query(),
             headers: &headers,
             body: &bytes,
@@ -370,21 +373,23 @@ impl Asked<'_> {
         // Text may become six times as much.
         let length = event.0.body_length();
         whole.hold(bytes.len() + length, &sender, budget)?;
-        let user = bearer.map(|bearer| User {
-            openid: bearer.openid,
-            unionid: bearer.unionid,
-        });
         let line = HttpLine {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             most: LARGEST_RESULT,
         };
-        let call = inner.calls.prepare(
-            site,
-            Caller::http(user, client_ip, line),
-            request_id,
-            Event::Http(&event),
-        );
+        let caller = match login {
+            None => Caller::http(None, client_ip, line),
+            Some(Login::MiniProgram(bearer)) => {
+                let user = User {
+                    openid: bearer.openid,
+                    unionid: bearer.unionid,
+                };
+                Caller::http(Some(user), client_ip, line)
+            }
+            Some(Login::Web(access)) => cloudbase::http_caller(&access.user, client_ip, line),
+        };
+        let call = inner.calls.prepare(site, caller, request_id, Event::Http(&event));
         // All that the function gets is in the frame: nothing else of the body's size stays while it runs.
         drop(bytes);
         whole.hold(length, &sender, budget)?;
@@ -428,11 +433,47 @@ impl Asked<'_> {
         Ok(sent(status, headers, Some(length), body))
     }
 
-    fn authenticate(&self) -> Result<Bearer, Refused> {
+    /// By a token of `/v1/login`, or of CloudBase's own login.
+    fn authenticate(&self) -> Result<Login, Refused> {
         let Self { inner, head, .. } = self;
         let token = routes::show_bearer(&head.headers).ok_or(AccessRefusal::NoCredentials)?;
+        if Tokens::has_form(token) {
+            let access = inner.web_clients.identify(Some(token), inner.clock.now());
+            let access = access
+                .map_err(|fault| Refused::from(AccessRefusal::BadCredentials).because(fault.message))?;
+            return access
+                .map(Login::Web)
+                .ok_or_else(|| AccessRefusal::NoCredentials.into());
+        }
         let opened = inner.bearers.open(token, inner.clock.now());
-        opened.map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused))
+        let bearer =
+            opened.map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused))?;
+        Ok(Login::MiniProgram(bearer))
+    }
+}
+
+/// Who logged in.
+enum Login {
+    /// By `wx.login`.
+    MiniProgram(Bearer),
+    /// By CloudBase's own login.
+    Web(Access),
+}
+
+impl Login {
+    fn context(&self) -> ContextUser<'_> {
+        match self {
+            Self::MiniProgram(bearer) => ContextUser {
+                uid: &bearer.openid,
+                custom_user_id: None,
+                openid: Some(&bearer.openid),
+            },
+            Self::Web(Access { user, .. }) => ContextUser {
+                uid: &user.uid,
+                custom_user_id: user.custom_user_id.as_deref(),
+                openid: user.openid.as_deref(),
+            },
+        }
     }
 }
 
