@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -219,7 +219,7 @@ impl Files<'_> {
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
         let web = &mut toml.settings.web;
         if let Some(site) = &web.site
-            && let Some(what) = shows_too_much(self.root, functions_root.as_deref(), site)
+            && let Some(what) = shows_too_much(self.root, functions_root.as_deref(), &toml.private, site)
         {
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
@@ -233,11 +233,13 @@ impl Files<'_> {
         } else {
             &cloudbaserc_path
         };
-        findings.extend(
-            cloudbaserc
-                .web
-                .add_to(web, self.root, functions_root.as_deref(), &cloudbaserc_path),
-        );
+        findings.extend(cloudbaserc.web.add_to(
+            web,
+            self.root,
+            functions_root.as_deref(),
+            &toml.private,
+            &cloudbaserc_path,
+        ));
         findings.extend(web.findings(web_said_by, functions.keys()));
 
         let appid = toml.appid.or(miniprogram.appid);
@@ -411,20 +413,65 @@ fn below(folder: &Path, depth: usize, is_one: fn(&Path) -> bool) -> Option<PathB
     found.cloned().or_else(|| if depth > 1 { deeper() } else { None })
 }
 
-/// Why a folder cannot be shown to everybody, if it cannot: the functions' source is in it, or the project's settings.
+/// A file or a folder that is not to be shown, and what it is called in a message.
+#[derive(Clone, Debug)]
+pub(crate) struct PrivatePath {
+    pub(crate) what: String,
+    pub(crate) path: PathBuf,
+}
+
+/// Where `dev` keeps what it keeps, within a project.
+const OWN_FOLDER: &str = ".yunqiao";
+
+/// Why a folder cannot be shown to everybody, if it cannot: the functions' source is in it, the project's settings, or what the server
+/// keeps.
 pub(crate) fn shows_too_much(
     root: &Path,
     functions_root: Option<&Path>,
+    private: &[PrivatePath],
     site: &Path,
-) -> Option<&'static str> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+) -> Option<String> {
     let site = real(site);
     if real(root).starts_with(&site) {
-        return Some("is the project's own folder or one around it, and everything in it would be shown");
+        let what = "is the project's own folder or one around it, and everything in it would be shown";
+        return Some(what.to_owned());
     }
-    let functions = real(functions_root?);
-    (functions.starts_with(&site) || site.starts_with(&functions))
-        .then_some("has the functions' source in it, which would be shown")
+    let meets = |path: &Path| {
+        let path = real(path);
+        path.starts_with(&site) || site.starts_with(&path)
+    };
+    if functions_root.is_some_and(meets) {
+        return Some("has the functions' source in it, which would be shown".to_owned());
+    }
+    if meets(&root.join(OWN_FOLDER)) {
+        return Some(format!(
+            "has {OWN_FOLDER} in it, or lies there, and what `dev` keeps would be shown"
+        ));
+    }
+    let shown = private.iter().find(|private| meets(&private.path))?;
+    Some(format!(
+        "has {} in it ({}), which would be shown",
+        shown.what,
+        shown.path.display()
+    ))
+}
+
+/// A path without links in it, as far as there is something.
+fn real(path: &Path) -> PathBuf {
+    let there = path
+        .ancestors()
+        .find_map(|there| Some((there, there.canonicalize().ok()?)));
+    let Some((there, mut real)) = there else {
+        return path.to_owned();
+    };
+    // Where nothing is, nothing is a link.
+    for part in path.strip_prefix(there).into_iter().flat_map(Path::components) {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+    }
+    real
 }
 
 /// Gives a function what is configured for it: `yunqiao.toml`, else `cloudbaserc.json`, else what it has.

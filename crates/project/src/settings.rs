@@ -27,6 +27,7 @@ use crate::{
     Finding, ProjectError, Secret,
     cloudbaserc::is_variable_name,
     files,
+    project::PrivatePath,
     table::{self, Entry, Source, Table},
 };
 
@@ -297,6 +298,8 @@ pub(crate) struct File {
     pub(crate) app_lines: BTreeMap<String, usize>,
     /// Line of `[web] site`, for a message about a folder that cannot be one.
     pub(crate) site_line: Option<usize>,
+    /// What it names that no site may show.
+    pub(crate) private: Vec<PrivatePath>,
     pub(crate) settings: ProjectSettings,
     pub(crate) findings: Vec<Finding>,
 }
@@ -455,6 +458,10 @@ impl File {
             file.findings.extend(readable_by_others(path));
         }
         file.read_tables(&top)?;
+        file.private = file.settings.private_paths(path);
+        secret_files(&top, dir, &mut file.private);
+        // What was looked at there and is of another kind was refused by nobody.
+        source.refused();
         Ok(file)
     }
 
@@ -842,6 +849,64 @@ fn host_header(entry: &Entry<'_>) -> Result<String, ProjectError> {
         ));
     }
     Ok(text.to_owned())
+}
+
+impl ProjectSettings {
+    /// What the server keeps and reads, and shows nobody. `toml` is the file of these settings.
+    fn private_paths(&self, toml: &Path) -> Vec<PrivatePath> {
+        let mut paths = vec![("the settings", toml.to_owned())];
+        if let Some(store) = &self.store {
+            paths.push(("the store", store.clone()));
+            // Where nothing else is said, these are beside it.
+            paths.push(("the database", store.with_file_name("database.redb")));
+            paths.push(("the folder of files", store.with_file_name("files")));
+        }
+        let given = [
+            ("the database", &self.database.path),
+            ("the folder of files", &self.storage.folder),
+            ("auth.ticket_keys", &self.auth.ticket_keys),
+            ("auth.passwords", &self.auth.passwords),
+        ];
+        paths.extend(
+            given
+                .into_iter()
+                .filter_map(|(what, path)| Some((what, path.clone()?))),
+        );
+        let private = paths.into_iter().map(|(what, path)| PrivatePath {
+            what: what.to_owned(),
+            path,
+        });
+        private.collect()
+    }
+}
+
+/// Every file that is named by a key such as `secret_file`, wherever that stands.
+fn secret_files(table: &Table<'_>, dir: &Path, found: &mut Vec<PrivatePath>) {
+    for (key, entry) in table.entries() {
+        // The variables of a function have names of their own.
+        if key.text == "env" {
+            continue;
+        }
+        if let Ok(inner) = entry.table() {
+            secret_files(&inner, dir, found);
+        } else if key.text.ends_with("_file")
+            && let Ok(text) = entry.text()
+        {
+            found.push(PrivatePath {
+                what: key.text.to_owned(),
+                path: dir.join(text),
+            });
+        }
+    }
+    if let Some(Ok(text)) = table
+        .get("keys")
+        .and_then(|keys| Some(keys.table().ok()?.get("file")?.text()))
+    {
+        found.push(PrivatePath {
+            what: "keys.file".to_owned(),
+            path: dir.join(text),
+        });
+    }
 }
 
 /// The content of a file that holds a secret, without a byte order mark and blanks around it.

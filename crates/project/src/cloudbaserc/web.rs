@@ -16,7 +16,10 @@ use access::Route;
 use serde_json::{Map, Value};
 
 use super::{FILE, FUNCTION_PLUGIN};
-use crate::{Finding, WebSection, project::shows_too_much};
+use crate::{
+    Finding, WebSection,
+    project::{PrivatePath, shows_too_much},
+};
 
 /// The plugin of CloudBase Framework that deploys a built page.
 const WEBSITE_PLUGIN: &str = "framework-plugin-website";
@@ -153,6 +156,7 @@ impl WebPart {
         web: &mut WebSection,
         root: &Path,
         functions_root: Option<&Path>,
+        private: &[PrivatePath],
         file: &Path,
     ) -> Vec<Finding> {
         let mut not_read = self.not_read;
@@ -163,7 +167,7 @@ impl WebPart {
         }
         if let (None, Some(site)) = (&web.site, self.site) {
             let site = root.join(site);
-            match shows_too_much(root, functions_root, &site) {
+            match shows_too_much(root, functions_root, private, &site) {
                 None => web.site = Some(site),
                 Some(what) => not_read.push((
                     format!("the site's folder {what}"),

@@ -1431,7 +1431,12 @@ fn the_web_is_read_with_its_routes_and_rules() {
     assert_eq!(web.rules.redirects.len(), 2);
     assert_eq!(web.rules.cache_control("/x.js"), "max-age=86400");
     assert!(web.proxies.trust("10.1.2.3".parse().unwrap()));
-    assert!(project.findings.is_empty(), "{:?}", project.findings);
+    // Of all that is in it only this is of no use.
+    let told = project.findings.iter();
+    let told: Vec<_> = told
+        .map(|finding| finding.what.contains("has the path /,"))
+        .collect();
+    assert_eq!(told, [true], "{:?}", project.findings);
 }
 
 #[test]
@@ -1441,6 +1446,31 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         ("[web]\nsite = \".\"", "the project's own folder"),
         ("[web]\nsite = \"..\"", "the project's own folder"),
         ("[web]\nsite = \"cloudfunctions/login\"", "the functions' source"),
+        (
+            "[storage]\nrule = { read = \"doc.x == 1\" }",
+            "write = \"resource.openid == auth.openid\"",
+        ),
+        ("[web]\nsite = \".yunqiao\"", "what `dev` keeps"),
+        (
+            "store = \"dist/data/yunqiao.redb\"\n[web]\nsite = \"dist\"",
+            "has the store in it",
+        ),
+        (
+            "store = \"data/yunqiao.redb\"\n[web]\nsite = \"data/files/content\"",
+            "has the folder of files in it",
+        ),
+        (
+            "[storage]\nfolder = \"dist/files\"\n[web]\nsite = \"dist\"",
+            "has the folder of files in it",
+        ),
+        (
+            "[database]\npath = \"dist/x/../d.redb\"\n[web]\nsite = \"dist\"",
+            "has the database in it",
+        ),
+        (
+            "[auth]\npasswords = \"dist/users.toml\"\n[web]\nsite = \"./dist/\"",
+            "has auth.passwords in it",
+        ),
         ("[web]\nspa = true", "there is no site"),
         (
             "[web]\nsite = \"dist\"\nerror = \"../x.html\"",
@@ -1483,17 +1513,29 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         let refusal = toml_refusal(toml);
         assert!(refusal.contains(what), "{toml}: {refusal}");
     }
+    let refusal = refusal(&[
+        CONFIG,
+        LOGIN,
+        ("dist/keys/app.secret", "0123456789abcdef0123456789abcdef"),
+        (
+            "yunqiao.toml",
+            "secret_file = \"dist/keys/app.secret\"\n[web]\nsite = \"dist\"",
+        ),
+    ]);
+    assert!(refusal.contains("has secret_file in it"), "{refusal}");
     let (_dir, project) = open(&[
         CONFIG,
         LOGIN,
         (
             "yunqiao.toml",
-            "[web]\nsite = \"dist\"\n[[web.functions]]\npath = \"/a\"\nfunction = \"logn\"",
+            "[web]\nsite = \"dist\"\n[[web.functions]]\npath = \"/a\"\nfunction = \"logn\"\n[[web.functions]]\npath = \"/\"\nfunction = \"login\"",
         ),
     ]);
     let told = format!("{:?}", project.findings);
     assert!(
-        told.contains("did you mean `login`?") && told.contains("build the page"),
+        told.contains("did you mean `login`?")
+            && told.contains("build the page")
+            && told.contains("login has the path /, so nobody ever gets to the site"),
         "{told}"
     );
 }

@@ -14,7 +14,7 @@ pub(super) fn of_collection(table: &Table<'_>) -> Result<Option<Permission>, Pro
         None => None,
         Some(Said::Level(level)) => Some(Permission::Level(level)),
         Some(Said::Rules(entry, rules)) => {
-            let rules = Rules::compile(&rules).map_err(|error| not_rules(&entry, &error))?;
+            let rules = Rules::compile(&rules).map_err(|error| not_rules(&entry, &error, OF_DOCUMENTS))?;
             Some(Permission::Rules(Box::new(rules)))
         }
     })
@@ -26,7 +26,7 @@ pub(super) fn of_storage(table: &Table<'_>) -> Result<Option<StoragePermission>,
         None => None,
         Some(Said::Level(level)) => Some(StoragePermission::Level(level)),
         Some(Said::Rules(entry, rules)) => {
-            let rules = StorageRules::compile(&rules).map_err(|error| not_rules(&entry, &error))?;
+            let rules = StorageRules::compile(&rules).map_err(|error| not_rules(&entry, &error, OF_FILES))?;
             Some(StoragePermission::Rules(Box::new(rules)))
         }
     })
@@ -86,9 +86,12 @@ fn rule(entry: &Entry<'_>) -> Result<Value, ProjectError> {
     })
 }
 
-fn not_rules(entry: &Entry<'_>, error: &rules::RuleError) -> ProjectError {
-    entry.refuse(
-        &format!("cannot be used: {error}"),
-        "rule = { read = \"doc.published == true\", write = \"doc._openid == auth.openid\" }",
-    )
+/// Rules as they can be written.
+const OF_DOCUMENTS: &str =
+    "rule = { read = \"doc.published == true\", write = \"doc._openid == auth.openid\" }";
+const OF_FILES: &str =
+    "rule = { read = \"/^public/.test(resource.path) == true\", write = \"resource.openid == auth.openid\" }";
+
+fn not_rules(entry: &Entry<'_>, error: &rules::RuleError, example: &str) -> ProjectError {
+    entry.refuse(&format!("cannot be used: {error}"), example)
 }

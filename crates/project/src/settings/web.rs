@@ -130,6 +130,16 @@ impl WebSection {
                 "build the page, or name another folder as `site` in [web]".to_owned(),
             ));
         }
+        let at_root = self.functions.iter().find(|route| route.path.as_str() == "/");
+        if let (Some(_), Some(route)) = (&self.site, at_root) {
+            findings.push(finding(
+                format!(
+                    "the function {} has the path /, so nobody ever gets to the site: every path is the function's",
+                    route.function
+                ),
+                "give the function a path of its own, such as /api, or leave `site` out".to_owned(),
+            ));
+        }
         findings
     }
 }
