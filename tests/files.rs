@@ -116,6 +116,10 @@ fn all_of_it(project: &Path, place: &[&str]) {
 
     for (args, expected) in [
         (&["rm", "photos/"][..], "with -r"),
+        (&["rm", "-r", ""], "a path is empty"),
+        (&["rm", "-r", "/"], "with -r --all"),
+        (&["rm", "-r", "photos/", "//"], "with -r --all"),
+        (&["rm", "photos"], "it is a folder: photos/ with -r"),
         (&["rm", "missing.txt"], "there is no file \"missing.txt\""),
         (&["get", "missing.txt"], "there is no file \"missing.txt\""),
         (&["get", "missing/"], "no file's path begins with \"missing/\""),
@@ -136,6 +140,37 @@ fn all_of_it(project: &Path, place: &[&str]) {
         let left = project.join(left);
         let _ = fs::remove_dir_all(&left).or_else(|_| fs::remove_file(&left));
     }
+}
+
+/// What any user may call a file, and no file of this machine can be called, keeps no other back.
+#[test]
+fn a_name_that_cannot_be_had_here_keeps_nothing_else_back() {
+    let project = project();
+    let root = project.path();
+    let long = format!("x/{}.txt", "长".repeat(100));
+    for path in ["x/a", "x/a/b", &long, "x/z"] {
+        good(root, &["put", "photos/a.txt", path]);
+    }
+    let (done, out, said) = files(root, |_| {}, &["get", "x/", "out"]);
+    assert!(!done && out.is_empty(), "{out}");
+    assert!(said.contains("2 files") && said.contains(&long), "{said}");
+    assert_eq!(fs::read(root.join("out/z")).unwrap(), b"a");
+    assert!(root.join("out/a").exists());
+    let (done, out, _) = files(root, |_| {}, &["--json", "get", "x/", "out", "--force"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert!(!done);
+    assert_eq!(
+        (
+            told["files"].as_array().unwrap().len(),
+            told["failed"].as_array().unwrap().len()
+        ),
+        (2, 2)
+    );
+    assert_eq!(told["failed"][1]["path"], *long);
+    good(root, &["get", &long, "short.txt"]);
+    assert_eq!(fs::read(root.join("short.txt")).unwrap(), b"a");
+    good(root, &["rm", "-r", "--all", "/"]);
+    assert_eq!(good(root, &["ls"]), "");
 }
 
 /// Straight on the files, and through a `dev` that has them open.

@@ -570,6 +570,9 @@ pub(crate) enum FilesCommand {
         /// All files of a folder
         #[arg(short, long)]
         recursive: bool,
+        /// All files that there are, as / with -r
+        #[arg(long, requires = "recursive")]
+        all: bool,
     },
     /// Copy files with their owners and types from another place, such as the folder in which they lay before [storage] s3 was set;
     /// those that are there already are left out

@@ -36,6 +36,8 @@ const AT_ONCE: usize = 8;
 const PAGE: usize = 500;
 /// Bytes of a file that are read at a time.
 const PIECE: usize = 256 << 10;
+/// Files that are named one by one of those that could not be fetched.
+const SHOWN_FAILURES: usize = 20;
 /// How often progress is shown.
 const SHOWN: Duration = Duration::from_millis(100);
 
@@ -48,7 +50,17 @@ pub(crate) async fn run(args: args::Files, as_json: bool) -> anyhow::Result<Exit
         FilesCommand::Get { path, target, force } => {
             get(&args, path, target.as_deref(), *force, as_json).await
         }
-        FilesCommand::Rm { paths, recursive } => remove(&args, paths, *recursive, as_json).await,
+        FilesCommand::Rm {
+            paths,
+            recursive,
+            all,
+        } => {
+            let bounds = RemoveBounds {
+                recursive: *recursive,
+                all: *all,
+            };
+            remove(&args, paths, bounds, as_json).await
+        }
         FilesCommand::Cp { from, path } => copy(&args, from, path, as_json).await,
     };
     terminal::wait_for(None);
@@ -488,21 +500,70 @@ async fn get(
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let transfer = Transfer::of(files.len());
+    let paths: Vec<CloudPath> = files.iter().map(|(blob, _)| blob.path.clone()).collect();
     let downloads = files.into_iter().map(|(blob, target)| {
         let (blobs, transfer) = (&*reach.blobs, &transfer);
         async move {
             if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
             }
-            let fetched = fetch(blobs, &blob.path, &target, transfer).await;
-            fetched.with_context(|| transfer.so_far())?;
+            fetch(blobs, &blob.path, &target, transfer).await?;
             anyhow::Ok(target)
         }
     });
-    let targets: Vec<PathBuf> = stream::iter(downloads).buffered(AT_ONCE).try_collect().await?;
+    // A name that this machine cannot have, which any user may have given a file, keeps no other back.
+    let downloads = downloads
+        .zip(&paths)
+        .map(|(download, path)| async move { (path, download.await) });
+    let outcomes: Vec<_> = stream::iter(downloads).buffered(AT_ONCE).collect().await;
     terminal::wait_for(None);
-    got(&targets, as_json);
-    Ok(ExitCode::SUCCESS)
+    let (mut targets, mut failures) = (Vec::new(), Vec::new());
+    for (path, outcome) in outcomes {
+        match outcome {
+            Ok(target) => targets.push(target),
+            Err(error) => failures.push((path, error)),
+        }
+    }
+    if as_json {
+        let files: Vec<_> = targets
+            .iter()
+            .map(|target| target.display().to_string())
+            .collect();
+        let failed: Vec<_> = failures
+            .iter()
+            .map(|(path, error)| json!({ "path": path.as_str(), "error": format!("{error:#}") }))
+            .collect();
+        let mut answer = json!({ "files": files });
+        if !failed.is_empty() {
+            answer["failed"] = failed.into();
+        }
+        print::json(&answer);
+    } else {
+        for (path, error) in failures.iter().take(SHOWN_FAILURES) {
+            let what = format!("{path}: {error:#}");
+            let mend = format!(
+                "by itself it comes under a name that you give: yunqiao files get {:?} NAME",
+                path.as_str()
+            );
+            print::warning(escape::Line(&what), &escape::Line(&mend).to_string());
+        }
+        if failures.len() > SHOWN_FAILURES {
+            print::warning(
+                format_args!(
+                    "{} more could not be fetched",
+                    counted(failures.len() - SHOWN_FAILURES)
+                ),
+                "",
+            );
+        }
+        if !targets.is_empty() {
+            got(&targets, false);
+        }
+    }
+    Ok(match failures.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 /// The names in storage are whatever strangers gave: none of them replaces a file of this machine unasked.
@@ -564,12 +625,25 @@ async fn download(
     Ok(())
 }
 
+/// What may be removed beside single files.
+#[derive(Clone, Copy)]
+struct RemoveBounds {
+    /// Folders.
+    recursive: bool,
+    /// Everything.
+    all: bool,
+}
+
 async fn remove(
     args: &args::Files,
     paths: &[String],
-    recursive: bool,
+    bounds: RemoveBounds,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
+    // A script's variable that is not set is no wish to remove everything.
+    if paths.iter().any(|path| path.trim().is_empty()) {
+        bail!("a path is empty: name a file, or a folder with / at its end");
+    }
     let reach = Reach::needed(&args.place, &paths[0]).await?;
     let mut named: Vec<CloudPath> = Vec::new();
     for path in paths {
@@ -578,7 +652,10 @@ async fn remove(
             named.push(path.parse()?);
             continue;
         }
-        if !recursive {
+        if path.is_empty() && !(bounds.recursive && bounds.all) {
+            bail!("these are all files: with -r --all they are removed");
+        }
+        if !bounds.recursive {
             bail!("{path:?} is a folder: with -r all its files are removed");
         }
         let files = Pages::new(&*reach.blobs, &path, false).files().await?;
@@ -608,9 +685,17 @@ async fn remove(
         print::json(&json!({ "removed": removed, "missing": missing }));
     } else {
         for path in &missing {
-            print::warning(format_args!("there is no file {path:?}"), "");
+            let folder = format!("{path}/");
+            let below = Pages::new(&*reach.blobs, &folder, false).next().await?;
+            let mend = below.map(|_| format!("it is a folder: {folder} with -r removes its files"));
+            print::warning(
+                format_args!("there is no file {path:?}"),
+                mend.as_deref().unwrap_or_default(),
+            );
         }
-        print::done(format_args!("{} removed", counted(removed)));
+        if removed > 0 {
+            print::done(format_args!("{} removed", counted(removed)));
+        }
     }
     Ok(match missing.is_empty() {
         true => ExitCode::SUCCESS,

@@ -347,6 +347,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "覆盖本机上已有的文件",
     ),
     (
+        "All files that there are, as / with -r",
+        "与 -r 和 / 一起使用：删除全部文件",
+    ),
+    (
         "Files; with -r also folders, with / at their end",
         "文件；加 -r 也可以是以 / 结尾的文件夹",
     ),
