@@ -141,7 +141,7 @@ async fn one_of_those_who_send_at_once_has_the_file() {
     for round in 0..5 {
         let path: CloudPath = format!("{round}.txt").parse().unwrap();
         let uploads = (0..16).map(|user| {
-            let caller = Caller::of_openid(&format!("o{user}"));
+            let caller = Caller::of_openid(format!("o{user}"));
             let url = door.access().client_upload_url(path.clone(), &caller);
             let to = url.strip_prefix("http://127.0.0.1").unwrap().to_owned();
             let door = door.clone();
