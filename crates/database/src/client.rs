@@ -238,7 +238,8 @@ impl ClientDatabase<'_> {
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    /// [`ClientError::Denied`], [`ClientError::WritesOwner`]; [`DatabaseError::TransactionConflict`] where the document was never the one
+    /// that had been judged: nothing was written, and the client may try again.
     pub async fn set(&self, collection: &str, id: Bson, document: Document) -> Answer<Updated> {
         if document.contains_key(OWNER) {
             return Err(ClientError::WritesOwner);
@@ -246,7 +247,6 @@ impl ClientDatabase<'_> {
         UpdateKind::Replacement(document.clone())
             .parse(&[])
             .map_err(DatabaseError::Refused)?;
-        let mut updated = Updated::default();
         for _ in 0..TRIES {
             let Some(stored) = self.by_filter(collection, doc! {"_id": id.clone()}).await? else {
                 let mut new = doc! {"_id": id.clone()};
@@ -255,8 +255,10 @@ impl ClientDatabase<'_> {
                 self.may_create(collection, &new).await?;
                 match self.database.insert(collection, vec![new], None).await {
                     Ok(ids) => {
-                        updated.upserted = ids.into_iter().next();
-                        return Ok(updated);
+                        return Ok(Updated {
+                            upserted: ids.into_iter().next(),
+                            ..Updated::default()
+                        });
                     }
                     // Somebody else was quicker.
                     Err(DatabaseError::Duplicate { index, .. }) if index == "_id_" => continue,
@@ -280,12 +282,12 @@ impl ClientDatabase<'_> {
                 returns: None,
             };
             let outcome = self.database.update(collection, update, None).await;
-            updated = self.wrote(collection, outcome.map_err(ClientError::from))?;
+            let updated = self.wrote(collection, outcome.map_err(ClientError::from))?;
             if updated.matched > 0 {
-                break;
+                return Ok(updated);
             }
         }
-        Ok(updated)
+        Err(DatabaseError::TransactionConflict.into())
     }
 
     /// Removes documents.

@@ -315,6 +315,28 @@ async fn an_update_is_by_operators_and_a_set_by_a_document() {
     }
 }
 
+/// The update asks for the document whose owner was judged. Here it never finds it, as where others write it all the time: the owner
+/// that stands in it is a condition.
+#[tokio::test]
+async fn a_set_that_is_not_done_says_so() {
+    let alice = Client::new("alice", rule("true", "true")).await;
+    let moving = doc! {"_id": "m1", OWNER: {"$exists": false}, "n": 1};
+    alice
+        .database
+        .insert("notes", vec![moving.clone()], None)
+        .await
+        .unwrap();
+    let set = alice.view().set("notes", "m1".into(), doc! {"n": 2}).await;
+    assert!(
+        matches!(
+            set,
+            Err(ClientError::Database(DatabaseError::TransactionConflict))
+        ),
+        "{set:?}"
+    );
+    assert_eq!(alice.kept("m1").await, Some(moving));
+}
+
 #[tokio::test]
 async fn an_update_of_nothing_is_judged_and_writes_nothing() {
     let alice = Client::new("alice", level(Level::Private)).await;
