@@ -301,6 +301,67 @@ fn it_speaks_chinese_where_that_is_spoken() {
 }
 
 #[test]
+fn what_is_wrong_is_told_in_chinese_where_that_is_spoken() {
+    let project = Scratch::new(&[("login", "exports.main = () => require('./Config')")]);
+    project.write(
+        "cloudfunctions/login/config.json",
+        r#"{"triggers": [{"name": "t", "type": "timer", "config": "0 2 * * *"}], "timeout": 20}"#,
+    );
+    let is_chinese = |char: char| ('\u{4e00}'..='\u{9fff}').contains(&char);
+    let say = |args: &[&str]| {
+        let (_, out, err) = run(yunqiao()
+            .args(args)
+            .current_dir(project.path())
+            .env("LANG", "zh_CN.UTF-8"));
+        format!("{out}{err}")
+    };
+    // Each line that says something does so in Chinese, with what is typed as it is.
+    let all_chinese = |told: &str, parts: &[&str]| {
+        for line in told.lines().filter(|line| !line.trim().is_empty()) {
+            let is_source = line.trim().starts_with("exports.main");
+            assert!(is_source || line.chars().any(is_chinese), "{line}: {told}");
+        }
+        for part in parts {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    };
+    let doctor = say(&["doctor"]);
+    let parts = [
+        "触发器 \"t\" 不会触发",
+        "\"0 0 2 * * * *\"",
+        "`timeout` 不起作用",
+        "引用的 './Config' 不存在",
+    ];
+    all_chinese(&doctor, &parts);
+    all_chinese(&say(&["db", "export", "nope"]), &["没有集合 \"nope\""]);
+    all_chinese(&say(&["call", "logon"]), &["是不是想写 \"login\"？", "-501000"]);
+    all_chinese(
+        &say(&["exec", ".", "--", "yunqiao-has-no-such-command"]),
+        &["无法启动"],
+    );
+
+    project.write(
+        "yunqiao.toml",
+        "[login]\nttl = 0\ntimout = 1\n[push]\ntoken = \"x\"\n",
+    );
+    let check = say(&["serve", "--check"]);
+    let parts = [
+        "yunqiao.toml:2: `login.ttl` 不是时长",
+        "有未知的键 `timout`",
+        "消息推送配置",
+    ];
+    all_chinese(&check, &parts);
+
+    // What a program reads is the same for everybody, unless it asks.
+    for args in [&["--json", "serve", "--check"], &["serve", "--check", "--json"]] {
+        let told = say(args);
+        assert!(told.contains("is no length of time"), "{told}");
+    }
+    let told = say(&["serve", "--check", "--json", "--lang", "zh"]);
+    assert!(told.contains("不是时长"), "{told}");
+}
+
+#[test]
 fn exec_ends_as_a_shell_does_where_there_is_no_such_command() {
     let project = Scratch::new(&[("login", "exports.main = () => 1")]);
     project.write("not-executable", "");

@@ -6,8 +6,9 @@
  * of its own, run as `node --experimental-vm-modules -e <this>`.
  *
  * Standard input: a JSON array of `{entry, isModule}`. Standard output: for each an array of
- * `{file, line, text, message}`. From the entry it goes on to the files that are required or imported by a literal path;
- * packages are left out. So is a file whose absence the function expects: one that is required in a `try`.
+ * `{file, line, text}` with `error`, or with `required` and perhaps `copy`, `folder` or `spelt`. From the entry it goes on
+ * to the files that are required or imported by a literal path; packages are left out. So is a file whose absence the
+ * function expects: one that is required in a `try`.
  */
 
 const { spawnSync } = require('child_process')
@@ -70,7 +71,7 @@ function parse(file, asModule) {
 function faultOf(file, source, asModule) {
   if (file.endsWith('.json')) {
     const fault = attempt(file, () => JSON.parse(source))
-    const position = / position (\d+)/.exec(fault === null ? '' : fault.message)
+    const position = / position (\d+)/.exec(fault === null ? '' : fault.error)
     return position === null ? fault : { ...fault, ...lineAt(source, Number(position[1])) }
   }
   // What Node skips too.
@@ -94,7 +95,7 @@ function attempt(file, parse) {
     // "FILE:LINE\nTEXT\n  ^^^\n\nSyntaxError: …", where the position is known.
     return {
       file,
-      message: `cannot be parsed: ${error.name}: ${error.message}`,
+      error: `${error.name}: ${error.message}`,
       ...placeIn(String(error.stack), file),
     }
   }
@@ -139,7 +140,8 @@ function leadsOf(file, source, asModule) {
     if (isCode && target === undefined && !isTried(code, index)) {
       found.missing.push({
         file,
-        message: `requires '${wanted}', which is not there${sample(file, wanted) || spelt(file, wanted)}`,
+        required: wanted,
+        ...(sample(file, wanted) || spelt(file, wanted)),
         ...lineAt(source, index),
       })
     }
@@ -184,7 +186,7 @@ function resolve(file, wanted, way) {
 /** What marks a file that stands for another, which its author keeps to themselves: `config.example.js`, `config/sample.js`. */
 const SAMPLE = /(?:^|[._-])(?:example|sample|template|tpl)(?:[._-]|$)/i
 
-/** What is to be added where a sample of the file is there: secrets are often left out of a repository. */
+/** The file to copy, and to where, where a sample of the file is there: secrets are often left out of a repository. */
 function sample(file, wanted) {
   const place = path.resolve(path.dirname(file), wanted)
   const ending = path.extname(wanted) || '.js'
@@ -200,16 +202,16 @@ function sample(file, wanted) {
   const found = list(folder).find(
     (entry) => path.extname(entry) === ending && isSample(entry, of === 'index' ? null : of),
   )
-  if (found === undefined) return ''
+  if (found === undefined) return null
   const shown = (entry) => path.relative(path.dirname(path.resolve(file)), path.join(folder, entry))
-  return `; copy ${shown(found)} to ${shown(made)}, and fill it in`
+  return { copy: { from: shown(found), to: shown(made) } }
 }
 
 function isFolder(place) {
   return fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
-/** What is to be added where the path is there in other letters or with another ending: some systems do not mind. */
+/** How the path is spelt, where it is there in other letters or with another ending (some systems do not mind), or is a folder. */
 function spelt(file, wanted) {
   let place = path.dirname(path.resolve(file))
   const parts = []
@@ -219,12 +221,11 @@ function spelt(file, wanted) {
     const found =
       entries.find((name) => name === part) ||
       entries.find((name) => name.toLowerCase() === part.toLowerCase() || same(name) === same(part))
-    if (found === undefined) return ''
+    if (found === undefined) return null
     parts.push(found)
     place = path.join(place, found)
   }
-  if (isFolder(place)) return '; a folder of that name is there, without an index.js'
-  return `; '${parts.join('/')}' is there`
+  return isFolder(place) ? { folder: true } : { spelt: parts.join('/') }
 }
 
 function list(folder) {

@@ -14,6 +14,7 @@ use http::{
     header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED},
 };
 use thiserror::Error;
+use wording::{Wording, wording};
 
 /// An address, or all that share its first bits: `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,29 @@ pub struct Network {
 
 /// The text is neither an address nor a network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no address and no network: write \"127.0.0.1\" or \"10.0.0.0/8\"")]
+#[error("{}: {}", self.what(), self.mend())]
 pub struct NetworkError(String);
+
+impl NetworkError {
+    /// What is wrong.
+    #[must_use]
+    pub fn what(&self) -> Wording {
+        let Self(text) = self;
+        wording!(
+            "{text:?} is no address and no network",
+            "{text:?} 既不是地址也不是网段"
+        )
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn mend(&self) -> Wording {
+        wording!(
+            "write \"127.0.0.1\" or \"10.0.0.0/8\"",
+            "请写 \"127.0.0.1\" 或 \"10.0.0.0/8\""
+        )
+    }
+}
 
 /// Every address as one of IPv6.
 fn bits_of(address: IpAddr) -> u128 {

@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, fmt, str::FromStr};
 
 use thiserror::Error;
+use wording::{Wording, wording};
 
 use crate::RequestPath;
 
@@ -15,10 +16,26 @@ pub struct RoutePath {
 
 /// The text is no path of a route. `Display` says why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "{0:?} is no path of a route: write it as \"/\" or \"/api\", with a slash at the beginning and without `.`, `..`, `//`, `?`, `#`, `*` and blanks"
-)]
+#[error("{}: {}", self.what(), self.mend())]
 pub struct RoutePathError(String);
+
+impl RoutePathError {
+    /// What is wrong.
+    #[must_use]
+    pub fn what(&self) -> Wording {
+        let Self(text) = self;
+        wording!("{text:?} is no path of a route", "{text:?} 不能用作路由的路径")
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn mend(&self) -> Wording {
+        wording!(
+            "write it as \"/\" or \"/api\", with a slash at the beginning and without `.`, `..`, `//`, `?`, `#`, `*` and blanks",
+            "请写成 \"/\" 或 \"/api\"：以 / 开头，不含 `.`、`..`、`//`、`?`、`#`、`*` 和空格"
+        )
+    }
+}
 
 impl RoutePath {
     /// As it is written, with the slash at its beginning and none at its end.

@@ -10,6 +10,7 @@ use std::{borrow::Cow, str::FromStr, time::Duration};
 use http::StatusCode;
 use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
+use wording::{Wording, wording};
 
 /// What a site does with a path at which there is a file, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +52,26 @@ pub enum PathPattern {
 
 /// The text is no pattern. `Display` says why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "{0:?} is no pattern of paths: write one path (\"/old.html\"), a folder (\"/assets/*\") or an ending (\"*.js\")"
-)]
+#[error("{}: {}", self.what(), self.mend())]
 pub struct PathPatternError(String);
+
+impl PathPatternError {
+    /// What is wrong.
+    #[must_use]
+    pub fn what(&self) -> Wording {
+        let Self(text) = self;
+        wording!("{text:?} is no pattern of paths", "{text:?} 不是路径模式")
+    }
+
+    /// What to write instead.
+    #[must_use]
+    pub fn mend(&self) -> Wording {
+        wording!(
+            "write one path (\"/old.html\"), a folder (\"/assets/*\") or an ending (\"*.js\")",
+            "请写一个路径（\"/old.html\"）、目录（\"/assets/*\"）或后缀（\"*.js\"）"
+        )
+    }
+}
 
 impl FromStr for PathPattern {
     type Err = PathPatternError;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args,
+    lang::say,
     print::{self, DIM},
 };
 
@@ -22,10 +23,17 @@ pub(crate) fn run(args: &args::Api, json: bool) -> anyhow::Result<ExitCode> {
     };
     if let (Some(word), true) = (&args.word, found.is_empty()) {
         match openapi::nearest(word) {
-            Some(near) => bail!("no interface matches {word:?}; did you mean `{}`?", near.name),
-            None => bail!(
-                "no interface matches {word:?}; try a part of its name, its path or its document's title"
-            ),
+            Some(near) => {
+                let near = near.name;
+                bail!(say!(
+                    "no interface matches {word:?}; did you mean `{near}`?",
+                    "没有接口符合 {word:?}；是不是想查 `{near}`？"
+                ))
+            }
+            None => bail!(say!(
+                "no interface matches {word:?}; try a part of its name, its path or its document's title",
+                "没有接口符合 {word:?}；请试试名称、路径或文档标题的一部分"
+            )),
         }
     }
     if json {

@@ -11,7 +11,9 @@ use tcb::codes::{FUNCTION_NOT_FOUND, FUNCTION_NOT_FOUND_TEXT};
 use crate::{
     args,
     client::{client, post},
-    escape, paths,
+    escape,
+    lang::say,
+    paths,
     print::{self, Coded},
     run_file::{self, Running},
     stack::Local,
@@ -28,7 +30,10 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
     if let Some(running) = running(&client, &project).await {
         return make(&client, &running, &args, data, as_json).await;
     }
-    print::step("no `yunqiao dev` runs for this project: it is started for this call alone");
+    print::step(say!(
+        "no `yunqiao dev` runs for this project: it is started for this call alone",
+        "这个项目没有运行中的 `yunqiao dev`：只为这次调用启动"
+    ));
     print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
     let local = Local::headless(&project, &args.node, false).await?;
     let code = make(&client, &local.running(), &args, data, as_json).await;
@@ -40,10 +45,16 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
 fn no_function(name: &str, project: &Project) -> Coded {
     let names = || project.functions.keys().map(AsRef::<str>::as_ref);
     let meant = match project::nearest(name, names()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+        Some(near) => say!("did you mean {near:?}?", "是不是想写 {near:?}？"),
+        None => {
+            let names = names().collect::<Vec<_>>().join(", ");
+            say!("there are: {names}", "现有：{names}")
+        }
     };
-    let text = format!("{FUNCTION_NOT_FOUND_TEXT}: there is no function {name:?}; {meant}");
+    let text = say!(
+        "{FUNCTION_NOT_FOUND_TEXT}: there is no function {name:?}; {meant}",
+        "{FUNCTION_NOT_FOUND_TEXT}：没有云函数 {name:?}；{meant}"
+    );
     Coded::new(FUNCTION_NOT_FOUND, text)
 }
 
@@ -88,8 +99,11 @@ async fn fire(
 fn data(args: &args::Call) -> anyhow::Result<Map<String, Value>> {
     match serde_json::from_str(&args.data) {
         Ok(Value::Object(data)) => Ok(data),
-        Ok(_) => bail!("--data must be a JSON object, such as '{{\"a\":1}}'"),
-        Err(error) => bail!("--data is not JSON: {error}"),
+        Ok(_) => bail!(say!(
+            "--data must be a JSON object, such as '{{\"a\":1}}'",
+            "--data 应是 JSON 对象，例如 '{{\"a\":1}}'"
+        )),
+        Err(error) => bail!(say!("--data is not JSON: {error}", "--data 不是 JSON：{error}")),
     }
 }
 
@@ -110,14 +124,17 @@ async fn call(
     .await?;
     let token = login["token"]
         .as_str()
-        .context("the login gave no token")?
+        .with_context(|| say!("the login gave no token", "登录没有返回 token"))?
         .to_owned();
     let mut fields = Vec::new();
     for cloud_id in &args.cloud_ids {
         let api = cloud_id.kind.api();
         let mut answer = as_user(client, running, &args.user, api).await?;
         if answer["cloudID"].is_null() {
-            bail!("{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml");
+            bail!(say!(
+                "{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml",
+                "{api} 没有返回 cloudID；请检查 yunqiao.toml 里 [sim] 的 cloud_opened 和 lib_version"
+            ));
         }
         data.insert(cloud_id.field.clone(), answer["cloudID"].take());
         fields.push(cloud_id.field.clone());

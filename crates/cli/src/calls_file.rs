@@ -18,6 +18,7 @@ use crate::{
     backlog::{Backlog, BacklogItem, Room},
     entry::{Entry, Gap},
     folder::Folder,
+    lang::say,
     print,
 };
 
@@ -81,9 +82,12 @@ impl Drop for CallsFile {
 }
 
 fn say_lost(lines: u64) {
-    let lines = print::counted(lines, "line");
+    let (lines_en, lines_zh) = (print::counted(lines, "line"), lines);
     print::warning(
-        format_args!("{lines} could not be written to .yunqiao/{NAME}"),
+        say!(
+            "{lines_en} could not be written to .yunqiao/{NAME}",
+            "有 {lines_zh} 行无法写入 .yunqiao/{NAME}"
+        ),
         "",
     );
 }
@@ -122,8 +126,9 @@ impl Writer {
         if !self.fails {
             self.fails = true;
             print::warning(
-                format_args!(
-                    "calls cannot be written to .yunqiao/{NAME}, so `yunqiao logs` does not show them: {error}"
+                say!(
+                    "calls cannot be written to .yunqiao/{NAME}, so `yunqiao logs` does not show them: {error}",
+                    "无法把调用记录写入 .yunqiao/{NAME}，因此 `yunqiao logs` 看不到它们：{error}"
                 ),
                 "",
             );

@@ -4,28 +4,32 @@ use std::{path::Path, process::ExitCode};
 
 use project::{Finding, Project, ProjectError};
 use serde_json::json;
+use wording::Wording;
 
-use crate::{data, front::DatabaseFront, paths, print, serve, stack, storage, web_auth};
+use crate::{
+    data,
+    front::DatabaseFront,
+    lang::{self, say},
+    paths, print, serve, stack, storage, web_auth,
+};
 
 /// Something that somebody has to mend.
 struct Fault {
-    what: String,
-    mend: String,
+    what: Wording,
+    mend: Wording,
 }
 
 impl Fault {
     fn of(error: &anyhow::Error) -> Self {
         Self {
-            what: format!("{error:#}"),
-            mend: String::new(),
+            what: Wording::as_is(lang::error(error)),
+            mend: Wording::default(),
         }
     }
 
     fn of_finding(finding: &Finding) -> Self {
-        let of = finding.function.as_ref();
-        let of = of.map(|name| format!("{name}: ")).unwrap_or_default();
         Self {
-            what: format!("{of}{}: {}", finding.file.display(), finding.what),
+            what: finding.wording(),
             mend: finding.mend.clone(),
         }
     }
@@ -40,15 +44,18 @@ pub(crate) async fn run(config: &Path, as_json: bool) -> ExitCode {
     if as_json {
         let faults = faults
             .iter()
-            .map(|fault| json!({"what": fault.what, "mend": fault.mend}));
+            .map(|fault| json!({"what": lang::of(&fault.what), "mend": lang::of(&fault.mend)}));
         print::json(&json!({"functions": functions, "faults": faults.collect::<Vec<_>>()}));
     } else {
         for fault in &faults {
-            print::warning(&fault.what, &fault.mend);
+            print::warning(lang::of(&fault.what), lang::of(&fault.mend));
         }
         if faults.is_empty() {
-            let functions = print::counted(functions, "function");
-            print::done(format_args!("{functions}, nothing to mend"));
+            let (functions_en, functions_zh) = (print::counted(functions, "function"), functions);
+            print::done(say!(
+                "{functions_en}, nothing to mend",
+                "共 {functions_zh} 个云函数，没有问题"
+            ));
         }
     }
     match faults.is_empty() {
@@ -63,8 +70,8 @@ fn unreadable(error: &anyhow::Error) -> Vec<Fault> {
         return vec![Fault::of(error)];
     };
     let fault = |error: &ProjectError| Fault {
-        what: error.to_string(),
-        mend: String::new(),
+        what: error.wording(),
+        mend: Wording::default(),
     };
     errors.each().iter().map(fault).collect()
 }
@@ -92,15 +99,18 @@ async fn faults_of(project: &Project) -> Vec<Fault> {
         serve::operator_without_secret(project),
         serve::push_without_token(project),
     ];
-    faults.extend(oddities.into_iter().flatten().map(|(what, mend)| Fault {
-        what: what.to_owned(),
-        mend: mend.to_owned(),
-    }));
+    faults.extend(
+        oddities
+            .into_iter()
+            .flatten()
+            .map(|(what, mend)| Fault { what, mend }),
+    );
     for listed in project.functions.values() {
         if let Some(problem) = &listed.function.problem {
+            let name = &listed.function.name;
             faults.push(Fault {
-                what: format!("{} cannot run: {problem}", listed.function.name),
-                mend: String::new(),
+                what: stack::cannot_run(name.as_str(), problem),
+                mend: Wording::default(),
             });
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::print::Coded;
+use crate::{lang::say, print::Coded};
 
 /// Longer than any function may take, waiting and loading included.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -40,12 +40,14 @@ pub(crate) async fn post(
     let reply = request
         .send()
         .await
-        .with_context(|| format!("{url} did not answer"))?;
+        .with_context(|| say!("{url} did not answer", "{url} 没有应答"))?;
     let good = reply.status().is_success();
-    let answer: Value = reply
-        .json()
-        .await
-        .with_context(|| format!("{url} answered something that is not JSON"))?;
+    let answer: Value = reply.json().await.with_context(|| {
+        say!(
+            "{url} answered something that is not JSON",
+            "{url} 返回的不是 JSON"
+        )
+    })?;
     if good {
         return Ok(answer);
     }

@@ -14,7 +14,7 @@ use database::exchange::FileFormat;
 use project::{Project, ProjectFunction};
 use serde_json::{Value, json};
 
-use crate::{client, cloud_id::Kind, paths, print, run_file};
+use crate::{client, cloud_id::Kind, lang::say, paths, print, run_file};
 
 /// Names the shell that asks. (The usual `COMPLETE` may be set for something else.)
 const ASKED_BY: &str = "YUNQIAO_COMPLETE";
@@ -54,9 +54,10 @@ pub(crate) fn run(shell: Shell, as_json: bool) -> anyhow::Result<ExitCode> {
         name => name.to_owned(),
     };
     let completer = completer.to_str().with_context(|| {
-        format!(
-            "{} is no UTF-8 text, which a script has to be",
-            completer.display()
+        let completer = completer.display();
+        say!(
+            "{completer} is no UTF-8 text, which a script has to be",
+            "{completer} 不是 UTF-8 文本，无法写进脚本"
         )
     })?;
     let mut script = Vec::new();

@@ -18,6 +18,7 @@ use crate::{
     args,
     data::Keeping,
     folder::{self, Folder},
+    lang::say,
     operator::{self, Operator},
     print,
 };
@@ -34,10 +35,14 @@ pub(crate) async fn run(args: args::Console, as_json: bool) -> anyhow::Result<Ex
     let Some(operator) = operator::running(&project, keeping, DOOR).await? else {
         let root = project.root.display();
         match keeping {
-            Keeping::BesideStore => bail!(
-                "no `yunqiao serve` answers at the operator's address of {root}: start it, with [operator] secret_file set"
-            ),
-            _ => bail!("no `yunqiao dev` runs for {root}: start it, and it prints a link of its own"),
+            Keeping::BesideStore => bail!(say!(
+                "no `yunqiao serve` answers at the operator's address of {root}: start it, with [operator] secret_file set",
+                "{root} 的运维地址上没有 `yunqiao serve` 应答：请先启动它，并设置 [operator] secret_file"
+            )),
+            _ => bail!(say!(
+                "no `yunqiao dev` runs for {root}: start it, and it prints a link of its own",
+                "{root} 没有运行中的 `yunqiao dev`：请先启动，它会打印链接"
+            )),
         }
     };
     let url = fresh(&operator).await?;
@@ -54,7 +59,9 @@ pub(crate) async fn run(args: args::Console, as_json: bool) -> anyhow::Result<Ex
 /// A link that was made for this.
 pub(crate) async fn fresh(operator: &Operator) -> anyhow::Result<String> {
     let answer = operator.answer(operator.ask(Method::POST, DOOR, &[])).await?;
-    let path = answer["path"].as_str().context("the server gave no link")?;
+    let path = answer["path"]
+        .as_str()
+        .with_context(|| say!("the server gave no link", "服务器没有返回链接"))?;
     Ok(format!("{}{path}", operator.url()))
 }
 
@@ -68,8 +75,13 @@ pub(crate) async fn fresh(operator: &Operator) -> anyhow::Result<String> {
 /// The file cannot be written, or there is nothing that opens it.
 pub(crate) async fn open(root: &Path, url: &str) -> anyhow::Result<()> {
     let file = absolute(root.join(folder::NAME).join(FILE))?;
-    leading_to(root, url)
-        .with_context(|| format!("{} could not be written: open the link by hand", file.display()))?;
+    leading_to(root, url).with_context(|| {
+        let file = file.display();
+        say!(
+            "{file} could not be written: open the link by hand",
+            "无法写入 {file}：请手动打开链接"
+        )
+    })?;
     let address =
         Url::from_file_path(&file).map_or_else(|()| file.into(), |url| OsString::from(url.as_str()));
     let chosen = env::var_os("BROWSER").filter(|browser| !browser.is_empty());
@@ -92,7 +104,10 @@ pub(crate) async fn open(root: &Path, url: &str) -> anyhow::Result<()> {
             _ => return Ok(()),
         }
     }
-    bail!("nothing here opens a browser: set BROWSER, or open the link by hand")
+    bail!(say!(
+        "nothing here opens a browser: set BROWSER, or open the link by hand",
+        "找不到能打开浏览器的程序：请设置环境变量 BROWSER，或手动打开链接"
+    ))
 }
 
 /// Writes that file, in place of the one before.

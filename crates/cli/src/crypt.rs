@@ -10,6 +10,7 @@ use push::{EncodingAesKey, Format, Packet, PushToken};
 
 use crate::{
     args,
+    lang::{say, t},
     print::{self, Coded},
 };
 
@@ -54,8 +55,12 @@ fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
     let appid = given(args.appid.as_deref(), "--appid")?;
     let data = value(&args.data)?;
     let encrypt = match written_in(&data) {
-        Some(format) => push::encrypt_of(format, data.as_bytes())
-            .map_err(|error| Coded::new(error.code(), format!("the body of the push: {error}")))?,
+        Some(format) => push::encrypt_of(format, data.as_bytes()).map_err(|error| {
+            Coded::new(
+                error.code(),
+                say!("the body of the push: {error}", "推送的内容：{error}"),
+            )
+        })?,
         None => data,
     };
     let [timestamp, nonce, signature] = [
@@ -95,7 +100,7 @@ fn written_in(text: &str) -> Option<Format> {
 
 /// An argument that the command line has made sure of.
 fn given<'a>(value: Option<&'a str>, name: &str) -> anyhow::Result<&'a str> {
-    value.with_context(|| format!("{name} is missing"))
+    value.with_context(|| say!("{name} is missing", "缺少 {name}"))
 }
 
 /// Prints the signature.
@@ -104,14 +109,23 @@ pub(crate) fn sign(args: &args::Sign, json: bool) -> anyhow::Result<ExitCode> {
     let signature = session_key(&args.key.session_key)?.sign(&raw_data);
     if raw_data.ends_with('\n') {
         print::warning(
-            "the text ends with a line end, which is signed along",
-            "an editor or `echo` adds one, WeChat none: `printf %s` passes a text on as it is",
+            t(
+                "the text ends with a line end, which is signed along",
+                "文本末尾有换行，会一起签名",
+            ),
+            t(
+                "an editor or `echo` adds one, WeChat none: `printf %s` passes a text on as it is",
+                "编辑器或 `echo` 会加上换行，微信不会：用 `printf %s` 可以原样传递文本",
+            ),
         );
     }
     if raw_data.starts_with('\u{feff}') {
         print::warning(
-            "the text begins with a byte order mark, which is signed along",
-            "save the file without one",
+            t(
+                "the text begins with a byte order mark, which is signed along",
+                "文本开头有 BOM，会一起签名",
+            ),
+            t("save the file without one", "请把文件另存为不带 BOM 的格式"),
         );
     }
     if json {
@@ -134,13 +148,19 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
     if json {
         print::json(&serde_json::json!({ "valid": right, "why": why.map(|why| why.to_string()) }));
     } else if let Some(why) = why {
-        println!("the signature is not that of this rawData with this session_key: {why}");
-    } else if right {
-        println!("the signature is right");
-    } else {
-        println!(
-            "the signature is not that of this rawData with this session_key: the session_key may be that of another login"
+        let told = say!(
+            "the signature is not that of this rawData with this session_key: {why}",
+            "签名与这个 rawData 和 session_key 不符：{why}"
         );
+        println!("{told}");
+    } else if right {
+        println!("{}", t("the signature is right", "签名正确"));
+    } else {
+        let told = t(
+            "the signature is not that of this rawData with this session_key: the session_key may be that of another login",
+            "签名与这个 rawData 和 session_key 不符：session_key 也许属于另一次登录",
+        );
+        println!("{told}");
     }
     Ok(if right {
         ExitCode::SUCCESS
@@ -165,8 +185,11 @@ fn read(argument: &str) -> anyhow::Result<String> {
         return Ok(argument.to_owned());
     }
     let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .context("standard input could not be read as UTF-8 text")?;
+    std::io::stdin().read_to_string(&mut text).with_context(|| {
+        say!(
+            "standard input could not be read as UTF-8 text",
+            "标准输入不是 UTF-8 文本"
+        )
+    })?;
     Ok(text)
 }

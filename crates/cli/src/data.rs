@@ -19,6 +19,7 @@ use project::{IndexSetting, MissingCollection, Project, Secret};
 
 use crate::{
     folder::{self, Folder},
+    lang::{say, t},
     print,
 };
 
@@ -49,13 +50,15 @@ impl Keeping {
             (Self::InMemory, _) => return Ok(None),
             (_, Some(named)) => named.to_owned(),
             (Self::InProject, None) => {
-                Folder::make(&project.root).context(".yunqiao cannot be made")?;
+                Folder::make(&project.root)
+                    .with_context(|| say!(".yunqiao cannot be made", "无法建立目录 .yunqiao"))?;
                 let place = project.root.join(folder::NAME).join(usual);
                 if place.is_symlink() {
-                    bail!(
-                        "{} is a link, and no link in .yunqiao is followed: remove it",
-                        place.display()
-                    );
+                    let place = place.display();
+                    bail!(say!(
+                        "{place} is a link, and no link in .yunqiao is followed: remove it",
+                        "{place} 是符号链接，.yunqiao 里不使用链接：请删掉它"
+                    ));
                 }
                 place
             }
@@ -82,7 +85,10 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
             let spec = spec(index);
             let named = spec.name.clone();
             database.create_index(name, spec).await.with_context(|| {
-                format!("[database.collections.{name}]: the index {named} cannot be made")
+                say!(
+                    "[database.collections.{name}]: the index {named} cannot be made",
+                    "[database.collections.{name}]：无法建立索引 {named}"
+                )
             })?;
         }
     }
@@ -125,8 +131,14 @@ fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
     match Embedded::open(path, Options::default()) {
         Err(FileError::InUse { place, .. }) if keeping == Keeping::InProject => {
             print::warning(
-                format_args!("{place} is open in another process, so documents are kept in memory here"),
-                "end the other `yunqiao dev` first to go on with its documents",
+                say!(
+                    "{place} is open in another process, so documents are kept in memory here",
+                    "{place} 已被另一个进程打开，因此这里的记录只存在内存里"
+                ),
+                t(
+                    "end the other `yunqiao dev` first to go on with its documents",
+                    "要继续使用原有记录，请先结束另一个 `yunqiao dev`",
+                ),
             );
             Ok(Embedded::in_memory(Options::default())?)
         }
@@ -139,13 +151,20 @@ fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
 pub(crate) async fn server(url: &Secret) -> anyhow::Result<Arc<dyn Database>> {
     let server = database_mongo::Mongo::new(url)
         .await
-        .context("[database] url cannot be used")?;
-    let report = server.server().await.context("[database] url leads nowhere")?;
-    print::done(format_args!("documents are kept in {report}"));
+        .with_context(|| say!("[database] url cannot be used", "[database] url 不可用"))?;
+    let report = server.server().await;
+    let report = report.with_context(|| say!("[database] url leads nowhere", "[database] url 连不上"))?;
+    print::done(say!("documents are kept in {report}", "记录存放在 {report}"));
     if let Some(why) = &report.no_transactions {
         print::warning(
-            format_args!("functions have no transactions: {why}"),
-            "start MongoDB with --replSet, and run rs.initiate() once; one server is enough",
+            say!(
+                "functions have no transactions: {why}",
+                "云函数不能使用事务：{why}"
+            ),
+            t(
+                "start MongoDB with --replSet, and run rs.initiate() once; one server is enough",
+                "请用 --replSet 启动 MongoDB，并执行一次 rs.initiate()；一台服务器就够",
+            ),
         );
     }
     Ok(Arc::new(server))
@@ -154,7 +173,10 @@ pub(crate) async fn server(url: &Secret) -> anyhow::Result<Arc<dyn Database>> {
 /// This binary was built without the driver.
 #[cfg(not(feature = "mongodb"))]
 pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
-    bail!("[database] url: this yunqiao was built without MongoDB: build it with the feature `mongodb`");
+    bail!(say!(
+        "[database] url: this yunqiao was built without MongoDB: build it with the feature `mongodb`",
+        "[database] url：这个 yunqiao 编译时不含 MongoDB：请启用特性 `mongodb` 重新编译"
+    ));
 }
 
 /// The database as it is, without the collections, indexes and seeds of `yunqiao.toml`: for commands that open it themselves.
@@ -201,7 +223,8 @@ fn path(project: &Project, keeping: Keeping) -> anyhow::Result<Option<PathBuf>> 
 async fn make(database: &dyn Database, name: &str) -> anyhow::Result<()> {
     match database.create_collection(name).await {
         Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("the collection {name:?} cannot be made")),
+        Err(error) => Err(error)
+            .with_context(|| say!("the collection {name:?} cannot be made", "无法创建集合 {name:?}")),
     }
 }
 
@@ -229,8 +252,13 @@ fn spec(index: &IndexSetting) -> IndexSpec {
 /// Puts the documents of `NAME.json` or `NAME.csv` into the collection NAME where that is empty: all of them, or none. A server
 /// that is shared keeps what went in: whatever else is there by then may be another's.
 async fn seed(database: &dyn Database, folder: &Path, shared: bool) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder)
-        .with_context(|| format!("[database] seed: the folder {} cannot be read", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| {
+        let folder = folder.display();
+        say!(
+            "[database] seed: the folder {folder} cannot be read",
+            "[database] seed：无法读取目录 {folder}"
+        )
+    })?;
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.sort();
     for file in files {
@@ -264,7 +292,10 @@ async fn seed_with(
     let mut documents = DocumentReader::new(File::open(file)?, Some(format));
     let imported = exchange::import(database, name, &mut documents, ConflictMode::Insert, |_| {}).await;
     match imported.map_err(|stopped| stopped.cause)?.told.first() {
-        Some(refused) => bail!("line {}: {}", refused.line, refused.text),
+        Some(refused) => {
+            let (line, why) = (refused.line, &refused.text);
+            bail!(say!("line {line}: {why}", "第 {line} 行：{why}"))
+        }
         None => Ok(()),
     }
 }

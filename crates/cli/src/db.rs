@@ -25,6 +25,7 @@ use serde_json::json;
 use self::reach::Reach;
 use crate::{
     args::{self, DbCommand, ExportFormat},
+    lang::{say, t},
     print, terminal,
     unfinished::UnfinishedFile,
 };
@@ -57,7 +58,7 @@ async fn list(args: &args::Db, as_json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if collections.is_empty() {
-        print::step("there are no collections yet");
+        print::step(t("there are no collections yet", "还没有集合"));
     }
     let width = collections.iter().map(|status| status.name.chars().count()).max();
     let width = width.unwrap_or_default();
@@ -89,7 +90,8 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
     let (input, format): (Box<dyn Read>, _) = if named == STANDARD {
         (Box::new(io::stdin().lock()), None)
     } else {
-        let file = File::open(&import.file).with_context(|| format!("{named} cannot be opened"))?;
+        let file =
+            File::open(&import.file).with_context(|| say!("{named} cannot be opened", "无法打开 {named}"))?;
         (Box::new(file), FileFormat::of_name(&import.file))
     };
     let format = import.format.map(args::ImportFormat::read_as).or(format);
@@ -103,8 +105,7 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
     let watched = terminal::is_watched();
     let progress = |so_far: &ImportReport| {
         if watched {
-            let text = format!("{} documents", so_far.went_in() + so_far.refused);
-            terminal::wait_for(Some(text));
+            terminal::wait_for(Some(counted_documents(so_far.went_in() + so_far.refused)));
         }
     };
     let put = |batch| reach.put(&import.collection, batch, conflict);
@@ -114,24 +115,22 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
         Ok(report) => report,
         Err(stopped) => {
             for refused in &stopped.imported.told {
-                print::warning(
-                    format_args!("{named}, line {}: {}", refused.line, refused.text),
-                    "",
-                );
+                warn_of(&named, refused.line, &refused.text);
             }
             let went_in = stopped.imported.went_in();
             let mend = match (went_in, conflict) {
-                (0, _) => "nothing went in".to_owned(),
-                (_, ConflictMode::Upsert) => {
-                    format!(
-                        "{went_in} documents went in before; once it is mended, import the whole file again"
-                    )
-                }
-                (_, ConflictMode::Insert) => format!(
-                    "{went_in} documents went in before; once it is mended, import the whole file again with --upsert"
+                (0, _) => say!("nothing went in", "没有导入任何记录"),
+                (_, ConflictMode::Upsert) => say!(
+                    "{went_in} documents went in before; once it is mended, import the whole file again",
+                    "此前已导入 {went_in} 条记录；改正后请重新导入整个文件"
+                ),
+                (_, ConflictMode::Insert) => say!(
+                    "{went_in} documents went in before; once it is mended, import the whole file again with --upsert",
+                    "此前已导入 {went_in} 条记录；改正后请加上 --upsert 重新导入整个文件"
                 ),
             };
-            return Err(anyhow::Error::from(stopped.cause).context(format!("{named} ({mend})")));
+            let what = say!("{named} ({mend})", "{named}（{mend}）");
+            return Err(anyhow::Error::from(stopped.cause).context(what));
         }
     };
     if as_json {
@@ -153,45 +152,55 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
 }
 
 fn tell(report: &ImportReport, file: &str, collection: &str) {
-    let mut what = vec![format!("{} added", report.added)];
-    if report.replaced > 0 {
-        what.push(format!("{} replaced", report.replaced));
-    }
-    let what = what.join(", ");
-    print::done(format_args!("{collection}: {what}"));
+    let (added, replaced) = (report.added, report.replaced);
+    print::done(match replaced {
+        0 => say!("{collection}: {added} added", "{collection}：新增 {added} 条"),
+        _ => say!(
+            "{collection}: {added} added, {replaced} replaced",
+            "{collection}：新增 {added} 条，替换 {replaced} 条"
+        ),
+    });
     if report.refused == 0 {
         return;
     }
     for refused in &report.told {
-        print::warning(
-            format_args!("{file}, line {}: {}", refused.line, refused.text),
-            "",
-        );
+        warn_of(file, refused.line, &refused.text);
     }
     let more = report.refused - report.told.len() as u64;
-    let others = if more > 0 {
-        format!(", of which {more} are not shown")
-    } else {
-        String::new()
+    let refused = counted_documents(report.refused);
+    let what = match more {
+        0 => say!("{refused} did not go in", "有 {refused}没有导入"),
+        _ => say!(
+            "{refused} did not go in, of which {more} are not shown",
+            "有 {refused}没有导入，其中 {more} 条没有列出"
+        ),
     };
-    print::warning(
-        format_args!("{} did not go in{others}", counted_documents(report.refused)),
+    let mend = t(
         "with --upsert a document takes the place of the one that has its _id",
+        "加上 --upsert，记录会替换 _id 相同的那一条",
     );
+    print::warning(what, mend);
+}
+
+/// A document that did not go in.
+fn warn_of(file: &str, line: u64, why: &str) {
+    let what = say!("{file}, line {line}: {why}", "{file} 第 {line} 行：{why}");
+    print::warning(what, "");
 }
 
 fn counted_documents(count: u64) -> String {
-    match count {
-        1 => "1 document".to_owned(),
-        count => format!("{count} documents"),
-    }
+    let (documents_en, documents_zh) = (print::counted(count, "document"), count);
+    say!("{documents_en}", "{documents_zh} 条记录")
 }
 
 async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<ExitCode> {
     let filter = match &export.filter {
         None => Document::new(),
         Some(text) => ejson::read_document(text.as_bytes()).with_context(|| {
-            format!("--where is a JSON object such as '{{\"status\":\"open\"}}', and {text:?} is none")
+            say!(
+                "--where is a JSON object such as '{{\"status\":\"open\"}}', and {text:?} is none",
+                "--where 应是 JSON 对象，例如 '{{\"status\":\"open\"}}'，而 {text:?} 不是"
+            )
         })?,
     };
     let reach = Reach::existing(&args.place)
@@ -228,11 +237,8 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
         .write(DocumentWriter::new(&unfinished.file, layout))
         .await?;
     unfinished.finish(file)?;
-    print::done(format_args!(
-        "{} in {}",
-        counted_documents(written.documents),
-        file.display()
-    ));
+    let (documents, file) = (counted_documents(written.documents), file.display());
+    print::done(say!("{documents} in {file}", "{documents}已写入 {file}"));
     written.warn();
     Ok(ExitCode::SUCCESS)
 }
@@ -240,12 +246,21 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
 fn no_collection(name: &str, collections: &[CollectionStatus]) -> String {
     let names = || collections.iter().map(|status| status.name.as_str());
     match (project::nearest(name, names()), names().next()) {
-        (Some(near), _) => format!("there is no collection {name:?}; did you mean {near:?}?"),
-        (None, Some(_)) => format!(
-            "there is no collection {name:?}; there are {}",
-            names().collect::<Vec<_>>().join(", ")
+        (Some(near), _) => say!(
+            "there is no collection {name:?}; did you mean {near:?}?",
+            "没有集合 {name:?}；是不是想写 {near:?}？"
         ),
-        (None, None) => format!("there is no collection {name:?}: none was made yet"),
+        (None, Some(_)) => {
+            let names = names().collect::<Vec<_>>().join(", ");
+            say!(
+                "there is no collection {name:?}; there are {names}",
+                "没有集合 {name:?}；现有 {names}"
+            )
+        }
+        (None, None) => say!(
+            "there is no collection {name:?}: none was made yet",
+            "没有集合 {name:?}：还没有创建过集合"
+        ),
     }
 }
 
@@ -286,7 +301,9 @@ impl ExportSource<'_> {
         let mut pages = self.reach.pages(self.filter.clone());
         while let Some(page) = pages.next(self.collection).await? {
             for document in &page {
-                columns.note(document).context("use --fields")?;
+                columns
+                    .note(document)
+                    .with_context(|| say!("use --fields", "请用 --fields"))?;
             }
         }
         Ok(columns.into_paths())
@@ -303,15 +320,20 @@ struct ExportCount {
 impl ExportCount {
     fn warn(&self) {
         if self.formulas > 0 {
+            let cells_zh = self.formulas;
+            let cells_en = match cells_zh {
+                1 => "1 cell begins".to_owned(),
+                more => format!("{more} cells begin"),
+            };
             print::warning(
-                format_args!(
-                    "{} with =, +, - or @, which a spreadsheet takes for a formula and computes",
-                    match self.formulas {
-                        1 => "1 cell begins".to_owned(),
-                        more => format!("{more} cells begin"),
-                    }
+                say!(
+                    "{cells_en} with =, +, - or @, which a spreadsheet takes for a formula and computes",
+                    "有 {cells_zh} 个单元格以 =、+、- 或 @ 开头，电子表格会当作公式来计算"
                 ),
-                "what users typed may do harm there: import the file with its columns as text",
+                t(
+                    "what users typed may do harm there: import the file with its columns as text",
+                    "用户输入的内容可能有害：请以文本格式导入各列",
+                ),
             );
         }
     }
@@ -332,18 +354,21 @@ async fn indexes(args: &args::Db, index: &args::Index, as_json: bool) -> anyhow:
                 .find(|spec| by_name == Some(&spec.name) || by_fields.as_ref() == Some(&spec.name));
             let Some(found) = found else {
                 let names: Vec<_> = known.iter().map(|spec| spec.name.as_str()).collect();
-                bail!(
-                    "{name} has no index {}; it has {}",
-                    index.fields.join(" "),
-                    if names.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        names.join(", ")
-                    }
-                );
+                let (wanted, names) = (index.fields.join(" "), names.join(", "));
+                bail!(match names.as_str() {
+                    "" => say!(
+                        "{name} has no index {wanted}; it has none",
+                        "{name} 没有索引 {wanted}，也没有别的索引"
+                    ),
+                    names => say!(
+                        "{name} has no index {wanted}; it has {names}",
+                        "{name} 没有索引 {wanted}；现有 {names}"
+                    ),
+                });
             };
             reach.drop_index(name, &found.name).await?;
-            print::done(format_args!("{name}: {} is removed", found.name));
+            let removed = &found.name;
+            print::done(say!("{name}: {removed} is removed", "{name}：已删除 {removed}"));
         } else {
             let spec = IndexSpec {
                 unique: index.unique,

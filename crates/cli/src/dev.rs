@@ -16,7 +16,7 @@ use crate::{
     interrupt,
     journal::Calls,
     keys::{self, Key},
-    lang::{self, Lang, t},
+    lang::{self, Lang, say, t},
     operator::Operator,
     paths, print,
     reloads::{ReloadCause, Reloads},
@@ -47,12 +47,16 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
     if let Some(first) = run_file::running(&project.root) {
+        let (url, pid) = (&first.url, first.pid);
         print::warning(
-            format_args!(
-                "`yunqiao dev` runs for this project already: {} (process {})",
-                first.url, first.pid
+            say!(
+                "`yunqiao dev` runs for this project already: {url} (process {pid})",
+                "这个项目已有 `yunqiao dev` 在运行：{url}（进程 {pid}）"
             ),
-            "`call` and `push` go on using that one",
+            t(
+                "`call` and `push` go on using that one",
+                "`call` 和 `push` 仍使用那一个",
+            ),
         );
     }
     let seen = Visibility {
@@ -209,7 +213,7 @@ fn open_console(local: &Local, project: &Project) {
             console_link::open(&root, &console_link::fresh(&operator).await?).await
         };
         if let Err(error) = opened.await {
-            print::warning(format_args!("{error:#}"), "");
+            print::warning(lang::error(&error), "");
         }
     });
 }
@@ -240,7 +244,11 @@ fn inspect(wanted: Option<&str>, project: &Project) -> anyhow::Result<Option<Ins
                     .join(", ")
             };
             Some(known.ok_or_else(|| {
-                anyhow::anyhow!("there is no function {name:?} to inspect; there are {}", names())
+                let names = names();
+                anyhow::anyhow!(say!(
+                    "there is no function {name:?} to inspect; there are {names}",
+                    "没有可调试的云函数 {name:?}；现有 {names}"
+                ))
             })?)
         }
     };

@@ -6,9 +6,12 @@ use anstream::println;
 use doctor::{CuredFile, Diagnosis, DoctorReport};
 use project::Project;
 use serde_json::json;
+use wording::{Wording, wording};
 
 use crate::{
-    args, paths,
+    args,
+    lang::{self, say, t},
+    paths,
     print::{self, BAD, DIM, GOOD, WARN},
 };
 
@@ -48,14 +51,19 @@ fn examine(project: &Project) -> DoctorReport {
                 .zip(faults)
                 .flat_map(|(function, faults)| faults.into_iter().map(move |fault| (function, fault)))
             {
-                let mut what = format!("it {}", fault.message);
+                let message = &fault.message;
+                let mut what = wording!("it {message}", "此文件{message}"; message);
                 if !fault.text.is_empty() {
-                    what.push_str(&format!("\n{}", fault.text));
+                    what = Wording::lines([what, Wording::as_is(&fault.text)]);
                 }
                 report.add_fault_of_source(function.name.clone(), &fault.file, fault.line, what);
             }
         }
-        Err(error) => print::warning(format_args!("the source was not parsed: {error:#}"), ""),
+        Err(error) => {
+            let why = lang::error(&error);
+            let what = say!("the source was not parsed: {why}", "没有检查源码的语法：{why}");
+            print::warning(what, "");
+        }
     }
     report
 }
@@ -66,14 +74,14 @@ fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
             "function": found.function.as_ref().map(AsRef::<str>::as_ref),
             "file": found.file,
             "line": found.line,
-            "what": found.what,
-            "mend": found.mend,
+            "what": lang::of(&found.what),
+            "mend": lang::of(&found.mend),
             "curable": found.is_curable(),
         })
     };
     let cured = cured
         .iter()
-        .map(|cured| json!({ "file": cured.file, "what": cured.what }));
+        .map(|cured| json!({ "file": cured.file, "what": lang::of(&cured.what) }));
     let unseen = report.unseen.iter().map(|unseen| {
         json!({ "function": unseen.function.as_ref() as &str, "file": unseen.file, "line": unseen.line })
     });
@@ -87,40 +95,49 @@ fn as_json(report: &DoctorReport, cured: &[CuredFile]) -> serde_json::Value {
 
 fn show(report: &DoctorReport, cured: &[CuredFile], project: &Project, fixed: bool) {
     for cured in cured {
-        println!("{GOOD}✓{GOOD:#} {}: {}", place(&cured.file, None), cured.what);
+        println!(
+            "{GOOD}✓{GOOD:#} {}: {}",
+            place(&cured.file, None),
+            lang::of(&cured.what)
+        );
     }
-    for found in &report.diagnoses {
-        println!("{BAD}✗{BAD:#} {}: {}", place(&found.file, found.line), found.what);
-        let cure = if found.is_curable() {
-            " (--fix does it)"
-        } else {
-            ""
+    let diagnoses = report.diagnoses.iter().map(|found| (BAD, '✗', found));
+    let hints = report.hints.iter().map(|hint| (DIM, '·', hint));
+    for (style, mark, found) in diagnoses.chain(hints) {
+        let (place, what) = (place(&found.file, found.line), lang::of(&found.what));
+        println!("{style}{mark}{style:#} {place}: {what}");
+        let cure = match found.is_curable() {
+            true => t(" (--fix does it)", "（--fix 会自动修改）"),
+            false => "",
         };
         if !found.mend.is_empty() {
-            println!("  {DIM}{}{cure}{DIM:#}", found.mend);
+            println!("  {DIM}{}{cure}{DIM:#}", lang::of(&found.mend));
         }
     }
-    for hint in &report.hints {
-        println!("{DIM}·{DIM:#} {}: {}", place(&hint.file, hint.line), hint.what);
-        let cure = if hint.is_curable() { " (--fix does it)" } else { "" };
-        println!("  {DIM}{}{cure}{DIM:#}", hint.mend);
-    }
     for unseen in &report.unseen {
-        let why = match unseen.line {
-            Some(_) => "what is called from here cannot be seen in the text",
-            None => "it was not looked at: it cannot be read, or is larger than 2 MB",
-        };
-        println!("{WARN}?{WARN:#} {}: {why}", place(&unseen.file, unseen.line));
+        let (place, why) = (place(&unseen.file, unseen.line), unseen.wording());
+        println!("{WARN}?{WARN:#} {place}: {}", lang::of(&why));
     }
     let count = report.diagnoses.len();
     let curable = report.diagnoses.iter().filter(|found| found.is_curable()).count();
     match (count, fixed) {
-        (0, _) => println!(
-            "{GOOD}✓{GOOD:#} nothing to mend in {}",
-            print::counted(project.functions.len(), "function")
+        (0, _) => {
+            let functions_zh = project.functions.len();
+            let functions_en = print::counted(functions_zh, "function");
+            let fine = say!(
+                "nothing to mend in {functions_en}",
+                "检查了 {functions_zh} 个云函数，没有问题"
+            );
+            println!("{GOOD}✓{GOOD:#} {fine}");
+        }
+        (_, true) => println!("{}", say!("{count} left for you", "还有 {count} 处要你自己修改")),
+        (_, false) => println!(
+            "{}",
+            say!(
+                "{count} to mend, {curable} of them by --fix",
+                "有 {count} 处要修改，其中 {curable} 处可以用 --fix 自动修改"
+            )
         ),
-        (_, true) => println!("{count} left for you"),
-        (_, false) => println!("{count} to mend, {curable} of them by --fix"),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{args, interrupt::Requests, paths, print, stack::Local, undeclared};
+use crate::{args, interrupt::Requests, lang::say, paths, print, stack::Local, undeclared};
 
 pub(crate) async fn run(args: args::Exec, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
@@ -25,7 +25,7 @@ async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Res
     let (program, rest) = args
         .command
         .split_first()
-        .context("no command was given after `--`")?;
+        .with_context(|| say!("no command was given after `--`", "`--` 后面没有命令"))?;
     let mut command = Command::new(program);
     if let Some(database) = &local.database {
         command.env("YUNQIAO_DATABASE_URL", database.url_with_password());
@@ -43,7 +43,8 @@ async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Res
         Ok(mut child) => wait(&mut child).await,
         Err(error) => {
             let status = not_started(&error);
-            let what = format!("{} could not be started", program.display());
+            let program = program.display();
+            let what = say!("{program} could not be started", "无法启动 {program}");
             print::failure(&anyhow::Error::new(error).context(what), as_json);
             Ok(status)
         }

@@ -24,7 +24,9 @@ use self::remote::Remote;
 use crate::{
     args::{self, FilesCommand},
     data::Keeping,
-    escape, operator, print, stack, storage, terminal,
+    escape,
+    lang::{self, say, t},
+    operator, print, stack, storage, terminal,
     unfinished::UnfinishedFile,
 };
 
@@ -109,13 +111,7 @@ impl Reach {
         if let Some(operator) = operator::running(project, keeping, remote::FILES).await? {
             return Ok(Arc::new(Remote(operator)));
         }
-        let mend = match project.settings.operator.secret {
-            Some(_) => "end that one first",
-            None => {
-                "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener"
-            }
-        };
-        Err(error.context(mend))
+        Err(error.context(operator::end_that_one(project)))
     }
 
     /// Goes to the files; `None` where there are none yet.
@@ -133,7 +129,12 @@ impl Reach {
 
     async fn needed(place: &args::Place, path: &str) -> anyhow::Result<Self> {
         let reach = Self::existing(place).await?;
-        reach.with_context(|| format!("there is no file {path:?}: none was uploaded yet"))
+        reach.with_context(|| {
+            say!(
+                "there is no file {path:?}: none was uploaded yet",
+                "没有文件 {path:?}：还没有上传过文件"
+            )
+        })
     }
 
     /// The path that somebody means, by itself or in a file id.
@@ -211,7 +212,7 @@ async fn list(args: &args::Files, path: &str, recursive: bool, as_json: bool) ->
     let Some(reach) = Reach::existing(&args.place).await? else {
         match as_json {
             true => print::json(&json!({ "files": [], "folders": [] })),
-            false => print::step("there are no files yet"),
+            false => print::step(t("there are no files yet", "还没有文件")),
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -236,8 +237,8 @@ async fn list(args: &args::Files, path: &str, recursive: bool, as_json: bool) ->
         print::json(&json!({ "files": files, "folders": folders }));
     } else if !some {
         print::step(match prefix.is_empty() {
-            true => "there are no files yet".to_owned(),
-            false => format!("no file's path begins with {prefix:?}"),
+            true => t("there are no files yet", "还没有文件").to_owned(),
+            false => nothing_below(&prefix),
         });
     }
     Ok(ExitCode::SUCCESS)
@@ -327,12 +328,14 @@ impl Transfer {
 
     /// How far it came, for an error that ended it.
     fn so_far(&self) -> String {
-        format!("{} of {} done", self.done.get(), counted(self.files))
+        let (done, files) = (self.done.get(), counted(self.files));
+        say!("{done} of {files} done", "已完成 {done} 个，共 {files}")
     }
 }
 
 fn counted(files: usize) -> String {
-    print::counted(files, "file")
+    let (files_en, files_zh) = (print::counted(files, "file"), files);
+    say!("{files_en}", "{files_zh} 个文件")
 }
 
 async fn put(
@@ -343,13 +346,17 @@ async fn put(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let shown = source.display();
-    let kind = fs::metadata(source).with_context(|| format!("{shown} cannot be read"))?;
+    let kind = fs::metadata(source).with_context(|| cannot_be_read(source))?;
     let absolute = source.canonicalize();
     let name = absolute
         .ok()
         .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
-    let name =
-        name.with_context(|| format!("{shown} has no name that a file in storage can have: give PATH"));
+    let name = name.with_context(|| {
+        say!(
+            "{shown} has no name that a file in storage can have: give PATH",
+            "{shown} 的名字不能用作云存储的文件名：请给出 PATH"
+        )
+    });
     let reach = Reach::open(&args.place).await?;
     let path = path.map(|path| reach.path(path)).transpose()?;
     let sources = if kind.is_dir() {
@@ -373,8 +380,13 @@ async fn put(
         .into_iter()
         .map(|(file, path)| {
             let parsed = path.parse::<CloudPath>();
-            let parsed =
-                parsed.with_context(|| format!("{} cannot be {path:?} in storage", file.display()))?;
+            let parsed = parsed.with_context(|| {
+                let file = file.display();
+                say!(
+                    "{file} cannot be {path:?} in storage",
+                    "{file} 在云存储里不能叫 {path:?}"
+                )
+            })?;
             Ok((file, parsed))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -388,7 +400,10 @@ async fn put(
         let (blobs, transfer) = (&*reach.blobs, &transfer);
         async move {
             let sent = upload(blobs, file, new, transfer).await;
-            sent.with_context(|| format!("{} ({})", file.display(), transfer.so_far()))
+            sent.with_context(|| {
+                let (file, so_far) = (file.display(), transfer.so_far());
+                say!("{file} ({so_far})", "{file}（{so_far}）")
+            })
         }
     });
     let blobs: Vec<Blob> = stream::iter(uploads).buffered(AT_ONCE).try_collect().await?;
@@ -406,15 +421,16 @@ async fn put(
 
 /// The files of a folder and of those in it, with the paths that they get.
 fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| cannot_be_read(folder))?;
     let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type()?);
         let name = entry.file_name();
-        let name = name
-            .to_str()
-            .with_context(|| format!("{} has a name that is not UTF-8", path.display()))?;
+        let name = name.to_str().with_context(|| {
+            let path = path.display();
+            say!("{path} has a name that is not UTF-8", "{path} 的名字不是 UTF-8")
+        })?;
         let below = match below {
             "" => name.to_owned(),
             below => format!("{below}/{name}"),
@@ -424,9 +440,16 @@ fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> any
         } else if kind.is_file() {
             found.push((path, below));
         } else {
+            let path = path.display();
             print::warning(
-                format_args!("{} is left out: it is a link, or no file", path.display()),
-                "give what it leads to, if that is meant",
+                say!(
+                    "{path} is left out: it is a link, or no file",
+                    "跳过 {path}：它是符号链接，或不是文件"
+                ),
+                t(
+                    "give what it leads to, if that is meant",
+                    "如果需要，请直接给出它指向的文件",
+                ),
             );
         }
     }
@@ -461,7 +484,10 @@ async fn get(
     let reach = Reach::needed(&args.place, path).await?;
     let path = reach.path(path)?;
     if path.is_empty() && target.is_none() {
-        bail!("all files are asked for: give TARGET, a folder for them");
+        bail!(say!(
+            "all files are asked for: give TARGET, a folder for them",
+            "要下载全部文件：请给出 TARGET，即存放它们的目录"
+        ));
     }
     if !path.is_empty() && !path.ends_with('/') {
         let file: CloudPath = path.parse()?;
@@ -487,7 +513,7 @@ async fn get(
     };
     let files = Pages::new(&*reach.blobs, &path, false).files().await?;
     if files.is_empty() {
-        bail!("no file's path begins with {path:?}");
+        bail!(nothing_below(&path));
     }
     // All of them are seen to before the first file comes.
     let files = files
@@ -505,7 +531,10 @@ async fn get(
         let (blobs, transfer) = (&*reach.blobs, &transfer);
         async move {
             if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+                fs::create_dir_all(folder).with_context(|| {
+                    let folder = folder.display();
+                    say!("{folder} cannot be made", "无法建立 {folder}")
+                })?;
             }
             fetch(blobs, &blob.path, &target, transfer).await?;
             anyhow::Ok(target)
@@ -531,7 +560,7 @@ async fn get(
             .collect();
         let failed: Vec<_> = failures
             .iter()
-            .map(|(path, error)| json!({ "path": path.as_str(), "error": format!("{error:#}") }))
+            .map(|(path, error)| json!({ "path": path.as_str(), "error": lang::error(error) }))
             .collect();
         let mut answer = json!({ "files": files });
         if !failed.is_empty() {
@@ -540,19 +569,18 @@ async fn get(
         print::json(&answer);
     } else {
         for (path, error) in failures.iter().take(SHOWN_FAILURES) {
-            let what = format!("{path}: {error:#}");
-            let mend = format!(
-                "by itself it comes under a name that you give: yunqiao files get {:?} NAME",
-                path.as_str()
+            let what = format!("{path}: {}", lang::error(error));
+            let path = path.as_str();
+            let mend = say!(
+                "by itself it comes under a name that you give: yunqiao files get {path:?} NAME",
+                "可以单独下载它并另取名字：yunqiao files get {path:?} NAME"
             );
             print::warning(escape::Line(&what), &escape::Line(&mend).to_string());
         }
         if failures.len() > SHOWN_FAILURES {
+            let more = counted(failures.len() - SHOWN_FAILURES);
             print::warning(
-                format_args!(
-                    "{} more could not be fetched",
-                    counted(failures.len() - SHOWN_FAILURES)
-                ),
+                say!("{more} more could not be fetched", "另有 {more}无法下载"),
                 "",
             );
         }
@@ -569,10 +597,11 @@ async fn get(
 /// The names in storage are whatever strangers gave: none of them replaces a file of this machine unasked.
 fn may_be_written(target: &Path, force: bool) -> anyhow::Result<()> {
     if !force && target.symlink_metadata().is_ok() {
-        bail!(
-            "{} is there already: with --force it is replaced",
-            target.display()
-        );
+        let target = target.display();
+        bail!(say!(
+            "{target} is there already: with --force it is replaced",
+            "{target} 已存在：加上 --force 会替换它"
+        ));
     }
     Ok(())
 }
@@ -610,7 +639,7 @@ async fn download(
     transfer: &Transfer,
 ) -> anyhow::Result<()> {
     let opened = blobs.open(path).await?;
-    let mut opened = opened.with_context(|| format!("there is no file {:?}", path.as_str()))?;
+    let mut opened = opened.with_context(|| no_file(path.as_str()))?;
     let mut length = 0;
     while let Some(bytes) = opened.content.next().await? {
         target.write_all(&bytes)?;
@@ -618,7 +647,11 @@ async fn download(
         transfer.more(bytes.len());
     }
     if length != opened.blob.size {
-        bail!("{path} came with {length} bytes of {}", opened.blob.size);
+        let size = opened.blob.size;
+        bail!(say!(
+            "{path} came with {length} bytes of {size}",
+            "{path} 应有 {size} 字节，只收到 {length} 字节"
+        ));
     }
     target.flush()?;
     transfer.one_done();
@@ -642,7 +675,10 @@ async fn remove(
 ) -> anyhow::Result<ExitCode> {
     // A script's variable that is not set is no wish to remove everything.
     if paths.iter().any(|path| path.trim().is_empty()) {
-        bail!("a path is empty: name a file, or a folder with / at its end");
+        bail!(say!(
+            "a path is empty: name a file, or a folder with / at its end",
+            "路径是空的：请写文件，或以 / 结尾的目录"
+        ));
     }
     let reach = Reach::needed(&args.place, &paths[0]).await?;
     let mut named: Vec<CloudPath> = Vec::new();
@@ -653,14 +689,20 @@ async fn remove(
             continue;
         }
         if path.is_empty() && !(bounds.recursive && bounds.all) {
-            bail!("these are all files: with -r --all they are removed");
+            bail!(say!(
+                "these are all files: with -r --all they are removed",
+                "这是全部文件：加上 -r --all 才会删除"
+            ));
         }
         if !bounds.recursive {
-            bail!("{path:?} is a folder: with -r all its files are removed");
+            bail!(say!(
+                "{path:?} is a folder: with -r all its files are removed",
+                "{path:?} 是目录：加上 -r 会删除其中所有文件"
+            ));
         }
         let files = Pages::new(&*reach.blobs, &path, false).files().await?;
         if files.is_empty() {
-            bail!("no file's path begins with {path:?}");
+            bail!(nothing_below(&path));
         }
         named.extend(files.into_iter().map(|blob| blob.path));
     }
@@ -687,14 +729,17 @@ async fn remove(
         for path in &missing {
             let folder = format!("{path}/");
             let below = Pages::new(&*reach.blobs, &folder, false).next().await?;
-            let mend = below.map(|_| format!("it is a folder: {folder} with -r removes its files"));
-            print::warning(
-                format_args!("there is no file {path:?}"),
-                mend.as_deref().unwrap_or_default(),
-            );
+            let mend = below.map(|_| {
+                say!(
+                    "it is a folder: {folder} with -r removes its files",
+                    "它是目录：写 {folder} 并加上 -r 会删除其中的文件"
+                )
+            });
+            print::warning(no_file(path), mend.as_deref().unwrap_or_default());
         }
         if removed > 0 {
-            print::done(format_args!("{} removed", counted(removed)));
+            let files = counted(removed);
+            print::done(say!("{files} removed", "已删除 {files}"));
         }
     }
     Ok(match missing.is_empty() {
@@ -709,7 +754,10 @@ async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
     if from.is_file() {
         let project = Project::from_config(from)?;
         if !storage::is_there(&project, Keeping::BesideStore) {
-            bail!("there are no files yet in the place that {shown} names");
+            bail!(say!(
+                "there are no files yet in the place that {shown} names",
+                "{shown} 所指的位置还没有文件"
+            ));
         }
         return Reach::blobs(&project, Keeping::BesideStore).await;
     }
@@ -717,10 +765,13 @@ async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
         return Ok(Arc::new(Folder::open(from, FolderOptions::default())?));
     }
     let project = crate::paths::project(from).with_context(|| {
-        format!("{shown} is neither a folder of files, nor a project, nor a yunqiao.toml")
+        say!(
+            "{shown} is neither a folder of files, nor a project, nor a yunqiao.toml",
+            "{shown} 既不是文件目录，也不是项目或 yunqiao.toml"
+        )
     })?;
     if !storage::is_there(&project, Keeping::InProject) {
-        bail!("there are no files in {shown}");
+        bail!(say!("there are no files in {shown}", "{shown} 里没有文件"));
     }
     Reach::blobs(&project, Keeping::InProject).await
 }
@@ -736,10 +787,10 @@ async fn copy(args: &args::Files, from: &Path, prefix: &str, as_json: bool) -> a
         async move {
             let copied = copy_one(source, to, blob, transfer).await;
             copied.with_context(|| {
-                format!(
-                    "{} ({}; once it is mended, the same command goes on)",
-                    blob.path,
-                    transfer.so_far()
+                let (path, so_far) = (&blob.path, transfer.so_far());
+                say!(
+                    "{path} ({so_far}; once it is mended, the same command goes on)",
+                    "{path}（{so_far}；改正后再次执行同样的命令会接着复制）"
                 )
             })
         }
@@ -751,14 +802,29 @@ async fn copy(args: &args::Files, from: &Path, prefix: &str, as_json: bool) -> a
     if as_json {
         print::json(&json!({ "copied": copied, "already": all - copied }));
     } else {
-        print::done(format_args!(
-            "{} copied, {} were there already; nothing was removed from {}",
-            counted(copied),
-            all - copied,
-            from.display()
+        let (files, already, from) = (counted(copied), all - copied, from.display());
+        print::done(say!(
+            "{files} copied, {already} were there already; nothing was removed from {from}",
+            "已复制 {files}，{already} 个已存在；{from} 里的没有删除"
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn no_file(path: &str) -> String {
+    say!("there is no file {path:?}", "没有文件 {path:?}")
+}
+
+fn nothing_below(path: &str) -> String {
+    say!(
+        "no file's path begins with {path:?}",
+        "没有路径以 {path:?} 开头的文件"
+    )
+}
+
+fn cannot_be_read(path: &Path) -> String {
+    let path = path.display();
+    say!("{path} cannot be read", "无法读取 {path}")
 }
 
 /// Copies a file unless it is there already; answers whether it did.
@@ -775,7 +841,7 @@ async fn copy_one(
         return Ok(false);
     }
     let opened = source.open(&blob.path).await?;
-    let mut opened = opened.context("it was removed meanwhile")?;
+    let mut opened = opened.with_context(|| say!("it was removed meanwhile", "它已被删除"))?;
     let mut writing = to
         .write(NewBlob {
             path: blob.path.clone(),

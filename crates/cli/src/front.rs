@@ -13,7 +13,10 @@ use project::{ExposeSecret as _, Project, Secret};
 use tokio::sync::watch;
 use wire::{USER, WireFront, WireSettings};
 
-use crate::stack::{closed, connections};
+use crate::{
+    lang::say,
+    stack::{closed, connections},
+};
 
 /// The database's name where the project names no environment.
 const NAME: &str = "yunqiao";
@@ -39,8 +42,9 @@ impl DatabaseFront {
         let settings = settings(project);
         let (name, password) = (settings.name.clone(), settings.password.clone());
         let listener = TcpListener::bind(wire).with_context(|| {
-            format!(
-                "{wire} cannot be listened on; a MongoDB may have it (choose another port with `[database] wire` in yunqiao.toml, 0 picks a free one)"
+            say!(
+                "{wire} cannot be listened on; a MongoDB may have it (choose another port with `[database] wire` in yunqiao.toml, 0 picks a free one)",
+                "无法监听 {wire}；也许被一个 MongoDB 占用（在 yunqiao.toml 里用 `[database] wire` 另选端口，0 表示任选空闲端口）"
             )
         })?;
         listener.set_nonblocking(true)?;
@@ -49,7 +53,7 @@ impl DatabaseFront {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("the thread of [database] wire cannot start")?;
+            .with_context(no_thread)?;
         let (stop, stopped) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("wire".to_owned())
@@ -63,7 +67,7 @@ impl DatabaseFront {
                 // What the engine still reads for a client that is gone is not waited for.
                 runtime.shutdown_background();
             })
-            .context("the thread of [database] wire cannot start")?;
+            .with_context(no_thread)?;
         Ok(Self {
             address,
             name,
@@ -129,6 +133,13 @@ fn name(env_id: &str) -> &str {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         && !["admin", "config", "local"].contains(&env_id);
     if possible { env_id } else { NAME }
+}
+
+fn no_thread() -> String {
+    say!(
+        "the thread of [database] wire cannot start",
+        "无法启动 [database] wire 的线程"
+    )
 }
 
 #[cfg(test)]

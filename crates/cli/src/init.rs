@@ -7,11 +7,7 @@ use anstream::println;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::{
-    args,
-    lang::{self, Lang},
-    print,
-};
+use crate::{args, lang::say, print};
 
 macro_rules! template {
     ($($path:literal),* $(,)?) => {
@@ -44,24 +40,26 @@ const NO_APPID: &str = "touristappid";
 
 pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> {
     let dir = &args.dir;
+    let shown = dir.display();
     match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => bail!(
-            "{} is not empty; name a folder that is empty or not there yet",
-            dir.display()
-        ),
+        Ok(true) => bail!(say!(
+            "{shown} is not empty; name a folder that is empty or not there yet",
+            "{shown} 不是空目录；请指定一个空目录，或尚不存在的目录"
+        )),
         Ok(false) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // What lies in a folder that cannot be listed would be overwritten.
         Err(error) => {
             return Err(error).with_context(|| {
-                format!(
-                    "{} cannot be looked into; name a folder that is empty or not there yet",
-                    dir.display()
+                say!(
+                    "{shown} cannot be looked into; name a folder that is empty or not there yet",
+                    "无法查看 {shown}；请指定一个空目录，或尚不存在的目录"
                 )
             });
         }
     }
-    let whole = std::path::absolute(dir).with_context(|| format!("{} is not a path", dir.display()))?;
+    let whole =
+        std::path::absolute(dir).with_context(|| say!("{shown} is not a path", "{shown} 不是路径"))?;
     let name = whole
         .file_name()
         .map_or_else(|| "hello".into(), |name| name.to_string_lossy());
@@ -83,17 +81,22 @@ pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> 
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&path, content))
-            .with_context(|| format!("{} could not be written", path.display()))?;
+            .with_context(|| {
+                let path = path.display();
+                say!("{path} could not be written", "无法写入 {path}")
+            })?;
         made.push(file);
     }
     if as_json {
         print::json(&json!({"dir": dir, "appid": appid, "files": made}));
     } else {
-        let next = match lang::chosen() {
-            Lang::En => format!("made {}; next:", dir.display()),
-            Lang::Zh => format!("已建好 {}，接下来：", dir.display()),
-        };
-        println!("{next}\n\n  yunqiao dev {}", dir.display());
+        println!(
+            "{}",
+            say!(
+                "made {shown}; next:\n\n  yunqiao dev {shown}",
+                "已建好 {shown}，接下来：\n\n  yunqiao dev {shown}"
+            )
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

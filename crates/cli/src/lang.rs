@@ -1,5 +1,5 @@
-//! The language in which this program speaks to people: that of `--lang`, else of the environment. What programs read, the platform's own
-//! texts, and errors are the same in both.
+//! The language in which this program speaks to people: that of `--lang`, else of the environment; but what programs read (`--json`) is
+//! English where `--lang` does not say otherwise. The platform's own texts, and what other programs say, are the same in both.
 
 use std::{
     env,
@@ -8,6 +8,11 @@ use std::{
 };
 
 use clap::ValueEnum;
+use doctor::CureError;
+use files::CloudPathError;
+use function::IllegalName;
+use project::ProjectError;
+use wording::Wording;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,7 +25,11 @@ static CHOSEN: OnceLock<Lang> = OnceLock::new();
 
 /// Chooses the language by the words of the command line. Before they are parsed: help is in it too.
 pub(crate) fn choose(words: &[OsString]) {
-    let _ = CHOSEN.set(said(words).unwrap_or_else(|| usual(|name| env::var_os(name))));
+    let usual = || match is_for_programs(words) {
+        true => Lang::En,
+        false => usual(|name| env::var_os(name)),
+    };
+    let _ = CHOSEN.set(said(words).unwrap_or_else(usual));
 }
 
 /// The one that was chosen.
@@ -34,6 +43,34 @@ pub(crate) fn t<T>(en: T, zh: T) -> T {
         Lang::En => en,
         Lang::Zh => zh,
     }
+}
+
+/// A text in the language that was chosen. It is written in both where it stands, as [`wording::wording!`] takes them.
+macro_rules! say {
+    ($($text:tt)+) => {
+        $crate::lang::of(&wording::wording!($($text)+)).to_owned()
+    };
+}
+pub(crate) use say;
+
+/// What was said, in the language that was chosen.
+pub(crate) fn of(said: &Wording) -> &str {
+    t(&said.en, &said.zh)
+}
+
+/// An error with its causes, each as it says itself; those that know both languages in the one that was chosen.
+pub(crate) fn error(error: &anyhow::Error) -> String {
+    let texts = error.chain().map(|cause| {
+        let wording = None
+            .or_else(|| Some(cause.downcast_ref::<Wording>()?.clone()))
+            .or_else(|| Some(cause.downcast_ref::<ProjectError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<CureError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<IllegalName>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<CloudPathError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<push::SettingError>()?.wording()));
+        wording.map_or_else(|| cause.to_string(), |wording| of(&wording).to_owned())
+    });
+    texts.collect::<Vec<_>>().join(": ")
 }
 
 /// What `--lang` says. Another word than the two is refused when the line is parsed.
@@ -52,6 +89,12 @@ fn said(words: &[OsString]) -> Option<Lang> {
         }
     }
     None
+}
+
+/// Whether what is said is asked for as JSON.
+fn is_for_programs(words: &[OsString]) -> bool {
+    let mut own = words.iter().take_while(|word| *word != "--");
+    own.any(|word| word == "--json")
 }
 
 /// What the environment says, in the order of POSIX.

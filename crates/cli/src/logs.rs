@@ -18,6 +18,7 @@ use crate::{
     args,
     calls_file::Reader,
     entry::{Entry, Printed},
+    lang::{say, t},
     paths, print, render, run_file,
 };
 
@@ -178,20 +179,34 @@ fn say_what_is_missing(args: &args::Logs, project: &Project, found: bool) -> any
         let mut functions = project.functions.keys().map(AsRef::<str>::as_ref);
         if !functions.any(|function| function == name) {
             let names: Vec<_> = project.functions.keys().map(AsRef::<str>::as_ref).collect();
-            bail!("there is no function {name:?}; there are: {}", names.join(", "));
+            let names = names.join(", ");
+            bail!(say!(
+                "there is no function {name:?}; there are: {names}",
+                "没有云函数 {name:?}；现有：{names}"
+            ));
         }
     }
     let what = match &args.name {
         _ if found => "",
-        Some(_) => "no call of this function was recorded yet; ",
-        None => "no call was recorded yet; ",
+        Some(_) => t(
+            "no call of this function was recorded yet; ",
+            "这个云函数还没有调用记录；",
+        ),
+        None => t("no call was recorded yet; ", "还没有调用记录；"),
     };
     match run_file::running(&project.root) {
-        Some(running) if !found => print::step(format_args!("{what}`yunqiao dev` runs at {}", running.url)),
+        Some(running) if !found => {
+            let url = &running.url;
+            print::step(say!(
+                "{what}`yunqiao dev` runs at {url}",
+                "{what}`yunqiao dev` 运行在 {url}"
+            ));
+        }
         None if !found || !args.no_follow => {
-            print::step(format_args!(
-                "{what}no `yunqiao dev` runs in {} now",
-                project.root.display()
+            let root = project.root.display();
+            print::step(say!(
+                "{what}no `yunqiao dev` runs in {root} now",
+                "{what}{root} 里现在没有运行 `yunqiao dev`"
             ));
         }
         _ => {}

@@ -9,6 +9,7 @@ use crate::{
     args,
     client::client,
     data::Keeping,
+    lang::{say, t},
     paths,
     print::Coded,
     run_file::{self, Running},
@@ -49,9 +50,22 @@ pub(crate) async fn running(
     };
     match operator.ask(Method::GET, path, &[]).send().await {
         Err(error) if error.is_connect() => Ok(None),
-        Err(error) => Err(error).context("the operator's listener did not answer"),
+        Err(error) => {
+            Err(error).with_context(|| say!("the operator's listener did not answer", "运维地址没有应答"))
+        }
         Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => Ok(None),
         Ok(_) => Ok(Some(operator)),
+    }
+}
+
+/// The mend where another process has what a command wants to open.
+pub(crate) fn end_that_one(project: &Project) -> &'static str {
+    match project.settings.operator.secret {
+        Some(_) => t("end that one first", "请先结束那个进程"),
+        None => t(
+            "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
+            "请先结束那个进程；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维地址",
+        ),
     }
 }
 
@@ -86,10 +100,10 @@ impl Operator {
 
     /// Sends it; an answer that is no success is an error with its code.
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let reply = request
-            .send()
-            .await
-            .with_context(|| format!("{} did not answer", self.url))?;
+        let reply = request.send().await.with_context(|| {
+            let url = &self.url;
+            say!("{url} did not answer", "{url} 没有应答")
+        })?;
         if reply.status().is_success() {
             return Ok(reply);
         }
@@ -97,7 +111,10 @@ impl Operator {
         let answer: Value = reply.json().await.unwrap_or_default();
         let text = match answer["errMsg"].as_str() {
             Some(text) => text.to_owned(),
-            None => format!("{} answered {status}", self.url),
+            None => {
+                let url = &self.url;
+                say!("{url} answered {status}", "{url} 返回 {status}")
+            }
         };
         Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
     }
@@ -105,9 +122,12 @@ impl Operator {
     /// The same, where the answer is JSON.
     pub(crate) async fn answer(&self, request: RequestBuilder) -> anyhow::Result<Value> {
         let reply = self.send(request).await?;
-        reply
-            .json()
-            .await
-            .with_context(|| format!("{} answered something that is not JSON", self.url))
+        reply.json().await.with_context(|| {
+            let url = &self.url;
+            say!(
+                "{url} answered something that is not JSON",
+                "{url} 返回的不是 JSON"
+            )
+        })
     }
 }

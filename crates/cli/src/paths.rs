@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context;
 use project::{Project, ProjectError};
 
+use crate::lang::say;
+
 /// The project in `dir`. From within a project's folder, where `dir` is left out, its own.
 pub(crate) fn project(dir: &Path) -> Result<Project, ProjectError> {
     let opened = Project::open(dir);
@@ -31,13 +33,18 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
             .map(PathBuf::from)
     };
     if let Some(dir) = set("YUNQIAO_CACHE") {
-        return std::path::absolute(dir).context("YUNQIAO_CACHE is not a path");
+        return std::path::absolute(dir)
+            .with_context(|| say!("YUNQIAO_CACHE is not a path", "YUNQIAO_CACHE 不是路径"));
     }
     if let Some(dir) = set("XDG_CACHE_HOME") {
         return Ok(dir.join("yunqiao"));
     }
-    let home =
-        set("HOME").context("HOME is not set; say with YUNQIAO_CACHE where dependencies may be kept")?;
+    let home = set("HOME").with_context(|| {
+        say!(
+            "HOME is not set; say with YUNQIAO_CACHE where dependencies may be kept",
+            "没有设置 HOME；请用 YUNQIAO_CACHE 写明依赖可以存放在哪里"
+        )
+    })?;
     Ok(home.join(if cfg!(target_os = "macos") {
         "Library/Caches/yunqiao"
     } else {
@@ -48,8 +55,12 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
 /// The `node` that `PATH` finds.
 pub(crate) fn node() -> anyhow::Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    find("node", &path)
-        .context("there is no `node` on the PATH; install Node.js 18 or later (https://nodejs.org)")
+    find("node", &path).with_context(|| {
+        say!(
+            "there is no `node` on the PATH; install Node.js 18 or later (https://nodejs.org)",
+            "PATH 里没有 `node`；请安装 Node.js 18 或更高版本（https://nodejs.org）"
+        )
+    })
 }
 
 fn find(name: &str, path: &OsStr) -> Option<PathBuf> {

@@ -10,7 +10,7 @@ use project::Finding;
 
 pub(crate) use crate::render::{BAD, DIM, GOOD, WARN, counted};
 use crate::{
-    escape, qr,
+    escape, lang, qr,
     render::{MARGIN, without_our_frames},
     terminal,
 };
@@ -49,7 +49,8 @@ pub(crate) fn failure(error: &anyhow::Error, as_json: bool) {
         };
         json(&serde_json::json!({ "errCode": code, "errMsg": text }));
     } else {
-        say(format_args!("{BAD}error{BAD:#}:"), format_args!("{error:#}"));
+        let (mark, colon) = (lang::t("error", "错误"), lang::t(":", "："));
+        say(format_args!("{BAD}{mark}{BAD:#}{colon}"), lang::error(error));
     }
 }
 
@@ -168,14 +169,6 @@ pub(crate) fn warning(what: impl Display, mend: &str) {
 /// What the project's files gave cause to say, without what was said before.
 pub(crate) fn findings(found: &[Finding], before: &[Finding]) {
     for finding in found.iter().filter(|finding| !before.contains(finding)) {
-        let of = finding
-            .function
-            .as_ref()
-            .map(|name| format!("{name}: "))
-            .unwrap_or_default();
-        warning(
-            format_args!("{of}{}: {}", finding.file.display(), finding.what),
-            &finding.mend,
-        );
+        warning(lang::of(&finding.wording()), lang::of(&finding.mend));
     }
 }

@@ -2,7 +2,7 @@
 
 use runtime::Progress;
 
-use crate::{escape, print, terminal};
+use crate::{escape, lang, print, terminal};
 
 /// Shows the runtime's progress.
 pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
@@ -22,12 +22,14 @@ pub(crate) fn show() -> impl Fn(Progress) + Send + Sync {
         ) {
             return;
         }
+        let said = progress.wording();
+        let said = lang::of(&said);
         if progress.is_warning() {
-            print::warning(&progress, "");
+            print::warning(said, "");
         } else if watched && !progress.is_over() {
-            terminal::wait_for(Some(escape::Line(&progress.to_string()).to_string()));
+            terminal::wait_for(Some(escape::Line(said).to_string()));
         } else {
-            print::step(&progress);
+            print::step(said);
         }
     }
 }

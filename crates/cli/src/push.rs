@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     args,
     client::{client, post},
+    lang::{say, t},
     paths,
     print::{self, BAD, DIM, GOOD},
     run_file, stack,
@@ -54,7 +55,10 @@ pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitC
     }
     match project {
         Some(mut project) if args.url.is_none() => {
-            print::step("no `yunqiao dev` runs for this project: it is started for this push alone");
+            print::step(t(
+                "no `yunqiao dev` runs for this project: it is started for this push alone",
+                "这个项目没有运行中的 `yunqiao dev`：只为这次推送启动",
+            ));
             undeclared::supply(&mut project, Undeclared::Supply);
             let local = Local::headless(&project, &args.node, false).await?;
             let code = push(&client, &local.wechat, Some(&project), &asked, as_json).await;
@@ -124,8 +128,11 @@ impl PushRequest {
         let mut fields = match args.data.as_deref().map(serde_json::from_str) {
             None => Map::new(),
             Some(Ok(Value::Object(fields))) => fields,
-            Some(Ok(_)) => bail!("--data must be a JSON object, such as '{{\"Content\":\"你好\"}}'"),
-            Some(Err(error)) => bail!("--data is not JSON: {error}"),
+            Some(Ok(_)) => bail!(say!(
+                "--data must be a JSON object, such as '{{\"Content\":\"hello\"}}'",
+                "--data 应是 JSON 对象，例如 '{{\"Content\":\"你好\"}}'"
+            )),
+            Some(Err(error)) => bail!(say!("--data is not JSON: {error}", "--data 不是 JSON：{error}")),
         };
         if let Some(content) = &args.content {
             fields.insert("Content".to_owned(), json!(content));
@@ -166,19 +173,24 @@ async fn push(
     } else if asked.path == "/sim/push" {
         show(&told, attempts);
     } else {
-        println!("verification → {}", told["url"].as_str().unwrap_or_default());
+        let url = told["url"].as_str().unwrap_or_default();
+        println!("{}", say!("verification → {url}", "URL 验证 → {url}"));
         outcome(&told, told["verified"] == true, "");
     }
     let done = attempts.iter().any(|attempt| attempt["acknowledged"] == true);
     let good = done || told["heldBack"] == true || told["verified"] == true;
     if let Some(project) = project.filter(|project| done && !is_routed(project, &told)) {
         // WeChat hears no more of it than that it has arrived.
+        let kind = &asked.kind;
+        let function = project.functions.keys().next().map_or("NAME", AsRef::as_ref);
         print::warning(
-            format_args!("no function was called: none takes {}", asked.kind),
-            &format!(
-                "name one in yunqiao.toml, below [push.routes]: {} = \"{}\"",
-                asked.kind,
-                project.functions.keys().next().map_or("NAME", AsRef::as_ref)
+            say!(
+                "no function was called: none takes {kind}",
+                "没有调用云函数：没有云函数接收 {kind}"
+            ),
+            &say!(
+                "name one in yunqiao.toml, below [push.routes]: {kind} = \"{function}\"",
+                "请在 yunqiao.toml 的 [push.routes] 下写明：{kind} = \"{function}\""
             ),
         );
     }
@@ -201,10 +213,14 @@ fn outcome(told: &Value, good: bool, note: &str) {
     let (style, mark) = if good { (GOOD, '✓') } else { (BAD, '✗') };
     let status = match told["status"].as_u64() {
         Some(status) => status.to_string(),
-        None => "no answer".to_owned(),
+        None => t("no answer", "没有应答").to_owned(),
     };
     let (took, meaning) = (&told["ms"], told["meaning"].as_str().unwrap_or_default());
-    println!("{style}{mark}{style:#} {status} in {took} ms{note}: {meaning}");
+    let told_in_words = say!(
+        "{status} in {took} ms{note}: {meaning}",
+        "{status}，用时 {took} 毫秒{note}：{meaning}"
+    );
+    println!("{style}{mark}{style:#} {told_in_words}");
     match &told["reply"] {
         Value::Object(reply) => println!("  {}", json!(reply)),
         // What was said, where it was not what it should be.
@@ -230,11 +246,17 @@ fn show(told: &Value, attempts: &[Value]) {
         println!("  {DIM}{line}{DIM:#}");
     }
     if told["heldBack"] == true {
-        println!("held back by a fault until the next push has gone out");
+        println!(
+            "{}",
+            t(
+                "held back by a fault until the next push has gone out",
+                "被故障拦住，要等下一次推送发出后再发"
+            )
+        );
     }
     for attempt in attempts {
         let again = match attempt["duplicate"] == true {
-            true => " (sent twice by a fault)",
+            true => t(" (sent twice by a fault)", "（因故障发送两次）"),
             false => "",
         };
         outcome(attempt, attempt["acknowledged"] == true, again);
@@ -265,8 +287,14 @@ fn list(word: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
 
 fn no_kind(name: &str) -> anyhow::Error {
     match kinds::nearest(name) {
-        Some(near) => anyhow!("there is no message or event {name:?}; did you mean `{near}`?"),
-        None => anyhow!("there is no message or event {name:?}; `yunqiao push --list` lists them all"),
+        Some(near) => anyhow!(say!(
+            "there is no message or event {name:?}; did you mean `{near}`?",
+            "没有消息或事件 {name:?}；是不是想写 `{near}`？"
+        )),
+        None => anyhow!(say!(
+            "there is no message or event {name:?}; `yunqiao push --list` lists them all",
+            "没有消息或事件 {name:?}；`yunqiao push --list` 会全部列出"
+        )),
     }
 }
 
@@ -295,9 +323,9 @@ fn field(field: PacketField) -> String {
 fn table(found: &[&PacketKind]) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     for kind in found {
-        let console = kind
-            .console
-            .map_or_else(String::new, |console| format!(" (in the console: {console})"));
+        let console = kind.console.map_or_else(String::new, |console| {
+            say!(" (in the console: {console})", "（控制台里叫 {console}）")
+        });
         writeln!(
             out,
             "{}{console}  {DIM}{}, {}{DIM:#}",

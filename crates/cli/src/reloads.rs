@@ -10,7 +10,9 @@ use gateway::ClientPermissions;
 use project::{Finding, PermissionSource, Project};
 
 use crate::{
-    args, dev, facts, print,
+    args, dev, facts,
+    lang::{self, say, t},
+    print,
     stack::{self, Local},
 };
 
@@ -67,7 +69,10 @@ impl<'a> Reloads<'a> {
         self.seen = self.local.runtime.changes_seen();
         let (project, found) = match dev::open(self.args) {
             Ok(read) => read,
-            Err(error) => return self.refuse(&error.to_string(), "what was loaded before goes on"),
+            Err(error) => {
+                let mend = t("what was loaded before goes on", "继续使用之前加载的");
+                return self.refuse(lang::of(&error.wording()), mend);
+            }
         };
         let said_in = PermissionSource::written_in(&project.root);
         let permissions = ClientPermissions::of(&project.settings);
@@ -76,13 +81,22 @@ impl<'a> Reloads<'a> {
             // A file that is written anew, or put aside for a moment, is to open nothing that it closed.
             if let (Some(gone), ReloadCause::Change) = (gone, cause) {
                 return self.refuse(
-                    &format!("{gone} is gone or empty, and with it what it says of clients"),
-                    "write it again; or press r, or start again, to go on without it",
+                    &say!(
+                        "{gone} is gone or empty, and with it what it says of clients",
+                        "{gone} 不见了或是空的，其中的客户端权限也没有了"
+                    ),
+                    t(
+                        "write it again; or press r, or start again, to go on without it",
+                        "请重新写好；如果确实不要它，请按 r 或重新启动",
+                    ),
                 );
             }
             self.local.gateway.permit(&permissions);
             self.permissions = permissions;
-            print::done("what clients may do has changed, and counts from now on");
+            print::done(t(
+                "what clients may do has changed, and counts from now on",
+                "客户端权限有改动，已生效",
+            ));
             facts::clients_now(&project);
         }
         self.said_in = said_in;
@@ -107,11 +121,15 @@ impl<'a> Reloads<'a> {
         let (project, loaded) = load.await;
         self.load = None;
         match loaded {
-            Ok(functions) => print::done(format_args!(
-                "reloaded: {}",
-                print::counted(functions.len(), "function")
-            )),
-            Err(error) => print::warning(format_args!("{error:#}"), ""),
+            Ok(functions) => {
+                let functions_zh = functions.len();
+                let functions_en = print::counted(functions_zh, "function");
+                print::done(say!(
+                    "reloaded: {functions_en}",
+                    "已重新加载：{functions_zh} 个云函数"
+                ));
+            }
+            Err(error) => print::warning(lang::error(&error), ""),
         }
         match self.newer.take() {
             Some(cause) => self.read(cause),
@@ -123,7 +141,7 @@ impl<'a> Reloads<'a> {
 
     /// Goes on with what was read before.
     fn refuse(&self, why: &str, mend: &str) {
-        print::warning(format_args!("not reloaded: {why}"), mend);
+        print::warning(say!("not reloaded: {why}", "没有重新加载：{why}"), mend);
         if let Some(console) = &self.local.console {
             console.stale(Some(why.to_owned()));
         }

@@ -16,7 +16,10 @@ use rustix::{
 use seal::{KeyRing, RootKey};
 use serde::{Deserialize, Serialize};
 
-use crate::folder::{self, Folder};
+use crate::{
+    folder::{self, Folder},
+    lang::say,
+};
 
 const NAME: &str = "run.json";
 
@@ -75,7 +78,8 @@ pub(crate) fn sign_in_keys(root: &Path) -> anyhow::Result<KeyRing> {
     });
     let key = written.with_context(|| {
         let path = root.join(folder::NAME).join(FILE);
-        format!("{} could not be written", path.display())
+        let path = path.display();
+        say!("{path} could not be written", "无法写入 {path}")
     })?;
     Ok(KeyRing::new(vec![key])?)
 }
@@ -85,7 +89,8 @@ impl RunFile {
     pub(crate) fn write(root: &Path, running: &Running) -> anyhow::Result<Option<Self>> {
         let file = write(root, running).with_context(|| {
             let path = root.join(folder::NAME).join(NAME);
-            format!("{} could not be written", path.display())
+            let path = path.display();
+            say!("{path} could not be written", "无法写入 {path}")
         })?;
         let root = root.to_owned();
         Ok(file.map(|file| Self { root, file }))

@@ -15,6 +15,7 @@ use project::{ExposeSecret as _, OperatorSection, Project, Secret, Undeclared};
 use serde_json::json;
 use store::Store;
 use store_redb::Redb;
+use wording::{Wording, wording};
 
 use crate::{
     args, check,
@@ -23,7 +24,7 @@ use crate::{
     front::DatabaseFront,
     interrupt,
     journal::Calls,
-    lang::t,
+    lang::{self, say, t},
     print,
     stack::{self, Parts, Visibility},
     storage, undeclared, web_auth,
@@ -56,12 +57,24 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
         .unwrap_or_else(|| project.root.join(STORE));
     let store: Arc<dyn Store> = Arc::new(Redb::open(&store_path)?);
     let listen = project.settings.listen.unwrap_or(LISTEN);
-    let (listener, address) = stack::listen(listen.ip(), listen.port(), "`listen` in yunqiao.toml").await?;
+    let (listener, address) = stack::listen(
+        listen.ip(),
+        listen.port(),
+        t("`listen` in yunqiao.toml", "yunqiao.toml 的 `listen`"),
+    )
+    .await?;
     let web = &project.settings.web;
     let web = match web.serves() {
         true => {
             let listen = web.listen.unwrap_or(WEB);
-            Some(stack::listen(listen.ip(), listen.port(), "`[web] listen` in yunqiao.toml").await?)
+            Some(
+                stack::listen(
+                    listen.ip(),
+                    listen.port(),
+                    t("`[web] listen` in yunqiao.toml", "yunqiao.toml 的 `[web] listen`"),
+                )
+                .await?,
+            )
         }
         false => None,
     };
@@ -69,14 +82,24 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
         OperatorSection { secret: None, .. } => None,
         OperatorSection { listen, .. } => {
             let listen = listen.unwrap_or(OPERATOR);
-            Some(stack::listen(listen.ip(), listen.port(), "`[operator] listen` in yunqiao.toml").await?)
+            Some(
+                stack::listen(
+                    listen.ip(),
+                    listen.port(),
+                    t(
+                        "`[operator] listen` in yunqiao.toml",
+                        "yunqiao.toml 的 `[operator] listen`",
+                    ),
+                )
+                .await?,
+            )
         }
     };
     for (what, mend) in [operator_without_secret(&project), push_without_token(&project)]
         .into_iter()
         .flatten()
     {
-        print::warning(what, mend);
+        print::warning(lang::of(&what), lang::of(&mend));
     }
     let push = push_settings(&project);
     let seen = Visibility {
@@ -218,10 +241,11 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
 /// It is not there, or cannot be understood.
 pub(crate) fn open(config: &Path) -> anyhow::Result<Project> {
     if !config.exists() {
-        bail!(
-            "there is no {}; give this command in the project's folder, or name the file with -c",
-            config.display()
-        );
+        let config = config.display();
+        bail!(say!(
+            "there is no {config}; give this command in the project's folder, or name the file with -c",
+            "没有 {config}；请在项目目录里执行，或用 -c 指定文件"
+        ));
     }
     let mut project = Project::from_config(config)?;
     let undeclared = undeclared::supply(&mut project, Undeclared::Refuse);
@@ -232,14 +256,22 @@ pub(crate) fn open(config: &Path) -> anyhow::Result<Project> {
 /// The app that is served.
 pub(crate) fn appid(project: &Project) -> anyhow::Result<String> {
     let appid = project.appid.clone();
-    appid.context("no appid: give `appid` in yunqiao.toml or project.config.json")
+    appid.with_context(|| {
+        say!(
+            "no appid: give `appid` in yunqiao.toml or project.config.json",
+            "没有 appid：请在 yunqiao.toml 或 project.config.json 里写 `appid`"
+        )
+    })
 }
 
 /// Its AppSecret.
 pub(crate) fn secret(project: &Project) -> anyhow::Result<Secret> {
-    project.settings.secret.clone().context(
-        "no AppSecret: name the file that holds it with `secret_file` in yunqiao.toml, or set YUNQIAO_APPSECRET",
-    )
+    project.settings.secret.clone().with_context(|| {
+        say!(
+            "no AppSecret: name the file that holds it with `secret_file` in yunqiao.toml, or set YUNQIAO_APPSECRET",
+            "没有 AppSecret：请在 yunqiao.toml 里用 `secret_file` 写明存放它的文件，或设置环境变量 YUNQIAO_APPSECRET"
+        )
+    })
 }
 
 /// How WeChat's pushes to the app are known, where the project says it.
@@ -249,21 +281,37 @@ pub(crate) fn push_settings(project: &Project) -> Option<push::ConsoleSettings> 
 }
 
 /// What is without effect in `[operator]`, and the mend.
-pub(crate) fn operator_without_secret(project: &Project) -> Option<(&'static str, &'static str)> {
+pub(crate) fn operator_without_secret(project: &Project) -> Option<(Wording, Wording)> {
     let operator = &project.settings.operator;
-    (operator.secret.is_none() && operator.listen.is_some()).then_some((
-        "[operator] has no secret, so nothing is listened on there",
-        "name a file with `secret_file`: openssl rand -hex 32 > operator.secret",
-    ))
+    (operator.secret.is_none() && operator.listen.is_some()).then(|| {
+        (
+            wording!(
+                "[operator] has no secret, so nothing is listened on there",
+                "[operator] 没有密钥，因此不会监听"
+            ),
+            wording!(
+                "name a file with `secret_file`: openssl rand -hex 32 > operator.secret",
+                "请用 `secret_file` 写明密钥文件：openssl rand -hex 32 > operator.secret"
+            ),
+        )
+    })
 }
 
 /// What is without effect in `[push]`, and the mend.
-pub(crate) fn push_without_token(project: &Project) -> Option<(&'static str, &'static str)> {
+pub(crate) fn push_without_token(project: &Project) -> Option<(Wording, Wording)> {
     let push = &project.settings.push;
-    (push.console.is_none() && !push.routes.is_empty()).then_some((
-        "[push] has routes and no token, so nothing is received",
-        "give the console's push settings (消息推送配置): token_file, aes_keys_file, mode and format",
-    ))
+    (push.console.is_none() && !push.routes.is_empty()).then(|| {
+        (
+            wording!(
+                "[push] has routes and no token, so nothing is received",
+                "[push] 有路由但没有 token，因此收不到推送"
+            ),
+            wording!(
+                "give the console's push settings (消息推送配置): token_file, aes_keys_file, mode and format",
+                "请写上控制台的消息推送配置：token_file、aes_keys_file、mode 和 format"
+            ),
+        )
+    })
 }
 
 /// Where the operator's listener of a server with these settings is, and what opens it.

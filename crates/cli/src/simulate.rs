@@ -6,7 +6,11 @@ use clock::Clock;
 use serde_json::json;
 use simulator::Simulator;
 
-use crate::{args, interrupt, lang::t, print, stack};
+use crate::{
+    args, interrupt,
+    lang::{say, t},
+    print, stack,
+};
 
 pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut settings = simulator::SimulatorSettings::default();
@@ -18,11 +22,18 @@ pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<E
         settings.secret = secret.into();
     }
     if let Some(url) = &args.push_url {
-        let bad =
-            |why: &dyn std::fmt::Display| anyhow::anyhow!("--push-url {url:?} is no URL to push to: {why}");
-        let parsed = reqwest::Url::parse(url).map_err(|error| bad(&error))?;
+        let bad = |why: &str| {
+            anyhow::anyhow!(say!(
+                "--push-url {url:?} is no URL to push to: {why}",
+                "--push-url {url:?} 不能用作推送的 URL：{why}"
+            ))
+        };
+        let parsed = reqwest::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
         if !["http", "https"].contains(&parsed.scheme()) {
-            return Err(bad(&"it must begin with http:// or https://"));
+            return Err(bad(t(
+                "it must begin with http:// or https://",
+                "应以 http:// 或 https:// 开头",
+            )));
         }
     }
     let (listener, address) = stack::listen(args.host, args.port, "--port").await?;

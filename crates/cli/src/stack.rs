@@ -25,6 +25,7 @@ use tokio::{
     sync::watch,
     task::JoinHandle,
 };
+use wording::{Wording, wording};
 
 use crate::{
     args,
@@ -34,6 +35,7 @@ use crate::{
     data::{self, Keeping},
     front::DatabaseFront,
     journal::{Calls, Journal},
+    lang::{self, say},
     past::PastCalls,
     paths, print, progress,
     run_file::{self, Running},
@@ -60,7 +62,8 @@ pub(crate) async fn runtime(
 ) -> anyhow::Result<Runtime> {
     // A limit on the size of files is then an error of whoever writes too much, and not the end of this process.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
-    let me = std::env::current_exe().context("the path of this program is not known")?;
+    let me = std::env::current_exe()
+        .with_context(|| say!("the path of this program is not known", "不知道本程序所在的路径"))?;
     let options = runtime::RuntimeOptions {
         node: paths::node()?,
         cache_dir: paths::cache()?,
@@ -90,7 +93,10 @@ fn is_of_wechat(base: &str) -> bool {
 /// Listens, and says what the mend is when the port is taken.
 pub(crate) async fn listen(host: IpAddr, port: u16, flag: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind((host, port)).await.with_context(|| {
-        format!("{host}:{port} cannot be listened on; another `yunqiao` may have it (choose with {flag}, 0 picks a free one)")
+        say!(
+            "{host}:{port} cannot be listened on; another `yunqiao` may have it (choose with {flag}, 0 picks a free one)",
+            "无法监听 {host}:{port}；也许被另一个 `yunqiao` 占用（用 {flag} 另选，0 表示任选空闲端口）"
+        )
     })?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -509,7 +515,8 @@ impl Local {
 /// A secret for the time that this process runs.
 fn one_time_secret() -> anyhow::Result<Secret> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).context("no randomness for a secret")?;
+    getrandom::fill(&mut bytes)
+        .with_context(|| say!("no randomness for a secret", "取不到随机数，无法生成密钥"))?;
     Ok(Secret::from(format!("{:032x}", u128::from_ne_bytes(bytes))))
 }
 
@@ -685,10 +692,12 @@ pub(crate) async fn key_ring(
 ) -> anyhow::Result<KeyRing> {
     match configured_keys(settings)? {
         Some(ring) => Ok(ring),
-        None => store
-            .key_ring()
-            .await
-            .context("the key ring could not be read from the store"),
+        None => store.key_ring().await.with_context(|| {
+            say!(
+                "the key ring could not be read from the store",
+                "无法从状态文件读取密钥环"
+            )
+        }),
     }
 }
 
@@ -701,15 +710,23 @@ pub(crate) fn configured_keys(settings: &project::ProjectSettings) -> anyhow::Re
         .keys
         .iter()
         .map(|key| RootKey::from_base64(key.expose_secret()));
-    let keys = keys
-        .collect::<Result<Vec<_>, _>>()
-        .context("[keys]: a root key is 32 bytes in base64")?;
+    let keys = keys.collect::<Result<Vec<_>, _>>().with_context(|| {
+        say!(
+            "[keys]: a root key is 32 bytes in base64",
+            "[keys]：根密钥是 base64 编码的 32 字节"
+        )
+    })?;
     Ok(Some(KeyRing::new(keys)?))
 }
 
 /// What takes pushes in, where the console's push settings are known.
 pub(crate) fn receiver(settings: Option<push::ConsoleSettings>) -> anyhow::Result<Option<push::Receiver>> {
     settings.map(push::Receiver::new).transpose().context("[push]")
+}
+
+/// That functions cannot run, and why.
+pub(crate) fn cannot_run(names: &str, problem: &Wording) -> Wording {
+    wording!("{names} cannot run: {problem}", "{names} 无法运行：{problem}"; problem)
 }
 
 /// Loads the project's functions, says which cannot run or be parsed, and gives the others. `Err` when none can run.
@@ -722,7 +739,7 @@ pub(crate) async fn load(
     let mut good = Vec::new();
     let mut broken = 0;
     // Functions that share their dependencies share what is wrong with them.
-    let mut problems = Vec::<(&str, Vec<&str>)>::new();
+    let mut problems = Vec::<(&Wording, Vec<&str>)>::new();
     for report in &reports {
         match &report.problem {
             None if report.faults.is_empty() => good.push(report.name.to_string()),
@@ -731,20 +748,23 @@ pub(crate) async fn load(
                 broken += 1;
                 // What has not changed since was told then.
                 if report.changed {
-                    match problems.iter_mut().find(|(told, _)| told == problem) {
+                    match problems.iter_mut().find(|(told, _)| *told == problem) {
                         Some((_, names)) => names.push(report.name.as_str()),
-                        None => problems.push((problem.as_str(), vec![report.name.as_str()])),
+                        None => problems.push((problem, vec![report.name.as_str()])),
                     }
                 }
             }
         }
     }
     for (problem, names) in problems {
-        print::warning(format_args!("{} cannot run: {problem}", names.join(", ")), "");
+        print::warning(lang::of(&cannot_run(&names.join(", "), problem)), "");
     }
     for report in &reports {
         for fault in &report.faults {
-            print::warning(format_args!("{}: {fault}", report.name), "");
+            print::warning(
+                format_args!("{}: {}", report.name, lang::of(&fault.wording())),
+                "",
+            );
         }
     }
     let all = reports.len();
@@ -752,7 +772,10 @@ pub(crate) async fn load(
         console.show(project.clone(), reports);
     }
     if broken == all && all > 0 {
-        bail!("none of the {} functions can run", all);
+        bail!(say!(
+            "none of the {all} functions can run",
+            "{all} 个云函数都无法运行"
+        ));
     }
     Ok(good)
 }

@@ -13,7 +13,12 @@ use files::{Rights, Storage};
 use project::{Project, S3Setting};
 use seal::KeyRing;
 
-use crate::{data::Keeping, folder, print};
+use crate::{
+    data::Keeping,
+    folder,
+    lang::{say, t},
+    print,
+};
 
 /// The folder's name.
 const FOLDER: &str = "files";
@@ -36,9 +41,10 @@ pub(crate) async fn open(
     let blobs: Arc<dyn Blobs> = match &settings.s3 {
         Some(s3) if keeping != Keeping::InMemory => {
             let blobs = bucket(s3, settings.quota).await?;
-            print::done(format_args!(
-                "files are kept in the bucket {} of {}",
-                s3.bucket, s3.endpoint
+            let (bucket, endpoint) = (&s3.bucket, &s3.endpoint);
+            print::done(say!(
+                "files are kept in the bucket {bucket} of {endpoint}",
+                "文件存放在 {endpoint} 的存储桶 {bucket}"
             ));
             tokio::spawn(sweep(Arc::downgrade(&blobs)));
             blobs
@@ -72,12 +78,16 @@ fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
     };
     match Folder::open(&root, options.clone()) {
         Err(error) if keeping == Keeping::InProject && error.is_in_use() => {
+            let root = root.display();
             print::warning(
-                format_args!(
-                    "{} is open in another process, so files are kept for this run alone",
-                    root.display()
+                say!(
+                    "{root} is open in another process, so files are kept for this run alone",
+                    "{root} 已被另一个进程打开，因此这里的文件只保留到本次运行结束"
                 ),
-                "end the other `yunqiao dev` first to go on with its files",
+                t(
+                    "end the other `yunqiao dev` first to go on with its files",
+                    "要继续使用原有文件，请先结束另一个 `yunqiao dev`",
+                ),
             );
             Ok(Folder::temporary(options)?)
         }
@@ -90,6 +100,7 @@ fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
 pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
     use anyhow::Context as _;
 
+    let unusable = || say!("[storage] s3 cannot be used", "[storage] s3 不可用");
     crate::client::install_tls();
     let bucket = blobs_s3::S3::new(&blobs_s3::S3Settings {
         endpoint: setting.endpoint.clone(),
@@ -101,15 +112,18 @@ pub(crate) async fn bucket(setting: &S3Setting, quota: Option<u64>) -> anyhow::R
         silence: blobs_s3::SILENCE,
         memory: blobs_s3::MEMORY,
     })
-    .context("[storage] s3 cannot be used")?;
-    bucket.check().await.context("[storage] s3 cannot be used")?;
+    .with_context(unusable)?;
+    bucket.check().await.with_context(unusable)?;
     Ok(Arc::new(bucket))
 }
 
 /// This binary was built without it.
 #[cfg(not(feature = "s3"))]
 pub(crate) async fn bucket(_: &S3Setting, _: Option<u64>) -> anyhow::Result<Arc<dyn Blobs>> {
-    anyhow::bail!("[storage] s3: this yunqiao was built without S3: build it with the feature `s3`");
+    anyhow::bail!(say!(
+        "[storage] s3: this yunqiao was built without S3: build it with the feature `s3`",
+        "[storage] s3：这个 yunqiao 编译时不含 S3：请启用特性 `s3` 重新编译"
+    ));
 }
 
 /// Removes now and then what uploads have left that died.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use doctor::UndeclaredPackage;
 use project::{Finding, Project, Undeclared};
+use wording::{Wording, wording};
 
 /// How many functions are named in one message.
 const MOST_NAMED: usize = 5;
@@ -43,38 +44,52 @@ fn finding(missing: &[UndeclaredPackage], policy: Undeclared) -> Option<Finding>
         .map(|one| one.function.as_str())
         .collect();
     let more = match missing.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+        0 => Wording::default(),
+        more => wording!(" and {more} more", " 等，另有 {more} 个"),
     };
-    let (does, do_es) = match missing {
+    let (does_en, do_en) = match missing {
         [_] => ("requires", "does"),
         _ => ("require", "do"),
     };
-    let name = &first.name;
-    let who = format!("{}{more} {does} `{name}`", named.join(", "));
+    let (names, name, version) = (named.join(", "), &first.name, &first.version);
+    let who = wording!("{names}{more} {does_en} `{name}`", "{names}{more} 用到依赖 `{name}`"; more);
     let what = if first.is_above {
         // Nothing is lacking here.
-        format!(
-            "{who}, which is found only in a folder above the function's: it is not uploaded to the platform"
+        wording!(
+            "{who}, which is found only in a folder above the function's: it is not uploaded to the platform",
+            "{who}，但只在云函数的上级目录里有：不会上传到平台"; who
         )
     } else if policy == Undeclared::Supply && first.is_known {
-        format!("{who} and {do_es} not declare it: {} is supplied", first.version)
+        wording!(
+            "{who} and {do_en} not declare it: {version} is supplied",
+            "{who}，但没有声明：已补上 {version}"; who
+        )
     } else if policy == Undeclared::Supply {
-        format!(
-            "{who} and {do_es} not declare it: it is missing, and not one of the packages that are supplied unasked"
+        wording!(
+            "{who} and {do_en} not declare it: it is missing, and not one of the packages that are supplied unasked",
+            "{who}，但没有声明：缺少它，而它不在会自动补上的依赖之列"; who
         )
     } else {
-        format!("{who} and {do_es} not declare it: it is missing")
+        wording!(
+            "{who} and {do_en} not declare it: it is missing",
+            "{who}，但没有声明：缺少它"; who
+        )
     };
     let mut mend = match &first.meant {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!(
-            "add {} to dependencies in package.json (`yunqiao doctor --fix` does it)",
-            first.line_to_add()
-        ),
+        Some(meant) => project::did_you_mean(meant),
+        None => {
+            let line = first.line_to_add();
+            wording!(
+                "add {line} to dependencies in package.json (`yunqiao doctor --fix` does it)",
+                "请在 package.json 的 dependencies 里加上 {line}（`yunqiao doctor --fix` 会自动修改）"
+            )
+        }
     };
     if policy == Undeclared::Refuse && first.is_known && !first.is_above {
-        mend.push_str(", or have it supplied: undeclared = \"supply\" below [functions] in yunqiao.toml");
+        mend = wording!(
+            "{mend}, or have it supplied: undeclared = \"supply\" below [functions] in yunqiao.toml",
+            "{mend}，或让它自动补上：在 yunqiao.toml 的 [functions] 下写 undeclared = \"supply\""; mend
+        );
     }
     Some(Finding {
         function: None,
@@ -135,7 +150,7 @@ mod tests {
         assert_eq!(supplied(&project, "a"), ["lodash", "wx-server-sdk"]);
         assert_eq!(supplied(&project, "b"), ["lodash", "own-package", "uuid"]);
         assert!(supplied(&project, "c").is_empty() && supplied(&project, "d").is_empty());
-        let told: Vec<_> = found.iter().map(|finding| finding.what.as_str()).collect();
+        let told: Vec<_> = found.iter().map(|finding| finding.what.en.as_str()).collect();
         assert_eq!(
             told,
             [
@@ -150,6 +165,7 @@ mod tests {
         assert!(
             found[1]
                 .mend
+                .en
                 .starts_with("add \"lodash\": \"^4.17.4\" to dependencies")
         );
     }
@@ -169,7 +185,7 @@ mod tests {
         ]);
         let found = supply(&mut project, Undeclared::Supply);
         assert!(supplied(&project, "a").is_empty());
-        let mends: Vec<_> = found.iter().map(|finding| finding.mend.as_str()).collect();
+        let mends: Vec<_> = found.iter().map(|finding| finding.mend.en.as_str()).collect();
         assert_eq!(mends, ["did you mean `own-package`?", "did you mean `request`?"]);
     }
 
@@ -196,12 +212,13 @@ mod tests {
         let (_folder, mut refused) = project(&files);
         let found = supply(&mut refused, Undeclared::Refuse);
         assert!(supplied(&refused, "a").is_empty());
-        assert!(found[0].what.ends_with("it is missing"), "{found:?}");
+        assert!(found[0].what.en.ends_with("it is missing"), "{found:?}");
 
         // The mend is taken.
         assert!(
             found[0]
                 .mend
+                .en
                 .contains("undeclared = \"supply\" below [functions]")
         );
         let settings = ("yunqiao.toml", "[functions]\nundeclared = \"supply\"");

@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::Context as _;
 
+use crate::lang::say;
+
 /// A file on its way; removed with this value unless it was finished.
 pub(crate) struct UnfinishedFile {
     path: PathBuf,
@@ -20,7 +22,10 @@ impl UnfinishedFile {
         let mut name = beside.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         let path = beside.with_file_name(name);
-        let file = File::create_new(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        let file = File::create_new(&path).with_context(|| {
+            let path = path.display();
+            say!("{path} cannot be made", "无法建立 {path}")
+        })?;
         Ok(Self {
             path,
             file,
@@ -31,7 +36,10 @@ impl UnfinishedFile {
     /// Has it take the place of what stands there.
     pub(crate) fn finish(mut self, to: &Path) -> anyhow::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.path, to).with_context(|| format!("{} cannot be written", to.display()))?;
+        fs::rename(&self.path, to).with_context(|| {
+            let path = to.display();
+            say!("{path} cannot be written", "无法写入 {path}")
+        })?;
         self.whole = true;
         Ok(())
     }

@@ -14,7 +14,11 @@ use project::{ExposeSecret as _, Project, Secret};
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
 
-use crate::{args, operator, print};
+use crate::{
+    args,
+    lang::{say, t},
+    operator, print,
+};
 
 /// The file, where the project does not name one.
 const FILE: &str = "users.toml";
@@ -43,29 +47,36 @@ fn add(project: &Project, name: &str, replace: bool, json: bool) -> anyhow::Resu
     let plain = !name.is_empty() && name.chars().count() <= 64 && !name.chars().any(char::is_control);
     ensure!(
         plain,
-        "a name has 1 to 64 characters, none of them a control character"
+        say!(
+            "a name has 1 to 64 characters, none of them a control character",
+            "用户名是 1 到 64 个字符，不含控制字符"
+        )
     );
     let path = file(project);
     let text = read(&path)?;
     let users = PasswordFile::parse(&text).with_context(|| path.display().to_string())?;
     if users.get(name).is_some() && !replace {
-        bail!(
-            "{} has a user {name:?} already; --replace gives them another password",
-            path.display()
-        );
+        let path = path.display();
+        bail!(say!(
+            "{path} has a user {name:?} already; --replace gives them another password",
+            "{path} 里已有用户 {name:?}；--replace 可以改密码"
+        ));
     }
     let password = password()?;
     let password = password.expose_secret();
     ensure!(
         password.chars().count() >= SHORTEST_PASSWORD && password.len() <= LONGEST_PASSWORD,
-        "a password has at least {SHORTEST_PASSWORD} characters, and at most {LONGEST_PASSWORD} bytes"
+        say!(
+            "a password has at least {SHORTEST_PASSWORD} characters, and at most {LONGEST_PASSWORD} bytes",
+            "密码至少 {SHORTEST_PASSWORD} 个字符，最多 {LONGEST_PASSWORD} 字节"
+        )
     );
-    let hash = cloudbase::hash(password).context("no randomness for a salt")?;
+    let hash = cloudbase::hash(password).with_context(no_randomness)?;
     let (text, uid) = match users.get(name) {
         Some(user) => (replaced(&text, name, &hash)?, user.uid.clone()),
         None => {
             let mut bytes = [0; 16];
-            getrandom::fill(&mut bytes).context("no randomness for a uid")?;
+            getrandom::fill(&mut bytes).with_context(no_randomness)?;
             let uid = format!("{:032x}", u128::from_ne_bytes(bytes));
             let blank = if text.is_empty() || text.ends_with('\n') {
                 ""
@@ -85,15 +96,26 @@ fn add(project: &Project, name: &str, replace: bool, json: bool) -> anyhow::Resu
     if json {
         print::json(&json!({"name": name, "uid": uid, "file": path}));
     } else {
-        print::done(format_args!("{name} is {uid} in {}", path.display()));
+        let path = path.display();
+        print::done(say!(
+            "{name} is {uid} in {path}",
+            "{name} 的 uid 是 {uid}，已写入 {path}"
+        ));
         if project.settings.auth.passwords.is_none() {
             print::warning(
-                "nobody logs in by a password yet",
-                "name the file in yunqiao.toml: [auth] passwords = \"users.toml\"",
+                t("nobody logs in by a password yet", "现在还不能用密码登录"),
+                t(
+                    "name the file in yunqiao.toml: [auth] passwords = \"users.toml\"",
+                    "请在 yunqiao.toml 里写明文件：[auth] passwords = \"users.toml\"",
+                ),
             );
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn no_randomness() -> String {
+    say!("there is no randomness", "取不到随机数")
 }
 
 /// The text with another hash, and nothing else changed.
@@ -101,9 +123,12 @@ fn replaced(text: &str, name: &str, hash: &str) -> anyhow::Result<String> {
     let table = DeTable::parse(text)?;
     let user = table.get_ref().get(name).map(|user| user.get_ref());
     let Some(DeValue::Table(user)) = user else {
-        bail!("there is no [{name:?}]");
+        bail!(say!("there is no [{name:?}]", "没有 [{name:?}]"));
     };
-    let password = user.get("password").context("the user has no password")?.span();
+    let password = user
+        .get("password")
+        .with_context(|| say!("the user has no password", "这个用户没有密码"))?
+        .span();
     let mut text = text.to_owned();
     text.replace_range(password, &format!("\"{hash}\""));
     Ok(text)
@@ -117,11 +142,11 @@ fn password() -> anyhow::Result<Secret> {
         stdin.lock().read_line(&mut line)?;
         return Ok(Secret::from(line.trim_end_matches(['\r', '\n'])));
     }
-    let first = unseen("password: ")?;
-    let second = unseen("once more: ")?;
+    let first = unseen(t("password: ", "密码："))?;
+    let second = unseen(t("once more: ", "再输一次："))?;
     ensure!(
         first.expose_secret() == second.expose_secret(),
-        "the two passwords differ"
+        say!("the two passwords differ", "两次输入的密码不一样")
     );
     Ok(first)
 }

@@ -12,7 +12,10 @@ use project::Project;
 use runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::print;
+use crate::{
+    lang::{say, t},
+    print,
+};
 
 /// An editor writes a file in several steps; a quiet spell of this length ends them …
 const QUIET: Duration = Duration::from_millis(150);
@@ -43,7 +46,10 @@ impl Changes {
         let (tell, changed) = mpsc::channel(1);
         let (tell_site, site_changed) = mpsc::channel(1);
         let root = project.root.canonicalize();
-        let root = root.with_context(|| format!("{} is not there", project.root.display()))?;
+        let root = root.with_context(|| {
+            let root = project.root.display();
+            say!("{root} is not there", "{root} 不存在")
+        })?;
         let sources = Arc::new(RwLock::new(vec![root.clone()]));
         let (bases, loaded) = (Arc::clone(&sources), runtime.clone());
         let site = Arc::new(RwLock::new(None));
@@ -88,12 +94,16 @@ impl Changes {
         if let Err(error) = changes.watcher.watch(&changes.root, RecursiveMode::Recursive) {
             // One folder that cannot be read is enough, or the system's limit of watches.
             let unseen = changes.watch_each();
+            let root = changes.root.display();
             print::warning(
-                format_args!(
-                    "{unseen} folders of {} cannot be watched: {error}",
-                    changes.root.display()
+                say!(
+                    "{unseen} folders of {root} cannot be watched: {error}",
+                    "{root} 里有 {unseen} 个目录无法监视：{error}"
                 ),
-                "changes there are seen when another file is saved; on Linux fs.inotify.max_user_watches may be too small",
+                t(
+                    "changes there are seen when another file is saved; on Linux fs.inotify.max_user_watches may be too small",
+                    "那里的改动要等别的文件保存时才会发现；在 Linux 上可能是 fs.inotify.max_user_watches 太小",
+                ),
             );
         }
         changes.watch_functions(project);
@@ -117,8 +127,11 @@ impl Changes {
             drop(sources);
             if let Err(error) = self.watcher.watch(&folder, RecursiveMode::Recursive) {
                 print::warning(
-                    format_args!("{} cannot be watched: {error}", folder.display()),
-                    "changes there are seen when another file is saved",
+                    cannot_be_watched(&folder, &error),
+                    t(
+                        "changes there are seen when another file is saved",
+                        "那里的改动要等别的文件保存时才会发现",
+                    ),
                 );
             }
         }
@@ -144,8 +157,11 @@ impl Changes {
             && let Err(error) = self.watcher.watch(&folder, RecursiveMode::Recursive)
         {
             print::warning(
-                format_args!("{} cannot be watched: {error}", folder.display()),
-                "reload the page by hand when it was built anew",
+                cannot_be_watched(&folder, &error),
+                t(
+                    "reload the page by hand when it was built anew",
+                    "重新构建后请手动刷新页面",
+                ),
             );
         }
     }
@@ -243,6 +259,14 @@ fn matters(root: &Path, path: &Path) -> bool {
             }
             _ => true,
         })
+}
+
+fn cannot_be_watched(folder: &Path, error: &notify::Error) -> String {
+    let folder = folder.display();
+    say!(
+        "{folder} cannot be watched: {error}",
+        "无法监视 {folder}：{error}"
+    )
 }
 
 #[cfg(test)]

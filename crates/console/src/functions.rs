@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use project::{Project, ProjectFunction, Trigger};
 use runtime::LoadReport;
 use tokio::sync::OnceCell;
+use wording::Wording;
 
 use crate::{
     Inner,
@@ -41,8 +42,8 @@ struct Wrong {
     place: String,
     /// Whether the doctor can mend it in the files.
     curable: bool,
-    what: String,
-    mend: String,
+    what: Wording,
+    mend: Wording,
 }
 
 impl Shown {
@@ -72,10 +73,10 @@ impl Shown {
     }
 
     /// Why a function cannot run, or will fail when it is loaded.
-    fn problem(&self, name: &FunctionName) -> Option<String> {
+    fn problem(&self, name: &FunctionName) -> Option<Wording> {
         let report = self.reports.iter().find(|report| report.name == *name);
         let function = self.project.functions.get(name);
-        let fault = || Some(report?.faults.first()?.to_string());
+        let fault = || Some(report?.faults.first()?.wording());
         report
             .and_then(|report| report.problem.clone())
             .or_else(|| function?.function.problem.clone())
@@ -94,10 +95,12 @@ impl Shown {
     }
 
     /// What is wrong with a function and can be mended by the doctor.
-    pub(crate) async fn curable(self: &Arc<Self>, function: &str) -> Vec<String> {
+    pub(crate) async fn curable(self: &Arc<Self>, function: &str, lang: Lang) -> Vec<String> {
         let diagnoses = self.diagnoses().await.iter();
         let of_it = diagnoses.filter(|diagnosis| is_curable(diagnosis, function));
-        of_it.map(|diagnosis| diagnosis.what.clone()).collect()
+        of_it
+            .map(|diagnosis| lang.of_wording(&diagnosis.what).to_owned())
+            .collect()
     }
 
     /// What the doctor says of a function, or of the project as a whole.
@@ -129,10 +132,11 @@ fn is_curable(diagnosis: &Diagnosis, function: &str) -> bool {
 }
 
 /// Has the doctor mend what it can of a function, in the project's files as they are now; what was done, line by line.
-pub(crate) async fn cure(inner: &Inner, function: &str) -> Result<Vec<String>, String> {
-    let shown = inner
-        .shown()
-        .ok_or_else(|| "the functions are being loaded".to_owned())?;
+pub(crate) async fn cure(inner: &Inner, function: &str, lang: Lang) -> Result<Vec<String>, String> {
+    let shown = inner.shown().ok_or_else(|| {
+        lang.t("The functions are being loaded.", "正在加载云函数。")
+            .to_owned()
+    })?;
     let function = function.to_owned();
     let cured = tokio::task::spawn_blocking(move || {
         let mut report = doctor::examine(&shown.project);
@@ -140,11 +144,11 @@ pub(crate) async fn cure(inner: &Inner, function: &str) -> Result<Vec<String>, S
         report
             .diagnoses
             .retain(|diagnosis| is_curable(diagnosis, &function));
-        let cured = doctor::cure(&report).map_err(|error| error.to_string())?;
+        let cured = doctor::cure(&report).map_err(|error| lang.of_wording(&error.wording()).to_owned())?;
         let root = &shown.project.root;
         let lines = cured.into_iter().map(|cured| {
             let file = cured.file.strip_prefix(root).unwrap_or(&cured.file).display();
-            format!("{file}: {}", cured.what)
+            format!("{file}: {}", lang.of_wording(&cured.what))
         });
         Ok(lines.collect())
     });
@@ -226,7 +230,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
                 &shown,
                 listed,
                 state,
-                problem.as_deref(),
+                problem.as_ref(),
                 &wrong,
                 &last,
             ),
@@ -258,7 +262,7 @@ fn card(
     shown: &Shown,
     listed: &ProjectFunction,
     state: State,
-    problem: Option<&str>,
+    problem: Option<&Wording>,
     wrong: &[Wrong],
     last: &[Arc<Call>],
 ) -> Markup {
@@ -273,7 +277,7 @@ fn card(
     html! {
         article .card.function data-name=(name) {
             h2 { (name) " " (state.badge(lang)) }
-            @if let Some(problem) = problem { (layout::trouble(problem)) }
+            @if let Some(problem) = problem { (layout::trouble(lang.of_wording(problem))) }
             (facts(lang, function))
             @if !triggers.is_empty() {
                 h3 { (lang.t("Timers", "定时触发器")) }
@@ -393,8 +397,8 @@ fn findings(lang: Lang, wrong: &[Wrong]) -> Markup {
                 @for wrong in wrong {
                     li {
                         code .dim { (wrong.place) } br;
-                        (wrong.what)
-                        @if !wrong.mend.is_empty() { br; span .mend { "→ " (wrong.mend) } }
+                        (lang.of_wording(&wrong.what))
+                        @if !wrong.mend.is_empty() { br; span .mend { "→ " (lang.of_wording(&wrong.mend)) } }
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! Chinese or English: each text stands in both where it is used.
 
 use http::{HeaderMap, header::ACCEPT_LANGUAGE};
+use wording::Wording;
 
 /// Keeps what was chosen with the switch.
 pub(crate) const COOKIE: &str = "yunqiao_lang";
@@ -37,6 +38,14 @@ impl Lang {
         match self {
             Self::En => en,
             Self::Zh => zh,
+        }
+    }
+
+    /// What was said, in this language.
+    pub(crate) fn of_wording(self, said: &Wording) -> &str {
+        match self {
+            Self::En => &said.en,
+            Self::Zh => &said.zh,
         }
     }
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 use function::Function;
 use openapi::{Standing, code::NO_PERMISSION};
 use project::permissions::{self, DeclaredPermission, Misnomer, Permissions};
+use wording::{Wording, wording};
 
 use crate::{
     Diagnosis,
@@ -23,13 +24,14 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
         Ok(Ok(permissions)) => permissions,
         // Until it can be read, what it permits is anybody's guess: nothing else is said of it.
         Ok(Err(fault)) => {
-            let what = format!("{}; the file is ignored", fault.what);
+            let what = permissions::ignored(&fault.what);
             return found.push(Diagnosis::new(&config, Some(fault.line), what, fault.mend));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Permissions::default(),
         Err(error) => {
-            let what = format!("it cannot be read: {error}");
-            return found.push(Diagnosis::new(&config, None, what, "make it readable".to_owned()));
+            let what = wording!("it cannot be read: {error}", "无法读取：{error}");
+            let mend = wording!("make it readable", "请检查它的读取权限");
+            return found.push(Diagnosis::new(&config, None, what, mend));
         }
     };
     for fault in permissions
@@ -84,15 +86,18 @@ impl Examination<'_> {
     /// An interface that the source calls; each only once.
     fn call(&mut self, call: &Mention) {
         let Mention { name, file, line } = call;
-        let diagnosis = |what: String, mend: String| Diagnosis::new(file, Some(*line), what, mend);
+        let diagnosis = |what: Wording, mend: Wording| Diagnosis::new(file, Some(*line), what, mend);
         if let Some(misnomer) = Misnomer::of(name) {
             self.expected.extend(misnomer.near);
-            let what = format!("it calls {}", misnomer.what);
+            let misnamed = &misnomer.what;
+            let what = wording!("it calls {misnamed}", "代码里调用的 {misnamed}"; misnamed);
             return self.found.push(diagnosis(what, misnomer.mend()));
         }
         if let Some(Standing::Withdrawn(errcode)) = openapi::find(name).map(|api| api.standing) {
-            let what =
-                format!("it calls `{name}`, which WeChat has withdrawn: it is answered with {errcode}");
+            let what = wording!(
+                "it calls `{name}`, which WeChat has withdrawn: it is answered with {errcode}",
+                "代码里调用的 `{name}` 已被微信下线，调用会返回 {errcode}"
+            );
             self.found.push(diagnosis(what, instead_of_withdrawn(name)));
         }
         let is_meant_by_another = || {
@@ -104,9 +109,14 @@ impl Examination<'_> {
         // What stands in a list of another shape is told with that: it is not absent.
         let stands_there = !self.is_editable && self.text.contains(&format!("\"{name}\""));
         if !self.declared.contains(name.as_str()) && !stands_there && !is_meant_by_another() {
-            let what =
-                format!("it calls `{name}`, which is not permitted: it is answered with {NO_PERMISSION}");
-            let mend = format!("add \"{name}\" to permissions.openapi in config.json");
+            let what = wording!(
+                "it calls `{name}`, which is not permitted: it is answered with {NO_PERMISSION}",
+                "代码里调用了 `{name}`，但没有声明权限，调用会返回 {NO_PERMISSION}"
+            );
+            let mend = wording!(
+                "add \"{name}\" to permissions.openapi in config.json",
+                "请在 config.json 的 permissions.openapi 里加上 \"{name}\""
+            );
             self.push(diagnosis(what, mend), Edit::Permit(name.clone()));
         }
     }
@@ -115,17 +125,18 @@ impl Examination<'_> {
     fn declared(&mut self, declared: &DeclaredPermission, is_first: bool) {
         let DeclaredPermission { name, line, .. } = declared;
         let file = self.config;
-        let diagnosis = |what: String, mend: String| Diagnosis::new(file, Some(*line), what, mend);
+        let diagnosis = |what: Wording, mend: Wording| Diagnosis::new(file, Some(*line), what, mend);
         if !is_first {
-            let what = format!("`{name}` is listed twice");
+            let what = wording!("`{name}` is listed twice", "`{name}` 声明了两次");
             return self.push(
-                diagnosis(what, "remove one".to_owned()),
+                diagnosis(what, wording!("remove one", "请删掉一个")),
                 Edit::Unrepeat(name.clone()),
             );
         }
         let is_called = self.called.contains(name.as_str());
         if let Some(misnomer) = Misnomer::of(name) {
-            let what = format!("it lists {}", misnomer.what);
+            let misnamed = &misnomer.what;
+            let what = wording!("it lists {misnamed}", "声明的 {misnamed}"; misnamed);
             let found = diagnosis(what, misnomer.mend());
             return match misnomer.near {
                 // What there is, is not taken for a typo on likeness alone.
@@ -143,11 +154,20 @@ impl Examination<'_> {
         }
         let what = match openapi::find(name).map(|api| api.standing) {
             Some(Standing::Withdrawn(errcode)) => {
-                format!("it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}")
+                wording!(
+                    "it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}",
+                    "声明的 `{name}` 已被微信下线，调用会返回 {errcode}"
+                )
             }
-            _ => format!("`{name}` is permitted, but never called"),
+            _ => wording!(
+                "`{name}` is permitted, but never called",
+                "声明了 `{name}` 的权限，但代码没有调用它"
+            ),
         };
-        let mend = "remove it from permissions.openapi".to_owned();
+        let mend = wording!(
+            "remove it from permissions.openapi",
+            "请从 permissions.openapi 里删掉"
+        );
         self.push(diagnosis(what, mend), Edit::Forbid(name.clone()));
     }
 
@@ -165,11 +185,14 @@ impl Examination<'_> {
 }
 
 /// What took the place of template and uniform messages, the only interfaces that were withdrawn.
-fn instead_of_withdrawn(name: &str) -> String {
+fn instead_of_withdrawn(name: &str) -> Wording {
     match name.split_once('.') {
         Some(("templateMessage" | "uniformMessage", "send")) => {
-            "send a subscribe message: `subscribeMessage.send`".to_owned()
+            wording!(
+                "send a subscribe message: `subscribeMessage.send`",
+                "请改发订阅消息：`subscribeMessage.send`"
+            )
         }
-        _ => "take the call out".to_owned(),
+        _ => wording!("take the call out", "请删掉这个调用"),
     }
 }

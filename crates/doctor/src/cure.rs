@@ -15,6 +15,7 @@ use jsonc_parser::{
     cst::{CstArray, CstInputValue, CstObject, CstRootNode},
 };
 use project::files;
+use wording::{Wording, wording};
 
 use crate::CureError;
 
@@ -51,7 +52,7 @@ pub(crate) enum Edit {
 pub(crate) fn edit<'e>(
     path: &Path,
     edits: impl Iterator<Item = &'e Edit> + Clone,
-) -> Result<Vec<String>, CureError> {
+) -> Result<Vec<Wording>, CureError> {
     if edits.clone().all(|edit| matches!(edit, Edit::Replace { .. })) {
         return edit_text(path, edits);
     }
@@ -59,22 +60,20 @@ pub(crate) fn edit<'e>(
         path: path.to_owned(),
         cause,
     };
-    let changed = |what: &str| CureError::Changed {
+    let changed = |what: Wording| CureError::Changed {
         path: path.to_owned(),
-        what: what.to_owned(),
+        what,
     };
     let before = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}\n".to_vec(),
         Err(error) => return Err(failed(error)),
     };
-    files::json_object(&before).map_err(|fault| changed(&fault.what))?;
-    let text = files::text(&before).map_err(|fault| changed(&fault.what))?;
+    files::json_object(&before).map_err(|fault| changed(fault.what))?;
+    let text = files::text(&before).map_err(|fault| changed(fault.what))?;
     let root =
-        CstRootNode::parse(text, &ParseOptions::default()).map_err(|error| changed(&error.to_string()))?;
-    let object = root
-        .object_value()
-        .ok_or_else(|| changed("the file holds no JSON object"))?;
+        CstRootNode::parse(text, &ParseOptions::default()).map_err(|error| changed(Wording::as_is(error)))?;
+    let object = root.object_value().ok_or_else(|| changed(files::no_object()))?;
     let mut done = Vec::new();
     for edit in edits {
         done.push(edit.apply(&object).map_err(changed)?);
@@ -90,13 +89,16 @@ pub(crate) fn edit<'e>(
     }
     let has_lock = || LOCKS.iter().any(|lock| path.with_file_name(lock).is_file());
     if path.ends_with("package.json") && has_lock() {
-        done.push("the lock file beside it is now out of date: run `npm install` there".to_owned());
+        done.push(wording!(
+            "the lock file beside it is now out of date: run `npm install` there",
+            "旁边的 lock 文件已过期：请在那里执行 `npm install`"
+        ));
     }
     Ok(done)
 }
 
 /// Makes replacements in a text, from its end to its beginning: those before are where they were.
-fn edit_text<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<String>, CureError> {
+fn edit_text<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<Vec<Wording>, CureError> {
     let failed = |cause| CureError::File {
         path: path.to_owned(),
         cause,
@@ -114,11 +116,14 @@ fn edit_text<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<V
         if bytes.get(at.clone()) != Some(from.as_bytes()) {
             return Err(CureError::Changed {
                 path: path.to_owned(),
-                what: format!("{from} is not where it was"),
+                what: wording!("{from} is not where it was", "{from} 已不在原来的位置"),
             });
         }
         bytes.splice(at.clone(), to.bytes());
-        done.insert(0, format!("wrote {to} instead of {from}"));
+        done.insert(
+            0,
+            wording!("wrote {to} instead of {from}", "已把 {from} 改为 {to}"),
+        );
     }
     replace(path, &bytes).map_err(failed)?;
     Ok(done)
@@ -144,22 +149,31 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 impl Edit {
     /// What was done, or why it cannot be.
-    fn apply(&self, root: &CstObject) -> Result<String, &'static str> {
+    fn apply(&self, root: &CstObject) -> Result<Wording, Wording> {
         let done = match self {
             Self::Permit(name) => {
                 let list = permissions(root)?;
                 if places(&list, name).is_empty() {
                     append(&list, name);
                 }
-                format!("added \"{name}\" to permissions.openapi")
+                wording!(
+                    "added \"{name}\" to permissions.openapi",
+                    "已在 permissions.openapi 里加上 \"{name}\""
+                )
             }
             Self::Forbid(name) => {
                 remove(&permissions(root)?, name, 0);
-                format!("removed \"{name}\" from permissions.openapi")
+                wording!(
+                    "removed \"{name}\" from permissions.openapi",
+                    "已从 permissions.openapi 里删掉 \"{name}\""
+                )
             }
             Self::Unrepeat(name) => {
                 remove(&permissions(root)?, name, 1);
-                format!("removed the second \"{name}\" from permissions.openapi")
+                wording!(
+                    "removed the second \"{name}\" from permissions.openapi",
+                    "已从 permissions.openapi 里删掉重复的 \"{name}\""
+                )
             }
             Self::Rename { from, to } => {
                 let list = permissions(root)?;
@@ -173,15 +187,21 @@ impl Edit {
                 }
                 remove(&list, from, 0);
                 if is_there {
-                    format!("removed \"{from}\" from permissions.openapi, where \"{to}\" is listed")
+                    wording!(
+                        "removed \"{from}\" from permissions.openapi, where \"{to}\" is listed",
+                        "已从 permissions.openapi 里删掉 \"{from}\"，那里已有 \"{to}\""
+                    )
                 } else {
-                    format!("wrote \"{to}\" instead of \"{from}\" in permissions.openapi")
+                    wording!(
+                        "wrote \"{to}\" instead of \"{from}\" in permissions.openapi",
+                        "已把 permissions.openapi 里的 \"{from}\" 改为 \"{to}\""
+                    )
                 }
             }
             Self::Depend { package, version } => {
                 let list = root
                     .object_value_or_create("dependencies")
-                    .ok_or("`dependencies` is no object")?;
+                    .ok_or_else(|| wording!("`dependencies` is no object", "`dependencies` 不是对象"))?;
                 match list.get(package) {
                     Some(there) => there.set_value(CstInputValue::from(version.as_str())),
                     None => insert_sorted(&list, package, version),
@@ -193,20 +213,28 @@ impl Edit {
                 {
                     dev.remove();
                 }
-                format!("wrote \"{package}\": \"{version}\" into dependencies")
+                wording!(
+                    "wrote \"{package}\": \"{version}\" into dependencies",
+                    "已在 dependencies 里写上 \"{package}\": \"{version}\""
+                )
             }
-            Self::Replace { .. } => return Err("this is no JSON object"),
+            Self::Replace { .. } => return Err(files::no_object()),
         };
         Ok(done)
     }
 }
 
 /// `permissions.openapi`, made if it is not there.
-fn permissions(root: &CstObject) -> Result<CstArray, &'static str> {
+fn permissions(root: &CstObject) -> Result<CstArray, Wording> {
     root.object_value_or_create("permissions")
-        .ok_or("`permissions` is no object")?
+        .ok_or_else(|| wording!("`permissions` is no object", "`permissions` 不是对象"))?
         .array_value_or_create("openapi")
-        .ok_or("`permissions.openapi` is no array")
+        .ok_or_else(|| {
+            wording!(
+                "`permissions.openapi` is no array",
+                "`permissions.openapi` 不是数组"
+            )
+        })
 }
 
 /// Where a name stands in the list.

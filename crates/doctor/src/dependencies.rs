@@ -16,6 +16,7 @@ use function::{
 };
 use project::{Project, files};
 use serde_json::{Map, Value};
+use wording::{Wording, wording};
 
 use crate::{
     Diagnosis,
@@ -185,10 +186,14 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
             .iter()
             .any(|field| version(&package, field, name).is_some());
         if !declared && lies_in(&function.dir, name) {
-            let what = format!(
-                "it imports `{name}`, which lies in its own folder: Node looks there for what `require` names, not for what `import` does"
+            let what = wording!(
+                "it imports `{name}`, which lies in its own folder: Node looks there for what `require` names, not for what `import` does",
+                "代码里 import 的 `{name}` 在云函数自己的目录里：Node 只为 `require` 在那里查找，`import` 不会"
             );
-            let mend = format!("write `./{name}` with the ending of the file");
+            let mend = wording!(
+                "write `./{name}` with the ending of the file",
+                "请写成 `./{name}`，并带上文件后缀"
+            );
             found.push(Diagnosis::new(&required.file, Some(required.line), what, mend));
         }
     }
@@ -196,30 +201,45 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
         let name = &missing.name;
         if let Some(meant) = &missing.meant {
             // What a stranger has published under a name that was mistyped is not what is wanted.
-            let what = format!("it requires `{name}`, which is not in package.json");
-            let mend = format!("did you mean `{meant}`?");
+            let what = not_in_package(name);
+            let mend = project::did_you_mean(meant);
             found.push(Diagnosis::new(&missing.file, Some(missing.line), what, mend));
             continue;
         }
         let line = missing.line_to_add();
         let (what, mend) = if missing.is_for_development {
             (
-                format!("it requires `{name}`, which is only among the devDependencies of package.json"),
-                format!("they are not installed where it runs: move {line} to dependencies"),
+                wording!(
+                    "it requires `{name}`, which is only among the devDependencies of package.json",
+                    "代码里用到依赖 `{name}`，但它只在 package.json 的 devDependencies 里"
+                ),
+                wording!(
+                    "they are not installed where it runs: move {line} to dependencies",
+                    "运行时不会安装 devDependencies：请把 {line} 移到 dependencies"
+                ),
             )
         } else if path.exists() {
             (
-                format!("it requires `{name}`, which is not in package.json"),
-                format!("add {line} to dependencies"),
+                not_in_package(name),
+                wording!("add {line} to dependencies", "请在 dependencies 里加上 {line}"),
             )
         } else {
             (
-                format!("it requires `{name}`, and there is no package.json"),
-                format!("make one with {line} in dependencies"),
+                wording!(
+                    "it requires `{name}`, and there is no package.json",
+                    "代码里用到依赖 `{name}`，但没有 package.json"
+                ),
+                wording!(
+                    "make one with {line} in dependencies",
+                    "请新建 package.json，在 dependencies 里写 {line}"
+                ),
             )
         };
         let mend = if missing.is_built_in {
-            format!("only the platform's runtimes up to Node 12.16 bring it along: {mend}")
+            wording!(
+                "only the platform's runtimes up to Node 12.16 bring it along: {mend}",
+                "只有平台 Node 12.16 及以下的运行环境自带它：{mend}"; mend
+            )
         } else {
             mend
         };
@@ -232,13 +252,26 @@ pub(crate) fn examine(function: &Function, source: &Source, project: &Project, f
     if let Some(range) =
         version(&package, "dependencies", SDK).filter(|range| ends_before(range, FIRST_WITH_CLOUD_CALLS))
     {
-        let what = format!("{SDK} {range} is too old: cloud calls came with 0.4.0");
-        let mend = format!("ask for \"{SDK}\": \"{SDK_VERSION}\"");
+        let what = wording!(
+            "{SDK} {range} is too old: cloud calls came with 0.4.0",
+            "{SDK} {range} 太旧：0.4.0 起才支持云调用"
+        );
+        let mend = wording!(
+            "ask for \"{SDK}\": \"{SDK_VERSION}\"",
+            "请改为 \"{SDK}\": \"{SDK_VERSION}\""
+        );
         found.push(
             Diagnosis::new(&path, line_of(&bytes, SDK), what, mend)
                 .cured_by(cure(SDK, SDK_VERSION.to_owned())),
         );
     }
+}
+
+fn not_in_package(name: &str) -> Wording {
+    wording!(
+        "it requires `{name}`, which is not in package.json",
+        "代码里用到依赖 `{name}`，但 package.json 里没有"
+    )
 }
 
 /// Whether `require('NAME')` finds a file or folder of the function's own, as far as its first part goes.

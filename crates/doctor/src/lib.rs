@@ -25,6 +25,7 @@ use std::{
 
 use function::FunctionName;
 use project::{Project, permissions};
+use wording::{Wording, wording};
 
 pub use crate::dependencies::UndeclaredPackage;
 use crate::{cure::Cure, source::Source};
@@ -52,9 +53,9 @@ pub struct Diagnosis {
     /// The line to look at, from 1, where there is one.
     pub line: Option<usize>,
     /// What is wrong there.
-    pub what: String,
+    pub what: Wording,
     /// What to do about it; empty where [`what`](Self::what) says it.
-    pub mend: String,
+    pub mend: Wording,
     cure: Option<Cure>,
 }
 
@@ -77,15 +78,14 @@ pub struct CuredFile {
     /// The file that was written.
     pub file: PathBuf,
     /// What was done in it.
-    pub what: String,
+    pub what: Wording,
 }
 
 /// A file could not be edited; those before it were.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum CureError {
     /// It cannot be read or written.
-    #[error("cannot edit {}: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -93,17 +93,44 @@ pub enum CureError {
         cause: io::Error,
     },
     /// It changed since it was examined, and is no longer what it has to be.
-    #[error("cannot edit {}: {what} — mend it, then examine again", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
         /// What it is now.
-        what: String,
+        what: Wording,
     },
 }
 
+impl CureError {
+    /// What is wrong, and the mend where there is one.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::File { path, cause } => {
+                let path = path.display();
+                wording!("cannot edit {path}: {cause}", "无法修改 {path}：{cause}")
+            }
+            Self::Changed { path, what } => {
+                let path = path.display();
+                wording!(
+                    "cannot edit {path}: {what} — mend it, then examine again",
+                    "无法修改 {path}：{what} —— 请先改正，再重新检查"; what
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for CureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for CureError {}
+
 impl Diagnosis {
-    fn new(file: &Path, line: Option<usize>, what: String, mend: String) -> Self {
+    fn new(file: &Path, line: Option<usize>, what: Wording, mend: Wording) -> Self {
         Self {
             function: None,
             file: file.to_owned(),
@@ -133,11 +160,24 @@ impl fmt::Display for Diagnosis {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        write!(f, ": {}", self.what)?;
-        if !self.mend.is_empty() {
-            write!(f, " — {}", self.mend)?;
+        write!(f, ": {}", Wording::with_mend(&self.what, &self.mend))
+    }
+}
+
+impl UnseenPlace {
+    /// Why what is there was not seen.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self.line {
+            Some(_) => wording!(
+                "what is called from here cannot be seen in the text",
+                "从源码文本看不出这里调用了什么"
+            ),
+            None => wording!(
+                "it was not looked at: it cannot be read, or is larger than 2 MB",
+                "没有检查：无法读取，或超过 2 MB"
+            ),
         }
-        Ok(())
     }
 }
 
@@ -149,11 +189,11 @@ impl DoctorReport {
         function: FunctionName,
         file: &Path,
         line: Option<usize>,
-        what: String,
+        what: Wording,
     ) {
         let diagnosis = Diagnosis {
             function: Some(function),
-            ..Diagnosis::new(file, line, what, String::new())
+            ..Diagnosis::new(file, line, what, Wording::default())
         };
         self.diagnoses.push(diagnosis);
         self.sort();
@@ -189,8 +229,8 @@ pub fn examine(project: &Project) -> DoctorReport {
         of_variables.extend(variables::examine(function, &source.variables));
         let mut found = Vec::new();
         if let Some(problem) = &function.problem {
-            let what = format!("it cannot run: {problem}");
-            found.push(Diagnosis::new(&function.dir, None, what, String::new()));
+            let what = wording!("it cannot run: {problem}", "无法运行：{problem}"; problem);
+            found.push(Diagnosis::new(&function.dir, None, what, Wording::default()));
         }
         cloud_calls::examine(function, &source, &mut found);
         timers::examine(listed, &mut found);

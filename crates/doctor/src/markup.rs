@@ -14,6 +14,7 @@ use std::{
 };
 
 use project::{Project, files};
+use wording::{Wording, wording};
 
 use crate::{
     Diagnosis,
@@ -114,24 +115,30 @@ struct Mend {
 
 impl Mend {
     /// For a background.
-    fn of_style(self) -> String {
-        let address = match self.all_read {
-            true => "{{cloud.url(endpoint, id)}} with cloud.wxs of @yunqiao/client",
-            false => "an address that wx.cloud.getTempFileURL gives",
-        };
-        format!("put into url(…) {address}")
+    fn of_style(self) -> Wording {
+        match self.all_read {
+            true => wording!(
+                "put into url(…) {{{{cloud.url(endpoint, id)}}}} with cloud.wxs of @yunqiao/client",
+                "url(…) 里请写 {{{{cloud.url(endpoint, id)}}}}，用 @yunqiao/client 的 cloud.wxs"
+            ),
+            false => wording!(
+                "put into url(…) an address that wx.cloud.getTempFileURL gives",
+                "url(…) 里请写 wx.cloud.getTempFileURL 给出的网址"
+            ),
+        }
     }
 
     /// For an attribute of this name.
-    fn of_attribute(self, attribute: &str) -> String {
+    fn of_attribute(self, attribute: &str) -> Wording {
         match self.all_read {
-            true => format!(
-                "write {attribute}=\"{{{{cloud.url(endpoint, id)}}}}\" with cloud.wxs of @yunqiao/client, or set it to wx.cloud.cloudUrl(id) in the script"
+            true => wording!(
+                "write {attribute}=\"{{{{cloud.url(endpoint, id)}}}}\" with cloud.wxs of @yunqiao/client, or set it to wx.cloud.cloudUrl(id) in the script",
+                "请写 {attribute}=\"{{{{cloud.url(endpoint, id)}}}}\"，用 @yunqiao/client 的 cloud.wxs；或在脚本里设为 wx.cloud.cloudUrl(id)"
             ),
-            false => {
-                "set it to an address that wx.cloud.getTempFileURL gives: not everybody may read these files"
-                    .to_owned()
-            }
+            false => wording!(
+                "set it to an address that wx.cloud.getTempFileURL gives: not everybody may read these files",
+                "请设为 wx.cloud.getTempFileURL 给出的网址：这些文件不是所有人可读"
+            ),
         }
     }
 }
@@ -169,7 +176,7 @@ fn markup(path: &Path, text: &str, mend: Mend, found: &mut Vec<Diagnosis>) {
             element, name, value, ..
         } = attribute;
         let line = line_of(text, attribute.at.start);
-        let mut hint = |what: String, mend: String, cure: Option<Cure>| {
+        let mut hint = |what: Wording, mend: Wording, cure: Option<Cure>| {
             found.push(Diagnosis {
                 cure,
                 ..Diagnosis::new(path, Some(line), what, mend)
@@ -178,8 +185,9 @@ fn markup(path: &Path, text: &str, mend: Mend, found: &mut Vec<Diagnosis>) {
         if *name == "style" {
             if urls(value).next().is_some() {
                 hint(
-                    format!(
-                        "a background of <{element}> is a file id, which WeChat looks for in its own cloud alone"
+                    wording!(
+                        "a background of <{element}> is a file id, which WeChat looks for in its own cloud alone",
+                        "<{element}> 的背景是文件 ID，微信只会在自己的云存储里查找"
                     ),
                     mend.of_style(),
                     None,
@@ -195,16 +203,18 @@ fn markup(path: &Path, text: &str, mend: Mend, found: &mut Vec<Diagnosis>) {
             if shows {
                 let cure = mend.all_read.then(|| address.cure(path, attribute)).flatten();
                 hint(
-                    format!(
-                        "<{element} {name}> is a file id, which WeChat looks for in its own cloud alone: it is not shown from here"
+                    wording!(
+                        "<{element} {name}> is a file id, which WeChat looks for in its own cloud alone: it is not shown from here",
+                        "<{element} {name}> 是文件 ID，微信只会在自己的云存储里查找：这里的文件显示不出来"
                     ),
                     mend.of_attribute(name),
                     cure,
                 );
             } else if is_component && element.contains('-') {
                 hint(
-                    format!(
-                        "`{name}` of the component <{element}> is a file id; if it may become the src of an image, it is not shown from here"
+                    wording!(
+                        "`{name}` of the component <{element}> is a file id; if it may become the src of an image, it is not shown from here",
+                        "组件 <{element}> 的 `{name}` 是文件 ID；如果会成为图片的 src，这里的文件显示不出来"
                     ),
                     mend.of_attribute(name),
                     None,
@@ -227,12 +237,16 @@ fn markup(path: &Path, text: &str, mend: Mend, found: &mut Vec<Diagnosis>) {
         });
         if let Some((shown, place)) = filled {
             let place = match place {
-                Some((file, line)) => format!(": {file}:{line} sets `{shown}` to one"),
-                None => String::new(),
+                Some((file, line)) => wording!(
+                    ": {file}:{line} sets `{shown}` to one",
+                    "（{file}:{line} 把 `{shown}` 设成了文件 ID）"
+                ),
+                None => Wording::default(),
             };
             hint(
-                format!(
-                    "<{element} {name}=\"{value}\"> may be a file id{place}; WeChat looks for those in its own cloud alone"
+                wording!(
+                    "<{element} {name}=\"{value}\"> may be a file id{place}; WeChat looks for those in its own cloud alone",
+                    "<{element} {name}=\"{value}\"> 可能是文件 ID{place}；微信只会在自己的云存储里查找"; place
                 ),
                 mend.of_attribute(name),
                 None,
@@ -248,10 +262,14 @@ fn style_sheet(path: &Path, text: &str, found: &mut Vec<Diagnosis>) {
         found.push(Diagnosis::new(
             path,
             Some(line_of(&text, at)),
-            "a url() is a file id, which WeChat looks for in its own cloud alone: it is not shown from here".to_owned(),
-            "write the file's https address, or set the background in the markup's style by wx.cloud.cloudUrl(id) or \
-             getTempFileURL: a style sheet can ask for nothing"
-                .to_owned(),
+            wording!(
+                "a url() is a file id, which WeChat looks for in its own cloud alone: it is not shown from here",
+                "url() 里是文件 ID，微信只会在自己的云存储里查找：这里的文件显示不出来"
+            ),
+            wording!(
+                "write the file's https address, or set the background in the markup's style by wx.cloud.cloudUrl(id) or getTempFileURL: a style sheet can ask for nothing",
+                "请写文件的 https 网址，或用 wx.cloud.cloudUrl(id) 或 getTempFileURL 在 WXML 的 style 里设置背景：样式表自己取不到网址"
+            ),
         ));
     }
 }

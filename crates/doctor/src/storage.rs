@@ -11,6 +11,7 @@ use std::{
 
 use files::{CloudPath, CloudPathError};
 use project::Project;
+use wording::{Wording, wording};
 
 use crate::{
     Diagnosis,
@@ -113,7 +114,7 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Stora
     let mut told: BTreeSet<(PathBuf, usize)> = BTreeSet::new();
     let mut environments = BTreeSet::new();
     for (function, used) in uses {
-        let mut hint = |at: &Mention, what: String, mend: String| {
+        let mut hint = |at: &Mention, what: Wording, mend: Wording| {
             if told.insert((at.file.clone(), at.line)) {
                 hints.push(Diagnosis {
                     function: Some((*function).clone()),
@@ -122,33 +123,49 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Stora
             }
         };
         for (at, error) in &used.paths {
-            let what = format!("storage does not take the path {:?}: {error}", at.name);
-            let mend = "write a path that storage takes, such as \"album/a.png\": this upload fails";
-            hint(at, what, mend.to_owned());
+            let (path, why) = (&at.name, error.wording());
+            let what = wording!(
+                "storage does not take the path {path:?}: {why}",
+                "云存储不接受路径 {path:?}：{why}"; why
+            );
+            let mend = wording!(
+                "write a path that storage takes, such as \"album/a.png\": this upload fails",
+                "这次上传会失败：请写合法的路径，例如 \"album/a.png\""
+            );
+            hint(at, what, mend);
         }
         for at in &used.environments {
             let here = at.name == project.env_id || aliases.contains(&at.name);
             if here || !environments.insert(at.name.clone()) {
                 continue;
             }
-            let what = format!(
-                "a file id of the environment {:?}, whose files `yunqiao serve` does not take for its own",
-                at.name
+            let environment = &at.name;
+            let what = wording!(
+                "a file id of the environment {environment:?}, whose files `yunqiao serve` does not take for its own",
+                "这个文件 ID 属于环境 {environment:?}，`yunqiao serve` 不会当作自己的文件"
             );
             let mend = match settings.aliases.is_some() {
-                true => format!("add {:?} to the aliases of [storage] in yunqiao.toml", at.name),
-                false => format!("below [storage] in yunqiao.toml write aliases = [{:?}]", at.name),
+                true => wording!(
+                    "add {environment:?} to the aliases of [storage] in yunqiao.toml",
+                    "请在 yunqiao.toml 的 [storage] 的 aliases 里加上 {environment:?}"
+                ),
+                false => wording!(
+                    "below [storage] in yunqiao.toml write aliases = [{environment:?}]",
+                    "请在 yunqiao.toml 的 [storage] 下写 aliases = [{environment:?}]"
+                ),
             };
             hint(at, what, mend);
         }
         for at in &used.addresses {
-            let what = "an address of the platform's own storage: it leads there, wherever the function runs"
-                .to_owned();
-            hint(
-                at,
-                what,
-                "keep the file id, and ask getTempFileURL for the address".to_owned(),
+            let what = wording!(
+                "an address of the platform's own storage: it leads there, wherever the function runs",
+                "这是平台云存储的网址：云函数在哪里运行都会指向那里"
             );
+            let mend = wording!(
+                "keep the file id, and ask getTempFileURL for the address",
+                "请保存文件 ID，需要网址时用 getTempFileURL 换取"
+            );
+            hint(at, what, mend);
         }
     }
     hints

@@ -1,6 +1,6 @@
-//! Golden triples, `golden/NAME/`: a project as it is found (`broken`), what the doctor says (`diagnosis.txt`, those that it
-//! cannot cure marked), and the project when it is cured (`cured`). With `YUNQIAO_BLESS=1` in the environment what is said and
-//! done becomes what is expected: read the difference before you commit it.
+//! Golden triples, `golden/NAME/`: a project as it is found (`broken`), what the doctor says (`diagnosis.txt` and
+//! `diagnosis.zh.txt`, those that it cannot cure marked), and the project when it is cured (`cured`). With `YUNQIAO_BLESS=1`
+//! in the environment what is said and done becomes what is expected: read the difference before you commit it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -42,17 +42,27 @@ fn lay(root: &Path, tree: &BTreeMap<PathBuf, Vec<u8>>) {
 
 /// What the doctor says, without the project's own folder.
 fn told(root: &Path, report: &DoctorReport) -> String {
+    told_in(root, report, |wording| wording.en)
+}
+
+/// The same in one of the languages.
+fn told_in(root: &Path, report: &DoctorReport, language: fn(Wording) -> String) -> String {
     let mut told = String::new();
+    let say = |found: &Diagnosis| {
+        let line = found.line.map_or(String::new(), |line| format!(":{line}"));
+        let text = language(Wording::with_mend(&found.what, &found.mend));
+        format!("{}{line}: {text}", found.file.display())
+    };
     for diagnosis in &report.diagnoses {
         let mark = if diagnosis.is_curable() {
             "curable"
         } else {
             "        "
         };
-        writeln!(told, "{mark:8} {diagnosis}").unwrap();
+        writeln!(told, "{mark:8} {}", say(diagnosis)).unwrap();
     }
     for hint in &report.hints {
-        writeln!(told, "hint     {hint}").unwrap();
+        writeln!(told, "hint     {}", say(hint)).unwrap();
     }
     for unseen in &report.unseen {
         let line = unseen.line.map_or(String::new(), |line| format!(":{line}"));
@@ -86,16 +96,20 @@ fn golden_triples() {
         lay(root, &tree(&case.join("broken")));
         let report = examine(&Project::open(root).unwrap());
         let diagnosis = told(root, &report);
+        let in_chinese = told_in(root, &report, |wording| wording.zh);
         let cured = cure(&report).unwrap();
         let after = tree(root);
         if bless {
             fs::write(case.join("diagnosis.txt"), &diagnosis).unwrap();
+            fs::write(case.join("diagnosis.zh.txt"), &in_chinese).unwrap();
             _ = fs::remove_dir_all(case.join("cured"));
             lay(&case.join("cured"), &after);
         }
         let case_name = case.display();
         let expected = fs::read_to_string(case.join("diagnosis.txt")).unwrap();
         assert_eq!(diagnosis, expected, "{case_name}");
+        let expected = fs::read_to_string(case.join("diagnosis.zh.txt")).unwrap();
+        assert_eq!(in_chinese, expected, "{case_name}");
         assert_eq!(text(&after), text(&tree(&case.join("cured"))), "{case_name}");
 
         // Each cure says what it did, and none leaves anything for another.
@@ -195,7 +209,7 @@ fn a_lock_file_that_a_cure_puts_out_of_date_is_told() {
         ("cloudfunctions/a/package-lock.json", "{}"),
     ]);
     let cured = cure(&examine(&Project::open(dir.path()).unwrap())).unwrap();
-    assert!(cured[1].what.contains("npm install"), "{cured:?}");
+    assert!(cured[1].what.en.contains("npm install"), "{cured:?}");
 }
 
 #[test]
@@ -251,7 +265,7 @@ fn each_cron_expression_that_is_proposed_is_taken() {
         let [never_fires] = &found[..] else {
             panic!("{wrong}: {found:?}")
         };
-        let proposed = quoted(&never_fires.mend, '"');
+        let proposed = quoted(&never_fires.mend.en, '"');
         assert!(!proposed.is_empty(), "{never_fires}");
         for proposed in proposed {
             let found = with(proposed);
@@ -281,11 +295,11 @@ fn each_form_of_a_trigger_that_is_proposed_is_taken() {
         // A member is proposed as it is to be written, or the whole as an example.
         let right = match mended {
             Some(mended) => {
-                assert!(fault.mend.contains(mended), "{fault}");
+                assert!(fault.mend.en.contains(mended), "{fault}");
                 all([daily, timer, at_two])
             }
             None => {
-                let example = fault.mend.split_once("write it as ").unwrap().1;
+                let example = fault.mend.en.split_once("write it as ").unwrap().1;
                 let example = if example.starts_with('[') {
                     example.to_owned()
                 } else {
@@ -328,9 +342,9 @@ fn each_form_of_a_permission_that_is_proposed_is_taken() {
         let found = with(wrong);
         let fault = found
             .iter()
-            .find(|fault| fault.mend.contains("write it as "))
+            .find(|fault| fault.mend.en.contains("write it as "))
             .unwrap();
-        let form = fault.mend.split_once("write it as ").unwrap().1;
+        let form = fault.mend.en.split_once("write it as ").unwrap().1;
         let form = form.replace(", …", "").replace('…', "subscribeMessage.send");
         let right = format!("{}{form}{}", around[0], around[1]);
         assert_eq!(with(&right).len(), 0, "{wrong}: {right}: {:?}", with(&right));
@@ -338,15 +352,17 @@ fn each_form_of_a_permission_that_is_proposed_is_taken() {
     // The name in double quotes, where something else stands.
     let found = with(r#"{"openapi": [7]}"#);
     assert!(
-        found.iter().any(|fault| fault.mend.contains("in double quotes")),
+        found
+            .iter()
+            .any(|fault| fault.mend.en.contains("in double quotes")),
         "{found:?}"
     );
     // What a call without permission is told to add, added where it says.
     let found = with(r#"{"openapi": []}"#);
     let [found] = &found[..] else { panic!("{found:?}") };
-    let name = quoted(&found.mend, '"')[0];
+    let name = quoted(&found.mend.en, '"')[0];
     assert!(
-        found.mend.ends_with("to permissions.openapi in config.json"),
+        found.mend.en.ends_with("to permissions.openapi in config.json"),
         "{found}"
     );
     assert_eq!(with(&format!("{{\"openapi\": [\"{name}\"]}}")).len(), 0);
@@ -377,7 +393,7 @@ fn each_name_that_is_proposed_for_a_permission_is_taken() {
         let found = with(wrong);
         assert!(!found.is_empty(), "{wrong}");
         for diagnosis in found {
-            let [near] = quoted(&diagnosis.mend, '`')[..] else {
+            let [near] = quoted(&diagnosis.mend.en, '`')[..] else {
                 panic!("{diagnosis}")
             };
             let found = with(near);
@@ -503,7 +519,7 @@ fn a_package_whose_name_was_mistyped_is_not_added() {
         panic!("{report:?}")
     };
     assert_eq!(
-        (found.mend.as_str(), found.is_curable()),
+        (found.mend.en.as_str(), found.is_curable()),
         ("did you mean `lodash`?", false)
     );
     // One that only begins like another is what it is.
@@ -545,8 +561,9 @@ fn each_line_that_is_proposed_for_a_package_is_taken() {
         };
         let line = found
             .mend
+            .en
             .split_once("with ")
-            .or(found.mend.split_once("add "))
+            .or(found.mend.en.split_once("add "))
             .unwrap()
             .1;
         let line = line.split(" in dependencies").next().unwrap();

@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use function::Function;
+use wording::wording;
 
 use crate::{
     Diagnosis,
@@ -86,13 +87,17 @@ pub(crate) fn examine(function: &Function, used: &VariableUse) -> Vec<Diagnosis>
     });
     missing
         .map(|at| {
-            let what = format!("it reads the environment variable {:?}, which nothing sets", at.name);
-            let mend = format!(
-                "set it as it stands in the platform's console: [functions.{}.env] {} = \"…\" in yunqiao.toml",
-                function.name, at.name
+            let (name, function) = (&at.name, &function.name);
+            let what = wording!(
+                "it reads the environment variable {name:?}, which nothing sets",
+                "代码读取了环境变量 {name:?}，但没有设置"
+            );
+            let mend = wording!(
+                "set it as it stands in the platform's console: [functions.{function}.env] {name} = \"…\" in yunqiao.toml",
+                "请按云开发控制台里的值设置：在 yunqiao.toml 里写 [functions.{function}.env] {name} = \"…\""
             );
             Diagnosis {
-                function: Some(function.name.clone()),
+                function: Some(function.clone()),
                 ..Diagnosis::new(&at.file, Some(at.line), what, mend)
             }
         })

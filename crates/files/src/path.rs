@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use thiserror::Error;
+use wording::{Wording, wording};
 
 /// The longest path, in bytes of UTF-8. The platform says "850 bytes after encoding"; that of the object store below it counts
 /// UTF-8, and so do we.
@@ -15,31 +15,66 @@ pub const LONGEST_PATH: usize = 850;
 pub struct CloudPath(String);
 
 /// Why a text is no path of a file. `Display` is for whoever wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloudPathError {
     /// There is none.
-    #[error("cloudPath is empty")]
     Empty,
     /// More than [`LONGEST_PATH`] bytes.
-    #[error("cloudPath is {0} bytes long, and may have {LONGEST_PATH}")]
     TooLong(usize),
     /// It begins with `/`.
-    #[error("cloudPath begins with \"/\": leave that away")]
     LeadingSlash,
     /// It ends with `/`: that is a folder's name.
-    #[error("cloudPath ends with \"/\": that is the name of a folder, and a file wants a name of its own")]
     TrailingSlash,
     /// `//` in it.
-    #[error("cloudPath has an empty name in it (\"//\")")]
     EmptyName,
     /// `.` or `..` in it, which browsers take out of an address before they send it.
-    #[error("cloudPath has \".\" or \"..\" as a name in it")]
     Dots,
     /// A control character that the platform does not take.
-    #[error("cloudPath has the control character U+{0:04X} in it")]
     Control(u32),
 }
+
+impl CloudPathError {
+    /// What is wrong.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::Empty => wording!("cloudPath is empty", "cloudPath 是空的"),
+            Self::TooLong(length) => wording!(
+                "cloudPath is {length} bytes long, and may have {LONGEST_PATH}",
+                "cloudPath 长 {length} 字节，最多 {LONGEST_PATH}"
+            ),
+            Self::LeadingSlash => wording!(
+                "cloudPath begins with \"/\": leave that away",
+                "cloudPath 以 \"/\" 开头：请去掉"
+            ),
+            Self::TrailingSlash => wording!(
+                "cloudPath ends with \"/\": that is the name of a folder, and a file wants a name of its own",
+                "cloudPath 以 \"/\" 结尾：那是目录名，文件要有自己的名字"
+            ),
+            Self::EmptyName => wording!(
+                "cloudPath has an empty name in it (\"//\")",
+                "cloudPath 里有空的名字（\"//\"）"
+            ),
+            Self::Dots => wording!(
+                "cloudPath has \".\" or \"..\" as a name in it",
+                "cloudPath 里有 \".\" 或 \"..\""
+            ),
+            Self::Control(code) => wording!(
+                "cloudPath has the control character U+{code:04X} in it",
+                "cloudPath 里有控制字符 U+{code:04X}"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for CloudPathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for CloudPathError {}
 
 impl CloudPath {
     /// The path as text.

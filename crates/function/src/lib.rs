@@ -9,6 +9,8 @@ mod packages;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use wording::Wording;
+
 pub use manifest::{LOCKS, Manifest};
 pub use name::{FunctionName, IllegalName};
 pub use packages::{
@@ -62,7 +64,7 @@ pub struct Function {
     /// Whether a package that turns out to be missing when it runs is supplied too, where [`suppliable_package`] vouches for it.
     pub supplies_what_is_missing: bool,
     /// Why it cannot run, and the mend; `None` when nothing is known to prevent it.
-    pub problem: Option<String>,
+    pub problem: Option<Wording>,
 }
 
 impl Function {

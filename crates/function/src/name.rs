@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use wording::{Wording, wording};
+
 /// The longest name that WeChat's documents allow.
 const LONGEST: usize = 60;
 
@@ -12,11 +14,30 @@ const LONGEST: usize = 60;
 pub struct FunctionName(Box<str>);
 
 /// The text is no legal cloud function name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is no function name: use at most 60 letters, digits, `-` and `_`, beginning with a letter")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IllegalName {
     name: String,
 }
+
+impl IllegalName {
+    /// What is wrong and the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        let name = &self.name;
+        wording!(
+            "{name:?} is no function name: use at most 60 letters, digits, `-` and `_`, beginning with a letter",
+            "{name:?} 不能用作云函数名：以字母开头，只含字母、数字、`-` 和 `_`，最多 60 个字符"
+        )
+    }
+}
+
+impl fmt::Display for IllegalName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for IllegalName {}
 
 impl FunctionName {
     /// The name as text.

@@ -14,6 +14,7 @@ use jsonc_parser::{
     common::Ranged,
 };
 use rules::{Level, Permission, Rules};
+use wording::{Wording, wording};
 
 use crate::{Finding, ProjectError, cloudbaserc, files, settings};
 
@@ -21,7 +22,14 @@ use crate::{Finding, ProjectError, cloudbaserc, files, settings};
 pub(crate) const RULES_FILE: &str = "database.rules.json";
 /// The plugin of CloudBase Framework that makes collections.
 const DATABASE_PLUGIN: &str = "framework-plugin-database";
-const MEND: &str = "write READONLY, PRIVATE, ADMINWRITE or ADMINONLY, or a rule such as {\"read\": true, \"write\": \"doc._openid == auth.openid\"}";
+
+/// The mend of a permission that is none.
+fn write_a_permission() -> Wording {
+    wording!(
+        "write READONLY, PRIVATE, ADMINWRITE or ADMINONLY, or a rule such as {{\"read\": true, \"write\": \"doc._openid == auth.openid\"}}",
+        "请写 READONLY、PRIVATE、ADMINWRITE 或 ADMINONLY，或写安全规则，例如 {{\"read\": true, \"write\": \"doc._openid == auth.openid\"}}"
+    )
+}
 
 /// Which file says what clients may do with a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,8 +154,14 @@ impl PermissionFile<'_> {
                 ("rules", Value::Object(inner)) if inner.properties.iter().all(is_firebase) => self.tell(
                     None,
                     member,
-                    "these are rules of Firebase, and are not read".to_owned(),
-                    "write what clients may do into yunqiao.toml, below [database.collections.NAME]",
+                    wording!(
+                        "these are rules of Firebase, and are not read",
+                        "这是 Firebase 的规则，不会读取"
+                    ),
+                    wording!(
+                        "write what clients may do into yunqiao.toml, below [database.collections.NAME]",
+                        "请把客户端权限写进 yunqiao.toml 的 [database.collections.NAME]"
+                    ),
                 ),
                 ("rules", Value::Object(inner))
                     if !inner
@@ -167,8 +181,14 @@ impl PermissionFile<'_> {
                     self.tell(
                         None,
                         member,
-                        "it gives a rule, and not for which collection".to_owned(),
-                        "put the collection's name around it: {\"posts\": {\"read\": true, \"write\": false}}",
+                        wording!(
+                            "it gives a rule, and not for which collection",
+                            "只有安全规则，没有写明是哪个集合"
+                        ),
+                        wording!(
+                            "put the collection's name around it: {{\"posts\": {{\"read\": true, \"write\": false}}}}",
+                            "请在外面加上集合名：{{\"posts\": {{\"read\": true, \"write\": false}}}}"
+                        ),
                     );
                     return;
                 }
@@ -220,8 +240,14 @@ impl PermissionFile<'_> {
             (Some(tag), None) if is_custom(tag) => self.close(
                 name,
                 tag,
-                "`aclTag` is CUSTOM, and there is no `aclRule`".to_owned(),
-                "add the rule, such as \"aclRule\": {\"read\": true, \"write\": \"doc._openid == auth.openid\"}",
+                wording!(
+                    "`aclTag` is CUSTOM, and there is no `aclRule`",
+                    "`aclTag` 是 CUSTOM，但没有 `aclRule`"
+                ),
+                wording!(
+                    "add the rule, such as \"aclRule\": {{\"read\": true, \"write\": \"doc._openid == auth.openid\"}}",
+                    "请补上安全规则，例如 \"aclRule\": {{\"read\": true, \"write\": \"doc._openid == auth.openid\"}}"
+                ),
             ),
             (Some(tag), _) if !is_custom(tag) => self.permission(name, tag, &tag.value),
             (_, Some(rule)) => self.permission(name, rule, &rule.value),
@@ -239,26 +265,35 @@ impl PermissionFile<'_> {
                     text.value.parse::<Rules>()
                 }
                 None => {
-                    let what = format!("the permission of {name:?} is {:?}", text.value);
-                    return self.close(name, at, what, MEND);
+                    let level = &text.value;
+                    let what = wording!(
+                        "the permission of {name:?} is {level:?}",
+                        "集合 {name:?} 的权限是 {level:?}"
+                    );
+                    return self.close(name, at, what, write_a_permission());
                 }
             },
             Value::Object(_) => Rules::compile(&value.clone().into()),
             _ => {
-                let what = format!("the permission of {name:?} is neither a level nor a rule");
-                return self.close(name, at, what, MEND);
+                let what = wording!(
+                    "the permission of {name:?} is neither a level nor a rule",
+                    "集合 {name:?} 的权限既不是权限级别，也不是安全规则"
+                );
+                return self.close(name, at, what, write_a_permission());
             }
         };
         match rules {
             Ok(rules) => self.keep(name, Permission::Rules(Box::new(rules))),
             Err(error) => {
-                let what = format!("the rule of {name:?} cannot be used: {error}");
-                self.close(
-                    name,
-                    at,
-                    what,
-                    "mend it, or write a rule for it below [database.collections] in yunqiao.toml",
+                let what = wording!(
+                    "the rule of {name:?} cannot be used: {error}",
+                    "集合 {name:?} 的安全规则不可用：{error}"
                 );
+                let mend = wording!(
+                    "mend it, or write a rule for it below [database.collections] in yunqiao.toml",
+                    "请改正它，或在 yunqiao.toml 的 [database.collections] 下另写一条"
+                );
+                self.close(name, at, what, mend);
             }
         }
     }
@@ -269,22 +304,25 @@ impl PermissionFile<'_> {
         found.or_insert((permission, self.source));
     }
 
-    fn close(&mut self, name: &str, at: &impl Ranged, what: String, mend: &str) {
+    fn close(&mut self, name: &str, at: &impl Ranged, what: Wording, mend: Wording) {
         if self.permissions.found.contains_key(name) {
             return;
         }
-        let what = format!("{what}; so clients can neither read nor write it");
+        let what = wording!(
+            "{what}; so clients can neither read nor write it",
+            "{what}；因此客户端不能读写"; what
+        );
         self.tell(Some(name), at, what, mend);
         self.keep(name, Permission::Level(Level::AdminOnly));
     }
 
-    fn tell(&mut self, name: Option<&str>, at: &impl Ranged, what: String, mend: &str) {
+    fn tell(&mut self, name: Option<&str>, at: &impl Ranged, what: Wording, mend: Wording) {
         let (line, _) = files::position(self.text.as_bytes(), at.start());
         let finding = Finding {
             function: None,
             file: self.path.to_owned(),
-            what: format!("line {line}: {what}"),
-            mend: mend.to_owned(),
+            what: wording!("line {line}: {what}", "第 {line} 行：{what}"; what),
+            mend,
         };
         self.permissions.findings.push((name.map(str::to_owned), finding));
     }

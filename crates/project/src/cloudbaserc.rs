@@ -14,6 +14,7 @@ use std::{
 use function::{MEMORY_MB, TIMEOUT_SECONDS};
 use rules::InvokeRule;
 use serde_json::{Map, Value};
+use wording::{Wording, wording};
 
 use self::web::WebPart;
 use crate::{Finding, ProjectError, Triggers, files};
@@ -49,8 +50,8 @@ pub(crate) struct Cloudbaserc {
 /// One of `functions[]`. `Err` is why a value cannot be honoured, with the mend.
 #[derive(Debug, Default)]
 pub(crate) struct FunctionEntry {
-    pub(crate) timeout_seconds: Option<Result<u64, String>>,
-    pub(crate) memory_mb: Option<Result<u64, String>>,
+    pub(crate) timeout_seconds: Option<Result<u64, Wording>>,
+    pub(crate) memory_mb: Option<Result<u64, Wording>>,
     pub(crate) env: BTreeMap<String, String>,
     /// `dir`: its folder.
     pub(crate) dir: Option<PathBuf>,
@@ -58,7 +59,7 @@ pub(crate) struct FunctionEntry {
     /// `aclRule`: who may call it as a client. One that cannot be understood lets nobody.
     pub(crate) invoke: Option<InvokeRule>,
     /// What is not honoured and does no harm: what it is, and the mend.
-    pub(crate) oddities: Vec<(String, String)>,
+    pub(crate) oddities: Vec<(Wording, Wording)>,
 }
 
 impl Cloudbaserc {
@@ -125,8 +126,11 @@ pub(crate) fn not_read(root: &Path) -> Vec<Finding> {
     let told = there.map(|file| Finding {
         function: None,
         file,
-        what: "it is not read".to_owned(),
-        mend: format!("write what it says of the functions into {FILE}, or into yunqiao.toml"),
+        what: wording!("it is not read", "不会读取此文件"),
+        mend: wording!(
+            "write what it says of the functions into {FILE}, or into yunqiao.toml",
+            "请把其中有关云函数的配置写进 {FILE} 或 yunqiao.toml"
+        ),
     });
     told.collect()
 }
@@ -148,8 +152,9 @@ impl FunctionEntry {
         };
         let mut entry = Self {
             timeout_seconds: field("timeout")
-                .map(|value| within(value, "timeout", &TIMEOUT_SECONDS, "seconds")),
-            memory_mb: field("memorySize").map(|value| within(value, "memorySize", &MEMORY_MB, "MB")),
+                .map(|value| within(value, "timeout", &TIMEOUT_SECONDS, &wording!("seconds", "秒"))),
+            memory_mb: field("memorySize")
+                .map(|value| within(value, "memorySize", &MEMORY_MB, &Wording::as_is("MB"))),
             dir: field("dir")
                 .and_then(Value::as_str)
                 .map(str::trim)
@@ -166,17 +171,28 @@ impl FunctionEntry {
             .filter(|handler| *handler != "index.main")
         {
             entry.oddities.push((
-                format!("the handler `{handler}` is not used"),
-                "export `main` from the file that package.json names as `main`, else from index.js"
-                    .to_owned(),
+                wording!(
+                    "the handler `{handler}` is not used",
+                    "不会使用 handler `{handler}`"
+                ),
+                wording!(
+                    "export `main` from the file that package.json names as `main`, else from index.js",
+                    "请从 package.json 的 `main` 所指的文件（没有时为 index.js）导出 `main`"
+                ),
             ));
         }
         if let Some(rule) = field("aclRule") {
             let invoke = rule.get("invoke").unwrap_or(&Value::Null);
             entry.invoke = Some(InvokeRule::compile(invoke).unwrap_or_else(|error| {
                 entry.oddities.push((
-                    format!("its aclRule cannot be used, so clients cannot call it: {error}"),
-                    "write it as {\"invoke\": \"auth != null\"}, or set [functions.NAME] invoke in yunqiao.toml".to_owned(),
+                    wording!(
+                        "its aclRule cannot be used, so clients cannot call it: {error}",
+                        "它的 aclRule 不可用，因此客户端不能调用：{error}"
+                    ),
+                    wording!(
+                        "write it as {{\"invoke\": \"auth != null\"}}, or set [functions.NAME] invoke in yunqiao.toml",
+                        "应写成 {{\"invoke\": \"auth != null\"}}，或在 yunqiao.toml 里设置 [functions.NAME] invoke"
+                    ),
                 ));
                 InvokeRule::never()
             }));
@@ -192,8 +208,14 @@ impl FunctionEntry {
                 }
             }
             Some(other) => entry.oddities.push((
-                format!("envVariables is {other}, not an object"),
-                "write it as {\"NAME\": \"value\"}".to_owned(),
+                wording!(
+                    "envVariables is {other}, not an object",
+                    "envVariables 是 {other}，不是对象"
+                ),
+                wording!(
+                    "write it as {{\"NAME\": \"value\"}}",
+                    "应写成 {{\"NAME\": \"value\"}}"
+                ),
             )),
         }
         entry
@@ -215,41 +237,65 @@ fn timers(list: &Value) -> Triggers {
 }
 
 /// A whole number in a range, or why not.
-fn within(value: &Value, name: &str, range: &RangeInclusive<u64>, unit: &str) -> Result<u64, String> {
+fn within(value: &Value, name: &str, range: &RangeInclusive<u64>, unit: &Wording) -> Result<u64, Wording> {
     // The tool itself takes numbers in quotes.
     let number = value
         .as_u64()
         .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
     number.filter(|number| range.contains(number)).ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
-        format!("{FILE} gives {name} {value}, but {least} to {most} {unit} are possible: change it there, or set it in yunqiao.toml")
+        wording!(
+            "{FILE} gives {name} {value}, but {least} to {most} {unit} are possible: change it there, or set it in yunqiao.toml",
+            "{FILE} 中的 {name} 是 {value}，应为 {least} 到 {most} {unit}：请在那里修改，或在 yunqiao.toml 里设置"; unit
+        )
     })
 }
 
 /// A variable's text, or what is odd about it and the mend.
-fn variable(name: &str, value: &Value) -> Result<String, (String, String)> {
+fn variable(name: &str, value: &Value) -> Result<String, (Wording, Wording)> {
     if !is_variable_name(name) {
-        let mend = "use letters, digits and `_`, beginning with a letter or `_`".to_owned();
-        return Err((format!("envVariables has the illegal name {name:?}"), mend));
+        let what = wording!(
+            "envVariables has the illegal name {name:?}",
+            "envVariables 里的变量名 {name:?} 不合法"
+        );
+        return Err((what, form_of_variable_names()));
     }
     match value {
         Value::String(text) if text.contains('\0') => Err((
-            format!("the variable {name} holds a NUL character, which no environment can carry"),
-            "remove the character".to_owned(),
+            wording!(
+                "the variable {name} holds a NUL character, which no environment can carry",
+                "变量 {name} 含有 NUL 字符，环境变量无法容纳"
+            ),
+            wording!("remove the character", "请删掉这个字符"),
         )),
         Value::String(text) if text.contains("{{") => Err((
-            format!(
-                "the variable {name} is the template {text:?}, which only CloudBase's own tool can fill in; it is left unset"
+            wording!(
+                "the variable {name} is the template {text:?}, which only CloudBase's own tool can fill in; it is left unset",
+                "变量 {name} 是模板 {text:?}，只有 CloudBase 自己的工具能填；此变量未设置"
             ),
-            format!("set it in yunqiao.toml, under [functions.NAME.env] as {name} = \"…\""),
+            wording!(
+                "set it in yunqiao.toml, under [functions.NAME.env] as {name} = \"…\"",
+                "请在 yunqiao.toml 的 [functions.NAME.env] 下写 {name} = \"…\""
+            ),
         )),
         Value::String(text) => Ok(text.clone()),
         Value::Bool(_) | Value::Number(_) => Ok(value.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => Err((
-            format!("the variable {name} is {value}, not a text; it is left unset"),
-            "put the value in double quotes".to_owned(),
+            wording!(
+                "the variable {name} is {value}, not a text; it is left unset",
+                "变量 {name} 是 {value}，不是字符串；此变量未设置"
+            ),
+            crate::quote_it(),
         )),
     }
+}
+
+/// What the name of a variable has to be.
+pub(crate) fn form_of_variable_names() -> Wording {
+    wording!(
+        "use letters, digits and `_`, beginning with a letter or `_`",
+        "只能用字母、数字和 `_`，并以字母或 `_` 开头"
+    )
 }
 
 /// Whether an environment variable can bear this name.
@@ -320,11 +366,11 @@ mod tests {
         let read = parse(r#"{"functions":[{"name":"a","timeout":900,"memorySize":64}]}"#);
         let refusal = read.functions["a"].timeout_seconds.clone().unwrap().unwrap_err();
         assert!(
-            refusal.contains("900") && refusal.contains("1 to 300 seconds"),
+            refusal.en.contains("900") && refusal.en.contains("1 to 300 seconds"),
             "{refusal}"
         );
         let refusal = read.functions["a"].memory_mb.clone().unwrap().unwrap_err();
-        assert!(refusal.contains("128 to 3072 MB"), "{refusal}");
+        assert!(refusal.en.contains("128 to 3072 MB"), "{refusal}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::ops::RangeInclusive;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::{Timestamp, tz::TimeZone};
+use wording::{Wording, wording};
 
 /// The moments at which a timer fires, to the second.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,35 +23,35 @@ pub struct Cron(croner::Cron);
 #[error("{what}: {mend}")]
 pub struct BadCron {
     /// What is wrong.
-    pub what: String,
+    pub what: Wording,
     /// What to write instead.
-    pub mend: String,
+    pub mend: Wording,
 }
 
 impl BadCron {
-    fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            mend: mend.into(),
-        }
+    fn new(what: Wording, mend: Wording) -> Self {
+        Self { what, mend }
     }
 }
 
 /// One of the seven fields.
 struct Field {
-    name: &'static str,
+    name_en: &'static str,
+    /// What the platform's documents call it.
+    name_zh: &'static str,
     range: RangeInclusive<u16>,
     /// Other ways to write its values, from the first on.
     names: &'static [&'static str],
 }
 
 const FIELDS: [Field; 7] = [
-    Field::new("second", 0..=59, &[]),
-    Field::new("minute", 0..=59, &[]),
-    Field::new("hour", 0..=23, &[]),
-    Field::new("day", 1..=31, &[]),
+    Field::new("second", "秒", 0..=59, &[]),
+    Field::new("minute", "分钟", 0..=59, &[]),
+    Field::new("hour", "小时", 0..=23, &[]),
+    Field::new("day", "日", 1..=31, &[]),
     Field::new(
         "month",
+        "月",
         1..=12,
         &[
             "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
@@ -58,14 +59,20 @@ const FIELDS: [Field; 7] = [
     ),
     Field::new(
         "weekday",
+        "星期",
         0..=6,
         &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
     ),
-    Field::new("year", 1970..=2099, &[]),
+    Field::new("year", "年", 1970..=2099, &[]),
 ];
 
 /// The form of a whole expression, for a mend.
-const FORM: &str = "write second, minute, hour, day, month, weekday and year, such as \"0 0 2 1 * * *\"";
+fn form() -> Wording {
+    wording!(
+        "write second, minute, hour, day, month, weekday and year, such as \"0 0 2 1 * * *\"",
+        "依次写秒、分钟、小时、日、月、星期、年，例如 \"0 0 2 1 * * *\""
+    )
+}
 
 impl Cron {
     /// Reads an expression.
@@ -88,11 +95,12 @@ impl Cron {
     fn strict(text: &str) -> Result<Self, BadCron> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         if fields.len() != FIELDS.len() {
-            let what = format!(
-                "it has {} of seven fields: the second comes first, the year last",
-                fields.len()
+            let count = fields.len();
+            let what = wording!(
+                "it has {count} of seven fields: the second comes first, the year last",
+                "应有七个字段，这里有 {count} 个：第一个是秒，最后一个是年"
             );
-            return Err(BadCron::new(what, FORM));
+            return Err(BadCron::new(what, form()));
         }
         let mut normal = Vec::with_capacity(FIELDS.len());
         for (field, text) in FIELDS.iter().zip(fields) {
@@ -104,11 +112,14 @@ impl Cron {
             .build()
             .parse(&normal.join(" "))
             .map(Self)
-            .map_err(|error| BadCron::new(error.to_string(), FORM))?;
+            .map_err(|error| BadCron::new(Wording::as_is(error), form()))?;
         if cron.next_after(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
             return Err(BadCron::new(
-                "there is no such day in any year",
-                "look at the day, the month and the year",
+                wording!("there is no such day in any year", "任何一年都没有这一天"),
+                wording!(
+                    "look at the day, the month and the year",
+                    "请检查日、月、年三个字段"
+                ),
             ));
         }
         Ok(cron)
@@ -130,8 +141,18 @@ impl Cron {
 }
 
 impl Field {
-    const fn new(name: &'static str, range: RangeInclusive<u16>, names: &'static [&'static str]) -> Self {
-        Self { name, range, names }
+    const fn new(
+        name_en: &'static str,
+        name_zh: &'static str,
+        range: RangeInclusive<u16>,
+        names: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name_en,
+            name_zh,
+            range,
+            names,
+        }
     }
 
     /// The field in the form that the search knows: numbers only, each step with its range.
@@ -151,8 +172,11 @@ impl Field {
             let (first, last) = (self.value(first)?, self.value(last)?);
             if first > last {
                 return Err(BadCron::new(
-                    format!("{range:?} ends before it begins"),
-                    "write two ranges with a comma between them",
+                    wording!("{range:?} ends before it begins", "{range:?} 的终点在起点之前"),
+                    wording!(
+                        "write two ranges with a comma between them",
+                        "请写成两段，中间用逗号隔开"
+                    ),
                 ));
             }
             format!("{first}-{last}")
@@ -178,9 +202,16 @@ impl Field {
         let widest = self.widest_step();
         let step = number(text).filter(|step| (1..=widest).contains(step));
         step.ok_or_else(|| {
+            let Self { name_en, name_zh, .. } = self;
             BadCron::new(
-                format!("\"/{text}\" is no step of the {}", self.name),
-                format!("write a number from 1 to {widest}: what is further apart needs the next field"),
+                wording!(
+                    "\"/{text}\" is no step of the {name_en}",
+                    "\"/{text}\" 不能用作“{name_zh}”的步长"
+                ),
+                wording!(
+                    "write a number from 1 to {widest}: what is further apart needs the next field",
+                    "请写 1 到 {widest} 的数；间隔更大时要用下一个字段"
+                ),
             )
         })
     }
@@ -194,16 +225,14 @@ impl Field {
         };
         value.ok_or_else(|| {
             let names = match self.names {
-                [first, .., last] => format!(", {first} to {last}"),
-                _ => String::new(),
+                [first, .., last] => wording!(", {first} to {last}", "、{first} 到 {last}"),
+                _ => Wording::default(),
             };
+            let Self { name_en, name_zh, .. } = self;
+            let (first, last) = (self.range.start(), self.range.end());
             BadCron::new(
-                format!("{text:?} is no {}", self.name),
-                format!(
-                    "write {} to {}{names}, or *",
-                    self.range.start(),
-                    self.range.end()
-                ),
+                wording!("{text:?} is no {name_en}", "{text:?} 不能用作“{name_zh}”"),
+                wording!("write {first} to {last}{names}, or *", "请写 {first} 到 {last}{names}，或 *"; names),
             )
         })
     }
@@ -417,7 +446,7 @@ mod tests {
         ] {
             let bad = Cron::parse(text).unwrap_err();
             assert!(
-                bad.what.contains(what) && bad.mend.contains(mend),
+                bad.what.en.contains(what) && bad.mend.en.contains(mend),
                 "{text}: {bad}"
             );
         }

@@ -9,6 +9,7 @@ use std::{
 
 use function::{Function, FunctionName, Manifest};
 use serde_json::{Map, Value};
+use wording::{Wording, wording};
 
 use crate::{
     Finding, ProjectError, ProjectFunction, files,
@@ -44,12 +45,15 @@ pub(crate) fn functions(
         match name.parse::<FunctionName>() {
             Ok(name) if elsewhere.contains_key(&name) => {}
             Ok(name) => functions.push(plan.function(name, dir, findings)),
-            Err(illegal) => findings.push(Finding {
-                function: None,
-                file: dir,
-                what: format!("the function is left out: {illegal}"),
-                mend: "rename the folder".to_owned(),
-            }),
+            Err(illegal) => {
+                let why = illegal.wording();
+                findings.push(Finding {
+                    function: None,
+                    file: dir,
+                    what: wording!("the function is left out: {why}", "此云函数被忽略：{why}"; why),
+                    mend: wording!("rename the folder", "请给目录改名"),
+                });
+            }
         }
     }
     // Folders come in no order; messages and tests want one.
@@ -72,8 +76,8 @@ struct Plan {
     entry: PathBuf,
     manifest: Option<Manifest>,
     /// What is odd, with the mend.
-    oddity: Option<(String, String)>,
-    problem: Option<String>,
+    oddity: Option<(Wording, Wording)>,
+    problem: Option<Wording>,
 }
 
 impl Plan {
@@ -105,7 +109,13 @@ impl Plan {
                 }
                 None => return None,
             },
-            Err(error) => plan.problem = Some(format!("cannot read {}: {error}", package.display())),
+            Err(error) => {
+                let package = package.display();
+                plan.problem = Some(wording!(
+                    "cannot read {package}: {error}",
+                    "无法读取 {package}：{error}"
+                ));
+            }
         }
         Some(plan)
     }
@@ -114,17 +124,18 @@ impl Plan {
         let package = match files::json_object(bytes) {
             Ok(package) => package,
             Err(fault) => {
-                self.problem = Some(fault.in_file(path).to_string());
+                self.problem = Some(fault.in_file(path).wording());
                 return;
             }
         };
         match manifest::read(dir, &package) {
             Ok(manifest) => self.manifest = Some(manifest),
             Err(error) => {
-                self.problem = Some(format!(
-                    "cannot read the lock file beside {}: {error}",
-                    path.display()
-                ))
+                let path = path.display();
+                self.problem = Some(wording!(
+                    "cannot read the lock file beside {path}: {error}",
+                    "无法读取 {path} 旁边的 lock 文件：{error}"
+                ));
             }
         }
         let main = main_of(&package);
@@ -132,12 +143,13 @@ impl Plan {
             (Some(entry), _) => self.entry = entry,
             (None, Some(index)) => {
                 if let Some(main) = main {
+                    let index = name_of(&index);
                     self.oddity = Some((
-                        format!(
-                            "package.json names {main:?} as main, which is not there; {} is run",
-                            name_of(&index)
+                        wording!(
+                            "package.json names {main:?} as main, which is not there; {index} is run",
+                            "package.json 的 main 是 {main:?}，但没有这个文件；改为运行 {index}"
                         ),
-                        "correct `main`, or remove it".to_owned(),
+                        wording!("correct `main`, or remove it", "请改正 `main`，或删掉它"),
                     ));
                 }
                 self.entry = index;
@@ -150,7 +162,7 @@ impl Plan {
     }
 
     fn function(self, name: FunctionName, dir: PathBuf, findings: &mut Vec<Finding>) -> ProjectFunction {
-        let mut find = |file: PathBuf, what: String, mend: String| {
+        let mut find = |file: PathBuf, what: Wording, mend: Wording| {
             findings.push(Finding {
                 function: Some(name.clone()),
                 file,
@@ -174,9 +186,18 @@ impl Plan {
                     permissions
                 }
                 Err(mut fault) => {
-                    fault.what.push_str("; the file is ignored");
-                    let what = format!("line {}, column {}: {}", fault.line, fault.column, fault.what);
-                    find(config.clone(), what, fault.mend.clone());
+                    fault.what = permissions::ignored(&fault.what);
+                    let FileFault {
+                        line,
+                        column,
+                        what,
+                        mend,
+                    } = &fault;
+                    let what = wording!(
+                        "line {line}, column {column}: {what}",
+                        "第 {line} 行第 {column} 列：{what}"; what
+                    );
+                    find(config.clone(), what, mend.clone());
                     permission_faults.push(fault);
                     Permissions::default()
                 }
@@ -186,8 +207,8 @@ impl Plan {
                 let fault = FileFault {
                     line: 1,
                     column: 1,
-                    what: format!("it cannot be read: {error}"),
-                    mend: "make it readable".to_owned(),
+                    what: wording!("it cannot be read: {error}", "无法读取：{error}"),
+                    mend: wording!("make it readable", "请检查它的读取权限"),
                 };
                 find(config.clone(), fault.what.clone(), fault.mend.clone());
                 permission_faults.push(fault);
@@ -200,11 +221,7 @@ impl Plan {
             .chain(triggers.faults.clone())
             .chain(without_effect);
         for fault in told {
-            find(
-                config.clone(),
-                format!("line {}: {}", fault.line, fault.what),
-                fault.mend,
-            );
+            find(config.clone(), fault.wording(), fault.mend);
         }
         let mut function = Function::new(name, dir, self.entry);
         function.manifest = self.manifest;
@@ -258,20 +275,24 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Why a folder that means to be a function has nothing to run.
-fn no_entry(dir: &Path, main: Option<&str>) -> String {
+fn no_entry(dir: &Path, main: Option<&str>) -> Wording {
     let shown = dir.display();
     match (typescript_of(dir, main), main) {
-        (Some(source), Some(main)) => format!(
-            "{shown} has {source}, and what package.json names as main, {main:?}, is not there: compile it first"
+        (Some(source), Some(main)) => wording!(
+            "{shown} has {source}, and what package.json names as main, {main:?}, is not there: compile it first",
+            "{shown} 里有 {source}，但没有 package.json 的 main 所指的 {main:?}：请先编译"
         ),
-        (Some(source), None) => format!(
-            "{shown} has {source} but no index.js: compile it first, or name the compiled file as `main` in package.json"
+        (Some(source), None) => wording!(
+            "{shown} has {source} but no index.js: compile it first, or name the compiled file as `main` in package.json",
+            "{shown} 里有 {source}，但没有 index.js：请先编译，或在 package.json 的 `main` 里写编译后的文件"
         ),
-        (None, Some(main)) => format!(
-            "{shown}/package.json names {main:?} as main, which is not in the folder: correct `main`, or add the file"
+        (None, Some(main)) => wording!(
+            "{shown}/package.json names {main:?} as main, which is not in the folder: correct `main`, or add the file",
+            "{shown}/package.json 的 main 是 {main:?}，目录里没有这个文件：请改正 `main`，或补上文件"
         ),
-        (None, None) => format!(
-            "{shown} has no index.js: add one that exports `main`, or name the file as `main` in package.json"
+        (None, None) => wording!(
+            "{shown} has no index.js: add one that exports `main`, or name the file as `main` in package.json",
+            "{shown} 里没有 index.js：请新建一个并导出 `main`，或在 package.json 的 `main` 里写明文件"
         ),
     }
 }

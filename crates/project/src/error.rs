@@ -4,6 +4,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use function::FunctionName;
+use wording::{Wording, wording};
 
 /// Something in the project that does not stop it, but that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +14,21 @@ pub struct Finding {
     /// The file or folder to look at.
     pub file: PathBuf,
     /// What is odd there.
-    pub what: String,
+    pub what: Wording,
     /// What to do about it.
-    pub mend: String,
+    pub mend: Wording,
+}
+
+impl Finding {
+    /// The whole: `FUNCTION: FILE: WHAT`. The mend is told apart.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        let (file, what) = (self.file.display(), &self.what);
+        match &self.function {
+            Some(function) => wording!("{function}: {file}: {what}", "{function}: {file}: {what}"; what),
+            None => wording!("{file}: {what}", "{file}: {what}"; what),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -24,18 +37,11 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Why a project cannot be opened at all.
-#[derive(Debug, thiserror::Error)]
+/// Why a project cannot be opened at all. What is wrong and its mend are the last of each.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum ProjectError {
     /// Neither `project.config.json` nor `yunqiao.toml` is in the folder.
-    #[error(
-        "{} is no Mini Program project: neither {} is there — {}",
-        dir.display(), looked_for.join(" nor "), match nearby {
-            Some(nearby) => format!("give {}, which is one", nearby.display()),
-            None => "give the folder that holds project.config.json, or make a new project with `yunqiao init DIR`".to_owned(),
-        }
-    )]
     NotAProject {
         /// The folder that was looked into.
         dir: PathBuf,
@@ -45,7 +51,6 @@ pub enum ProjectError {
         nearby: Option<PathBuf>,
     },
     /// A file or folder that has to be read cannot be.
-    #[error("cannot read {}: {cause}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -53,7 +58,6 @@ pub enum ProjectError {
         cause: io::Error,
     },
     /// `project.config.json` or `cloudbaserc.json` is not what it should be.
-    #[error("{}:{line}:{column}: {what} — {mend}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -62,44 +66,42 @@ pub enum ProjectError {
         /// Column, from 1.
         column: usize,
         /// What is wrong there.
-        what: String,
+        what: Wording,
         /// What to do about it.
-        mend: String,
+        mend: Wording,
     },
     /// `yunqiao.toml` is not what it should be: no TOML, an unknown key, a value that cannot be.
-    #[error("{}:{line}: {what} — {mend}", path.display())]
     Setting {
         /// The file.
         path: PathBuf,
         /// Line, from 1.
         line: usize,
         /// What is wrong there.
-        what: String,
+        what: Wording,
         /// What to do about it.
-        mend: String,
+        mend: Wording,
     },
     /// An environment variable is not what it should be.
-    #[error("the environment variable {name} {what} — {mend}")]
     Variable {
         /// Its name.
         name: &'static str,
         /// What is wrong with its value, which may be a secret and is not quoted.
-        what: String,
+        what: Wording,
         /// What to do about it.
-        mend: String,
+        mend: Wording,
     },
     /// The folder that should hold the cloud functions is not there.
-    #[error("{} has no folder {}, which {named_by} names — create it, or name the right one there", root.display(), folder.display())]
     NoFunctionsFolder {
         /// The project's folder.
         root: PathBuf,
         /// The folder that is missing.
         folder: PathBuf,
-        /// The file and key that name it.
-        named_by: &'static str,
+        /// The file that names it.
+        file: &'static str,
+        /// The key that names it there.
+        key: &'static str,
     },
     /// Several of these, in the order of their lines.
-    #[error("{}", texts(.0))]
     Several(Vec<Self>),
 }
 
@@ -124,10 +126,81 @@ impl ProjectError {
             one => std::slice::from_ref(one),
         }
     }
+
+    /// Where, what and the mend; a line for each of several.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::NotAProject {
+                dir,
+                looked_for,
+                nearby,
+            } => {
+                let (dir, files) = (dir.display(), looked_for);
+                let (files_en, files_zh) = (files.join(" nor "), files.join("，也没有 "));
+                let mend = match nearby {
+                    Some(nearby) => {
+                        let nearby = nearby.display();
+                        wording!("give {nearby}, which is one", "{nearby} 是一个项目，请改用它")
+                    }
+                    None => wording!(
+                        "give the folder that holds project.config.json, or make a new project with `yunqiao init DIR`",
+                        "请指定 project.config.json 所在的目录，或用 `yunqiao init DIR` 新建一个项目"
+                    ),
+                };
+                wording!(
+                    "{dir} is no Mini Program project: neither {files_en} is there — {mend}",
+                    "{dir} 不是小程序项目：这里没有 {files_zh} —— {mend}"; mend
+                )
+            }
+            Self::Read { path, cause } => {
+                let path = path.display();
+                wording!("cannot read {path}: {cause}", "无法读取 {path}：{cause}")
+            }
+            Self::Json {
+                path,
+                line,
+                column,
+                what,
+                mend,
+            } => {
+                let (path, told) = (path.display(), Wording::with_mend(what, mend));
+                wording!("{path}:{line}:{column}: {told}", "{path}:{line}:{column}: {told}"; told)
+            }
+            Self::Setting {
+                path,
+                line,
+                what,
+                mend,
+            } => {
+                let (path, told) = (path.display(), Wording::with_mend(what, mend));
+                wording!("{path}:{line}: {told}", "{path}:{line}: {told}"; told)
+            }
+            Self::Variable { name, what, mend } => wording!(
+                "the environment variable {name} {what} — {mend}",
+                "环境变量 {name} {what} —— {mend}"; what, mend
+            ),
+            Self::NoFunctionsFolder {
+                root,
+                folder,
+                file,
+                key,
+            } => {
+                let (root, folder) = (root.display(), folder.display());
+                wording!(
+                    "{root} has no folder {folder}, which `{key}` in {file} names — create it, or name the right one there",
+                    "{root} 下没有 {file} 中 `{key}` 所指的目录 {folder} —— 请新建它，或在那里改成正确的目录"
+                )
+            }
+            Self::Several(faults) => Wording::lines(faults.iter().map(Self::wording)),
+        }
+    }
 }
 
-/// A line for each.
-fn texts(faults: &[ProjectError]) -> String {
-    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    texts.join("\n")
+impl fmt::Display for ProjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
 }
+
+impl std::error::Error for ProjectError {}

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use wording::{Wording, wording};
 
 use crate::ProjectError;
 
@@ -40,19 +41,26 @@ pub struct FileFault {
     /// Column in characters, from 1.
     pub column: usize,
     /// What is wrong there.
-    pub what: String,
+    pub what: Wording,
     /// What to do about it.
-    pub mend: String,
+    pub mend: Wording,
 }
 
 impl fmt::Display for FileFault {
-    /// `line N: what — mend`.
+    /// `line N: what — mend`, for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {} — {}", self.line, self.what, self.mend)
+        write!(f, "{} — {}", self.wording(), self.mend)
     }
 }
 
 impl FileFault {
+    /// The line and what is wrong there, without the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        let (line, what) = (self.line, &self.what);
+        wording!("line {line}: {what}", "第 {line} 行：{what}"; what)
+    }
+
     /// The fault as the error of the project that `path` belongs to.
     pub(crate) fn in_file(self, path: &Path) -> ProjectError {
         let Self {
@@ -98,12 +106,11 @@ pub fn text(bytes: &[u8]) -> Result<&str, FileFault> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = position(bytes, error.valid_up_to());
-        let what = "the text is not UTF-8".to_owned();
         FileFault {
             line,
             column,
-            what,
-            mend: "save the file as UTF-8".to_owned(),
+            what: wording!("the text is not UTF-8", "文本不是 UTF-8 编码"),
+            mend: wording!("save the file as UTF-8", "请把文件另存为 UTF-8"),
         }
     })
 }
@@ -119,44 +126,62 @@ pub fn json_object(bytes: &[u8]) -> Result<Map<String, Value>, FileFault> {
         Ok(_) => Err(FileFault {
             line: 1,
             column: 1,
-            what: "the file holds no JSON object".to_owned(),
-            mend: "it must begin with `{` and end with `}`".to_owned(),
+            what: no_object(),
+            mend: wording!(
+                "it must begin with `{{` and end with `}}`",
+                "内容应以 `{{` 开头、以 `}}` 结尾"
+            ),
         }),
         Err(error) => {
             let (line, column) = (error.line().max(1), error.column().max(1));
             // serde_json ends its text with the position, which is given separately here.
             let what = error.to_string();
-            let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
+            let what = what.split(" at line ").next().unwrap_or(&what);
             Err(FileFault {
                 line,
                 column,
-                mend: json_mend(text, line, &what).to_owned(),
-                what,
+                mend: json_mend(text, line, what),
+                what: wording!("{what}", "JSON 语法错误（{what}）"),
             })
         }
     }
 }
 
+/// That a file is JSON, and not what it should be.
+#[must_use]
+pub fn no_object() -> Wording {
+    wording!("the file holds no JSON object", "文件内容不是 JSON 对象")
+}
+
 /// What to do about a text that is no JSON: the few things people really do wrong.
-fn json_mend(text: &str, line: usize, what: &str) -> &'static str {
+fn json_mend(text: &str, line: usize, what: &str) -> Wording {
     let nearby: Vec<&str> = text.lines().skip(line.saturating_sub(2)).take(2).collect();
     if text.trim().is_empty() {
-        "the file is empty; write at least `{}`"
+        wording!(
+            "the file is empty; write at least `{{}}`",
+            "文件是空的，至少要写 `{{}}`"
+        )
     } else if nearby
         .iter()
         .any(|line| line.trim_start().starts_with("//") || line.contains("/*"))
     {
-        "JSON knows no comments; remove them"
+        wording!("JSON knows no comments; remove them", "JSON 不支持注释，请删掉")
     } else if what.contains("trailing comma") {
-        "remove the comma before the closing bracket"
+        wording!(
+            "remove the comma before the closing bracket",
+            "请删掉右括号前多余的逗号"
+        )
     } else if what.contains("key must be a string") {
-        "put the key in double quotes"
+        wording!("put the key in double quotes", "请给键名加上双引号")
     } else if nearby.iter().any(|line| line.contains('\'')) {
-        "JSON knows only double quotes"
+        wording!("JSON knows only double quotes", "JSON 只能用双引号")
     } else if what.contains("EOF") {
-        "a bracket or a quote is not closed, or the file was cut off"
+        wording!(
+            "a bracket or a quote is not closed, or the file was cut off",
+            "有括号或引号没有闭合，或者文件不完整"
+        )
     } else {
-        "mend the JSON there"
+        wording!("mend the JSON there", "请改正此处的 JSON")
     }
 }
 
@@ -231,8 +256,8 @@ mod tests {
         ] {
             let fault = json_object(bytes).unwrap_err();
             assert_eq!((fault.line, fault.column), (line, column), "{fault:?}");
-            assert!(fault.mend.contains(mend), "{fault:?}");
-            assert!(!fault.what.contains("at line"), "{fault:?}");
+            assert!(fault.mend.en.contains(mend), "{fault:?}");
+            assert!(!fault.what.en.contains("at line"), "{fault:?}");
         }
     }
 }

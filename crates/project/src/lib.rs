@@ -23,6 +23,8 @@ mod settings;
 mod table;
 mod triggers;
 
+use wording::{Wording, wording};
+
 pub use client_permissions::PermissionSource;
 pub use cron::{BadCron, Cron};
 pub use error::{Finding, ProjectError};
@@ -37,3 +39,14 @@ pub use settings::{
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};
+
+/// The mend where a name is most likely another one, misspelt.
+#[must_use]
+pub fn did_you_mean(near: &str) -> Wording {
+    wording!("did you mean `{near}`?", "是不是想写 `{near}`？")
+}
+
+/// The mend where a text stands without quotes.
+pub(crate) fn quote_it() -> Wording {
+    wording!("put the value in double quotes", "请给值加上双引号")
+}

@@ -6,6 +6,7 @@
 use std::{fs, path::Path};
 
 use serde_json::{Map, Value};
+use wording::wording;
 
 use crate::{ProjectError, files};
 
@@ -110,8 +111,8 @@ impl MiniProgram {
                     path: path.to_owned(),
                     line,
                     column,
-                    what: format!("`{key}` is {other}, not a text"),
-                    mend: "put the value in double quotes".to_owned(),
+                    what: wording!("`{key}` is {other}, not a text", "`{key}` 是 {other}，不是字符串"),
+                    mend: crate::quote_it(),
                 })
             }
         };

@@ -8,6 +8,7 @@ use jsonc_parser::{
     common::Ranged,
 };
 use openapi::{Api, code::API_NOT_FOUND};
+use wording::{Wording, wording};
 
 use crate::files::{self, FileFault};
 
@@ -41,13 +42,23 @@ pub fn without_effect(bytes: &[u8]) -> Vec<FileFault> {
         Some(FileFault {
             line,
             column,
-            what: format!("`{name}` has no effect: the platform does not read it from config.json"),
-            mend: format!(
-                "set it in the console, and for here as `{setting}` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json"
+            what: wording!(
+                "`{name}` has no effect: the platform does not read it from config.json",
+                "`{name}` 不起作用：平台不从 config.json 读取它"
+            ),
+            mend: wording!(
+                "set it in the console, and for here as `{setting}` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json",
+                "线上请在云开发控制台设置；在这里请写进 yunqiao.toml 的 [functions.NAME]，键名 `{setting}`，或写进 cloudbaserc.json"
             ),
         })
     };
     root.properties.iter().filter_map(fault).collect()
+}
+
+/// What is said of a `config.json` that cannot be read: why, and what follows.
+#[must_use]
+pub fn ignored(why: &Wording) -> Wording {
+    wording!("{why}; the file is ignored", "{why}；此文件被忽略"; why)
 }
 
 /// What `permissions.openapi` lists.
@@ -95,8 +106,11 @@ impl Permissions {
             self.refuse(
                 text,
                 list,
-                "`permissions` is no object",
-                "write it as {\"openapi\": [\"…\"]}",
+                wording!("`permissions` is no object", "`permissions` 不是对象"),
+                wording!(
+                    "write it as {{\"openapi\": [\"…\"]}}",
+                    "应写成 {{\"openapi\": [\"…\"]}}"
+                ),
             );
             return;
         };
@@ -107,8 +121,14 @@ impl Permissions {
             self.refuse(
                 text,
                 list,
-                "`permissions.openapi` is no array, so nothing is permitted",
-                "write it as [\"subscribeMessage.send\", …]",
+                wording!(
+                    "`permissions.openapi` is no array, so nothing is permitted",
+                    "`permissions.openapi` 不是数组，因此没有任何接口权限"
+                ),
+                wording!(
+                    "write it as [\"subscribeMessage.send\", …]",
+                    "应写成 [\"subscribeMessage.send\", …]"
+                ),
             );
             return;
         };
@@ -117,8 +137,14 @@ impl Permissions {
                 self.refuse(
                     text,
                     name,
-                    "`permissions.openapi` lists what is no text",
-                    "write the interface's name in double quotes",
+                    wording!(
+                        "`permissions.openapi` lists what is no text",
+                        "`permissions.openapi` 里有一项不是字符串"
+                    ),
+                    wording!(
+                        "write the interface's name in double quotes",
+                        "请写接口名，并加上双引号"
+                    ),
                 );
                 continue;
             };
@@ -146,18 +172,25 @@ impl Permissions {
         let Some(last) = members.next_back() else {
             return Some(first);
         };
-        let what = format!("`{name}` is given twice: the last one counts");
-        self.refuse(text, last, &what, "make one of them");
+        self.refuse(
+            text,
+            last,
+            wording!(
+                "`{name}` is given twice: the last one counts",
+                "`{name}` 写了两次，以最后一个为准"
+            ),
+            wording!("make one of them", "请合并成一个"),
+        );
         Some(last)
     }
 
-    fn refuse(&mut self, text: &str, at: &impl Ranged, what: &str, mend: &str) {
+    fn refuse(&mut self, text: &str, at: &impl Ranged, what: Wording, mend: Wording) {
         let (line, column) = files::position(text.as_bytes(), at.start());
         self.malformed.push(FileFault {
             line,
             column,
-            what: what.to_owned(),
-            mend: mend.to_owned(),
+            what,
+            mend,
         });
     }
 
@@ -171,10 +204,14 @@ impl Permissions {
     pub fn faults(&self) -> Vec<FileFault> {
         let misnomers = self.declared.iter().filter_map(|declared| {
             let misnomer = Misnomer::of(&declared.name)?;
+            let what = &misnomer.what;
             Some(FileFault {
                 line: declared.line,
                 column: declared.column,
-                what: format!("`permissions.openapi` lists {}", misnomer.what),
+                what: wording!(
+                    "`permissions.openapi` lists {what}",
+                    "`permissions.openapi` 中的 {what}"; what
+                ),
                 mend: misnomer.mend(),
             })
         });
@@ -186,7 +223,7 @@ impl Permissions {
 #[derive(Debug)]
 pub struct Misnomer {
     /// The name, and what is wrong with it.
-    pub what: String,
+    pub what: Wording,
     /// The name that was most likely meant.
     pub near: Option<&'static str>,
     /// Whether there is such an interface, only not for cloud functions.
@@ -203,8 +240,14 @@ impl Misnomer {
         }
         Some(Self {
             what: match found {
-                Some(_) => format!("`{name}`, which has no cloud call: it is answered with {API_NOT_FOUND}"),
-                None => format!("`{name}`, which does not exist: it is answered with {API_NOT_FOUND}"),
+                Some(_) => wording!(
+                    "`{name}`, which has no cloud call: it is answered with {API_NOT_FOUND}",
+                    "`{name}` 不支持云调用，调用会返回 {API_NOT_FOUND}"
+                ),
+                None => wording!(
+                    "`{name}`, which does not exist: it is answered with {API_NOT_FOUND}",
+                    "`{name}` 不存在，调用会返回 {API_NOT_FOUND}"
+                ),
             },
             near: openapi::nearest(name).map(|api| api.name),
             exists: found.is_some(),
@@ -213,11 +256,17 @@ impl Misnomer {
 
     /// What its author can do.
     #[must_use]
-    pub fn mend(&self) -> String {
+    pub fn mend(&self) -> Wording {
         match (self.near, self.exists) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, true) => "call it over HTTPS, from a server that holds the access_token".to_owned(),
-            (None, false) => "look for its name with `yunqiao api WORD`".to_owned(),
+            (Some(near), _) => crate::did_you_mean(near),
+            (None, true) => wording!(
+                "call it over HTTPS, from a server that holds the access_token",
+                "请在持有 access_token 的服务器上用 HTTPS 调用"
+            ),
+            (None, false) => wording!(
+                "look for its name with `yunqiao api WORD`",
+                "用 `yunqiao api WORD` 查找接口名"
+            ),
         }
     }
 }
@@ -253,7 +302,11 @@ mod tests {
     fn a_key_given_twice_counts_as_it_does_for_node() {
         let read = parse(r#"{"permissions":{"openapi":["a.b"]},"permissions":{"openapi":["c.d"]}}"#);
         assert_eq!(read.names().collect::<Vec<_>>(), ["c.d"]);
-        assert!(read.malformed[0].what.contains("twice"), "{:?}", read.malformed);
+        assert!(
+            read.malformed[0].what.en.contains("twice"),
+            "{:?}",
+            read.malformed
+        );
     }
 
     #[test]
@@ -268,7 +321,7 @@ mod tests {
             let read = parse(text);
             assert_eq!(read.declared.len(), names, "{text}");
             match part {
-                Some(part) => assert!(read.malformed[0].what.contains(part), "{:?}", read.malformed),
+                Some(part) => assert!(read.malformed[0].what.en.contains(part), "{:?}", read.malformed),
                 None => assert_eq!(read.malformed, []),
             }
         }
@@ -283,13 +336,13 @@ mod tests {
             (absent.near, absent.exists),
             (Some("subscribeMessage.send"), false)
         );
-        assert!(absent.what.contains("-604100"), "{absent:?}");
+        assert!(absent.what.en.contains("-604100"), "{absent:?}");
         let https_only = openapi::all()
             .iter()
             .find(|api| !api.is_callable() && openapi::nearest(api.name).is_none())
             .unwrap();
         let misnomer = Misnomer::of(https_only.name).unwrap();
-        assert!(misnomer.exists && misnomer.mend().contains("HTTPS"));
-        assert!(Misnomer::of("zzz").unwrap().mend().contains("yunqiao api"));
+        assert!(misnomer.exists && misnomer.mend().en.contains("HTTPS"));
+        assert!(Misnomer::of("zzz").unwrap().mend().en.contains("yunqiao api"));
     }
 }

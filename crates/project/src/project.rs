@@ -7,12 +7,13 @@ use std::{
 };
 
 use function::FunctionName;
+use wording::{Wording, wording};
 
 use crate::{
     Finding, ProjectError, ProjectFunction, ProjectSettings,
     client_permissions::ForeignPermissions,
     cloudbaserc::{self, Cloudbaserc},
-    discover, files, guess,
+    did_you_mean, discover, files, guess,
     miniprogram::{self, MiniProgram},
     settings::{self, Environment, FunctionSettings},
     table::nearest,
@@ -148,25 +149,28 @@ impl Files<'_> {
             findings.push(Finding {
                 function: None,
                 file: self.root.to_owned(),
-                what: format!("there is no {}: the appid is made up", miniprogram::FILE),
-                mend: "open the folder in WeChat DevTools once, or write appid = \"wx…\" in yunqiao.toml"
-                    .to_owned(),
+                what: wording!(
+                    "there is no project.config.json: the appid is made up",
+                    "没有 project.config.json：appid 是虚构的"
+                ),
+                mend: wording!(
+                    "open the folder in WeChat DevTools once, or write appid = \"wx…\" in yunqiao.toml",
+                    "请用微信开发者工具打开一次此目录，或在 yunqiao.toml 里写 appid = \"wx…\""
+                ),
             });
         }
         let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc, &mut findings)?;
         findings.extend(cloudbaserc::not_read(self.root));
         let elsewhere = self.elsewhere(functions_root.as_deref(), &cloudbaserc);
         if functions_root.is_none() && elsewhere.is_empty() && miniprogram.functions_root.is_none() {
+            let (file, key) = key_of_functions_root(&miniprogram);
             findings.push(Finding {
                 function: None,
                 file: self.root.to_owned(),
-                what: "there is no folder of cloud functions".to_owned(),
-                mend: format!(
-                    "name it as cloudfunctionRoot in {}, or make {USUAL_FUNCTIONS_ROOT}/",
-                    match miniprogram.is_uni_app {
-                        true => "the mp-weixin of manifest.json",
-                        false => miniprogram::FILE,
-                    }
+                what: wording!("there is no folder of cloud functions", "没有云函数目录"),
+                mend: wording!(
+                    "name it as {key} in {file}, or make {USUAL_FUNCTIONS_ROOT}/",
+                    "请在 {file} 里用 {key} 写明，或新建 {USUAL_FUNCTIONS_ROOT}/"
                 ),
             });
         }
@@ -179,7 +183,7 @@ impl Files<'_> {
                 findings.push(Finding {
                     function: Some(name.clone()),
                     file: cloudbaserc_path.clone(),
-                    what: format!("function {name}: {what}"),
+                    what: wording!("function {name}: {what}", "云函数 {name}：{what}"; what),
                     mend: mend.clone(),
                 });
             }
@@ -195,10 +199,16 @@ impl Files<'_> {
             findings.push(Finding {
                 function: None,
                 file: cloudbaserc_path.clone(),
-                what: format!("it lists the function {name}, which has no folder with anything to run"),
+                what: wording!(
+                    "it lists the function {name}, which has no folder with anything to run",
+                    "里面列了云函数 {name}，但没有可以运行的目录"
+                ),
                 mend: match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "add the folder, say where it is as `dir`, or remove the entry".to_owned(),
+                    Some(near) => did_you_mean(near),
+                    None => wording!(
+                        "add the folder, say where it is as `dir`, or remove the entry",
+                        "请补上目录，或用 `dir` 写明它在哪里，或删掉这一项"
+                    ),
                 },
             });
         }
@@ -207,10 +217,16 @@ impl Files<'_> {
             ProjectError::Setting {
                 path: self.toml.clone(),
                 line: table.line,
-                what: format!("[functions.{name}] configures a function that is not there"),
+                what: wording!(
+                    "[functions.{name}] configures a function that is not there",
+                    "[functions.{name}] 所配置的云函数不存在"
+                ),
                 mend: match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "name an existing function, or remove the table".to_owned(),
+                    Some(near) => did_you_mean(near),
+                    None => wording!(
+                        "name an existing function, or remove the table",
+                        "请写已有的云函数，或删掉这一段"
+                    ),
                 },
             }
         }));
@@ -224,8 +240,11 @@ impl Files<'_> {
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
                 line: toml.site_line.unwrap_or_default(),
-                what: format!("`web.site` {what}"),
-                mend: "name the folder that the build of the page writes, such as site = \"dist\"".to_owned(),
+                what: wording!("`web.site` {what}", "`web.site` {what}"; what),
+                mend: wording!(
+                    "name the folder that the build of the page writes, such as site = \"dist\"",
+                    "请写明构建输出的目录，例如 site = \"dist\""
+                ),
             });
         }
         let web_said_by = if web.serves() {
@@ -250,9 +269,14 @@ impl Files<'_> {
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
                 line: *line,
-                what: format!("[apps.{appid}] is the project's own app"),
-                mend: "remove the table, and give its AppSecret as secret_file at the top of the file"
-                    .to_owned(),
+                what: wording!(
+                    "[apps.{appid}] is the project's own app",
+                    "[apps.{appid}] 就是本项目的小程序"
+                ),
+                mend: wording!(
+                    "remove the table, and give its AppSecret as secret_file at the top of the file",
+                    "请删掉这一段，并在文件开头用 secret_file 给出它的 AppSecret"
+                ),
             });
         }
         if !faults.is_empty() {
@@ -326,16 +350,13 @@ impl Files<'_> {
         cloudbaserc: &Cloudbaserc,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<PathBuf>, ProjectError> {
-        let (file, key) = match miniprogram.is_uni_app {
-            true => (miniprogram::UNI_APP, "mp-weixin.cloudfunctionRoot"),
-            false => (miniprogram::FILE, "cloudfunctionRoot"),
-        };
+        let (file, key) = key_of_functions_root(miniprogram);
         let named = [
-            (&toml.functions_root, Some("`functions` in yunqiao.toml")),
+            (&toml.functions_root, Some((settings::FILE, "functions"))),
             (&miniprogram.functions_root, None),
             (
                 &cloudbaserc.functions_root,
-                Some("`functionRoot` in cloudbaserc.json"),
+                Some((cloudbaserc::FILE, "functionRoot")),
             ),
         ];
         for (folder, named_by) in named {
@@ -344,12 +365,13 @@ impl Files<'_> {
             if path.is_dir() {
                 return Ok(Some(path));
             }
-            if let Some(named_by) = named_by {
+            if let Some((file, key)) = named_by {
                 let (root, folder) = (self.root.to_owned(), folder.into());
                 return Err(ProjectError::NoFunctionsFolder {
                     root,
                     folder,
-                    named_by,
+                    file,
+                    key,
                 });
             }
             let found = guess::functions_root(self.root, Some(folder));
@@ -357,15 +379,22 @@ impl Files<'_> {
                 Some(found) => {
                     let found = self.shown(found);
                     (
-                        format!(
-                            "`{key}` names {folder}, which is not there: {found} is taken, which holds functions"
+                        wording!(
+                            "`{key}` names {folder}, which is not there: {found} is taken, which holds functions",
+                            "`{key}` 所指的 {folder} 不存在：改用 {found}，里面有云函数"
                         ),
-                        format!("write {found} there"),
+                        wording!("write {found} there", "请在那里写 {found}"),
                     )
                 }
                 None => (
-                    format!("`{key}` names {folder}, which is not there: the project has no functions"),
-                    "create the folder, or name the right one there".to_owned(),
+                    wording!(
+                        "`{key}` names {folder}, which is not there: the project has no functions",
+                        "`{key}` 所指的 {folder} 不存在：项目没有云函数"
+                    ),
+                    wording!(
+                        "create the folder, or name the right one there",
+                        "请新建这个目录，或在那里改成正确的目录"
+                    ),
                 ),
             };
             findings.push(Finding {
@@ -386,14 +415,15 @@ impl Files<'_> {
         }
         let found = guess::functions_root(self.root, None);
         if let Some(found) = &found {
+            let found = self.shown(found);
             findings.push(Finding {
                 function: None,
                 file: self.root.to_owned(),
-                what: format!(
-                    "no file names the folder of cloud functions: {} is taken, which holds some",
-                    self.shown(found)
+                what: wording!(
+                    "no file names the folder of cloud functions: {found} is taken, which holds some",
+                    "没有文件写明云函数目录：改用 {found}，里面有云函数"
                 ),
-                mend: format!("name it as `{key}` in {file}"),
+                mend: wording!("name it as `{key}` in {file}", "请在 {file} 里用 `{key}` 写明"),
             });
         }
         Ok(found)
@@ -402,6 +432,14 @@ impl Files<'_> {
     /// A folder below the project's, as people write it.
     fn shown(&self, folder: &Path) -> String {
         format!("{}/", folder.strip_prefix(self.root).unwrap_or(folder).display())
+    }
+}
+
+/// The file and the key in it that say where the functions lie.
+fn key_of_functions_root(miniprogram: &MiniProgram) -> (&'static str, &'static str) {
+    match miniprogram.is_uni_app {
+        true => (miniprogram::UNI_APP, "mp-weixin.cloudfunctionRoot"),
+        false => (miniprogram::FILE, "cloudfunctionRoot"),
     }
 }
 
@@ -416,7 +454,7 @@ fn below(folder: &Path, depth: usize, is_one: fn(&Path) -> bool) -> Option<PathB
 /// A file or a folder that is not to be shown, and what it is called in a message.
 #[derive(Clone, Debug)]
 pub(crate) struct PrivatePath {
-    pub(crate) what: String,
+    pub(crate) what: Wording,
     pub(crate) path: PathBuf,
 }
 
@@ -430,29 +468,35 @@ pub(crate) fn shows_too_much(
     functions_root: Option<&Path>,
     private: &[PrivatePath],
     site: &Path,
-) -> Option<String> {
+) -> Option<Wording> {
     let site = real(site);
     if real(root).starts_with(&site) {
-        let what = "is the project's own folder or one around it, and everything in it would be shown";
-        return Some(what.to_owned());
+        return Some(wording!(
+            "is the project's own folder or one around it, and everything in it would be shown",
+            "就是项目目录或它的上级目录，里面的一切都会公开"
+        ));
     }
     let meets = |path: &Path| {
         let path = real(path);
         path.starts_with(&site) || site.starts_with(&path)
     };
     if functions_root.is_some_and(meets) {
-        return Some("has the functions' source in it, which would be shown".to_owned());
+        return Some(wording!(
+            "has the functions' source in it, which would be shown",
+            "里面有云函数的源码，会被公开"
+        ));
     }
     if meets(&root.join(OWN_FOLDER)) {
-        return Some(format!(
-            "has {OWN_FOLDER} in it, or lies there, and what `dev` keeps would be shown"
+        return Some(wording!(
+            "has {OWN_FOLDER} in it, or lies there, and what `dev` keeps would be shown",
+            "包含 {OWN_FOLDER} 或就在其中，`dev` 保存的数据会被公开"
         ));
     }
     let shown = private.iter().find(|private| meets(&private.path))?;
-    Some(format!(
-        "has {} in it ({}), which would be shown",
-        shown.what,
-        shown.path.display()
+    let (what, path) = (&shown.what, shown.path.display());
+    Some(wording!(
+        "has {what} in it ({path}), which would be shown",
+        "里面有 {what}（{path}），会被公开"; what
     ))
 }
 
@@ -482,7 +526,7 @@ fn configure(listed: &mut ProjectFunction, toml: FunctionSettings, fallback: clo
     }
     let function = &mut listed.function;
     let mut problem = None;
-    let mut or_fallback = |value: Option<u64>, fallback: Option<Result<u64, String>>| match (value, fallback)
+    let mut or_fallback = |value: Option<u64>, fallback: Option<Result<u64, Wording>>| match (value, fallback)
     {
         (Some(value), _) | (None, Some(Ok(value))) => Some(value),
         (None, Some(Err(refusal))) => {

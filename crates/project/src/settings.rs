@@ -22,10 +22,11 @@ use jiff::tz::{self, TimeZone};
 use rules::{FunctionRules, InvokeRule};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use toml::de::DeTable;
+use wording::{Wording, wording};
 
 use crate::{
     Finding, ProjectError, Secret,
-    cloudbaserc::is_variable_name,
+    cloudbaserc::{form_of_variable_names, is_variable_name},
     files,
     project::PrivatePath,
     table::{self, Entry, Source, Table},
@@ -272,7 +273,10 @@ impl Environment {
             return Err(ProjectError::Variable {
                 name: OPERATOR_SECRET_VARIABLE,
                 what: weakness,
-                mend: format!("export {OPERATOR_SECRET_VARIABLE}=$(openssl rand -hex 32)"),
+                mend: wording!(
+                    "export {OPERATOR_SECRET_VARIABLE}=$(openssl rand -hex 32)",
+                    "请执行 export {OPERATOR_SECRET_VARIABLE}=$(openssl rand -hex 32)"
+                ),
             });
         }
         Ok(Self {
@@ -342,10 +346,11 @@ impl File {
         let source = Source::new(path, text);
         let tree = DeTable::parse(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
+            let what = error.message();
             source.refuse(
                 &span,
-                error.message().to_owned(),
-                "mend the TOML there".to_owned(),
+                wording!("{what}", "TOML 语法错误（{what}）"),
+                wording!("mend the TOML there", "请改正此处的 TOML"),
             )
         })?;
         let mut tree = tree.into_inner();
@@ -481,11 +486,7 @@ impl File {
                 self.settings.undeclared = Some(match entry.text()? {
                     "supply" => Undeclared::Supply,
                     "refuse" => Undeclared::Refuse,
-                    _ => {
-                        return Err(
-                            entry.refuse("is neither of its two values", "write \"supply\" or \"refuse\"")
-                        );
-                    }
+                    _ => return Err(entry.is_neither("supply", "refuse")),
                 });
                 continue;
             }
@@ -498,8 +499,8 @@ impl File {
             let name: FunctionName = key.text.parse().map_err(|illegal: IllegalName| {
                 source.refuse(
                     &key.span,
-                    illegal.to_string(),
-                    "name an existing function".to_owned(),
+                    illegal.wording(),
+                    wording!("name an existing function", "请写已有的云函数"),
                 )
             })?;
             let table = entry.table()?;
@@ -528,12 +529,9 @@ impl File {
             if let Some(entry) = table.get("env") {
                 for (key, value) in entry.table()?.entries() {
                     if !is_variable_name(key.text) {
-                        let mend = "use letters, digits and `_`, beginning with a letter or `_`".to_owned();
-                        return Err(source.refuse(
-                            &key.span,
-                            format!("illegal variable name {:?}", key.text),
-                            mend,
-                        ));
+                        let name = key.text;
+                        let what = wording!("illegal variable name {name:?}", "变量名 {name:?} 不合法");
+                        return Err(source.refuse(&key.span, what, form_of_variable_names()));
                     }
                     settings
                         .env
@@ -549,16 +547,23 @@ impl File {
     fn read_apps(&mut self, source: &Source<'_>, apps: &Entry<'_>, dir: &Path) -> Result<(), ProjectError> {
         for (key, entry) in apps.table()?.entries() {
             if key.text.is_empty() || !key.text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                let what = format!("{:?} is no appid", key.text);
-                let mend = "name another app of the same owner, such as [apps.wx0123456789abcdef]";
-                return Err(source.refuse(&key.span, what, mend.to_owned()));
+                let appid = key.text;
+                let what = wording!("{appid:?} is no appid", "{appid:?} 不是 appid");
+                let mend = wording!(
+                    "name another app of the same owner, such as [apps.wx0123456789abcdef]",
+                    "请写同一主体下的另一个小程序，例如 [apps.wx0123456789abcdef]"
+                );
+                return Err(source.refuse(&key.span, what, mend));
             }
             let app = entry.table()?;
             app.allow(&["secret_file"])?;
             let Some(secret_file) = app.get("secret_file") else {
                 return Err(entry.refuse(
-                    "has no secret_file",
-                    "name a file that holds its AppSecret, such as secret_file = \"other.secret\"",
+                    wording!("has no secret_file", "缺少 secret_file"),
+                    wording!(
+                        "name a file that holds its AppSecret, such as secret_file = \"other.secret\"",
+                        "请写明存放 AppSecret 的文件，例如 secret_file = \"other.secret\""
+                    ),
                 ));
             };
             let secret = read_secret_file(&secret_file, dir, &mut self.findings)?;
@@ -580,18 +585,18 @@ impl File {
             for (id, entry) in keys.table()?.entries() {
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
                 if id.text.is_empty() || id.text.len() > 64 || !id.text.bytes().all(plain) {
+                    let id = id.text;
                     return Err(entry.refuse(
-                        &format!("has the id {:?}", id.text),
-                        "a secretId is 1 to 64 letters, digits, - and _",
+                        wording!("has the id {id:?}", "的 id 是 {id:?}"),
+                        wording!(
+                            "a secretId is 1 to 64 letters, digits, - and _",
+                            "secretId 是 1 到 64 位字母、数字、- 和 _"
+                        ),
                     ));
                 }
                 let secret = read_secret_file(&entry, dir, &mut self.findings)?;
                 if let Some(weakness) = weakness(&secret) {
-                    let name = entry.text()?;
-                    return Err(entry.refuse(
-                        &format!("names a file whose text {weakness}"),
-                        &format!("make one with `openssl rand -hex 32 > {name}`"),
-                    ));
+                    return Err(weak_file(&entry, &weakness)?);
                 }
                 self.settings.operator.keys.insert(id.text.to_owned(), secret);
             }
@@ -607,7 +612,7 @@ impl File {
         }
         let (inline, file) = (operator.get("secret"), operator.get("secret_file"));
         if let (Some(_), Some(entry)) = (&inline, &file) {
-            return Err(entry.refuse("stands beside operator.secret", "give one of the two"));
+            return Err(entry.stands_beside("operator.secret"));
         }
         let from_environment = settings.secret.is_some();
         let holds_secret = inline.is_some();
@@ -615,8 +620,11 @@ impl File {
             let secret = Secret::from(entry.text()?);
             if let Some(weakness) = weakness(&secret) {
                 return Err(entry.refuse(
-                    &weakness,
-                    "make one with `openssl rand -hex 32`, or keep it in a file and name that as secret_file",
+                    weakness,
+                    wording!(
+                        "make one with `openssl rand -hex 32`, or keep it in a file and name that as secret_file",
+                        "请用 `openssl rand -hex 32` 生成一个；也可以存在文件里，用 secret_file 写明"
+                    ),
                 ));
             }
             settings.secret.get_or_insert(secret);
@@ -626,11 +634,7 @@ impl File {
         {
             let secret = read_secret_file(&entry, dir, &mut self.findings)?;
             if let Some(weakness) = weakness(&secret) {
-                let name = entry.text()?;
-                return Err(entry.refuse(
-                    &format!("names a file whose text {weakness}"),
-                    &format!("make one with `openssl rand -hex 32 > {name}`"),
-                ));
+                return Err(weak_file(&entry, &weakness)?);
             }
             settings.secret = Some(secret);
         }
@@ -653,7 +657,7 @@ impl File {
         let holds_keys = !ring.is_empty();
         if let Some(entry) = keys.get("file") {
             if holds_keys {
-                return Err(entry.refuse("stands beside keys.ring", "give one of the two"));
+                return Err(entry.stands_beside("keys.ring"));
             }
             let lines = read_secret_file(&entry, dir, &mut self.findings)?;
             let lines = lines.expose_secret().lines().map(str::trim);
@@ -714,8 +718,11 @@ impl TimersSection {
         if let Some(entry) = timers.get("zone") {
             settings.zone = TimeZone::get(entry.text()?).map_err(|_| {
                 entry.refuse(
-                    "is no time zone",
-                    "write a name such as \"Asia/Shanghai\", \"Europe/Berlin\" or \"UTC\"",
+                    wording!("is no time zone", "不是时区"),
+                    wording!(
+                        "write a name such as \"Asia/Shanghai\", \"Europe/Berlin\" or \"UTC\"",
+                        "请写时区名，例如 \"Asia/Shanghai\"、\"Europe/Berlin\" 或 \"UTC\""
+                    ),
                 )
             })?;
         }
@@ -723,11 +730,7 @@ impl TimersSection {
             settings.missed = match entry.text()? {
                 "skip" => Missed::Skip,
                 "run-once" => Missed::RunOnce,
-                _ => {
-                    return Err(
-                        entry.refuse("is neither of its two values", "write \"skip\" or \"run-once\"")
-                    );
-                }
+                _ => return Err(entry.is_neither("skip", "run-once")),
             };
         }
         Ok(settings)
@@ -750,15 +753,12 @@ impl SimSection {
         let foreign_codes = sim.get("foreign_codes").map(|entry| match entry.text()? {
             "first-user" => Ok(ForeignCodes::FirstUser),
             "refuse" => Ok(ForeignCodes::Refuse),
-            _ => Err(entry.refuse(
-                "is neither of its two values",
-                "write \"first-user\" or \"refuse\"",
-            )),
+            _ => Err(entry.is_neither("first-user", "refuse")),
         });
         let withdrawn = sim.get("withdrawn").map(|entry| match entry.text()? {
             "accept" => Ok(Withdrawn::Accept),
             "refuse" => Ok(Withdrawn::Refuse),
-            _ => Err(entry.refuse("is neither of its two values", "write \"accept\" or \"refuse\"")),
+            _ => Err(entry.is_neither("accept", "refuse")),
         });
         let lib_version = sim.get("lib_version").map(|entry| {
             let text = entry.text()?;
@@ -767,8 +767,11 @@ impl SimSection {
                 Ok(text.to_owned())
             } else {
                 Err(entry.refuse(
-                    "is no base library version",
-                    "write three numbers, such as \"2.27.0\"",
+                    wording!("is no base library version", "不是基础库版本"),
+                    wording!(
+                        "write three numbers, such as \"2.27.0\"",
+                        "请写三个数，例如 \"2.27.0\""
+                    ),
                 ))
             }
         });
@@ -786,21 +789,31 @@ impl SimSection {
 
 /// An address to listen at.
 fn address(entry: &Entry<'_>, example: &str) -> Result<SocketAddr, ProjectError> {
-    let mend = || format!("write an address and a port, such as \"{example}\"");
-    entry
-        .text()?
-        .parse()
-        .map_err(|_| entry.refuse("is no address", &mend()))
+    entry.text()?.parse().map_err(|_| {
+        entry.refuse(
+            wording!("is no address", "不是地址"),
+            wording!(
+                "write an address and a port, such as \"{example}\"",
+                "请写地址和端口，例如 \"{example}\""
+            ),
+        )
+    })
 }
 
 /// What speaks against a secret that opens a listener.
-fn weakness(secret: &Secret) -> Option<String> {
+fn weakness(secret: &Secret) -> Option<Wording> {
     let secret = secret.expose_secret();
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         // Nobody could send it.
-        Some("has characters that an Authorization header cannot carry".to_owned())
+        Some(wording!(
+            "has characters that an Authorization header cannot carry",
+            "含有 Authorization 请求头无法容纳的字符"
+        ))
     } else if secret.len() < OPERATOR_SECRET_LENGTH {
-        Some(format!("has fewer than {OPERATOR_SECRET_LENGTH} characters"))
+        Some(wording!(
+            "has fewer than {OPERATOR_SECRET_LENGTH} characters",
+            "不足 {OPERATOR_SECRET_LENGTH} 个字符"
+        ))
     } else {
         None
     }
@@ -815,8 +828,11 @@ fn web_address(entry: &Entry<'_>, example: &str) -> Result<String, ProjectError>
     match rest {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
         _ => Err(entry.refuse(
-            "is no web address",
-            &format!("write it with http:// or https://, such as \"{example}\""),
+            wording!("is no web address", "不是网址"),
+            wording!(
+                "write it with http:// or https://, such as \"{example}\"",
+                "请以 http:// 或 https:// 开头，例如 \"{example}\""
+            ),
         )),
     }
 }
@@ -827,12 +843,15 @@ fn web_origin(entry: &Entry<'_>) -> Result<String, ProjectError> {
     let text = web_address(entry, EXAMPLE)?;
     let host = text.split_once("://").map_or("", |(_, host)| host);
     if host.contains(['/', '?', '#', '@']) || host.chars().any(char::is_whitespace) {
-        let mend = format!(
-            "browsers send scheme, host and port only; write \"{EXAMPLE}\", without a path or a slash at the end"
-        );
         return Err(entry.refuse(
-            &format!("has {text:?}, which no browser sends as an origin"),
-            &mend,
+            wording!(
+                "has {text:?}, which no browser sends as an origin",
+                "里的 {text:?} 不是浏览器会发送的来源（Origin）"
+            ),
+            wording!(
+                "browsers send scheme, host and port only; write \"{EXAMPLE}\", without a path or a slash at the end",
+                "浏览器只发送协议、域名和端口；请写成 \"{EXAMPLE}\"，不带路径，末尾不带 /"
+            ),
         ));
     }
     Ok(text.to_lowercase())
@@ -844,8 +863,11 @@ fn host_header(entry: &Entry<'_>) -> Result<String, ProjectError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     if text.is_empty() || !text.bytes().all(plain) {
         return Err(entry.refuse(
-            "has what no Host header holds",
-            "write the name as callers do, without a scheme or a path, such as \"ops.example.com:8789\"",
+            wording!("has what no Host header holds", "不能作为 Host 请求头"),
+            wording!(
+                "write the name as callers do, without a scheme or a path, such as \"ops.example.com:8789\"",
+                "请按调用方的写法写域名，不带协议和路径，例如 \"ops.example.com:8789\""
+            ),
         ));
     }
     Ok(text.to_owned())
@@ -854,28 +876,27 @@ fn host_header(entry: &Entry<'_>) -> Result<String, ProjectError> {
 impl ProjectSettings {
     /// What the server keeps and reads, and shows nobody. `toml` is the file of these settings.
     fn private_paths(&self, toml: &Path) -> Vec<PrivatePath> {
-        let mut paths = vec![("the settings", toml.to_owned())];
+        let database = || wording!("the database", "数据库文件");
+        let files = || wording!("the folder of files", "云存储的文件目录");
+        let mut paths = vec![(wording!("the settings", "配置文件"), toml.to_owned())];
         if let Some(store) = &self.store {
-            paths.push(("the store", store.clone()));
+            paths.push((wording!("the store", "状态文件"), store.clone()));
             // Where nothing else is said, these are beside it.
-            paths.push(("the database", store.with_file_name("database.redb")));
-            paths.push(("the folder of files", store.with_file_name("files")));
+            paths.push((database(), store.with_file_name("database.redb")));
+            paths.push((files(), store.with_file_name("files")));
         }
         let given = [
-            ("the database", &self.database.path),
-            ("the folder of files", &self.storage.folder),
-            ("auth.ticket_keys", &self.auth.ticket_keys),
-            ("auth.passwords", &self.auth.passwords),
+            (database(), &self.database.path),
+            (files(), &self.storage.folder),
+            (Wording::as_is("auth.ticket_keys"), &self.auth.ticket_keys),
+            (Wording::as_is("auth.passwords"), &self.auth.passwords),
         ];
         paths.extend(
             given
                 .into_iter()
                 .filter_map(|(what, path)| Some((what, path.clone()?))),
         );
-        let private = paths.into_iter().map(|(what, path)| PrivatePath {
-            what: what.to_owned(),
-            path,
-        });
+        let private = paths.into_iter().map(|(what, path)| PrivatePath { what, path });
         private.collect()
     }
 }
@@ -893,7 +914,7 @@ fn secret_files(table: &Table<'_>, dir: &Path, found: &mut Vec<PrivatePath>) {
             && let Ok(text) = entry.text()
         {
             found.push(PrivatePath {
-                what: key.text.to_owned(),
+                what: Wording::as_is(key.text),
                 path: dir.join(text),
             });
         }
@@ -903,7 +924,7 @@ fn secret_files(table: &Table<'_>, dir: &Path, found: &mut Vec<PrivatePath>) {
         .and_then(|keys| Some(keys.table().ok()?.get("file")?.text()))
     {
         found.push(PrivatePath {
-            what: "keys.file".to_owned(),
+            what: Wording::as_is("keys.file"),
             path: dir.join(text),
         });
     }
@@ -921,31 +942,64 @@ fn read_secret_file(
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) => {
             return Err(entry.refuse(
-                &format!("names {shown}, which cannot be read: {error}"),
-                "name a file that can be",
+                wording!(
+                    "names {shown}, which cannot be read: {error}",
+                    "所指的 {shown} 无法读取：{error}"
+                ),
+                wording!("name a file that can be", "请写一个可以读取的文件"),
             ));
         }
     };
-    let text = files::text(&bytes)
-        .map_err(|fault| entry.refuse(&format!("names {shown}, and {}", fault.what), &fault.mend))?;
+    let text = files::text(&bytes).map_err(|fault| {
+        let what = &fault.what;
+        let what = wording!("names {shown}, and {what}", "所指的 {shown}：{what}"; what);
+        entry.refuse(what, fault.mend)
+    })?;
     let text = files::one_value(text);
     if text.is_empty() {
         return Err(entry.refuse(
-            &format!("names {shown}, which is empty"),
-            "put the secret into that file",
+            wording!("names {shown}, which is empty", "所指的 {shown} 是空的"),
+            wording!("put the secret into that file", "请把密钥写进这个文件"),
         ));
     }
     findings.extend(readable_by_others(&path));
     Ok(Secret::from(text))
 }
 
+/// The mend of a route to a function that is not there.
+fn wrong_route() -> Wording {
+    wording!(
+        "name an existing function, or remove the route",
+        "请写已有的云函数，或删掉这条路由"
+    )
+}
+
+/// The refusal of a file whose secret is too weak.
+fn weak_file(entry: &Entry<'_>, weakness: &Wording) -> Result<ProjectError, ProjectError> {
+    let name = entry.text()?;
+    Ok(entry.refuse(
+        wording!(
+            "names a file whose text {weakness}",
+            "所指文件的内容{weakness}"; weakness
+        ),
+        wording!(
+            "make one with `openssl rand -hex 32 > {name}`",
+            "请用 `openssl rand -hex 32 > {name}` 生成一个"
+        ),
+    ))
+}
+
 /// What to tell about a file with a secret that its owner is not alone with.
 fn readable_by_others(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
+    let shown = path.display();
     (mode & 0o077 != 0).then(|| Finding {
         function: None,
         file: path.to_owned(),
-        what: "it holds a secret, and others on this machine can read it".to_owned(),
-        mend: format!("chmod 600 {}", path.display()),
+        what: wording!(
+            "it holds a secret, and others on this machine can read it",
+            "里面有密钥，而本机的其他用户也能读取"
+        ),
+        mend: wording!("chmod 600 {shown}", "请执行 chmod 600 {shown}"),
     })
 }

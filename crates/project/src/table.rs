@@ -12,8 +12,9 @@ use toml::{
     Spanned,
     de::{DeArray, DeTable, DeValue},
 };
+use wording::{Wording, wording};
 
-use crate::{ProjectError, files};
+use crate::{ProjectError, did_you_mean, files, quote_it};
 
 /// The file being read: what a refusal needs to say where it is.
 pub(crate) struct Source<'a> {
@@ -38,7 +39,7 @@ impl<'a> Source<'a> {
     }
 
     /// A refusal of what stands at `span`.
-    pub(crate) fn refuse(&self, span: &Range<usize>, what: String, mend: String) -> ProjectError {
+    pub(crate) fn refuse(&self, span: &Range<usize>, what: Wording, mend: Wording) -> ProjectError {
         self.refused.replace(Some(span.clone()));
         let (line, _) = files::position(self.text.as_bytes(), span.start);
         ProjectError::Setting {
@@ -88,21 +89,22 @@ impl<'a> Table<'a> {
     /// Refuses a key that is not among `known`, and names the nearest of them.
     pub(crate) fn allow(&self, known: &[&str]) -> Result<(), ProjectError> {
         for (key, _) in self.entries() {
-            let place = if self.name.is_empty() {
-                String::new()
-            } else {
-                format!(" in {}", self.name)
-            };
-            if known.contains(&key.text) {
+            let Key { text: key, span } = key;
+            if known.contains(&key) {
                 continue;
             }
-            let mend = match nearest(key.text, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known are {}", known.join(", ")),
+            let mend = match nearest(key, known.iter().copied()) {
+                Some(near) => did_you_mean(near),
+                None => {
+                    let known = known.join(", ");
+                    wording!("known are {known}", "可用的有 {known}")
+                }
             };
-            return Err(self
-                .source
-                .refuse(&key.span, format!("unknown key `{}`{place}", key.text), mend));
+            let what = match self.name.as_str() {
+                "" => wording!("unknown key `{key}`", "有未知的键 `{key}`"),
+                table => wording!("unknown key `{key}` in {table}", "{table} 里有未知的键 `{key}`"),
+            };
+            return Err(self.source.refuse(&span, what, mend));
         }
         Ok(())
     }
@@ -189,16 +191,34 @@ impl<'a> Entry<'a> {
     }
 
     /// A refusal of this value: "`key` " and then `what`.
-    pub(crate) fn refuse(&self, what: &str, mend: &str) -> ProjectError {
-        self.source.refuse(
-            &self.value.span(),
-            format!("`{}` {what}", self.key),
-            mend.to_owned(),
+    pub(crate) fn refuse(&self, what: Wording, mend: Wording) -> ProjectError {
+        let key = &self.key;
+        let what = wording!("`{key}` {what}", "`{key}` {what}"; what);
+        self.source.refuse(&self.value.span(), what, mend)
+    }
+
+    /// A refusal of a value beside which another one stands that says the same.
+    pub(crate) fn stands_beside(&self, other: &str) -> ProjectError {
+        self.refuse(
+            wording!("stands beside {other}", "与 {other} 同时出现"),
+            wording!("give one of the two", "请只保留一个"),
         )
     }
 
-    fn wrong_kind(&self, mend: &str) -> ProjectError {
-        self.refuse(&format!("is of kind {}", self.value.get_ref().type_str()), mend)
+    /// A refusal of a text that is none of two words.
+    pub(crate) fn is_neither(&self, first: &str, second: &str) -> ProjectError {
+        self.refuse(
+            wording!("is neither of its two values", "不是可选的两个值之一"),
+            wording!(
+                "write \"{first}\" or \"{second}\"",
+                "请写 \"{first}\" 或 \"{second}\""
+            ),
+        )
+    }
+
+    fn wrong_kind(&self, mend: Wording) -> ProjectError {
+        let kind = self.value.get_ref().type_str();
+        self.refuse(wording!("is of kind {kind}", "的类型是 {kind}"), mend)
     }
 
     /// Whether it is a table.
@@ -214,7 +234,10 @@ impl<'a> Entry<'a> {
                 name: format!("[{}]", self.key),
                 entries,
             }),
-            _ => Err(self.wrong_kind(&format!("write a table: [{}]", self.key))),
+            _ => {
+                let key = &self.key;
+                Err(self.wrong_kind(wording!("write a table: [{key}]", "请写成表：[{key}]")))
+            }
         }
     }
 
@@ -222,10 +245,16 @@ impl<'a> Entry<'a> {
     pub(crate) fn text(&self) -> Result<&'a str, ProjectError> {
         match self.value.get_ref() {
             DeValue::String(text) => match files::one_value(text) {
-                "" => Err(self.refuse("is empty", "give it a value, or remove the line")),
+                "" => Err(self.refuse(
+                    wording!("is empty", "是空的"),
+                    wording!(
+                        "give it a value, or remove the line",
+                        "请给它一个值，或删掉这一行"
+                    ),
+                )),
                 text => Ok(text),
             },
-            _ => Err(self.wrong_kind("put the value in double quotes")),
+            _ => Err(self.wrong_kind(quote_it())),
         }
     }
 
@@ -233,11 +262,14 @@ impl<'a> Entry<'a> {
     pub(crate) fn variable(&self) -> Result<&'a str, ProjectError> {
         match self.value.get_ref() {
             DeValue::String(text) if text.contains('\0') => Err(self.refuse(
-                "holds a NUL character, which no environment can carry",
-                "remove it",
+                wording!(
+                    "holds a NUL character, which no environment can carry",
+                    "含有 NUL 字符，环境变量无法容纳"
+                ),
+                wording!("remove it", "请删掉它"),
             )),
             DeValue::String(text) => Ok(text),
-            _ => Err(self.wrong_kind("put the value in double quotes")),
+            _ => Err(self.wrong_kind(quote_it())),
         }
     }
 
@@ -253,7 +285,7 @@ impl<'a> Entry<'a> {
     /// A list of anything, such as `example`.
     pub(crate) fn list(&self, example: &str) -> Result<Vec<Self>, ProjectError> {
         let DeValue::Array(array) = self.value.get_ref() else {
-            return Err(self.wrong_kind(&format!("write a list: {example}")));
+            return Err(self.wrong_kind(wording!("write a list: {example}", "请写成列表：{example}")));
         };
         let entry = |value| Entry {
             source: self.source,
@@ -265,54 +297,66 @@ impl<'a> Entry<'a> {
 
     /// `true` or `false`.
     pub(crate) fn boolean(&self) -> Result<bool, ProjectError> {
-        self.value
-            .get_ref()
-            .as_bool()
-            .ok_or_else(|| self.wrong_kind("write true or false, without quotes"))
+        self.value.get_ref().as_bool().ok_or_else(|| {
+            self.wrong_kind(wording!(
+                "write true or false, without quotes",
+                "请写 true 或 false，不加引号"
+            ))
+        })
     }
 
     /// A whole number within a range.
     pub(crate) fn whole(&self, range: &RangeInclusive<u64>, unit: &str) -> Result<u64, ProjectError> {
-        let allowed = format!(
-            "write a whole number from {} to {}{unit}",
-            range.start(),
-            range.end()
+        let (least, most) = (range.start(), range.end());
+        let allowed = wording!(
+            "write a whole number from {least} to {most}{unit}",
+            "请写 {least} 到 {most}{unit} 的整数"
         );
         let DeValue::Integer(number) = self.value.get_ref() else {
-            return Err(self.wrong_kind(&allowed));
+            return Err(self.wrong_kind(allowed));
         };
         let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
         parsed
             .filter(|number| range.contains(number))
-            .ok_or_else(|| self.refuse(&format!("is {number}"), &allowed))
+            .ok_or_else(|| self.refuse(wording!("is {number}", "是 {number}"), allowed))
     }
 
     /// A length of time, longer than none: `"2h"`, `"10m"`, `"5s"`, `"3d"`, or whole seconds.
     pub(crate) fn duration(&self) -> Result<Duration, ProjectError> {
-        const MEND: &str = "write a time such as \"2h\", \"10m\" or \"5s\", or whole seconds";
+        let mend = || {
+            wording!(
+                "write a time such as \"2h\", \"10m\" or \"5s\", or whole seconds",
+                "请写时长，例如 \"2h\"、\"10m\"、\"5s\"，或整数秒"
+            )
+        };
         let seconds = match self.value.get_ref() {
             DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             DeValue::String(text) => seconds(text),
-            _ => return Err(self.wrong_kind(MEND)),
+            _ => return Err(self.wrong_kind(mend())),
         };
         match seconds {
             // What is longer than a hundred years is a slip, and would overflow elsewhere.
             Some(seconds @ 1..=3_155_760_000) => Ok(Duration::from_secs(seconds)),
-            _ => Err(self.refuse("is no length of time", MEND)),
+            _ => Err(self.refuse(wording!("is no length of time", "不是时长"), mend())),
         }
     }
 
     /// A size, larger than none: `"100MB"`, `"2GB"`, `"500KB"`, or whole bytes.
     pub(crate) fn bytes(&self) -> Result<u64, ProjectError> {
-        const MEND: &str = "write a size such as \"100MB\", \"2GB\" or \"500KB\", or whole bytes";
+        let mend = || {
+            wording!(
+                "write a size such as \"100MB\", \"2GB\" or \"500KB\", or whole bytes",
+                "请写大小，例如 \"100MB\"、\"2GB\"、\"500KB\"，或整数字节"
+            )
+        };
         let bytes = match self.value.get_ref() {
             DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix()).ok(),
             DeValue::String(text) => bytes(text),
-            _ => return Err(self.wrong_kind(MEND)),
+            _ => return Err(self.wrong_kind(mend())),
         };
         bytes
             .filter(|bytes| *bytes > 0)
-            .ok_or_else(|| self.refuse("is no size", MEND))
+            .ok_or_else(|| self.refuse(wording!("is no size", "不是大小"), mend()))
     }
 
     /// A length of time within a range of seconds.
@@ -321,8 +365,14 @@ impl<'a> Entry<'a> {
         if range.contains(&duration.as_secs()) {
             return Ok(duration);
         }
-        let mend = format!("{} to {} seconds are possible", range.start(), range.end());
-        Err(self.refuse(&format!("is {} seconds", duration.as_secs()), &mend))
+        let (least, most, seconds) = (range.start(), range.end(), duration.as_secs());
+        Err(self.refuse(
+            wording!("is {seconds} seconds", "是 {seconds} 秒"),
+            wording!(
+                "{least} to {most} seconds are possible",
+                "应在 {least} 到 {most} 秒之间"
+            ),
+        ))
     }
 }
 

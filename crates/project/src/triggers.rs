@@ -6,6 +6,7 @@ use jsonc_parser::{
     ast::{Object, Value},
     common::Ranged,
 };
+use wording::{Wording, wording};
 
 use crate::{
     Cron,
@@ -59,8 +60,16 @@ impl Triggers {
         };
         self.is_given = true;
         let Value::Array(list) = list else {
-            let mend = "write it as [{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}]";
-            return self.refuse(text, list, "`triggers` is no array", mend);
+            self.faults.push(fault(
+                text,
+                list,
+                wording!("`triggers` is no array", "`triggers` 不是数组"),
+                wording!(
+                    "write it as [{{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}}]",
+                    "应写成 [{{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}}]"
+                ),
+            ));
+            return;
         };
         for trigger in &list.elements {
             if let Err(fault) = self.trigger(text, trigger) {
@@ -68,54 +77,106 @@ impl Triggers {
             }
         }
         if let Some(second) = list.elements.get(1) {
-            let (what, mend) = (
-                "a second trigger, where WeChat takes one for each function",
-                "here all of them fire; for WeChat, give each a function of its own",
-            );
-            self.second = Some(fault(text, second, what, mend));
+            self.second = Some(fault(
+                text,
+                second,
+                wording!(
+                    "a second trigger, where WeChat takes one for each function",
+                    "这是第二个触发器，而微信只允许每个云函数有一个"
+                ),
+                wording!(
+                    "here all of them fire; for WeChat, give each a function of its own",
+                    "在这里都会触发；要在微信上运行，请给每个触发器单独建一个云函数"
+                ),
+            ));
         }
     }
 
     fn trigger(&mut self, text: &str, trigger: &Value<'_>) -> Result<(), FileFault> {
         let Value::Object(object) = trigger else {
-            let mend = "write it as {\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}";
-            return Err(fault(text, trigger, "a trigger is no object", mend));
+            return Err(fault(
+                text,
+                trigger,
+                wording!("a trigger is no object", "触发器不是对象"),
+                wording!(
+                    "write it as {{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}}",
+                    "应写成 {{\"name\": \"…\", \"type\": \"timer\", \"config\": \"0 0 2 1 * * *\"}}"
+                ),
+            ));
         };
-        let field = |name: &str, mend: &str| match member(object, name) {
+        let field = |name: &str, mend: Wording| match member(object, name) {
             Some(value @ Value::StringLit(literal)) => Ok((value, literal.value.as_ref())),
             Some(value) => Err(fault(
                 text,
                 value,
-                &format!("a trigger's `{name}` is no text"),
+                wording!("a trigger's `{name}` is no text", "触发器的 `{name}` 不是字符串"),
                 mend,
             )),
-            None => Err(fault(text, trigger, &format!("a trigger has no `{name}`"), mend)),
+            None => Err(fault(
+                text,
+                trigger,
+                wording!("a trigger has no `{name}`", "触发器缺少 `{name}`"),
+                mend,
+            )),
         };
-        let (at, kind) = field("type", "write \"type\": \"timer\"")?;
+        let (at, kind) = field(
+            "type",
+            wording!("write \"type\": \"timer\"", "请写上 \"type\": \"timer\""),
+        )?;
         if kind != "timer" {
-            let what = format!("a trigger of the type {kind:?}, which does not exist");
-            return Err(fault(text, at, &what, "write \"timer\": there is no other"));
+            return Err(fault(
+                text,
+                at,
+                wording!(
+                    "a trigger of the type {kind:?}, which does not exist",
+                    "触发器类型 {kind:?} 不存在"
+                ),
+                wording!("write \"timer\": there is no other", "只能写 \"timer\""),
+            ));
         }
-        let (at, name) = field("name", "give it a name, such as \"name\": \"daily\"")?;
+        let (at, name) = field(
+            "name",
+            wording!(
+                "give it a name, such as \"name\": \"daily\"",
+                "请给它起个名字，例如 \"name\": \"daily\""
+            ),
+        )?;
         if !is_name(name) {
-            let what = format!("{name:?} is no name of a trigger");
-            let mend = "use letters, digits, `-` and `_`, beginning with a letter, at most 60";
-            return Err(fault(text, at, &what, mend));
+            return Err(fault(
+                text,
+                at,
+                wording!("{name:?} is no name of a trigger", "{name:?} 不能用作触发器名"),
+                wording!(
+                    "use letters, digits, `-` and `_`, beginning with a letter, at most 60",
+                    "以字母开头，只含字母、数字、`-` 和 `_`，最多 60 个字符"
+                ),
+            ));
         }
         if self.triggers.iter().any(|trigger| trigger.name == name) {
-            let what = format!("the trigger {name:?} is there twice: the first one counts");
-            return Err(fault(text, at, &what, "give it a name of its own"));
+            return Err(fault(
+                text,
+                at,
+                wording!(
+                    "the trigger {name:?} is there twice: the first one counts",
+                    "有两个触发器都叫 {name:?}，以第一个为准"
+                ),
+                wording!("give it a name of its own", "请换一个名字"),
+            ));
         }
         let (at, config) = field(
             "config",
-            "say when it fires, such as \"config\": \"0 0 2 1 * * *\"",
+            wording!(
+                "say when it fires, such as \"config\": \"0 0 2 1 * * *\"",
+                "请写明触发时间，例如 \"config\": \"0 0 2 1 * * *\""
+            ),
         )?;
         let cron = Cron::parse(config).map_err(|bad| {
-            let what = format!(
-                "the trigger {name:?} never fires: {config:?} is no cron expression: {}",
-                bad.what
+            let why = &bad.what;
+            let what = wording!(
+                "the trigger {name:?} never fires: {config:?} is no cron expression: {why}",
+                "触发器 {name:?} 不会触发：{config:?} 不是有效的 Cron 表达式：{why}"; why
             );
-            fault(text, at, &what, &bad.mend)
+            fault(text, at, what, bad.mend)
         })?;
         self.triggers.push(Trigger {
             name: name.to_owned(),
@@ -123,19 +184,15 @@ impl Triggers {
         });
         Ok(())
     }
-
-    fn refuse(&mut self, text: &str, at: &impl Ranged, what: &str, mend: &str) {
-        self.faults.push(fault(text, at, what, mend));
-    }
 }
 
-fn fault(text: &str, at: &impl Ranged, what: &str, mend: &str) -> FileFault {
+fn fault(text: &str, at: &impl Ranged, what: Wording, mend: Wording) -> FileFault {
     let (line, column) = files::position(text.as_bytes(), at.start());
     FileFault {
         line,
         column,
-        what: what.to_owned(),
-        mend: mend.to_owned(),
+        what,
+        mend,
     }
 }
 
@@ -194,7 +251,7 @@ mod tests {
         let told: Vec<_> = read
             .faults
             .iter()
-            .map(|fault| (fault.line, fault.what.as_str()))
+            .map(|fault| (fault.line, fault.what.en.as_str()))
             .collect();
         let parts = [
             (3, "no object"),

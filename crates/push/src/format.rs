@@ -1,9 +1,10 @@
 //! The format of a body, JSON or XML. It is set as in the console's push settings, and never guessed.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use json::Object;
 use thiserror::Error;
+use wording::{Wording, wording};
 
 use crate::{XmlError, codes, convert};
 
@@ -88,24 +89,54 @@ impl FromStr for Mode {
 }
 
 /// Why settings are invalid.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingError {
     /// No mode.
-    #[error(
-        "{0:?} is no push mode: it is \"plain\" (明文模式), \"compatible\" (兼容模式) or \"secure\" (安全模式), as in the console"
-    )]
     Mode(String),
     /// No format.
-    #[error("{0:?} is no push format: it is \"json\" or \"xml\", as in the console")]
     Format(String),
     /// Nothing to decrypt with.
-    #[error("push mode {:?} needs the EncodingAESKey of the console's push settings", .0.as_str())]
     NoKey(Mode),
     /// No appid.
-    #[error("the appid is empty: encrypted messages name whom they are for")]
     NoAppid,
 }
+
+impl SettingError {
+    /// What is wrong and the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::Mode(mode) => wording!(
+                "{mode:?} is no push mode: it is \"plain\" (明文模式), \"compatible\" (兼容模式) or \"secure\" (安全模式), as in the console",
+                "{mode:?} 不是推送模式：应与控制台一致，写 \"plain\"（明文模式）、\"compatible\"（兼容模式）或 \"secure\"（安全模式）"
+            ),
+            Self::Format(format) => wording!(
+                "{format:?} is no push format: it is \"json\" or \"xml\", as in the console",
+                "{format:?} 不是推送数据格式：应与控制台一致，写 \"json\" 或 \"xml\""
+            ),
+            Self::NoKey(mode) => {
+                let mode = mode.as_str();
+                wording!(
+                    "push mode {mode:?} needs the EncodingAESKey of the console's push settings",
+                    "推送模式 {mode:?} 需要控制台消息推送配置里的 EncodingAESKey"
+                )
+            }
+            Self::NoAppid => wording!(
+                "the appid is empty: encrypted messages name whom they are for",
+                "appid 是空的：加密的消息里写明了是发给谁的"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for SettingError {}
 
 /// Why bytes are no object of a format.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

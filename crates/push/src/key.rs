@@ -7,7 +7,7 @@ use base64::{
     engine::{GeneralPurpose, GeneralPurposeConfig, general_purpose::NO_PAD},
 };
 use subtle::ConstantTimeEq as _;
-use thiserror::Error;
+use wording::{Wording, wording};
 use zeroize::Zeroizing;
 
 /// 43 characters are 258 bits, two more than the key has. The console draws each character at random, so the two are often not
@@ -82,23 +82,45 @@ impl fmt::Debug for EncodingAesKey {
 }
 
 /// Why a text is no EncodingAESKey. It never quotes the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The padding that the official sample adds was added already.
-    #[error("an EncodingAESKey is 43 letters and digits, without the `=` at its end: leave that out")]
     Padded,
     /// So many characters.
-    #[error(
-        "an EncodingAESKey is 43 letters and digits, and this is {0} characters: copy it from the console's push settings (消息推送配置)"
-    )]
     Length(usize),
     /// Another character.
-    #[error(
-        "an EncodingAESKey is 43 letters and digits, and this has another character: copy it from the console's push settings (消息推送配置)"
-    )]
     Character,
 }
+
+impl KeyError {
+    /// What is wrong and the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::Padded => wording!(
+                "an EncodingAESKey is 43 letters and digits, without the `=` at its end: leave that out",
+                "EncodingAESKey 是 43 位字母和数字，末尾没有 `=`：请去掉"
+            ),
+            Self::Length(count) => wording!(
+                "an EncodingAESKey is 43 letters and digits, and this is {count} characters: copy it from the console's push settings (消息推送配置)",
+                "EncodingAESKey 是 43 位字母和数字，而这里有 {count} 个字符：请从控制台的消息推送配置里复制"
+            ),
+            Self::Character => wording!(
+                "an EncodingAESKey is 43 letters and digits, and this has another character: copy it from the console's push settings (消息推送配置)",
+                "EncodingAESKey 是 43 位字母和数字，而这里有别的字符：请从控制台的消息推送配置里复制"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for KeyError {}
 
 impl KeyError {
     /// The official sample's number.

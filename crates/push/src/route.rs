@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use thiserror::Error;
+use wording::{Wording, wording};
 
 use crate::{Packet, kind};
 
@@ -79,24 +79,51 @@ impl fmt::Display for RoutePattern {
 }
 
 /// Why a route is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RouteError {
     /// `event` alone.
-    #[error(
-        "a route for events names one, as in `event/user_enter_tempsession`; `*` takes whatever no other route takes"
-    )]
     NoEvent,
     /// A message type with an event.
-    #[error("only the message type `event` has events, and the route has one for {0:?}")]
     EventOfMessage(String),
     /// No name.
-    #[error("{0:?} is no message type or event: those are letters, digits, `_` and `-`")]
     Name(String),
     /// Two routes for the same packets: WeChat gives a kind to one function only.
-    #[error("there are two routes for `{0}`, and one kind of packet goes to one function: leave one out")]
     Twice(RoutePattern),
 }
+
+impl RouteError {
+    /// What is wrong, and for most the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::NoEvent => wording!(
+                "a route for events names one, as in `event/user_enter_tempsession`; `*` takes whatever no other route takes",
+                "事件的路由要写明事件，例如 `event/user_enter_tempsession`；`*` 接收其余的一切"
+            ),
+            Self::EventOfMessage(kind) => wording!(
+                "only the message type `event` has events, and the route has one for {kind:?}",
+                "只有消息类型 `event` 才有事件，而路由给 {kind:?} 写了事件"
+            ),
+            Self::Name(name) => wording!(
+                "{name:?} is no message type or event: those are letters, digits, `_` and `-`",
+                "{name:?} 不是消息类型或事件：名称只含字母、数字、`_` 和 `-`"
+            ),
+            Self::Twice(pattern) => wording!(
+                "there are two routes for `{pattern}`, and one kind of packet goes to one function: leave one out",
+                "`{pattern}` 有两条路由，而一类消息只能推送给一个云函数：请删掉一条"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for RouteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for RouteError {}
 
 /// Routes to something, such as functions' names.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use sha1::{Digest as _, Sha1};
 use subtle::ConstantTimeEq as _;
-use thiserror::Error;
+use wording::{Wording, wording};
 use zeroize::Zeroizing;
 
 /// What WeChat and a server share in order to know each other's pushes. Redacted in `Debug`, wiped when dropped, compared in
@@ -74,20 +74,39 @@ impl fmt::Debug for PushToken {
 }
 
 /// Why a text is no Token. It never quotes the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenError {
     /// So many characters.
-    #[error(
-        "a Token is 3 to 32 letters and digits, and this is {0} characters: copy it from the console's push settings (消息推送配置)"
-    )]
     Length(usize),
     /// Another character.
-    #[error(
-        "a Token is 3 to 32 letters and digits, and this has another character (a blank, perhaps): copy it from the console's push settings (消息推送配置)"
-    )]
     Character,
 }
+
+impl TokenError {
+    /// What is wrong and the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::Length(count) => wording!(
+                "a Token is 3 to 32 letters and digits, and this is {count} characters: copy it from the console's push settings (消息推送配置)",
+                "Token 是 3 到 32 位字母和数字，而这里有 {count} 个字符：请从控制台的消息推送配置里复制"
+            ),
+            Self::Character => wording!(
+                "a Token is 3 to 32 letters and digits, and this has another character (a blank, perhaps): copy it from the console's push settings (消息推送配置)",
+                "Token 是 3 到 32 位字母和数字，而这里有别的字符（也许是空格）：请从控制台的消息推送配置里复制"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for TokenError {}
 
 fn hash<const N: usize>(mut parts: [&str; N]) -> String {
     parts.sort_unstable();

@@ -29,6 +29,7 @@ use function::{Function, FunctionName, SDK};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::JoinSet};
+use wording::{Wording, wording};
 
 use crate::{observer::Observer, progress::Progress};
 use npm::NpmError;
@@ -49,7 +50,7 @@ pub(crate) struct Installer {
     /// Where the trees are.
     trees: PathBuf,
     /// Of the trees that could not be installed: when that was, and why.
-    failed: Mutex<HashMap<String, (Instant, String)>>,
+    failed: Mutex<HashMap<String, (Instant, Wording)>>,
 }
 
 /// Where a function finds what it needs.
@@ -62,7 +63,7 @@ pub(crate) struct Supply {
     /// The `node_modules` folder that holds [`SDK`].
     pub(crate) sdk_in: Option<PathBuf>,
     /// Why something is missing, and the mend.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Wording>,
 }
 
 /// A tree that some functions share.
@@ -157,7 +158,7 @@ impl Installer {
         self: &Arc<Self>,
         observer: &Arc<dyn Observer>,
         trees: BTreeMap<String, Tree>,
-    ) -> BTreeMap<String, Result<PathBuf, String>> {
+    ) -> BTreeMap<String, Result<PathBuf, Wording>> {
         let missing = |hash: &String, tree: &Tree| !tree.is_whole(&self.trees.join(hash));
         let of = trees
             .iter()
@@ -199,7 +200,7 @@ impl Installer {
         results
     }
 
-    fn known_failure(&self, hash: &str) -> Option<(Instant, String)> {
+    fn known_failure(&self, hash: &str) -> Option<(Instant, Wording)> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.get(hash).cloned()
     }
@@ -210,8 +211,8 @@ impl Installer {
         hash: &str,
         tree: &Tree,
         (number, of): (usize, usize),
-        known: Option<String>,
-    ) -> Result<PathBuf, String> {
+        known: Option<Wording>,
+    ) -> Result<PathBuf, Wording> {
         let functions = || tree.functions.clone();
         if known.is_none() {
             observer.progress(Progress::Installing {
@@ -244,16 +245,19 @@ impl Installer {
     }
 
     /// The `node_modules` folder of a tree, installed if it is not there, and what is to be said about it.
-    async fn install(&self, hash: &str, tree: &Tree) -> Result<(PathBuf, Option<String>), String> {
+    async fn install(&self, hash: &str, tree: &Tree) -> Result<(PathBuf, Option<Wording>), Wording> {
         let base = &self.trees;
         let place = base.join(hash);
-        let io = |error: io::Error| format!("{} cannot be written: {error}", base.display());
+        let io = |error: io::Error| {
+            let base = base.display();
+            wording!("{base} cannot be written: {error}", "{base} 无法写入：{error}")
+        };
         fs::create_dir_all(base).map_err(io)?;
         let lock = File::create(base.join(format!("{hash}.lock"))).map_err(io)?;
         // Another process may be installing the same: waiting for it must not stop this one.
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock))
             .await
-            .map_err(|error| error.to_string())?
+            .map_err(Wording::as_is)?
             .map_err(io)?;
         let mut note = None;
         if !tree.is_whole(&place) {
@@ -278,27 +282,40 @@ impl Installer {
     }
 
     /// Installs a tree into an empty folder. Gives what is to be said about it.
-    async fn fill(&self, draft: &Path, tree: &Tree) -> Result<Option<String>, String> {
+    async fn fill(&self, draft: &Path, tree: &Tree) -> Result<Option<Wording>, Wording> {
         let who = tree
             .functions
             .iter()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
+        let folder = tree.folder.display();
         let (what, mend) = match &tree.undeclared {
             None => (
-                format!("the dependencies of {who}"),
-                format!(
-                    "`npm install --omit=dev` in {} shows what is wrong; a complete node_modules there is used as it is",
-                    tree.folder.display()
+                wording!("the dependencies of {who}", "{who} 的依赖"),
+                wording!(
+                    "`npm install --omit=dev` in {folder} shows what is wrong; a complete node_modules there is used as it is",
+                    "在 {folder} 执行 `npm install --omit=dev` 可以看到原因；那里如果有完整的 node_modules，会直接使用"
                 ),
             ),
             Some(package) => (
-                format!("`{package}`, which {who} requires and does not declare"),
-                "add it to package.json in the version that is meant".to_owned(),
+                wording!(
+                    "`{package}`, which {who} requires and does not declare",
+                    "{who} 用到但没有声明的依赖 `{package}`"
+                ),
+                wording!(
+                    "add it to package.json in the version that is meant",
+                    "请在 package.json 里写上它和想要的版本"
+                ),
             ),
         };
-        let io = |error: io::Error| format!("{what}: it cannot be installed: {error}; {mend}");
+        let (what, mend) = (&what, &mend);
+        let io = |error: io::Error| {
+            wording!(
+                "{what}: it cannot be installed: {error}; {mend}",
+                "{what}：无法安装：{error}；{mend}"; what, mend
+            )
+        };
         fs::write(
             draft.join("package.json"),
             Value::Object(tree.package.clone()).to_string(),
@@ -324,19 +341,17 @@ impl Installer {
         let mut note = None;
         let mut ended = self.npm.install(draft, &npmrc, tree.exact).await;
         if let Err(NpmError::LockDoesNotFit(misfit)) = &ended {
-            note = Some(format!(
-                "the lock file does not fit package.json ({misfit}): installed as `npm install` does, which keeps what fits; \
-                 run it in {} to mend the lock",
-                tree.folder.display()
+            note = Some(wording!(
+                "the lock file does not fit package.json ({misfit}): installed as `npm install` does, which keeps what fits; run it in {folder} to mend the lock",
+                "lock 文件与 package.json 不一致（{misfit}）：已按 `npm install` 的方式安装，能沿用的沿用；请在 {folder} 执行它来更新 lock 文件"
             ));
             let _ = fs::remove_dir_all(draft.join("node_modules"));
             ended = self.npm.install(draft, &npmrc, false).await;
         }
         if let (Err(NpmError::NotThere(said)), Some((name, _))) = (&ended, &tree.lock) {
-            note = Some(format!(
-                "{name} names what the registry does not have: installed without it, as package.json says; \
-                 remove it in {}, and `npm install` writes one that can be followed\n  {said}",
-                tree.folder.display()
+            note = Some(wording!(
+                "{name} names what the registry does not have: installed without it, as package.json says; remove it in {folder}, and `npm install` writes one that can be followed\n  {said}",
+                "{name} 里写了 npm 源上没有的包：已不用它，按 package.json 安装；请在 {folder} 里删掉它，再用 `npm install` 重新生成\n  {said}"
             ));
             let _ = fs::remove_dir_all(draft.join("node_modules"));
             fs::remove_file(draft.join(name)).map_err(io)?;
@@ -345,16 +360,17 @@ impl Installer {
         let said = match ended {
             Ok(()) => return Ok(note),
             Err(NpmError::Missing) => {
-                return Err(format!(
-                    "{what}: there is no npm to install this with, neither beside {} nor on the PATH; install it \
-                     (it comes with Node from nodejs.org; on Debian it is the package `npm`)",
-                    self.npm.node.display()
+                let node = self.npm.node.display();
+                return Err(wording!(
+                    "{what}: there is no npm to install this with, neither beside {node} nor on the PATH; install it (it comes with Node from nodejs.org; on Debian it is the package `npm`)",
+                    "{what}：没有 npm，无法安装；{node} 旁边和 PATH 里都没有。请先安装 npm（nodejs.org 的 Node 自带；Debian 上是软件包 `npm`）"; what
                 ));
             }
             Err(NpmError::Io(error)) => return Err(io(error)),
             Err(NpmError::Late) => {
-                return Err(format!(
-                    "{what}: npm has not installed this within three minutes; {mend}"
+                return Err(wording!(
+                    "{what}: npm has not installed this within three minutes; {mend}",
+                    "{what}：npm 三分钟内没有装完；{mend}"; what, mend
                 ));
             }
             Err(NpmError::LockDoesNotFit(said) | NpmError::NotThere(said) | NpmError::Failed(said)) => said,
@@ -365,16 +381,21 @@ impl Installer {
                     .cloned()
                     .collect::<Vec<_>>()
                     .join(", ");
-                format!(
-                    "{what} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}"
+                wording!(
+                    "{what} ({missing}) are not all in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}",
+                    "{what}（{missing}）不全在 npm 缓存里，而离线时不会下载；请先不带 --offline 运行一次\n  {said}"; what
                 )
             }
             (Some(_), true) => {
-                format!(
-                    "{what}, is not in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}"
+                wording!(
+                    "{what}, is not in npm's cache, and nothing is fetched offline; run once without --offline\n  {said}",
+                    "{what} 不在 npm 缓存里，而离线时不会下载；请先不带 --offline 运行一次\n  {said}"; what
                 )
             }
-            (_, false) => format!("npm could not install {what}; {mend}\n  {said}"),
+            (_, false) => wording!(
+                "npm could not install {what}; {mend}\n  {said}",
+                "npm 无法安装 {what}；{mend}\n  {said}"; what, mend
+            ),
         })
     }
 }
@@ -396,17 +417,17 @@ impl Tree {
 }
 
 /// The `node_modules` folder of a tree. Nothing but optional packages, none of which could be installed, leave none.
-fn modules_of(place: &Path) -> Result<PathBuf, String> {
+fn modules_of(place: &Path) -> Result<PathBuf, Wording> {
     let modules = place.join("node_modules");
     fs::create_dir_all(&modules)
         .and_then(|()| modules.canonicalize())
-        .map_err(|error| error.to_string())
+        .map_err(Wording::as_is)
 }
 
 /// Where a function will find what it needs.
 pub(crate) struct Plans {
     /// What it declares, or why that cannot be told.
-    own: Result<Plan, String>,
+    own: Result<Plan, Wording>,
     /// A tree for each package that it does not declare, with its hash.
     undeclared: Vec<(String, Tree)>,
 }
@@ -452,7 +473,7 @@ enum Plan {
 }
 
 /// Looks at a function's manifest and its own `node_modules`. The error says what is wrong with them.
-fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
+fn plan(function: &Function, node_major: u32) -> Result<Plan, Wording> {
     let own = function.dir.join("node_modules");
     let own = own.canonicalize().unwrap_or(own);
     let sdk_in = || own.join(SDK).is_dir().then(|| own.clone());
@@ -464,15 +485,23 @@ fn plan(function: &Function, node_major: u32) -> Result<Plan, String> {
         return Ok(Plan::Own { sdk_in: sdk_in() });
     };
     let read = |path: &Path| {
-        let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let bytes = fs::read(path).map_err(|error| {
+            let path = path.display();
+            wording!("{path} cannot be read: {error}", "无法读取 {path}：{error}")
+        })?;
         // Editors on Windows begin a file with a byte order mark.
-        Ok::<_, String>(match bytes.strip_prefix("\u{feff}".as_bytes()) {
+        Ok::<_, Wording>(match bytes.strip_prefix("\u{feff}".as_bytes()) {
             Some(rest) => rest.to_vec(),
             None => bytes,
         })
     };
-    let package: Map<String, Value> = serde_json::from_slice(&read(&manifest.package)?)
-        .map_err(|error| format!("{} is not a JSON object: {error}", manifest.package.display()))?;
+    let package: Map<String, Value> = serde_json::from_slice(&read(&manifest.package)?).map_err(|error| {
+        let path = manifest.package.display();
+        wording!(
+            "{path} is not a JSON object: {error}",
+            "{path} 不是 JSON 对象：{error}"
+        )
+    })?;
     if names(&package, &["dependencies"]).all(|name| own.join(name).join("package.json").is_file()) {
         return Ok(Plan::Own { sdk_in: sdk_in() });
     }

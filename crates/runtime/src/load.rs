@@ -11,6 +11,7 @@ use function::{Function, FunctionName};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
+use wording::{Wording, wording};
 
 use crate::{
     deps::{self, Plans, Supply},
@@ -40,7 +41,7 @@ pub struct LoadReport {
     /// Which.
     pub name: FunctionName,
     /// Why it cannot run, and the mend.
-    pub problem: Option<String>,
+    pub problem: Option<Wording>,
     /// Files of its source that cannot be parsed, or lack one that they require: it is called all the same, and fails when it
     /// loads one of them.
     pub faults: Vec<SourceFault>,
@@ -186,7 +187,12 @@ fn spec(
 ) -> Spec {
     let mut problem = function.problem.clone().or(supply.problem);
     let mut context: Map<String, Value> = serde_json::from_str(context).unwrap_or_else(|error| {
-        problem.get_or_insert_with(|| format!("its context is no JSON object: {error}"));
+        problem.get_or_insert_with(|| {
+            wording!(
+                "its context is no JSON object: {error}",
+                "它的 context 不是 JSON 对象：{error}"
+            )
+        });
         Map::new()
     });
     let variables = match context.remove("environment") {

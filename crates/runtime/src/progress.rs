@@ -3,8 +3,9 @@
 use std::fmt;
 
 use function::FunctionName;
+use wording::{Wording, wording};
 
-/// Something that happened. `Display` is a line for a person.
+/// Something that happened. [`Progress::wording`] is a line for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
@@ -30,9 +31,9 @@ pub enum Progress {
         /// The functions that need it.
         functions: Vec<FunctionName>,
         /// What is to be known about how it was done.
-        note: Option<String>,
+        note: Option<Wording>,
         /// Why it failed, and the mend.
-        problem: Option<String>,
+        problem: Option<Wording>,
     },
     /// A function's worker starts under Node's inspector.
     Inspecting {
@@ -69,16 +70,17 @@ impl Progress {
     pub fn is_warning(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::Outdated { .. })
     }
-}
 
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// A line for a person.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
         let list = |functions: &[FunctionName]| {
-            functions
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
+            let names: Vec<_> = functions.iter().map(FunctionName::as_str).collect();
+            names.join(", ")
+        };
+        let kind = |package: &Option<String>| match package {
+            Some(package) => wording!("{package}", " {package}"),
+            None => wording!("dependencies", "依赖"),
         };
         match self {
             Self::Installing {
@@ -87,8 +89,11 @@ impl fmt::Display for Progress {
                 package,
                 functions,
             } => {
-                let what = package.as_deref().unwrap_or("dependencies");
-                write!(f, "installing {what} {number} of {of}: {}", list(functions))
+                let (what, whose) = (kind(package), list(functions));
+                wording!(
+                    "installing {what} {number} of {of}: {whose}",
+                    "正在安装{what}（{number}/{of}）：{whose}"; what
+                )
             }
             Self::Installed {
                 number,
@@ -98,37 +103,50 @@ impl fmt::Display for Progress {
                 note,
                 problem: None,
             } => {
-                let what = package.as_deref().unwrap_or("dependencies");
-                write!(f, "installed {what} {number} of {of}: {}", list(functions))?;
-                note.as_ref().map_or(Ok(()), |note| write!(f, "; {note}"))
+                let (what, whose) = (kind(package), list(functions));
+                let done = wording!(
+                    "installed {what} {number} of {of}: {whose}",
+                    "已安装{what}（{number}/{of}）：{whose}"; what
+                );
+                match note {
+                    Some(note) => wording!("{done}; {note}", "{done}；{note}"; done, note),
+                    None => done,
+                }
             }
             Self::Installed {
                 problem: Some(problem),
                 ..
-            } => f.write_str(problem),
+            } => problem.clone(),
             Self::Missing {
                 function,
                 package,
                 supplied: Some(range),
-            } => write!(
-                f,
-                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: {range} is supplied; add \
-                 \"{package}\": \"{range}\" to dependencies in its package.json"
+            } => wording!(
+                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: {range} is supplied; add \"{package}\": \"{range}\" to dependencies in its package.json",
+                "{function} 或它的依赖用到 `{package}`，但没有声明：已补上 {range}；请在 package.json 的 dependencies 里加上 \"{package}\": \"{range}\""
             ),
             Self::Missing {
                 function,
                 package,
                 supplied: None,
-            } => write!(
-                f,
-                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: if that is the name that is meant, \
-                 add \"{package}\": \"latest\" to dependencies in its package.json"
+            } => wording!(
+                "{function}, or a package that it uses, requires `{package}`, and nothing declares it: if that is the name that is meant, add \"{package}\": \"latest\" to dependencies in its package.json",
+                "{function} 或它的依赖用到 `{package}`，但没有声明：如果名字没写错，请在 package.json 的 dependencies 里加上 \"{package}\": \"latest\""
             ),
-            Self::Outdated { function } => write!(
-                f,
-                "{function} was called with its old code: files have changed, and nothing has loaded them yet"
+            Self::Outdated { function } => wording!(
+                "{function} was called with its old code: files have changed, and nothing has loaded them yet",
+                "{function} 运行的还是旧代码：文件已修改，但尚未重新加载"
             ),
-            Self::Inspecting { function, port } => write!(f, "{function}: debugger at 127.0.0.1:{port}"),
+            Self::Inspecting { function, port } => wording!(
+                "{function}: debugger at 127.0.0.1:{port}",
+                "{function}：调试器在 127.0.0.1:{port}"
+            ),
         }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
     }
 }

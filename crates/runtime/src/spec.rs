@@ -10,6 +10,7 @@ use std::{
 use function::{FunctionName, SDK};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use wording::Wording;
 
 use crate::deps::hex;
 
@@ -27,7 +28,7 @@ pub(crate) struct Spec {
     /// Over settings and files: two specs with equal fingerprints are the same function.
     pub(crate) fingerprint: [u8; 32],
     /// Why it cannot run.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Wording>,
 }
 
 impl Spec {

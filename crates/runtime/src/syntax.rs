@@ -10,6 +10,7 @@ use std::{
 
 use function::Function;
 use serde_json::{Value, json};
+use wording::{Wording, wording};
 
 /// What Node runs.
 const PROGRAM: &str = include_str!("../../../js/worker/syntax.js");
@@ -25,21 +26,26 @@ pub struct SourceFault {
     pub text: String,
     /// What is wrong, as the end of a sentence about the file: `cannot be parsed: SyntaxError: Unexpected token '}'`, or
     /// `requires './x', which is not there`.
-    pub message: String,
+    pub message: Wording,
+}
+
+impl SourceFault {
+    /// `FILE:LINE MESSAGE`, and below it the line.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        let (file, message) = (self.file.display(), &self.message);
+        let line = self.line.map_or_else(String::new, |line| format!(":{line}"));
+        let told = wording!("{file}{line} {message}", "{file}{line} {message}"; message);
+        if self.text.is_empty() {
+            return told;
+        }
+        Wording::lines([told, Wording::as_is(&self.text)])
+    }
 }
 
 impl fmt::Display for SourceFault {
-    /// `FILE:LINE MESSAGE`, and below it the line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, " {}", self.message)?;
-        if !self.text.is_empty() {
-            write!(f, "\n{}", self.text)?;
-        }
-        Ok(())
+        self.wording().fmt(f)
     }
 }
 
@@ -95,7 +101,37 @@ fn fault(said: &Value) -> SourceFault {
         file: text("file").into(),
         line: said["line"].as_u64().and_then(|line| usize::try_from(line).ok()),
         text: text("text"),
-        message: text("message"),
+        message: message(said),
+    }
+}
+
+/// What the program found, in words.
+fn message(said: &Value) -> Wording {
+    if let Some(error) = said["error"].as_str() {
+        return wording!("cannot be parsed: {error}", "无法解析：{error}");
+    }
+    let required = said["required"].as_str().unwrap_or_default();
+    if let (Some(from), Some(to)) = (said["copy"]["from"].as_str(), said["copy"]["to"].as_str()) {
+        return wording!(
+            "requires '{required}', which is not there; copy {from} to {to}, and fill it in",
+            "引用的 '{required}' 不存在；请把 {from} 复制为 {to}，再填好内容"
+        );
+    }
+    if said["folder"] == true {
+        return wording!(
+            "requires '{required}', which is not there; a folder of that name is there, without an index.js",
+            "引用的 '{required}' 不存在；有同名的目录，但里面没有 index.js"
+        );
+    }
+    match said["spelt"].as_str() {
+        Some(spelt) => wording!(
+            "requires '{required}', which is not there; '{spelt}' is there",
+            "引用的 '{required}' 不存在；有 '{spelt}'"
+        ),
+        None => wording!(
+            "requires '{required}', which is not there",
+            "引用的 '{required}' 不存在"
+        ),
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     args,
     data::{self, Keeping},
+    lang::say,
     operator::{self, Operator},
 };
 
@@ -158,13 +159,11 @@ impl Reach {
 
 fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
     if let Some(FileError::InUse { place, .. }) = error.downcast_ref() {
-        let mend = match project.settings.operator.secret {
-            Some(_) => "end that one first",
-            None => {
-                "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener"
-            }
-        };
-        bail!("{place} is open in another process: {mend}");
+        let mend = operator::end_that_one(project);
+        bail!(say!(
+            "{place} is open in another process: {mend}",
+            "{place} 已被另一个进程打开：{mend}"
+        ));
     }
     Err(error)
 }
@@ -203,7 +202,10 @@ impl PagesThrough<'_> {
                         .map(|(text, _)| text)
                         .collect()
                 });
-                let lines = reply.bytes().await.context("the answer broke off")?;
+                let lines = reply
+                    .bytes()
+                    .await
+                    .with_context(|| say!("the answer broke off", "应答中断"))?;
                 let mut page = Vec::new();
                 for document in ejson::read_documents(&lines) {
                     page.push(RawDocumentBuf::try_from(&document?)?);

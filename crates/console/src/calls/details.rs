@@ -147,7 +147,7 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
         .and_then(|shown| std::path::absolute(&shown.project.root).ok());
     let root = root.map(|root| root.display().to_string()).unwrap_or_default();
     let curable = match (&shown, call.failed() && viewer.simulated) {
-        (Some(shown), true) => shown.curable(&call.function).await,
+        (Some(shown), true) => shown.curable(&call.function, viewer.lang).await,
         _ => Vec::new(),
     };
     let missing: Vec<&str> = call
@@ -192,7 +192,7 @@ fn button(text: &str, what: &str, name: &str) -> Markup {
 pub(crate) async fn mend(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
     let (lang, name) = (viewer.lang, form.get("name"));
     let done = match form.get("what") {
-        "doctor" if viewer.simulated => functions::cure(inner, name).await,
+        "doctor" if viewer.simulated => functions::cure(inner, name, viewer.lang).await,
         "collection" => {
             let made = inner.database.create_collection(name).await;
             made.map(|()| vec![lang.t("The collection is there: ", "集合已新建：").to_owned() + name])

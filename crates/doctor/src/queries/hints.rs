@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use project::{MissingCollection, Project};
+use wording::{Wording, wording};
 
 use super::DatabaseUse;
 use crate::{Diagnosis, source::Mention};
@@ -20,16 +21,20 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Datab
                 ..hint
             };
             if query.skips_far {
-                let what = format!(
-                    "it pages through {:?} by `skip`: each page reads all that stand before it",
-                    query.collection
+                let collection = &query.collection;
+                let what = wording!(
+                    "it pages through {collection:?} by `skip`: each page reads all that stand before it",
+                    "用 `skip` 翻页读取集合 {collection:?}：每一页都要重读前面的全部记录"
                 );
-                let mend = "go on behind the last `_id`: where({ _id: _.gt(last) }).orderBy('_id', 'asc')";
+                let mend = wording!(
+                    "go on behind the last `_id`: where({{ _id: _.gt(last) }}).orderBy('_id', 'asc')",
+                    "请从上一页最后的 `_id` 往后读：where({{ _id: _.gt(last) }}).orderBy('_id', 'asc')"
+                );
                 hints.push(of_function(Diagnosis::new(
                     &query.file,
                     Some(query.line),
                     what,
-                    mend.to_owned(),
+                    mend,
                 )));
             }
             let known = settings.get(&query.collection);
@@ -42,22 +47,30 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Datab
                 continue;
             }
             let key = toml_key(&query.collection);
+            let collection = &query.collection;
             let what = match query.place {
-                Some(_) => format!(
-                    "a query of {:?} asks for places, and no index in yunqiao.toml serves it; the platform asks for one",
-                    query.collection
+                Some(_) => wording!(
+                    "a query of {collection:?} asks for places, and no index in yunqiao.toml serves it; the platform asks for one",
+                    "集合 {collection:?} 有地理位置查询，yunqiao.toml 里没有可用的索引；平台要求有"
                 ),
-                None => format!(
-                    "a query of {:?} filters and sorts, and no index in yunqiao.toml serves it",
-                    query.collection
+                None => wording!(
+                    "a query of {collection:?} filters and sorts, and no index in yunqiao.toml serves it",
+                    "集合 {collection:?} 的查询既筛选又排序，yunqiao.toml 里没有可用的索引"
                 ),
             };
             let mend = match known {
-                Some(known) if !known.indexes.is_empty() => {
-                    format!("add {index} to the indexes of [database.collections.{key}]")
-                }
-                Some(_) => format!("below [database.collections.{key}] write indexes = [{index}]"),
-                None => format!("[database.collections.{key}] indexes = [{index}]"),
+                Some(known) if !known.indexes.is_empty() => wording!(
+                    "add {index} to the indexes of [database.collections.{key}]",
+                    "请在 [database.collections.{key}] 的 indexes 里加上 {index}"
+                ),
+                Some(_) => wording!(
+                    "below [database.collections.{key}] write indexes = [{index}]",
+                    "请在 [database.collections.{key}] 下写 indexes = [{index}]"
+                ),
+                None => wording!(
+                    "[database.collections.{key}] indexes = [{index}]",
+                    "请写 [database.collections.{key}] indexes = [{index}]"
+                ),
             };
             hints.push(of_function(Diagnosis::new(
                 &query.file,
@@ -99,13 +112,17 @@ fn missing_collections(project: &Project, uses: &[(&function::FunctionName, Data
                 continue;
             }
             let near = project::nearest(name, known.iter().map(String::as_str));
-            let meant = near.map_or_else(String::new, |near| format!("did you mean {near:?}? Else "));
-            let what = format!(
-                "it uses the collection {name:?}, which nothing makes: `yunqiao serve` answers -502005 until somebody does"
+            let meant = near.map_or_else(Wording::default, |near| {
+                wording!("did you mean {near:?}? Else ", "是不是想写 {near:?}？否则")
+            });
+            let what = wording!(
+                "it uses the collection {name:?}, which nothing makes: `yunqiao serve` answers -502005 until somebody does",
+                "代码用到集合 {name:?}，但没有地方创建它：创建之前 `yunqiao serve` 会返回 -502005"
             );
-            let mend = format!(
-                "{meant}write [database.collections.{}] in yunqiao.toml, or `yunqiao db import` documents into it",
-                toml_key(name)
+            let key = toml_key(name);
+            let mend = wording!(
+                "{meant}write [database.collections.{key}] in yunqiao.toml, or `yunqiao db import` documents into it",
+                "{meant}请在 yunqiao.toml 里写 [database.collections.{key}]，或用 `yunqiao db import` 导入记录"; meant
             );
             hints.push(Diagnosis {
                 function: Some((*function).clone()),

@@ -12,8 +12,9 @@
 
 use std::path::{Path, PathBuf};
 
-use access::Route;
+use access::{Route, RoutePath};
 use serde_json::{Map, Value};
+use wording::{Wording, wording};
 
 use super::{FILE, FUNCTION_PLUGIN};
 use crate::{
@@ -36,7 +37,7 @@ const NOT_OF_THE_WEB: [&str; 4] = [
 pub(crate) struct WebPart {
     routes: Vec<Route>,
     site: Option<PathBuf>,
-    not_read: Vec<(String, String)>,
+    not_read: Vec<(Wording, Wording)>,
 }
 
 /// Whether a trigger is a path of HTTP access.
@@ -65,11 +66,21 @@ impl WebPart {
                 }
                 web.functions(inputs);
             } else if uses.ends_with(WEBSITE_PLUGIN) {
-                web.site(&format!("the plugin `{name}`"), inputs, &["outputPath"]);
+                web.site(
+                    &wording!("the plugin `{name}`", "插件 `{name}`"),
+                    inputs,
+                    &["outputPath"],
+                );
             } else if !NOT_OF_THE_WEB.iter().any(|other| uses.ends_with(other)) {
                 web.not_read.push((
-                    format!("the plugin `{name}` ({uses}) is not read"),
-                    "HTTP access of functions and a built page are set in yunqiao.toml, as [[web.functions]] and `site` in [web]".to_owned(),
+                    wording!(
+                        "the plugin `{name}` ({uses}) is not read",
+                        "不会读取插件 `{name}`（{uses}）"
+                    ),
+                    wording!(
+                        "HTTP access of functions and a built page are set in yunqiao.toml, as [[web.functions]] and `site` in [web]",
+                        "云函数的 HTTP 访问和静态网站请在 yunqiao.toml 里设置：[[web.functions]] 和 [web] 的 `site`"
+                    ),
                 ));
             }
         }
@@ -77,11 +88,18 @@ impl WebPart {
         match object.get("hosting") {
             None | Some(Value::Null) => {}
             Some(Value::Object(hosting)) => {
-                web.site("`hosting`", hosting, &["outputPath", "root", "path", "localPath"]);
+                web.site(
+                    &Wording::as_is("`hosting`"),
+                    hosting,
+                    &["outputPath", "root", "path", "localPath"],
+                );
             }
             Some(_) => web.not_read.push((
-                "`hosting` is no object, and is not read".to_owned(),
-                "name the folder of the built page as `site` in [web] of yunqiao.toml".to_owned(),
+                wording!(
+                    "`hosting` is no object, and is not read",
+                    "`hosting` 不是对象，不会读取"
+                ),
+                name_the_site(),
             )),
         }
         web
@@ -106,7 +124,7 @@ impl WebPart {
     }
 
     fn route(&mut self, function: &str, path: &Value) {
-        match path.as_str().map(str::parse) {
+        match path.as_str().map(str::parse::<RoutePath>) {
             Some(Ok(path)) => self.routes.push(Route {
                 path,
                 function: function.to_owned(),
@@ -114,35 +132,49 @@ impl WebPart {
                 passthrough: false,
             }),
             Some(Err(error)) => self.not_read.push((
-                format!("function {function}: {error}"),
-                "mend the path".to_owned(),
+                {
+                    let why = error.what();
+                    wording!("function {function}: {why}", "云函数 {function}：{why}"; why)
+                },
+                error.mend(),
             )),
             None => self.not_read.push((
-                format!("function {function}: its HTTP path is {path}, not a text"),
-                "write it as \"/path\"".to_owned(),
+                wording!(
+                    "function {function}: its HTTP path is {path}, not a text",
+                    "云函数 {function}：HTTP 访问路径是 {path}，不是字符串"
+                ),
+                wording!("write it as \"/path\"", "应写成 \"/path\""),
             )),
         }
     }
 
-    fn site(&mut self, whose: &str, inputs: &Map<String, Value>, names: &[&str]) {
+    fn site(&mut self, whose: &Wording, inputs: &Map<String, Value>, names: &[&str]) {
         let text = |name: &&str| {
             inputs
                 .get(*name)
                 .and_then(Value::as_str)
                 .filter(|text| !text.contains("{{"))
         };
-        let set = "name the folder of the built page as `site` in [web] of yunqiao.toml".to_owned();
         let Some(folder) = names.iter().find_map(text) else {
-            self.not_read
-                .push((format!("{whose} names no folder that is read"), set));
+            let what = wording!(
+                "{whose} names no folder that is read",
+                "{whose} 没有写明要读取的目录"; whose
+            );
+            self.not_read.push((what, name_the_site()));
             return;
         };
         match inputs.get("cloudPath").and_then(Value::as_str) {
             None | Some("" | "/" | "./") => {}
             Some(other) => {
-                let what = format!("{whose} puts the page below {other}, and here it is served at /");
-                self.not_read
-                    .push((what, "build it for /, or serve it by a proxy".to_owned()));
+                let what = wording!(
+                    "{whose} puts the page below {other}, and here it is served at /",
+                    "{whose} 把页面放在 {other} 下，而这里的网站路径是 /"; whose
+                );
+                let mend = wording!(
+                    "build it for /, or serve it by a proxy",
+                    "请按路径 / 构建，或用反向代理提供"
+                );
+                self.not_read.push((what, mend));
             }
         }
         if self.site.is_none() {
@@ -170,17 +202,28 @@ impl WebPart {
             match shows_too_much(root, functions_root, private, &site) {
                 None => web.site = Some(site),
                 Some(what) => not_read.push((
-                    format!("the site's folder {what}"),
-                    "name the folder that the build of the page writes".to_owned(),
+                    wording!("the site's folder {what}", "网站目录{what}"; what),
+                    wording!(
+                        "name the folder that the build of the page writes",
+                        "请写明构建输出的目录"
+                    ),
                 )),
             }
         }
         let told = not_read.into_iter().map(|(what, mend)| Finding {
             function: None,
             file: file.to_owned(),
-            what: format!("{FILE}: {what}"),
+            what: wording!("{FILE}: {what}", "{FILE}：{what}"; what),
             mend,
         });
         told.collect()
     }
+}
+
+/// The mend where the site's folder is not read from this file.
+fn name_the_site() -> Wording {
+    wording!(
+        "name the folder of the built page as `site` in [web] of yunqiao.toml",
+        "请在 yunqiao.toml 的 [web] 里用 `site` 写明网站目录"
+    )
 }

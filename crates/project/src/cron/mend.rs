@@ -2,6 +2,8 @@
 //! Sunday, `*/90` minutes or `22-2` hours: what they mean can mostly be said in the document's grammar. Whatever is proposed
 //! here has been read by [`Cron::parse`](super::Cron::parse) first, so that no mend is refused in its turn.
 
+use wording::{Wording, wording};
+
 use super::{Cron, FIELDS, Field, number};
 
 /// The places of some fields in an expression.
@@ -30,22 +32,25 @@ const SHORTHANDS: [(&str, &str); 7] = [
 struct Proposal {
     fields: Vec<String>,
     /// When it is what was meant, or what else is to be done; the empty text if there is nothing to say.
-    note: String,
+    note: Wording,
 }
 
 /// The mend for a text that is no expression: `write "…"`; `None` if nobody can tell what was meant.
-pub(super) fn of(text: &str) -> Option<String> {
-    let mut proposals: Vec<String> = Vec::new();
+pub(super) fn of(text: &str) -> Option<Wording> {
+    let mut proposals: Vec<Wording> = Vec::new();
     for read in readings(text) {
         for Proposal { fields, note } in read.repaired() {
             let expression = fields.join(" ");
-            let is_new = proposals.iter().all(|known| !known.contains(&expression));
+            let is_new = proposals.iter().all(|known| !known.en.contains(&expression));
             if proposals.len() < MOST && is_new && Cron::is_taken(&expression) {
-                proposals.push(format!("\"{expression}\"{note}"));
+                proposals.push(wording!("\"{expression}\"{note}", "\"{expression}\"{note}"; note));
             }
         }
     }
-    (!proposals.is_empty()).then(|| format!("write {}", proposals.join(", or ")))
+    let all = proposals
+        .into_iter()
+        .reduce(|some, one| wording!("{some}, or {one}", "{some}，或 {one}"; some, one))?;
+    Some(wording!("write {all}", "请写 {all}"; all))
 }
 
 /// The text with seven fields, in each way that it can be meant.
@@ -57,23 +62,31 @@ fn readings(text: &str) -> Vec<Proposal> {
         .map_or(text, |(_, expression)| expression)
         .split_whitespace()
         .collect();
-    let reading = |before: &[&str], after: &[&str], note: &str| Proposal {
+    let reading = |before: &[&str], after: &[&str], note: Wording| Proposal {
         fields: [before, &fields, after]
             .concat()
             .into_iter()
             .map(str::to_owned)
             .collect(),
-        note: note.to_owned(),
+        note,
     };
     match fields.len() {
-        5 => vec![reading(&["0"], &["*"], "")],
+        5 => vec![reading(&["0"], &["*"], Wording::default())],
         // Whoever writes `?` comes from a cron whose first field is the second.
-        6 if fields.contains(&"?") => vec![reading(&[], &["*"], "")],
+        6 if fields.contains(&"?") => vec![reading(&[], &["*"], Wording::default())],
         6 => vec![
-            reading(&[], &["*"], " if the first field is the second"),
-            reading(&["0"], &[], " if it is the minute"),
+            reading(
+                &[],
+                &["*"],
+                wording!(" if the first field is the second", "（第一个字段是秒时）"),
+            ),
+            reading(
+                &["0"],
+                &[],
+                wording!(" if it is the minute", "（第一个字段是分钟时）"),
+            ),
         ],
-        7 => vec![reading(&[], &[], "")],
+        7 => vec![reading(&[], &[], Wording::default())],
         _ => Vec::new(),
     }
 }
@@ -96,8 +109,11 @@ impl Proposal {
             .is_some_and(|day| day.eq_ignore_ascii_case("L"))
         {
             self.fields[DAY] = "28-31".to_owned();
-            self.note
-                .push_str(", and let the function return unless tomorrow is the 1st");
+            let note = &self.note;
+            self.note = wording!(
+                "{note}, and let the function return unless tomorrow is the 1st",
+                "{note}，并让云函数在次日不是 1 号时直接返回"; note
+            );
         }
         self.with_steps_carried(0)
     }
@@ -138,8 +154,12 @@ impl Proposal {
                     *next = format!("{next}/{steps}");
                 }
                 if !is_exact {
-                    let every = steps * unit;
-                    proposal.note = format!(" for every {every} {}s{}", FIELDS[place].name, proposal.note);
+                    let (every, note) = (steps * unit, &proposal.note);
+                    let Field { name_en, name_zh, .. } = FIELDS[place];
+                    proposal.note = wording!(
+                        " for every {every} {name_en}s{note}",
+                        "（每 {every} {name_zh}一次）{note}"; note
+                    );
                 }
                 Some(proposal.with_steps_carried(place + 1))
             });
@@ -314,7 +334,7 @@ mod tests {
             ("@daily", "write \"0 0 0 * * * *\""),
             ("@Weekly", "write \"0 0 0 * * SUN *\""),
         ] {
-            assert_eq!(of(text).as_deref(), Some(mend), "{text}");
+            assert_eq!(of(text).map(|mend| mend.en).as_deref(), Some(mend), "{text}");
         }
         for text in [
             "",
@@ -341,8 +361,10 @@ mod tests {
         fn every_mend_is_taken(fields in vec(field(), 4..9)) {
             let text = fields.join(" ");
             if let Err(bad) = Cron::parse(&text) {
-                for quoted in bad.mend.split('"').skip(1).step_by(2) {
-                    prop_assert!(Cron::parse(quoted).is_ok(), "{text}: {}", bad.mend);
+                for mend in [&bad.mend.en, &bad.mend.zh] {
+                    for quoted in mend.split('"').skip(1).step_by(2) {
+                        prop_assert!(Cron::parse(quoted).is_ok(), "{text}: {mend}");
+                    }
                 }
             }
         }

@@ -138,7 +138,8 @@ fn the_last_word_is_yunqiao_toml_s() {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     assert_eq!(variables, ["A=toml", "B=rc", "EMPTY="]);
-    let problem = project.functions["steps"].function.problem.as_deref().unwrap();
+    let problem = project.functions["steps"].function.problem.as_ref().unwrap();
+    let problem = &problem.en;
     assert!(
         problem.contains("timeout 900") && problem.contains("1 to 300 seconds"),
         "{problem}"
@@ -300,7 +301,7 @@ fn where_the_functions_lie_in_order_of_precedence() {
         "{missing}"
     );
     let (_dir, none) = open(&[bare]);
-    assert!(none.findings[0].what.contains("no folder of cloud functions"));
+    assert!(none.findings[0].what.en.contains("no folder of cloud functions"));
 }
 
 #[test]
@@ -391,8 +392,8 @@ fn one_function_s_fault_stays_its_own() {
         project.functions[name]
             .function
             .problem
-            .as_deref()
-            .unwrap_or_default()
+            .as_ref()
+            .map_or("", |problem| problem.en.as_str())
     };
     assert!(
         problem("broken").contains("package.json:2:3"),
@@ -694,7 +695,7 @@ fn a_secret_that_others_can_read_is_found() {
     fs::set_permissions(dir.path().join("k"), fs::Permissions::from_mode(0o640)).unwrap();
     let project = open_with(dir.path(), None).unwrap();
     assert!(
-        project.findings[0].mend.starts_with("chmod 600"),
+        project.findings[0].mend.en.starts_with("chmod 600"),
         "{:?}",
         project.findings
     );
@@ -1010,13 +1011,13 @@ fn what_a_refusal_proposes_is_taken() {
             open_with(dir.path(), None)
         };
         let mend = match open_template(wrong) {
-            Err(ProjectError::Setting { mend, .. }) => mend,
+            Err(ProjectError::Setting { mend, .. }) => mend.en,
             Err(other) => panic!("{wrong}: {other}"),
             // A route to no function is only told.
             Ok(project) => project
                 .findings
                 .iter()
-                .map(|finding| finding.mend.as_str())
+                .map(|finding| finding.mend.en.as_str())
                 .collect(),
         };
         let mut proposed = quoted(&mend, '`');
@@ -1041,7 +1042,10 @@ fn what_is_proposed_for_a_json_file_helps() {
     let config = |text: &str| {
         let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudfunctions/login/config.json", text)]);
         let faults = &project.functions["login"].permission_faults;
-        (faults.first().map(|fault| fault.mend.clone()), project.findings)
+        (
+            faults.first().map(|fault| fault.mend.en.clone()),
+            project.findings,
+        )
     };
     for (wrong, mend, right) in [
         ("", "write at least `{}`", "{}"),
@@ -1075,7 +1079,7 @@ fn where_a_setting_is_said_to_belong_it_counts() {
         LOGIN,
         ("cloudfunctions/login/config.json", r#"{"timeout": 20}"#),
     ]);
-    let mend = &project.findings[0].mend;
+    let mend = &project.findings[0].mend.en;
     assert!(
         mend.contains("as `timeout` below [functions.NAME] in yunqiao.toml, or in cloudbaserc.json"),
         "{mend}"
@@ -1103,7 +1107,7 @@ fn where_a_setting_is_said_to_belong_it_counts() {
     };
     for name in ["timeout", "memorySize"] {
         let refusal = with(name, "100000").unwrap();
-        let range = refusal.split_once(", but ").unwrap().1;
+        let range = refusal.en.split_once(", but ").unwrap().1;
         let ends: Vec<&str> = range
             .split(' ')
             .filter(|word| word.parse::<u64>().is_ok())
@@ -1117,7 +1121,7 @@ fn where_a_setting_is_said_to_belong_it_counts() {
     // A variable that only CloudBase's own tool can fill in.
     let template = r#"{"functions":[{"name":"login","envVariables":{"KEY":"{{env.KEY}}"}}]}"#;
     let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudbaserc.json", template)]);
-    let mend = &project.findings[0].mend;
+    let mend = &project.findings[0].mend.en;
     assert!(
         mend.contains("under [functions.NAME.env] as KEY = \"…\""),
         "{mend}"
@@ -1212,7 +1216,7 @@ fn routes_that_lead_nowhere_are_told_with_what_is_near() {
     let told: Vec<_> = project
         .findings
         .iter()
-        .map(|finding| (finding.what.as_str(), finding.mend.as_str()))
+        .map(|finding| (finding.what.en.as_str(), finding.mend.en.as_str()))
         .collect();
     assert_eq!(
         told,
@@ -1319,7 +1323,7 @@ fn a_folder_of_functions_that_is_not_where_it_is_said_to_be_is_looked_for() {
         let (dir, project) = open(&[("project.config.json", config), (file, source)]);
         let expected = found.map(|found| files::tidy(&dir.path().join(found)));
         assert_eq!(project.functions_root, expected, "{file}");
-        assert_eq!(project.findings[0].what, told);
+        assert_eq!(project.findings[0].what.en, told);
         assert_eq!(project.functions.contains_key("a"), found.is_some(), "{file}");
     }
 }
@@ -1335,7 +1339,7 @@ fn a_mini_program_whose_own_file_was_left_out_is_a_project() {
     assert_eq!(project.miniprogram_root, dir.path().join("miniprogram"));
     assert_eq!(project.appid, None);
     assert_eq!(
-        project.findings[0].what,
+        project.findings[0].what.en,
         "there is no project.config.json: the appid is made up"
     );
     // The pages beside the functions, below the folder that was given.
@@ -1434,7 +1438,7 @@ fn the_web_is_read_with_its_routes_and_rules() {
     // Of all that is in it only this is of no use.
     let told = project.findings.iter();
     let told: Vec<_> = told
-        .map(|finding| finding.what.contains("has the path /,"))
+        .map(|finding| finding.what.en.contains("has the path /,"))
         .collect();
     assert_eq!(told, [true], "{:?}", project.findings);
 }
@@ -1568,7 +1572,7 @@ fn cloudbaserc_s_paths_and_site_are_read() {
     ];
     assert_eq!(routes(&project), expected);
     assert_eq!(project.settings.web.site, Some(dir.path().join("dist")));
-    let mut told: Vec<_> = project.findings.iter().map(|finding| &*finding.what).collect();
+    let mut told: Vec<_> = project.findings.iter().map(|finding| &*finding.what.en).collect();
     told.sort_unstable();
     assert_eq!(
         told,
@@ -1716,7 +1720,7 @@ fn rules_of_functions_are_read_where_a_project_has_them_and_yunqiao_toml_has_the
     let told: Vec<_> = project
         .findings
         .iter()
-        .map(|finding| finding.what.as_str())
+        .map(|finding| finding.what.en.as_str())
         .collect();
     assert!(
         told.iter()

@@ -8,8 +8,9 @@ use std::{
 
 use rules::Permission;
 use secrecy::ExposeSecret;
+use wording::wording;
 
-use super::{address, permission, read_secret_file, weakness};
+use super::{address, permission, read_secret_file, weak_file, weakness};
 use crate::{
     Finding, PermissionSource, ProjectError, Secret,
     table::{Entry, Table},
@@ -169,11 +170,7 @@ impl DatabaseSection {
         if let Some(entry) = table.get("wire_password_file") {
             let password = read_secret_file(&entry, dir, findings)?;
             if let Some(weakness) = weakness(&password) {
-                let name = entry.text()?;
-                return Err(entry.refuse(
-                    &format!("names a file whose text {weakness}"),
-                    &format!("make one with `openssl rand -hex 32 > {name}`"),
-                ));
+                return Err(weak_file(&entry, &weakness)?);
             }
             self.wire_password = Some(password);
         }
@@ -183,8 +180,14 @@ impl DatabaseSection {
         let wire = address(&entry, "127.0.0.1:27017")?;
         if self.wire_password.is_none() && !wire.ip().is_loopback() {
             return Err(entry.refuse(
-                &format!("is {wire}, which other machines reach, and there is no wire_password_file: whoever finds the port could read and change all documents"),
-                "write \"127.0.0.1:27017\", or `openssl rand -hex 32 > wire.password` and wire_password_file = \"wire.password\"",
+                wording!(
+                    "is {wire}, which other machines reach, and there is no wire_password_file: whoever finds the port could read and change all documents",
+                    "是 {wire}，别的机器能访问，而没有 wire_password_file：找到这个端口的人可以读写所有记录"
+                ),
+                wording!(
+                    "write \"127.0.0.1:27017\", or `openssl rand -hex 32 > wire.password` and wire_password_file = \"wire.password\"",
+                    "请写 \"127.0.0.1:27017\"，或执行 `openssl rand -hex 32 > wire.password` 并写 wire_password_file = \"wire.password\""
+                ),
             ));
         }
         self.wire = Some(wire);
@@ -201,15 +204,18 @@ fn read_url(
 ) -> Result<(Option<Secret>, bool), ProjectError> {
     let (inline, file) = (table.get("url"), table.get("url_file"));
     if let (Some(_), Some(entry)) = (&inline, &file) {
-        return Err(entry.refuse("stands beside database.url", "give one of the two"));
+        return Err(entry.stands_beside("database.url"));
     }
     let Some(entry) = inline.as_ref().or(file.as_ref()) else {
         return Ok((from_environment, false));
     };
     if table.get("path").is_some() {
         return Err(entry.refuse(
-            "stands beside database.path",
-            "give the URL of a server or the path of a file",
+            wording!("stands beside database.path", "与 database.path 同时出现"),
+            wording!(
+                "give the URL of a server or the path of a file",
+                "服务器的 URL 和文件的路径请只写一个"
+            ),
         ));
     }
     let holds_secret = match &inline {
@@ -226,8 +232,11 @@ fn read_url(
     let scheme = url.expose_secret().split("://").next().unwrap_or_default();
     if !["mongodb", "mongodb+srv"].contains(&scheme) {
         return Err(entry.refuse(
-            "is not the URL of a MongoDB server",
-            "write it as mongodb://USER:PASSWORD@HOST:27017/DATABASE",
+            wording!("is not the URL of a MongoDB server", "不是 MongoDB 服务器的 URL"),
+            wording!(
+                "write it as mongodb://USER:PASSWORD@HOST:27017/DATABASE",
+                "应写成 mongodb://USER:PASSWORD@HOST:27017/DATABASE"
+            ),
         ));
     }
     Ok((Some(url), holds_secret))
@@ -237,15 +246,21 @@ fn read_missing(entry: &Entry<'_>) -> Result<MissingCollection, ProjectError> {
     match entry.text()? {
         "create" => Ok(MissingCollection::Create),
         "refuse" => Ok(MissingCollection::Refuse),
-        other => Err(entry.refuse(&format!("is {other:?}"), "write \"create\" or \"refuse\"")),
+        _ => Err(entry.is_neither("create", "refuse")),
     }
 }
 
 fn read_watch_memory(entry: &Entry<'_>) -> Result<u64, ProjectError> {
     match entry.bytes()? {
         bytes @ ..LEAST_WATCH_MEMORY => Err(entry.refuse(
-            &format!("is {bytes} bytes, of which one client has an eighth"),
-            "write at least \"8MB\"; without it there are 128 MB",
+            wording!(
+                "is {bytes} bytes, of which one client has an eighth",
+                "是 {bytes} 字节，每个客户端只能用其中的八分之一"
+            ),
+            wording!(
+                "write at least \"8MB\"; without it there are 128 MB",
+                "至少写 \"8MB\"；不写则是 128 MB"
+            ),
         )),
         bytes => Ok(bytes),
     }
@@ -286,8 +301,11 @@ impl IndexSetting {
         table.allow(&["fields", "unique", "sparse", "kind"])?;
         let Some(fields) = table.get("fields") else {
             return Err(entry.refuse(
-                "has no fields",
-                "name them: { fields = [\"phone\"], unique = true }",
+                wording!("has no fields", "缺少 fields"),
+                wording!(
+                    "name them: {{ fields = [\"phone\"], unique = true }}",
+                    "请写明字段：{{ fields = [\"phone\"], unique = true }}"
+                ),
             ));
         };
         let sphere = match table.get("kind") {
@@ -296,8 +314,11 @@ impl IndexSetting {
                 "2dsphere" => true,
                 other => {
                     return Err(kind.refuse(
-                        &format!("is {other:?}"),
-                        "write kind = \"2dsphere\", or leave it out",
+                        wording!("is {other:?}", "是 {other:?}"),
+                        wording!(
+                            "write kind = \"2dsphere\", or leave it out",
+                            "请写 kind = \"2dsphere\"，或不写"
+                        ),
                     ));
                 }
             },
@@ -324,8 +345,11 @@ fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexFieldSetting>, ProjectError
             let path = text.strip_prefix('-').unwrap_or(text);
             if path.is_empty() || path.starts_with('$') || path.split('.').any(str::is_empty) {
                 return Err(field.refuse(
-                    &format!("has {text:?}, which is no field"),
-                    "name fields such as \"createTime\" or \"-address.city\"",
+                    wording!("has {text:?}, which is no field", "里的 {text:?} 不是字段"),
+                    wording!(
+                        "name fields such as \"createTime\" or \"-address.city\"",
+                        "请写字段名，例如 \"createTime\" 或 \"-address.city\""
+                    ),
                 ));
             }
             Ok(IndexFieldSetting {
@@ -335,7 +359,13 @@ fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexFieldSetting>, ProjectError
         })
         .collect::<Result<_, _>>()?;
     if fields.is_empty() {
-        return Err(entry.refuse("names no field", "name at least one: [\"createTime\"]"));
+        return Err(entry.refuse(
+            wording!("names no field", "没有写字段"),
+            wording!(
+                "name at least one: [\"createTime\"]",
+                "至少写一个：[\"createTime\"]"
+            ),
+        ));
     }
     Ok(fields)
 }

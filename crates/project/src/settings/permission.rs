@@ -2,6 +2,7 @@
 
 use rules::{InvokeRule, Level, Permission, Rules, StoragePermission, StorageRules};
 use serde_json::{Map, Value};
+use wording::wording;
 
 use crate::{
     ProjectError,
@@ -40,8 +41,11 @@ pub(super) fn of_function(table: &Table<'_>) -> Result<Option<InvokeRule>, Proje
     let rule = InvokeRule::compile(&rule(&entry)?);
     let rule = rule.map_err(|error| {
         entry.refuse(
-            &format!("cannot be used: {error}"),
-            "write invoke = true, false or \"auth != null\"",
+            wording!("cannot be used: {error}", "不可用：{error}"),
+            wording!(
+                "write invoke = true, false or \"auth != null\"",
+                "请写 invoke = true、false 或 \"auth != null\""
+            ),
         )
     });
     rule.map(Some)
@@ -52,8 +56,11 @@ pub(super) fn level(entry: &Entry<'_>) -> Result<Level, ProjectError> {
     let text = entry.text()?;
     Level::of(text).ok_or_else(|| {
         entry.refuse(
-            &format!("is {text:?}"),
-            "write \"READONLY\", \"PRIVATE\", \"ADMINWRITE\" or \"ADMINONLY\"",
+            wording!("is {text:?}", "是 {text:?}"),
+            wording!(
+                "write \"READONLY\", \"PRIVATE\", \"ADMINWRITE\" or \"ADMINONLY\"",
+                "请写 \"READONLY\"、\"PRIVATE\"、\"ADMINWRITE\" 或 \"ADMINONLY\""
+            ),
         )
     })
 }
@@ -74,7 +81,7 @@ fn one_of<'a>(table: &Table<'a>) -> Result<Option<Said<'a>>, ProjectError> {
             }
             Ok(Some(Said::Rules(entry, Value::Object(rules))))
         }
-        (Some(_), Some(entry)) => Err(entry.refuse("stands beside a permission", "give one of the two")),
+        (Some(_), Some(entry)) => Err(entry.stands_beside("permission")),
     }
 }
 
@@ -93,5 +100,8 @@ const OF_FILES: &str =
     "rule = { read = \"/^public/.test(resource.path) == true\", write = \"resource.openid == auth.openid\" }";
 
 fn not_rules(entry: &Entry<'_>, error: &rules::RuleError, example: &str) -> ProjectError {
-    entry.refuse(&format!("cannot be used: {error}"), example)
+    entry.refuse(
+        wording!("cannot be used: {error}", "不可用：{error}"),
+        wording!("write it as {example}", "应写成 {example}"),
+    )
 }

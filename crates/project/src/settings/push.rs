@@ -4,12 +4,15 @@
 use std::path::Path;
 
 use function::{FunctionName, IllegalName};
-use push::{ConsoleSettings, EncodingAesKey, Format, Mode, PushToken, Receiver, RoutePattern, Routes};
+use push::{
+    ConsoleSettings, EncodingAesKey, Format, Mode, PushToken, Receiver, RouteError, RoutePattern, Routes,
+};
 use secrecy::ExposeSecret;
+use wording::{Wording, wording};
 
 use super::read_secret_file;
 use crate::{
-    Finding, ProjectError,
+    Finding, ProjectError, did_you_mean,
     table::{Entry, Source, Table},
 };
 
@@ -75,8 +78,11 @@ impl PushSection {
                 let alone = ["aes_keys", "aes_keys_file", "mode", "format"];
                 if let Some(entry) = alone.iter().find_map(|key| table.get(key)) {
                     return Err(entry.refuse(
-                        "stands there without a token",
-                        "give the console's Token as token or token_file; or leave all but the routes out, for the simulator's",
+                        wording!("stands there without a token", "已写，但没有 token"),
+                        wording!(
+                            "give the console's Token as token or token_file; or leave all but the routes out, for the simulator's",
+                            "请用 token 或 token_file 写控制台的 Token；或者只留路由，使用模拟微信的设置"
+                        ),
                     ));
                 }
                 None
@@ -85,18 +91,19 @@ impl PushSection {
         let mut routes = Routes::default();
         if let Some(entry) = table.get("routes") {
             for (key, target) in entry.table()?.entries() {
-                let refuse = |what| {
-                    const MEND: &str = "write a message type such as `text`, an event such as `event/user_enter_tempsession`, or `*` \
-                                        for the rest";
-                    source.refuse(&key.span, what, MEND.to_owned())
+                let refuse = |error: RouteError| {
+                    let mend = wording!(
+                        "write a message type such as `text`, an event such as `event/user_enter_tempsession`, or `*` for the rest",
+                        "请写消息类型（例如 `text`）、事件（例如 `event/user_enter_tempsession`），或用 `*` 表示其余的"
+                    );
+                    source.refuse(&key.span, error.wording(), mend)
                 };
-                let pattern = RoutePattern::parse(key.text).map_err(|error| refuse(error.to_string()))?;
+                let pattern = RoutePattern::parse(key.text).map_err(refuse)?;
                 let function = target.text()?.parse().map_err(|illegal: IllegalName| {
-                    target.refuse("names no function", &illegal.to_string())
+                    let what = wording!("names no function", "写的不是云函数");
+                    target.refuse(what, illegal.wording())
                 })?;
-                routes
-                    .add(pattern, function)
-                    .map_err(|error| refuse(error.to_string()))?;
+                routes.add(pattern, function).map_err(refuse)?;
             }
         }
         Ok((Self { console, routes }, token_inline || keys_inline))
@@ -120,18 +127,26 @@ impl PushSection {
         for (pattern, target) in routes {
             if let Some(near) = pattern.suggestion() {
                 findings.push(finding(
-                    format!("[push.routes] has `{pattern}`, and no kind of that name is known"),
-                    format!("did you mean `{near}`? (one that WeChat added lately works all the same)"),
+                    wording!(
+                        "[push.routes] has `{pattern}`, and no kind of that name is known",
+                        "[push.routes] 里的 `{pattern}` 不是已知的消息类型"
+                    ),
+                    wording!(
+                        "did you mean `{near}`? (one that WeChat added lately works all the same)",
+                        "是不是想写 `{near}`？（如果是微信新增的类型，照样可用）"
+                    ),
                 ));
             }
             if !functions.clone().any(|name| name == target) {
                 let names = functions.clone().map(FunctionName::as_str);
                 let mend = match crate::table::nearest(target.as_str(), names) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "name an existing function, or remove the route".to_owned(),
+                    Some(near) => did_you_mean(near),
+                    None => super::wrong_route(),
                 };
-                let what =
-                    format!("[push.routes] sends `{pattern}` to {target:?}, and there is no such function");
+                let what = wording!(
+                    "[push.routes] sends `{pattern}` to {target:?}, and there is no such function",
+                    "[push.routes] 把 `{pattern}` 推送给 {target:?}，但没有这个云函数"
+                );
                 findings.push(finding(what, mend));
             }
         }
@@ -146,10 +161,11 @@ fn read_token(
     findings: &mut Vec<Finding>,
 ) -> Result<(Option<PushToken>, bool), ProjectError> {
     let parse = |entry: &Entry<'_>, text: &str| {
-        PushToken::parse(text).map_err(|error| entry.refuse("is no Token", &error.to_string()))
+        PushToken::parse(text)
+            .map_err(|error| entry.refuse(wording!("is no Token", "不是 Token"), error.wording()))
     };
     match (table.get("token"), table.get("token_file")) {
-        (Some(_), Some(entry)) => Err(entry.refuse("stands beside push.token", "give one of the two")),
+        (Some(_), Some(entry)) => Err(entry.stands_beside("push.token")),
         (Some(entry), None) => Ok((Some(parse(&entry, entry.text()?)?), true)),
         (None, Some(entry)) => {
             let text = read_secret_file(&entry, dir, findings)?;
@@ -166,10 +182,13 @@ fn read_keys(
     findings: &mut Vec<Finding>,
 ) -> Result<(Vec<EncodingAesKey>, bool), ProjectError> {
     let parse = |entry: &Entry<'_>, text: &str| {
-        EncodingAesKey::parse(text).map_err(|error| entry.refuse("is no EncodingAESKey", &error.to_string()))
+        EncodingAesKey::parse(text).map_err(|error| {
+            let what = wording!("is no EncodingAESKey", "不是 EncodingAESKey");
+            entry.refuse(what, error.wording())
+        })
     };
     match (table.get("aes_keys"), table.get("aes_keys_file")) {
-        (Some(_), Some(entry)) => Err(entry.refuse("stands beside push.aes_keys", "give one of the two")),
+        (Some(_), Some(entry)) => Err(entry.stands_beside("push.aes_keys")),
         (Some(entry), None) => {
             let keys = entry
                 .texts()?
@@ -197,29 +216,48 @@ fn read_console(
     token: PushToken,
     keys: Vec<EncodingAesKey>,
 ) -> Result<PushConsole, ProjectError> {
-    let missing = |key: &str, mend: &str| push.refuse(&format!("has a token and no {key}"), mend);
+    let missing = |key: &str, mend: Wording| {
+        push.refuse(
+            wording!("has a token and no {key}", "有 token，但没有 {key}"),
+            mend,
+        )
+    };
     let Some(entry) = table.get("mode") else {
         return Err(missing(
             "mode",
-            "write the console's: mode = \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+            wording!(
+                "write the console's: mode = \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+                "请与控制台一致：mode = \"secure\"（安全模式）、\"compatible\"（兼容模式）或 \"plain\"（明文模式）"
+            ),
         ));
     };
     let mode: Mode = entry.text()?.parse().map_err(|_| {
         entry.refuse(
-            "is no push mode",
-            "write the console's: \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+            wording!("is no push mode", "不是推送模式"),
+            wording!(
+                "write the console's: \"secure\" (安全模式), \"compatible\" (兼容模式) or \"plain\" (明文模式)",
+                "请与控制台一致：\"secure\"（安全模式）、\"compatible\"（兼容模式）或 \"plain\"（明文模式）"
+            ),
         )
     })?;
     let Some(entry) = table.get("format") else {
         return Err(missing(
             "format",
-            "write the console's: format = \"json\" or \"xml\"",
+            wording!(
+                "write the console's: format = \"json\" or \"xml\"",
+                "请与控制台一致：format = \"json\" 或 \"xml\""
+            ),
         ));
     };
-    let format: Format = entry
-        .text()?
-        .parse()
-        .map_err(|_| entry.refuse("is no push format", "write the console's: \"json\" or \"xml\""))?;
+    let format: Format = entry.text()?.parse().map_err(|_| {
+        entry.refuse(
+            wording!("is no push format", "不是推送数据格式"),
+            wording!(
+                "write the console's: \"json\" or \"xml\"",
+                "请与控制台一致：\"json\" 或 \"xml\""
+            ),
+        )
+    })?;
     let console = PushConsole {
         token,
         keys,
@@ -229,9 +267,15 @@ fn read_console(
     // The appid is judged where it is given, and may stand in another file.
     match Receiver::new(console.settings("any")) {
         Ok(_) => Ok(console),
-        Err(error) => Err(push.refuse(
-            "has no key",
-            &format!("{error}: give it as aes_keys = [\"…\"], or name a file with aes_keys_file"),
-        )),
+        Err(error) => {
+            let why = error.wording();
+            Err(push.refuse(
+                wording!("has no key", "没有密钥"),
+                wording!(
+                    "{why}: give it as aes_keys = [\"…\"], or name a file with aes_keys_file",
+                    "{why}：请写 aes_keys = [\"…\"]，或用 aes_keys_file 写明文件"; why
+                ),
+            ))
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rules::StoragePermission;
+use wording::{Wording, wording};
 
 use super::{S3_ACCESS_KEY_VARIABLE, S3_SECRET_KEY_VARIABLE, permission, read_secret_file, web_address};
 use crate::{Finding, ProjectError, Secret, table::Entry};
@@ -91,8 +92,14 @@ impl StorageSection {
         if let Some(entry) = table.get("s3") {
             if storage.folder.is_some() {
                 return Err(entry.refuse(
-                    "stands beside folder, and files lie in one of them",
-                    "leave one of them out; `yunqiao files cp` moves files from one to the other",
+                    wording!(
+                        "stands beside folder, and files lie in one of them",
+                        "与 folder 同时出现，而文件只能存在一处"
+                    ),
+                    wording!(
+                        "leave one of them out; `yunqiao files cp` moves files from one to the other",
+                        "请删掉一个；`yunqiao files cp` 可以把文件从一处复制到另一处"
+                    ),
                 ));
             }
             storage.s3 = Some(S3Setting::read(&entry, dir, s3_keys, findings)?);
@@ -115,8 +122,14 @@ impl StorageSection {
                 storage.public_url = Some(web_address(&entry, "https://files.example.com")?);
             } else if storage.s3.is_none() {
                 return Err(entry.refuse(
-                    "is \"s3\", and there is no s3 in [storage]",
-                    "name the bucket: s3 = { endpoint = \"https://…\", bucket = \"…\", … }",
+                    wording!(
+                        "is \"s3\", and there is no s3 in [storage]",
+                        "是 \"s3\"，但 [storage] 里没有 s3"
+                    ),
+                    wording!(
+                        "name the bucket: s3 = {{ endpoint = \"https://…\", bucket = \"…\", … }}",
+                        "请写明存储桶：s3 = {{ endpoint = \"https://…\", bucket = \"…\", … }}"
+                    ),
                 ));
             }
         }
@@ -144,24 +157,36 @@ impl S3Setting {
             "access_key_file",
             "secret_key_file",
         ])?;
-        let wanted = |key: &str, mend: &str| {
+        let wanted = |key: &str, mend: Wording| {
             table
                 .get(key)
-                .ok_or_else(|| entry.refuse(&format!("has no {key}"), mend))
+                .ok_or_else(|| entry.refuse(wording!("has no {key}", "缺少 {key}"), mend))
         };
         let endpoint = wanted(
             "endpoint",
-            "name the server, such as endpoint = \"https://cos.ap-guangzhou.myqcloud.com\"",
+            wording!(
+                "name the server, such as endpoint = \"https://cos.ap-guangzhou.myqcloud.com\"",
+                "请写明服务器，例如 endpoint = \"https://cos.ap-guangzhou.myqcloud.com\""
+            ),
         )?;
-        let bucket = wanted("bucket", "name a bucket that is there")?;
+        let bucket = wanted(
+            "bucket",
+            wording!("name a bucket that is there", "请写已有的存储桶"),
+        )?;
         if bucket.text()?.is_empty() || bucket.text()?.contains(['/', '?', '#', ' ']) {
-            return Err(bucket.refuse("is not a bucket's name", "write the name alone"));
+            return Err(bucket.refuse(
+                wording!("is not a bucket's name", "不是存储桶名"),
+                wording!("write the name alone", "请只写名字"),
+            ));
         }
         let mut secret = |key: &str, variable: &str, given: Option<Secret>| match given {
             Some(secret) => Ok(secret),
             None => {
-                let mend = format!("name a file that holds it, or set {variable}");
-                read_secret_file(&wanted(key, &mend)?, dir, findings)
+                let mend = wording!(
+                    "name a file that holds it, or set {variable}",
+                    "请写明存放它的文件，或设置环境变量 {variable}"
+                );
+                read_secret_file(&wanted(key, mend)?, dir, findings)
             }
         };
         Ok(Self {

@@ -5,13 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use access::{CacheRule, Network, Proxies, Redirect, Route, RoutePath, SiteRules};
+use access::{
+    CacheRule, Network, NetworkError, PathPatternError, Proxies, Redirect, Route, RoutePath, RoutePathError,
+    SiteRules,
+};
 use function::FunctionName;
 use http::StatusCode;
+use wording::{Wording, wording};
 
-use super::address;
+use super::{address, wrong_route};
 use crate::{
-    Finding, ProjectError, nearest,
+    Finding, ProjectError, did_you_mean, nearest,
     table::{Entry, Table},
 };
 
@@ -70,14 +74,17 @@ impl WebSection {
             let of_a_site = ["index", "error", "spa", "redirects", "cache"];
             if let Some(entry) = of_a_site.iter().find_map(|key| table.get(key)) {
                 return Err(entry.refuse(
-                    "is given, and there is no site",
-                    "name the folder of the built page: site = \"dist\"",
+                    wording!("is given, and there is no site", "已写，但没有 site"),
+                    wording!(
+                        "name the folder of the built page: site = \"dist\"",
+                        "请写明构建后的网站目录：site = \"dist\""
+                    ),
                 ));
             }
         }
         if let Some(entry) = table.get("proxies") {
             for proxy in entry.texts()? {
-                let network: Network = parsed(&proxy)?;
+                let network: Network = parsed(&proxy, |error: &NetworkError| (error.what(), error.mend()))?;
                 web.proxies.0.push(network);
             }
         }
@@ -85,9 +92,10 @@ impl WebSection {
             for entry in entry.list("[[web.functions]] path = \"/api\" function = \"api\"")? {
                 let route = route(&entry)?;
                 if web.functions.iter().any(|before| before.path == route.path) {
+                    let path = &route.path;
                     return Err(entry.refuse(
-                        &format!("has the path {} twice", route.path),
-                        "give each path once",
+                        wording!("has the path {path} twice", "里的路径 {path} 出现了两次"),
+                        wording!("give each path once", "每个路径只能写一次"),
                     ));
                 }
                 web.functions.push(route);
@@ -115,29 +123,41 @@ impl WebSection {
                 continue;
             }
             findings.push(finding(
-                format!(
-                    "the path {path} of HTTP access leads to the function {function}, which is not there"
+                wording!(
+                    "the path {path} of HTTP access leads to the function {function}, which is not there",
+                    "HTTP 访问的路径 {path} 指向云函数 {function}，但没有这个云函数"
                 ),
                 match nearest(function, names) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "name an existing function, or remove the route".to_owned(),
+                    Some(near) => did_you_mean(near),
+                    None => wrong_route(),
                 },
             ));
         }
         if let Some(site) = self.site.as_ref().filter(|site| !site.is_dir()) {
+            let site = site.display();
             findings.push(finding(
-                format!("the folder of the site is not there: {}", site.display()),
-                "build the page, or name another folder as `site` in [web]".to_owned(),
+                wording!(
+                    "the folder of the site is not there: {site}",
+                    "网站目录不存在：{site}"
+                ),
+                wording!(
+                    "build the page, or name another folder as `site` in [web]",
+                    "请先构建页面，或在 [web] 的 `site` 里写别的目录"
+                ),
             ));
         }
         let at_root = self.functions.iter().find(|route| route.path.as_str() == "/");
         if let (Some(_), Some(route)) = (&self.site, at_root) {
+            let function = &route.function;
             findings.push(finding(
-                format!(
-                    "the function {} has the path /, so nobody ever gets to the site: every path is the function's",
-                    route.function
+                wording!(
+                    "the function {function} has the path /, so nobody ever gets to the site: every path is the function's",
+                    "云函数 {function} 的路径是 /，所有请求都由它处理，网站无法访问"
                 ),
-                "give the function a path of its own, such as /api, or leave `site` out".to_owned(),
+                wording!(
+                    "give the function a path of its own, such as /api, or leave `site` out",
+                    "请给云函数单独的路径，例如 /api，或去掉 `site`"
+                ),
             ));
         }
         findings
@@ -145,19 +165,18 @@ impl WebSection {
 }
 
 /// A text that is parsed, and says itself what is wrong with it.
-fn parsed<T>(entry: &Entry<'_>) -> Result<T, ProjectError>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
+fn parsed<T: std::str::FromStr>(
+    entry: &Entry<'_>,
+    why: impl Fn(&T::Err) -> (Wording, Wording),
+) -> Result<T, ProjectError> {
     entry.text()?.parse().map_err(|error: T::Err| {
-        let text = error.to_string();
-        // "... is no path: write ..."
-        match text.split_once(": write ") {
-            Some((what, mend)) => entry.refuse(&format!("has {what}"), &format!("write {mend}")),
-            None => entry.refuse(&format!("has {text}"), "mend it"),
-        }
+        let (what, mend) = why(&error);
+        entry.refuse(wording!("has {what}", "里的 {what}"; what), mend)
     })
+}
+
+fn no_pattern(error: &PathPatternError) -> (Wording, Wording) {
+    (error.what(), error.mend())
 }
 
 fn route(entry: &Entry<'_>) -> Result<Route, ProjectError> {
@@ -166,17 +185,23 @@ fn route(entry: &Entry<'_>) -> Result<Route, ProjectError> {
     let wanted = |key| {
         let missing = || {
             entry.refuse(
-                &format!("has an entry without `{key}`"),
-                "give it `path` and `function`",
+                wording!("has an entry without `{key}`", "里有一项缺少 `{key}`"),
+                wording!("give it `path` and `function`", "请写上 `path` 和 `function`"),
             )
         };
         table.get(key).ok_or_else(missing)
     };
     let boolean = |key| table.get(key).map(|entry| entry.boolean()).transpose();
-    let path: RoutePath = parsed(&wanted("path")?)?;
+    let path: RoutePath = parsed(&wanted("path")?, |error: &RoutePathError| {
+        (error.what(), error.mend())
+    })?;
     let function = wanted("function")?;
     let name: FunctionName = function.text()?.parse().map_err(|error: function::IllegalName| {
-        function.refuse(&format!("is illegal: {error}"), "name an existing function")
+        let why = error.wording();
+        function.refuse(
+            wording!("is illegal: {why}", "不合法：{why}"; why),
+            wording!("name an existing function", "请写已有的云函数"),
+        )
     })?;
     Ok(Route {
         path,
@@ -195,8 +220,14 @@ fn document(entry: &Entry<'_>) -> Result<String, ProjectError> {
     match plain {
         true => Ok(text.to_owned()),
         false => Err(entry.refuse(
-            &format!("is {text:?}, which is not a file of the site"),
-            "name a file in the site's folder, such as \"404.html\"",
+            wording!(
+                "is {text:?}, which is not a file of the site",
+                "是 {text:?}，不是网站里的文件"
+            ),
+            wording!(
+                "name a file in the site's folder, such as \"404.html\"",
+                "请写网站目录里的文件，例如 \"404.html\""
+            ),
         )),
     }
 }
@@ -207,8 +238,11 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
         rules.index = document(&entry)?;
         if rules.index.contains('/') {
             return Err(entry.refuse(
-                "is a path",
-                "write the name that the document of each folder has, such as \"index.html\"",
+                wording!("is a path", "是路径"),
+                wording!(
+                    "write the name that the document of each folder has, such as \"index.html\"",
+                    "请只写每个目录里首页的文件名，例如 \"index.html\""
+                ),
             ));
         }
     }
@@ -228,10 +262,16 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
             let table = entry.table()?;
             table.allow(&["path", "max_age"])?;
             let (Some(path), Some(max_age)) = (table.get("path"), table.get("max_age")) else {
-                return Err(entry.refuse("has an entry without `path` or `max_age`", "give it both"));
+                return Err(entry.refuse(
+                    wording!(
+                        "has an entry without `path` or `max_age`",
+                        "里有一项缺少 `path` 或 `max_age`"
+                    ),
+                    wording!("give it both", "两个都要写"),
+                ));
             };
             rules.cache.push(CacheRule {
-                path: parsed(&path)?,
+                path: parsed(&path, no_pattern)?,
                 max_age: max_age.duration()?,
             });
         }
@@ -247,17 +287,29 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
         .map(|entry| entry.boolean())
         .transpose()?
         .unwrap_or(false);
-    let from = table.get("from").map(|entry| parsed(&entry)).transpose()?;
+    let from = table
+        .get("from")
+        .map(|entry| parsed(&entry, no_pattern))
+        .transpose()?;
     if from.is_some() == missing {
         return Err(entry.refuse(
-            "has an entry that needs either `from` or `missing = true`",
-            "give it `from`, or `missing = true` for paths at which there is nothing",
+            wording!(
+                "has an entry that needs either `from` or `missing = true`",
+                "里有一项要写 `from` 或 `missing = true`，且只能写一个"
+            ),
+            wording!(
+                "give it `from`, or `missing = true` for paths at which there is nothing",
+                "请写 `from`；如果是指没有内容的路径，请写 `missing = true`"
+            ),
         ));
     }
     let Some(to) = table.get("to") else {
         return Err(entry.refuse(
-            "has an entry without `to`",
-            "say where it leads, such as to = \"/new.html\"",
+            wording!("has an entry without `to`", "里有一项缺少 `to`"),
+            wording!(
+                "say where it leads, such as to = \"/new.html\"",
+                "请写明跳转到哪里，例如 to = \"/new.html\""
+            ),
         ));
     };
     let text = to.text()?;
@@ -267,8 +319,14 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
         .all(|character| !character.is_control() && !character.is_whitespace());
     if !leads || text.starts_with("//") || !sound {
         return Err(to.refuse(
-            &format!("is {text:?}, which is neither a path nor an address"),
-            "write a path of the site such as \"/new.html\", or an address with https://",
+            wording!(
+                "is {text:?}, which is neither a path nor an address",
+                "是 {text:?}，既不是路径也不是网址"
+            ),
+            wording!(
+                "write a path of the site such as \"/new.html\", or an address with https://",
+                "请写网站里的路径（例如 \"/new.html\"），或以 https:// 开头的网址"
+            ),
         ));
     }
     let status = match table.get("status") {
@@ -278,7 +336,12 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
             302 => StatusCode::FOUND,
             307 => StatusCode::TEMPORARY_REDIRECT,
             308 => StatusCode::PERMANENT_REDIRECT,
-            other => return Err(entry.refuse(&format!("is {other}"), "write 301, 302, 307 or 308")),
+            other => {
+                return Err(entry.refuse(
+                    wording!("is {other}", "是 {other}"),
+                    wording!("write 301, 302, 307 or 308", "请写 301、302、307 或 308"),
+                ));
+            }
         },
     };
     Ok(Redirect {

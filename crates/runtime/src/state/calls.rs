@@ -46,7 +46,7 @@ impl<C> State<C> {
             });
         }
         if let Some(why) = &spec.problem {
-            return Err(CallError::CannotRun { why: why.clone() });
+            return Err(CallError::CannotRun { why: why.en.clone() });
         }
         if let Some(broken) = &function.broken {
             return Err(broken.clone());

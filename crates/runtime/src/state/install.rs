@@ -94,7 +94,7 @@ impl<C> State<C> {
             self.drain(key, now);
         }
         if let Some(why) = problem {
-            self.fail_waiting(number, &CallError::CannotRun { why }, now);
+            self.fail_waiting(number, &CallError::CannotRun { why: why.en }, now);
         }
         self.dispatch(number, now);
     }

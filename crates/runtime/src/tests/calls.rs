@@ -569,7 +569,7 @@ async fn a_line_is_told_while_its_call_runs() {
 async fn an_unknown_function_is_not_found() {
     let mut bench = Bench::one("exports.main = () => 1;").await;
     assert_eq!(bench.result("g", "{}").await, Err(CallError::NotFound));
-    bench.function("g", "").problem = Some("its name is wrong".to_owned());
+    bench.function("g", "").problem = Some(wording::Wording::as_is("its name is wrong"));
     bench.load().await;
     assert_eq!(
         bench.result("g", "{}").await,

@@ -145,7 +145,8 @@ async fn what_cannot_be_installed_is_named_and_fails_alone() {
     bench.depends("offline", r#""yunqiao-no-such-package":"1.0.0""#);
     bench.function("good", "exports.main = () => 1;");
     let reports = bench.load().await;
-    let problems: Vec<Option<&str>> = reports.iter().map(|report| report.problem.as_deref()).collect();
+    let problems = reports.iter().map(|report| report.problem.as_ref());
+    let problems: Vec<Option<&str>> = problems.map(|told| told.map(|told| &*told.en)).collect();
     let [Some(bad), Some(offline), None] = problems[..] else {
         panic!("{problems:?}")
     };
@@ -563,7 +564,7 @@ async fn locks_of_real_projects_are_installed() {
     // One that cannot be installed says why, once, and stops no other.
     let problem = |reports: &[LoadReport]| {
         let report = reports.iter().find(|report| report.name.as_str() == "nothing");
-        report.unwrap().problem.clone().unwrap_or_default()
+        report.unwrap().problem.clone().unwrap_or_default().en
     };
     let told = problem(&reports);
     assert!(
@@ -997,7 +998,7 @@ async fn without_npm_that_is_said() {
     ));
     let plans = || [(&function.name, crate::deps::Plans::of(function, 24))].into_iter();
     let supplies = installer.supply(&observer, plans()).await;
-    let problem = supplies[0].problem.as_deref().unwrap();
+    let problem = &supplies[0].problem.as_ref().unwrap().en;
     assert!(
         problem.starts_with("the dependencies of f: there is no npm to install this with")
             && problem.contains("on the PATH"),

@@ -185,7 +185,7 @@ async fn what_cannot_be_parsed_is_told_when_it_is_loaded_and_is_called_all_the_s
     assert_eq!(bench.result("f", "{}").await.unwrap(), "1");
     let error = bench.result("f", r#"{"late":true}"#).await.unwrap_err();
     assert!(
-        format!("{error:?}").contains(&fault.message["cannot be parsed: SyntaxError: ".len()..]),
+        format!("{error:?}").contains(&fault.message.en["cannot be parsed: SyntaxError: ".len()..]),
         "{error:?}"
     );
     bench.end().await;
