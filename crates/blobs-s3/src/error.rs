@@ -148,6 +148,19 @@ impl S3Error {
         }
     }
 
+    /// Whether the server does not know what it was asked to do.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if status.starts_with("501"))
+    }
+
+    /// Whether the same may succeed a moment later.
+    pub(crate) const fn is_of_the_moment(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Overloaded { .. }
+        )
+    }
+
     /// What a server's refusal means.
     pub(crate) fn refused(
         status: Option<StatusCode>,

@@ -22,7 +22,7 @@ mod writing;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -102,6 +102,8 @@ struct Inner {
     /// How much there is, and when that was counted.
     counted: Mutex<Option<(Instant, Usage)>>,
     memory: Memory,
+    /// Whether the server has said that it knows no conditions for what is put.
+    lacks_conditions: AtomicBool,
 }
 
 /// The bucket, as errors name it.
@@ -178,6 +180,7 @@ impl S3 {
             http,
             quota: Quota::new(settings.quota),
             counted: Mutex::new(None),
+            lacks_conditions: AtomicBool::new(false),
             memory: Memory::of(settings.memory),
         })))
     }

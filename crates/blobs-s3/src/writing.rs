@@ -1,6 +1,9 @@
 //! Writing an object: a part is gathered while the one before is on its way.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use blobs::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
 use bytes::{Bytes, BytesMut};
@@ -15,7 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Inner, attributes, bare, key};
+use crate::{Inner, attributes, bare, error::S3Error, key};
 
 /// A part, of which all but the last have this size: S3 takes none smaller, and some servers no unequal ones. 10,000 of them are 50 GB.
 const PART: usize = 5 << 20;
@@ -196,34 +199,41 @@ impl ToS3 {
     /// Sends all of it at once, if it may take the place of what is there; `None` if not. S3's own condition knows the content alone:
     /// what else was judged is looked at right before.
     async fn put_if(&self, content: PutPayload, may: &MayReplace) -> Result<Option<PutResult>> {
+        let mut last = BlobError::Changed;
         for _ in 0..ATTEMPTS {
             let there = self.inner.look(&self.new.path).await?;
             if !may(there.as_ref()) {
                 return Ok(None);
             }
             let mode = match there {
+                _ if self.inner.lacks_conditions.load(Ordering::Relaxed) => PutMode::Overwrite,
                 None => PutMode::Create,
                 Some(blob) => PutMode::Update(UpdateVersion {
                     e_tag: Some(format!("\"{}\"", blob.etag)),
                     version: None,
                 }),
             };
-            let put = match self.put(content.clone(), mode).await {
+            let error = match self.put(content.clone(), mode).await {
+                Ok(put) => return Ok(Some(put)),
                 // Another has come in between.
                 Err(
                     object_store::Error::AlreadyExists { .. }
                     | object_store::Error::Precondition { .. }
                     | object_store::Error::NotFound { .. },
                 ) => continue,
-                // A server without conditions.
-                Err(object_store::Error::NotImplemented { .. }) => {
-                    self.put(content, PutMode::Overwrite).await
-                }
-                put => put,
+                Err(error) => S3Error::of(error, &self.inner.place),
             };
-            return put.map(Some).map_err(|error| self.inner.error(error));
+            match error {
+                // A server without conditions, as Alibaba's OSS is.
+                error if error.is_not_implemented() => {
+                    self.inner.lacks_conditions.store(true, Ordering::Relaxed);
+                }
+                // The client of object stores sends what has no condition again by itself; here it is judged anew first.
+                error if error.is_of_the_moment() => last = error.into(),
+                error => return Err(error.into()),
+            }
         }
-        Err(BlobError::Changed)
+        Err(last)
     }
 
     async fn end(mut self, may: Option<MayReplace>) -> Result<Option<Blob>> {

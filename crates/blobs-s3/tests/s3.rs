@@ -175,6 +175,33 @@ async fn a_file_that_was_written_after_the_look_stays() {
     assert_eq!(blobs.look(&known.path).await.unwrap(), None);
 }
 
+/// As Alibaba's OSS is: 501 to each condition of what is put.
+#[tokio::test]
+async fn a_server_without_conditions_takes_what_was_judged() {
+    let store = ObjectStore::start();
+    let http = http();
+    let bucket = store.bucket(&http).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    proxy.hinder(
+        Mode::AnswerTo("PUT", proxy::refusal(501, "NotImplemented", "?")),
+        5,
+    );
+    for content in ["first", "second"] {
+        let mut writing = blobs.write(new("a")).await.unwrap();
+        writing.push(content.into()).await.unwrap();
+        let done = writing.finish_if(Box::new(|_| true)).await.unwrap();
+        assert!(done.is_some(), "{content}");
+    }
+    let mut refused = blobs.write(new("a")).await.unwrap();
+    refused.push("third".into()).await.unwrap();
+    let done = refused
+        .finish_if(Box::new(|there| there.is_none()))
+        .await
+        .unwrap();
+    assert_eq!(done, None, "it is judged all the same");
+}
+
 /// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.
 #[tokio::test]
 async fn addresses_are_the_buckets_own() {
