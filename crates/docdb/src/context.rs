@@ -58,6 +58,12 @@ impl Context {
         }
     }
 
+    /// The same for what must not end half done, whether somebody waits for it or not. Its steps count anew.
+    #[must_use]
+    pub fn to_the_end(&self) -> Self {
+        Self::new(self.now, self.random())
+    }
+
     /// To be asked for each document that is looked at or made.
     ///
     /// # Errors

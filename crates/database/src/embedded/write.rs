@@ -91,6 +91,14 @@ pub(crate) fn apply(
     gone: &Gone,
 ) -> Result<WriteDone> {
     let context = shared.context(gone);
+    // What nobody waits for any more was told as not done, and would be done a second time by whoever tries again.
+    if let (Err(gone), false) = (context.is_wanted(), matches!(work, Work::Abort | Work::Begin)) {
+        if let Some(turn) = turn {
+            turn.transaction.state().doom();
+            locks.release(turn.transaction.id);
+        }
+        return Err(gone.into());
+    }
     match work {
         Work::Begin => shared.begin().map(WriteDone::Began),
         Work::Commit => commit(shared, batch, locks, turn),

@@ -665,13 +665,27 @@ async fn a_write_for_which_nobody_waits_keeps_nobody_from_writing() {
     let writer = Arc::clone(&database);
     let filter = doc! {"$expr": {"$eq": [endless(), 0]}};
     let write = tokio::spawn(async move { writer.remove("c", filter, true, None).await });
-    // It is in the queue, and an insert is behind it.
     while database.0.waiting.available_permits() == WRITES {
         tokio::task::yield_now().await;
     }
+    // An insert stands behind it, of somebody who hangs up as well.
+    let inserter = Arc::clone(&database);
+    let insert = tokio::spawn(async move { inserter.insert("c", vec![doc! {"_id": 2}], None).await });
+    while database.0.waiting.available_permits() > WRITES - 2 {
+        tokio::task::yield_now().await;
+    }
+    insert.abort();
+    assert!(insert.await.unwrap_err().is_cancelled());
     write.abort();
     assert!(write.await.unwrap_err().is_cancelled());
-    let insert = database.insert("c", vec![doc! {"_id": 2}], None);
+    let insert = database.insert("c", vec![doc! {"_id": 3}], None);
     let inserted = tokio::time::timeout(Duration::from_secs(20), insert).await;
     assert!(inserted.expect("it goes on").is_ok());
+    let found = database.find("c", Find::default(), None).await.unwrap();
+    let ids: Vec<i32> = found
+        .documents
+        .iter()
+        .map(|document| document.get_i32("_id").unwrap())
+        .collect();
+    assert_eq!(ids, [1, 3], "what was given up is not done later");
 }

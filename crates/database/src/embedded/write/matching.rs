@@ -104,6 +104,8 @@ pub(super) fn update_in(
     if waits(target, collection, plan, &keys, context)? {
         return Ok(WriteDone::Locked);
     }
+    // What has begun to change is changed to its end.
+    let context = &context.to_the_end();
     let mut updated = Updated {
         looked: Some(matching.looked),
         ..Updated::default()
