@@ -267,12 +267,12 @@ async fn what_clients_may_do_counts_while_packages_are_installed() {
     let registry = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let project = Scratch::new(&[("f", "exports.main = () => 1")]);
     project.write("database.rules.json", r#"{"notes": "READONLY"}"#);
-    let dev = Dev::start(project.path());
     let address = registry.local_addr().unwrap();
     project.write(
         "cloudfunctions/f/.npmrc",
         &format!("registry=http://{address}/\n"),
     );
+    let dev = Dev::start(project.path());
     project.write(
         "cloudfunctions/f/package.json",
         r#"{"name": "f", "dependencies": {"is-never-answered": "1.0.0"}}"#,

@@ -88,8 +88,10 @@ impl Inner {
         }
         let changes = self.config.database.changes(None).await.map_err(refusal)?;
         let last = changes.last();
+        // No change is noted before it is known behind which one they are followed.
+        let mut queries = self.queries();
         let following = tokio::spawn(Arc::clone(self).keep_following(changes));
-        self.queries().feed(following.abort_handle(), last);
+        queries.feed(following.abort_handle(), last);
         Ok(())
     }
 
