@@ -49,10 +49,13 @@ impl<'a> RequestPath<'a> {
         let mut segments = Vec::new();
         for text in inner.split('/') {
             let meaning = Cow::from(percent_decode_str(text));
-            match &*meaning {
-                b"." | b".." => return Err(PathFault::Dots),
-                bytes if bytes.contains(&0) => return Err(PathFault::Nul),
-                _ => {}
+            // Programs decode a path and resolve it then: an encoded slash leads as far as a plain one.
+            let mut parts = meaning.split(|byte| matches!(byte, b'/' | b'\\'));
+            if parts.any(|part| matches!(part, b"." | b"..")) {
+                return Err(PathFault::Dots);
+            }
+            if meaning.contains(&0) {
+                return Err(PathFault::Nul);
             }
             segments.push(Segment { at, meaning });
             at += 1 + text.len();
@@ -121,6 +124,9 @@ mod tests {
             ("/a/%2e%2E", PathFault::Dots),
             ("/.", PathFault::Dots),
             ("/.%2e/x", PathFault::Dots),
+            ("/x%2F..%2Fadmin", PathFault::Dots),
+            ("/%2e%2fadmin", PathFault::Dots),
+            ("/x%5C..%5Cadmin", PathFault::Dots),
             ("/a%00.html", PathFault::Nul),
         ] {
             assert_eq!(RequestPath::parse(raw), Err(fault), "{raw}");

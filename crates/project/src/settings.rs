@@ -901,7 +901,7 @@ impl ProjectSettings {
     }
 }
 
-/// Every file that is named by a key such as `secret_file`, wherever that stands.
+/// Every file that is named by a key such as `secret_file`, wherever that stands, and those of `[operator.keys]`.
 fn secret_files(table: &Table<'_>, dir: &Path, found: &mut Vec<PrivatePath>) {
     for (key, entry) in table.entries() {
         // The variables of a function have names of their own.
@@ -915,6 +915,21 @@ fn secret_files(table: &Table<'_>, dir: &Path, found: &mut Vec<PrivatePath>) {
         {
             found.push(PrivatePath {
                 what: Wording::as_is(key.text),
+                path: dir.join(text),
+            });
+        }
+    }
+    let pairs = table
+        .get("operator")
+        .and_then(|operator| operator.table().ok()?.get("keys"));
+    for (id, file) in pairs
+        .iter()
+        .filter_map(|pairs| pairs.table().ok())
+        .flat_map(|pairs| pairs.entries())
+    {
+        if let Ok(text) = file.text() {
+            found.push(PrivatePath {
+                what: Wording::as_is(format_args!("operator.keys.{}", id.text)),
                 path: dir.join(text),
             });
         }

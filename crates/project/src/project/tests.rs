@@ -1517,16 +1517,16 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         let refusal = toml_refusal(toml);
         assert!(refusal.contains(what), "{toml}: {refusal}");
     }
-    let refusal = refusal(&[
-        CONFIG,
-        LOGIN,
-        ("dist/keys/app.secret", "0123456789abcdef0123456789abcdef"),
-        (
-            "yunqiao.toml",
-            "secret_file = \"dist/keys/app.secret\"\n[web]\nsite = \"dist\"",
-        ),
-    ]);
-    assert!(refusal.contains("has secret_file in it"), "{refusal}");
+    for key in ["secret_file", "operator.keys.shop"] {
+        let toml = format!("{key} = \"dist/keys/it.secret\"\n[web]\nsite = \"dist\"");
+        let refusal = refusal(&[
+            CONFIG,
+            LOGIN,
+            ("dist/keys/it.secret", "0123456789abcdef0123456789abcdef"),
+            ("yunqiao.toml", &toml),
+        ]);
+        assert!(refusal.contains(&format!("has {key} in it")), "{refusal}");
+    }
     let (_dir, project) = open(&[
         CONFIG,
         LOGIN,
