@@ -1,12 +1,14 @@
 //! Documents on lines, sent as each SDK sends them and answered as each reads them: what goes in by a dialect is what was meant,
-//! and what comes out by one is what lies in the database.
+//! and what comes out by one is what lies in the database, in a form that SDKs read.
 
-use bson::{Bson, DateTime, Document, RawDocumentBuf};
+use std::borrow::Cow;
+
+use bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf};
 use ejson::Style;
 use serde_json::{Value, json};
 use tcb::{
     Envelope,
-    database::{DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRequest},
+    database::{DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRequest, readable},
 };
 
 pub(crate) fn target(data: &[u8]) {
@@ -118,7 +120,21 @@ fn legacy(document: &Document) {
     }
 }
 
+/// What is answered of a document: itself, in a form that SDKs read.
+fn shown(document: &RawDocument) -> String {
+    let shown = readable(document);
+    assert!(
+        matches!(readable(&shown), Cow::Borrowed(_)),
+        "{shown:?} is not readable yet"
+    );
+    match Document::try_from(&*shown) {
+        Ok(shown) => text(&shown),
+        Err(error) => panic!("{error}: {shown:?}"),
+    }
+}
+
 fn listed(documents: &[Document], found: Vec<RawDocumentBuf>) {
+    let wanted: Vec<String> = found.iter().map(|document| shown(document)).collect();
     let answer = DatabaseAnswer::Documents(found);
     let answered = |action| -> Value {
         let reply = answer.reply(action, "r");
@@ -132,7 +148,6 @@ fn listed(documents: &[Document], found: Vec<RawDocumentBuf>) {
         let texts = list.as_array().into_iter().flatten().filter_map(Value::as_str);
         texts.map(str::to_owned).collect::<Vec<_>>()
     };
-    let wanted: Vec<String> = documents.iter().map(text).collect();
     for action in [DatabaseAction::Get, DatabaseAction::Aggregate] {
         assert_eq!(again(&answered(action)["data"]["list"]), wanted);
     }
