@@ -609,7 +609,10 @@ proptest! {
         let encrypt = encrypt_of(format, text.as_bytes()).unwrap();
         let mut altered = encrypt.clone().into_bytes();
         let at = at.index(altered.len());
+        let was = altered[at];
         altered[at] ^= mask;
+        // That is what a path may make of it, and is forgiven.
+        prop_assume!((was, altered[at]) != (b'+', b' '));
         let altered = text.replace(&encrypt, std::str::from_utf8(&altered).unwrap());
         prop_assert!(receive(Mode::Secure, format, &query, altered.as_bytes()).is_err());
     }
