@@ -9,6 +9,7 @@
 const uncurry = Function.prototype.bind.bind(Function.prototype.call)
 
 module.exports = {
+  Function,
   Promise,
   String,
   URL,
