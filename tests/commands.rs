@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -386,6 +387,54 @@ fn exec_ends_as_a_shell_does_where_there_is_no_such_command() {
         told["errMsg"].as_str().unwrap().contains("not-executable"),
         "{told}"
     );
+}
+
+/// What lies in a folder, by the beginning of its name.
+fn lies_in(folder: &Path, beginning: &str) -> Vec<String> {
+    let names = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(beginning)).collect()
+}
+
+#[test]
+fn nothing_of_a_run_stays_in_the_temporary_folder() {
+    let (project, temporary) = (
+        Scratch::new(&[("f", "exports.main = () => 1")]),
+        TempDir::new().unwrap(),
+    );
+    let here = || {
+        let mut yunqiao = yunqiao();
+        yunqiao.env("TMPDIR", temporary.path());
+        yunqiao
+    };
+    drop(Server::start(&mut Dev::command(here(), project.path())));
+    assert_eq!(lies_in(temporary.path(), "yunqiao-"), [""; 0]);
+
+    // One that is killed leaves its files, until the next.
+    let mut killed = here();
+    killed
+        .arg("exec")
+        .arg(project.path())
+        .args(["--", "sh", "-c", "echo begun; cat"]);
+    killed
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut killed = killed.spawn().unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(killed.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "begun\n");
+    let left = lies_in(temporary.path(), "yunqiao-files-");
+    assert_eq!(left.len(), 1, "{left:?}");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(temporary.path().join(&left[0]).is_dir());
+    let (output, _, err) = run(here().arg("exec").arg(project.path()).args(["--", "true"]));
+    assert!(output.status.success(), "{err}");
+    assert_eq!(lies_in(temporary.path(), "yunqiao-files-"), [""; 0]);
 }
 
 #[test]

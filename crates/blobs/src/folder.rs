@@ -16,6 +16,7 @@ mod etag;
 mod index;
 mod reading;
 mod small;
+mod temporary;
 mod writing;
 
 use std::{
@@ -29,7 +30,6 @@ use std::{
 };
 
 use files::CloudPath;
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -37,6 +37,7 @@ use crate::{
     Result, Usage, Writing, error::Cause,
 };
 use index::{ContentId, Entry, Index};
+use temporary::TemporaryFolder;
 
 const INDEX: &str = "index.redb";
 const CONTENT: &str = "content";
@@ -64,7 +65,7 @@ struct Inner {
     /// Room of readers that read ahead.
     ahead: Arc<Semaphore>,
     /// The folder, where it goes with the process.
-    temporary: Option<TempDir>,
+    temporary: Option<TemporaryFolder>,
 }
 
 impl fmt::Debug for Folder {
@@ -99,10 +100,7 @@ impl Folder {
             place: std::env::temp_dir().display().to_string(),
             cause: cause.into(),
         };
-        let root = tempfile::Builder::new()
-            .prefix("yunqiao-files-")
-            .tempdir()
-            .map_err(not_opened)?;
+        let root = TemporaryFolder::make(&std::env::temp_dir()).map_err(not_opened)?;
         let mut inner = Inner::open(root.path(), options)?;
         inner.temporary = Some(root);
         Ok(Self(Arc::new(inner)))

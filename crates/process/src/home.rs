@@ -76,6 +76,11 @@ impl Home {
         Ok(fs::symlink_metadata(self.socket()).is_err())
     }
 
+    /// Removes the folder, for whoever ends: somebody may hold this for longer than the process has.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(self.folder())
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

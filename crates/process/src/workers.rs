@@ -73,6 +73,8 @@ pub struct Workers {
     listeners: mpsc::UnboundedSender<UnixListener>,
     /// The private folder was made again, and nobody has asked yet.
     healed: AtomicBool,
+    /// No worker is started any more, and the private folder is gone.
+    closed: AtomicBool,
 }
 
 /// Brings the sockets on which workers are waited for.
@@ -142,6 +144,7 @@ impl Workers {
             table: Mutex::default(),
             listeners,
             healed: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         };
         workers.listen()?;
         Ok((workers, Listeners(receiver)))
@@ -164,8 +167,20 @@ impl Workers {
         Ok(self.healed.swap(false, Ordering::Relaxed))
     }
 
+    /// Removes the private folder for good. For whoever has ended all workers, and begins no more.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn close(&self) -> io::Result<()> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.home.remove()
+    }
+
     /// Makes the private folder again if it is gone.
     pub(crate) fn mend(&self) -> io::Result<()> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         if self.home.heal()? {
             self.listen()?;
             self.healed.store(true, Ordering::Relaxed);

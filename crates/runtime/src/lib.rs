@@ -226,12 +226,14 @@ impl Runtime {
         self.pool.with(|state| state.failed_start().cloned())
     }
 
-    /// Ends all workers, with everything they started, and waits until they are gone. Calls still under way fail.
+    /// Ends all workers, with everything they started, waits until they are gone, and removes what this has on disk. Calls still under way
+    /// fail.
     pub async fn shutdown(&self) {
         self.pool.with(|state| state.close(std::time::Instant::now()));
         self.pool
             .wait_until(SHUTDOWN_WITHIN, |state| !state.has_workers())
             .await;
+        self.pool.close();
     }
 }
 

@@ -283,6 +283,18 @@ impl Pool {
         }
     }
 
+    /// Removes the workers' private folder, once there are none: those that cannot be ended clear it away by themselves.
+    pub(crate) fn close(self: &Arc<Self>) {
+        if self.with(|state| state.has_workers()) {
+            return;
+        }
+        if let Err(error) = self.workers.close()
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the workers' private folder cannot be removed");
+        }
+    }
+
     /// Replaces spares that were taken, when calls leave the machine some time for it.
     pub(crate) async fn keep_spares(self: Arc<Self>) {
         loop {
