@@ -5,12 +5,15 @@
 //! for again each time (`no-cache`), which its ETag makes cheap; a page of a SPA is answered 200, and a script or picture that is
 //! missing 404 all the same.
 
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use http::StatusCode;
 use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 use wording::{Wording, wording};
+
+/// A browser follows so many redirects, one after the other.
+const MOST_REDIRECTS: usize = 20;
 
 /// What a site does with a path at which there is a file, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +101,15 @@ impl FromStr for PathPattern {
 }
 
 impl PathPattern {
+    /// A path that it is for, and hardly another.
+    fn example(&self) -> String {
+        match self {
+            Self::One(one) => one.clone(),
+            Self::Below(folder) => format!("{folder}~~"),
+            Self::Ending(ending) => format!("/~~{ending}"),
+        }
+    }
+
     /// What follows the pattern in a path that it is for, as it was sent; nothing where that is one path or an ending.
     fn rest<'a>(&self, raw: &'a str) -> Option<&'a str> {
         match self {
@@ -109,6 +121,17 @@ impl PathPattern {
                 (meaning(begin) == **folder).then_some(rest)
             }
             Self::Ending(ending) => meaning(raw).ends_with(&**ending).then_some(""),
+        }
+    }
+}
+
+/// As it is written.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(one) => f.write_str(one),
+            Self::Below(folder) => write!(f, "{folder}*"),
+            Self::Ending(ending) => write!(f, "*{ending}"),
         }
     }
 }
@@ -155,6 +178,36 @@ impl SiteRules {
         let location = redirect.location("", query);
         let to = location.split(['?', '#']).next().unwrap_or_default();
         (meaning(to) != meaning(path)).then_some((redirect.status, location))
+    }
+
+    /// The redirects by which a browser is led round for ever, however few of the paths that they are for are tried.
+    #[must_use]
+    pub fn endless(&self) -> Vec<&Redirect> {
+        let endless = self.redirects.iter().filter(|redirect| {
+            let Some(from) = &redirect.from else { return false };
+            let mut path = from.example();
+            let led_by = |path: &str| {
+                let mut redirects = self.redirects.iter();
+                redirects
+                    .find_map(|redirect| Some((redirect, redirect.from.as_ref()?.rest(path)?.to_owned())))
+            };
+            // What another one takes first is that one's.
+            if !led_by(&path).is_some_and(|(first, _)| std::ptr::eq(first, *redirect)) {
+                return false;
+            }
+            for _ in 0..MOST_REDIRECTS {
+                let Some((by, rest)) = led_by(&path) else {
+                    return false;
+                };
+                let location = by.location(&rest, None);
+                if !location.starts_with('/') {
+                    return false;
+                }
+                path = location.split(['?', '#']).next().unwrap_or_default().to_owned();
+            }
+            true
+        });
+        endless.collect()
     }
 
     /// `cache-control` of a file at this path.
@@ -251,6 +304,35 @@ mod tests {
         }
         assert_eq!(rules.redirect_missing("/missing.html", Some("a=1")), None);
         assert_eq!(rules.redirect_missing("/%6Dissing.html", None), None);
+    }
+
+    #[test]
+    fn redirects_that_never_end_are_found() {
+        let of = |redirects: &[(&str, &str)]| {
+            let rules = rules(redirects);
+            let endless = rules.endless();
+            let written = endless
+                .iter()
+                .map(|redirect| redirect.from.as_ref().map(ToString::to_string));
+            written.flatten().collect::<Vec<_>>()
+        };
+        for (redirects, endless) in [
+            (&[("/a", "/a")][..], &["/a"][..]),
+            (&[("/a", "/a?b=1")], &["/a"]),
+            (&[("/a", "/%61")], &["/a"]),
+            (&[("/*", "/index.html")], &["/*"]),
+            (&[("*.html", "/index.html")], &["*.html"]),
+            (&[("/old/*", "/old/x/*")], &["/old/*"]),
+            (&[("/a", "/b"), ("/b", "/a")], &["/a", "/b"]),
+            (&[("/a", "/b"), ("/b", "/b")], &["/a", "/b"]),
+            (&[("/old/*", "/new/*"), ("/new/*", "/newer/*")], &[]),
+            (&[("/old/*", "https://elsewhere.example/old/*")], &[]),
+            (&[("/index.html", "/"), ("/a/*", "/*")], &[]),
+            (&[("/x/*", "/y"), ("/*", "/x/*")], &["/x/*", "/*"]),
+            (&[("", "/missing.html")], &[]),
+        ] {
+            assert_eq!(of(redirects), endless, "{redirects:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! | where | what |
 //! |---|---|
+//! | `gateway`, `routes[]` of `tcb deploy` | `{"path": "/path", "target": "function:NAME", "enableAuth": true, "enablePathTransmission": true}` |
 //! | CloudBase Framework's function plugin, `servicePaths` | `{"NAME": "/path"}` |
 //! | `functions[]`, `servicePath` | `"/path"` |
 //! | `functions[]`, `triggers[]` of the type `http` | `{"type": "http", "config": "/path"}`, or `path` |
@@ -48,6 +49,8 @@ pub(super) fn is_http(trigger: &Value) -> bool {
 impl WebPart {
     pub(super) fn read(object: &Map<String, Value>) -> Self {
         let mut web = Self::default();
+        // Of two routes with one path the first counts: the only one that can ask for a login stands first.
+        web.gateway(object);
         let plugins = object
             .get("framework")
             .and_then(|framework| framework.get("plugins")?.as_object());
@@ -105,6 +108,42 @@ impl WebPart {
         web
     }
 
+    /// `gateway` (docs.cloudbase.net/cli-v1/gateway).
+    fn gateway(&mut self, object: &Map<String, Value>) {
+        let routes = object
+            .get("gateway")
+            .and_then(|gateway| gateway.get("routes")?.as_array());
+        for route in routes.into_iter().flatten() {
+            let path = route.get("path").unwrap_or(&Value::Null);
+            let target = route.get("target").and_then(Value::as_str).unwrap_or_default();
+            let Some(function) = target.strip_prefix("function:") else {
+                self.not_read.push((
+                    wording!(
+                        "the route {path} of `gateway` leads to {target:?}, and is not read",
+                        "`gateway` 的路由 {path} 指向 {target:?}，不会读取"
+                    ),
+                    name_the_site(),
+                ));
+                continue;
+            };
+            if route.get("pathRewrite").is_some_and(|rewrite| !rewrite.is_null()) {
+                self.not_read.push((
+                    wording!(
+                        "`pathRewrite` of the route {path} of `gateway` is not read",
+                        "不会读取 `gateway` 路由 {path} 的 `pathRewrite`"
+                    ),
+                    wording!(
+                        "the function gets the path as it was sent, or without the route's own: see to the rest there",
+                        "云函数收到的是原路径或去掉路由前缀的路径，请在云函数里处理"
+                    ),
+                ));
+            }
+            // What is no `false` is not taken for one.
+            let says = |key| !matches!(route.get(key), None | Some(Value::Null | Value::Bool(false)));
+            self.route_with(function, path, says("enableAuth"), says("enablePathTransmission"));
+        }
+    }
+
     /// The paths of `functions[]`.
     fn functions(&mut self, inputs: &Map<String, Value>) {
         let functions = inputs.get("functions").and_then(Value::as_array);
@@ -124,12 +163,16 @@ impl WebPart {
     }
 
     fn route(&mut self, function: &str, path: &Value) {
+        self.route_with(function, path, false, false);
+    }
+
+    fn route_with(&mut self, function: &str, path: &Value, auth: bool, passthrough: bool) {
         match path.as_str().map(str::parse::<RoutePath>) {
             Some(Ok(path)) => self.routes.push(Route {
                 path,
                 function: function.to_owned(),
-                auth: false,
-                passthrough: false,
+                auth,
+                passthrough,
             }),
             Some(Err(error)) => self.not_read.push((
                 {

@@ -1532,16 +1532,56 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
         LOGIN,
         (
             "yunqiao.toml",
-            "[web]\nsite = \"dist\"\n[[web.functions]]\npath = \"/a\"\nfunction = \"logn\"\n[[web.functions]]\npath = \"/\"\nfunction = \"login\"",
+            "[web]\nsite = \"dist\"\n[[web.functions]]\npath = \"/a\"\nfunction = \"logn\"\n[[web.functions]]\npath = \"/\"\nfunction = \"login\"\n[[web.redirects]]\nfrom = \"/*\"\nto = \"/index.html\"",
         ),
     ]);
     let told = format!("{:?}", project.findings);
+    assert!(
+        told.contains("the redirect from /* to /index.html leads to itself again")
+            && told.contains("write spa = true in place of it"),
+        "{told}"
+    );
     assert!(
         told.contains("did you mean `login`?")
             && told.contains("build the page")
             && told.contains("login has the path /, so nobody ever gets to the site"),
         "{told}"
     );
+}
+
+/// A route of `tcb deploy` that asks for a login goes before what the same file says of its path elsewhere.
+#[test]
+fn the_routes_of_cloudbaserc_s_gateway_are_read() {
+    let rc = r#"{
+        "functions": [{"name": "login", "servicePath": "/admin"}],
+        "gateway": {"routes": [
+            {"path": "/api", "target": "function:login", "enablePathTransmission": true},
+            {"path": "/admin", "target": "function:login", "enableAuth": true, "pathRewrite": {"prefix": "/x"}},
+            {"path": "/odd", "target": "function:login", "enableAuth": "yes"},
+            {"path": "/open", "target": "function:login", "enableAuth": false, "enable": true},
+            {"path": "/", "target": "hosting:dist"},
+            {"path": "no", "target": "function:login"}
+        ]}
+    }"#;
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudbaserc.json", rc)]);
+    assert_eq!(
+        routes(&project),
+        [
+            "/api → login passthrough",
+            "/admin → login auth",
+            "/odd → login auth",
+            "/open → login",
+        ]
+    );
+    let told: Vec<_> = project.findings.iter().map(|finding| &*finding.what.en).collect();
+    for what in [
+        "`pathRewrite` of the route \"/admin\"",
+        "the route \"/\" of `gateway` leads to \"hosting:dist\"",
+        "\"no\" is no path of a route",
+    ] {
+        assert!(told.iter().any(|told| told.contains(what)), "{what}: {told:?}");
+    }
+    assert_eq!(told.len(), 3, "{told:?}");
 }
 
 #[test]

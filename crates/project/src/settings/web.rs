@@ -146,6 +146,26 @@ impl WebSection {
                 ),
             ));
         }
+        for redirect in self.rules.endless() {
+            let Some(from) = &redirect.from else { continue };
+            let to = &redirect.to;
+            findings.push(finding(
+                wording!(
+                    "the redirect from {from} to {to} leads to itself again: a browser gives up after twenty of them",
+                    "从 {from} 到 {to} 的重定向又回到自己：浏览器跳转二十次后会放弃"
+                ),
+                match redirect.to == format!("/{}", self.rules.index) || redirect.to == "/" {
+                    true => wording!(
+                        "for the page of an app that knows its own paths, write spa = true in place of it",
+                        "如果是单页应用，请改写 spa = true"
+                    ),
+                    false => wording!(
+                        "lead it to a path that `from` does not match",
+                        "请让它指向 `from` 匹配不到的路径"
+                    ),
+                },
+            ));
+        }
         let at_root = self.functions.iter().find(|route| route.path.as_str() == "/");
         if let (Some(_), Some(route)) = (&self.site, at_root) {
             let function = &route.function;
@@ -171,7 +191,7 @@ fn parsed<T: std::str::FromStr>(
 ) -> Result<T, ProjectError> {
     entry.text()?.parse().map_err(|error: T::Err| {
         let (what, mend) = why(&error);
-        entry.refuse(wording!("has {what}", "里的 {what}"; what), mend)
+        entry.refuse(wording!("cannot be used: {what}", "不可用：{what}"; what), mend)
     })
 }
 
