@@ -10,6 +10,7 @@
 mod cloud_calls;
 mod cure;
 mod dependencies;
+mod http_access;
 mod markup;
 mod queries;
 mod source;
@@ -36,7 +37,7 @@ use crate::{cure::Cure, source::Source};
 pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
-    /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment. By function, file and line as well.
+    /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment, logins that can be gone round. By function, file and line as well.
     pub hints: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
     pub unseen: Vec<UnseenPlace>,
@@ -248,6 +249,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     let mut hints = queries::examine(project, &uses);
     hints.extend(storage::examine(project, &of_storage));
     hints.extend(markup::examine(project));
+    hints.extend(http_access::examine(project));
     hints.extend(of_variables);
     let mut report = DoctorReport {
         diagnoses,
