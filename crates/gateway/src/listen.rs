@@ -5,6 +5,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +18,11 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 
 pub(crate) use crate::seats::Seat;
 use crate::{
@@ -27,8 +32,11 @@ use crate::{
 
 /// A client has this long to send a whole request head; the same bounds an idle kept-alive connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest request head: what Node allows, and more than any client of ours sends.
+/// The largest request head: what Node allows, and more than any client of ours sends. A larger one is answered 431.
 const LARGEST_HEAD: usize = 16 << 10;
+/// So much more of a head that was refused is read and dropped, for so long: a connection that is closed with something unread loses the answer.
+const REFUSED_HEAD: u64 = 1 << 20;
+const REFUSED_HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// What one connection reads ahead: two buffers of it are most of what a stranger can take.
 const READ_AHEAD: usize = 32 << 10;
 /// A client has this long to take some of a reply that is there: 64 KB or so.
@@ -92,22 +100,32 @@ pub(crate) async fn serve<Answer, Answering>(
                     Ok::<_, Infallible>(reply.map(|body| Sending::new(body, working, stopped, seat)))
                 }
             });
-            let connection = http1::Builder::new()
+            let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_header_size(LARGEST_HEAD)
                 .max_buf_size(READ_AHEAD)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
-            tokio::pin!(connection);
             let mut stopped = stopped.clone();
-            tokio::select! {
-                _ = &mut connection => {}
-                () = seat.told_to_leave() => {}
-                () = seat.took_nothing_for(STALLED) => {}
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = seat.told_to_leave() => return,
+                () = seat.took_nothing_for(STALLED) => return,
                 _ = stopped.changed() => {
-                    connection.as_mut().graceful_shutdown();
+                    Pin::new(&mut connection).graceful_shutdown();
                     let _ = connection.await;
+                    return;
+                }
+            };
+            if ended.is_err_and(|error| error.is_parse_too_large())
+                && let Some(parts) = connection.into_parts()
+            {
+                tell_of_large_head(peer);
+                tokio::select! {
+                    () = linger(parts.io.into_inner()) => {}
+                    () = seat.told_to_leave() => {}
+                    _ = stopped.changed() => {}
                 }
             }
         });
@@ -116,6 +134,27 @@ pub(crate) async fn serve<Answer, Answering>(
     // Closing the channel wakes every connection task; all places free means that all have ended.
     drop(stopping);
     let _ = tokio::time::timeout(DRAIN, seats.empty()).await;
+}
+
+/// Reads what is left of a head that was refused, until its sender has the answer.
+async fn linger(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let rest = async {
+        let _ = tokio::io::copy(&mut stream.take(REFUSED_HEAD), &mut tokio::io::sink()).await;
+    };
+    let _ = tokio::time::timeout(REFUSED_HEAD_WITHIN, rest).await;
+}
+
+/// The browser of a page says only that it failed: so it is told here, the first time.
+fn tell_of_large_head(peer: SocketAddr) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            client = %peer.ip(),
+            "a request's head is larger than 16 KB and was answered 431: look for large cookies of other programs at the same host, or a \
+             token that grew"
+        );
+    }
 }
 
 impl Sending {
@@ -169,5 +208,51 @@ impl Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What a client reads that has sent a head with a cookie of so many bytes.
+    async fn answered(address: SocketAddr, cookie: usize) -> String {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncookie: {}\r\n\r\n",
+            "x".repeat(cookie)
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_answered_and_the_answer_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(
+            listener,
+            8,
+            async { drop(stopped.await) },
+            |_: Request<Incoming>, _| async { Response::new(ReplyBody::from(Bytes::from_static(b"served"))) },
+        ));
+        let all = async {
+            for (cookie, status) in [
+                (15 << 10, "HTTP/1.1 200"),
+                (17 << 10, "HTTP/1.1 431 Request Header Fields Too Large"),
+                (40 << 10, "HTTP/1.1 431"),
+                (900 << 10, "HTTP/1.1 431"),
+            ] {
+                let answer = answered(address, cookie).await;
+                assert!(answer.starts_with(status), "{cookie}: {answer:?}");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
+        drop(stop);
+        serving.await.unwrap();
     }
 }
