@@ -650,7 +650,22 @@ async fn rules_know_the_uid_and_the_way_of_login_at_every_door() {
     for token in [None, anonymous] {
         let (_, refused) = asked(&dev, "POST", info, token, upload.clone()).await;
         assert_eq!(refused[0]["code"], "STORAGE_EXCEED_AUTHORITY", "{refused}");
+        // An SDK that does not look at the code learns it there.
+        let put = dev.client.put(text(&refused[0]["uploadUrl"])).body("hello");
+        assert_eq!(put.send().await.unwrap().status(), 403);
     }
+    let illegal = Some(json!([{"objectId": "/boards/a.txt"}]));
+    let (_, refused) = asked(&dev, "POST", info, carol, illegal).await;
+    assert_eq!(refused[0]["code"], "INVALID_PARAM", "{refused}");
+    let put = dev.client.put(text(&refused[0]["uploadUrl"])).body("hello");
+    assert_eq!(put.send().await.unwrap().status(), 400);
+    let (status, malformed) = asked(&dev, "POST", info, carol, Some(json!([null]))).await;
+    assert_eq!(status, 400);
+    let told = text(&malformed["message"]);
+    assert!(
+        told.contains("expected an object") && !told.contains("Item"),
+        "{told}"
+    );
     let (_, place) = asked(&dev, "POST", info, carol, upload).await;
     let put = dev.client.put(text(&place[0]["uploadUrl"])).body("hello");
     assert_eq!(

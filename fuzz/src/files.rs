@@ -46,7 +46,7 @@ fn path_holds(path: &CloudPath) {
     // What is at the end of an address ends no earlier, and is no other once it is encoded.
     let name = name_in_address(path);
     assert!(!name.contains(['%', '#', '?', '/', '"', '\r', '\n']), "{name:?}");
-    let kind = content_type(path.name());
+    let kind = content_type(path.name(), text.as_bytes());
     assert!(kind.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{kind:?}");
     let _ = showing(&kind);
 }

@@ -1065,7 +1065,13 @@ function files(cloud) {
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text2("cloudPath", path);
     const content = filePath === void 0 ? file : filePath;
-    const { url, authorization, token, cosFileId, fileId } = await ask("getUploadMetadata", { path });
+    if (!content && content !== "")
+      throw failure(`parameter.filePath should be string instead of ${typeof filePath};`);
+    const place2 = await ask("getUploadMetadata", { path });
+    const statusCode = await sent(place2, path, content, header, task);
+    return { fileID: place2.fileId, statusCode };
+  };
+  const sent = async ({ url, authorization, token, cosFileId }, path, content, header, task) => {
     let reply;
     if (typeof content === "string") {
       if (!cloud.wx || !cloud.wx.uploadFile)
@@ -1078,12 +1084,10 @@ function files(cloud) {
       };
       const asked = { url, filePath: content, name: "file", formData };
       reply = await carried("uploadFile", header ? Object.assign(asked, { header }) : asked, task);
-    } else if (content) {
-      reply = await put3(url, content, header);
-    } else throw failure(`parameter.filePath should be string instead of ${typeof filePath};`);
+    } else reply = await put3(url, content, header);
     const { statusCode, data } = reply;
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data);
-    return { fileID: fileId, statusCode };
+    return statusCode;
   };
   const put3 = async (url, content, header) => {
     if (cloud.wx && cloud.wx.request) {
@@ -1100,7 +1104,7 @@ function files(cloud) {
   };
   const urls = async (fileList) => {
     const file_list = list2(fileList).map(
-      (file) => typeof file === "string" ? { fileid: file } : { fileid: file.fileID, max_age: file.maxAge }
+      (file) => file && file.fileID !== void 0 ? { fileid: file.fileID, max_age: file.maxAge } : { fileid: file }
     );
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
@@ -1148,10 +1152,10 @@ function files(cloud) {
   };
   const address = async ({ content }) => {
     const kept = content && content.type === "filePath" ? content.filePath : bytes(content);
-    const cloudPath = `cdn/${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-    const { fileID } = await send({ cloudPath, filePath: kept }, new Task());
-    const [{ tempFileURL }] = await urls([fileID]);
-    return tempFileURL;
+    if (!kept) throw failure('a CDN value holds a text, an ArrayBuffer or {type: "filePath", filePath}');
+    const place2 = await ask("getCDNPlace", {});
+    await sent(place2, "cdn", kept, void 0, new Task());
+    return place2.download_url;
   };
   return { apis, address };
 }

@@ -212,15 +212,15 @@ fn key(path: &CloudPath) -> Result<Path> {
 const OWNER: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("owner"));
 const TYPED_BY: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("typed-by"));
 
-/// What is kept of a file beside its content.
-fn attributes(new: &NewBlob) -> Attributes {
+/// What is kept of a file beside its content, which `begins` so.
+fn attributes(new: &NewBlob, begins: &[u8]) -> Attributes {
     let mut attributes = Attributes::new();
     let given = new.content_type.as_deref().filter(|given| is_header(given));
     let kind = match given {
         Some(given) => given.to_owned(),
         None => {
             attributes.insert(TYPED_BY, "name".into());
-            content_type(new.path.name())
+            content_type(new.path.name(), begins)
         }
     };
     // Where the bucket itself is reached by browsers, they run no more of it than of what the gateway gives.
@@ -451,7 +451,7 @@ impl Blobs for S3 {
                 return Ok(None);
             };
             let mut options = SignedUrlOptions::new();
-            if showing(&content_type(path.name())) == Showing::Attachment {
+            if showing(&content_type(path.name(), b"")) == Showing::Attachment {
                 options = options.with_query([("response-content-disposition", "attachment")]);
             }
             let life = life.clamp(Duration::from_secs(1), LONGEST_SIGNED);

@@ -161,7 +161,7 @@ impl ToS3 {
             Some(parts) => parts,
             None => {
                 let options = PutMultipartOptions {
-                    attributes: attributes(&self.new),
+                    attributes: attributes(&self.new, &self.gathered),
                     ..PutMultipartOptions::default()
                 };
                 let begun = inner.store.create_multipart_opts(&self.key, options).await;
@@ -188,8 +188,9 @@ impl ToS3 {
     }
 
     async fn put(&self, content: PutPayload, mode: PutMode) -> object_store::Result<PutResult> {
+        let begins = content.iter().next().map_or(&b""[..], |bytes| bytes);
         let options = PutOptions {
-            attributes: attributes(&self.new),
+            attributes: attributes(&self.new, begins),
             mode,
             ..PutOptions::default()
         };

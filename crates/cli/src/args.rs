@@ -542,7 +542,7 @@ pub(crate) enum FilesCommand {
     },
     /// Upload a file, or all files of a folder, and print their file ids
     Put {
-        /// The file or folder on this machine
+        /// The file or folder on this machine; - is standard input, and wants PATH
         #[arg(value_hint = ValueHint::AnyPath)]
         source: PathBuf,
         /// Where to; below it, where it ends with / or SOURCE is a folder [default: SOURCE's name]

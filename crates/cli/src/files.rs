@@ -346,11 +346,35 @@ async fn put(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let shown = source.display();
-    let kind = fs::metadata(source).with_context(|| cannot_be_read(source))?;
-    let absolute = source.canonicalize();
-    let name = absolute
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let is_standard = source == Path::new(STANDARD);
+    let kind = match is_standard {
+        true => None,
+        false => Some(fs::metadata(source).with_context(|| cannot_be_read(source))?),
+    };
+    if kind
+        .as_ref()
+        .is_some_and(|kind| !kind.is_dir() && !kind.is_file())
+    {
+        bail!(say!(
+            "{shown} is no file but a pipe, a device or a socket; what a program writes is uploaded so: PROGRAM | yunqiao files put - PATH",
+            "{shown} 不是文件，而是管道、设备或套接字；上传程序的输出请用：PROGRAM | yunqiao files put - PATH"
+        ));
+    }
+    let names_file = |path: &str| !path.is_empty() && !path.ends_with('/');
+    if is_standard && !path.is_some_and(names_file) {
+        bail!(say!(
+            "standard input has no name: give PATH, which is the file's",
+            "标准输入没有名字：请给出 PATH，即文件的路径"
+        ));
+    }
+    // A link is called as it is called itself; `.` as what it leads to.
+    let name = match source.file_name() {
+        Some(name) => name.to_str().map(str::to_owned),
+        None => source
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_str()?.to_owned())),
+    };
     let name = name.with_context(|| {
         say!(
             "{shown} has no name that a file in storage can have: give PATH",
@@ -359,7 +383,7 @@ async fn put(
     });
     let reach = Reach::open(&args.place).await?;
     let path = path.map(|path| reach.path(path)).transpose()?;
-    let sources = if kind.is_dir() {
+    let sources = if kind.is_some_and(|kind| kind.is_dir()) {
         let below = match path {
             Some(path) => path.trim_end_matches('/').to_owned(),
             None => name?,
@@ -399,7 +423,13 @@ async fn put(
         };
         let (blobs, transfer) = (&*reach.blobs, &transfer);
         async move {
-            let sent = upload(blobs, file, new, transfer).await;
+            let sent = match is_standard {
+                true => upload(blobs, io::stdin().lock(), new, transfer).await,
+                false => match File::open(file) {
+                    Ok(file) => upload(blobs, file, new, transfer).await,
+                    Err(error) => Err(error.into()),
+                },
+            };
             sent.with_context(|| {
                 let (file, so_far) = (file.display(), transfer.so_far());
                 say!("{file} ({so_far})", "{file}（{so_far}）")
@@ -456,8 +486,12 @@ fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> any
     Ok(())
 }
 
-async fn upload(blobs: &dyn Blobs, file: &Path, new: NewBlob, transfer: &Transfer) -> anyhow::Result<Blob> {
-    let mut file = File::open(file)?;
+async fn upload(
+    blobs: &dyn Blobs,
+    mut file: impl io::Read,
+    new: NewBlob,
+    transfer: &Transfer,
+) -> anyhow::Result<Blob> {
     let mut writing = blobs.write(new).await?;
     loop {
         let mut piece = Vec::with_capacity(PIECE);

@@ -325,7 +325,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "Those in folders too, instead of the folders",
         "列出文件夹里的文件，而不是文件夹",
     ),
-    ("The file or folder on this machine", "本机上的文件或文件夹"),
+    (
+        "The file or folder on this machine; - is standard input, and wants PATH",
+        "本机上的文件或文件夹；- 表示标准输入，此时要写 PATH",
+    ),
     (
         "Where to; below it, where it ends with / or SOURCE is a folder [default: SOURCE's name]",
         "放到哪里；以 / 结尾或 SOURCE 是文件夹时，放在它下面 [默认: SOURCE 的名称]",

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use blobs::{Blobs, Folder, FolderOptions};
+use blobs::{BlobError, Blobs, Folder, FolderOptions};
 use clock::Clock;
-use cloud::StorageAccess;
+use cloud::{StorageAccess, sweep_cdn};
 use files::{Rights, Storage};
 use project::{Project, S3Setting};
 use seal::KeyRing;
@@ -46,11 +46,11 @@ pub(crate) async fn open(
                 "files are kept in the bucket {bucket} of {endpoint}",
                 "文件存放在 {endpoint} 的存储桶 {bucket}"
             ));
-            tokio::spawn(sweep(Arc::downgrade(&blobs)));
             blobs
         }
         _ => Arc::new(folder(project, keeping)?),
     };
+    tokio::spawn(sweep(Arc::downgrade(&blobs)));
     // Data that was taken out of another environment has that one's file ids in it.
     let aliases = match keeping {
         Keeping::BesideStore => Some(settings.aliases.clone().unwrap_or_default()),
@@ -126,22 +126,27 @@ pub(crate) async fn bucket(_: &S3Setting, _: Option<u64>) -> anyhow::Result<Arc<
     ));
 }
 
-/// Removes now and then what uploads have left that died.
+/// Removes now and then what uploads have left that died, and what `CDN`s of Mini Programs held.
 async fn sweep(blobs: Weak<dyn Blobs>) {
     while let Some(blobs) = blobs.upgrade() {
-        match blobs.sweep(ABANDONED).await {
-            Ok(0) => {}
-            Ok(swept) => tracing::info!(swept, "swept away what interrupted uploads had left"),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(
-                    cause,
-                    "what interrupted uploads have left could not be swept away"
-                );
-            }
-        }
+        swept(blobs.sweep(ABANDONED).await, "what interrupted uploads have left");
+        swept(
+            sweep_cdn(&*blobs, blobs::now()).await,
+            "CDN values of Mini Programs",
+        );
         drop(blobs);
         tokio::time::sleep(SWEEP).await;
+    }
+}
+
+fn swept(outcome: Result<u64, BlobError>, what: &str) {
+    match outcome {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, what, "swept away"),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(cause, what, "could not be swept away");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `/v1/files/<sealed>` | `PUT` or `POST` one file, until a moment: the path, the writer and the bound stand in the seal |
 //! | `/v1/files/<sealed>/<name>` | `GET` or `HEAD` one file, until a moment: the path and the client that asked for it stand in the seal; the name is for people |
+//! | `/v1/files/refused/<path>` | nothing: it says why to an SDK that looks at no refusal before |
 //! | `/v1/files/public/<path>` | `GET` or `HEAD` any file, where everybody may read all of them |
 //!
 //! A path is not a file: whoever was allowed a path may find another's file there later. So an address that a client asked for is judged
@@ -29,8 +30,8 @@ use blobs::{Blob, BlobError, Blobs, MayReplace, NewBlob, Opened, Reading, Writin
 use bytes::Bytes;
 use clock::Clock;
 use files::{
-    Client, CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, Upload,
-    name_in_address, path_of_address, plain_path, showing, shown_type,
+    Client, CloudPath, Download, Entity, FileHead, Part, Rights, Showing, Storage, StorageRefusal, TELLING,
+    Upload, is_text, name_in_address, path_of_address, plain_path, showing, shown_type,
 };
 use futures_util::{Stream, stream};
 use http::{
@@ -48,7 +49,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rules::{Caller, Denial, Operation, StoragePermission};
 use tokio::time::Instant;
 
-use crate::CloudAnswerBody;
+use crate::{CloudAnswerBody, cdn};
 
 /// What every address of a file begins with.
 pub const FILES: &str = "/v1/files/";
@@ -56,8 +57,6 @@ pub const FILES: &str = "/v1/files/";
 const PUBLIC: &str = "public/";
 /// Behind it, where an upload is only told why it cannot be.
 const REFUSED: &str = "refused/";
-/// The host by which a worker's requests are led to this door.
-const WORKERS_HOST: &str = "http://tcb.local";
 
 /// How long an address to upload to is good for.
 const UPLOAD_LIFE: Duration = Duration::from_secs(60 * 60);
@@ -161,28 +160,29 @@ impl StorageAccess {
         (format!("{base}{FILES}{sealed}/{}", name_in_address(path)), age)
     }
 
-    /// An address for a function to send a file to, or for another server.
-    pub(crate) fn upload_url(&self, path: CloudPath, of_server: bool) -> String {
-        let base = match of_server {
-            true => self.public_url.trim_end_matches('/'),
-            false => WORKERS_HOST,
-        };
-        self.sealed_upload(base, path, None)
+    /// An address for a function to send a file to, or for whomever it hands it on to.
+    pub(crate) fn upload_url(&self, path: CloudPath) -> String {
+        self.sealed_upload(path, None, self.most)
     }
 
     /// An address for a client to send a file to, which will be the client's.
     pub(crate) fn client_upload_url(&self, path: CloudPath, caller: &Caller) -> String {
-        let base = self.public_url.trim_end_matches('/');
-        self.sealed_upload(base, path, Some(client_of(caller)))
+        self.sealed_upload(path, Some(client_of(caller)), self.most)
     }
 
-    fn sealed_upload(&self, base: &str, path: CloudPath, writer: Option<Client>) -> String {
+    /// An address to send what a `CDN` holds to, which will be nobody's.
+    pub(crate) fn cdn_upload_url(&self, path: CloudPath) -> String {
+        self.sealed_upload(path, None, self.most.min(cdn::LARGEST))
+    }
+
+    fn sealed_upload(&self, path: CloudPath, writer: Option<Client>, most: u64) -> String {
         let sealed = self.rights.seal_upload(&Upload {
             path,
             writer,
             until: self.clock.now() + UPLOAD_LIFE,
-            most: self.most,
+            most,
         });
+        let base = self.public_url.trim_end_matches('/');
         format!("{base}{FILES}{sealed}")
     }
 
@@ -202,9 +202,10 @@ impl StorageAccess {
         Box::new(move |there| judge_write(&permission.load(), &path, &caller, there).is_ok())
     }
 
-    /// An address at which the sender of a file is told that `path` is not legal.
-    pub(crate) fn refused_url(path: &str) -> String {
-        format!("{WORKERS_HOST}{FILES}{REFUSED}{}", URL_SAFE_NO_PAD.encode(path))
+    /// An address at which the sender of a file is told that `path` is not legal, or not for them.
+    pub(crate) fn refused_url(&self, path: &str) -> String {
+        let base = self.public_url.trim_end_matches('/');
+        format!("{base}{FILES}{REFUSED}{}", URL_SAFE_NO_PAD.encode(path))
     }
 }
 
@@ -419,7 +420,7 @@ impl FileDoor {
                     })?;
             }
             attempts -= 1;
-            match shown(head, &blob, content).await {
+            match shown(&*self.0.blobs, head, &blob, content).await {
                 Err(BlobError::Changed) if attempts > 0 => {}
                 shown => return Ok(shown?),
             }
@@ -447,14 +448,15 @@ impl FileDoor {
         B::Error: Error + Send + Sync,
     {
         if let Some(path) = place.strip_prefix(REFUSED) {
-            let why = path_of_refused(path).map_or_else(
-                || "there is no such path".to_owned(),
-                |path| match path.parse::<CloudPath>() {
-                    Ok(_) => "there is nothing wrong with this path".to_owned(),
-                    Err(error) => error.to_string(),
-                },
-            );
-            return Err(Refused::openly(StorageRefusal::Malformed, why));
+            let path = path_of_refused(path)
+                .ok_or_else(|| Refused::openly(StorageRefusal::Malformed, "there is no such path"))?;
+            return Err(match path.parse::<CloudPath>() {
+                Ok(_) => Refused::new(
+                    StorageRefusal::NoRight,
+                    format_args!("its sender may not write {path}, and was told so before"),
+                ),
+                Err(error) => Refused::openly(StorageRefusal::Malformed, error),
+            });
         }
         let sealed = place.split('/').next().unwrap_or_default();
         let now = self.0.clock.now();
@@ -546,7 +548,10 @@ impl FileDoor {
     {
         let malformed = |error: multer::Error| match error {
             multer::Error::StreamReadFailed(error) => Refused::new(StorageRefusal::Incomplete, error),
-            error => Refused::new(StorageRefusal::Malformed, error),
+            error => Refused::openly(
+                StorageRefusal::Malformed,
+                format_args!("the form is not whole, or not as RFC 7578 has it: {error}"),
+            ),
         };
         // What has come since the form gave something: the reader of forms keeps a part's head whole, however long it is.
         let unread = Arc::new(AtomicUsize::new(0));
@@ -560,7 +565,7 @@ impl FileDoor {
                 while let Some(bytes) = field.chunk().await.map_err(malformed)? {
                     unread.store(0, Ordering::Relaxed);
                     if text.len() + bytes.len() > LONGEST_FIELD {
-                        return Err(Refused::new(
+                        return Err(Refused::openly(
                             StorageRefusal::Malformed,
                             format_args!("the field {name:?} of the form is over {LONGEST_FIELD} bytes"),
                         ));
@@ -597,9 +602,9 @@ impl FileDoor {
             self.put(right, writing).await?;
             return Ok(status);
         }
-        Err(Refused::new(
+        Err(Refused::openly(
             StorageRefusal::Malformed,
-            "the form has no field \"file\"",
+            "the form has no field \"file\": in wx.uploadFile it is `name`",
         ))
     }
 }
@@ -806,6 +811,7 @@ const NOTHING_RUNS: &str =
 
 /// A file, or what was asked of it. Its first bytes are read before anything is answered: a place that fails can still say so then.
 async fn shown(
+    blobs: &dyn Blobs,
     head: &Parts,
     blob: &Blob,
     mut content: Box<dyn Reading>,
@@ -835,7 +841,17 @@ async fn shown(
                 headers.insert(name, value);
             }
         };
-        let kind = shown_type(blob.path.name(), blob.content_type.as_deref());
+        let gives_all = head.method == Method::GET && part.is_none();
+        let mut first = match gives_all {
+            true => content.next().await?,
+            false => None,
+        };
+        let kind_of = |begins: &[u8]| shown_type(blob.path.name(), blob.content_type.as_deref(), begins);
+        let kind = match &first {
+            Some(first) => kind_of(first),
+            None if is_text(&kind_of(b"")) => kind_of(&beginning(blobs, blob).await?),
+            None => kind_of(b""),
+        };
         set(CONTENT_TYPE, &kind);
         if showing(&kind) == Showing::Attachment {
             set(CONTENT_DISPOSITION, &attachment(blob.path.name()));
@@ -844,8 +860,8 @@ async fn shown(
             let length = part.map_or(blob.size, Part::length);
             if let Some(part) = part {
                 content.seek(part);
+                first = content.next().await?;
             }
-            let first = content.next().await?;
             *response.body_mut() = match first {
                 // All of it: whoever sends it need not ask for more.
                 Some(first) if first.len() as u64 == length => whole(first),
@@ -854,6 +870,25 @@ async fn shown(
         }
     }
     Ok(response)
+}
+
+/// What a file begins with of which not that is asked for. If it was written anew meanwhile, its type goes by its name.
+async fn beginning(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, BlobError> {
+    let Some(last) = blob.size.min(TELLING as u64).checked_sub(1) else {
+        return Ok(Bytes::new());
+    };
+    let Some(Opened {
+        blob: there,
+        mut content,
+    }) = blobs.open(&blob.path).await?
+    else {
+        return Ok(Bytes::new());
+    };
+    if there != *blob {
+        return Ok(Bytes::new());
+    }
+    content.seek(Part { first: 0, last });
+    Ok(content.next().await?.unwrap_or_default())
 }
 
 /// What does not stand for itself in a file's name there.

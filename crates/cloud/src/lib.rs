@@ -10,6 +10,7 @@
 //! What WeChat's rules say stands in `tcb`, `openapi` and `opendata`.
 
 mod capability;
+mod cdn;
 mod database;
 mod doors;
 mod files;
@@ -48,11 +49,13 @@ use tcb::{
 use tokio::sync::mpsc;
 
 pub use capability::{Answering, Capability, CloudAnswer, CloudAnswerBody, Proof};
+pub use cdn::{CDN_FOLDER, CDN_LIFE, sweep_cdn};
 pub use database::{DatabaseAccess, DocumentIds, MakesCollections, MissingCollection};
 pub use files::{FILES, FileDoor, FileReply, StorageAccess};
 pub use redeem::Redeemer;
 pub use request::CloudRequest;
 
+use cdn::CdnShares;
 use open_api::WeChatApis;
 use room::Room;
 
@@ -130,6 +133,7 @@ struct Inner {
     capabilities: Vec<Box<dyn Capability>>,
     documents: database::Documents,
     storage: Arc<StorageAccess>,
+    cdn: CdnShares,
     door: FileDoor,
     redeemer: Redeemer,
     room: Room,
@@ -179,6 +183,7 @@ impl Cloud {
             ],
             documents,
             storage,
+            cdn: CdnShares::default(),
             door,
             calls: config.calls,
             redeemer,
@@ -210,7 +215,9 @@ impl Cloud {
         let asked = self.asked(request_id, client);
         if envelope.action_name().starts_with("storage.") {
             let storage = &self.0.storage;
-            return storage.answer_client(envelope, client.caller, asked).await;
+            return storage
+                .answer_client(envelope, client.caller, asked, &self.0.cdn)
+                .await;
         }
         self.0.documents.answer_client(envelope, client, asked).await
     }
@@ -241,6 +248,12 @@ impl Cloud {
     ) -> OfFile<UploadPlace> {
         let asked = self.asked(request_id, client);
         self.0.storage.client_place(path, client.caller, &asked).await
+    }
+
+    /// The address at which the sender of a file is told that it may not be sent to `path`.
+    #[must_use]
+    pub fn refused_upload(&self, path: &str) -> String {
+        self.0.storage.refused_url(path)
     }
 
     /// Addresses by which a client may read files, each with the id that was asked for.

@@ -4,12 +4,12 @@
 //! What a request means and how it is answered stands in `tcb::storage`; what a name or an id may be, in `files`. Content goes
 //! another way, by the door of files, to which the addresses lead that are given out here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use blobs::{Blob, BlobError, NewBlob, Opened, Removal};
 use bytes::Bytes;
 use calls::shown;
-use files::{CloudPath, FileIdError, StorageRefusal};
+use files::{CloudPath, FileIdError, StorageRefusal, path_of_platform_url};
 use rules::{Caller, Denial, Operation};
 use tcb::{
     Action, Envelope, SdkReply, SdkRequest, codes, reply,
@@ -19,7 +19,11 @@ use tcb::{
     },
 };
 
-use crate::{Answering, Capability, CloudRequest, Proof, StorageAccess, capability::at_once};
+use crate::{
+    Answering, Capability, CloudRequest, Proof, StorageAccess,
+    capability::at_once,
+    cdn::{self, CDN_LIFE, CdnShares},
+};
 
 /// How often a file is judged anew that becomes another before it is removed.
 const ATTEMPTS: u32 = 10;
@@ -83,6 +87,7 @@ impl StorageAccess {
         envelope: &Envelope<'_>,
         caller: &Caller,
         asked: CloudRequest,
+        cdn: &CdnShares,
     ) -> SdkReply {
         let name = envelope.action_name();
         let Some(action) = StorageAction::of(name) else {
@@ -103,6 +108,7 @@ impl StorageAccess {
                 let files = self.deleted(files, Some(caller), &asked).await;
                 storage::deleted(asked.request_id(), &files)
             }
+            Ok(StorageRequest::CdnPlace) => self.cdn_place(caller, &asked, cdn),
             Ok(_) => asked.malformed("clients have no such action of storage: do it in a function"),
             Err(error) => asked.malformed(&error.to_string()),
         }
@@ -134,6 +140,34 @@ impl StorageAccess {
         }
     }
 
+    /// Where a client may send what a `CDN` of its holds, and the address that a function gets for it.
+    fn cdn_place(&self, caller: &Caller, asked: &CloudRequest, cdn: &CdnShares) -> SdkReply {
+        let refused = |code, text| reply::failure(asked.request_id(), code, text);
+        let Some(owner) = caller.owner().filter(|_| !caller.is_anybody()) else {
+            let text = "a CDN value is for users who have logged in";
+            return refused(codes::STORAGE_PERMISSION_DENIED, text);
+        };
+        if !cdn.take(owner, Instant::now()) {
+            asked.note(format_args!(
+                "{owner} has had as many places for CDN values as a user may have"
+            ));
+            let text = "too many CDN values of this user: there will be another one in half an hour";
+            return refused(codes::EXCEED_REQUEST, text);
+        }
+        match cdn::path() {
+            Ok(path) => storage::upload_place(
+                asked.request_id(),
+                &UploadPlace {
+                    file_id: self.storage.id(&path).to_string(),
+                    object_id: self.storage.object_id(&path),
+                    download_url: self.download_url(&path, Some(CDN_LIFE.as_secs()), None).0,
+                    url: self.cdn_upload_url(path),
+                },
+            ),
+            Err(error) => asked.malformed(&error.to_string()),
+        }
+    }
+
     /// The address of a file that a client is about to write, if it may read its own. It is always the gateway's, which judges whose file
     /// it is when it is read: that may be another's, now or later.
     fn own_address(&self, path: &CloudPath, caller: &Caller) -> String {
@@ -157,7 +191,7 @@ impl StorageAccess {
                     file_id: self.storage.id(&path).to_string(),
                     object_id: self.storage.object_id(&path),
                     download_url: String::new(),
-                    url: self.upload_url(path, asked.is_of_server()),
+                    url: self.upload_url(path),
                 };
                 asked.record(what, 0, place.file_id.clone());
                 place
@@ -168,7 +202,7 @@ impl StorageAccess {
                     file_id: String::new(),
                     object_id: String::new(),
                     download_url: String::new(),
-                    url: Self::refused_url(path),
+                    url: self.refused_url(path),
                 }
             }
         };
@@ -235,7 +269,7 @@ impl StorageAccess {
     }
 
     async fn url(&self, id: &str, max_age: Option<u64>, client: Option<&Caller>) -> Result<MadeUrl, Fault> {
-        let path = self.storage.path(id)?;
+        let path = self.named(id)?;
         match self.blobs.look(&path).await? {
             Some(blob) => {
                 if let Some(caller) = client {
@@ -245,6 +279,14 @@ impl StorageAccess {
                 Ok(MadeUrl { url, max_age })
             }
             None => Err(Fault::Refused(StorageRefusal::NoFile)),
+        }
+    }
+
+    /// The file that an id names, or an address that the platform had for one of this environment's: programs keep both in documents.
+    fn named(&self, id: &str) -> Result<CloudPath, FileIdError> {
+        match self.storage.path(id) {
+            Err(FileIdError::Scheme) => path_of_platform_url(&self.storage, id),
+            named => named,
         }
     }
 
@@ -583,6 +625,7 @@ fn keep_answer(asked: &mut CloudRequest, reply: &SdkReply) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Usage, Writing};
+    use files::Storage;
 
     use super::*;
 
@@ -637,6 +680,27 @@ mod tests {
         fn check(&self) -> BoxFuture<'_, blobs::Result<()>> {
             self.0.check()
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_the_platform_had_names_its_file() {
+        let place = Folder::temporary(FolderOptions::default()).unwrap();
+        put(&place, "头像/a b.png", "alice").await;
+        let mut access = StorageAccess::in_tests(place);
+        let url = "https://656e-env-1259068995.tcb.qcloud.la/%E5%A4%B4%E5%83%8F/a%20b.png?sign=ab&t=1";
+        let alice = Caller::of_openid("alice");
+        assert!(access.url(url, None, Some(&alice)).await.is_ok());
+        for other in [
+            "https://656e-env-1259068995.tcb.qcloud.la/none.png",
+            "https://example.com/%E5%A4%B4%E5%83%8F/a%20b.png",
+        ] {
+            assert!(access.url(other, None, None).await.is_err(), "{other}");
+        }
+        // Another environment's are here only where that is said.
+        access.storage = Storage::new("here", "wx1", Some(Vec::new()));
+        assert!(access.url(url, None, None).await.is_err());
+        access.storage = Storage::new("here", "wx1", Some(vec!["env".to_owned()]));
+        assert!(access.url(url, None, None).await.is_ok());
     }
 
     #[tokio::test]

@@ -238,7 +238,7 @@ fn row(inner: &Inner, lang: Lang, users: &[User], entry: &ListEntry) -> Markup {
 
 /// The type without what follows it.
 fn kind(blob: &Blob) -> String {
-    let kind = shown_type(blob.path.name(), blob.content_type.as_deref());
+    let kind = shown_type(blob.path.name(), blob.content_type.as_deref(), b"");
     kind.split(';').next().unwrap_or_default().trim().to_owned()
 }
 

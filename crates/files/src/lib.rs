@@ -17,7 +17,7 @@ mod right;
 
 pub use address::{name_in_address, path_of_address, path_of_platform_url, plain_path};
 pub use answer::FileHead;
-pub use content::{Showing, content_type, showing, shown_type};
+pub use content::{Showing, TELLING, content_type, is_text, showing, shown_type};
 pub use file_id::{Bucket, FileId, FileIdError, Storage};
 pub use path::{CloudPath, CloudPathError, LONGEST_PATH};
 pub use range::{Conditions, Entity, Part, Wanted};

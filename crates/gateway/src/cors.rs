@@ -9,8 +9,8 @@ use http::{
     HeaderMap, StatusCode,
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-        ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
     },
 };
 
@@ -63,9 +63,14 @@ fn is_address(host: &str) -> bool {
     )
 }
 
+/// What a page may read of a file's head beside what it always may: a viewer of PDFs and a player ask for parts by it.
+const OF_FILES: HeaderValue =
+    HeaderValue::from_static("accept-ranges, content-disposition, content-range, etag, x-request-id");
+
 /// Marks a reply as readable by `origin`.
 pub(crate) fn mark(reply: &mut HeaderMap, origin: HeaderValue) {
     reply.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    reply.insert(ACCESS_CONTROL_EXPOSE_HEADERS, OF_FILES);
     reply.insert(VARY, HeaderValue::from_static("origin"));
 }
 

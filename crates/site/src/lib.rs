@@ -12,7 +12,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use access::{RequestPath, SiteRules};
 use bytes::{Bytes, BytesMut};
-use files::{Entity, FileHead, Part, content_type};
+use files::{Entity, FileHead, Part};
 use futures_util::stream;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
@@ -153,7 +153,7 @@ impl Inner {
 
     /// A file, or what was asked of it.
     async fn show(&self, head: &Parts, path: &str, file: OpenFile) -> io::Result<Response<SiteBody>> {
-        let kind = content_type(&file.name);
+        let kind = file.kind.clone();
         let live = self
             .live
             .as_ref()

@@ -3,9 +3,13 @@
 
 use bytes::Bytes;
 
-/// The document with one more script, before the end of its body where that is marked.
+/// The document with one more script, before the end of its body where that is marked. One in UTF-16 stays as it is: there the script
+/// would be other letters.
 pub(crate) fn with_script(document: &Bytes, script: &str) -> Bytes {
     const END: &[u8] = b"</body";
+    if document.starts_with(b"\xff\xfe") || document.starts_with(b"\xfe\xff") {
+        return document.clone();
+    }
     let at = document
         .windows(END.len())
         .rposition(|window| window.eq_ignore_ascii_case(END))
@@ -29,5 +33,7 @@ mod tests {
             let found = with_script(&Bytes::from_static(document.as_bytes()), "<s>");
             assert_eq!(found, expected.as_bytes());
         }
+        let utf16 = Bytes::from_static(b"\xff\xfe<\0p\0>\0");
+        assert_eq!(with_script(&utf16, "<s>"), utf16);
     }
 }

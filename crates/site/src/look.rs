@@ -4,12 +4,13 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use access::RequestPath;
+use files::{TELLING, content_type, is_text};
 use http::{HeaderMap, header::ACCEPT_ENCODING};
 use rustix::{fs::OFlags, io::Errno};
 
@@ -32,6 +33,8 @@ pub(crate) struct OpenFile {
     pub(crate) file: File,
     /// Its own name, without the ending of its coding.
     pub(crate) name: String,
+    /// Its type, as a header has it.
+    pub(crate) kind: String,
     pub(crate) length: u64,
     pub(crate) modified: SystemTime,
     /// It changes whenever the file is written, even if that leaves time and length as they were.
@@ -189,7 +192,8 @@ fn open(
     let Some(mut plain) = open_one(place)? else {
         return Ok(PathTarget::Nothing);
     };
-    if documents_as_they_are && files::content_type(&plain.name).starts_with("text/html") {
+    plain.kind = kind(&plain)?;
+    if documents_as_they_are && plain.kind.starts_with("text/html") {
         return Ok(PathTarget::File(plain));
     }
     let mut compressed = None;
@@ -210,6 +214,7 @@ fn open(
         if compressed.is_none() && codings.contains(&coding) {
             compressed = Some(OpenFile {
                 name: plain.name.clone(),
+                kind: plain.kind.clone(),
                 coding: Some(coding),
                 has_codings: true,
                 etag: format!("{}-{}", file.etag, coding.name()),
@@ -218,6 +223,26 @@ fn open(
         }
     }
     Ok(PathTarget::File(compressed.unwrap_or(plain)))
+}
+
+/// The type of a file that is not compressed.
+fn kind(plain: &OpenFile) -> io::Result<String> {
+    let by_name = content_type(&plain.name, b"");
+    if !is_text(&by_name) {
+        return Ok(by_name);
+    }
+    let mut begins = vec![0; TELLING.min(usize::try_from(plain.length).unwrap_or(TELLING))];
+    let mut length = 0;
+    while let Some(rest) = begins.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match plain.file.read_at(rest, length as u64)? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    Ok(content_type(
+        &plain.name,
+        begins.get(..length).unwrap_or_default(),
+    ))
 }
 
 /// One that is a file, and no device or pipe, at which whoever opens it may wait for ever.
@@ -252,6 +277,7 @@ fn open_one(place: &Path) -> io::Result<Option<OpenFile>> {
     );
     Ok(Some(OpenFile {
         name: name.to_owned(),
+        kind: String::new(),
         length: found.len(),
         modified: found.modified().unwrap_or(SystemTime::UNIX_EPOCH),
         etag,

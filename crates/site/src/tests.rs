@@ -150,6 +150,41 @@ async fn files_and_documents_of_folders_are_shown() {
     );
 }
 
+/// A header goes before what a page says of itself, so none says UTF-8 of what is something else, compressed or not.
+#[tokio::test]
+async fn pages_in_other_encodings_are_left_to_say_so() {
+    let (_around, dist) = built();
+    for (name, content) in [
+        ("gbk.html", &b"<meta charset=gbk>\xc4\xe3"[..]),
+        ("gbk.js", b"let you = '\xc4\xe3'"),
+        ("utf16.html", b"\xff\xfe<\0p\0>\0"),
+    ] {
+        fs::write(dist.join(name), content).unwrap();
+    }
+    fs::write(dist.join("gbk.js.gz"), "gzip").unwrap();
+    let (plain, live) = (
+        site(&dist, SiteRules::default()),
+        Site::new(dist.clone(), SiteRules::default(), Some("/live.js")),
+    );
+    for (site, is_live) in [(&plain, false), (&live, true)] {
+        for (target, kind) in [
+            ("/gbk.html", "text/html"),
+            ("/gbk.js", "text/javascript"),
+            ("/utf16.html", "text/html"),
+            ("/", "text/html; charset=utf-8"),
+        ] {
+            let shown = ask(site, "HEAD", target, &[("accept-encoding", "gzip")]).await;
+            assert_eq!(shown.header("content-type"), kind, "{target}");
+            let compressed = shown.header("content-encoding") == "gzip";
+            assert_eq!(compressed, target == "/gbk.js", "{target}");
+            if is_live && target == "/utf16.html" {
+                // It is sent as it is.
+                assert_eq!(shown.header("content-length"), "8");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn nothing_leaves_the_folder() {
     let (around, dist) = built();

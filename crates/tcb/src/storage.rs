@@ -9,6 +9,7 @@
 //! | `storage.batchDeleteFile` | all | whether it was there |
 //! | `storage.batchCopyFile` | node-sdk | what came of each |
 //! | `storage.getFileAuthority` | node-sdk | whether a user may read or write each |
+//! | `storage.getCDNPlace` | our own client | where to send what a `CDN` holds, and its address |
 
 use std::borrow::Cow;
 
@@ -38,6 +39,8 @@ pub enum StorageAction {
     Copy,
     /// `storage.getFileAuthority`.
     Authority,
+    /// `storage.getCDNPlace`.
+    CdnPlace,
 }
 
 impl StorageAction {
@@ -51,6 +54,7 @@ impl StorageAction {
             "batchDeleteFile" => Self::Delete,
             "batchCopyFile" => Self::Copy,
             "getFileAuthority" => Self::Authority,
+            "getCDNPlace" => Self::CdnPlace,
             _ => return None,
         })
     }
@@ -85,6 +89,8 @@ pub enum StorageRequest<'a> {
         /// Which files, and what with them.
         files: Vec<AskedAuthority>,
     },
+    /// Where to send what a `CDN` holds.
+    CdnPlace,
 }
 
 /// A file of which somebody asks what a user may do with it.
@@ -209,6 +215,7 @@ impl<'a> StorageRequest<'a> {
                     })
                 })?,
             },
+            StorageAction::CdnPlace => Self::CdnPlace,
         })
     }
 }

@@ -60,7 +60,15 @@ export function files(cloud) {
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text('cloudPath', path)
     const content = filePath === undefined ? file : filePath
-    const { url, authorization, token, cosFileId, fileId } = await ask('getUploadMetadata', { path })
+    if (!content && content !== '')
+      throw failure(`parameter.filePath should be string instead of ${typeof filePath};`)
+    const place = await ask('getUploadMetadata', { path })
+    const statusCode = await sent(place, path, content, header, task)
+    return { fileID: place.fileId, statusCode }
+  }
+
+  /** Sends a file, by its path or its content, to its place. */
+  const sent = async ({ url, authorization, token, cosFileId }, path, content, header, task) => {
     let reply
     if (typeof content === 'string') {
       if (!cloud.wx || !cloud.wx.uploadFile)
@@ -73,12 +81,10 @@ export function files(cloud) {
       }
       const asked = { url, filePath: content, name: 'file', formData }
       reply = await carried('uploadFile', header ? Object.assign(asked, { header }) : asked, task)
-    } else if (content) {
-      reply = await put(url, content, header)
-    } else throw failure(`parameter.filePath should be string instead of ${typeof filePath};`)
+    } else reply = await put(url, content, header)
     const { statusCode, data } = reply
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data)
-    return { fileID: fileId, statusCode }
+    return statusCode
   }
 
   /** Without `wx.uploadFile`: content that is in memory. */
@@ -98,7 +104,7 @@ export function files(cloud) {
 
   const urls = async (fileList) => {
     const file_list = list(fileList).map((file) =>
-      typeof file === 'string' ? { fileid: file } : { fileid: file.fileID, max_age: file.maxAge },
+      file && file.fileID !== undefined ? { fileid: file.fileID, max_age: file.maxAge } : { fileid: file },
     )
     const { download_list } = await ask('batchGetDownloadUrl', { file_list })
     return download_list.map(({ fileID, tempFileURL, maxAge, code, message }) =>
@@ -157,10 +163,10 @@ export function files(cloud) {
   /** The address of what a `CDN` holds, which is uploaded for it. */
   const address = async ({ content }) => {
     const kept = content && content.type === 'filePath' ? content.filePath : bytes(content)
-    const cloudPath = `cdn/${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`
-    const { fileID } = await send({ cloudPath, filePath: kept }, new Task())
-    const [{ tempFileURL }] = await urls([fileID])
-    return tempFileURL
+    if (!kept) throw failure('a CDN value holds a text, an ArrayBuffer or {type: "filePath", filePath}')
+    const place = await ask('getCDNPlace', {})
+    await sent(place, 'cdn', kept, undefined, new Task())
+    return place.download_url
   }
 
   return { apis, address }

@@ -118,6 +118,7 @@ test('refusals read as on the platform', async () => {
       -1,
       'cloud.getTempFileURL:fail parameter.fileList should be array instead of undefined;',
     ],
+    [() => getTempFileURL({ fileList: [null] }), -501007, /^cloud\.getTempFileURL:fail -501007 /],
     [
       () => uploadFile({ cloudPath: 'a' }),
       -1,

@@ -99,6 +99,48 @@ async fn a_file_comes_by_itself_or_in_a_form() {
     }
 }
 
+/// However it is asked for, the type says of text what all of it begins with.
+#[tokio::test]
+async fn text_is_called_utf8_where_it_is_that() {
+    let access = StorageAccess::in_tests(Folder::temporary(FolderOptions::default()).unwrap());
+    let door = FileDoor::new(Arc::new(access));
+    let long = "云".repeat(40_000).into_bytes();
+    for (name, content, kind) in [
+        ("a.csv", "名,数\n".as_bytes().to_vec(), "text/csv; charset=utf-8"),
+        ("b.csv", b"\xc3\xfb,\xca\xfd\n".to_vec(), "text/csv"),
+        ("c.txt", long, "text/plain; charset=utf-8"),
+        ("d.txt", Vec::new(), "text/plain; charset=utf-8"),
+        ("e.html", b"<meta charset=gbk>\xc4\xe3".to_vec(), "text/html"),
+        ("f.json", b"\"\xc4\xe3\"".to_vec(), "application/json"),
+    ] {
+        let is_empty = content.is_empty();
+        let to = door.access().upload_url(name.parse().unwrap());
+        let to = to.strip_prefix(&door.access().public_url).unwrap();
+        assert_eq!(ask(&door, Method::PUT, to, "", content).await.0, 200);
+        let part = ("range", "bytes=1-2");
+        for (method, header) in [
+            (Method::GET, None),
+            (Method::HEAD, None),
+            (Method::GET, Some(part)),
+        ] {
+            if is_empty && header.is_some() {
+                continue;
+            }
+            let mut request = Request::builder()
+                .method(method.clone())
+                .uri(format!("/v1/files/public/{name}"));
+            if let Some((name, value)) = header {
+                request = request.header(name, value);
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let nothing = Full::<Bytes>::default();
+            let reply = door.answer(&head, nothing, "r1").await.response;
+            assert!(reply.status().is_success(), "{name} {}", reply.status());
+            assert_eq!(reply.headers()[CONTENT_TYPE], kind, "{method} {name} {header:?}");
+        }
+    }
+}
+
 /// Each is refused, and the file that is there stays.
 #[tokio::test]
 async fn what_is_no_upload_changes_nothing() {
@@ -127,7 +169,11 @@ async fn what_is_no_upload_changes_nothing() {
     ] {
         let (answered, text) = ask(&door, method, &to, content_type, body).await;
         assert_eq!(answered, status, "{text}");
+        // Its sender is told what is the matter with it.
+        assert!(!text.contains("is no upload and no download"), "{text}");
     }
+    let (_, text) = ask(&door, Method::POST, &to, FORM, b"--B--\r\n".to_vec()).await;
+    assert!(text.contains("no field \"file\""), "{text}");
     let (status, text) = ask(&door, Method::GET, "/v1/files/public/a.txt", "", Vec::new()).await;
     assert_eq!((status, &*text), (200, "kept"));
 }
@@ -419,7 +465,7 @@ async fn a_visitor_s_address_to_upload_overwrites_nobody_s_file() {
     written(&door, "inbox/a.txt", &Caller::of_openid("alice")).await;
     let (status, text) = ask(&door, Method::PUT, path_in(&door, &to), "", b"mine".to_vec()).await;
     assert_eq!(status, 403, "{text}");
-    let to = door.access().upload_url(path, true);
+    let to = door.access().upload_url(path);
     let (status, text) = ask(&door, Method::PUT, path_in(&door, &to), "", b"mine".to_vec()).await;
     assert_eq!(status, 200, "a function may: {text}");
 }

@@ -23,7 +23,7 @@ pub enum StorageCall {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object")]
 struct Item {
     object_id: Option<String>,
     cloud_object_id: Option<String>,
@@ -93,9 +93,13 @@ impl StorageCall {
     }
 }
 
-/// `get-objects-upload-info`: for each path where to send it, and its address then.
+/// `get-objects-upload-info`: for each path where to send it, and its address then. Older SDKs (3.3.3) do not look whether it was refused, and
+/// send it all the same: those learn it at `refused_url` of the path.
 #[must_use]
-pub fn upload_info(places: &[(String, OfFile<UploadPlace>)]) -> Vec<u8> {
+pub fn upload_info(
+    places: &[(String, OfFile<UploadPlace>)],
+    refused_url: impl Fn(&str) -> String,
+) -> Vec<u8> {
     let places = places.iter().map(|(path, place)| match place {
         Ok(place) => json!({
             "objectId": path,
@@ -107,7 +111,11 @@ pub fn upload_info(places: &[(String, OfFile<UploadPlace>)]) -> Vec<u8> {
             "cloudObjectId": place.file_id,
             "cloudObjectMeta": place.object_id,
         }),
-        Err(fault) => refused(fault),
+        Err(fault) => {
+            let mut refused = refused(fault);
+            refused["uploadUrl"] = refused_url(path).into();
+            refused
+        }
     });
     list(places)
 }

@@ -133,7 +133,7 @@ pub(crate) async fn files(
                 let place = inner.cloud.upload_for(request_id, client, &path).await;
                 places.push((path, place));
             }
-            upload_info(&places)
+            upload_info(&places, |path| inner.cloud.refused_upload(path))
         }
         StorageCall::Download(asked) => download_info(&inner.cloud.urls_for(request_id, client, asked).await),
         StorageCall::Delete(ids) => done(&inner.cloud.delete_for(request_id, client, ids).await),
