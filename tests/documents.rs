@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Dev, Scratch, User, client};
+use crate::{
+    sockets::Socket,
+    support::{Dev, Scratch, User, client, text},
+};
 
 const SETTINGS: &str = r#"
 [database.collections.diary]
@@ -219,6 +222,17 @@ async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_do
     dev.server
         .prints_soon("[database.collections.\"goods\"] permission = \"READONLY\"")
         .await;
+    // So it is with what is watched.
+    let message = json!({"data": [{"text": "hello"}]});
+    database(&dev, &bob, "insertDocument", "messages", message).await;
+    let begun = Socket::of_token(&dev, &alice.token)
+        .await
+        .watch("messages", &json!({}))
+        .await;
+    assert_eq!(begun["msgData"]["events"], json!([]), "{begun}");
+    dev.server
+        .prints_soon("[database.collections.\"messages\"] permission = \"READONLY\"")
+        .await;
 }
 
 #[tokio::test]
@@ -333,4 +347,50 @@ async fn a_file_belongs_to_the_client_that_uploaded_it() {
     assert_eq!(gone["code"], "STORAGE_FILE_NONEXIST", "{gone}");
     let bad = storage(&dev, &alice, "getUploadMetadata", json!({"path": "/a"})).await;
     assert_eq!(bad["code"], "INVALID_PARAM", "{bad}");
+}
+
+#[tokio::test]
+async fn what_a_cdn_holds_needs_no_right_to_upload_and_has_bounds() {
+    let project = project();
+    project.write(
+        "yunqiao.toml",
+        "[auth]\nanonymous = true\n[storage]\npermission = \"ADMINWRITE\"\nmax_size = \"1MB\"\n",
+    );
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let place = async || {
+        let asked = json!({"action": "storage.getCDNPlace"}).to_string();
+        dev.post("/v1/storage", Some(&alice.token), asked).await.1
+    };
+    let asked = json!({"action": "storage.getUploadMetadata", "path": "a.txt"}).to_string();
+    let refused = dev.post("/v1/storage", Some(&alice.token), asked).await.1;
+    assert_eq!(refused["code"], "STORAGE_EXCEED_AUTHORITY", "{refused}");
+
+    let first = place().await;
+    let put = async |content: Vec<u8>| {
+        let put = dev.client.put(text(&first["data"]["url"])).body(content);
+        put.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(put(vec![b'x'; (1 << 20) + 1]).await, 413);
+    assert_eq!(put("云".into()).await, 200);
+    let read = dev.client.get(text(&first["data"]["download_url"]));
+    assert_eq!(read.send().await.unwrap().text().await.unwrap(), "云");
+    // It is nobody's: she cannot remove what a function may still read.
+    let id = &first["data"]["fileId"];
+    let asked = json!({"action": "storage.batchDeleteFile", "fileid_list": [id]}).to_string();
+    let kept = dev.post("/v1/storage", Some(&alice.token), asked).await.1;
+    assert_eq!(
+        kept["data"]["delete_list"][0]["code"], "STORAGE_EXCEED_AUTHORITY",
+        "{kept}"
+    );
+
+    for _ in 1..50 {
+        assert!(place().await["data"]["url"].is_string());
+    }
+    let over = place().await;
+    assert_eq!(over["code"], "EXCEED_REQUEST_LIMIT", "{over}");
+    // Whom anybody may be has none.
+    let anybody = json!({"action": "storage.getCDNPlace", "env": "e"}).to_string();
+    let none = dev.post("/web", None, anybody).await.1;
+    assert_ne!(none["code"], Value::Null, "{none}");
 }

@@ -19,7 +19,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
-use calls::{DatabaseCall, shown};
+use calls::{Calls, DatabaseCall, shown};
 use database::{
     Aggregate, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
     TransactionId, Update, UpdateKind,
@@ -133,6 +133,11 @@ impl Documents {
             told: Mutex::default(),
             looked_into: AtomicU32::new(0),
         }))
+    }
+
+    /// What a client watches in this collection finds nothing.
+    pub(crate) fn found_nothing(&self, collection: &str, calls: &Calls) {
+        self.0.look_if_kept_back(collection, calls, "", None);
     }
 }
 

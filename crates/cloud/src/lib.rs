@@ -250,6 +250,11 @@ impl Cloud {
         self.0.storage.client_place(path, client.caller, &asked).await
     }
 
+    /// Hears that a client watches a collection in which it finds nothing: the developer is told once where nobody said who may read it.
+    pub fn found_nothing(&self, collection: &str) {
+        self.0.documents.found_nothing(collection, &self.0.calls);
+    }
+
     /// The address at which the sender of a file is told that it may not be sent to `path`.
     #[must_use]
     pub fn refused_upload(&self, path: &str) -> String {

@@ -166,13 +166,12 @@ impl Gateway {
     /// functions ask of the cloud is served from here on. Must be called inside a Tokio runtime.
     #[must_use]
     pub fn new(config: GatewayConfig) -> Self {
-        let sockets = sockets::Sockets::new(&config);
         let mut policy = opendata::Policy::new(&config.appid);
         policy.max_age = config.open_data_max_age;
         let calls = Calls::new(
             config.appid.clone(),
             config.runtime.clone(),
-            config.invocations,
+            Arc::clone(&config.invocations),
             Arc::clone(&config.journal),
         );
         let tickets = Tickets::new(&config.keys, &config.appid);
@@ -185,8 +184,9 @@ impl Gateway {
             permissions_cache: config.permissions_cache,
             session_keys: Arc::new(stored::StoredKeys(Arc::clone(&config.store))),
             database: config.database.clone(),
-            storage: config.storage,
+            storage: config.storage.clone(),
         });
+        let sockets = sockets::Sockets::new(&config, &cloud);
         if let Some(connections) = config.runtime.connections() {
             cloud.serve(connections);
         }

@@ -16,6 +16,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use clock::Timestamp;
+use cloud::Cloud;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -188,7 +189,8 @@ struct OfUser<'a> {
 }
 
 impl Sockets {
-    pub(crate) fn new(config: &GatewayConfig) -> Self {
+    pub(crate) fn new(config: &GatewayConfig, cloud: &Cloud) -> Self {
+        let cloud = cloud.clone();
         let journal = Arc::clone(&config.journal);
         let access = &config.database;
         Self {
@@ -204,6 +206,7 @@ impl Sockets {
                         text: &text,
                     });
                 }),
+                found_nothing: Box::new(move |collection| cloud.found_nothing(collection)),
             }),
             sealer: Sealer::new(&config.keys, SealKind::Socket, &config.appid),
             seats: Seats::new(config.sockets),
@@ -752,6 +755,7 @@ mod tests {
             makes_collections: true,
             memory: 64 << 20,
             denied: Box::new(|_, _| {}),
+            found_nothing: Box::new(|_| {}),
         });
         let outbox = watchers.outbox();
         outbox.put(vec![b'x'; 2 << 20]);

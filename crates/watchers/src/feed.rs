@@ -277,6 +277,9 @@ impl Inner {
                 return;
             }
             let found = self.read(&load).await;
+            if found.as_ref().is_ok_and(|(rows, _)| rows.is_empty()) {
+                (self.config.found_nothing)(&load.collection);
+            }
             let mut told = self.queries().loaded(&load, found);
             next = told.loads.pop();
             self.act_on(told);

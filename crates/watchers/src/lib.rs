@@ -52,6 +52,8 @@ pub struct WatchersConfig {
     pub memory: usize,
     /// Is told why a client may not watch: the developer is to know, and the client is not.
     pub denied: Box<ToldWhy>,
+    /// Is told of a collection in which what a client watches finds nothing at first.
+    pub found_nothing: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 /// All watchers of a database. Clones are the same.

@@ -57,6 +57,7 @@ fn config_of(database: &Arc<dyn Database>, permission: Permission) -> WatchersCo
         makes_collections: true,
         memory: 64 << 20,
         denied: Box::new(|_, _| {}),
+        found_nothing: Box::new(|_| {}),
     }
 }
 

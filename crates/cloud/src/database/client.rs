@@ -4,7 +4,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bson::{Bson, Document, doc};
-use calls::Note;
+use calls::{Calls, Note};
 use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
 use rules::{Level, Permission};
 use tcb::{
@@ -160,9 +160,23 @@ impl Inner {
             DatabaseAnswer::Counted(count) => *count == 0,
             _ => false,
         };
+        if found_nothing {
+            let openid = asked.openid().map(str::to_owned);
+            self.look_if_kept_back(collection, asked.calls(), asked.request_id(), openid);
+        }
+    }
+
+    /// The same where it is known that a client found nothing.
+    pub(super) fn look_if_kept_back(
+        self: &Arc<Self>,
+        collection: &str,
+        calls: &Calls,
+        request_id: &str,
+        openid: Option<String>,
+    ) {
         let permissions = self.access.permissions.load();
         let is_said = permissions.collections.contains_key(collection);
-        if !found_nothing || is_said || permissions.default != Permission::Level(Level::Private) {
+        if is_said || permissions.default != Permission::Level(Level::Private) {
             return;
         }
         let hint = format!("{collection} is kept back");
@@ -173,9 +187,8 @@ impl Inner {
             self.looked_into.store(LOOKS, Ordering::Relaxed);
             return;
         }
-        let (inner, calls) = (Arc::clone(self), asked.calls().clone());
-        let (collection, request_id) = (collection.to_owned(), asked.request_id().to_owned());
-        let openid = asked.openid().map(str::to_owned);
+        let (inner, calls) = (Arc::clone(self), calls.clone());
+        let (collection, request_id) = (collection.to_owned(), request_id.to_owned());
         tokio::spawn(async move {
             let find = Find {
                 projection: Some(doc! {"_id": 1}),
