@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, ErrorKind, Write as _},
+    io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -30,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// After how long a line that could not be written is tried again, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Bytes of a line that are read: we write none that is as long. And of what is kept for the next one.
+const LONGEST: usize = 16 << 20;
+const USUAL: usize = 256 << 10;
 
 const NAME: &str = "calls.jsonl";
 const OLDER: &str = "calls.1.jsonl";
@@ -169,53 +173,107 @@ impl Writer {
     }
 }
 
-/// Reads the lines from the oldest on, and goes on where it stopped, across the beginning of a new file.
+/// Reads the lines from the oldest on, and goes on where it stopped, across the beginning of new files.
 pub(crate) struct Reader {
     root: PathBuf,
+    /// The file that is read. It is kept open, also when it is deleted, so that no other one can be taken for it.
     file: Option<BufReader<File>>,
+    /// The one before, which was read to its end.
+    before: Option<File>,
     /// A line whose end is not written yet.
     line: Vec<u8>,
+    /// The beginning of this line was thrown away: it is too long.
+    skips: bool,
 }
 
 impl Reader {
-    /// Of the project in `root`. There need be nothing yet.
+    /// Of the project in `root`. There need be nothing yet; nothing is read yet.
     pub(crate) fn new(root: &Path) -> Self {
-        let older = Folder::open(root).and_then(|folder| folder.read(OLDER));
         Self {
             root: root.to_owned(),
-            file: older.ok().map(BufReader::new),
+            file: None,
+            before: None,
             line: Vec::new(),
+            skips: false,
         }
     }
 
-    /// Hands on each line that there is since the last time.
+    /// Hands on each line that there is since the last time. What began to be written since the last time and was pushed out by two
+    /// newer files is not there any more.
     ///
     /// # Errors
     /// Those of `each`, and those of reading.
     pub(crate) fn read(&mut self, mut each: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
         loop {
             // Opened before what is left is read: after that, nobody writes to another file than the newest.
-            let newest = match Folder::open(&self.root).and_then(|folder| folder.read(NAME)) {
-                Ok(file) => Some((identity(&file)?, file)),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
+            let newest = self.open(NAME)?;
+            self.go_on(&mut each)?;
+            let is = |file: &Option<File>, other: &File| match file {
+                Some(file) => Ok(identity(file)? == identity(other)?),
+                None => io::Result::Ok(false),
             };
-            let mut is_newest = newest.is_none();
-            if let Some(file) = &mut self.file {
-                let now = identity(file.get_ref())?;
-                is_newest |= newest.as_ref().is_some_and(|(newest, _)| *newest == now);
-                while file.read_until(b'\n', &mut self.line)? > 0 {
-                    if self.line.last() == Some(&b'\n') {
-                        each(&String::from_utf8_lossy(&self.line[..self.line.len() - 1]))?;
-                        self.line.clear();
-                    }
-                }
-            }
-            if is_newest {
+            let now = self.file.as_ref().map(BufReader::get_ref);
+            if let Some(now) = now
+                && is(&newest, now)?
+            {
                 return Ok(());
             }
+            // When the file was read that became the older one, the newest follows; when that is another one, it comes first.
+            let mut next = self.open(OLDER)?;
+            for read in [now, self.before.as_ref()].into_iter().flatten() {
+                if is(&next, read)? {
+                    next = None;
+                }
+            }
+            let Some(next) = next.or(newest) else {
+                return Ok(());
+            };
+            let before = self.file.replace(BufReader::new(next));
+            self.before = before.map(BufReader::into_inner);
             self.line.clear();
-            self.file = newest.map(|(_, file)| BufReader::new(file));
+            self.skips = false;
+        }
+    }
+
+    /// Reads the file to its end.
+    fn go_on(&mut self, each: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        loop {
+            let room = LONGEST.saturating_sub(self.line.len());
+            if file
+                .by_ref()
+                .take(room as u64)
+                .read_until(b'\n', &mut self.line)?
+                == 0
+            {
+                return Ok(());
+            }
+            if self.line.last() == Some(&b'\n') {
+                let skips = std::mem::take(&mut self.skips);
+                let line = std::mem::take(&mut self.line);
+                if !skips {
+                    each(&String::from_utf8_lossy(&line[..line.len() - 1]))?;
+                }
+                // A long one leaves no room behind.
+                if line.capacity() <= USUAL {
+                    self.line = line;
+                    self.line.clear();
+                }
+            } else if self.line.len() >= LONGEST {
+                self.skips = true;
+                self.line = Vec::new();
+            }
+        }
+    }
+
+    /// One of the two files, if it is there.
+    fn open(&self, name: &str) -> io::Result<Option<File>> {
+        match Folder::open(&self.root).and_then(|folder| folder.read(name)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -239,8 +297,12 @@ mod tests {
     }
 
     fn lines(root: &Path) -> Vec<String> {
+        more(&mut Reader::new(root))
+    }
+
+    fn more(reader: &mut Reader) -> Vec<String> {
         let mut lines = Vec::new();
-        Reader::new(root)
+        reader
             .read(|line| {
                 lines.push(match serde_json::from_str(line) {
                     Ok(Entry::Note(note)) => note.note,
@@ -264,6 +326,73 @@ mod tests {
         calls.append(note("two"));
         drop(calls);
         assert_eq!(lines(root.path()), ["torn", "one", "two"]);
+    }
+
+    /// A project, and what the writer does: another line, or another file.
+    fn project() -> (tempfile::TempDir, impl Fn(&str), impl Fn()) {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".yunqiao");
+        fs::create_dir(&folder).unwrap();
+        let (name, older) = (folder.join(NAME), folder.join(OLDER));
+        let to = name.clone();
+        let write = move |text: &str| {
+            let mut file = File::options().append(true).create(true).open(&to).unwrap();
+            writeln!(file, "{}", serde_json::to_string(&*note(text)).unwrap()).unwrap();
+        };
+        (root, write, move || fs::rename(&name, &older).unwrap())
+    }
+
+    #[test]
+    fn no_file_that_is_there_is_left_out_and_none_is_read_twice() {
+        let (root, write, rotate) = project();
+        let mut reader = Reader::new(root.path());
+        // A new file was begun before anybody looked.
+        write("1");
+        rotate();
+        assert_eq!(more(&mut reader), ["1"]);
+        write("2");
+        assert_eq!(more(&mut reader), ["2"]);
+        // One between two looks, and two: what was in the first of them is gone by then.
+        rotate();
+        write("3");
+        assert_eq!(more(&mut reader), ["3"]);
+        write("4");
+        rotate();
+        write("pushed out");
+        rotate();
+        write("5");
+        rotate();
+        write("6");
+        assert_eq!(more(&mut reader), ["4", "5", "6"]);
+        assert!(more(&mut reader).is_empty());
+        // The newest alone is deleted: the one before was read.
+        fs::remove_file(root.path().join(".yunqiao").join(NAME)).unwrap();
+        assert!(more(&mut reader).is_empty());
+        write("7");
+        assert_eq!(more(&mut reader), ["7"]);
+        assert!(more(&mut reader).is_empty());
+        assert_eq!(lines(root.path()), ["5", "7"]);
+    }
+
+    #[test]
+    fn an_endless_line_costs_itself_alone_and_no_memory() {
+        let (root, write, rotate) = project();
+        write("one");
+        let name = root.path().join(".yunqiao").join(NAME);
+        let mut file = File::options().append(true).open(&name).unwrap();
+        let part = vec![b'x'; 1 << 20];
+        for _ in 0..3 * LONGEST / part.len() {
+            file.write_all(&part).unwrap();
+        }
+        let mut reader = Reader::new(root.path());
+        assert_eq!(more(&mut reader), ["one"]);
+        file.write_all(b"{\"note\":\n").unwrap();
+        write("two");
+        assert_eq!(more(&mut reader), ["two"]);
+        assert!(reader.line.capacity() <= USUAL);
+        rotate();
+        write("three");
+        assert_eq!(more(&mut reader), ["three"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! secret, shows what was before, and stays when `dev` is started again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, HashMap, VecDeque},
     io::{self, Write},
     process::ExitCode,
 };
@@ -28,7 +28,7 @@ const PAUSE: Timespec = Timespec {
     tv_nsec: 25_000_000,
 };
 
-/// Bytes of lines that are kept until their call ends. A call whose `dev` was killed never does.
+/// Bytes of lines that are kept until their call ends, all that they take. A call whose `dev` was killed never does.
 const MOST_KEPT: usize = 16 << 20;
 
 /// Ends when it is interrupted, when nobody reads on, or with `--no-follow` after what there is.
@@ -92,7 +92,10 @@ fn follow(args: &args::Logs, as_json: bool, project: &Project, reader: &mut Read
 /// What calls have printed that have not ended yet, in the order in which they began to print.
 #[derive(Default)]
 pub(crate) struct RunningCalls {
-    calls: VecDeque<(String, Vec<Printed>)>,
+    /// By their numbers, the last one of which is `begun`.
+    calls: BTreeMap<u64, Vec<Printed>>,
+    numbers: HashMap<String, u64>,
+    begun: u64,
     bytes: usize,
 }
 
@@ -105,8 +108,8 @@ impl RunningCalls {
                 None
             }
             Entry::Call(mut call) => {
-                let at = self.calls.iter().position(|(id, _)| *id == call.request_id);
-                if let Some((_, lines)) = at.and_then(|at| self.calls.remove(at)) {
+                let number = self.numbers.remove(&call.request_id);
+                if let Some(lines) = number.and_then(|number| self.calls.remove(&number)) {
                     self.bytes -= bytes(&lines);
                     call.logs
                         .splice(0..0, lines.into_iter().map(|printed| printed.line));
@@ -118,26 +121,46 @@ impl RunningCalls {
     }
 
     fn keep(&mut self, printed: Printed) {
-        self.bytes += printed.line.text.len();
-        match self.calls.iter_mut().find(|(id, _)| *id == printed.request_id) {
-            Some((_, lines)) => lines.push(printed),
-            None => self.calls.push_back((printed.request_id.clone(), vec![printed])),
-        }
+        self.bytes += weight(&printed);
+        let number = match self.numbers.get(&printed.request_id) {
+            Some(number) => *number,
+            None => {
+                self.begun += 1;
+                self.numbers.insert(printed.request_id.clone(), self.begun);
+                self.begun
+            }
+        };
+        self.calls.entry(number).or_default().push(printed);
         while self.bytes > MOST_KEPT {
-            let Some((_, lines)) = self.calls.pop_front() else {
+            let Some((_, lines)) = self.calls.pop_first() else {
                 break;
             };
             self.bytes -= bytes(&lines);
+            if let Some(first) = lines.first() {
+                self.numbers.remove(&first.request_id);
+            }
         }
     }
 
     fn lines(&self) -> impl Iterator<Item = &Printed> {
-        self.calls.iter().flat_map(|(_, lines)| lines)
+        self.calls.values().flatten()
     }
 }
 
 fn bytes(lines: &[Printed]) -> usize {
-    lines.iter().map(|printed| printed.line.text.len()).sum()
+    lines.iter().map(weight).sum()
+}
+
+/// The memory that a line takes.
+fn weight(printed: &Printed) -> usize {
+    let Printed {
+        time,
+        request_id,
+        function,
+        line,
+    } = printed;
+    let texts = [time, request_id, function, &line.level, &line.text];
+    size_of::<Printed>() + texts.iter().map(|text| text.len()).sum::<usize>()
 }
 
 /// Waits a moment; whether there is still somebody who reads what is printed. A pipe tells only who asks or writes.
@@ -212,4 +235,63 @@ fn say_what_is_missing(args: &args::Logs, project: &Project, found: bool) -> any
         _ => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::entry::Line;
+
+    fn printed(call: &str, text: &str) -> Entry {
+        Entry::Printed(Printed {
+            time: "2026-11-29T10:00:01Z".to_owned(),
+            request_id: call.to_owned(),
+            function: "pay".to_owned(),
+            line: Line {
+                level: "log".to_owned(),
+                at: Duration::ZERO,
+                text: text.to_owned(),
+            },
+        })
+    }
+
+    #[test]
+    fn calls_whose_end_was_lost_go_also_where_they_printed_nothing_but_empty_lines() {
+        let mut running = RunningCalls::default();
+        let calls = 2 * MOST_KEPT / size_of::<Printed>();
+        for call in 0..calls {
+            assert!(running.join(printed(&call.to_string(), "")).is_none());
+        }
+        assert!(running.bytes <= MOST_KEPT && running.calls.len() < calls / 2);
+        assert_eq!(running.calls.len(), running.numbers.len());
+        let left: Vec<String> = running.lines().map(|line| line.request_id.clone()).collect();
+        assert_eq!(left.last().unwrap(), &(calls - 1).to_string());
+        assert_eq!(
+            left[0],
+            (calls - left.len()).to_string(),
+            "in the order in which they began"
+        );
+        assert_eq!(running.bytes, running.lines().map(weight).sum::<usize>());
+    }
+
+    #[test]
+    fn a_call_ends_with_what_it_printed_and_leaves_nothing() {
+        let mut running = RunningCalls::default();
+        for (call, text) in [("a", "1"), ("b", "2"), ("a", "3")] {
+            assert!(running.join(printed(call, text)).is_none());
+        }
+        let ended = serde_json::json!({"time": "2026-11-29T10:00:01Z", "requestID": "a", "function": "pay", "source": "wx_client",
+            "status": 200, "errCode": 0, "errMsg": "", "waitedMs": 0, "ranMs": 1, "cloudIDs": [], "droppedBytes": 0, "cloudCalls": [],
+            "moreCloudCalls": 0, "warnings": [], "notes": []});
+        let Some(Entry::Call(call)) = running.join(serde_json::from_value(ended).unwrap()) else {
+            panic!("it is a call");
+        };
+        let texts: Vec<&str> = call.logs.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["1", "3"]);
+        assert_eq!(running.lines().count(), 1);
+        assert_eq!(running.bytes, running.lines().map(weight).sum::<usize>());
+    }
 }
