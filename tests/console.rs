@@ -359,6 +359,39 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
     assert_eq!(events.count(), 1, "{live}");
 }
 
+#[tokio::test]
+async fn what_lies_in_the_file_of_calls_is_text_too() {
+    let project = Scratch::new(&[("echo", "exports.main = (event) => event")]);
+    let now = jiff::Timestamp::now().to_string();
+    let line = json!({"time": now, "requestID": HOSTILE, "function": HOSTILE, "level": "warn", "atMs": 0, "text": HOSTILE});
+    let call = json!({"time": now, "requestID": HOSTILE, "function": HOSTILE, "source": "wx_client", "openid": HOSTILE, "http": HOSTILE,
+        "status": 500, "errCode": -504_002, "errMsg": format!("{HOSTILE}\n    at {HOSTILE} (/p/a.js:1:1)"), "waitedMs": 0, "ranMs": 1,
+        "cloudIDs": [{"field": HOSTILE, "errCode": -601_006}], "droppedBytes": 1,
+        "cloudCalls": [{"what": HOSTILE, "errCode": 40_037, "errMsg": HOSTILE, "atMs": 0, "tookMs": 1, "requestID": HOSTILE}],
+        "moreCloudCalls": 1, "warnings": [{"field": HOSTILE, "errMsg": HOSTILE}], "notes": [HOSTILE]});
+    project.write(".yunqiao/calls.jsonl", &format!("{line}\n{call}\n"));
+    let dev = Dev::start(project.path());
+    let tab = Tab::open(&dev).await;
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("call", HOSTILE)
+        .append_pair("again", HOSTILE)
+        .finish();
+    for path in [
+        "/calls".to_owned(),
+        "/calls?view=logs".to_owned(),
+        format!("/calls?{query}"),
+        format!("/calls?{query}&all=1"),
+        format!("/call?{query}"),
+    ] {
+        let page = tab.page(&path).await;
+        is_inert(&page, &path);
+        assert!(page.contains("&lt;script&gt;alert(1)"), "{path}: {page}");
+    }
+    let live = first_event(tab.get("/live/calls").send().await.unwrap()).await;
+    is_inert(&live, "/live/calls");
+    assert!(live.contains("&lt;script&gt;alert(1)"), "{live}");
+}
+
 /// Reads a stream of events up to the end of the first.
 async fn first_event(mut reply: reqwest::Response) -> String {
     assert_eq!(reply.headers()["content-type"], "text/event-stream");
@@ -846,11 +879,43 @@ const STOCK: &str = "exports.main = async ({ say }) => {
     return { left: 3 }
 }";
 
+/// Runs until there is a file.
+const GATE: &str = "const { existsSync } = require('fs')
+exports.main = async ({ gate }) => {
+    console.log('at the gate')
+    while (!existsSync(gate)) await new Promise((resolve) => setTimeout(resolve, 20))
+    return 'let through'
+}";
+
+const READS: &str = "const cloud = require('wx-server-sdk')
+cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
+exports.main = async () => (await cloud.database().collection('novels').get()).data";
+
+/// What it calls, its config.json does not allow.
+const CHECKS: &str = "const cloud = require('wx-server-sdk')
+cloud.init()
+exports.main = () => cloud.openapi.security.msgSecCheck({ content: 'x' })";
+
 #[tokio::test]
 async fn calls_and_logs_are_found_and_read_on_one_page() {
-    let project = Scratch::new(&[("shop", SHOP), ("stock", STOCK)]);
+    let project = Scratch::new(&[
+        ("shop", SHOP),
+        ("stock", STOCK),
+        ("gate", GATE),
+        ("reads", READS),
+        ("checks", CHECKS),
+    ]);
     let manifest = json!({"name": "shop", "dependencies": {"wx-server-sdk": "4.0.2"}});
-    project.write("cloudfunctions/shop/package.json", &manifest.to_string());
+    for name in ["shop", "reads", "checks"] {
+        project.write(
+            &format!("cloudfunctions/{name}/package.json"),
+            &manifest.to_string(),
+        );
+    }
+    project.write(
+        "yunqiao.toml",
+        "[database]\nmissing = \"refuse\"\n[functions.gate]\ntimeout = 60\n",
+    );
     let written = earlier_calls(10_000);
     let middle = written.lines().take(10_000).map(|line| line.len() + 1).sum();
     project.write(".yunqiao/calls.1.jsonl", &written[..middle]);

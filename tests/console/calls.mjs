@@ -1,8 +1,12 @@
 // The page Calls, as a person uses it: the list and its pages, the filter and the search, a call beside the list, the timeline, the logs;
 // with the mouse and with the keyboard. Arguments: the console's link, the gateway, the simulated WeChat. Ten thousand calls lie on disk, of
-// `old-one` and `old-two`; the project has `shop`, which calls `stock`.
+// `old-one` and `old-two`; the project has `shop`, which calls `stock`, `gate`, which runs until there is a file, `reads`, which lacks a
+// collection, and `checks`, which lacks a permission.
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 import { browsing } from './browser.mjs'
 
@@ -95,11 +99,13 @@ await browsing(async (browser) => {
   })
   await page.shows('#call .values', 'list')
 
-  // The callee is a click away, and leads back.
+  // The callee is a click away, and leads back; what is chosen stays chosen.
   await page.click('#call .path a[aria-label="The call that was made"]')
   await page.shows('#call', 'called by shop')
+  await at('function', 'shop')
   await page.click('#call .close')
   await at('call', '')
+  await at('function', 'shop')
 
   // A failure: what it says and where, the stack behind a click, without what is not the function's.
   const failed = await call('shop', { fail: true })
@@ -117,6 +123,96 @@ await browsing(async (browser) => {
     fail: true,
   })
 
+  // One of an earlier run is made again as itself, or not at all: its event is not kept.
+  await page.goto(`${origin}/calls?call=old-4321`)
+  await page.follow('#call .head .button', '/call')
+  await page.shows('#check', 'The event of this call is not kept')
+  const again = await page.evaluate(() => {
+    const { elements } = document.querySelector('form#call')
+    const chosen = elements.function.selectedOptions[0]
+    return [
+      chosen.textContent,
+      chosen.value,
+      elements.event.value,
+      document.querySelector('form#call').checkValidity(),
+    ]
+  })
+  assert.deepEqual(again, ['old-two (is not there any more)', '', '', false])
+
+  // The older page keeps the call beside it.
+  await page.goto(`${origin}/calls?function=old-two&call=old-4321`)
+  await page.shows('#call', 'old-4321')
+  await page.click('#older')
+  await counts('51–100 of 5000 calls')
+  await at('call', 'old-4321')
+  await page.shows('#call', 'old-4321')
+
+  // What holds the list still stands in the address, wherever one goes from there.
+  await page.goto(`${origin}/calls?function=old-two`)
+  await page.click('#wanted input[name=paused]')
+  await at('paused', '1')
+  await page.until(() => document.querySelector('#calls > .still') !== null)
+  await page.click('table.calls tbody a')
+  await page.until(() => document.querySelector('#call.open') !== null)
+  await at('paused', '1')
+  await page.click('#older')
+  await counts('51–100 of 5000 calls')
+  await at('paused', '1')
+  await page.click('#newest')
+  await counts('1–50 of 5000 calls')
+  await page.until(() => document.querySelector('#calls > .still') !== null)
+
+  // A collection that is missing is made with one click, and a permission that is missing is given.
+  const reads = await call('reads', {})
+  await page.goto(`${origin}/calls?call=${reads.requestID}`)
+  await page.click('#call .why button')
+  await page.shows('#mended', 'The collection is there: novels')
+  await page.until(() => getComputedStyle(document.querySelector('#call .why .actions')).display === 'none')
+  assert.deepEqual((await call('reads', {})).result, [])
+  const checks = await call('checks', {})
+  await page.goto(`${origin}/calls?call=${checks.requestID}`)
+  await page.click('#call .why button')
+  await page.shows('#mended', '✓')
+
+  // A call that runs is seen while it runs, and fills itself when it ends.
+  const folder = await mkdtemp(join(tmpdir(), 'yunqiao-gate-'))
+  const gate = join(folder, 'open')
+  const waiting = call('gate', { gate })
+  await page.goto(`${origin}/calls`)
+  await page.shows('ul.running', 'at the gate')
+  await page.click('ul.running a')
+  await page.shows('#call', 'still runs')
+  await page.shows('#call .lines', 'at the gate')
+  await writeFile(gate, '')
+  assert.equal((await waiting).result, 'let through')
+  await page.shows('#call .values', 'let through')
+  await rm(folder, { recursive: true })
+
+  // Whoever is at a row or at a slice of the timeline stays there while calls come.
+  await page.goto(`${origin}/calls?function=stock`)
+  const [row] = await page.until(() => {
+    const row = document.querySelector('table.calls tbody a')
+    row?.focus()
+    return row && document.activeElement === row && [row.id]
+  })
+  const seen = async (requestID) =>
+    page.until((id) => document.getElementById(`call-${id}`) !== null, requestID)
+  await seen((await call('stock', { say: 'one' })).requestID)
+  assert.equal(await page.evaluate(() => document.activeElement.id), row)
+  await page.until(() => {
+    document.querySelector('.timeline').focus()
+    return document.activeElement.matches('.timeline')
+  })
+  await page.press('ArrowLeft')
+  await page.press('ArrowLeft')
+  const told = await page.text('.timeline .told')
+  assert.match(told, /^\d\d:\d\d:\d\d – \d\d:\d\d:\d\d · /)
+  await seen((await call('stock', { say: 'two' })).requestID)
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'timeline')
+  const [from, to] = told.split(' · ')[0].split(' – ')
+  const after = await page.text('.timeline .told')
+  assert.ok(after.startsWith(`${from} – ${to} · `), `${after} where ${told} was`)
+
   // Without a mouse: to the search, from call to call, into one, and out again.
   await page.goto(`${origin}/calls?function=shop`)
   await counts('1–2 of 2 calls')
@@ -126,8 +222,10 @@ await browsing(async (browser) => {
   await page.press('ArrowDown')
   await page.press('Enter')
   await page.shows('#call', requestID)
+  await page.until(() => document.activeElement.id === 'call')
   await page.press('Escape')
   await at('call', '')
+  await page.until((id) => document.activeElement.id === `call-${id}`, requestID)
 
   // The timeline tells, and shows the calls of a moment alone.
   await page.goto(`${origin}/calls?function=shop&paused=1`)
@@ -172,6 +270,18 @@ await browsing(async (browser) => {
     )
   }
   assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.list')).display), 'none')
+  await page.press('Escape')
+  await page.until(() => getComputedStyle(document.querySelector('.list')).display !== 'none')
+
+  // Of the times below the timeline those that are shown stand where they are.
+  await page.goto(`${origin}/calls`)
+  const ticks = await page.evaluate(() => {
+    const axis = document.querySelector('.timeline .axis')
+    const { left, width } = axis.getBoundingClientRect()
+    const shown = [...axis.children].filter((tick) => getComputedStyle(tick).visibility !== 'hidden')
+    return shown.map((tick) => Math.round(((tick.getBoundingClientRect().left - left) / width) * 100))
+  })
+  assert.deepEqual(ticks, [0, 50, 100])
 
   assert.deepEqual(browser.complaints, [])
 })

@@ -9,9 +9,15 @@ document.addEventListener('click', async ({ target }) => {
 
 // The page Calls. Its filter stands in the address: what is not chosen does not, and the call beside the list stays.
 const filter = document.getElementById('wanted')
+const shown = () => new URLSearchParams(location.search).get('call') ?? ''
 document.addEventListener('htmx:configRequest', ({ detail }) => {
+  if (detail.elt.matches('#older, #newest') && shown() !== '') {
+    const to = new URL(detail.path, location)
+    to.searchParams.set('call', shown())
+    detail.path = to.pathname + to.search
+  }
   if (detail.elt !== filter) return
-  detail.formData.set('call', new URLSearchParams(location.search).get('call') ?? '')
+  detail.formData.set('call', shown())
   for (const [name, value] of [...detail.formData]) if (value === '') detail.formData.delete(name)
 })
 
@@ -27,9 +33,9 @@ document.addEventListener('click', ({ target }) => {
 
 /** Marks the call that is shown beside the list. */
 const mark = (root) => {
-  const shown = new URLSearchParams(location.search).get('call')
+  const call = shown()
   for (const link of root.querySelectorAll('table.calls a, ol.lines a')) {
-    const is = shown !== null && new URL(link.getAttribute('href'), location).searchParams.get('call') === shown
+    const is = call !== '' && new URL(link.getAttribute('href'), location).searchParams.get('call') === call
     if (is) link.setAttribute('aria-current', 'true')
     else link.removeAttribute('aria-current')
   }
@@ -39,40 +45,75 @@ if (filter) {
   // What was typed applied as it was typed: that the search is left changes nothing.
   filter.elements.q.addEventListener('change', (event) => event.stopPropagation())
   document.addEventListener('htmx:pushedIntoHistory', () => mark(document))
-  document.addEventListener('htmx:afterSettle', ({ detail }) => {
+  // Whoever opens a call is in it, and back where they came from when it is closed.
+  let opener
+  document.addEventListener('htmx:beforeRequest', ({ detail }) => {
+    if (detail.elt.closest('.list') && detail.elt.id) opener = detail.elt.id
+  })
+  document.addEventListener('htmx:afterSettle', ({ target, detail }) => {
     mark(document)
+    // One that still runs is drawn anew without anybody asking for it.
+    if (!target.matches('#call.open') || detail.requestConfig?.elt.matches('[data-follows]')) return
+    target.focus({ preventScroll: true })
     // On a phone the call stands in the place of the list.
-    const call = document.getElementById('call')
-    if (detail.target === call && matchMedia('(max-width: 900px)').matches) call.scrollIntoView()
+    if (matchMedia('(max-width: 900px)').matches) target.scrollIntoView()
+  })
+  document.addEventListener('click', (event) => {
+    const close = event.target.closest('#call .close')
+    if (!close || event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    const row = document.getElementById(opener) ?? document.querySelector('.list [aria-current]')
+    const closed = document.createElement('section')
+    closed.id = 'call'
+    document.getElementById('call').replaceWith(closed)
+    history.pushState({ htmx: true }, '', close.href)
+    mark(document)
+    ;(row ?? document.getElementById('content')).focus()
   })
 }
 
 // The timeline tells of the slice that is pointed at, or reached by arrow keys, and shows its calls alone when it is chosen.
+const slices = (timeline) => timeline.dataset.slices.split(';')
 const slice = (timeline, number) => {
-  const { from, step, slices, names } = timeline.dataset
-  const all = slices.split(';')
+  const { from, step, times, names } = timeline.dataset
+  const all = slices(timeline)
+  // As the server says them: this browser may be elsewhere.
+  const ends = times.split(';')
   const start = Number(from) + number * Number(step)
   const [calls, failed, p50, p99] = all[number].split(',')
-  const time = (at) => new Date(at).toLocaleTimeString(document.documentElement.lang, { hour12: false })
   const [named, ofFailed, ofP50, ofP99] = names.split('|')
   const told = calls ? `${named} ${calls} · ${ofFailed} ${failed} · ${ofP50} ${p50} · ${ofP99} ${p99}` : `${named} 0`
   timeline.dataset.pointed = number
-  timeline.querySelector('.told').textContent = `${time(start)} – ${time(start + Number(step))} · ${told}`
-  timeline.querySelector('.pointed').setAttribute('x', number * (1200 / all.length))
+  timeline.querySelector('.told').textContent = `${ends[number]} – ${ends[number + 1]} · ${told}`
+  const pointed = timeline.querySelector('.pointed')
+  pointed.setAttribute('x', number * pointed.width.baseVal.value)
   return { start, end: start + Number(step) }
 }
-const SLICES = 60
 document.addEventListener('pointermove', ({ target, clientX }) => {
   const plot = target.closest?.('.timeline .plot')
   if (!plot) return
+  const timeline = plot.closest('.timeline')
   const { left, width } = plot.querySelector('svg').getBoundingClientRect()
-  const number = Math.floor(((clientX - left) / width) * SLICES)
-  if (number >= 0 && number < SLICES) slice(plot.closest('.timeline'), number)
+  const count = slices(timeline).length
+  const number = Math.floor(((clientX - left) / width) * count)
+  if (number >= 0 && number < count) slice(timeline, number)
 })
 const zoom = (timeline) => {
   const { start, end } = slice(timeline, Number(timeline.dataset.pointed))
   choose(`from=${start}&to=${end}`)
 }
+// The slice that is pointed at stays so when the timeline is drawn anew, wherever it stands then.
+let pointedAt
+document.addEventListener('htmx:sseBeforeMessage', ({ target }) => {
+  const { from, step, pointed } = target.querySelector('.timeline')?.dataset ?? {}
+  pointedAt = pointed && Number(from) + Number(pointed) * Number(step)
+})
+document.addEventListener('htmx:sseMessage', ({ target }) => {
+  const timeline = target.querySelector('.timeline')
+  if (pointedAt === undefined || !timeline || timeline.dataset.pointed) return
+  const number = Math.round((pointedAt - Number(timeline.dataset.from)) / Number(timeline.dataset.step))
+  if (number >= 0 && number < slices(timeline).length) slice(timeline, number)
+})
 document.addEventListener('click', ({ target }) => {
   const timeline = target.closest('.timeline .plot')?.closest('.timeline')
   if (timeline?.dataset.pointed) zoom(timeline)
@@ -82,12 +123,13 @@ document.addEventListener('keydown', (event) => {
   const { target, key } = event
   if (event.ctrlKey || event.metaKey || event.altKey || !filter) return
   if (target.matches('.timeline')) {
-    const now = Number(target.dataset.pointed ?? SLICES)
-    const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: SLICES - 1 }[key]
+    const count = slices(target).length
+    const now = Number(target.dataset.pointed ?? count)
+    const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: count - 1 }[key]
     if (key === 'Enter' && target.dataset.pointed) return zoom(target)
     if (next === undefined) return
     event.preventDefault()
-    return slice(target, Math.min(Math.max(next, 0), SLICES - 1))
+    return slice(target, Math.min(Math.max(next, 0), count - 1))
   }
   if (target.matches('input, select, textarea')) return
   if (key === '/') {

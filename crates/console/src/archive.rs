@@ -13,8 +13,8 @@ use crate::recorder::Call;
 
 /// Calls that are kept.
 const CALLS: usize = 50_000;
-/// Bytes of text that they may have together.
-const BYTES: usize = 32 << 20;
+/// Bytes that they may have together.
+const BYTES: usize = 48 << 20;
 
 /// Where calls are written down.
 pub trait PastCalls: Send + 'static {
@@ -43,6 +43,15 @@ impl Archive {
         }))
     }
 
+    /// Reads on, and gives the call of this request id. Blocks.
+    pub(crate) fn find(&self, request_id: &str) -> Option<Arc<Call>> {
+        let read = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What could be read is looked through, whatever kept the rest.
+        let _ = read.on();
+        let mut newest_first = read.calls.iter().rev();
+        newest_first.find(|call| call.request_id == request_id).cloned()
+    }
+
     /// Reads on, and gives all calls with the newer ones in `last`, each once, in the order in which they ended. Blocks. Why something
     /// could not be read stands beside what could.
     pub(crate) fn with(&self, last: Vec<Arc<Call>>) -> (Vec<Arc<Call>>, Option<io::Error>) {
@@ -67,7 +76,8 @@ impl Read {
             return Ok(());
         };
         let (calls, bytes) = (&mut self.calls, &mut self.bytes);
-        source.read(&mut |call| {
+        source.read(&mut |mut call| {
+            call.bound();
             *bytes += call.bytes();
             calls.push_back(Arc::new(call));
             while calls.len() > CALLS || *bytes > BYTES {
@@ -87,9 +97,12 @@ impl fmt::Debug for Archive {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
     use jiff::Timestamp;
 
     use super::*;
+    use crate::recorder::LogLine;
 
     struct Written(Vec<Vec<Call>>, bool);
 
@@ -129,18 +142,51 @@ mod tests {
         let mut newer = call(4);
         newer.status = 500;
         assert_eq!(ids(vec![Arc::new(newer)]), ["1", "2", "3", "4"]);
+        assert_eq!(archive.find("3").unwrap().request_id, "3");
+        assert!(archive.find("5").is_none());
     }
 
     #[test]
-    fn it_is_bounded() {
-        let big = |second| {
-            let mut call = call(second);
-            call.source = "x".repeat(1 << 20);
-            call
-        };
-        let archive = Archive::new(Some(Box::new(Written(vec![(0..40).map(big).collect()], false))));
-        let (all, error) = archive.with(Vec::new());
-        assert!(error.is_none() && all.len() < 33, "{}", all.len());
-        assert_eq!(all.last().unwrap().request_id, "39");
+    fn it_is_bounded_whatever_takes_the_room() {
+        // What one call takes: the fields of many small parts weigh more than their texts.
+        let many: [fn(&mut Call); 3] = [
+            |call| call.notes = vec!["x".repeat(9 << 10); 3],
+            |call| {
+                let line = |_| LogLine {
+                    level: runtime::Level::Log,
+                    at: Duration::ZERO,
+                    text: String::new(),
+                };
+                call.logs = (0..5000).map(line).collect();
+            },
+            |call| {
+                let made = gateway::CloudCall {
+                    what: "x".to_owned(),
+                    code: 0,
+                    text: String::new(),
+                    at: Duration::ZERO,
+                    took: Duration::ZERO,
+                    exchange: None,
+                    database: None,
+                    callee: None,
+                };
+                call.cloud_calls = vec![made; 200];
+            },
+        ];
+        for fill in many {
+            let mut one = call(0);
+            fill(&mut one);
+            one.bound();
+            let fit = BYTES / one.bytes();
+            let calls = (0..fit as i64 + 20).map(|second| {
+                let mut call = call(second);
+                fill(&mut call);
+                call
+            });
+            let archive = Archive::new(Some(Box::new(Written(vec![calls.collect()], false))));
+            let (all, error) = archive.with(Vec::new());
+            assert!(error.is_none() && all.len() <= fit, "{} {fit}", all.len());
+            assert_eq!(all.last().unwrap().request_id, (fit + 19).to_string());
+        }
     }
 }

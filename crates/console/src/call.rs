@@ -57,6 +57,34 @@ pub(crate) struct Form {
     pub(crate) open_data: Vec<(String, String)>,
 }
 
+/// What is not there any more of a call that is to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    Call,
+    Event,
+    /// The end of the event.
+    Cut,
+}
+
+impl Lost {
+    fn text(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Call => lang.t(
+                "This call is not kept any more: choose the function and write the event anew.",
+                "这次调用已不再保存：请重新选择云函数并填写 event。",
+            ),
+            Self::Event => lang.t(
+                "The event of this call is not kept: write it anew. Events are kept for the last calls since the start alone.",
+                "这次调用的 event 未保存，请重新填写。event 只为启动以来最近的调用保留。",
+            ),
+            Self::Cut => lang.t(
+                "The event of this call was longer than the 4 KB that are kept of one: write it anew.",
+                "这次调用的 event 超过保留的 4 KB，未能完整保存，请重新填写。",
+            ),
+        }
+    }
+}
+
 /// Why a call was not made.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -114,21 +142,27 @@ impl Form {
     }
 
     /// As a call was made elsewhere: with its event as the function got it, but for what the platform puts there. What became of its
-    /// cloudIDs stays as data.
-    fn of_call(call: &Call, users: &[User]) -> Self {
+    /// cloudIDs stays as data. An event that is not kept whole is not there.
+    fn of_call(call: &Call, users: &[User]) -> (Self, Option<Lost>) {
         let openid = call.openid.as_deref().unwrap_or_default();
         let user = users.iter().find(|user| user.openid == openid);
-        Self {
+        let (event, lost) = match call
+            .exchange
+            .as_ref()
+            .map(|both| without_platform_fields(&both.request))
+        {
+            Some(Some(event)) => (event, None),
+            Some(None) => (String::new(), Some(Lost::Cut)),
+            None => (String::new(), Some(Lost::Event)),
+        };
+        let form = Self {
             function: call.function.clone(),
             user: user.map_or(openid, |user| &user.name).to_owned(),
             unionid: String::new(),
-            event: call
-                .exchange
-                .as_ref()
-                .and_then(|both| without_platform_fields(&both.request))
-                .unwrap_or_else(|| "{}".to_owned()),
+            event,
             open_data: Vec::new(),
-        }
+        };
+        (form, lost)
     }
 
     fn of(fields: &Fields) -> Self {
@@ -163,18 +197,25 @@ impl Form {
     }
 }
 
-pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
+pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let users = inner.users().await;
-    let again = inner.asked(fields.get("again"));
-    let elsewhere = inner.recorder.call(fields.get("again"));
-    let form = match (&again, elsewhere) {
-        (Some(asked), _) => asked.form.clone(),
+    let id = fields.get("again");
+    let again = inner.asked(id);
+    let elsewhere = match again {
+        None if !id.is_empty() => calls::find(inner, id).await,
+        _ => None,
+    };
+    let (form, lost) = match (&again, elsewhere) {
+        (Some(asked), _) => (asked.form.clone(), None),
         (None, Some(call)) => Form::of_call(&call, &users),
-        (None, None) => Form::of(fields),
+        (None, None) => (Form::of(fields), (!id.is_empty()).then_some(Lost::Call)),
     };
     let shown = inner.shown();
     let names: Vec<&str> = shown.iter().flat_map(|shown| shown.names()).collect();
+    // Whoever is asked for is chosen or nobody: never another one in their place.
+    let strange_function = !form.function.is_empty() && !names.contains(&form.function.as_str());
+    let strange_user = !form.user.is_empty() && users.iter().all(|user| user.name != form.user);
     let content = html! {
         noscript { (trouble(lang.t("Sending needs the page's scripts, which this browser does not run.", "发送需要页面脚本，当前浏览器未运行脚本。"))) }
         @if !viewer.simulated {
@@ -185,6 +226,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
                 label {
                     (lang.t("Function", "云函数"))
                     select name="function" required {
+                        @if strange_function { option value="" selected { (form.function) (lang.t(" (is not there any more)", "（已不存在）")) } }
                         @for name in &names { option value=(name) selected[*name == form.function] { (name) } }
                     }
                 }
@@ -192,6 +234,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
                     label {
                         (lang.t("User", "用户"))
                         select name="user" required {
+                            @if strange_user { option value="" selected { (form.user) (lang.t(" (is nobody here)", "（不是这里的用户）")) } }
                             @for user in &users { option value=(user.name) selected[user.name == form.user] { (user.name) } }
                         }
                     }
@@ -201,9 +244,11 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Res
                 }
             }
             label for="event" { (lang.t("Event, a JSON object", "event（JSON 对象）")) }
-            textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check"
+            textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check" required[lost.is_some()]
                 hx-post="/call/check" hx-trigger="input changed delay:300ms" hx-target="#check" { (form.event) }
-            div #check aria-live="polite" { (checked(lang, &form.event)) }
+            div #check aria-live="polite" {
+                @match lost { Some(lost) => (trouble(lost.text(lang))), None => (checked(lang, &form.event)) }
+            }
             @if viewer.simulated {
                 fieldset {
                     legend { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
@@ -253,7 +298,7 @@ pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
 }
 
 /// Makes the call, and shows what came of it.
-pub(crate) async fn send(inner: &Inner, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
+pub(crate) async fn send(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let form = Form::of(fields);
     let shown = match make(inner, viewer, form).await {
         Ok(asked) => answer(inner, viewer, &asked).await,
@@ -307,7 +352,7 @@ async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, 
 }
 
 /// What came back, and what happened inside.
-async fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
+async fn answer(inner: &Arc<Inner>, viewer: &Viewer, asked: &Arc<Asked>) -> Markup {
     let lang = viewer.lang;
     let reply: Value = serde_json::from_slice(&asked.reply).unwrap_or_default();
     let failed = reply["errCode"].is_number();
@@ -320,7 +365,7 @@ async fn answer(inner: &Inner, viewer: &Viewer, asked: &Asked) -> Markup {
             @if call.is_some() { a href=(web::link("/calls", &[("call", request_id)])) { (lang.t("Among all calls", "在调用记录中查看")) } }
         }
         @match &call {
-            Some(call) => (calls::parts(inner, viewer, call, asked).await),
+            Some(call) => (calls::parts(inner, viewer, call, Some(asked)).await),
             None => {
                 // It was refused before any function ran.
                 pre .error tabindex="0" { (reply["errCode"]) " " (reply["errMsg"].as_str().unwrap_or_default()) }
@@ -418,6 +463,25 @@ mod tests {
             assert_eq!((fault.line, fault.column), (line, column), "{text}: {fault}");
         }
         assert!(object("{\"a\": 12345678901234567890}").is_ok());
+    }
+
+    #[test]
+    fn an_event_that_is_not_kept_whole_is_not_made_up() {
+        let mut call = Call::new("1".to_owned(), "pay".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+        call.openid = Some("o-nobody".to_owned());
+        let mut again = |event: Option<&str>| {
+            call.exchange = event.map(|event| gateway::Exchange {
+                request: event.to_owned(),
+                answer: String::new(),
+            });
+            let (form, lost) = Form::of_call(&call, &[]);
+            assert_eq!((&*form.function, &*form.user), ("pay", "o-nobody"));
+            (form.event, lost)
+        };
+        let whole = again(Some(r#"{"a":1,"userInfo":{"appId":"wx"},"tcbContext":{}}"#));
+        assert_eq!(whole, ("{\n  \"a\": 1\n}".to_owned(), None));
+        assert_eq!(again(Some("{\"a\":\"b …")), (String::new(), Some(Lost::Cut)));
+        assert_eq!(again(None), (String::new(), Some(Lost::Event)));
     }
 
     #[test]

@@ -4,30 +4,32 @@
 mod details;
 mod filter;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 
-use self::filter::{Found, Lines, View, WINDOWS, after, printed_at};
+use self::{
+    details::{Chosen, OpenCall},
+    filter::{Found, View, WINDOWS, after, printed_at},
+};
 pub(crate) use self::{
     details::{mend, parts, step},
     filter::Filter,
 };
 use crate::{
     Inner,
+    lang::Lang,
     layout::{self, Page, Viewer, outcome, person, span, time, trouble},
-    recorder::{Call, LogLine, RunningCall, Told, beginning},
+    recorder::{Call, Told, beginning},
     simulated::User,
     stack::Thrown,
     waterfall::kind_of,
     web::{self, Fields},
 };
 
-/// Notes that are shown.
-const NOTES: usize = 10;
 /// Running calls that are shown.
 const RUNNING: usize = 10;
 /// Bytes of an error's text.
@@ -37,27 +39,80 @@ const BRIEF: usize = 240;
 
 pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let filter = Filter::of(fields);
-    let paused = fields.get("paused") == "1";
     let users = inner.users().await;
-    let (all, error) = known(inner).await;
-    let all: Arc<[Arc<Call>]> = all.into();
-    let now = found(inner, viewer, &filter, &users, &all, error.as_deref()).await;
-    let chosen = fields.get("call");
-    let pane = if chosen.is_empty() {
-        html! { section #call {} }
-    } else {
-        let all_logs = !fields.get("all").is_empty();
-        details::pane(inner, viewer, &filter, chosen, all_logs, &users, &all).await
+    let id = fields.get("call");
+    let chosen = (!id.is_empty()).then(|| Chosen {
+        request_id: id.to_owned(),
+        asked: inner.asked(id),
+        all_logs: !fields.get("all").is_empty(),
+    });
+    let sight = match look(inner, viewer.lang, &filter, chosen).await {
+        Ok(sight) => sight,
+        Err(error) => return layout::page(viewer, Page::Calls, trouble(&error)),
+    };
+    let now = shown(inner, viewer, &filter, &users, &sight);
+    let pane = match &sight.open {
+        Some(open) => details::pane(inner, viewer, &filter, &users, open).await,
+        None => html! { section #call {} },
     };
     let content = html! {
-        (form(inner, viewer, &filter, &users, &all, paused, chosen))
+        (form(inner, viewer, &filter, &users, &sight.names, id))
         div #calls {
-            @if paused || !filter.before.is_empty() { div .still { (now) } }
+            @if filter.paused || !filter.before.is_empty() { div .still { (now) } }
             @else { (layout::live(&filter.link("/live/calls", &[]), now)) }
             (pane)
         }
     };
     layout::page(viewer, Page::Calls, content)
+}
+
+/// What a page shows of all calls that are kept.
+struct Sight {
+    found: Found,
+    /// The functions that were called.
+    names: BTreeSet<String>,
+    /// The call beside the list, if one is asked for.
+    open: Option<OpenCall>,
+    /// Why calls that are on disk could not be read.
+    error: Option<String>,
+}
+
+/// Looks through all calls, and draws the chosen one: on a thread that may take its time, which the one that serves may not.
+async fn look(
+    inner: &Arc<Inner>,
+    lang: Lang,
+    filter: &Filter,
+    chosen: Option<Chosen>,
+) -> Result<Sight, String> {
+    let (inner, filter) = (Arc::clone(inner), filter.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        let mut last = inner.recorder.calls(usize::MAX, |_| true);
+        last.reverse();
+        let (all, error) = inner.archive.with(last);
+        let mut names = BTreeSet::new();
+        for call in &all {
+            if !names.contains(&call.function) {
+                names.insert(call.function.clone());
+            }
+        }
+        Sight {
+            found: filter.find(&all, &inner.recorder, Timestamp::now().as_millisecond()),
+            names,
+            open: chosen.map(|chosen| details::open(&inner, lang, &filter, &all, &chosen)),
+            error: error.map(|error| error.to_string()),
+        }
+    });
+    looked.await.map_err(|error| error.to_string())
+}
+
+/// A call that is kept, or on disk.
+pub(crate) async fn find(inner: &Arc<Inner>, request_id: &str) -> Option<Arc<Call>> {
+    if let Some(call) = inner.recorder.call(request_id) {
+        return Some(call);
+    }
+    let (inner, request_id) = (Arc::clone(inner), request_id.to_owned());
+    let found = tokio::task::spawn_blocking(move || inner.archive.find(&request_id));
+    found.await.ok().flatten()
 }
 
 /// Where one call was shown by itself, and where the charts were.
@@ -71,16 +126,15 @@ fn form(
     viewer: &Viewer,
     filter: &Filter,
     users: &[User],
-    all: &[Arc<Call>],
-    paused: bool,
+    called: &BTreeSet<String>,
     chosen: &str,
 ) -> Markup {
     let lang = viewer.lang;
     let shown = inner.shown();
     // Those that there are, and those that were called before they were removed.
-    let names: BTreeSet<&str> = all
+    let names: BTreeSet<&str> = called
         .iter()
-        .map(|call| call.function.as_str())
+        .map(String::as_str)
         .chain(shown.iter().flat_map(|shown| shown.names()))
         .collect();
     let option = |value: &str, text: &str, chosen: &str| html! { option value=(value) selected[value == chosen] { (text) } };
@@ -123,13 +177,13 @@ fn form(
                 (option("failed", lang.t("failed", "失败"), &filter.status))
             }
             select name="window" aria-label=(lang.t("Timeline", "时间线")) {
-                (option("", lang.t("lately", "最近"), &window))
+                (option("", lang.t("time: automatic", "时间：自动"), &window))
                 @for (minutes, text) in WINDOWS.into_iter().zip([
                     lang.t("15 minutes", "15 分钟"), lang.t("1 hour", "1 小时"), lang.t("6 hours", "6 小时"),
                     lang.t("1 day", "1 天"), lang.t("7 days", "7 天"),
                 ]) { (option(&minutes.to_string(), text, &window)) }
             }
-            label .check { input type="checkbox" name="paused" value="1" checked[paused]; " " (lang.t("hold still", "暂停更新")) }
+            label .check { input type="checkbox" name="paused" value="1" checked[filter.paused]; " " (lang.t("pause updates", "暂停更新")) }
             input type="hidden" name="from" value=(zoom(filter.zoom.map(|(from, _)| from)));
             input type="hidden" name="to" value=(zoom(filter.zoom.map(|(_, to)| to)));
             input type="hidden" name="call" value=(chosen);
@@ -138,56 +192,31 @@ fn form(
     }
 }
 
-/// All calls that are kept, the oldest first, and why some could not be read. Not read on the thread that serves.
-async fn known(inner: &Arc<Inner>) -> (Vec<Arc<Call>>, Option<String>) {
-    let inner = Arc::clone(inner);
-    let read = tokio::task::spawn_blocking(move || {
-        let mut last = inner.recorder.calls(usize::MAX, |_| true);
-        last.reverse();
-        inner.archive.with(last)
-    });
-    match read.await {
-        Ok((all, error)) => (all, error.map(|error| error.to_string())),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+/// The part of the page that follows what happens.
+pub(crate) async fn list(inner: &Arc<Inner>, viewer: &Viewer, filter: &Filter, users: &[User]) -> Markup {
+    match look(inner, viewer.lang, filter, None).await {
+        Ok(sight) => shown(inner, viewer, filter, users, &sight),
+        Err(error) => trouble(&error),
     }
 }
 
-/// The part of the page that follows what happens.
-pub(crate) async fn list(inner: &Arc<Inner>, viewer: &Viewer, filter: &Filter, users: &[User]) -> Markup {
-    let (all, error) = known(inner).await;
-    found(inner, viewer, filter, users, &all.into(), error.as_deref()).await
-}
-
-async fn found(
-    inner: &Arc<Inner>,
-    viewer: &Viewer,
-    filter: &Filter,
-    users: &[User],
-    all: &Arc<[Arc<Call>]>,
-    error: Option<&str>,
-) -> Markup {
-    let lang = viewer.lang;
-    let looked = {
-        let (inner, filter, all) = (Arc::clone(inner), filter.clone(), Arc::clone(all));
-        let look = move || filter.find(&all, &inner.recorder, Timestamp::now().as_millisecond());
-        tokio::task::spawn_blocking(look).await
-    };
-    let found = match looked {
-        Ok(found) => found,
-        Err(error) => return trouble(&error.to_string()),
-    };
+fn shown(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User], sight: &Sight) -> Markup {
+    let (lang, found) = (viewer.lang, &sight.found);
     html! {
         (found.timeline.drawn(lang, filter.zoom.is_some()))
         div .list hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" {
-            @if let Some(error) = error {
+            @if let Some(error) = &sight.error {
                 (trouble(&format!("{}{error}", lang.t("Calls of earlier runs cannot be read: ", "无法读取此前运行的调用记录："))))
             }
             @match filter.view {
-                View::Calls => (rows(inner, viewer, filter, &found, users)),
-                View::Logs => (lines(inner, viewer, filter, &found)),
+                View::Calls => (rows(inner, viewer, filter, found, users)),
+                View::Logs => (lines(viewer, filter, found)),
             }
-            (pages(viewer, filter, &found))
-            (also_told(inner, viewer, filter, &found))
+            (pages(viewer, filter, found))
+            @if !found.notes.is_empty() {
+                h2 { (lang.t("Other messages", "其他消息")) }
+                (told(&found.notes))
+            }
         }
     }
 }
@@ -205,7 +234,7 @@ fn rows(inner: &Inner, viewer: &Viewer, filter: &Filter, found: &Found, users: &
     };
     let mut earlier = |call: &Call| began.take_if(|began| call.at < *began);
     html! {
-        (running(inner, viewer, filter, users))
+        (running(viewer, filter, found, users))
         @if found.calls.is_empty() { (nothing(viewer, found)) } @else {
             table .calls {
                 thead { tr {
@@ -218,7 +247,7 @@ fn rows(inner: &Inner, viewer: &Viewer, filter: &Filter, found: &Found, users: &
                 tbody {
                     @for call in &found.calls {
                         @if let Some(began) = earlier(call) {
-                            tr .mark { td colspan="5" { (lang.t("started at ", "启动于 ")) (time(began)) (lang.t(", earlier runs below", "，以下为此前的运行")) } }
+                            tr .mark { td colspan="5" { (lang.t("started at ", "启动于 ")) (time(began)) (lang.t(", earlier runs below", "，以下为此前运行的记录")) } }
                         }
                         @if let Some(day) = dated(call) { tr .mark { td colspan="5" { (day) } } }
                         (row(viewer, filter, call, users))
@@ -233,13 +262,13 @@ fn row(viewer: &Viewer, filter: &Filter, call: &Call, users: &[User]) -> Markup 
     let lang = viewer.lang;
     html! {
         tr .failed[call.failed()] {
-            td { a href=(link(filter, &call.request_id)) { (clock(call.at)) } }
+            td { a id=[anchor("call", &call.request_id)] href=(filter.of_call(&call.request_id)) { (clock(call.at)) } }
             td { (call.function) @if let Some(http) = &call.http { " " span .dim.brief { (http) } } }
             td {
                 @match &call.error {
-                    None => span .good title=(lang.t("ok", "成功")) { "✓" },
+                    None => (mark(lang, false)),
                     Some((code, text)) => {
-                        span .bad title=(lang.t("failed", "失败")) { "✗" } " " code { (code) } " "
+                        (mark(lang, true)) " " code { (code) } " "
                         span .dim.brief { (beginning(first_line(text), BRIEF)) }
                     }
                 }
@@ -250,10 +279,23 @@ fn row(viewer: &Viewer, filter: &Filter, call: &Call, users: &[User]) -> Markup 
     }
 }
 
-/// The address at which a call stands beside the list.
-fn link(filter: &Filter, request_id: &str) -> String {
-    let before = [("before", filter.before.as_str()), ("call", request_id)];
-    filter.link("/calls", &before)
+/// Whether a call went well: a sign, and a word for whoever does not see it.
+fn mark(lang: Lang, failed: bool) -> Markup {
+    let (class, sign, word) = match failed {
+        true => ("bad", "✗", lang.t("failed", "失败")),
+        false => ("good", "✓", lang.t("ok", "成功")),
+    };
+    html! { span .(class) title=(word) { span aria-hidden="true" { (sign) } span .unseen { (word) } } }
+}
+
+/// The id of what stands for a call on the page: who is at it stays at it when the list is drawn anew. A name that somebody else may
+/// have written to the disk is none.
+fn anchor(kind: &str, request_id: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    request_id
+        .bytes()
+        .all(plain)
+        .then(|| format!("{kind}-{request_id}"))
 }
 
 /// The time of day to the millisecond: calls come close together.
@@ -278,45 +320,42 @@ fn nothing(viewer: &Viewer, found: &Found) -> Markup {
 }
 
 /// The logs of all functions.
-fn lines(inner: &Inner, viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
+fn lines(viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
     let lang = viewer.lang;
+    // Of one moment the last printed first.
     let mut all: Vec<(Timestamp, Markup)> = Vec::new();
-    for Lines { call, lines, more } in &found.lines {
-        let at = |line: &LogLine| printed_at(call, line);
-        let link = link(filter, &call.request_id);
-        all.extend(lines.iter().map(|line| {
+    for line in &found.loose {
+        let text = printed(line.at, None, &line.function, line.level, &line.text);
+        all.push((line.at, text));
+    }
+    for call in &found.running {
+        let link = filter.of_call(&call.request_id);
+        all.extend(call.lines.iter().rev().map(|line| {
+            let at = after(call.since, line.at);
             (
-                at(line),
-                printed(at(line), Some(&link), &call.function, line.level, &line.text),
+                at,
+                printed(at, Some((&link, None)), &call.function, line.level, &line.text),
             )
         }));
-        if *more > 0
-            && let Some(first) = lines.last()
-        {
-            let text = html! { li .dim { (lang.t("before that, printed by the same call: ", "同一次调用在此之前的输出：")) (more) } };
-            all.push((at(first), text));
-        }
     }
-    for call in inner.recorder.running(|call| filter.takes_running(call)) {
-        all.extend(call.lines.iter().map(|line| {
-            let at = after(call.since, line.at);
-            (at, printed(at, None, &call.function, line.level, &line.text))
+    for of_call in &found.lines {
+        let call = &of_call.call;
+        let link = filter.of_call(&call.request_id);
+        all.extend(of_call.lines().map(|(place, line)| {
+            let at = printed_at(call, line);
+            let id = anchor(&format!("line-{place}"), &call.request_id);
+            (
+                at,
+                printed(at, Some((&link, id)), &call.function, line.level, &line.text),
+            )
         }));
-    }
-    // Those between the calls of this page; on the first also those after them.
-    let oldest = found.calls.last().map(|call| call.at);
-    for line in inner.recorder.loose() {
-        let fits = found.skipped == 0
-            && oldest.is_none_or(|oldest| line.at >= oldest || found.count == found.calls.len());
-        if fits && filter.takes_loose(&line.function, &line.text) {
-            all.push((
-                line.at,
-                printed(line.at, None, &line.function, line.level, &line.text),
-            ));
+        if of_call.more > 0
+            && let Some((_, first)) = of_call.lines().last()
+        {
+            let text = html! { li .dim { (lang.t("before that, printed by the same call: ", "同一次调用在此之前的输出：")) (of_call.more) } };
+            all.push((printed_at(call, first), text));
         }
     }
-    // The newest first, and of one moment the last printed first.
-    all.reverse();
     all.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     html! {
         @if all.is_empty() {
@@ -327,11 +366,18 @@ fn lines(inner: &Inner, viewer: &Viewer, filter: &Filter, found: &Found) -> Mark
     }
 }
 
-fn printed(at: Timestamp, link: Option<&str>, function: &str, level: runtime::Level, text: &str) -> Markup {
+/// A line; with the address of the call that printed it, and an id of its own.
+fn printed(
+    at: Timestamp,
+    link: Option<(&str, Option<String>)>,
+    function: &str,
+    level: runtime::Level,
+    text: &str,
+) -> Markup {
     let short = beginning(text, BRIEF);
     html! {
         li .(kind_of(level)) {
-            @match link { Some(link) => a href=(link) { (clock(at)) }, None => span { (clock(at)) } }
+            @match link { Some((link, id)) => a id=[id] href=(link) { (clock(at)) }, None => span { (clock(at)) } }
             span .function { (function) }
             span .text { (short) @if short.len() < text.len() { " …" } }
         }
@@ -339,14 +385,8 @@ fn printed(at: Timestamp, link: Option<&str>, function: &str, level: runtime::Le
 }
 
 /// What functions print, while they still run.
-fn running(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User]) -> Markup {
-    let lang = viewer.lang;
-    let running = inner.recorder.running(|call| filter.takes_running(call));
-    let last = |call: &RunningCall| {
-        call.lines
-            .back()
-            .map(|line| beginning(&line.text, BRIEF).to_owned())
-    };
+fn running(viewer: &Viewer, filter: &Filter, found: &Found, users: &[User]) -> Markup {
+    let (lang, running) = (viewer.lang, &found.running);
     html! {
         @if !running.is_empty() {
             ul .running {
@@ -354,8 +394,9 @@ fn running(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User]) -> M
                     li {
                         span .busy-dot aria-hidden="true" { "●" } " "
                         (lang.t("Running: ", "执行中：")) strong { (call.function) } " · "
-                        (person(users, lang, call.openid.as_deref())) " · " code .dim { (call.request_id) }
-                        @if let Some(text) = last(call) { span .text { (text) } }
+                        (person(users, lang, call.openid.as_deref())) " · "
+                        a id=[anchor("call", &call.request_id)] href=(filter.of_call(&call.request_id)) { code { (call.request_id) } }
+                        @if let Some(line) = call.lines.back() { span .text { (beginning(&line.text, BRIEF)) } }
                     }
                 }
                 @if running.len() > RUNNING { li .dim { (lang.t("and more: ", "还有：")) (running.len() - RUNNING) } }
@@ -372,7 +413,7 @@ fn pages(viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
     html! {
         @if found.count > 0 {
             p .pages hx-target="#calls" hx-select="#calls" hx-swap="outerHTML show:top" {
-                span .dim { (from) "–" (to) (lang.t(" of ", " / ")) (found.count) (lang.t(" calls", " 次调用")) }
+                span .dim { (from) "–" (to) (lang.t(" of ", " / ")) (found.count) @if filter.view == View::Logs { (lang.t(" calls that printed something", " 次有输出的调用")) } @else { (lang.t(" calls", " 次调用")) } }
                 @if found.skipped > 0 { a #newest href=(filter.link("/calls", &[])) { "« " (lang.t("Newest", "最新")) } }
                 @if let Some(last) = older {
                     a #older href=(filter.link("/calls", &[("before", &last.request_id)])) { (lang.t("Older", "更早")) " »" }
@@ -382,34 +423,15 @@ fn pages(viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
     }
 }
 
-/// Notes that stand with no call of the page.
-fn also_told(inner: &Inner, viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
-    let lang = viewer.lang;
-    let notes = inner.recorder.notes(NOTES, |note| {
-        let of_a_call = found.calls.iter().any(|call| call.concerns(note));
-        !of_a_call
-            && filter.takes_loose("", &note.text)
-            && (filter.openid.is_empty() || note.openid.as_ref() == Some(&filter.openid))
-    });
-    html! {
-        @if !notes.is_empty() && filter.function.is_empty() && filter.status.is_empty() {
-            h2 { (lang.t("Also told", "其他消息")) }
-            (told(&notes))
-        }
-    }
-}
-
 fn told(notes: &[Arc<Told>]) -> Markup {
     html! { ul .findings { @for note in notes { li { span .dim { (time(note.at)) } " " (note.text) } } } }
 }
 
 /// An error's code, what it says, where it was thrown, and behind a click the rest of the stack.
-fn failure(viewer: &Viewer, code: i64, text: &str, root: &str) -> Markup {
+fn failure(viewer: &Viewer, code: i64, text: &str, root: Option<&Path>) -> Markup {
     let lang = viewer.lang;
     let thrown = Thrown::parse(beginning(text, ERROR));
-    let place = thrown
-        .place
-        .map(|place| place.strip_prefix(root).unwrap_or(place).trim_start_matches('/'));
+    let place = thrown.place.map(|place| within(place, root));
     html! {
         div .error {
             p { strong { code { (code) } } " " span .text { (thrown.message) } }
@@ -424,6 +446,12 @@ fn failure(viewer: &Viewer, code: i64, text: &str, root: &str) -> Markup {
     }
 }
 
+/// A place in the project, as seen from its folder; any other as it is.
+fn within<'a>(place: &'a str, root: Option<&Path>) -> &'a str {
+    let inside = root.and_then(|root| Path::new(place).strip_prefix(root).ok());
+    inside.and_then(Path::to_str).unwrap_or(place)
+}
+
 /// A part of a page that could not be found.
 fn gone(viewer: &Viewer) -> Response<ReplyBody> {
     let text = viewer
@@ -435,4 +463,31 @@ fn gone(viewer: &Viewer) -> Response<ReplyBody> {
 /// Whether it went well, for a headline.
 fn badge(viewer: &Viewer, call: &Call) -> Markup {
     outcome(viewer.lang, call.failed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_shortened_where_it_lies_in_the_project() {
+        let place = "/p/cloudfunctions/a/index.js:3:9";
+        for (root, shown) in [
+            (Some("/p"), "cloudfunctions/a/index.js:3:9"),
+            (Some("/p/"), "cloudfunctions/a/index.js:3:9"),
+            (Some("/p/cloud"), place),
+            (Some("/elsewhere"), place),
+            (None, place),
+        ] {
+            assert_eq!(within(place, root.map(Path::new)), shown, "{root:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_one_word() {
+        assert_eq!(anchor("call", "a-1").as_deref(), Some("call-a-1"));
+        for hostile in ["a b", "'", "\\", "\"", "云", "a\n"] {
+            assert_eq!(anchor("call", hostile), None, "{hostile:?}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! JSON as a tree to fold, numbers and strings as they were written. However large a text is, what is shown of it is bounded; the
-//! button beside it copies the whole.
+//! button beside it copies all that is kept, and says so where that is not the whole.
 
 use std::cell::Cell;
 
@@ -27,19 +27,24 @@ const PLATFORM: [&str; 3] = ["userInfo", "tcbContext", "OPEN_DATA_INFO"];
 /// what was cut, is shown as it is.
 pub(crate) fn titled(lang: Lang, title: &str, text: &str) -> Markup {
     let is_json = |text: &str| json::validate(text.as_bytes()).is_ok();
-    let parts = text
-        .split_once('\n')
-        .filter(|(_, body)| !is_json(text) && is_json(body));
+    let (line, body) = match text.split_once('\n') {
+        _ if is_json(text) => (None, Some(text)),
+        Some((line, body)) if is_json(body) => (Some(line), Some(body)),
+        _ => (None, None),
+    };
+    let cut = body.is_none() && text.ends_with(CUT);
     html! {
         section .value {
-            h3 { (title) " " (layout::copy(lang, text)) }
-            @match parts {
-                Some((line, body)) => {
-                    p { code { (line) } }
-                    ul .tree { (value(lang, body)) }
-                }
-                None if is_json(text) => ul .tree { (value(lang, text)) },
-                None if text.ends_with(CUT) => (layout::json(lang, text)),
+            h3 {
+                (title) " "
+                @if cut {
+                    button .copy type="button" data-text=(text) data-copied="✓" { (lang.t("Copy the beginning (the rest is not kept)", "复制开头（其余未保留）")) }
+                } @else { (layout::copy(lang, text)) }
+            }
+            @if let Some(line) = line { p { code { (line) } } }
+            @match body {
+                Some(body) => ul .tree { (value(lang, body)) },
+                None if cut => (layout::json(lang, text)),
                 None => pre tabindex="0" { (text) },
             }
         }
@@ -49,14 +54,13 @@ pub(crate) fn titled(lang: Lang, title: &str, text: &str) -> Markup {
 fn value(lang: Lang, text: &str) -> Markup {
     let nodes = Cell::new(NODES);
     match text.trim_start().as_bytes().first() {
-        Some(b'{' | b'[') => members(lang, text.trim(), 0, &nodes),
+        Some(b'{' | b'[') => members(lang, parts(text.trim()), 0, &nodes),
         _ => html! { li { (leaf(text.trim())) } },
     }
 }
 
 /// The members of an object, or the elements of an array.
-fn members(lang: Lang, text: &str, depth: usize, nodes: &Cell<usize>) -> Markup {
-    let inside = parts(text);
+fn members(lang: Lang, inside: Vec<(String, &str)>, depth: usize, nodes: &Cell<usize>) -> Markup {
     let count = inside.len();
     let mut lines = Vec::new();
     for (key, value) in inside {
@@ -68,7 +72,7 @@ fn members(lang: Lang, text: &str, depth: usize, nodes: &Cell<usize>) -> Markup 
     }
     html! {
         @for line in &lines { (line) }
-        @if count == 0 { li .dim { (text) } }
+        @if count == 0 { li .dim { (lang.t("empty", "空")) } }
         @if lines.len() < count { li .dim { (lang.t("… and more: ", "……还有：")) (count - lines.len()) } }
     }
 }
@@ -79,7 +83,8 @@ fn member(lang: Lang, key: &str, value: &str, depth: usize, nodes: &Cell<usize>)
     if !is_list && !value.starts_with('{') || value.len() <= INLINE {
         return html! { (name) (leaf(value)) };
     }
-    let count = parts(value).len();
+    let inside = parts(value);
+    let count = inside.len();
     html! {
         details open[depth + 1 < OPEN && !PLATFORM.contains(&key)] {
             summary {
@@ -90,7 +95,7 @@ fn member(lang: Lang, key: &str, value: &str, depth: usize, nodes: &Cell<usize>)
                 }
             }
             ul .tree {
-                @if depth == DEEPEST { li .dim { "…" } } @else { (members(lang, value, depth + 1, nodes)) }
+                @if depth == DEEPEST { li .dim { "…" } } @else { (members(lang, inside, depth + 1, nodes)) }
             }
         }
     }
@@ -166,6 +171,8 @@ mod tests {
             assert!(!tree.contains("<script") && !tree.contains("<b>"));
         }
         assert!(shown("<b>").contains("&lt;b&gt;"));
+        assert!(shown("{\"a\": \"b …").contains("Copy the beginning"));
+        assert!(!shown("{\"a\": \"b …\"}").contains("Copy the beginning"));
         assert!(shown("7").contains("<span class=\"n\">7</span>"));
     }
 }

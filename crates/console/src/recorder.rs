@@ -3,6 +3,9 @@
 //!
 //! A record is copied once, cut to a bound, into a ring; whoever watches is woken, and nobody is if nobody does. All bounds
 //! are here: whatever functions print and however often they are called, the memory is bounded.
+//!
+//! The gateway tells on the thread that serves every call. So the lock is held for no longer than it takes to add an entry, or to copy
+//! pointers: whatever a page asks of the entries, it asks of its own copy of these.
 
 use std::{
     collections::VecDeque,
@@ -18,11 +21,11 @@ use jiff::{SignedDuration, Timestamp};
 use runtime::Level;
 use tokio::sync::watch;
 
-use crate::timeline::{Rates, Timeline};
+use crate::timeline::{Rate, Rates};
 
 /// Calls that are kept.
 const CALLS: usize = 2000;
-/// Bytes of text that they may have together.
+/// Bytes that they may have together.
 const CALL_BYTES: usize = 16 << 20;
 /// Bytes of one call's logs.
 const LOG_BYTES: usize = 64 << 10;
@@ -92,7 +95,7 @@ pub(crate) struct RunningCall {
     /// When its first line came.
     pub(crate) since: Timestamp,
     /// The last lines.
-    pub(crate) lines: VecDeque<LogLine>,
+    pub(crate) lines: VecDeque<Arc<LogLine>>,
 }
 
 /// Queries of one shape that no index served, or that looked at many documents for few.
@@ -148,8 +151,8 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Kept {
     calls: VecDeque<Arc<Call>>,
-    running: VecDeque<RunningCall>,
-    loose: VecDeque<LooseLine>,
+    running: VecDeque<Arc<RunningCall>>,
+    loose: VecDeque<Arc<LooseLine>>,
     bytes: usize,
     notes: VecDeque<Arc<Told>>,
     rates: Rates,
@@ -169,35 +172,21 @@ impl Default for Recorder {
 impl Recorder {
     /// The kept calls that `wanted` takes, the newest first, at most `most`.
     pub(crate) fn calls(&self, most: usize, wanted: impl Fn(&Call) -> bool) -> Vec<Arc<Call>> {
-        let kept = self.kept();
-        let newest_first = kept.calls.iter().rev();
-        newest_first
-            .filter(|call| wanted(call))
-            .take(most)
-            .map(Arc::clone)
-            .collect()
+        newest(|kept| &kept.calls, self, most, wanted)
     }
 
     pub(crate) fn call(&self, request_id: &str) -> Option<Arc<Call>> {
         self.calls(1, |call| call.request_id == request_id).pop()
     }
 
-    /// The calls that still run and printed something, the newest first.
-    pub(crate) fn running(&self, wanted: impl Fn(&RunningCall) -> bool) -> Vec<RunningCall> {
-        let kept = self.kept();
-        let newest_first = kept.running.iter().rev();
-        newest_first.filter(|call| wanted(call)).cloned().collect()
+    /// The calls that `wanted` takes of those that still run and printed something, the newest first.
+    pub(crate) fn running(&self, wanted: impl Fn(&RunningCall) -> bool) -> Vec<Arc<RunningCall>> {
+        newest(|kept| &kept.running, self, RUNNING, wanted)
     }
 
     /// The notes that `wanted` takes, the newest first, at most `most`.
     pub(crate) fn notes(&self, most: usize, wanted: impl Fn(&Told) -> bool) -> Vec<Arc<Told>> {
-        let kept = self.kept();
-        let newest_first = kept.notes.iter().rev();
-        newest_first
-            .filter(|note| wanted(note))
-            .take(most)
-            .map(Arc::clone)
-            .collect()
+        newest(|kept| &kept.notes, self, most, wanted)
     }
 
     /// The queries that no index served, those that looked at most first.
@@ -220,14 +209,14 @@ impl Recorder {
         self.began
     }
 
-    /// Adds what was counted of one function, or of all where none is named.
-    pub(crate) fn count_in(&self, timeline: &mut Timeline, function: &str) {
-        timeline.add_rates(&self.kept().rates, function);
+    /// What was counted of one function, or of all where none is named.
+    pub(crate) fn rate(&self, function: &str) -> Rate {
+        self.kept().rates.of(function)
     }
 
-    /// What was printed outside of any call, the oldest first.
-    pub(crate) fn loose(&self) -> Vec<LooseLine> {
-        self.kept().loose.iter().cloned().collect()
+    /// The lines that `wanted` takes of what was printed outside of any call, the newest first.
+    pub(crate) fn loose(&self, wanted: impl Fn(&LooseLine) -> bool) -> Vec<Arc<LooseLine>> {
+        newest(|kept| &kept.loose, self, LOOSE_LINES, wanted)
     }
 
     /// Is woken when something has happened, from now on.
@@ -256,9 +245,24 @@ impl Recorder {
     }
 }
 
+/// At most `most` of the entries of one kind that `wanted` takes, the newest first. It is asked when the lock is free again.
+fn newest<Entry>(
+    of: impl Fn(&Kept) -> &VecDeque<Arc<Entry>>,
+    recorder: &Recorder,
+    most: usize,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Vec<Arc<Entry>> {
+    let mut all: Vec<Arc<Entry>> = of(&recorder.kept()).iter().rev().map(Arc::clone).collect();
+    all.retain(|entry| wanted(entry));
+    all.truncate(most);
+    all
+}
+
 impl Journal for Recorder {
     fn call(&self, record: &CallRecord<'_>) {
         let call = Call::copy(record);
+        // What is pushed out is freed when the lock is.
+        let mut gone = Vec::new();
         {
             let kept = &mut *self.kept();
             let at = call.at.as_millisecond();
@@ -278,6 +282,7 @@ impl Journal for Recorder {
                     break;
                 };
                 kept.bytes -= oldest.bytes();
+                gone.push(oldest);
             }
         }
         self.wake();
@@ -285,23 +290,26 @@ impl Journal for Recorder {
 
     fn line(&self, line: &PrintedLine<'_>) {
         let Some(request_id) = line.request_id else {
-            let loose = &mut self.kept().loose;
-            loose.push_back(LooseLine {
+            let printed = Arc::new(LooseLine {
                 at: Timestamp::now(),
                 function: line.function.to_owned(),
                 level: line.level,
                 text: cut(line.text),
             });
-            if loose.len() > LOOSE_LINES {
-                loose.pop_front();
+            {
+                let loose = &mut self.kept().loose;
+                loose.push_back(printed);
+                if loose.len() > LOOSE_LINES {
+                    loose.pop_front();
+                }
             }
             return self.wake();
         };
-        let shown = LogLine {
+        let shown = Arc::new(LogLine {
             level: line.level,
             at: line.at,
             text: cut(line.text),
-        };
+        });
         {
             let running = &mut self.kept().running;
             match running
@@ -309,18 +317,20 @@ impl Journal for Recorder {
                 .find(|running| running.request_id == request_id)
             {
                 Some(call) => {
+                    // Copied where somebody looks at it: its lines are pointers.
+                    let call = Arc::make_mut(call);
                     call.lines.push_back(shown);
                     if call.lines.len() > RUNNING_LINES {
                         call.lines.pop_front();
                     }
                 }
-                None => running.push_back(RunningCall {
+                None => running.push_back(Arc::new(RunningCall {
                     request_id: request_id.to_owned(),
                     function: line.function.to_owned(),
                     openid: line.openid.map(cut),
                     since: Timestamp::now(),
                     lines: VecDeque::from([shown]),
-                }),
+                })),
             }
             if running.len() > RUNNING {
                 running.pop_front();
@@ -412,26 +422,79 @@ impl Call {
         }
     }
 
-    /// What its texts weigh. An empty line takes room as well.
+    /// The memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
+        const PAIR: usize = size_of::<(String, String)>();
         let both = |exchange: &Option<Exchange>| {
             let exchange = exchange.as_ref();
             exchange.map_or(0, |both| both.request.len() + both.answer.len())
         };
         let made = |made: &CloudCall| {
             let database = made.database.as_ref();
-            let database = database.map_or(0, |call| call.collection.len() + call.query.len());
-            made.what.len() + made.text.len() + both(&made.exchange) + database
+            let wanted = |call: &DatabaseCall| {
+                let fields = call.wanted.iter().flat_map(|index| &index.fields);
+                size_of_val(&*call.wanted) + fields.map(|field| PAIR + field.len()).sum::<usize>()
+            };
+            let database = database.map_or(0, |call| {
+                call.collection.len()
+                    + call.query.len()
+                    + call.index.as_ref().map_or(0, String::len)
+                    + wanted(call)
+            });
+            let callee = made.callee.as_ref().map_or(0, String::len);
+            size_of::<CloudCall>()
+                + made.what.len()
+                + made.text.len()
+                + both(&made.exchange)
+                + database
+                + callee
         };
-        let fields = self.redeemed.fields.iter().map(|(field, _)| field.len());
-        let warnings = self.warnings.iter().map(|(field, text)| field.len() + text.len());
+        let fields = self.redeemed.fields.iter().map(|(field, _)| PAIR + field.len());
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|(field, text)| PAIR + field.len() + text.len());
         let error = self.error.as_ref().map_or(0, |(_, text)| text.len());
-        let parts = [&self.source].into_iter().chain(&self.openid).chain(&self.http);
-        let logs = self.logs.iter().map(|line| line.text.len().max(16));
-        let texts = fields.chain(warnings).chain(logs);
+        let parts = [&self.request_id, &self.function, &self.source].into_iter();
+        let parts = parts.chain(&self.openid).chain(&self.http).map(String::len);
+        let notes = self.notes.iter().map(|note| PAIR + note.len());
+        let logs = self
+            .logs
+            .iter()
+            .map(|line| size_of::<LogLine>() + line.text.len());
+        let texts = fields.chain(warnings).chain(logs).chain(parts).chain(notes);
         let texts = texts.chain(self.cloud_calls.iter().map(made));
-        let texts = texts.chain(parts.chain(&self.notes).map(String::len));
-        error + both(&self.exchange) + texts.sum::<usize>()
+        size_of::<Self>() + error + both(&self.exchange) + texts.sum::<usize>()
+    }
+
+    /// Cuts what was written down elsewhere to the bounds of what is kept here.
+    pub(crate) fn bound(&mut self) {
+        let shorten = |text: &mut String| {
+            text.truncate(beginning(text, TEXT_BYTES).len());
+            text.shrink_to_fit();
+        };
+        let fit = lines_that_fit(self.logs.iter().map(|line| &*line.text));
+        self.more_logs |= fit < self.logs.len();
+        self.logs.truncate(fit);
+        self.logs.shrink_to_fit();
+        self.more_cloud_calls += self.cloud_calls.len().saturating_sub(CLOUD_CALLS) as u64;
+        self.cloud_calls.truncate(CLOUD_CALLS);
+        self.cloud_calls.shrink_to_fit();
+        for made in &mut self.cloud_calls {
+            shorten(&mut made.what);
+            shorten(&mut made.text);
+            made.callee.as_mut().map(shorten);
+        }
+        self.warnings.truncate(CLOUD_CALLS);
+        self.redeemed.fields.truncate(CLOUD_CALLS);
+        self.notes.truncate(CLOUD_CALLS);
+        let texts = [&mut self.request_id, &mut self.function, &mut self.source].into_iter();
+        let texts = texts.chain(&mut self.openid).chain(&mut self.http);
+        let texts = texts.chain(self.error.as_mut().map(|(_, text)| text));
+        let texts = texts.chain(self.redeemed.fields.iter_mut().map(|(field, _)| field));
+        let warnings = self.warnings.iter_mut();
+        let texts = texts.chain(warnings.flat_map(|(field, text)| [field, text]));
+        texts.chain(&mut self.notes).for_each(shorten);
     }
 
     /// When it began, its cloudIDs before it.
@@ -451,21 +514,14 @@ impl Call {
     }
 
     fn copy(record: &CallRecord<'_>) -> Self {
-        let mut logs = Vec::new();
-        let mut room = LOG_BYTES;
         let lines = record.logs.lines();
-        for line in lines {
-            // An empty line takes room as well.
-            let Some(left) = room.checked_sub(line.text.len().max(16)) else {
-                break;
-            };
-            room = left;
-            logs.push(LogLine {
-                level: line.level,
-                at: line.at,
-                text: line.text.clone(),
-            });
-        }
+        let fit = lines_that_fit(lines.iter().map(|line| &*line.text));
+        let logs = lines.iter().take(fit).map(|line| LogLine {
+            level: line.level,
+            at: line.at,
+            text: line.text.clone(),
+        });
+        let logs: Vec<LogLine> = logs.collect();
         let cloud_calls: Vec<CloudCall> = record
             .cloud_calls
             .iter()
@@ -526,6 +582,17 @@ impl Call {
     pub(crate) fn failed(&self) -> bool {
         self.error.is_some()
     }
+}
+
+/// How many of the first lines of a call are kept. An empty one takes room as well.
+fn lines_that_fit<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    let mut room = LOG_BYTES;
+    let fits = |text: &&str| {
+        let left = room.checked_sub(text.len().max(16));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    texts.take_while(fits).count()
 }
 
 /// The text, or its beginning.
@@ -609,6 +676,78 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_down_is_cut_as_what_is_told() {
+        let mut call = Call::new("1".to_owned(), "login".to_owned(), Timestamp::UNIX_EPOCH);
+        let long = "云".repeat(1 << 20);
+        let line = |text: &str| LogLine {
+            level: Level::Log,
+            at: Duration::ZERO,
+            text: text.to_owned(),
+        };
+        call.logs = (0..60_000).map(|_| line("")).collect();
+        call.error = Some((-1, long.clone()));
+        call.notes = vec![long.clone(); 3];
+        let made = CloudCall {
+            what: long.clone(),
+            code: 0,
+            text: long.clone(),
+            at: Duration::ZERO,
+            took: Duration::ZERO,
+            exchange: None,
+            database: None,
+            callee: Some(long.clone()),
+        };
+        call.cloud_calls = vec![made; CLOUD_CALLS + 2];
+        call.bound();
+        assert_eq!((call.logs.len(), call.more_logs), (LOG_BYTES / 16, true));
+        assert_eq!((call.cloud_calls.len(), call.more_cloud_calls), (CLOUD_CALLS, 2));
+        assert_eq!(call.error.as_ref().unwrap().1.len(), TEXT_BYTES / 3 * 3);
+        assert!(call.bytes() < CALL_BYTES / 2, "{}", call.bytes());
+        call.logs = vec![line(&long), line("")];
+        call.bound();
+        assert!(call.logs.is_empty() && call.more_logs);
+    }
+
+    #[test]
+    fn nothing_is_asked_while_the_lock_is_held() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        let line = |id: Option<&str>| {
+            recorder.line(&PrintedLine {
+                function: "login",
+                request_id: id,
+                openid: None,
+                level: Level::Log,
+                at: Duration::ZERO,
+                text: "",
+            });
+        };
+        let all = || {
+            Journal::call(&recorder, &record("1", None, &logs));
+            recorder.tell(&"told");
+            line(None);
+            line(Some("2"));
+        };
+        all();
+        // Each of these would wait for itself.
+        let told = |_: &Call| {
+            all();
+            true
+        };
+        assert_eq!(recorder.calls(9, told).len(), 1);
+        assert_eq!(recorder.notes(9, |_| recorder.call("1").is_some()).len(), 2);
+        assert_eq!(recorder.loose(|_| recorder.call("1").is_some()).len(), 2);
+        let found = recorder.running(|_| {
+            line(Some("2"));
+            true
+        });
+        // What somebody looks at stays as it was.
+        assert_eq!(
+            (found[0].lines.len(), recorder.running(|_| true)[0].lines.len()),
+            (2, 3)
+        );
+    }
+
+    #[test]
     fn what_a_call_prints_is_kept_until_it_ends() {
         let (recorder, logs) = (Recorder::default(), Logs::default());
         let print = |id: Option<&str>, text: &str| {
@@ -625,7 +764,7 @@ mod tests {
         print(Some("1"), "first");
         let ids = || -> Vec<String> {
             let running = recorder.running(|_| true);
-            running.into_iter().map(|call| call.request_id).collect()
+            running.iter().map(|call| call.request_id.clone()).collect()
         };
         for number in 0..RUNNING_LINES {
             print(Some("2"), &number.to_string());

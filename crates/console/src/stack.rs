@@ -28,8 +28,9 @@ impl<'a> Thrown<'a> {
     }
 }
 
+/// Whether it is a frame, which is indented: a text may begin with the same word.
 fn is_frame(line: &str) -> bool {
-    line.trim_start().starts_with("at ")
+    line.starts_with(char::is_whitespace) && line.trim_start().starts_with("at ")
 }
 
 /// Whether it says nothing of the function: Node's own files, and those of the worker, which lie in a folder named by their hash.
@@ -66,10 +67,14 @@ mod tests {
 
     #[test]
     fn other_texts_are_messages() {
-        for text in ["", "Invoking task timed out after 3 seconds", "at first\nglance"] {
+        for text in [
+            "",
+            "Invoking task timed out after 3 seconds",
+            "at first\nat second",
+        ] {
             let thrown = Thrown::parse(text);
-            assert_eq!(thrown.place, None);
-            assert_eq!(format!("{}{}", thrown.message, thrown.rest.join("\n")), text);
+            assert_eq!((thrown.place, thrown.rest.len()), (None, 0));
+            assert_eq!(thrown.message, text);
         }
         let thrown = Thrown::parse("E\n    at async file:///p/a/index.mjs:3:9");
         assert_eq!(thrown.place, Some("/p/a/index.mjs:3:9"));

@@ -8,11 +8,11 @@ use maud::{Markup, html};
 use runtime::Level;
 
 use crate::{
+    calls::Filter,
     data::{advice, shown},
     lang::Lang,
     layout::span,
     recorder::{Call, LogLine, beginning},
-    web,
 };
 
 /// The width of the drawing, in its own units.
@@ -26,9 +26,11 @@ const LOGS: usize = 40;
 /// Bytes of a printed text that are shown at once, and bytes of all of them behind clicks.
 const SHORT: usize = 400;
 const LONG: usize = 16 << 10;
+/// The same bytes where all is shown: as much as is kept of what a call prints.
+const LONG_OF_ALL: usize = 64 << 10;
 /// Bytes of a query in its row.
 const QUERY: usize = 80;
-/// Calls inside of calls, and rows before those that are not shown are no longer laid out either.
+/// Calls inside of calls, and rows: beyond these none is laid out, not even where all is shown.
 const DEEPEST: usize = 5;
 const LAID: usize = 5000;
 /// Times on the axis, its end among them.
@@ -54,29 +56,32 @@ enum What<'a> {
 }
 
 /// Finds a call by its request id.
-pub(crate) type CallOf<'a> = &'a (dyn Fn(&str) -> Option<Arc<Call>> + Sync);
+type CallOf<'a> = &'a dyn Fn(&str) -> Option<Arc<Call>>;
 
-/// The waterfall of a call. `total` is how long the caller waited for the answer, where that is known; `all` shows everything that was
-/// printed.
+/// The waterfall of a call with the calls inside of it, which [`gather`] finds; links lead to calls beside the list of `filter`. `total` is
+/// how long the caller waited for the answer, where that is known; `all` shows everything that was printed.
 pub(crate) fn waterfall(
     lang: Lang,
+    filter: &Filter,
     call: &Call,
+    inside: &[Arc<Call>],
     total: Option<Duration>,
-    find: CallOf<'_>,
     all: bool,
 ) -> Markup {
-    let mut inside = Vec::new();
-    gather(call, find, 0, &mut inside);
     let mut rows = Vec::new();
     let whole = Parts::of(call).whole();
     if let Some(http) = &call.http {
         rows.push(own("redeem", 0, Duration::ZERO, whole, http));
     }
-    lay(lang, call, &inside, 0, Duration::ZERO, &mut rows);
+    lay(lang, call, inside, 0, Duration::ZERO, &mut rows);
     if let Some(total) = total {
-        let what = lang.t("the rest: take apart, splice, answer", "其余：解析、拼接、返回");
+        let what = lang.t(
+            "the rest: reading the request, sending the answer",
+            "其余：解析请求、返回结果",
+        );
         rows.push(own("wait", 0, whole, total.saturating_sub(whole), what));
     }
+    let not_laid = rows.len() >= LAID;
     let ends = rows.iter().map(|row| row.at.saturating_add(row.took));
     let end = ends.max().unwrap_or_default().max(Duration::from_micros(1));
     let printed = |row: &&Row<'_>| matches!(row.what, What::Printed(_));
@@ -89,8 +94,7 @@ pub(crate) fn waterfall(
         hidden -= usize::from(hides);
         !hides
     });
-    let most = if all { usize::MAX } else { ROWS };
-    let mut room = if all { usize::MAX } else { LONG };
+    let (most, mut room) = if all { (LAID, LONG_OF_ALL) } else { (ROWS, LONG) };
     html! {
         div .axis aria-hidden="true" {
             @for tick in 0..=TICKS { span { (span(end * tick / TICKS)) } }
@@ -99,10 +103,11 @@ pub(crate) fn waterfall(
             @if left_out > 0 {
                 li .dim {
                     (lang.t("Printed before: ", "此前的输出：")) (left_out) " · "
-                    a href=(web::link("/calls", &[("call", &call.request_id), ("all", "1")])) { (lang.t("show all", "全部显示")) }
+                    a href=(filter.of_whole_call(&call.request_id)) { (lang.t("show all", "全部显示")) }
                 }
             }
-            @for row in rows.iter().take(most) { (drawn(lang, row, end, &mut room)) }
+            @for row in rows.iter().take(most) { (drawn(lang, filter, row, end, &mut room)) }
+            @if not_laid { li .dim { (lang.t("More happened than is shown here.", "还有更多内容，未在此显示。")) } }
             @if rows.len() > most { li .dim { (lang.t("Further rows: ", "其余行数：")) (rows.len() - most) } }
         }
         @if call.more_cloud_calls > 0 {
@@ -113,19 +118,24 @@ pub(crate) fn waterfall(
 }
 
 /// The calls inside of a call, each once.
-fn gather(call: &Call, find: CallOf<'_>, depth: usize, inside: &mut Vec<Arc<Call>>) {
-    if depth == DEEPEST {
-        return;
-    }
-    for id in call.cloud_calls.iter().filter_map(|made| made.callee.as_deref()) {
-        if inside.len() < ROWS
-            && !inside.iter().any(|known| known.request_id == id)
-            && let Some(callee) = find(id)
-        {
-            inside.push(Arc::clone(&callee));
-            gather(&callee, find, depth + 1, inside);
+pub(crate) fn gather(call: &Call, find: CallOf<'_>) -> Vec<Arc<Call>> {
+    fn add(call: &Call, find: CallOf<'_>, depth: usize, inside: &mut Vec<Arc<Call>>) {
+        if depth == DEEPEST {
+            return;
+        }
+        for id in call.cloud_calls.iter().filter_map(|made| made.callee.as_deref()) {
+            if inside.len() < ROWS
+                && !inside.iter().any(|known| known.request_id == id)
+                && let Some(callee) = find(id)
+            {
+                inside.push(Arc::clone(&callee));
+                add(&callee, find, depth + 1, inside);
+            }
         }
     }
+    let mut inside = Vec::new();
+    add(call, find, 0, &mut inside);
+    inside
 }
 
 /// How long the parts of a call took.
@@ -175,7 +185,7 @@ fn lay<'a>(
 ) {
     let parts = Parts::of(call);
     if !call.redeemed.fields.is_empty() {
-        let what = lang.t("redeem cloudIDs", "兑换 cloudID");
+        let what = lang.t("redeem cloudIDs", "换取开放数据");
         rows.push(own("redeem", depth, began, parts.redeemed, what));
     }
     for (field, code) in &call.redeemed.fields {
@@ -209,6 +219,9 @@ fn lay<'a>(
     let mut happened: Vec<Row<'a>> = made.chain(printed).collect();
     happened.sort_by_key(|row| row.at);
     for row in happened {
+        if rows.len() >= LAID {
+            return;
+        }
         let callee = match row.what {
             What::Made(call, at) => call.cloud_calls[at].callee.as_deref(),
             _ => None,
@@ -217,7 +230,7 @@ fn lay<'a>(
         let ends = row.at + row.took;
         rows.push(row);
         // A call is inside of no call that is inside of it.
-        if let Some(callee) = callee.filter(|_| depth < 2 * DEEPEST && rows.len() < LAID) {
+        if let Some(callee) = callee.filter(|_| depth < 2 * DEEPEST) {
             let began = ends.saturating_sub(Parts::of(callee).whole());
             lay(lang, callee, inside, depth + 2, began, rows);
         }
@@ -233,11 +246,11 @@ pub(crate) fn kind_of(level: Level) -> &'static str {
     }
 }
 
-fn drawn(lang: Lang, row: &Row<'_>, end: Duration, room: &mut usize) -> Markup {
+fn drawn(lang: Lang, filter: &Filter, row: &Row<'_>, end: Duration, room: &mut usize) -> Markup {
     let x = |time: Duration| (time.as_secs_f64() / end.as_secs_f64() * WIDE).min(WIDE);
     let (at, wide) = (x(row.at).min(WIDE - NARROWEST), x(row.took).max(NARROWEST));
     let line = html! {
-        span .what .{ "in" (row.depth.min(8)) } { (label(lang, row)) }
+        span .what .{ "in" (row.depth.min(8)) } { (label(lang, filter, row)) }
         svg .(row.kind) viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
             rect x=(format_args!("{at:.0}")) y="0" height="10" width=(format_args!("{wide:.0}")) {}
         }
@@ -307,8 +320,8 @@ pub(crate) fn exchange(lang: Lang, made: &CloudCall) -> Markup {
         @if let Some(database) = &made.database { (operation(lang, database, failed(made), asked)) }
         @else if !made.text.is_empty() { p { (made.text) } }
         @if let Some(both) = &made.exchange {
-            (crate::json_tree::titled(lang, lang.t("Sent", "发送的内容"), &both.request))
-            (crate::json_tree::titled(lang, lang.t("Answered", "返回的内容"), &both.answer))
+            (crate::json_tree::titled(lang, lang.t("Request", "请求"), &both.request))
+            (crate::json_tree::titled(lang, lang.t("Answer", "响应"), &both.answer))
         }
     }
 }
@@ -322,7 +335,7 @@ fn is_long(text: &str) -> bool {
     text.len() > SHORT || text.lines().count() > 6
 }
 
-fn label(lang: Lang, row: &Row<'_>) -> Markup {
+fn label(lang: Lang, filter: &Filter, row: &Row<'_>) -> Markup {
     match &row.what {
         What::Own(what) => html! { (what) },
         What::Redeemed(field, code) => html! { (field) " " (self::code(*code)) },
@@ -341,7 +354,7 @@ fn label(lang: Lang, row: &Row<'_>) -> Markup {
                 @if let Some(callee) = &made.callee {
                     // What the row says of itself is not the link's.
                     " " a hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" hx-push-url="true"
-                        href=(web::link("/calls", &[("call", callee)])) aria-label=(lang.t("The call that was made", "查看被调用的这一次")) { "↗" }
+                        href=(filter.of_call(callee)) aria-label=(lang.t("The call that was made", "查看被调用的云函数")) { "↗" }
                 }
                 @if made.code != 0 || made.database.is_none() { " " (code(made.code)) }
                 @if made.code != 0 && !made.text.is_empty() { " " span .dim { (beginning(&made.text, SHORT)) } }
@@ -429,11 +442,16 @@ mod tests {
         call
     }
 
+    fn drawn(outer: &Call, find: CallOf<'_>, all: bool) -> String {
+        let inside = gather(outer, find);
+        waterfall(Lang::En, &Filter::default(), outer, &inside, None, all).into_string()
+    }
+
     #[test]
     fn what_is_printed_and_called_stands_in_its_place() {
         let (outer, inner) = (call("outer", Some("inner"), 30), Arc::new(call("inner", None, 1)));
         let find = |id: &str| (id == "inner").then(|| Arc::clone(&inner));
-        let drawn = waterfall(Lang::En, &outer, None, &find, false).into_string();
+        let drawn = drawn(&outer, &find, false);
         let at = |text: &str| drawn.find(text).unwrap_or_else(|| panic!("{text} in {drawn}"));
         assert!(at("line 9.") < at("callFunction inner") && at("callFunction inner") < at("line 11."));
         // Those of the callee stand before what came after it.
@@ -445,17 +463,30 @@ mod tests {
     #[test]
     fn a_circle_ends_and_rows_are_bounded() {
         let circle = Arc::new(call("circle", Some("circle"), 0));
-        let find = |_: &str| Some(Arc::clone(&circle));
-        let drawn = waterfall(Lang::En, &circle, None, &find, false).into_string();
+        let circling = drawn(&circle, &|_: &str| Some(Arc::clone(&circle)), false);
         assert!(
-            drawn.matches("callFunction circle").count() <= DEEPEST + 1,
-            "{drawn}"
+            circling.matches("callFunction circle").count() <= DEEPEST + 1,
+            "{circling}"
         );
+        let none = |_: &str| None;
         let loud = call("loud", None, 1000);
-        let drawn = waterfall(Lang::En, &loud, None, &|_: &str| None, false).into_string();
-        assert!(drawn.contains("line 999.") && drawn.contains("all=1") && !drawn.contains("line 9."));
-        assert_eq!(drawn.matches("class=\"level\"").count(), LOGS);
-        let drawn = waterfall(Lang::En, &loud, None, &|_: &str| None, true).into_string();
-        assert_eq!(drawn.matches("class=\"level\"").count(), 1000);
+        let short = drawn(&loud, &none, false);
+        assert!(short.contains("line 999.") && short.contains("all=1") && !short.contains("line 9."));
+        let rows = |drawn: &str| drawn.matches("class=\"level\"").count();
+        assert_eq!(rows(&short), LOGS);
+        assert_eq!(rows(&drawn(&loud, &none, true)), 1000);
+        let louder = drawn(&call("louder", None, 3 * LAID), &none, true);
+        assert!(rows(&louder) <= LAID, "{}", rows(&louder));
+    }
+
+    #[test]
+    fn links_keep_what_is_chosen() {
+        let filter = Filter::of(&crate::web::Fields::parse(b"function=shop&paused=1"));
+        let (outer, inner) = (call("outer", Some("inner"), 60), Arc::new(call("inner", None, 0)));
+        let drawn = waterfall(Lang::En, &filter, &outer, &[inner], None, false).into_string();
+        for link in ["call=inner\"", "call=outer&amp;all=1\""] {
+            let link = format!("href=\"/calls?function=shop&amp;paused=1&amp;{link}");
+            assert!(drawn.contains(&link), "{link} in {drawn}");
+        }
     }
 }

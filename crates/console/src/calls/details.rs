@@ -1,19 +1,27 @@
 //! One call: why it failed and how to mend that, what happened inside, what it was given and what it returned.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{Filter, NOTES, badge, clock, failure, gone, known};
+use super::{
+    Filter, badge, clock, failure,
+    filter::{NOTES, after},
+    find, gone, printed,
+};
 use crate::{
     Inner,
     call::Asked,
     functions,
     json_tree::titled,
+    lang::Lang,
     layout::{Viewer, copy, person, span, trouble},
-    recorder::Call,
+    recorder::{Call, RunningCall},
     simulated::User,
     waterfall::{self, waterfall},
     web::{self, Fields},
@@ -21,104 +29,86 @@ use crate::{
 
 /// What a function is answered where a collection is missing.
 const COLLECTION_MISSING: i64 = -502_005;
+/// What WeChat answers where a template of subscribe messages is not there.
+const TEMPLATE_MISSING: i64 = 40_037;
 
-/// The call beside the list.
-pub(super) async fn pane(
-    inner: &Arc<Inner>,
-    viewer: &Viewer,
+/// The call that somebody wants to see beside the list.
+pub(super) struct Chosen {
+    pub(super) request_id: String,
+    /// The call as it was made on the page Call.
+    pub(super) asked: Option<Arc<Asked>>,
+    /// Whether everything that it printed is shown.
+    pub(super) all_logs: bool,
+}
+
+/// What is known of it.
+pub(super) enum OpenCall {
+    Ended {
+        call: Arc<Call>,
+        /// The call that made it.
+        caller: Option<Arc<Call>>,
+        by_form: bool,
+        /// What happened inside, drawn.
+        inside: Markup,
+    },
+    Running(Arc<RunningCall>),
+    Unknown,
+}
+
+/// Finds the call among all, and draws what happened inside. It takes its time where there are many.
+pub(super) fn open(
+    inner: &Inner,
+    lang: Lang,
     filter: &Filter,
-    request_id: &str,
-    all_logs: bool,
-    users: &[User],
     all: &[Arc<Call>],
-) -> Markup {
-    let lang = viewer.lang;
-    let find = |id: &str| all.iter().rfind(|call| call.request_id == id).cloned();
-    let close = filter.link("/calls", &[("before", &filter.before)]);
-    let Some(call) = find(request_id) else {
-        return html! {
-            section #call .open hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" aria-label=(lang.t("Call", "调用详情")) {
-                p .head { a .close href=(close) hx-boost="false" aria-label=(lang.t("Close", "关闭")) { "×" } }
-                (trouble(lang.t(
-                    "This call still runs, or is not kept any more.",
-                    "这次调用仍在执行，或已不再保存。",
-                )))
-            }
-        };
+    chosen: &Chosen,
+) -> OpenCall {
+    let id = chosen.request_id.as_str();
+    let known = all.iter().rfind(|call| call.request_id == id).cloned();
+    let running = inner.recorder.running(|call| call.request_id == id).pop();
+    let call = match (known, running) {
+        (Some(call), _) => call,
+        (None, Some(running)) => return OpenCall::Running(running),
+        // It may have ended a moment ago.
+        (None, None) => match inner.recorder.call(id) {
+            Some(call) => call,
+            None => return OpenCall::Unknown,
+        },
     };
-    let asked = inner.asked(request_id);
     let caller = all.iter().rev().find(|caller| {
         let mut made = caller.cloud_calls.iter();
-        made.any(|made| made.callee.as_deref() == Some(request_id))
+        made.any(|made| made.callee.as_deref() == Some(id))
     });
-    let ask = Ask {
-        asked: asked.as_deref(),
-        all_logs,
-        find: &find,
-    };
-    html! {
-        section #call .open hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" aria-label=(lang.t("Call", "调用详情")) {
-            header .head {
-                (badge(viewer, &call)) " " strong { (call.function) } " "
-                span .dim { (clock(call.at)) " · " (span(call.ran)) }
-                (again(viewer, &call, asked.as_deref()))
-                a .close href=(close) hx-boost="false" aria-label=(lang.t("Close", "关闭")) { "×" }
-            }
-            p .dim {
-                (person(users, lang, call.openid.as_deref())) " · " (call.source) " · HTTP " (call.status)
-                @if let Some(http) = &call.http { " · " code { (http) } }
-                @if let Some(attempt) = call.attempt { " · " (lang.t("attempt ", "第 ")) (attempt) (lang.t("", " 次")) }
-                @if let Some(caller) = caller {
-                    " · " (lang.t("called by ", "调用方 ")) a href=(web::link("/calls", &[("call", &caller.request_id)])) { (caller.function) }
-                }
-                " · requestID " code { (call.request_id) } " " (copy(lang, &call.request_id))
-            }
-            (contents(inner, viewer, &call, &ask).await)
-        }
+    let asked = chosen.asked.as_deref();
+    OpenCall::Ended {
+        caller: caller.cloned(),
+        by_form: asked.is_some(),
+        inside: inside(lang, filter, &call, all, asked, chosen.all_logs),
+        call,
     }
 }
 
-/// The button that makes the call once more.
-fn again(viewer: &Viewer, call: &Call, asked: Option<&Asked>) -> Markup {
-    let lang = viewer.lang;
-    let by_client = call.source.starts_with("wx_client") && !call.source.contains(',');
-    html! {
-        @if asked.is_some() || (by_client && call.http.is_none()) {
-            a .button.small href=(web::link("/call", &[("again", &call.request_id)])) hx-boost="false" { (lang.t("Call again", "再次调用")) }
-        }
-    }
-}
-
-/// How a call is shown.
-struct Ask<'a> {
-    /// The call as it was made on the page Call.
-    asked: Option<&'a Asked>,
+/// What happened inside a call, what it was given and what it returned.
+fn inside(
+    lang: Lang,
+    filter: &Filter,
+    call: &Call,
+    all: &[Arc<Call>],
+    asked: Option<&Asked>,
     all_logs: bool,
-    find: waterfall::CallOf<'a>,
-}
-
-/// What happened inside a call that was made on the page Call.
-pub(crate) async fn parts(inner: &Inner, viewer: &Viewer, call: &Call, asked: &Asked) -> Markup {
-    let find = |id: &str| inner.recorder.call(id);
-    let ask = Ask {
-        asked: Some(asked),
-        all_logs: false,
-        find: &find,
+) -> Markup {
+    let by_id: HashMap<&str, &Arc<Call>> = match call.cloud_calls.iter().any(|made| made.callee.is_some()) {
+        true => all.iter().map(|call| (call.request_id.as_str(), call)).collect(),
+        false => HashMap::new(),
     };
-    contents(inner, viewer, call, &ask).await
-}
-
-async fn contents(inner: &Inner, viewer: &Viewer, call: &Call, ask: &Ask<'_>) -> Markup {
-    let lang = viewer.lang;
-    let total = ask.asked.map(|asked| asked.took);
+    let callees = waterfall::gather(call, &|id| by_id.get(id).map(|call| Arc::clone(call)));
     let event = call.exchange.as_ref().map(|both| both.request.as_str());
-    let result = ask.asked.and_then(Asked::result);
+    let result = asked.and_then(Asked::result);
     let answer = call.exchange.as_ref().map(|both| both.answer.as_str());
     let result = result.or(answer).filter(|result| !result.is_empty());
     html! {
-        (cause(inner, viewer, call).await)
         h3 { (lang.t("What happened inside", "调用过程")) }
-        (waterfall(lang, call, total, ask.find, ask.all_logs))
+        (waterfall(lang, filter, call, &callees, asked.map(|asked| asked.took), all_logs))
         @if event.is_some() || result.is_some() {
             div .values {
                 @if let Some(event) = event { (titled(lang, "event", event)) }
@@ -130,6 +120,116 @@ async fn contents(inner: &Inner, viewer: &Viewer, call: &Call, ask: &Ask<'_>) ->
                 "event 与返回值只为启动以来最近的调用保留，不写入磁盘（其中可能有不宜落盘的数据）。",
             )) }
         }
+    }
+}
+
+/// The call beside the list.
+pub(super) async fn pane(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    filter: &Filter,
+    users: &[User],
+    open: &OpenCall,
+) -> Markup {
+    let lang = viewer.lang;
+    let close = filter.link("/calls", &[("before", &filter.before)]);
+    let close = html! { a .close href=(close) hx-boost="false" aria-label=(lang.t("Close", "关闭")) { "×" } };
+    let label = |function: &str| format!("{} {function}", lang.t("Call", "调用详情"));
+    let (label, contents) = match open {
+        OpenCall::Unknown => {
+            let text = lang.t(
+                "This call is not kept any more; or it still runs, and has printed nothing yet.",
+                "这次调用已不再保存；也可能仍在执行，且尚无输出。",
+            );
+            (label(""), html! { p .head { (close) } (trouble(text)) })
+        }
+        OpenCall::Running(call) => (
+            label(&call.function),
+            running(viewer, filter, users, call, &close),
+        ),
+        OpenCall::Ended {
+            call,
+            caller,
+            by_form,
+            inside,
+        } => {
+            let caller = caller.as_deref();
+            let contents = html! {
+                header .head {
+                    (badge(viewer, call)) " " strong { (call.function) } " "
+                    span .dim { (clock(call.at)) " · " (span(call.ran)) }
+                    (again(viewer, call, *by_form))
+                    (close)
+                }
+                p .dim {
+                    (person(users, lang, call.openid.as_deref())) " · " (call.source) " · HTTP " (call.status)
+                    @if let Some(http) = &call.http { " · " code { (http) } }
+                    @if let Some(attempt) = call.attempt { " · " (lang.t("attempt ", "第 ")) (attempt) (lang.t("", " 次")) }
+                    @if let Some(caller) = caller {
+                        " · " (lang.t("called by ", "调用方 ")) a href=(filter.of_call(&caller.request_id)) { (caller.function) }
+                    }
+                    " · requestID " code { (call.request_id) } " " (copy(lang, &call.request_id))
+                }
+                (cause(inner, viewer, call).await)
+                (inside)
+            };
+            (label(&call.function), contents)
+        }
+    };
+    html! {
+        section #call .open tabindex="-1" hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" aria-label=(label) {
+            (contents)
+        }
+    }
+}
+
+/// A call that has not ended: what it printed last, until its end can be shown.
+fn running(viewer: &Viewer, filter: &Filter, users: &[User], call: &RunningCall, close: &Markup) -> Markup {
+    let lang = viewer.lang;
+    html! {
+        header .head {
+            span .busy-dot aria-hidden="true" { "●" } " " strong { (call.function) } " "
+            span .dim { (lang.t("still runs, since ", "仍在执行，开始于 ")) (clock(call.since)) }
+            (close)
+        }
+        p .dim { (person(users, lang, call.openid.as_deref())) " · requestID " code { (call.request_id) } " " (copy(lang, &call.request_id)) }
+        ol .lines {
+            @for line in &call.lines { (printed(after(call.since, line.at), None, "", line.level, &line.text)) }
+        }
+        // Nobody has clicked for it: it changes neither the address nor the place of whoever reads.
+        div data-follows hx-get=(filter.of_call(&call.request_id)) hx-trigger="load delay:1s" hx-push-url="false" {}
+    }
+}
+
+/// The button that makes the call once more.
+fn again(viewer: &Viewer, call: &Call, by_form: bool) -> Markup {
+    let lang = viewer.lang;
+    let by_client = call.source.starts_with("wx_client") && !call.source.contains(',');
+    html! {
+        @if by_form || (by_client && call.http.is_none()) {
+            a .button.small href=(web::link("/call", &[("again", &call.request_id)])) hx-boost="false" { (lang.t("Call again", "再次调用")) }
+        }
+    }
+}
+
+/// What happened inside a call that was made on the page Call.
+pub(crate) async fn parts(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    call: &Arc<Call>,
+    asked: Option<&Arc<Asked>>,
+) -> Markup {
+    let drawn = {
+        let (inner, lang) = (Arc::clone(inner), viewer.lang);
+        let (call, asked) = (Arc::clone(call), asked.cloned());
+        tokio::task::spawn_blocking(move || {
+            let all = inner.recorder.calls(usize::MAX, |_| true);
+            inside(lang, &Filter::default(), &call, &all, asked.as_deref(), false)
+        })
+    };
+    html! {
+        (cause(inner, viewer, call).await)
+        @match drawn.await { Ok(drawn) => (drawn), Err(error) => (trouble(&error.to_string())) }
     }
 }
 
@@ -145,12 +245,11 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
     let root = shown
         .as_ref()
         .and_then(|shown| std::path::absolute(&shown.project.root).ok());
-    let root = root.map(|root| root.display().to_string()).unwrap_or_default();
     let curable = match (&shown, call.failed() && viewer.simulated) {
         (Some(shown), true) => shown.curable(&call.function, viewer.lang).await,
         _ => Vec::new(),
     };
-    let missing: Vec<&str> = call
+    let missing: BTreeSet<&str> = call
         .cloud_calls
         .iter()
         .filter(|made| made.code == COLLECTION_MISSING)
@@ -158,21 +257,28 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
         .map(|made| made.collection.as_str())
         .filter(|name| !name.is_empty())
         .collect();
+    let wants_template =
+        viewer.simulated && call.cloud_calls.iter().any(|made| made.code == TEMPLATE_MISSING);
     html! {
-        @if let Some((code, text)) = &call.error { (failure(viewer, *code, text, &root)) }
-        @if !notes.is_empty() || !call.warnings.is_empty() || !curable.is_empty() || !missing.is_empty() {
+        @if let Some((code, text)) = &call.error { (failure(viewer, *code, text, root.as_deref())) }
+        @if !notes.is_empty() || !call.warnings.is_empty() || !curable.is_empty() || !missing.is_empty() || wants_template {
             div .why {
                 @for note in &notes { p { (note) } }
                 @for (field, text) in &call.warnings { p { code { (field) } " " (text) } }
                 @for what in &curable { p { (what) } }
-                div #mended .actions {
+                div .actions {
                     @if !curable.is_empty() {
-                        (button(lang.t("Mend it in the files", "修改文件"), "doctor", &call.function))
+                        (button(lang.t("Repair the files", "自动修复"), "doctor", &call.function))
                     }
-                    @if let Some(name) = missing.first() {
+                    @for name in &missing {
                         (button(lang.t("Make the collection", "新建集合"), "collection", name))
                     }
+                    @if wants_template {
+                        a .button.small href="/wechat#templates" hx-boost="false" { (lang.t("Add the template", "添加订阅消息模板")) }
+                    }
                 }
+                // What is read aloud has to be there before it says something.
+                div #mended role="status" {}
             }
         }
     }
@@ -202,7 +308,7 @@ pub(crate) async fn mend(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respo
     };
     let said = match done {
         Ok(done) => html! {
-            div role="status" { @for line in &done { p .good { "✓ " (line) } } }
+            @for line in &done { p .good { "✓ " (line) } }
             p .dim { (lang.t("Call again to see whether it goes well now.", "请再次调用，看看是否已正常。")) }
         },
         Err(error) => trouble(&error),
@@ -212,14 +318,7 @@ pub(crate) async fn mend(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respo
 
 /// What was sent and answered by one of a call's cloud calls.
 pub(crate) async fn step(inner: &Arc<Inner>, viewer: &Viewer, id: &str, number: &str) -> Response<ReplyBody> {
-    let call = match inner.recorder.call(id) {
-        Some(call) => Some(call),
-        None => known(inner)
-            .await
-            .0
-            .into_iter()
-            .rfind(|call| call.request_id == id),
-    };
+    let call = find(inner, id).await;
     let made = number
         .parse()
         .ok()

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    recorder::{Call, LogLine, Recorder, RunningCall},
+    recorder::{Call, LogLine, LooseLine, Recorder, RunningCall, Told},
     timeline::{SLICE, SLICES, Timeline},
     web::{self, Fields},
 };
@@ -16,20 +16,23 @@ pub(super) const ROWS: usize = 50;
 const LINES: usize = 80;
 /// Lines of one call among them.
 const LINES_OF_CALL: usize = 40;
+/// Notes that are shown.
+pub(super) const NOTES: usize = 10;
 /// Windows of time to choose from, in minutes.
 pub(super) const WINDOWS: [i64; 5] = [15, 60, 360, 1440, 10_080];
 const MINUTE: i64 = 60_000;
 
 /// What is shown of the calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum View {
+    #[default]
     Calls,
     /// What they printed.
     Logs,
 }
 
 /// Which calls are wanted; an empty text is any.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(super) view: View,
     pub(super) function: String,
@@ -43,15 +46,23 @@ pub(crate) struct Filter {
     pub(super) zoom: Option<(i64, i64)>,
     /// Older ones than this call.
     pub(super) before: String,
+    /// Whether what is shown stays as it is, whatever happens.
+    pub(super) paused: bool,
 }
 
 /// What was found.
 pub(super) struct Found {
     pub(super) timeline: Timeline,
-    /// Those of the page, the newest first; in the view of logs, those whose lines are shown.
+    /// Those of the page, the newest first; in the view of logs, those that printed something.
     pub(super) calls: Vec<Arc<Call>>,
     /// Of the view of logs: the lines of each of them, and whether there are more.
     pub(super) lines: Vec<Lines>,
+    /// Of the view of logs: what was printed outside of calls while those of the page ended, the newest first.
+    pub(super) loose: Vec<Arc<LooseLine>>,
+    /// Those that have not ended, the newest first.
+    pub(super) running: Vec<Arc<RunningCall>>,
+    /// What was told that stands with no call of the page, the newest first.
+    pub(super) notes: Vec<Arc<Told>>,
     /// How many there are, and how many of them stand on the pages before.
     pub(super) count: usize,
     pub(super) skipped: usize,
@@ -62,9 +73,16 @@ pub(super) struct Found {
 /// Lines of one call.
 pub(super) struct Lines {
     pub(super) call: Arc<Call>,
-    /// The newest first.
-    pub(super) lines: Vec<LogLine>,
+    /// Their places among all that it printed, the newest first.
+    pub(super) shown: Vec<usize>,
     pub(super) more: usize,
+}
+
+impl Lines {
+    /// The lines with their places.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &LogLine)> {
+        self.shown.iter().map(|place| (*place, &self.call.logs[*place]))
+    }
 }
 
 impl Filter {
@@ -84,7 +102,23 @@ impl Filter {
             // What is no time of ours is none at all.
             zoom: zoom.filter(|(from, to)| *from >= 0 && from < to && *to < 1 << 48),
             before: fields.get("before").to_owned(),
+            paused: fields.get("paused") == "1",
         }
+    }
+
+    /// The address at which a call stands beside the list.
+    pub(crate) fn of_call(&self, request_id: &str) -> String {
+        self.link("/calls", &[("before", &self.before), ("call", request_id)])
+    }
+
+    /// The same with everything that it printed.
+    pub(crate) fn of_whole_call(&self, request_id: &str) -> String {
+        let more = [
+            ("before", self.before.as_str()),
+            ("call", request_id),
+            ("all", "1"),
+        ];
+        self.link("/calls", &more)
     }
 
     /// The address of a page with this filter, and these fields besides.
@@ -108,6 +142,7 @@ impl Filter {
             ("window", &window),
             ("from", &from),
             ("to", &to),
+            ("paused", if self.paused { "1" } else { "" }),
         ];
         fields.extend(more);
         web::link(path, &fields)
@@ -159,7 +194,7 @@ impl Filter {
     }
 
     /// Whether a call that has not ended is wanted.
-    pub(super) fn takes_running(&self, call: &RunningCall) -> bool {
+    fn takes_running(&self, call: &RunningCall) -> bool {
         self.before.is_empty()
             && self.zoom.is_none()
             && self.status.is_empty()
@@ -169,9 +204,22 @@ impl Filter {
                 || call.lines.iter().any(|line| self.takes_text(&line.text)))
     }
 
-    /// Whether a line is wanted that belongs to no call.
-    pub(super) fn takes_loose(&self, function: &str, text: &str) -> bool {
-        self.before.is_empty() && self.zoom.is_none() && self.is_of(function, None) && self.takes_text(text)
+    /// Whether a line is wanted that belongs to no call: it has neither a user nor a result.
+    fn takes_loose(&self, line: &LooseLine) -> bool {
+        let at = line.at.as_millisecond();
+        self.status.is_empty()
+            && self.is_of(&line.function, None)
+            && self.zoom.is_none_or(|(from, to)| (from..to).contains(&at))
+            && self.takes_text(&line.text)
+    }
+
+    /// Whether a note is wanted that stands with no call: it has neither a function nor a result.
+    fn takes_note(&self, note: &Told) -> bool {
+        let any = [&self.before, &self.function, &self.status];
+        any.iter().all(|text| text.is_empty())
+            && self.zoom.is_none()
+            && (self.openid.is_empty() || note.openid.as_ref() == Some(&self.openid))
+            && self.takes_text(&note.text)
     }
 
     fn takes_text(&self, text: &str) -> bool {
@@ -182,6 +230,8 @@ impl Filter {
     pub(super) fn find(&self, all: &[Arc<Call>], recorder: &Recorder, now: i64) -> Found {
         let matching: Vec<&Arc<Call>> = all.iter().rev().filter(|call| self.takes(call)).collect();
         let timeline = self.timeline(&matching, recorder, now);
+        let printed = |call: &&Arc<Call>| self.view == View::Calls || !call.logs.is_empty();
+        let matching: Vec<&Arc<Call>> = matching.into_iter().filter(printed).collect();
         let skipped = match self.before.as_str() {
             "" => 0,
             id => matching
@@ -193,19 +243,36 @@ impl Filter {
             timeline,
             calls: Vec::new(),
             lines: Vec::new(),
+            loose: Vec::new(),
+            running: recorder.running(|call| self.takes_running(call)),
+            notes: Vec::new(),
             count: matching.len(),
             skipped,
             known: all.len(),
         };
-        let page = matching.into_iter().skip(skipped);
+        let page = &matching[skipped..];
         match self.view {
-            View::Calls => found.calls = page.take(ROWS).cloned().collect(),
-            View::Logs => self.lines(page, &mut found),
+            View::Calls => found.calls = page.iter().take(ROWS).map(|call| Arc::clone(call)).collect(),
+            View::Logs => {
+                self.lines(page, &mut found);
+                // Those after the last call of the page before, and those from the last call of this page on.
+                let newest = skipped.checked_sub(1).map(|last| matching[last].at);
+                let more = page.get(found.calls.len()).is_some();
+                let oldest = found.calls.last().filter(|_| more).map(|call| call.at);
+                found.loose = recorder.loose(|line| {
+                    newest.is_none_or(|newest| line.at < newest)
+                        && oldest.is_none_or(|oldest| line.at >= oldest)
+                        && self.takes_loose(line)
+                });
+            }
         }
+        found.notes = recorder.notes(NOTES, |note| {
+            self.takes_note(note) && !found.calls.iter().any(|call| call.concerns(note))
+        });
         found
     }
 
-    fn lines<'a>(&self, page: impl Iterator<Item = &'a Arc<Call>>, found: &mut Found) {
+    fn lines(&self, page: &[&Arc<Call>], found: &mut Found) {
         let mut room = LINES;
         for call in page {
             if room == 0 {
@@ -213,23 +280,18 @@ impl Filter {
             }
             found.calls.push(Arc::clone(call));
             // Where what is sought stands elsewhere in the call, all its lines are shown.
-            let mut lines: Vec<&LogLine> = call
-                .logs
-                .iter()
-                .filter(|line| self.takes_text(&line.text))
-                .collect();
+            let places = || 0..call.logs.len();
+            let wanted = |place: &usize| self.takes_text(&call.logs[*place].text);
+            let mut lines: Vec<usize> = places().filter(wanted).collect();
             if lines.is_empty() {
-                lines = call.logs.iter().collect();
-            }
-            if lines.is_empty() {
-                continue;
+                lines = places().collect();
             }
             let shown = lines.len().min(LINES_OF_CALL).min(room);
             room -= shown;
             found.lines.push(Lines {
                 call: Arc::clone(call),
                 more: lines.len() - shown,
-                lines: lines.into_iter().rev().take(shown).cloned().collect(),
+                shown: lines.into_iter().rev().take(shown).collect(),
             });
         }
     }
@@ -245,22 +307,16 @@ impl Filter {
             let holds = |minutes: &i64| now - newest < minutes * MINUTE;
             WINDOWS.into_iter().find(holds).unwrap_or(WINDOWS[0])
         });
-        // The recorder counted them all, also those that are not kept any more.
+        // The recorder counted all of this run, also those that are not kept any more.
         let counted = minutes * MINUTE == SLICE * SLICES as i64
             && [&self.openid, &self.status, &self.text]
                 .iter()
                 .all(|text| text.is_empty());
-        if counted {
-            let mut timeline = Timeline::latest(now);
-            recorder.count_in(&mut timeline, &self.function);
-            let before = matching.iter().filter(|call| call.at < recorder.began());
-            before.for_each(|call| timeline.add(call));
-            return timeline;
-        }
-        let step = minutes * MINUTE / SLICES as i64;
-        let end = (now.div_euclid(step) + 1) * step;
-        let mut timeline = Timeline::new(end - minutes * MINUTE, end);
+        let mut timeline = Timeline::latest(now, minutes * MINUTE);
         matching.iter().for_each(|call| timeline.add(call));
+        if counted {
+            timeline.take_larger(recorder.rate(&self.function));
+        }
         timeline
     }
 }
@@ -392,11 +448,124 @@ mod tests {
         all[299] = Arc::new(talker);
         let recorder = Recorder::default();
         let found = filter("view=logs").find(&all, &recorder, 300_000);
-        let lines: usize = found.lines.iter().map(|of| of.lines.len()).sum();
+        let lines: usize = found.lines.iter().map(|of| of.shown.len()).sum();
         assert_eq!((lines, found.lines[0].more), (LINES, 1000 - LINES_OF_CALL));
-        assert_eq!(found.lines[0].lines[0].text, "line 999");
+        assert_eq!(found.lines[0].lines().next().unwrap().1.text, "line 999");
         let found = filter("view=logs&q=line+12").find(&all, &recorder, 300_000);
-        assert_eq!((found.lines.len(), found.lines[0].lines.len()), (1, 11));
+        assert_eq!((found.lines.len(), found.lines[0].shown.len()), (1, 11));
+    }
+
+    #[test]
+    fn calls_that_print_nothing_fill_no_page_of_logs() {
+        let mut all = calls(2000);
+        for call in &mut all[100..] {
+            let mut silent = Call::clone(call);
+            silent.logs.clear();
+            *call = Arc::new(silent);
+        }
+        let found = filter("view=logs").find(&all, &Recorder::default(), 2_000_000);
+        assert_eq!(
+            (found.count, found.calls.len(), ids(&found)[0]),
+            (100, LINES, "id-99")
+        );
+        let calls: usize = filter("").find(&all, &Recorder::default(), 2_000_000).count;
+        assert_eq!(calls, 2000);
+    }
+
+    #[test]
+    fn what_was_printed_between_calls_stands_once_on_the_page_of_its_time() {
+        let (recorder, began) = (Recorder::default(), Timestamp::now());
+        for text in ["first", "second"] {
+            gateway::Journal::line(
+                &recorder,
+                &gateway::PrintedLine {
+                    function: "even",
+                    request_id: None,
+                    openid: None,
+                    level: Level::Log,
+                    at: Duration::ZERO,
+                    text,
+                },
+            );
+        }
+        // Long before, and long after.
+        let at = |second: i64| began + jiff::SignedDuration::from_secs(second);
+        let moved = |(number, call): (i64, &Arc<Call>)| {
+            let mut call = Call::clone(call);
+            call.at = at(if number < 100 { number - 1000 } else { number });
+            Arc::new(call)
+        };
+        let all: Vec<Arc<Call>> = (0..).zip(&calls(200)).map(moved).collect();
+        let now = at(300).as_millisecond();
+        let loose = |query: &str| {
+            let found = filter(query).find(&all, &recorder, now);
+            let loose = found.loose.iter().map(|line| line.text.clone());
+            (loose.collect::<Vec<_>>(), found)
+        };
+        let (first, found) = loose("view=logs");
+        assert!(first.is_empty(), "{first:?}");
+        let last = &found.calls.last().unwrap().request_id;
+        let (second, found) = loose(&format!("view=logs&before={last}"));
+        assert_eq!(second, ["second", "first"]);
+        let last = &found.calls.last().unwrap().request_id;
+        assert!(loose(&format!("view=logs&before={last}")).0.is_empty());
+        for (query, count) in [
+            ("function=even", 2),
+            ("function=odd", 0),
+            ("status=ok", 0),
+            ("user=x", 0),
+            ("q=FIRST", 1),
+        ] {
+            let query = format!("view=logs&before={}&{query}", all[110].request_id);
+            assert_eq!(loose(&query).0.len(), count, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_note_stands_with_no_call_of_the_page_and_only_where_it_may_be_wanted() {
+        let (recorder, all) = (Recorder::default(), calls(60));
+        for (request_id, openid, text) in [
+            ("id-59", None, "of the newest call"),
+            ("id-1", Some("o-alice"), "of a call that is not on the page"),
+            ("", None, "of nothing"),
+        ] {
+            gateway::Journal::note(
+                &recorder,
+                &gateway::Note {
+                    request_id,
+                    openid,
+                    text: &text,
+                },
+            );
+        }
+        for (query, texts) in [
+            ("", &["of nothing", "of a call that is not on the page"][..]),
+            ("user=o-alice", &["of a call that is not on the page"]),
+            ("q=NOTHING", &["of nothing"]),
+            ("function=even", &[]),
+            ("status=failed", &[]),
+            ("before=id-30", &[]),
+        ] {
+            let found = filter(query).find(&all, &recorder, 60_000);
+            let notes: Vec<&str> = found.notes.iter().map(|note| note.text.as_str()).collect();
+            let expected: Vec<&str> = texts.to_vec();
+            // Of a user's calls none is on the page.
+            assert_eq!(notes, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_address_says_all_that_is_chosen() {
+        let query = "view=logs&function=a%26b&user=o&status=ok&q=x&window=60&from=1&to=2&paused=1";
+        let filter = filter(&format!("{query}&before=id-1"));
+        assert_eq!(filter.link("/calls", &[]), format!("/calls?{query}"));
+        assert_eq!(
+            filter.of_call("id-2"),
+            format!("/calls?{query}&before=id-1&call=id-2")
+        );
+        let whole = filter.of_whole_call("id-2");
+        assert_eq!(whole, format!("/calls?{query}&before=id-1&call=id-2&all=1"));
+        assert_eq!(Filter::default().of_call("id-2"), "/calls?call=id-2");
     }
 
     #[test]
