@@ -70,6 +70,8 @@ pub struct Call {
     pub waited: Duration,
     /// How long the function ran.
     pub ran: Duration,
+    /// How long of that it was still being loaded: the times of lines are counted from then on.
+    pub(crate) loaded: Duration,
     /// What it printed.
     pub logs: Vec<LogLine>,
     /// Whether it printed more than is kept.
@@ -92,7 +94,7 @@ pub(crate) struct RunningCall {
     pub(crate) request_id: String,
     pub(crate) function: String,
     pub(crate) openid: Option<String>,
-    /// When its first line came.
+    /// When the function began to run: the latest that its lines leave possible.
     pub(crate) since: Timestamp,
     /// The last lines.
     pub(crate) lines: VecDeque<Arc<LogLine>>,
@@ -260,7 +262,7 @@ fn newest<Entry>(
 
 impl Journal for Recorder {
     fn call(&self, record: &CallRecord<'_>) {
-        let call = Call::copy(record);
+        let mut call = Call::copy(record);
         // What is pushed out is freed when the lock is.
         let mut gone = Vec::new();
         {
@@ -268,8 +270,11 @@ impl Journal for Recorder {
             let at = call.at.as_millisecond();
             kept.rates
                 .add(at, record.function, record.error.is_some(), record.ran);
-            kept.running
-                .retain(|running| running.request_id != record.request_id);
+            let is_this = |running: &Arc<RunningCall>| running.request_id == record.request_id;
+            if let Some(running) = kept.running.iter().position(is_this) {
+                call.began_at_latest(kept.running[running].since);
+                kept.running.remove(running);
+            }
             for made in &call.cloud_calls {
                 if let Some(query) = made.database.as_ref() {
                     kept.unserved(query, made.took, &call);
@@ -310,6 +315,9 @@ impl Journal for Recorder {
             at: line.at,
             text: cut(line.text),
         });
+        let now = Timestamp::now();
+        let at = SignedDuration::try_from(line.at).unwrap_or_default();
+        let since = now.saturating_sub(at).unwrap_or(now);
         {
             let running = &mut self.kept().running;
             match running
@@ -319,6 +327,7 @@ impl Journal for Recorder {
                 Some(call) => {
                     // Copied where somebody looks at it: its lines are pointers.
                     let call = Arc::make_mut(call);
+                    call.since = call.since.min(since);
                     call.lines.push_back(shown);
                     if call.lines.len() > RUNNING_LINES {
                         call.lines.pop_front();
@@ -328,7 +337,7 @@ impl Journal for Recorder {
                     request_id: request_id.to_owned(),
                     function: line.function.to_owned(),
                     openid: line.openid.map(cut),
-                    since: Timestamp::now(),
+                    since,
                     lines: VecDeque::from([shown]),
                 })),
             }
@@ -412,6 +421,7 @@ impl Call {
             redeemed: RedeemedFields::default(),
             waited: Duration::ZERO,
             ran: Duration::ZERO,
+            loaded: Duration::ZERO,
             logs: Vec::new(),
             more_logs: false,
             exchange: None,
@@ -508,6 +518,20 @@ impl Call {
         self.at.saturating_sub(ran).unwrap_or(self.at)
     }
 
+    /// When the times of its lines begin.
+    pub(crate) fn printed_from(&self) -> Timestamp {
+        let left = self.ran.saturating_sub(self.loaded);
+        let left = SignedDuration::try_from(left).unwrap_or_default();
+        self.at.saturating_sub(left).unwrap_or(self.at)
+    }
+
+    /// Takes in when the times of its lines begin: a worker that still loads the function does not count yet, and the call does.
+    fn began_at_latest(&mut self, since: Timestamp) {
+        let left = Duration::try_from(self.at.duration_since(since)).unwrap_or_default();
+        let last = self.logs.iter().map(|line| line.at).max().unwrap_or_default();
+        self.loaded = self.ran.saturating_sub(left.max(last));
+    }
+
     /// From the exchange of its cloudIDs to its end.
     fn whole(&self) -> SignedDuration {
         SignedDuration::try_from(self.redeemed.took + self.waited + self.ran).unwrap_or_default()
@@ -564,6 +588,7 @@ impl Call {
             redeemed,
             waited: record.waited,
             ran: record.ran,
+            loaded: Duration::ZERO,
             more_logs: record.logs.is_truncated() || logs.len() < lines.len(),
             logs,
             more_cloud_calls: record.more_cloud_calls + (record.cloud_calls.len() - cloud_calls.len()) as u64,
@@ -706,6 +731,30 @@ mod tests {
         call.logs = vec![line(&long), line("")];
         call.bound();
         assert!(call.logs.is_empty() && call.more_logs);
+    }
+
+    #[test]
+    fn lines_stand_where_they_were_printed_also_of_a_call_that_loaded_first() {
+        let at = |millis: i64| Timestamp::from_millisecond(millis).unwrap();
+        let mut call = Call::new("1".to_owned(), "login".to_owned(), at(10_000));
+        call.ran = Duration::from_millis(1000);
+        call.logs = vec![LogLine {
+            level: Level::Log,
+            at: Duration::from_millis(40),
+            text: String::new(),
+        }];
+        for (since, loaded) in [
+            (9_700, 700),
+            (9_000, 0),
+            // Told too early, or too late for what it says of itself.
+            (8_000, 0),
+            (9_990, 960),
+            (20_000, 960),
+        ] {
+            call.began_at_latest(at(since));
+            assert_eq!(call.loaded, Duration::from_millis(loaded), "{since}");
+            assert_eq!(call.printed_from(), at(9_000 + loaded as i64), "{since}");
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ fn lay<'a>(
     let printed = call.logs.iter().map(|line| Row {
         depth: depth + 1,
         kind: kind_of(line.level),
-        at: runs + line.at,
+        at: runs + call.loaded + line.at,
         took: Duration::ZERO,
         what: What::Printed(line),
     });

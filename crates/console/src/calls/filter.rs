@@ -340,7 +340,7 @@ fn contains(text: &str, wanted: &str) -> bool {
 
 /// When a line was printed.
 pub(super) fn printed_at(call: &Call, line: &LogLine) -> Timestamp {
-    after(call.ran_from(), line.at)
+    after(call.printed_from(), line.at)
 }
 
 pub(super) fn after(since: Timestamp, time: Duration) -> Timestamp {
