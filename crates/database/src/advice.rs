@@ -4,8 +4,7 @@
 //! anchored) is left out; of `$or` each branch wants an index of its own.
 
 use bson::{Bson, Document};
-
-use crate::{IndexField, IndexKind, IndexSpec};
+use docdb::index::{IndexField, IndexKind, IndexSpec};
 
 /// Fields of one index at most: further ones tell no more apart.
 const FIELDS: usize = 5;
@@ -175,62 +174,10 @@ impl Served {
     }
 }
 
-impl IndexSpec {
-    /// The index as `yunqiao.toml` has it: `["status", "-createTime"]`.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        let is_sphere = self.fields.iter().any(|field| field.kind == IndexKind::Sphere);
-        let fields: Vec<String> = self
-            .fields
-            .iter()
-            .map(|field| match field.kind {
-                IndexKind::Descending => quoted(&format!("-{}", field.path)),
-                IndexKind::Ascending | IndexKind::Sphere => quoted(&field.path),
-            })
-            .collect();
-        let fields = format!("[{}]", fields.join(", "));
-        if !is_sphere && !self.unique {
-            return fields;
-        }
-        let unique = if self.unique { ", unique = true" } else { "" };
-        let kind = if is_sphere { ", kind = \"2dsphere\"" } else { "" };
-        format!("{{ fields = {fields}{unique}{kind} }}")
-    }
-}
-
-/// What gives a collection these indexes in `yunqiao.toml`: the head of a table, and a line in it.
-#[must_use]
-pub fn settings_text(collection: &str, indexes: &[IndexSpec]) -> String {
-    let bare = !collection.is_empty()
-        && collection
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    let name = if bare {
-        collection.to_owned()
-    } else {
-        quoted(collection)
-    };
-    let indexes: Vec<String> = indexes.iter().map(IndexSpec::to_toml).collect();
-    format!(
-        "[database.collections.{name}]\nindexes = [{}]",
-        indexes.join(", ")
-    )
-}
-
-/// The same in one line, to be told in a sentence.
-#[must_use]
-pub fn settings_line(collection: &str, indexes: &[IndexSpec]) -> String {
-    settings_text(collection, indexes).replace('\n', " ")
-}
-
-/// A text as TOML writes it; its escapes are among the shell's.
-fn quoted(text: &str) -> String {
-    ejson::shell::quote(text)
-}
-
 #[cfg(test)]
 mod tests {
     use bson::doc;
+    use docdb::index::settings_line;
 
     use super::*;
 
@@ -285,14 +232,5 @@ mod tests {
                 "{filter}"
             );
         }
-    }
-
-    #[test]
-    fn odd_names_are_quoted() {
-        let indexes = indexes_for(&doc! { "a\"b": 1 }, None);
-        assert_eq!(
-            settings_line("待办 x", &indexes),
-            "[database.collections.\"待办 x\"] indexes = [[\"a\\\"b\"]]"
-        );
     }
 }

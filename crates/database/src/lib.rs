@@ -24,16 +24,17 @@ use std::{future::Future, pin::Pin};
 use bson::{Bson, Document};
 
 pub use datafile::FileError;
+pub use docdb::index::{BadIndexField, IndexField, IndexKind, IndexSpec, settings_line, settings_text};
 
 pub use crate::{
-    advice::{indexes_for, settings_line, settings_text},
+    advice::indexes_for,
     changes::{Change, ChangeKind, Changes, Feed, MissedChanges},
     client::{ClientDatabase, ClientError, ClientRequest, OWNER, Permissions, WatchedQuery},
     embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
     operation::{
-        Aggregate, BadIndexField, CollectionStatus, Find, Found, IndexField, IndexKind, IndexSpec, Inserted,
-        Looked, Page, ReturnedDocument, Tally, TransactionId, Update, UpdateKind, Updated,
+        Aggregate, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
+        TransactionId, Update, UpdateKind, Updated,
     },
 };
 

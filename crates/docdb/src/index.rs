@@ -4,8 +4,11 @@
 //! appends the key of `_id`. A field that is an array has an entry for each element, an empty one an entry for
 //! `undefined`; a field that is not there has one for null.
 
+mod spec;
+
 use bson::{Bson, Document};
 
+pub use self::spec::{BadIndexField, IndexField, IndexKind, IndexSpec, settings_line, settings_text};
 use crate::{
     error::{Error, Result},
     geo,
@@ -23,7 +26,7 @@ const MOST_BYTES: usize = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// The fields in their order.
-    pub fields: Vec<IndexField>,
+    pub fields: Vec<KeyField>,
     /// If two documents may not have the same entry. A missing field counts as null.
     pub unique: bool,
     /// If documents that have none of the fields have no entry.
@@ -35,7 +38,7 @@ pub struct Index {
 
 /// A field of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexField {
+pub struct KeyField {
     /// The path of the field.
     pub path: Path,
     /// What it is kept by.
@@ -72,10 +75,10 @@ impl Index {
     /// # Errors
     /// Where a path is none.
     pub fn new<K: Into<FieldKind> + Copy>(fields: &[(&str, K)]) -> Result<Self> {
-        let fields: Result<Vec<IndexField>> = fields
+        let fields: Result<Vec<KeyField>> = fields
             .iter()
             .map(|(path, kind)| {
-                Ok(IndexField {
+                Ok(KeyField {
                     path: Path::checked(path)?,
                     kind: (*kind).into(),
                 })
@@ -134,7 +137,7 @@ impl Index {
     /// # Errors
     /// Two of its fields are arrays beside each other, or what stands in a field over places is not a place.
     pub fn admit(&self, document: &Document) -> Result<()> {
-        let is_ordered = |field: &&IndexField| matches!(field.kind, FieldKind::Ordered(_));
+        let is_ordered = |field: &&KeyField| matches!(field.kind, FieldKind::Ordered(_));
         let ordered: Vec<&[Part]> = self
             .fields
             .iter()
@@ -250,7 +253,7 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn of(document: &'a Document, field: &IndexField) -> Self {
+    fn of(document: &'a Document, field: &KeyField) -> Self {
         let mut found = Self {
             values: Vec::new(),
             multikey: false,
@@ -283,12 +286,7 @@ impl<'a> Values<'a> {
 
 impl Entries {
     /// Appends to each key so far the key of each value.
-    fn multiply<T>(
-        &mut self,
-        values: &[T],
-        field: &IndexField,
-        push: impl Fn(&mut Vec<u8>, &T),
-    ) -> Result<()> {
+    fn multiply<T>(&mut self, values: &[T], field: &KeyField, push: impl Fn(&mut Vec<u8>, &T)) -> Result<()> {
         let refuse = |what: String| {
             Error::bad_value(format!(
                 "a document has more than {what} in an index on '{}'",
