@@ -296,7 +296,8 @@ exports.make = (db, name) => db.createCollection(name);
         r"
 const cloud = require('wx-server-sdk');
 cloud.init();
-exports.main = ({ reads }) => cloud.database().collection(reads).count();",
+exports.main = ({ reads }) => cloud.database().collection(reads).count()
+  .catch((error) => ({ errCode: error.errCode, errMsg: error.errMsg }));",
     );
     project.write("yunqiao.toml", "[database.collections.news]\n");
     let dev = Dev::start(project.path());
@@ -324,6 +325,14 @@ exports.main = ({ reads }) => cloud.database().collection(reads).count();",
         alice.result("other", json!({"reads": "orders"}), &[]).await["total"],
         0
     );
+    // What no MongoDB would keep is not made, whoever asks.
+    for name in ["a$b", "system.users", ".hidden"] {
+        let refused = alice.result("other", json!({"reads": name}), &[]).await;
+        assert_eq!(refused["errCode"], -501_007, "{refused}");
+        let told = text(&refused["errMsg"]);
+        let expected = format!("Check request parameter fail: {name:?} is no name of a collection");
+        assert!(told.contains(&expected), "{told}");
+    }
     assert_eq!(
         alice.result("all", json!({"reads": "orders"}), &[]).await["data"],
         json!([])

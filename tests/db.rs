@@ -103,7 +103,8 @@ fn everything(dir: &Path) {
     for args in [
         &["index", "todos", "of.city", "-at"][..],
         &["index", "todos", "phone", "--unique", "--sparse"],
-        &["index", "todos", "place", "--2dsphere"],
+        &["index", "todos", "place", "-at", "--2dsphere"],
+        &["index", "todos", "at", "there:2dsphere"],
         &["index", "todos", "-views", "at"],
         &["index", "todos", "--remove", "-views", "at"],
         &["index", "todos", "--sparse", "--", "-v"],
@@ -116,23 +117,45 @@ fn everything(dir: &Path) {
     assert!(good, "{err}");
     assert_eq!(
         out,
-        "_id_\nof.city_1_at_-1\nphone_1 (unique) (sparse)\nplace_2dsphere\n"
+        "_id_\nof.city_1_at_-1\nphone_1 (unique) (sparse)\nplace_2dsphere_at_-1\nat_1_there_2dsphere\n"
     );
+    // What is there always, what cannot be, and a name with a slip in it.
+    let (good, out, err) = done(db(dir, &["index", "copies", "_id"]));
+    assert!(
+        good && err.contains("copies: _id_") && out == "_id_\n",
+        "{out}{err}"
+    );
+    for (args, part) in [
+        (
+            &["index", "todos", "a", "-a"][..],
+            "\"a\" stands twice in one index",
+        ),
+        (&["index", "todos", "-a", "--2dsphere"], "places have no order"),
+        (&["index", "todo", "a"], "did you mean \"todos\"?"),
+        (
+            &["import", "a$b", &file("todos.csv")],
+            "\"a$b\" is no name of a collection: leave out the '$'",
+        ),
+    ] {
+        let (good, _, err) = done(db(dir, args));
+        assert!(!good && err.contains(part), "{args:?}: {err}");
+    }
     let (good, _, err) = done(db(dir, &["index", "todos", "--remove", "nothing"]));
     assert!(
         !good && err.contains("todos has no index nothing; it has of.city_1_at_-1, phone_1"),
         "{err}"
     );
     let index = |name: &str, fields: Value, unique: bool| json!({"name": name, "fields": fields, "unique": unique, "sparse": unique});
-    let mut place = index("place_2dsphere", json!(["place"]), false);
+    let mut place = index("place_2dsphere_at_-1", json!(["place", "-at"]), false);
     place["kind"] = json!("2dsphere");
+    let there = index("at_1_there_2dsphere", json!(["at", "there:2dsphere"]), false);
     assert_eq!(
         listed(dir),
         json!({"collections": [
             {"name": "copies", "documents": 3, "indexes": []},
             {"name": "formulas", "documents": 1, "indexes": []},
             {"name": "todos", "documents": 3, "indexes": [
-                index("of.city_1_at_-1", json!(["of.city", "-at"]), false), index("phone_1", json!(["phone"]), true), place,
+                index("of.city_1_at_-1", json!(["of.city", "-at"]), false), index("phone_1", json!(["phone"]), true), place, there,
             ]},
         ]})
     );

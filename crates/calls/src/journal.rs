@@ -138,9 +138,9 @@ pub struct DatabaseCall {
 /// An index that a query wants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WantedIndex {
-    /// Its fields as `yunqiao.toml` names them: `-createTime` is from great to small.
+    /// Its fields as `yunqiao.toml` writes them: `-createTime` is from great to small.
     pub fields: Vec<String>,
-    /// Whether it is over places on the sphere.
+    /// Whether the first of them is a place on the sphere: `kind = "2dsphere"`.
     pub sphere: bool,
 }
 

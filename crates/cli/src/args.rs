@@ -725,7 +725,7 @@ pub(crate) struct Index {
     /// The collection
     #[arg(add = ArgValueCandidates::new(complete::collections))]
     pub(crate) collection: String,
-    /// The fields, in their order; with `-` before one from great to small
+    /// The fields, in their order; with `-` before one from great to small, with `:2dsphere` behind one as places on the sphere
     #[arg(value_parser = descending_field)]
     pub(crate) fields: Vec<String>,
     /// No two documents may have the same value; one without the field has null
@@ -734,7 +734,7 @@ pub(crate) struct Index {
     /// Leave out documents that have none of the fields
     #[arg(long, conflicts_with = "remove")]
     pub(crate) sparse: bool,
-    /// The fields are places on the sphere
+    /// The first field is a place on the sphere
     #[arg(long = "2dsphere")]
     pub(crate) sphere: bool,
     /// Remove the index of that name, or over these fields

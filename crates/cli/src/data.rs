@@ -12,10 +12,10 @@ use anyhow::{Context as _, bail};
 use bson::Document;
 use cloud::{DatabaseAccess, MakesCollections};
 use database::{
-    Database, DatabaseError, Embedded, FileError, IndexField, IndexKind, IndexSpec, Options,
+    Database, DatabaseError, Embedded, FileError, Options,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
-use project::{IndexSetting, MissingCollection, Project, Secret};
+use project::{MissingCollection, Project, Secret};
 
 use crate::{
     folder::{self, Folder},
@@ -82,14 +82,16 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
     for (name, collection) in &settings.collections {
         make(database, name).await?;
         for index in &collection.indexes {
-            let spec = spec(index);
-            let named = spec.name.clone();
-            database.create_index(name, spec).await.with_context(|| {
-                say!(
-                    "[database.collections.{name}]: the index {named} cannot be made",
-                    "[database.collections.{name}]：无法建立索引 {named}"
-                )
-            })?;
+            let named = &index.name;
+            database
+                .create_index(name, index.clone())
+                .await
+                .with_context(|| {
+                    say!(
+                        "[database.collections.{name}]: the index {named} cannot be made",
+                        "[database.collections.{name}]：无法建立索引 {named}"
+                    )
+                })?;
         }
     }
     if let Some(folder) = &settings.seed {
@@ -225,27 +227,6 @@ async fn make(database: &dyn Database, name: &str) -> anyhow::Result<()> {
         Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
         Err(error) => Err(error)
             .with_context(|| say!("the collection {name:?} cannot be made", "无法创建集合 {name:?}")),
-    }
-}
-
-fn spec(index: &IndexSetting) -> IndexSpec {
-    let fields: Vec<IndexField> = index
-        .fields
-        .iter()
-        .map(|field| IndexField {
-            path: field.path.clone(),
-            kind: match (index.sphere, field.descending) {
-                (true, _) => IndexKind::Sphere,
-                (false, true) => IndexKind::Descending,
-                (false, false) => IndexKind::Ascending,
-            },
-        })
-        .collect();
-    IndexSpec {
-        name: IndexSpec::named_by_fields(&fields),
-        fields,
-        unique: index.unique,
-        sparse: index.sparse,
     }
 }
 

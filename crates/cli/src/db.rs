@@ -375,8 +375,9 @@ async fn indexes(args: &args::Db, index: &args::Index, as_json: bool) -> anyhow:
                 sparse: index.sparse,
                 ..spec?
             };
-            let reach = Reach::open(&args.place).await?;
-            reach.make_collection(name).await?;
+            let reach = existing_with(args, name).await?;
+            // A name with a slip in it makes no collection, which would hide the slip from programs too.
+            collection(&reach, name).await?;
             let made = spec.name.clone();
             reach.create_index(name, spec).await?;
             print::done(format_args!("{name}: {made}"));

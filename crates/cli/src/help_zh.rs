@@ -394,8 +394,8 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "写明每个数字的类型，导入后仍是同样的数字",
     ),
     (
-        "The fields, in their order; with `-` before one from great to small",
-        "字段，按顺序写；前面加 `-` 表示从大到小",
+        "The fields, in their order; with `-` before one from great to small, with `:2dsphere` behind one as places on the sphere",
+        "字段，按顺序写；前面加 `-` 表示从大到小，后面加 `:2dsphere` 表示地理位置",
     ),
     (
         "No two documents may have the same value; one without the field has null",
@@ -405,7 +405,7 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "Leave out documents that have none of the fields",
         "不索引没有这些字段的记录",
     ),
-    ("The fields are places on the sphere", "字段是地理位置"),
+    ("The first field is a place on the sphere", "第一个字段是地理位置"),
     (
         "Remove the index of that name, or over these fields",
         "删除这个名称的，或这些字段的索引",

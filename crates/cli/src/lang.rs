@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::ValueEnum;
+use database::{BadIndex, DatabaseError};
 use doctor::CureError;
 use files::CloudPathError;
 use function::IllegalName;
@@ -67,7 +68,12 @@ pub(crate) fn error(error: &anyhow::Error) -> String {
             .or_else(|| Some(cause.downcast_ref::<CureError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<IllegalName>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<CloudPathError>()?.wording()))
-            .or_else(|| Some(cause.downcast_ref::<push::SettingError>()?.wording()));
+            .or_else(|| Some(cause.downcast_ref::<push::SettingError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<BadIndex>()?.wording()))
+            .or_else(|| match cause.downcast_ref()? {
+                DatabaseError::BadName(bad) => Some(bad.wording()),
+                _ => None,
+            });
         wording.map_or_else(|| cause.to_string(), |wording| of(&wording).to_owned())
     });
     texts.collect::<Vec<_>>().join(": ")

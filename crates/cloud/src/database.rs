@@ -512,6 +512,7 @@ fn refusal(error: DatabaseError, operation: &DatabaseOperation) -> DatabaseRefus
     match error {
         DatabaseError::CollectionMissing(name) => DatabaseRefusal::CollectionMissing(name),
         DatabaseError::CollectionExists(name) => DatabaseRefusal::CollectionExists(name),
+        DatabaseError::BadName(bad) => DatabaseRefusal::Malformed(bad.to_string()),
         DatabaseError::Duplicate {
             collection,
             index,

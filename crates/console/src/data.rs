@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use bson::DateTime;
 use bytes::Bytes;
-use database::{IndexField, IndexKind, IndexSpec, settings_line};
+use database::{IndexSpec, settings_line};
 use ejson::shell::visible;
 use gateway::{DatabaseCall, ReplyBody, WantedIndex};
 use http::{Method, Response};
@@ -150,40 +150,10 @@ fn unserved(lang: Lang, call: &DatabaseCall) -> Markup {
     }
 }
 
+/// The indexes that a query wants. What was written is read, and so nothing is left out.
 fn specs(wanted: &[WantedIndex]) -> Vec<IndexSpec> {
-    wanted
-        .iter()
-        .map(|index| {
-            spec(
-                index.fields.iter().map(String::as_str),
-                index.sphere,
-                false,
-                false,
-            )
-        })
-        .collect()
-}
-
-/// The index over these fields; `-` before one is from great to small.
-fn spec<'a>(fields: impl Iterator<Item = &'a str>, sphere: bool, unique: bool, sparse: bool) -> IndexSpec {
-    let fields: Vec<IndexField> = fields
-        .enumerate()
-        .map(|(at, field)| match field.strip_prefix('-') {
-            Some(path) => (path, IndexKind::Descending),
-            None if sphere && at == 0 => (field, IndexKind::Sphere),
-            None => (field, IndexKind::Ascending),
-        })
-        .map(|(path, kind)| IndexField {
-            path: path.to_owned(),
-            kind,
-        })
-        .collect();
-    IndexSpec {
-        name: IndexSpec::named_by_fields(&fields),
-        fields,
-        unique,
-        sparse,
-    }
+    let read = |index: &WantedIndex| IndexSpec::of_fields(&index.fields, index.sphere).ok();
+    wanted.iter().filter_map(read).collect()
 }
 
 /// Where a text is wrong.
@@ -239,30 +209,20 @@ mod tests {
         let place = doc! { "place": { "$near": {} } };
         let mut wanted = indexes_for(&doc! { "a\"b": 1, "c.d": { "$gt": 5 } }, Some(&doc! { "at": -1 }));
         wanted.extend(indexes_for(&place, None));
-        wanted.push(spec(["phone"].into_iter(), false, true, false));
+        let index = |fields: &[&str], sphere| IndexSpec::of_fields(fields, sphere).unwrap();
+        wanted.push(IndexSpec {
+            unique: true,
+            sparse: true,
+            ..index(&["phone"], false)
+        });
+        wanted.push(index(&["place", "status", "-at"], true));
+        wanted.push(index(&["status", "place:2dsphere"], false));
         let folder = tempfile::tempdir().unwrap();
         for name in ["todos", "待办 \"x\"", "a.b"] {
             let text = settings_text(name, &wanted);
             std::fs::write(folder.path().join("yunqiao.toml"), text).unwrap();
             let project = project::Project::open(folder.path()).unwrap();
-            let indexes = &project.settings.database.collections[name].indexes;
-            let read: Vec<_> = indexes
-                .iter()
-                .map(|index| {
-                    let fields = index.fields.iter().map(|field| match field.descending {
-                        true => format!("-{}", field.path),
-                        false => field.path.clone(),
-                    });
-                    (fields.collect::<Vec<_>>(), index.unique, index.sphere)
-                })
-                .collect();
-            let fields = |fields: &[&str]| fields.iter().map(|&field| field.to_owned()).collect();
-            let expected: [(Vec<String>, bool, bool); 3] = [
-                (fields(&["a\"b", "-at", "c.d"]), false, false),
-                (fields(&["place"]), false, true),
-                (fields(&["phone"]), true, false),
-            ];
-            assert_eq!(read, expected, "{name}");
+            assert_eq!(project.settings.database.collections[name].indexes, wanted);
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bson::{Bson, doc};
-use database::{CollectionStatus, DatabaseError, IndexField, IndexKind, IndexSpec, Result};
+use database::{CollectionStatus, DatabaseError, ID_INDEX, IndexField, IndexKind, IndexSpec, Result};
 use futures_util::TryStreamExt as _;
 use mongodb::{IndexModel, options::IndexOptions, results::CollectionType};
 
@@ -19,8 +19,6 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// `IndexNotFound`, and what `_id_` gets.
 const NO_SUCH_INDEX: [i32; 2] = [27, 72];
 const NAMESPACE_MISSING: i32 = 26;
-/// The index of every collection.
-const ID_INDEX: &str = "_id_";
 
 /// The collections that were there a moment ago.
 #[derive(Debug, Default)]
@@ -77,6 +75,7 @@ impl Inner {
         if self.has(name).await? {
             return Err(DatabaseError::CollectionExists(name.to_owned()));
         }
+        docdb::collection::check_name(name)?;
         let created = self.database.create_collection(name).await;
         created.map_err(|error| match self.failures.of(error) {
             DatabaseError::CollectionExists(_) => DatabaseError::CollectionExists(name.to_owned()),
@@ -127,6 +126,10 @@ impl Inner {
 
     pub(crate) async fn create_index(&self, collection: &str, index: IndexSpec) -> Result<()> {
         self.must_have(collection).await?;
+        if index.is_of_id() {
+            return Ok(());
+        }
+        index.check().map_err(docdb::Error::from)?;
         let options = IndexOptions::builder()
             .name(index.name.clone())
             .unique(index.unique.then_some(true))

@@ -117,12 +117,7 @@ impl<'a> Asks<'a> {
                 add(path, IndexKind::Ascending);
             }
         }
-        (!fields.is_empty()).then(|| IndexSpec {
-            name: IndexSpec::named_by_fields(&fields),
-            fields,
-            unique: false,
-            sparse: false,
-        })
+        Some(IndexSpec::over(fields)).filter(IndexSpec::can_be_written)
     }
 }
 
@@ -222,6 +217,7 @@ mod tests {
             (doc! { "_id": { "$ne": "x" }, "a": 1 }, None, "[[\"a\"]]"),
             (doc! { "a": { "$exists": true } }, None, "[]"),
             (doc! { "a": { "b": 1 } }, None, "[[\"a\"]]"),
+            (doc! { "-a": 1 }, None, "[]"),
             (doc! {}, None, "[]"),
         ] {
             let indexes = indexes_for(&filter, sort.as_ref());

@@ -23,7 +23,7 @@ use rules::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    Aggregate, Database, DatabaseError, Find, Found, Tally, Update, UpdateKind, Updated, line::Line,
+    Aggregate, Database, DatabaseError, Find, Found, ID_INDEX, Tally, Update, UpdateKind, Updated, line::Line,
 };
 
 /// The field that says whose a document is. The server writes it, and no client.
@@ -261,7 +261,7 @@ impl ClientDatabase<'_> {
                         });
                     }
                     // Somebody else was quicker.
-                    Err(DatabaseError::Duplicate { index, .. }) if index == "_id_" => continue,
+                    Err(DatabaseError::Duplicate { index, .. }) if index == ID_INDEX => continue,
                     Err(error) => return Err(error.into()),
                 }
             };

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use bson::{Bson, Document, RawDocumentBuf, doc};
 
 use crate::{
-    Aggregate, Database, DatabaseError, Find, Found, IndexField, IndexKind, IndexSpec, Result,
+    Aggregate, Database, DatabaseError, Find, Found, ID_INDEX, IndexField, IndexKind, IndexSpec, Result,
     ReturnedDocument, TransactionId, Update, UpdateKind,
 };
 
@@ -56,6 +56,9 @@ macro_rules! hold_to_contract {
             documents::a_sparse_index_leaves_out_what_has_none_of_its_fields
             documents::a_unique_index_holds_each_element_of_an_array
             documents::indexes_are_listed_as_they_were_made
+            documents::that_of_the_id_is_always_there
+            documents::one_that_cannot_be_is_not_made
+            documents::a_collection_has_a_name_that_mongodb_takes
             documents::fields_stand_in_their_order
             documents::values_of_every_type_come_back_as_they_were
             documents::numbers_beyond_2_53_are_exact

@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
 
+use docdb::collection::BadCollectionName;
+
 use crate::MissedChanges;
 
 /// Why an operation was not done. `Display` is for the log; what a client is told is worded by its dialect.
@@ -12,6 +14,9 @@ pub enum DatabaseError {
     /// There is such a collection.
     #[error("the collection {0:?} exists already")]
     CollectionExists(String),
+    /// No collection can be called so.
+    #[error(transparent)]
+    BadName(#[from] BadCollectionName),
     /// Another document has this `_id`, or this value in a unique index.
     #[error("E11000 duplicate key error collection: {collection} index: {index} dup key: {key}")]
     Duplicate {

@@ -24,7 +24,11 @@ use std::{future::Future, pin::Pin};
 use bson::{Bson, Document};
 
 pub use datafile::FileError;
-pub use docdb::index::{BadIndexField, IndexField, IndexKind, IndexSpec, settings_line, settings_text};
+pub use docdb::collection::BadCollectionName;
+pub use docdb::index::{
+    BadIndex, ID_INDEX, IndexField, IndexKind, IndexSpec, WrittenIndex, settings_line, settings_text,
+    toml_key,
+};
 
 pub use crate::{
     advice::indexes_for,
@@ -44,7 +48,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What most methods answer.
 pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 
-/// An engine that keeps documents. Collections are named by any text that is not empty and has no NUL.
+/// An engine that keeps documents. A collection's name is what [`docdb::collection`] takes; one that an earlier version made under
+/// another name stays there, and is read, written and dropped as any.
 ///
 /// A method that takes a transaction is part of it where one is given; its changes are seen by nobody else before
 /// [`commit`](Self::commit).
@@ -52,7 +57,7 @@ pub trait Database: Send + Sync + 'static {
     /// Makes a collection.
     ///
     /// # Errors
-    /// [`DatabaseError::CollectionExists`].
+    /// [`DatabaseError::CollectionExists`], and [`DatabaseError::BadName`] for a name that a collection cannot have.
     fn create_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
 
     /// Removes a collection with its documents and indexes; answers whether there was one.
@@ -61,11 +66,12 @@ pub trait Database: Send + Sync + 'static {
     /// All collections, by name.
     fn collections(&self) -> BoxFuture<'_, Result<Vec<CollectionStatus>>>;
 
-    /// Makes an index over the documents that are there and those to come; one that is there already is no error.
+    /// Makes an index over the documents that are there and those to come; one that is there already is no error, and that of `_id`
+    /// is there always.
     ///
     /// # Errors
     /// [`DatabaseError::Duplicate`] where documents stand against a unique index, [`DatabaseError::Refused`] for one of its name
-    /// that is another.
+    /// that is another, and where there can be none over such fields ([`IndexSpec::check`]).
     fn create_index<'a>(&'a self, collection: &'a str, index: IndexSpec) -> BoxFuture<'a, Result<()>>;
 
     /// Removes an index by its name; answers whether there was one. `_id_` cannot be removed.

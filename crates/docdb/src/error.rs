@@ -36,6 +36,7 @@ pub mod code {
         EMPTY_FIELD_NAME = 56 "EmptyFieldName";
         DOTTED_FIELD_NAME = 57 "DottedFieldName";
         IMMUTABLE_FIELD = 66 "ImmutableField";
+        CANNOT_CREATE_INDEX = 67 "CannotCreateIndex";
         INVALID_OPTIONS = 72 "InvalidOptions";
         EXCEEDED_MEMORY_LIMIT = 146 "ExceededMemoryLimit";
         INVALID_PIPELINE_OPERATOR = 168 "InvalidPipelineOperator";

@@ -8,7 +8,10 @@ mod spec;
 
 use bson::{Bson, Document};
 
-pub use self::spec::{BadIndexField, IndexField, IndexKind, IndexSpec, settings_line, settings_text};
+pub use self::spec::{
+    BadIndex, ID_INDEX, IndexField, IndexKind, IndexSpec, WrittenIndex, settings_line, settings_text,
+    toml_key,
+};
 use crate::{
     error::{Error, Result},
     geo,

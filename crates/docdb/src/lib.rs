@@ -7,6 +7,7 @@
 //! field. Recursion, regexes and memory are bounded, each beyond a clear error.
 
 pub mod accumulate;
+pub mod collection;
 mod context;
 pub mod error;
 pub mod expr;

@@ -32,10 +32,9 @@ pub use project::{DEFAULT_ENV_ID, Project};
 pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
-    AuthSection, CollectionSetting, DatabaseSection, ForeignCodes, IndexFieldSetting, IndexSetting,
-    LoginSection, Missed, MissingCollection, OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings,
-    PushConsole, PushSection, S3Setting, SimSection, StorageSection, TimersSection, Ttl, Undeclared,
-    WebSection, Withdrawn,
+    AuthSection, CollectionSetting, DatabaseSection, ForeignCodes, LoginSection, Missed, MissingCollection,
+    OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection, S3Setting,
+    SimSection, StorageSection, TimersSection, Ttl, Undeclared, WebSection, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

@@ -34,7 +34,7 @@ use crate::{
 
 pub use self::{
     auth::AuthSection,
-    database::{CollectionSetting, DatabaseSection, IndexFieldSetting, IndexSetting, MissingCollection},
+    database::{CollectionSetting, DatabaseSection, MissingCollection},
     push::{PushConsole, PushSection},
     storage::{S3Setting, StorageSection},
     web::WebSection,

@@ -195,6 +195,7 @@ async fn made(
 fn refusal(error: DatabaseError) -> WatchRefusal {
     WatchRefusal::Database(match error {
         DatabaseError::CollectionMissing(name) => DatabaseRefusal::CollectionMissing(name),
+        DatabaseError::BadName(bad) => DatabaseRefusal::Malformed(bad.to_string()),
         DatabaseError::Refused(error) => DatabaseRefusal::Query(error.to_string()),
         DatabaseError::Locked | DatabaseError::TimedOut => DatabaseRefusal::Timeout,
         DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),

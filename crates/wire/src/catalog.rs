@@ -1,7 +1,7 @@
 //! Commands about what there is: databases, collections, indexes, and how large they are.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use database::{CollectionStatus, DatabaseError, Find, IndexField, IndexKind, IndexSpec};
+use database::{CollectionStatus, DatabaseError, Find, ID_INDEX, IndexField, IndexKind, IndexSpec};
 use docdb::{Context, error::code as language, expr::Variables, order::Number, query::Filter};
 
 use crate::{
@@ -138,7 +138,7 @@ impl Inner {
                     _ => false,
                 })
                 .collect();
-            if matches!(&index, Bson::String(name) if name == "_id_") {
+            if matches!(&index, Bson::String(name) if name == ID_INDEX) {
                 return Err(Failure::new(language::INVALID_OPTIONS, "cannot drop _id index"));
             }
             if found.is_empty() && !all {
@@ -323,7 +323,7 @@ impl Inner {
         };
         let indexes = status.as_ref().map_or(&[][..], |status| &status.indexes);
         let names = indexes.iter().map(|index| index.name.clone());
-        let sizes: Document = std::iter::once("_id_".to_owned())
+        let sizes: Document = std::iter::once(ID_INDEX.to_owned())
             .chain(names)
             .map(|name| (name, Bson::Int64(0)))
             .collect();
@@ -382,7 +382,7 @@ fn count(bytes: u64) -> Bson {
 }
 
 fn id_index() -> Document {
-    doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }
+    doc! { "v": 2, "key": { "_id": 1 }, "name": ID_INDEX }
 }
 
 fn show_spec(spec: &IndexSpec) -> Document {
@@ -393,7 +393,7 @@ fn show_spec(spec: &IndexSpec) -> Document {
     if spec.sparse {
         shown.insert("sparse", true);
     }
-    if spec.fields.iter().any(|field| field.kind == IndexKind::Sphere) {
+    if spec.has_place() {
         shown.insert("2dsphereIndexVersion", 3);
     }
     shown
@@ -429,7 +429,7 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
     fields.finish()?;
     if key.is_empty() {
         return Err(Failure::new(
-            code::CANNOT_CREATE_INDEX,
+            language::CANNOT_CREATE_INDEX,
             "Index keys cannot be empty.",
         ));
     }
@@ -440,7 +440,7 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
                 Bson::String(kind) if kind == "2dsphere" => IndexKind::Sphere,
                 Bson::String(other) => {
                     return Err(Failure::new(
-                        code::CANNOT_CREATE_INDEX,
+                        language::CANNOT_CREATE_INDEX,
                         format!("an index of kind '{other}' is not served by this database: 1, -1 and \"2dsphere\" are"),
                     ));
                 }
@@ -449,31 +449,32 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
                     Some(..=-1) => IndexKind::Descending,
                     _ => {
                         return Err(Failure::new(
-                            code::CANNOT_CREATE_INDEX,
+                            language::CANNOT_CREATE_INDEX,
                             "Values in the index key pattern must be 1, -1 or \"2dsphere\"",
                         ));
                     }
                 },
             };
-            if path.is_empty() || path.contains("$**") || path.split('.').any(str::is_empty) {
-                return Err(Failure::new(
-                    code::CANNOT_CREATE_INDEX,
-                    format!("Index key contains an illegal field name: {path:?}"),
-                ));
-            }
             Ok(IndexField {
                 path: path.clone(),
                 kind,
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    if matches!(index_fields.as_slice(), [only] if only.path == "_id" && only.kind == IndexKind::Ascending) {
-        return Ok(None);
+    let spec = IndexSpec::over(index_fields);
+    spec.check().map_err(docdb::Error::from)?;
+    if spec.is_of_id() {
+        return match spec.fields.as_slice() {
+            [only] if only.kind == IndexKind::Ascending => Ok(None),
+            _ => Err(Failure::bad_value(
+                "The field 'key' for an _id index must be {_id: 1}, but got {_id: -1}",
+            )),
+        };
     }
     Ok(Some(IndexSpec {
-        name: name.unwrap_or_else(|| IndexSpec::named_by_fields(&index_fields)),
-        fields: index_fields,
+        name: name.unwrap_or_else(|| spec.name.clone()),
         unique,
         sparse,
+        ..spec
     }))
 }

@@ -154,15 +154,8 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     pub(crate) fn new(database: &str, collection: String) -> Result<Self> {
-        if collection.is_empty()
-            || collection.contains(['$', '\0'])
-            || collection.starts_with('.')
-            || collection.starts_with("system.")
-        {
-            return Err(Failure::new(
-                code::INVALID_NAMESPACE,
-                format!("Invalid namespace specified '{database}.{collection}'"),
-            ));
+        if let Err(bad) = docdb::collection::check_name(&collection) {
+            return Err(Failure::bad_name(&bad));
         }
         Ok(Self {
             database: database.to_owned(),

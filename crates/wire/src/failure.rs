@@ -1,7 +1,7 @@
 //! What a command is refused with: MongoDB's number, its name, a text, and the labels by which drivers know what to try again.
 
 use bson::{Bson, Document, doc};
-use database::DatabaseError;
+use database::{BadCollectionName, DatabaseError};
 
 use crate::shell;
 
@@ -27,7 +27,6 @@ pub(crate) mod code {
         MAX_TIME_MS_EXPIRED = 50 "MaxTimeMSExpired";
         INVALID_ID_FIELD = 53 "InvalidIdField";
         COMMAND_NOT_FOUND = 59 "CommandNotFound";
-        CANNOT_CREATE_INDEX = 67 "CannotCreateIndex";
         INVALID_NAMESPACE = 73 "InvalidNamespace";
         WRITE_CONFLICT = 112 "WriteConflict";
         CONFLICTING_OPERATION_IN_PROGRESS = 117 "ConflictingOperationInProgress";
@@ -87,6 +86,13 @@ impl Failure {
         Self::new(docdb::error::code::FAILED_TO_PARSE, message)
     }
 
+    pub(crate) fn bad_name(bad: &BadCollectionName) -> Self {
+        Self::new(
+            code::INVALID_NAMESPACE,
+            format!("Invalid namespace specified: {bad}"),
+        )
+    }
+
     /// What is asked for and not served; the text names it and says what to do.
     pub(crate) fn unsupported(message: impl Into<String>) -> Self {
         Self::bad_value(message)
@@ -104,6 +110,7 @@ impl Failure {
                 code::NAMESPACE_EXISTS,
                 format!("Collection {database}.{name} already exists."),
             ),
+            DatabaseError::BadName(bad) => Self::bad_name(&bad),
             DatabaseError::Duplicate {
                 collection,
                 index,

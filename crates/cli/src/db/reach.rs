@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use anyhow::{Context as _, bail};
 use bson::{Document, RawDocumentBuf};
 use database::{
-    CollectionStatus, Database, DatabaseError, FileError, IndexSpec,
+    CollectionStatus, Database, DatabaseError, FileError, IndexSpec, WrittenIndex,
     exchange::{self, ConflictMode, DocumentPages, FileDocument, ImportReport, RefusedDocument},
 };
 use ejson::Style;
@@ -93,7 +93,7 @@ impl Reach {
                 Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
                 Err(error) => Err(error.into()),
             },
-            // It is made with the first documents, or the first index.
+            // It is made with the first documents.
             Self::There(_) => Ok(()),
         }
     }
@@ -133,11 +133,12 @@ impl Reach {
         match self {
             Self::Here(database) => Ok(database.create_index(collection, spec).await?),
             Self::There(operator) => {
+                let WrittenIndex { fields, sphere } = spec.written();
                 let body = json!({
-                    "fields": spec.written_fields(),
+                    "fields": fields,
                     "unique": spec.unique,
                     "sparse": spec.sparse,
-                    "kind": spec.is_sphere().then_some("2dsphere"),
+                    "kind": sphere.then_some("2dsphere"),
                 });
                 let request = operator.ask(Method::POST, "/index", &[("collection", collection)]);
                 operator.answer(request.json(&body)).await.map(drop)
@@ -286,13 +287,14 @@ pub(super) fn collection_json(status: &CollectionStatus) -> Value {
         .indexes
         .iter()
         .map(|spec| {
+            let WrittenIndex { fields, sphere } = spec.written();
             let mut index = json!({
                 "name": spec.name,
-                "fields": spec.written_fields(),
+                "fields": fields,
                 "unique": spec.unique,
                 "sparse": spec.sparse,
             });
-            if spec.is_sphere() {
+            if sphere {
                 index["kind"] = "2dsphere".into();
             }
             index

@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document};
 use calls::{DatabaseCall, WantedIndex};
-use database::{IndexKind, IndexSpec, Looked, indexes_for};
+use database::{IndexSpec, Looked, WrittenIndex, indexes_for};
 use ejson::shell::to_line;
 use tcb::database::{Change, DatabaseAnswer, DatabaseOperation, DatabaseRequest};
 
@@ -145,17 +145,8 @@ pub(super) fn came_to(
 }
 
 fn wanted_index(index: &IndexSpec) -> WantedIndex {
-    WantedIndex {
-        sphere: index.fields.iter().any(|field| field.kind == IndexKind::Sphere),
-        fields: index
-            .fields
-            .iter()
-            .map(|field| match field.kind {
-                IndexKind::Descending => format!("-{}", field.path),
-                IndexKind::Ascending | IndexKind::Sphere => field.path.clone(),
-            })
-            .collect(),
-    }
+    let WrittenIndex { fields, sphere } = index.written();
+    WantedIndex { fields, sphere }
 }
 
 /// What is told of it in a line: `12 looked at by list_1, 3 found`.

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use database::DatabaseError;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -302,7 +303,10 @@ pub(crate) async fn mend(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respo
         "collection" => {
             let made = inner.database.create_collection(name).await;
             made.map(|()| vec![lang.t("The collection is there: ", "集合已新建：").to_owned() + name])
-                .map_err(|error| error.to_string())
+                .map_err(|error| match error {
+                    DatabaseError::BadName(bad) => lang.of_wording(&bad.wording()).to_owned(),
+                    error => error.to_string(),
+                })
         }
         _ => return crate::missing(viewer),
     };

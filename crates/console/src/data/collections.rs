@@ -31,18 +31,15 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> 
 pub(super) async fn create(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
     let lang = viewer.lang;
     let name = form.get("name").trim();
-    let said = if name.is_empty() || name.contains('\0') {
-        refused(lang.t("a collection needs a name", "请填写集合名称"))
-    } else {
-        match inner.database.create_collection(name).await {
-            Ok(()) => html! {
-                p .notice role="status" { (lang.t("Made: ", "已创建：")) a href=(link(name)) { (shown(name)) } }
-            },
-            Err(DatabaseError::CollectionExists(_)) => html! {
-                p .notice role="status" { (lang.t("There is one of this name: ", "已有同名集合：")) a href=(link(name)) { (shown(name)) } }
-            },
-            Err(error) => refused(error),
-        }
+    let said = match inner.database.create_collection(name).await {
+        Ok(()) => html! {
+            p .notice role="status" { (lang.t("Made: ", "已创建：")) a href=(link(name)) { (shown(name)) } }
+        },
+        Err(DatabaseError::CollectionExists(_)) => html! {
+            p .notice role="status" { (lang.t("There is one of this name: ", "已有同名集合：")) a href=(link(name)) { (shown(name)) } }
+        },
+        Err(DatabaseError::BadName(bad)) => refused(lang.of_wording(&bad.wording())),
+        Err(error) => refused(error),
     };
     web::html(StatusCode::OK, content(inner, viewer, Some(said)).await)
 }

@@ -1,11 +1,11 @@
 //! The indexes of a collection: shown, added, removed.
 
-use database::{DatabaseError, IndexKind, IndexSpec, settings_text};
+use database::{DatabaseError, IndexSpec, WrittenIndex, settings_text};
 use gateway::{ReplyBody, WantedIndex};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{CHANGED, refused, shown, spec};
+use super::{CHANGED, refused, shown};
 use crate::{
     Inner,
     lang::Lang,
@@ -55,14 +55,13 @@ pub(super) fn section(lang: Lang, name: &str, indexes: &[IndexSpec]) -> Markup {
     }
 }
 
-/// Its fields as they are typed.
+/// Its fields as they are typed; a place says so even where it leads.
 fn fields(index: &IndexSpec) -> String {
-    let fields = index.fields.iter().map(|field| match field.kind {
-        IndexKind::Ascending => field.path.clone(),
-        IndexKind::Descending => format!("-{}", field.path),
-        IndexKind::Sphere => format!("{} (2dsphere)", field.path),
-    });
-    fields.collect::<Vec<_>>().join(", ")
+    let WrittenIndex { mut fields, sphere } = index.written();
+    if let Some(first) = fields.first_mut().filter(|_| sphere) {
+        *first += " (2dsphere)";
+    }
+    fields.join(", ")
 }
 
 /// Adds an index: of the form's fields, or of those that a query wants.
@@ -75,21 +74,26 @@ pub(super) async fn add(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respon
         .filter(|field| !field.is_empty())
         .map(str::to_owned)
         .collect();
-    if fields.is_empty() || fields.iter().any(|field| field == "-") {
-        let text = lang.t("an index needs the names of fields", "请填写索引字段");
-        return web::html(StatusCode::OK, refused(text));
-    }
-    let sphere = form.get("kind") == "2dsphere";
     let ticked = |name: &str| !form.get(name).is_empty();
-    let index = spec(
-        fields.iter().map(String::as_str),
-        sphere,
-        ticked("unique"),
-        ticked("sparse"),
-    );
+    let index = match IndexSpec::of_fields(&fields, form.get("kind") == "2dsphere") {
+        Ok(index) if index.is_of_id() => {
+            let text = lang.t(
+                "every collection has an index over _id already",
+                "每个集合都已经有 _id 的索引",
+            );
+            return web::html(StatusCode::OK, refused(text));
+        }
+        Ok(index) => IndexSpec {
+            unique: ticked("unique"),
+            sparse: ticked("sparse"),
+            ..index
+        },
+        Err(bad) => return web::html(StatusCode::OK, refused(lang.of_wording(&bad.wording()))),
+    };
     let settings = settings_text(name, std::slice::from_ref(&index));
     // The list of queries stands on another page than the collection's indexes.
     let of_query = form.all("field").next().is_some();
+    let WrittenIndex { fields, sphere } = index.written();
     match inner.database.create_index(name, index).await {
         Ok(()) => {
             inner

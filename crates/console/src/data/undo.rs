@@ -7,7 +7,7 @@ use std::{
 };
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use database::{Database, DatabaseError, Find, ReturnedDocument, Update, UpdateKind};
+use database::{Database, DatabaseError, Find, ID_INDEX, ReturnedDocument, Update, UpdateKind};
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -146,7 +146,7 @@ async fn undo(database: &dyn Database, collection: &str, deed: Deed) -> Result<b
     match deed {
         Deed::Removed(document) => match database.insert(collection, vec![decoded(&document)?], None).await {
             Ok(_) => Ok(true),
-            Err(DatabaseError::Duplicate { index, .. }) if index == "_id_" => Ok(false),
+            Err(DatabaseError::Duplicate { index, .. }) if index == ID_INDEX => Ok(false),
             Err(error) => Err(error),
         },
         Deed::Added(document) => remove(database, collection, &document).await,

@@ -849,6 +849,57 @@ pub async fn one_is_taken_out_by_the_order(database: Engine) {
     assert_eq!(nobody.unwrap(), None);
 }
 
+/// See [`IndexSpec::is_of_id`].
+pub async fn that_of_the_id_is_always_there(database: Engine) {
+    holding(&database, vec![doc! { "_id": 1 }]).await;
+    for kind in [IndexKind::Ascending, IndexKind::Descending] {
+        let by_id = index(&[("_id", kind)]);
+        database.create_index("c", by_id).await.unwrap();
+    }
+    let collections = database.collections().await.unwrap();
+    assert_eq!(collections[0].indexes, []);
+    assert!(!database.drop_index("c", ID_INDEX).await.unwrap());
+}
+
+/// See [`IndexSpec::check`].
+pub async fn one_that_cannot_be_is_not_made(database: Engine) {
+    use IndexKind::{Ascending, Descending};
+    holding(&database, vec![doc! { "_id": 1 }]).await;
+    for fields in [
+        &[][..],
+        &[("a", Ascending), ("a", Descending)],
+        &[("a..b", Ascending)],
+        &[("$a", Ascending)],
+    ] {
+        let made = database.create_index("c", index(fields)).await;
+        assert_eq!(refused(made, &format_args!("{fields:?}")), 67);
+    }
+    let collections = database.collections().await.unwrap();
+    assert_eq!(collections[0].indexes, []);
+}
+
+/// See [`docdb::collection::check_name`].
+pub async fn a_collection_has_a_name_that_mongodb_takes(database: Engine) {
+    let long = "n".repeat(236);
+    for bad in ["", "a$b", "a\0b", ".a", "system.users", &long] {
+        let made = database.create_collection(bad).await;
+        assert!(
+            matches!(made, Err(DatabaseError::BadName(_))),
+            "{bad:?}: {made:?}"
+        );
+    }
+    let good = ["用户", "a.b", &long[..200]];
+    for good in good {
+        database.create_collection(good).await.unwrap();
+        database
+            .insert(good, vec![doc! { "_id": 1 }], None)
+            .await
+            .unwrap();
+    }
+    let collections = database.collections().await.unwrap();
+    assert_eq!(collections.len(), good.len());
+}
+
 /// Parallel arrays in one index, and a value that is not a place in an index of places.
 pub async fn what_an_index_does_not_take_is_refused(database: Engine) {
     holding(&database, vec![doc! { "_id": 0, "a": 1, "b": 2, "at": [1, 2] }]).await;

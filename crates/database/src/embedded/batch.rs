@@ -13,7 +13,7 @@ use super::{
     measured::Measured,
     recorded::{Recorded, TableNumber},
 };
-use crate::{Change, ChangeKind, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
+use crate::{Change, ChangeKind, ID_INDEX, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
 
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
@@ -127,6 +127,7 @@ impl<'t> Batch<'t> {
         if self.cache.read(&self.catalog.table, name)?.is_some() {
             return Err(DatabaseError::CollectionExists(name.to_owned()));
         }
+        docdb::collection::check_name(name)?;
         let id = self.next_id()?;
         let owners = Index::of_owners(self.next_id()?)?;
         self.keep(&Collection::new(id, name, vec![owners])?)
@@ -149,6 +150,10 @@ impl<'t> Batch<'t> {
 
     pub(crate) fn create_index(&mut self, name: &str, spec: IndexSpec) -> Result<()> {
         let collection = self.collection(name)?;
+        if spec.is_of_id() {
+            return Ok(());
+        }
+        spec.check().map_err(docdb::Error::from)?;
         if let Some(there) = collection
             .indexes
             .iter()
@@ -526,7 +531,7 @@ pub(crate) fn id_of(document: &Document) -> Result<Bson> {
 pub(crate) fn duplicate_id(collection: &Collection, id: &Bson) -> DatabaseError {
     DatabaseError::Duplicate {
         collection: collection.name.to_string(),
-        index: "_id_".to_owned(),
+        index: ID_INDEX.to_owned(),
         key: shown(&doc! { "_id": id.clone() }),
         pattern: Box::new((doc! { "_id": 1 }, doc! { "_id": id.clone() })),
     }

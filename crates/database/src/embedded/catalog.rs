@@ -68,15 +68,13 @@ impl Index {
     /// The index of whose a document is, which permissions ask for with every query of a client's. A collection has it unless it has one
     /// of its own that does the same. Documents that are nobody's are not in it, and cost nothing.
     pub(crate) fn of_owners(id: u32) -> Result<Self> {
-        let fields = vec![IndexField {
+        let owner = IndexField {
             path: "_openid".to_owned(),
             kind: IndexKind::Ascending,
-        }];
+        };
         let spec = IndexSpec {
-            name: IndexSpec::named_by_fields(&fields),
-            fields,
-            unique: false,
             sparse: true,
+            ..IndexSpec::over(vec![owner])
         };
         Ok(Self {
             built_in: true,

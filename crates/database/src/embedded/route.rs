@@ -12,6 +12,7 @@ use super::{
     entries::{ID_AT, document_key},
     transaction::Overlay,
 };
+use crate::ID_INDEX;
 
 /// The way to the documents that a filter has to look at.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,7 +127,7 @@ impl Route {
             .index
             .checked_sub(BY_ID + 1)
             .and_then(|at| collection.indexes.get(at));
-        let (id, name) = index.map_or((collection.id, "_id_"), |index| {
+        let (id, name) = index.map_or((collection.id, ID_INDEX), |index| {
             (index.id, index.spec.name.as_str())
         });
         let mut ranges: Vec<_> = scan.ranges.iter().map(|range| bounds(id, range)).collect();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use docdb::index::toml_key;
 use project::{MissingCollection, Project};
 use wording::{Wording, wording};
 
@@ -43,6 +44,7 @@ pub(crate) fn examine(project: &Project, uses: &[(&function::FunctionName, Datab
             let Some(index) = query.wanted().filter(|_| !served) else {
                 continue;
             };
+            let index = index.to_toml();
             if !told.insert((query.collection.clone(), index.clone())) {
                 continue;
             }
@@ -131,18 +133,4 @@ fn missing_collections(project: &Project, uses: &[(&function::FunctionName, Data
         }
     }
     hints
-}
-
-/// A text of TOML.
-pub(super) fn toml_text(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// A name in the head of a table of TOML.
-fn toml_key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match name.bytes().all(bare) {
-        true => name.to_owned(),
-        false => toml_text(name),
-    }
 }

@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use project::IndexSetting;
+use docdb::index::{IndexField, IndexKind, IndexSpec};
 
-use super::{
-    hints::toml_text,
-    syntax::{Tokens, end_of, literal, method, parts},
-};
+use super::syntax::{Tokens, end_of, literal, method, parts};
 use crate::tokens::TokenKind;
 
 /// A query that was read whole.
@@ -123,10 +120,10 @@ impl Query {
         Some(())
     }
 
-    /// The index that would serve it, as `yunqiao.toml` writes it; `None` where none is wanted.
-    pub(super) fn wanted(&self) -> Option<String> {
+    /// The index that would serve it; `None` where none is wanted.
+    pub(super) fn wanted(&self) -> Option<IndexSpec> {
         if let Some(place) = &self.place {
-            return Some(format!("{{ fields = [{place:?}], kind = \"2dsphere\" }}"));
+            return IndexSpec::of_fields(&[place], true).ok();
         }
         let filtered = !self.equal.is_empty() || !self.ranges.is_empty();
         // By these it is found at once, or nearly.
@@ -138,31 +135,36 @@ impl Query {
         if !filtered || found || by_id || self.order.is_empty() {
             return None;
         }
-        let mut fields: Vec<String> = self.equal.clone();
-        for (field, descending) in &self.order {
-            if !self.equal.contains(field) {
-                let mark = if *descending { "-" } else { "" };
-                fields.push(format!("{mark}{field}"));
+        let ordered = self.order.iter().map(|(field, descending)| (field, *descending));
+        let all = (self.equal.iter().map(|field| (field, false)))
+            .chain(ordered)
+            .chain(self.ranges.iter().map(|field| (field, false)));
+        let mut fields: Vec<IndexField> = Vec::new();
+        for (path, descending) in all {
+            if fields.iter().any(|field| field.path == *path) {
+                continue;
             }
+            fields.push(IndexField {
+                path: path.clone(),
+                kind: match descending {
+                    true => IndexKind::Descending,
+                    false => IndexKind::Ascending,
+                },
+            });
         }
-        for field in &self.ranges {
-            if !self.order.iter().any(|(ordered, _)| ordered == field) {
-                fields.push(field.clone());
-            }
-        }
-        let fields: Vec<String> = fields.iter().map(|field| toml_text(field)).collect();
-        Some(format!("[{}]", fields.join(", ")))
+        Some(IndexSpec::over(fields)).filter(IndexSpec::can_be_written)
     }
 
     /// Whether an index narrows it or gives its order.
-    pub(super) fn is_served_by(&self, index: &IndexSetting) -> bool {
+    pub(super) fn is_served_by(&self, index: &IndexSpec) -> bool {
         let Some(first) = index.fields.first() else {
             return false;
         };
         if let Some(place) = &self.place {
-            return index.sphere && index.fields.iter().any(|field| &field.path == place);
+            let serves = |field: &IndexField| field.kind == IndexKind::Sphere && &field.path == place;
+            return index.fields.iter().any(serves);
         }
-        !index.sphere
+        first.kind != IndexKind::Sphere
             && (self.equal.contains(&first.path)
                 || self.ranges.contains(&first.path)
                 || self.order.first().is_some_and(|(field, _)| *field == first.path))

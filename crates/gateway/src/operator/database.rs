@@ -13,7 +13,7 @@
 use bson::Document;
 use bytes::Bytes;
 use database::{
-    BadIndexField, Database, DatabaseError, IndexSpec,
+    BadIndex, Database, DatabaseError, IndexSpec, WrittenIndex,
     exchange::{self, ConflictMode, DocumentPages, DocumentReader, DocumentWriter, FileFormat, FileLayout},
 };
 use ejson::Style;
@@ -184,12 +184,15 @@ async fn list(database: &dyn Database) -> Result<Bytes, Failure> {
         indexes: status
             .indexes
             .iter()
-            .map(|spec| Index {
-                name: spec.name.clone(),
-                fields: spec.written_fields(),
-                unique: spec.unique,
-                sparse: spec.sparse,
-                kind: spec.is_sphere().then_some(SPHERE),
+            .map(|spec| {
+                let WrittenIndex { fields, sphere } = spec.written();
+                Index {
+                    name: spec.name.clone(),
+                    fields,
+                    unique: spec.unique,
+                    sparse: spec.sparse,
+                    kind: sphere.then_some(SPHERE),
+                }
             })
             .collect(),
     });
@@ -267,13 +270,12 @@ async fn create_index(database: &dyn Database, query: &Query, body: &[u8]) -> Re
         ))
     })?;
     let spec = IndexSpec::of_fields(&wanted.fields, wanted.kind.is_some())
-        .map_err(|error: BadIndexField| Failure::malformed(error.to_string()))?;
+        .map_err(|error: BadIndex| Failure::malformed(error.to_string()))?;
     let spec = IndexSpec {
         unique: wanted.unique,
         sparse: wanted.sparse,
         ..spec
     };
-    make(database, collection).await?;
     let name = spec.name.clone();
     database.create_index(collection, spec).await.map_err(failure)?;
     reply::to_json(&Named { name })

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use docdb::index::IndexSpec;
 use rules::Permission;
 use secrecy::ExposeSecret;
 use wording::wording;
@@ -58,33 +59,11 @@ pub enum MissingCollection {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CollectionSetting {
     /// `indexes`.
-    pub indexes: Vec<IndexSetting>,
+    pub indexes: Vec<IndexSpec>,
     /// `permission` or `rule`: what clients may do.
     pub permission: Option<Permission>,
     /// The file that says it.
     pub permission_source: Option<PermissionSource>,
-}
-
-/// One of `indexes`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexSetting {
-    /// The fields, in their order.
-    pub fields: Vec<IndexFieldSetting>,
-    /// Whether no two documents may have the same value; one without the field has null.
-    pub unique: bool,
-    /// Whether documents that have none of the fields are left out.
-    pub sparse: bool,
-    /// Whether it is over places: `kind = "2dsphere"`.
-    pub sphere: bool,
-}
-
-/// `"createTime"`, or `"-createTime"` from great to small.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexFieldSetting {
-    /// Its path, with dots.
-    pub path: String,
-    /// From great to small.
-    pub descending: bool,
 }
 
 impl Default for DatabaseSection {
@@ -274,7 +253,7 @@ impl CollectionSetting {
             for entry in
                 entry.list("[[\"status\", \"-createTime\"], { fields = [\"phone\"], unique = true }]")?
             {
-                indexes.push(IndexSetting::read(&entry)?);
+                indexes.push(read_index(&entry)?);
             }
         }
         let permission = permission::of_collection(table)?;
@@ -286,88 +265,55 @@ impl CollectionSetting {
     }
 }
 
-impl IndexSetting {
-    /// A list of fields, or a table that has one.
-    fn read(entry: &Entry<'_>) -> Result<Self, ProjectError> {
-        if !entry.is_table() {
-            return Ok(Self {
-                fields: read_fields(entry)?,
-                unique: false,
-                sparse: false,
-                sphere: false,
-            });
-        }
-        let table = entry.table()?;
-        table.allow(&["fields", "unique", "sparse", "kind"])?;
-        let Some(fields) = table.get("fields") else {
-            return Err(entry.refuse(
-                wording!("has no fields", "缺少 fields"),
-                wording!(
-                    "name them: {{ fields = [\"phone\"], unique = true }}",
-                    "请写明字段：{{ fields = [\"phone\"], unique = true }}"
-                ),
-            ));
-        };
-        let sphere = match table.get("kind") {
-            None => false,
-            Some(kind) => match kind.text()? {
-                "2dsphere" => true,
-                other => {
-                    return Err(kind.refuse(
-                        wording!("is {other:?}", "是 {other:?}"),
-                        wording!(
-                            "write kind = \"2dsphere\", or leave it out",
-                            "请写 kind = \"2dsphere\"，或不写"
-                        ),
-                    ));
-                }
-            },
-        };
-        let flag = |key: &str| {
-            let flag = table.get(key).map(|entry| entry.boolean()).transpose()?;
-            Ok::<_, ProjectError>(flag.unwrap_or(false))
-        };
-        Ok(Self {
-            fields: read_fields(&fields)?,
-            unique: flag("unique")?,
-            sparse: flag("sparse")?,
-            sphere,
-        })
+/// A list of fields, or a table that has one.
+fn read_index(entry: &Entry<'_>) -> Result<IndexSpec, ProjectError> {
+    if !entry.is_table() {
+        return read_fields(entry, false);
     }
-}
-
-fn read_fields(entry: &Entry<'_>) -> Result<Vec<IndexFieldSetting>, ProjectError> {
-    let fields: Vec<IndexFieldSetting> = entry
-        .texts()?
-        .iter()
-        .map(|field| {
-            let text = field.text()?;
-            let path = text.strip_prefix('-').unwrap_or(text);
-            if path.is_empty() || path.starts_with('$') || path.split('.').any(str::is_empty) {
-                return Err(field.refuse(
-                    wording!("has {text:?}, which is no field", "里的 {text:?} 不是字段"),
+    let table = entry.table()?;
+    table.allow(&["fields", "unique", "sparse", "kind"])?;
+    let Some(fields) = table.get("fields") else {
+        return Err(entry.refuse(
+            wording!("has no fields", "缺少 fields"),
+            wording!(
+                "name them: {{ fields = [\"phone\"], unique = true }}",
+                "请写明字段：{{ fields = [\"phone\"], unique = true }}"
+            ),
+        ));
+    };
+    let sphere = match table.get("kind") {
+        None => false,
+        Some(kind) => match kind.text()? {
+            "2dsphere" => true,
+            other => {
+                return Err(kind.refuse(
+                    wording!("is {other:?}", "是 {other:?}"),
                     wording!(
-                        "name fields such as \"createTime\" or \"-address.city\"",
-                        "请写字段名，例如 \"createTime\" 或 \"-address.city\""
+                        "write kind = \"2dsphere\", or leave it out",
+                        "请写 kind = \"2dsphere\"，或不写"
                     ),
                 ));
             }
-            Ok(IndexFieldSetting {
-                path: path.to_owned(),
-                descending: text.starts_with('-'),
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    if fields.is_empty() {
-        return Err(entry.refuse(
-            wording!("names no field", "没有写字段"),
-            wording!(
-                "name at least one: [\"createTime\"]",
-                "至少写一个：[\"createTime\"]"
-            ),
-        ));
-    }
-    Ok(fields)
+        },
+    };
+    let flag = |key: &str| {
+        let flag = table.get(key).map(|entry| entry.boolean()).transpose()?;
+        Ok::<_, ProjectError>(flag.unwrap_or(false))
+    };
+    Ok(IndexSpec {
+        unique: flag("unique")?,
+        sparse: flag("sparse")?,
+        ..read_fields(&fields, sphere)?
+    })
+}
+
+fn read_fields(entry: &Entry<'_>, sphere: bool) -> Result<IndexSpec, ProjectError> {
+    let fields = entry.texts()?;
+    let fields: Vec<&str> = fields.iter().map(Entry::text).collect::<Result<_, _>>()?;
+    IndexSpec::of_fields(&fields, sphere).map_err(|bad| {
+        let bad = bad.wording();
+        entry.refuse(wording!("is no index", "不能作为索引"), bad)
+    })
 }
 
 #[cfg(test)]
