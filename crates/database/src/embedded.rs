@@ -45,7 +45,7 @@ use self::{
     disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
     transaction::{Registry, Turn},
-    write::{Work, WriteDone},
+    write::{DocumentWrite, Work, WriteDone},
     writer::{Queued, Writer},
 };
 use crate::{
@@ -262,6 +262,17 @@ impl Embedded {
         self.write_in(work, self.turn(transaction)?).await
     }
 
+    /// Has the writer do it to the documents of a collection.
+    async fn write_to(
+        &self,
+        collection: &str,
+        write: DocumentWrite,
+        transaction: Option<TransactionId>,
+    ) -> Result<WriteDone> {
+        self.write(Work::Documents(collection.to_owned(), write), transaction)
+            .await
+    }
+
     /// The same as the operation of a transaction whose turn it is.
     async fn write_in(&self, work: Work, turn: Option<Turn>) -> Result<WriteDone> {
         // How many operations of transactions there are at once is bounded already.
@@ -328,6 +339,21 @@ fn closed() -> DatabaseError {
     DatabaseError::unavailable("the thread that writes has ended")
 }
 
+/// The writer answered something else than what it was asked for. Whatever it did, it is not what the caller would take it for.
+fn mixed_up(done: &WriteDone) -> DatabaseError {
+    let kind = match done {
+        WriteDone::Done => "done",
+        WriteDone::Was(_) => "was",
+        WriteDone::Inserted(_) => "inserted",
+        WriteDone::Updated(_) => "updated",
+        WriteDone::Removed(_) => "removed",
+        WriteDone::Taken(_) => "taken",
+        WriteDone::Began(_) => "began",
+        WriteDone::Locked => "locked",
+    };
+    DatabaseError::unavailable(format!("the writer answered {kind:?} to another question"))
+}
+
 /// Gives collections of an older file the index that every collection has.
 fn add_owner_indexes(disk: &Disk, file: &redb::Database, cache: &CatalogCache) -> Result<()> {
     let read = file.begin_read().map_err(DatabaseError::unavailable)?;
@@ -367,7 +393,10 @@ impl Database for Embedded {
     fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
             let done = self.write(Work::DropCollection(name.to_owned()), None).await?;
-            Ok(matches!(done, WriteDone::Was(true)))
+            match done {
+                WriteDone::Was(was) => Ok(was),
+                other => Err(mixed_up(&other)),
+            }
         })
     }
 
@@ -410,7 +439,10 @@ impl Database for Embedded {
         Box::pin(async move {
             let work = Work::DropIndex(collection.to_owned(), name.to_owned());
             let done = self.write(work, None).await?;
-            Ok(matches!(done, WriteDone::Was(true)))
+            match done {
+                WriteDone::Was(was) => Ok(was),
+                other => Err(mixed_up(&other)),
+            }
         })
     }
 
@@ -438,14 +470,10 @@ impl Database for Embedded {
     ) -> BoxFuture<'a, Result<Inserted>> {
         Box::pin(async move {
             let documents = documents.into_iter().map(with_id_first).collect();
-            let work = Work::Insert {
-                collection: collection.to_owned(),
-                documents,
-                ordered,
-            };
-            match self.write(work, transaction).await? {
+            let write = DocumentWrite::Insert { documents, ordered };
+            match self.write_to(collection, write, transaction).await? {
                 WriteDone::Inserted(inserted) => Ok(inserted),
-                _ => Ok(Inserted::default()),
+                other => Err(mixed_up(&other)),
             }
         })
     }
@@ -522,10 +550,10 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Updated>> {
         Box::pin(async move {
-            let work = Work::Update(collection.to_owned(), Box::new(update));
-            match self.write(work, transaction).await? {
+            let write = DocumentWrite::Update(Box::new(update));
+            match self.write_to(collection, write, transaction).await? {
                 WriteDone::Updated(updated) => Ok(*updated),
-                _ => Ok(Updated::default()),
+                other => Err(mixed_up(&other)),
             }
         })
     }
@@ -538,14 +566,10 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Tally>> {
         Box::pin(async move {
-            let work = Work::Remove {
-                collection: collection.to_owned(),
-                filter,
-                many,
-            };
-            match self.write(work, transaction).await? {
+            let write = DocumentWrite::Remove { filter, many };
+            match self.write_to(collection, write, transaction).await? {
                 WriteDone::Removed(removed) => Ok(removed),
-                _ => Ok(Tally::default()),
+                other => Err(mixed_up(&other)),
             }
         })
     }
@@ -558,14 +582,10 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Option<Document>>> {
         Box::pin(async move {
-            let work = Work::Take {
-                collection: collection.to_owned(),
-                filter,
-                sort,
-            };
-            match self.write(work, transaction).await? {
+            let write = DocumentWrite::Take { filter, sort };
+            match self.write_to(collection, write, transaction).await? {
                 WriteDone::Taken(taken) => Ok(taken),
-                _ => Ok(None),
+                other => Err(mixed_up(&other)),
             }
         })
     }
@@ -586,7 +606,7 @@ impl Database for Embedded {
         Box::pin(async move {
             match self.write(Work::Begin, None).await? {
                 WriteDone::Began(id) => Ok(id),
-                _ => Err(closed()),
+                other => Err(mixed_up(&other)),
             }
         })
     }

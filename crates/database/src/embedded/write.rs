@@ -2,16 +2,13 @@
 
 mod matching;
 mod noted;
+mod plan;
 mod target;
 
-use bson::{Bson, Document};
-use docdb::{Context, query::Filter, sort::Sort};
+use bson::Document;
+use docdb::Context;
 
-use self::{
-    matching::{UpdatePlan, remove_in, take_in, update_in},
-    noted::Noted,
-    target::{Committed, Target as _},
-};
+use self::{noted::Noted, plan::WritePlan, target::Committed};
 use super::{
     Gone, Shared,
     batch::Batch,
@@ -28,22 +25,8 @@ pub(crate) enum Work {
     DropCollection(String),
     CreateIndex(String, IndexSpec),
     DropIndex(String, String),
-    Insert {
-        collection: String,
-        documents: Vec<Document>,
-        ordered: bool,
-    },
-    Update(String, Box<Update>),
-    Remove {
-        collection: String,
-        filter: Document,
-        many: bool,
-    },
-    Take {
-        collection: String,
-        filter: Document,
-        sort: Option<Document>,
-    },
+    /// In the collection of that name.
+    Documents(String, DocumentWrite),
     Begin,
     Commit,
     Abort,
@@ -63,6 +46,24 @@ impl Work {
                 | Self::Abort
         )
     }
+}
+
+/// A write to the documents of a collection.
+#[derive(Debug)]
+pub(crate) enum DocumentWrite {
+    Insert {
+        documents: Vec<Document>,
+        ordered: bool,
+    },
+    Update(Box<Update>),
+    Remove {
+        filter: Document,
+        many: bool,
+    },
+    Take {
+        filter: Document,
+        sort: Option<Document>,
+    },
 }
 
 /// What a write came to.
@@ -116,84 +117,16 @@ pub(crate) fn apply(
         Work::DropCollection(name) => batch.drop_collection(name).map(WriteDone::Was),
         Work::CreateIndex(name, spec) => batch.create_index(name, spec.clone()).map(|()| WriteDone::Done),
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
-        Work::Insert { .. } | Work::Update(..) | Work::Remove { .. } | Work::Take { .. } => match turn {
-            Some(turn) => within(shared, file, batch, locks, work, turn, &context),
-            None => ordinary(batch, locks, work, &context),
-        },
-    }
-}
-
-/// A write outside of transactions.
-fn ordinary(batch: &mut Batch<'_>, locks: &Locks, work: &Work, context: &Context) -> Result<WriteDone> {
-    match work {
-        Work::Insert {
-            collection: name,
-            documents,
-            ordered,
-        } => {
-            let collection = batch.collection(name)?;
-            let target = Committed { batch, locks };
-            for document in documents {
-                if target.meets_lock(&collection, document)? {
-                    return Ok(WriteDone::Locked);
+        Work::Documents(name, write) => {
+            let plan = WritePlan::parse(name, write)?;
+            match turn {
+                Some(turn) => within(shared, file, batch, locks, &plan, turn, &context),
+                None => {
+                    let collection = batch.collection(plan.collection)?;
+                    plan.make(&mut Committed { batch, locks }, &collection, &context)
                 }
             }
-            let mut inserted = Inserted::default();
-            for (at, document) in documents.iter().enumerate() {
-                // Looked up anew: a document may have made an index multikey.
-                let collection = target.batch.collection(name)?;
-                let outcome = target.batch.insert(&collection, document);
-                if !inserted.note(at, shown_id(document), outcome, *ordered)? {
-                    break;
-                }
-            }
-            Ok(WriteDone::Inserted(inserted))
         }
-        Work::Update(name, update) => {
-            let plan = UpdatePlan::parse(update)?;
-            let collection = batch.collection(name)?;
-            update_in(
-                &mut Committed { batch, locks },
-                &collection,
-                update,
-                &plan,
-                context,
-            )
-        }
-        Work::Remove {
-            collection: name,
-            filter,
-            many,
-        } => {
-            let filter = Filter::parse(filter)?;
-            let collection = batch.collection(name)?;
-            remove_in(
-                &mut Committed { batch, locks },
-                &collection,
-                &filter,
-                *many,
-                context,
-            )
-        }
-        Work::Take {
-            collection: name,
-            filter,
-            sort,
-        } => {
-            let (filter, sort) = (
-                Filter::parse(filter)?,
-                sort.as_ref().map(Sort::parse).transpose()?,
-            );
-            let collection = batch.collection(name)?;
-            take_in(
-                &mut Committed { batch, locks },
-                &collection,
-                &filter,
-                sort.as_ref(),
-                context,
-            )
-        }
-        _ => Ok(WriteDone::Done),
     }
 }
 
@@ -203,7 +136,7 @@ fn within(
     file: &redb::Database,
     batch: &Batch<'_>,
     locks: &mut Locks,
-    work: &Work,
+    plan: &WritePlan<'_>,
     turn: &Turn,
     context: &Context,
 ) -> Result<WriteDone> {
@@ -219,14 +152,7 @@ fn within(
         .map_err(DatabaseError::unavailable)?;
     let indexes = snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?;
     let catalog = snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
-    let name = match work {
-        Work::Update(name, _)
-        | Work::Insert { collection: name, .. }
-        | Work::Remove { collection: name, .. }
-        | Work::Take { collection: name, .. } => name,
-        _ => return Ok(WriteDone::Done),
-    };
-    let collection = shared.collection(file, &catalog, name)?;
+    let collection = shared.collection(file, &catalog, plan.collection)?;
     let mut target = Noted {
         documents: &documents,
         indexes: &indexes,
@@ -235,42 +161,7 @@ fn within(
         locks,
         transaction: transaction.id,
     };
-    let done = match work {
-        Work::Insert {
-            documents, ordered, ..
-        } => {
-            let mut inserted = Inserted::default();
-            documents
-                .iter()
-                .enumerate()
-                .try_for_each(|(at, document)| {
-                    let outcome = target.insert(&collection, document);
-                    match inserted.note(at, shown_id(document), outcome, *ordered) {
-                        Ok(true) => Ok(()),
-                        Ok(false) => Err(None),
-                        Err(error) => Err(Some(error)),
-                    }
-                })
-                .or_else(|ended| ended.map_or(Ok(()), Err))
-                .map(|()| WriteDone::Inserted(inserted))
-        }
-        Work::Update(_, update) => {
-            let plan = UpdatePlan::parse(update)?;
-            update_in(&mut target, &collection, update, &plan, context)
-        }
-        Work::Remove { filter, many, .. } => {
-            let filter = Filter::parse(filter)?;
-            remove_in(&mut target, &collection, &filter, *many, context)
-        }
-        Work::Take { filter, sort, .. } => {
-            let (filter, sort) = (
-                Filter::parse(filter)?,
-                sort.as_ref().map(Sort::parse).transpose()?,
-            );
-            take_in(&mut target, &collection, &filter, sort.as_ref(), context)
-        }
-        _ => Ok(WriteDone::Done),
-    };
+    let done = plan.make(&mut target, &collection, context);
     let too_large = overlay.size > MOST_WRITTEN;
     if too_large || matches!(done, Err(DatabaseError::TransactionConflict)) {
         // As in MongoDB, that ends the transaction.
@@ -322,8 +213,4 @@ fn commit(
         }
     }
     Ok(WriteDone::Done)
-}
-
-fn shown_id(document: &Document) -> Bson {
-    document.get("_id").cloned().unwrap_or(Bson::Null)
 }

@@ -87,7 +87,9 @@ impl Target for Committed<'_, '_> {
     }
 
     fn insert(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
-        self.batch.insert(collection, document)
+        // Looked up anew: the document before may have made an index multikey.
+        let collection = self.batch.collection(&collection.name)?;
+        self.batch.insert(&collection, document)
     }
 
     fn replace(

@@ -1,0 +1,97 @@
+//! A write to documents, parsed before any of them is looked at, so that what MongoDB refuses is refused whatever stands there.
+
+use std::sync::Arc;
+
+use bson::{Bson, Document};
+use docdb::{Context, query::Filter, sort::Sort};
+
+use super::{
+    DocumentWrite, WriteDone,
+    matching::{UpdatePlan, remove_in, take_in, update_in},
+    target::Target,
+};
+use crate::{Inserted, Result, Update, embedded::catalog::Collection};
+
+/// What is to be done, whether at once or in a transaction.
+pub(super) struct WritePlan<'w> {
+    /// The name of the collection to whose documents it is done.
+    pub(super) collection: &'w str,
+    operation: Operation<'w>,
+}
+
+enum Operation<'w> {
+    Insert {
+        documents: &'w [Document],
+        ordered: bool,
+    },
+    Update(&'w Update, UpdatePlan),
+    Remove {
+        filter: Filter,
+        many: bool,
+    },
+    Take {
+        filter: Filter,
+        sort: Option<Sort>,
+    },
+}
+
+impl<'w> WritePlan<'w> {
+    pub(super) fn parse(collection: &'w str, write: &'w DocumentWrite) -> Result<Self> {
+        let operation = match write {
+            DocumentWrite::Insert { documents, ordered } => Operation::Insert {
+                documents,
+                ordered: *ordered,
+            },
+            DocumentWrite::Update(update) => Operation::Update(update, UpdatePlan::parse(update)?),
+            DocumentWrite::Remove { filter, many } => Operation::Remove {
+                filter: Filter::parse(filter)?,
+                many: *many,
+            },
+            DocumentWrite::Take { filter, sort } => Operation::Take {
+                filter: Filter::parse(filter)?,
+                sort: sort.as_ref().map(Sort::parse).transpose()?,
+            },
+        };
+        Ok(Self {
+            collection,
+            operation,
+        })
+    }
+
+    /// Does it in `target`, or finds that it has to wait for a lock.
+    pub(super) fn make(
+        &self,
+        target: &mut impl Target,
+        collection: &Arc<Collection>,
+        context: &Context,
+    ) -> Result<WriteDone> {
+        match &self.operation {
+            Operation::Insert { documents, ordered } => insert_in(target, collection, documents, *ordered),
+            Operation::Update(update, plan) => update_in(target, collection, update, plan, context),
+            Operation::Remove { filter, many } => remove_in(target, collection, filter, *many, context),
+            Operation::Take { filter, sort } => take_in(target, collection, filter, sort.as_ref(), context),
+        }
+    }
+}
+
+fn insert_in(
+    target: &mut impl Target,
+    collection: &Arc<Collection>,
+    documents: &[Document],
+    ordered: bool,
+) -> Result<WriteDone> {
+    for document in documents {
+        if target.meets_lock(collection, document)? {
+            return Ok(WriteDone::Locked);
+        }
+    }
+    let mut inserted = Inserted::default();
+    for (at, document) in documents.iter().enumerate() {
+        let outcome = target.insert(collection, document);
+        let id = document.get("_id").cloned().unwrap_or(Bson::Null);
+        if !inserted.note(at, id, outcome, ordered)? {
+            break;
+        }
+    }
+    Ok(WriteDone::Inserted(inserted))
+}
