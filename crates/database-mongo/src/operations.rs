@@ -3,7 +3,7 @@
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use database::{
     Aggregate, DatabaseError, Find, Found, Page, Result, ReturnedDocument, Tally, TransactionId, Update,
-    UpdateKind, Updated,
+    UpdateKind, Updated, behind_id,
 };
 use docdb::{Context, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
 use mongodb::{
@@ -400,7 +400,7 @@ impl Inner {
     ) -> Result<Page> {
         let filter = match after {
             None => filter,
-            Some(after) => doc! { "$and": [filter, behind(after)] },
+            Some(after) => doc! { "$and": [filter, behind_id(&after)] },
         };
         let find = Find {
             filter,
@@ -428,43 +428,6 @@ impl Inner {
         let reply = self.database.run_command(doc! { "ping": 1 }).await;
         reply.map(drop).map_err(|error| self.failures.of(error))
     }
-}
-
-/// The types that an `_id` may have, in their order.
-const ID_TYPES: [&[&str]; 11] = [
-    &["minKey"],
-    &["null"],
-    &["number"],
-    &["string", "symbol"],
-    &["object"],
-    &["binData"],
-    &["objectId"],
-    &["bool"],
-    &["date"],
-    &["timestamp"],
-    &["maxKey"],
-];
-
-/// A filter of the documents whose `_id` comes behind this one. `$gt` alone stays within a type.
-fn behind(id: Bson) -> Document {
-    let place = match &id {
-        Bson::MinKey => 0,
-        Bson::Null | Bson::Undefined => 1,
-        Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) => 2,
-        Bson::String(_) | Bson::Symbol(_) => 3,
-        Bson::Document(_) => 4,
-        Bson::Binary(_) => 5,
-        Bson::ObjectId(_) => 6,
-        Bson::Boolean(_) => 7,
-        Bson::DateTime(_) => 8,
-        Bson::Timestamp(_) => 9,
-        _ => 10,
-    };
-    let later: Vec<&str> = ID_TYPES[place + 1..].concat();
-    if later.is_empty() {
-        return doc! { "_id": { "$gt": id } };
-    }
-    doc! { "$or": [{ "_id": { "$gt": id } }, { "_id": { "$type": later } }] }
 }
 
 fn counted(n: Option<&Bson>) -> u64 {

@@ -25,7 +25,7 @@ mod tests;
 mod write;
 
 pub use self::{
-    export::{DocumentPages, id_kind, id_kind_of},
+    export::DocumentPages,
     import::{
         ConflictMode, ImportCause, ImportError, ImportReport, RefusedDocument, import, import_with, put,
     },

@@ -14,6 +14,7 @@ pub mod contract;
 mod embedded;
 mod error;
 pub mod exchange;
+mod id_kind;
 mod line;
 mod operation;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use crate::{
     client::{ClientDatabase, ClientError, ClientRequest, OWNER, Permissions, WatchedQuery},
     embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
+    id_kind::{behind_id, id_kind, id_kind_of},
     operation::{
         Aggregate, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
         TransactionId, Update, UpdateKind, Updated,

@@ -8,10 +8,7 @@
 use std::time::Duration;
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use database::{
-    Database, DatabaseError, Find, Looked,
-    exchange::{id_kind, id_kind_of},
-};
+use database::{Database, DatabaseError, Find, Looked, id_kind, id_kind_of};
 use ejson::shell;
 
 use super::now;

@@ -1,11 +1,9 @@
 //! A collection from one end to the other, a page at a time, in the order of `_id`. A page is asked for by the `_id` behind which it
 //! begins, so none costs more than another; and so documents that come and go meanwhile are seen, or not.
 
-use bson::{
-    Binary, Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc, oid::ObjectId, spec::BinarySubtype,
-};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 
-use crate::{Database, DatabaseError, Find};
+use crate::{Database, DatabaseError, Find, id_kind};
 
 /// Documents on a page at most.
 const PAGE: u64 = 1000;
@@ -14,10 +12,7 @@ const FIRST_PAGE: u64 = 100;
 /// Bytes that a page shall have.
 const PAGE_BYTES: u64 = 2 << 20;
 
-/// What is left of a collection to read.
-///
-/// MongoDB compares values of one kind with each other alone, so that `{$gt: "x"}` finds texts and nothing else: an `_id` of each
-/// kind is asked for on its own, in the order of the kinds.
+/// What is left of a collection to read, one kind of `_id`s after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentPages {
     filter: Document,
@@ -27,54 +22,6 @@ pub struct DocumentPages {
     after: Option<Bson>,
     /// Documents on a page: fewer where they are large.
     most: u64,
-}
-
-/// What all `_id`s of one kind meet, by its place in the order of the kinds; `None` behind the last one. An array or a pattern is no
-/// `_id`, and neither is what JavaScript has no word for.
-#[must_use]
-pub fn id_kind(number: usize) -> Option<Document> {
-    let just = |value: Bson| doc! { "$eq": value };
-    let from = |least: Bson| doc! { "$gte": least };
-    Some(match number {
-        0 => just(Bson::MinKey),
-        1 => just(Bson::Null),
-        2 => just(Bson::Double(f64::NAN)),
-        3 => from(Bson::Double(f64::NEG_INFINITY)),
-        4 => from(Bson::String(String::new())),
-        5 => from(Bson::Document(Document::new())),
-        6 => from(Bson::Binary(Binary {
-            subtype: BinarySubtype::Generic,
-            bytes: Vec::new(),
-        })),
-        7 => from(Bson::ObjectId(ObjectId::from_bytes([0; 12]))),
-        8 => from(Bson::Boolean(false)),
-        9 => from(Bson::DateTime(DateTime::MIN)),
-        10 => from(Bson::Timestamp(Timestamp {
-            time: 0,
-            increment: 0,
-        })),
-        11 => just(Bson::MaxKey),
-        _ => return None,
-    })
-}
-
-/// The place of an `_id`'s kind in the order of the kinds.
-#[must_use]
-pub const fn id_kind_of(id: &Bson) -> usize {
-    match id {
-        Bson::MinKey => 0,
-        Bson::Null | Bson::Undefined => 1,
-        Bson::Double(number) if number.is_nan() => 2,
-        Bson::Double(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Decimal128(_) => 3,
-        Bson::String(_) | Bson::Symbol(_) => 4,
-        Bson::Document(_) => 5,
-        Bson::Binary(_) => 6,
-        Bson::ObjectId(_) => 7,
-        Bson::Boolean(_) => 8,
-        Bson::DateTime(_) => 9,
-        Bson::Timestamp(_) => 10,
-        _ => 11,
-    }
 }
 
 impl DocumentPages {
