@@ -7,6 +7,7 @@
 //!
 //! `ISODate()` and `new Date()` are the time that is handed in. A date without a zone is UTC.
 
+mod error_text;
 mod read;
 mod write;
 
@@ -14,6 +15,7 @@ use bson::{Bson, DateTime, Document};
 
 use crate::{Error, Reason};
 
+pub use error_text::in_error_text;
 pub use write::{is_plain_key, quote, to_line, to_text, visible};
 
 /// Reads one value, whitespace and comments around it allowed.

@@ -3,8 +3,6 @@
 use bson::{Bson, Document, doc};
 use database::{BadCollectionName, DatabaseError};
 
-use crate::shell;
-
 /// MongoDB's numbers that only a server has; those of the language stand in `docdb`.
 pub(crate) mod code {
     macro_rules! codes {
@@ -114,15 +112,14 @@ impl Failure {
             DatabaseError::Duplicate {
                 collection,
                 index,
+                key,
                 pattern,
-                ..
             } => Self {
-                key: Some(pattern.clone()),
+                key: Some(pattern),
                 ..Self::new(
                     docdb::error::code::DUPLICATE_KEY,
                     format!(
-                        "E11000 duplicate key error collection: {database}.{collection} index: {index} dup key: {}",
-                        shell::document(&pattern.1)
+                        "E11000 duplicate key error collection: {database}.{collection} index: {index} dup key: {key}"
                     ),
                 )
             },

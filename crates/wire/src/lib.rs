@@ -19,7 +19,6 @@ mod read;
 mod scram;
 mod server;
 mod session;
-mod shell;
 #[cfg(test)]
 mod tests;
 mod write;

@@ -242,6 +242,16 @@ pub async fn no_two_have_one_id_or_one_unique_value(database: Engine) {
         duplicate(insert(doc! { "_id": 1 }).await),
         ("_id_".to_owned(), "{ _id: 1 }".to_owned())
     );
+    let id = ObjectId::from_bytes([1; 12]);
+    insert(doc! { "_id": id, "phone": "2" }).await.unwrap();
+    assert_eq!(
+        duplicate(insert(doc! { "_id": id, "phone": "2" }).await).1,
+        "{ _id: ObjectId('010101010101010101010101') }"
+    );
+    database
+        .remove("c", doc! { "_id": id }, false, None)
+        .await
+        .unwrap();
     // Numbers of one value are one `_id`, whatever their types.
     assert_eq!(duplicate(insert(doc! { "_id": 1.0 }).await).0, "_id_");
     // A missing field is null, and there is one null.

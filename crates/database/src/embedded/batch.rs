@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use datafile::Redo;
+use ejson::shell::in_error_text;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{
@@ -532,7 +533,7 @@ pub(crate) fn duplicate_id(collection: &Collection, id: &Bson) -> DatabaseError 
     DatabaseError::Duplicate {
         collection: collection.name.to_string(),
         index: ID_INDEX.to_owned(),
-        key: shown(&doc! { "_id": id.clone() }),
+        key: in_error_text(&doc! { "_id": id.clone() }),
         pattern: Box::new((doc! { "_id": 1 }, doc! { "_id": id.clone() })),
     }
 }
@@ -549,20 +550,7 @@ pub(crate) fn duplicate(
     DatabaseError::Duplicate {
         collection: collection.name.to_string(),
         index: index.spec.name.clone(),
-        key: shown(&values),
+        key: in_error_text(&values),
         pattern: Box::new((index.spec.pattern(), values)),
     }
-}
-
-/// A document as MongoDB shows it in `dup key`: `{ phone: "1" }`.
-fn shown(document: &Document) -> String {
-    let members: Vec<String> = document
-        .iter()
-        .map(|(name, value)| {
-            let mut text = Vec::new();
-            ejson::write(&mut text, value, ejson::Style::Relaxed);
-            format!("{name}: {}", String::from_utf8_lossy(&text))
-        })
-        .collect();
-    format!("{{ {} }}", members.join(", "))
 }

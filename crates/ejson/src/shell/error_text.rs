@@ -1,9 +1,11 @@
-//! Values as MongoDB shows them in its error texts, which is how its shell writes them: `{ _id: ObjectId('…'), n: 1 }`.
+//! Values as MongoDB's server shows them in its error texts: `{ _id: ObjectId('…'), n: 1 }`. That is nearly how its shell writes them, but
+//! not what reads back as the same value.
 
 use bson::{Bson, Document};
 
-/// A document on one line.
-pub(crate) fn document(document: &Document) -> String {
+/// A document on one line, as it stands in an error text of the server's, such as that of a duplicate key.
+#[must_use]
+pub fn in_error_text(document: &Document) -> String {
     if document.is_empty() {
         return "{}".to_owned();
     }
@@ -18,7 +20,7 @@ fn value(shown: &Bson) -> String {
     match shown {
         Bson::String(text) => format!("{text:?}"),
         Bson::ObjectId(id) => format!("ObjectId('{id}')"),
-        Bson::Document(inner) => document(inner),
+        Bson::Document(inner) => in_error_text(inner),
         Bson::Array(elements) if elements.is_empty() => "[]".to_owned(),
         Bson::Array(elements) => {
             let elements: Vec<String> = elements.iter().map(value).collect();
@@ -40,7 +42,7 @@ mod tests {
     #[test]
     fn values_stand_as_the_shell_writes_them() {
         let id = ObjectId::from_bytes([1; 12]);
-        let shown = document(&doc! {
+        let shown = in_error_text(&doc! {
             "_id": id, "name": "a\"b", "n": 1, "d": 2.0, "at": DateTime::from_millis(5), "in": { "a": [1, []], "e": {} }, "none": Bson::Null,
         });
         let expected = "{ _id: ObjectId('010101010101010101010101'), name: \"a\\\"b\", n: 1, d: 2.0, at: new Date(5), \
