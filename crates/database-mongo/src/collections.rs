@@ -9,6 +9,7 @@ use std::{
 
 use bson::{Bson, doc};
 use database::{CollectionStatus, DatabaseError, ID_INDEX, IndexField, IndexKind, IndexSpec, Result};
+use docdb::error::code;
 use futures_util::TryStreamExt as _;
 use mongodb::{IndexModel, options::IndexOptions, results::CollectionType};
 
@@ -17,8 +18,7 @@ use crate::{Inner, error};
 /// How long it counts that there is a collection. Within this time one that another process drops may be made anew by a write.
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// `IndexNotFound`, and what `_id_` gets.
-const NO_SUCH_INDEX: [i32; 2] = [27, 72];
-const NAMESPACE_MISSING: i32 = 26;
+const NO_SUCH_INDEX: [i32; 2] = [code::INDEX_NOT_FOUND, code::INVALID_OPTIONS];
 
 /// The collections that were there a moment ago.
 #[derive(Debug, Default)]
@@ -111,7 +111,7 @@ impl Inner {
             let indexes = match collection.list_indexes().await {
                 Ok(indexes) => indexes.try_collect::<Vec<_>>().await.map_err(failed)?,
                 // It was dropped in this moment.
-                Err(error) if error::code(&error) == Some(NAMESPACE_MISSING) => continue,
+                Err(error) if error::code(&error) == Some(code::NAMESPACE_NOT_FOUND) => continue,
                 Err(error) => return Err(failed(error)),
             };
             out.push(CollectionStatus {

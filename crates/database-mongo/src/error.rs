@@ -2,6 +2,7 @@
 
 use bson::{Document, RawDocument};
 use database::DatabaseError;
+use docdb::error::code;
 use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure};
 
 /// A URL that cannot be used, or a server that cannot be reached. The texts name the cause and the mend, and no password.
@@ -122,27 +123,47 @@ impl Failures {
             return self.unavailable(error);
         }
         match code {
-            11000 | 11001 | 12582 => self.duplicate(message, error.server_response().map(AsRef::as_ref)),
-            // NoSuchTransaction, TransactionTooOld, TransactionAborted, TransactionCommitted, TransactionExceededLifetimeLimitSeconds.
-            251 | 225 | 244 | 256 | 290 => DatabaseError::TransactionMissing,
-            // WriteConflict, SnapshotUnavailable, SnapshotTooOld, LockTimeout, PreparedTransactionInProgress.
-            112 | 246 | 239 | 24 | 267
-                if error.contains_label(TRANSIENT_TRANSACTION_ERROR) || code == 112 =>
+            // Old servers have two more.
+            code::DUPLICATE_KEY | 11001 | 12582 => {
+                self.duplicate(message, error.server_response().map(AsRef::as_ref))
+            }
+            code::NO_SUCH_TRANSACTION
+            | code::TRANSACTION_TOO_OLD
+            | code::TRANSACTION_ABORTED
+            | code::TRANSACTION_COMMITTED
+            | code::TRANSACTION_EXCEEDED_LIFETIME_LIMIT_SECONDS => DatabaseError::TransactionMissing,
+            code::WRITE_CONFLICT => DatabaseError::TransactionConflict,
+            code::SNAPSHOT_UNAVAILABLE
+            | code::SNAPSHOT_TOO_OLD
+            | code::LOCK_TIMEOUT
+            | code::PREPARED_TRANSACTION_IN_PROGRESS
+                if error.contains_label(TRANSIENT_TRANSACTION_ERROR) =>
             {
                 DatabaseError::TransactionConflict
             }
-            // LockTimeout, LockBusy.
-            24 | 46 => DatabaseError::Locked,
-            // MaxTimeMSExpired, ExceededTimeLimit.
-            50 | 262 => DatabaseError::TimedOut,
-            48 => DatabaseError::CollectionExists(namespace(message).to_owned()),
-            26 => DatabaseError::CollectionMissing(namespace(message).to_owned()),
-            // IllegalOperation, CommandNotFound, NotImplemented: what this server does not have.
-            20 | 59 | 238 => DatabaseError::Unsupported(format!("{} refuses: {message}", self.place)),
-            // Unauthorized, AuthenticationFailed, and all that says that no primary does its work now.
-            13 | 18 | 6 | 7 | 89 | 91 | 134 | 189 | 9001 | 10107 | 10058 | 11600 | 11602 | 13435 | 13436 => {
-                self.unavailable(error)
+            code::LOCK_TIMEOUT | code::LOCK_BUSY => DatabaseError::Locked,
+            code::MAX_TIME_MS_EXPIRED | code::EXCEEDED_TIME_LIMIT => DatabaseError::TimedOut,
+            code::NAMESPACE_EXISTS => DatabaseError::CollectionExists(namespace(message).to_owned()),
+            code::NAMESPACE_NOT_FOUND => DatabaseError::CollectionMissing(namespace(message).to_owned()),
+            // What this server does not have.
+            code::ILLEGAL_OPERATION | code::COMMAND_NOT_FOUND | code::NOT_IMPLEMENTED => {
+                DatabaseError::Unsupported(format!("{} refuses: {message}", self.place))
             }
+            code::UNAUTHORIZED | code::AUTHENTICATION_FAILED => self.unavailable(error),
+            // No primary does its work now.
+            code::HOST_UNREACHABLE
+            | code::HOST_NOT_FOUND
+            | code::NETWORK_TIMEOUT
+            | code::SHUTDOWN_IN_PROGRESS
+            | code::READ_CONCERN_MAJORITY_NOT_AVAILABLE_YET
+            | code::PRIMARY_STEPPED_DOWN
+            | code::SOCKET_EXCEPTION
+            | code::NOT_WRITABLE_PRIMARY
+            | code::LEGACY_NOT_PRIMARY
+            | code::INTERRUPTED_AT_SHUTDOWN
+            | code::INTERRUPTED_DUE_TO_REPL_STATE_CHANGE
+            | code::NOT_PRIMARY_NO_SECONDARY_OK
+            | code::NOT_PRIMARY_OR_SECONDARY => self.unavailable(error),
             _ => DatabaseError::Refused(docdb::Error::new(code, plain(message))),
         }
     }
@@ -152,8 +173,10 @@ impl Failures {
         let place = self.place.clone();
         let cause = error.kind.to_string();
         match (&*error.kind, code(error)) {
-            (ErrorKind::Authentication { .. }, _) | (_, Some(18)) => ConnectError::NotLetIn { place, cause },
-            (_, Some(13)) => ConnectError::NotAllowed {
+            (ErrorKind::Authentication { .. }, _) | (_, Some(code::AUTHENTICATION_FAILED)) => {
+                ConnectError::NotLetIn { place, cause }
+            }
+            (_, Some(code::UNAUTHORIZED)) => ConnectError::NotAllowed {
                 place,
                 database: self.database.clone(),
                 cause,

@@ -168,7 +168,9 @@ impl Accumulator {
     /// `{$count: {}}`
     fn count(argument: &Bson) -> Result<Self> {
         if !matches!(argument, Bson::Document(document) if document.is_empty()) {
-            return Err(Error::new(9, "$count takes no arguments, i.e. $count:{}"));
+            return Err(Error::failed_to_parse(
+                "$count takes no arguments, i.e. $count:{}",
+            ));
         }
         Ok(Self {
             operator: Operator::Sum,
@@ -202,7 +204,11 @@ impl Accumulator {
         let input = Expression::parse_with(require("input")?, variables)?;
         match require("method")? {
             Bson::String(method) if matches!(method.as_str(), "approximate" | "discrete" | "continuous") => {}
-            _ => return Err(Error::new(2, format!("{name}: 'method' must be 'approximate'"))),
+            _ => {
+                return Err(Error::bad_value(format!(
+                    "{name}: 'method' must be 'approximate'"
+                )));
+            }
         }
         let fractions = if single {
             vec![0.5]

@@ -10,7 +10,10 @@ use std::{
 
 use bson::DateTime;
 
-use crate::{Error, error::Result};
+use crate::{
+    Error,
+    error::{Result, code},
+};
 
 /// The time and the randomness of one operation. All documents of the operation see the same `now`.
 #[derive(Debug)]
@@ -31,9 +34,9 @@ pub struct Context {
 /// may look at: some ten seconds.
 const MAX_STEPS: u64 = 100_000_000;
 /// `MaxTimeMSExpired`: the code of an operation that is too much work.
-pub const TOO_MUCH_WORK: i32 = 50;
+pub const TOO_MUCH_WORK: i32 = code::MAX_TIME_MS_EXPIRED;
 /// `Interrupted`: the code of an operation for which nobody waits any more.
-const INTERRUPTED: i32 = 11_601;
+const INTERRUPTED: i32 = code::INTERRUPTED;
 
 impl Context {
     /// A context at `now`; equal seeds give equal random numbers.

@@ -13,7 +13,7 @@ pub use self::spec::{
     toml_key,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, code},
     geo,
     key::{self, Direction},
     path::{Part, Path, walk},
@@ -158,7 +158,7 @@ impl Index {
             });
             checked.map_err(|error| {
                 Error::new(
-                    CANNOT_EXTRACT_GEO_KEYS,
+                    code::CANNOT_EXTRACT_GEO_KEYS,
                     format!(
                         "Can't extract geo keys from field '{}': {}",
                         field.path.as_str(),
@@ -193,11 +193,6 @@ impl Index {
     }
 }
 
-/// MongoDB's `CannotIndexParallelArrays`.
-const PARALLEL_ARRAYS: i32 = 171;
-/// MongoDB's number for a value that is no place.
-const CANNOT_EXTRACT_GEO_KEYS: i32 = 16755;
-
 /// Refuses parallel arrays: two fields of the index that lead through different arrays. One array that several fields share
 /// is allowed.
 fn check_parallel(document: &Document, fields: &[&[Part]]) -> Result<()> {
@@ -210,7 +205,7 @@ fn check_parallel(document: &Document, fields: &[&[Part]]) -> Result<()> {
         match met {
             Some((other, before)) if !std::ptr::eq(other, elements) => {
                 return Err(Error::new(
-                    PARALLEL_ARRAYS,
+                    code::CANNOT_INDEX_PARALLEL_ARRAYS,
                     format!("cannot index parallel arrays [{}] [{}]", part.name, before.name),
                 ));
             }

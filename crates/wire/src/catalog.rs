@@ -2,7 +2,7 @@
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use database::{CollectionStatus, DatabaseError, Find, ID_INDEX, IndexField, IndexKind, IndexSpec};
-use docdb::{Context, error::code as language, expr::Variables, order::Number, query::Filter};
+use docdb::{Context, expr::Variables, order::Number, query::Filter};
 
 use crate::{
     command::{Command, Fields, Namespace},
@@ -139,7 +139,7 @@ impl Inner {
                 })
                 .collect();
             if matches!(&index, Bson::String(name) if name == ID_INDEX) {
-                return Err(Failure::new(language::INVALID_OPTIONS, "cannot drop _id index"));
+                return Err(Failure::new(code::INVALID_OPTIONS, "cannot drop _id index"));
             }
             if found.is_empty() && !all {
                 return Err(Failure::new(
@@ -429,7 +429,7 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
     fields.finish()?;
     if key.is_empty() {
         return Err(Failure::new(
-            language::CANNOT_CREATE_INDEX,
+            code::CANNOT_CREATE_INDEX,
             "Index keys cannot be empty.",
         ));
     }
@@ -440,7 +440,7 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
                 Bson::String(kind) if kind == "2dsphere" => IndexKind::Sphere,
                 Bson::String(other) => {
                     return Err(Failure::new(
-                        language::CANNOT_CREATE_INDEX,
+                        code::CANNOT_CREATE_INDEX,
                         format!("an index of kind '{other}' is not served by this database: 1, -1 and \"2dsphere\" are"),
                     ));
                 }
@@ -449,7 +449,7 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
                     Some(..=-1) => IndexKind::Descending,
                     _ => {
                         return Err(Failure::new(
-                            language::CANNOT_CREATE_INDEX,
+                            code::CANNOT_CREATE_INDEX,
                             "Values in the index key pattern must be 1, -1 or \"2dsphere\"",
                         ));
                     }

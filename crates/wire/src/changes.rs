@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, Timestamp, doc};
 use database::{Change, ChangeKind, Changes, DatabaseError};
-use docdb::error::code as language;
 
 use crate::{
     command::{Fields, Namespace},
@@ -85,7 +84,7 @@ impl Inner {
         options.finish()?;
         if self.space(&namespace.database)? != Space::Ours && !everywhere {
             return Err(Failure::new(
-                language::INVALID_OPTIONS,
+                code::INVALID_OPTIONS,
                 "$changeStream may not be opened on the internal databases",
             ));
         }

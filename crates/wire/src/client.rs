@@ -24,8 +24,6 @@ use crate::{
 /// Wrong proofs of one address within [`WINDOW`]; after these it has to wait.
 const GUESSES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// MongoDB's number for what is larger than it takes.
-const TOO_LARGE: i32 = 10334;
 /// Addresses whose guesses are counted; beyond that all counts begin anew.
 const COUNTED: usize = 10_000;
 
@@ -84,7 +82,7 @@ impl WireClient {
             command: Document::new(),
             silent: false,
         };
-        let failure = Failure::new(TOO_LARGE, error.to_string());
+        let failure = Failure::new(code::BSON_OBJECT_TOO_LARGE, error.to_string());
         let answer = raw(&failure.into_answer()).unwrap_or_default();
         request.answer(self.answers, &answer)
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bson::{Bson, Document};
-use docdb::{error::code as language, order::Number};
+use docdb::order::Number;
 
 use crate::failure::{Failure, Result, code};
 
@@ -78,14 +78,14 @@ impl Command {
             (None, false) => None,
             _ => {
                 return Err(Failure::new(
-                    language::INVALID_OPTIONS,
+                    code::INVALID_OPTIONS,
                     "a transaction is begun with autocommit: false",
                 ));
             }
         };
         if (transaction.is_some() || number.is_some()) && !(session.is_some() && number.is_some()) {
             return Err(Failure::new(
-                language::INVALID_OPTIONS,
+                code::INVALID_OPTIONS,
                 "a transaction number needs a session, and a transaction both",
             ));
         }
@@ -142,7 +142,7 @@ pub(crate) fn session_id(id: &Document) -> Result<SessionId> {
         Some(Bson::Binary(binary)) => binary.bytes.as_slice().try_into().ok(),
         _ => None,
     }
-    .ok_or_else(|| Failure::new(language::TYPE_MISMATCH, "lsid is {id: UUID}"))
+    .ok_or_else(|| Failure::new(code::TYPE_MISMATCH, "lsid is {id: UUID}"))
 }
 
 /// A collection in a database.
@@ -208,7 +208,7 @@ impl Fields {
 
     fn wrong(&self, field: &str, value: &Bson, expected: &str) -> Failure {
         Failure::new(
-            language::TYPE_MISMATCH,
+            code::TYPE_MISMATCH,
             format!(
                 "BSON field '{}.{field}' is the wrong type '{}', expected type '{expected}'",
                 self.of,
@@ -219,7 +219,7 @@ impl Fields {
 
     fn missing(&self, field: &str) -> Failure {
         Failure::new(
-            code::MISSING_FIELD,
+            code::IDL_FAILED_TO_PARSE,
             format!("BSON field '{}.{field}' is missing but a required field", self.of),
         )
     }
@@ -300,7 +300,7 @@ impl Fields {
         };
         u64::try_from(number).map(Some).map_err(|_| {
             Failure::new(
-                51024,
+                code::NEGATIVE_COUNT,
                 format!("BSON field '{field}' value must be >= 0, actual value '{number}'"),
             )
         })
@@ -347,7 +347,7 @@ impl Fields {
         match self.document.keys().next() {
             None => Ok(()),
             Some(field) => Err(Failure::new(
-                code::UNKNOWN_FIELD,
+                code::IDL_UNKNOWN_FIELD,
                 format!("BSON field '{}.{field}' is an unknown field.", self.of),
             )),
         }

@@ -3,45 +3,7 @@
 use bson::{Bson, Document, doc};
 use database::{BadCollectionName, DatabaseError};
 
-/// MongoDB's numbers that only a server has; those of the language stand in `docdb`.
-pub(crate) mod code {
-    macro_rules! codes {
-        ($($name:ident = $number:literal $text:literal;)*) => {
-            $(pub(crate) const $name: i32 = $number;)*
-            pub(super) const NAMES: &[(i32, &str)] = &[$(($number, $text)),*];
-        };
-    }
-    codes! {
-        INTERNAL_ERROR = 1 "InternalError";
-        HOST_UNREACHABLE = 6 "HostUnreachable";
-        UNAUTHORIZED = 13 "Unauthorized";
-        AUTHENTICATION_FAILED = 18 "AuthenticationFailed";
-        ILLEGAL_OPERATION = 20 "IllegalOperation";
-        LOCK_TIMEOUT = 24 "LockTimeout";
-        NAMESPACE_NOT_FOUND = 26 "NamespaceNotFound";
-        INDEX_NOT_FOUND = 27 "IndexNotFound";
-        CURSOR_NOT_FOUND = 43 "CursorNotFound";
-        NAMESPACE_EXISTS = 48 "NamespaceExists";
-        MAX_TIME_MS_EXPIRED = 50 "MaxTimeMSExpired";
-        INVALID_ID_FIELD = 53 "InvalidIdField";
-        COMMAND_NOT_FOUND = 59 "CommandNotFound";
-        INVALID_NAMESPACE = 73 "InvalidNamespace";
-        WRITE_CONFLICT = 112 "WriteConflict";
-        CONFLICTING_OPERATION_IN_PROGRESS = 117 "ConflictingOperationInProgress";
-        INCOMPLETE_TRANSACTION_HISTORY = 217 "IncompleteTransactionHistory";
-        TRANSACTION_TOO_OLD = 225 "TransactionTooOld";
-        NO_SUCH_TRANSACTION = 251 "NoSuchTransaction";
-        TRANSACTION_COMMITTED = 256 "TransactionCommitted";
-        OPERATION_NOT_SUPPORTED_IN_TRANSACTION = 263 "OperationNotSupportedInTransaction";
-        INVALID_RESUME_TOKEN = 260 "InvalidResumeToken";
-        CHANGE_STREAM_HISTORY_LOST = 286 "ChangeStreamHistoryLost";
-        MECHANISM_UNAVAILABLE = 334 "MechanismUnavailable";
-        TEMPORARILY_UNAVAILABLE = 365 "TemporarilyUnavailable";
-        QUERY_EXCEEDED_MEMORY = 292 "QueryExceededMemoryLimitNoDiskUseAllowed";
-        UNKNOWN_FIELD = 40415 "IDLUnknownField";
-        MISSING_FIELD = 40414 "IDLFailedToParse";
-    }
-}
+pub(crate) use docdb::error::code;
 
 /// Begin the whole transaction anew.
 const TRANSIENT: &str = "TransientTransactionError";
@@ -77,11 +39,11 @@ impl Failure {
     }
 
     pub(crate) fn bad_value(message: impl Into<String>) -> Self {
-        Self::new(docdb::error::code::BAD_VALUE, message)
+        Self::new(code::BAD_VALUE, message)
     }
 
     pub(crate) fn failed_to_parse(message: impl Into<String>) -> Self {
-        Self::new(docdb::error::code::FAILED_TO_PARSE, message)
+        Self::new(code::FAILED_TO_PARSE, message)
     }
 
     pub(crate) fn bad_name(bad: &BadCollectionName) -> Self {
@@ -117,7 +79,7 @@ impl Failure {
             } => Self {
                 key: Some(pattern),
                 ..Self::new(
-                    docdb::error::code::DUPLICATE_KEY,
+                    code::DUPLICATE_KEY,
                     format!(
                         "E11000 duplicate key error collection: {database}.{collection} index: {index} dup key: {key}"
                     ),
@@ -138,7 +100,7 @@ impl Failure {
             DatabaseError::TransactionsFull(_) => Self::transient(code::TEMPORARILY_UNAVAILABLE, text),
             DatabaseError::Locked => Self::transient(code::LOCK_TIMEOUT, text),
             DatabaseError::AnswerTooLarge(_) => Self::new(
-                code::QUERY_EXCEEDED_MEMORY,
+                code::QUERY_EXCEEDED_MEMORY_LIMIT,
                 format!("{text}: ask for fewer, or without a sort that no index gives"),
             ),
             DatabaseError::Unsupported(_) => Self::unsupported(text),
@@ -156,13 +118,6 @@ impl Failure {
         self.label.is_none() && !matches!(self.code, code::HOST_UNREACHABLE | code::INTERNAL_ERROR)
     }
 
-    fn name(&self) -> String {
-        code::NAMES.iter().find(|name| name.0 == self.code).map_or_else(
-            || docdb::Error::new(self.code, "").code_name(),
-            |name| name.1.to_owned(),
-        )
-    }
-
     /// As one of a command's `writeErrors`, of the write at place `index`.
     pub(crate) fn into_write_error(self, index: usize) -> Bson {
         let index = i32::try_from(index).unwrap_or(i32::MAX);
@@ -177,7 +132,7 @@ impl Failure {
 
     /// As the answer to a command.
     pub(crate) fn into_answer(self) -> Document {
-        let name = self.name();
+        let name = code::name(self.code);
         let mut answer = doc! { "ok": 0.0, "errmsg": self.message, "code": self.code, "codeName": name };
         if let Some(key) = self.key {
             answer.insert("keyPattern", key.0);

@@ -172,7 +172,7 @@ impl Inner {
     async fn retryable(&self, command: Command, number: i64, state: &mut State) -> Result<RawDocumentBuf> {
         if !RETRIED.contains(&command.name.as_str()) {
             return Err(Failure::new(
-                50768,
+                code::NOT_RETRYABLE,
                 format!(
                     "txnNumber may only be given for writes that are retried, not for {}",
                     command.name

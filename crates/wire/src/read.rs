@@ -4,10 +4,7 @@ use std::{collections::HashSet, future::Future};
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use database::{Aggregate, DatabaseError, Find, Found, TransactionId};
-use docdb::{
-    Context, error::code as language, expr::Variables, key, path::Path, pipeline, pipeline::Pipeline,
-    query::Filter,
-};
+use docdb::{Context, expr::Variables, key, path::Path, pipeline, pipeline::Pipeline, query::Filter};
 
 use crate::{
     command::{Command, Fields, Namespace, UnreadFields},
@@ -515,7 +512,7 @@ fn nothing(namespace: &Namespace) -> RawDocumentBuf {
 
 pub(crate) fn decoded(document: &RawDocumentBuf) -> Result<Document> {
     Document::try_from(document.as_ref())
-        .map_err(|error| Failure::new(language::FAILED_TO_PARSE, error.to_string()))
+        .map_err(|error| Failure::new(code::FAILED_TO_PARSE, error.to_string()))
 }
 
 /// A count as MongoDB gives it: an int where it fits.

@@ -3,7 +3,7 @@
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, oid::ObjectId};
 use database::{DatabaseError, Inserted, ReturnedDocument, TransactionId, Update, UpdateKind, Updated};
-use docdb::{Context, error::code as language, expr::Variables, project::Projection, query::Filter};
+use docdb::{Context, expr::Variables, project::Projection, query::Filter};
 use futures_util::future::join_all;
 
 use crate::{
@@ -369,7 +369,7 @@ fn update_kind(change: Bson, many: bool) -> Result<UpdateKind> {
             .map(|stage| match stage {
                 Bson::Document(stage) => Ok(stage),
                 _ => Err(Failure::new(
-                    language::TYPE_MISMATCH,
+                    code::TYPE_MISMATCH,
                     "Each element of the 'pipeline' array must be an object",
                 )),
             })
@@ -386,7 +386,7 @@ fn check_count(count: usize) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(
-        language::INVALID_LENGTH,
+        code::INVALID_LENGTH,
         format!("Write batch sizes must be between 1 and {MOST_WRITES}. Got {count} operations."),
     ))
 }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use datafile::Redo;
+use docdb::error::code;
 use ejson::shell::in_error_text;
 use redb::{ReadableTable, WriteTransaction};
 
@@ -18,12 +19,6 @@ use crate::{Change, ChangeKind, ID_INDEX, IndexSpec, Result, changes::BatchChang
 
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
-/// MongoDB's `InvalidIdField`.
-const INVALID_ID: i32 = 53;
-/// MongoDB's number for a document over that.
-const TOO_LARGE: i32 = 10334;
-/// MongoDB's number for an index of a taken name.
-const INDEX_CONFLICT: i32 = 86;
 
 /// Writes that are not committed yet.
 pub(crate) struct Batch<'t> {
@@ -164,7 +159,7 @@ impl<'t> Batch<'t> {
                 return Ok(());
             }
             return Err(DatabaseError::Refused(docdb::Error::new(
-                INDEX_CONFLICT,
+                code::INDEX_KEY_SPECS_CONFLICT,
                 format!(
                     "an index named {} is there with other fields or options: drop it first",
                     spec.name
@@ -511,7 +506,7 @@ pub(crate) fn encode(document: &Document) -> Result<RawDocumentBuf> {
     let size = raw.as_bytes().len();
     if size > LARGEST {
         return Err(DatabaseError::Refused(docdb::Error::new(
-            TOO_LARGE,
+            code::BSON_OBJECT_TOO_LARGE,
             format!("the document has {size} bytes, and at most {LARGEST} are kept"),
         )));
     }
@@ -522,7 +517,7 @@ pub(crate) fn encode(document: &Document) -> Result<RawDocumentBuf> {
 pub(crate) fn id_of(document: &Document) -> Result<Bson> {
     match document.get("_id") {
         Some(Bson::Array(_)) => Err(DatabaseError::Refused(docdb::Error::new(
-            INVALID_ID,
+            code::INVALID_ID_FIELD,
             "The '_id' value cannot be of type array",
         ))),
         id => Ok(id.cloned().unwrap_or(Bson::Null)),

@@ -612,7 +612,7 @@ impl Source<'_> {
 
     /// Keeps what reading met, and gives what the pipeline hands on.
     fn told(&self, error: DatabaseError) -> docdb::Error {
-        let told = docdb::Error::new(UNKNOWN_ERROR, error.to_string());
+        let told = docdb::Error::new(docdb::error::code::UNKNOWN_ERROR, error.to_string());
         self.failure.set(Some(error));
         told
     }
@@ -624,9 +624,6 @@ impl Source<'_> {
             .map_err(|error| self.told(error))
     }
 }
-
-/// MongoDB's number for what has none of its own.
-const UNKNOWN_ERROR: i32 = 8;
 
 impl Collections for Source<'_> {
     fn read<'s>(&'s self, name: &str, leading: &Leading<'_>) -> docdb::error::Result<Documents<'s>> {

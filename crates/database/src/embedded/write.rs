@@ -171,9 +171,6 @@ fn within(
     done
 }
 
-/// MongoDB's number for a transaction that wrote too much.
-const TRANSACTION_TOO_LARGE: i32 = 257;
-
 fn commit(
     shared: &Shared,
     batch: &mut Batch<'_>,

@@ -5,7 +5,7 @@ use bson::{Bson, Document};
 use super::{Documents, Environment, Held, lazily, project::set_path};
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{FieldPath, Needs, document_size, type_name},
     geo::Near,
     order::Number,
@@ -54,7 +54,7 @@ impl GeoNear {
                 ("maxDistance", value) => greatest = Some(value),
                 ("distanceMultiplier", value) => {
                     multiplier = number(value).filter(|number| *number >= 0.0).ok_or_else(|| {
-                        Error::new(2, "$geoNear: distanceMultiplier must be a nonnegative number")
+                        Error::bad_value("$geoNear: distanceMultiplier must be a nonnegative number")
                     })?;
                 }
                 // WeChat's documents have a limit here; newer servers leave it to $limit.
@@ -63,7 +63,7 @@ impl GeoNear {
                         .and_then(Number::to_i64_exact)
                         .filter(|count| *count > 0);
                     let count = count.ok_or_else(|| {
-                        Error::new(2, format!("$geoNear: {name} must be a positive integer"))
+                        Error::bad_value(format!("$geoNear: {name} must be a positive integer"))
                     })?;
                     most = Some(usize::try_from(count).unwrap_or(usize::MAX));
                 }
@@ -83,8 +83,12 @@ impl GeoNear {
         let mut parsed = Self {
             near: Near::of_point(point, spherical, least, greatest)?,
             key,
-            distance: distance
-                .ok_or_else(|| Error::new(40414, "$geoNear requires a 'distanceField' argument"))?,
+            distance: distance.ok_or_else(|| {
+                Error::new(
+                    code::IDL_FAILED_TO_PARSE,
+                    "$geoNear requires a 'distanceField' argument",
+                )
+            })?,
             location,
             multiplier,
             filter,

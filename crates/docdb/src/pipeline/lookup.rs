@@ -98,7 +98,9 @@ fn check_collection(stage: &str, name: &str) -> Result<()> {
 impl Lookup {
     pub(super) fn parse(specification: &Bson, variables: &[String], depth: usize) -> Result<Self> {
         let Bson::Document(specification) = specification else {
-            return Err(Error::new(9, "the $lookup specification must be an Object"));
+            return Err(Error::failed_to_parse(
+                "the $lookup specification must be an Object",
+            ));
         };
         let mut from = None;
         let mut result = None;
@@ -143,11 +145,13 @@ impl Lookup {
                     }
                 },
                 other => {
-                    return Err(Error::new(9, format!("unknown argument to $lookup: {other}")));
+                    return Err(Error::failed_to_parse(format!(
+                        "unknown argument to $lookup: {other}"
+                    )));
                 }
             }
         }
-        let result = result.ok_or_else(|| Error::new(9, "must specify 'as' field for a $lookup"))?;
+        let result = result.ok_or_else(|| Error::failed_to_parse("must specify 'as' field for a $lookup"))?;
         let equality = match (local, foreign) {
             (Some(local), Some(foreign)) => Some(Equality { local, foreign }),
             (None, None) => None,
@@ -183,7 +187,7 @@ impl Lookup {
         let from = match (from, pipeline.as_mut().and_then(Pipeline::take_documents)) {
             (Some(from), None) => Source::Collection(from),
             (None, Some(documents)) => Source::Documents(documents),
-            (None, None) => return Err(Error::new(9, "must specify 'from' field for a $lookup")),
+            (None, None) => return Err(Error::failed_to_parse("must specify 'from' field for a $lookup")),
             (Some(_), Some(_)) => {
                 return Err(Error::new(
                     73,

@@ -7,7 +7,7 @@ use bson::{Bson, Document};
 use super::check_depth;
 use crate::{
     Context, Error,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, MAX_DEPTH, Needs, Variables, shown, truth},
 };
 
@@ -51,7 +51,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fields(&mut self, specification: &Document, above: &str, tree: &mut Tree, depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
-            return Err(Error::new(15, format!("{} nests too deep", self.stage)));
+            return Err(Error::new(
+                code::OVERFLOW,
+                format!("{} nests too deep", self.stage),
+            ));
         }
         for (name, value) in specification {
             check_path(name)?;

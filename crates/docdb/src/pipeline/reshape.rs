@@ -5,7 +5,7 @@ use bson::{Bson, Document};
 use super::{Documents, Held, check_depth, lazily, project::set_path};
 use crate::{
     Context, Error,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, FieldPath, MAX_DEPTH, Needs, Variables, type_name},
 };
 
@@ -235,7 +235,7 @@ pub(super) fn redact(
     depth: usize,
 ) -> Result<Option<Document>> {
     if depth > MAX_DEPTH {
-        return Err(Error::new(15, "$redact descended too deep"));
+        return Err(Error::new(code::OVERFLOW, "$redact descended too deep"));
     }
     let mut values = variables.values().to_vec();
     values.extend(REDACT.map(|name| Some(Bson::String(format!("$${name}")))));

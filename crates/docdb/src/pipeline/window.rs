@@ -8,7 +8,7 @@ use super::{Documents, Environment, Held, add_sort, check_depth, lazily, project
 use crate::{
     Context, Error,
     accumulate::Accumulator,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, FieldPath, Needs},
     key,
     order::Number,
@@ -54,7 +54,7 @@ struct Entry {
 }
 
 fn refused(message: impl Into<String>) -> Error {
-    Error::new(9, message)
+    Error::failed_to_parse(message)
 }
 
 impl Window {
@@ -77,8 +77,12 @@ impl Window {
                 }
             }
         }
-        let fields =
-            output.ok_or_else(|| Error::new(40414, "BSON field '$setWindowFields.output' is missing"))?;
+        let fields = output.ok_or_else(|| {
+            Error::new(
+                code::IDL_FAILED_TO_PARSE,
+                "BSON field '$setWindowFields.output' is missing",
+            )
+        })?;
         let mut output = Vec::with_capacity(fields.len());
         for (name, value) in fields {
             let Bson::Document(function) = value else {

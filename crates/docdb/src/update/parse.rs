@@ -140,7 +140,10 @@ fn parse_array_filters(array_filters: &[Document]) -> Result<Vec<(String, Filter
     let mut filters: Vec<(String, Filter)> = Vec::with_capacity(array_filters.len());
     for filter in array_filters {
         if filter.contains_key("$expr") {
-            return Err(Error::new(224, "$expr is not allowed in arrayFilters"));
+            return Err(Error::new(
+                code::QUERY_FEATURE_NOT_ALLOWED,
+                "$expr is not allowed in arrayFilters",
+            ));
         }
         let parsed = Filter::parse(filter)?;
         let mut names = Vec::new();

@@ -3,13 +3,10 @@
 use bson::{Bson, Document};
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, code},
     path::Path,
     query::{Comparison, Filter, Node, Predicate, Test},
 };
-
-/// Two equalities at one path, or at a path and one below it.
-const NOT_SINGLE_VALUE_FIELD: i32 = 54;
 
 pub(super) fn seed(filter: &Filter, id_only: bool) -> Result<Document> {
     let mut equalities = Vec::new();
@@ -24,7 +21,7 @@ pub(super) fn seed(filter: &Filter, id_only: bool) -> Result<Document> {
         });
         if twice {
             return Err(Error::new(
-                NOT_SINGLE_VALUE_FIELD,
+                code::NOT_SINGLE_VALUE_FIELD,
                 format!(
                     "cannot infer query fields to set, path '{}' is matched twice",
                     path.as_str()

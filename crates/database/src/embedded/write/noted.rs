@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bson::Document;
+use docdb::error::code;
 use redb::{AccessGuard, ReadableTable};
 
 use super::{
-    TRANSACTION_TOO_LARGE,
     matching::Matching,
     target::{Target, key_of, unique},
 };
@@ -162,7 +162,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
         }
         if self.overlay.size > MOST_WRITTEN {
             return Err(DatabaseError::Refused(docdb::Error::new(
-                TRANSACTION_TOO_LARGE,
+                code::TRANSACTION_TOO_LARGE,
                 format!(
                     "a transaction may write {MOST_WRITTEN} bytes, and this one wrote more: it has ended"
                 ),

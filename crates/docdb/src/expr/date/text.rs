@@ -7,7 +7,7 @@ use bson::{Bson, DateTime};
 use super::{required_millis, slot};
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{
         Value,
         time::{Parts, is_weekday, month_name, month_number},
@@ -172,7 +172,10 @@ pub(in crate::expr) fn from_string(mut values: Vec<Option<Value<'_>>>) -> Result
 }
 
 fn refused(text: &str, why: &str) -> Error {
-    Error::new(241, format!("Error parsing date string '{text}'; {why}"))
+    Error::new(
+        code::CONVERSION_FAILURE,
+        format!("Error parsing date string '{text}'; {why}"),
+    )
 }
 
 fn parse(text: &str, format: Option<&str>, zone: &Zone) -> Result<i64> {
