@@ -220,7 +220,7 @@ async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_do
         [""; 0]
     );
     dev.server
-        .prints_soon("[database.collections.\"goods\"] permission = \"READONLY\"")
+        .prints_soon("[database.collections.goods] permission = \"READONLY\"")
         .await;
     // So it is with what is watched.
     let message = json!({"data": [{"text": "hello"}]});

@@ -22,7 +22,7 @@ use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{Calls, DatabaseCall, shown};
 use database::{
     Aggregate, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
-    TransactionId, Update, UpdateKind,
+    TransactionId, Update, UpdateKind, toml_key, with_id,
 };
 use tcb::{
     Action, SdkReply, SdkRequest,
@@ -99,12 +99,10 @@ impl DocumentIds {
     /// leaves some SDKs as null, and would be one document's alone.
     #[must_use]
     pub fn complete(&self, mut document: Document) -> Document {
-        let given = document.remove("_id").filter(|id| *id != Bson::Null);
-        let id = given.unwrap_or_else(|| self.next());
-        let mut out = Document::new();
-        out.insert("_id", id);
-        out.extend(document);
-        out
+        if document.get("_id") == Some(&Bson::Null) {
+            document.remove("_id");
+        }
+        with_id(document, || self.next())
     }
 
     fn next(&self) -> Bson {
@@ -308,9 +306,10 @@ impl Inner {
             return false;
         }
         if self.tells_first(format!("missing {collection}")) {
+            let key = toml_key(collection);
             asked.note(format_args!(
                 "the collection {collection:?} does not exist: the function gets the platform's error (-502005), since it calls \
-                 createCollection itself. Where it was made in the console: [database.collections.{collection:?}] in yunqiao.toml"
+                 createCollection itself. Where it was made in the console: [database.collections.{key}] in yunqiao.toml"
             ));
         }
         true
@@ -421,7 +420,6 @@ impl Inner {
                 database.abort(ended()?).await?;
                 (DatabaseAnswer::Done, None)
             }
-            other => return Err(DatabaseError::Unsupported(format!("{other:?}"))),
         })
     }
 

@@ -75,7 +75,8 @@ impl Capability for Files {
                 let user = user.to_owned();
                 Box::pin(async move { access.authority(&name, &user, files, asked).await.into() })
             }
-            _ => at_once(asked.malformed("there is no such action")),
+            // A client's alone.
+            StorageRequest::CdnPlace => at_once(asked.malformed("there is no such action")),
         }
     }
 }

@@ -5,7 +5,7 @@ use database::{
     Aggregate, DatabaseError, Find, Found, Page, Result, ReturnedDocument, Tally, TransactionId, Update,
     UpdateKind, Updated, behind_id,
 };
-use docdb::{Context, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
+use docdb::{Context, document::with_id, pipeline::Pipeline, project::Projection, query::Filter, sort::Sort};
 use mongodb::{
     ClientSession,
     options::{
@@ -440,13 +440,6 @@ fn counted(n: Option<&Bson>) -> u64 {
     u64::try_from(n).unwrap_or_default()
 }
 
-/// A document to be added, with an `_id` of ours before its own fields.
-fn added(id: &Bson, fields: &Document) -> Document {
-    let mut added = doc! { "_id": id.clone() };
-    added.extend(fields.clone());
-    added
-}
-
 /// How a document is added where none matches, so that its `_id` is one of ours, and not one that the server makes.
 #[derive(Debug)]
 enum Upsert {
@@ -477,7 +470,7 @@ impl Upsert {
             // A stage that gave it an `_id` would do so with those that are there as well.
             return Ok(match made.map(|mut made| (made.remove("_id"), made)) {
                 Ok((Some(named), _)) => Self::Named(named),
-                Ok((None, made)) => Self::Afterwards(added(id, &made)),
+                Ok((None, made)) => Self::Afterwards(with_id(made, || id.clone())),
                 Err(_) => Self::LeftToTheServer,
             });
         }
@@ -485,7 +478,9 @@ impl Upsert {
         let named = made.ok().and_then(|mut made| made.remove("_id"));
         Ok(match (named, &update.kind) {
             (Some(named), _) => Self::Named(named),
-            (None, UpdateKind::Replacement(document)) => Self::Afterwards(added(id, document)),
+            (None, UpdateKind::Replacement(document)) => {
+                Self::Afterwards(with_id(document.clone(), || id.clone()))
+            }
             (None, _) => Self::Given(id.clone()),
         })
     }

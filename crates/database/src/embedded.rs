@@ -33,7 +33,7 @@ use std::{
 
 use bson::{Bson, DateTime, Document};
 use datafile::FileError;
-use docdb::{Context, regex::Asked};
+use docdb::{Context, document::id_first, regex::Asked};
 use redb::{ReadableDatabase, ReadableTable};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -324,17 +324,6 @@ impl Embedded {
     }
 }
 
-/// A document as MongoDB keeps it.
-fn with_id_first(mut document: Document) -> Document {
-    if document.keys().position(|name| name == "_id").unwrap_or_default() == 0 {
-        return document;
-    }
-    let mut out = Document::new();
-    out.extend(document.remove("_id").map(|id| ("_id".to_owned(), id)));
-    out.extend(document);
-    out
-}
-
 fn closed() -> DatabaseError {
     DatabaseError::unavailable("the thread that writes has ended")
 }
@@ -469,7 +458,7 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Inserted>> {
         Box::pin(async move {
-            let documents = documents.into_iter().map(with_id_first).collect();
+            let documents = documents.into_iter().map(id_first).collect();
             let write = DocumentWrite::Insert { documents, ordered };
             match self.write_to(collection, write, transaction).await? {
                 WriteDone::Inserted(inserted) => Ok(inserted),

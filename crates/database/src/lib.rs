@@ -25,11 +25,11 @@ use std::{future::Future, pin::Pin};
 use bson::{Bson, Document};
 
 pub use datafile::FileError;
-pub use docdb::collection::BadCollectionName;
 pub use docdb::index::{
     BadIndex, ID_INDEX, IndexField, IndexKind, IndexSpec, WrittenIndex, settings_line, settings_text,
     toml_key,
 };
+pub use docdb::{collection::BadCollectionName, document::with_id};
 
 pub use crate::{
     advice::indexes_for,

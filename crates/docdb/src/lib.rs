@@ -9,6 +9,7 @@
 pub mod accumulate;
 pub mod collection;
 mod context;
+pub mod document;
 pub mod error;
 pub mod expr;
 pub mod geo;

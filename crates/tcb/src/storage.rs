@@ -25,7 +25,6 @@ const SUCCESS: &str = "SUCCESS";
 
 /// A storage action, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum StorageAction {
     /// `storage.getUploadMetadata`.
     UploadMetadata,
@@ -62,7 +61,6 @@ impl StorageAction {
 
 /// What a storage action asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum StorageRequest<'a> {
     /// Where to send a file to.
     UploadMetadata {

@@ -3,7 +3,7 @@
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, oid::ObjectId};
 use database::{DatabaseError, Inserted, ReturnedDocument, TransactionId, Update, UpdateKind, Updated};
-use docdb::{Context, expr::Variables, project::Projection, query::Filter};
+use docdb::{Context, document::with_id, expr::Variables, project::Projection, query::Filter};
 use futures_util::future::join_all;
 
 use crate::{
@@ -42,7 +42,10 @@ impl Inner {
         })?;
         check_count(documents.len())?;
         self.writable(&namespace)?;
-        let documents = documents.into_iter().map(with_id).collect::<Result<Vec<_>>>()?;
+        let documents = documents
+            .into_iter()
+            .map(identified)
+            .collect::<Result<Vec<_>>>()?;
         let inserted = self
             .insert_into(&namespace, documents, ordered, transaction)
             .await?;
@@ -391,14 +394,9 @@ fn check_count(count: usize) -> Result<()> {
     ))
 }
 
-/// The document with an `_id`, which stands first.
-fn with_id(mut document: Document) -> Result<Document> {
-    if document.keys().next().map(String::as_str) != Some("_id") {
-        let id = document.remove("_id").unwrap_or_else(|| ObjectId::new().into());
-        let mut out = doc! { "_id": id };
-        out.extend(document);
-        document = out;
-    }
+/// The document with an `_id` that MongoDB takes, which stands first.
+fn identified(document: Document) -> Result<Document> {
+    let document = with_id(document, || ObjectId::new().into());
     match document.get("_id") {
         Some(Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined) => Err(Failure::new(
             code::INVALID_ID_FIELD,

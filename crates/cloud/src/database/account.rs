@@ -26,7 +26,6 @@ pub(super) fn database_call(request: &DatabaseRequest) -> DatabaseCall {
         DatabaseOperation::Begin => "startTransaction",
         DatabaseOperation::Commit => "commit",
         DatabaseOperation::Abort => "rollback",
-        _ => "other",
     };
     DatabaseCall {
         collection: request.collection.clone(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use bson::{Bson, Document, doc};
 use calls::{Calls, Note};
-use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked};
+use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked, toml_key};
 use rules::{Level, Permission};
 use tcb::{
     Envelope, SdkReply,
@@ -198,13 +198,14 @@ impl Inner {
             let found = inner.access.database.find(&collection, find, None).await;
             let has_documents = found.is_ok_and(|found| !found.documents.is_empty());
             if has_documents && inner.tells_first(hint) {
+                let key = toml_key(&collection);
                 calls.journal().note(&Note {
                     request_id: &request_id,
                     openid: openid.as_deref(),
                     text: &format_args!(
                         "a client found nothing of its own in {collection:?}, which has documents: where nothing is said, clients read \
                          their own alone. If all may read them, write it down as it stands in WeChat's console: \
-                         [database.collections.{collection:?}] permission = \"READONLY\""
+                         [database.collections.{key}] permission = \"READONLY\""
                     ),
                 });
             }

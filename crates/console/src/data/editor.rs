@@ -1,7 +1,7 @@
 //! One document: added; changed or removed, if it is still as it was shown.
 
 use bson::{Bson, Document, RawDocumentBuf};
-use database::DatabaseError;
+use database::{DatabaseError, with_id};
 use ejson::shell;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
@@ -137,12 +137,7 @@ fn read(text: &str, id: Option<&Bson>) -> Result<Document, TextError> {
     let Some(id) = id else { return Ok(typed) };
     match typed.remove("_id") {
         Some(other) if shell::to_line(&other) != shell::to_line(id) => Err(TextError::OtherId),
-        _ => {
-            let mut document = Document::new();
-            document.insert("_id", id.clone());
-            document.extend(typed);
-            Ok(document)
-        }
+        _ => Ok(with_id(typed, || id.clone())),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::Read;
 
-use bson::{Bson, Document, doc, oid::ObjectId};
+use bson::{Bson, doc, oid::ObjectId};
+use docdb::document::with_id;
 use futures_util::{StreamExt as _, stream};
 
 use super::read::{DocumentReader, FileDocument, FileError};
@@ -192,7 +193,8 @@ async fn add(
     documents: Vec<FileDocument>,
 ) -> Result<ImportReport, DatabaseError> {
     let lines: Vec<u64> = documents.iter().map(|read| read.line).collect();
-    let documents = documents.into_iter().map(|read| with_id(read.document));
+    let id = || Bson::String(ObjectId::new().to_hex());
+    let documents = documents.into_iter().map(|read| with_id(read.document, id));
     let inserted = database
         .insert_each(collection, documents.collect(), false, None)
         .await?;
@@ -239,14 +241,4 @@ async fn replace(
         }
     }
     Ok(report)
-}
-
-fn with_id(document: Document) -> Document {
-    if document.contains_key("_id") {
-        return document;
-    }
-    let mut complete = Document::new();
-    complete.insert("_id", Bson::String(ObjectId::new().to_hex()));
-    complete.extend(document);
-    complete
 }

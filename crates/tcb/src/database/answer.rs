@@ -7,7 +7,6 @@ use crate::{SdkReply, reply};
 
 /// What came of a database action.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum DatabaseAnswer {
     /// The collection was made, the transaction has ended.
     Done,

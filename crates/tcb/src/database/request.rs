@@ -32,7 +32,6 @@ pub struct DatabaseRequest {
 
 /// What is to be done with a collection.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum DatabaseOperation {
     /// Make the collection.
     CreateCollection,

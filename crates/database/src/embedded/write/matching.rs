@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bson::{Bson, Document};
-use docdb::{Context, expr::Variables, query::Filter, sort::Sort, update::Update as Change};
+use docdb::{
+    Context, document::with_id, expr::Variables, query::Filter, sort::Sort, update::Update as Change,
+};
 use redb::ReadableTable;
 
 use super::{WriteDone, target::Target};
@@ -135,7 +136,7 @@ pub(super) fn update_in(
         && let Some(id) = &update.upsert
     {
         let document = plan.change.upsert(&plan.filter, context)?;
-        let document = with_id(document, id);
+        let document = with_id(document, || id.clone());
         if target.meets_lock(collection, &document)? {
             return Ok(WriteDone::Locked);
         }
@@ -174,15 +175,6 @@ pub(super) fn waits(
         }
     }
     Ok(false)
-}
-
-/// The document with an `_id`, which stands first.
-pub(super) fn with_id(mut document: Document, id: &Bson) -> Document {
-    let id = document.remove("_id").unwrap_or_else(|| id.clone());
-    let mut out = Document::new();
-    out.insert("_id", id);
-    out.extend(document);
-    out
 }
 
 pub(super) fn remove_in(
