@@ -126,6 +126,11 @@ pub struct WatchedQuery {
 }
 
 /// One client's view of the database.
+///
+/// # Errors
+/// Every method: [`ClientError::Denied`] where the permission does not let the caller do it; [`ClientError::NotForClients`] for what no
+/// client may ask for, such as an operator that runs a program; [`ClientError::Fails`] where it fails at a document, which the client
+/// learns nothing more of; [`ClientError::Database`] with what the engine says. What a method fails by besides stands with it.
 #[derive(Clone, Copy)]
 pub struct ClientDatabase<'a> {
     /// All of it.
@@ -140,9 +145,6 @@ pub struct ClientDatabase<'a> {
 
 impl ClientDatabase<'_> {
     /// Reads documents.
-    ///
-    /// # Errors
-    /// [`ClientError::Denied`].
     pub async fn find(&self, collection: &str, mut find: Find) -> Answer<Found> {
         if let Some(projection) = &find.projection {
             refuse_programs_in(projection)?;
@@ -163,9 +165,6 @@ impl ClientDatabase<'_> {
     }
 
     /// The query as it may be watched.
-    ///
-    /// # Errors
-    /// [`ClientError::Denied`].
     pub async fn watched(&self, collection: &str, filter: Document) -> Answer<WatchedQuery> {
         let mut named = Documents::new();
         let filter = self
@@ -182,9 +181,6 @@ impl ClientDatabase<'_> {
     }
 
     /// Counts documents.
-    ///
-    /// # Errors
-    /// [`ClientError::Denied`].
     pub async fn count(&self, collection: &str, filter: Document) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Read, filter, None).await?;
         ran(self.database.count(collection, filter, None).await)
@@ -193,7 +189,7 @@ impl ClientDatabase<'_> {
     /// Adds documents, each with an `_id`, as the caller's. All of them are judged before the first is added.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::WritesOwner`].
+    /// [`ClientError::WritesOwner`].
     pub async fn insert(&self, collection: &str, documents: Vec<Document>) -> Answer<Vec<Bson>> {
         let mut owned = Vec::with_capacity(documents.len());
         for document in documents {
@@ -210,7 +206,7 @@ impl ClientDatabase<'_> {
     /// Changes documents by operators; without any it is judged, and nothing is changed.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::WritesOwner`]; what is no operator.
+    /// [`ClientError::WritesOwner`]; what is no operator.
     pub async fn update(
         &self,
         collection: &str,
@@ -238,7 +234,7 @@ impl ClientDatabase<'_> {
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::WritesOwner`]; [`DatabaseError::TransactionConflict`] where the document was never the one
+    /// [`ClientError::WritesOwner`]; [`DatabaseError::TransactionConflict`] where the document was never the one
     /// that had been judged: nothing was written, and the client may try again.
     pub async fn set(&self, collection: &str, id: Bson, document: Document) -> Answer<Updated> {
         if document.contains_key(OWNER) {
@@ -291,9 +287,6 @@ impl ClientDatabase<'_> {
     }
 
     /// Removes documents.
-    ///
-    /// # Errors
-    /// [`ClientError::Denied`].
     pub async fn remove(&self, collection: &str, filter: Document, many: bool) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Delete, filter, None).await?;
         ran(self.database.remove(collection, filter, many, None).await)
@@ -302,7 +295,7 @@ impl ClientDatabase<'_> {
     /// Runs a pipeline. Its first `$match`, or the query of its `$geoNear`, is what a rule judges.
     ///
     /// # Errors
-    /// [`ClientError::Denied`], [`ClientError::NotForClients`] for a stage that reads other collections.
+    /// [`ClientError::NotForClients`] for a stage that reads other collections.
     pub async fn aggregate(&self, collection: &str, mut stages: Vec<Document>) -> Answer<Found> {
         for stage in &stages {
             for name in stage.keys() {

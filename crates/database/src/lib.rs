@@ -55,6 +55,22 @@ pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 ///
 /// A method that takes a transaction is part of it where one is given; its changes are seen by nobody else before
 /// [`commit`](Self::commit).
+///
+/// # Errors
+/// Every method: [`DatabaseError::Unavailable`] where the disk or the server fails, and [`DatabaseError::TimedOut`].
+///
+/// A method that names a collection: [`DatabaseError::CollectionMissing`], whatever it would do there; but
+/// [`drop_collection`](Self::drop_collection), which answers that there was none.
+///
+/// A method that takes MongoDB's language (a filter, an order, an update, a pipeline) or a document: [`DatabaseError::Refused`] with
+/// MongoDB's number, on an empty collection too where it can be seen without looking at a document.
+///
+/// In a transaction: [`DatabaseError::TransactionMissing`] where it has ended, [`DatabaseError::TransactionBusy`] while another operation
+/// of it is under way, [`DatabaseError::Unsupported`] where the engine has none; and of what writes
+/// [`DatabaseError::TransactionConflict`], which ends it. Outside of one a write waits for what a transaction has locked, and
+/// after 30 seconds fails by [`DatabaseError::Locked`].
+///
+/// What a method fails by besides stands with it.
 pub trait Database: Send + Sync + 'static {
     /// Makes a collection.
     ///
@@ -62,7 +78,8 @@ pub trait Database: Send + Sync + 'static {
     /// [`DatabaseError::CollectionExists`], and [`DatabaseError::BadName`] for a name that a collection cannot have.
     fn create_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
 
-    /// Removes a collection with its documents and indexes; answers whether there was one.
+    /// Removes a collection with its documents and indexes; answers whether there was one. Transactions that wrote to it fail at their
+    /// commit.
     fn drop_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>>;
 
     /// All collections, by name.
@@ -92,7 +109,7 @@ pub trait Database: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<Bson>>>;
 
     /// Adds documents in their order, each with an `_id` of its own; answers which were added, and why each of the others was
-    /// not. With `ordered`, the first that cannot be added ends it.
+    /// not ([`DatabaseError::Duplicate`], [`DatabaseError::Refused`]). With `ordered`, the first that cannot be added ends it.
     fn insert_each<'a>(
         &'a self,
         collection: &'a str,
@@ -114,6 +131,9 @@ pub trait Database: Send + Sync + 'static {
     }
 
     /// Reads documents.
+    ///
+    /// # Errors
+    /// [`DatabaseError::AnswerTooLarge`].
     fn find<'a>(
         &'a self,
         collection: &'a str,
@@ -151,6 +171,9 @@ pub trait Database: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Tally>>;
 
     /// Changes documents. One that cannot be changed ends it, and those before it stay changed.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Duplicate`] where a document, or the one that an upsert adds, would have a value that another has.
     fn update<'a>(
         &'a self,
         collection: &'a str,
@@ -186,7 +209,10 @@ pub trait Database: Send + Sync + 'static {
         })
     }
 
-    /// Runs a pipeline over a collection.
+    /// Runs a pipeline over a collection. It may read others; one that does not exist is empty to it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::AnswerTooLarge`].
     fn aggregate<'a>(
         &'a self,
         collection: &'a str,
@@ -195,24 +221,22 @@ pub trait Database: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Found>>;
 
     /// Begins a transaction, which lives for 30 seconds.
+    ///
+    /// # Errors
+    /// [`DatabaseError::TransactionsFull`] where as many are open as may be.
     fn begin(&self) -> BoxFuture<'_, Result<TransactionId>>;
 
     /// Makes a transaction's writes final, all of them or none.
     ///
     /// # Errors
-    /// [`DatabaseError::TransactionMissing`] where it has ended.
+    /// [`DatabaseError::TransactionConflict`] where a collection that it wrote to is another one by now; of an engine that looks at
+    /// unique values only here, [`DatabaseError::Duplicate`].
     fn commit(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
     /// Drops a transaction's writes.
-    ///
-    /// # Errors
-    /// [`DatabaseError::TransactionMissing`] where it has ended.
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
     /// Drops a transaction's writes, behind the operation of it that is under way.
-    ///
-    /// # Errors
-    /// [`DatabaseError::TransactionMissing`] where it has ended.
     fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
     /// Whether writes are taken. After an error of the disk this tries whether it works again.
