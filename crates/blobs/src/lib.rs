@@ -37,7 +37,7 @@ pub struct Blob {
     pub path: CloudPath,
     /// Bytes.
     pub size: u64,
-    /// Another text for each content. As on the platform it is the MD5 in hexadecimal; of a large one, and in an object store of what came in
+    /// A text that differs for each content. As on the platform it is the MD5 in hexadecimal; of a large one, and in an object store of what came in
     /// parts, it is something else, with `-` and a number at its end.
     pub etag: String,
     /// Its type, as whoever uploaded it said; `None` where nobody did, and the name has to tell.
@@ -170,7 +170,7 @@ pub trait Blobs: Send + Sync + 'static {
     /// The place fails.
     fn usage(&self) -> BoxFuture<'_, Result<Usage>>;
 
-    /// Whether it works; where a write failed, the next one may be this.
+    /// Whether it works. After a failed write this may be the write that tries the disk again.
     ///
     /// # Errors
     /// It does not.

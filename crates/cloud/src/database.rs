@@ -40,7 +40,7 @@ const TOLD: usize = 1000;
 /// seconds, and would tell nothing of it.
 const WITHIN: Duration = Duration::from_secs(11);
 
-/// What a collection gets that does not exist.
+/// What happens when a function uses a collection that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingCollection {
     /// It is made, with a note: what `dev` and `exec` do, since collections were made in WeChat's console and stand in no file.
@@ -57,7 +57,7 @@ pub type MakesCollections = dyn Fn(&str) -> bool + Send + Sync;
 pub struct DatabaseAccess {
     /// Where documents are kept.
     pub database: Arc<dyn Database>,
-    /// What a collection gets that does not exist.
+    /// What happens when a function uses a collection that does not exist.
     pub missing: MissingCollection,
     /// The functions for which none is made nevertheless, because they make theirs: such a function asks first whether a collection
     /// is there, and fills the one that it makes. May read files.
@@ -483,7 +483,7 @@ struct Made {
     wanted: Vec<IndexSpec>,
 }
 
-/// `todos.getDocument`, as a row of the account of a call.
+/// `database todos getDocument`, as a row of the account of a call.
 fn title(action: &str, collection: &str) -> String {
     let action = action.strip_prefix("database.").unwrap_or(action);
     if collection.is_empty() {

@@ -1,3 +1,6 @@
+//! The feed of committed changes. Whoever listens is woken, and reads on from the number of the change that it had last; the newest are kept
+//! for that, so that nobody who is slow holds up a write.
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

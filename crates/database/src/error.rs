@@ -1,3 +1,5 @@
+//! How an operation on a database fails, whatever engine it is asked of.
+
 use std::error::Error as StdError;
 
 use docdb::collection::BadCollectionName;

@@ -1,3 +1,5 @@
+//! What an engine is asked for and what it answers, in MongoDB's terms: the parameters and results of [`Database`](crate::Database).
+
 use std::fmt;
 
 use bson::{Bson, Document, RawDocumentBuf};

@@ -45,7 +45,7 @@ impl CloudPathError {
                 "cloudPath 长 {length} 字节，最多 {LONGEST_PATH}"
             ),
             Self::LeadingSlash => wording!(
-                "cloudPath begins with \"/\": leave that away",
+                "cloudPath begins with \"/\": leave it out",
                 "cloudPath 以 \"/\" 开头：请去掉"
             ),
             Self::TrailingSlash => wording!(

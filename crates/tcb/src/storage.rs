@@ -141,9 +141,23 @@ pub struct AskedCopy {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StorageRequestError {
-    /// A field is missing, or of another form.
-    #[error("{0}")]
-    Field(&'static str),
+    /// A field is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A field is no text.
+    #[error("{0} is not a string")]
+    NotText(&'static str),
+    /// A field is no list.
+    #[error("{0} is not a list")]
+    NotAList(&'static str),
+    /// An element of a list lacks something, or has it as another type.
+    #[error("{list}[{at}] is of another form")]
+    Element {
+        /// The list's name.
+        list: &'static str,
+        /// The element's place in it.
+        at: usize,
+    },
     /// Too many files.
     #[error("{0} files in one request, and there may be {MOST_FILES}")]
     TooMany(usize),
@@ -163,11 +177,7 @@ impl<'a> StorageRequest<'a> {
     /// # Errors
     /// A field is missing or of another form, or there are too many files.
     pub fn read(action: StorageAction, envelope: &'a Envelope<'a>) -> Result<Self, StorageRequestError> {
-        let path = || {
-            envelope
-                .text("path")
-                .ok_or(StorageRequestError::Field("path is not a string"))
-        };
+        let path = || envelope.text("path").ok_or(StorageRequestError::NotText("path"));
         Ok(match action {
             StorageAction::UploadMetadata => Self::UploadMetadata { path: path()? },
             StorageAction::Upload => Self::Upload {
@@ -175,7 +185,7 @@ impl<'a> StorageRequest<'a> {
                 content: match envelope.get("file") {
                     Some(FieldValue::Bytes(bytes)) => Cow::Borrowed(*bytes),
                     Some(FieldValue::Text(text)) => Cow::Owned(text.as_bytes().to_vec()),
-                    _ => return Err(StorageRequestError::Field("file is missing")),
+                    _ => return Err(StorageRequestError::Missing("file")),
                 },
             },
             StorageAction::DownloadUrls => Self::DownloadUrls(each(envelope, "file_list", |file| {
@@ -241,19 +251,16 @@ fn each<T>(
         _ => None,
     };
     let Some(Value::Array(list)) = list else {
-        return Err(StorageRequestError::Field(match name {
-            "file_list" => "file_list is not a list",
-            "fileList" => "fileList is not a list",
-            _ => "fileid_list is not a list",
-        }));
+        return Err(StorageRequestError::NotAList(name));
     };
     if list.len() > MOST_FILES {
         return Err(StorageRequestError::TooMany(list.len()));
     }
-    let read: Option<Vec<T>> = list.iter().map(read).collect();
-    read.ok_or(StorageRequestError::Field(
-        "an element of the list of files is of another form",
-    ))
+    let read = list
+        .iter()
+        .enumerate()
+        .map(|(at, element)| read(element).ok_or(StorageRequestError::Element { list: name, at }));
+    read.collect()
 }
 
 /// Where a file is to be sent to.

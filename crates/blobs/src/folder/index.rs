@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Blob, ListBounds, ListEntry, MayReplace, Removal, Usage};
 
-/// Format 1 had no journal, or one of pages: a program that knows none would leave out what it has.
+/// Format 1 had no journal, or one of pages: an older program, which knows no journal, would lose what the journal has.
 static FORM: Form = Form {
     noun: "the index of files",
     setting: "[storage] folder in yunqiao.toml",
@@ -84,7 +84,7 @@ struct Record<'a> {
 }
 
 impl Entry {
-    /// Whether nothing in it is longer than it is of any use: its owner and its type are whatever somebody said.
+    /// Whether the entry is small enough to be kept in memory: its owner and its type are whatever somebody said.
     fn is_small(&self) -> bool {
         self.blob.owner.len() + self.blob.content_type.as_ref().map_or(0, String::len) < 512
     }

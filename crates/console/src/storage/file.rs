@@ -66,7 +66,8 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
             div { dt { (lang.t("Type", "类型")) } dd { (visible(&kind(&blob))) } }
             div { dt { (lang.t("Owner", "所有者")) } dd { (owner(lang, &users, &blob)) } }
             div { dt { (lang.t("Modified", "修改时间")) } dd { (moment(&blob)) } }
-            div { dt { "MD5 · ETag" } dd { code { (blob.etag) } } }
+            // What came in parts has a sum of their sums.
+            div { dt { (if blob.etag.contains('-') { "ETag" } else { "MD5 · ETag" }) } dd { code { (blob.etag) } } }
         }
         (copied(lang, "file-id", lang.t("File ID", "文件 ID"), &storage.storage.id(&path).to_string(), Markup::default()))
         (copied(lang, "address", lang.t("Address", "访问链接"), &address, html! {

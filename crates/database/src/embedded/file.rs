@@ -25,7 +25,7 @@ pub(crate) const LAST_ID: &str = "last id";
 /// The bytes of all documents and index entries, and of their keys.
 pub(crate) const BYTES: &str = "bytes";
 
-/// What the file is. Format 1 had no journal, or one of pages: a program that knows none would leave out what it has.
+/// What the file is. Format 1 had no journal, or one of pages: an older program, which knows no journal, would lose what the journal has.
 pub(crate) static FORM: Form = Form {
     noun: "the database",
     setting: "[database] path in yunqiao.toml",

@@ -1,3 +1,6 @@
+//! The names of database actions. The SDKs since 2.1 and those before have different ones for the same thing, and the name that was used
+//! says in which form the answer is read.
+
 /// A database action, by the name that the SDK sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DatabaseAction {

@@ -1,3 +1,6 @@
+//! Answers as each generation of SDKs reads them: a list of Extended JSON texts, one text with such a list, or plain JSON; counts and ids
+//! under the names that the action has.
+
 use std::io::Write;
 
 use bson::{Bson, RawDocumentBuf};

@@ -1,3 +1,5 @@
+//! The `_id`s that the service gives: text, and no ObjectId of MongoDB's.
+
 use std::fmt;
 
 /// The `_id` of a document that was added without one: 32 hex digits, as environments since about 2020 give: 8 of the

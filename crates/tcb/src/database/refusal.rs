@@ -1,3 +1,5 @@
+//! What the database refuses: its code, and its text as the platform's was seen.
+
 use crate::{SdkReply, codes, reply};
 
 /// Why the database refuses, worded as the platform words it. Programs search these texts: each holds the substrings that were

@@ -1,3 +1,6 @@
+//! Requests of any SDK as one operation: what is missing gets the service's defaults, what is too large its bounds, and a server's date
+//! the time of the request.
+
 use bson::{Bson, DateTime, Document};
 
 use super::{DatabaseAction, DatabaseRefusal, plain};
