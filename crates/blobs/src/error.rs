@@ -3,6 +3,7 @@
 use std::{error::Error, io};
 
 use datafile::FileError;
+use files::StorageRefusal;
 use thiserror::Error;
 
 /// The reason that the operating system or a library gave.
@@ -74,6 +75,16 @@ impl BlobError {
     #[must_use]
     pub fn ended(error: impl Into<Cause>) -> Self {
         Self::Failed(error.into())
+    }
+
+    /// What whoever asked for a file is told of it: whether there is no room, or it is to be tried again.
+    #[must_use]
+    pub const fn refusal(&self) -> StorageRefusal {
+        match self {
+            Self::Full(_) | Self::Quota { .. } => StorageRefusal::NoRoom,
+            Self::Busy => StorageRefusal::Busy,
+            _ => StorageRefusal::Failed,
+        }
     }
 
     /// Whether another process has the files open.

@@ -243,12 +243,7 @@ impl Refused {
 
 impl From<BlobError> for Refused {
     fn from(error: BlobError) -> Self {
-        let refusal = match &error {
-            BlobError::Full(_) | BlobError::Quota { .. } => StorageRefusal::NoRoom,
-            BlobError::Busy => StorageRefusal::Busy,
-            _ => StorageRefusal::Failed,
-        };
-        Self::new(refusal, with_causes(&error))
+        Self::new(error.refusal(), with_causes(&error))
     }
 }
 

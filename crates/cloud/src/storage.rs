@@ -23,6 +23,7 @@ use crate::{
     Answering, Capability, CloudRequest, Proof, StorageAccess,
     capability::at_once,
     cdn::{self, CDN_LIFE, CdnShares},
+    files::with_causes,
 };
 
 /// How often a file is judged anew that becomes another before it is removed.
@@ -226,8 +227,8 @@ impl StorageAccess {
                 storage::uploaded(asked.request_id(), &id)
             }
             Err(error) => {
-                let text = StorageRefusal::Failed.text();
-                asked.refused(&what, codes::STORAGE_REQUEST_FAIL, text, &error);
+                let text = error.refusal().text();
+                asked.refused(&what, codes::STORAGE_REQUEST_FAIL, text, with_causes(&error));
                 reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text)
             }
         }
@@ -329,8 +330,8 @@ impl StorageAccess {
             match self.authority_over(user, file).await {
                 Ok(authority) => files.push(authority),
                 Err(error) => {
-                    let text = StorageRefusal::Failed.text();
-                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, &error);
+                    let text = error.refusal().text();
+                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, with_causes(&error));
                     return reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text);
                 }
             }
@@ -376,10 +377,13 @@ impl StorageAccess {
         let mut removed = match self.blobs.remove(&named).await {
             Ok(removed) => removed.into_iter().map(was_there).collect::<Vec<_>>(),
             Err(error) => {
-                asked.note(format_args!("files could not be removed: {error}"));
+                asked.note(format_args!(
+                    "files could not be removed: {}",
+                    with_causes(&error)
+                ));
                 named
                     .iter()
-                    .map(|_| Err(Fault::Refused(StorageRefusal::Failed)))
+                    .map(|_| Err(Fault::Refused(error.refusal())))
                     .collect()
             }
         }
@@ -551,8 +555,8 @@ impl StorageAccess {
                 StorageRefusal::NoFile
             }
             Fault::Place(error) => {
-                asked.note(error);
-                StorageRefusal::Failed
+                asked.note(with_causes(error));
+                error.refusal()
             }
             Fault::Denied(denial) => {
                 asked.note(denial);
@@ -716,5 +720,26 @@ mod tests {
         assert!(matches!(done[..], [Err(Fault::Denied(_)), Ok(())]));
         let left = access.blobs.look(&"b.txt".parse().unwrap()).await.unwrap();
         assert_eq!(left.unwrap().owner, "bob");
+    }
+    #[tokio::test]
+    async fn where_there_is_no_room_the_function_learns_that_and_the_log_the_mend() {
+        let place = Folder::temporary(FolderOptions { quota: Some(10) }).unwrap();
+        let access = StorageAccess::in_tests(place);
+        let keep = |path: &str| access.keep(path.parse().unwrap(), Bytes::from_static(b"0123456"));
+        keep("a.txt").await.unwrap();
+        let copy = AskedCopy {
+            from: "a.txt".to_owned(),
+            to: "b.txt".to_owned(),
+            overwrite: true,
+            remove_original: false,
+        };
+        for error in [
+            keep("b.txt").await.map(drop).map_err(Fault::from).unwrap_err(),
+            access.copy_one(&copy, None).await.unwrap_err(),
+        ] {
+            let Fault::Place(error) = error else { panic!() };
+            assert_eq!(error.refusal(), StorageRefusal::NoRoom);
+            assert!(with_causes(&error).contains("raise [storage] quota"));
+        }
     }
 }
