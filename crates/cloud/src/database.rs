@@ -334,15 +334,7 @@ impl Inner {
                 (DatabaseAnswer::Inserted(ids), None)
             }
             DatabaseOperation::Find(find) => {
-                let find = database::Find {
-                    filter: find.filter,
-                    sort: find.sort,
-                    projection: find.projection,
-                    skip: find.skip,
-                    limit: Some(find.limit),
-                    ..database::Find::default()
-                };
-                let found = database.find(collection, find, transaction).await?;
+                let found = database.find(collection, asked_find(find), transaction).await?;
                 (DatabaseAnswer::Documents(found.documents), found.looked)
             }
             DatabaseOperation::Count(filter) => {
@@ -473,6 +465,18 @@ impl Inner {
             call.looked.unwrap_or_default(),
             call.found.unwrap_or_default(),
         ));
+    }
+}
+
+/// A find as the engine is asked for it.
+fn asked_find(find: tcb::database::Find) -> database::Find {
+    database::Find {
+        filter: find.filter,
+        sort: find.sort,
+        projection: find.projection,
+        skip: find.skip,
+        limit: Some(find.limit),
+        ..database::Find::default()
     }
 }
 

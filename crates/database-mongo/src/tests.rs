@@ -2,8 +2,6 @@
 //! `YUNQIAO_TEST_MONGODB` names.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::net::SocketAddr;
-
 use database::{Embedded, Options, hold_to_contract};
 use tokio::{net::TcpListener, sync::oneshot};
 use wire::{WireFront, WireSettings};
@@ -13,17 +11,24 @@ use super::*;
 /// The wire front of an empty database in memory, for as long as the sender lives.
 async fn front() -> (oneshot::Sender<()>, String) {
     let database = Embedded::in_memory(Options::default()).unwrap();
-    front_of(database, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    front_at(&listener(), database).await
 }
 
-async fn front_of(database: Embedded, address: SocketAddr) -> (oneshot::Sender<()>, String) {
+/// A port of this test's own, at which nobody answers by itself.
+fn listener() -> std::net::TcpListener {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+async fn front_at(listener: &std::net::TcpListener, database: Embedded) -> (oneshot::Sender<()>, String) {
     let settings = WireSettings {
         name: "app".to_owned(),
         password: None,
         connections: 100,
     };
     let front = WireFront::new(Arc::new(database), settings);
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = TcpListener::from_std(listener.try_clone().unwrap()).unwrap();
     let url = format!("mongodb://{}/app", listener.local_addr().unwrap());
     let (alive, ended) = oneshot::channel::<()>();
     tokio::spawn(front.serve(listener, async move {
@@ -72,13 +77,9 @@ async fn two_clients_of_one_server_see_one_database() {
 #[tokio::test]
 async fn a_server_that_comes_back_is_found_again() {
     let database = Embedded::in_memory(Options::default()).unwrap();
-    let (alive, url) = front_of(database.clone(), SocketAddr::from(([127, 0, 0, 1], 0))).await;
-    let address = url
-        .strip_prefix("mongodb://")
-        .unwrap()
-        .strip_suffix("/app")
-        .unwrap();
-    let address = address.parse().unwrap();
+    // The port stays this test's own while nobody answers there.
+    let listener = listener();
+    let (alive, url) = front_at(&listener, database.clone()).await;
     let url = format!("{url}?serverSelectionTimeoutMS=500&heartbeatFrequencyMS=500");
     let mongo = connected(&url).await;
     mongo.create_collection("c").await.unwrap();
@@ -91,7 +92,7 @@ async fn a_server_that_comes_back_is_found_again() {
     };
     assert!(matches!(gone, DatabaseError::Unavailable(_)), "{gone}");
     assert!(mongo.health().await.is_err());
-    let (_alive, _) = front_of(database, address).await;
+    let (_alive, _) = front_at(&listener, database).await;
     while let Err(error) = mongo.health().await {
         assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
     }
@@ -144,10 +145,8 @@ mod on_a_server {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_said_not_to_answer() {
-    // Nobody listens at a port that was just given back.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = listener();
     let port = listener.local_addr().unwrap().port();
-    drop(listener);
     let url = format!("mongodb://user:geheim@127.0.0.1:{port}/app?serverSelectionTimeoutMS=100");
     let mongo = Mongo::new(&url.into()).await.unwrap();
     let error = mongo.server().await.unwrap_err();

@@ -14,7 +14,7 @@ use crate::{
 /// The replica set's name.
 const SET: &str = "yunqiao";
 /// The version of MongoDB whose commands these are.
-const VERSION: &str = "7.0.0";
+pub(crate) const VERSION: &str = "7.0.0";
 /// The version of the protocol that goes with it.
 const WIRE_VERSION: i32 = 21;
 

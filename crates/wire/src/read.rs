@@ -11,6 +11,7 @@ use crate::{
     cursor::{self, Batch, Cursor, FIRST_BATCH, Pages},
     failure::{Failure, Result, code},
     front::{Inner, raw},
+    hello::VERSION,
 };
 
 /// What a read may say, and what does not change its answer here.
@@ -446,7 +447,7 @@ impl Inner {
                 "totalDocsExamined": looked,
                 "executionStages": stage,
             },
-            "serverInfo": { "version": "7.0.0" },
+            "serverInfo": { "version": VERSION },
             "ok": 1.0,
         })
     }

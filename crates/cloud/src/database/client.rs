@@ -12,7 +12,7 @@ use tcb::{
     database::{Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest},
 };
 
-use super::{Documents, Inner, account, now, title};
+use super::{Documents, Inner, account, asked_find, now, title};
 use crate::{AskingClient, CloudRequest};
 
 /// Bytes of documents that a `get` of a client may give, as measured on the platform.
@@ -77,12 +77,8 @@ impl Inner {
             ),
             DatabaseOperation::Find(find) => {
                 let find = Find {
-                    filter: find.filter,
-                    sort: find.sort,
-                    projection: find.projection,
-                    skip: find.skip,
                     limit: Some(find.limit.min(asking.most_found)),
-                    ..Find::default()
+                    ..asked_find(find)
                 };
                 let found = client.find(collection, find).await?;
                 (listed(found.documents, MOST_FOUND)?, found.looked)
