@@ -66,6 +66,16 @@ pub enum FileError {
         /// Where the journal is.
         place: String,
     },
+    /// Something else stands where the journal has its place. Both were left as they are.
+    #[error(
+        "{place} is a link or a folder, and the journal of {} has its place there: its last writes would go elsewhere — remove it", form.noun
+    )]
+    NoJournal {
+        /// What the file is.
+        form: &'static Form,
+        /// The journal's place.
+        place: String,
+    },
     /// It was written by a later version.
     #[error(
         "{} {place} has format {found}, and this yunqiao knows formats up to {} — run the later yunqiao that wrote it, or \

@@ -322,8 +322,7 @@ impl Opening<'_> {
         };
         let open = Arc::clone(&self.settings.backend);
         let journal = Journal::new(path.clone(), open, replay, journal::ROOM);
-        let journal =
-            journal.map_err(|error| refused_journal(&path, self.form, &path, JournalError::Io(error)))?;
+        let journal = journal.map_err(|error| refused_journal(&path, self.form, &path, error))?;
         Ok(Some(journal))
     }
 
@@ -459,6 +458,10 @@ pub(crate) fn refused_journal(
             form,
             place,
             cause: error.into(),
+        },
+        JournalError::NotAFile => FileError::NoJournal {
+            form,
+            place: journal.display().to_string(),
         },
         JournalError::Foreign => FileError::Journal {
             form,

@@ -65,6 +65,8 @@ const PIECE: u64 = 1 << 20;
 pub(crate) enum JournalError {
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("what stands in the place of its journal is no file")]
+    NotAFile,
     #[error("its journal is damaged")]
     Damaged,
     #[error("the journal beside it belongs to another file, or to another state of it")]
@@ -165,17 +167,22 @@ impl Journal {
     /// The journal in that place, whether it is there or not. Changes nothing.
     ///
     /// # Errors
-    /// Of the disk.
-    pub(crate) fn new(path: PathBuf, open: OpenBackend, replay: Replay, room: u64) -> io::Result<Self> {
+    /// Of the disk; where something else stands there.
+    pub(crate) fn new(
+        path: PathBuf,
+        open: OpenBackend,
+        replay: Replay,
+        room: u64,
+    ) -> Result<Self, JournalError> {
         // What a repository brings along may be a link to what is somebody else's.
         let log = match fs::symlink_metadata(&path) {
-            Ok(there) if !there.is_file() => return Err(io::Error::other("it is no file")),
+            Ok(there) if !there.is_file() => return Err(JournalError::NotAFile),
             Ok(_) => {
                 let file = OpenOptions::new().read(true).write(true).open(&path)?;
                 Some(backend(&open, file)?)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let place = path.clone();
         let create = move || {

@@ -570,7 +570,7 @@ fn what_is_no_journal_of_ours_is_not_written_to() {
     symlink(&other, &journal).unwrap();
     let error = refusal(&path);
     assert!(
-        error.contains("list.redb-journal") && error.contains("it is no file"),
+        error.contains("list.redb-journal is a link or a folder") && error.contains("remove it"),
         "{error}"
     );
     fs::remove_file(&journal).unwrap();
