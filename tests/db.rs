@@ -120,17 +120,14 @@ fn everything(dir: &Path) {
         "_id_\nof.city_1_at_-1\nphone_1 (unique) (sparse)\nplace_2dsphere_at_-1\nat_1_there_2dsphere\n"
     );
     // What is there always, what cannot be, and a name with a slip in it.
-    let (good, out, err) = done(db(dir, &["index", "copies", "_id"]));
-    assert!(
-        good && err.contains("copies: _id_") && out == "_id_\n",
-        "{out}{err}"
-    );
+    let (good, _, err) = done(db(dir, &["index", "copies", "_id"]));
+    assert!(good && err.contains("copies: _id_"), "{err}");
     for (args, part) in [
         (
-            &["index", "todos", "a", "-a"][..],
-            "\"a\" stands twice in one index",
+            &["index", "todos", "at", "-at"][..],
+            "\"at\" stands twice in one index",
         ),
-        (&["index", "todos", "-a", "--2dsphere"], "places have no order"),
+        (&["index", "todos", "-at", "--2dsphere"], "places have no order"),
         (&["index", "todo", "a"], "did you mean \"todos\"?"),
         (
             &["import", "a$b", &file("todos.csv")],

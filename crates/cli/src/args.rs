@@ -115,13 +115,11 @@ pub(crate) enum Command {
         the place is named. What packages in node_modules call is not seen.")]
     Doctor(Doctor),
     /// List the collections of the project's database, import and export documents, make indexes
-    #[command(
-        after_help = "Examples:\n  yunqiao db --dir hello index todos status -createTime\n  \
+    #[command(after_help = "Examples:\n  \
         echo '{\"_id\":\"t1\",\"title\":\"buy milk\"}' | yunqiao db --dir hello import todos -\n  \
-        yunqiao db --dir hello ls\n  yunqiao db --dir hello export todos todos.csv\n\n\
+        yunqiao db --dir hello index todos status -createTime\n  yunqiao db --dir hello ls\n  yunqiao db --dir hello export todos todos.csv\n\n\
         A `yunqiao dev` that runs for the project goes on meanwhile. With -c it is the database of `yunqiao serve`; while that \
-        one runs, [operator] secret_file must be set."
-    )]
+        one runs, [operator] secret_file must be set.")]
     Db(Db),
     /// List, upload, download and remove the files of the project's storage, or copy them from another place
     #[command(

@@ -78,7 +78,7 @@ mod tests {
     fn behind_nan_come_the_numbers_and_behind_the_last_kind_nothing() {
         let branches = |id: Bson| {
             let filter = behind_id(&id);
-            let branches = filter.get_array("$or").map(Vec::clone).unwrap_or_default();
+            let branches = filter.get_array("$or").cloned().unwrap_or_default();
             (branches.first().cloned(), branches.len())
         };
         let numbers = Bson::Document(doc! { "_id": { "$gte": f64::NEG_INFINITY } });
