@@ -1,13 +1,15 @@
 //! `/v1/database/instances/(default)/databases/(default)/…`
 
-use bson::{Bson, DateTime, RawDocumentBuf, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use ejson::Style;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tcb::{
     Envelope, FieldValue,
-    database::{DatabaseAction, DatabaseAnswer, DatabaseRefusal, DatabaseRequest, readable},
+    database::{
+        DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest, Find, readable,
+    },
 };
 
 use crate::WebFault;
@@ -136,7 +138,14 @@ impl DocumentCall {
             Made::Text(text) => (*name, FieldValue::Text(text.as_str().into())),
             Made::Json(text) => (*name, FieldValue::Json(text)),
         }));
-        let request = DatabaseRequest::read(action, &envelope, now).map_err(WebFault::from)?;
+        let mut request = DatabaseRequest::read(action, &envelope, now).map_err(WebFault::from)?;
+        match &mut request.operation {
+            DatabaseOperation::Find(Find { filter, .. })
+            | DatabaseOperation::Count(filter)
+            | DatabaseOperation::Update { filter, .. }
+            | DatabaseOperation::Remove { filter, .. } => drop_absent_distances(filter),
+            _ => {}
+        }
         Ok(Self { request, form })
     }
 
@@ -329,6 +338,39 @@ impl Asked<'_> {
     }
 }
 
+/// Takes out of a query the distances that are null: 3.x of js-sdk sends so what the program did not give to `_.geoNear`, and to the
+/// database it would be no number.
+fn drop_absent_distances(query: &mut Document) {
+    if query.contains_key("$nearSphere") || query.contains_key("$near") {
+        drop_nulls(query);
+    }
+    for (operator, value) in query.iter_mut() {
+        match value {
+            Bson::Document(inner) => {
+                if matches!(operator.as_str(), "$nearSphere" | "$near") {
+                    drop_nulls(inner);
+                } else {
+                    drop_absent_distances(inner);
+                }
+            }
+            Bson::Array(parts) => {
+                for part in parts.iter_mut().filter_map(Bson::as_document_mut) {
+                    drop_absent_distances(part);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn drop_nulls(near: &mut Document) {
+    for distance in ["$minDistance", "$maxDistance"] {
+        if near.get(distance) == Some(&Bson::Null) {
+            near.remove(distance);
+        }
+    }
+}
+
 fn by_id(id: &str) -> (&'static str, Made) {
     ("query", Made::Text(json!({"_id": id}).to_string()))
 }
@@ -369,7 +411,12 @@ impl From<DatabaseRefusal> for WebFault {
             DatabaseRefusal::Duplicate { .. } => "DATABASE_DUPLICATE_WRITE",
             refusal => refusal.code(),
         };
-        Self::new(Self::status_of(code), code, refusal.text())
+        let status = match &refusal {
+            // It failed by what was asked, and has the code of what failed here.
+            DatabaseRefusal::ResultTooLarge(_) | DatabaseRefusal::Unsupported(_) => 400,
+            _ => Self::status_of(code),
+        };
+        Self::new(status, code, refusal.text())
     }
 }
 

@@ -115,6 +115,45 @@ fn what_js_sdk_sends_is_understood() {
     assert_eq!(&stages[..2], [doc! {"$match": {"n": 1}}, doc! {"$skip": 2}]);
 }
 
+/// 3.x sends of `_.geoNear` what the program left out, as null.
+#[test]
+fn a_distance_that_was_not_given_is_none() {
+    let point = doc! {"type": "Point", "coordinates": [1.0, 2.0]};
+    let near = |least: &str, greatest: &str| {
+        format!(
+            r#"{{"p":{{"$nearSphere":{{"$geometry":{{"type":"Point","coordinates":[1.0,2.0]}},"$maxDistance":{greatest},"$minDistance":{least}}}}}}}"#
+        )
+    };
+    let some = r#"{"$numberInt":"1000"}"#;
+    for (least, greatest, distances) in [
+        ("null", some, doc! {"$maxDistance": 1000}),
+        (some, "null", doc! {"$minDistance": 1000}),
+        ("null", "null", doc! {}),
+        (some, some, doc! {"$maxDistance": 1000, "$minDistance": 1000}),
+    ] {
+        let mut inner = doc! {"$geometry": point.clone()};
+        inner.extend(distances);
+        let meant = doc! {"p": {"$nearSphere": inner}};
+        let text = near(least, greatest);
+        let query: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let documents = "collections/c/documents";
+        assert_eq!(
+            operation("GET", documents, &format!("count=true&query={query}"), ""),
+            DatabaseOperation::Count(meant.clone())
+        );
+        let find = operation("GET", documents, &format!("query={query}"), "");
+        assert!(matches!(find, DatabaseOperation::Find(find) if find.filter == meant));
+        let both = format!(r#"{{"query":{{"$and":[{text},{{"n":null}}]}},"multi":true}}"#);
+        assert_eq!(
+            operation("POST", &format!("{documents}/remove"), "", &both),
+            DatabaseOperation::Remove {
+                filter: doc! {"$and": [meant, {"n": null}]},
+                many: true
+            }
+        );
+    }
+}
+
 #[test]
 fn what_is_no_request_is_refused_with_its_cause() {
     for (method, path, query, body, status) in [
@@ -182,4 +221,26 @@ fn answers_are_extended_json_and_one_document_is_itself() {
     };
     assert_eq!(text(&list, updated), r#"{"updated":2}"#);
     assert_eq!(text(&list, DatabaseAnswer::Done), "{}");
+}
+
+#[test]
+fn who_is_to_blame_shows_in_the_status() {
+    for (refusal, status, code) in [
+        (DatabaseRefusal::ResultTooLarge(1), 400, "SYS_ERR"),
+        (DatabaseRefusal::Malformed("x".to_owned()), 400, "INVALID_PARAM"),
+        (
+            DatabaseRefusal::PermissionDenied,
+            401,
+            "DATABASE_PERMISSION_DENIED",
+        ),
+        (DatabaseRefusal::Unavailable, 500, "SYS_ERR"),
+    ] {
+        let fault = WebFault::from(refusal);
+        assert_eq!(
+            (fault.status, fault.code.as_str()),
+            (status, code),
+            "{}",
+            fault.message
+        );
+    }
 }
