@@ -650,7 +650,7 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         parts.keeping,
     )
     .await?;
-    Ok(Gateway::new(gateway::GatewayConfig {
+    let gateway = Gateway::new(gateway::GatewayConfig {
         appid: parts.appid,
         env_id: parts.project.env_id.clone(),
         keys,
@@ -682,7 +682,14 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         runtime: parts.runtime,
         invocations: parts.invocations,
         journal: parts.journal,
-    }))
+    });
+    gateway.recall_logouts().await.with_context(|| {
+        say!(
+            "who has logged out could not be read from the store",
+            "无法从状态文件读取已退出登录的会话"
+        )
+    })?;
+    Ok(gateway)
 }
 
 /// The configured ring, else the one that the store made at its first start and keeps.

@@ -81,11 +81,32 @@ pub struct AuthRequest {
     pub provider_id: Option<String>,
     /// `provider/token`: the login code.
     pub provider_code: Option<String>,
+    /// `provider/token`: what kind of code it is.
+    pub provider_params: Option<ProviderParams>,
     /// `signin/with/provider`.
     pub provider_token: Option<String>,
 }
 
+/// What a login code comes with, as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ProviderParams {
+    /// `open_id` for one of `wx.login`.
+    pub provider_code_type: Option<String>,
+}
+
 impl AuthRequest {
+    /// Whether the code of `provider/token` is one of `wx.login`: 3.x sends one of `getPhoneNumber` by the same path, of which no openid
+    /// comes.
+    #[must_use]
+    pub fn is_login_code(&self) -> bool {
+        let kind = self
+            .provider_params
+            .as_ref()
+            .and_then(|params| params.provider_code_type.as_deref());
+        kind.is_none_or(|kind| matches!(kind, "" | "open_id"))
+    }
+
     /// Reads a body; an empty one says nothing.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ impl WebFault {
         Self::new(400, "INVALID_PARAM", message)
     }
 
-    /// There is no token where one is needed, or it is none of ours.
+    /// There is no token where one is needed, or what was shown has not the form of one.
     #[must_use]
     pub fn no_token() -> Self {
         Self::new(
@@ -38,7 +38,8 @@ impl WebFault {
         )
     }
 
-    /// The token was good once: SDKs get another and ask again.
+    /// The token was good once, or at another server: SDKs get another by their refresh token and ask again, and where that is not good
+    /// either, they end their session, and the program logs in.
     #[must_use]
     pub fn expired() -> Self {
         Self::new(401, "ACCESS_TOKEN_EXPIRED", "access token is expired")

@@ -244,6 +244,13 @@ impl Tokens {
             .map_or(end, |most| end.min(Timestamp::from_millis(most)))
     }
 
+    /// Of sessions that were ended before their time, access tokens are good still where [`session_end`](Self::session_end) of that moment
+    /// was not before this.
+    #[must_use]
+    pub fn shown_still(now: Timestamp) -> Timestamp {
+        now - ACCESS_LIFE + SESSION_LIFE
+    }
+
     /// Opens a refresh token. Whether its session was revoked is for the store to say.
     ///
     /// # Errors

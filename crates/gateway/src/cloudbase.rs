@@ -19,6 +19,7 @@ use clock::Timestamp;
 use http::StatusCode;
 use lru::LruCache;
 use seal::{KeyRing, Signer};
+use store::{Store, StoreError};
 use tcb::{CallData, Event, codes};
 
 use crate::{
@@ -190,12 +191,15 @@ impl WebClients {
                 false => Err(WebFault::no_token()),
             };
         };
+        // A browser keeps what it got of another server of this name, or by keys that are no more: to any other answer than that it has
+        // expired, the SDK would show it for as long as it says of itself.
         let access = self.tokens.open_access(token, now).map_err(|error| match error {
             TokenError::Expired => WebFault::expired(),
+            _ if Tokens::has_form(token) => WebFault::expired(),
             _ => WebFault::no_token(),
         })?;
         match self.has_ended(&access.session) {
-            true => Err(WebFault::no_token()),
+            true => Err(WebFault::expired()),
             false => Ok(Some(access)),
         }
     }
@@ -205,6 +209,16 @@ impl WebClients {
         [&self.ended, &self.ended_anonymous]
             .into_iter()
             .any(|ended| locked(ended).contains(session))
+    }
+
+    /// Learns which sessions were ended while this node did not run, or elsewhere before it ran, as long as their access tokens would
+    /// last.
+    pub(crate) async fn recall(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        for session in store.revoked_from(Tokens::shown_still(now)).await? {
+            // Sessions of anonymous users are not in the store.
+            self.end(&session, LoginType::Custom);
+        }
+        Ok(())
     }
 
     fn end(&self, session: &str, of: LoginType) {
@@ -343,6 +357,7 @@ fn result_of(reply: runtime::FunctionReply) -> Bytes {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use ::cloudbase::{DeviceId, Session};
+    use store::Revocations as _;
 
     use super::*;
 
@@ -382,5 +397,20 @@ mod tests {
         assert!(clients.has_ended("of alice"));
         assert!(!clients.has_ended("0"), "it is bounded");
         assert!(clients.has_ended(&ENDED.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_starts_knows_who_has_logged_out() {
+        let (keys, store) = (KeyRing::generate(), store::Memory::new());
+        let nobody = Session::new(String::new(), WebUser::custom(""));
+        let now = Timestamp::from_secs(1_000_000);
+        let ago = |seconds| Tokens::session_end(&nobody, now - Duration::from_secs(seconds));
+        for (session, seconds) in [("just now", 0), ("soon over", 7200), ("over", 7201)] {
+            store.revoke(session, ago(seconds)).await.unwrap();
+        }
+        let clients = WebClients::new(WebAuth::default(), &keys, "wx1", "env");
+        clients.recall(&store, now).await.unwrap();
+        assert!(clients.has_ended("just now") && clients.has_ended("soon over"));
+        assert!(!clients.has_ended("over"), "its tokens have ended by themselves");
     }
 }

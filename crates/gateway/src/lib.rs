@@ -233,6 +233,21 @@ impl Gateway {
         gateway
     }
 
+    /// Learns from the store who has logged out lately, so that no access token counts again that a logout had ended. To be called before
+    /// anything is listened on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn recall_logouts(&self) -> Result<(), store::StoreError> {
+        let Inner {
+            web_clients,
+            store,
+            clock,
+            ..
+        } = &*self.0;
+        web_clients.recall(&**store, clock.now()).await
+    }
+
     /// Where documents are kept, and what clients may do with them.
     #[must_use]
     pub fn database(&self) -> &cloud::DatabaseAccess {

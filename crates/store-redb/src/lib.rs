@@ -325,6 +325,26 @@ impl Revocations for Redb {
         })
     }
 
+    fn revoked_from(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.run(move |inner| {
+            inner.read(|transaction| {
+                let table = match transaction.open_table(REVOKED) {
+                    Ok(table) => table,
+                    Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                    Err(error) => return Err(error.into()),
+                };
+                let mut revoked = Vec::new();
+                for entry in table.iter()? {
+                    let (login, ends) = entry?;
+                    if ends.value() >= until.millis() {
+                        revoked.push(login.value().to_owned());
+                    }
+                }
+                Ok(revoked)
+            })
+        })
+    }
+
     fn forget_revoked(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         self.run(move |inner| {
             inner.write(|transaction| {

@@ -169,6 +169,11 @@ pub async fn a_login_that_was_ended_stays_ended_until_it_would_have(open: Open<'
     for (login, revoked) in [("one", true), ("two", true), ("three", false)] {
         assert_eq!(other.is_revoked(login).await.unwrap(), revoked, "{login}");
     }
+    for (until, expected) in [(99, &["one", "two"][..]), (100, &["one"]), (101, &[])] {
+        let mut revoked = other.revoked_from(after(until)).await.unwrap();
+        revoked.sort();
+        assert_eq!(revoked, expected, "{until}");
+    }
     assert_eq!(store.forget_revoked(after(100)).await.unwrap(), 1);
     assert!(other.is_revoked("one").await.unwrap() && !other.is_revoked("two").await.unwrap());
 }

@@ -393,6 +393,12 @@ impl Revocations for Memory {
         now(self.state().revoked.contains_key(login))
     }
 
+    fn revoked_from(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        let state = self.state();
+        let revoked = state.revoked.iter().filter(|(_, ends)| **ends >= until);
+        now(revoked.map(|(login, _)| login.clone()).collect())
+    }
+
     fn forget_revoked(&self, at: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>> {
         let revoked = &mut self.state().revoked;
         let before = revoked.len();

@@ -12,6 +12,9 @@ pub trait Revocations: Send + Sync {
     /// Whether the login of this id was ended.
     fn is_revoked<'a>(&'a self, login: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 
+    /// The ids of those that would not have ended before `until`, in no order.
+    fn revoked_from(&self, until: Timestamp) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
+
     /// Forgets those that would have ended before `now`; answers how many.
     fn forget_revoked(&self, now: Timestamp) -> BoxFuture<'_, Result<usize, StoreError>>;
 }

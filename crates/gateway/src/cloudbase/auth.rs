@@ -125,6 +125,13 @@ pub(crate) async fn answer(
             return Ok(reply::json(Bytes::from_static(b"{}")));
         }
         AuthDoor::ProviderToken => {
+            if !asked.is_login_code() {
+                return Err(Refused::because(
+                    AuthFault::unimplemented(),
+                    "somebody tried to log in by something else than a code of wx.login, such as a phone number, which is not served",
+                )
+                .into());
+            }
             let identity = by_code(inner, asked.provider_id.as_deref(), asked.provider_code).await?;
             let token = clients.tokens.seal_provider(&identity, now);
             return reply::to_json(&json!({"provider_token": token, "expires_in": 300})).map(reply::json);
