@@ -277,6 +277,7 @@ impl Inner {
                 Err(refusal(error, &operation))
             }
             Err(ClientError::WritesOwner) => Err(DatabaseRefusal::OwnerWritten),
+            Err(error @ ClientError::TooLarge) => Err(DatabaseRefusal::Malformed(error.to_string())),
             Err(ClientError::Fails(error)) => {
                 asked.note(format_args!(
                     "{collection:?}: the client's operation failed at a document: {error}"

@@ -7,9 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, DateTime, Document, doc};
 use docdb::{
+    Context,
     error::code,
+    expr::Variables,
     pipeline::Pipeline,
     project::Projection,
     query::Filter,
@@ -56,6 +58,11 @@ const MOST_PATTERNS: usize = 64;
 const MOST_PATTERN_BYTES: usize = 16 << 10;
 /// So many things that take long to parse are parsed at once.
 static PARSING: Semaphore = Semaphore::const_new(4);
+/// Bytes of a document that a client writes, or of what it writes to one: as measured on the platform. What one client adds, all others
+/// who read the collection have to take.
+const LARGEST: usize = 512 << 10;
+/// A byte of an update's operators adds no more bytes than this to a document: `$set` of `a.b.c` makes two documents for what it names.
+const GROWTH: usize = 16;
 /// A document that others write to all the time is set in so many tries, or not at all.
 const TRIES: usize = 4;
 
@@ -89,6 +96,9 @@ pub enum ClientError {
     /// It writes a field that only the server writes.
     #[error("Invalid Key Name: {OWNER}")]
     WritesOwner,
+    /// It would make a document that is larger than a client's may be.
+    #[error("what a client writes may have 512 KB, and so may the document that comes of it")]
+    TooLarge,
     /// It fails at a document. The text may tell what stands in that document, and is for the log alone.
     #[error("it fails at a document: {0}")]
     Fails(docdb::Error),
@@ -189,13 +199,14 @@ impl ClientDatabase<'_> {
     /// Adds documents, each with an `_id`, as the caller's. All of them are judged before the first is added.
     ///
     /// # Errors
-    /// [`ClientError::WritesOwner`].
+    /// [`ClientError::WritesOwner`], [`ClientError::TooLarge`].
     pub async fn insert(&self, collection: &str, documents: Vec<Document>) -> Answer<Vec<Bson>> {
         let mut owned = Vec::with_capacity(documents.len());
         for document in documents {
             if document.contains_key(OWNER) {
                 return Err(ClientError::WritesOwner);
             }
+            refuse_too_large(&document)?;
             let document = self.owned(document);
             self.may_create(collection, &document).await?;
             owned.push(document);
@@ -206,7 +217,7 @@ impl ClientDatabase<'_> {
     /// Changes documents by operators; without any it is judged, and nothing is changed.
     ///
     /// # Errors
-    /// [`ClientError::WritesOwner`]; what is no operator.
+    /// [`ClientError::WritesOwner`], [`ClientError::TooLarge`]; what is no operator.
     pub async fn update(
         &self,
         collection: &str,
@@ -218,6 +229,7 @@ impl ClientDatabase<'_> {
         if operators.is_empty() {
             return Ok(Updated::default());
         }
+        self.refuse_growth(collection, &filter, &operators, many).await?;
         let update = Update {
             filter,
             kind: UpdateKind::Operators(operators),
@@ -231,15 +243,71 @@ impl ClientDatabase<'_> {
         self.wrote(collection, ran(outcome))
     }
 
+    /// Refuses operators by which a document would become larger than a client may make one. One that has grown so by a function may be
+    /// changed, as long as it grows no more. The documents are looked at before they are changed: of two changes at the same moment each is
+    /// judged by itself.
+    async fn refuse_growth(
+        &self,
+        collection: &str,
+        filter: &Document,
+        operators: &Document,
+        many: bool,
+    ) -> Answer<()> {
+        refuse_too_large(operators)?;
+        // What is no larger than this cannot become too large.
+        let harmless = LARGEST.saturating_sub(most_growth(operators));
+        let find = match many {
+            true => {
+                let size = i64::try_from(harmless).unwrap_or(i64::MAX);
+                Find {
+                    filter: first(
+                        doc! {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, size]}},
+                        filter.clone(),
+                    ),
+                    ..Find::default()
+                }
+            }
+            // Which one is changed is the first, whatever its size.
+            false => Find {
+                filter: filter.clone(),
+                limit: Some(1),
+                ..Find::default()
+            },
+        };
+        let mut found = ran(self.database.find(collection, find, None).await)?.documents;
+        found.retain(|document| document.as_bytes().len() > harmless);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let update = docdb::update::Update::parse(operators, &[]).map_err(DatabaseError::Refused)?;
+        let filter = Filter::parse(filter).map_err(DatabaseError::Refused)?;
+        let context = Context::new(DateTime::from_millis(self.now), 0);
+        for raw in found {
+            let before = Document::try_from(raw.as_ref()).map_err(DatabaseError::unavailable)?;
+            // Which element `$` means, or a document that does not fit the update, is the engine's to say.
+            let Ok(Some(element)) = filter.find_element(&before, &Variables::none(), &context) else {
+                continue;
+            };
+            if let Ok(Some(after)) = update.apply(&before, element, &context) {
+                let size = size_of(&after);
+                if size > LARGEST && size > raw.as_bytes().len() {
+                    return Err(ClientError::TooLarge);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
     ///
     /// # Errors
-    /// [`ClientError::WritesOwner`]; [`DatabaseError::TransactionConflict`] where the document was never the one
+    /// [`ClientError::WritesOwner`], [`ClientError::TooLarge`]; [`DatabaseError::TransactionConflict`] where the document was never the one
     /// that had been judged: nothing was written, and the client may try again.
     pub async fn set(&self, collection: &str, id: Bson, document: Document) -> Answer<Updated> {
         if document.contains_key(OWNER) {
             return Err(ClientError::WritesOwner);
         }
+        refuse_too_large(&document)?;
         UpdateKind::Replacement(document.clone())
             .parse(&[])
             .map_err(DatabaseError::Refused)?;
@@ -730,8 +798,11 @@ where
 /// What came of what was parsed already: that it is refused is due to a document.
 fn ran<T>(outcome: crate::Result<T>) -> Answer<T> {
     match outcome {
-        // The server's text shows the query with its guard.
-        Err(DatabaseError::Refused(error)) if error.code == code::NO_QUERY_EXECUTION_PLANS => {
+        // The server's text shows the query with its guard. No document is in it: what is missing is an index, for which MongoDB has
+        // the one code or the other, by its version.
+        Err(DatabaseError::Refused(error))
+            if matches!(error.code, code::NO_QUERY_EXECUTION_PLANS | code::INDEX_NOT_FOUND) =>
+        {
             let told = docdb::Error::new(error.code, "unable to find index for $geoNear query");
             Err(DatabaseError::Refused(told).into())
         }
@@ -829,6 +900,36 @@ fn writes_owner(operators: &Document) -> bool {
         }),
         _ => false,
     })
+}
+
+/// The bytes of a document as BSON; what cannot be written is refused by the engine, and has none.
+fn size_of(document: &Document) -> usize {
+    document.to_vec().map_or(0, |bytes| bytes.len())
+}
+
+fn refuse_too_large(written: &Document) -> Answer<()> {
+    match size_of(written) > LARGEST {
+        true => Err(ClientError::TooLarge),
+        false => Ok(()),
+    }
+}
+
+/// More bytes than operators add to a document: [`GROWTH`] times what they are, and what a list is filled up with to an index. What is
+/// written to all elements of a list has no bound.
+fn most_growth(operators: &Document) -> usize {
+    /// A null in a list, with its index.
+    const FILLED: usize = 12;
+    let paths = operators
+        .values()
+        .filter_map(Bson::as_document)
+        .flat_map(Document::keys);
+    let parts = paths.flat_map(|path| path.split('.'));
+    let beside = parts.fold(0_usize, |beside, part| match part.parse::<usize>() {
+        Ok(index) => beside.saturating_add(index.saturating_mul(FILLED)),
+        Err(_) if part.starts_with("$[") => usize::MAX,
+        Err(_) => beside,
+    });
+    beside.saturating_add(GROWTH * size_of(operators))
 }
 
 fn refuse_programs_in(filter: &Document) -> Answer<()> {

@@ -108,7 +108,7 @@ impl BodyPolicy {
                 Failure::too_large(format!("the request body is over {} KB", most >> 10))
             }
             most => Failure::malformed(format!(
-                "the request body is over {} KB, and what this path takes is far smaller",
+                "the request body is over {} KB, which is the most that this path takes",
                 most >> 10
             )),
         }

@@ -493,6 +493,13 @@ async fn nobody_learns_of_anothers_document_by_a_pipeline() {
 #[tokio::test]
 async fn geo_near_finds_the_callers_own() {
     let alice = Client::new("alice", level(Level::Private)).await;
+    let near =
+        doc! {"$geoNear": {"near": {"type": "Point", "coordinates": [1.0, 0.0]}, "distanceField": "far"}};
+    let found = alice.sums(vec![near]).await;
+    assert_eq!(
+        found, "unable to find index for $geoNear query",
+        "no document is to blame"
+    );
     let spec = IndexSpec::of_fields(&["at"], true).unwrap();
     alice.database.create_index("notes", spec).await.unwrap();
     let place = |at: f64| doc! {"type": "Point", "coordinates": [at, 0.0]};
@@ -825,4 +832,50 @@ fn what_takes_long_to_parse_is_parsed_beside_the_thread_that_serves() {
             judging.await.unwrap();
         }
     });
+}
+
+/// Whatever a client writes, others have to read: no document of one grows beyond 512 KB, however it is grown.
+#[tokio::test]
+async fn what_a_client_writes_has_its_size() {
+    const REFUSED: &str = "what a client writes may have 512 KB, and so may the document that comes of it";
+    let alice = Client::new("alice", level(Level::ReadOnly)).await;
+    let text = |kib: usize| "x".repeat(kib << 10);
+    assert_eq!(alice.adds(doc! {"_id": "large", "t": text(512)}).await, REFUSED);
+    assert_eq!(alice.sets("large", doc! {"t": text(512)}).await, REFUSED);
+    assert_eq!(alice.sets("a1", doc! {"t": text(512)}).await, REFUSED);
+    assert!(alice.kept("large").await.is_none());
+    // Many small fields are counted as what they are.
+    let numbers: Vec<i32> = (0..40_000).collect();
+    assert_eq!(alice.adds(doc! {"_id": "n1", "list": numbers}).await, "\"n1\"");
+    let own = doc! {"_id": "a1"};
+    let by = |operators: Document| alice.updates(doc! {"_id": "a1"}, operators);
+    assert_eq!(by(doc! {"$set": {"t": text(512)}}).await, REFUSED);
+    assert_eq!(by(doc! {"$set": {"t": text(300), "list": [0, 0, 0]}}).await, "1");
+    // The same again, in its place; and another such beside it, in each way that there is.
+    assert_eq!(by(doc! {"$set": {"t": text(301)}}).await, "1");
+    for more in [
+        doc! {"$set": {"u": text(300)}},
+        doc! {"$push": {"list": {"$each": [text(300)]}}},
+        doc! {"$addToSet": {"other": text(300)}},
+        doc! {"$set": {"list.$[]": text(100)}},
+        doc! {"$set": {"list.100000": 1}},
+    ] {
+        assert_eq!(by(more.clone()).await, REFUSED, "{}", more.keys().next().unwrap());
+        assert_eq!(alice.updates(doc! {}, more).await, REFUSED);
+    }
+    assert_eq!(by(doc! {"$set": {"list.1": text(100)}}).await, "1");
+    // What a function has made larger may be changed, and grows no more.
+    let larger = crate::Update {
+        filter: own,
+        kind: crate::UpdateKind::Operators(doc! {"$set": {"u": text(600)}}),
+        array_filters: Vec::new(),
+        many: false,
+        sort: None,
+        upsert: None,
+        returns: None,
+    };
+    alice.database.update("notes", larger, None).await.unwrap();
+    assert_eq!(by(doc! {"$set": {"n": 5}}).await, "1");
+    assert_eq!(by(doc! {"$set": {"v": "more"}}).await, REFUSED);
+    assert_eq!(by(doc! {"$unset": {"u": ""}}).await, "1");
 }

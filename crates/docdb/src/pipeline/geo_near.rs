@@ -159,7 +159,7 @@ impl GeoNear {
         lazily(move || {
             let Some(key) = &self.key else {
                 return Err(Error::new(
-                    27,
+                    code::INDEX_NOT_FOUND,
                     "$geoNear requires a 2d or 2dsphere index, but none were found",
                 ));
             };
