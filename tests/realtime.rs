@@ -95,7 +95,8 @@ async fn a_logout_ends_the_sockets_of_its_session() {
         tokens.push(login["access_token"].as_str().unwrap().to_owned());
     }
     let mut sockets = Vec::new();
-    for token in &tokens {
+    // Two of the first login, one of the other.
+    for token in [&tokens[0], &tokens[1], &tokens[0]] {
         let sign = json!({"action": "auth.wsWebSign", "env": "e", "dataVersion": "2020-01-10", "access_token": token});
         let signed = post(&dev, "/web?env=e", None, sign).await;
         let login = json!({"requestId": "l", "msgType": "LOGIN", "msgData": {"envId": "e", "accessToken": "", "referrer": "web"},
@@ -109,7 +110,14 @@ async fn a_logout_ends_the_sockets_of_its_session() {
         );
         sockets.push((socket, login));
     }
+    let begin = json!({"requestId": "w", "watchId": "w1", "msgType": "INIT_WATCH", "padding": "x".repeat(200),
+        "msgData": {"envId": "e", "collName": "notes", "query": "{}", "limit": 10}});
     post(&dev, "/auth/v1/user/signout", Some(&tokens[0]), json!({})).await;
+    // Nothing begins on its sockets any more: the page's next user would be told the documents of this one.
+    let (mut of_page, _) = sockets.pop().unwrap();
+    of_page.say(begin.clone()).await;
+    let ended = of_page.hear().await;
+    assert!(matches!(ended, Heard::Closed(4002)), "{ended:?}");
     // A signature of that session is worth nothing any more, either.
     let mut late = RawSocket::open(&dev.server.url).await;
     late.say(sockets[0].1.clone()).await;
@@ -123,4 +131,8 @@ async fn a_logout_ends_the_sockets_of_its_session() {
         .say(json!({"requestId": "p", "msgType": "PING", "msgData": null, "padding": "x".repeat(200)}))
         .await;
     assert_eq!(other.message().await["msgType"], "PONG");
+    other.say(begin).await;
+    let init = other.message().await;
+    assert_eq!(init["watchId"], "w1", "{init}");
+    assert_eq!(init["msgType"], "INIT_EVENT", "{init}");
 }

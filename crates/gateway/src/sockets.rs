@@ -20,7 +20,9 @@ use cloud::Cloud;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{
+        CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
     request::Parts,
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -298,7 +300,14 @@ fn address(headers: &HeaderMap) -> String {
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    let is_secure = text(X_FORWARDED_PROTO).is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
+    // A page that came by https may open no other, whether the proxy in between says how it was asked or not.
+    let by_https = text(ORIGIN).is_some_and(|origin| {
+        origin
+            .get(..8)
+            .is_some_and(|begin| begin.eq_ignore_ascii_case("https://"))
+    });
+    let is_secure =
+        by_https || text(X_FORWARDED_PROTO).is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
     let scheme = if is_secure { "wss" } else { "ws" };
     format!("{scheme}://{}{PATH}", text(HOST).unwrap_or("localhost"))
 }
@@ -483,7 +492,14 @@ async fn talk(
             text = next_text(&mut line.socket) => {
                 heard = Instant::now();
                 let Some(text) = text? else { continue };
-                let Heard::Login(message) = session.hear(ClientMessage::read(text.as_str())) else { continue };
+                let message = ClientMessage::read(text.as_str());
+                // What goes on may do so until the next look. What begins is not to be told to whoever has come after a logout: the page's
+                // socket is the same, and its SDK logs in anew on another alone.
+                let begins = matches!(&message, Ok(ClientMessage { body: ClientBody::Begin(_) | ClientBody::Rebuild { .. }, .. }));
+                if begins && !known.still_holds(inner, false).await {
+                    return Err(Parting::LoginEnded);
+                }
+                let Heard::Login(message) = session.hear(message) else { continue };
                 let ClientBody::Login(login) = &message.body else { continue };
                 let (answer, again) = log_in(inner, &message.request_id, login).await;
                 outbox.put(answer);
@@ -815,5 +831,17 @@ mod tests {
         );
         let behind_proxy = [("host", "cloud.example.com"), ("x-forwarded-proto", "https")];
         assert_eq!(of(&behind_proxy), "wss://cloud.example.com/v1/realtime");
+        for (origin, scheme) in [
+            ("https://app.example.com", "wss"),
+            ("http://app.example.com", "ws"),
+            ("null", "ws"),
+        ] {
+            let from_page = [("host", "cloud.example.com"), ("origin", origin)];
+            assert_eq!(
+                address(&headers(&from_page)),
+                format!("{scheme}://cloud.example.com/v1/realtime"),
+                "{origin}"
+            );
+        }
     }
 }
