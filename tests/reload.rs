@@ -244,9 +244,31 @@ async fn what_clients_may_do_counts_as_soon_as_it_is_written() {
     // A file that is put aside takes nothing back of what it closes.
     std::fs::remove_file(project.path().join("database.rules.json")).unwrap();
     dev.server
-        .prints_soon("not reloaded: database.rules.json is gone or empty")
+        .prints_soon("database.rules.json is gone or empty: what it said of clients counts on")
         .await;
     assert_eq!(count().await, Err(json!("DATABASE_PERMISSION_DENIED")));
+    // What another file says counts nevertheless, of the same collection and of others; and what is said nowhere else, on.
+    let settings = |of_notes: &str, of_others: &str| {
+        let of_notes = match of_notes {
+            "" => String::new(),
+            level => format!("[database.collections.notes]\npermission = \"{level}\"\n"),
+        };
+        let text = format!("[database]\ndefault_permission = \"{of_others}\"\n{of_notes}");
+        project.write("yunqiao.toml", &text);
+    };
+    settings("", "ADMINONLY");
+    dev.server.prints_soon("others ADMINONLY").await;
+    assert_eq!(count().await, Err(json!("DATABASE_PERMISSION_DENIED")));
+    settings("READONLY", "ADMINONLY");
+    dev.server
+        .prints_soon("notes READONLY (yunqiao.toml); others ADMINONLY")
+        .await;
+    assert_eq!(count().await, Ok(1));
+    settings("PRIVATE", "ADMINONLY");
+    dev.server
+        .prints_soon("notes PRIVATE (yunqiao.toml); others ADMINONLY")
+        .await;
+    assert_eq!(count().await, Ok(0));
     let place = json!({"path": "a.txt"});
     let given = asked(&bob, "storage.getUploadMetadata", place.clone()).await;
     assert!(given["data"]["url"].is_string(), "{given}");

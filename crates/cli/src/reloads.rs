@@ -35,8 +35,10 @@ pub(crate) struct Reloads<'a> {
     /// What its author was told.
     findings: Vec<Finding>,
     permissions: ClientPermissions,
-    /// The files that said so.
+    /// The files that said so, with those that are gone and count on.
     said_in: Vec<PermissionSource>,
+    /// As it was read last.
+    last: Project,
     /// Changes that the last reading saw.
     seen: u64,
     /// Functions are being loaded.
@@ -58,6 +60,7 @@ impl<'a> Reloads<'a> {
             findings,
             permissions: ClientPermissions::of(&project.settings),
             said_in: PermissionSource::written_in(&project.root),
+            last: project.clone(),
             seen: 0,
             load: None,
             newer: None,
@@ -67,30 +70,45 @@ impl<'a> Reloads<'a> {
     /// Reads the project again, has clients do what it says from now on, and begins to load its functions.
     pub(crate) fn read(&mut self, cause: ReloadCause) {
         self.seen = self.local.runtime.changes_seen();
-        let (project, found) = match dev::open(self.args) {
+        let (mut project, found) = match dev::open(self.args) {
             Ok(read) => read,
             Err(error) => {
                 let mend = t("what was loaded before goes on", "继续使用之前加载的");
                 return self.refuse(lang::of(&error.wording()), mend);
             }
         };
-        let said_in = PermissionSource::written_in(&project.root);
+        let mut said_in = PermissionSource::written_in(&project.root);
+        if cause == ReloadCause::Change {
+            let gone: Vec<_> = self
+                .said_in
+                .iter()
+                .copied()
+                .filter(|file| !said_in.contains(file))
+                .collect();
+            for file in gone {
+                let is_settings = file == PermissionSource::Settings;
+                if is_settings && ClientPermissions::of(&project.settings) != self.permissions {
+                    let why = say!(
+                        "{file} is gone or empty, and with it what it says of clients",
+                        "{file} 不见了或是空的，其中的客户端权限也没有了"
+                    );
+                    return self.refuse(&why, without_it());
+                }
+                if !is_settings && keep_what_it_said(file, &self.last, &mut project) {
+                    print::warning(
+                        say!(
+                            "{file} is gone or empty: what it said of clients counts on, where yunqiao.toml says nothing else",
+                            "{file} 不见了或是空的：yunqiao.toml 没有另写的，仍按它原来写的权限执行"
+                        ),
+                        without_it(),
+                    );
+                    said_in.push(file);
+                }
+            }
+        }
+        self.last = project.clone();
         let permissions = ClientPermissions::of(&project.settings);
         if permissions != self.permissions {
-            let gone = self.said_in.iter().find(|file| !said_in.contains(file));
-            // A file that is written anew, or put aside for a moment, is to open nothing that it closed.
-            if let (Some(gone), ReloadCause::Change) = (gone, cause) {
-                return self.refuse(
-                    &say!(
-                        "{gone} is gone or empty, and with it what it says of clients",
-                        "{gone} 不见了或是空的，其中的客户端权限也没有了"
-                    ),
-                    t(
-                        "write it again; or press r, or start again, to go on without it",
-                        "请重新写好；如果确实不要它，请按 r 或重新启动",
-                    ),
-                );
-            }
             self.local.gateway.permit(&permissions);
             self.permissions = permissions;
             print::done(t(
@@ -149,4 +167,46 @@ impl<'a> Reloads<'a> {
             self.local.runtime.looked_at(self.seen);
         }
     }
+}
+
+/// How one goes on where a file is gone.
+fn without_it() -> &'static str {
+    t(
+        "write it again; or press r, or start again, to go on without it",
+        "请重新写好；如果确实不要它，请按 r 或重新启动",
+    )
+}
+
+/// A file of other tools that is written anew, or put aside for a moment, is to open nothing that it closed: what it said in `last` stands in
+/// `project` too, where no file says something of the same that goes before it. Answers whether there is any of that.
+fn keep_what_it_said(file: PermissionSource, last: &Project, project: &mut Project) -> bool {
+    let mut keeps = false;
+    for (name, said) in &last.settings.database.collections {
+        if said.permission_source != Some(file) {
+            continue;
+        }
+        let collection = project
+            .settings
+            .database
+            .collections
+            .entry(name.clone())
+            .or_default();
+        // `yunqiao.toml` goes before it; the file that it went before has no more to say than it had.
+        if collection.permission_source.is_none_or(|source| source > file) {
+            collection.permission.clone_from(&said.permission);
+            collection.permission_source = Some(file);
+            keeps = true;
+        }
+    }
+    // Of functions this one alone says something, beside `yunqiao.toml`.
+    if file == PermissionSource::Cloudbaserc {
+        for (name, rule) in &last.settings.function_rules.named {
+            let named = &mut project.settings.function_rules.named;
+            if !named.contains_key(name) {
+                named.insert(name.clone(), rule.clone());
+                keeps = true;
+            }
+        }
+    }
+    keeps
 }
