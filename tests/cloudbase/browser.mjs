@@ -120,6 +120,8 @@ async function tried(name, person, open) {
       date: 1_700_000_000_004,
       nested: 2,
       either: 3,
+      near: 1,
+      far: 3,
       one: 1,
       owner: anonymous,
       updated: 1,

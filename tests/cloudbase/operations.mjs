@@ -72,6 +72,7 @@ export async function documents(app, collection) {
       tag: n % 2 ? 'odd' : 'even',
       at: new Date(1_700_000_000_000 + n),
       o: { p: n },
+      place: new db.Geo.Point(n, 2),
     })
     ids.push(added.id ?? added._id ?? added.insertedIds?.[0])
   }
@@ -86,6 +87,10 @@ export async function documents(app, collection) {
   report.date = new Date(found.data[0].at.$date ?? found.data[0].at).getTime()
   report.nested = (await todos.where({ o: { p: _.in([1, 2]) } }).get()).data.length
   report.either = (await todos.where(_.or([{ n: 1 }, { tag: 'even' }])).count()).total
+  const near = (more) =>
+    todos.where({ place: _.geoNear({ geometry: new db.Geo.Point(1, 2), ...more }) }).count()
+  report.near = (await near({ maxDistance: 1000 })).total
+  report.far = (await near({ minDistance: 1000 })).total
   const one = (await todos.doc(ids[0]).get()).data
   report.one = (Array.isArray(one) ? one[0] : one).n
   report.owner = (Array.isArray(one) ? one[0] : one)._openid
