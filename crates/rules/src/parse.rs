@@ -367,7 +367,8 @@ impl<'a> Parser<'a> {
         Ok(match name {
             "true" => Expression::Constant(Bson::Boolean(true)),
             "false" => Expression::Constant(Bson::Boolean(false)),
-            "null" | "undefined" => Expression::Constant(Bson::Null),
+            "null" => Expression::Constant(Bson::Null),
+            "undefined" => Expression::Constant(Bson::Undefined),
             "auth" => Expression::Auth,
             "doc" if database => Expression::Doc,
             "request" if database => Expression::Request,

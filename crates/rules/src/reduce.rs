@@ -173,7 +173,19 @@ impl<'a> Reducer<'a> {
         right: &'a Expression,
         want: bool,
     ) -> Formula {
-        let written_out = |expression: &Expression| matches!(expression, Expression::Constant(Bson::Null));
+        if comparison == Comparison::Equal {
+            let sides = match (left, right) {
+                (Expression::Constant(Bson::Undefined), written)
+                | (written, Expression::Constant(Bson::Undefined)) => self.is_written(written),
+                _ => None,
+            };
+            if let Some(written) = sides {
+                return written.map_or(Formula::Unknown, |written| Formula::of(written != want));
+            }
+        }
+        let written_out = |expression: &Expression| {
+            matches!(expression, Expression::Constant(Bson::Null | Bson::Undefined))
+        };
         match (self.operand(left), self.operand(right)) {
             (Operand::Absent, _) => {
                 Formula::of((comparison == Comparison::Equal && written_out(right)) == want)
@@ -195,6 +207,19 @@ impl<'a> Reducer<'a> {
             },
             _ => Formula::Unknown,
         }
+    }
+
+    /// Whether a client writes this, which is something in `request.data`, be it null: one that asks for `undefined` asks whether the field
+    /// is left alone. `None` where it stands elsewhere; `Some(None)` where nobody knows.
+    fn is_written(&mut self, expression: &'a Expression) -> Option<Option<bool>> {
+        let Operand::Data(path) = self.value(expression) else {
+            return None;
+        };
+        Some(match self.request.data.map(|data| data.get(&path)) {
+            Some(Written::Value(_)) => Some(true),
+            Some(Written::Nothing) | None => Some(false),
+            Some(Written::Unknown) => None,
+        })
     }
 
     /// What stands on a side of a comparison: no `request.data` is left in it.
@@ -240,6 +265,7 @@ impl<'a> Reducer<'a> {
 
     fn value(&mut self, expression: &'a Expression) -> Operand<'a> {
         match expression {
+            Expression::Constant(Bson::Undefined) => NULL,
             Expression::Constant(value) => Operand::Value(Cow::Borrowed(value)),
             Expression::Now => Operand::Value(Cow::Owned(Bson::Int64(self.request.now))),
             Expression::Auth => Operand::Value(Cow::Owned(self.request.caller.object())),

@@ -220,6 +220,8 @@ fn a_price_stays_as_it_is() {
         (doc! {"$set": {"name": "x"}}, true),
         (doc! {"$set": {"price": 5}}, true),
         (doc! {"$set": {"price": 1}}, false),
+        (doc! {"$set": {"price": null}}, false),
+        (doc! {"$set": {"price": Bson::Undefined}}, false),
         (doc! {"$inc": {"price": -4}}, false),
         (doc! {"$unset": {"price": ""}}, false),
         (doc! {"$rename": {"name": "price"}}, false),
@@ -229,6 +231,36 @@ fn a_price_stays_as_it_is() {
         assert_eq!(updates(&rules, &uma(), &stored, &change), passes, "{change}");
     }
     assert!(!updates(&rules, &alice(), &stored, &doc! {"$set": {"name": "x"}}));
+}
+
+/// Whoever writes null writes.
+#[test]
+fn what_is_undefined_is_not_written() {
+    let stored = doc! {"user_id": "uma", "role": "guest"};
+    for (rule, leaves_alone, writes_null, writes) in [
+        ("request.data.role === undefined", true, false, false),
+        ("undefined == request.data.role", true, false, false),
+        ("request.data.role != undefined", false, true, true),
+        ("!(request.data.role == undefined)", false, true, true),
+        ("request.data.role in [undefined, 'guest']", true, false, true),
+        ("request.data.role == null", true, true, false),
+        ("request.data.role.name == undefined", true, true, true),
+    ] {
+        let rules = by(rule);
+        for (change, passes) in [
+            (doc! {"$set": {"name": "x"}}, leaves_alone),
+            (doc! {"$set": {"role": null}}, writes_null),
+            (doc! {"$set": {"role": "guest"}}, writes),
+        ] {
+            assert_eq!(
+                updates(&rules, &uma(), &stored, &change),
+                passes,
+                "{rule}: {change}"
+            );
+        }
+        let unknown = doc! {"$unset": {"role": ""}};
+        assert!(!updates(&rules, &uma(), &stored, &unknown), "{rule}");
+    }
 }
 
 #[test]
