@@ -359,8 +359,23 @@ async fn identity_comes_from_the_token_alone() {
 
     // In the envelope it is the body's, and the head's counts for nothing.
     let envelope = json!({"action": "functions.invokeFunction", "function_name": "who", "request_data": "{}", "env": ENV});
-    let (_, answer) = asked(&dev, "POST", "/web?env=web-1", Some(&token), Some(envelope)).await;
+    let (_, answer) = asked(
+        &dev,
+        "POST",
+        "/web?env=web-1",
+        Some(&token),
+        Some(envelope.clone()),
+    )
+    .await;
     assert_eq!(answer["code"], "INVALID_ACCESS_TOKEN", "{answer}");
+    // What is written as an object, and not as its text, is the event too.
+    let mut envelope = envelope;
+    envelope["access_token"] = token.as_str().into();
+    for data in [json!({"a": 1}), json!(r#"{"a":1}"#)] {
+        envelope["request_data"] = data;
+        let (_, answer) = asked(&dev, "POST", "/web?env=web-1", None, Some(envelope.clone())).await;
+        assert!(answer.to_string().contains(r#"\"event\":{\"a\":1}"#), "{answer}");
+    }
 }
 
 #[tokio::test]

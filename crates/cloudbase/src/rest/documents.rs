@@ -3,7 +3,7 @@
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use ejson::Style;
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 use tcb::{
     Envelope, FieldValue,
@@ -41,8 +41,11 @@ enum AnswerForm {
 struct Body<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "as_written")]
     query: Option<&'a RawValue>,
+    /// What others call the query.
+    #[serde(rename = "where", alias = "filter", alias = "condition")]
+    misnamed: Option<IgnoredAny>,
     multi: Option<bool>,
     upsert: Option<bool>,
     replace_mode: Option<bool>,
@@ -50,6 +53,11 @@ struct Body<'a> {
     pipeline: Option<Vec<std::collections::BTreeMap<String, &'a RawValue>>>,
     transaction_id: Option<String>,
     collection_name: Option<String>,
+}
+
+/// A member that is null is there.
+fn as_written<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// A field in the making: a text that is Extended JSON, or JSON as it is.
@@ -103,7 +111,7 @@ impl DocumentCall {
             ("POST", ["collections", _, "documents"]) => asked.insert()?,
             ("PATCH", ["collections", _, "documents"]) => asked.update(None)?,
             ("PATCH", ["collections", _, "documents", id]) => asked.update(Some(*id))?,
-            ("POST", ["collections", _, "documents", "remove"]) => asked.remove(),
+            ("POST", ["collections", _, "documents", "remove"]) => asked.remove()?,
             ("DELETE", ["collections", _, "documents", id]) => asked.remove_one(id),
             ("POST", ["collections", _, "documents", "aggregations"]) => asked.aggregate()?,
             ("POST", ["collections"]) => (DatabaseAction::AddCollection, Vec::new(), AnswerForm::Usual),
@@ -280,7 +288,7 @@ impl Asked<'_> {
         let mut fields = vec![("data", Made::Text(data.get().to_owned()))];
         match id {
             Some(id) => fields.push(by_id(id)),
-            None => fields.extend(self.body_filter()),
+            None => fields.extend(self.body_filter()?),
         }
         for (name, flag) in [("multi", self.body.multi), ("upsert", self.body.upsert)] {
             fields.push((name, Made::Json(flag.unwrap_or(false).to_string())));
@@ -295,20 +303,33 @@ impl Asked<'_> {
         Ok((DatabaseAction::Modify, fields, AnswerForm::Usual))
     }
 
-    fn body_filter(&self) -> Option<(&'static str, Made)> {
-        let query = self.body.query?;
+    /// The query in the body. SDKs leave it out where all documents are meant: who says something else for it means something else.
+    fn body_filter(&self) -> Result<Option<(&'static str, Made)>, WebFault> {
+        if self.body.misnamed.is_some() {
+            return Err(WebFault::malformed(
+                "which documents are meant is said by `query`, and not by `where`, `filter` or `condition`",
+            ));
+        }
+        let Some(query) = self.body.query else {
+            return Ok(None);
+        };
+        if query.get() == "null" {
+            return Err(WebFault::malformed(
+                "query is null: all documents are meant by {}, or where it is left out",
+            ));
+        }
         // A query is an object, or its text.
         let text = match serde_json::from_str::<String>(query.get()) {
             Ok(text) => text,
             Err(_) => query.get().to_owned(),
         };
-        Some(("query", Made::Text(text)))
+        Ok(Some(("query", Made::Text(text))))
     }
 
-    fn remove(&self) -> Read {
-        let mut fields: Fields = self.body_filter().into_iter().collect();
+    fn remove(&self) -> Result<Read, WebFault> {
+        let mut fields: Fields = self.body_filter()?.into_iter().collect();
         fields.push(("multi", Made::Json(self.body.multi.unwrap_or(false).to_string())));
-        (DatabaseAction::Remove, fields, AnswerForm::Usual)
+        Ok((DatabaseAction::Remove, fields, AnswerForm::Usual))
     }
 
     fn remove_one(&self, id: &str) -> Read {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use calls::PreparedCall;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode, request::Parts};
-use tcb::{Envelope, SdkReply, reply as words};
+use tcb::{Envelope, FieldValue, SdkReply, reply as words};
 
 use super::{ASKED_BODY, EVENT_BODY, auth, fault_of_call, may_ask_for, prepared, reworded};
 use crate::{
@@ -238,7 +238,14 @@ async fn act(
         LegacyAction::Invoke => {
             let name = text("function_name");
             let access = may_ask_for(inner, name, envelope.text("access_token"))?;
-            let (access, data) = (access.as_ref(), text("request_data"));
+            let access = access.as_ref();
+            // Its SDKs send a text; who writes the object itself means that.
+            let data = match envelope.get("request_data") {
+                Some(FieldValue::Json("null")) | None => "",
+                Some(FieldValue::Json(data)) => *data,
+                Some(FieldValue::Text(data)) => data,
+                Some(_) => return Err(WebFault::malformed("request_data is a text, or an object").into()),
+            };
             let call = Box::new(prepared(inner, name, access, data, client_ip, request_id).await?);
             let query = head.uri.query().unwrap_or_default();
             let parsed = query.split('&').any(|part| part == "parse=true");

@@ -244,3 +244,33 @@ fn who_is_to_blame_shows_in_the_status() {
         );
     }
 }
+
+/// Everybody's documents are not meant by mistake.
+#[test]
+fn a_query_by_another_name_is_not_all_documents() {
+    let documents = "collections/c/documents";
+    let remove = format!("{documents}/remove");
+    for member in [
+        r#""where":{"n":1}"#,
+        r#""filter":"{}""#,
+        r#""condition":null,"query":{}"#,
+        r#""query":null"#,
+    ] {
+        let refused = |method, path: &str, more: &str| {
+            let read = read(method, path, "", &format!("{{{member},{more}}}"));
+            read.err().map(|fault| fault.code)
+        };
+        let expected = (member != r#""condition":null,"query":{}"#).then(|| "INVALID_PARAM".to_owned());
+        assert_eq!(refused("POST", &remove, r#""multi":true"#), expected, "{member}");
+        let change = r#""data":{"$set":{"n":1}},"multi":true"#;
+        assert_eq!(refused("PATCH", documents, change), expected, "{member}");
+    }
+    // SDKs mean all by nothing.
+    assert_eq!(
+        operation("POST", &remove, "", r#"{"multi":true}"#),
+        DatabaseOperation::Remove {
+            filter: doc! {},
+            many: true
+        }
+    );
+}
