@@ -704,9 +704,17 @@ async fn rules_know_the_uid_and_the_way_of_login_at_every_door() {
     let read = dev
         .client
         .get(text(&place[0]["downloadUrl"]))
+        .header("origin", "http://localhost:5173")
+        .header("range", "bytes=0-4")
         .send()
         .await
         .unwrap();
+    assert_eq!(read.headers()["content-range"], "bytes 0-4/5");
+    let shown = read.headers()["access-control-expose-headers"].to_str().unwrap();
+    assert!(
+        shown.contains("content-range") && shown.contains("etag"),
+        "{shown}"
+    );
     assert_eq!(read.text().await.unwrap(), "hello");
     let copy = Some(json!([{"srcPath": "boards/a.txt", "dstPath": "boards/b.txt"}]));
     let (_, refused) = asked(&dev, "POST", "/v1/storages/copy-objects", anonymous, copy.clone()).await;

@@ -175,6 +175,46 @@ fn a_name_that_cannot_be_had_here_keeps_nothing_else_back() {
 
 /// Straight on the files, and through a `dev` that has them open.
 #[test]
+fn what_is_put_has_the_name_that_it_was_named_by_and_may_come_by_standard_input() {
+    let project = project();
+    let at = project.path();
+    std::os::unix::fs::symlink("photos/a.txt", at.join("link.txt")).unwrap();
+    let id = good(at, &["put", "link.txt"]);
+    assert!(id.trim_end().ends_with("/link.txt"), "{id}");
+
+    // Nobody writes to the pipe: it is not waited for.
+    let (made, _, err) = run(Command::new("mkfifo").arg(at.join("pipe")));
+    assert!(made.status.success(), "{err}");
+    let (is_good, _, err) = files(at, |_| {}, &["put", "pipe"]);
+    assert!(!is_good && err.contains("yunqiao files put - PATH"), "{err}");
+
+    let send = |args: &[&str]| {
+        let sent = fs::File::open(at.join("photos/large.bin")).unwrap();
+        files(
+            at,
+            |put| {
+                put.stdin(sent);
+            },
+            args,
+        )
+    };
+    let (is_good, out, err) = send(&["put", "-", "from/pipe.bin"]);
+    assert!(
+        is_good && out.trim_end().ends_with("/from/pipe.bin"),
+        "{out}{err}"
+    );
+    good(at, &["get", "from/pipe.bin", "back.bin"]);
+    assert!(fs::read(at.join("back.bin")).unwrap() == large());
+    for args in [&["put", "-"][..], &["put", "-", "from/"]] {
+        let (is_good, _, err) = send(args);
+        assert!(
+            !is_good && err.contains("standard input has no name"),
+            "{args:?}: {err}"
+        );
+    }
+}
+
+#[test]
 fn files_go_in_and_out_with_a_dev_and_without() {
     let project = project();
     let none = good(project.path(), &["ls"]);

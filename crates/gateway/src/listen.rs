@@ -34,9 +34,9 @@ use crate::{
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest request head: what Node allows, and more than any client of ours sends. A larger one is answered 431.
 const LARGEST_HEAD: usize = 16 << 10;
-/// So much more of a head that was refused is read and dropped, for so long: a connection that is closed with something unread loses the answer.
+/// So much more of a head that was refused is read and dropped, for as long as a head may take: a connection that is closed with something unread
+/// loses the answer.
 const REFUSED_HEAD: u64 = 1 << 20;
-const REFUSED_HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// What one connection reads ahead: two buffers of it are most of what a stranger can take.
 const READ_AHEAD: usize = 32 << 10;
 /// A client has this long to take some of a reply that is there: 64 KB or so.
@@ -142,7 +142,7 @@ async fn linger(mut stream: TcpStream) {
     let rest = async {
         let _ = tokio::io::copy(&mut stream.take(REFUSED_HEAD), &mut tokio::io::sink()).await;
     };
-    let _ = tokio::time::timeout(REFUSED_HEAD_WITHIN, rest).await;
+    let _ = tokio::time::timeout(HEAD_TIMEOUT, rest).await;
 }
 
 /// The browser of a page says only that it failed: so it is told here, the first time.
