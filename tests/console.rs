@@ -579,22 +579,45 @@ fn text_of(page: &str, id: &str) -> String {
 
 #[tokio::test]
 async fn a_call_can_be_taken_away_as_a_test() {
-    let project = Scratch::new(&[(
-        "steps",
-        "exports.main = ({ run, fail }) => { if (fail) throw new Error('no'); return run.data.stepInfoList.length; };",
-    )]);
+    let project = Scratch::new(&[
+        (
+            "steps",
+            "exports.main = ({ run, fail }) => { if (fail) throw new Error('no'); return run.data.stepInfoList.length; };",
+        ),
+        (
+            "job",
+            "exports.main = ({ TriggerName }) => { if (TriggerName !== 'at-night') throw new Error('no') }",
+        ),
+        (
+            "hook",
+            "exports.main = ({ body, queryStringParameters }) => ({ statusCode: JSON.parse(body).status, body: queryStringParameters.q })",
+        ),
+    ]);
+    let timer = json!({"triggers": [{"name": "at-night", "type": "timer", "config": "0 0 3 * * * *"}]});
+    project.write("cloudfunctions/job/config.json", &timer.to_string());
+    project.write(
+        "yunqiao.toml",
+        "[[web.functions]]\npath = \"/hook\"\nfunction = \"hook\"\n",
+    );
     let dev = Dev::start(project.path());
     let tab = Tab::open(&dev).await;
-    for (event, passes) in [("{}", true), (r#"{"fail": true}"#, false)] {
-        let form = [
-            ("function", "steps"),
-            ("user", "alice"),
-            ("event", event),
-            ("with-weRunData", "1"),
-            ("field-weRunData", "run"),
-        ];
+    let run_data = [("with-weRunData", "1"), ("field-weRunData", "run")];
+    let hook = [("by", "http"), ("method", "POST"), ("path", "/hook?q=it's")];
+    for (event, more, part) in [
+        ("{}", &run_data[..], "reply.errMsg, 'cloud.callFunction:ok'"),
+        (r#"{"fail": true}"#, &run_data, "reply.errCode, -504002"),
+        (
+            "{}",
+            &[("by", "timer"), ("timer", "job/at-night")],
+            "cloud.callFunction:ok",
+        ),
+        (r#"{"status": 201}"#, &hook, "reply.status, 201"),
+        (r#"{"status": 302}"#, &hook, "reply.status, 302"),
+    ] {
+        let mut form = vec![("function", "steps"), ("user", "alice"), ("event", event)];
+        form.extend(more);
         let code = text_of(&tab.send("/call", &form).await, "test");
-        assert_eq!(code.contains("cloud.callFunction:ok"), passes, "{code}");
+        assert!(code.contains(part), "{code}");
         project.write("call.test.mjs", &code);
         let (output, out, err) = run(yunqiao()
             .arg("exec")
@@ -1054,6 +1077,31 @@ fn the_simulated_wechat_is_ruled_by_clicks() {
             (
                 "cloudfunctions/answer/package.json",
                 r#"{"name": "answer", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_function_is_called_in_every_way_by_clicks() {
+    let timer = json!({"triggers": [{"name": "nightly", "type": "timer", "config": "0 0 3 * * * *"}]});
+    by_clicks_with(
+        "call.mjs",
+        &[
+            (
+                "yunqiao.toml",
+                "[[web.functions]]\npath = \"/hook\"\nfunction = \"hook\"\n",
+            ),
+            ("package.json", r#"{"devDependencies": {"jest": "*"}}"#),
+            ("cloudfunctions/echo/index.js", "exports.main = (event) => event"),
+            (
+                "cloudfunctions/job/index.js",
+                "exports.main = ({ TriggerName }) => `it is ${TriggerName}`",
+            ),
+            ("cloudfunctions/job/config.json", &timer.to_string()),
+            (
+                "cloudfunctions/hook/index.js",
+                "exports.main = ({ httpMethod, body }) => ({ statusCode: 201, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ httpMethod, got: body }) })",
             ),
         ],
     );

@@ -25,6 +25,7 @@ await browsing(async (browser) => {
 
   // The main job: alice's steps, handed over as a cloudID.
   await page.follow('#call-werun', '/call')
+  await page.click('#open-data summary')
   await page.click('input[name=with-weRunData]')
   await page.click('form#call button[type=submit]')
   await page.shows('#result', 'days: 31')

@@ -26,7 +26,10 @@ await browsing(async (browser) => {
   const call = async (name, event, kind) => {
     await page.goto(`${origin}/call?function=${name}`)
     await page.write('#event', event)
-    if (kind) await page.click(`input[name=with-${kind}]`)
+    if (kind) {
+      await page.click('#open-data summary')
+      await page.click(`input[name=with-${kind}]`)
+    }
     await page.click('form#call button[type=submit]')
     await page.until(() => document.querySelector('#result h2'))
     await pause()

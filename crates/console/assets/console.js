@@ -320,6 +320,65 @@ if (send) {
   })
 }
 
+// What was sent is remembered in this browser, a little of each function; in no browser that calls functions of a real app.
+const remembered = document.getElementById('remembered')
+const asking = document.querySelector('form#call[data-project]')
+if (remembered && asking) {
+  const KEPT = 10
+  const LONGEST = 20_000
+  const place = `yunqiao-sent:${asking.dataset.project}`
+  const { elements } = asking
+  const read = () => {
+    try {
+      return JSON.parse(localStorage.getItem(place)) ?? {}
+    } catch {
+      return {}
+    }
+  }
+  /** What is called: things that are sent to one are no use to another. */
+  const called = () => {
+    const by = elements.by.value
+    const what = { http: elements.path, push: elements.type }[by] ?? elements.function
+    return `${by} ${what.value}`
+  }
+  const of = (what) => read()[what] ?? []
+  const offer = () => {
+    const sent = of(called())
+    remembered.hidden = sent.length === 0
+    while (remembered.options.length > 1) remembered.remove(1)
+    for (const text of sent) remembered.add(new Option(text.replace(/\s+/g, ' ').slice(0, 80), text))
+  }
+  const put = (text) => {
+    elements.event.value = text
+    htmx.trigger(elements.event, 'input')
+  }
+  asking.addEventListener('change', ({ target }) => {
+    if (target === remembered) {
+      put(remembered.value)
+      remembered.value = ''
+      return
+    }
+    if (!['function', 'by', 'type', 'path'].includes(target.name)) return
+    // What somebody wrote and did not send yet stays.
+    const now = elements.event.value
+    const known = Object.values(read()).flat()
+    if (now.trim() === '' || now.trim() === '{}' || known.includes(now)) put(of(called())[0] ?? '{}')
+    offer()
+  })
+  asking.addEventListener('htmx:beforeRequest', ({ detail }) => {
+    const { value } = elements.event
+    if (detail.elt !== asking || elements.by.value === 'timer' || value.length > LONGEST) return
+    const sent = [value, ...of(called()).filter((text) => text !== value)].slice(0, KEPT)
+    try {
+      localStorage.setItem(place, JSON.stringify({ ...read(), [called()]: sent }))
+    } catch {
+      // There is no room, or the browser keeps nothing.
+    }
+    offer()
+  })
+  offer()
+}
+
 // A search that needs no server: what does not have the text in it is not shown, also of what comes later.
 const search = document.querySelector('input[data-filters]')
 if (search) {

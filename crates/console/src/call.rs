@@ -1,5 +1,7 @@
-//! The page Call: choose a function and a user, write the event, hand over open data, send; then see what came back and what
-//! happened inside.
+//! The page Call: choose a function, a user and what calls it, write the event, hand over open data, send; then see beside it what came
+//! back and what happened inside.
+
+mod trigger;
 
 use std::{
     sync::Arc,
@@ -13,14 +15,16 @@ use json::{JsonReason, Member, Object};
 use maud::{Markup, html};
 use serde_json::Value;
 
+pub(crate) use self::trigger::Trigger;
 use crate::{
-    Inner, calls,
+    Inner, calls, json_tree,
     lang::Lang,
     layout::{self, Page, Viewer, outcome, span, trouble},
     pretty::pretty,
+    pushes,
     recorder::{Call, beginning},
     simulated::User,
-    snippet,
+    snippet::{self, Ending, TestRunner},
     web::{self, Fields},
 };
 
@@ -51,10 +55,11 @@ pub(crate) struct Form {
     pub(crate) function: String,
     /// A simulated user's name; without a simulator the openid.
     pub(crate) user: String,
-    unionid: String,
+    pub(crate) unionid: String,
     pub(crate) event: String,
     /// Kind and field.
     pub(crate) open_data: Vec<(String, String)>,
+    pub(crate) trigger: Trigger,
 }
 
 /// What is not there any more of a call that is to be made again.
@@ -102,6 +107,21 @@ enum Refusal {
     NoField(String),
 }
 
+impl Refusal {
+    fn text(&self, lang: Lang) -> String {
+        match (lang, self) {
+            (_, Self::Event(fault)) => fault_text(lang, fault),
+            (Lang::En, _) | (_, Self::Simulated(_)) => self.to_string(),
+            (Lang::Zh, Self::NoUser(name)) => format!("没有模拟用户 {name:?}"),
+            (Lang::Zh, Self::NoOpenid) => "需要 openid：以谁的身份调用？".to_owned(),
+            (Lang::Zh, Self::TooLarge) => {
+                "event 超过 6 MB，客户端不能发送这么大的请求：会返回 413".to_owned()
+            }
+            (Lang::Zh, Self::NoField(kind)) => format!("开放数据 {kind} 需要填写字段名"),
+        }
+    }
+}
+
 /// Where an event is not the JSON object that it must be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
@@ -124,6 +144,11 @@ impl Asked {
         raw.and_then(json::unescape).unwrap_or_default().into_owned()
     }
 
+    fn failed(&self) -> bool {
+        let reply = Object::parse(&self.reply).ok();
+        reply.is_some_and(|reply| reply.get("errCode").is_some())
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.form.event.len() + self.reply.len()
     }
@@ -138,6 +163,7 @@ impl Form {
             unionid: String::new(),
             event: event.to_owned(),
             open_data,
+            trigger: Trigger::Client,
         }
     }
 
@@ -161,6 +187,7 @@ impl Form {
             unionid: String::new(),
             event,
             open_data: Vec::new(),
+            trigger: Trigger::Client,
         };
         (form, lost)
     }
@@ -169,8 +196,10 @@ impl Form {
         let given = KINDS
             .iter()
             .filter(|(kind, _)| !fields.get(&format!("with-{kind}")).is_empty());
+        let (trigger, function) = Trigger::of(fields);
         Self {
-            function: fields.get("function").to_owned(),
+            trigger,
+            function: function.unwrap_or_else(|| fields.get("function").to_owned()),
             user: fields.get("user").trim().to_owned(),
             unionid: fields.get("unionid").trim().to_owned(),
             event: match fields.get("event") {
@@ -215,15 +244,19 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
     let names: Vec<&str> = shown.iter().flat_map(|shown| shown.names()).collect();
     // Whoever is asked for is chosen or nobody: never another one in their place.
     let strange_function = !form.function.is_empty() && !names.contains(&form.function.as_str());
+    let project = shown
+        .as_deref()
+        .map(|shown| shown.project.root.display().to_string());
     let strange_user = !form.user.is_empty() && users.iter().all(|user| user.name != form.user);
     let content = html! {
         noscript { (trouble(lang.t("Sending needs the page's scripts, which this browser does not run.", "发送需要页面脚本，当前浏览器未运行脚本。"))) }
         @if !viewer.simulated {
             p .notice { (lang.t("This is production: the function runs for a real user, with everything that it does.", "这是生产环境：云函数会以真实用户的身份执行，产生真实影响。")) }
         }
-        form #call .call hx-post="/call" hx-target="#result" hx-swap="innerHTML show:top" hx-disabled-elt="find button" hx-indicator="#busy" hx-disinherit="*" {
+        div .ask {
+        form #call .call data-project=[project.filter(|_| viewer.simulated)] hx-post="/call" hx-target="#result" hx-swap="innerHTML show:top" hx-disabled-elt="find button" hx-indicator="#busy" hx-disinherit="*" {
             div .row {
-                label {
+                label .by-client {
                     (lang.t("Function", "云函数"))
                     select name="function" required {
                         @if strange_function { option value="" selected { (form.function) (lang.t(" (is not there any more)", "（已不存在）")) } }
@@ -231,7 +264,7 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
                     }
                 }
                 @if viewer.simulated {
-                    label {
+                    label .by-client.by-push {
                         (lang.t("User", "用户"))
                         select name="user" required {
                             @if strange_user { option value="" selected { (form.user) (lang.t(" (is nobody here)", "（不是这里的用户）")) } }
@@ -239,19 +272,29 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
                         }
                     }
                 } @else {
-                    label { "openid" input name="user" value=(form.user) required autocomplete="off"; }
-                    label { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off"; }
+                    label .by-client { "openid" input name="user" value=(form.user) required autocomplete="off"; }
+                    label .by-client { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off"; }
                 }
             }
-            label for="event" { (lang.t("Event, a JSON object", "event（JSON 对象）")) }
+            div .row { (trigger::choice(viewer, &inner.gateway, shown.as_deref().map(|shown| &shown.project), &form.function, &form.trigger)) }
+            div .by-client.by-http.by-push {
+            div .label {
+                label for="event" {
+                    span .by-client { (lang.t("Event, a JSON object", "event（JSON 对象）")) }
+                    span .by-http { (lang.t("Body, where the method has one: JSON", "请求体（JSON；GET 没有请求体）")) }
+                    span .by-push { (lang.t("Fields to set, a JSON object", "要设置的字段（JSON 对象）")) }
+                }
+                select #remembered hidden aria-label=(lang.t("What was sent before", "用过的内容")) { option value="" { (lang.t("sent before …", "用过的……")) } }
+            }
             textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check" required[lost.is_some()]
                 hx-post="/call/check" hx-trigger="input changed delay:300ms" hx-target="#check" { (form.event) }
             div #check aria-live="polite" {
                 @match lost { Some(lost) => (trouble(lost.text(lang))), None => (checked(lang, &form.event)) }
             }
+            }
             @if viewer.simulated {
-                fieldset {
-                    legend { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
+                details #open-data .by-client open[!form.open_data.is_empty()] {
+                    summary { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
                     @for (kind, _) in KINDS {
                         div .kind {
                             label .check {
@@ -271,8 +314,11 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
                 span #busy .busy role="status" { (lang.t("running …", "执行中……")) }
             }
         }
+        span #ended .unseen role="status" {}
         section #result aria-label=(lang.t("Result", "结果")) {
             @if let Some(asked) = &again { (answer(inner, viewer, asked).await) }
+            @else { p .dim { (lang.t("What comes back stands here.", "结果显示在这里。")) } }
+        }
         }
     };
     layout::page(viewer, Page::Call, content)
@@ -300,15 +346,73 @@ pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
 /// Makes the call, and shows what came of it.
 pub(crate) async fn send(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
     let form = Form::of(fields);
+    match (&form.trigger, &inner.simulated) {
+        (Trigger::Push(_), Some(simulated)) => return pushes::send(inner, viewer, simulated, fields).await,
+        (Trigger::Http { method, path }, Some(_)) => {
+            let shown = over_http(inner, viewer, &form, method, path).await;
+            return web::html(StatusCode::OK, shown);
+        }
+        _ => {}
+    }
     let shown = match make(inner, viewer, form).await {
-        Ok(asked) => answer(inner, viewer, &asked).await,
-        Err(Refusal::Event(fault)) => trouble(&fault_text(viewer.lang, &fault)),
-        Err(refusal) => trouble(&refusal.to_string()),
+        Ok(asked) => {
+            let word = match asked.failed() {
+                true => viewer.lang.t("failed", "失败"),
+                false => viewer.lang.t("ok", "成功"),
+            };
+            html! {
+                (ended(&format!("{word} {} {}", asked.form.function, span(asked.took))))
+                (answer(inner, viewer, &asked).await)
+            }
+        }
+        Err(refusal) => trouble(&refusal.text(viewer.lang)),
     };
     web::html(StatusCode::OK, shown)
 }
 
+/// Tells whoever does not see it how it ended: in a place that was there before, for others are not read aloud.
+fn ended(text: &str) -> Markup {
+    html! { span #ended hx-swap-oob="innerHTML" { (text) } }
+}
+
+/// Sends a request to the web listener, and shows the answer, and the call where there was one.
+async fn over_http(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    form: &Form,
+    method: &'static str,
+    path: &str,
+) -> Markup {
+    let lang = viewer.lang;
+    let reply = match trigger::request(&inner.gateway, method, path, &form.event).await {
+        Ok(reply) => reply,
+        Err(error) => return trouble(&error.text(lang)),
+    };
+    let call = inner.recorder.call(&reply.request_id);
+    html! {
+        (ended(&format!("{} {method} {path}", reply.status)))
+        h2 { (outcome(lang, reply.status >= 400)) " " (reply.status) " " (method) " " (path) " " span .dim { (span(reply.took)) } }
+        p .actions { button type="submit" form="call" { (lang.t("Repeat", "重复")) } }
+        (json_tree::titled(lang, &reply.content_type, &reply.text))
+        @match &call {
+            Some(call) => {
+                p { a href=(web::link("/calls", &[("call", &call.request_id)])) { (call.function) } }
+                (calls::parts(inner, viewer, call, None).await)
+            }
+            None => p .dim { (lang.t("No function was called for it.", "没有为它调用云函数。")) },
+        }
+        (elsewhere(inner, viewer, form, Ending::Status(reply.status)).await)
+    }
+}
+
 async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, Refusal> {
+    if let Trigger::Timer(timer) = &form.trigger {
+        let timer = Some(timer.as_str()).filter(|timer| !timer.is_empty());
+        let began = Instant::now();
+        let (_, reply) = inner.gateway.fire_timer(&form.function, timer).await;
+        let took = began.elapsed();
+        return Ok(inner.keep(Asked { form, reply, took }));
+    }
     object(&form.event).map_err(Refusal::Event)?;
     let (openid, unionid) = match &inner.simulated {
         Some(simulated) => {
@@ -355,11 +459,11 @@ async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, 
 async fn answer(inner: &Arc<Inner>, viewer: &Viewer, asked: &Arc<Asked>) -> Markup {
     let lang = viewer.lang;
     let reply: Value = serde_json::from_slice(&asked.reply).unwrap_or_default();
-    let failed = reply["errCode"].is_number();
+    let failed = asked.failed();
     let request_id = reply["requestID"].as_str().unwrap_or_default();
     let call = inner.recorder.call(request_id);
     html! {
-        h2 role="status" { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
+        h2 { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
         p .actions {
             button type="submit" form="call" { (lang.t("Repeat", "重复")) }
             @if call.is_some() { a href=(web::link("/calls", &[("call", request_id)])) { (lang.t("Among all calls", "在调用记录中查看")) } }
@@ -371,14 +475,23 @@ async fn answer(inner: &Arc<Inner>, viewer: &Viewer, asked: &Arc<Asked>) -> Mark
                 pre .error tabindex="0" { (reply["errCode"]) " " (reply["errMsg"].as_str().unwrap_or_default()) }
             }
         }
-        @if viewer.simulated { (elsewhere(inner, viewer, asked, &reply)) }
+        @if viewer.simulated {
+            (elsewhere(inner, viewer, &asked.form, reply["errCode"].as_i64().map_or(Ending::Good, Ending::Code)).await)
+        }
     }
 }
 
 /// The same call as a command, and as a test.
-fn elsewhere(inner: &Inner, viewer: &Viewer, asked: &Asked, reply: &Value) -> Markup {
+async fn elsewhere(inner: &Inner, viewer: &Viewer, form: &Form, ending: Ending) -> Markup {
     let lang = viewer.lang;
     let shown = inner.shown();
+    let root = shown
+        .as_ref()
+        .map(|shown| shown.project.root.clone())
+        .unwrap_or_default();
+    let runner = tokio::task::spawn_blocking(move || TestRunner::of(&root));
+    let runner = runner.await.unwrap_or_default();
+    let web = trigger::web_url(&inner.gateway).unwrap_or_default();
     // Where the command will be typed, nobody knows.
     let dir = shown.and_then(|shown| std::path::absolute(&shown.project.root).ok());
     let dir = dir.map(|dir| dir.display().to_string());
@@ -388,12 +501,12 @@ fn elsewhere(inner: &Inner, viewer: &Viewer, asked: &Asked, reply: &Value) -> Ma
     };
     html! {
         h2 { (lang.t("On the command line", "命令行")) }
-        pre #command .json tabindex="0" { (snippet::command(&asked.form, dir)) }
+        pre #command .json tabindex="0" { (snippet::command(form, dir, &web)) }
         (copy("command"))
         h2 { (lang.t("As a test", "测试代码")) }
-        details {
-            summary { (lang.t("What a test runner of Node's runs", "用 Node 自带的测试运行器")) }
-            pre #test .json tabindex="0" { (snippet::test(&asked.form, dir, reply["errCode"].as_i64())) }
+        details #as-test {
+            summary { (lang.t("For ", "适用于 ")) (runner.name()) }
+            pre #test .json tabindex="0" { (snippet::test(form, dir, ending, runner)) }
         }
         (copy("test"))
     }

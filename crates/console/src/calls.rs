@@ -263,7 +263,7 @@ fn row(viewer: &Viewer, filter: &Filter, call: &Call, users: &[User]) -> Markup 
     html! {
         tr .failed[call.failed()] {
             td { a id=[anchor("call", &call.request_id)] href=(filter.of_call(&call.request_id)) { (clock(call.at)) } }
-            td { (call.function) @if let Some(http) = &call.http { " " span .dim.brief { (http) } } }
+            td { span .called { (call.function) } @if let Some(http) = &call.http { " " span .dim.brief { (http) } } }
             td {
                 @match &call.error {
                     None => (mark(lang, false)),

@@ -148,7 +148,7 @@ fn frame(
                     (lang.t("This browser is signed out.", "本浏览器的登录已失效。")) " "
                     a href=(viewer.here) { (lang.t("Sign in again", "重新登录")) }
                 }
-                main #content .(if at == Some(Page::Calls) { "wide" } else { "" }) tabindex="-1" {
+                main #content .(if matches!(at, Some(Page::Calls | Page::Call)) { "wide" } else { "" }) tabindex="-1" {
                     h1 { (title) }
                     (content)
                 }

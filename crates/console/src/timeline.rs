@@ -252,6 +252,7 @@ impl Timeline {
             section #timeline .timeline tabindex="0" role="group" aria-label=(lang.t("Calls over time: arrow keys tell of each slice, Enter shows its calls", "调用时间线：方向键查看每一段，回车只看该段的调用"))
                 data-from=(self.from) data-step=(self.step) data-slices=(self.told()) data-times=(self.times())
                 data-names=(lang.t("calls|failed|p50|p99", "调用|失败|p50|p99")) {
+                div .head {
                 dl .facts {
                     div { dt { (lang.t("calls", "调用")) } dd { (all.calls) } }
                     div { dt { (lang.t("failed", "失败")) } dd .(if all.failed > 0 { "bad" } else { "" }) {
@@ -262,6 +263,7 @@ impl Timeline {
                         div { dt .p50 { "p50" } dd { (all.quantile(0.5)) } }
                         div { dt .p99 { "p99" } dd { (all.quantile(0.99)) } }
                     }
+                }
                     @if zoomed { button .small type="button" data-set="from=&to=" { (lang.t("Show all times", "取消时间范围")) } }
                     output .told aria-live="polite" {}
                 }

@@ -250,7 +250,7 @@ fn drawn(lang: Lang, filter: &Filter, row: &Row<'_>, end: Duration, room: &mut u
     let x = |time: Duration| (time.as_secs_f64() / end.as_secs_f64() * WIDE).min(WIDE);
     let (at, wide) = (x(row.at).min(WIDE - NARROWEST), x(row.took).max(NARROWEST));
     let line = html! {
-        span .what .{ "in" (row.depth.min(8)) } { (label(lang, filter, row)) }
+        span .what .{ "in" (row.depth.min(8)) } { (label(lang, row)) }
         svg .(row.kind) viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
             rect x=(format_args!("{at:.0}")) y="0" height="10" width=(format_args!("{wide:.0}")) {}
         }
@@ -259,16 +259,32 @@ fn drawn(lang: Lang, filter: &Filter, row: &Row<'_>, end: Duration, room: &mut u
         }
     };
     match inside(lang, row, room) {
-        Inside::Nothing => html! { li .(row.kind) { div .line { (line) } } },
-        Inside::Here(more) => html! { li .(row.kind) { details { summary .line { (line) } (more) } } },
+        Inside::Nothing => html! { li .(row.kind) { div .line { (line) } (callee(lang, filter, row)) } },
+        Inside::Here(more) => {
+            html! { li .(row.kind) { details { summary .line { (line) } (more) } (callee(lang, filter, row)) } }
+        }
         Inside::There(path) => html! {
             li .(row.kind) {
                 details hx-get=(path) hx-trigger="toggle once" hx-target="find .inside" hx-swap="innerHTML" hx-push-url="false" hx-select="unset" {
                     summary .line { (line) }
                     div .inside { span .dim { "…" } }
                 }
+                (callee(lang, filter, row))
             }
         },
+    }
+}
+
+/// The way to the call that a row made. It stands beside what opens the row, and not in it.
+fn callee(lang: Lang, filter: &Filter, row: &Row<'_>) -> Markup {
+    let callee = match row.what {
+        What::Made(call, at) => call.cloud_calls[at].callee.as_deref(),
+        _ => None,
+    };
+    html! {
+        @if let Some(callee) = callee {
+            a .callee href=(filter.of_call(callee)) aria-label=(lang.t("The call that was made", "查看被调用的云函数")) { "↗" }
+        }
     }
 }
 
@@ -335,7 +351,7 @@ fn is_long(text: &str) -> bool {
     text.len() > SHORT || text.lines().count() > 6
 }
 
-fn label(lang: Lang, filter: &Filter, row: &Row<'_>) -> Markup {
+fn label(lang: Lang, row: &Row<'_>) -> Markup {
     match &row.what {
         What::Own(what) => html! { (what) },
         What::Redeemed(field, code) => html! { (field) " " (self::code(*code)) },
@@ -350,11 +366,6 @@ fn label(lang: Lang, filter: &Filter, row: &Row<'_>) -> Markup {
                         (marked(lang, database))
                     }
                     None => (beginning(&made.what, SHORT)),
-                }
-                @if let Some(callee) = &made.callee {
-                    // What the row says of itself is not the link's.
-                    " " a hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" hx-push-url="true"
-                        href=(filter.of_call(callee)) aria-label=(lang.t("The call that was made", "查看被调用的云函数")) { "↗" }
                 }
                 @if made.code != 0 || made.database.is_none() { " " (code(made.code)) }
                 @if made.code != 0 && !made.text.is_empty() { " " span .dim { (beginning(&made.text, SHORT)) } }

@@ -382,6 +382,14 @@ impl Gateway {
         reply::settle_json(&*inner.journal, &request_id, answer)
     }
 
+    /// Calls a function as its timer of this name does, or its only one where none is named: the HTTP status and the body, as the
+    /// operator's listener answers. For the console.
+    pub async fn fire_timer(&self, name: &str, trigger: Option<&str>) -> (http::StatusCode, bytes::Bytes) {
+        let request_id = ids::request_id();
+        let answer = timers::fire_now(&self.0, name, trigger, &request_id).await;
+        reply::settle_json(&*self.0.journal, &request_id, answer)
+    }
+
     /// Answers what the operator asks of message push, at `/operator/push` or below, a query with it: the HTTP status and the
     /// body. For the console, which shows it.
     pub async fn operate_push(

@@ -157,7 +157,7 @@ pub(super) async fn pane(
             let caller = caller.as_deref();
             let contents = html! {
                 header .head {
-                    (badge(viewer, call)) " " strong { (call.function) } " "
+                    (badge(viewer, call)) " " h2 { (call.function) } " "
                     span .dim { (clock(call.at)) " · " (span(call.ran)) }
                     (again(viewer, call, *by_form))
                     (close)
@@ -189,7 +189,7 @@ fn running(viewer: &Viewer, filter: &Filter, users: &[User], call: &RunningCall,
     let lang = viewer.lang;
     html! {
         header .head {
-            span .busy-dot aria-hidden="true" { "●" } " " strong { (call.function) } " "
+            span .busy-dot aria-hidden="true" { "●" } " " h2 { (call.function) } " "
             span .dim { (lang.t("still runs, since ", "仍在执行，开始于 ")) (clock(call.since)) }
             (close)
         }
