@@ -37,6 +37,7 @@ pub mod code {
         INVALID_LENGTH = 16 "InvalidLength";
         AUTHENTICATION_FAILED = 18 "AuthenticationFailed";
         ILLEGAL_OPERATION = 20 "IllegalOperation";
+        INVALID_BSON = 22 "InvalidBSON";
         LOCK_TIMEOUT = 24 "LockTimeout";
         NAMESPACE_NOT_FOUND = 26 "NamespaceNotFound";
         INDEX_NOT_FOUND = 27 "IndexNotFound";

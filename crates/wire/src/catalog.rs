@@ -404,6 +404,12 @@ fn read_spec(document: Document) -> Result<Option<IndexSpec>> {
     let mut fields = Fields::new("createIndexes.indexes", document);
     let key = fields.needed_document("key")?;
     let name = fields.text("name")?;
+    if name.as_deref() == Some("") {
+        return Err(Failure::new(
+            code::CANNOT_CREATE_INDEX,
+            "index name cannot be empty",
+        ));
+    }
     let unique = fields.boolean("unique")?.unwrap_or(false);
     let sparse = fields.boolean("sparse")?.unwrap_or(false);
     fields.not_served(&[

@@ -74,7 +74,15 @@ impl WireClient {
     }
 
     /// The answer to a message that is not read.
-    pub(crate) fn refuse(&mut self, header: &MessageHeader, error: &MalformedMessage) -> Vec<u8> {
+    pub(crate) fn refuse(
+        &mut self,
+        header: &MessageHeader,
+        body: &[u8],
+        error: &MalformedMessage,
+    ) -> Option<Vec<u8>> {
+        if header.wants_no_answer(body) {
+            return None;
+        }
         self.answers = self.answers.wrapping_add(1);
         let request = WireRequest {
             id: header.id,
@@ -82,9 +90,15 @@ impl WireClient {
             command: Document::new(),
             silent: false,
         };
-        let failure = Failure::new(code::BSON_OBJECT_TOO_LARGE, error.to_string());
+        let code = match error {
+            MalformedMessage::Depth => code::OVERFLOW,
+            MalformedMessage::Bson(_) => code::INVALID_BSON,
+            MalformedMessage::TwoIds => code::BAD_VALUE,
+            _ => code::BSON_OBJECT_TOO_LARGE,
+        };
+        let failure = Failure::new(code, error.to_string());
         let answer = raw(&failure.into_answer()).unwrap_or_default();
-        request.answer(self.answers, &answer)
+        Some(request.answer(self.answers, &answer))
     }
 
     /// Does what a command asks for.

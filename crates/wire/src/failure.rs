@@ -99,6 +99,7 @@ impl Failure {
             DatabaseError::TransactionBusy => Self::new(code::CONFLICTING_OPERATION_IN_PROGRESS, text),
             DatabaseError::TransactionsFull(_) => Self::transient(code::TEMPORARILY_UNAVAILABLE, text),
             DatabaseError::Locked => Self::transient(code::LOCK_TIMEOUT, text),
+            DatabaseError::TimedOut => Self::new(code::MAX_TIME_MS_EXPIRED, text),
             DatabaseError::AnswerTooLarge(_) => Self::new(
                 code::QUERY_EXCEEDED_MEMORY_LIMIT,
                 format!("{text}: ask for fewer, or without a sort that no index gives"),

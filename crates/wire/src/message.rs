@@ -21,6 +21,8 @@ pub const LARGEST: usize = 48_000_000;
 pub const HEAVIEST: usize = 256 << 20;
 /// Bytes of a header.
 pub const HEADER: usize = 16;
+/// What an insert names its documents.
+const DOCUMENTS: &str = "documents";
 /// Documents of one write at most.
 pub const MOST_WRITES: usize = 100_000;
 
@@ -74,9 +76,19 @@ pub enum MalformedMessage {
         HEAVIEST >> 20
     )]
     Heavy,
+    /// A document that is to be added has its `_id` twice.
+    #[error("can't have multiple _id fields in one document")]
+    TwoIds,
     /// No BSON.
     #[error("a document of the message is not valid BSON")]
     Bson(#[source] Option<bson::error::Error>),
+}
+
+impl MalformedMessage {
+    /// Whether the message is whole all the same, so that its sender can be told, and go on.
+    pub(crate) const fn is_of_documents(&self) -> bool {
+        matches!(self, Self::Depth | Self::Heavy | Self::TwoIds | Self::Bson(_))
+    }
 }
 
 /// What a message is.
@@ -126,6 +138,14 @@ impl MessageHeader {
     }
 }
 
+impl MessageHeader {
+    /// Whether the sender waits for no answer to the message with this body.
+    pub(crate) fn wants_no_answer(self, body: &[u8]) -> bool {
+        let flags = body.first_chunk().map_or(0, |flags| u32::from_le_bytes(*flags));
+        self.opcode == MessageKind::Message && flags & MORE_TO_COME != 0
+    }
+}
+
 /// A command that was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WireRequest {
@@ -171,6 +191,7 @@ impl WireRequest {
     fn message(id: i32, header: &[u8; HEADER], body: &[u8]) -> Result<Self, MalformedMessage> {
         let sections = Sections::read(header, body)?;
         let mut command = decode(sections.command)?;
+        refuse_two_ids(&sections)?;
         for (name, documents) in sections.sequences {
             if command.contains_key(name) {
                 return Err(MalformedMessage::Sections);
@@ -302,6 +323,28 @@ impl<'b> Sections<'b> {
             weight,
         })
     }
+}
+
+/// The documents that are to be added, of which one `_id` would be lost where they are decoded.
+fn refuse_two_ids(sections: &Sections<'_>) -> Result<(), MalformedMessage> {
+    let has_one = |document: &RawDocument| {
+        let names = document.iter().filter_map(Result::ok);
+        match names.filter(|(name, _)| *name == "_id").count() {
+            0 | 1 => Ok(()),
+            _ => Err(MalformedMessage::TwoIds),
+        }
+    };
+    for (_, documents) in sections.sequences.iter().filter(|(name, _)| *name == DOCUMENTS) {
+        for document in documents {
+            RawDocument::from_bytes(document).map_or(Ok(()), has_one)?;
+        }
+    }
+    let command = RawDocument::from_bytes(sections.command);
+    let listed = command.ok().and_then(|command| command.get_array(DOCUMENTS).ok());
+    for document in listed.into_iter().flatten().filter_map(Result::ok) {
+        document.as_document().map_or(Ok(()), has_one)?;
+    }
+    Ok(())
 }
 
 fn decode(document: &[u8]) -> Result<Document, MalformedMessage> {

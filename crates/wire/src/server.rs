@@ -145,6 +145,7 @@ impl WireFront {
         })
         .await
         .map_err(|_| Ended::Slow)??;
+        let header = MessageHeader::read(&head)?;
         let (weighed, body) = if body.len() <= SMALL {
             (Ok(0), body)
         } else if body.len() <= LARGE {
@@ -154,27 +155,26 @@ impl WireFront {
             let weighed = tokio::task::spawn_blocking(weigh);
             weighed.await.map_err(|error| Ended::Failed(error.into()))?
         };
-        let weight = match weighed {
-            Ok(weight) => weight,
-            // The message is there whole, so the client can be told, and go on.
-            Err(error @ MalformedMessage::Heavy) => {
-                let answer = client.refuse(&MessageHeader::read(&head)?, &error);
-                timeout(TRANSFER, stream.write_all(&answer))
-                    .await
-                    .map_err(|_| Ended::Slow)??;
-                return Ok(());
+        // Waited for while the message has its room: who has this has both, and comes to an end.
+        let decoded = self.hold_decoded(*weighed.as_ref().unwrap_or(&0)).await;
+        let (read, body) = match weighed {
+            Err(error) => (Err(error), body),
+            Ok(_) if body.len() > LARGE => {
+                let read = move || (WireRequest::read(&head, &body), body);
+                let read = tokio::task::spawn_blocking(read);
+                read.await.map_err(|error| Ended::Failed(error.into()))?
             }
+            Ok(_) => (WireRequest::read(&head, &body), body),
+        };
+        let answer = match read {
+            Ok(request) => {
+                drop(body);
+                client.answer(request).await
+            }
+            Err(error) if error.is_of_documents() => client.refuse(&header, &body, &error),
             Err(error) => return Err(error.into()),
         };
-        // Waited for while the message has its room: who has this has both, and comes to an end.
-        let decoded = self.hold_decoded(weight).await;
-        let request = if body.len() > LARGE {
-            let read = tokio::task::spawn_blocking(move || WireRequest::read(&head, &body));
-            read.await.map_err(|error| Ended::Failed(error.into()))??
-        } else {
-            WireRequest::read(&head, &body)?
-        };
-        if let Some(answer) = client.answer(request).await {
+        if let Some(answer) = answer {
             timeout(TRANSFER, stream.write_all(&answer))
                 .await
                 .map_err(|_| Ended::Slow)??;

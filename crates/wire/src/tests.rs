@@ -10,7 +10,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{WireClient, WireFront, WireSettings};
+use crate::{WireClient, WireFront, WireSettings, message::HEADER};
 
 fn front(password: Option<&str>) -> WireFront {
     let database = Embedded::in_memory(Options::default()).unwrap();
@@ -600,6 +600,55 @@ async fn a_message_that_would_take_too_much_memory_is_refused_in_words() {
         .await
         .unwrap();
     assert_eq!(said(&mut stream).await, doc! { "ok": 1.0 });
+}
+
+/// A message of which these bytes stand in the place of others of that length.
+fn bytes_with(command: &Document, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes(command);
+    let at = bytes.windows(from.len()).position(|part| part == from).unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to);
+    bytes
+}
+
+#[tokio::test]
+async fn a_document_that_is_none_is_refused_in_words_and_the_connection_goes_on() {
+    let address = served(front(None)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let insert = |document: Document| doc! { "insert": "a", "documents": [document], "$db": "yunqiao" };
+    let mut deep = doc! {};
+    for _ in 0..220 {
+        deep = doc! { "d": deep };
+    }
+    let twice = insert(doc! { "_id": 1, "_iX": 2 });
+    for (message, code) in [
+        (bytes(&insert(deep)), 15),
+        (bytes_with(&insert(doc! { "text": "XYZ" }), b"XYZ", b"X\xffZ"), 22),
+        (bytes_with(&twice, b"_iX", b"_id"), 2),
+    ] {
+        stream.write_all(&message).await.unwrap();
+        let answer = said(&mut stream).await;
+        assert_eq!(answer.get_i32("code").unwrap(), code, "{answer}");
+        // Whoever wants no answer gets none, and the next one is that of the next command.
+        let mut silent = message.clone();
+        silent[HEADER] |= 2;
+        stream.write_all(&silent).await.unwrap();
+        stream
+            .write_all(&bytes(&doc! { "ping": 1, "$db": "admin" }))
+            .await
+            .unwrap();
+        assert_eq!(said(&mut stream).await, doc! { "ok": 1.0 });
+    }
+    let count = bytes(&doc! { "count": "a", "$db": "yunqiao" });
+    stream.write_all(&count).await.unwrap();
+    assert_eq!(said(&mut stream).await.get("n"), Some(&Bson::Int32(0)));
+}
+
+#[tokio::test]
+async fn an_index_needs_a_name_that_is_not_empty() {
+    let mut client = client(&front(None));
+    let indexes = vec![doc! { "key": { "a": 1 }, "name": "" }];
+    let create = doc! { "createIndexes": "a", "indexes": indexes, "$db": "yunqiao" };
+    refused(&mut client, create, 67).await;
 }
 
 #[tokio::test]
