@@ -9,6 +9,7 @@
 mod action;
 mod answer;
 mod id;
+mod place;
 mod plain;
 mod readable;
 mod refusal;

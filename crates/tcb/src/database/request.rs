@@ -3,7 +3,7 @@
 
 use bson::{Bson, DateTime, Document};
 
-use super::{DatabaseAction, DatabaseRefusal, plain};
+use super::{DatabaseAction, DatabaseRefusal, place, plain};
 use crate::{Envelope, FieldValue};
 
 /// Documents of a `get` that says no limit: what the SDK sends then.
@@ -361,8 +361,7 @@ impl Fields<'_> {
     }
 
     fn extended(&self, text: &str, name: &str) -> Result<Bson, DatabaseRefusal> {
-        ejson::read(text.as_bytes())
-            .map_err(|error| malformed(format!("{name} is not Extended JSON: {error}")))
+        ejson::read(text.as_bytes()).map_err(|error| malformed(place::told(name, text, &error)))
     }
 
     fn number(&self, name: &str) -> Result<Option<u64>, DatabaseRefusal> {
