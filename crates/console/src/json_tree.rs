@@ -59,6 +59,16 @@ fn value(lang: Lang, text: &str) -> Markup {
     }
 }
 
+/// How much is folded away: `{ 3 fields }`, `[ 1 element ]`.
+pub(crate) fn extent(lang: Lang, is_list: bool, count: usize) -> String {
+    match (is_list, count) {
+        (true, 1) => lang.t("[ 1 element ]", "[ 1 个元素 ]").to_owned(),
+        (true, _) => format!("[ {count}{} ]", lang.t(" elements", " 个元素")),
+        (false, 1) => lang.t("{ 1 field }", "{ 1 个字段 }").to_owned(),
+        (false, _) => format!("{{ {count}{} }}", lang.t(" fields", " 个字段")),
+    }
+}
+
 /// The members of an object, or the elements of an array.
 fn members(lang: Lang, inside: Vec<(String, &str)>, depth: usize, nodes: &Cell<usize>) -> Markup {
     let count = inside.len();
@@ -89,10 +99,7 @@ fn member(lang: Lang, key: &str, value: &str, depth: usize, nodes: &Cell<usize>)
         details open[depth + 1 < OPEN && !PLATFORM.contains(&key)] {
             summary {
                 (name)
-                span .dim {
-                    @if is_list { "[ " (count) (lang.t(" elements ]", " 个元素 ]")) }
-                    @else { "{ " (count) (lang.t(" fields }", " 个字段 }")) }
-                }
+                span .dim { (extent(lang, is_list, count)) }
             }
             ul .tree {
                 @if depth == DEEPEST { li .dim { "…" } } @else { (members(lang, inside, depth + 1, nodes)) }

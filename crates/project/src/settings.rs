@@ -787,9 +787,13 @@ impl SimSection {
     }
 }
 
-/// An address to listen at.
+/// An address to listen at. `localhost` is the machine itself, as in most programs; other names may be of several addresses.
 fn address(entry: &Entry<'_>, example: &str) -> Result<SocketAddr, ProjectError> {
-    entry.text()?.parse().map_err(|_| {
+    let text = entry.text()?;
+    let numbered = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("127.0.0.1:{port}"));
+    numbered.as_deref().unwrap_or(text).parse().map_err(|_| {
         entry.refuse(
             wording!("is no address", "不是地址"),
             wording!(

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 
 use super::grouped;
-use crate::lang::Lang;
+use crate::{json_tree::extent, lang::Lang};
 
 /// Characters of a text that are shown at once.
 const SHORT: usize = 200;
@@ -83,7 +83,7 @@ impl Tree {
                 let summary = html! {
                     (key) ": "
                     @if let Some(kind) = kind { span .tag { (visible(kind)) } " " }
-                    span .dim { "{ " (document.len()) (lang.t(" fields }", " 个字段 }")) }
+                    span .dim { (extent(lang, false, document.len())) }
                 };
                 self.fold(&summary, document.is_empty(), "{}", &key, depth, || {
                     self.members(
@@ -94,7 +94,7 @@ impl Tree {
             }
             Bson::Array(elements) => {
                 let summary = html! {
-                    (key) ": " span .dim { "[ " (elements.len()) (lang.t(" elements ]", " 个元素 ]")) }
+                    (key) ": " span .dim { (extent(lang, true, elements.len())) }
                 };
                 self.fold(&summary, elements.is_empty(), "[]", &key, depth, || {
                     let members = elements.iter().enumerate();

@@ -302,6 +302,11 @@ fn failure(error: DatabaseError) -> Failure {
         DatabaseError::CollectionMissing(_) => {
             Failure::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, error.to_string())
         }
+        DatabaseError::Duplicate { .. } => Failure::new(
+            StatusCode::CONFLICT,
+            codes::DATABASE_REQUEST_FAIL,
+            error.to_string(),
+        ),
         _ => Failure::malformed(error.to_string()),
     }
 }

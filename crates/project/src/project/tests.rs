@@ -821,6 +821,16 @@ fn refusals_name_line_cause_and_mend() {
             "yunqiao.toml:1: `listen` is no address — write an address and a port, such as \"127.0.0.1:8787\"",
         ),
         (
+            "[database.collections.a]\nindexes = [\"status\"]",
+            "yunqiao.toml:2: `database.collections.a.indexes` is a field, and stands where a list of fields should — write a list for \
+             each index: indexes = [[\"status\"], [\"createTime\"]]",
+        ),
+        (
+            "[database.collections.a]\nseed = \"a.json\"",
+            "yunqiao.toml:2: `database.collections.a.seed` is not said of one collection — put the documents into FOLDER/NAME.json, and \
+             write seed = \"FOLDER\" below [database]: each file fills the collection of its name",
+        ),
+        (
             "appid = 1",
             "yunqiao.toml:1: `appid` is of kind integer — put the value in double quotes",
         ),
@@ -889,7 +899,7 @@ fn refusals_name_line_cause_and_mend() {
             "yunqiao.toml:2: `operator.listen` is of kind integer — put the value in double quotes",
         ),
         (
-            "[operator]\nlisten = \"localhost:8789\"",
+            "[operator]\nlisten = \"operator:8789\"",
             "yunqiao.toml:2: `operator.listen` is no address — write an address and a port, such as \"127.0.0.1:8789\"",
         ),
         (

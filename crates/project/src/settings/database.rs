@@ -247,12 +247,39 @@ fn read_watch_memory(entry: &Entry<'_>) -> Result<u64, ProjectError> {
 
 impl CollectionSetting {
     fn read(table: &Table<'_>) -> Result<Self, ProjectError> {
+        for key in ["seed", "path", "missing", "url"] {
+            if let Some(entry) = table.get(key) {
+                return Err(entry.refuse(
+                    wording!("is not said of one collection", "不能对单个集合设置"),
+                    match key {
+                        "seed" => wording!(
+                            "put the documents into FOLDER/NAME.json, and write seed = \"FOLDER\" below [database]: each file fills the \
+                             collection of its name",
+                            "把记录放进 FOLDER/NAME.json，并在 [database] 下写 seed = \"FOLDER\"：每个文件填充同名的集合"
+                        ),
+                        _ => wording!("write it below [database]", "请写在 [database] 下"),
+                    },
+                ));
+            }
+        }
         table.allow(&["indexes", "permission", "rule"])?;
         let mut indexes = Vec::new();
         if let Some(entry) = table.get("indexes") {
             for entry in
                 entry.list("[[\"status\", \"-createTime\"], { fields = [\"phone\"], unique = true }]")?
             {
+                if entry.text().is_ok() {
+                    return Err(entry.refuse(
+                        wording!(
+                            "is a field, and stands where a list of fields should",
+                            "是一个字段，这里应是字段的列表"
+                        ),
+                        wording!(
+                            "write a list for each index: indexes = [[\"status\"], [\"createTime\"]]",
+                            "每个索引写一个列表：indexes = [[\"status\"], [\"createTime\"]]"
+                        ),
+                    ));
+                }
                 indexes.push(read_index(&entry)?);
             }
         }

@@ -107,6 +107,8 @@ fn the_wire_is_opened_to_others_only_with_a_password() {
         File::parse(&file, text.as_bytes(), Environment::default()).map(|file| file.settings.database)
     };
     std::fs::write(&path, "0123456789abcdef\n").unwrap();
+    let local = read("wire = \"localhost:27017\"").unwrap();
+    assert_eq!(local.wire, Some("127.0.0.1:27017".parse().unwrap()));
     let database = read("wire = \"0.0.0.0:27017\"").unwrap();
     assert_eq!(database.wire.unwrap().to_string(), "0.0.0.0:27017");
     assert_eq!(
