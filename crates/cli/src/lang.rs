@@ -8,7 +8,10 @@ use std::{
 };
 
 use clap::ValueEnum;
-use database::{BadIndex, DatabaseError};
+use database::{
+    BadIndex, DatabaseError,
+    exchange::{self, TooManyColumns},
+};
 use doctor::CureError;
 use files::CloudPathError;
 use function::IllegalName;
@@ -70,10 +73,10 @@ pub(crate) fn error(error: &anyhow::Error) -> String {
             .or_else(|| Some(cause.downcast_ref::<CloudPathError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<push::SettingError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<BadIndex>()?.wording()))
-            .or_else(|| match cause.downcast_ref()? {
-                DatabaseError::BadName(bad) => Some(bad.wording()),
-                _ => None,
-            });
+            .or_else(|| Some(cause.downcast_ref::<ejson::Error>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<DatabaseError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<TooManyColumns>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<exchange::FileError>()?.wording()));
         wording.map_or_else(|| cause.to_string(), |wording| of(&wording).to_owned())
     });
     texts.collect::<Vec<_>>().join(": ")

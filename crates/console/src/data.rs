@@ -25,6 +25,7 @@ use http::{Method, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use tokio::sync::watch;
+use wording::{Wording, wording};
 
 pub(crate) use self::{collection::documents, collections::list as collections, paging::Look, undo::UndoLog};
 use crate::{
@@ -159,15 +160,20 @@ fn specs(wanted: &[WantedIndex]) -> Vec<IndexSpec> {
 /// Where a text is wrong.
 fn fault(lang: Lang, error: &ejson::Error, text: &str) -> String {
     let (line, column) = error.place(text);
-    match lang {
-        Lang::En => format!("line {line}, column {column}: {}", error.reason),
-        Lang::Zh => format!("第 {line} 行第 {column} 列：{}", error.reason),
-    }
+    let reason = error.reason.wording();
+    let said =
+        wording!("line {line}, column {column}: {reason}", "第 {line} 行第 {column} 列：{reason}"; reason);
+    lang.of_wording(&said).to_owned()
 }
 
-/// What the database says, or what is wrong with what was sent.
-fn refused(error: impl ToString) -> Markup {
-    trouble(&visible(&error.to_string()))
+/// What is wrong with what was sent.
+fn refused(text: impl AsRef<str>) -> Markup {
+    trouble(&visible(text.as_ref()))
+}
+
+/// What the database, or a reader of a file or a text, says.
+fn failed(lang: Lang, said: &Wording) -> Markup {
+    refused(lang.of_wording(said))
 }
 
 fn now() -> DateTime {

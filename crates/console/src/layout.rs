@@ -91,7 +91,10 @@ pub(crate) fn page(viewer: &Viewer, at: Page, content: Markup) -> Response<Reply
 
 /// A page that says what went wrong.
 pub(crate) fn failed(viewer: &Viewer, status: StatusCode, text: &str) -> Response<ReplyBody> {
-    let title = status.canonical_reason().unwrap_or("?");
+    let title = match status {
+        StatusCode::NOT_FOUND => viewer.lang.t("Not found", "没有找到"),
+        other => other.canonical_reason().unwrap_or("?"),
+    };
     frame(
         viewer,
         status,

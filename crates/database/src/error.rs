@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use docdb::collection::BadCollectionName;
+use wording::Wording;
 
 use crate::MissedChanges;
 
@@ -67,6 +68,25 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// What a person is told, in both languages. MongoDB's own words are the same in both, and so is what only programs meet.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        if let Self::BadName(bad) = self {
+            return bad.wording();
+        }
+        let en = self.to_string();
+        let zh = match self {
+            Self::CollectionMissing(name) => format!("没有集合 {name:?}"),
+            Self::CollectionExists(name) => format!("集合 {name:?} 已经存在"),
+            Self::Locked => "这条记录被事务锁定，等待超时".to_owned(),
+            Self::TimedOut => "操作超时".to_owned(),
+            Self::AnswerTooLarge(most) => format!("结果会超过 {most} 字节"),
+            Self::Unavailable(cause) => format!("数据库不可用：{cause}"),
+            _ => en.clone(),
+        };
+        Wording { en, zh }
+    }
+
     /// [`Unavailable`](Self::Unavailable), with its cause.
     pub fn unavailable(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(error.into())

@@ -7,9 +7,9 @@ use http::{Response, StatusCode};
 use maud::{Markup, html};
 
 use super::{
-    collections, grouped, indexes,
+    collections, failed, grouped, indexes,
     paging::{Look, id_text, read_filter},
-    production, refused, shown, transfer,
+    production, shown, transfer,
     tree::Tree,
     undo::{decoded, print},
 };
@@ -30,7 +30,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
     let status = match status(inner, &look.name).await {
         Ok(Some(status)) => status,
         Ok(None) => return missing_collection(viewer, &look.name),
-        Err(error) => return layout::page(viewer, Page::Data, refused(error)),
+        Err(error) => return layout::page(viewer, Page::Data, failed(viewer.lang, &error.wording())),
     };
     let paused = query.get("paused") == "1";
     let now = documents(inner, viewer, &look).await;
@@ -213,7 +213,7 @@ pub(super) async fn remove(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             inner.recorder.forget_unserved(name, None);
             web::part(Markup::default(), "hx-redirect", "/data")
         }
-        Err(error) => web::html(StatusCode::OK, refused(error)),
+        Err(error) => web::html(StatusCode::OK, failed(viewer.lang, &error.wording())),
     }
 }
 

@@ -5,7 +5,7 @@ use gateway::{LiveWatch, ReplyBody};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{grouped, production, refused, shown, specs, unserved};
+use super::{failed, grouped, production, shown, specs, unserved};
 use crate::{
     Inner,
     layout::{self, Page, Viewer, span},
@@ -38,8 +38,7 @@ pub(super) async fn create(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
         Err(DatabaseError::CollectionExists(_)) => html! {
             p .notice role="status" { (lang.t("There is one of this name: ", "已有同名集合：")) a href=(link(name)) { (shown(name)) } }
         },
-        Err(DatabaseError::BadName(bad)) => refused(lang.of_wording(&bad.wording())),
-        Err(error) => refused(error),
+        Err(error) => failed(lang, &error.wording()),
     };
     web::html(StatusCode::OK, content(inner, viewer, Some(said)).await)
 }
@@ -66,7 +65,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
     let lang = viewer.lang;
     let collections = match inner.database.collections().await {
         Ok(collections) => collections,
-        Err(error) => return refused(error),
+        Err(error) => return failed(lang, &error.wording()),
     };
     html! {
         @if collections.is_empty() {

@@ -6,9 +6,10 @@ use ejson::shell;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
+use wording::Wording;
 
 use super::{
-    CHANGED, collection, fault, now, production, refused, shown,
+    CHANGED, collection, failed, fault, now, production, refused, shown,
     undo::{self, Deed, decoded, print},
 };
 use crate::{
@@ -37,7 +38,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
     let (lang, name) = (viewer.lang, query.get("name"));
     let id = match shell::read(query.get("id"), now()) {
         Ok(id) => id,
-        Err(error) => return layout::page(viewer, Page::Data, refused(error)),
+        Err(error) => return layout::page(viewer, Page::Data, failed(lang, &error.wording())),
     };
     let document = match undo::find(&*inner.database, name, &id).await {
         Ok(Some(document)) => document,
@@ -45,7 +46,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
             let text = lang.t("There is no document of this _id any more.", "已没有这条记录。");
             return layout::failed(viewer, StatusCode::NOT_FOUND, text);
         }
-        Err(error) => return layout::page(viewer, Page::Data, refused(error)),
+        Err(error) => return layout::page(viewer, Page::Data, failed(lang, &error.wording())),
     };
     let content = html! {
         (back(lang, name))
@@ -55,7 +56,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         @match text_of(&document) {
             Ok(text) if text.len() <= EDITABLE => (form(lang, name, &text, Some((&shell::to_line(&id), &print(&document))))),
             Ok(_) => (trouble(lang.t("This document is too large to be edited here: export it, change it in the file, and import it.", "这条记录过大，无法在此编辑：请导出到文件，修改后再导入。"))),
-            Err(error) => (refused(error)),
+            Err(error) => (failed(lang, &error.wording())),
         }
     };
     layout::page(viewer, Page::Data, content)
@@ -199,8 +200,8 @@ async fn saved(
     was: &str,
     text: &str,
 ) -> Result<Saved, String> {
-    let failed = |error: DatabaseError| shell::visible(&error.to_string()).into_owned();
-    let id = shell::read(id, now()).map_err(|error| error.to_string())?;
+    let failed = |error: DatabaseError| shell::visible(lang.of_wording(&error.wording())).into_owned();
+    let id = shell::read(id, now()).map_err(|error| lang.of_wording(&error.wording()).to_owned())?;
     let document = read(text, Some(&id)).map_err(|error| error.text(lang, text))?;
     let database = &*inner.database;
     let Some(present) = undo::find(database, name, &id).await.map_err(failed)? else {
@@ -268,7 +269,7 @@ pub(super) async fn insert(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             );
             refused(format!("{text}{index}: {key}"))
         }
-        Err(error) => refused(error),
+        Err(error) => failed(lang, &error.wording()),
     };
     web::html(StatusCode::OK, said)
 }
@@ -277,8 +278,9 @@ pub(super) async fn insert(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
 pub(super) async fn delete(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
     let (lang, name, was) = (viewer.lang, form.get("name"), form.get("was"));
     let deleting = async || -> Result<Option<(RawDocumentBuf, bool)>, String> {
-        let id = shell::read(form.get("id"), now()).map_err(|error| error.to_string())?;
-        let failed = |error: DatabaseError| error.to_string();
+        let said = |said: &Wording| lang.of_wording(said).to_owned();
+        let id = shell::read(form.get("id"), now()).map_err(|error| said(&error.wording()))?;
+        let failed = |error: DatabaseError| said(&error.wording());
         let Some(present) = undo::find(&*inner.database, name, &id).await.map_err(failed)? else {
             return Ok(None);
         };

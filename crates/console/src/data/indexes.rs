@@ -5,7 +5,7 @@ use gateway::{ReplyBody, WantedIndex};
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{CHANGED, refused, shown};
+use super::{CHANGED, failed, refused, shown};
 use crate::{
     Inner,
     lang::Lang,
@@ -114,7 +114,7 @@ pub(super) async fn add(inner: &Inner, viewer: &Viewer, form: &Fields) -> Respon
             );
             web::html(StatusCode::OK, refused(format!("{text}{key}")))
         }
-        Err(error) => web::html(StatusCode::OK, refused(error)),
+        Err(error) => web::html(StatusCode::OK, failed(lang, &error.wording())),
     }
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn remove(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             };
             web::part(said, CHANGED.0, CHANGED.1)
         }
-        Err(error) => web::html(StatusCode::OK, refused(error)),
+        Err(error) => web::html(StatusCode::OK, failed(lang, &error.wording())),
     }
 }
 

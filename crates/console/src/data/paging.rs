@@ -173,7 +173,8 @@ impl LookError {
                     "查询超时：请收窄筛选条件，或为它添加索引。",
                 )
                 .to_owned(),
-            Self::Place(_) | Self::Database(_) => self.to_string(),
+            Self::Place(error) => lang.of_wording(&error.wording()).to_owned(),
+            Self::Database(error) => lang.of_wording(&error.wording()).to_owned(),
         }
     }
 }

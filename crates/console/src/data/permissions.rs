@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use rules::{Caller, Level, Operation, Permission, Rules};
 
-use super::{fault, now, paging::read_filter, refused, shown};
+use super::{failed, fault, now, paging::read_filter, shown};
 use crate::{
     Inner,
     lang::Lang,
@@ -40,7 +40,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
     let lang = viewer.lang;
     let stored = match inner.database.collections().await {
         Ok(stored) => stored,
-        Err(error) => return layout::page(viewer, Page::Data, refused(error)),
+        Err(error) => return layout::page(viewer, Page::Data, failed(lang, &error.wording())),
     };
     let permissions = inner.gateway.database().permissions.load();
     let mut names: Vec<&str> = stored.iter().map(|status| status.name.as_str()).collect();

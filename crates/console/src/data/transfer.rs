@@ -25,8 +25,9 @@ use http::{
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use maud::{Markup, html};
+use wording::Wording;
 
-use super::{CHANGED, grouped, paging::Look, refused};
+use super::{CHANGED, failed, grouped, paging::Look, refused};
 use crate::{
     Inner,
     lang::Lang,
@@ -96,7 +97,7 @@ pub(super) async fn export(inner: &Inner, viewer: &Viewer, query: &Fields) -> Re
     let (layout, content_type) = match *kind {
         "csv" => match columns(&*inner.database, &look.name, &filter).await {
             Ok(columns) => (FileLayout::Csv(columns), "text/csv; charset=utf-8"),
-            Err(said) => return layout::page(viewer, Page::Data, refused(said)),
+            Err(said) => return layout::page(viewer, Page::Data, failed(viewer.lang, &said)),
         },
         "array" => (FileLayout::Array(Style::Relaxed), "application/json"),
         _ => (FileLayout::Lines(Style::Relaxed), "application/json"),
@@ -135,16 +136,16 @@ pub(super) async fn export(inner: &Inner, viewer: &Viewer, query: &Fields) -> Re
 }
 
 /// The columns that a table of these documents has.
-async fn columns(database: &dyn Database, name: &str, filter: &Document) -> Result<Vec<String>, String> {
+async fn columns(database: &dyn Database, name: &str, filter: &Document) -> Result<Vec<String>, Wording> {
     let mut columns = CsvColumns::default();
     let mut pages = DocumentPages::new(filter.clone());
     while let Some(documents) = pages
         .next(database, name)
         .await
-        .map_err(|error| error.to_string())?
+        .map_err(|error| error.wording())?
     {
         for document in &documents {
-            columns.note(document).map_err(|error| error.to_string())?;
+            columns.note(document).map_err(|error| error.wording())?;
         }
     }
     Ok(columns.into_paths())
@@ -231,7 +232,7 @@ pub(super) async fn import(
     let mut documents = DocumentReader::new(Cursor::new(body.clone()), format);
     let said = match import_all(&*inner.database, name, &mut documents, conflict, |_| {}).await {
         Ok(report) => told(lang, &report),
-        Err(error) => html! { (refused(&error.cause)) (told(lang, &error.imported)) },
+        Err(error) => html! { (failed(lang, &error.cause.wording())) (told(lang, &error.imported)) },
     };
     web::part(said, CHANGED.0, CHANGED.1)
 }

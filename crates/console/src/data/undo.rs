@@ -12,7 +12,7 @@ use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{CHANGED, refused};
+use super::{CHANGED, failed, refused};
 use crate::{
     Inner,
     lang::Lang,
@@ -136,7 +136,7 @@ pub(super) async fn answer(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
         ),
         Err(error) => {
             inner.undo.put_back(number, collection, deed);
-            web::html(StatusCode::OK, refused(error))
+            web::html(StatusCode::OK, failed(lang, &error.wording()))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use bson::{Bson, doc, oid::ObjectId};
 use docdb::document::with_id;
 use futures_util::{StreamExt as _, stream};
+use wording::Wording;
 
 use super::read::{DocumentReader, FileDocument, FileError};
 use crate::{Database, DatabaseError, Update, UpdateKind};
@@ -96,6 +97,17 @@ pub enum ImportCause<E: std::error::Error + 'static> {
     /// The documents cannot be put in.
     #[error(transparent)]
     Put(E),
+}
+
+impl ImportCause<DatabaseError> {
+    /// What is said of it, in both languages.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::Read(error) => error.wording(),
+            Self::Put(error) => error.wording(),
+        }
+    }
 }
 
 /// Puts all documents of a file into a collection; `progress` is told how far it is, after each thousand or so.

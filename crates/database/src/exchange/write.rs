@@ -7,6 +7,7 @@ use std::{
 
 use bson::{RawBsonRef, RawDocument};
 use ejson::Style;
+use wording::{Wording, wording};
 
 use super::cell;
 
@@ -197,10 +198,19 @@ pub struct CsvColumns {
 
 /// Documents have more different fields than a table has columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the documents have more than {MOST_COLUMNS} different fields, or very long names: name the ones that are wanted"
-)]
+#[error("{}", self.wording())]
 pub struct TooManyColumns;
+
+impl TooManyColumns {
+    /// What is said of it, in both languages.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        wording!(
+            "the documents have more than {MOST_COLUMNS} different fields, or very long names: name the ones that are wanted",
+            "这些记录的字段超过 {MOST_COLUMNS} 个，或字段名过长：请指定需要的字段"
+        )
+    }
+}
 
 impl CsvColumns {
     /// Takes in the fields of one document.
