@@ -16,7 +16,7 @@ use std::{
 use runtime::InvocationId;
 use tcb::{CallSource, CallTrigger};
 
-use crate::{CloudCall, Site};
+use crate::{CloudCall, DatabaseCall, Site, journal::UNANSWERED};
 
 /// Cloud calls that are remembered of one invocation; of further ones only their number.
 const REMEMBERED: usize = 100;
@@ -203,7 +203,7 @@ pub struct Invocation {
     /// Who called it.
     pub caller: Caller,
     began: Instant,
-    made: Mutex<CloudCalls>,
+    made: Mutex<Made>,
     undo: Mutex<Undo>,
 }
 
@@ -225,10 +225,30 @@ impl fmt::Debug for Undo {
 /// What a call asked of the cloud.
 #[derive(Debug, Default)]
 pub struct CloudCalls {
-    /// The first ones, in the order in which they ended.
+    /// The first ones, in the order in which they ended; those last that were not answered before the call ended.
     pub first: Vec<CloudCall>,
     /// How many more there were.
     pub more: u64,
+}
+
+/// What a call asked of the cloud so far.
+#[derive(Debug, Default)]
+struct Made {
+    answered: CloudCalls,
+    /// What was not answered yet, by its number.
+    under_way: Vec<(u64, CloudCall)>,
+    /// How many were begun that have numbers.
+    begun: u64,
+}
+
+impl CloudCalls {
+    fn add(&mut self, call: CloudCall) {
+        if self.first.len() < REMEMBERED {
+            self.first.push(call);
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 impl Invocation {
@@ -259,12 +279,37 @@ impl Invocation {
 
     /// Keeps what a cloud call came to, for the record of this call.
     pub fn made(&self, call: CloudCall) {
+        self.calls().answered.add(call);
+    }
+
+    /// Keeps that a cloud call was begun, which may take so long that this call ends before it; gives the number by which its
+    /// [end](Self::ends) is told.
+    pub fn begins(&self, what: &str, database: Option<DatabaseCall>) -> u64 {
+        let call = CloudCall {
+            what: what.to_owned(),
+            code: UNANSWERED,
+            text: "the call ended before it was answered".to_owned(),
+            at: self.age(),
+            took: Duration::ZERO,
+            exchange: None,
+            database,
+            callee: None,
+        };
         let mut made = self.calls();
-        if made.first.len() < REMEMBERED {
-            made.first.push(call);
-        } else {
-            made.more += 1;
-        }
+        made.begun += 1;
+        let number = made.begun;
+        made.under_way.push((number, call));
+        number
+    }
+
+    /// The cloud call of this number is no longer under way; whether it was until now. What came of it is [told](Self::made) apart.
+    pub fn ends(&self, number: u64) -> bool {
+        let mut made = self.calls();
+        let at = made.under_way.iter().position(|(known, _)| *known == number);
+        at.is_some_and(|at| {
+            made.under_way.swap_remove(at);
+            true
+        })
     }
 
     /// Has `undo` done as soon as the call has failed: it threw, took too long, or its process is gone. What it began nobody else can end.
@@ -292,11 +337,22 @@ impl Invocation {
         }
     }
 
+    /// What it asked of the cloud; what was not answered yet, as it stands.
     pub(crate) fn take_calls(&self) -> CloudCalls {
-        std::mem::take(&mut *self.calls())
+        let now = self.age();
+        let Made {
+            mut answered,
+            under_way,
+            ..
+        } = std::mem::take(&mut *self.calls());
+        for (_, call) in under_way {
+            let took = now.saturating_sub(call.at);
+            answered.add(CloudCall { took, ..call });
+        }
+        answered
     }
 
-    fn calls(&self) -> MutexGuard<'_, CloudCalls> {
+    fn calls(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

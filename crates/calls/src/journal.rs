@@ -93,12 +93,15 @@ pub struct RedeemedFields {
     pub fields: Vec<(String, i64)>,
 }
 
+/// The code of what was not answered, as nobody waited for it any more: the platform's `SERVER_TIMEOUT`, which nothing is answered here.
+pub const UNANSWERED: i64 = tcb::codes::SERVER_TIMEOUT as i64;
+
 /// One request of a function to the cloud, as it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudCall {
     /// What was asked: `openapi.subscribeMessage.send`, `getOpenData`, `callFunction login`.
     pub what: String,
-    /// 0, or the code that the function was answered: the cloud's own, or WeChat's errcode.
+    /// 0, or the code that the function was answered: the cloud's own, or WeChat's errcode; [`UNANSWERED`] where it was not.
     pub code: i64,
     /// The text that goes with the code; empty where there is none.
     pub text: String,

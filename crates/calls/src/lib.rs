@@ -19,7 +19,7 @@ pub use failure::{CallFailure, FailureKind};
 pub use invocation::{Caller, CloudCalls, EndedCall, HttpLine, Invocation, Invocations, User, WebUser};
 pub use journal::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
-    WantedIndex, WebRecord, shown,
+    UNANSWERED, WantedIndex, WebRecord, shown,
 };
 pub use observer::TellingObserver;
 pub use sites::{Site, Sites};

@@ -7,6 +7,8 @@
 
 mod account;
 mod client;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashSet,
@@ -21,7 +23,7 @@ use arc_swap::ArcSwap;
 use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{Calls, DatabaseCall, shown};
 use database::{
-    Aggregate, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
+    Aggregate, Asker, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
     TransactionId, Update, UpdateKind, toml_key, with_id,
 };
 use tcb::{
@@ -184,15 +186,12 @@ impl Inner {
         if let Some(sent) = &sent {
             call.query = account::line(sent);
         }
-        let made = tokio::time::timeout(WITHIN, self.make(request, client, &asked)).await;
-        let made = made.unwrap_or_else(|_| {
-            asked.note(format_args!(
-                "{what} was given up after {} seconds, as on the platform: it waited for a transaction, or looked at too much",
-                WITHIN.as_secs()
-            ));
-            Err(DatabaseRefusal::Timeout)
-        });
-        match made {
+        asked.begin(
+            &what,
+            account::writes(&request.operation),
+            sent.is_some().then_some(&call),
+        );
+        match self.make_in_time(&what, request, client, &asked).await {
             Ok(Made {
                 answer,
                 looked,
@@ -221,6 +220,44 @@ impl Inner {
         }
     }
 
+    /// Does it, within the time that an operation has.
+    async fn make_in_time(
+        self: &Arc<Self>,
+        what: &str,
+        request: DatabaseRequest,
+        client: Option<AskingClient<'_>>,
+        asked: &CloudRequest,
+    ) -> Result<Made, DatabaseRefusal> {
+        let writes = account::writes(&request.operation);
+        let made = tokio::time::timeout(WITHIN, self.make(request, client, asked)).await;
+        made.unwrap_or_else(|_| {
+            let why = match writes {
+                true => {
+                    "it waited for a document that a transaction has locked, or has too much to change at once. If it had begun by then, \
+                     it may have been done"
+                }
+                false => "it looks at too much, or waited for other queries that do",
+            };
+            asked.note(format_args!(
+                "{what} was given up after {} seconds, as on the platform: {why}",
+                WITHIN.as_secs()
+            ));
+            Err(DatabaseRefusal::Timeout)
+        })
+    }
+
+    /// The database as whoever asks has it, who leaves others room.
+    fn database_for(&self, asked: &CloudRequest, client: Option<AskingClient<'_>>) -> Arc<dyn Database> {
+        let asker = match client {
+            // Whoever anybody may be can be as many as they like.
+            Some(client) if client.caller.is_anybody() => Asker::client(None),
+            Some(client) => Asker::client(client.caller.owner()),
+            None => Asker::function(asked.function(), asked.who()),
+        };
+        let database = &self.access.database;
+        database.for_asker(asker).unwrap_or_else(|| Arc::clone(database))
+    }
+
     /// Does it; makes the collection first where it is missing and that is wanted.
     async fn make(
         self: &Arc<Self>,
@@ -235,10 +272,14 @@ impl Inner {
         let wanted = account::wanted_by(&request.operation);
         let operation = self.with_ids(request.operation);
         let collection = request.collection.as_str();
+        let database = &self.database_for(asked, client);
         let once = |operation| async move {
             match client {
-                Some(client) => self.once_for(client, collection, operation).await,
-                None => Ok(self.once(collection, operation, transaction, asked).await?),
+                Some(client) => self.once_for(&**database, client, collection, operation).await,
+                None => {
+                    let done = self.once(database, collection, operation, transaction, asked);
+                    Ok(done.await?)
+                }
             }
         };
         let made = match once(operation.clone()).await {
@@ -273,6 +314,11 @@ impl Inner {
             Err(ClientError::Database(error)) => {
                 if let DatabaseError::Unavailable(_) = &error {
                     asked.note(format_args!("{error}"));
+                }
+                if let DatabaseError::TimedOut = &error {
+                    asked.note(format_args!(
+                        "{collection:?}: the operation was given up: it took longer, or more rounds of loops, than it may"
+                    ));
                 }
                 Err(refusal(error, &operation))
             }
@@ -318,12 +364,12 @@ impl Inner {
 
     async fn once(
         &self,
+        database: &Arc<dyn Database>,
         collection: &str,
         operation: DatabaseOperation,
         transaction: Option<TransactionId>,
         asked: &CloudRequest,
     ) -> Result<(DatabaseAnswer, Option<Looked>), DatabaseError> {
-        let database = &self.access.database;
         let ended = || transaction.ok_or(DatabaseError::TransactionMissing);
         Ok(match operation {
             DatabaseOperation::CreateCollection => {
@@ -536,23 +582,5 @@ fn refusal(error: DatabaseError, operation: &DatabaseOperation) -> DatabaseRefus
         DatabaseError::AnswerTooLarge(most) => DatabaseRefusal::ResultTooLarge(most >> 20),
         DatabaseError::Unsupported(why) => DatabaseRefusal::Unsupported(why),
         _ => DatabaseRefusal::Unavailable,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bson::doc;
-
-    use super::*;
-
-    #[test]
-    fn a_document_gets_an_id_where_it_has_none_or_null() {
-        let ids = DocumentIds::new();
-        assert_eq!(ids.complete(doc! {"a": 1, "_id": 0}), doc! {"_id": 0, "a": 1});
-        for lacking in [doc! {"a": 1}, doc! {"_id": null, "a": 1}] {
-            let document = ids.complete(lacking);
-            assert_eq!(document.get_str("_id").map_or(0, str::len), 32);
-            assert_eq!(document.keys().collect::<Vec<_>>(), ["_id", "a"]);
-        }
     }
 }

@@ -233,7 +233,7 @@ impl Cloud {
         request: DatabaseRequest,
     ) -> Result<DatabaseAnswer, DatabaseRefusal> {
         let asked = self.asked(request_id, client);
-        self.0.documents.answer_for(request, client, &asked).await
+        self.0.documents.answer_for(request, client, asked).await
     }
 
     /// Where a client may send the file at this path.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note};
+use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note, UNANSWERED};
 use tcb::{SdkReply, codes, reply};
 
 use crate::room::Held;
@@ -33,6 +33,75 @@ pub struct CloudRequest {
     database: Option<DatabaseCall>,
     callee: Option<String>,
     room: Option<Held>,
+    under_way: Option<UnderWay>,
+}
+
+/// What takes so little that nobody is told where it was given up.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// Something that may take long, until it was [recorded](CloudRequest::record). Dropped before, it was given up: whoever asked has
+/// hung up, or their call has ended.
+struct UnderWay {
+    calls: Calls,
+    /// The call that asks, and the number there.
+    call: Option<(Arc<Invocation>, u64)>,
+    what: String,
+    /// Whether it changes something.
+    writes: bool,
+    /// The function that asks, and for whom.
+    function: String,
+    openid: Option<String>,
+    request_id: String,
+    since: tokio::time::Instant,
+    is_recorded: bool,
+}
+
+impl UnderWay {
+    fn end(mut self) {
+        self.is_recorded = true;
+        if let Some((call, number)) = &self.call {
+            call.ends(*number);
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.is_recorded {
+            return;
+        }
+        let took = self.since.elapsed();
+        let perhaps = match self.writes {
+            true => "; it may have been done",
+            false => "",
+        };
+        if let Some((call, number)) = &self.call
+            && call.ends(*number)
+        {
+            call.made(CloudCall {
+                what: self.what.clone(),
+                code: UNANSWERED,
+                text: format!("nobody waited for the answer any more{perhaps}"),
+                at: call.age().saturating_sub(took),
+                took,
+                exchange: None,
+                database: None,
+                callee: None,
+            });
+        }
+        if took < SHORT {
+            return;
+        }
+        let Self { function, what, .. } = self;
+        self.calls.journal().note(&Note {
+            request_id: &self.request_id,
+            openid: self.openid.as_deref(),
+            text: &format_args!(
+                "{function}: {what} was given up after {} seconds: nobody waits for its answer any more{perhaps}",
+                took.as_secs()
+            ),
+        });
+    }
 }
 
 impl CloudRequest {
@@ -51,6 +120,7 @@ impl CloudRequest {
             database: None,
             callee: None,
             room,
+            under_way: None,
         }
     }
 
@@ -123,6 +193,12 @@ impl CloudRequest {
         of_call.or(self.client.as_deref())
     }
 
+    /// Whom it is asked for: the openid, or the uid of one who has none.
+    pub(crate) fn who(&self) -> Option<&str> {
+        let of_call = self.call.as_ref().and_then(|call| call.caller.who());
+        of_call.or(self.client.as_deref())
+    }
+
     /// How much of the time of the call that asks is left; `None` where it has no end, because a debugger may be attached.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
@@ -174,9 +250,33 @@ impl CloudRequest {
         self.callee = Some(request_id.to_owned());
     }
 
+    /// Something begins that may take long, until it is [recorded](Self::record): where it is given up before, that is told.
+    pub(crate) fn begin(&mut self, what: &str, writes: bool, database: Option<&DatabaseCall>) {
+        let call = self.call.as_ref().filter(|_| !self.over);
+        let call = call.map(|call| (Arc::clone(call), call.begins(what, database.cloned())));
+        let request_id = self
+            .call
+            .as_ref()
+            .map_or(&self.request_id, |call| &call.request_id);
+        self.under_way = Some(UnderWay {
+            calls: self.calls.clone(),
+            call,
+            what: what.to_owned(),
+            writes,
+            function: self.function.clone(),
+            openid: self.openid().map(str::to_owned),
+            request_id: request_id.clone(),
+            since: tokio::time::Instant::now(),
+            is_recorded: false,
+        });
+    }
+
     /// Enters what the request came to in the record of the call, if it was made from one.
     pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
         let (exchange, database, callee) = (self.exchange.take(), self.database.take(), self.callee.take());
+        if let Some(under_way) = self.under_way.take() {
+            under_way.end();
+        }
         let Some(call) = &self.call else { return };
         let took = self.since.elapsed();
         call.made(CloudCall {

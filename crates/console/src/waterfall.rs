@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::{CloudCall, DatabaseCall};
+use gateway::{CloudCall, DatabaseCall, UNANSWERED};
 use maud::{Markup, html};
 use runtime::Level;
 
@@ -305,7 +305,7 @@ fn inside(lang: Lang, row: &Row<'_>, room: &mut usize) -> Inside {
             let made = &call.cloud_calls[at];
             match &made.database {
                 Some(database) => Inside::Here(html! {
-                    div .inside { (operation(lang, database, failed(made), true)) }
+                    div .inside { (operation(lang, database, failed(lang, made), true)) }
                 }),
                 None => Inside::Nothing,
             }
@@ -333,7 +333,7 @@ pub(crate) fn exchange(lang: Lang, made: &CloudCall) -> Markup {
         .as_ref()
         .is_some_and(|call| sent != Some(&call.query));
     html! {
-        @if let Some(database) = &made.database { (operation(lang, database, failed(made), asked)) }
+        @if let Some(database) = &made.database { (operation(lang, database, failed(lang, made), asked)) }
         @else if !made.text.is_empty() { p { (made.text) } }
         @if let Some(both) = &made.exchange {
             (crate::json_tree::titled(lang, lang.t("Request", "请求"), &both.request))
@@ -343,8 +343,12 @@ pub(crate) fn exchange(lang: Lang, made: &CloudCall) -> Markup {
 }
 
 /// Why it failed; where it did not, its text says how it went, which the operation says too.
-fn failed(made: &CloudCall) -> &str {
-    if made.code == 0 { "" } else { &made.text }
+fn failed(lang: Lang, made: &CloudCall) -> &str {
+    match (made.code, lang) {
+        (0, _) => "",
+        (UNANSWERED, Lang::Zh) => "没有等到返回；如果是写操作，可能已经生效",
+        _ => &made.text,
+    }
 }
 
 fn is_long(text: &str) -> bool {
@@ -368,7 +372,8 @@ fn label(lang: Lang, row: &Row<'_>) -> Markup {
                     None => (beginning(&made.what, SHORT)),
                 }
                 @if made.code != 0 || made.database.is_none() { " " (code(made.code)) }
-                @if made.code != 0 && !made.text.is_empty() { " " span .dim { (beginning(&made.text, SHORT)) } }
+                @let text = failed(lang, made);
+                @if !text.is_empty() { " " span .dim { (beginning(text, SHORT)) } }
             }
         }
         What::Printed(line) => html! {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use bson::{Bson, DateTime, Document, doc};
 use docdb::{
-    Context,
+    Context, TOO_MUCH_WORK,
     error::code,
     expr::Variables,
     pipeline::Pipeline,
@@ -805,6 +805,9 @@ fn ran<T>(outcome: crate::Result<T>) -> Answer<T> {
         {
             let told = docdb::Error::new(error.code, "unable to find index for $geoNear query");
             Err(DatabaseError::Refused(told).into())
+        }
+        Err(DatabaseError::Refused(error)) if error.code == TOO_MUCH_WORK => {
+            Err(DatabaseError::TimedOut.into())
         }
         Err(DatabaseError::Refused(error)) => Err(ClientError::Fails(error)),
         outcome => Ok(outcome?),

@@ -9,6 +9,7 @@ mod file;
 mod measured;
 mod merged;
 mod near;
+mod places;
 mod read;
 mod recorded;
 mod route;
@@ -44,12 +45,13 @@ use self::{
     catalog::{CatalogCache, Collection},
     disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
+    places::Places,
     transaction::{Registry, Turn},
     write::{DocumentWrite, Work, WriteDone},
     writer::{Queued, Writer},
 };
 use crate::{
-    Aggregate, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
+    Aggregate, Asker, BoxFuture, Changes, CollectionStatus, Database, DatabaseError, Find, Found, IndexSpec,
     Inserted, Page, Result, Tally, TransactionId, Update, Updated, changes::Feed,
 };
 
@@ -84,7 +86,11 @@ impl Default for Options {
 /// A database in one file, or in memory. Clones share it; the file is closed when the last one is dropped and what was under way
 /// has ended.
 #[derive(Clone)]
-pub struct Embedded(Arc<Handle>);
+pub struct Embedded {
+    handle: Arc<Handle>,
+    /// Who asks by this one, where that bounds what they get.
+    asker: Option<Arc<Asker>>,
+}
 
 struct Handle {
     shared: Arc<Shared>,
@@ -92,7 +98,7 @@ struct Handle {
     writes: Option<mpsc::Sender<Queued>>,
     writer: Option<JoinHandle<()>>,
     waiting: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    reads: Places,
 }
 
 impl Drop for Handle {
@@ -119,15 +125,27 @@ pub(crate) struct Shared {
     draws: AtomicU64,
 }
 
-/// Whether whoever asked for an operation does not wait for it any more. What it takes goes on in another thread, and would hold
-/// one of few places there for as long as it takes.
+/// What an operation ends at. It goes on in another thread than whoever asked, and would hold one of few places there for as long
+/// as it takes.
 #[derive(Debug, Default)]
-pub(crate) struct Gone(Arc<AtomicBool>);
+pub(crate) struct Bounds {
+    /// Whether whoever asked does not wait for it any more.
+    gone: Arc<AtomicBool>,
+    /// How many rounds of loops it may take, where these are fewer than anybody's.
+    rounds: Option<u64>,
+}
 
-impl Gone {
-    /// What says so when it is dropped with the future of whoever waits.
+impl Bounds {
+    fn of(asker: Option<&Asker>) -> Self {
+        Self {
+            gone: Arc::default(),
+            rounds: asker.and_then(|asker| asker.rounds),
+        }
+    }
+
+    /// What says that whoever asked has gone, when it is dropped with the future of theirs.
     fn on_drop(&self) -> impl Drop + use<> {
-        GoneOnDrop(Arc::clone(&self.0))
+        GoneOnDrop(Arc::clone(&self.gone))
     }
 }
 
@@ -157,9 +175,13 @@ impl Shared {
         self.disk.admit(|| self.transactions.end_all())
     }
 
-    /// The time and the randomness of one operation, which ends when whoever asked has gone.
-    pub(crate) fn context(&self, gone: &Gone) -> Context {
-        Context::new(DateTime::now(), self.random()).until(Arc::clone(&gone.0))
+    /// The time and the randomness of one operation, and what it ends at.
+    pub(crate) fn context(&self, bounds: &Bounds) -> Context {
+        let context = Context::new(DateTime::now(), self.random()).until(Arc::clone(&bounds.gone));
+        match bounds.rounds {
+            Some(rounds) => context.at_most(rounds),
+            None => context,
+        }
     }
 
     /// The collection of that name in a snapshot. One that was made since then has no documents in the snapshot, and so can
@@ -248,13 +270,26 @@ impl Embedded {
             .name("database".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| shared.disk.cannot_be_opened(error))?;
-        Ok(Self(Arc::new(Handle {
-            shared,
-            writes: Some(writes),
-            writer: Some(writer),
-            waiting: Arc::new(Semaphore::new(WRITES)),
-            reads: Arc::new(Semaphore::new(READS)),
-        })))
+        Ok(Self {
+            handle: Arc::new(Handle {
+                shared,
+                writes: Some(writes),
+                writer: Some(writer),
+                waiting: Arc::new(Semaphore::new(WRITES)),
+                reads: Places::new(READS),
+            }),
+            asker: None,
+        })
+    }
+
+    /// Whether [`create_index`](Database::create_index) would make the index over the documents that are there: it is made, and given
+    /// up.
+    ///
+    /// # Errors
+    /// Those of `create_index`.
+    pub async fn try_index(&self, collection: &str, index: IndexSpec) -> Result<()> {
+        let work = Work::TryIndex(collection.to_owned(), index);
+        self.write(work, None).await.map(drop)
     }
 
     /// Has the writer do it.
@@ -279,17 +314,17 @@ impl Embedded {
         let permit = match (&turn, &work) {
             (None, Work::Begin) | (Some(_), _) => None,
             (None, _) => Some(
-                Arc::clone(&self.0.waiting)
+                Arc::clone(&self.handle.waiting)
                     .acquire_owned()
                     .await
                     .map_err(DatabaseError::unavailable)?,
             ),
         };
         let (answer, answered) = oneshot::channel();
-        let gone = Gone::default();
-        let _waits = gone.on_drop();
-        let queued = Queued::new(work, turn, answer, permit, gone);
-        let writes = self.0.writes.as_ref().ok_or_else(closed)?;
+        let bounds = Bounds::of(self.asker.as_deref());
+        let _waits = bounds.on_drop();
+        let queued = Queued::new(work, turn, answer, permit, bounds);
+        let writes = self.handle.writes.as_ref().ok_or_else(closed)?;
         writes.send(queued).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
     }
@@ -298,26 +333,23 @@ impl Embedded {
     async fn read<T: Send + 'static>(
         &self,
         transaction: Option<TransactionId>,
-        read: impl FnOnce(&Shared, &redb::Database, Option<&Turn>, &Gone) -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Shared, &redb::Database, Option<&Turn>, &Bounds) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turn = self.turn(transaction)?;
-        let permit = Arc::clone(&self.0.reads)
-            .acquire_owned()
-            .await
-            .map_err(DatabaseError::unavailable)?;
-        let shared = Arc::clone(&self.0.shared);
-        let gone = Gone::default();
-        let _waits = gone.on_drop();
+        let place = self.handle.reads.enter(self.asker.as_deref()).await?;
+        let shared = Arc::clone(&self.handle.shared);
+        let bounds = Bounds::of(self.asker.as_deref());
+        let _waits = bounds.on_drop();
         let task = tokio::task::spawn_blocking(move || {
-            let result = shared.with(|file| read(&shared, file, turn.as_ref(), &gone));
-            drop((turn, permit));
+            let result = shared.with(|file| read(&shared, file, turn.as_ref(), &bounds));
+            drop((turn, place));
             result
         });
         task.await.map_err(DatabaseError::unavailable)?
     }
 
     fn turn(&self, transaction: Option<TransactionId>) -> Result<Option<Turn>> {
-        let shared = &self.0.shared;
+        let shared = &self.handle.shared;
         transaction
             .map(|id| shared.transactions.turn(id, shared.now()))
             .transpose()
@@ -371,6 +403,13 @@ fn last_change(file: &redb::Database) -> Result<u64> {
 }
 
 impl Database for Embedded {
+    fn for_asker(&self, asker: Asker) -> Option<Arc<dyn Database>> {
+        Some(Arc::new(Self {
+            handle: Arc::clone(&self.handle),
+            asker: Some(Arc::new(asker)),
+        }))
+    }
+
     fn create_collection<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.write(Work::CreateCollection(name.to_owned()), None)
@@ -474,13 +513,14 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
         Box::pin(async move {
-            let shared = &self.0.shared;
+            let shared = &self.handle.shared;
             // To parse it takes long too, then.
             if Asked::of_all(std::iter::once(&find.filter).chain(&find.projection)).is_much() {
                 let collection = collection.to_owned();
-                let read = move |shared: &Shared, file: &redb::Database, turn: Option<&Turn>, gone: &Gone| {
-                    read::FindRead::new(&collection, &find)?.run(shared, file, turn, gone)
-                };
+                let read =
+                    move |shared: &Shared, file: &redb::Database, turn: Option<&Turn>, bounds: &Bounds| {
+                        read::FindRead::new(&collection, &find)?.run(shared, file, turn, bounds)
+                    };
                 return self.read(transaction, read).await;
             }
             let read = read::FindRead::new(collection, &find)?;
@@ -490,8 +530,8 @@ impl Database for Embedded {
             {
                 return Ok(found);
             }
-            self.read(transaction, move |shared, file, turn, gone| {
-                read.run(shared, file, turn, gone)
+            self.read(transaction, move |shared, file, turn, bounds| {
+                read.run(shared, file, turn, bounds)
             })
             .await
         })
@@ -506,12 +546,12 @@ impl Database for Embedded {
         limit: usize,
     ) -> BoxFuture<'a, Result<Page>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(None, move |shared, file, _, gone| {
+        Box::pin(self.read(None, move |shared, file, _, bounds| {
             let from = after.as_ref();
             read::page(
                 shared,
                 file,
-                gone,
+                bounds,
                 &collection,
                 (&filter, projection.as_ref()),
                 from,
@@ -527,8 +567,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Tally>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, file, turn, gone| {
-            read::count(shared, file, turn, gone, &collection, &filter)
+        Box::pin(self.read(transaction, move |shared, file, turn, bounds| {
+            read::count(shared, file, turn, bounds, &collection, &filter)
         }))
     }
 
@@ -586,8 +626,8 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Found>> {
         let collection = collection.to_owned();
-        Box::pin(self.read(transaction, move |shared, file, turn, gone| {
-            read::aggregate(shared, file, turn, gone, &collection, &aggregate)
+        Box::pin(self.read(transaction, move |shared, file, turn, bounds| {
+            read::aggregate(shared, file, turn, bounds, &collection, &aggregate)
         }))
     }
 
@@ -610,7 +650,7 @@ impl Database for Embedded {
 
     fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let shared = &self.0.shared;
+            let shared = &self.handle.shared;
             let turn = shared
                 .transactions
                 .turn_in_time(transaction, shared.now())
@@ -621,7 +661,7 @@ impl Database for Embedded {
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            if !self.0.shared.disk.is_in_trouble() {
+            if !self.handle.shared.disk.is_in_trouble() {
                 return Ok(());
             }
             self.write(Work::Probe, None).await.map(drop)
@@ -629,6 +669,6 @@ impl Database for Embedded {
     }
 
     fn changes(&self, after: Option<u64>) -> BoxFuture<'_, Result<Changes>> {
-        Box::pin(async move { Ok(self.0.shared.feed.listen(after)?) })
+        Box::pin(async move { Ok(self.handle.shared.feed.listen(after)?) })
     }
 }

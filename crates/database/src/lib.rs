@@ -20,7 +20,7 @@ mod operation;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use bson::{Bson, Document};
 
@@ -39,7 +39,7 @@ pub use crate::{
     error::DatabaseError,
     id_kind::{behind_id, id_kind, id_kind_of},
     operation::{
-        Aggregate, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
+        Aggregate, Asker, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
         TransactionId, Update, UpdateKind, Updated,
     },
 };
@@ -72,6 +72,12 @@ pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 ///
 /// What a method fails by besides stands with it.
 pub trait Database: Send + Sync + 'static {
+    /// The same database for one of those who ask it, who leaves others room; `None` where the engine sees to that by itself.
+    fn for_asker(&self, asker: Asker) -> Option<Arc<dyn Database>> {
+        let _ = asker;
+        None
+    }
+
     /// Makes a collection.
     ///
     /// # Errors

@@ -25,6 +25,60 @@ impl std::str::FromStr for TransactionId {
     }
 }
 
+/// One of those who ask a database, as far as what they get of it is bounded: see [`Database::for_asker`](crate::Database::for_asker).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// What this one belongs to, from the narrowest to the widest, each with the part that all who belong to it may have of the
+    /// places for reads: 2 for a half, 4 for a quarter. They stand in one order everywhere, so that no two wait for each other.
+    pub(crate) groups: Vec<(String, usize)>,
+    /// How many rounds of loops one operation may take, where these are fewer than the engine lets anybody's.
+    pub(crate) rounds: Option<u64>,
+}
+
+impl Asker {
+    /// Rounds of loops in one operation of a client's: some hundredths of a second. A function has a hundred times as many.
+    const CLIENT_ROUNDS: u64 = 1_000_000;
+
+    /// A client by itself: all of them have half of the places, one user a quarter. Those who may be anybody are one.
+    #[must_use]
+    pub fn client(user: Option<&str>) -> Self {
+        let mut groups = Vec::with_capacity(3);
+        groups.push((format!("client {}", user.unwrap_or_default()), 4));
+        groups.extend(user.map(of_user));
+        groups.push(of_clients());
+        Self {
+            groups,
+            rounds: Some(Self::CLIENT_ROUNDS),
+        }
+    }
+
+    /// What is asked once for several clients.
+    #[must_use]
+    pub fn clients() -> Self {
+        Self {
+            groups: vec![of_clients()],
+            rounds: Some(Self::CLIENT_ROUNDS),
+        }
+    }
+
+    /// A function that was called for this user, if for any: one function has half of the places, and so has one user.
+    #[must_use]
+    pub fn function(name: &str, user: Option<&str>) -> Self {
+        let mut groups = Vec::with_capacity(2);
+        groups.extend(user.map(of_user));
+        groups.push((format!("function {name}"), 2));
+        Self { groups, rounds: None }
+    }
+}
+
+fn of_user(user: &str) -> (String, usize) {
+    (format!("user {user}"), 2)
+}
+
+fn of_clients() -> (String, usize) {
+    ("clients".to_owned(), 2)
+}
+
 /// What is to be read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Find {

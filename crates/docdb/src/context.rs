@@ -61,10 +61,22 @@ impl Context {
         }
     }
 
+    /// The same with fewer rounds than anybody's.
+    #[must_use]
+    pub fn at_most(self, rounds: u64) -> Self {
+        Self {
+            most: rounds.min(self.most),
+            ..self
+        }
+    }
+
     /// The same for what must not end half done, whether somebody waits for it or not. Its steps count anew.
     #[must_use]
     pub fn to_the_end(&self) -> Self {
-        Self::new(self.now, self.random())
+        Self {
+            most: self.most,
+            ..Self::new(self.now, self.random())
+        }
     }
 
     /// To be asked for each document that is looked at or made.

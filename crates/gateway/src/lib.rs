@@ -51,7 +51,7 @@ use tokio::net::TcpListener;
 
 pub use calls::{
     CallRecord, CloudCall, DatabaseCall, Exchange, Journal, Note, PrintedLine, RedeemedFields, Silent,
-    WantedIndex, WebRecord,
+    UNANSWERED, WantedIndex, WebRecord,
 };
 pub use cloudbase::{WebAuth, WebLogin};
 pub use cors::Origins;

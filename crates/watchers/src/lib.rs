@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use bson::Document;
-use database::{ClientDatabase, ClientError, Database, DatabaseError, Permissions};
+use database::{Asker, ClientDatabase, ClientError, Database, DatabaseError, Permissions};
 use docdb::regex::Asked;
 use realtime::{Dialect, WatchQuery, WatchRefusal, WatchRequest};
 use rules::{Caller, DocumentRef};
@@ -87,7 +87,10 @@ struct Judged {
 impl Watchers {
     /// Nobody, so far. Must be used inside a Tokio runtime.
     #[must_use]
-    pub fn new(config: WatchersConfig) -> Self {
+    pub fn new(mut config: WatchersConfig) -> Self {
+        if let Some(database) = config.database.for_asker(Asker::clients()) {
+            config.database = database;
+        }
         Self(Arc::new(Inner {
             state: Mutex::new(Queries::new(config.memory)),
             outboxes: Outboxes::new(config.memory),

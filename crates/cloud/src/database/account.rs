@@ -34,6 +34,19 @@ pub(super) fn database_call(request: &DatabaseRequest) -> DatabaseCall {
     }
 }
 
+/// Whether it changes something, be it at the end of a transaction.
+pub(super) fn writes(operation: &DatabaseOperation) -> bool {
+    match operation {
+        DatabaseOperation::Find(_)
+        | DatabaseOperation::Count(_)
+        | DatabaseOperation::Aggregate(_)
+        | DatabaseOperation::Begin
+        | DatabaseOperation::Abort => false,
+        DatabaseOperation::Update { change, .. } => !matches!(change, Change::Nothing),
+        _ => true,
+    }
+}
+
 /// What was asked, in the syntax of MongoDB's shell.
 pub(super) fn query(operation: &DatabaseOperation) -> String {
     match operation {

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use bson::{Bson, Document, doc};
 use calls::{Calls, Note};
-use database::{ClientDatabase, ClientError, DatabaseError, Find, Looked, toml_key};
+use database::{ClientDatabase, ClientError, Database, DatabaseError, Find, Looked, toml_key};
 use rules::{Level, Permission};
 use tcb::{
     Envelope, SdkReply,
@@ -46,12 +46,16 @@ impl Documents {
         &self,
         request: DatabaseRequest,
         client: AskingClient<'_>,
-        asked: &CloudRequest,
+        mut asked: CloudRequest,
     ) -> Result<DatabaseAnswer, DatabaseRefusal> {
         let mut call = account::database_call(&request);
-        let made = self.0.make(request, Some(client), asked).await?;
+        let what = title(call.operation, &request.collection);
+        asked.begin(&what, account::writes(&request.operation), None);
+        let made = self.0.make_in_time(&what, request, Some(client), &asked).await;
+        asked.record(what, 0, "");
+        let made = made?;
         let wanted = account::came_to(&mut call, &made.answer, made.looked, made.wanted);
-        self.0.tell_if_slow(&call, &wanted, asked);
+        self.0.tell_if_slow(&call, &wanted, &asked);
         Ok(made.answer)
     }
 }
@@ -60,12 +64,13 @@ impl Inner {
     /// Does it within what the caller may.
     pub(super) async fn once_for(
         &self,
+        database: &dyn Database,
         asking: AskingClient<'_>,
         collection: &str,
         operation: DatabaseOperation,
     ) -> Result<(DatabaseAnswer, Option<Looked>), ClientError> {
         let client = ClientDatabase {
-            database: self.access.database.as_ref(),
+            database,
             permissions: &self.access.permissions.load_full(),
             caller: asking.caller,
             now: now().timestamp_millis(),

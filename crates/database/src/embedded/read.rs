@@ -19,7 +19,7 @@ use docdb::{
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use super::{
-    Gone, Shared,
+    Bounds, Shared,
     catalog::Collection,
     file::{CATALOG, COUNTS, DOCUMENTS, INDEXES, META, SEQUENCE},
     near::NearWalk,
@@ -154,9 +154,9 @@ impl FindRead {
         shared: &Shared,
         file: &redb::Database,
         turn: Option<&Turn>,
-        gone: &Gone,
+        bounds: &Bounds,
     ) -> Result<Found> {
-        let context = shared.context(gone);
+        let context = shared.context(bounds);
         with(file, turn, |tables, overlay| {
             let collection = collection(shared, file, tables, &self.collection)?;
             let route = self.route(&collection, overlay);
@@ -173,7 +173,7 @@ impl FindRead {
             if route.most.is_none_or(|most| most > FEW) || self.filter.patterns() > 0 {
                 return Ok(None);
             }
-            let context = shared.context(&Gone::default()).strict(SHORT);
+            let context = shared.context(&Bounds::default()).strict(SHORT);
             match self.along(shared, tables, overlay, &collection, route, &context) {
                 Err(DatabaseError::Refused(error)) if error.code == TOO_MUCH_WORK => Ok(None),
                 found => found.map(Some),
@@ -265,13 +265,13 @@ const PAGE: usize = 4 << 20;
 pub(crate) fn page(
     shared: &Shared,
     file: &redb::Database,
-    gone: &Gone,
+    bounds: &Bounds,
     name: &str,
     (filter, projection): (&Document, Option<&Document>),
     after: Option<&Bson>,
     limit: usize,
 ) -> Result<Page> {
-    let context = shared.context(gone);
+    let context = shared.context(bounds);
     let filter = Filter::parse(filter)?;
     let projection = projection.map(Projection::parse).transpose()?;
     with(file, None, |tables, _| {
@@ -333,11 +333,11 @@ pub(crate) fn count(
     shared: &Shared,
     file: &redb::Database,
     turn: Option<&Turn>,
-    gone: &Gone,
+    bounds: &Bounds,
     name: &str,
     filter: &Document,
 ) -> Result<Tally> {
-    let context = shared.context(gone);
+    let context = shared.context(bounds);
     let filter = Filter::parse(filter)?;
     with(file, turn, |tables, overlay| {
         let collection = collection(shared, file, tables, name)?;
@@ -365,11 +365,11 @@ pub(crate) fn aggregate(
     shared: &Shared,
     file: &redb::Database,
     turn: Option<&Turn>,
-    gone: &Gone,
+    bounds: &Bounds,
     name: &str,
     aggregate: &Aggregate,
 ) -> Result<Found> {
-    let context = shared.context(gone);
+    let context = shared.context(bounds);
     let stages: Vec<Bson> = aggregate.stages.iter().cloned().map(Bson::Document).collect();
     let mut pipeline = Pipeline::parse(&stages)?;
     with(file, turn, |tables, overlay| {

@@ -107,7 +107,7 @@ async fn queued<F: Future + Unpin>(operation: &mut F) -> Option<F::Output> {
 
 /// Holds every index against the documents, and the counts: an entry for each value of each document, and none else.
 fn verify(database: &Embedded) {
-    let checked = database.0.shared.with(|file| {
+    let checked = database.handle.shared.with(|file| {
         let read = file.begin_read().map_err(DatabaseError::unavailable)?;
         let catalog = read.open_table(CATALOG).unwrap();
         let documents = read.open_table(file::DOCUMENTS).unwrap();

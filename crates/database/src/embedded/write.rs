@@ -10,7 +10,7 @@ use docdb::Context;
 
 use self::{noted::Noted, plan::WritePlan, target::Committed};
 use super::{
-    Gone, Shared,
+    Bounds, Shared,
     batch::Batch,
     file::{CATALOG, DOCUMENTS, INDEXES},
     transaction::{MOST_WRITTEN, Turn},
@@ -24,6 +24,8 @@ pub(crate) enum Work {
     CreateCollection(String),
     DropCollection(String),
     CreateIndex(String, IndexSpec),
+    /// Makes it for a look: it is given up in any case.
+    TryIndex(String, IndexSpec),
     DropIndex(String, String),
     /// In the collection of that name.
     Documents(String, DocumentWrite),
@@ -41,6 +43,7 @@ impl Work {
             self,
             Self::DropCollection(_)
                 | Self::CreateIndex(..)
+                | Self::TryIndex(..)
                 | Self::DropIndex(..)
                 | Self::Commit
                 | Self::Abort
@@ -89,9 +92,9 @@ pub(crate) fn apply(
     locks: &mut Locks,
     work: &Work,
     turn: Option<&Turn>,
-    gone: &Gone,
+    bounds: &Bounds,
 ) -> Result<WriteDone> {
-    let context = shared.context(gone);
+    let context = shared.context(bounds);
     // What nobody waits for any more was told as not done, and would be done a second time by whoever tries again.
     if let (Err(gone), false) = (context.is_wanted(), matches!(work, Work::Abort | Work::Begin)) {
         if let Some(turn) = turn {
@@ -115,7 +118,9 @@ pub(crate) fn apply(
         }
         Work::CreateCollection(name) => batch.create_collection(name).map(|()| WriteDone::Done),
         Work::DropCollection(name) => batch.drop_collection(name).map(WriteDone::Was),
-        Work::CreateIndex(name, spec) => batch.create_index(name, spec.clone()).map(|()| WriteDone::Done),
+        Work::CreateIndex(name, spec) | Work::TryIndex(name, spec) => {
+            batch.create_index(name, spec.clone()).map(|()| WriteDone::Done)
+        }
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
         Work::Documents(name, write) => {
             let plan = WritePlan::parse(name, write)?;

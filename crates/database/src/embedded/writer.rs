@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
-    Gone, Shared,
+    Bounds, Shared,
     batch::{Batch, Finished},
     disk,
     transaction::{TRANSACTION_LIFE, Turn},
@@ -37,7 +37,7 @@ pub(crate) struct Queued {
     /// writes which wait for its locks cannot keep it from ending.
     permit: Option<OwnedSemaphorePermit>,
     /// Looked at while it is made.
-    gone: Gone,
+    bounds: Bounds,
     /// Since when it waits for a lock.
     since: Option<Instant>,
     /// What came of it, where that needs no commit.
@@ -50,14 +50,14 @@ impl Queued {
         turn: Option<Turn>,
         answer: oneshot::Sender<Result<WriteDone>>,
         permit: Option<OwnedSemaphorePermit>,
-        gone: Gone,
+        bounds: Bounds,
     ) -> Self {
         Self {
             work,
             turn,
             answer,
             permit,
-            gone,
+            bounds,
             since: None,
             outcome: None,
         }
@@ -302,7 +302,7 @@ impl Writer {
                         &mut self.locks,
                         &queued.work,
                         queued.turn.as_ref(),
-                        &queued.gone,
+                        &queued.bounds,
                     )
                 }));
                 let Ok(done) = done else {
@@ -328,8 +328,11 @@ impl Writer {
                 queued.outcome = Some(done);
             }
             // What stands alone is done whole or not at all.
-            let failed = alone && batch.iter().any(|queued| matches!(queued.outcome, Some(Err(_))));
-            if tables.dirty && !failed {
+            let is_given_up = alone
+                && batch.iter().any(|queued| {
+                    matches!(queued.outcome, Some(Err(_))) || matches!(queued.work, Work::TryIndex(..))
+                });
+            if tables.dirty && !is_given_up {
                 Some(tables.finish()?)
             } else {
                 None

@@ -93,10 +93,10 @@ async fn a_file_is_not_repaired_after_a_crash_and_at_rest_it_needs_no_journal() 
                 .unwrap();
         }
         if rest_after.is_none() {
-            assert!(database.0.shared.disk.needs_journal());
+            assert!(database.handle.shared.disk.needs_journal());
         }
         // The writer puts it to rest when it has seen that nobody writes.
-        while rest_after.is_some() && database.0.shared.disk.needs_journal() {
+        while rest_after.is_some() && database.handle.shared.disk.needs_journal() {
             std::thread::yield_now();
         }
         let left = left(&path, "left.redb");
@@ -442,7 +442,7 @@ async fn fill(database: &Embedded) {
 async fn a_collection_has_one_index_of_owners() {
     let database = Embedded::in_memory(Options::default()).unwrap();
     let entries = || {
-        let count = database.0.shared.with(|file| {
+        let count = database.handle.shared.with(|file| {
             let read = file.begin_read().map_err(DatabaseError::unavailable)?;
             Ok(read.open_table(file::INDEXES).unwrap().iter().unwrap().count())
         });
