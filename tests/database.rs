@@ -566,6 +566,37 @@ async fn a_document_that_no_sdk_reads_keeps_a_collection_from_nobody() {
     }
 }
 
+/// What a call waited for when it ended stands in its account: it is the likeliest reason for its end.
+#[tokio::test]
+async fn a_query_that_outlives_its_call_is_told_with_the_call() {
+    let project = Scratch::new(&[]);
+    function(
+        &project,
+        "stuck",
+        "3.0.4",
+        r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+const big = cloud.database().collection('big');
+exports.main = async () => {
+  const many = Array.from({ length: 2000 }, (_, n) => n);
+  await big.add({ data: { a: many, b: many, c: many } });
+  return big.aggregate().unwind('$a').unwind('$b').unwind('$c').count('n').end();
+};",
+    );
+    project.write("yunqiao.toml", "[functions.stuck]\ntimeout = 8\n");
+    let dev = Dev::start(project.path());
+    let bob = dev.login("bob").await;
+    let (status, reply) = bob.call("stuck", json!({})).await;
+    assert_eq!((status, &reply["errCode"]), (504, &json!(-504_003)), "{reply}");
+    for told in [
+        "→ database big aggregateDocuments",
+        "-501002 the call ended before it was answered",
+    ] {
+        dev.server.prints_soon(told).await;
+    }
+}
+
 /// A transaction ends with the call that began it where that fails, whatever way it fails: what it had locked is free, and what waited
 /// goes on. Otherwise the writes here would wait for longer than their function may run.
 #[tokio::test]

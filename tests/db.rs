@@ -217,6 +217,131 @@ fn a_seed_that_is_broken_is_told_with_its_place_and_leaves_nothing() {
     assert_eq!(listed(project.path())["collections"][0]["documents"], 0);
 }
 
+const UNIQUE: &str = "[database.collections.users]\nindexes = [{ fields = [\"phone\"], unique = true }]\n";
+
+#[test]
+fn what_goes_in_before_the_first_start_is_held_to_the_indexes_of_the_settings() {
+    let project = Scratch::new(&[]);
+    project.write("yunqiao.toml", UNIQUE);
+    let dir = project.path();
+    let (good, _, err) = with_input(
+        db(dir, &["import", "users", "-"]),
+        "{\"_id\":\"1\"}\n{\"_id\":\"2\"}\n",
+    );
+    assert!(!good, "{err}");
+    for part in [
+        "1 added",
+        "-, line 2: E11000",
+        "phone: null",
+        "1 document did not go in",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    // Another one is not there by its _id.
+    assert!(!err.contains("--upsert"), "{err}");
+    let (_, out, _) = done(db(dir, &["index", "users"]));
+    assert_eq!(out, "_id_\nphone_1 (unique)\n");
+}
+
+#[test]
+fn an_index_that_the_documents_do_not_admit_is_told_with_those_and_the_mend() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let dir = project.path();
+    let documents = "{\"_id\":\"1\"}\n{\"_id\":\"2\"}\n{\"_id\":\"3\",\"phone\":\"5\"}\n";
+    let (good, _, err) = with_input(db(dir, &["import", "users", "-"]), documents);
+    assert!(good, "{err}");
+    project.write("yunqiao.toml", UNIQUE);
+    let mend = [
+        "the index phone_1 cannot be made",
+        "dup key: { phone: null }",
+        "of the _id \"1\" and \"2\"",
+        "sparse = true",
+        "yunqiao db export users --where '{\"phone\":null}'",
+    ];
+    let tells = |err: &str| {
+        mend.iter()
+            .for_each(|part| assert!(err.contains(part), "{part}: {err}"))
+    };
+    let (output, out, _) = run(yunqiao().arg("doctor").arg(dir));
+    assert!(!output.status.success(), "{out}");
+    tells(&out);
+    {
+        let dev = Dev::start(dir);
+        dev.server.prints("it goes on without");
+        tells(&dev.server.printed());
+    }
+    // Not by a look, and not by a way of mending it.
+    let (good, out, err) = done(db(dir, &["export", "users", "--where", "{\"phone\":null}"]));
+    assert!(good, "{err}");
+    assert_eq!(out, "{\"_id\":\"1\"}\n{\"_id\":\"2\"}\n");
+    assert!(!err.contains("cannot be made"), "{err}");
+    let (good, _, err) = with_input(
+        db(dir, &["import", "users", "-", "--upsert"]),
+        "{\"_id\":\"2\",\"phone\":\"6\"}\n",
+    );
+    assert!(good && err.contains("it goes on without"), "{err}");
+    let (output, out, _) = run(yunqiao().arg("doctor").arg(dir));
+    assert!(output.status.success(), "{out}");
+    let (good, _, err) = with_input(
+        db(dir, &["import", "users", "-"]),
+        "{\"_id\":\"4\",\"phone\":\"6\"}\n",
+    );
+    assert!(!good && err.contains("phone: \"6\""), "{err}");
+}
+
+#[test]
+fn serve_does_not_start_without_an_index_that_it_is_to_have_and_its_check_says_so_before() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let dir = project.path();
+    let settings = "secret_file = \"appsecret\"\nlisten = \"127.0.0.1:0\"\n";
+    project.write("appsecret", "0123456789abcdef0123456789abcdef");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(dir.join("appsecret"), mode).unwrap();
+    project.write("yunqiao.toml", settings);
+    let config = dir.join("yunqiao.toml");
+    let mut import = yunqiao();
+    import
+        .args(["db", "-c"])
+        .arg(&config)
+        .args(["import", "users", "-"]);
+    let documents = "{\"_id\":\"1\",\"phone\":\"5\"}\n{\"_id\":\"2\",\"phone\":\"5\"}\n";
+    let (good, _, err) = with_input(import, documents);
+    assert!(good, "{err}");
+    project.write("yunqiao.toml", &format!("{settings}{UNIQUE}"));
+    for check in [&["--check"][..], &[]] {
+        let (output, _, err) = run(yunqiao().arg("serve").arg("-c").arg(&config).args(check));
+        assert!(!output.status.success(), "{err}");
+        for part in [
+            "the index phone_1 cannot be made",
+            "of the _id \"1\" and \"2\"",
+            "yunqiao db export users --where '{\"phone\":\"5\"}'",
+        ] {
+            assert!(err.contains(part), "{part}: {err}");
+        }
+        assert!(!err.contains("sparse"), "{err}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_in_chinese() {
+    let project = Scratch::new(&[]);
+    let dir = project.path();
+    for (text, said) in [
+        ("{\"_id\":,}\n", "第 1 行第 8 列：这里应是一个值"),
+        ("\u{fffd}", "第一行必须是以逗号分隔的字段名"),
+        ("a,a\n1,2\n", "第 1 行第 2 列：第一行里 \"a\" 这一列出现两次"),
+        ("[{\"a\":1}", "文件在数组中间结束"),
+    ] {
+        let (good, _, err) = with_input(db(dir, &["import", "c", "-", "--lang", "zh"]), text);
+        assert!(!good && err.contains(said), "{said}: {err}");
+    }
+    let (good, _, err) = done(db(dir, &["export", "c", "--where", "{a", "--lang", "zh"]));
+    assert!(
+        !good && err.contains("第 1 字节处：这里应是带引号的字段名"),
+        "{err}"
+    );
+}
+
 #[test]
 fn the_database_of_serve_is_reached_by_its_configuration() {
     let project = Scratch::new(&[("one", "exports.main = () => 1")]);

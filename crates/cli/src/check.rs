@@ -7,7 +7,7 @@ use serde_json::json;
 use wording::Wording;
 
 use crate::{
-    data,
+    data::{self, Keeping},
     front::DatabaseFront,
     lang::{self, say},
     paths, print, serve, stack, storage, web_auth,
@@ -94,6 +94,14 @@ async fn faults_of(project: &Project) -> Vec<Fault> {
     }
     if let Some(s3) = &settings.storage.s3 {
         judge(storage::bucket(s3, None).await.map(drop));
+    }
+    let unmade = data::look_for_unmade(project, Keeping::BesideStore).await;
+    match unmade {
+        Ok(unmade) => faults.extend(unmade.into_iter().map(|unmade| Fault {
+            what: unmade.what,
+            mend: unmade.mend,
+        })),
+        Err(error) => faults.push(Fault::of(&error)),
     }
     let oddities = [
         serve::operator_without_secret(project),

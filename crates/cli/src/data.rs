@@ -9,17 +9,19 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use bson::Document;
+use bson::{Bson, Document, doc};
 use cloud::{DatabaseAccess, MakesCollections};
 use database::{
-    Database, DatabaseError, Embedded, FileError, Options,
+    Database, DatabaseError, Embedded, FileError, Find, IndexSpec, Options,
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
-use project::{MissingCollection, Project, Secret};
+use ejson::Style;
+use project::{DatabaseSection, MissingCollection, Project, Secret};
+use wording::{Wording, wording};
 
 use crate::{
     folder::{self, Folder},
-    lang::{say, t},
+    lang::{self, say, t},
     print,
 };
 
@@ -79,21 +81,12 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         _ => Arc::new(embedded(project, keeping)?),
     };
     let database = held.as_ref();
-    for (name, collection) in &settings.collections {
-        make(database, name).await?;
-        for index in &collection.indexes {
-            let named = &index.name;
-            database
-                .create_index(name, index.clone())
-                .await
-                .with_context(|| {
-                    say!(
-                        "[database.collections.{name}]: the index {named} cannot be made",
-                        "[database.collections.{name}]：无法建立索引 {named}"
-                    )
-                })?;
-        }
+    let unmade = furnish(database, settings).await?;
+    // What runs in production without a unique index that it relies on keeps values twice. In `dev` the documents can be mended.
+    if keeping == Keeping::BesideStore && !unmade.is_empty() {
+        bail!(Wording::lines(unmade.iter().map(UnmadeIndex::wording)));
     }
+    warn_of_unmade(&unmade);
     if let Some(folder) = &settings.seed {
         let shared = settings.url.is_some() && keeping != Keeping::InMemory;
         seed(database, folder, shared).await?;
@@ -181,19 +174,211 @@ pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
     ));
 }
 
-/// The database as it is, without the collections, indexes and seeds of `yunqiao.toml`: for commands that open it themselves.
-/// Makes it where it is not there.
+/// An index of `yunqiao.toml` that the documents which are there do not admit.
+pub(crate) struct UnmadeIndex {
+    pub(crate) what: Wording,
+    pub(crate) mend: Wording,
+}
+
+impl UnmadeIndex {
+    fn wording(&self) -> Wording {
+        Wording::with_mend(&self.what, &self.mend)
+    }
+}
+
+/// Says which indexes there are not, where all the same it goes on.
+fn warn_of_unmade(unmade: &[UnmadeIndex]) {
+    for unmade in unmade {
+        let what = &unmade.what;
+        let what = wording!("{what}; it goes on without", "{what}；暂不使用这个索引"; what);
+        print::warning(lang::of(&what), lang::of(&unmade.mend));
+    }
+}
+
+/// Makes the collections and indexes that `yunqiao.toml` names; gives the indexes that could not be made.
+pub(crate) async fn furnish(
+    database: &dyn Database,
+    settings: &DatabaseSection,
+) -> anyhow::Result<Vec<UnmadeIndex>> {
+    let mut unmade = Vec::new();
+    for (name, collection) in &settings.collections {
+        make(database, name).await?;
+        for index in &collection.indexes {
+            let made = database.create_index(name, index.clone()).await;
+            unmade.extend(judge(database, name, index, made).await?);
+        }
+    }
+    Ok(unmade)
+}
+
+/// The indexes of `yunqiao.toml` that could not be made in the file as it is. Nothing is changed, and a file that another process has
+/// is not looked at, nor is a server.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub(crate) async fn look_for_unmade(project: &Project, keeping: Keeping) -> anyhow::Result<Vec<UnmadeIndex>> {
+    let settings = &project.settings.database;
+    let named = settings.collections.iter();
+    let mut wanted = named.flat_map(|(name, listed)| listed.indexes.iter().map(move |index| (name, index)));
+    let Some(first) = wanted
+        .next()
+        .filter(|_| settings.url.is_none() && is_there(project, keeping))
+    else {
+        return Ok(Vec::new());
+    };
+    let Some(path) = path(project, keeping)? else {
+        return Ok(Vec::new());
+    };
+    let database = match Embedded::open(path, Options::default()) {
+        Err(FileError::InUse { .. }) => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut unmade = Vec::new();
+    for (name, index) in std::iter::once(first).chain(wanted) {
+        let tried = match database.try_index(name, index.clone()).await {
+            Err(DatabaseError::CollectionMissing(_)) => Ok(()),
+            tried => tried,
+        };
+        unmade.extend(judge(&database, name, index, tried).await?);
+    }
+    Ok(unmade)
+}
+
+/// What there is to mend where an index was not made.
+async fn judge(
+    database: &dyn Database,
+    name: &str,
+    spec: &IndexSpec,
+    made: database::Result<()>,
+) -> anyhow::Result<Option<UnmadeIndex>> {
+    let index = &spec.name;
+    let error = match made {
+        Ok(()) => return Ok(None),
+        Err(error @ (DatabaseError::Duplicate { .. } | DatabaseError::Refused(_))) => error,
+        Err(error) => {
+            return Err(error).with_context(|| {
+                say!(
+                    "[database.collections.{name}]: the index {index} cannot be made",
+                    "[database.collections.{name}]：无法建立索引 {index}"
+                )
+            });
+        }
+    };
+    let what = wording!(
+        "[database.collections.{name}]: the index {index} cannot be made: {error}",
+        "[database.collections.{name}]：无法建立索引 {index}：{error}"
+    );
+    if let DatabaseError::Duplicate { pattern, .. } = error {
+        return twice(database, name, &pattern.1, what).await.map(Some);
+    }
+    let known = database.collections().await?;
+    let known = known.iter().find(|status| status.name == name);
+    let is_there = known.is_some_and(|status| status.indexes.iter().any(|other| other.name == *index));
+    let mend = match is_there {
+        true => wording!(
+            "yunqiao db index {name} {index} --remove, and start again",
+            "执行 yunqiao db index {name} {index} --remove，然后重新启动"
+        ),
+        false => Wording::default(),
+    };
+    Ok(Some(UnmadeIndex { what, mend }))
+}
+
+/// Characters of a filter that is given to be typed.
+const TYPED: usize = 200;
+
+/// What there is to mend where documents have one value twice: which they are, and how to come by them.
+async fn twice(
+    database: &dyn Database,
+    name: &str,
+    value: &Document,
+    what: Wording,
+) -> anyhow::Result<UnmadeIndex> {
+    if value.is_empty() {
+        // A server said it in words of its own.
+        let mend = Wording::default();
+        return Ok(UnmadeIndex { what, mend });
+    }
+    let filter: Document = value
+        .iter()
+        .map(|(path, value)| {
+            let value = match value {
+                // As the value that it is, and no condition.
+                Bson::Document(_) | Bson::RegularExpression(_) => doc! {"$eq": value.clone()}.into(),
+                value => value.clone(),
+            };
+            (path.clone(), value)
+        })
+        .collect();
+    let two = Find {
+        filter: filter.clone(),
+        limit: Some(2),
+        ..Find::default()
+    };
+    let found = database.find(name, two, None).await?.documents;
+    let mut ids = Vec::new();
+    for document in &found {
+        if let Some(id) = document.get("_id")? {
+            ids.push(ejson::shell::to_line(&Bson::try_from(id)?));
+        }
+    }
+    let what = match ids.as_slice() {
+        [one, other] => wording!(
+            "{what}. Two that have it are those of the _id {one} and {other}",
+            "{what}。例如 _id 为 {one} 和 {other} 的两条记录"; what
+        ),
+        _ => what,
+    };
+    let filter = ejson::to_text(&filter, Style::Relaxed);
+    let typed = match filter.chars().count() {
+        0..=TYPED => format!("--where '{}' ", filter.replace('\'', r"'\''")),
+        _ => String::new(),
+    };
+    let mend = wording!(
+        "yunqiao db export {name} {typed}FILE writes them into a file: give each a value of its own there, bring them back by \
+         yunqiao db import {name} FILE --upsert, and start again",
+        "执行 yunqiao db export {name} {typed}FILE 把它们导出到文件，改成各不相同的值，再用 yunqiao db import {name} FILE --upsert 导回，然后重新启动"
+    );
+    let lacks = |document: &bson::RawDocumentBuf| {
+        value.keys().all(|path| {
+            document
+                .get(path.split('.').next().unwrap_or_default())
+                .ok()
+                .flatten()
+                .is_none()
+        })
+    };
+    let mend = match found.iter().any(lacks) {
+        true => wording!(
+            "a document without the field has null, so only one may be without: write sparse = true beside unique = true to leave such \
+             documents out of the index. Or {mend}",
+            "没有该字段的记录按 null 计算，因此只能有一条：在 unique = true 旁写上 sparse = true，索引就不包括这些记录。也可以{mend}"; mend
+        ),
+        false => mend,
+    };
+    Ok(UnmadeIndex { what, mend })
+}
+
+/// The database for commands that open it themselves, without the seed of `yunqiao.toml`. Makes it where it is not there. What is
+/// `for_writing` has the collections and indexes of `yunqiao.toml` first, so that the documents that go in are held to them.
 ///
 /// # Errors
 /// A [`FileError`] where it cannot be opened, such as for another process that has it.
-pub(crate) async fn alone(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Database>> {
-    if let Some(url) = &project.settings.database.url {
-        return server(url).await;
+pub(crate) async fn alone(
+    project: &Project,
+    keeping: Keeping,
+    for_writing: bool,
+) -> anyhow::Result<Arc<dyn Database>> {
+    let settings = &project.settings.database;
+    let database: Arc<dyn Database> = match (&settings.url, path(project, keeping)?) {
+        (Some(url), _) => server(url).await?,
+        (None, Some(path)) => Arc::new(Embedded::open(path, Options::default())?),
+        (None, None) => Arc::new(Embedded::in_memory(Options::default())?),
+    };
+    if for_writing {
+        warn_of_unmade(&furnish(&*database, settings).await?);
     }
-    Ok(Arc::new(match path(project, keeping)? {
-        Some(path) => Embedded::open(path, Options::default())?,
-        None => Embedded::in_memory(Options::default())?,
-    }))
+    Ok(database)
 }
 
 /// Whether [`alone`] would find one.
@@ -272,7 +457,7 @@ async fn seed_with(
 ) -> anyhow::Result<()> {
     let mut documents = DocumentReader::new(File::open(file)?, Some(format));
     let imported = exchange::import(database, name, &mut documents, ConflictMode::Insert, |_| {}).await;
-    match imported.map_err(|stopped| stopped.cause)?.told.first() {
+    match imported.map_err(|stopped| stopped.cause.wording())?.told.first() {
         Some(refused) => {
             let (line, why) = (refused.line, &refused.text);
             bail!(say!("line {line}: {why}", "第 {line} 行：{why}"))

@@ -15,8 +15,8 @@ use bson::Document;
 use database::{
     CollectionStatus, IndexSpec,
     exchange::{
-        ConflictMode, CsvColumns, DocumentReader, DocumentWriter, FileFormat, FileLayout, ImportReport,
-        import_with,
+        ConflictMode, CsvColumns, DocumentReader, DocumentWriter, FileFormat, FileLayout, ImportCause,
+        ImportReport, RefusedDocument, import_with,
     },
 };
 use ejson::Style;
@@ -118,19 +118,30 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
                 warn_of(&named, refused.line, &refused.text);
             }
             let went_in = stopped.imported.went_in();
-            let mend = match (went_in, conflict) {
+            let option = match conflict {
+                ConflictMode::Upsert => "",
+                ConflictMode::Insert => " --upsert",
+            };
+            let (before_en, before_zh) = (print::counted(went_in, "document"), went_in);
+            let mend = match (went_in, &stopped.cause) {
                 (0, _) => say!("nothing went in", "没有导入任何记录"),
-                (_, ConflictMode::Upsert) => say!(
-                    "{went_in} documents went in before; once it is mended, import the whole file again",
-                    "此前已导入 {went_in} 条记录；改正后请重新导入整个文件"
+                (_, ImportCause::Read(_)) => say!(
+                    "{before_en} went in before; mend the file, and import the whole of it again: yunqiao db import{option} …",
+                    "此前已导入 {before_zh} 条记录；请改正文件，再重新导入整个文件：yunqiao db import{option} …"
                 ),
-                (_, ConflictMode::Insert) => say!(
-                    "{went_in} documents went in before; once it is mended, import the whole file again with --upsert",
-                    "此前已导入 {went_in} 条记录；改正后请加上 --upsert 重新导入整个文件"
+                // The file has no fault.
+                _ => say!(
+                    "{before_en} went in before, and perhaps some more; import the whole file again: yunqiao db import{option} …",
+                    "此前已导入 {before_zh} 条记录，可能还有一些；请重新导入整个文件：yunqiao db import{option} …"
                 ),
             };
             let what = say!("{named} ({mend})", "{named}（{mend}）");
-            return Err(anyhow::Error::from(stopped.cause).context(what));
+            return Err(match stopped.cause {
+                ImportCause::Read(error) => anyhow::Error::from(error),
+                ImportCause::Put(failed) => failed.into(),
+                other => other.into(),
+            }
+            .context(what));
         }
     };
     if as_json {
@@ -175,10 +186,15 @@ fn tell(report: &ImportReport, file: &str, collection: &str) {
             "有 {refused}没有导入，其中 {more} 条没有列出"
         ),
     };
-    let mend = t(
-        "with --upsert a document takes the place of the one that has its _id",
-        "加上 --upsert，记录会替换 _id 相同的那一条",
-    );
+    // What was refused for another reason would be refused again.
+    let is_there = |refused: &RefusedDocument| refused.text.contains("index: _id_ dup key");
+    let mend = match report.told.iter().any(is_there) {
+        true => t(
+            "with --upsert a document takes the place of the one that has its _id",
+            "加上 --upsert，记录会替换 _id 相同的那一条",
+        ),
+        false => "",
+    };
     print::warning(what, mend);
 }
 

@@ -10,20 +10,21 @@ use wording::{Wording, wording};
 
 use crate::{
     args,
+    data::{self, Keeping},
     lang::{self, say, t},
     paths,
     print::{self, BAD, DIM, GOOD, WARN},
 };
 
 /// Exits with 1 while something is wrong.
-pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
-    let mut report = examine(&project);
+    let mut report = examine(&project).await;
     let mut cured = Vec::new();
     if args.fix {
         cured = doctor::cure(&report)?;
         project = paths::project(&args.dir)?;
-        report = examine(&project);
+        report = examine(&project).await;
     }
     if json {
         print::json(&as_json(&report, &cured));
@@ -37,9 +38,21 @@ pub(crate) fn run(args: &args::Doctor, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the doctor finds, and what Node finds, where there is a Node.
-fn examine(project: &Project) -> DoctorReport {
+/// What the doctor finds, what the database finds, and what Node finds, where there is a Node.
+async fn examine(project: &Project) -> DoctorReport {
     let mut report = doctor::examine(project);
+    match data::look_for_unmade(project, Keeping::InProject).await {
+        Ok(unmade) => {
+            for unmade in unmade {
+                report.add_fault_of_settings(&project.root.join("yunqiao.toml"), unmade.what, unmade.mend);
+            }
+        }
+        Err(error) => {
+            let why = lang::error(&error);
+            let what = say!("the database was not looked at: {why}", "没有检查数据库：{why}");
+            print::warning(what, "");
+        }
+    }
     let runnable = || {
         let functions = project.functions.values().map(|listed| &listed.function);
         functions.filter(|function| function.problem.is_none())

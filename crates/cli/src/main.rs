@@ -119,7 +119,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Db(db) => runtime()?.block_on(db::run(db, args.json)),
         Command::Files(files) => runtime()?.block_on(files::run(files, args.json)),
         Command::User(user) => user::run(&user, args.json),
-        Command::Doctor(doctor) => doctor::run(&doctor, args.json),
+        Command::Doctor(doctor) => runtime()?.block_on(doctor::run(&doctor, args.json)),
         Command::Init(init) => init::run(&init, args.json),
     }
 }

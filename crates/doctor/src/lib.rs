@@ -200,6 +200,12 @@ impl DoctorReport {
         self.sort();
     }
 
+    /// Adds what `file`, the settings, says and what the project's data does not admit.
+    pub fn add_fault_of_settings(&mut self, file: &Path, what: Wording, mend: Wording) {
+        self.diagnoses.push(Diagnosis::new(file, None, what, mend));
+        self.sort();
+    }
+
     fn sort(&mut self) {
         for found in [&mut self.diagnoses, &mut self.hints] {
             found.sort_by(|a, b| (&a.function, &a.file, a.line).cmp(&(&b.function, &b.file, b.line)));

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     args,
     data::{self, Keeping},
-    lang::say,
+    lang::{self, say},
     operator::{self, Operator},
 };
 
@@ -39,15 +39,19 @@ pub(super) struct Failed(anyhow::Error);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        f.write_str(&lang::error(&self.0))
     }
 }
 
 impl std::error::Error for Failed {}
 
 impl Reach {
-    /// Goes to the database, and makes it where there is none yet.
+    /// Goes to the database to write to it, and makes it where there is none yet, with the indexes of `yunqiao.toml`.
     pub(super) async fn open(place: &args::Place) -> anyhow::Result<Self> {
+        Self::go(place, true).await
+    }
+
+    async fn go(place: &args::Place, for_writing: bool) -> anyhow::Result<Self> {
         let (project, keeping) = operator::project(place)?;
         // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
         // before the file has proved that somebody has it.
@@ -56,7 +60,7 @@ impl Reach {
         {
             return Ok(Self::There(DatabaseDoors(operator)));
         }
-        let error = match data::alone(&project, keeping).await {
+        let error = match data::alone(&project, keeping, for_writing).await {
             Ok(database) => return Ok(Self::Here(database)),
             Err(error) => error,
         };
@@ -76,7 +80,7 @@ impl Reach {
         if !runs && !data::is_there(&project, keeping) {
             return Ok(None);
         }
-        Self::open(place).await.map(Some)
+        Self::go(place, false).await.map(Some)
     }
 
     pub(super) async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
