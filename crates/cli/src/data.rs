@@ -370,10 +370,12 @@ pub(crate) async fn alone(
     for_writing: bool,
 ) -> anyhow::Result<Arc<dyn Database>> {
     let settings = &project.settings.database;
-    let database: Arc<dyn Database> = match (&settings.url, path(project, keeping)?) {
-        (Some(url), _) => server(url).await?,
-        (None, Some(path)) => Arc::new(Embedded::open(path, Options::default())?),
-        (None, None) => Arc::new(Embedded::in_memory(Options::default())?),
+    let database: Arc<dyn Database> = match &settings.url {
+        Some(url) => server(url).await?,
+        None => Arc::new(match path(project, keeping)? {
+            Some(path) => Embedded::open(path, Options::default())?,
+            None => Embedded::in_memory(Options::default())?,
+        }),
     };
     if for_writing {
         warn_of_unmade(&furnish(&*database, settings).await?);
