@@ -87,10 +87,11 @@ fn field_at(text: &str, offset: usize) -> Option<At> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn told(text: &str) -> String {
-        let error = ejson::read(text.as_bytes()).expect_err("it is read");
+        let error = ejson::read(text.as_bytes()).unwrap_err();
         super::told("data", text, &error)
     }
 
