@@ -231,7 +231,7 @@ async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_do
         .await;
     assert_eq!(begun["msgData"]["events"], json!([]), "{begun}");
     dev.server
-        .prints_soon("[database.collections.\"messages\"] permission = \"READONLY\"")
+        .prints_soon("[database.collections.messages] permission = \"READONLY\"")
         .await;
 }
 
