@@ -78,8 +78,7 @@ pub(crate) fn typed(status: StatusCode, content_type: &'static str, body: Bytes)
 /// Leads on to a page of ours, with a cookie to keep, if there is one.
 pub(crate) fn lead(to: &str, cookie: &str) -> Response<ReplyBody> {
     let mut reply = typed(StatusCode::SEE_OTHER, "text/plain", Bytes::new());
-    let ours = to.starts_with('/') && !to.starts_with("//") && !to.contains('\\');
-    let to = HeaderValue::from_str(to).ok().filter(|_| ours);
+    let to = HeaderValue::from_str(to).ok().filter(|_| is_ours(to));
     let headers = reply.headers_mut();
     headers.insert(LOCATION, to.unwrap_or(HeaderValue::from_static("/")));
     if let Ok(cookie) = HeaderValue::from_str(cookie)
@@ -88,6 +87,13 @@ pub(crate) fn lead(to: &str, cookie: &str) -> Response<ReplyBody> {
         headers.insert(SET_COOKIE, cookie);
     }
     reply
+}
+
+/// Whether an address is a path on this listener, as a browser reads it: one leaves tabs and line ends out wherever they stand, and takes
+/// `\` for `/`, so that more than `//` leads to another host.
+fn is_ours(address: &str) -> bool {
+    let is_plain = |byte: u8| byte > b' ' && byte != 0x7f && byte != b'\\';
+    address.starts_with('/') && !address.starts_with("//") && address.bytes().all(is_plain)
 }
 
 #[cfg(test)]
@@ -110,10 +116,21 @@ mod tests {
             ("//elsewhere.example", "/"),
             ("/\\elsewhere.example", "/"),
             ("https://elsewhere.example", "/"),
-            ("/a\nb", "/"),
+            ("/data?name=%E4%BA%91", "/data?name=%E4%BA%91"),
             ("", "/"),
         ] {
             assert_eq!(lead(to, "a=b").headers()[LOCATION], leads, "{to:?}");
+        }
+        // Wherever a browser would leave one out.
+        for left_out in (0..=b' ').chain([0x7f]).map(char::from) {
+            for to in [
+                format!("/{left_out}/elsewhere.example"),
+                format!("{left_out}//elsewhere.example"),
+                format!("/{left_out}\\elsewhere.example"),
+                format!("/calls{left_out}"),
+            ] {
+                assert_eq!(lead(&to, "a=b").headers()[LOCATION], "/", "{to:?}");
+            }
         }
     }
 }
