@@ -192,6 +192,15 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
          return {{ [{text}]: {text}, event }} }}"
     );
     let project = Scratch::new(&[("echo", &source)]);
+    // A call on disk is whatever somebody wrote there.
+    let of_disk = json!({"time": jiff::Timestamp::now().to_string(), "requestID": HOSTILE, "function": HOSTILE, "source": HOSTILE,
+        "openid": HOSTILE, "http": HOSTILE, "status": 200, "errCode": -504_002, "errMsg": HOSTILE, "waitedMs": 0.1, "ranMs": 3,
+        "cloudIDs": [{"field": HOSTILE, "errCode": 0}], "droppedBytes": 0,
+        "cloudCalls": [{"what": HOSTILE, "errCode": 1, "errMsg": HOSTILE, "atMs": 1, "tookMs": 1, "requestID": HOSTILE}],
+        "moreCloudCalls": 0, "warnings": [{"field": HOSTILE, "errMsg": HOSTILE}], "notes": [HOSTILE]});
+    let printed = json!({"time": jiff::Timestamp::now().to_string(), "requestID": HOSTILE, "function": HOSTILE, "level": HOSTILE,
+        "atMs": 1, "text": HOSTILE});
+    project.write(".yunqiao/calls.jsonl", &format!("{printed}\n{of_disk}\n"));
     let dev = Dev::start(project.path());
     let tab = Tab::open(&dev).await;
     dev.sim(
@@ -228,6 +237,7 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
     assert_eq!(sent["errcode"], 0, "{sent}");
 
     let event = json!({HOSTILE: HOSTILE}).to_string();
+    let name_of_mend = format!("of a mend {}", HOSTILE.replace(['\r', '\n'], " "));
     let mut pages = Vec::new();
     for (event, user) in [
         (event.as_str(), "alice"),
@@ -265,6 +275,34 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         "POST /users/rotate".to_owned(),
         tab.send("/users/rotate", &[("name", HOSTILE)]).await,
     ));
+
+    for (what, form) in [
+        (
+            "template",
+            vec![("title", HOSTILE), ("content", "时间:{{time1.DATA}}")],
+        ),
+        (
+            "verdict",
+            vec![("kind", "text"), ("contains", HOSTILE), ("suggest", "risky")],
+        ),
+        ("verdict", vec![("kind", HOSTILE), ("label", HOSTILE)]),
+        (
+            "fault",
+            vec![("api", HOSTILE), ("kind", HOSTILE), ("value", HOSTILE)],
+        ),
+        ("message", vec![("user", HOSTILE), ("content", HOSTILE)]),
+    ] {
+        pages.push((
+            format!("POST /wechat/{what}"),
+            tab.send(&format!("/wechat/{what}"), &form).await,
+        ));
+    }
+    for (what, name) in [("collection", name_of_mend.as_str()), ("files", HOSTILE)] {
+        pages.push((
+            "POST /calls/mend".to_owned(),
+            tab.send("/calls/mend", &[("what", what), ("name", name)]).await,
+        ));
+    }
 
     for fields in [HOSTILE, &event, &json!({"Content": HOSTILE}).to_string()] {
         let form = [("type", "text"), ("user", "alice"), ("event", fields)];
@@ -304,7 +342,11 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         .split("href=\"/calls?call=")
         .skip(1)
         .map(|rest| &rest[..36])
+        .filter(|id| id.as_bytes()[8] == b'-')
         .collect();
+    let kept = form_urlencoded::Serializer::new(String::new())
+        .append_pair("call", HOSTILE)
+        .finish();
     assert_eq!(ids.len(), 3, "{calls}");
     let mut query = form_urlencoded::Serializer::new(String::new());
     let query = query
@@ -320,9 +362,11 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
         "/outbox",
         "/push",
         "/users",
+        "/wechat",
     ]
     .map(str::to_owned)
     .to_vec();
+    paths.push(format!("/calls?{kept}"));
     paths.extend([format!("/calls?{query}"), format!("/call?{query}")]);
     let mut query = form_urlencoded::Serializer::new(String::new());
     let query = query
@@ -344,7 +388,10 @@ async fn nothing_that_somebody_else_wrote_is_markup() {
     }
     let of = |path: &str| &pages.iter().find(|(known, _)| known == path).unwrap().1;
     let documents = format!("/data/collection?{query}");
-    for path in ["/outbox", "/push", "/users", "/data", &documents] {
+    let kept = format!("/calls?{kept}");
+    for path in [
+        "/outbox", "/push", "/users", "/wechat", "/data", &documents, &kept,
+    ] {
         assert!(
             of(path).contains("&lt;script&gt;alert(1)"),
             "{path}: {}",
@@ -1030,13 +1077,30 @@ fn what_clients_may_do_is_shown_and_tried_by_clicks() {
     );
 }
 
+const READS: &str = "const cloud = require('wx-server-sdk')
+cloud.init()
+exports.main = ({ send, userInfo }) => {
+    if (!send) return cloud.database().collection('todos').get()
+    return cloud.openapi.subscribeMessage.send({ touser: userInfo.openId, templateId: 'none', data: {} })
+}";
+
 #[test]
 fn functions_are_found_judged_and_mended_by_clicks() {
     let timer = json!({"triggers": [{"name": "daily", "type": "timer", "config": "0 0 9 * * * *"}]});
+    let sends = json!({"permissions": {"openapi": ["subscribeMessage.send"]}});
     by_clicks_with(
         "functions.mjs",
         &[
-            ("yunqiao.toml", "[functions.works]\ntimeout = 7\n"),
+            (
+                "yunqiao.toml",
+                "[functions.works]\ntimeout = 7\n[database]\nmissing = \"refuse\"\n",
+            ),
+            ("cloudfunctions/reads/index.js", READS),
+            ("cloudfunctions/reads/config.json", &sends.to_string()),
+            (
+                "cloudfunctions/reads/package.json",
+                r#"{"name": "reads", "dependencies": {"wx-server-sdk": "4.0.2"}}"#,
+            ),
             ("cloudfunctions/works/index.js", "exports.main = () => 1"),
             ("cloudfunctions/works/config.json", &timer.to_string()),
             (
@@ -1060,6 +1124,7 @@ const ANSWER: &str = "const cloud = require('wx-server-sdk')
 cloud.init()
 exports.main = async ({ FromUserName, Content }) => {
     await cloud.openapi.security.msgSecCheck({ content: Content })
+    if (Content === 'fail') throw new Error('as it was asked to')
     await cloud.openapi.customerServiceMessage.send({ touser: FromUserName, msgtype: 'text', text: { content: `you wrote ${Content}` } })
     return 'success'
 }";
@@ -1124,6 +1189,55 @@ fn files_are_sent_seen_and_removed_by_clicks() {
 fn nothing_of_an_uploaded_file_runs_in_a_browser() {
     by_clicks("hostile-files.mjs", "[storage]\npermission = \"READONLY\"\n");
     by_clicks("hostile-files.mjs", "[storage]\npermission = \"PRIVATE\"\n");
+}
+
+/// A project of the examples in which something of everything happens, as docs/console/README.md has it.
+fn shop() -> Scratch {
+    let project = Scratch::new(&[("torn", "exports.main = () => {")]);
+    let examples = quickstart();
+    let functions = [
+        ("openapi", "remind"),
+        ("openapi", "qrcode"),
+        ("openapi", "checkText"),
+        ("quickstart", "login"),
+        ("todo", "setup"),
+        ("todo", "add"),
+        ("todo", "list"),
+        ("todo", "stats"),
+        ("kefu", "kefu"),
+    ];
+    for (example, name) in functions {
+        let function = Path::new("cloudfunctions").join(name);
+        let to = project.path().join(&function);
+        fs::create_dir_all(&to).unwrap();
+        copy(&examples.with_file_name(example).join(&function), &to);
+    }
+    fs::copy(
+        examples.with_file_name("kefu").join("yunqiao.toml"),
+        project.path().join("yunqiao.toml"),
+    )
+    .unwrap();
+    project
+}
+
+#[test]
+fn every_page_can_be_read_by_everybody() {
+    let project = shop();
+    let dev = Dev::start(project.path());
+    let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci");
+    let axe = ci.join("node_modules/axe-core/axe.min.js");
+    if !axe.exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&ci);
+        let (output, _, err) = run(&mut npm);
+        assert!(output.status.success(), "{err}");
+    }
+    let mut node = Command::new("node");
+    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/pages.mjs"))
+        .args([&link(&dev), &dev.server.url, &dev.wechat])
+        .arg(axe);
+    let (output, _, errors) = run(&mut node);
+    assert!(output.status.success(), "{errors}\n{}", dev.server.printed());
 }
 
 fn copy(from: &Path, to: &Path) {

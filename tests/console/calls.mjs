@@ -171,7 +171,7 @@ await browsing(async (browser) => {
   const reads = await call('reads', {})
   await page.goto(`${origin}/calls?call=${reads.requestID}`)
   await page.click('#call .why button')
-  await page.shows('#mended', 'The collection is there: novels')
+  await page.shows('#mended', 'Made: novels')
   await page.until(() => getComputedStyle(document.querySelector('#call .why .actions')).display === 'none')
   assert.deepEqual((await call('reads', {})).result, [])
   const checks = await call('checks', {})

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { browsing } from './browser.mjs'
 
 const [link, gateway, wechat] = process.argv.slice(2)
+const { origin } = new URL(link)
 
 const post = async (url, body, token) => {
   const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
@@ -13,7 +14,7 @@ const post = async (url, body, token) => {
 }
 const { code } = await post(`${wechat}/sim/client`, { user: 'alice', api: 'login' })
 const { token } = await post(`${gateway}/v1/login`, { code })
-const call = (name) => post(`${gateway}/v1/functions/${name}`, { data: {} }, token)
+const call = (name, data = {}) => post(`${gateway}/v1/functions/${name}`, { data }, token)
 
 await browsing(async (browser) => {
   const page = await browser.open(link)
@@ -24,7 +25,7 @@ await browsing(async (browser) => {
         .map((card) => card.dataset.name),
     )
   await page.shows('.function[data-name=works]', 'not loaded yet')
-  assert.deepEqual(await names(), ['torn', 'checks', 'alone', 'whoami', 'works'])
+  assert.deepEqual(await names(), ['torn', 'checks', 'alone', 'reads', 'whoami', 'works'])
   await page.shows('.function[data-name=torn] .badge', 'cannot run')
 
   // Only what differs from the default; the next tick in the timers' zone.
@@ -37,7 +38,7 @@ await browsing(async (browser) => {
   await page.shows('.function[data-name=works] .badge', '✓ loaded')
   await call('alone')
   await page.shows('.function[data-name=alone] .badge', 'last call failed')
-  assert.deepEqual(await names(), ['torn', 'alone', 'checks', 'whoami', 'works'])
+  assert.deepEqual(await names(), ['torn', 'alone', 'checks', 'reads', 'whoami', 'works'])
 
   // Whatever comes meanwhile, the search holds.
   await page.write('#search', 'WORK')
@@ -49,6 +50,23 @@ await browsing(async (browser) => {
   // What is mended is loaded anew, and no longer wrong.
   await page.click('.function[data-name=checks] .mend button')
   await page.until(() => document.querySelector('.function[data-name=checks] .findings') === null)
+  // What was done stays to be read.
+  await page.shows('#said .notice', 'config.json')
+  assert.ok((await page.text('#told')).includes('config.json'), 'it is read out')
+
+  // A collection that a call misses is made beside it.
+  const { requestID } = await call('reads')
+  await page.goto(`${origin}/calls?call=${requestID}`)
+  await page.click('#call .mend button')
+  await page.shows('#mended', 'Made: todos')
+  const { result } = await call('reads')
+  assert.deepEqual(result.data, [])
+
+  // A template that a call misses is added where the link leads.
+  const { requestID: missed } = await call('reads', { send: true })
+  await page.goto(`${origin}/calls?call=${missed}`)
+  await page.follow('#call .why a.button', '/wechat')
+  await page.until(() => document.querySelector('#add-template').open)
 
   assert.deepEqual(browser.complaints, [])
 })

@@ -8,7 +8,11 @@ import { browsing } from './browser.mjs'
 
 const [link, , wechat] = process.argv.slice(2)
 const { origin } = new URL(link)
-const sim = async (path) => (await fetch(`${wechat}/sim/${path}`)).json()
+const sim = async (path, body) => {
+  const headers = { 'content-type': 'application/json' }
+  const order = body && { method: 'POST', headers, body: JSON.stringify(body) }
+  return (await fetch(`${wechat}/sim/${path}`, order)).json()
+}
 
 await browsing(async (browser) => {
   const page = await browser.open(link)
@@ -19,19 +23,21 @@ await browsing(async (browser) => {
   const fault = '#faults form[hx-post="/wechat/fault"]'
   await page.write(`${fault} input[name=api]`, 'getopendatas')
   await page.write(`${fault} input[name=value]`, '45009')
+  const verdict = '#verdicts form[hx-post="/wechat/verdict"]'
+  await page.write(`${verdict} input[name=contains]`, '洗牙')
   await page.click(`${fault} button`)
-  await page.shows('#wechat .trouble', 'no API is called')
+  await page.shows('#said .trouble', 'no API is called')
+  // What was written is there to be mended.
+  const value = (field) => page.evaluate((field) => document.querySelector(field).value, field)
+  assert.equal(await value(`${fault} input[name=value]`), '45009')
   await page.write(`${fault} input[name=api]`, 'getopendata')
-  await page.write(`${fault} input[name=value]`, '45009')
   await page.click(`${fault} button`)
   await page.shows('#faults table', 'getopendata')
   assert.equal((await sim('faults')).faults[0].value, 45009)
   await page.click('#faults form[hx-post="/wechat/faults-clear"] button')
   await page.shows('#faults', 'None is set')
 
-  // A verdict of the content checks, and back to what they say at the start.
-  const verdict = '#verdicts form[hx-post="/wechat/verdict"]'
-  await page.write(`${verdict} input[name=contains]`, '洗牙')
+  // A verdict of the content checks, which was half written all the while, and back to what they say at the start.
   await page.click(`${verdict} button`)
   await page.shows('#verdicts table', '洗牙')
   await page.click('#verdicts form[hx-post="/wechat/verdicts-reset"] button')
@@ -45,21 +51,54 @@ await browsing(async (browser) => {
   await page.click(`${template} button`)
   await page.shows('#templates .chips', '预约提醒')
   await page.click('#templates form[hx-post="/wechat/subscribe"] button')
-  await page.shows('#wechat .notice', 'requestSubscribeMessage:ok')
+  await page.shows('#said .notice', 'requestSubscribeMessage:ok')
+  assert.equal(await value(`${template} input[name=title]`), '', 'what was added is no longer in its form')
+
+  // The outbox follows what happens, whatever is open in it. Of a push that fails nothing is sent but the check.
+  await sim('client', { user: 'alice', api: 'login' })
+  await sim('client', { user: 'bob', api: 'login' })
+  await page.goto(`${origin}/outbox`)
+  await page.shows('.outbox, main', 'Nothing')
+  await sim('client', { user: 'bob', api: 'sendMessage', content: 'fail' })
+  await page.shows('#checks summary', 'Checks')
+  await page.click('#checks summary')
+  await page.shows('#checks', 'msgSecCheck')
+  await sim('client', { user: 'alice', api: 'sendMessage', content: 'good morning' })
+  await page.shows('#sent', 'you wrote good morning')
+  await page.shows('#checks ol', 'good morning')
+  await page.goto(`${origin}/wechat`)
 
   // A user writes to customer service: which function took that, and how it ended, is a click away.
   const message = '#deeds form[hx-post="/wechat/message"]'
+  await page.choose(`${message} select[name=user]`, 'alice')
   await page.write(`${message} input[name=content]`, 'hello')
   await page.click(`${message} button`)
-  await page.shows('#wechat .notice', 'sendMessage:ok')
+  await page.shows('#said .notice', 'sendMessage:ok')
+  await page.until((field) => document.querySelector(field).value === '', `${message} input[name=content]`)
+  await page.choose(`${message} select[name=user]`, 'bob')
+  await page.click('#deeds form[hx-post="/wechat/session"] button')
+  await page.shows('#said .notice', 'enterSession:ok')
+  assert.equal(await value(`${message} select[name=user]`), 'bob', 'nobody is chosen anew')
   await page.follow('nav a[href="/push"]', '/push')
   await page.shows('#routes', 'text → answer')
-  await page.shows('.outbox .last', '✓ ok answer')
+  await page.until(() =>
+    [...document.querySelectorAll('.outbox .last')].some((last) => last.innerText.includes('✓ ok answer')),
+  )
+
+  // One that failed says how often it was tried, and is given up; a letter that nobody wants is dropped.
+  const failed = () => {
+    const pushes = [...document.querySelectorAll('#pushes + .outbox > li')]
+    return pushes.find((push) => push.innerText.includes('✗ failed answer'))?.innerText.includes('attempt 3')
+  }
+  await page.until(failed)
+  await page.shows('body', 'Dead letters')
+  await page.click('[id^=drop-]')
+  await page.until(() => document.querySelector('[id^=drop-]') === null)
 
   // One that no function takes has no mark of having gone well.
   await page.choose('select[name=type]', 'user_enter_tempsession')
   await page.click('form#push button[type=submit]')
-  await page.shows('#result', 'No function ran for it')
+  await page.shows('#result', 'No route takes it')
   assert.ok(!(await page.text('#result')).includes('✓'))
 
   // Of what was sent, the answer to alice stands first, and the check apart from it.

@@ -294,6 +294,7 @@ impl PreparedCall {
             source: invocation.caller.source.as_str(),
             openid: invocation.caller.who(),
             attempt: invocation.caller.attempt,
+            push: invocation.caller.push.as_deref(),
             http: invocation.caller.http.as_ref(),
             status: error.map_or(200, |failure| failure.kind.status()),
             error: error.map(|failure| (failure.code.into(), failure.text.as_ref())),

@@ -38,6 +38,8 @@ pub struct Caller {
     pub trigger: CallTrigger,
     /// Of a message push: how often it has been tried with this call, from 1.
     pub attempt: Option<u32>,
+    /// Of a message push: by what the packet is known.
+    pub push: Option<String>,
     /// Of HTTP access: what was asked for.
     pub http: Option<HttpLine>,
 }
@@ -96,6 +98,7 @@ impl Caller {
             client_ip: None,
             trigger: CallTrigger::Tcb,
             attempt: None,
+            push: None,
             http: None,
         }
     }
@@ -156,11 +159,12 @@ impl Caller {
         }
     }
 
-    /// A message push that a user set off, or nobody; `attempt` counts from 1.
+    /// A message push that a user set off, or nobody; `attempt` counts from 1, and `key` is the packet's.
     #[must_use]
-    pub fn push(openid: Option<&str>, attempt: u32) -> Self {
+    pub fn push(openid: Option<&str>, attempt: u32, key: String) -> Self {
         Self {
             attempt: Some(attempt),
+            push: Some(key),
             ..Self::request(CallSource::PUSH, openid.map(User::of_openid))
         }
     }
@@ -172,6 +176,7 @@ impl Caller {
             source: self.source.then_function(),
             trigger: CallTrigger::Tcb,
             attempt: None,
+            push: None,
             http: None,
             ..self.clone()
         }

@@ -39,6 +39,8 @@ pub struct CallRecord<'a> {
     pub openid: Option<&'a str>,
     /// Of a message push: how often it has been tried with this call, from 1.
     pub attempt: Option<u32>,
+    /// Of a message push: by what the packet is known, `push::PacketKey` as text.
+    pub push: Option<&'a str>,
     /// Of HTTP access: what was asked for.
     pub http: Option<&'a HttpLine>,
     /// The HTTP status of the reply; of a call that another function made, the one that a client would have got.

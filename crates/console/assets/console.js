@@ -147,6 +147,10 @@ document.addEventListener('keydown', (event) => {
   next.focus()
 })
 
+// A link may lead to what is folded.
+const linked = document.getElementById(location.hash.slice(1))
+if (linked?.matches('details')) linked.open = true
+
 // The language is switched on the page as it is by now.
 document.addEventListener('click', ({ target }) => {
   const link = target.closest('a.lang')
@@ -392,6 +396,20 @@ if (search) {
   document.addEventListener('htmx:afterSettle', show)
 }
 
+// What is said of what was done is read out too: only a place that was there before is, to many readers of screens.
+const told = document.getElementById('told')
+document.addEventListener('htmx:afterSwap', ({ target }) => {
+  const said = target.matches('[role=status]') ? target : target.querySelector('[role=status]')
+  if (!said?.textContent.trim()) return
+  said.removeAttribute('role')
+  told.textContent = said.textContent
+})
+
+// What was done is no longer in the form that asked for it, but for whom it was chosen to be done.
+document.addEventListener('done', ({ target }) => {
+  for (const field of target.querySelectorAll('[data-once]')) field.value = field.defaultValue
+})
+
 // A form that htmx has not taken over yet, because the page was opened a moment ago, is sent again when it has.
 document.addEventListener('submit', (event) => {
   const form = event.target
@@ -420,14 +438,48 @@ document.addEventListener('htmx:sseOpen', () => {
   signedOut(false)
 })
 
-// What somebody has opened or marked is not taken away by what happens meanwhile; nor is what has not changed put there
-// anew, under the mouse of whoever is about to click.
-document.addEventListener('htmx:sseBeforeMessage', (event) => {
-  const { target, detail } = event
-  const marked = getSelection()
-  const busy = target.querySelector('details[open], input:checked') || (!marked.isCollapsed && target.contains(marked.anchorNode))
-  const next = document.createElement('template')
-  next.innerHTML = detail.data
-  mark(next.content)
-  if (busy || next.innerHTML === target.innerHTML) event.preventDefault()
+// What somebody has opened or marked is not taken away by what happens meanwhile: it is held until they let go, or opened again where it
+// has a name. Nor is what has not changed put there anew, under the mouse of whoever is about to click; and the keyboard stays where it was.
+document.addEventListener('click', ({ target }) => {
+  const details = target.closest('summary')?.parentElement
+  if (details) details.toggleAttribute('data-opened', !details.open)
 })
+const busy = (part) => {
+  const marked = getSelection()
+  return (
+    part.querySelector('details[data-opened]:not([id]), input:checked') !== null ||
+    (!marked.isCollapsed && part.contains(marked.anchorNode))
+  )
+}
+/** How the element that has the keyboard is found again; htmx itself finds what has an id. */
+const nameOf = (element) => {
+  if (element.matches('a[href]:not([id])')) return `a[href="${CSS.escape(element.getAttribute('href'))}"]`
+  if (element.matches('details[id] > summary')) return `#${CSS.escape(element.parentElement.id)} > summary`
+}
+const held = new Map()
+const show = (part, html) => {
+  if (busy(part)) return held.set(part, html)
+  held.delete(part)
+  const next = document.createElement('template')
+  next.innerHTML = html
+  mark(next.content)
+  for (const { id } of part.querySelectorAll('details[data-opened]')) {
+    const again = next.content.getElementById(id)
+    for (const name of ['data-opened', 'open']) again?.setAttribute(name, '')
+  }
+  if (next.innerHTML === part.innerHTML) return
+  const name = part.contains(document.activeElement) && nameOf(document.activeElement)
+  htmx.swap(part, next.innerHTML, { swapStyle: 'innerHTML' })
+  if (name) part.querySelector(name)?.focus({ preventScroll: true })
+}
+document.addEventListener('htmx:sseBeforeMessage', (event) => {
+  event.preventDefault()
+  show(event.target, event.detail.data)
+})
+const letGo = () => {
+  for (const [part, html] of held) {
+    if (part.isConnected) show(part, html)
+    else held.delete(part)
+  }
+}
+for (const name of ['toggle', 'change', 'selectionchange']) document.addEventListener(name, letGo, { capture: true })

@@ -16,7 +16,7 @@ use self::{
     filter::{Found, View, WINDOWS, after, printed_at},
 };
 pub(crate) use self::{
-    details::{mend, parts, step},
+    details::{parts, step},
     filter::Filter,
 };
 use crate::{

@@ -27,7 +27,12 @@ use maud::{Markup, html};
 use tokio::sync::watch;
 use wording::{Wording, wording};
 
-pub(crate) use self::{collection::documents, collections::list as collections, paging::Look, undo::UndoLog};
+pub(crate) use self::{
+    collection::documents,
+    collections::{list as collections, make as make_collection},
+    paging::Look,
+    undo::UndoLog,
+};
 use crate::{
     Inner,
     lang::Lang,

@@ -19,6 +19,7 @@ use crate::{
     Inner,
     lang::Lang,
     layout::{self, Page, Viewer, outcome, span, time},
+    mend::Mend,
     recorder::Call,
     web,
 };
@@ -160,6 +161,8 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> 
     let search = viewer.lang.t("Search functions", "搜索云函数");
     let content = html! {
         input #search type="search" data-filters=".function" placeholder=(search) aria-label=(search) autocomplete="off" spellcheck="false";
+        // Not within what follows what happens: a mended function is loaded anew, and what was said of it would be gone.
+        div #said {}
         (layout::live("/live/functions", now))
     };
     layout::page(viewer, Page::Functions, content)
@@ -285,19 +288,14 @@ fn card(
             }
             (addresses(inner, lang, shown, name))
             @if !permissions.is_empty() {
-                details {
+                details id={ "may-" (name) } {
                     summary { (lang.t("May call", "云调用权限")) " · " (permissions.len()) }
                     ul .chips { @for name in permissions { li { code { (name) } } } }
                 }
             }
             (findings(lang, wrong))
             @if viewer.simulated && wrong.iter().any(|wrong| wrong.curable) {
-                form .mend hx-post="/calls/mend" hx-target="find div" {
-                    input type="hidden" name="what" value="doctor";
-                    input type="hidden" name="name" value=(name);
-                    button .small { (lang.t("Mend it in the files", "修改文件")) }
-                    div {}
-                }
+                (Mend::Files(name).button(lang, "#said"))
             }
             @if !last.is_empty() {
                 h3 { (lang.t("Last calls", "最近调用")) }

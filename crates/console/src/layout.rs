@@ -91,16 +91,17 @@ pub(crate) fn page(viewer: &Viewer, at: Page, content: Markup) -> Response<Reply
 
 /// A page that says what went wrong.
 pub(crate) fn failed(viewer: &Viewer, status: StatusCode, text: &str) -> Response<ReplyBody> {
+    let lang = viewer.lang;
     let title = match status {
-        StatusCode::NOT_FOUND => viewer.lang.t("Not found", "没有找到"),
-        other => other.canonical_reason().unwrap_or("?"),
+        StatusCode::NOT_FOUND => lang.t("Not there", "页面不存在"),
+        _ => lang.t("That did not work", "出错了"),
     };
     frame(
         viewer,
         status,
         None,
         title,
-        html! { (trouble(text)) p { a href="/" { (viewer.lang.t("Functions", "云函数")) } } },
+        html! { (trouble(text)) p { a href="/" { (Page::Functions.title(lang)) } } },
     )
 }
 
@@ -151,6 +152,7 @@ fn frame(
                     (lang.t("This browser is signed out.", "本浏览器的登录已失效。")) " "
                     a href=(viewer.here) { (lang.t("Sign in again", "重新登录")) }
                 }
+                p #told .unseen role="status" {}
                 main #content .(if matches!(at, Some(Page::Calls | Page::Call)) { "wide" } else { "" }) tabindex="-1" {
                     h1 { (title) }
                     (content)

@@ -16,6 +16,7 @@ mod json_tree;
 mod lang;
 mod layout;
 mod live;
+mod mend;
 mod outbox;
 mod pretty;
 mod pushes;
@@ -196,7 +197,7 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::GET, ["calls", request_id, number], _) => {
             calls::step(inner, &viewer, request_id, number).await
         }
-        (&Method::POST, ["calls", "mend"], _) => calls::mend(inner, &viewer, &form()).await,
+        (&Method::POST, ["calls", "mend"], _) => mend::answer(inner, &viewer, &form()).await,
         (method, ["data", at @ ..], _) => data::answer(inner, &viewer, method, at, &query, &body).await,
         (method, ["files", at @ ..], _) => storage::answer(inner, &viewer, method, at, &query, &body).await,
         (&Method::GET, ["charts"], _) => calls::moved(""),

@@ -66,7 +66,7 @@ fn shown(lang: Lang, items: &[Item], templates: &[Template], users: &[User]) -> 
         @if items.is_empty() {
             p { (lang.t("Nothing yet.", "还没有内容。")) }
         } @else {
-            form hx-post="/outbox/empty" hx-target="closest [sse-swap]" { button { (lang.t("Empty", "清空")) } }
+            form hx-post="/outbox/empty" hx-target="closest [sse-swap]" { button #empty { (lang.t("Empty", "清空")) } }
             @let (sent, other): (Vec<&Item>, Vec<&Item>) = items.iter().rev().partition(|item| reaches_somebody(item));
             @if sent.is_empty() { p .dim { (lang.t("Nothing was sent to anybody.", "没有发给任何人的内容。")) } }
             ol .outbox #sent { @for item in sent.iter().take(MOST) { (message(lang, item, templates, users)) } }
@@ -74,7 +74,7 @@ fn shown(lang: Lang, items: &[Item], templates: &[Template], users: &[User]) -> 
                 p .dim { (lang.t("Older ones, which are not shown: ", "更早的未显示：")) (sent.len() - MOST) }
             }
             @if !other.is_empty() {
-                details #checks open[sent.is_empty()] {
+                details #checks {
                     summary { (lang.t("Checks, and other calls that reach nobody", "内容检查等不触达用户的调用")) " · " (other.len()) }
                     ol .outbox { @for item in other.iter().take(MOST) { (message(lang, item, templates, users)) } }
                     @if other.len() > MOST {

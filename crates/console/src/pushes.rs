@@ -1,14 +1,15 @@
 //! The page Push: have the simulated WeChat push a message or an event and watch its attempts; what the gateway took and gave
 //! up, to be tried once more.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+use function::FunctionName;
 use gateway::{Gateway, ReplyBody};
 use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use push::{PacketKind, kinds};
+use push::{Format, Packet, PacketKey, PacketKind, Routes, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -25,8 +26,6 @@ use crate::{
 
 /// Pushes that are shown.
 const MOST: usize = 20;
-/// Attempts of one push that are shown.
-const ATTEMPTS: usize = 10;
 /// Dead letters on a page.
 const LETTERS: usize = 20;
 /// Where the gateway keeps what it gave up.
@@ -161,13 +160,24 @@ pub(crate) async fn send(
                 Ok(pushed) => {
                     // The gateway told of it before the simulated WeChat had written down how it ended.
                     inner.recorder.wake();
-                    html! { h2 role="status" { (lang.t("Pushed", "已推送")) } ol .outbox { (item(inner, lang, &pushed)) } }
+                    html! { h2 role="status" { (lang.t("Pushed", "已推送")) } (result(lang, &Deliveries::of(inner), &pushed)) }
                 }
                 Err(error) => trouble(&error.to_string()),
             }
         }
     };
     web::html(StatusCode::OK, shown)
+}
+
+/// How a push ended that was just made. It is shown once: what may still change stands in the list below, which follows what happens.
+fn result(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
+    let (fate, _) = deliveries.fate(pushed);
+    html! {
+        @for warning in &pushed.warnings { p .warn { (warning) } }
+        @if let Fate::Unrouted = fate { (taken(lang, &fate)) }
+        ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
+        p { a href="#pushes" { (lang.t("What became of it", "处理情况")) } }
+    }
 }
 
 /// Does something about a dead letter, and shows those that are left.
@@ -223,8 +233,9 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) ->
             Err(error) => (trouble(error)),
             Ok(pushes) if pushes.is_empty() => {}
             Ok(pushes) => {
-                h2 { (lang.t("The last pushes", "最近的推送")) }
-                ol .outbox { @for pushed in pushes.iter().rev().take(MOST) { (item(inner, lang, pushed)) } }
+                h2 #pushes { (lang.t("The last pushes", "最近的推送")) }
+                @let deliveries = Deliveries::of(inner);
+                ol .outbox { @for pushed in pushes.iter().rev().take(MOST) { (item(lang, &deliveries, pushed)) } }
             }
         }
     }
@@ -255,31 +266,73 @@ fn routes(inner: &Inner, lang: Lang) -> Markup {
     }
 }
 
-/// The calls that were made for a push, the first attempt first.
-fn calls_of(inner: &Inner, pushed: &Pushed) -> Vec<Arc<Call>> {
-    let named = |event: &Value, field: &str| event[field] == pushed.packet[field];
-    let mut calls = inner.recorder.calls(ATTEMPTS, |call| {
-        let event = call.exchange.as_ref().filter(|_| call.attempt.is_some());
-        let event = event.and_then(|both| serde_json::from_str::<Value>(&both.request).ok());
-        event.is_some_and(|event| {
-            ["FromUserName", "CreateTime", "MsgId", "MsgType", "Event"]
-                .iter()
-                .all(|field| named(&event, field))
-        })
-    });
-    calls.reverse();
-    calls
+/// What is known of the pushes that went out here: which functions take which kinds, and the calls that were made.
+struct Deliveries {
+    appid: String,
+    routes: Routes<FunctionName>,
+    /// By the packet's key, the first attempt first.
+    calls: HashMap<String, Vec<Arc<Call>>>,
+}
+
+/// What became of a push.
+enum Fate<'a> {
+    /// It was handed to a function, each attempt a call.
+    Called(&'a [Arc<Call>]),
+    /// A function takes it, and no call is known: it waits, or runs, or its call is not kept any more.
+    Unknown(&'a FunctionName),
+    /// No function takes its kind.
+    Unrouted,
+}
+
+impl Deliveries {
+    fn of(inner: &Inner) -> Self {
+        let mut calls: HashMap<String, Vec<Arc<Call>>> = HashMap::new();
+        for call in inner
+            .recorder
+            .calls(usize::MAX, |call| call.push.is_some())
+            .into_iter()
+            .rev()
+        {
+            if let Some(key) = &call.push {
+                calls.entry(key.clone()).or_default().push(call);
+            }
+        }
+        Self {
+            appid: inner.gateway.appid().to_owned(),
+            routes: inner
+                .shown()
+                .map(|shown| shown.project.settings.push.routes.clone())
+                .unwrap_or_default(),
+            calls,
+        }
+    }
+
+    /// What became of a push, and by what its packet is known here.
+    fn fate(&self, pushed: &Pushed) -> (Fate<'_>, String) {
+        let packet = pushed.packet.to_string();
+        let format = pushed.format.parse().unwrap_or(Format::Json);
+        let key = PacketKey::as_received(&self.appid, format, &packet);
+        let key = key.map(|key| key.to_string()).unwrap_or_default();
+        if let Some(calls) = self.calls.get(&key) {
+            return (Fate::Called(calls), key);
+        }
+        let packet = Packet::parse(&self.appid, Format::Json, packet.as_bytes()).ok();
+        let target = packet.and_then(|packet| self.routes.find(&packet));
+        (target.map_or(Fate::Unrouted, Fate::Unknown), key)
+    }
 }
 
 /// Which function took it, and how that ended.
-fn taken(inner: &Inner, lang: Lang, pushed: &Pushed) -> Markup {
-    let calls = calls_of(inner, pushed);
+fn taken(lang: Lang, fate: &Fate<'_>) -> Markup {
     html! {
-        @if calls.is_empty() {
-            p .dim { (lang.t("No function ran for it.", "没有云函数为它执行。")) }
-        } @else {
-            ul .last {
-                @for call in &calls {
+        @match fate {
+            Fate::Unrouted => p .dim { (lang.t("No route takes it: it was acknowledged, and nothing ran.", "没有匹配的路由：已应答，没有云函数处理这次推送。")) },
+            Fate::Unknown(function) => p .dim {
+                "→ " (function.as_str()) " · "
+                (lang.t("has not ended yet, or its call is not kept any more", "尚未结束，或调用记录已不再保存"))
+            },
+            Fate::Called(calls) => ul .last {
+                @for call in *calls {
                     li {
                         (outcome(lang, call.failed())) " "
                         a href=(web::link("/calls", &[("call", &call.request_id)])) { (call.function) } " "
@@ -287,7 +340,7 @@ fn taken(inner: &Inner, lang: Lang, pushed: &Pushed) -> Markup {
                         @if let Some((code, text)) = &call.error { " " code { (code) } " " span .dim { (text.lines().next().unwrap_or_default()) } }
                     }
                 }
-            }
+            },
         }
     }
 }
@@ -315,22 +368,23 @@ fn dead(lang: Lang, letter: &Letter) -> Markup {
             pre .error tabindex="0" { (letter.error) }
             @if let Some(packet) = &letter.packet { (layout::json(lang, packet.get())) }
             p .actions {
-                button hx-post={ "/push/dead/" (letter.id) "/replay" } hx-target="closest [sse-swap]" { (lang.t("Try again", "重新处理")) }
-                button hx-post={ "/push/dead/" (letter.id) "/drop" } hx-target="closest [sse-swap]" { (lang.t("Drop", "丢弃")) }
+                button id={ "replay-" (letter.id) } hx-post={ "/push/dead/" (letter.id) "/replay" } hx-target="closest [sse-swap]" { (lang.t("Try again", "重新处理")) }
+                button id={ "drop-" (letter.id) } hx-post={ "/push/dead/" (letter.id) "/drop" } hx-target="closest [sse-swap]" { (lang.t("Drop", "丢弃")) }
             }
         }
     }
 }
 
-fn item(inner: &Inner, lang: Lang, pushed: &Pushed) -> Markup {
+fn item(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
+    let (fate, key) = deliveries.fate(pushed);
     html! {
         li .message {
             p .dim { strong { (pushed.kind) } " → " code { (pushed.url) } " (" (pushed.mode) ", " (pushed.format) ")" }
             @for warning in &pushed.warnings { p .warn { (warning) } }
-            @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被设定的故障扣住，待下一次推送之后发出。")) } }
-            (taken(inner, lang, pushed))
+            @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被故障规则暂扣，待下一次推送之后发出。")) } }
+            @else { (taken(lang, &fate)) }
             ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
-            details { summary { (lang.t("Packet", "内容")) } (layout::json(lang, &pushed.packet.to_string())) }
+            details id={ "packet-" (key) } { summary { (lang.t("Packet", "内容")) } (layout::json(lang, &pushed.packet.to_string())) }
         }
     }
 }

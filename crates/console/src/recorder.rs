@@ -58,6 +58,8 @@ pub struct Call {
     pub openid: Option<String>,
     /// Of a message push: how often it has been tried.
     pub attempt: Option<u32>,
+    /// Of a message push: by what the packet is known.
+    pub push: Option<String>,
     /// Of HTTP access: method and path.
     pub http: Option<String>,
     /// The HTTP status of the reply.
@@ -415,6 +417,7 @@ impl Call {
             source: String::new(),
             openid: None,
             attempt: None,
+            push: None,
             http: None,
             status: 200,
             error: None,
@@ -466,7 +469,11 @@ impl Call {
             .map(|(field, text)| PAIR + field.len() + text.len());
         let error = self.error.as_ref().map_or(0, |(_, text)| text.len());
         let parts = [&self.request_id, &self.function, &self.source].into_iter();
-        let parts = parts.chain(&self.openid).chain(&self.http).map(String::len);
+        let parts = parts
+            .chain(&self.openid)
+            .chain(&self.http)
+            .chain(&self.push)
+            .map(String::len);
         let notes = self.notes.iter().map(|note| PAIR + note.len());
         let logs = self
             .logs
@@ -580,6 +587,7 @@ impl Call {
             source: cut(record.source),
             openid: record.openid.map(cut),
             attempt: record.attempt,
+            push: record.push.map(cut),
             http: record
                 .http
                 .map(|line| cut(&format!("{} {}", line.method, line.path))),
@@ -653,6 +661,7 @@ mod tests {
             source: "wx_client",
             openid: Some("o-alice"),
             attempt: None,
+            push: None,
             http: None,
             status: 200,
             error,

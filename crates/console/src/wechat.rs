@@ -5,6 +5,7 @@ use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
+use wording::wording;
 
 use crate::{
     Inner,
@@ -19,31 +20,81 @@ use crate::{
 const FAULTS: [(&str, &str, &str); 7] = [
     ("errcode", "an errcode (value: which)", "返回错误码（填写错误码）"),
     ("latency", "wait (value: milliseconds)", "延迟（填写毫秒数）"),
-    ("cut", "closed before WeChat looks at it", "处理前断开连接"),
+    (
+        "cut",
+        "the connection ends before WeChat looks at it",
+        "处理前断开连接",
+    ),
     (
         "half",
-        "done, then closed within the answer",
+        "it is done, and the connection ends within the answer",
         "已处理，应答中途断开",
     ),
     (
         "rotate",
-        "a new session_key for the user",
+        "the user gets a new session_key",
         "更换用户的 session_key",
     ),
     ("duplicate", "a push is sent twice", "推送重复一次"),
     (
         "reorder",
-        "a push is held back until the next",
-        "推送延后到下一条之后",
+        "a push is sent after the next one",
+        "推送乱序（与下一条交换）",
     ),
 ];
 
+/// APIs that are often made to fail. Any other of the catalogue, by name or path, may be written.
+const FAILING: [&str; 8] = [
+    "*",
+    "push",
+    "auth.code2Session",
+    "auth.getAccessToken",
+    "getopendata",
+    "security.msgSecCheck",
+    "subscribeMessage.send",
+    "customerServiceMessage.send",
+];
+
+/// The event upon which a form forgets what was written into it.
+const DONE: (&str, &str) = ("hx-trigger", "done");
+
 pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
-    let now = content(inner, viewer, simulated, None).await;
-    layout::page(viewer, Page::WeChat, html! { div #wechat { (now) } })
+    let lang = viewer.lang;
+    let users = inner.users().await;
+    let content = html! {
+        div #said {}
+        @match read(simulated).await {
+            Err(error) => (trouble(&error.to_string())),
+            Ok(now) => {
+                div .cards.wide {
+                    (faults(lang, &now))
+                    (templates(lang, &now, &users))
+                    (verdicts(lang, &now))
+                    (deeds(lang, &users))
+                }
+            }
+        }
+    };
+    layout::page(viewer, Page::WeChat, content)
 }
 
-/// Does what a form of the page asks for, and shows the page as it is then.
+/// How the simulated WeChat behaves now.
+struct Now {
+    faults: Vec<Fault>,
+    verdicts: Vec<Verdict>,
+    templates: Vec<Template>,
+}
+
+async fn read(simulated: &Simulated) -> Result<Now, Error> {
+    Ok(Now {
+        faults: simulated.faults().await?,
+        verdicts: simulated.verdicts().await?,
+        templates: simulated.templates().await?,
+    })
+}
+
+/// Does what a form of the page asks for, says how that went, and shows the lists as they are then. The forms stay as they are: what was
+/// refused is there to be mended, and what is half written beside it is not lost.
 pub(crate) async fn act(
     inner: &Inner,
     viewer: &Viewer,
@@ -52,7 +103,7 @@ pub(crate) async fn act(
     form: &Fields,
 ) -> Response<ReplyBody> {
     let lang = viewer.lang;
-    let done = match ask(what, form) {
+    let done = match ask(lang, what, form) {
         None => return missing(viewer),
         Some(Err(text)) => Err(text),
         Some(Ok(Ask::Post(path, body))) => simulated
@@ -65,19 +116,31 @@ pub(crate) async fn act(
             .map_err(|error| error.to_string())
             .map(|()| Value::Null),
     };
-    let said = match done {
-        // A client's failure is an answer.
-        Ok(answer) => match answer["errMsg"].as_str() {
-            Some(text) if !text.ends_with(":ok") => trouble(text),
-            Some(text) => html! { p .notice role="status" { "✓ " (text) } },
-            None => html! { p .notice role="status" { "✓ " (lang.t("Done.", "已完成。")) } },
-        },
-        Err(text) => trouble(&text),
-    };
+    // A client's failure is an answer.
+    let done = done.and_then(|answer| match answer["errMsg"].as_str() {
+        Some(text) if !text.ends_with(":ok") => Err(text.to_owned()),
+        Some(text) => Ok(text.to_owned()),
+        None => Ok(lang.t("Done.", "已完成。").to_owned()),
+    });
     inner.recorder.wake();
-    web::html(
-        StatusCode::OK,
-        content(inner, viewer, simulated, Some(said)).await,
+    let said = match done {
+        Ok(said) => said,
+        Err(text) => return web::html(StatusCode::OK, trouble(&text)),
+    };
+    let users = inner.users().await;
+    let lists = match read(simulated).await {
+        Ok(now) => html! {
+            div #faults-now hx-swap-oob="true" { (faults_now(lang, &now)) }
+            div #verdicts-now hx-swap-oob="true" { (verdicts_now(lang, &now)) }
+            // It has a form, which is left alone where nothing changed.
+            @if what == "template" { div #templates-now hx-swap-oob="true" { (templates_now(lang, &now, &users)) } }
+        },
+        Err(error) => trouble(&error.to_string()),
+    };
+    web::part(
+        html! { p .notice role="status" { "✓ " (said) } (lists) },
+        DONE.0,
+        DONE.1,
     )
 }
 
@@ -88,7 +151,7 @@ enum Ask {
 }
 
 /// What a form asks for; `None` where there is no such form.
-fn ask(what: &str, form: &Fields) -> Option<Result<Ask, String>> {
+fn ask(lang: Lang, what: &str, form: &Fields) -> Option<Result<Ask, String>> {
     let client = |api: &str, more: Value| {
         let mut body = json!({ "user": form.get("user"), "api": api });
         if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
@@ -97,11 +160,11 @@ fn ask(what: &str, form: &Fields) -> Option<Result<Ask, String>> {
         Ok(Ask::Post("client", body))
     };
     Some(match what {
-        "fault" => fault(form).map(|fault| Ask::Post("faults", fault)),
+        "fault" => fault(lang, form).map(|fault| Ask::Post("faults", fault)),
         "faults-clear" => Ok(Ask::Clear("faults")),
         "verdict" => {
             let mut rule = given(form, &["kind", "contains", "sha256", "suggest"]);
-            number(form, "label", &mut rule).map(|()| Ask::Post("verdicts", rule.into()))
+            number(lang, form, "label", &mut rule).map(|()| Ask::Post("verdicts", rule.into()))
         }
         "verdicts-reset" => Ok(Ask::Clear("verdicts")),
         "template" => Ok(Ask::Post(
@@ -122,10 +185,10 @@ fn ask(what: &str, form: &Fields) -> Option<Result<Ask, String>> {
     })
 }
 
-fn fault(form: &Fields) -> Result<Value, String> {
+fn fault(lang: Lang, form: &Fields) -> Result<Value, String> {
     let mut fault = given(form, &["api", "kind"]);
-    number(form, "value", &mut fault)?;
-    number(form, "next", &mut fault)?;
+    number(lang, form, "value", &mut fault)?;
+    number(lang, form, "next", &mut fault)?;
     Ok(fault.into())
 }
 
@@ -139,51 +202,29 @@ fn given(form: &Fields, names: &[&str]) -> Map<String, Value> {
 }
 
 /// A field that is a whole number, or empty.
-fn number(form: &Fields, name: &str, to: &mut Map<String, Value>) -> Result<(), String> {
+fn number(lang: Lang, form: &Fields, name: &str, to: &mut Map<String, Value>) -> Result<(), String> {
     match form.get(name).trim() {
         "" => Ok(()),
         text => {
-            let number: i64 = text
-                .parse()
-                .map_err(|_| format!("{name} is a whole number, not {text:?}"))?;
+            let number: i64 = text.parse().map_err(|_| {
+                let said = wording!(
+                    "{name} is a whole number, not {text:?}",
+                    "{name} 应为整数，而不是 {text:?}"
+                );
+                lang.of_wording(&said).to_owned()
+            })?;
             to.insert(name.to_owned(), number.into());
             Ok(())
         }
     }
 }
 
-async fn content(inner: &Inner, viewer: &Viewer, simulated: &Simulated, said: Option<Markup>) -> Markup {
-    let lang = viewer.lang;
-    let read = async || {
-        Ok::<_, Error>((
-            simulated.faults().await?,
-            simulated.verdicts().await?,
-            simulated.templates().await?,
-        ))
-    };
-    let users = inner.users().await;
-    html! {
-        @if let Some(said) = said { (said) }
-        @match read().await {
-            Err(error) => (trouble(&error.to_string())),
-            Ok((all_faults, all_verdicts, all_templates)) => {
-                div .cards.wide {
-                    (faults(lang, &all_faults))
-                    (templates(lang, &all_templates, &users))
-                    (verdicts(lang, &all_verdicts))
-                    (deeds(lang, &users))
-                }
-            }
-        }
-    }
-}
-
 fn form(what: &str, inside: &Markup) -> Markup {
-    html! { form .edit hx-post={ "/wechat/" (what) } hx-target="#wechat" hx-disabled-elt="find button" { (inside) } }
+    html! { form .edit hx-post={ "/wechat/" (what) } hx-target="#said" hx-disabled-elt="find button" { (inside) } }
 }
 
 fn field(text: &str, name: &str, hint: &str) -> Markup {
-    html! { label { (text) input name=(name) placeholder=(hint) autocomplete="off" spellcheck="false"; } }
+    html! { label { (text) input name=(name) placeholder=(hint) data-once autocomplete="off" spellcheck="false"; } }
 }
 
 fn choice(text: &str, name: &str, all: &[(&str, &str)]) -> Markup {
@@ -198,40 +239,22 @@ fn people(lang: Lang, users: &[User]) -> Markup {
     choice(lang.t("User", "用户"), "user", &names)
 }
 
-fn faults(lang: Lang, all: &[Fault]) -> Markup {
+fn faults(lang: Lang, now: &Now) -> Markup {
     let kinds: Vec<(&str, &str)> = FAULTS
         .iter()
         .map(|(kind, en, zh)| (*kind, lang.t(en, zh)))
         .collect();
     html! {
         section #faults .card {
-            h2 { (lang.t("Faults: what goes wrong on purpose", "故障：有意让它出错")) }
-            @if all.is_empty() { p .dim { (lang.t("None is set.", "没有设定。")) } } @else {
-                table {
-                    thead { tr { th { "API" } th { (lang.t("Kind", "类型")) } th { (lang.t("Left", "剩余")) } th .number { (lang.t("Struck", "已触发")) } } }
-                    tbody { @for fault in all {
-                        tr {
-                            td { code { (fault.api) } }
-                            td { (fault.kind) @if let Some(value) = fault.value { " " code { (value) } } }
-                            td {
-                                @match (fault.next, fault.probability) {
-                                    (Some(next), _) => (next),
-                                    (None, Some(share)) => { (lang.t("each with ", "每次概率 ")) (share) }
-                                    (None, None) => "–",
-                                }
-                            }
-                            td .number { (fault.fired) }
-                        }
-                    } }
-                }
-                (form("faults-clear", &html! { button { (lang.t("Clear all", "全部清除")) } }))
-            }
+            h2 { (lang.t("Faults, on purpose", "故障注入")) }
+            div #faults-now { (faults_now(lang, now)) }
             (form("fault", &html! {
-                (field("API", "api", "getopendata, cloudbase.getOpenData, /wxa/msg_sec_check, push, *"))
+                label { "API" input name="api" list="failing" required placeholder="subscribeMessage.send" autocomplete="off" spellcheck="false"; }
+                datalist #failing { @for api in FAILING { option value=(api) {} } }
                 (choice(lang.t("What happens", "现象"), "kind", &kinds))
                 div .row {
-                    (field(lang.t("Value", "值"), "value", "-1, 40001, 45009 …"))
-                    label { (lang.t("Of how many calls", "接下来几次")) input name="next" value="1" inputmode="numeric" autocomplete="off"; }
+                    (field(lang.t("Value", "值"), "value", "45009"))
+                    label { (lang.t("Times", "生效次数")) input name="next" value="1" inputmode="numeric" autocomplete="off"; }
                 }
                 button .button { (lang.t("Set", "设定")) }
             }))
@@ -239,7 +262,55 @@ fn faults(lang: Lang, all: &[Fault]) -> Markup {
     }
 }
 
-fn templates(lang: Lang, all: &[Template], users: &[User]) -> Markup {
+fn faults_now(lang: Lang, Now { faults: all, .. }: &Now) -> Markup {
+    html! {
+        @if all.is_empty() { p .dim { (lang.t("None is set.", "没有设定。")) } } @else {
+            table {
+                thead { tr {
+                    th scope="col" { "API" }
+                    th scope="col" { (lang.t("What happens", "现象")) }
+                    th scope="col" { (lang.t("Left", "剩余")) }
+                    th scope="col" .number { (lang.t("Happened", "已触发")) }
+                } }
+                tbody { @for fault in all {
+                    tr {
+                        td { code { (fault.api) } }
+                        td { (fault.kind) @if let Some(value) = fault.value { " " code { (value) } } }
+                        td {
+                            @match (fault.next, fault.probability) {
+                                (Some(next), _) => (next),
+                                (None, Some(share)) => { (lang.t("each with ", "每次概率 ")) (share) }
+                                (None, None) => "–",
+                            }
+                        }
+                        td .number { (fault.fired) }
+                    }
+                } }
+            }
+            (form("faults-clear", &html! { button #clear-faults { (lang.t("Clear all", "全部清除")) } }))
+        }
+    }
+}
+
+fn templates(lang: Lang, now: &Now, users: &[User]) -> Markup {
+    html! {
+        section #templates .card {
+            h2 { (lang.t("Subscribe messages", "订阅消息")) }
+            div #templates-now { (templates_now(lang, now, users)) }
+            details #add-template {
+                summary { (lang.t("Add a template", "添加模板")) }
+                (form("template", &html! {
+                    (field(lang.t("Title", "标题"), "title", "预约提醒"))
+                    label { (lang.t("Content", "内容")) textarea name="content" rows="3" data-once spellcheck="false" placeholder="时间:{{time1.DATA}}" {} }
+                    (field(lang.t("Template id (if any)", "模板 ID（可空）"), "priTmplId", ""))
+                    button .button { (lang.t("Add", "添加")) }
+                }))
+            }
+        }
+    }
+}
+
+fn templates_now(lang: Lang, Now { templates: all, .. }: &Now, users: &[User]) -> Markup {
     let name = |template: &'_ Template| match template.title.as_str() {
         "" => template.pri_tmpl_id.clone(),
         title => title.to_owned(),
@@ -250,34 +321,26 @@ fn templates(lang: Lang, all: &[Template], users: &[User]) -> Markup {
         .zip(&names)
         .map(|(template, name)| (template.pri_tmpl_id.as_str(), name.as_str()))
         .collect();
+    let answers = [
+        ("accept", lang.t("accepts", "同意")),
+        ("reject", lang.t("rejects", "拒绝")),
+    ];
     html! {
-        section #templates .card {
-            h2 { (lang.t("Subscribe messages", "订阅消息")) }
-            @if all.is_empty() { p .dim { (lang.t("There is no template yet.", "还没有模板。")) } } @else {
-                ul .chips { @for template in all { li { (template.title) " " code { (template.pri_tmpl_id) } } } }
-                (form("subscribe", &html! {
-                    div .row {
-                        (people(lang, users))
-                        (choice(lang.t("Template", "模板"), "template", &ids))
-                        (choice(lang.t("Says", "选择"), "answer", &[("accept", lang.t("accepts", "同意")), ("reject", lang.t("rejects", "拒绝"))]))
-                    }
-                    button { (lang.t("The user is asked", "弹出订阅")) }
-                }))
-            }
-            details {
-                summary { (lang.t("Add a template", "添加模板")) }
-                (form("template", &html! {
-                    (field(lang.t("Title", "标题"), "title", "预约提醒"))
-                    label { (lang.t("Content", "内容")) textarea name="content" rows="3" spellcheck="false" placeholder="时间:{{time1.DATA}}" {} }
-                    (field(lang.t("Template id (if any)", "模板 ID（可空）"), "priTmplId", ""))
-                    button .button { (lang.t("Add", "添加")) }
-                }))
-            }
+        @if all.is_empty() { p .dim { (lang.t("There is no template yet.", "还没有模板。")) } } @else {
+            ul .chips { @for template in all { li { (template.title) " " code { (template.pri_tmpl_id) } } } }
+            (form("subscribe", &html! {
+                div .row {
+                    (people(lang, users))
+                    (choice(lang.t("Template", "模板"), "template", &ids))
+                    (choice(lang.t("The user", "用户选择"), "answer", &answers))
+                }
+                button { (lang.t("Ask the user to subscribe", "请求订阅授权")) }
+            }))
         }
     }
 }
 
-fn verdicts(lang: Lang, all: &[Verdict]) -> Markup {
+fn verdicts(lang: Lang, now: &Now) -> Markup {
     let kinds = [
         ("text", lang.t("texts that contain", "文本包含")),
         (
@@ -294,20 +357,14 @@ fn verdicts(lang: Lang, all: &[Verdict]) -> Markup {
     html! {
         section #verdicts .card {
             h2 { (lang.t("Content checks", "内容安全")) }
-            table {
-                tbody { @for rule in all {
-                    tr {
-                        td { (rule.kind) }
-                        td { code { (rule.contains.as_deref().or(rule.sha256.as_deref()).unwrap_or("*")) } }
-                        td { span .(match rule.suggest.as_str() { "pass" => "good", "review" => "warn", _ => "bad" }) { (rule.suggest) } @if let Some(label) = rule.label { " " code { (label) } } }
-                    }
-                } }
-            }
-            (form("verdicts-reset", &html! { button { (lang.t("As at the start", "恢复初始")) } }))
+            div #verdicts-now { (verdicts_now(lang, now)) }
+            h3 { (lang.t("A further rule", "添加规则")) }
             (form("verdict", &html! {
-                (choice(lang.t("Of", "对象"), "kind", &kinds))
-                (field(lang.t("Text", "文本"), "contains", ""))
-                (field("SHA-256", "sha256", ""))
+                (choice(lang.t("For", "对象"), "kind", &kinds))
+                div .row {
+                    (field(lang.t("Text", "文本"), "contains", ""))
+                    (field(lang.t("SHA-256 of an image", "图片的 SHA-256"), "sha256", ""))
+                }
                 div .row {
                     (choice(lang.t("Verdict", "结论"), "suggest", &suggests))
                     (field(lang.t("Label", "标签"), "label", "20002"))
@@ -318,28 +375,45 @@ fn verdicts(lang: Lang, all: &[Verdict]) -> Markup {
     }
 }
 
+fn verdicts_now(lang: Lang, Now { verdicts: all, .. }: &Now) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { (lang.t("For", "对象")) }
+                th scope="col" { (lang.t("Holds", "匹配")) }
+                th scope="col" { (lang.t("Verdict", "结论")) }
+            } }
+            tbody { @for rule in all {
+                tr {
+                    td { (rule.kind) }
+                    td { code { (rule.contains.as_deref().or(rule.sha256.as_deref()).unwrap_or("*")) } }
+                    td { span .(match rule.suggest.as_str() { "pass" => "good", "review" => "warn", _ => "bad" }) { (rule.suggest) } @if let Some(label) = rule.label { " " code { (label) } } }
+                }
+            } }
+        }
+        (form("verdicts-reset", &html! { button #reset-verdicts { (lang.t("Only the rules of the start", "恢复默认规则")) } }))
+    }
+}
+
 /// What a user does that no function of `wx` does.
 fn deeds(lang: Lang, users: &[User]) -> Markup {
     html! {
         section #deeds .card {
             h2 { (lang.t("What users do", "用户操作")) }
-            h3 { (lang.t("Customer service", "客服")) }
+            h3 { (lang.t("Write to customer service", "给客服发消息")) }
             (form("message", &html! {
                 div .row { (people(lang, users)) (field(lang.t("Message", "消息"), "content", lang.t("hello", "在吗"))) }
-                button { (lang.t("Send to customer service", "发给客服")) }
+                button { (lang.t("Send", "发送")) }
             }))
+            h3 { (lang.t("Open customer service", "进入客服会话")) }
             (form("session", &html! {
                 div .row { (people(lang, users)) (field("session-from", "sessionFrom", "")) }
                 button { (lang.t("Enter the conversation", "进入会话")) }
             }))
-            h3 { (lang.t("Payment", "支付")) }
+            h3 { (lang.t("Pay", "支付")) }
             (form("payment", &html! {
-                (people(lang, users))
-                div .row {
-                    (field("transactionId", "transactionId", ""))
-                    (field("mchId", "mchId", ""))
-                    (field("outTradeNo", "outTradeNo", ""))
-                }
+                div .row { (people(lang, users)) (field("outTradeNo", "outTradeNo", "")) }
+                div .row { (field("transactionId", "transactionId", "")) (field("mchId", "mchId", "")) }
                 button { (lang.t("The user has paid", "用户已付款")) }
             }))
         }

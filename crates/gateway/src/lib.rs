@@ -248,6 +248,12 @@ impl Gateway {
         web_clients.recall(&**store, clock.now()).await
     }
 
+    /// The Mini Program's appid.
+    #[must_use]
+    pub fn appid(&self) -> &str {
+        &self.0.appid
+    }
+
     /// Where documents are kept, and what clients may do with them.
     #[must_use]
     pub fn database(&self) -> &cloud::DatabaseAccess {

@@ -57,7 +57,7 @@ impl Functions for Calls {
     ) -> BoxFuture<'a, FunctionAnswer> {
         Box::pin(async move {
             let request_id = ids::request_id();
-            let caller = Caller::push(packet.user(), attempt);
+            let caller = Caller::push(packet.user(), attempt, packet.key().to_string());
             let event = Event::Push(packet.as_json());
             let finished = Self::call(self, function.as_str(), caller, &request_id, event).await;
             match finished.result {

@@ -9,6 +9,7 @@ use crate::{
     Actor, Format, FormatError, PacketKind,
     format::{only, text_member, to_json},
     kind,
+    receiver::written,
 };
 
 /// What WeChat pushed, as the JSON object that a function receives. From JSON its bytes are those that WeChat sent; XML became
@@ -228,6 +229,17 @@ pub enum PacketKey {
         /// SHA-256 of the packet without `RetryTimes`.
         sha256: [u8; 32],
     },
+}
+
+impl PacketKey {
+    /// The key that a packet has for whoever receives it, where it goes out as `object` in this format: what became XML on its way is not
+    /// always the same JSON again. `None` where it cannot go out in this format.
+    #[must_use]
+    pub fn as_received(appid: &str, format: Format, object: &str) -> Option<Self> {
+        let sent = written(format, object).ok()?;
+        let packet = Packet::parse(appid, format, sent.as_bytes()).ok()?;
+        Some(packet.key())
+    }
 }
 
 impl fmt::Display for PacketKey {

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use database::DatabaseError;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
@@ -18,14 +17,15 @@ use super::{
 use crate::{
     Inner,
     call::Asked,
-    functions,
+    data::production,
     json_tree::titled,
     lang::Lang,
     layout::{Viewer, copy, person, span, trouble},
+    mend::Mend,
     recorder::{Call, RunningCall},
     simulated::User,
     waterfall::{self, waterfall},
-    web::{self, Fields},
+    web,
 };
 
 /// What a function is answered where a collection is missing.
@@ -268,56 +268,17 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
                 @for (field, text) in &call.warnings { p { code { (field) } " " (text) } }
                 @for what in &curable { p { (what) } }
                 div .actions {
-                    @if !curable.is_empty() {
-                        (button(lang.t("Repair the files", "自动修复"), "doctor", &call.function))
-                    }
-                    @for name in &missing {
-                        (button(lang.t("Make the collection", "新建集合"), "collection", name))
-                    }
+                    @if !curable.is_empty() { (Mend::Files(&call.function).button(lang, "#mended")) }
+                    @for name in &missing { (Mend::Collection(name).button(lang, "#mended")) }
                     @if wants_template {
-                        a .button.small href="/wechat#templates" hx-boost="false" { (lang.t("Add the template", "添加订阅消息模板")) }
+                        a .button.small href="/wechat#add-template" hx-boost="false" { (lang.t("Add the template", "添加订阅消息模板")) }
                     }
                 }
-                // What is read aloud has to be there before it says something.
-                div #mended role="status" {}
+                @if !missing.is_empty() { (production(viewer)) }
+                div #mended {}
             }
         }
     }
-}
-
-fn button(text: &str, what: &str, name: &str) -> Markup {
-    html! {
-        form hx-post="/calls/mend" hx-target="#mended" hx-swap="innerHTML" hx-select="unset" hx-push-url="false" {
-            input type="hidden" name="what" value=(what);
-            input type="hidden" name="name" value=(name);
-            button .button.small { (text) @if what == "collection" { " " (name) } }
-        }
-    }
-}
-
-/// Does what a button below a cause says, and says what was done.
-pub(crate) async fn mend(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
-    let (lang, name) = (viewer.lang, form.get("name"));
-    let done = match form.get("what") {
-        "doctor" if viewer.simulated => functions::cure(inner, name, viewer.lang).await,
-        "collection" => {
-            let made = inner.database.create_collection(name).await;
-            made.map(|()| vec![lang.t("The collection is there: ", "集合已新建：").to_owned() + name])
-                .map_err(|error| match error {
-                    DatabaseError::BadName(bad) => lang.of_wording(&bad.wording()).to_owned(),
-                    error => error.to_string(),
-                })
-        }
-        _ => return crate::missing(viewer),
-    };
-    let said = match done {
-        Ok(done) => html! {
-            @for line in &done { p .good { "✓ " (line) } }
-            p .dim { (lang.t("Call again to see whether it goes well now.", "请再次调用，看看是否已正常。")) }
-        },
-        Err(error) => trouble(&error),
-    };
-    web::html(StatusCode::OK, said)
 }
 
 /// What was sent and answered by one of a call's cloud calls.

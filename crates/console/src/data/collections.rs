@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::{failed, grouped, production, shown, specs, unserved};
 use crate::{
     Inner,
+    lang::Lang,
     layout::{self, Page, Viewer, span},
     recorder::UnservedQuery,
     web::{self, Fields},
@@ -29,9 +30,13 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> 
 
 /// Makes a collection.
 pub(super) async fn create(inner: &Inner, viewer: &Viewer, form: &Fields) -> Response<ReplyBody> {
-    let lang = viewer.lang;
-    let name = form.get("name").trim();
-    let said = match inner.database.create_collection(name).await {
+    let said = make(inner, viewer.lang, form.get("name").trim()).await;
+    web::html(StatusCode::OK, content(inner, viewer, Some(said)).await)
+}
+
+/// Makes a collection of this name, and says so; that there is one already is as well.
+pub(crate) async fn make(inner: &Inner, lang: Lang, name: &str) -> Markup {
+    match inner.database.create_collection(name).await {
         Ok(()) => html! {
             p .notice role="status" { (lang.t("Made: ", "已创建：")) a href=(link(name)) { (shown(name)) } }
         },
@@ -39,8 +44,7 @@ pub(super) async fn create(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
             p .notice role="status" { (lang.t("There is one of this name: ", "已有同名集合：")) a href=(link(name)) { (shown(name)) } }
         },
         Err(error) => failed(lang, &error.wording()),
-    };
-    web::html(StatusCode::OK, content(inner, viewer, Some(said)).await)
+    }
 }
 
 /// What is shown, below what is said of what was just done.

@@ -186,3 +186,31 @@ fn a_number_that_javascript_rounds_has_its_exact_text_beside_it() {
     let key = Packet::parse(APPID, Format::Json, json.as_bytes()).unwrap().key();
     assert!(key.to_string().contains("24012983745612093847"), "{key}");
 }
+
+#[test]
+fn a_key_is_known_before_the_packet_is_sent() {
+    let payment = r#"{"ToUserName":"gh_1","FromUserName":"o1","CreateTime":1700000000,"MsgType":"event","Event":"xpay_goods_deliver_notify","OpenId":"o1","OutTradeNo":"1","Env":0,"WeChatPayInfo":{"MchOrderNo":"2","PaidTime":1700000000},"RetryTimes":0}"#;
+    let other = payment.replace(r#""OutTradeNo":"1""#, r#""OutTradeNo":"3""#);
+    let again = payment.replace(r#""RetryTimes":0"#, r#""RetryTimes":2"#);
+    for mode in MODES {
+        for format in FORMATS {
+            let received = |text: &str| {
+                let request = sender(mode, format).push(text, NOW, NONCE, [7; 16]).unwrap();
+                let query = PushQuery::parse(&request.query).unwrap();
+                let received = receiver(mode, format).receive(&query, request.body.as_bytes(), NOW);
+                received.unwrap().key()
+            };
+            let known = |text: &str| PacketKey::as_received(APPID, format, text).unwrap();
+            for text in [TEXT, FUNCTION, payment, &other] {
+                assert_eq!(known(text), received(text), "{mode:?} {format:?} {text}");
+            }
+            assert_eq!(known(payment), received(&again));
+            assert_ne!(
+                known(payment),
+                known(&other),
+                "two payments of one second are two"
+            );
+        }
+    }
+    assert_eq!(PacketKey::as_received(APPID, Format::Xml, "[]"), None);
+}

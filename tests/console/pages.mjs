@@ -1,0 +1,78 @@
+// Whether everybody can read each page of the console: axe-core finds nothing serious and nothing critical in it, in both schemes and both
+// languages, and whoever reads Chinese meets no English sentence. Arguments: the console's link, the gateway, the simulated WeChat, and
+// axe-core's file.
+
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+
+import { browsing } from './browser.mjs'
+import { fill, show } from './filled.mjs'
+
+const [link, gateway, wechat, axe] = process.argv.slice(2)
+const site = { origin: new URL(link).origin, gateway, wechat }
+const source = await readFile(axe, 'utf8')
+
+/** What the platform, a function or a file says is what it is in every language; and so is code. */
+const OTHERS = 'code, pre, textarea, .text, .brief, .tree, .query, [lang=en]'
+
+/** English sentences on the page, three words in a row, but for what others said. */
+const english = (others) => {
+  const sentence = /\b[A-Za-z]?[a-z]+(?:[ ,]+[a-z]{2,}){2,}/
+  const texts = [document.title]
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const { parentElement, textContent } = walker.currentNode
+    if (!parentElement.closest(`${others}, script`)) texts.push(textContent)
+  }
+  for (const element of document.querySelectorAll('[title], [aria-label], [placeholder], [alt]')) {
+    if (element.closest(others)) continue
+    for (const name of ['title', 'aria-label', 'placeholder', 'alt'])
+      texts.push(element.getAttribute(name) ?? '')
+  }
+  return texts.filter((text) => sentence.test(text)).map((text) => text.trim())
+}
+
+await browsing(async (browser) => {
+  const page = await browser.open(link)
+  const found = []
+  const look = async (name, only) => {
+    await page.send('Runtime.evaluate', { expression: source })
+    const wrong = await page.evaluate(async (only) => {
+      const { violations } = await axe.run(document, {
+        resultTypes: ['violations'],
+        ...(only && { runOnly: only }),
+      })
+      return violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(
+          ({ id, help, nodes }) =>
+            `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 200)).join('\n    ')}`,
+        )
+    }, only)
+    found.push(...wrong.map((text) => `${name}: ${text}`))
+  }
+
+  const pages = await fill(page, site)
+  pages.missing = { path: '/nothing-here' }
+  for (const scheme of ['light', 'dark']) {
+    await page.seenAs([{ name: 'prefers-color-scheme', value: scheme }])
+    for (const lang of ['en', 'zh']) {
+      for (const [name, shown] of Object.entries(pages)) {
+        await show(page, site, shown, lang)
+        // Colours are all that a scheme changes.
+        await look(`${name}, ${scheme}, ${lang}`, scheme === 'dark' ? ['color-contrast'] : undefined)
+        if (lang === 'zh' && scheme === 'light') {
+          const said = await page.evaluate(english, OTHERS)
+          found.push(...said.map((text) => `${name} says in English: ${text}`))
+        }
+      }
+    }
+  }
+  // On a phone some things stand elsewhere, or are not shown.
+  await page.wide(390)
+  for (const [name, shown] of Object.entries(pages)) {
+    await show(page, site, shown, 'zh')
+    await look(`${name}, on a phone`)
+  }
+  assert.deepEqual(found, [])
+})
