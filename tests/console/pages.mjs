@@ -13,7 +13,7 @@ const site = { origin: new URL(link).origin, gateway, wechat }
 const source = await readFile(axe, 'utf8')
 
 /** What the platform, a function or a file says is what it is in every language; and so is code. */
-const OTHERS = 'code, pre, textarea, .text, .brief, .tree, .query, [lang=en]'
+const OTHERS = 'code, pre, textarea, .text, .brief, .tree, .query, .path .what .dim, [lang=en]'
 
 /** English sentences on the page, three words in a row, but for what others said. */
 const english = (others) => {
@@ -29,7 +29,10 @@ const english = (others) => {
     for (const name of ['title', 'aria-label', 'placeholder', 'alt'])
       texts.push(element.getAttribute(name) ?? '')
   }
-  return texts.filter((text) => sentence.test(text)).map((text) => text.trim())
+  // What another program says may stand within a Chinese sentence.
+  return texts
+    .filter((text) => sentence.test(text) && !/[\u4e00-\u9fff]/.test(text))
+    .map((text) => text.trim())
 }
 
 await browsing(async (browser) => {

@@ -10,6 +10,7 @@ use std::{
 
 use runtime::{CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
 use tcb::Event;
+use wording::wording;
 
 use crate::{
     CallFailure, CallRecord, Caller, Exchange, Invocation, Invocations, Journal, Note, RedeemedFields, Site,
@@ -101,12 +102,13 @@ impl Calls {
     /// There is no such function.
     pub fn find(&self, name: &str, request_id: &str, openid: Option<&str>) -> Result<Arc<Site>, CallFailure> {
         self.0.sites.get(name).ok_or_else(|| {
+            let names = self.0.sites.names();
             self.0.journal.note(&Note {
                 request_id,
                 openid,
-                text: &format_args!(
-                    "there is no function {name:?}; there are: {}",
-                    self.0.sites.names()
+                text: &wording!(
+                    "there is no function {name:?}; there are: {names}",
+                    "没有云函数 {name:?}；现有：{names}"
                 ),
             });
             CallFailure::no_function()

@@ -3,9 +3,10 @@
 //! Nothing here decides about where these go: `dev` prints them, `serve` logs the failures, the
 //! console keeps the last ones.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use runtime::{Level, Logs};
+use wording::Wording;
 
 use crate::HttpLine;
 
@@ -166,7 +167,7 @@ pub struct Note<'a> {
     /// The user concerned, where known.
     pub openid: Option<&'a str>,
     /// The whole story, in a sentence.
-    pub text: &'a dyn fmt::Display,
+    pub text: &'a Wording,
 }
 
 /// Something that a function prints, at the moment when it does.

@@ -293,7 +293,7 @@ mod tests {
     use crate::entry::Note;
 
     fn note(text: &str) -> Arc<Entry> {
-        Arc::new(Entry::Note(Note::new("", None, text.to_owned())))
+        Arc::new(Entry::Note(Note::new("", None, &wording::Wording::as_is(text))))
     }
 
     fn lines(root: &Path) -> Vec<String> {

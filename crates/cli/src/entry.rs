@@ -7,6 +7,7 @@ use gateway::{CallRecord, PrintedLine, WebRecord};
 use jiff::Timestamp;
 use runtime::Level;
 use serde::{Deserialize, Serialize};
+use wording::Wording;
 
 use crate::backlog::Weight;
 
@@ -64,6 +65,9 @@ pub(crate) struct Call {
     pub(crate) warnings: Vec<Warning>,
     /// What the operator was told while it ran.
     pub(crate) notes: Vec<String>,
+    /// The same in Chinese.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes_zh: Vec<String>,
 }
 
 /// A field with a cloudID; the code is 0 if open data stands there now.
@@ -145,6 +149,7 @@ pub(crate) struct Web {
 
 /// Something to know that belongs to no call.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Note {
     /// When it was told (RFC 3339).
     pub(crate) time: String,
@@ -153,7 +158,11 @@ pub(crate) struct Note {
     pub(crate) request_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) openid: Option<String>,
+    /// In English, as programs read it.
     pub(crate) note: String,
+    /// The same in Chinese.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) note_zh: String,
 }
 
 /// So many lines would stand here: they came faster than they could be written.
@@ -194,7 +203,7 @@ impl Weight for Arc<Entry> {
             Entry::Call(call) => call.texts().map(str::len).sum(),
             Entry::Printed(printed) => printed.line.text.len(),
             Entry::Web(web) => web.path.len() + web.method.len(),
-            Entry::Note(note) => note.note.len(),
+            Entry::Note(note) => note.note.len() + note.note_zh.len(),
             Entry::Gap(_) => 0,
         };
         size_of::<Call>() + texts
@@ -233,14 +242,15 @@ impl Call {
         let fields = self.cloud_ids.iter().map(|id| &id.field);
         let texts = logs.chain(cloud_calls).chain(warnings).chain(fields);
         texts
-            .chain(&self.notes)
+            .chain(self.notes.iter().chain(&self.notes_zh))
             .chain([&self.err_msg, &self.source])
             .chain(&self.http)
             .map(String::as_str)
     }
 
     /// What the gateway told, with the notes that belong to it. What the function printed was told before, line by line.
-    pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<String>) -> Self {
+    pub(crate) fn new(record: &CallRecord<'_>, notes: Vec<Wording>) -> Self {
+        let (notes, notes_zh) = notes.into_iter().map(|note| (note.en, note.zh)).unzip();
         let (err_code, text) = record.error.unwrap_or_default();
         let cloud_calls = record.cloud_calls.iter().map(|made| CloudCall {
             what: made.what.clone(),
@@ -278,7 +288,24 @@ impl Call {
             more_cloud_calls: record.more_cloud_calls,
             warnings: warnings.collect(),
             notes,
+            notes_zh,
         }
+    }
+
+    /// Its notes, in both languages.
+    pub(crate) fn wordings(&self) -> impl Iterator<Item = Wording> {
+        let all = self.notes.iter().enumerate();
+        all.map(|(at, note)| wording_of(note, self.notes_zh.get(at)))
+    }
+}
+
+fn wording_of(en: &str, zh: Option<&String>) -> Wording {
+    match zh.filter(|zh| !zh.is_empty()) {
+        Some(zh) => Wording {
+            en: en.to_owned(),
+            zh: zh.clone(),
+        },
+        None => Wording::as_is(en),
     }
 }
 
@@ -299,13 +326,19 @@ impl Web {
 }
 
 impl Note {
-    pub(crate) fn new(request_id: &str, openid: Option<&str>, note: String) -> Self {
+    pub(crate) fn new(request_id: &str, openid: Option<&str>, note: &Wording) -> Self {
         Self {
             time: now(),
             request_id: request_id.to_owned(),
             openid: openid.map(str::to_owned),
-            note,
+            note: note.en.clone(),
+            note_zh: note.zh.clone(),
         }
+    }
+
+    /// In both languages. What an older version wrote is in English alone.
+    pub(crate) fn wording(&self) -> Wording {
+        wording_of(&self.note, Some(&self.note_zh))
     }
 }
 

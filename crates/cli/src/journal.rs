@@ -5,7 +5,6 @@
 //! moment, so that it can stand under the call's headline instead of above it.
 
 use std::{
-    fmt::Display,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -14,6 +13,7 @@ use std::{
 use console::Recorder;
 use gateway::{CallRecord, PrintedLine, WebRecord};
 use tokio::runtime::Handle;
+use wording::Wording;
 
 use crate::{
     calls_file::CallsFile,
@@ -70,11 +70,11 @@ impl Journal {
     }
 
     /// Tells something that the simulated WeChat says.
-    pub(crate) fn tell(&self, text: &dyn Display) {
+    pub(crate) fn tell(&self, text: &Wording) {
         if let Some(console) = &self.0.console {
             console.tell(text);
         }
-        self.0.note(Note::new("", None, text.to_string()));
+        self.0.note(Note::new("", None, text));
     }
 
     /// Tells what was held back, and sees what is written of all to its end. Whoever serves calls it at its own end: another thread, such
@@ -104,8 +104,7 @@ impl gateway::Journal for Journal {
         if let Some(console) = &self.0.console {
             console.note(note);
         }
-        let text = note.text.to_string();
-        self.0.note(Note::new(note.request_id, note.openid, text));
+        self.0.note(Note::new(note.request_id, note.openid, note.text));
     }
 
     fn line(&self, line: &PrintedLine<'_>) {
@@ -148,14 +147,16 @@ impl Tellers {
     }
 
     /// Takes what was held back for this call, and what belongs to nothing in particular and came while it ran.
-    fn notes_of(&self, record: &CallRecord<'_>) -> Vec<String> {
+    fn notes_of(&self, record: &CallRecord<'_>) -> Vec<Wording> {
         let took = record.waited + record.ran;
         let mine = |held: &mut Held| match held.note.request_id.as_str() {
             "" => held.since.elapsed() <= took,
             id => id == record.request_id,
         };
         let mut held = self.held();
-        held.extract_if(.., mine).map(|held| held.note.note).collect()
+        held.extract_if(.., mine)
+            .map(|held| held.note.wording())
+            .collect()
     }
 
     /// Tells what was held back for so long that nobody waits for it any more.

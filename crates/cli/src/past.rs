@@ -57,6 +57,7 @@ impl console::PastCalls for PastCalls {
 /// The call as the console keeps it; `None` where its time is none.
 fn recorded(call: Call) -> Option<console::Call> {
     let waited = call.waited.min(LONGEST);
+    let notes = call.wordings().collect();
     let cloud_calls = call.cloud_calls.into_iter().map(|made| CloudCall {
         what: made.what,
         code: made.err_code,
@@ -91,7 +92,7 @@ fn recorded(call: Call) -> Option<console::Call> {
     known.warnings = warnings
         .map(|warning| (raw(warning.field), warning.err_msg))
         .collect();
-    known.notes = call.notes;
+    known.notes = notes;
     Some(known)
 }
 
@@ -112,6 +113,7 @@ mod tests {
     use std::fs;
 
     use console::PastCalls as _;
+    use wording::{Wording, wording};
 
     use super::*;
 
@@ -131,7 +133,7 @@ mod tests {
         let call = r#"{"time":"2026-11-29T10:00:01.500Z","requestID":"one","function":"pay","source":"wx_client","status":500,"errCode":-504002,
             "errMsg":"Error: no","waitedMs":2,"ranMs":1e300,"cloudIDs":[{"field":"run","errCode":-601006}],"droppedBytes":1,
             "cloudCalls":[{"what":"callFunction stock","errCode":0,"errMsg":"","atMs":3,"tookMs":4,"requestID":"two"}],"moreCloudCalls":0,
-            "warnings":[],"notes":["why"]}"#;
+            "warnings":[],"notes":["why","late"],"notesZh":["","晚了"]}"#;
         let text = [
             r#"{"time":"2026-11-29T10:00:01Z","requestID":"one","function":"pay","level":"warn","atMs":1,"text":"heard"}"#,
             "torn",
@@ -153,7 +155,7 @@ mod tests {
         assert_eq!(call.cloud_calls[0].callee.as_deref(), Some("two"));
         assert_eq!((call.logs[0].level, &*call.logs[0].text), (Level::Warn, "heard"));
         assert_eq!(call.redeemed.fields, [("\"run\"".to_owned(), -601_006)]);
-        assert!(call.more_logs && call.notes == ["why"]);
+        assert!(call.more_logs && call.notes == [Wording::as_is("why"), wording!("late", "晚了")]);
         assert!(read(&mut past).is_empty());
     }
 }

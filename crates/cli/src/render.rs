@@ -13,6 +13,7 @@ use runtime::Level;
 use crate::{
     entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Warning, Web},
     escape,
+    lang::{self, say},
 };
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
@@ -64,7 +65,8 @@ pub(crate) fn entry(out: &mut impl Write, entry: &Entry, dated: bool) -> io::Res
                 .map(String::as_str)
                 .filter(|about| !about.is_empty())
                 .collect();
-            let text = escape::block(&note.note, MARGIN);
+            let note_text = note.wording();
+            let text = escape::block(lang::of(&note_text), MARGIN);
             match about.join(" ") {
                 none if none.is_empty() => writeln!(out, "{WARN}!{WARN:#} {text}"),
                 about => writeln!(
@@ -97,10 +99,11 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
     for refused in call.cloud_ids.iter().filter(|id| id.err_code != 0) {
         let CloudId { field, err_code } = refused;
         let field = escape::Line(field);
-        writeln!(
-            out,
-            "  {WARN}!{WARN:#} {field}: its cloudID was refused with {err_code}"
-        )?;
+        let text = say!(
+            "{field}: its cloudID was refused with {err_code}",
+            "{field}：cloudID 被拒绝，{err_code}"
+        );
+        writeln!(out, "  {WARN}!{WARN:#} {text}")?;
     }
     for Warning { field, err_msg } in &call.warnings {
         let (field, text) = (escape::Line(field), escape::block(err_msg, MARGIN));
@@ -117,36 +120,46 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
         cloud_call(out, made)?;
     }
     if call.more_cloud_calls > 0 {
-        writeln!(out, "  {DIM}→ and {} more{DIM:#}", call.more_cloud_calls)?;
+        let more = call.more_cloud_calls;
+        let text = say!("and {more} more", "另有 {more} 次");
+        writeln!(out, "  {DIM}→ {text}{DIM:#}")?;
     }
     if call.dropped_bytes > 0 {
         let bytes = call.dropped_bytes;
-        writeln!(
-            out,
-            "  {WARN}│ and {bytes} bytes more, which were not kept{WARN:#}"
-        )?;
+        let text = say!(
+            "and {bytes} bytes more, which were not kept",
+            "另有 {bytes} 字节未保留"
+        );
+        writeln!(out, "  {WARN}│ {text}{WARN:#}")?;
     }
     for line in without_our_frames(&call.err_msg) {
         writeln!(out, "  {BAD}│{BAD:#} {}", escape::Line(line))?;
     }
-    for note in &call.notes {
-        writeln!(out, "  {WARN}!{WARN:#} {}", escape::block(note, MARGIN))?;
+    for note in call.wordings() {
+        writeln!(
+            out,
+            "  {WARN}!{WARN:#} {}",
+            escape::block(lang::of(&note), MARGIN)
+        )?;
     }
     Ok(())
 }
 
 fn headline(out: &mut impl Write, call: &Call) -> io::Result<()> {
-    let openid = escape::Line(call.openid.as_deref().unwrap_or("no user"));
+    let openid = escape::Line(call.openid.as_deref().unwrap_or(lang::t("no user", "无用户")));
     let (function, source) = (escape::Line(&call.function), escape::Line(&call.source));
     let (status, request_id) = (call.status, escape::Line(&call.request_id));
     let took = millis(call.ran);
     let waited = match call.waited {
         waited if waited < Duration::from_millis(10) => String::new(),
-        waited => format!(" after waiting {}", millis(waited)),
+        waited => {
+            let waited = millis(waited);
+            say!(" after waiting {waited}", "，等待 {waited}")
+        }
     };
     let attempt = match call.attempt {
         None | Some(1) => String::new(),
-        Some(attempt) => format!(" attempt {attempt}"),
+        Some(attempt) => say!(" attempt {attempt}", " 第 {attempt} 次"),
     };
     match call.err_code {
         0 => write!(

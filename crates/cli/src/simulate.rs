@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clock::Clock;
 use serde_json::json;
-use simulator::Simulator;
+use simulator::{Notice, Simulator};
 
 use crate::{
     args, interrupt,
-    lang::{say, t},
+    lang::{self, say, t},
     print, stack,
 };
 
@@ -57,7 +57,9 @@ pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<E
         let (mode, format) = (settings.push.mode.as_str(), settings.push.format.as_str());
         print::fact(t("push", "推送"), format_args!("{url} ({mode}, {format})"));
     }
-    let (clock, tell) = (Clock::system(), |notice| print::warning(notice, ""));
+    let (clock, tell) = (Clock::system(), |notice: Notice| {
+        print::warning(lang::of(notice.wording()), "")
+    });
     let simulator = match &args.state {
         Some(file) => Simulator::with_state(file, settings, clock, tell)?,
         None => Simulator::new(settings, clock, tell),

@@ -362,7 +362,7 @@ impl Local {
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
         let (journal, recorder) = seen.journal(&project.root)?;
         let (told, telling) = (Arc::clone(&journal), Arc::clone(&journal));
-        let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(&notice));
+        let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(notice.wording()));
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
 

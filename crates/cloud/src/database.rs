@@ -33,6 +33,7 @@ use tcb::{
         DocumentId,
     },
 };
+use wording::{Wording, wording};
 
 use crate::{Answering, AskingClient, Capability, CloudRequest, Proof, capability::at_once};
 
@@ -162,7 +163,12 @@ impl Capability for Documents {
             Ok(request) => request,
             Err(refusal) => {
                 let reply = refusal.reply(asked.request_id());
-                asked.refused(&what, refusal.number(), &refusal.text(), &refusal);
+                asked.refused(
+                    &what,
+                    refusal.number(),
+                    &refusal.text(),
+                    &Wording::as_is(&refusal),
+                );
                 return at_once(reply);
             }
         };
@@ -232,15 +238,21 @@ impl Inner {
         let made = tokio::time::timeout(WITHIN, self.make(request, client, asked)).await;
         made.unwrap_or_else(|_| {
             let why = match writes {
-                true => {
+                true => wording!(
                     "it waited for a document that a transaction has locked, or has too much to change at once. If it had begun by then, \
-                     it may have been done"
-                }
-                false => "it looks at too much, or waited for other queries that do",
+                     it may have been done",
+                    "它在等待被事务锁住的记录，或一次要改的太多；如果当时已经开始，可能已经执行"
+                ),
+                false => wording!(
+                    "it looks at too much, or waited for other queries that do",
+                    "它扫描的记录太多，或在等待这样的其他查询"
+                ),
             };
-            asked.note(format_args!(
-                "{what} was given up after {} seconds, as on the platform: {why}",
-                WITHIN.as_secs()
+            let seconds = WITHIN.as_secs();
+            asked.note(&wording!(
+                "{what} was given up after {seconds} seconds, as on the platform: {why}",
+                "{what} 超过 {seconds} 秒，已与平台一样放弃：{why}";
+                why
             ));
             Err(DatabaseRefusal::Timeout)
         })
@@ -292,9 +304,10 @@ impl Inner {
                     Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
                     Err(error) => return Err(refusal(error, &operation)),
                 }
-                asked.note(format_args!(
+                asked.note(&wording!(
                     "the collection {name:?} did not exist and was made. On the platform this is an error (-502005): make it in \
-                     the console, or by db.createCollection"
+                     the console, or by db.createCollection",
+                    "集合 {name:?} 不存在，已自动创建。在平台上这会报错（-502005）：请在控制台创建，或调用 db.createCollection"
                 ));
                 once(operation.clone()).await
             }
@@ -313,11 +326,12 @@ impl Inner {
             }
             Err(ClientError::Database(error)) => {
                 if let DatabaseError::Unavailable(_) = &error {
-                    asked.note(format_args!("{error}"));
+                    asked.note(&Wording::as_is(&error));
                 }
                 if let DatabaseError::TimedOut = &error {
-                    asked.note(format_args!(
-                        "{collection:?}: the operation was given up: it took longer, or more rounds of loops, than it may"
+                    asked.note(&wording!(
+                        "{collection:?}: the operation was given up: it took longer, or more rounds of loops, than it may",
+                        "{collection:?}：操作已放弃：耗时或循环次数超出了限制"
                     ));
                 }
                 Err(refusal(error, &operation))
@@ -325,8 +339,9 @@ impl Inner {
             Err(ClientError::WritesOwner) => Err(DatabaseRefusal::OwnerWritten),
             Err(error @ ClientError::TooLarge) => Err(DatabaseRefusal::Malformed(error.to_string())),
             Err(ClientError::Fails(error)) => {
-                asked.note(format_args!(
-                    "{collection:?}: the client's operation failed at a document: {error}"
+                asked.note(&wording!(
+                    "{collection:?}: the client's operation failed at a document: {error}",
+                    "{collection:?}：小程序端的操作在某条记录上失败：{error}"
                 ));
                 let told = format!("the operation fails at a document ({})", error.code_name());
                 Err(match operation {
@@ -336,7 +351,7 @@ impl Inner {
             }
             // Why, is the developer's business: it may tell of what the client may not know.
             Err(denied) => {
-                asked.note(format_args!("{collection:?}: {denied}"));
+                asked.note(&Wording::as_is(format_args!("{collection:?}: {denied}")));
                 Err(DatabaseRefusal::PermissionDenied)
             }
         }
@@ -354,9 +369,11 @@ impl Inner {
         }
         if self.tells_first(format!("missing {collection}")) {
             let key = toml_key(collection);
-            asked.note(format_args!(
+            asked.note(&wording!(
                 "the collection {collection:?} does not exist: the function gets the platform's error (-502005), since it calls \
-                 createCollection itself. Where it was made in the console: [database.collections.{key}] in yunqiao.toml"
+                 createCollection itself. Where it was made in the console: [database.collections.{key}] in yunqiao.toml",
+                "集合 {collection:?} 不存在：该云函数自己会调用 createCollection，因此返回平台的错误（-502005）。如果集合是在控制台建的，请在 \
+                 yunqiao.toml 写上 [database.collections.{key}]"
             ));
         }
         true
@@ -499,18 +516,23 @@ impl Inner {
             return;
         }
         let mend = if indexes.is_empty() {
-            "no index serves what it asks: ask by equality, a range or the beginning of a text".to_owned()
-        } else {
-            format!(
-                "an index would serve it: {}",
-                database::settings_line(&call.collection, indexes)
+            wording!(
+                "no index serves what it asks: ask by equality, a range or the beginning of a text",
+                "没有索引能加速这种条件：请改用相等、范围或前缀匹配"
             )
+        } else {
+            let line = database::settings_line(&call.collection, indexes);
+            wording!("an index would serve it: {line}", "建议索引：{line}")
         };
-        asked.note(format_args!(
-            "a query of {:?} looked at {} documents for {}: {mend}",
-            call.collection,
+        let (collection, looked, found) = (
+            &call.collection,
             call.looked.unwrap_or_default(),
             call.found.unwrap_or_default(),
+        );
+        asked.note(&wording!(
+            "a query of {collection:?} looked at {looked} documents for {found}: {mend}",
+            "对 {collection:?} 的一次查询扫描了 {looked} 条记录，只得到 {found} 条：{mend}";
+            mend
         ));
     }
 }

@@ -26,6 +26,7 @@ use tcb::{
     signature::{self, Head, SecretKey, SignatureError},
 };
 use tokio::sync::mpsc;
+use wording::{Wording, wording};
 
 use crate::{
     Capability, CloudAnswer, CloudAnswerBody, CloudRequest, FileDoor, Inner, Proof, ServerKeys, WeakCloud,
@@ -77,22 +78,22 @@ fn http_reply(answer: CloudAnswer) -> Response<CloudAnswerBody> {
 struct Refused {
     code: i32,
     text: String,
-    why: String,
+    why: Wording,
 }
 
 impl Refused {
-    fn new(code: i32, text: impl Into<String>, why: impl Display) -> Self {
+    fn new(code: i32, text: impl Into<String>, why: Wording) -> Self {
         Self {
             code,
             text: text.into(),
-            why: why.to_string(),
+            why,
         }
     }
 
     /// The function and the operator are told the same.
     fn openly(code: i32, why: impl Display) -> Self {
         let text = why.to_string();
-        Self::new(code, text.clone(), text)
+        Self::new(code, text, Wording::as_is(why))
     }
 }
 
@@ -146,7 +147,7 @@ async fn transfer(
     let reply = cloud.door.answer(head, body, request_id).await;
     if let Some(why) = reply.why {
         let what = format!("{} of a file", head.method);
-        asked.refused(&what, codes::STORAGE_REQUEST_FAIL, &why, &why);
+        asked.refused(&what, codes::STORAGE_REQUEST_FAIL, &why, &Wording::as_is(&why));
     }
     reply.response
 }
@@ -163,10 +164,11 @@ pub(crate) async fn answer_server(
     match let_server_in(cloud, keys, head, body, request_id) {
         Ok(answering) => answering.await,
         Err(refused) => {
+            let why = &refused.why;
             cloud.calls.journal().note(&Note {
                 request_id,
                 openid: None,
-                text: &format_args!("a request of another server was refused: {}", refused.why),
+                text: &wording!("a request of another server was refused: {why}", "另一台服务器的请求被拒绝：{why}"; why),
             });
             reply::failure(request_id, refused.code, &refused.text).into()
         }
@@ -189,7 +191,7 @@ fn let_server_in(
     let verified = verify(head, &envelope, |id| keys.0.get(id).cloned());
     verified.map_err(|error| {
         let text = codes::text(error.code()).unwrap_or_default();
-        Refused::new(error.code(), text, error)
+        Refused::new(error.code(), text, Wording::as_is(error))
     })?;
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
     let (capability, _) = capability_for(cloud, &request)?;
@@ -218,14 +220,11 @@ fn not_read(unread: Unread) -> Refused {
 }
 
 fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &Refused) -> SdkReply {
+    let (name, why) = (name_of(worker), &refused.why);
     cloud.calls.journal().note(&Note {
         request_id,
         openid: None,
-        text: &format_args!(
-            "a request of {} to the cloud was refused: {}",
-            name_of(worker),
-            refused.why
-        ),
+        text: &wording!("a request of {name} to the cloud was refused: {why}", "{name} 对云端的请求被拒绝：{why}"; why),
     });
     reply::failure(request_id, refused.code, &refused.text)
 }
@@ -257,7 +256,7 @@ fn let_in(
         let too_late = late_call(cloud, head, envelope.api_token());
         too_late.unwrap_or_else(|| {
             let text = codes::text(error.code()).unwrap_or_default();
-            Refused::new(error.code(), text, error)
+            Refused::new(error.code(), text, Wording::as_is(error))
         })
     })?;
     let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
@@ -317,10 +316,14 @@ fn call_of(
     }
     Err(late_call(cloud, head, token).unwrap_or_else(|| {
         of_no_call(match token {
-            None => {
-                "it has no wxCloudApiToken: it was begun outside of a call, or the function replaced WX_API_TOKEN"
-            }
-            Some(_) => "its wxCloudApiToken is of no call that this worker runs",
+            None => wording!(
+                "it has no wxCloudApiToken: it was begun outside of a call, or the function replaced WX_API_TOKEN",
+                "它没有 wxCloudApiToken：请求在调用之外发起，或云函数改写了 WX_API_TOKEN"
+            ),
+            Some(_) => wording!(
+                "its wxCloudApiToken is of no call that this worker runs",
+                "它的 wxCloudApiToken 不属于这个实例正在执行的调用"
+            ),
         })
     }))
 }
@@ -346,15 +349,17 @@ fn not_awaited(
     let place = Late::read(head).place;
     if cloud.tells_first(format!("{name} {place}")) {
         let place = match place.as_str() {
-            "" => String::new(),
-            place => format!(" at {place:?}"),
+            "" => Wording::default(),
+            place => wording!(" at {place:?}", "（{place}）"),
         };
         cloud.calls.journal().note(&Note {
             request_id: &ended.invocation.request_id,
             openid: ended.invocation.openid(),
-            text: &format_args!(
+            text: &wording!(
                 "{name} began a request to the cloud{place} and did not await it: it is made after the call has ended. Await it, or it may \
-                 get lost on the platform, and whoever called cannot know when it is done"
+                 get lost on the platform, and whoever called cannot know when it is done",
+                "{name} 发起了对云端的请求{place}却没有 await：它在调用结束之后才执行。请加上 await，否则在平台上可能丢失，调用方也不知道何时完成";
+                place
             ),
         });
     }
@@ -370,16 +375,21 @@ fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<Refused
     })?;
     let since = Instant::now().saturating_duration_since(ended.at).as_millis();
     let place = match late.place.as_str() {
-        "" => " (call it again, and the line is told)".to_owned(),
-        place => format!(" at {place:?}"),
+        "" => wording!(
+            " (call it again, and the line is told)",
+            "（再调用一次即可得知在哪一行）"
+        ),
+        place => wording!(" at {place:?}", "（{place}）"),
     };
-    Some(of_no_call(&format!(
-        "it was begun{place} in call {} of {}, which had ended {since} ms before: await it",
-        ended.invocation.request_id, ended.invocation.site.name
+    let (id, name) = (&ended.invocation.request_id, &ended.invocation.site.name);
+    Some(of_no_call(wording!(
+        "it was begun{place} in call {id} of {name}, which had ended {since} ms before: await it",
+        "它在 {name} 的调用 {id} 中发起{place}，而该调用已在 {since} 毫秒前结束：请加上 await";
+        place
     )))
 }
 
-fn of_no_call(why: &str) -> Refused {
+fn of_no_call(why: Wording) -> Refused {
     Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why)
 }
 

@@ -1,6 +1,7 @@
 //! What the SDK can ask for and no capability answers: the function is told so, and so is whoever looks at the call.
 
 use tcb::{Action, NotServed, SdkRequest};
+use wording::Wording;
 
 use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
@@ -22,7 +23,7 @@ impl Capability for Rest {
             Action::Named(name) => name,
             _ => what.name(),
         };
-        asked.refused(name, what.code(), what.text(), what.text());
+        asked.refused(name, what.code(), what.text(), &Wording::as_is(what.text()));
         at_once(what.reply(asked.request_id()))
     }
 }

@@ -17,6 +17,7 @@ use tcb::{
     reply,
 };
 use wechat::{ApiAnswer, OutgoingRequest, WeChatClient};
+use wording::{Wording, wording};
 
 use crate::{
     Answering, Capability, CloudRequest, Proof, Redeemer, SessionKeys, capability::at_once, open_data,
@@ -52,7 +53,7 @@ pub(crate) struct WeChatAnswer {
 #[derive(Debug)]
 pub(crate) enum Failed {
     /// The cloud's own code, -6041xx, with a sentence for the operator.
-    Platform(i32, String),
+    Platform(i32, Wording),
     /// The params are not what an SDK sends.
     Params(String),
 }
@@ -197,14 +198,20 @@ impl WeChatApis {
     fn permitted(&self, call: &Arc<Invocation>, name: &str) -> Result<&'static Api, Failed> {
         let refused = |code, why| Err(Failed::Platform(code, why));
         let Some(api) = openapi::find(name) else {
-            let meant =
-                openapi::nearest(name).map_or_else(String::new, |api| format!(", did you mean {}", api.name));
-            return refused(code::API_NOT_FOUND, format!("there is no such API{meant}?"));
+            let why = match openapi::nearest(name).map(|api| api.name) {
+                Some(near) => wording!(
+                    "there is no such API, did you mean {near}?",
+                    "没有这个接口，是不是想写 {near}？"
+                ),
+                None => wording!("there is no such API", "没有这个接口"),
+            };
+            return refused(code::API_NOT_FOUND, why);
         };
         if !api.is_callable() {
-            let why = format!(
-                "the API has no cloud call; it can be called over HTTPS only, at {}",
-                api.path
+            let path = api.path;
+            let why = wording!(
+                "the API has no cloud call; it can be called over HTTPS only, at {path}",
+                "这个接口不支持云调用，只能通过 HTTPS 调用：{path}"
             );
             return refused(code::API_NOT_FOUND, why);
         }
@@ -218,7 +225,10 @@ impl WeChatApis {
         }
         let source = &call.caller.source;
         if !source.may_call_cloud() {
-            let why = format!("no cloud calls can be made where the function was called by {source}");
+            let why = wording!(
+                "no cloud calls can be made where the function was called by {source}",
+                "云函数由 {source} 调用时不能使用云调用"
+            );
             return refused(code::ILLEGAL_SOURCE, why);
         }
         Ok(api)
@@ -231,9 +241,10 @@ impl WeChatApis {
             None => Ok(&self.wechat),
             Some(appid) if appid == self.wechat.appid() => Ok(&self.wechat),
             Some(appid) => self.apps.get(appid).ok_or_else(|| {
-                let why = format!(
+                let why = wording!(
                     "the AppSecret of {appid} is not known: name the file that holds it, as `secret_file` in \
-                     [apps.{appid}] of yunqiao.toml"
+                     [apps.{appid}] of yunqiao.toml",
+                    "没有 {appid} 的 AppSecret：请在 yunqiao.toml 的 [apps.{appid}] 中用 `secret_file` 指定存放它的文件"
                 );
                 Failed::Platform(code::NO_PERMISSION, why)
             }),
@@ -299,14 +310,18 @@ impl WeChatApis {
             body,
             ..
         } = called.map_err(|error| match error.is_timeout() {
-            true => Failed::Platform(code::TIMEOUT, error.to_string()),
-            false => Failed::Platform(code::SYSTEM_ERROR, error.to_string()),
+            true => Failed::Platform(code::TIMEOUT, Wording::as_is(error)),
+            false => Failed::Platform(code::SYSTEM_ERROR, Wording::as_is(error)),
         })?;
         if let Some(sent) = sent {
             asked.keep(sent, shown(content_type.as_deref().unwrap_or("no type"), &body));
         }
         if status != 200 {
-            let why = format!("WeChat answered with HTTP status {status} at {}", api.path);
+            let path = api.path;
+            let why = wording!(
+                "WeChat answered with HTTP status {status} at {path}",
+                "微信在 {path} 返回 HTTP {status}"
+            );
             return Err(Failed::Platform(code::SYSTEM_ERROR, why));
         }
         Ok(WeChatAnswer {
@@ -333,16 +348,25 @@ impl WeChatApis {
             return Ok(());
         }
         let Some(openid) = request.query_value("openid") else {
-            let why =
-                "it is made in a user's session, and the function was called for no user and gives no openid";
-            return Err(Failed::Platform(code::ILLEGAL_SOURCE, why.to_owned()));
+            let why = wording!(
+                "it is made in a user's session, and the function was called for no user and gives no openid",
+                "它要在用户的会话中调用，而这次调用没有用户，也没有给出 openid"
+            );
+            return Err(Failed::Platform(code::ILLEGAL_SOURCE, why));
         };
         let failed = |why| Failed::Platform(code::SYSTEM_ERROR, why);
         let key = self.session_keys.session_key(openid).await;
-        let key = key.map_err(|error| failed(format!("the store could not be read: {error}")))?;
+        let key = key.map_err(|error| {
+            failed(wording!(
+                "the store could not be read: {error}",
+                "无法读取存储：{error}"
+            ))
+        })?;
         let Some(key) = key else {
-            let why =
-                format!("it is signed with the user's session_key, and {openid} has not logged in here");
+            let why = wording!(
+                "it is signed with the user's session_key, and {openid} has not logged in here",
+                "它要用用户的 session_key 签名，而 {openid} 没有在这里登录过"
+            );
             return Err(failed(why));
         };
         request.sign(key.session_signature(request.body.bytes()));

@@ -11,6 +11,7 @@ use tcb::{
     protobuf::{ApiData, CommOpenApiResp, OpenDataRequest, OpenDataResponse},
     reply,
 };
+use wording::{Wording, wording};
 
 use crate::{Answering, Capability, CloudRequest, Proof, Redeemer, capability::at_once};
 
@@ -43,21 +44,27 @@ impl Capability for OpenData {
             Ok(list) => list,
             Err(error) => return at_once(asked.malformed(&error.to_string())),
         };
-        let mut refuse = |code: i32, why: &str| {
+        let mut refuse = |code: i32, why: &Wording| {
             asked.refused(WHAT, code, code::text(code).unwrap_or_default(), why);
             at_once(reply::message(&CommOpenApiResp::error(code)))
         };
         let Some(openid) = call.openid() else {
             return refuse(
                 code::ILLEGAL_SOURCE,
-                "open data is a user's, and the function was called for none",
+                &wording!(
+                    "open data is a user's, and the function was called for none",
+                    "开放数据属于用户，而这次调用没有用户"
+                ),
             );
         };
         // Tickets and the user's openid are this Mini Program's.
         if message.appid.is_some_and(|appid| appid != self.0.appid()) {
             return refuse(
                 code::NO_PERMISSION,
-                "open data of another appid's users cannot be redeemed here",
+                &wording!(
+                    "open data of another appid's users cannot be redeemed here",
+                    "这里不能换取另一个 appid 的用户的开放数据"
+                ),
             );
         }
         let (redeemer, openid) = (self.0.clone(), openid.to_owned());

@@ -13,6 +13,7 @@ use calls::{Site, Sites};
 use clock::Timestamp;
 use function::FunctionName;
 use openapi::Api;
+use wording::{Wording, wording};
 
 /// Judges by the functions' lists.
 #[derive(Debug)]
@@ -38,33 +39,42 @@ impl Permissions {
     }
 
     /// When a change counts, as the end of a sentence.
-    fn delay(&self) -> String {
+    fn delay(&self) -> Wording {
         match self.cache.as_secs() {
-            0 => String::new(),
-            seconds => format!(" ([permissions] cache: it counts after {seconds} s at most)"),
+            0 => Wording::default(),
+            seconds => wording!(
+                " ([permissions] cache: it counts after {seconds} s at most)",
+                "（[permissions] cache：最多 {seconds} 秒后生效）"
+            ),
         }
     }
 
     /// Why the function has no permission for an API that it may not call, and the mend.
-    pub(crate) fn why_not(&self, sites: &Sites, function: &Arc<Site>, api: &'static Api) -> String {
+    pub(crate) fn why_not(&self, sites: &Sites, function: &Arc<Site>, api: &'static Api) -> Wording {
         let current = sites
             .get(function.name.as_str())
             .unwrap_or_else(|| Arc::clone(function));
         let config = current.config_json.display();
-        let delay = self.delay();
+        let (delay, name) = (self.delay(), api.name);
         if let Some(fault) = current.permission_faults.first() {
-            return format!(
-                "the function has no permission for it: mend {config}{delay}, {fault}; then see that permissions.openapi has \"{}\"",
-                api.name
+            return wording!(
+                "the function has no permission for it: mend {config}{delay}, {fault}; then see that permissions.openapi has \"{name}\"",
+                "云函数没有这个权限：请先修正 {config}{delay}（{fault}），再确认 permissions.openapi 中有 \"{name}\"";
+                delay
             );
         }
         let slip = Self::slip(&current, api);
-        let slip = slip.map_or_else(String::new, |slip| {
-            format!("; {slip:?}, which is there, is no API's name")
+        let slip = slip.map(|slip| {
+            wording!(
+                "; {slip:?}, which is there, is no API's name",
+                "；其中的 {slip:?} 不是接口名"
+            )
         });
-        format!(
-            "the function has no permission for it: add \"{}\" to permissions.openapi in {config}{delay}{slip}",
-            api.name
+        let slip = slip.unwrap_or_default();
+        wording!(
+            "the function has no permission for it: add \"{name}\" to permissions.openapi in {config}{delay}{slip}",
+            "云函数没有这个权限：请在 {config}{delay} 的 permissions.openapi 中加上 \"{name}\"{slip}";
+            delay, slip
         )
     }
 
@@ -171,7 +181,8 @@ mod tests {
         let function = sites.get("f").unwrap();
         let why = permissions.why_not(&sites, &function, api);
         assert!(
-            why.contains("add \"subscribeMessage.send\" to permissions.openapi in f/config.json"),
+            why.en
+                .contains("add \"subscribeMessage.send\" to permissions.openapi in f/config.json"),
             "{why}"
         );
         let fault = "line 3: `permissions.openapi` is no array — write it as [\"…\"]";
@@ -181,7 +192,7 @@ mod tests {
         }]);
         let why = permissions.why_not(&sites, &function, api);
         assert!(
-            why.contains(&format!("mend f/config.json, {fault}")) && !why.contains("add \""),
+            why.en.contains(&format!("mend f/config.json, {fault}")) && !why.en.contains("add \""),
             "{why}"
         );
     }

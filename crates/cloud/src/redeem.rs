@@ -5,6 +5,7 @@ use std::sync::Arc;
 use calls::{Calls, Note};
 use clock::Clock;
 use opendata::{CloudId, OpenDataItem, Redemption, Tickets};
+use wording::wording;
 
 /// Exchanges cloudIDs. Clones share everything.
 #[derive(Clone)]
@@ -40,8 +41,9 @@ impl Redeemer {
             inner.calls.journal().note(&Note {
                 request_id,
                 openid: Some(openid),
-                text: &format_args!(
-                    "getopendata failed, so the cloudIDs of this call could not be redeemed: {error}"
+                text: &wording!(
+                    "getopendata failed, so the cloudIDs of this call could not be redeemed: {error}",
+                    "getopendata 失败，本次调用的 cloudID 无法换取开放数据：{error}"
                 ),
             });
             Vec::new()

@@ -1,13 +1,13 @@
 //! A request that passed the doors, and the account that is kept of it.
 
 use std::{
-    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note, UNANSWERED};
 use tcb::{SdkReply, codes, reply};
+use wording::{Wording, wording};
 
 use crate::room::Held;
 
@@ -92,13 +92,18 @@ impl Drop for UnderWay {
         if took < SHORT {
             return;
         }
-        let Self { function, what, .. } = self;
+        let (function, what, seconds) = (&self.function, &self.what, took.as_secs());
+        let perhaps = match self.writes {
+            true => wording!("; it may have been done", "；可能已经执行"),
+            false => Wording::default(),
+        };
         self.calls.journal().note(&Note {
             request_id: &self.request_id,
             openid: self.openid.as_deref(),
-            text: &format_args!(
-                "{function}: {what} was given up after {} seconds: nobody waits for its answer any more{perhaps}",
-                took.as_secs()
+            text: &wording!(
+                "{function}: {what} was given up after {seconds} seconds: nobody waits for its answer any more{perhaps}",
+                "{function}：{what} 在 {seconds} 秒后放弃：已没有人等待它的结果{perhaps}";
+                perhaps
             ),
         });
     }
@@ -292,23 +297,23 @@ impl CloudRequest {
     }
 
     /// Tells the operator something about what the function asked.
-    pub fn note(&self, text: impl Display) {
-        let call = self.call.as_ref();
+    pub fn note(&self, text: &Wording) {
+        let (call, function) = (self.call.as_ref(), &self.function);
         self.calls.journal().note(&Note {
             request_id: call.map_or(self.request_id.as_str(), |call| &call.request_id),
             openid: self.openid(),
-            text: &format_args!("{}: {text}", self.function),
+            text: &wording!("{function}: {text}", "{function}：{text}"; text),
         });
     }
 
     /// Enters that the request was refused by the cloud itself with a code and its text, and tells the operator why.
-    pub fn refused(&mut self, what: &str, code: i32, text: &str, why: impl Display) {
+    pub fn refused(&mut self, what: &str, code: i32, text: &str, why: &Wording) {
         self.record(what, code, text);
-        let call = self.call.as_ref();
+        let (call, function) = (self.call.as_ref(), &self.function);
         self.calls.journal().note(&Note {
             request_id: call.map_or(self.request_id.as_str(), |call| &call.request_id),
             openid: self.openid(),
-            text: &format_args!("{what} in {}: {why}", self.function),
+            text: &wording!("{what} in {function}: {why}", "{function} 中的 {what}：{why}"; why),
         });
     }
 }

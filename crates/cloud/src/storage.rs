@@ -18,6 +18,7 @@ use tcb::{
         StorageRequest, UploadPlace,
     },
 };
+use wording::{Wording, wording};
 
 use crate::{
     Answering, Capability, CloudRequest, Proof, StorageAccess,
@@ -49,7 +50,7 @@ impl Capability for Files {
         let read = match StorageRequest::read(action, request.envelope) {
             Ok(read) => read,
             Err(error) => {
-                asked.refused(&name, error.code(), &error.to_string(), &error);
+                asked.refused(&name, error.code(), &error.to_string(), &Wording::as_is(&error));
                 return at_once(asked.malformed(&error.to_string()));
             }
         };
@@ -199,7 +200,12 @@ impl StorageAccess {
                 place
             }
             Err(error) => {
-                asked.refused(&what, codes::INVALID_PARAM, &error.to_string(), error);
+                asked.refused(
+                    &what,
+                    codes::INVALID_PARAM,
+                    &error.to_string(),
+                    &Wording::as_is(error),
+                );
                 UploadPlace {
                     file_id: String::new(),
                     object_id: String::new(),
@@ -216,7 +222,12 @@ impl StorageAccess {
         let path = match path.parse::<CloudPath>() {
             Ok(path) => path,
             Err(error) => {
-                asked.refused(&what, codes::INVALID_PARAM, &error.to_string(), error);
+                asked.refused(
+                    &what,
+                    codes::INVALID_PARAM,
+                    &error.to_string(),
+                    &Wording::as_is(&error),
+                );
                 return asked.malformed(&error.to_string());
             }
         };
@@ -228,7 +239,7 @@ impl StorageAccess {
             }
             Err(error) => {
                 let text = error.refusal().text();
-                asked.refused(&what, codes::STORAGE_REQUEST_FAIL, text, with_causes(&error));
+                asked.refused(&what, codes::STORAGE_REQUEST_FAIL, text, &Wording::as_is(with_causes(&error)));
                 reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text)
             }
         }
@@ -331,7 +342,7 @@ impl StorageAccess {
                 Ok(authority) => files.push(authority),
                 Err(error) => {
                     let text = error.refusal().text();
-                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, with_causes(&error));
+                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, &Wording::as_is(with_causes(&error)));
                     return reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text);
                 }
             }
@@ -377,9 +388,10 @@ impl StorageAccess {
         let mut removed = match self.blobs.remove(&named).await {
             Ok(removed) => removed.into_iter().map(was_there).collect::<Vec<_>>(),
             Err(error) => {
-                asked.note(format_args!(
-                    "files could not be removed: {}",
-                    with_causes(&error)
+                let error = with_causes(&error);
+                asked.note(&wording!(
+                    "files could not be removed: {error}",
+                    "无法删除文件：{error}"
                 ));
                 named
                     .iter()
@@ -551,19 +563,19 @@ impl StorageAccess {
             Fault::Refused(refusal) => *refusal,
             // The platform's answer to an id of no form is not known: a file that is not there, which programs handle.
             Fault::Id(error) => {
-                asked.note(error);
+                asked.note(&Wording::as_is(error));
                 StorageRefusal::NoFile
             }
             Fault::Place(error) => {
-                asked.note(with_causes(error));
+                asked.note(&Wording::as_is(with_causes(error)));
                 error.refusal()
             }
             Fault::Denied(denial) => {
-                asked.note(denial);
+                asked.note(&Wording::as_is(denial));
                 StorageRefusal::NoRight
             }
             Fault::Hidden(denial) => {
-                asked.note(denial);
+                asked.note(&Wording::as_is(denial));
                 StorageRefusal::NoFile
             }
         };

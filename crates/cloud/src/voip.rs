@@ -10,6 +10,7 @@ use tcb::{
     protobuf::{ApiData, CommOpenApiResp, VoipSignRequest, voip_sign_response},
     reply,
 };
+use wording::{Wording, wording};
 
 use crate::{
     Answering, Capability, CloudRequest, Proof,
@@ -72,13 +73,16 @@ impl Capability for VoipSign {
 type Made = (&'static openapi::Api, openapi::ApiRequest);
 
 fn failed(why: &str) -> Failed {
-    Failed::Platform(code::SYSTEM_ERROR, why.to_owned())
+    Failed::Platform(code::SYSTEM_ERROR, Wording::as_is(why))
 }
 
 fn make(asked: &CloudRequest, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
     if asked.openid().is_none() {
-        let why = "a user joins a room, and the function was called for none";
-        return Err(Failed::Platform(code::ILLEGAL_SOURCE, why.to_owned()));
+        let why = wording!(
+            "a user joins a room, and the function was called for none",
+            "加入房间的是用户，而这次调用没有用户"
+        );
+        return Err(Failed::Platform(code::ILLEGAL_SOURCE, why));
     }
     let api = openapi::find(API).ok_or_else(|| failed("the catalogue has no such API"))?;
     let text = |text: &str| serde_json::json!(text).to_string();

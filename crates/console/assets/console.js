@@ -471,6 +471,7 @@ const show = (part, html) => {
   const name = part.contains(document.activeElement) && nameOf(document.activeElement)
   htmx.swap(part, next.innerHTML, { swapStyle: 'innerHTML' })
   if (name) part.querySelector(name)?.focus({ preventScroll: true })
+  htmx.trigger(part, 'htmx:sseMessage')
 }
 document.addEventListener('htmx:sseBeforeMessage', (event) => {
   event.preventDefault()

@@ -215,7 +215,7 @@ fn shown(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User], sight:
             (pages(viewer, filter, found))
             @if !found.notes.is_empty() {
                 h2 { (lang.t("Other messages", "其他消息")) }
-                (told(&found.notes))
+                (told(lang, &found.notes))
             }
         }
     }
@@ -423,8 +423,8 @@ fn pages(viewer: &Viewer, filter: &Filter, found: &Found) -> Markup {
     }
 }
 
-fn told(notes: &[Arc<Told>]) -> Markup {
-    html! { ul .findings { @for note in notes { li { span .dim { (time(note.at)) } " " (note.text) } } } }
+fn told(lang: Lang, notes: &[Arc<Told>]) -> Markup {
+    html! { ul .findings { @for note in notes { li { span .dim { (time(note.at)) } " " (lang.of_wording(&note.text)) } } } }
 }
 
 /// An error's code, what it says, where it was thrown, and behind a click the rest of the stack.

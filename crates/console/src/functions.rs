@@ -162,7 +162,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer) -> Response<ReplyBody> 
     let content = html! {
         input #search type="search" data-filters=".function" placeholder=(search) aria-label=(search) autocomplete="off" spellcheck="false";
         // Not within what follows what happens: a mended function is loaded anew, and what was said of it would be gone.
-        div #said {}
+        div #said .stays {}
         (layout::live("/live/functions", now))
     };
     layout::page(viewer, Page::Functions, content)

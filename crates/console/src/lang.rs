@@ -49,6 +49,14 @@ impl Lang {
         }
     }
 
+    /// The Chinese text for whoever reads that, where there is one.
+    pub(crate) fn either<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Self::Zh if !zh.is_empty() => zh,
+            _ => en,
+        }
+    }
+
     fn liked(headers: &HeaderMap) -> Self {
         let header = headers.get(ACCEPT_LANGUAGE);
         let list = header.and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -27,7 +27,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) 
 pub(crate) async fn empty(inner: &Inner, viewer: &Viewer, simulated: &Simulated) -> Response<ReplyBody> {
     let shown = match simulated.empty_outbox().await {
         Ok(()) => list(inner, viewer, simulated).await,
-        Err(error) => trouble(&error.to_string()),
+        Err(error) => trouble(&error.text(viewer.lang)),
     };
     web::html(StatusCode::OK, shown)
 }
@@ -49,7 +49,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, simulated: &Simulated) 
     let read = async || Ok::<_, Error>((simulated.outbox().await?, simulated.templates().await?));
     let (items, templates) = match read().await {
         Ok(read) => read,
-        Err(error) => return trouble(&error.to_string()),
+        Err(error) => return trouble(&error.text(viewer.lang)),
     };
     let users = inner.users().await;
     shown(viewer.lang, &items, &templates, &users)
@@ -108,7 +108,7 @@ fn message(lang: Lang, item: &Item, templates: &[Template], users: &[User]) -> M
                     img src={ "/outbox/images/" (number) } alt=(lang.t("what was drawn", "生成的图片")) width="160" loading="lazy";
                 }
             }
-            @if let Some(note) = &item.note { p .warn { (note) } }
+            @if let Some(note) = item.note(lang) { p .warn { (note) } }
         }
     }
 }
@@ -210,6 +210,7 @@ mod tests {
             at: 0,
             image: Some(7),
             note: Some(HOSTILE.to_owned()),
+            note_zh: Some(HOSTILE.to_owned()),
         }
     }
 

@@ -162,7 +162,7 @@ pub(crate) async fn send(
                     inner.recorder.wake();
                     html! { h2 role="status" { (lang.t("Pushed", "已推送")) } (result(lang, &Deliveries::of(inner), &pushed)) }
                 }
-                Err(error) => trouble(&error.to_string()),
+                Err(error) => trouble(&error.text(lang)),
             }
         }
     };
@@ -210,7 +210,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) ->
     };
     let letters = ask::<Letters>(&inner.gateway, &Method::GET, &target).await;
     let pushes = match &inner.simulated {
-        Some(simulated) => simulated.pushes().await.map_err(|error| error.to_string()),
+        Some(simulated) => simulated.pushes().await.map_err(|error| error.text(lang)),
         None => Ok(Vec::new()),
     };
     html! {
@@ -394,7 +394,7 @@ fn tried(lang: Lang, attempt: &Attempt) -> Markup {
         li .(if attempt.acknowledged { "" } else { "bad" }) {
             @if !attempt.acknowledged { "✗ " }
             @match attempt.status { Some(status) => (status), None => (lang.t("no answer", "无应答")) }
-            " · " (attempt.ms) " ms · " (attempt.meaning)
+            " · " (attempt.ms) " ms · " (attempt.meaning(lang))
             @if attempt.duplicate { " · " (lang.t("sent twice, by a fault", "因设定的故障重复发送")) }
             @match (&attempt.reply, &attempt.answer) {
                 (Some(reply @ Value::Object(_)), _) => (layout::json(lang, &reply.to_string())),

@@ -9,7 +9,6 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +19,7 @@ use gateway::{
 use jiff::{SignedDuration, Timestamp};
 use runtime::Level;
 use tokio::sync::watch;
+use wording::Wording;
 
 use crate::timeline::{Rate, Rates};
 
@@ -87,7 +87,7 @@ pub struct Call {
     /// Fields that were not filled in, each a JSON string, and why.
     pub warnings: Vec<(String, String)>,
     /// What the operator was told of it, where it is kept with the call.
-    pub notes: Vec<String>,
+    pub notes: Vec<Wording>,
 }
 
 /// A call that has not ended, and printed something.
@@ -141,7 +141,7 @@ pub(crate) struct Told {
     pub(crate) at: Timestamp,
     pub(crate) request_id: String,
     pub(crate) openid: Option<String>,
-    pub(crate) text: String,
+    pub(crate) text: Wording,
 }
 
 /// Keeps what happened lately. The gateway tells it as a [`Journal`].
@@ -236,7 +236,7 @@ impl Recorder {
     }
 
     /// Keeps something that the simulated WeChat tells, or the program itself: it belongs to no call that we know of.
-    pub fn tell(&self, text: &dyn fmt::Display) {
+    pub fn tell(&self, text: &Wording) {
         self.note(&Note {
             request_id: "",
             openid: None,
@@ -359,7 +359,10 @@ impl Journal for Recorder {
             at: Timestamp::now(),
             request_id: note.request_id.to_owned(),
             openid: note.openid.map(cut),
-            text: cut(&note.text.to_string()),
+            text: Wording {
+                en: cut(&note.text.en),
+                zh: cut(&note.text.zh),
+            },
         };
         {
             let kept = &mut *self.kept();
@@ -474,7 +477,7 @@ impl Call {
             .chain(&self.http)
             .chain(&self.push)
             .map(String::len);
-        let notes = self.notes.iter().map(|note| PAIR + note.len());
+        let notes = self.notes.iter().map(|note| PAIR + note.en.len() + note.zh.len());
         let logs = self
             .logs
             .iter()
@@ -511,7 +514,10 @@ impl Call {
         let texts = texts.chain(self.redeemed.fields.iter_mut().map(|(field, _)| field));
         let warnings = self.warnings.iter_mut();
         let texts = texts.chain(warnings.flat_map(|(field, text)| [field, text]));
-        texts.chain(&mut self.notes).for_each(shorten);
+        let notes = self.notes.iter_mut();
+        texts
+            .chain(notes.flat_map(|note| [&mut note.en, &mut note.zh]))
+            .for_each(shorten);
     }
 
     /// When it began, its cloudIDs before it.
@@ -696,7 +702,7 @@ mod tests {
             recorder.note(&Note {
                 request_id: "1",
                 openid: Some(&long),
-                text: &long,
+                text: &Wording::as_is(&long),
             });
         }
         let call = recorder.call("1").unwrap();

@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use wording::{Wording, wording};
+
+use crate::lang::Lang;
 
 /// The simulator, as the console reaches it.
 #[derive(Debug)]
@@ -18,7 +21,23 @@ pub(crate) enum Error {
     Unreachable(#[from] reqwest::Error),
     /// Its own words.
     #[error("{0}")]
-    Refused(String),
+    Refused(Wording),
+}
+
+impl Error {
+    /// In the language of whoever reads it.
+    pub(crate) fn text(&self, lang: Lang) -> String {
+        match self {
+            Self::Unreachable(error) => {
+                let said = wording!(
+                    "the simulated WeChat does not answer: {error}",
+                    "模拟微信没有响应：{error}"
+                );
+                lang.of_wording(&said).to_owned()
+            }
+            Self::Refused(said) => lang.of_wording(said).to_owned(),
+        }
+    }
 }
 
 /// A simulated person.
@@ -50,6 +69,16 @@ pub(crate) struct Item {
     /// The number of what was drawn.
     pub(crate) image: Option<u64>,
     pub(crate) note: Option<String>,
+    #[serde(rename = "noteZh")]
+    pub(crate) note_zh: Option<String>,
+}
+
+impl Item {
+    /// What WeChat would have done that was not done.
+    pub(crate) fn note(&self, lang: Lang) -> Option<&str> {
+        let note = self.note.as_deref()?;
+        Some(lang.either(note, self.note_zh.as_deref().unwrap_or_default()))
+    }
 }
 
 /// A template of subscribe messages.
@@ -103,6 +132,7 @@ pub(crate) struct Pushed {
 
 /// One time that it was sent.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Attempt {
     pub(crate) ms: u64,
     #[serde(default)]
@@ -113,7 +143,16 @@ pub(crate) struct Attempt {
     /// What the body says, decrypted.
     pub(crate) reply: Option<Value>,
     pub(crate) acknowledged: bool,
-    pub(crate) meaning: String,
+    meaning: String,
+    #[serde(default)]
+    meaning_zh: String,
+}
+
+impl Attempt {
+    /// What it came to.
+    pub(crate) fn meaning(&self, lang: Lang) -> &str {
+        lang.either(&self.meaning, &self.meaning_zh)
+    }
 }
 
 impl Simulated {
@@ -244,11 +283,12 @@ impl Simulated {
         }
         let answer: Answer = self.post("client", &json!({ "user": user, "api": api })).await?;
         if !answer.err_msg.ends_with(":ok") {
-            return Err(Error::Refused(answer.err_msg));
+            return Err(Error::Refused(Wording::as_is(answer.err_msg)));
         }
         answer.cloud_id.ok_or_else(|| {
-            Error::Refused(format!(
-                "{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml"
+            Error::Refused(wording!(
+                "{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml",
+                "{api} 没有返回 cloudID：请检查 yunqiao.toml 中 [sim] 的 cloud_opened 和 lib_version"
             ))
         })
     }
@@ -274,8 +314,11 @@ async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T
     }
     let status = reply.status();
     let answer: Value = reply.json().await.unwrap_or_default();
-    let text = answer["errMsg"].as_str();
-    Err(Error::Refused(
-        text.map_or_else(|| status.to_string(), str::to_owned),
-    ))
+    let Some(en) = answer["errMsg"].as_str() else {
+        return Err(Error::Refused(Wording::as_is(status)));
+    };
+    Err(Error::Refused(Wording {
+        en: en.to_owned(),
+        zh: answer["errMsgZh"].as_str().unwrap_or(en).to_owned(),
+    }))
 }

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
+use wording::{Wording, wording};
 
 use crate::{
     Inner,
@@ -93,7 +94,7 @@ pub(crate) async fn act(
                 .change_user(&change)
                 .await
                 .map(|()| lang.t("Saved: ", "已保存：")),
-            Err(error) => Err(Error::Refused(error.to_owned())),
+            Err(error) => Err(Error::Refused(error)),
         },
         "rotate" => {
             let rotated = simulated.login(name, true).await;
@@ -109,19 +110,22 @@ pub(crate) async fn act(
                 .advance(seconds)
                 .await
                 .map(|()| lang.t("WeChat's time was stepped.", "微信时间已前进。")),
-            Err(_) => Err(Error::Refused("advance is a number of seconds".to_owned())),
+            Err(_) => Err(Error::Refused(wording!(
+                "advance is a number of seconds",
+                "advance 应为秒数"
+            ))),
         },
         _ => return crate::missing(viewer),
     };
     let said = match done {
         Ok(text) => html! { p .notice role="status" { (text) (name) } },
-        Err(error) => trouble(&error.to_string()),
+        Err(error) => trouble(&error.text(lang)),
     };
     web::html(StatusCode::OK, content(viewer, simulated, Some(said)).await)
 }
 
 /// What the form changes; what was left empty stays as it is.
-fn change(form: &Fields) -> Result<Value, &'static str> {
+fn change(form: &Fields) -> Result<Value, Wording> {
     let mut change = Map::new();
     change.insert("name".to_owned(), form.get("name").into());
     if !form.get("phone").is_empty() {
@@ -136,7 +140,12 @@ fn change(form: &Fields) -> Result<Value, &'static str> {
             .split([',', ' ', '，'])
             .filter(|day| !day.is_empty());
         let days: Result<Vec<u32>, _> = days.map(str::parse).collect();
-        let days = days.map_err(|_| "steps are whole numbers, one for each day, today's last")?;
+        let days = days.map_err(|_| {
+            wording!(
+                "steps are whole numbers, one for each day, today's last",
+                "步数应为整数，每天一个，今日在最后"
+            )
+        })?;
         change.insert("steps".to_owned(), days.into());
     }
     Ok(change.into())
@@ -151,7 +160,7 @@ async fn content(viewer: &Viewer, simulated: &Simulated, said: Option<Markup>) -
             (clock(lang, now))
             div .cards { @for user in &users { (card(lang, user)) } (newcomer(lang)) }
         },
-        Err(error) => html! { (said.unwrap_or_default()) (trouble(&error.to_string())) },
+        Err(error) => html! { (said.unwrap_or_default()) (trouble(&error.text(lang))) },
     }
 }
 

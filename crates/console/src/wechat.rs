@@ -62,9 +62,9 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) 
     let lang = viewer.lang;
     let users = inner.users().await;
     let content = html! {
-        div #said {}
+        div #said .stays {}
         @match read(simulated).await {
-            Err(error) => (trouble(&error.to_string())),
+            Err(error) => (trouble(&error.text(lang))),
             Ok(now) => {
                 div .cards.wide {
                     (faults(lang, &now))
@@ -109,11 +109,11 @@ pub(crate) async fn act(
         Some(Ok(Ask::Post(path, body))) => simulated
             .tell(path, &body)
             .await
-            .map_err(|error| error.to_string()),
+            .map_err(|error| error.text(lang)),
         Some(Ok(Ask::Clear(path))) => simulated
             .clear(path)
             .await
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.text(lang))
             .map(|()| Value::Null),
     };
     // A client's failure is an answer.
@@ -135,7 +135,7 @@ pub(crate) async fn act(
             // It has a form, which is left alone where nothing changed.
             @if what == "template" { div #templates-now hx-swap-oob="true" { (templates_now(lang, &now, &users)) } }
         },
-        Err(error) => trouble(&error.to_string()),
+        Err(error) => trouble(&error.text(lang)),
     };
     web::part(
         html! { p .notice role="status" { "✓ " (said) } (lists) },

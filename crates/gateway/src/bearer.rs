@@ -5,6 +5,7 @@
 
 use clock::Timestamp;
 use seal::{KeyRing, SealKind, Sealer};
+use wording::{Wording, wording};
 
 /// The user that a valid bearer token names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,30 @@ pub(crate) enum Refused {
     Layout,
     #[error("the bearer token ended {0} s ago; log in again")]
     Expired(u64),
+}
+
+impl Refused {
+    /// The same, for the log.
+    pub(crate) fn wording(&self) -> Wording {
+        match self {
+            Self::Missing => wording!(
+                "the request has no `Authorization: Bearer` header; POST /v1/login gives a token",
+                "请求缺少 `Authorization: Bearer` 头；POST /v1/login 可取得 token"
+            ),
+            Self::Sealed(error) => wording!(
+                "the bearer token could not be opened: {error}",
+                "无法解开 token：{error}"
+            ),
+            Self::Layout => wording!(
+                "the bearer token has a layout that this version does not know",
+                "token 的格式不是本版本认识的"
+            ),
+            Self::Expired(ago) => wording!(
+                "the bearer token ended {ago} s ago; log in again",
+                "token 已于 {ago} 秒前过期，请重新登录"
+            ),
+        }
+    }
 }
 
 /// Seals and opens bearer tokens of one Mini Program.

@@ -9,6 +9,7 @@ use json::Object;
 use opendata::{CloudId, MAX_CLOUD_IDS};
 use runtime::FunctionReply;
 use tcb::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
+use wording::wording;
 
 use crate::{Inner, bearer::Bearer, body::Whole, failure::Failure};
 
@@ -62,8 +63,9 @@ pub(crate) async fn may_call(
         inner.journal.note(&Note {
             request_id,
             openid: client.owner(),
-            text: &format_args!(
-                "{denial}. Who may call it stands in yunqiao.toml as [functions.{name}] invoke, or of all others as [functions.\"*\"] invoke"
+            text: &wording!(
+                "{denial}. Who may call it stands in yunqiao.toml as [functions.{name}] invoke, or of all others as [functions.\"*\"] invoke",
+                "{denial}。谁可以调用由 yunqiao.toml 的 [functions.{name}] invoke 决定，其余云函数由 [functions.\"*\"] invoke 决定"
             ),
         });
         CallFailure::denied()

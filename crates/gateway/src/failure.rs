@@ -4,13 +4,14 @@
 //! says which HTTP status goes with which. [`reply::settle`](crate::reply::settle) makes the reply of it, for every
 //! listener alike, and hands the cause to the [`Journal`](crate::Journal).
 
-use std::{borrow::Cow, fmt::Display};
+use std::borrow::Cow;
 
 use http::{
     HeaderValue, StatusCode,
     header::{ALLOW, CONNECTION, HeaderName, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE},
 };
 use tcb::codes;
+use wording::{Wording, wording};
 
 /// An answer other than success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,13 @@ pub(crate) struct Cause {
     /// The user concerned, where known.
     pub(crate) openid: Option<String>,
     /// The whole story, in a sentence.
-    pub(crate) text: String,
+    pub(crate) text: Wording,
+}
+
+/// That the store failed.
+pub(crate) fn store_unread(error: &store::StoreError) -> Wording {
+    let error = error.report();
+    wording!("the store could not be read: {error}", "无法读取存储：{error}")
 }
 
 impl Failure {
@@ -66,10 +73,10 @@ impl Failure {
 
     /// The same, with what the log is to say of it.
     #[must_use]
-    pub(crate) fn because(self, cause: impl Display) -> Self {
+    pub(crate) fn because(self, cause: Wording) -> Self {
         let cause = Cause {
             openid: None,
-            text: cause.to_string(),
+            text: cause,
         };
         Self {
             cause: Some(Box::new(cause)),

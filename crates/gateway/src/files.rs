@@ -2,6 +2,7 @@
 
 use calls::Note;
 use http::request::Parts;
+use wording::wording;
 
 use crate::{
     Inner,
@@ -20,10 +21,14 @@ pub(crate) async fn answer(
     if let Some(why) = reply.why {
         // Its sender may be anybody, and gives the connection up when another needs it.
         body.discard().await;
+        let method = &head.method;
         inner.journal.note(&Note {
             request_id,
             openid: None,
-            text: &format_args!("{} of a file was refused: {why}", head.method),
+            text: &wording!(
+                "{method} of a file was refused: {why}",
+                "文件的 {method} 请求被拒绝：{why}"
+            ),
         });
     }
     reply.response.map(ReplyBody::from)

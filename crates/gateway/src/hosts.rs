@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, header::HOST, uri::Authority};
+use wording::wording;
 
 use crate::failure::Failure;
 
@@ -34,11 +35,14 @@ impl Hosts {
                         "this gateway is not known by the name in the Host header: use its address, or add the name to \
                          [operator] hosts in yunqiao.toml",
                     )
-                    .because(format_args!(
-                        "a request to the host {:?} was refused: a web page whose name was rebound to this machine asks like \
-                         that. If it is a name of this machine's, add it to [operator] hosts in yunqiao.toml",
-                        host.unwrap_or_default()
-                    ))
+                    .because({
+                        let host = host.unwrap_or_default();
+                        wording!(
+                            "a request to the host {host:?} was refused: a web page whose name was rebound to this machine asks like \
+                             that. If it is a name of this machine's, add it to [operator] hosts in yunqiao.toml",
+                            "对主机名 {host:?} 的请求被拒绝：域名被重新绑定到本机的网页会这样请求。如果它确是本机的名字，请加入 yunqiao.toml 的 [operator] hosts"
+                        )
+                    })
                 })
             }
         }

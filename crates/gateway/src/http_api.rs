@@ -27,6 +27,7 @@ use seal::{KeyRing, SealKind, Sealer};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use tcb::{CallData, CallSource, Event};
+use wording::wording;
 
 use crate::{
     Gateway, Inner, Note,
@@ -128,10 +129,11 @@ impl HttpApi {
         };
         answer.unwrap_or_else(|Refusal(refusal)| {
             if let Some(why) = &refusal.why {
+                let (path, code) = (head.uri.path(), refusal.code);
                 inner.journal.note(&Note {
                     request_id,
                     openid: None,
-                    text: &format_args!("{} was answered {}: {why}", head.uri.path(), refusal.code),
+                    text: &wording!("{path} was answered {code}: {why}", "{path} 返回 {code}：{why}"),
                 });
             }
             refusal.write(request_id).into()

@@ -14,8 +14,14 @@ use openapi::errcode::SYSTEM_BUSY;
 use opendata::{WECHAT_UNREACHABLE, WECHAT_UNREACHABLE_TEXT};
 use serde::{Deserialize, Serialize};
 use wechat::LoginCode;
+use wording::wording;
 
-use crate::{Inner, bearer::Bearer, failure::Failure, reply};
+use crate::{
+    Inner,
+    bearer::Bearer,
+    failure::{Failure, store_unread},
+    reply,
+};
 
 /// How long a bearer token lives, in WeChat's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +74,7 @@ impl Sessions {
         }
         let session = inner.store.session(&bearer.openid).await.map_err(|error| {
             Failure::internal()
-                .because(format_args!("the store could not be read: {}", error.report()))
+                .because(store_unread(&error))
                 .of_user(&bearer.openid)
         })?;
         let holds = match session {
@@ -78,7 +84,10 @@ impl Sessions {
                 .await
                 .map_err(|error| {
                     unreachable()
-                        .because(format_args!("checksession failed: {error}"))
+                        .because(wording!(
+                            "checksession failed: {error}",
+                            "checksession 失败：{error}"
+                        ))
                         .of_user(&bearer.openid)
                 })?,
             None => false,
@@ -162,7 +171,10 @@ async fn official_account(inner: &Inner, appid: &str, code: String) -> Result<By
     })?;
     let login = account.oauth_login(&code).await;
     let login = login.map_err(|error| {
-        refusal(&error).because(format_args!("login of {appid} by OAuth failed: {error}"))
+        refusal(&error).because(wording!(
+            "login of {appid} by OAuth failed: {error}",
+            "{appid} 的网页授权登录失败：{error}"
+        ))
     })?;
     let life = match inner.sessions.life {
         TokenLife::For(life) => life,
@@ -193,15 +205,20 @@ fn answer(inner: &Inner, bearer: &Bearer, life: Duration) -> Result<Bytes, Failu
 pub(crate) async fn exchange(inner: &Inner, code: String) -> Result<wechat::LoginAnswer, Failure> {
     let code = LoginCode::parse(code).map_err(|error| Failure::malformed(error.to_string()))?;
     let login = inner.wechat.code2session(&code).await;
-    let login = login.map_err(|error| refusal(&error).because(format_args!("login failed: {error}")))?;
+    let login = login
+        .map_err(|error| refusal(&error).because(wording!("login failed: {error}", "登录失败：{error}")))?;
     let now = inner.clock.now();
     inner
         .store
         .put_session(&login.openid, login.session_key.clone(), now)
         .await
         .map_err(|error| {
+            let text = error.report();
             Failure::internal()
-                .because(format_args!("the session could not be kept: {}", error.report()))
+                .because(wording!(
+                    "the session could not be kept: {text}",
+                    "无法保存会话：{text}"
+                ))
                 .of_user(&login.openid)
         })?;
     inner.sessions.believe(&login.openid, now);

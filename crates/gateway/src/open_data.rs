@@ -11,8 +11,13 @@ use http::StatusCode;
 use opendata::{CLOUD_ID_LIFE, DecryptError, Plaintext};
 use serde::{Deserialize, Serialize};
 use store::Session;
+use wording::{Wording, wording};
 
-use crate::{Inner, Note, bearer::Bearer, failure::Failure};
+use crate::{
+    Inner, Note,
+    bearer::Bearer,
+    failure::{Failure, store_unread},
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -53,7 +58,7 @@ pub(crate) async fn exchange(
     }
     let session = inner.store.session(&bearer.openid).await.map_err(|error| {
         Failure::internal()
-            .because(format_args!("the store could not be read: {}", error.report()))
+            .because(store_unread(&error))
             .of_user(&bearer.openid)
     })?;
     let now = inner.clock.now();
@@ -64,7 +69,10 @@ pub(crate) async fn exchange(
             "no session_key is known for this user: log in again with POST /v1/login",
         );
         return Err(failure
-            .because("open data was refused: no session_key is known for this user")
+            .because(wording!(
+                "open data was refused: no session_key is known for this user",
+                "开放数据被拒绝：没有该用户的 session_key"
+            ))
             .of_user(&bearer.openid));
     };
     let plaintext = open(inner, &session, &request).map_err(|error| {
@@ -74,10 +82,14 @@ pub(crate) async fn exchange(
     })?;
     if let Err(error) = inner.store.touch(&bearer.openid, now).await {
         // The exchange itself is done.
+        let error = error.report();
         inner.journal.note(&Note {
             request_id,
             openid: Some(&bearer.openid),
-            text: &format_args!("the session's last use could not be noted: {}", error.report()),
+            text: &wording!(
+                "the session's last use could not be noted: {error}",
+                "无法记下会话最近一次使用：{error}"
+            ),
         });
     }
     crate::reply::to_json(&OpenDataAnswer {
@@ -98,17 +110,21 @@ fn open(inner: &Inner, session: &Session, request: &OpenDataRequest) -> Result<P
 
 /// The cause in a sentence. The key before the present one serves here, and only here: if the data opens
 /// with it, the story is certain. What it opens is dropped.
-fn explain(inner: &Inner, session: &Session, request: &OpenDataRequest, error: &DecryptError) -> String {
+fn explain(inner: &Inner, session: &Session, request: &OpenDataRequest, error: &DecryptError) -> Wording {
     let rotated = session.previous.as_ref().filter(|previous| {
         opendata::decrypt(&previous.key, &request.encrypted_data, &request.iv)
             .is_ok_and(|decrypted| json::Object::parse(decrypted.as_str().as_bytes()).is_ok())
     });
     match rotated {
-        Some(previous) => format!(
-            "open data was refused: it was encrypted with the session_key before the present one, which was rotated by a \
-             login {} s ago. The app must take open data after its last wx.login, not before it",
-            inner.clock.now().saturating_since(previous.until).as_secs()
-        ),
-        None => format!("open data was refused: {error}"),
+        Some(previous) => {
+            let ago = inner.clock.now().saturating_since(previous.until).as_secs();
+            wording!(
+                "open data was refused: it was encrypted with the session_key before the present one, which was rotated by a \
+                 login {ago} s ago. The app must take open data after its last wx.login, not before it",
+                "开放数据被拒绝：它是用上一个 session_key 加密的，{ago} 秒前的一次登录已更换 session_key。小程序应在最后一次 wx.login \
+                 之后获取开放数据，而不是之前"
+            )
+        }
+        None => wording!("open data was refused: {error}", "开放数据被拒绝：{error}"),
     }
 }

@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tcb::{CallSource, codes};
 use wechat::{ApiAnswer, OutgoingRequest};
+use wording::wording;
 
 use self::guard::{Guard, NO_SECRET, Shown, is_from_elsewhere};
 pub use self::{guard::Admission, sign_in::SignIns};
@@ -559,8 +560,9 @@ fn unreachable(error: &wechat::WeChatError) -> Failure {
         true => (StatusCode::GATEWAY_TIMEOUT, openapi::code::TIMEOUT),
         false => (StatusCode::BAD_GATEWAY, openapi::code::SYSTEM_ERROR),
     };
-    Failure::new(status, code, error.to_string()).because(format_args!(
-        "a request of the operator's to WeChat failed: {error}"
+    Failure::new(status, code, error.to_string()).because(wording!(
+        "a request of the operator's to WeChat failed: {error}",
+        "运维接口转发给微信的请求失败：{error}"
     ))
 }
 

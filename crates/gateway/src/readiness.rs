@@ -18,6 +18,7 @@ use http::StatusCode;
 use runtime::{FailedStart, LoadReport};
 use tcb::codes;
 use wechat::LastAttempt;
+use wording::Wording;
 
 use crate::{
     Inner,
@@ -113,7 +114,7 @@ pub(crate) async fn answer(inner: &Arc<Inner>) -> Result<HttpReply, Failure> {
         if let Err(cause) = found {
             let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, codes::SYS_ERR, text);
             return Err(match inner.readiness.is_news(Some(text)) {
-                true => failure.because(format!("{text}: {cause}")),
+                true => failure.because(Wording::as_is(format_args!("{text}: {cause}"))),
                 false => failure,
             });
         }

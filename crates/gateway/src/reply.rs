@@ -195,6 +195,7 @@ mod tests {
 
     use calls::CallRecord;
     use http_body_util::Full;
+    use wording::wording;
 
     use super::*;
 
@@ -219,7 +220,9 @@ mod tests {
     #[tokio::test]
     async fn the_client_reads_one_text_and_the_log_the_other() {
         let notes = Notes::default();
-        let failure = Failure::internal().because("the disk is full").of_user("alice");
+        let failure = Failure::internal()
+            .because(wording!("the disk is full", "磁盘已满"))
+            .of_user("alice");
         let reply = settle(&notes, "r", Err(failure));
         assert_eq!(reply.status(), 500);
         assert_eq!(reply.headers()[CONTENT_TYPE], "application/json; charset=utf-8");

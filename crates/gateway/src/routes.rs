@@ -274,7 +274,7 @@ async fn read_of_known<'a>(
     let bearer = show_bearer(&head.headers)
         .ok_or(Refused::Missing)
         .and_then(|token| inner.bearers.open(token, inner.clock.now()))
-        .map_err(|refused| Failure::unauthorized().because(refused))?;
+        .map_err(|refused| Failure::unauthorized().because(refused.wording()))?;
     let sender = BodySender::Known(&bearer.openid);
     let body = body.read(policy, sender, &inner.budget).await?;
     inner.sessions.check(inner, &bearer).await?;

@@ -205,7 +205,7 @@ impl Sockets {
                     journal.note(&calls::Note {
                         request_id: "",
                         openid: caller.owner(),
-                        text: &text,
+                        text,
                     });
                 }),
                 found_nothing: Box::new(move |collection| cloud.found_nothing(collection)),

@@ -24,6 +24,7 @@ use jiff::{SignedDuration, Timestamp as Moment, Unit};
 use project::{Missed, Project, Trigger};
 use tcb::Event;
 use tokio::{sync::watch, task::JoinSet};
+use wording::wording;
 
 use crate::{Gateway, Inner, Note, call, failure::Failure, ids, listen::DRAIN};
 
@@ -209,14 +210,19 @@ fn set_off(inner: &Arc<Inner>, due: &Due<'_>, makes_up: bool, running: &mut Join
         let request_id = ids::request_id();
         if missed {
             let becomes = match makes_up {
-                true => "it is made up for now",
-                false => "it is left out, as [timers] missed = \"skip\" says",
+                true => wording!("it is made up for now", "现在补上"),
+                false => wording!(
+                    "it is left out, as [timers] missed = \"skip\" says",
+                    "按 [timers] missed = \"skip\" 跳过"
+                ),
             };
             inner.journal.note(&Note {
                 request_id: &request_id,
                 openid: None,
-                text: &format_args!(
-                    "{name} was to be called by its timer {trigger:?} at {at}, when nobody was awake: {becomes}"
+                text: &wording!(
+                    "{name} was to be called by its timer {trigger:?} at {at}, when nobody was awake: {becomes}",
+                    "{name} 的定时触发器 {trigger:?} 应在 {at} 触发，当时服务未运行：{becomes}";
+                    becomes
                 ),
             });
             if !makes_up {
@@ -240,13 +246,14 @@ async fn claim(inner: &Inner, name: &str, trigger: &str, at: Moment) -> bool {
         {
             Ok(ours) => return ours,
             Err(error) if began.elapsed() > GRACE.unsigned_abs() => {
+                let error = error.report();
                 inner.journal.note(&Note {
                     request_id: &ids::request_id(),
                     openid: None,
-                    text: &format_args!(
+                    text: &wording!(
                         "{name} was to be called by its timer {trigger:?} at {at}, and is not: whether another process does \
-                         cannot be known, {}",
-                        error.report()
+                         cannot be known, {error}",
+                        "{name} 的定时触发器 {trigger:?} 应在 {at} 触发，但没有触发：无法得知别的进程是否已触发，{error}"
                     ),
                 });
                 return false;

@@ -37,6 +37,7 @@ use project::WebSection;
 use runtime::CallError;
 use site::{Site, SiteAnswer};
 use tcb::{Event, WriteEvent};
+use wording::{Wording, wording};
 
 use self::live::Live;
 use crate::{
@@ -88,7 +89,7 @@ struct Refused {
     refusal: AccessRefusal,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What the log is told beyond that.
-    cause: Option<String>,
+    cause: Option<Wording>,
 }
 
 impl From<AccessRefusal> for Refused {
@@ -148,9 +149,9 @@ impl Refused {
         self
     }
 
-    fn because(self, cause: impl ToString) -> Self {
+    fn because(self, cause: Wording) -> Self {
         Self {
-            cause: Some(cause.to_string()),
+            cause: Some(cause),
             ..self
         }
     }
@@ -318,7 +319,7 @@ impl Asked<'_> {
         };
         let answer = site.answer(head, &path).await;
         match answer.map_err(|error| {
-            Refused::from(AccessRefusal::Internal).because(format_args!("the site: {error}"))
+            Refused::from(AccessRefusal::Internal).because(wording!("the site: {error}", "静态网站：{error}"))
         })? {
             SiteAnswer::Reply(reply) => Ok(reply.map(ReplyBody::stream)),
             SiteAnswer::NotFound => Err(AccessRefusal::NoRoute.into()),
@@ -397,7 +398,11 @@ impl Asked<'_> {
         drop(whole);
         let answer = finished.result?;
         let response = reply_of(answer.json.as_ref()).map_err(|fault| {
-            let cause = format!("the answer of {} is no HTTP reply: {fault}", route.function);
+            let function = &route.function;
+            let cause = wording!(
+                "the answer of {function} is no HTTP reply: {fault}",
+                "{function} 的返回值不是 HTTP 响应：{fault}"
+            );
             Refused::from(AccessRefusal::NotAReply(fault.to_string())).because(cause)
         })?;
         self.send(response, answer.json.map_or(0, |json| json.len()), &sender)
@@ -439,15 +444,16 @@ impl Asked<'_> {
         let token = routes::show_bearer(&head.headers).ok_or(AccessRefusal::NoCredentials)?;
         if Tokens::has_form(token) {
             let access = inner.web_clients.identify(Some(token), inner.clock.now());
-            let access = access
-                .map_err(|fault| Refused::from(AccessRefusal::BadCredentials).because(fault.message))?;
+            let access = access.map_err(|fault| {
+                Refused::from(AccessRefusal::BadCredentials).because(Wording::as_is(fault.message))
+            })?;
             return access
                 .map(Login::Web)
                 .ok_or_else(|| AccessRefusal::NoCredentials.into());
         }
         let opened = inner.bearers.open(token, inner.clock.now());
-        let bearer =
-            opened.map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused))?;
+        let bearer = opened
+            .map_err(|refused| Refused::from(AccessRefusal::BadCredentials).because(refused.wording()))?;
         Ok(Login::MiniProgram(bearer))
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use function::FunctionName;
 use push::{Format, Packet, PushReply, Verdict};
 use store::{Attempt, BoxFuture, Ended, KnownPush, PushState, Store, StoreError, StoredPush};
+use wording::{Wording, wording};
 
 use crate::{
     ATTEMPTS, FunctionAnswer, Inner, MOST_BEGUN, MOST_OPEN, count, kind_of, machine_time,
@@ -35,9 +36,10 @@ pub(crate) async fn look(mailbox: Weak<Inner>) {
             }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
-                    let text = format!(
-                        "the pushes that are still open could not be read: {}",
-                        error.report()
+                    let error = error.report();
+                    let text = wording!(
+                        "the pushes that are still open could not be read: {error}",
+                        "无法读取尚未处理的推送：{error}"
                     );
                     inner.note(None, None, &text);
                 }
@@ -203,9 +205,10 @@ impl Walk<'_> {
                 Err(_) if self.inner.closing() => return ControlFlow::Break(()),
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {
-                        let text = format!(
-                            "how it stands with a push could not be kept, and is tried again: {}",
-                            error.report()
+                        let error = error.report();
+                        let text = wording!(
+                            "how it stands with a push could not be kept, and is tried again: {error}",
+                            "无法保存一条推送的状态，将重试：{error}"
                         );
                         self.inner.note(None, None, &text);
                     }
@@ -270,7 +273,12 @@ impl Delivery<'_> {
     fn judge(&self, packet: &Packet, function: &FunctionName, request_id: &str, json: &str) -> Tried {
         let Verdict { reply, error, remark } = Verdict::of(packet, json);
         if let Some(remark) = remark {
-            let text = format!("{function}, for a push of the kind {}: {remark}", kind_of(packet));
+            let (kind, remark) = (kind_of(packet), remark.wording());
+            let text = wording!(
+                "{function}, for a push of the kind {kind}: {remark}",
+                "{function} 处理 {kind} 类型的推送：{remark}";
+                remark
+            );
             self.walk.inner.note(Some(request_id), packet.user(), &text);
         }
         match error {
@@ -344,16 +352,17 @@ impl Delivery<'_> {
         }
         count(&inner.counts.dead);
         inner.letter_came((self.push.packet.len() + error.len()) as u64);
-        let text = format!(
-            "a push{} was given up after {} attempts, and is a dead letter ({}); on the operator's listener \
-             POST /operator/push/dead/{}/replay sends it through again",
-            match self.packet {
-                Some(packet) => format!(" of the kind {}", kind_of(packet)),
-                None => String::new(),
-            },
-            self.attempt.number,
-            error.lines().next().unwrap_or_default(),
-            self.push.id,
+        let kind = match self.packet.map(kind_of) {
+            Some(kind) => wording!(" of the kind {kind}", "（{kind}）"),
+            None => Wording::default(),
+        };
+        let (attempts, id) = (self.attempt.number, self.push.id);
+        let why = error.lines().next().unwrap_or_default();
+        let text = wording!(
+            "a push{kind} was given up after {attempts} attempts, and is a dead letter ({why}); on the operator's listener \
+             POST /operator/push/dead/{id}/replay sends it through again",
+            "一条推送{kind}尝试 {attempts} 次后已放弃，成为死信（{why}）；在运维端口 POST /operator/push/dead/{id}/replay 可重新处理";
+            kind
         );
         inner.note(None, self.packet.and_then(Packet::user), &text);
         self.over(reply.map_or(Outcome::Failed, Outcome::Answer));
@@ -374,10 +383,11 @@ impl Delivery<'_> {
             .persist(|store| store.end_push(attempt, ended.clone(), machine_time()))
             .await?;
         if !kept {
-            let text = format!(
-                "attempt {} for the push {} took longer than its lane could be kept, and another node has taken it over: what \
+            let (number, push) = (attempt.number, attempt.push);
+            let text = wording!(
+                "attempt {number} for the push {push} took longer than its lane could be kept, and another node has taken it over: what \
                  this attempt came to does not count",
-                attempt.number, attempt.push
+                "推送 {push} 的第 {number} 次尝试用时过长，已由另一个节点接手：这次尝试的结果不算"
             );
             self.walk.inner.note(None, None, &text);
         }

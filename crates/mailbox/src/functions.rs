@@ -1,12 +1,11 @@
 //! The seam to what deals with pushes: in the server, [`Calls`]; in a test, whatever the test wants.
 
-use std::fmt::Display;
-
 use calls::{Caller, Calls, FailureKind, Note, ids};
 use function::FunctionName;
 use push::Packet;
 use store::BoxFuture;
 use tcb::Event;
+use wording::Wording;
 
 /// Calls functions for pushes, and tells the operator.
 pub trait Functions: Send + Sync + 'static {
@@ -45,7 +44,7 @@ pub struct PushNote<'a> {
     /// The user, if it is about one.
     pub openid: Option<&'a str>,
     /// The text.
-    pub text: &'a dyn Display,
+    pub text: &'a Wording,
 }
 
 impl Functions for Calls {
@@ -88,7 +87,7 @@ impl Functions for Calls {
         self.journal().note(&Note {
             request_id,
             openid: note.openid,
-            text: &note.text,
+            text: note.text,
         });
     }
 }

@@ -49,6 +49,7 @@ use push::{Packet, Routes};
 use rand::RngExt;
 use store::{Owner, Store};
 use tokio::sync::{Notify, Semaphore};
+use wording::Wording;
 
 use crate::table::Table;
 pub use crate::{
@@ -276,7 +277,7 @@ impl Inner {
         self.closing.load(Ordering::Relaxed)
     }
 
-    fn note(&self, request_id: Option<&str>, openid: Option<&str>, text: &dyn std::fmt::Display) {
+    fn note(&self, request_id: Option<&str>, openid: Option<&str>, text: &Wording) {
         self.functions.note(&PushNote {
             request_id,
             openid,

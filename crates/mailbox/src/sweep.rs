@@ -6,6 +6,7 @@ use std::{
 };
 
 use store::{DeadBounds, DroppedLetters};
+use wording::wording;
 
 use crate::{DEAD_KEPT, Inner, MOST_DEAD, MOST_DEAD_BYTES, REMEMBERED, machine_time};
 
@@ -27,7 +28,11 @@ pub(crate) async fn sweep(mailbox: Weak<Inner>) {
 impl Inner {
     async fn forget(&self) {
         if let Err(error) = self.store.forget_pushes(before(REMEMBERED)).await {
-            let text = format!("old message pushes could not be dropped: {}", error.report());
+            let error = error.report();
+            let text = wording!(
+                "old message pushes could not be dropped: {error}",
+                "无法清理旧的消息推送：{error}"
+            );
             self.note(None, None, &text);
         }
     }
@@ -41,15 +46,20 @@ impl Inner {
         match self.store.drop_dead_pushes(bounds).await {
             Ok(DroppedLetters { crowded_out: 0, .. }) => {}
             Ok(DroppedLetters { crowded_out, .. }) => {
-                let text = format!(
-                    "{crowded_out} dead letters were dropped, the oldest: of more than {MOST_DEAD}, or more than {} MB, only \
+                let most = MOST_DEAD_BYTES >> 20;
+                let text = wording!(
+                    "{crowded_out} dead letters were dropped, the oldest: of more than {MOST_DEAD}, or more than {most} MB, only \
                      the newest are kept; look into those that are left at /operator/push/dead or in the console",
-                    MOST_DEAD_BYTES >> 20
+                    "已丢弃最早的 {crowded_out} 条死信：超过 {MOST_DEAD} 条或 {most} MB 时只保留最新的；其余请到 /operator/push/dead 或控制台查看"
                 );
                 self.note(None, None, &text);
             }
             Err(error) => {
-                let text = format!("dead letters could not be dropped: {}", error.report());
+                let error = error.report();
+                let text = wording!(
+                    "dead letters could not be dropped: {error}",
+                    "无法丢弃死信：{error}"
+                );
                 self.note(None, None, &text);
             }
         }

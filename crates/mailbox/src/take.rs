@@ -8,6 +8,7 @@ use std::{
 use push::{Packet, PushReply};
 use store::{Arrival, Intake, KnownPush, PushState, StoreError, StoredPush};
 use tokio::sync::watch;
+use wording::{Wording, wording};
 
 use crate::{
     Inner, MOST_OPEN, Mailbox, count, delivery, kind_of, machine_time,
@@ -24,6 +25,23 @@ pub enum NotTaken {
     /// The store did not take it in time, or the push was given up. The operator was told why.
     #[error("the push was not taken, or was given up")]
     Failed,
+}
+
+impl NotTaken {
+    /// The same, for the log.
+    #[must_use]
+    pub fn wording(self) -> Wording {
+        match self {
+            Self::TooMany => wording!(
+                "{MOST_OPEN} pushes are waiting for their functions; a further one was not taken",
+                "已有 {MOST_OPEN} 条推送在等待云函数，不再接收新的推送"
+            ),
+            Self::Failed => wording!(
+                "the push was not taken, or was given up",
+                "推送没有被接收，或已放弃"
+            ),
+        }
+    }
 }
 
 impl Mailbox {
@@ -45,9 +63,7 @@ impl Mailbox {
         }
         let key = packet.key().to_string();
         let Some(Entered { item, is_new }) = inner.table.enter(key, &packet, MOST_OPEN) else {
-            let text =
-                format!("{MOST_OPEN} pushes are waiting for their functions; a further one was not taken");
-            inner.note(Some(request_id), None, &text);
+            inner.note(Some(request_id), None, &NotTaken::TooMany.wording());
             return Err(NotTaken::TooMany);
         };
         let mut stage = item.stage.subscribe();
@@ -98,7 +114,11 @@ async fn keep(inner: Arc<Inner>, item: Arc<Item>, packet: Packet) {
             return inner.table.end(&item, Outcome::Answer(reply));
         }
         Err(error) => {
-            let text = format!("a push could not be kept, and was not taken: {}", error.report());
+            let error = error.report();
+            let text = wording!(
+                "a push could not be kept, and was not taken: {error}",
+                "无法保存一条推送，未予接收：{error}"
+            );
             inner.note(None, item.openid.as_deref(), &text);
             return inner.table.end(&item, Outcome::Failed);
         }
@@ -155,9 +175,10 @@ impl Inner {
             .is_empty();
         if no_routes {
             if !self.told_of_none.swap(true, Ordering::Relaxed) {
-                let text = format!(
+                let text = wording!(
                     "message pushes arrive ({kind} was the first) and no function takes any: name functions for them in \
-                     [push.routes] of yunqiao.toml"
+                     [push.routes] of yunqiao.toml",
+                    "收到了消息推送（第一条是 {kind}），但没有云函数接收：请在 yunqiao.toml 的 [push.routes] 中指定云函数"
                 );
                 self.note(Some(request_id), packet.user(), &text);
             }
@@ -165,9 +186,10 @@ impl Inner {
         }
         let mut told = self.unrouted.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < 1000 && told.insert(kind.clone()) {
-            let text = format!(
+            let text = wording!(
                 "no route takes pushes of the kind {kind}: they are acknowledged, and that is all; name a function for them \
-                 in [push.routes] of yunqiao.toml: \"{kind}\" = \"…\""
+                 in [push.routes] of yunqiao.toml: \"{kind}\" = \"…\"",
+                "没有云函数接收 {kind} 类型的推送：只会应答。请在 yunqiao.toml 的 [push.routes] 中指定：\"{kind}\" = \"…\""
             );
             self.note(Some(request_id), packet.user(), &text);
         }

@@ -9,9 +9,10 @@
 //! that returned nothing. For a kind in the table, its `reply` decides; for others, whether the object looks like one of
 //! the known replies. What was not passed on though somebody may have meant it is remarked on.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use json::Object;
+use wording::{Wording, wording};
 
 use crate::{Packet, PushReplyKind};
 
@@ -47,23 +48,30 @@ pub enum Remark {
     Text,
 }
 
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Remark {
+    /// What is odd, for the function's author.
+    #[must_use]
+    pub fn wording(self) -> Wording {
         match self {
-            Self::TransferOfEvent => f.write_str(
+            Self::TransferOfEvent => wording!(
                 "transfer_customer_service passes on a user's message, not an event; WeChat was answered success",
+                "transfer_customer_service 只能转发用户消息，不能转发事件；已向微信应答 success"
             ),
-            Self::Wants(PushReplyKind::Echo) => f.write_str(
+            Self::Wants(PushReplyKind::Echo) => wording!(
                 "this event wants an object with the packet's header and a result (see its document); WeChat was answered success",
+                "这个事件要求返回带消息头和处理结果的对象（见其文档）；已向微信应答 success"
             ),
-            Self::Wants(PushReplyKind::Errcode) => {
-                f.write_str("this event wants {\"errcode\":0,\"errmsg\":\"ok\"}; WeChat was answered success")
-            }
-            Self::Wants(_) => {
-                f.write_str("this event wants {\"ErrCode\":0,\"ErrMsg\":\"success\"}; WeChat was answered success")
-            }
-            Self::Text => f.write_str(
+            Self::Wants(PushReplyKind::Errcode) => wording!(
+                "this event wants {{\"errcode\":0,\"errmsg\":\"ok\"}}; WeChat was answered success",
+                "这个事件要求返回 {{\"errcode\":0,\"errmsg\":\"ok\"}}；已向微信应答 success"
+            ),
+            Self::Wants(_) => wording!(
+                "this event wants {{\"ErrCode\":0,\"ErrMsg\":\"success\"}}; WeChat was answered success",
+                "这个事件要求返回 {{\"ErrCode\":0,\"ErrMsg\":\"success\"}}；已向微信应答 success"
+            ),
+            Self::Text => wording!(
                 "a text is no reply to a push: return nothing or \"success\", and answer users with customerServiceMessage.send",
+                "返回一段文字不能回复用户：请不返回或返回 \"success\"，用 customerServiceMessage.send 回复"
             ),
         }
     }

@@ -9,6 +9,7 @@ use opendata::EncryptedData;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
+use wording::wording;
 
 use crate::{
     Simulator, World,
@@ -212,14 +213,20 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         tell_app(sim, call, api, &user);
     }
     match &outcome {
-        Ok(_) if before.is_some() && before != after => sim.tell(format!(
-            "{}'s login gave a new session_key: open data taken before it can no longer be decrypted",
-            call.user
-        )),
-        Err(Failure::NoSession) if api != Api::CheckSession => sim.tell(format!(
-            "{}'s {name} failed because there is no session_key: no login yet, or unused for longer than session_idle",
-            call.user
-        )),
+        Ok(_) if before.is_some() && before != after => {
+            let user = &call.user;
+            sim.tell(wording!(
+                "{user}'s login gave a new session_key: open data taken before it can no longer be decrypted",
+                "{user} 重新登录，session_key 已更换：此前取得的开放数据无法再解密"
+            ));
+        }
+        Err(Failure::NoSession) if api != Api::CheckSession => {
+            let user = &call.user;
+            sim.tell(wording!(
+                "{user}'s {name} failed because there is no session_key: no login yet, or unused for longer than session_idle",
+                "{user} 的 {name} 失败，因为没有 session_key：尚未登录，或闲置超过 session_idle"
+            ));
+        }
         _ => {}
     }
     let (answer, outcome) = match outcome {

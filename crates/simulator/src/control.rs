@@ -141,6 +141,30 @@ pub(crate) enum SimError {
 }
 
 impl SimError {
+    fn in_chinese(&self) -> String {
+        match self {
+            Self::Host(host) => {
+                format!("/sim/ 不接受 {host:?}：请用 localhost、127.0.0.1 或 [::1]，或启动模拟器时加 --host")
+            }
+            Self::NoSuchPath(path) => format!("没有 /sim{path}；现有：{PATHS}"),
+            Self::Method(methods) => format!("这里请用 {methods}"),
+            Self::ContentType => "请求体应为 JSON，并带上 content-type: application/json".to_owned(),
+            Self::Unread(why) => why.body_text(),
+            Self::Body(why) => format!("请求体不符合要求：{why}"),
+            Self::UnknownUser { user, known } => {
+                format!("没有用户 {user:?}；现有：{known}；POST /sim/users 可添加")
+            }
+            Self::UnknownApi { api, known } => format!("没有接口 {api:?}；现有：{known}"),
+            Self::User(why) => why.in_chinese(),
+            Self::Template(why) => why.in_chinese(),
+            Self::Fault(why) => why.in_chinese(),
+            Self::Push(why) => why.in_chinese(),
+            Self::Step(given) => {
+                format!("advance 应为 0 到 {LONGEST_STEP} 秒，而不是 {given}：微信时间只能向前")
+            }
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Host(_) => StatusCode::FORBIDDEN,
@@ -163,7 +187,8 @@ impl SimError {
 
 impl IntoResponse for SimError {
     fn into_response(self) -> Response {
-        (self.status(), Json(json!({ "errMsg": self.to_string() }))).into_response()
+        let said = json!({ "errMsg": self.to_string(), "errMsgZh": self.in_chinese() });
+        (self.status(), Json(said)).into_response()
     }
 }
 

@@ -38,6 +38,7 @@ use std::{
 
 use axum::{Router, body::Bytes, extract::DefaultBodyLimit, handler::Handler, middleware};
 use clock::{Clock, Timestamp};
+use wording::Wording;
 
 use crate::{
     control::{faults, outbox, state},
@@ -67,11 +68,19 @@ struct Inner {
 
 /// A line for the developer: something that WeChat would not have told, and that explains what comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice(String);
+pub struct Notice(Wording);
+
+impl Notice {
+    /// In both languages.
+    #[must_use]
+    pub fn wording(&self) -> &Wording {
+        &self.0
+    }
+}
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -215,8 +224,9 @@ impl Simulator {
         to: &str,
         body: serde_json::Value,
         image: Option<Bytes>,
-        note: Option<String>,
+        note: Option<Wording>,
     ) {
+        let (note, note_zh) = note.map(|note| (note.en, note.zh)).unzip();
         let item = outbox::Item {
             api: api.to_owned(),
             appid: (appid != self.settings().appid).then_some(appid),
@@ -226,6 +236,7 @@ impl Simulator {
             simulated: true,
             image: None,
             note,
+            note_zh,
         };
         self.world().outbox.put(item, image);
     }
@@ -249,7 +260,7 @@ impl Simulator {
     }
 
     /// Tells the developer; never under the lock.
-    fn tell(&self, line: impl Into<String>) {
-        (self.0.notices)(Notice(line.into()));
+    fn tell(&self, line: Wording) {
+        (self.0.notices)(Notice(line));
     }
 }

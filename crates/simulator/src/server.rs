@@ -37,6 +37,7 @@ use axum::{
 use opendata::CloudIdError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use wording::{Wording, wording};
 
 use crate::{
     ForeignCodes, Simulator,
@@ -145,13 +146,17 @@ impl ApiCall {
             return Err(ApiRefusal::EmptyPostData);
         }
         if sim.settings().strict && !is_json(&self.headers) {
-            sim.tell(
+            sim.tell(wording!(
                 "strict: a JSON body came without content-type application/json and was refused with 47001",
-            );
+                "strict：JSON 请求体没有 content-type application/json，已拒绝（47001）"
+            ));
             return Err(ApiRefusal::DataFormat);
         }
         serde_json::from_slice(&self.body).map_err(|error| {
-            sim.tell(format!("a body was refused with 47001: {error}"));
+            sim.tell(wording!(
+                "a body was refused with 47001: {error}",
+                "请求体被拒绝（47001）：{error}"
+            ));
             ApiRefusal::DataFormat
         })
     }
@@ -232,17 +237,18 @@ pub(crate) fn check_app<'a>(
     }
     let app = settings.app(appid).or_else(|| {
         let own = ask.is_of_function().then(|| settings.app(&settings.appid))?;
-        sim.tell(format!(
-            "a function asks {} as the appid {appid:?}: answered as {}; WeChat asks that app's own AppSecret",
-            ask.uri.path(),
-            settings.appid
+        let (path, ours) = (ask.uri.path(), &settings.appid);
+        sim.tell(wording!(
+            "a function asks {path} as the appid {appid:?}: answered as {ours}; WeChat asks that app's own AppSecret",
+            "云函数以 appid {appid:?} 请求 {path}：按 {ours} 应答；微信会校验那个 appid 自己的 AppSecret"
         ));
         own
     });
     let Some((appid, known)) = app else {
-        sim.tell(format!(
-            "the appid {appid:?} is refused with 40013: this simulator knows {} alone (GET /sim/app)",
-            settings.appids()
+        let known = settings.appids();
+        sim.tell(wording!(
+            "the appid {appid:?} is refused with 40013: this simulator knows {known} alone (GET /sim/app)",
+            "appid {appid:?} 被拒绝（40013）：这个模拟器只认识 {known}（GET /sim/app）"
         ));
         return Err(ApiRefusal::InvalidAppid);
     };
@@ -250,7 +256,10 @@ pub(crate) fn check_app<'a>(
         return Err(ApiRefusal::AppsecretMissing);
     }
     if !known.is(secret) && !ask.is_of_function() {
-        sim.tell("an AppSecret is refused with 40125: GET /sim/app tells the one to configure");
+        sim.tell(wording!(
+            "an AppSecret is refused with 40125: GET /sim/app tells the one to configure",
+            "AppSecret 被拒绝（40125）：应配置的值见 GET /sim/app"
+        ));
         return Err(ApiRefusal::InvalidAppsecret);
     }
     Ok(appid)
@@ -285,9 +294,10 @@ fn code2session(sim: &Simulator, ask: &ApiCall) -> Result<Code2Session, ApiRefus
         return Err(ApiRefusal::InvalidGrantType);
     }
     if appid != sim.settings().appid {
-        sim.tell(format!(
-            "a login code came with the appid {appid} and was refused: users log in to {} alone",
-            sim.settings().appid
+        let main = &sim.settings().appid;
+        sim.tell(wording!(
+            "a login code came with the appid {appid} and was refused: users log in to {main} alone",
+            "登录 code 带着 appid {appid}，已拒绝：用户只登录 {main}"
         ));
         return Err(ApiRefusal::InvalidCode);
     }
@@ -316,6 +326,14 @@ enum CodeKind {
     Phone,
 }
 
+fn login_code() -> Wording {
+    wording!("login code", "登录 code ")
+}
+
+fn phone_code() -> Wording {
+    wording!("phone number code", "手机号 code ")
+}
+
 /// The name of the user that `code` stands for; the developer learns why where there is none.
 fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, ApiRefusal> {
     let now = sim.now();
@@ -329,14 +347,16 @@ fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, ApiRefu
         (redeemed, others.knows(code), world.users.first().name.clone())
     };
     let (what, other) = match kind {
-        CodeKind::Login => ("login code", "phone number code"),
-        CodeKind::Phone => ("phone number code", "login code"),
+        CodeKind::Login => (login_code(), phone_code()),
+        CodeKind::Phone => (phone_code(), login_code()),
     };
     match redeemed {
         Ok(name) => Ok(name),
         Err(CodeError::Used) => {
-            sim.tell(format!(
-                "a {what} came a second time and was refused: each is good for one exchange"
+            sim.tell(wording!(
+                "a {what} came a second time and was refused: each is good for one exchange",
+                "{what}第二次使用，已拒绝：每个只能用一次";
+                what
             ));
             Err(match kind {
                 CodeKind::Login => ApiRefusal::CodeBeenUsed,
@@ -344,27 +364,35 @@ fn redeem(sim: &Simulator, kind: CodeKind, code: &str) -> Result<String, ApiRefu
             })
         }
         Err(CodeError::Expired) => {
-            sim.tell(format!(
-                "a {what} was refused because it is older than five minutes"
+            sim.tell(wording!(
+                "a {what} was refused because it is older than five minutes",
+                "{what}已超过五分钟，已拒绝";
+                what
             ));
             Err(ApiRefusal::InvalidCode)
         }
         Err(CodeError::Foreign) if mixed_up => {
-            sim.tell(format!(
-                "a {other} was sent where a {what} belongs and was refused: they are two kinds"
+            sim.tell(wording!(
+                "a {other} was sent where a {what} belongs and was refused: they are two kinds",
+                "应传{what}却传了{other}，已拒绝：两者不同";
+                other, what
             ));
             Err(ApiRefusal::InvalidCode)
         }
         Err(CodeError::Foreign) => match sim.settings().foreign_codes {
             ForeignCodes::FirstUser => {
-                sim.tell(format!(
-                    "a {what} that the simulator did not issue: answered as {first}"
+                sim.tell(wording!(
+                    "a {what} that the simulator did not issue: answered as {first}",
+                    "{what}不是模拟器签发的：按用户 {first} 应答";
+                    what
                 ));
                 Ok(first)
             }
             ForeignCodes::Refuse => {
-                sim.tell(format!(
-                    "a {what} that the simulator did not issue was refused (foreign_codes = \"refuse\")"
+                sim.tell(wording!(
+                    "a {what} that the simulator did not issue was refused (foreign_codes = \"refuse\")",
+                    "{what}不是模拟器签发的，已拒绝（foreign_codes = \"refuse\"）";
+                    what
                 ));
                 Err(ApiRefusal::InvalidCode)
             }

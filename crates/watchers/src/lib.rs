@@ -26,6 +26,7 @@ use realtime::{Dialect, WatchQuery, WatchRefusal, WatchRequest};
 use rules::{Caller, DocumentRef};
 use tcb::database::DatabaseRefusal;
 use tokio::sync::Semaphore;
+use wording::{Wording, wording};
 
 pub use outbox::{Frame, Outbox};
 pub use queries::LiveWatch;
@@ -38,7 +39,7 @@ use queries::{Position, Queries, Rejoining};
 const LOADS: usize = 4;
 
 /// Is told of whom a watch was refused to, and why.
-pub type ToldWhy = dyn Fn(&Caller, &str) + Send + Sync;
+pub type ToldWhy = dyn Fn(&Caller, &Wording) + Send + Sync;
 
 /// What watchers are made of.
 pub struct WatchersConfig {
@@ -171,7 +172,11 @@ impl Inner {
             }),
             Err(ClientError::Database(error)) => Err(refusal(error)),
             Err(denied) => {
-                let text = format!("{:?} may not be watched: {denied}", request.collection);
+                let collection = &request.collection;
+                let text = wording!(
+                    "{collection:?} may not be watched: {denied}",
+                    "不能监听 {collection:?}：{denied}"
+                );
                 (self.config.denied)(caller, &text);
                 Err(WatchRefusal::PermissionDenied)
             }

@@ -13,6 +13,7 @@ use database::{Change, ChangeKind};
 use realtime::{Row, WatchQuery, WatchRefusal, checked};
 use rules::{Caller, DocumentRef};
 use tokio::{sync::watch, task::AbortHandle};
+use wording::{Wording, wording};
 
 use crate::{
     entry::{Entry, Load},
@@ -58,7 +59,7 @@ pub(crate) struct Queries {
     /// The number of the last change that is not among them any more.
     forgotten: u64,
     /// Whose watches ended by a bound or a fault, and why: the developer is to know.
-    ended: Vec<(Caller, String)>,
+    ended: Vec<(Caller, Wording)>,
     /// Is told of watches that begin and end.
     looking_on: watch::Sender<()>,
 }
@@ -418,7 +419,11 @@ impl Queries {
             watcher.refuse(refusal);
             if is_bound(refusal) || why.is_some() {
                 let why = why.map_or_else(|| refusal.to_string(), str::to_owned);
-                let text = format!("a watch of {:?} ended: {why}", watcher.request.collection);
+                let collection = &watcher.request.collection;
+                let text = wording!(
+                    "a watch of {collection:?} ended: {why}",
+                    "对 {collection:?} 的监听已结束：{why}"
+                );
                 self.ended.push((watcher.client.caller.clone(), text));
             }
         }
@@ -426,7 +431,7 @@ impl Queries {
     }
 
     /// Whose watches ended by a bound or a fault, and why.
-    pub(crate) fn take_ended(&mut self) -> Vec<(Caller, String)> {
+    pub(crate) fn take_ended(&mut self) -> Vec<(Caller, Wording)> {
         std::mem::take(&mut self.ended)
     }
 

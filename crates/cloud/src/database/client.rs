@@ -11,6 +11,7 @@ use tcb::{
     Envelope, SdkReply,
     database::{Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest},
 };
+use wording::wording;
 
 use super::{Documents, Inner, account, asked_find, now, title};
 use crate::{AskingClient, CloudRequest};
@@ -203,10 +204,12 @@ impl Inner {
                 calls.journal().note(&Note {
                     request_id: &request_id,
                     openid: openid.as_deref(),
-                    text: &format_args!(
+                    text: &wording!(
                         "a client found nothing of its own in {collection:?}, which has documents: where nothing is said, clients read \
                          their own alone. If all may read them, write it down as it stands in WeChat's console: \
-                         [database.collections.{key}] permission = \"READONLY\""
+                         [database.collections.{key}] permission = \"READONLY\"",
+                        "小程序端在 {collection:?} 中没有查到自己的记录，而集合里有记录：未配置权限时，小程序端只能读自己的记录。如果应当所有人可读，\
+                         请按云开发控制台里的设置写明：[database.collections.{key}] permission = \"READONLY\""
                     ),
                 });
             }

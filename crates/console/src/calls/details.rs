@@ -239,8 +239,8 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
     let lang = viewer.lang;
     let notes = inner.recorder.notes(NOTES, |note| call.concerns(note));
     let notes: Vec<&str> = match notes.is_empty() {
-        true => call.notes.iter().map(String::as_str).collect(),
-        false => notes.iter().map(|note| note.text.as_str()).collect(),
+        true => call.notes.iter().map(|note| lang.of_wording(note)).collect(),
+        false => notes.iter().map(|note| lang.of_wording(&note.text)).collect(),
     };
     let shown = inner.shown();
     let root = shown

@@ -181,7 +181,7 @@ impl Filter {
                 .as_ref()
                 .is_some_and(|(code, text)| has(text) || has(&code.to_string()))
             || call.logs.iter().any(|line| has(&line.text))
-            || call.notes.iter().any(|note| has(note))
+            || call.notes.iter().any(|note| has(&note.en) || has(&note.zh))
             || call.warnings.iter().any(|(field, text)| has(field) || has(text))
             || call
                 .cloud_calls
@@ -219,7 +219,7 @@ impl Filter {
         any.iter().all(|text| text.is_empty())
             && self.zoom.is_none()
             && (self.openid.is_empty() || note.openid.as_ref() == Some(&self.openid))
-            && self.takes_text(&note.text)
+            && (self.takes_text(&note.text.en) || self.takes_text(&note.text.zh))
     }
 
     fn takes_text(&self, text: &str) -> bool {
@@ -547,7 +547,7 @@ mod tests {
             ("before=id-30", &[]),
         ] {
             let found = filter(query).find(&all, &recorder, 60_000);
-            let notes: Vec<&str> = found.notes.iter().map(|note| note.text.as_str()).collect();
+            let notes: Vec<&str> = found.notes.iter().map(|note| note.text.en.as_str()).collect();
             let expected: Vec<&str> = texts.to_vec();
             // Of a user's calls none is on the page.
             assert_eq!(notes, expected, "{query}");

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use calls::{Note, ids};
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde_json::json;
+use wording::{Wording, wording};
 
 use super::{AUTH_BODY, passwords::NotLetIn};
 use crate::{
@@ -31,7 +32,7 @@ const DEVICE: &str = "x-device-id";
 /// A refusal, and what the log is told of it.
 pub(super) struct Refused {
     pub(super) fault: AuthFault,
-    pub(super) why: Option<String>,
+    pub(super) why: Option<Wording>,
 }
 
 impl From<AuthFault> for Refused {
@@ -41,10 +42,10 @@ impl From<AuthFault> for Refused {
 }
 
 impl Refused {
-    pub(super) fn because(fault: AuthFault, why: impl ToString) -> Self {
+    pub(super) fn because(fault: AuthFault, why: Wording) -> Self {
         Self {
             fault,
-            why: Some(why.to_string()),
+            why: Some(why),
         }
     }
 }
@@ -95,7 +96,10 @@ pub(crate) async fn answer(
             let token = asked.provider_token.unwrap_or_default();
             let identity = clients.tokens.open_provider(&token, now);
             let ProviderIdentity { openid, unionid } = identity.map_err(|error| {
-                Refused::because(AuthFault::credentials("the provider token is not valid"), error)
+                Refused::because(
+                    AuthFault::credentials("the provider token is not valid"),
+                    Wording::as_is(error),
+                )
             })?;
             Session::new(ids::api_token(), WebUser::of_wechat(openid, unionid))
         }
@@ -183,7 +187,10 @@ fn may_anonymously(inner: &Inner) -> Result<(), Refused> {
         true => Ok(()),
         false => Err(Refused::because(
             AuthFault::disabled("anonymous login"),
-            "somebody tried to log in anonymously; [auth] anonymous = true in yunqiao.toml would let them",
+            wording!(
+                "somebody tried to log in anonymously; [auth] anonymous = true in yunqiao.toml would let them",
+                "有人尝试匿名登录；在 yunqiao.toml 中设置 [auth] anonymous = true 即可允许"
+            ),
         )),
     }
 }
@@ -193,7 +200,10 @@ pub(super) fn by_ticket(inner: &Inner, ticket: &str) -> Result<Session, Refused>
     if clients.ticket_keys.is_empty() {
         return Err(Refused::because(
             AuthFault::disabled("custom login"),
-            "somebody showed a ticket; [auth] ticket_keys in yunqiao.toml names the public keys of those who may make them",
+            wording!(
+                "somebody showed a ticket; [auth] ticket_keys in yunqiao.toml names the public keys of those who may make them",
+                "有人用 ticket 登录；yunqiao.toml 的 [auth] ticket_keys 列出可以签发 ticket 的公钥"
+            ),
         ));
     }
     let verified = clients
@@ -202,7 +212,7 @@ pub(super) fn by_ticket(inner: &Inner, ticket: &str) -> Result<Session, Refused>
     let ticket = verified.map_err(|error| {
         Refused::because(
             AuthFault::credentials("the ticket is not valid, or has expired"),
-            format_args!("a ticket was refused: {error}"),
+            wording!("a ticket was refused: {error}", "一个 ticket 被拒绝：{error}"),
         )
     })?;
     Ok(Session {
@@ -227,12 +237,13 @@ pub(super) async fn by_password(
         .await;
     let let_in = let_in.map_err(|why| {
         if let NotLetIn::Wrong = why {
+            let name = cut(name);
             inner.journal.note(&Note {
                 request_id,
                 openid: None,
-                text: &format_args!(
-                    "a login as {:?} from {client_ip} had a wrong name or password",
-                    cut(name)
+                text: &wording!(
+                    "a login as {name:?} from {client_ip} had a wrong name or password",
+                    "来自 {client_ip}、用户名 {name:?} 的登录：用户名或密码不对"
                 ),
             });
         }
@@ -249,25 +260,32 @@ fn cut(name: &str) -> String {
     name.chars().take(64).collect()
 }
 
+fn passwords_unread(why: &str) -> Wording {
+    wording!(
+        "[auth] passwords cannot be read: {why}",
+        "无法读取 [auth] passwords：{why}"
+    )
+}
+
 fn not_let_in(why: NotLetIn, name: &str, client_ip: IpAddr) -> Refused {
     match why {
         NotLetIn::Disabled => Refused::because(
             AuthFault::disabled("login by password"),
-            "somebody tried a password; [auth] passwords in yunqiao.toml names the file of those who have one",
-        ),
-        NotLetIn::Wrong => AuthFault::password().into(),
-        NotLetIn::TooMany { is_first: true } => Refused::because(
-            AuthFault::exhausted(),
-            format_args!(
-                "passwords are guessed, of {:?} from {client_ip}: further tries are refused unlooked at until some seconds have passed",
-                cut(name)
+            wording!(
+                "somebody tried a password; [auth] passwords in yunqiao.toml names the file of those who have one",
+                "有人尝试密码登录；yunqiao.toml 的 [auth] passwords 指定存放用户和密码的文件"
             ),
         ),
+        NotLetIn::Wrong => AuthFault::password().into(),
+        NotLetIn::TooMany { is_first: true } => Refused::because(AuthFault::exhausted(), {
+            let name = cut(name);
+            wording!(
+                "passwords are guessed, of {name:?} from {client_ip}: further tries are refused unlooked at until some seconds have passed",
+                "来自 {client_ip} 的请求在猜 {name:?} 的密码：几秒之内不再受理"
+            )
+        }),
         NotLetIn::TooMany { is_first: false } => AuthFault::exhausted().into(),
-        NotLetIn::Broken(why) => Refused::because(
-            AuthFault::internal(),
-            format_args!("[auth] passwords cannot be read: {why}"),
-        ),
+        NotLetIn::Broken(why) => Refused::because(AuthFault::internal(), passwords_unread(&why)),
     }
 }
 
@@ -278,12 +296,12 @@ async fn by_code(
     code: Option<String>,
 ) -> Result<ProviderIdentity, Refused> {
     if provider != Some(inner.appid.as_str()) {
+        let (provider, appid) = (provider.unwrap_or_default(), &inner.appid);
         return Err(Refused::because(
             AuthFault::disabled("login by that provider"),
-            format_args!(
-                "somebody tried to log in by the provider {:?}, and the one that is served is the Mini Program {}",
-                provider.unwrap_or_default(),
-                inner.appid
+            wording!(
+                "somebody tried to log in by the provider {provider:?}, and the one that is served is the Mini Program {appid}",
+                "有人用 {provider:?} 登录，而这里只接受小程序 {appid}"
             ),
         ));
     }
@@ -318,10 +336,7 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
         LoginType::Username => match clients.passwords.still_holds(&session.user, proof).await {
             Ok(holds) => holds,
             Err(NotLetIn::Broken(why)) => {
-                return Err(Refused::because(
-                    AuthFault::internal(),
-                    format_args!("[auth] passwords cannot be read: {why}"),
-                ));
+                return Err(Refused::because(AuthFault::internal(), passwords_unread(&why)));
             }
             Err(_) => false,
         },
@@ -334,7 +349,7 @@ pub(super) async fn continued(inner: &Inner, token: &str) -> Result<Session, Ref
         Ok(true) => Err(AuthFault::grant().into()),
         Err(error) => Err(Refused::because(
             AuthFault::internal(),
-            format_args!("the store could not be read: {}", error.report()),
+            crate::failure::store_unread(&error),
         )),
     }
 }
@@ -372,9 +387,10 @@ pub(super) async fn end(inner: &Inner, session: &str, of: LoginType) -> Result<(
     let nobody = Session::new(session.to_owned(), WebUser::custom(""));
     let until = Tokens::session_end(&nobody, inner.clock.now());
     inner.store.revoke(session, until).await.map_err(|error| {
+        let error = error.report();
         Refused::because(
             AuthFault::internal(),
-            format_args!("a logout could not be kept: {}", error.report()),
+            wording!("a logout could not be kept: {error}", "无法保存退出登录：{error}"),
         )
     })
 }

@@ -12,6 +12,7 @@ use calls::PreparedCall;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode, request::Parts};
 use tcb::{Envelope, FieldValue, SdkReply, reply as words};
+use wording::Wording;
 
 use super::{ASKED_BODY, EVENT_BODY, auth, fault_of_call, may_ask_for, prepared, reworded};
 use crate::{
@@ -101,7 +102,7 @@ fn policy() -> BodyPolicy {
 /// A fault, and what the log is told of it.
 struct Told {
     fault: WebFault,
-    why: Option<String>,
+    why: Option<Wording>,
 }
 
 impl Told {

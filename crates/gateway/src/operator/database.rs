@@ -24,6 +24,7 @@ use http::{
 };
 use serde::{Deserialize, Serialize};
 use tcb::codes;
+use wording::Wording;
 
 use crate::{
     failure::Failure,
@@ -221,7 +222,7 @@ async fn import(
     let report = imported.map_err(|stopped| {
         let text = stopped.to_string();
         match stopped.cause {
-            exchange::ImportCause::Put(error) => failure(error).because(text),
+            exchange::ImportCause::Put(error) => failure(error).because(Wording::as_is(text)),
             _ => Failure::malformed(text),
         }
     })?;
@@ -247,7 +248,7 @@ async fn export(database: &dyn Database, query: Query) -> Result<HttpReply, Fail
     let page = pages.next(database, &collection).await.map_err(failure)?;
     let there_may_be_more = page.is_some();
     let mut writer = DocumentWriter::new(Vec::new(), FileLayout::Lines(Style::Canonical));
-    let damaged = |error: std::io::Error| Failure::internal().because(error);
+    let damaged = |error: std::io::Error| Failure::internal().because(Wording::as_is(error));
     for document in page.unwrap_or_default() {
         writer.write(&document).map_err(damaged)?;
     }
@@ -298,7 +299,7 @@ async fn drop_index(database: &dyn Database, query: &Query) -> Result<Bytes, Fai
 
 fn failure(error: DatabaseError) -> Failure {
     match error {
-        DatabaseError::Unavailable(_) => Failure::internal().because(error),
+        DatabaseError::Unavailable(_) => Failure::internal().because(Wording::as_is(error)),
         DatabaseError::CollectionMissing(_) => {
             Failure::new(StatusCode::NOT_FOUND, codes::INVALID_PARAM, error.to_string())
         }

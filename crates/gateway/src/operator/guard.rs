@@ -20,6 +20,7 @@ use http::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
+use wording::wording;
 
 use super::sign_in::SignIns;
 use crate::{failure::Failure, guesses::Guesses, routes::show_bearer, seats::network};
@@ -198,9 +199,13 @@ impl Guard {
         }
         let failure = Failure::no_operator(otherwise);
         Err(match self.guesses.wrong(&network(peer), now) {
-            0 => failure.because(format_args!("{peer} showed a wrong operator's secret")),
-            refused => failure.because(format_args!(
-                "{peer} showed a wrong operator's secret, after {refused} requests that were refused unlooked at"
+            0 => failure.because(wording!(
+                "{peer} showed a wrong operator's secret",
+                "{peer} 的运维密钥不对"
+            )),
+            refused => failure.because(wording!(
+                "{peer} showed a wrong operator's secret, after {refused} requests that were refused unlooked at",
+                "{peer} 的运维密钥不对，此前已有 {refused} 个请求未经查看即被拒绝"
             )),
         })
     }
@@ -213,8 +218,9 @@ impl Guard {
             .map_err(|none| {
                 let failure = Failure::too_many("too many wrong secrets: wait a moment", 1);
                 match none.is_first {
-                true => failure.because(format_args!(
-                    "{peer} showed wrong operator's secrets too often, and is refused unlooked at for a while"
+                true => failure.because(wording!(
+                    "{peer} showed wrong operator's secrets too often, and is refused unlooked at for a while",
+                    "{peer} 试错运维密钥的次数太多，一段时间内不再受理"
                 )),
                 false => failure,
             }

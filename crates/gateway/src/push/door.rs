@@ -11,6 +11,7 @@ use mailbox::NotTaken;
 use push::{PushQuery, PushRefusal, PushReply, Vouched};
 use rand::RngExt;
 use tcb::codes;
+use wording::wording;
 
 use super::{ANSWER_WITHIN, Pushes, not_set_up};
 use crate::{
@@ -108,8 +109,9 @@ async fn enter(
             inner.journal.note(&Note {
                 request_id,
                 openid: None,
-                text: &format_args!(
-                    "what a function answered to a push cannot be written in this format, and WeChat was answered success: {error}"
+                text: &wording!(
+                    "what a function answered to a push cannot be written in this format, and WeChat was answered success: {error}",
+                    "云函数对推送的返回值无法写成该格式，已向微信应答 success：{error}"
                 ),
             });
             // The function has done its work.
@@ -122,12 +124,16 @@ async fn enter(
 /// number for a bad signature; no document says how a server refuses.
 fn refuse(pushes: &Pushes, refusal: &PushRefusal) -> Failure {
     pushes.mailbox.count_refused();
+    let code = refusal.code();
     Failure::new(
         StatusCode::FORBIDDEN,
         push::codes::BAD_SIGNATURE,
         "the push is refused; the log says why",
     )
-    .because(format_args!("a push was refused ({}): {refusal}", refusal.code()))
+    .because(wording!(
+        "a push was refused ({code}): {refusal}",
+        "一条推送被拒绝（{code}）：{refusal}"
+    ))
 }
 
 fn not_taken(why: NotTaken) -> Failure {
@@ -137,7 +143,7 @@ fn not_taken(why: NotTaken) -> Failure {
             codes::EXCEED_CONCURRENT,
             "too many pushes are waiting",
         )
-        .because(why),
+        .because(why.wording()),
         // Why, the mailbox has told.
         _ => Failure::internal(),
     }

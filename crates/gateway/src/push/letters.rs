@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use store::{PageBounds, StoreError};
 use tcb::codes;
+use wording::wording;
 
 use super::not_set_up;
 use crate::failure::Failure;
@@ -86,9 +87,10 @@ pub(crate) async fn answer(
 ) -> Result<Bytes, Failure> {
     let mailbox = &inner.push.as_ref().ok_or_else(not_set_up)?.mailbox;
     let failed = |error: StoreError| {
-        Failure::internal().because(format_args!(
-            "the dead letters could not be reached: {}",
-            error.report()
+        let error = error.report();
+        Failure::internal().because(wording!(
+            "the dead letters could not be reached: {error}",
+            "无法读取死信：{error}"
         ))
     };
     let rest = path.strip_prefix(OPERATOR).ok_or_else(Failure::not_found)?;

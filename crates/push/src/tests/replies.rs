@@ -94,7 +94,7 @@ fn what_was_not_passed_on_though_it_was_meant_is_remarked_on() {
             (verdict.reply, verdict.remark),
             (PushReply::Success, Some(remark))
         );
-        assert!(remark.to_string().contains("success"));
+        assert!(remark.wording().en.contains("success"));
     }
 }
 

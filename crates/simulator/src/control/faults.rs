@@ -20,6 +20,7 @@ use openapi::Api;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
+use wording::wording;
 
 use crate::{
     Simulator, World,
@@ -130,6 +131,31 @@ pub(crate) enum FaultError {
     Probability,
     #[error("there are {MOST} faults already: DELETE /sim/faults clears them")]
     Many,
+}
+
+impl FaultError {
+    pub(crate) fn in_chinese(&self) -> String {
+        match self {
+            Self::Api { api, nearest } => format!(
+                "没有接口 {api:?}{}：请填名称（cloudbase.getOpenData）、路径（/wxa/getopendata）、路径的最后一段（getopendata）、表示全部的 \
+                 *，或表示微信推送的 push",
+                nearest
+                    .as_ref()
+                    .map_or_else(String::new, |nearest| format!("，是不是想写 {nearest}"))
+            ),
+            Self::Latency => format!("latency 需要 value：1 到 {LONGEST_LATENCY} 毫秒"),
+            Self::Errcode => {
+                "errcode 需要 value：要返回的错误码，如 -1、40001、42001、45009；不能是 0".to_owned()
+            }
+            Self::Value => "cut、half、rotate、duplicate、reorder 不需要 value：请不填".to_owned(),
+            Self::OfPushes => "duplicate 和 reorder 只用于推送：接口请填 push".to_owned(),
+            Self::NotOfPushes => "push 是微信发来的推送，只支持 latency、duplicate 和 reorder".to_owned(),
+            Self::When => "next（次数）与 probability（0 到 1，可加 seed）只能给一个".to_owned(),
+            Self::Next => "next 应大于等于 1，不能是 0".to_owned(),
+            Self::Probability => "probability 应大于 0 且不超过 1".to_owned(),
+            Self::Many => format!("已有 {MOST} 条故障：DELETE /sim/faults 可清除"),
+        }
+    }
 }
 
 /// Which calls a fault is for.
@@ -359,7 +385,11 @@ pub(crate) async fn around(State(sim): State<Simulator>, request: Request, next:
         return next.run(request).await;
     }
     if !plan.latency.is_zero() {
-        sim.tell(format!("fault: {path} waits for {} ms", plan.latency.as_millis()));
+        let ms = plan.latency.as_millis();
+        sim.tell(wording!(
+            "fault: {path} waits for {ms} ms",
+            "故障：{path} 延迟 {ms} 毫秒"
+        ));
         tokio::time::sleep(plan.latency).await;
     }
     let (parts, body) = request.into_parts();
@@ -372,23 +402,35 @@ pub(crate) async fn around(State(sim): State<Simulator>, request: Request, next:
     };
     if plan.rotate {
         let who = rotate(&sim, &ask);
-        sim.tell(format!("fault: {path} finds a new session_key of {who}"));
+        sim.tell(wording!(
+            "fault: {path} finds a new session_key of {who}",
+            "故障：{path} 之前更换了 {who} 的 session_key"
+        ));
     }
     let request = Request::from_parts(parts, body.into());
     match plan.end {
         None => next.run(request).await,
         Some(End::Cut) => {
-            sim.tell(format!("fault: {path} is cut before WeChat looks at it"));
+            sim.tell(wording!(
+                "fault: {path} is cut before WeChat looks at it",
+                "故障：{path} 在微信处理之前断开"
+            ));
             Response::new(Body::from_stream(stream::once(async {
                 Err::<Bytes, _>(broken())
             })))
         }
         Some(End::Half) => {
-            sim.tell(format!("fault: {path} is cut in the middle of its answer"));
+            sim.tell(wording!(
+                "fault: {path} is cut in the middle of its answer",
+                "故障：{path} 的应答中途断开"
+            ));
             halve(next.run(request).await).await
         }
         Some(End::Errcode(code)) => {
-            sim.tell(format!("fault: {path} answers with errcode {code}"));
+            sim.tell(wording!(
+                "fault: {path} answers with errcode {code}",
+                "故障：{path} 返回 errcode {code}"
+            ));
             refuse(&sim, Family::of(&path), &ask, &ApiRefusal::Fault(code))
         }
     }

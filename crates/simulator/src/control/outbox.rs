@@ -49,6 +49,9 @@ pub(crate) struct Item {
     /// What WeChat would have done that was not done here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
+    /// The same in Chinese.
+    #[serde(rename = "noteZh", skip_serializing_if = "Option::is_none")]
+    pub(crate) note_zh: Option<String>,
 }
 
 impl Outbox {
@@ -100,6 +103,7 @@ mod tests {
             simulated: true,
             image: None,
             note: None,
+            note_zh: None,
         }
     }
 

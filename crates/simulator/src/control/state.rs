@@ -18,6 +18,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use wording::wording;
 
 use crate::{
     Simulator, World,
@@ -167,9 +168,10 @@ pub(crate) async fn around(
     let answer = next.run(request).await;
     let saving = tokio::task::spawn_blocking(move || {
         if let Err(error) = file.save(&sim) {
-            sim.tell(format!(
-                "the state file {} cannot be written, and what was changed will be lost: {error}",
-                file.path.display()
+            let path = file.path.display();
+            sim.tell(wording!(
+                "the state file {path} cannot be written, and what was changed will be lost: {error}",
+                "无法写入状态文件 {path}，改动将丢失：{error}"
             ));
         }
     });

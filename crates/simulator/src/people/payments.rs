@@ -6,6 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use clock::Timestamp;
 use serde::Serialize;
+use wording::wording;
 
 use crate::{
     Simulator, random,
@@ -89,10 +90,11 @@ pub(crate) fn get_paid_unionid(sim: &Simulator, ask: &ApiCall) -> Result<PaidUni
         (paid, user.unionid.clone())
     };
     if !paid {
-        sim.tell(
+        sim.tell(wording!(
             "getPaidUnionId was refused with 89300: the user made no such payment within five minutes; POST /sim/client \
-             {\"user\":…,\"api\":\"requestPayment\"} pays",
-        );
+             {{\"user\":…,\"api\":\"requestPayment\"}} pays",
+            "getPaidUnionId 被拒绝（89300）：用户五分钟内没有这笔支付；POST /sim/client {{\"user\":…,\"api\":\"requestPayment\"}} 可模拟支付"
+        ));
         return Err(ApiRefusal::InvalidTrade);
     }
     Ok(PaidUnionid {

@@ -115,6 +115,23 @@ pub(crate) enum UserError {
     Twice(String),
 }
 
+impl UserError {
+    pub(crate) fn in_chinese(&self) -> String {
+        match self {
+            Self::Name(name) => format!("用户名应为 1 到 64 个字符且不含控制字符：{name:?} 不符合"),
+            Self::Id(what, id) => format!(
+                "{what} {id:?} 不是微信的 ID：应为 6 到 64 个 [A-Za-z0-9_-] 字符，其中至少一个字母（纯数字会被 getWXContext() 变成数字）"
+            ),
+            Self::Taken { openid, owner } => format!("openid {openid} 已属于 {owner}：请换一个，或不填"),
+            Self::Gender(gender) => format!("gender 应为 0（未知）、1 或 2，而不是 {gender}"),
+            Self::Phone(phone) => format!("phone {phone:?} 不是手机号：应为 5 到 15 位数字，如 12066600001"),
+            Self::Steps(count) => format!("steps 有 {count} 项：最多 31 项，今日在最后；更早的日子算 0"),
+            Self::Nobody => "没有用户：至少要有一个".to_owned(),
+            Self::Twice(what) => format!("{what} 出现了两次"),
+        }
+    }
+}
+
 /// Everyone, in the order in which they came.
 #[derive(Debug)]
 pub(crate) struct Users {

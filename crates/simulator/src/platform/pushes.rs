@@ -23,6 +23,7 @@ use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE, redirect::Polic
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+use wording::{Wording, wording};
 
 use crate::{
     PushSettings, Simulator,
@@ -87,6 +88,29 @@ pub(crate) enum PushError {
     Ended(#[from] tokio::task::JoinError),
 }
 
+impl PushError {
+    pub(crate) fn in_chinese(&self) -> String {
+        match self {
+            Self::Kind { name, nearest } => format!(
+                "没有消息或事件 {name:?}{}：`yunqiao push --list` 会列出全部",
+                nearest.map_or_else(String::new, |nearest| format!("，是不是想写 {nearest}"))
+            ),
+            Self::Several { name, kinds } => {
+                format!("{name} 是控制台里几种消息的统称：请选择其中之一：{kinds}")
+            }
+            Self::NoFields(name) => format!("文档没有说明 {name} 有哪些字段：请在 fields 中给出"),
+            Self::User { user, known } => format!("没有用户 {user:?}；现有：{known}；POST /sim/users 可添加"),
+            Self::NoUrl => "没有可推送的 URL：请给出 url，或启动模拟器时加 --push-url".to_owned(),
+            Self::Url { url, why } => format!("{url:?} 不能用作推送的 URL：{why}"),
+            Self::Packet(why) => format!("消息不成立：{why}"),
+            Self::Write(why) => format!("无法写出消息：{why}"),
+            Self::Settings(why) => why.wording().zh,
+            Self::Client(why) => format!("没有可用的 HTTP 客户端：{why}"),
+            Self::Ended(why) => format!("推送没有执行完：{why}"),
+        }
+    }
+}
+
 /// A push, and what became of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -108,6 +132,7 @@ pub(crate) struct PushRecord {
 
 /// One time that a push was sent.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Attempt {
     /// Seconds of WeChat's time.
     at: u64,
@@ -128,6 +153,26 @@ pub(crate) struct Attempt {
     acknowledged: bool,
     /// What that comes to.
     meaning: String,
+    /// The same in Chinese.
+    meaning_zh: String,
+}
+
+impl Attempt {
+    fn wording(&self) -> Wording {
+        Wording {
+            en: self.meaning.clone(),
+            zh: self.meaning_zh.clone(),
+        }
+    }
+
+    fn means(&mut self, what: Wording) {
+        (self.meaning, self.meaning_zh) = (what.en, what.zh);
+    }
+
+    fn adds(&mut self, what: &Wording) {
+        self.meaning += &what.en;
+        self.meaning_zh += &what.zh;
+    }
 }
 
 /// The newest pushes, and the one that a fault keeps.
@@ -251,7 +296,11 @@ impl Push {
         let mut attempts = Vec::new();
         self.send(sim, &mut attempts).await;
         if self.duplicate {
-            sim.tell(format!("fault: {} is pushed twice", self.name()));
+            let name = self.name();
+            sim.tell(wording!(
+                "fault: {name} is pushed twice",
+                "故障：{name} 推送了两次"
+            ));
             let first = attempts.len();
             self.send(sim, &mut attempts).await;
             attempts[first..]
@@ -268,13 +317,14 @@ impl Push {
             let mut attempt = self.attempt(sim, nth).await;
             let done = attempt.acknowledged;
             if !done && nth + 1 < ATTEMPTS {
-                attempt.meaning.push_str("; WeChat sends it again");
+                attempt.adds(&wording!("; WeChat sends it again", "；微信会再次推送"));
             } else if !done && self.packet.user().is_some() && !self.packet.is_event() {
-                attempt
-                    .meaning
-                    .push_str(&format!("; WeChat gives up, and the user reads {FAULTY}"));
+                attempt.adds(&wording!(
+                    "; WeChat gives up, and the user reads {FAULTY}",
+                    "；微信不再推送，用户会看到：{FAULTY}"
+                ));
             } else if !done {
-                attempt.meaning.push_str("; WeChat gives up");
+                attempt.adds(&wording!("; WeChat gives up", "；微信不再推送"));
             }
             attempts.push(attempt);
             if done {
@@ -294,31 +344,40 @@ impl Push {
             reply: None,
             acknowledged: false,
             meaning: String::new(),
+            meaning_zh: String::new(),
         };
         let nonce = random::number().to_string();
         let patience = sim.settings().push.patience;
         let sent = match self.sender.push(&self.text(nth), at, &nonce, random::bytes()) {
             Ok(request) => self.post(request, patience).await,
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(Wording::as_is(error)),
         };
         attempt.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match sent {
             Ok((status, body)) => {
                 attempt.status = Some(status);
                 attempt.answer = Some(excerpt(&body));
-                (attempt.acknowledged, attempt.meaning) = if (200..300).contains(&status) {
+                let (acknowledged, meaning) = if (200..300).contains(&status) {
                     match self.sender.read_reply(&body) {
                         Ok(reply) => {
                             attempt.reply = Some(shown(&reply));
                             judge(&self.packet, &reply)
                         }
-                        Err(refusal) => (false, format!("the answer cannot be read: {refusal}")),
+                        Err(refusal) => (
+                            false,
+                            wording!("the answer cannot be read: {refusal}", "无法读取应答：{refusal}"),
+                        ),
                     }
                 } else {
-                    (false, format!("HTTP {status} is no acknowledgement"))
+                    (
+                        false,
+                        wording!("HTTP {status} is no acknowledgement", "HTTP {status} 不是应答"),
+                    )
                 };
+                attempt.acknowledged = acknowledged;
+                attempt.means(meaning);
             }
-            Err(why) => attempt.meaning = why,
+            Err(why) => attempt.means(why),
         }
         attempt
     }
@@ -335,7 +394,7 @@ impl Push {
     }
 
     /// Status and body, or why there is no answer.
-    async fn post(&self, request: push::PushRequest, patience: Duration) -> Result<(u16, Vec<u8>), String> {
+    async fn post(&self, request: push::PushRequest, patience: Duration) -> Result<(u16, Vec<u8>), Wording> {
         let post = self
             .client
             .post(with_query(&self.url, &request.query))
@@ -357,7 +416,7 @@ pub(crate) fn with_query(url: &Url, more: &str) -> Url {
 }
 
 /// Status and body, or why there is no answer.
-pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Result<(u16, Vec<u8>), String> {
+pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Result<(u16, Vec<u8>), Wording> {
     let answer = async {
         let mut answer = request.send().await?;
         let mut body = Vec::new();
@@ -371,8 +430,14 @@ pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Res
     };
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(chain(&reqwest::Error::without_url(error))),
-        Err(_) => Err(format!("there was no answer within {} s", patience.as_secs_f64())),
+        Ok(Err(error)) => Err(Wording::as_is(chain(&reqwest::Error::without_url(error)))),
+        Err(_) => {
+            let seconds = patience.as_secs_f64();
+            Err(wording!(
+                "there was no answer within {seconds} s",
+                "{seconds} 秒内没有应答"
+            ))
+        }
     }
 }
 
@@ -431,20 +496,26 @@ fn shown(reply: &PushReply) -> Value {
 }
 
 /// Whether WeChat takes this reply for an acknowledgement, and what it means.
-fn judge(packet: &Packet, reply: &PushReply) -> (bool, String) {
+fn judge(packet: &Packet, reply: &PushReply) -> (bool, Wording) {
     let wants = packet.kind().map_or(PushReplyKind::Any, |kind| kind.reply);
+    let acknowledged = || wording!("acknowledged", "已应答");
     let PushReply::Object(object) = reply else {
         return match wants {
             PushReplyKind::Echo => (
                 true,
-                "acknowledged, but this event wants an object with the packet's header and a result"
-                    .to_owned(),
+                wording!(
+                    "acknowledged, but this event wants an object with the packet's header and a result",
+                    "已应答，但这个事件要求返回带消息头和处理结果的对象"
+                ),
             ),
             PushReplyKind::Errcode => (
                 true,
-                "acknowledged, but this event wants {\"errcode\":0,\"errmsg\":\"ok\"}".to_owned(),
+                wording!(
+                    "acknowledged, but this event wants {{\"errcode\":0,\"errmsg\":\"ok\"}}",
+                    "已应答，但这个事件要求返回 {{\"errcode\":0,\"errmsg\":\"ok\"}}"
+                ),
             ),
-            _ => (true, "acknowledged".to_owned()),
+            _ => (true, acknowledged()),
         };
     };
     let object: Fields = serde_json::from_str(object).unwrap_or_default();
@@ -454,29 +525,52 @@ fn judge(packet: &Packet, reply: &PushReply) -> (bool, String) {
         _ => None,
     };
     let by_code = |name: &str| match text(name).as_deref() {
-        Some("0") => (true, "acknowledged".to_owned()),
-        Some(code) => (false, format!("{name} {code} says that it failed")),
-        None => (false, format!("the answer has no {name}, which this event wants")),
+        Some("0") => (true, acknowledged()),
+        Some(code) => (
+            false,
+            wording!("{name} {code} says that it failed", "{name} {code} 表示处理失败"),
+        ),
+        None => (
+            false,
+            wording!(
+                "the answer has no {name}, which this event wants",
+                "应答缺少这个事件要求的 {name}"
+            ),
+        ),
     };
     let transfer = text("MsgType").is_some_and(|kind| kind == "transfer_customer_service");
     match wants {
         PushReplyKind::ErrCode => by_code("ErrCode"),
         PushReplyKind::Errcode => by_code("errcode"),
-        PushReplyKind::Echo | PushReplyKind::Any => (true, "acknowledged with an object".to_owned()),
+        PushReplyKind::Echo | PushReplyKind::Any => (
+            true,
+            wording!("acknowledged with an object", "已应答，返回了对象"),
+        ),
         _ if transfer && packet.is_event() => (
             false,
-            "transfer_customer_service passes on a user's message, not an event".to_owned(),
+            wording!(
+                "transfer_customer_service passes on a user's message, not an event",
+                "transfer_customer_service 只能转发用户消息，不能转发事件"
+            ),
         ),
-        _ if transfer => (true, "passed on to the customer-service staff".to_owned()),
+        _ if transfer => (
+            true,
+            wording!("passed on to the customer-service staff", "已转给人工客服"),
+        ),
         _ if object.contains_key("MsgType") => (
             true,
-            "a reply to an official account's user; a Mini Program's user sees nothing: answer with \
-             customerServiceMessage.send"
-                .to_owned(),
+            wording!(
+                "a reply to an official account's user; a Mini Program's user sees nothing: answer with \
+                 customerServiceMessage.send",
+                "这是对公众号用户的回复，小程序用户看不到：请用 customerServiceMessage.send 回复"
+            ),
         ),
         PushReplyKind::Acknowledge | PushReplyKind::Forward => (
             false,
-            "an object is no acknowledgement of this: answer success, or nothing".to_owned(),
+            wording!(
+                "an object is no acknowledgement of this: answer success, or nothing",
+                "对象不能作为这类推送的应答：请返回 success，或不返回"
+            ),
         ),
     }
 }
@@ -519,18 +613,19 @@ async fn go(sim: &Simulator, mut push: Push) -> PushRecord {
         world.faults.strike_push(world.pushes.held.is_none())
     };
     if !plan.latency.is_zero() {
-        sim.tell(format!(
-            "fault: the push of {} waits for {} ms",
-            push.name(),
-            plan.latency.as_millis()
+        let (name, ms) = (push.name(), plan.latency.as_millis());
+        sim.tell(wording!(
+            "fault: the push of {name} waits for {ms} ms",
+            "故障：{name} 的推送延迟 {ms} 毫秒"
         ));
         tokio::time::sleep(plan.latency).await;
     }
     push.duplicate = plan.duplicate;
     if plan.reorder {
-        sim.tell(format!(
-            "fault: {} is held back until the next push has gone out",
-            push.name()
+        let name = push.name();
+        sim.tell(wording!(
+            "fault: {name} is held back until the next push has gone out",
+            "故障：{name} 暂扣，待下一次推送之后发出"
         ));
         let told = PushRecord {
             held_back: true,
@@ -562,10 +657,18 @@ pub(crate) fn later(sim: &Simulator, kind: &'static str, user: &User, fields: Fi
             Ok(push) => {
                 let told = go(&sim, push).await;
                 if let Some(last) = told.attempts.last().filter(|last| !last.acknowledged) {
-                    sim.tell(format!("{kind} was pushed to {}: {}", told.url, last.meaning));
+                    let (url, meaning) = (&told.url, last.wording());
+                    sim.tell(wording!(
+                        "{kind} was pushed to {url}: {meaning}",
+                        "{kind} 已推送到 {url}：{meaning}";
+                        meaning
+                    ));
                 }
             }
-            Err(error) => sim.tell(format!("{kind} is not pushed: {error}")),
+            Err(error) => sim.tell(wording!(
+                "{kind} is not pushed: {error}",
+                "{kind} 没有推送：{error}"
+            )),
         }
     });
 }
@@ -578,7 +681,7 @@ mod tests {
 
     use super::*;
 
-    fn judged(kind: &str, reply: Value) -> (bool, String) {
+    fn judged(kind: &str, reply: Value) -> (bool, Wording) {
         let kind = packets::kind(kind).unwrap();
         let packet = json!({ "MsgType": kind.msg_type, "Event": kind.event }).to_string();
         let packet = Packet::parse("wx", Format::Json, packet.as_bytes()).unwrap();
@@ -624,7 +727,7 @@ mod tests {
         ] {
             let (taken, meaning) = judged(kind, reply);
             assert_eq!(taken, acknowledged, "{kind} {meaning}");
-            assert!(meaning.contains(says), "{kind} {meaning}");
+            assert!(meaning.en.contains(says), "{kind} {meaning}");
         }
     }
 

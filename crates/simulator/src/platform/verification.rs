@@ -44,7 +44,9 @@ pub(crate) async fn verify(sim: &Simulator, given: VerifyOrder) -> Result<Verifi
     let query = pushes::sender(sim)?.verification(&echostr, sim.now(), &nonce);
     let request = sim.0.wire.to(&url)?.get(pushes::with_query(&url, &query));
     let began = Instant::now();
-    let answer = pushes::exchange(request, sim.settings().push.patience).await;
+    let answer = pushes::exchange(request, sim.settings().push.patience)
+        .await
+        .map_err(|why| why.en);
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (status, answer, meaning) = match answer {
         Ok((status, body)) => (

@@ -15,6 +15,7 @@ use axum::{
 use openapi::{Api, ApiBodyKind, ApiReplyKind, Standing};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use wording::{Wording, wording};
 
 use crate::{
     Simulator, Withdrawn,
@@ -37,10 +38,20 @@ pub(crate) const LONGEST_BODY: usize = 11 * 1024 * 1024;
 const BY_SECRET: &str = "/cgi-bin/clear_quota/v2";
 
 /// What the outbox says of a call that was answered as done without anything having been done.
-const ONLY_RECORDED: &str = "only recorded: the simulator does no more than answer ok";
+fn only_recorded() -> Wording {
+    wording!(
+        "only recorded: the simulator does no more than answer ok",
+        "仅作记录：模拟器只应答 ok"
+    )
+}
 
 /// And of a link.
-const OPENS_NOTHING: &str = "WeChat cannot open the link: only the simulator knows it";
+fn opens_nothing() -> Wording {
+    wording!(
+        "WeChat cannot open the link: only the simulator knows it",
+        "微信打不开这个链接：只有模拟器认识它"
+    )
+}
 
 /// What a call is answered when all is well.
 enum ApiBody {
@@ -52,7 +63,7 @@ enum ApiBody {
 struct ApiOutcome {
     answer: ApiBody,
     /// Where the simulator only pretended.
-    note: Option<String>,
+    note: Option<Wording>,
 }
 
 impl ApiOutcome {
@@ -67,9 +78,9 @@ impl ApiOutcome {
         Self::json(json!({ "errcode": 0, "errmsg": "ok" }))
     }
 
-    fn but(self, note: impl Into<String>) -> Self {
+    fn but(self, note: Wording) -> Self {
         Self {
-            note: Some(note.into()),
+            note: Some(note),
             ..self
         }
     }
@@ -90,7 +101,10 @@ pub(crate) async fn answer(State(sim): State<Simulator>, uri: Uri, ask: ApiCall)
     let family = Family::of(path);
     let apis = openapi::at_path(path);
     if apis.is_empty() {
-        sim.tell(format!("{path} is no API that the catalogue knows"));
+        sim.tell(wording!(
+            "{path} is no API that the catalogue knows",
+            "接口目录里没有 {path}"
+        ));
         let refused = refuse(&sim, family, &ask, &ApiRefusal::InvalidUrl);
         return (StatusCode::NOT_FOUND, refused).into_response();
     }
@@ -115,7 +129,8 @@ async fn serve(sim: &Simulator, apis: &[&'static Api], ask: &ApiCall) -> Result<
     let api = named(apis, &sent.params);
     let done = act(sim, api, &appid, ask, &sent)?;
     if let Some(note) = &done.note {
-        sim.tell(format!("{}: {note}", api.name));
+        let name = api.name;
+        sim.tell(wording!("{name}: {note}", "{name}：{note}"; note));
     }
     let to = receiver(&sent.params);
     let image = match &done.answer {
@@ -178,13 +193,18 @@ async fn read(sim: &Simulator, api: &Api, ask: &ApiCall) -> Result<ApiParams, Ap
             // Those that take an `img_url` instead may have no body at all.
             Err(_) if ask.body.is_empty() => {}
             Err(error) => {
-                sim.tell(format!("{}: the body is no multipart form: {error}", api.name));
+                let name = api.name;
+                sim.tell(wording!(
+                    "{name}: the body is no multipart form: {error}",
+                    "{name}：请求体不是 multipart 表单：{error}"
+                ));
                 return Err(ApiRefusal::MediaMissing);
             }
         },
     }
     if matches!(api.body, ApiBodyKind::Multipart(_)) && file.is_none() && !params.contains_key("img_url") {
-        sim.tell(format!("{}: {no_file}", api.name));
+        let name = api.name;
+        sim.tell(Wording::as_is(format_args!("{name}: {no_file}")));
         return Err(ApiRefusal::MediaMissing);
     }
     Ok(ApiParams { params, file })
@@ -228,7 +248,10 @@ fn act(
 ) -> Result<ApiOutcome, ApiRefusal> {
     if let Standing::Withdrawn(code) = api.standing {
         return match sim.settings().withdrawn {
-            Withdrawn::Accept => Ok(ApiOutcome::ok().but(format!("withdrawn: {code} in production"))),
+            Withdrawn::Accept => Ok(ApiOutcome::ok().but(wording!(
+                "withdrawn: {code} in production",
+                "接口已下线：正式环境会返回 {code}"
+            ))),
             Withdrawn::Refuse => Err(ApiRefusal::Withdrawn(code)),
         };
     }
@@ -269,7 +292,7 @@ fn act(
         "/cgi-bin/openapi/rid/get" => rids::get(sim, appid, &sent.params).map(ApiOutcome::json),
         "/wxa/set_user_storage" | "/wxa/remove_user_storage" | "/wxa/setuserinteractivedata" => {
             session_api::signed_user(sim, ask, &ask.body)?;
-            Ok(ApiOutcome::ok().but(ONLY_RECORDED))
+            Ok(ApiOutcome::ok().but(only_recorded()))
         }
         "/wxa/msg_sec_check" => check_text(sim, &sent.params),
         "/wxa/img_sec_check" => {
@@ -285,21 +308,25 @@ fn act(
             "media_id": random::url_safe(64),
             "created_at": sim.now().secs(),
         }))
-        .but("only recorded: the file is not kept, and its media_id is good for nothing")),
+        .but(wording!(
+            "only recorded: the file is not kept, and its media_id is good for nothing",
+            "仅作记录：文件没有保存，media_id 不可用"
+        ))),
         _ if api.reply == ApiReplyKind::Binary => {
-            sim.tell(format!(
-                "{}: the simulator keeps no files, so that there is none to give",
-                api.name
+            let name = api.name;
+            sim.tell(wording!(
+                "{name}: the simulator keeps no files, so that there is none to give",
+                "{name}：模拟器不保存文件，没有文件可返回"
             ));
             Err(ApiRefusal::InvalidMediaId)
         }
-        _ => Ok(ApiOutcome::ok().but(ONLY_RECORDED)),
+        _ => Ok(ApiOutcome::ok().but(only_recorded())),
     }
 }
 
 /// A link was made.
 fn link(answer: Value) -> ApiOutcome {
-    ApiOutcome::json(answer).but(OPENS_NOTHING)
+    ApiOutcome::json(answer).but(opens_nothing())
 }
 
 /// The params as what the API takes: of the wrong type they are 47001.
@@ -308,7 +335,10 @@ pub(crate) fn typed<T: DeserializeOwned>(
     params: &Map<String, Value>,
 ) -> Result<T, ApiRefusal> {
     T::deserialize(params).map_err(|error| {
-        sim.tell(format!("a body was refused with 47001: {error}"));
+        sim.tell(wording!(
+            "a body was refused with 47001: {error}",
+            "请求体被拒绝（47001）：{error}"
+        ));
         ApiRefusal::DataFormat
     })
 }
@@ -324,14 +354,17 @@ fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Api
         }
     };
     match &outcome {
-        Err(ApiRefusal::InvalidTemplateId) => sim.tell(
-            "a subscribe message was refused with 40037: the app has no such template; POST /sim/templates \
-             {\"priTmplId\":…,\"content\":…} adds it",
-        ),
-        Err(ApiRefusal::UserRefused) => sim.tell(
-            "a subscribe message was refused with 43101: the user has no subscription to this template left; POST \
-             /sim/client {\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]} subscribes",
-        ),
+        Err(ApiRefusal::InvalidTemplateId) => sim.tell(wording!(
+            "a subscribe message was refused with 40037: the app has no such template; the console's page WeChat adds it, or POST /sim/templates \
+             {{\"priTmplId\":…,\"content\":…}}",
+            "订阅消息被拒绝（40037）：没有这个模板；可在控制台「模拟微信」添加，或 POST /sim/templates {{\"priTmplId\":…,\"content\":…}}"
+        )),
+        Err(ApiRefusal::UserRefused) => sim.tell(wording!(
+            "a subscribe message was refused with 43101: the user has no subscription to this template left; the console's page WeChat \
+             subscribes, or POST /sim/client {{\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]}}",
+            "订阅消息被拒绝（43101）：用户对这个模板没有剩余的订阅；可在控制台「模拟微信」订阅，\
+             或 POST /sim/client {{\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]}}"
+        )),
         _ => {}
     }
     let user = outcome?;
@@ -381,8 +414,10 @@ fn add_template(sim: &Simulator, params: &Map<String, Value>) -> Result<ApiOutco
             return Err(ApiRefusal::SystemBusy);
         }
     };
-    let note =
-        "WeChat's library of templates is not here: each keyword is a `thing` with the number of its kid";
+    let note = wording!(
+        "WeChat's library of templates is not here: each keyword is a `thing` with the number of its kid",
+        "这里没有微信的模板库：每个关键词都是一个 `thing`，编号为它的 kid"
+    );
     Ok(ApiOutcome::json(json!({ "errcode": 0, "errmsg": "ok", "priTmplId": id })).but(note))
 }
 
@@ -402,7 +437,10 @@ fn check_media(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Res
     let trace_id = rid(sim.now());
     let done = ApiOutcome::json(json!({ "errcode": 0, "errmsg": "ok", "trace_id": trace_id }));
     if sim.settings().push.url.is_none() || appid != sim.settings().appid {
-        return Ok(done.but("only recorded: there is no URL to push the verdict to"));
+        return Ok(done.but(wording!(
+            "only recorded: there is no URL to push the verdict to",
+            "仅作记录：没有可推送检测结果的 URL"
+        )));
     }
     let version = media.version.unwrap_or_default();
     let version = version.as_u64().or_else(|| version.as_str()?.parse().ok());
@@ -431,8 +469,9 @@ fn code(
     match wanted.draw(&address) {
         Ok(png) => Ok(ApiOutcome {
             answer: ApiBody::Png(png.into()),
-            note: Some(format!(
-                "WeChat cannot open the code: it is a QR code of {address}"
+            note: Some(wording!(
+                "WeChat cannot open the code: it is a QR code of {address}",
+                "微信打不开这个码：它是 {address} 的二维码"
             )),
         }),
         Err(error) => {

@@ -9,6 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use clock::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use wording::wording;
 
 use crate::{
     Simulator,
@@ -100,14 +101,18 @@ pub(crate) fn send(sim: &Simulator, params: &Map<String, Value>) -> Result<(), A
         }
     };
     match sent {
-        Err(ApiRefusal::ResponseTime) => sim.tell(
+        Err(ApiRefusal::ResponseTime) => sim.tell(wording!(
             "a customer-service message was refused with 45015: the user has neither written within 48 hours nor entered the \
-             conversation within a minute; POST /sim/client {\"user\":…,\"api\":\"sendMessage\"} writes",
-        ),
-        Err(ApiRefusal::ResponseCount) => sim.tell(
+             conversation within a minute; POST /sim/client {{\"user\":…,\"api\":\"sendMessage\"}} writes",
+            "客服消息被拒绝（45015）：用户 48 小时内没有发过消息，1 分钟内也没有进入会话；\
+             POST /sim/client {{\"user\":…,\"api\":\"sendMessage\"}} 可模拟用户发消息"
+        )),
+        Err(ApiRefusal::ResponseCount) => sim.tell(wording!(
             "a customer-service message was refused with 45047: 5 may follow a user's message, 2 their entering; POST \
-             /sim/client {\"user\":…,\"api\":\"sendMessage\"} writes again",
-        ),
+             /sim/client {{\"user\":…,\"api\":\"sendMessage\"}} writes again",
+            "客服消息被拒绝（45047）：用户发一条消息后最多回 5 条，进入会话后最多 2 条；\
+             POST /sim/client {{\"user\":…,\"api\":\"sendMessage\"}} 可模拟用户再发一条"
+        )),
         _ => {}
     }
     sent

@@ -14,6 +14,7 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
+use wording::wording;
 
 use crate::{
     ForeignCodes, Simulator,
@@ -43,7 +44,10 @@ async fn authorize(State(sim): State<Simulator>, Query(params): Query<Params>) -
     let param = |name: &str| params.get(name).map_or("", String::as_str);
     let (appid, back) = (param("appid"), param("redirect_uri"));
     if let Err(why) = check(&sim, &params) {
-        sim.tell(format!("an authorize page was not shown: {why}"));
+        sim.tell(wording!(
+            "an authorize page was not shown: {why}",
+            "没有显示网页授权页：{why}"
+        ));
         return page(StatusCode::BAD_REQUEST, &format!("<p>{}</p>", escaped(&why)));
     }
     let name = param("user");
@@ -214,23 +218,33 @@ fn redeem(sim: &Simulator, appid: &str, code: &str) -> Result<String, ApiRefusal
     let (told, refusal) = match redeemed {
         Ok(name) => return Ok(name),
         Err(CodeError::Used) => (
-            "a code of an Official Account came a second time and was refused: each is good for one exchange",
+            wording!(
+                "a code of an Official Account came a second time and was refused: each is good for one exchange",
+                "公众号的 code 第二次使用，已拒绝：每个只能用一次"
+            ),
             ApiRefusal::CodeBeenUsed,
         ),
         Err(CodeError::Expired) => (
-            "a code of an Official Account was refused because it is older than five minutes",
+            wording!(
+                "a code of an Official Account was refused because it is older than five minutes",
+                "公众号的 code 已超过五分钟，已拒绝"
+            ),
             ApiRefusal::InvalidCode,
         ),
         Err(CodeError::Foreign)
             if sim.settings().foreign_codes == ForeignCodes::FirstUser && appid != sim.settings().appid =>
         {
-            sim.tell(format!(
-                "a code of an Official Account that the simulator did not issue: answered as {first}"
+            sim.tell(wording!(
+                "a code of an Official Account that the simulator did not issue: answered as {first}",
+                "不是模拟器签发的公众号 code：按用户 {first} 应答"
             ));
             return Ok(first);
         }
         Err(CodeError::Foreign) => (
-            "a code of an Official Account that the simulator did not issue for this appid was refused",
+            wording!(
+                "a code of an Official Account that the simulator did not issue for this appid was refused",
+                "公众号的 code 不是模拟器为这个 appid 签发的，已拒绝"
+            ),
             ApiRefusal::InvalidCode,
         ),
     };

@@ -8,6 +8,7 @@ use axum::{Router, http::Method};
 use opendata::SessionKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use wording::wording;
 
 use crate::{
     Simulator,
@@ -131,9 +132,10 @@ fn get_voip_sign(sim: &Simulator, ask: &ApiCall) -> Result<VoipSign, ApiRefusal>
     };
     let given = [&asked.group_id, &asked.nonce, &timestamp];
     if given.iter().any(|text| text.is_empty()) || asked.nonce.chars().count() >= NONCE_END {
-        sim.tell(
+        sim.tell(wording!(
             "getVoIPSign was refused with 40097: it wants group_id, timestamp, and a nonce shorter than 128",
-        );
+            "getVoIPSign 被拒绝（40097）：需要 group_id、timestamp 和短于 128 的 nonce"
+        ));
         return Err(ApiRefusal::InvalidArgs);
     }
     let world = sim.world();

@@ -57,6 +57,18 @@ pub(crate) enum TemplateError {
     Unknown(String),
 }
 
+impl TemplateError {
+    pub(crate) fn in_chinese(&self) -> String {
+        match self {
+            Self::Kind(kind) => format!("type 应为 2（一次性）或 3（长期），而不是 {kind}"),
+            Self::Id(id) => {
+                format!("priTmplId {id:?} 不是模板 ID：应为 1 到 64 个 [A-Za-z0-9_-] 字符，或不填")
+            }
+            Self::Unknown(id) => format!("有对 {id:?} 的订阅，却没有这个模板"),
+        }
+    }
+}
+
 /// How many messages of a template may still be sent to a user, as a state file keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
