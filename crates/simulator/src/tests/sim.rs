@@ -100,6 +100,7 @@ async fn the_outbox_shows_what_was_sent_until_it_is_emptied() {
         "at": NOW,
         "simulated": true,
         "note": "only recorded: the simulator does no more than answer ok",
+        "noteZh": "仅作记录：模拟器只应答 ok",
     });
     assert_eq!(full, json!({ "items": [item] }));
     assert_eq!(
