@@ -151,8 +151,9 @@ impl StorageAccess {
             return refused(codes::STORAGE_PERMISSION_DENIED, text);
         };
         if !cdn.take(owner, Instant::now()) {
-            asked.note(format_args!(
-                "{owner} has had as many places for CDN values as a user may have"
+            asked.note(&wording!(
+                "{owner} has had as many places for CDN values as a user may have",
+                "{owner} 的 CDN 值已达到每个用户的上限"
             ));
             let text = "too many CDN values of this user: there will be another one in half an hour";
             return refused(codes::EXCEED_REQUEST, text);

@@ -150,7 +150,7 @@ mod tests {
     fn it_is_bounded_whatever_takes_the_room() {
         // What one call takes: the fields of many small parts weigh more than their texts.
         let many: [fn(&mut Call); 3] = [
-            |call| call.notes = vec!["x".repeat(9 << 10); 3],
+            |call| call.notes = vec![wording::Wording::as_is("x".repeat(9 << 10)); 3],
             |call| {
                 let line = |_| LogLine {
                     level: runtime::Level::Log,

@@ -726,7 +726,7 @@ mod tests {
         };
         call.logs = (0..60_000).map(|_| line("")).collect();
         call.error = Some((-1, long.clone()));
-        call.notes = vec![long.clone(); 3];
+        call.notes = vec![Wording::as_is(&long); 3];
         let made = CloudCall {
             what: long.clone(),
             code: 0,
@@ -787,7 +787,7 @@ mod tests {
         };
         let all = || {
             Journal::call(&recorder, &record("1", None, &logs));
-            recorder.tell(&"told");
+            recorder.tell(&Wording::as_is("told"));
             line(None);
             line(Some("2"));
         };

@@ -534,7 +534,7 @@ mod tests {
                 &gateway::Note {
                     request_id,
                     openid,
-                    text: &text,
+                    text: &wording::Wording::as_is(text),
                 },
             );
         }
