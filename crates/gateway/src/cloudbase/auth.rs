@@ -132,7 +132,10 @@ pub(crate) async fn answer(
             if !asked.is_login_code() {
                 return Err(Refused::because(
                     AuthFault::unimplemented(),
-                    "somebody tried to log in by something else than a code of wx.login, such as a phone number, which is not served",
+                    wording!(
+                        "somebody tried to log in by something else than a code of wx.login, such as a phone number, which is not served",
+                        "有人用 wx.login 的 code 以外的方式登录（如手机号），这里不支持"
+                    ),
                 )
                 .into());
             }
