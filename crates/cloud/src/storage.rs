@@ -240,7 +240,12 @@ impl StorageAccess {
             }
             Err(error) => {
                 let text = error.refusal().text();
-                asked.refused(&what, codes::STORAGE_REQUEST_FAIL, text, &Wording::as_is(with_causes(&error)));
+                asked.refused(
+                    &what,
+                    codes::STORAGE_REQUEST_FAIL,
+                    text,
+                    &Wording::as_is(with_causes(&error)),
+                );
                 reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text)
             }
         }
@@ -343,7 +348,12 @@ impl StorageAccess {
                 Ok(authority) => files.push(authority),
                 Err(error) => {
                     let text = error.refusal().text();
-                    asked.refused(name, codes::STORAGE_REQUEST_FAIL, text, &Wording::as_is(with_causes(&error)));
+                    asked.refused(
+                        name,
+                        codes::STORAGE_REQUEST_FAIL,
+                        text,
+                        &Wording::as_is(with_causes(&error)),
+                    );
                     return reply::failure(asked.request_id(), codes::STORAGE_REQUEST_FAIL, text);
                 }
             }
