@@ -399,10 +399,10 @@ impl StorageAccess {
         let mut removed = match self.blobs.remove(&named).await {
             Ok(removed) => removed.into_iter().map(was_there).collect::<Vec<_>>(),
             Err(error) => {
-                let error = with_causes(&error);
+                let why = with_causes(&error);
                 asked.note(&wording!(
-                    "files could not be removed: {error}",
-                    "无法删除文件：{error}"
+                    "files could not be removed: {why}",
+                    "无法删除文件：{why}"
                 ));
                 named
                     .iter()
