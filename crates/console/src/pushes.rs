@@ -174,9 +174,9 @@ fn result(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
     let (fate, _) = deliveries.fate(pushed);
     html! {
         @for warning in &pushed.warnings { p .warn { (warning) } }
-        @if let Fate::Unrouted = fate { (taken(lang, &fate)) }
+        @if !matches!(fate, Fate::Unknown(_)) { (taken(lang, &fate)) }
         ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
-        p { a href="#pushes" { (lang.t("What became of it", "处理情况")) } }
+        p { a href="/push#pushes" { (lang.t("What became of it", "处理情况")) } }
     }
 }
 
