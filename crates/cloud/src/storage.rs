@@ -227,7 +227,7 @@ impl StorageAccess {
                     &what,
                     codes::INVALID_PARAM,
                     &error.to_string(),
-                    &Wording::as_is(&error),
+                    &Wording::as_is(error),
                 );
                 return asked.malformed(&error.to_string());
             }
