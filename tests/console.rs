@@ -1077,7 +1077,7 @@ fn what_clients_may_do_is_shown_and_tried_by_clicks() {
     );
 }
 
-const READS: &str = "const cloud = require('wx-server-sdk')
+const READS_OR_SENDS: &str = "const cloud = require('wx-server-sdk')
 cloud.init()
 exports.main = ({ send, userInfo }) => {
     if (!send) return cloud.database().collection('todos').get()
@@ -1095,7 +1095,7 @@ fn functions_are_found_judged_and_mended_by_clicks() {
                 "yunqiao.toml",
                 "[functions.works]\ntimeout = 7\n[database]\nmissing = \"refuse\"\n",
             ),
-            ("cloudfunctions/reads/index.js", READS),
+            ("cloudfunctions/reads/index.js", READS_OR_SENDS),
             ("cloudfunctions/reads/config.json", &sends.to_string()),
             (
                 "cloudfunctions/reads/package.json",
