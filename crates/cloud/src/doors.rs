@@ -350,7 +350,7 @@ fn not_awaited(
     if cloud.tells_first(format!("{name} {place}")) {
         let place = match place.as_str() {
             "" => Wording::default(),
-            place => wording!(" at {place:?}", "（{place}）"),
+            place => wording!(" at {place:?}", "（位于 {place:?}）"),
         };
         cloud.calls.journal().note(&Note {
             request_id: &ended.invocation.request_id,
@@ -379,7 +379,7 @@ fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<Refused
             " (call it again, and the line is told)",
             "（再调用一次即可得知在哪一行）"
         ),
-        place => wording!(" at {place:?}", "（{place}）"),
+        place => wording!(" at {place:?}", "（位于 {place:?}）"),
     };
     let (id, name) = (&ended.invocation.request_id, &ended.invocation.site.name);
     Some(of_no_call(wording!(

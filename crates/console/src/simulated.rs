@@ -288,7 +288,7 @@ impl Simulated {
         answer.cloud_id.ok_or_else(|| {
             Error::Refused(wording!(
                 "{api} gave no cloudID; look at cloud_opened and lib_version under [sim] in yunqiao.toml",
-                "{api} 没有返回 cloudID：请检查 yunqiao.toml 中 [sim] 的 cloud_opened 和 lib_version"
+                "{api} 没有返回 cloudID；请检查 yunqiao.toml 里 [sim] 的 cloud_opened 和 lib_version"
             ))
         })
     }

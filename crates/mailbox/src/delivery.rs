@@ -353,7 +353,7 @@ impl Delivery<'_> {
         count(&inner.counts.dead);
         inner.letter_came((self.push.packet.len() + error.len()) as u64);
         let kind = match self.packet.map(kind_of) {
-            Some(kind) => wording!(" of the kind {kind}", "（{kind}）"),
+            Some(kind) => wording!(" of the kind {kind}", "（类型 {kind}）"),
             None => Wording::default(),
         };
         let (attempts, id) = (self.attempt.number, self.push.id);
