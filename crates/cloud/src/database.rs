@@ -435,6 +435,7 @@ impl Inner {
                     many,
                     sort: None,
                     upsert: upsert.then(|| self.ids.next()),
+                    largest: None,
                     returns: returns.then_some(ReturnedDocument::After),
                 };
                 let updated = database.update(collection, update, transaction).await?;

@@ -7,11 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use bson::{Bson, DateTime, Document, doc};
+use bson::{Bson, Document, doc};
 use docdb::{
-    Context, TOO_MUCH_WORK,
+    TOO_MUCH_WORK,
     error::code,
-    expr::Variables,
     pipeline::Pipeline,
     project::Projection,
     query::Filter,
@@ -61,8 +60,6 @@ static PARSING: Semaphore = Semaphore::const_new(4);
 /// Bytes of a document that a client writes, or of what it writes to one: as measured on the platform. What one client adds, all others
 /// who read the collection have to take.
 const LARGEST: usize = 512 << 10;
-/// A byte of an update's operators adds no more bytes than this to a document: `$set` of `a.b.c` makes two documents for what it names.
-const GROWTH: usize = 16;
 /// A document that others write to all the time is set in so many tries, or not at all.
 const TRIES: usize = 4;
 
@@ -229,7 +226,7 @@ impl ClientDatabase<'_> {
         if operators.is_empty() {
             return Ok(Updated::default());
         }
-        self.refuse_growth(collection, &filter, &operators, many).await?;
+        refuse_too_large(&operators)?;
         let update = Update {
             filter,
             kind: UpdateKind::Operators(operators),
@@ -237,65 +234,16 @@ impl ClientDatabase<'_> {
             many,
             sort: None,
             upsert: None,
+            // Judged where it is written: what is looked at before may have been changed since.
+            largest: Some(LARGEST),
             returns: None,
         };
-        let outcome = self.database.update(collection, update, None).await;
-        self.wrote(collection, ran(outcome))
-    }
-
-    /// Refuses operators by which a document would become larger than a client may make one. One that has grown so by a function may be
-    /// changed, as long as it grows no more. The documents are looked at before they are changed: of two changes at the same moment each is
-    /// judged by itself.
-    async fn refuse_growth(
-        &self,
-        collection: &str,
-        filter: &Document,
-        operators: &Document,
-        many: bool,
-    ) -> Answer<()> {
-        refuse_too_large(operators)?;
-        // What is no larger than this cannot become too large.
-        let harmless = LARGEST.saturating_sub(most_growth(operators));
-        let find = match many {
-            true => {
-                let size = i64::try_from(harmless).unwrap_or(i64::MAX);
-                Find {
-                    filter: first(
-                        doc! {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, size]}},
-                        filter.clone(),
-                    ),
-                    ..Find::default()
-                }
+        match self.database.update(collection, update, None).await {
+            Err(DatabaseError::Refused(error)) if error.code == code::BSON_OBJECT_TOO_LARGE => {
+                Err(ClientError::TooLarge)
             }
-            // Which one is changed is the first, whatever its size.
-            false => Find {
-                filter: filter.clone(),
-                limit: Some(1),
-                ..Find::default()
-            },
-        };
-        let mut found = ran(self.database.find(collection, find, None).await)?.documents;
-        found.retain(|document| document.as_bytes().len() > harmless);
-        if found.is_empty() {
-            return Ok(());
+            outcome => self.wrote(collection, ran(outcome)),
         }
-        let update = docdb::update::Update::parse(operators, &[]).map_err(DatabaseError::Refused)?;
-        let filter = Filter::parse(filter).map_err(DatabaseError::Refused)?;
-        let context = Context::new(DateTime::from_millis(self.now), 0);
-        for raw in found {
-            let before = Document::try_from(raw.as_ref()).map_err(DatabaseError::unavailable)?;
-            // Which element `$` means, or a document that does not fit the update, is the engine's to say.
-            let Ok(Some(element)) = filter.find_element(&before, &Variables::none(), &context) else {
-                continue;
-            };
-            if let Ok(Some(after)) = update.apply(&before, element, &context) {
-                let size = size_of(&after);
-                if size > LARGEST && size > raw.as_bytes().len() {
-                    return Err(ClientError::TooLarge);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Puts a document in the place of the one with this `_id`, or adds it. One that is there stays whose it is.
@@ -343,6 +291,7 @@ impl ClientDatabase<'_> {
                 many: false,
                 sort: None,
                 upsert: None,
+                largest: None,
                 returns: None,
             };
             let outcome = self.database.update(collection, update, None).await;
@@ -915,24 +864,6 @@ fn refuse_too_large(written: &Document) -> Answer<()> {
         true => Err(ClientError::TooLarge),
         false => Ok(()),
     }
-}
-
-/// More bytes than operators add to a document: [`GROWTH`] times what they are, and what a list is filled up with to an index. What is
-/// written to all elements of a list has no bound.
-fn most_growth(operators: &Document) -> usize {
-    /// A null in a list, with its index.
-    const FILLED: usize = 12;
-    let paths = operators
-        .values()
-        .filter_map(Bson::as_document)
-        .flat_map(Document::keys);
-    let parts = paths.flat_map(|path| path.split('.'));
-    let beside = parts.fold(0_usize, |beside, part| match part.parse::<usize>() {
-        Ok(index) => beside.saturating_add(index.saturating_mul(FILLED)),
-        Err(_) if part.starts_with("$[") => usize::MAX,
-        Err(_) => beside,
-    });
-    beside.saturating_add(GROWTH * size_of(operators))
 }
 
 fn refuse_programs_in(filter: &Document) -> Answer<()> {

@@ -195,6 +195,10 @@ pub struct Update {
     /// The `_id` of a document that is added because none matches, where the filter and the update name none; without it
     /// none is added.
     pub upsert: Option<Bson>,
+    /// Bytes of BSON beyond which no document may grow by it: where one would, all is refused with
+    /// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE). One that is larger already may be changed, as long as it
+    /// grows no more. The embedded engine judges it where it writes. A MongoDB server has no such bound, and its 16 MB alone.
+    pub largest: Option<usize>,
     /// Which state of the document is wanted.
     pub returns: Option<ReturnedDocument>,
 }

@@ -225,6 +225,7 @@ fn update_of(id: &str, kind: UpdateKind) -> Update {
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: None,
     }
 }

@@ -272,6 +272,7 @@ impl Inner {
             many: false,
             sort,
             upsert: upsert.then(|| ObjectId::new().into()),
+            largest: None,
             returns: Some(match becomes {
                 true => ReturnedDocument::After,
                 false => ReturnedDocument::Before,
@@ -353,6 +354,7 @@ fn read_update(statement: Document) -> Result<Update> {
             many,
             sort: fields.document("sort")?.filter(|sort| !sort.is_empty()),
             upsert: upsert.then(|| ObjectId::new().into()),
+            largest: None,
             returns: None,
         })
     })

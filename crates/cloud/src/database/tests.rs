@@ -302,6 +302,7 @@ async fn nothing_is_done_of_a_write_that_was_given_up_before_it_began() {
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: None,
     };
     let transaction = database.begin().await.unwrap();

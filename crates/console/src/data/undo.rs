@@ -185,6 +185,7 @@ pub(super) async fn replace(
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: Some(ReturnedDocument::After),
     };
     let updated = database.update(collection, update, None).await?;

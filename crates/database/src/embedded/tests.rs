@@ -73,6 +73,7 @@ fn change(filter: Document, operators: Document) -> Update {
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: None,
     }
 }

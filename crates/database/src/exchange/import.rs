@@ -236,6 +236,7 @@ async fn replace(
             many: false,
             sort: None,
             upsert: Some(id),
+            largest: None,
             returns: None,
         };
         (read.line, database.update(collection, update, None).await)

@@ -872,10 +872,58 @@ async fn what_a_client_writes_has_its_size() {
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: None,
     };
     alice.database.update("notes", larger, None).await.unwrap();
     assert_eq!(by(doc! {"$set": {"n": 5}}).await, "1");
     assert_eq!(by(doc! {"$set": {"v": "more"}}).await, REFUSED);
     assert_eq!(by(doc! {"$unset": {"u": ""}}).await, "1");
+}
+
+/// The size is judged of what is written: neither by many updates at once nor by a query that says something else each time does a document
+/// grow beyond it.
+#[tokio::test]
+async fn no_way_leads_round_the_size() {
+    let alice = Client::new("alice", level(Level::ReadOnly)).await;
+    let text = "x".repeat(100 << 10);
+    let size = async || alice.kept("a1").await.unwrap().to_vec().unwrap().len();
+    let view = alice.view();
+    let updates = (0..30).map(|at| {
+        let operators = doc! {"$set": {format!("f{at}"): text.as_str()}};
+        view.update("notes", doc! {"_id": "a1"}, operators, at % 2 == 0)
+    });
+    let done = futures_util::future::join_all(updates).await;
+    let refused = done
+        .iter()
+        .filter(|one| matches!(one, Err(ClientError::TooLarge)))
+        .count();
+    let changed = done.iter().flatten().map(|one| one.modified).sum::<u64>();
+    assert_eq!((refused, changed), (25, 5));
+    assert!(size().await <= 512 << 10);
+    let by_chance = doc! {"_id": "a1", "$expr": {"$lt": [{"$rand": {}}, 0.5]}};
+    for at in 0..60 {
+        let operators = doc! {"$set": {format!("g{at}"): text.as_str()}};
+        let outcome = view.update("notes", by_chance.clone(), operators, false).await;
+        assert!(
+            matches!(&outcome, Ok(done) if done.matched == 0)
+                || matches!(outcome, Err(ClientError::TooLarge)),
+            "{outcome:?}"
+        );
+    }
+    assert!(size().await <= 512 << 10);
+}
+
+/// Nobody asked for the documents: more of them are changed than an answer holds.
+#[tokio::test]
+async fn an_update_of_many_is_no_result() {
+    let alice = Client::new("alice", level(Level::ReadOnly)).await;
+    let text = "x".repeat(500 << 10);
+    for at in 0..110 {
+        let large = doc! {"_id": format!("l{at}"), OWNER: "alice", "t": text.as_str(), "items": [{"n": 1}]};
+        alice.database.insert("notes", vec![large], None).await.unwrap();
+    }
+    let read = doc! {"$set": {"items.$[].read": true}};
+    let updated = alice.updates(doc! {"t": {"$exists": true}}, read).await;
+    assert_eq!(updated, "110");
 }

@@ -280,6 +280,7 @@ async fn the_documents_of_an_owner_are_found_by_an_index_that_nobody_made() {
         many: false,
         sort: None,
         upsert: None,
+        largest: None,
         returns: None,
     };
     database.update("c", taken_over, None).await.unwrap();

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use bson::Document;
 use docdb::{
-    Context, document::with_id, expr::Variables, query::Filter, sort::Sort, update::Update as Change,
+    Context, document::with_id, error::code, expr::Variables, query::Filter, sort::Sort,
+    update::Update as Change,
 };
 use redb::ReadableTable;
 
 use super::{WriteDone, target::Target};
 use crate::{
-    ChangeKind, Looked, Result, ReturnedDocument, Tally, Update, UpdateKind, Updated,
+    ChangeKind, DatabaseError, Looked, Result, ReturnedDocument, Tally, Update, UpdateKind, Updated,
     embedded::{
-        batch::decode,
+        batch::{decode, encode},
         catalog::Collection,
         route::Route,
         view::{Search, View},
@@ -128,6 +130,9 @@ pub(super) fn update_in(
             None => None,
         };
         if let Some(after) = after {
+            if let Some(largest) = update.largest {
+                refuse_growth(&before, &after, largest)?;
+            }
             target.replace(collection, &before, after, kind)?;
             updated.modified += 1;
         }
@@ -145,6 +150,18 @@ pub(super) fn update_in(
         updated.document = (update.returns == Some(ReturnedDocument::After)).then_some(document);
     }
     Ok(WriteDone::Updated(Box::new(updated)))
+}
+
+/// Refuses a document that is larger than `largest` bytes, and than it was.
+fn refuse_growth(before: &Document, after: &Document, largest: usize) -> Result<()> {
+    let size = encode(after)?.as_bytes().len();
+    if size <= largest || size <= encode(before)?.as_bytes().len() {
+        return Ok(());
+    }
+    Err(DatabaseError::Refused(docdb::Error::new(
+        code::BSON_OBJECT_TOO_LARGE,
+        format!("the document would have {size} bytes, and may grow to {largest}"),
+    )))
 }
 
 /// Whether an update meets a lock: then it waits with all that it would change, since what it has changed already it would change
