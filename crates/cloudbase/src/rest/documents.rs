@@ -44,7 +44,12 @@ struct Body<'a> {
     #[serde(borrow, deserialize_with = "as_written")]
     query: Option<&'a RawValue>,
     /// What others call the query.
-    #[serde(rename = "where", alias = "filter", alias = "condition")]
+    #[serde(
+        rename = "where",
+        alias = "filter",
+        alias = "condition",
+        deserialize_with = "as_written"
+    )]
     misnamed: Option<IgnoredAny>,
     multi: Option<bool>,
     upsert: Option<bool>,
@@ -56,8 +61,10 @@ struct Body<'a> {
 }
 
 /// A member that is null is there.
-fn as_written<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+fn as_written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A field in the making: a text that is Extended JSON, or JSON as it is.
@@ -313,12 +320,7 @@ impl Asked<'_> {
         let Some(query) = self.body.query else {
             return Ok(None);
         };
-        if query.get() == "null" {
-            return Err(WebFault::malformed(
-                "query is null: all documents are meant by {}, or where it is left out",
-            ));
-        }
-        // A query is an object, or its text.
+        // A query is an object, or its text; one that is null is refused where it is read.
         let text = match serde_json::from_str::<String>(query.get()) {
             Ok(text) => text,
             Err(_) => query.get().to_owned(),

@@ -20,6 +20,10 @@ pub const AGGREGATE_MOST: i64 = 10_000;
 /// Documents of one insert at most: a choice, far beyond what 5 MB of one request hold on the platform.
 const INSERT_MOST: usize = 100_000;
 
+/// What others call a query.
+const NO_QUERIES: [&str; 3] = ["where", "filter", "condition"];
+const NULL_QUERY: &str = "query is null: all documents are meant by {}, or where it is left out";
+
 /// A database action with its fields, whatever dialect it came in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseRequest {
@@ -188,7 +192,7 @@ impl Fields<'_> {
             | DatabaseAction::ModifyAndReturn
             | DatabaseAction::UpdateInTransaction => self.update(action)?,
             DatabaseAction::Remove | DatabaseAction::RemoveInTransaction => DatabaseOperation::Remove {
-                filter: self.filter()?,
+                filter: self.filter_of_change()?,
                 many: action == DatabaseAction::Remove && self.flag("multi")?.unwrap_or(false),
             },
             DatabaseAction::Aggregate | DatabaseAction::AggregateAsText => {
@@ -237,7 +241,7 @@ impl Fields<'_> {
             Change::Operators(with_each(data))
         };
         Ok(DatabaseOperation::Update {
-            filter: self.filter()?,
+            filter: self.filter_of_change()?,
             change,
             many: self.flag("multi")?.unwrap_or(false),
             upsert: self.flag("upsert")?.unwrap_or(false),
@@ -283,6 +287,19 @@ impl Fields<'_> {
         let mut filter = self.document("query")?.unwrap_or_default();
         pass_over_flags(&mut filter);
         Ok(filter)
+    }
+
+    /// Which documents are changed or removed. SDKs leave the query out where all are meant: who says something else for it means something
+    /// else.
+    fn filter_of_change(&self) -> Result<Document, DatabaseRefusal> {
+        match self.envelope.get("query") {
+            None if NO_QUERIES.iter().any(|name| self.envelope.get(name).is_some()) => Err(malformed(
+                "which documents are meant is said by `query`, and not by `where`, `filter` or `condition`",
+            )),
+            Some(FieldValue::Text(text)) if text.trim() == "null" => Err(malformed(NULL_QUERY)),
+            Some(FieldValue::Json(raw)) if raw.trim() == "null" => Err(malformed(NULL_QUERY)),
+            _ => self.filter(),
+        }
     }
 
     /// `{field: 1, …}` as text; `[{field, direction}, …]` before 2.1.

@@ -137,6 +137,45 @@ fn limits_are_the_platforms() {
     }
 }
 
+/// Everybody's documents are not meant by mistake, whichever door it is.
+#[test]
+fn what_is_no_query_is_not_all_documents() {
+    for action in [
+        "database.removeDocument",
+        "database.deleteDocument",
+        "database.modifyDocument",
+        "database.updateDocument",
+    ] {
+        let asked = |member: &str, value: Value| {
+            let mut body = json!({"action": action, "collectionName": "c", "data": r#"{"$set":{"n":1}}"#, "multi": true});
+            body[member] = value;
+            read(&body).map(|request| request.operation)
+        };
+        for (member, value) in [
+            ("query", Value::Null),
+            ("query", json!("null")),
+            ("query", json!(" null ")),
+            ("where", json!("{}")),
+            ("filter", Value::Null),
+            ("condition", json!({"n": 1})),
+        ] {
+            let refused = asked(member, value);
+            assert!(
+                matches!(refused, Err(DatabaseRefusal::Malformed(_))),
+                "{action} {member}: {refused:?}"
+            );
+        }
+        for (member, value) in [("query", json!("{}")), ("query", json!({})), ("env", json!("e"))] {
+            let all = asked(member, value).unwrap();
+            let (DatabaseOperation::Remove { filter, .. } | DatabaseOperation::Update { filter, .. }) = all
+            else {
+                panic!("{all:?}")
+            };
+            assert_eq!(filter, doc! {});
+        }
+    }
+}
+
 #[test]
 fn updates() {
     let update = |data: &str, merge: bool, query_type: &str| {

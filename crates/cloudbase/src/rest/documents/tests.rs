@@ -253,14 +253,17 @@ fn a_query_by_another_name_is_not_all_documents() {
     for member in [
         r#""where":{"n":1}"#,
         r#""filter":"{}""#,
+        r#""where":null"#,
         r#""condition":null,"query":{}"#,
         r#""query":null"#,
+        r#""query":"null""#,
+        r#""query":" null ""#,
     ] {
         let refused = |method, path: &str, more: &str| {
             let read = read(method, path, "", &format!("{{{member},{more}}}"));
             read.err().map(|fault| fault.code)
         };
-        let expected = (member != r#""condition":null,"query":{}"#).then(|| "INVALID_PARAM".to_owned());
+        let expected = Some("INVALID_PARAM".to_owned());
         assert_eq!(refused("POST", &remove, r#""multi":true"#), expected, "{member}");
         let change = r#""data":{"$set":{"n":1}},"multi":true"#;
         assert_eq!(refused("PATCH", documents, change), expected, "{member}");
