@@ -91,7 +91,7 @@ pub struct AuthRequest {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ProviderParams {
-    /// `open_id` for one of `wx.login`.
+    /// `open_id` or `union_id` for one of `wx.login`, by what SDKs are to log in with.
     pub provider_code_type: Option<String>,
 }
 
@@ -104,7 +104,7 @@ impl AuthRequest {
             .provider_params
             .as_ref()
             .and_then(|params| params.provider_code_type.as_deref());
-        kind.is_none_or(|kind| matches!(kind, "" | "open_id"))
+        kind.is_none_or(|kind| matches!(kind, "" | "open_id" | "union_id"))
     }
 
     /// Reads a body; an empty one says nothing.
@@ -288,4 +288,26 @@ pub fn me(user: &WebUser, appid: &str) -> Value {
         me["name"] = "anonymous".into();
     }
     me
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// `signInWithOpenId` and `signInWithUnionId` of js-sdk both send a code of `wx.login`.
+    #[test]
+    fn what_logs_in_by_a_login_code() {
+        for (params, is_one) in [
+            ("{}", true),
+            (r#"{"provider_params": {}}"#, true),
+            (r#"{"provider_params": {"provider_code_type": ""}}"#, true),
+            (r#"{"provider_params": {"provider_code_type": "open_id"}}"#, true),
+            (r#"{"provider_params": {"provider_code_type": "union_id"}}"#, true),
+            (r#"{"provider_params": {"provider_code_type": "phone"}}"#, false),
+        ] {
+            let asked = AuthRequest::read(params.as_bytes()).unwrap();
+            assert_eq!(asked.is_login_code(), is_one, "{params}");
+        }
+    }
 }
