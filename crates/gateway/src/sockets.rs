@@ -300,16 +300,32 @@ fn address(headers: &HeaderMap) -> String {
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    // A page that came by https may open no other, whether the proxy in between says how it was asked or not.
-    let by_https = text(ORIGIN).is_some_and(|origin| {
-        origin
-            .get(..8)
-            .is_some_and(|begin| begin.eq_ignore_ascii_case("https://"))
-    });
+    let host = text(HOST).unwrap_or("localhost");
+    // A page that came by https may open no other, whether the proxy in between says how it was asked or not. Of this machine it may, and
+    // no TLS is there.
+    let by_https = !is_of_this_machine(host)
+        && text(ORIGIN).is_some_and(|origin| {
+            origin
+                .get(..8)
+                .is_some_and(|begin| begin.eq_ignore_ascii_case("https://"))
+        });
     let is_secure =
         by_https || text(X_FORWARDED_PROTO).is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
     let scheme = if is_secure { "wss" } else { "ws" };
-    format!("{scheme}://{}{PATH}", text(HOST).unwrap_or("localhost"))
+    format!("{scheme}://{host}{PATH}")
+}
+
+/// Whether browsers trust a host without TLS: `localhost`, names below it, and loopback addresses, each with or without a port.
+fn is_of_this_machine(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    let name = name.unwrap_or_default();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Answers a request for a socket, and goes on with it once the answer is sent.
@@ -494,9 +510,10 @@ async fn talk(
                 let Some(text) = text? else { continue };
                 let message = ClientMessage::read(text.as_str());
                 // What goes on may do so until the next look. What begins is not to be told to whoever has come after a logout: the page's
-                // socket is the same, and its SDK logs in anew on another alone.
+                // socket is the same, and its SDK logs in anew on another alone. The logout may have been at another server, so the
+                // store is asked.
                 let begins = matches!(&message, Ok(ClientMessage { body: ClientBody::Begin(_) | ClientBody::Rebuild { .. }, .. }));
-                if begins && !known.still_holds(inner, false).await {
+                if begins && !known.still_holds(inner, true).await {
                     return Err(Parting::LoginEnded);
                 }
                 let Heard::Login(message) = session.hear(message) else { continue };
@@ -842,6 +859,30 @@ mod tests {
                 format!("{scheme}://cloud.example.com/v1/realtime"),
                 "{origin}"
             );
+        }
+        // A page on https of a tool that serves it beside this.
+        for host in [
+            "127.0.0.1:8787",
+            "127.1.2.3",
+            "localhost:8787",
+            "LOCALHOST",
+            "app.localhost:8787",
+            "[::1]:8787",
+            "[::1]",
+        ] {
+            let mut of_dev = vec![("host", host), ("origin", "https://localhost:5173")];
+            assert_eq!(of(&of_dev), format!("ws://{host}/v1/realtime"));
+            of_dev.push(("x-forwarded-proto", "https"));
+            assert_eq!(of(&of_dev), format!("wss://{host}/v1/realtime"));
+        }
+        for host in [
+            "192.168.1.2:8787",
+            "localhost.example.com",
+            "notlocalhost",
+            "[::2]",
+        ] {
+            let elsewhere = [("host", host), ("origin", "https://localhost:5173")];
+            assert_eq!(of(&elsewhere), format!("wss://{host}/v1/realtime"));
         }
     }
 }
