@@ -284,6 +284,30 @@ async fn what_clients_may_do_counts_as_soon_as_it_is_written() {
     assert_eq!(alice.call("f", json!({})).await.0, 403);
 }
 
+/// What `cloudbaserc.json` said of functions counts on once it is gone; what `yunqiao.toml` said counts no longer than it stands there.
+#[tokio::test]
+async fn a_function_is_open_no_longer_than_a_file_says() {
+    let source = "exports.main = () => 1";
+    let project = Scratch::new(&[("closed", source), ("pay", source)]);
+    let closes = r#"{"functions": [{"name": "closed", "aclRule": {"invoke": false}}]}"#;
+    project.write("cloudbaserc.json", closes);
+    project.write("yunqiao.toml", "[functions.pay]\ninvoke = true\n");
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    std::fs::remove_file(project.path().join("cloudbaserc.json")).unwrap();
+    dev.server
+        .prints_soon("cloudbaserc.json is gone or empty: what it said of clients counts on")
+        .await;
+    assert_eq!(alice.call("closed", json!({})).await.0, 403);
+    assert_eq!(alice.call("pay", json!({})).await.0, 200);
+    project.write("yunqiao.toml", "[functions.\"*\"]\ninvoke = false\n");
+    dev.server
+        .prints_soon("what clients may do has changed, and counts from now on")
+        .await;
+    assert_eq!(alice.call("pay", json!({})).await.0, 403);
+    assert_eq!(alice.call("closed", json!({})).await.0, 403);
+}
+
 #[tokio::test]
 async fn what_clients_may_do_counts_while_packages_are_installed() {
     let registry = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -200,10 +200,14 @@ fn keep_what_it_said(file: PermissionSource, last: &Project, project: &mut Proje
     }
     // Of functions this one alone says something, beside `yunqiao.toml`.
     if file == PermissionSource::Cloudbaserc {
-        for (name, rule) in &last.settings.function_rules.named {
-            let named = &mut project.settings.function_rules.named;
-            if !named.contains_key(name) {
-                named.insert(name.clone(), rule.clone());
+        let settings = &mut project.settings;
+        for name in &last.settings.ruled_by_cloudbaserc {
+            let Some(rule) = last.settings.function_rules.named.get(name) else {
+                continue;
+            };
+            if !settings.function_rules.named.contains_key(name) {
+                settings.function_rules.named.insert(name.clone(), rule.clone());
+                settings.ruled_by_cloudbaserc.insert(name.clone());
                 keeps = true;
             }
         }

@@ -188,8 +188,11 @@ impl Files<'_> {
                 });
             }
             if let Some(rule) = configured.invoke.clone().or_else(|| fallback.invoke.clone()) {
-                let rules = &mut toml.settings.function_rules;
-                rules.named.insert(name.to_string(), rule);
+                let settings = &mut toml.settings;
+                settings.function_rules.named.insert(name.to_string(), rule);
+                if configured.invoke.is_none() {
+                    settings.ruled_by_cloudbaserc.insert(name.to_string());
+                }
             }
             configure(&mut listed, configured, fallback);
             functions.insert(name, listed);

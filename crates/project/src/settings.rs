@@ -9,7 +9,7 @@ mod storage;
 mod web;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
@@ -90,6 +90,8 @@ pub struct ProjectSettings {
     /// Who may call which function as a client: `invoke` of `[functions.NAME]`, else `aclRule` of the function in `cloudbaserc.json`, else
     /// `invoke` of `[functions."*"]`, else whoever has logged in.
     pub function_rules: FunctionRules,
+    /// The functions of which `cloudbaserc.json` says that, and `yunqiao.toml` nothing.
+    pub ruled_by_cloudbaserc: BTreeSet<String>,
 }
 
 impl Default for ProjectSettings {
@@ -115,6 +117,7 @@ impl Default for ProjectSettings {
             timers: TimersSection::default(),
             undeclared: None,
             function_rules: FunctionRules::default(),
+            ruled_by_cloudbaserc: BTreeSet::new(),
         }
     }
 }

@@ -1767,6 +1767,12 @@ fn rules_of_functions_are_read_where_a_project_has_them_and_yunqiao_toml_has_the
         ],
         "a rule holds where only one of the entries for a function has it, and the last has the last word"
     );
+    let alone = &project.settings.ruled_by_cloudbaserc;
+    assert_eq!(
+        names.map(|name| alone.contains(name)),
+        [true, false, true, true, false, true, true, false],
+        "{names:?}"
+    );
     let told: Vec<_> = project
         .findings
         .iter()
