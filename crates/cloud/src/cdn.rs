@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use blobs::{Blobs, ListBounds, ListEntry, Result};
+use blobs::{Blobs, ListBounds, ListEntry, Removal, Result};
 use files::{CloudPath, CloudPathError};
 
 /// Where it lies. The name is this program's, so that nothing of a project's is swept away.
@@ -77,12 +77,13 @@ pub(crate) fn path() -> std::result::Result<CloudPath, CloudPathError> {
     format!("{CDN_FOLDER}{:032x}", rand::random::<u128>()).parse()
 }
 
-/// Removes what has lain long enough by `now`, and gives how many files that was.
+/// Removes what has lain long enough by `now`, and gives how many files that was. One that cannot be removed keeps no other.
 ///
 /// # Errors
-/// The place fails; some may be gone.
+/// The place fails, or failed at a file; all others that could be removed are gone.
 pub async fn sweep_cdn(blobs: &dyn Blobs, now: SystemTime) -> Result<u64> {
     let mut swept = 0;
+    let mut failed = None;
     let mut after: Option<String> = None;
     loop {
         let page = blobs
@@ -94,15 +95,21 @@ pub async fn sweep_cdn(blobs: &dyn Blobs, now: SystemTime) -> Result<u64> {
             })
             .await?;
         let Some(last) = page.last() else {
-            return Ok(swept);
+            return match failed {
+                Some(error) => Err(error),
+                None => Ok(swept),
+            };
         };
         after = Some(last.path().to_owned());
         for entry in page {
             if let ListEntry::File(blob) = entry
                 && now.duration_since(blob.modified).is_ok_and(|age| age > CDN_LIFE)
             {
-                blobs.remove_this(&blob).await?;
-                swept += 1;
+                match blobs.remove_this(&blob).await {
+                    Ok(Removal::Done) => swept += 1,
+                    Ok(_) => {}
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
         }
     }

@@ -838,7 +838,7 @@ async fn shown(
         };
         let gives_all = head.method == Method::GET && part.is_none();
         let mut first = match gives_all {
-            true => content.next().await?,
+            true => begun(&mut *content).await?,
             false => None,
         };
         let kind_of = |begins: &[u8]| shown_type(blob.path.name(), blob.content_type.as_deref(), begins);
@@ -883,7 +883,25 @@ async fn beginning(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, BlobError> {
         return Ok(Bytes::new());
     }
     content.seek(Part { first: 0, last });
-    Ok(content.next().await?.unwrap_or_default())
+    Ok(begun(&mut *content).await?.unwrap_or_default())
+}
+
+/// What content begins with, as far as its type is told by it: a network cuts where it likes, and the type is not to depend on that.
+async fn begun(content: &mut dyn Reading) -> Result<Option<Bytes>, BlobError> {
+    let Some(first) = content.next().await? else {
+        return Ok(None);
+    };
+    if first.len() >= TELLING {
+        return Ok(Some(first));
+    }
+    // A second piece is rare in a folder, where all that is asked for comes at once.
+    let mut all = Vec::from(first);
+    while all.len() < TELLING
+        && let Some(more) = content.next().await?
+    {
+        all.extend_from_slice(&more);
+    }
+    Ok(Some(all.into()))
 }
 
 /// What does not stand for itself in a file's name there.

@@ -469,3 +469,40 @@ async fn a_visitor_s_address_to_upload_overwrites_nobody_s_file() {
     let (status, text) = ask(&door, Method::PUT, path_in(&door, &to), "", b"mine".to_vec()).await;
     assert_eq!(status, 200, "a function may: {text}");
 }
+
+/// Content that comes in pieces of so many bytes.
+struct Pieces(Vec<u8>, usize);
+
+impl Reading for Pieces {
+    fn seek(&mut self, part: Part) {
+        let first = usize::try_from(part.first).unwrap();
+        self.0.drain(..first);
+    }
+
+    fn next(&mut self) -> blobs::BoxFuture<'_, blobs::Result<Option<Bytes>>> {
+        let piece: Vec<u8> = self.0.drain(..self.1.min(self.0.len())).collect();
+        Box::pin(async move { Ok(Some(piece).filter(|piece| !piece.is_empty()).map(Bytes::from)) })
+    }
+}
+
+/// However the network cuts it: a page that begins with a Chinese character, and one whose Chinese stands late.
+#[tokio::test]
+async fn a_type_is_told_by_as_much_as_tells_it() {
+    for content in [
+        "云桥".repeat(20_000),
+        format!("{}云桥", "a".repeat(9000)),
+        String::new(),
+    ] {
+        for size in [1, 7, 8000, TELLING, 100_000] {
+            let mut reading = Pieces(content.clone().into_bytes(), size);
+            let begins = begun(&mut reading).await.unwrap().unwrap_or_default();
+            let telling = content.len().min(TELLING);
+            assert!(begins.len() >= telling, "{size}: {}", begins.len());
+            let mut all = Vec::from(begins);
+            while let Some(more) = reading.next().await.unwrap() {
+                all.extend_from_slice(&more);
+            }
+            assert!(all == content.as_bytes(), "{size}: all of it is handed on");
+        }
+    }
+}
