@@ -173,7 +173,6 @@ fn a_name_that_cannot_be_had_here_keeps_nothing_else_back() {
     assert_eq!(good(root, &["ls"]), "");
 }
 
-/// Straight on the files, and through a `dev` that has them open.
 #[test]
 fn what_is_put_has_the_name_that_it_was_named_by_and_may_come_by_standard_input() {
     let project = project();
@@ -214,6 +213,7 @@ fn what_is_put_has_the_name_that_it_was_named_by_and_may_come_by_standard_input(
     }
 }
 
+/// Straight on the files, and through a `dev` that has them open.
 #[test]
 fn files_go_in_and_out_with_a_dev_and_without() {
     let project = project();
