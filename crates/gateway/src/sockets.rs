@@ -871,9 +871,9 @@ mod tests {
             "[::1]",
         ] {
             let mut of_dev = vec![("host", host), ("origin", "https://localhost:5173")];
-            assert_eq!(of(&of_dev), format!("ws://{host}/v1/realtime"));
+            assert_eq!(address(&headers(&of_dev)), format!("ws://{host}/v1/realtime"));
             of_dev.push(("x-forwarded-proto", "https"));
-            assert_eq!(of(&of_dev), format!("wss://{host}/v1/realtime"));
+            assert_eq!(address(&headers(&of_dev)), format!("wss://{host}/v1/realtime"));
         }
         for host in [
             "192.168.1.2:8787",
@@ -882,7 +882,7 @@ mod tests {
             "[::2]",
         ] {
             let elsewhere = [("host", host), ("origin", "https://localhost:5173")];
-            assert_eq!(of(&elsewhere), format!("wss://{host}/v1/realtime"));
+            assert_eq!(address(&headers(&elsewhere)), format!("wss://{host}/v1/realtime"));
         }
     }
 }

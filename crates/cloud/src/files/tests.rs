@@ -489,7 +489,7 @@ impl Reading for Pieces {
 #[tokio::test]
 async fn a_type_is_told_by_as_much_as_tells_it() {
     for content in [
-        "云桥".repeat(20_000),
+        "云桥".repeat(3000),
         format!("{}云桥", "a".repeat(9000)),
         String::new(),
     ] {
