@@ -118,7 +118,7 @@ pub async fn sweep_cdn(blobs: &dyn Blobs, now: SystemTime) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use blobs::{Folder, FolderOptions, NewBlob};
+    use blobs::{BlobError, BoxFuture, Folder, FolderOptions, NewBlob};
 
     use super::*;
 
@@ -162,5 +162,66 @@ mod tests {
             there.push(folder.look(path).await.unwrap().is_some());
         }
         assert_eq!(there, [false, true, true]);
+    }
+
+    /// A folder in which one file cannot be removed.
+    struct Stuck(Folder, CloudPath);
+
+    impl Blobs for Stuck {
+        fn write(&self, new: NewBlob) -> BoxFuture<'_, Result<Box<dyn blobs::Writing>>> {
+            self.0.write(new)
+        }
+
+        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<blobs::Opened>>> {
+            self.0.open(path)
+        }
+
+        fn look<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<blobs::Blob>>> {
+            self.0.look(path)
+        }
+
+        fn remove<'a>(&'a self, paths: &'a [CloudPath]) -> BoxFuture<'a, Result<Vec<bool>>> {
+            match paths.contains(&self.1) {
+                true => Box::pin(async { Err(BlobError::Failed("it is stuck".into())) }),
+                false => self.0.remove(paths),
+            }
+        }
+
+        fn list<'a>(&'a self, bounds: ListBounds<'a>) -> BoxFuture<'a, Result<Vec<ListEntry>>> {
+            self.0.list(bounds)
+        }
+
+        fn usage(&self) -> BoxFuture<'_, Result<blobs::Usage>> {
+            self.0.usage()
+        }
+
+        fn check(&self) -> BoxFuture<'_, Result<()>> {
+            self.0.check()
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_removed_keeps_no_other() {
+        let folder = Folder::temporary(FolderOptions::default()).unwrap();
+        let mut paths = Vec::new();
+        for name in ["a", "b", "c"] {
+            let path: CloudPath = format!("{CDN_FOLDER}{name}").parse().unwrap();
+            let new = NewBlob {
+                path: path.clone(),
+                owner: String::new(),
+                content_type: None,
+            };
+            folder.write(new).await.unwrap().finish().await.unwrap();
+            paths.push(path);
+        }
+        let place = Stuck(folder, paths[0].clone());
+        let tomorrow = blobs::now() + CDN_LIFE + Duration::from_secs(60);
+        let failed = sweep_cdn(&place, tomorrow).await;
+        assert!(matches!(failed, Err(BlobError::Failed(_))), "{failed:?}");
+        let mut there = Vec::new();
+        for path in &paths {
+            there.push(place.look(path).await.unwrap().is_some());
+        }
+        assert_eq!(there, [true, false, false]);
     }
 }
