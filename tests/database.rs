@@ -589,12 +589,9 @@ exports.main = async () => {
     let bob = dev.login("bob").await;
     let (status, reply) = bob.call("stuck", json!({})).await;
     assert_eq!((status, &reply["errCode"]), (504, &json!(-504_003)), "{reply}");
-    for told in [
-        "→ database big aggregateDocuments",
-        "-501002 the call ended before it was answered",
-    ] {
-        dev.server.prints_soon(told).await;
-    }
+    // Whether the call's end or that of its connection is seen first is the process's affair; the query and the code are there.
+    dev.server.prints_soon("→ database big aggregateDocuments").await;
+    dev.server.prints_soon("-501002 ").await;
 }
 
 /// A transaction ends with the call that began it where that fails, whatever way it fails: what it had locked is free, and what waited

@@ -307,14 +307,12 @@ impl Invocation {
         number
     }
 
-    /// The cloud call of this number is no longer under way; whether it was until now. What came of it is [told](Self::made) apart.
-    pub fn ends(&self, number: u64) -> bool {
+    /// The cloud call of this number is no longer under way. Gives it back as it stands, if it was until now; what came of it is
+    /// [told](Self::made) apart.
+    pub fn ends(&self, number: u64) -> Option<CloudCall> {
         let mut made = self.calls();
-        let at = made.under_way.iter().position(|(known, _)| *known == number);
-        at.is_some_and(|at| {
-            made.under_way.swap_remove(at);
-            true
-        })
+        let at = made.under_way.iter().position(|(known, _)| *known == number)?;
+        Some(made.under_way.swap_remove(at).1)
     }
 
     /// Has `undo` done as soon as the call has failed: it threw, took too long, or its process is gone. What it began nobody else can end.
@@ -345,11 +343,12 @@ impl Invocation {
     /// What it asked of the cloud; what was not answered yet, as it stands.
     pub(crate) fn take_calls(&self) -> CloudCalls {
         let now = self.age();
-        let Made {
-            mut answered,
-            under_way,
-            ..
-        } = std::mem::take(&mut *self.calls());
+        let mut made = self.calls();
+        let (mut answered, under_way) = (
+            std::mem::take(&mut made.answered),
+            std::mem::take(&mut made.under_way),
+        );
+        drop(made);
         for (_, call) in under_way {
             let took = now.saturating_sub(call.at);
             answered.add(CloudCall { took, ..call });

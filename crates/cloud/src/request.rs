@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note, UNANSWERED};
+use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note};
 use tcb::{SdkReply, codes, reply};
 use wording::{Wording, wording};
 
@@ -76,17 +76,12 @@ impl Drop for UnderWay {
             false => "",
         };
         if let Some((call, number)) = &self.call
-            && call.ends(*number)
+            && let Some(begun) = call.ends(*number)
         {
             call.made(CloudCall {
-                what: self.what.clone(),
-                code: UNANSWERED,
                 text: format!("nobody waited for the answer any more{perhaps}"),
-                at: call.age().saturating_sub(took),
                 took,
-                exchange: None,
-                database: None,
-                callee: None,
+                ..begun
             });
         }
         if took < SHORT {
