@@ -18,7 +18,7 @@ pub fn in_error_text(document: &Document) -> String {
 
 fn value(shown: &Bson) -> String {
     match shown {
-        Bson::String(text) => format!("{text:?}"),
+        Bson::String(text) => super::write::quote(text),
         Bson::ObjectId(id) => format!("ObjectId('{id}')"),
         Bson::Document(inner) => in_error_text(inner),
         Bson::Array(elements) if elements.is_empty() => "[]".to_owned(),
@@ -43,9 +43,9 @@ mod tests {
     fn values_stand_as_the_shell_writes_them() {
         let id = ObjectId::from_bytes([1; 12]);
         let shown = in_error_text(&doc! {
-            "_id": id, "name": "a\"b", "n": 1, "d": 2.0, "at": DateTime::from_millis(5), "in": { "a": [1, []], "e": {} }, "none": Bson::Null,
+            "_id": id, "name": "a\"张三　❤️", "n": 1, "d": 2.0, "at": DateTime::from_millis(5), "in": { "a": [1, []], "e": {} }, "none": Bson::Null,
         });
-        let expected = "{ _id: ObjectId('010101010101010101010101'), name: \"a\\\"b\", n: 1, d: 2.0, at: new Date(5), \
+        let expected = "{ _id: ObjectId('010101010101010101010101'), name: \"a\\\"张三　❤️\", n: 1, d: 2.0, at: new Date(5), \
                         in: { a: [ 1, [] ], e: {} }, none: null }";
         assert_eq!(shown, expected);
     }
