@@ -308,6 +308,14 @@ fn serve_does_not_start_without_an_index_that_it_is_to_have_and_its_check_says_s
     let (good, _, err) = with_input(import, documents);
     assert!(good, "{err}");
     project.write("yunqiao.toml", &format!("{settings}{UNIQUE}"));
+    let file = dir.join("database.redb");
+    let state = || {
+        (
+            fs::read(&file).unwrap(),
+            fs::metadata(&file).unwrap().modified().unwrap(),
+        )
+    };
+    let before = state();
     for check in [&["--check"][..], &[]] {
         let (output, _, err) = run(yunqiao().arg("serve").arg("-c").arg(&config).args(check));
         assert!(!output.status.success(), "{err}");
@@ -319,6 +327,9 @@ fn serve_does_not_start_without_an_index_that_it_is_to_have_and_its_check_says_s
             assert!(err.contains(part), "{part}: {err}");
         }
         assert!(!err.contains("sparse"), "{err}");
+        if check == ["--check"] {
+            assert!(state() == before, "a look changed the file");
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::{OsStr, OsString},
     fs::{self, File},
+    io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,6 +20,7 @@ use database::{
 };
 use ejson::Style;
 use project::{DatabaseSection, MissingCollection, Project, Secret};
+use tempfile::TempDir;
 use wording::{Wording, wording};
 
 use crate::{
@@ -211,11 +215,11 @@ pub(crate) async fn furnish(
     Ok(unmade)
 }
 
-/// The indexes of `yunqiao.toml` that could not be made in the file as it is. Nothing is changed, and a file that another process has
-/// is not looked at, nor is a server.
+/// The indexes of `yunqiao.toml` that could not be made in the file as it is. Nothing is changed. A file that another process has or
+/// that is none of this user's is not looked at, nor is a very large one, nor a server.
 ///
 /// # Errors
-/// The file cannot be opened or read.
+/// The file is none that the engine can open.
 pub(crate) async fn look_for_unmade(project: &Project, keeping: Keeping) -> anyhow::Result<Vec<UnmadeIndex>> {
     let settings = &project.settings.database;
     let named = settings.collections.iter();
@@ -229,8 +233,12 @@ pub(crate) async fn look_for_unmade(project: &Project, keeping: Keeping) -> anyh
     let Some(path) = path(project, keeping)? else {
         return Ok(Vec::new());
     };
-    let database = match Embedded::open(path, Options::default()) {
-        Err(FileError::InUse { .. }) => return Ok(Vec::new()),
+    let Some(copy) = copied(&path)? else {
+        return Ok(Vec::new());
+    };
+    let database = match Embedded::open(copy.path().join(FILE), Options::default()) {
+        // Somebody began to write into it while it was copied.
+        Err(_) if !is_free(&path)? => return Ok(Vec::new()),
         opened => opened?,
     };
     let mut unmade = Vec::new();
@@ -242,6 +250,45 @@ pub(crate) async fn look_for_unmade(project: &Project, keeping: Keeping) -> anyh
         unmade.extend(judge(&database, name, index, tried).await?);
     }
     Ok(unmade)
+}
+
+/// Bytes that are copied for a look.
+const MOST_COPIED: u64 = 256 << 20;
+
+/// A copy of the database's file and of what stands beside it under its name, since opening the file would repair it, bring it up from an
+/// older format and keep others from it. `None` where it is not to be had.
+fn copied(path: &Path) -> anyhow::Result<Option<TempDir>> {
+    let no_copy = || {
+        say!(
+            "the database cannot be copied for a look",
+            "无法复制数据库用于检查"
+        )
+    };
+    if fs::metadata(path).with_context(no_copy)?.len() > MOST_COPIED || !is_free(path)? {
+        return Ok(None);
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(None);
+    };
+    let to = tempfile::tempdir().with_context(no_copy)?;
+    for entry in fs::read_dir(folder).with_context(no_copy)? {
+        let entry = entry.with_context(no_copy)?;
+        if let Some(rest) = entry.file_name().as_bytes().strip_prefix(name.as_bytes()) {
+            let mut copy = OsString::from(FILE);
+            copy.push(OsStr::from_bytes(rest));
+            fs::copy(entry.path(), to.path().join(copy)).with_context(no_copy)?;
+        }
+    }
+    Ok(Some(to))
+}
+
+/// Whether this user may read the file, and no process has it.
+fn is_free(path: &Path) -> anyhow::Result<bool> {
+    match File::open(path) {
+        Ok(file) => Ok(file.try_lock_shared().is_ok()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What there is to mend where an index was not made.
