@@ -261,9 +261,10 @@ impl Inner {
     /// The database as whoever asks has it, who leaves others room.
     fn database_for(&self, asked: &CloudRequest, client: Option<AskingClient<'_>>) -> Arc<dyn Database> {
         let asker = match client {
-            // Whoever anybody may be can be as many as they like.
-            Some(client) if client.caller.is_anybody() => Asker::client(None),
-            Some(client) => Asker::client(client.caller.owner()),
+            Some(client) => match client.caller.owner().filter(|_| !client.caller.is_anybody()) {
+                Some(owner) => Asker::client(owner),
+                None => Asker::network(client.network),
+            },
             None => Asker::function(asked.function(), asked.who()),
         };
         let database = &self.access.database;

@@ -29,6 +29,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     error::Error,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
@@ -100,6 +101,8 @@ pub struct ServerKeys(pub BTreeMap<String, SecretKey>);
 pub struct AskingClient<'a> {
     /// Who that is.
     pub caller: &'a Caller,
+    /// Whence it asks. Clients that may be anybody are told apart by it.
+    pub network: IpAddr,
     /// Documents of one `get` at most: a Mini Program has fewer than a web page.
     pub most_found: u64,
 }
@@ -107,18 +110,20 @@ pub struct AskingClient<'a> {
 impl<'a> AskingClient<'a> {
     /// The client of a Mini Program.
     #[must_use]
-    pub fn mini_program(caller: &'a Caller) -> Self {
+    pub fn mini_program(caller: &'a Caller, network: IpAddr) -> Self {
         Self {
             caller,
+            network,
             most_found: CLIENT_FIND_MOST,
         }
     }
 
     /// One of CloudBase's SDKs.
     #[must_use]
-    pub fn web(caller: &'a Caller) -> Self {
+    pub fn web(caller: &'a Caller, network: IpAddr) -> Self {
         Self {
             caller,
+            network,
             most_found: FIND_MOST,
         }
     }

@@ -1,6 +1,6 @@
 //! What an engine is asked for and what it answers, in MongoDB's terms: the parameters and results of [`Database`](crate::Database).
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use bson::{Bson, Document, RawDocumentBuf};
 use docdb::index::IndexSpec;
@@ -39,24 +39,29 @@ impl Asker {
     /// Rounds of loops in one operation of a client's: some hundredths of a second. A function has a hundred times as many.
     const CLIENT_ROUNDS: u64 = 1_000_000;
 
-    /// A client by itself: all of them have half of the places, one user a quarter. Those who may be anybody are one.
+    /// A client by itself: all of them have half of the places, one user a quarter.
     #[must_use]
-    pub fn client(user: Option<&str>) -> Self {
-        let mut groups = Vec::with_capacity(3);
-        groups.push((format!("client {}", user.unwrap_or_default()), 4));
-        groups.extend(user.map(of_user));
-        groups.push(of_clients());
-        Self {
-            groups,
-            rounds: Some(Self::CLIENT_ROUNDS),
-        }
+    pub fn client(user: &str) -> Self {
+        Self::among_clients([(format!("client {user}"), 4), of_user(user)])
     }
 
-    /// What is asked once for several clients.
+    /// A client that may be anybody, and so as many as it likes: those of one network have a quarter.
     #[must_use]
-    pub fn clients() -> Self {
+    pub fn network(network: IpAddr) -> Self {
+        Self::among_clients([(format!("network {network}"), 4)])
+    }
+
+    /// What is read for clients' watches: all of it has a quarter, so that half of what clients have is left to those who wait.
+    #[must_use]
+    pub fn watches() -> Self {
+        Self::among_clients([("watches".to_owned(), 4)])
+    }
+
+    fn among_clients<const N: usize>(groups: [(String, usize); N]) -> Self {
+        let mut groups = Vec::from(groups);
+        groups.push(("clients".to_owned(), 2));
         Self {
-            groups: vec![of_clients()],
+            groups,
             rounds: Some(Self::CLIENT_ROUNDS),
         }
     }
@@ -73,10 +78,6 @@ impl Asker {
 
 fn of_user(user: &str) -> (String, usize) {
     (format!("user {user}"), 2)
-}
-
-fn of_clients() -> (String, usize) {
-    ("clients".to_owned(), 2)
 }
 
 /// What is to be read.

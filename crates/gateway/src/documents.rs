@@ -1,6 +1,8 @@
 //! `POST /v1/database` and `POST /v1/storage`: a client that asks for documents and files by itself, in the words of the modern SDK,
 //! and is answered as that is. What it may is judged behind this door, by the permissions of collections and of storage.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode};
@@ -12,6 +14,7 @@ use crate::{
     bearer::Bearer,
     failure::Failure,
     reply::{self, HttpReply},
+    seats::network,
 };
 
 /// Answers a request whose `action` begins with `actions`. A refusal of the action is an answer with `code` and `message`, and HTTP's 200.
@@ -23,6 +26,7 @@ pub(crate) async fn answer(
     request_id: &str,
     actions: &str,
     bearer: &Bearer,
+    client_ip: IpAddr,
     body: &[u8],
 ) -> Result<HttpReply, Failure> {
     let envelope =
@@ -34,7 +38,7 @@ pub(crate) async fn answer(
         )));
     }
     let caller = Caller::of_openid(&bearer.openid);
-    let client = AskingClient::mini_program(&caller);
+    let client = AskingClient::mini_program(&caller, network(client_ip));
     let answer = inner.cloud.answer_client(request_id, client, &envelope).await;
     let content_type = HeaderValue::from_static(answer.content_type);
     Ok(reply::typed(

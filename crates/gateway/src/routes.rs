@@ -197,7 +197,7 @@ impl Gateway {
             }
             Door::Cloud(actions) => {
                 let (bearer, body) = read_of_known(inner, head, body, &CLOUD_BODY).await?;
-                documents::answer(inner, request_id, actions, &bearer, &body.bytes).await?
+                documents::answer(inner, request_id, actions, &bearer, client_ip, &body.bytes).await?
             }
             Door::Web(WebDoor::Auth(door)) => {
                 cloudbase::answer_auth(inner, door, head, body, client_ip, request_id).await?

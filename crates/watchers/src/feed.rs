@@ -12,7 +12,7 @@ use realtime::{MOST_BYTES, Row, Shown, WatchQuery, WatchRefusal};
 use tcb::database::DatabaseRefusal;
 use tokio::{
     task::{JoinSet, yield_now},
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use crate::{
@@ -37,6 +37,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 const JUDGE_EVERY: Duration = Duration::from_secs(30);
 /// Between tries to follow, or to read, a database that is away.
 pub(crate) const RETRY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
+/// How long one reading may take, as one of a client's `get` may: a query whose patterns never end would keep its place for ever.
+const READING: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 11_000 });
 /// For so long watchers that have documents wait for it.
 const AWAY: Duration = Duration::from_secs(60);
 
@@ -312,7 +314,11 @@ impl Inner {
             is_followed: true,
             ..Find::default()
         };
-        let mut found = database.find(collection, find(), None).await;
+        let read = || async {
+            let found = timeout(READING, database.find(collection, find(), None)).await;
+            found.unwrap_or(Err(DatabaseError::TimedOut))
+        };
+        let mut found = read().await;
         if let Err(DatabaseError::CollectionMissing(name)) = &found
             && self.config.makes_collections
         {
@@ -320,7 +326,7 @@ impl Inner {
                 Ok(()) | Err(DatabaseError::CollectionExists(_)) => {}
                 Err(error) => return Err(refusal(error).into()),
             }
-            found = database.find(collection, find(), None).await;
+            found = read().await;
         }
         let found = found.map_err(WatchFault::of)?;
         let found_up_to = found.sequence.unwrap_or(told);

@@ -89,7 +89,7 @@ impl Watchers {
     /// Nobody, so far. Must be used inside a Tokio runtime.
     #[must_use]
     pub fn new(mut config: WatchersConfig) -> Self {
-        if let Some(database) = config.database.for_asker(Asker::clients()) {
+        if let Some(database) = config.database.for_asker(Asker::watches()) {
             config.database = database;
         }
         Self(Arc::new(Inner {

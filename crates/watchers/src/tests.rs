@@ -1063,6 +1063,8 @@ struct Remote {
     /// By what readings fail, one after the other.
     faults: Mutex<Vec<DatabaseError>>,
     is_away: AtomicBool,
+    /// Whether no reading ever ends.
+    is_stuck: AtomicBool,
 }
 
 async fn remote() -> (Arc<Remote>, Arc<dyn Database>) {
@@ -1074,6 +1076,7 @@ async fn remote() -> (Arc<Remote>, Arc<dyn Database>) {
         changes: Mutex::new(changes),
         faults: Mutex::default(),
         is_away: AtomicBool::new(false),
+        is_stuck: AtomicBool::new(false),
     });
     (Arc::clone(&remote), remote)
 }
@@ -1104,6 +1107,9 @@ impl Database for Remote {
         transaction: Option<database::TransactionId>,
     ) -> database::BoxFuture<'a, database::Result<database::Found>> {
         Box::pin(async move {
+            if self.is_stuck.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             if let Some(fault) = self.faults.lock().unwrap().pop() {
                 return Err(fault);
             }
@@ -1184,6 +1190,20 @@ fn a_database_that_is_away_for_a_moment_ends_no_watch_that_has_documents() {
         fail();
         let mut bob = Client::new(&watchers, "bob", in_room());
         assert_eq!(bob.next().await["msgType"], "ERROR");
+    });
+}
+
+#[test]
+fn a_reading_that_does_not_end_keeps_its_place_from_others_for_a_while_only() {
+    in_rooms(async {
+        let (remote, database) = remote().await;
+        database.create_collection("c").await.unwrap();
+        let watchers = watchers_of(&database, Permission::Level(Level::ReadOnly));
+        remote.is_stuck.store(true, Ordering::SeqCst);
+        for name in ["alice", "bob"] {
+            let mut client = Client::new(&watchers, name, json!({"collName": "c"}));
+            assert_eq!(client.next().await["msgType"], "ERROR");
+        }
     });
 }
 

@@ -1,6 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{future, path::PathBuf};
+use std::{
+    future,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use bson::doc;
 use calls::{CallRecord, Calls, Journal, Note};
@@ -13,6 +17,9 @@ use runtime::{Observer, Progress, Runtime, RuntimeOptions};
 use tempfile::TempDir;
 
 use super::*;
+
+/// Whence the tests' clients ask.
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[test]
 fn a_document_gets_an_id_where_it_has_none_or_null() {
@@ -253,7 +260,7 @@ async fn what_a_client_asks_by_rest_ends_as_well() {
     let asked = Asked::of(Arc::new(Mute)).await;
     let caller = Caller::of_openid("o");
     let by_client = CloudRequest::of_client(asked.calls.clone(), "r".to_owned(), caller.owner());
-    let client = AskingClient::web(&caller);
+    let client = AskingClient::web(&caller, HERE);
     let answer = asked.documents.answer_for(read(), client, by_client).await;
     assert_eq!(answer, Err(DatabaseRefusal::Timeout));
     let told = asked.told();
@@ -332,7 +339,11 @@ async fn a_client_gets_fewer_rounds_of_loops_than_a_function() {
     let by_client = CloudRequest::of_client(asked.calls.clone(), "r".to_owned(), caller.owner());
     let inner = &asked.documents.0;
     let refused = inner
-        .make(request.clone(), Some(AskingClient::web(&caller)), &by_client)
+        .make(
+            request.clone(),
+            Some(AskingClient::web(&caller, HERE)),
+            &by_client,
+        )
         .await;
     assert_eq!(refused.map(drop), Err(DatabaseRefusal::Timeout));
     let told = asked.told();

@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_gets_more_than_their_part_and_holds_up_nobody_else() {
         let places = Places::new(8);
-        let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| Asker::client(Some(name)));
+        let [ann, bob, eve] = ["ann", "bob", "eve"].map(Asker::client);
         let function = Asker::function("list", None);
         let mut held: Vec<Place> = Vec::new();
         for who in [&bob, &bob, &ann] {
@@ -121,6 +121,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn watches_and_strangers_of_one_network_leave_room_to_other_clients() {
+        let places = Places::new(8);
+        let enter = |who: &Asker| places.enter(Some(who)).now_or_never().transpose().unwrap();
+        let networks = [1, 2].map(|n| Asker::network([192, 0, 2, n].into()));
+        let first = [enter(&networks[0]), enter(&networks[0])];
+        assert!(first.iter().all(Option::is_some) && enter(&networks[0]).is_none());
+        assert!(enter(&networks[1]).is_some());
+        drop(first);
+        let watches = [enter(&Asker::watches()), enter(&Asker::watches())];
+        assert!(watches.iter().all(Option::is_some) && enter(&Asker::watches()).is_none());
+        assert!(enter(&networks[0]).is_some() && enter(&Asker::client("ann")).is_some());
+    }
+
+    #[tokio::test]
     async fn groups_of_which_nobody_reads_are_forgotten() {
         let places = Places::new(8);
         let known = || places.groups.lock().unwrap().known.len();
@@ -144,10 +158,13 @@ mod tests {
         for who in [&by[0], &by[1], &by[0], &by[1]] {
             held.push(places.enter(Some(who)).now_or_never().unwrap().unwrap());
         }
-        for who in [&by[0], &by[1], &Asker::client(Some("bob"))] {
+        for who in [&by[0], &by[1], &Asker::client("bob")] {
             assert!(places.enter(Some(who)).now_or_never().is_none());
         }
-        for who in [&Asker::function("one", Some("ann")), &Asker::client(None)] {
+        for who in [
+            &Asker::function("one", Some("ann")),
+            &Asker::network([127, 0, 0, 1].into()),
+        ] {
             held.push(places.enter(Some(who)).now_or_never().unwrap().unwrap());
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     body::{BodyPolicy, BodySender, UnreadBody},
     failure::Failure,
     reply::{self, HttpReply},
+    seats::network,
     sockets,
 };
 
@@ -167,7 +168,7 @@ async fn act(
             return Err(WebFault::malformed(format!("there is no action {name:?}")).into());
         }
         let caller = identify()?.map(|access| access.user.caller()).unwrap_or_default();
-        let client = AskingClient::web(&caller);
+        let client = AskingClient::web(&caller, network(client_ip));
         let answer = inner.cloud.answer_client(request_id, client, envelope).await;
         return Ok(answer.into());
     };

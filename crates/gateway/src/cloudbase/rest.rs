@@ -98,7 +98,7 @@ pub(crate) async fn documents(
     let (caller, body) = asked(inner, head, body, client_ip, request_id).await?;
     let call = DocumentCall::read(head.method.as_str(), path, head.uri.query(), &body.bytes, now())
         .map_err(fails)?;
-    let client = AskingClient::web(&caller);
+    let client = AskingClient::web(&caller, network(client_ip));
     let answer = inner
         .cloud
         .documents_for(request_id, client, call.request.clone())
@@ -125,7 +125,7 @@ pub(crate) async fn files(
     let fails = |fault: WebFault| failed(&fault, request_id);
     let (caller, body) = asked(inner, head, body, client_ip, request_id).await?;
     let call = StorageCall::read(path, &body.bytes).map_err(fails)?;
-    let client = AskingClient::web(&caller);
+    let client = AskingClient::web(&caller, network(client_ip));
     let answer = match call {
         StorageCall::Upload(paths) => {
             let mut places = Vec::with_capacity(paths.len());
