@@ -58,7 +58,7 @@ await browsing(async (browser) => {
   const { requestID } = await call('reads')
   await page.goto(`${origin}/calls?call=${requestID}`)
   await page.click('#call .mend button')
-  await page.shows('#mended', 'Made: todos')
+  await page.shows('#call .mending', 'Made: todos')
   const { result } = await call('reads')
   assert.deepEqual(result.data, [])
 

@@ -272,7 +272,7 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
                         }
                     }
                 } @else {
-                    label .by-client { "openid" input name="user" value=(form.user) required autocomplete="off"; }
+                    label .by-client { "openid" input name="user" value=(form.user) autocomplete="off"; }
                     label .by-client { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off"; }
                 }
             }

@@ -62,7 +62,13 @@ pub(crate) async fn answer(inner: &Inner, viewer: &Viewer, form: &Fields) -> Res
         Some(Mend::Collection(name)) => data::make_collection(inner, lang, name).await,
         Some(Mend::Files(name)) => match functions::cure(inner, name, lang).await {
             Ok(done) => {
-                html! { div .notice role="status" { strong { (name) } @for line in &done { p .good { "✓ " (line) } } } }
+                html! {
+                    div .notice role="status" {
+                        strong { (name) }
+                        @for line in &done { p .good { "✓ " (line) } }
+                        @if done.is_empty() { p { (lang.t("Nothing was left to mend.", "已经没有需要修复的内容。")) } }
+                    }
+                }
             }
             Err(error) => trouble(&error),
         },

@@ -268,17 +268,21 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
                 @for (field, text) in &call.warnings { p { code { (field) } " " (text) } }
                 @for what in &curable { p { (what) } }
                 div .actions {
-                    @if !curable.is_empty() { (Mend::Files(&call.function).button(lang, "#mended")) }
-                    @for name in &missing { (Mend::Collection(name).button(lang, "#mended")) }
+                    @if !curable.is_empty() { (mending(lang, Mend::Files(&call.function))) }
+                    @for name in &missing { (mending(lang, Mend::Collection(name))) }
                     @if wants_template {
                         a .button.small href="/wechat#add-template" hx-boost="false" { (lang.t("Add the template", "添加订阅消息模板")) }
                     }
                 }
                 @if !missing.is_empty() { (production(viewer)) }
-                div #mended {}
             }
         }
     }
+}
+
+/// A button that mends, in whose place stands what was done once it was.
+fn mending(lang: Lang, mend: Mend<'_>) -> Markup {
+    html! { div .mending { (mend.button(lang, "next .said")) div .said {} } }
 }
 
 /// What was sent and answered by one of a call's cloud calls.
