@@ -54,7 +54,9 @@ function noteFrom(port) {
   }
 }
 
+/** Whether there is something to tell. What a call imported has come by the port when the call ends, and may not be noted yet. */
 function any() {
+  drain()
   return files.length > 0
 }
 
