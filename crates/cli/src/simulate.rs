@@ -61,7 +61,7 @@ pub(crate) async fn run(args: args::Simulate, as_json: bool) -> anyhow::Result<E
         print::warning(lang::of(notice.wording()), "")
     });
     let simulator = match &args.state {
-        Some(file) => Simulator::with_state(file, settings, clock, tell)?,
+        Some(file) => Simulator::with_state(file, None, settings, clock, tell)?,
         None => Simulator::new(settings, clock, tell),
     };
     let interrupted = interrupt::interrupted();

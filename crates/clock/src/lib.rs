@@ -129,6 +129,12 @@ impl Clock {
         self.base() + Duration::from_millis(self.0.advanced.load(Ordering::SeqCst))
     }
 
+    /// By how much it was stepped, all steps together.
+    #[must_use]
+    pub fn ahead(&self) -> Duration {
+        Duration::from_millis(self.0.advanced.load(Ordering::SeqCst))
+    }
+
     /// Steps it forward by `span` (whole milliseconds count) for everyone who shares it, and tells what it shows now.
     #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn advance(&self, span: Duration) -> Timestamp {

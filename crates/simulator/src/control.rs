@@ -24,11 +24,15 @@
 //! POST /sim/push      {"type":"text","user":"alice","fields":{…},"url"?} pushes a message or event of any known kind
 //!                     -> {"type","url","mode","format","packet","attempts":[{"at","ms","status","answer","reply","acknowledged",
 //!                     "meaning"}]}; GET shows the last hundred pushes, those that happened of themselves among them
+//! GET  /sim/state     -> {"appid","users","templates","subscriptions","outbox","clockAhead"?}: all of it but sessions and tokens
+//!                     POST puts one in the place of what is there, or changes nothing
 //! POST /sim/push/verify {"url"?} asks the URL for an echostr, as WeChat does before it pushes there -> {"verified","meaning",…}
 //! ```
 
+pub(crate) mod declared;
 pub(crate) mod faults;
 pub(crate) mod outbox;
+pub(crate) mod snapshot;
 pub(crate) mod state;
 
 use std::{net::IpAddr, time::Duration};
@@ -36,7 +40,7 @@ use std::{net::IpAddr, time::Duration};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{FromRequest, Request, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, FromRequest, Request, State, rejection::BytesRejection},
     http::{StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -46,9 +50,10 @@ use clock::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use thiserror::Error;
+use wording::Wording;
 
 use crate::{
-    Simulator,
+    Simulator, WeChatState,
     client::{self, ClientAnswer, ClientCall},
     control::faults::{FaultError, Faults, NewFault},
     people::users::{User, UserChange, UserError},
@@ -64,11 +69,14 @@ use crate::{
     },
 };
 
+/// Bytes of a state that is put in the place of another: an outbox and its images, in base64, and all else.
+const LARGEST_STATE: usize = 64 * 1024 * 1024;
+
 /// The furthest that one step can take the clock: ten years.
 const LONGEST_STEP: u64 = 3650 * 24 * 3600;
 
 const PATHS: &str = "/sim/app, /sim/users, /sim/client, /sim/clock, /sim/templates, /sim/verdicts, /sim/faults, \
-                     /sim/outbox, /sim/push, /sim/push/verify";
+                     /sim/outbox, /sim/push, /sim/push/verify, /sim/state";
 
 pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
     Router::new()
@@ -96,6 +104,11 @@ pub(crate) fn routes(sim: &Simulator) -> Router<Simulator> {
         )
         .route("/push", only("GET or POST", get(pushes).post(push)))
         .route("/push/verify", only("POST", post(verify)))
+        .route(
+            "/state",
+            only("GET or POST", get(state_now).post(replace_state))
+                .layer(DefaultBodyLimit::max(LARGEST_STATE)),
+        )
         .route("/outbox", only("GET or DELETE", get(outbox).delete(empty_outbox)))
         .route("/outbox/images/{number}", only("GET", get(outbox_image)))
         .fallback(|uri: Uri| async move { SimError::NoSuchPath(uri.path().to_owned()) })
@@ -136,6 +149,8 @@ pub(crate) enum SimError {
     Fault(#[from] FaultError),
     #[error(transparent)]
     Push(#[from] PushError),
+    #[error("{0}")]
+    State(Wording),
     #[error("advance is 0 to {LONGEST_STEP} seconds, not {0}: WeChat's time only goes forward")]
     Step(u64),
 }
@@ -159,6 +174,7 @@ impl SimError {
             Self::Template(why) => why.in_chinese(),
             Self::Fault(why) => why.in_chinese(),
             Self::Push(why) => why.in_chinese(),
+            Self::State(why) => why.zh.clone(),
             Self::Step(given) => {
                 format!("advance 应为 0 到 {LONGEST_STEP} 秒，而不是 {given}：微信时间只能向前")
             }
@@ -180,6 +196,7 @@ impl SimError {
             | Self::Template(_)
             | Self::Fault(_)
             | Self::Push(_)
+            | Self::State(_)
             | Self::Step(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -373,4 +390,16 @@ async fn outbox_image(State(sim): State<Simulator>, uri: Uri) -> Result<Response
 async fn empty_outbox(State(sim): State<Simulator>) -> Json<Value> {
     sim.world().outbox.empty();
     Json(json!({ "items": [] }))
+}
+
+async fn state_now(State(sim): State<Simulator>) -> Json<WeChatState> {
+    Json(sim.state())
+}
+
+async fn replace_state(
+    State(sim): State<Simulator>,
+    Body(given): Body<WeChatState>,
+) -> Result<Json<Value>, SimError> {
+    sim.replace_state(given).map_err(SimError::State)?;
+    Ok(shown(sim.now()))
 }

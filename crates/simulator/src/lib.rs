@@ -15,7 +15,7 @@
 //! [`openapi`].
 //!
 //! One [`Simulator`] plays for one app, and issues tokens to others. Everything it remembers lies in memory behind one lock;
-//! nothing under that lock waits. Users, templates and subscriptions can be kept in a file.
+//! nothing under that lock waits. Users, templates, subscriptions and the outbox can be kept in files.
 
 mod client;
 mod control;
@@ -50,8 +50,17 @@ use crate::{
     },
 };
 
-pub use control::state::StateError;
+pub use control::{
+    declared::{Declared, DeclaredFault, DeclaredPart, DeclaredSubscription},
+    snapshot::WeChatState,
+    state::StateError,
+};
+pub use people::users::{ProfileChange, UserChange};
+pub use server::templates::NewTemplate;
 pub use settings::{ForeignCodes, PushSettings, Secret, SimulatorSettings, Withdrawn};
+
+/// Params whose value is nobody's to see.
+const SECRET_PARAMS: [&str; 4] = ["access_token", "appsecret", "secret", "session_key"];
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
@@ -148,19 +157,20 @@ impl Simulator {
         Self::of(settings, clock, notices, world, None)
     }
 
-    /// As [`new`](Self::new), with the users, templates and subscriptions that `file` holds, which is kept up to date from now
-    /// on; one that is not there is made.
+    /// As [`new`](Self::new), with the users, templates and subscriptions that `file` holds and the items of the file `outbox`,
+    /// where one is given. Both are kept up to date from now on; one that is not there is made.
     ///
     /// # Errors
-    /// If the file cannot be read, is not what this program writes, or is another app's.
+    /// If a file cannot be read, is not what this program writes, is another app's, or another process has it.
     pub fn with_state(
         file: &Path,
+        outbox: Option<&Path>,
         settings: SimulatorSettings,
         clock: Clock,
         notices: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StateError> {
         let mut world = World::new(&settings);
-        let file = state::StateFile::open(file, &settings.appid, &mut world)?;
+        let file = state::StateFile::open(file, outbox, &settings.appid, &mut world)?;
         Ok(Self::of(settings, clock, notices, world, Some(Arc::new(file))))
     }
 
@@ -222,10 +232,16 @@ impl Simulator {
         api: &str,
         appid: String,
         to: &str,
-        body: serde_json::Value,
+        mut body: serde_json::Value,
         image: Option<Bytes>,
         note: Option<Wording>,
     ) {
+        // The outbox is shown, kept and handed on.
+        for name in SECRET_PARAMS {
+            if let Some(secret) = body.get_mut(name) {
+                *secret = "…".into();
+            }
+        }
         let (note, note_zh) = note.map(|note| (note.en, note.zh)).unzip();
         let item = outbox::Item {
             api: api.to_owned(),

@@ -36,6 +36,7 @@ const NOW: u64 = 1_795_263_000;
 
 /// A simulator and what it told the developer.
 struct Sim {
+    simulator: Simulator,
     router: Router,
     notices: Arc<Mutex<Vec<String>>>,
 }
@@ -74,21 +75,29 @@ impl Sim {
         let simulator = Simulator::new(settings, fixed_clock(), listener(&notices));
         Self {
             router: simulator.router(),
+            simulator,
             notices,
         }
     }
 
     /// One that keeps its state in this file.
     fn kept(file: &Path) -> Result<Self, StateError> {
+        Self::kept_with(file, None)
+    }
+
+    /// The same, which keeps its outbox too.
+    fn kept_with(file: &Path, outbox: Option<&Path>) -> Result<Self, StateError> {
         let notices = Arc::default();
         let simulator = Simulator::with_state(
             file,
+            outbox,
             SimulatorSettings::default(),
             fixed_clock(),
             listener(&notices),
         )?;
         Ok(Self {
             router: simulator.router(),
+            simulator,
             notices,
         })
     }

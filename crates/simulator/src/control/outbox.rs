@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use axum::body::Bytes;
-use serde::Serialize;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::Value;
 
 /// How many items are kept, and how many bytes of JSON and images they may be together; older ones give way, the newest stays.
@@ -20,6 +21,17 @@ pub(crate) struct Outbox {
     bytes: usize,
     /// The number of the last image.
     images: u64,
+    /// How many items were ever put here.
+    put: u64,
+    /// How often everything was taken away at once.
+    emptied: u64,
+}
+
+/// How far somebody has seen what became of the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OutboxMark {
+    put: u64,
+    emptied: u64,
 }
 
 /// An item with its size, and with the image that was drawn.
@@ -30,12 +42,43 @@ struct StoredItem {
     image: Option<Bytes>,
 }
 
+/// An item whole, as it is kept and handed on: with its image, in base64.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WholeItem {
+    #[serde(flatten)]
+    item: Item,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "to_base64",
+        deserialize_with = "from_base64"
+    )]
+    png: Option<Bytes>,
+}
+
+fn to_base64<S: Serializer>(png: &Option<Bytes>, to: S) -> Result<S::Ok, S::Error> {
+    match png {
+        Some(png) => to.serialize_str(&STANDARD.encode(png)),
+        None => to.serialize_none(),
+    }
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| {
+        let png = STANDARD.decode(text);
+        png.map(Bytes::from)
+            .map_err(|error| D::Error::custom(format!("png is not base64: {error}")))
+    })
+    .transpose()
+}
+
 /// One of them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Item {
     pub(crate) api: String,
     /// Which app called, where it was not the main one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) appid: Option<String>,
     pub(crate) to: String,
     pub(crate) body: Value,
@@ -44,13 +87,13 @@ pub(crate) struct Item {
     /// Always true: said so that nobody takes it for proof that WeChat delivered anything.
     pub(crate) simulated: bool,
     /// What was drawn is at `/sim/outbox/images/` and this number.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<u64>,
     /// What WeChat would have done that was not done here.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
     /// The same in Chinese.
-    #[serde(rename = "noteZh", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "noteZh", default, skip_serializing_if = "Option::is_none")]
     pub(crate) note_zh: Option<String>,
 }
 
@@ -64,12 +107,44 @@ impl Outbox {
             };
             self.bytes -= oldest.size;
         }
-        if image.is_some() {
+        item.image = image.is_some().then(|| {
             self.images += 1;
-            item.image = Some(self.images);
-        }
+            self.images
+        });
         self.bytes += size;
+        self.put += 1;
         self.items.push_back(StoredItem { item, size, image });
+    }
+
+    /// What it has come to.
+    pub(crate) fn mark(&self) -> OutboxMark {
+        OutboxMark {
+            put: self.put,
+            emptied: self.emptied,
+        }
+    }
+
+    /// The items that came since; `None` where others were taken away, so that all that are here are news.
+    pub(crate) fn since(&self, mark: OutboxMark) -> Option<Vec<WholeItem>> {
+        if self.emptied != mark.emptied {
+            return None;
+        }
+        let new = usize::try_from(self.put - mark.put).unwrap_or(usize::MAX);
+        let old = self.items.len().saturating_sub(new);
+        Some(self.items.range(old..).map(StoredItem::whole).collect())
+    }
+
+    /// All items with their images.
+    pub(crate) fn whole(&self) -> Vec<WholeItem> {
+        self.items.iter().map(StoredItem::whole).collect()
+    }
+
+    /// Puts these in the place of those that there are. Images are numbered anew.
+    pub(crate) fn restore(&mut self, items: Vec<WholeItem>) {
+        self.empty();
+        for WholeItem { item, png } in items {
+            self.put(item, png);
+        }
     }
 
     pub(crate) fn items(&self) -> Vec<Item> {
@@ -85,6 +160,16 @@ impl Outbox {
     pub(crate) fn empty(&mut self) {
         self.items.clear();
         self.bytes = 0;
+        self.emptied += 1;
+    }
+}
+
+impl StoredItem {
+    fn whole(&self) -> WholeItem {
+        WholeItem {
+            item: self.item.clone(),
+            png: self.image.clone(),
+        }
     }
 }
 

@@ -1,12 +1,16 @@
-//! A file that keeps the users, the templates and who subscribed to which from one start to the next.
+//! Files that keep the users, the templates, who subscribed to which, and the outbox from one start to the next.
 //!
-//! It is JSON for people to read, and changed as a whole: a new one takes the place of the old, so that a crash leaves one or
-//! the other. A change is in the file before the call that made it is answered. Everything else, sessions, tokens and the
-//! outbox among it, is forgotten when the simulator ends.
+//! The first three are one JSON for people to read, which is changed as a whole: a new one takes the place of the old, so that a
+//! crash leaves one or the other. The outbox is a file of its own, where that is wanted, with an item on each line; what comes is
+//! written behind what is there. A change is in its file before the call that made it is answered. Everything else, sessions and
+//! tokens among it, is forgotten when the simulator ends. A file that cannot be read is told, and stays as it is.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    ffi::OsString,
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,21 +21,30 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
-use wording::wording;
+use wording::{Wording, wording};
 
 use crate::{
     Simulator, World,
+    control::outbox::{OutboxMark, WholeItem},
     people::users::{User, UserError},
     server::templates::{Subscription, Template, TemplateError},
 };
 
+/// How the files are written today. A number of its own for each change that an earlier version of this program could not read.
+const VERSION: u32 = 1;
+/// Lines of the outbox's file at which it is written anew, with what is still there.
+const MOST_LINES: u64 = 4000;
+
 /// Why there is no starting from a state file.
-#[derive(Debug, Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum StateError {
+    /// Another process has it.
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is there and cannot be read.
-    #[error("the state file {} cannot be read: {source}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -39,15 +52,22 @@ pub enum StateError {
         source: io::Error,
     },
     /// It is not what this program writes.
-    #[error("the state file {} is not what was written: {source}; mend it, or delete it to start afresh", .path.display())]
     Form {
         /// The file.
         path: PathBuf,
+        /// The line, of a file that is read line by line.
+        line: Option<usize>,
         /// Where it differs.
         source: serde_json::Error,
     },
+    /// It was written by a later version of this program.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The number in it.
+        theirs: u32,
+    },
     /// Its users are another app's: their openids would be wrong.
-    #[error("the state file {} is of the app {theirs}, and this one is {ours}: give each app a file of its own", .path.display())]
     App {
         /// The file.
         path: PathBuf,
@@ -57,46 +77,176 @@ pub enum StateError {
         ours: String,
     },
     /// Something in it cannot be.
-    #[error("the state file {} has something that cannot be: {why}", .path.display())]
     Content {
         /// The file.
         path: PathBuf,
         /// What.
-        why: String,
+        why: Wording,
     },
 }
 
-/// What the file holds.
+impl StateError {
+    /// What is wrong, and the mend.
+    #[must_use]
+    pub fn wording(&self) -> Wording {
+        match self {
+            Self::InUse { path } => {
+                let path = path.display();
+                wording!(
+                    "the state file {path} is open in another process: end that one first, or give this one a file of its own",
+                    "状态文件 {path} 已被另一个进程打开：请先结束那个进程，或给这一个另用文件"
+                )
+            }
+            Self::Read { path, source } => {
+                let path = path.display();
+                wording!(
+                    "the state file {path} cannot be read: {source}",
+                    "无法读取状态文件 {path}：{source}"
+                )
+            }
+            Self::Form { path, line, source } => {
+                let place = match line {
+                    Some(line) => format!("{}:{line}", path.display()),
+                    None => path.display().to_string(),
+                };
+                wording!(
+                    "the state file {place} is not what was written: {source}; mend it, or delete it to start afresh",
+                    "状态文件 {place} 不是写入时的样子：{source}；请改正，或删掉它从头开始"
+                )
+            }
+            Self::Version { path, theirs } => {
+                let path = path.display();
+                wording!(
+                    "the state file {path} was written by a later yunqiao (version {theirs}, and this one knows {VERSION}): use that one, or \
+                     move the file away to start afresh",
+                    "状态文件 {path} 是更新版本的 yunqiao 写的（版本 {theirs}，这里只认识 {VERSION}）：请用那个版本，或移走此文件从头开始"
+                )
+            }
+            Self::App { path, theirs, ours } => {
+                let path = path.display();
+                wording!(
+                    "the state file {path} is of the app {theirs}, and this one is {ours}: give each app a file of its own, or delete it to \
+                     start afresh",
+                    "状态文件 {path} 属于小程序 {theirs}，而这里是 {ours}：请给每个小程序各用一个文件，或删掉它从头开始"
+                )
+            }
+            Self::Content { path, why } => {
+                let path = path.display();
+                wording!(
+                    "the state file {path} has something that cannot be: {why}; mend it, or delete it to start afresh",
+                    "状态文件 {path} 的内容有误：{why}；请改正，或删掉它从头开始"; why
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wording().fmt(f)
+    }
+}
+
+impl std::error::Error for StateError {}
+
+/// What the file of people holds.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StateContents {
+    #[serde(default = "first_version")]
+    version: u32,
     appid: String,
     users: Vec<User>,
     templates: Vec<Template>,
     subscriptions: Vec<Subscription>,
 }
 
-/// The file, and what it holds now.
+/// The first line of the outbox's file.
+#[derive(Debug, Serialize, Deserialize)]
+struct OutboxHead {
+    version: u32,
+}
+
+/// Files were first written without their version.
+fn first_version() -> u32 {
+    1
+}
+
+/// What a file says of its form, whatever else is in it.
+#[derive(Deserialize)]
+struct VersionAlone {
+    #[serde(default = "first_version")]
+    version: u32,
+}
+
+fn check_version(path: &Path, text: &str) -> Result<(), StateError> {
+    match serde_json::from_str::<VersionAlone>(text) {
+        Ok(VersionAlone { version: theirs }) if theirs > VERSION => Err(StateError::Version {
+            path: path.to_owned(),
+            theirs,
+        }),
+        // What else is wrong is told where all of it is read.
+        _ => Ok(()),
+    }
+}
+
+/// How far the files are up to date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Saved {
+    people: (u64, u64),
+    outbox: OutboxMark,
+}
+
+impl Saved {
+    fn now(world: &World) -> Self {
+        Self {
+            people: (world.users.revision(), world.templates.revision()),
+            outbox: world.outbox.mark(),
+        }
+    }
+}
+
+/// The files, and what they hold now.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
-    text: Mutex<String>,
+    outbox: Option<PathBuf>,
+    /// Held for as long as this process has the files.
+    _lock: Option<File>,
+    saved: Mutex<Saved>,
+    writing: Mutex<Writing>,
+}
+
+/// What whoever writes has for itself.
+#[derive(Debug)]
+struct Writing {
+    /// The text of the file of people.
+    people: String,
+    /// The outbox's file, to write behind what it holds; `None` until it is first needed.
+    outbox: Option<File>,
+    /// How many lines it has.
+    lines: u64,
 }
 
 impl StateFile {
-    /// Puts what the file holds into the world of this appid; a file that is not there yet is written at the first call.
-    pub(crate) fn open(path: &Path, ours: &str, world: &mut World) -> Result<Self, StateError> {
+    /// Puts what the files hold into the world of this appid; a file that is not there yet is written at the first call.
+    pub(crate) fn open(
+        path: &Path,
+        outbox: Option<&Path>,
+        ours: &str,
+        world: &mut World,
+    ) -> Result<Self, StateError> {
+        let lock = lock(path)?;
         let path = path.to_owned();
-        let text = match fs::read_to_string(&path) {
-            // Editors on Windows put a byte order mark before what they save.
-            Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(StateError::Read { path, source }),
-        };
+        let text = read(&path)?;
         if !text.is_empty() {
+            check_version(&path, &text)?;
             let kept: StateContents = match serde_json::from_str(&text) {
                 Ok(kept) => kept,
-                Err(source) => return Err(StateError::Form { path, source }),
+                Err(source) => {
+                    let line = None;
+                    return Err(StateError::Form { path, line, source });
+                }
             };
             if kept.appid != ours {
                 return Err(StateError::App {
@@ -105,58 +255,233 @@ impl StateFile {
                     ours: ours.to_owned(),
                 });
             }
-            if let Err(why) = restore(world, kept) {
+            if let Err(why) = restore(world, kept.users, kept.templates, kept.subscriptions) {
                 return Err(StateError::Content { path, why });
             }
         }
-        Ok(Self {
+        let mut lines = 0;
+        if let Some(outbox) = outbox {
+            let (items, read) = read_outbox(outbox)?;
+            world.outbox.restore(items);
+            lines = read;
+        }
+        let file = Self {
             path,
-            text: Mutex::new(text),
-        })
+            outbox: outbox.map(Path::to_owned),
+            _lock: lock,
+            // Of people there is a text to compare with.
+            saved: Mutex::new(Saved {
+                people: (u64::MAX, u64::MAX),
+                outbox: world.outbox.mark(),
+            }),
+            writing: Mutex::new(Writing {
+                people: text,
+                outbox: None,
+                lines,
+            }),
+        };
+        Ok(file)
     }
 
-    /// Brings the file up to date. What is written is looked at under the file's lock, so that of two calls at the same time
+    fn is_behind(&self, sim: &Simulator) -> bool {
+        let saved = *self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        saved != Saved::now(&sim.world())
+    }
+
+    /// Brings the files up to date. What is written is looked at under the files' lock, so that of two calls at the same time
     /// none puts an older state in the place of a newer.
-    fn save(&self, sim: &Simulator) -> io::Result<()> {
-        let mut written = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = text(sim)?;
-        if *written == text {
-            return Ok(());
+    pub(crate) fn save(&self, sim: &Simulator) -> io::Result<()> {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, people, came) = {
+            let world = sim.world();
+            let now = Saved::now(&world);
+            let people = (now.people != before.people).then(|| contents(sim, &world));
+            let came = (now.outbox != before.outbox).then(|| world.outbox.since(before.outbox));
+            (now, people, came)
+        };
+        if let Some(people) = people {
+            let mut text = serde_json::to_string_pretty(&people)?;
+            text.push('\n');
+            if writing.people != text {
+                replace(&self.path, text.as_bytes())?;
+                writing.people = text;
+            }
         }
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let new = PathBuf::from(name);
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        *written = text;
+        if let (Some(came), Some(path)) = (came, &self.outbox) {
+            writing.save_outbox(path, came, sim)?;
+        }
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(())
     }
 }
 
-fn restore(world: &mut World, kept: StateContents) -> Result<(), String> {
-    let users = |why: UserError| format!("users: {why}");
-    let templates = |why: TemplateError| format!("templates: {why}");
-    world.users.restore(kept.users).map_err(users)?;
-    world
-        .templates
-        .restore(kept.templates, kept.subscriptions)
-        .map_err(templates)
+impl Writing {
+    /// Writes what came; `None` where everything is to be written anew.
+    fn save_outbox(&mut self, path: &Path, came: Option<Vec<WholeItem>>, sim: &Simulator) -> io::Result<()> {
+        let fits = |came: &Vec<WholeItem>| self.lines > 0 && self.lines + came.len() as u64 <= MOST_LINES;
+        match came.filter(fits) {
+            Some(came) => {
+                let mut text = Vec::new();
+                write_items(&mut text, &came)?;
+                let file = match self.outbox.take() {
+                    Some(file) => file,
+                    None => OpenOptions::new().append(true).open(path)?,
+                };
+                // Where it is written in part, all of it is written anew.
+                let lines = std::mem::take(&mut self.lines);
+                (&file).write_all(&text)?;
+                self.outbox = Some(file);
+                self.lines = lines + came.len() as u64;
+            }
+            None => {
+                // Whatever fails from here on, this is tried again.
+                self.lines = 0;
+                self.outbox = None;
+                let all = sim.world().outbox.whole();
+                let mut text = serde_json::to_vec(&OutboxHead { version: VERSION })?;
+                text.push(b'\n');
+                write_items(&mut text, &all)?;
+                replace(path, &text)?;
+                self.lines = all.len() as u64 + 1;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn text(sim: &Simulator) -> io::Result<String> {
-    let world = sim.world();
-    let kept = StateContents {
+fn write_items(text: &mut Vec<u8>, items: &[WholeItem]) -> io::Result<()> {
+    for item in items {
+        serde_json::to_writer(&mut *text, item)?;
+        text.push(b'\n');
+    }
+    Ok(())
+}
+
+/// Another name in the same folder.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Keeps other processes from the files that go by this one's name. `None` where no file can be made: that is told at the first
+/// change, and reading what there is needs none.
+fn lock(path: &Path) -> Result<Option<File>, StateError> {
+    let lock = beside(path, ".lock");
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock);
+    let Ok(file) = opened else {
+        return Ok(None);
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StateError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(StateError::Read { path: lock, source }),
+    }
+}
+
+fn read(path: &Path) -> Result<String, StateError> {
+    match fs::read_to_string(path) {
+        // Editors on Windows put a byte order mark before what they save.
+        Ok(text) => Ok(text.trim_start_matches('\u{feff}').to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(StateError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The items in the outbox's file, and how many lines it has; none where it is to be written anew.
+fn read_outbox(path: &Path) -> Result<(Vec<WholeItem>, u64), StateError> {
+    let text = read(path)?;
+    let mut items = Vec::new();
+    let mut lines = 0;
+    let bad = |line: u64, source| StateError::Form {
+        path: path.to_owned(),
+        line: usize::try_from(line).ok(),
+        source,
+    };
+    for line in text.split_inclusive('\n') {
+        lines += 1;
+        if lines == 1 {
+            check_version(path, line)?;
+            let _: OutboxHead = serde_json::from_str(line).map_err(|error| bad(1, error))?;
+            continue;
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        match serde_json::from_str(line) {
+            Ok(item) => items.push(item),
+            // Its writer was ended in the middle of it, and has told nobody that it was written.
+            Err(error) if !line.ends_with('\n') && error.is_eof() => return Ok((items, 0)),
+            Err(error) => return Err(bad(lines, error)),
+        }
+    }
+    let ends = text.ends_with('\n');
+    Ok((items, if ends { lines } else { 0 }))
+}
+
+/// Puts a new file in the place of the one that is there. It is the owner's alone, and follows no link.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let new = beside(path, ".new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+pub(crate) fn restore(
+    world: &mut World,
+    users: Vec<User>,
+    templates: Vec<Template>,
+    subscriptions: Vec<Subscription>,
+) -> Result<(), Wording> {
+    let bad_users = |why: UserError| {
+        let why = Wording {
+            en: why.to_string(),
+            zh: why.in_chinese(),
+        };
+        wording!("users: {why}", "users：{why}"; why)
+    };
+    let bad_templates = |why: TemplateError| {
+        let why = Wording {
+            en: why.to_string(),
+            zh: why.in_chinese(),
+        };
+        wording!("templates: {why}", "templates：{why}"; why)
+    };
+    world.users.restore(users).map_err(bad_users)?;
+    world
+        .templates
+        .restore(templates, subscriptions)
+        .map_err(bad_templates)
+}
+
+fn contents(sim: &Simulator, world: &World) -> StateContents {
+    StateContents {
+        version: VERSION,
         appid: sim.settings().appid.clone(),
         users: world.users.all().to_vec(),
         templates: world.templates.all().to_vec(),
         subscriptions: world.templates.subscriptions(),
-    };
-    drop(world);
-    let mut text = serde_json::to_string_pretty(&kept)?;
-    text.push('\n');
-    Ok(text)
+    }
 }
 
 /// Around every path, where there is a file.
@@ -166,17 +491,25 @@ pub(crate) async fn around(
     next: Next,
 ) -> Response {
     let answer = next.run(request).await;
-    let saving = tokio::task::spawn_blocking(move || {
-        if let Err(error) = file.save(&sim) {
-            let path = file.path.display();
+    if !file.is_behind(&sim) {
+        return answer;
+    }
+    let saving = tokio::task::spawn_blocking(move || file.tell_of_saving(&sim));
+    if let Err(error) = saving.await {
+        tracing::error!(%error, "saving the state did not end");
+    }
+    answer
+}
+
+impl StateFile {
+    /// Saves, and tells the developer where that fails.
+    pub(crate) fn tell_of_saving(&self, sim: &Simulator) {
+        if let Err(error) = self.save(sim) {
+            let path = self.path.display();
             sim.tell(wording!(
                 "the state file {path} cannot be written, and what was changed will be lost: {error}",
                 "无法写入状态文件 {path}，改动将丢失：{error}"
             ));
         }
-    });
-    if let Err(error) = saving.await {
-        tracing::error!(%error, "saving the state did not end");
     }
-    answer
 }

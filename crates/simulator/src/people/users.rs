@@ -58,32 +58,45 @@ impl Default for Profile {
     }
 }
 
-/// What `POST /sim/users` brings: who, and what shall be different. A name that is not there yet is a new user, for whom
-/// everything left out is made up.
-#[derive(Debug, Deserialize)]
+/// What `POST /sim/users` brings, and what a project declares of a user: who, and what shall be different. A name that is not
+/// there yet is a new user, for whom everything left out is made up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UserChange {
-    name: String,
-    openid: Option<String>,
+pub struct UserChange {
+    /// By which everybody means the user here: 1 to 64 characters.
+    pub name: String,
+    /// 6 to 64 characters, as WeChat's ids are.
+    pub openid: Option<String>,
     /// `null` takes it away: an app that is bound to no Open Platform account sees none.
     #[serde(default, deserialize_with = "given")]
-    unionid: Option<Option<String>>,
+    pub unionid: Option<Option<String>>,
+    /// What of `userInfo` shall be different.
     #[serde(default)]
-    profile: ProfileChange,
-    phone: Option<String>,
-    steps: Option<Vec<u32>>,
+    pub profile: ProfileChange,
+    /// Digits alone.
+    pub phone: Option<String>,
+    /// Steps a day, today's last.
+    pub steps: Option<Vec<u32>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What of a user's `userInfo` shall be different.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ProfileChange {
-    nick_name: Option<String>,
-    gender: Option<u8>,
-    language: Option<String>,
-    city: Option<String>,
-    province: Option<String>,
-    country: Option<String>,
-    avatar_url: Option<String>,
+pub struct ProfileChange {
+    /// `nickName`.
+    pub nick_name: Option<String>,
+    /// 0 (unknown), 1 or 2.
+    pub gender: Option<u8>,
+    /// Such as `zh_CN`.
+    pub language: Option<String>,
+    /// `city`.
+    pub city: Option<String>,
+    /// `province`.
+    pub province: Option<String>,
+    /// `country`.
+    pub country: Option<String>,
+    /// `avatarUrl`.
+    pub avatar_url: Option<String>,
 }
 
 /// Tells a field that is `null` from one that is not there.
@@ -137,6 +150,8 @@ impl UserError {
 pub(crate) struct Users {
     appid: String,
     all: Vec<User>,
+    /// Grows with each change.
+    revision: u64,
 }
 
 impl Users {
@@ -145,6 +160,7 @@ impl Users {
         let mut users = Self {
             appid: appid.to_owned(),
             all: Vec::new(),
+            revision: 0,
         };
         for name in ["alice", "bob"] {
             let user = users.made_up(name);
@@ -155,6 +171,11 @@ impl Users {
 
     pub(crate) fn all(&self) -> &[User] {
         &self.all
+    }
+
+    /// Another number after each change.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Who a code from elsewhere stands for.
@@ -201,6 +222,7 @@ impl Users {
                 owner: owner.name.clone(),
             });
         }
+        self.revision += 1;
         let at = match at {
             Some(at) => {
                 self.all[at] = user;
@@ -222,6 +244,7 @@ impl Users {
         let mut users = Self {
             appid: self.appid.clone(),
             all: Vec::new(),
+            revision: self.revision,
         };
         for user in kept {
             if users.named(&user.name).is_some() {

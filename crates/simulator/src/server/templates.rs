@@ -18,7 +18,7 @@ const ONE_TIME: u8 = 2;
 const LONG_TERM: u8 = 3;
 
 /// A template, with the members that `subscribeMessage.getTemplateList` gives.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Template {
     pub(crate) pri_tmpl_id: String,
@@ -30,20 +30,25 @@ pub(crate) struct Template {
     kind: u8,
 }
 
-/// What `POST /sim/templates` brings. All may be left out: the id is made up, the title and the content are empty (so that
-/// a message needs no fields), and it is a one-time template.
-#[derive(Debug, Default, Deserialize)]
+/// What `POST /sim/templates` brings, and what a project declares. All may be left out: the id is made up, the title and the
+/// content are empty (so that a message needs no fields), and it is a one-time template.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NewTemplate {
-    pub(crate) pri_tmpl_id: Option<String>,
+pub struct NewTemplate {
+    /// 1 to 64 characters of `[A-Za-z0-9_-]`.
+    pub pri_tmpl_id: Option<String>,
+    /// For people.
     #[serde(default)]
-    pub(crate) title: String,
+    pub title: String,
+    /// Lines such as `会议时间:{{date2.DATA}}`; they say which fields a message has.
     #[serde(default)]
-    pub(crate) content: String,
+    pub content: String,
+    /// For people.
     #[serde(default)]
-    pub(crate) example: String,
+    pub example: String,
+    /// 2 (one-time) or 3 (long-term).
     #[serde(rename = "type")]
-    pub(crate) kind: Option<u8>,
+    pub kind: Option<u8>,
 }
 
 /// Why there can be no such template.
@@ -70,7 +75,7 @@ impl TemplateError {
 }
 
 /// How many messages of a template may still be sent to a user, as a state file keeps it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Subscription {
     openid: String,
@@ -95,11 +100,18 @@ pub(crate) struct Message {
 pub(crate) struct Templates {
     all: Vec<Template>,
     subscribed: HashMap<(String, String), u32>,
+    /// Grows with each change.
+    revision: u64,
 }
 
 impl Templates {
     pub(crate) fn all(&self) -> &[Template] {
         &self.all
+    }
+
+    /// Another number after each change.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
     }
 
     fn get(&self, id: &str) -> Option<&Template> {
@@ -112,24 +124,46 @@ impl Templates {
 
     /// Adds a template, or puts it in the place of the one with its id.
     pub(crate) fn put(&mut self, given: NewTemplate) -> Result<&Template, TemplateError> {
-        let kind = given.kind.unwrap_or(ONE_TIME);
-        if ![ONE_TIME, LONG_TERM].contains(&kind) {
-            return Err(TemplateError::Kind(kind));
-        }
-        let id = given.pri_tmpl_id.unwrap_or_else(|| random::url_safe(43));
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        if !(1..=64).contains(&id.len()) || !id.bytes().all(legal) {
-            return Err(TemplateError::Id(id));
-        }
-        self.remove(&id);
-        self.all.push(Template {
-            pri_tmpl_id: id,
-            title: given.title,
-            content: given.content,
-            example: given.example,
-            kind,
-        });
+        let template = Template::of(given)?;
+        self.remove(&template.pri_tmpl_id);
+        self.revision += 1;
+        self.all.push(template);
         Ok(&self.all[self.all.len() - 1])
+    }
+
+    /// Has the template be as it is given, where it stands. Who subscribed to it stays subscribed, unless it is of another type now.
+    pub(crate) fn declare(&mut self, given: NewTemplate) -> Result<(), TemplateError> {
+        let template = Template::of(given)?;
+        let known = self
+            .all
+            .iter_mut()
+            .find(|known| known.pri_tmpl_id == template.pri_tmpl_id);
+        match known {
+            Some(known) if *known == template => {}
+            Some(known) if known.kind == template.kind => {
+                *known = template;
+                self.revision += 1;
+            }
+            _ => {
+                self.remove(&template.pri_tmpl_id);
+                self.all.push(template);
+                self.revision += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has at least so many messages of a template that is known be left to the user.
+    pub(crate) fn declare_left(&mut self, openid: &str, id: &str, left: u32) -> Result<(), TemplateError> {
+        let kind = self.get(id).map(|template| template.kind);
+        let kind = kind.ok_or_else(|| TemplateError::Unknown(id.to_owned()))?;
+        let wanted = if kind == LONG_TERM { left.min(1) } else { left };
+        let key = (openid.to_owned(), id.to_owned());
+        if self.subscribed.get(&key).is_none_or(|left| *left < wanted) {
+            self.subscribed.insert(key, wanted);
+            self.revision += 1;
+        }
+        Ok(())
     }
 
     /// Takes a template away and with it its subscriptions; false if there is none.
@@ -137,6 +171,7 @@ impl Templates {
         let before = self.all.len();
         self.all.retain(|template| template.pri_tmpl_id != id);
         self.subscribed.retain(|(_, template), _| template != id);
+        self.revision += 1;
         self.all.len() < before
     }
 
@@ -145,6 +180,7 @@ impl Templates {
         let Some(kind) = self.get(id).map(|template| template.kind) else {
             return;
         };
+        self.revision += 1;
         let key = (openid.to_owned(), id.to_owned());
         match (accept, kind) {
             (true, ONE_TIME) => {
@@ -183,7 +219,10 @@ impl Templates {
         templates: Vec<Template>,
         subscriptions: Vec<Subscription>,
     ) -> Result<(), TemplateError> {
-        let mut new = Self::default();
+        let mut new = Self {
+            revision: self.revision + 1,
+            ..Self::default()
+        };
         for template in templates {
             // The same rules as for a new one.
             new.put(NewTemplate {
@@ -224,12 +263,32 @@ impl Templates {
         let left = left.ok_or(ApiRefusal::UserRefused)?;
         if !long_term {
             *left -= 1;
+            self.revision += 1;
         }
         Ok(())
     }
 }
 
 impl Template {
+    fn of(given: NewTemplate) -> Result<Self, TemplateError> {
+        let kind = given.kind.unwrap_or(ONE_TIME);
+        if ![ONE_TIME, LONG_TERM].contains(&kind) {
+            return Err(TemplateError::Kind(kind));
+        }
+        let id = given.pri_tmpl_id.unwrap_or_else(|| random::url_safe(43));
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if !(1..=64).contains(&id.len()) || !id.bytes().all(legal) {
+            return Err(TemplateError::Id(id));
+        }
+        Ok(Self {
+            pri_tmpl_id: id,
+            title: given.title,
+            content: given.content,
+            example: given.example,
+            kind,
+        })
+    }
+
     /// The names of the fields: `date2` of `{{date2.DATA}}`.
     fn fields(&self) -> impl Iterator<Item = &str> {
         self.content
