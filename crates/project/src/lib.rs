@@ -34,7 +34,8 @@ pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
     AuthSection, CollectionSetting, DatabaseSection, ForeignCodes, LoginSection, Missed, MissingCollection,
     OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection, S3Setting,
-    SimSection, StorageSection, TimersSection, Ttl, Undeclared, WebSection, Withdrawn,
+    SimSection, SimSubscription, SimTemplate, SimUser, StorageSection, TimersSection, Ttl, Undeclared,
+    WebSection, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

@@ -5,6 +5,7 @@ mod auth;
 mod database;
 mod permission;
 mod push;
+mod simulated;
 mod storage;
 mod web;
 
@@ -36,6 +37,7 @@ pub use self::{
     auth::AuthSection,
     database::{CollectionSetting, DatabaseSection, MissingCollection},
     push::{PushConsole, PushSection},
+    simulated::{SimSubscription, SimTemplate, SimUser},
     storage::{S3Setting, StorageSection},
     web::WebSection,
 };
@@ -217,6 +219,12 @@ pub struct SimSection {
     pub session_idle: Option<Duration>,
     /// What becomes of calls to APIs that WeChat has withdrawn.
     pub withdrawn: Option<Withdrawn>,
+    /// `[sim.users.NAME]`, by name.
+    pub users: Vec<SimUser>,
+    /// `[sim.templates.ID]`, by id.
+    pub templates: Vec<SimTemplate>,
+    /// `[sim.subscriptions]`.
+    pub subscriptions: Vec<SimSubscription>,
 }
 
 /// `[sim] foreign_codes`.
@@ -750,6 +758,9 @@ impl SimSection {
             "session_rotation",
             "session_idle",
             "withdrawn",
+            "users",
+            "templates",
+            "subscriptions",
         ])?;
         let boolean = |key| sim.get(key).map(|entry| entry.boolean()).transpose();
         let duration = |key| sim.get(key).map(|entry| entry.duration()).transpose();
@@ -786,6 +797,9 @@ impl SimSection {
             session_rotation: duration("session_rotation")?,
             session_idle: duration("session_idle")?,
             withdrawn: withdrawn.transpose()?,
+            users: simulated::users(sim)?,
+            templates: simulated::templates(sim)?,
+            subscriptions: simulated::subscriptions(sim)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, Ttl, Withdrawn};
+use crate::{ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, SimUser, Ttl, Withdrawn};
 
 const CONFIG: (&str, &str) = (
     "project.config.json",
@@ -861,6 +861,35 @@ fn refusals_name_line_cause_and_mend() {
         (
             "[functions.logn]",
             "yunqiao.toml:1: [functions.logn] configures a function that is not there — did you mean `login`?",
+        ),
+        (
+            "[sim.users.carol]\nnickName = \"C\"",
+            "yunqiao.toml:2: unknown key `nickName` in [sim.users.carol] — did you mean `nick_name`?",
+        ),
+        (
+            "[sim.users.carol]\nphone = 13800138000",
+            "yunqiao.toml:2: `sim.users.carol.phone` is of kind integer — put the value in double quotes",
+        ),
+        (
+            "[sim.users.carol]\ngender = 3",
+            "yunqiao.toml:2: `sim.users.carol.gender` is 3 — write a whole number from 0 to 2",
+        ),
+        (
+            "[sim.templates.paid]\ntype = 1",
+            "yunqiao.toml:2: `sim.templates.paid.type` is 1 — write a whole number from 2 to 3",
+        ),
+        (
+            "[sim.templates.paid]\ncontent = \"{{thing1.DATA}}\"\nfields = [\"thing1\"]",
+            "yunqiao.toml:3: `sim.templates.paid.fields` stands beside sim.templates.paid.content — give one of the two",
+        ),
+        (
+            "[sim.templates.paid]\nfields = [\"thing1.DATA\"]",
+            "yunqiao.toml:2: `sim.templates.paid.fields` has the field \"thing1.DATA\" — write names such as \"thing1\" or \"date2\", as \
+             {{thing1.DATA}} has them",
+        ),
+        (
+            "[sim.subscriptions]\nalice = { paid = -1 }",
+            "yunqiao.toml:2: `sim.subscriptions.alice.paid` is -1 — write a whole number from 0 to 4000000000",
         ),
         (
             "[sim]\nstrict = \"on\"",
@@ -1876,4 +1905,65 @@ fn all_that_is_wrong_is_told_at_once() {
     assert!(texts[0].contains("cloudbaserc.json:1:"), "{texts:#?}");
     assert_eq!(texts.len(), 9);
     assert_eq!(error.to_string(), texts.join("\n"));
+}
+
+#[test]
+fn what_is_simulated_is_declared_with_the_lines_where_it_stands() {
+    let toml = r#"
+        [sim.users.carol]
+        openid = "oCarol_0001"
+        unionid = false
+        nick_name = "卡罗"
+        city = ""
+        phone = "13800138000"
+        steps = [1200, 8000]
+
+        [sim.users."小明"]
+
+        [sim.templates.paid]
+        title = "付款成功"
+        fields = ["thing1", "date2"]
+
+        [sim.templates.weekly]
+        content = "内容:{{thing1.DATA}}"
+        type = 3
+
+        [sim.subscriptions]
+        alice = ["paid", "weekly"]
+        carol = { paid = 3 }
+        "#;
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("yunqiao.toml", toml)]);
+    let sim = project.settings.sim;
+    let carol = SimUser {
+        name: "carol".to_owned(),
+        line: 2,
+        openid: Some("oCarol_0001".to_owned()),
+        unionid: Some(None),
+        nick_name: Some("卡罗".to_owned()),
+        city: Some(String::new()),
+        phone: Some("13800138000".to_owned()),
+        steps: Some(vec![1200, 8000]),
+        ..SimUser::default()
+    };
+    assert_eq!(sim.users[0], carol);
+    assert_eq!((sim.users[1].name.as_str(), sim.users[1].line), ("小明", 10));
+    let (paid, weekly) = (&sim.templates[0], &sim.templates[1]);
+    assert_eq!(
+        (paid.kind, paid.content.as_str()),
+        (2, "{{thing1.DATA}}\n{{date2.DATA}}\n")
+    );
+    assert_eq!((weekly.kind, weekly.line), (3, 16));
+    let subscriptions: Vec<_> = sim
+        .subscriptions
+        .iter()
+        .map(|one| (one.user.as_str(), one.template.as_str(), one.left, one.line))
+        .collect();
+    assert_eq!(
+        subscriptions,
+        [
+            ("alice", "paid", 1, 21),
+            ("alice", "weekly", 1, 21),
+            ("carol", "paid", 3, 22)
+        ]
+    );
 }
