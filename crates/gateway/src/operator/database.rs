@@ -3,10 +3,11 @@
 //! * `GET /operator/database` lists collections and their indexes.
 //! * `POST /operator/database/import?collection=NAME` takes documents as JSON, one after another or in an array, or as CSV with that
 //!   content type (and the secret, not the pass), and makes the collection where it is missing. `&conflict=upsert` has them take the
-//!   place of those with their `_id`.
+//!   place of those with their `_id`. With `&names=plain` a dot in a name is a dot; without it `a.b` is `b` in `a`.
 //! * `GET /operator/database/export?collection=NAME` gives documents in the order of their `_id`, as canonical Extended JSON, one on
 //!   each line; `&where=` names which. The reply's header `x-yunqiao-next` is the `from` of the next page; without it there are
 //!   no more.
+//! * `DELETE /operator/database?collection=NAME` removes a collection with its documents and indexes.
 //! * `POST /operator/database/index?collection=NAME` takes `{"fields":["status","-createTime"],"unique"?,"sparse"?,"kind"?}`, and
 //!   `DELETE …/index?collection=NAME&name=status_1_createTime_-1` removes one.
 
@@ -14,7 +15,10 @@ use bson::Document;
 use bytes::Bytes;
 use database::{
     BadIndex, Database, DatabaseError, IndexSpec, WrittenIndex,
-    exchange::{self, ConflictMode, DocumentPages, DocumentReader, DocumentWriter, FileFormat, FileLayout},
+    exchange::{
+        self, ConflictMode, DocumentPages, DocumentReader, DocumentWriter, FileDocument, FileFormat,
+        FileLayout,
+    },
 };
 use ejson::Style;
 use http::{
@@ -47,6 +51,7 @@ pub(super) fn is_at(path: &str) -> bool {
 struct Query {
     collection: Option<String>,
     conflict: ConflictMode,
+    plain_names: bool,
     filter: Document,
     from: Option<String>,
     name: Option<String>,
@@ -135,7 +140,9 @@ pub(super) async fn answer(
         ("/export", &Method::GET) => export(database, query).await?,
         ("/index", &Method::POST) => reply::json(create_index(database, &query, body).await?),
         ("/index", &Method::DELETE) => reply::json(drop_index(database, &query).await?),
-        ("" | "/export", _) => return Err(Failure::method("GET")),
+        ("", &Method::DELETE) => reply::json(drop_collection(database, &query).await?),
+        ("", _) => return Err(Failure::method("DELETE, GET")),
+        ("/export", _) => return Err(Failure::method("GET")),
         ("/import", _) => return Err(Failure::method("POST")),
         ("/index", _) => return Err(Failure::method("DELETE, POST")),
         _ => return Err(Failure::not_found()),
@@ -155,6 +162,13 @@ impl Query {
                         _ => return Err(Failure::malformed("conflict is insert or upsert")),
                     }
                 }
+                "names" => {
+                    query.plain_names = match &*value {
+                        "plain" => true,
+                        "paths" => false,
+                        _ => return Err(Failure::malformed("names is paths or plain")),
+                    }
+                }
                 "where" => {
                     query.filter = ejson::read_document(value.as_bytes())
                         .map_err(|error| Failure::malformed(format!("where is no JSON object: {error}")))?;
@@ -163,7 +177,7 @@ impl Query {
                 "name" => query.name = Some(value.into_owned()),
                 _ => {
                     return Err(Failure::malformed(
-                        "the database is asked with collection, conflict, where, from and name",
+                        "the database is asked with collection, conflict, names, where, from and name",
                     ));
                 }
             }
@@ -209,6 +223,37 @@ async fn make(database: &dyn Database, collection: &str) -> Result<(), Failure> 
     }
 }
 
+async fn drop_collection(database: &dyn Database, query: &Query) -> Result<Bytes, Failure> {
+    let collection = query.collection()?;
+    match database.drop_collection(collection).await.map_err(failure)? {
+        true => reply::to_json(&Named {
+            name: collection.to_owned(),
+        }),
+        false => Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            codes::INVALID_PARAM,
+            format!("there is no collection {collection:?}"),
+        )),
+    }
+}
+
+/// The documents, each on a line, as they are.
+fn plain_documents(body: &[u8]) -> Result<Vec<FileDocument>, Failure> {
+    let mut documents = Vec::new();
+    for (line, text) in (1..).zip(body.split(|byte| *byte == b'\n')) {
+        if !text.is_empty() {
+            let document = ejson::read_document(text)
+                .map_err(|error| Failure::malformed(format!("line {line}: {error}")))?;
+            documents.push(FileDocument {
+                line,
+                bytes: text.len(),
+                document,
+            });
+        }
+    }
+    Ok(documents)
+}
+
 async fn import(
     database: &dyn Database,
     query: &Query,
@@ -217,15 +262,21 @@ async fn import(
 ) -> Result<Bytes, Failure> {
     let collection = query.collection()?;
     make(database, collection).await?;
-    let mut documents = DocumentReader::new(body, Some(format));
-    let imported = exchange::import(database, collection, &mut documents, query.conflict, |_| {}).await;
-    let report = imported.map_err(|stopped| {
-        let text = stopped.to_string();
-        match stopped.cause {
-            exchange::ImportCause::Put(error) => failure(error).because(Wording::as_is(text)),
-            _ => Failure::malformed(text),
-        }
-    })?;
+    let report = if query.plain_names {
+        let documents = plain_documents(body)?;
+        let put = exchange::put(database, collection, documents, query.conflict).await;
+        put.map_err(failure)?
+    } else {
+        let mut documents = DocumentReader::new(body, Some(format));
+        let imported = exchange::import(database, collection, &mut documents, query.conflict, |_| {}).await;
+        imported.map_err(|stopped| {
+            let text = stopped.to_string();
+            match stopped.cause {
+                exchange::ImportCause::Put(error) => failure(error).because(Wording::as_is(text)),
+                _ => Failure::malformed(text),
+            }
+        })?
+    };
     let told = report.told.into_iter().map(|refused| Refused {
         line: refused.line,
         text: refused.text,
