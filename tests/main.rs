@@ -44,6 +44,7 @@ mod reload;
 mod sdk;
 mod security;
 mod sockets;
+mod state;
 mod storage;
 mod strangers;
 mod telling;

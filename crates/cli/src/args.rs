@@ -131,6 +131,12 @@ pub(crate) enum Command {
         secret_file must be set."
     )]
     Files(Files),
+    /// Write what `yunqiao dev` keeps of the project into a folder that can be committed, or bring it back: users, templates,
+    /// subscriptions and the outbox of the simulated WeChat, documents, files
+    #[command(after_help = "Examples:\n  yunqiao state --dir hello export fixture\n  \
+        yunqiao state --dir hello import fixture --replace\n  yunqiao exec hello --import fixture -- npm test --prefix hello\n\n\
+        A `yunqiao dev` that runs for the project goes on meanwhile. No session, key or token is in what is written.")]
+    State(State),
     /// Let users log in by name and password: keep the file that [auth] passwords names
     #[command(
         after_help = "Examples:\n  echo 'correct horse' | yunqiao user --dir hello add alice\n  yunqiao user --dir hello ls\n\n\
@@ -179,6 +185,9 @@ pub(crate) struct Dev {
         add = ArgValueCandidates::new(complete::functions)
     )]
     pub(crate) inspect: Option<String>,
+    /// Begin with what yunqiao.toml declares and a seed alone, and keep nothing of this run; what was kept before stays as it is
+    #[arg(long)]
+    pub(crate) fresh: bool,
     #[command(flatten)]
     pub(crate) node: Node,
 }
@@ -195,6 +204,12 @@ pub(crate) struct Exec {
     /// The project: a folder with project.config.json or yunqiao.toml
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) dir: PathBuf,
+    /// Begin with the state in FROM, as `yunqiao state export` wrote it
+    #[arg(long, value_name = "FROM", value_hint = ValueHint::AnyPath)]
+    pub(crate) import: Option<PathBuf>,
+    /// Write the state that CMD has left into TO, whatever its status
+    #[arg(long, value_name = "TO", value_hint = ValueHint::AnyPath)]
+    pub(crate) export: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) node: Node,
     /// The command and its arguments
@@ -517,6 +532,34 @@ pub(crate) enum UserCommand {
     },
     /// List users: uid, name
     Ls,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct State {
+    /// The project
+    #[arg(long, global = true, default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Write the state into TO
+    Export {
+        /// A folder, or a file that ends with .tgz; a state that is there gives way
+        #[arg(value_hint = ValueHint::AnyPath)]
+        to: PathBuf,
+    },
+    /// Bring in the state in FROM, where nothing is kept yet
+    Import {
+        /// The folder, or the .tgz file
+        #[arg(value_hint = ValueHint::AnyPath)]
+        from: PathBuf,
+        /// Take the place of all that is kept; if the import fails, everything stays as it was
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 #[derive(Debug, Arguments)]

@@ -95,11 +95,25 @@ pub(crate) fn triggers() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The users of the running `dev`, else those that every simulated WeChat begins with.
+/// The users of the running `dev`, else those that every simulated WeChat begins with, and those that the project declares.
 pub(crate) fn users() -> Vec<CompletionCandidate> {
-    let running = project().and_then(|project| run_file::running(&project.root));
+    let project = project();
+    let running = project
+        .as_ref()
+        .and_then(|project| run_file::running(&project.root));
     let names = running.and_then(|running| names_at(&format!("{}/sim/users", running.wechat), None, "users"));
-    let names = names.unwrap_or_else(|| vec!["alice".to_owned(), "bob".to_owned()]);
+    let first = || {
+        let declared = project.iter().flat_map(|project| &project.settings.sim.users);
+        let names = ["alice", "bob"]
+            .into_iter()
+            .chain(declared.map(|user| user.name.as_str()));
+        names
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    };
+    let names: Vec<_> = names.unwrap_or_else(first);
     names.into_iter().map(CompletionCandidate::new).collect()
 }
 

@@ -1,7 +1,7 @@
 //! `yunqiao db`: what lies in the database, documents in and out, and indexes. The file has one owner at a time: beside a running
 //! server this goes by the operator's listener, and else it opens the database itself.
 
-mod reach;
+pub(crate) mod reach;
 
 use std::{
     fs::File,

@@ -22,7 +22,7 @@ use crate::{
     reloads::{ReloadCause, Reloads},
     run_file::{self, RunFile},
     stack::{Local, Place, Visibility, WebPort},
-    undeclared,
+    state, undeclared,
     watch::{ChangedPart, Changes},
 };
 
@@ -59,12 +59,19 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
             ),
         );
     }
+    let keeping = match args.fresh {
+        true => Keeping::InMemory,
+        false => Keeping::InProject,
+    };
     let seen = Visibility {
         calls: Calls::All,
         requests: true,
         console: true,
         file: true,
     };
+    if !args.fresh {
+        state::warn_of_interrupted(&project);
+    }
     let mut local = Local::start(
         &project,
         place,
@@ -72,7 +79,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
         &args.node,
         inspect,
         seen,
-        Keeping::InProject,
+        keeping,
     )
     .await?;
     let run_file = RunFile::write(&project.root, &local.running())?;
@@ -99,6 +106,15 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
                 }
                 Lang::Zh => format!("网关 {gateway}，网页 {web}，微信 {wechat}：供网络上的其他设备使用"),
             },
+        );
+    }
+    if args.fresh {
+        print::fact(
+            t("fresh", "全新"),
+            t(
+                "nothing of this run is kept; what was kept before stays in .yunqiao",
+                "本次运行的数据不会保存；之前保存的仍在 .yunqiao 里",
+            ),
         );
     }
     facts::clients(&project);

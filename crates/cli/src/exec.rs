@@ -3,25 +3,80 @@
 use std::{io, process::ExitCode, time::Instant};
 
 use anyhow::Context;
-use project::{ExposeSecret, Undeclared};
+use project::{ExposeSecret, Project, Undeclared};
 use tokio::{
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{args, interrupt::Requests, lang::say, paths, print, stack::Local, undeclared};
+use crate::{
+    args,
+    interrupt::Requests,
+    lang::say,
+    paths, print,
+    stack::Local,
+    state::{self, StateToImport},
+    undeclared,
+};
 
 pub(crate) async fn run(args: args::Exec, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut project = paths::project(&args.dir)?;
     print::findings(&project.findings, &[]);
     print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
+    let import = args.import.as_deref();
+    let import = import
+        .map(|from| StateToImport::open(&project, from))
+        .transpose()?;
     let local = Local::headless(&project, &args.node, true).await?;
-    let status = command(&args, &local, as_json).await;
+    let status = within(&args, &project, import.as_ref(), &local, as_json).await;
     local.stop().await;
     status
 }
 
-async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Result<ExitCode> {
+/// Brings in the state that is asked for, runs the command, and writes the state that it has left, however it ended.
+async fn within(
+    args: &args::Exec,
+    project: &Project,
+    import: Option<&StateToImport>,
+    local: &Local,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    if let Some(state) = import {
+        state.put(project, local).await?;
+    }
+    let ended = command(args, local, as_json).await?;
+    let (Ended::Ran(status), Some(to)) = (&ended, &args.export) else {
+        return Ok(ended.status());
+    };
+    let Err(error) = state::export_from(local, to).await else {
+        return Ok(*status);
+    };
+    let to = to.display();
+    let what = say!("the state was not written to {to}", "状态没有写入 {to}");
+    print::failure(&error.context(what), as_json);
+    // What the command says of itself goes before.
+    Ok(if *status == ExitCode::SUCCESS {
+        ExitCode::FAILURE
+    } else {
+        *status
+    })
+}
+
+/// What became of the command, with the status to exit with.
+enum Ended {
+    Ran(ExitCode),
+    NotStarted(ExitCode),
+}
+
+impl Ended {
+    const fn status(&self) -> ExitCode {
+        match self {
+            Self::Ran(status) | Self::NotStarted(status) => *status,
+        }
+    }
+}
+
+async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Result<Ended> {
     let (program, rest) = args
         .command
         .split_first()
@@ -40,13 +95,13 @@ async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Res
         .kill_on_drop(true)
         .spawn();
     match started {
-        Ok(mut child) => wait(&mut child).await,
+        Ok(mut child) => Ok(Ended::Ran(wait(&mut child).await?)),
         Err(error) => {
             let status = not_started(&error);
             let program = program.display();
             let what = say!("{program} could not be started", "无法启动 {program}");
             print::failure(&anyhow::Error::new(error).context(what), as_json);
-            Ok(status)
+            Ok(Ended::NotStarted(status))
         }
     }
 }

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: args::Files, as_json: bool) -> anyhow::Result<Exit
 }
 
 /// A project's files, and what they are called.
-struct Reach {
+pub(crate) struct Reach {
     blobs: Arc<dyn Blobs>,
     names: Storage,
 }
@@ -88,7 +88,7 @@ impl Reach {
         Ok(Self { blobs, names })
     }
 
-    async fn blobs(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
+    pub(crate) async fn blobs(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
         // A bucket can be shared; a folder has one owner. A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever
         // listens where it would is shown no secret before the folder has proved that somebody has it.
         let shared = project.settings.storage.s3.is_some();
@@ -160,7 +160,7 @@ fn names(project: &Project, keeping: Keeping) -> Storage {
 }
 
 /// All that lies below a prefix, a page at a time.
-struct Pages<'a> {
+pub(crate) struct Pages<'a> {
     blobs: &'a dyn Blobs,
     prefix: &'a str,
     folders: bool,
@@ -169,7 +169,7 @@ struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    fn new(blobs: &'a dyn Blobs, prefix: &'a str, folders: bool) -> Self {
+    pub(crate) fn new(blobs: &'a dyn Blobs, prefix: &'a str, folders: bool) -> Self {
         Self {
             blobs,
             prefix,
@@ -196,7 +196,7 @@ impl<'a> Pages<'a> {
     }
 
     /// The files alone, all of them.
-    async fn files(mut self) -> anyhow::Result<Vec<Blob>> {
+    pub(crate) async fn files(mut self) -> anyhow::Result<Vec<Blob>> {
         let mut files = Vec::new();
         while let Some(page) = self.next().await? {
             files.extend(page.into_iter().filter_map(|entry| match entry {
@@ -282,7 +282,7 @@ fn line(blob: &Blob) -> String {
 }
 
 /// What is shown of files that are on their way.
-struct Transfer {
+pub(crate) struct Transfer {
     watched: bool,
     files: usize,
     done: Cell<usize>,
@@ -291,7 +291,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn of(files: usize) -> Self {
+    pub(crate) fn of(files: usize) -> Self {
         Self {
             watched: terminal::is_watched(),
             files,
@@ -486,7 +486,7 @@ fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> any
     Ok(())
 }
 
-async fn upload(
+pub(crate) async fn upload(
     blobs: &dyn Blobs,
     mut file: impl io::Read,
     new: NewBlob,
@@ -666,7 +666,7 @@ async fn fetch(
     unfinished.finish(target)
 }
 
-async fn download(
+pub(crate) async fn download(
     blobs: &dyn Blobs,
     path: &CloudPath,
     target: &mut impl io::Write,

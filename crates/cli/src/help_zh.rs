@@ -158,6 +158,40 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "Start workers with Node's inspector: of one function, or of all",
         "用 Node 的调试器启动云函数：某一个，或全部",
     ),
+    (
+        "Begin with what yunqiao.toml declares and a seed alone, and keep nothing of this run; what was kept before stays as it is",
+        "只从 yunqiao.toml 声明的内容和种子数据开始，本次运行不保存任何东西；之前保存的保持不变",
+    ),
+    (
+        "Begin with the state in FROM, as `yunqiao state export` wrote it",
+        "从 FROM 里的状态开始，即 `yunqiao state export` 写的",
+    ),
+    (
+        "Write the state that CMD has left into TO, whatever its status",
+        "把 CMD 结束后的状态写入 TO，不论它的状态码",
+    ),
+    (
+        "Write what `yunqiao dev` keeps of the project into a folder that can be committed, or bring it back: users, templates, subscriptions and the outbox of the simulated WeChat, documents, files",
+        "把 `yunqiao dev` 为项目保存的内容写成可以提交的目录，或再导回来：模拟微信的用户、模板、订阅和发件箱，数据库记录，文件",
+    ),
+    (
+        "A `yunqiao dev` that runs for the project goes on meanwhile. No session, key or token is in what is written.",
+        "项目的 `yunqiao dev` 可以同时运行。写出的内容不含会话、密钥和令牌。",
+    ),
+    ("Write the state into TO", "把状态写入 TO"),
+    (
+        "A folder, or a file that ends with .tgz; a state that is there gives way",
+        "目录，或以 .tgz 结尾的文件；已有的状态会被替换",
+    ),
+    (
+        "Bring in the state in FROM, where nothing is kept yet",
+        "导入 FROM 里的状态，要求还没有保存任何数据",
+    ),
+    ("The folder, or the .tgz file", "目录，或 .tgz 文件"),
+    (
+        "Take the place of all that is kept; if the import fails, everything stays as it was",
+        "替换已保存的全部数据；导入失败时一切保持原样",
+    ),
     ("The command and its arguments", "命令及其参数"),
     (
         "Install nothing: dependencies must be cached, or lie in node_modules",

@@ -16,6 +16,7 @@ use doctor::CureError;
 use files::CloudPathError;
 use function::IllegalName;
 use project::ProjectError;
+use simulator::StateError;
 use wording::Wording;
 
 /// One of the two.
@@ -69,6 +70,7 @@ pub(crate) fn error(error: &anyhow::Error) -> String {
             .or_else(|| Some(cause.downcast_ref::<Wording>()?.clone()))
             .or_else(|| Some(cause.downcast_ref::<ProjectError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<CureError>()?.wording()))
+            .or_else(|| Some(cause.downcast_ref::<StateError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<IllegalName>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<CloudPathError>()?.wording()))
             .or_else(|| Some(cause.downcast_ref::<push::SettingError>()?.wording()))

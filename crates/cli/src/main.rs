@@ -45,7 +45,9 @@ mod render;
 mod run_file;
 mod serve;
 mod simulate;
+mod simulated;
 mod stack;
+mod state;
 mod storage;
 mod terminal;
 mod undeclared;
@@ -118,6 +120,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Api(api) => api::run(&api, args.json),
         Command::Db(db) => runtime()?.block_on(db::run(db, args.json)),
         Command::Files(files) => runtime()?.block_on(files::run(files, args.json)),
+        Command::State(state) => runtime()?.block_on(state::run(state, args.json)),
         Command::User(user) => user::run(&user, args.json),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(&doctor, args.json)),
         Command::Init(init) => init::run(&init, args.json),

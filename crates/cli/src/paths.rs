@@ -9,10 +9,16 @@ use std::{
 use anyhow::Context;
 use project::{Project, ProjectError};
 
-use crate::lang::say;
+use crate::{lang::say, simulated};
 
 /// The project in `dir`. From within a project's folder, where `dir` is left out, its own.
 pub(crate) fn project(dir: &Path) -> Result<Project, ProjectError> {
+    let project = find_project(dir)?;
+    simulated::check(&project, &project.root.join("yunqiao.toml"))?;
+    Ok(project)
+}
+
+fn find_project(dir: &Path) -> Result<Project, ProjectError> {
     let opened = Project::open(dir);
     let Err(ProjectError::NotAProject { .. }) = &opened else {
         return opened;

@@ -12,7 +12,7 @@ use project::{Finding, PermissionSource, Project};
 use crate::{
     args, dev, facts,
     lang::{self, say, t},
-    print,
+    print, simulated,
     stack::{self, Local},
 };
 
@@ -106,6 +106,7 @@ impl<'a> Reloads<'a> {
                 }
             }
         }
+        simulated::declare_anew(&self.last, &project, &self.local.simulator);
         self.last = project.clone();
         let permissions = ClientPermissions::of(&project.settings);
         if permissions != self.permissions {

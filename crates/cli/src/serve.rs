@@ -25,7 +25,7 @@ use crate::{
     interrupt,
     journal::Calls,
     lang::{self, say, t},
-    print,
+    print, simulated,
     stack::{self, Parts, Visibility},
     storage, undeclared, web_auth,
 };
@@ -248,6 +248,7 @@ pub(crate) fn open(config: &Path) -> anyhow::Result<Project> {
         ));
     }
     let mut project = Project::from_config(config)?;
+    simulated::check(&project, config)?;
     let undeclared = undeclared::supply(&mut project, Undeclared::Refuse);
     project.findings.extend(undeclared);
     Ok(project)

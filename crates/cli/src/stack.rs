@@ -17,7 +17,7 @@ use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use rustix::process::Signal;
 use seal::{KeyRing, RootKey};
-use simulator::Simulator;
+use simulator::{Notice, Simulator};
 use store::Store;
 use tokio::{
     net::TcpListener,
@@ -39,7 +39,7 @@ use crate::{
     past::PastCalls,
     paths, print, progress,
     run_file::{self, Running},
-    storage, web_auth,
+    simulated, storage, web_auth,
 };
 
 /// The word after the binary's name by which it becomes a worker's supervisor.
@@ -325,6 +325,7 @@ pub(crate) struct Local {
     /// The functions that can run.
     pub(crate) functions: Vec<String>,
     pub(crate) gateway: Gateway,
+    pub(crate) simulator: Simulator,
     pub(crate) runtime: Runtime,
     journal: Arc<Journal>,
     stop: watch::Sender<()>,
@@ -362,9 +363,10 @@ impl Local {
         let (appid, secret) = (settings.appid.clone(), Secret::from(settings.secret.expose()));
         let (journal, recorder) = seen.journal(&project.root)?;
         let (told, telling) = (Arc::clone(&journal), Arc::clone(&journal));
-        let simulator = Simulator::new(settings, clock.clone(), move |notice| told.tell(notice.wording()));
+        let tell = move |notice: Notice| told.tell(notice.wording());
+        let simulator = simulated::open(project, keeping, settings, clock.clone(), tell)?;
         let (stop, stopped) = watch::channel(());
-        tokio::spawn(simulator.serve(wechat_listener, closed(stopped.clone())));
+        tokio::spawn(simulator.clone().serve(wechat_listener, closed(stopped.clone())));
 
         let invocations = Arc::default();
         let public_url = public_url(project, address);
@@ -451,6 +453,7 @@ impl Local {
             console,
             functions,
             gateway,
+            simulator,
             runtime,
             journal: telling,
             stop,

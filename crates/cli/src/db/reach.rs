@@ -26,7 +26,7 @@ const DATABASE: &str = "/operator/database";
 const NEXT: &str = "x-yunqiao-next";
 
 /// A project's database.
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// Opened here.
     Here(Arc<dyn Database>),
     /// Behind the operator's listener of a server that runs.
@@ -35,7 +35,7 @@ pub(super) enum Reach {
 
 /// What went wrong, as an error that can be handed on.
 #[derive(Debug)]
-pub(super) struct Failed(anyhow::Error);
+pub(crate) struct Failed(anyhow::Error);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,33 +47,38 @@ impl std::error::Error for Failed {}
 
 impl Reach {
     /// Goes to the database to write to it, and makes it where there is none yet, with the indexes of `yunqiao.toml`.
-    pub(super) async fn open(place: &args::Place) -> anyhow::Result<Self> {
+    pub(crate) async fn open(place: &args::Place) -> anyhow::Result<Self> {
         Self::go(place, true).await
     }
 
     async fn go(place: &args::Place, for_writing: bool) -> anyhow::Result<Self> {
         let (project, keeping) = operator::project(place)?;
+        Self::of(&project, keeping, for_writing).await
+    }
+
+    /// Goes to the database of a project; what is `for_writing` has the collections and indexes of `yunqiao.toml` first.
+    pub(crate) async fn of(project: &Project, keeping: Keeping, for_writing: bool) -> anyhow::Result<Self> {
         // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
         // before the file has proved that somebody has it.
         if keeping == Keeping::InProject
-            && let Some(operator) = operator::running(&project, keeping, DATABASE).await?
+            && let Some(operator) = operator::running(project, keeping, DATABASE).await?
         {
             return Ok(Self::There(DatabaseDoors(operator)));
         }
-        let error = match data::alone(&project, keeping, for_writing).await {
+        let error = match data::alone(project, keeping, for_writing).await {
             Ok(database) => return Ok(Self::Here(database)),
             Err(error) => error,
         };
         if matches!(error.downcast_ref(), Some(FileError::InUse { .. }))
-            && let Some(operator) = operator::running(&project, keeping, DATABASE).await?
+            && let Some(operator) = operator::running(project, keeping, DATABASE).await?
         {
             return Ok(Self::There(DatabaseDoors(operator)));
         }
-        locked(&project, error)
+        locked(project, error)
     }
 
     /// Goes to the database; `None` where there is none yet.
-    pub(super) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
         let (project, keeping) = operator::project(place)?;
         let runs =
             keeping == Keeping::InProject && operator::running(&project, keeping, DATABASE).await?.is_some();
@@ -83,7 +88,7 @@ impl Reach {
         Self::go(place, false).await.map(Some)
     }
 
-    pub(super) async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
+    pub(crate) async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
         match self {
             Self::Here(database) => Ok(database.collections().await?),
             Self::There(operator) => operator.collections().await,
@@ -91,7 +96,7 @@ impl Reach {
     }
 
     /// Makes a collection where it is missing.
-    pub(super) async fn make_collection(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn make_collection(&self, name: &str) -> anyhow::Result<()> {
         match self {
             Self::Here(database) => match database.create_collection(name).await {
                 Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
@@ -102,8 +107,42 @@ impl Reach {
         }
     }
 
+    /// Removes a collection with its documents and indexes.
+    pub(crate) async fn drop_collection(&self, name: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Here(database) => Ok(database.drop_collection(name).await.map(drop)?),
+            Self::There(operator) => {
+                let request = operator.ask(Method::DELETE, "", &[("collection", name)]);
+                operator.answer(request).await.map(drop)
+            }
+        }
+    }
+
+    /// Makes a collection, and puts these documents into it as they are: a dot in a name is a dot.
+    pub(crate) async fn fill(
+        &self,
+        collection: &str,
+        documents: Vec<FileDocument>,
+    ) -> anyhow::Result<ImportReport> {
+        match self {
+            Self::Here(_) if documents.is_empty() => {
+                self.make_collection(collection).await?;
+                Ok(ImportReport::default())
+            }
+            Self::Here(database) => {
+                self.make_collection(collection).await?;
+                Ok(exchange::put(&**database, collection, documents, ConflictMode::Insert).await?)
+            }
+            Self::There(operator) => {
+                operator
+                    .put(collection, &documents, ConflictMode::Insert, Some("plain"))
+                    .await
+            }
+        }
+    }
+
     /// Puts documents into a collection.
-    pub(super) async fn put(
+    pub(crate) async fn put(
         &self,
         collection: &str,
         documents: Vec<FileDocument>,
@@ -114,14 +153,14 @@ impl Reach {
                 .await
                 .map_err(|error| Failed(error.into())),
             Self::There(operator) => operator
-                .put(collection, documents, conflict)
+                .put(collection, &documents, conflict, None)
                 .await
                 .map_err(Failed),
         }
     }
 
     /// The documents that match, a page at a time.
-    pub(super) fn pages(&self, filter: Document) -> PagesThrough<'_> {
+    pub(crate) fn pages(&self, filter: Document) -> PagesThrough<'_> {
         match self {
             Self::Here(database) => PagesThrough::Here(&**database, DocumentPages::new(filter)),
             Self::There(operator) => PagesThrough::There {
@@ -133,7 +172,7 @@ impl Reach {
         }
     }
 
-    pub(super) async fn create_index(&self, collection: &str, spec: IndexSpec) -> anyhow::Result<()> {
+    pub(crate) async fn create_index(&self, collection: &str, spec: IndexSpec) -> anyhow::Result<()> {
         match self {
             Self::Here(database) => Ok(database.create_index(collection, spec).await?),
             Self::There(operator) => {
@@ -150,7 +189,7 @@ impl Reach {
         }
     }
 
-    pub(super) async fn drop_index(&self, collection: &str, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn drop_index(&self, collection: &str, name: &str) -> anyhow::Result<()> {
         match self {
             Self::Here(database) => Ok(database.drop_index(collection, name).await.map(drop)?),
             Self::There(operator) => {
@@ -174,7 +213,7 @@ fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
 }
 
 /// Pages of an export.
-pub(super) enum PagesThrough<'a> {
+pub(crate) enum PagesThrough<'a> {
     Here(&'a dyn Database, DocumentPages),
     There {
         operator: &'a DatabaseDoors,
@@ -185,7 +224,7 @@ pub(super) enum PagesThrough<'a> {
 }
 
 impl PagesThrough<'_> {
-    pub(super) async fn next(&mut self, collection: &str) -> anyhow::Result<Option<Vec<RawDocumentBuf>>> {
+    pub(crate) async fn next(&mut self, collection: &str) -> anyhow::Result<Option<Vec<RawDocumentBuf>>> {
         match self {
             Self::Here(database, pages) => Ok(pages.next(*database, collection).await?),
             Self::There { ended: true, .. } => Ok(None),
@@ -226,7 +265,7 @@ impl PagesThrough<'_> {
 }
 
 /// The database's doors at the operator's listener.
-pub(super) struct DatabaseDoors(Operator);
+pub(crate) struct DatabaseDoors(Operator);
 
 impl DatabaseDoors {
     fn ask(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
@@ -250,11 +289,12 @@ impl DatabaseDoors {
     async fn put(
         &self,
         collection: &str,
-        documents: Vec<FileDocument>,
+        documents: &[FileDocument],
         conflict: ConflictMode,
+        names: Option<&str>,
     ) -> anyhow::Result<ImportReport> {
         let mut lines = Vec::new();
-        for read in &documents {
+        for read in documents {
             ejson::write_document(&mut lines, &read.document, Style::Canonical);
             lines.push(b'\n');
         }
@@ -262,7 +302,8 @@ impl DatabaseDoors {
             ConflictMode::Insert => "insert",
             ConflictMode::Upsert => "upsert",
         };
-        let query = [("collection", collection), ("conflict", conflict)];
+        let mut query = vec![("collection", collection), ("conflict", conflict)];
+        query.extend(names.map(|names| ("names", names)));
         let request = self.ask(Method::POST, "/import", &query);
         let request = request.body(lines);
         let answer = self.answer(request).await?;
@@ -286,7 +327,7 @@ impl DatabaseDoors {
 }
 
 /// A collection as the operator's listener tells of it, and `--json` too.
-pub(super) fn collection_json(status: &CollectionStatus) -> Value {
+pub(crate) fn collection_json(status: &CollectionStatus) -> Value {
     let indexes: Vec<Value> = status
         .indexes
         .iter()
@@ -307,7 +348,8 @@ pub(super) fn collection_json(status: &CollectionStatus) -> Value {
     json!({ "name": status.name, "documents": status.documents, "indexes": indexes })
 }
 
-fn collection_of(listed: &Value) -> CollectionStatus {
+/// What [`collection_json`] tells of.
+pub(crate) fn collection_of(listed: &Value) -> CollectionStatus {
     let indexes = listed["indexes"].as_array().into_iter().flatten();
     let indexes = indexes.filter_map(|index| {
         let fields = index["fields"].as_array()?;

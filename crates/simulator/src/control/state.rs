@@ -458,14 +458,14 @@ pub(crate) fn restore(
             en: why.to_string(),
             zh: why.in_chinese(),
         };
-        wording!("users: {why}", "users：{why}"; why)
+        wording!("its users: {why}", "用户：{why}"; why)
     };
     let bad_templates = |why: TemplateError| {
         let why = Wording {
             en: why.to_string(),
             zh: why.in_chinese(),
         };
-        wording!("templates: {why}", "templates：{why}"; why)
+        wording!("its templates: {why}", "模板：{why}"; why)
     };
     world.users.restore(users).map_err(bad_users)?;
     world

@@ -1,0 +1,535 @@
+//! What `dev` keeps from one start to the next, what `yunqiao.toml` declares of it, and a state that goes from one project to another.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Dev, OPERATOR_SECRET, Scratch, Server, run, text, yunqiao};
+
+/// A function that says how many documents there are, and adds one.
+const COUNT: &str = "const cloud = require('wx-server-sdk');\ncloud.init();\n\
+    exports.main = async () => { const todos = cloud.database().collection('todos'); \
+    const { total } = await todos.count(); await todos.add({ data: { total } }); return total; };";
+
+/// What does not need an SDK.
+const ECHO: &str = "exports.main = async (event) => event;";
+
+fn names(users: &Value) -> Vec<&str> {
+    let users = users["users"].as_array().unwrap();
+    users.iter().map(|user| user["name"].as_str().unwrap()).collect()
+}
+
+/// `yunqiao state …` for the project.
+fn state(project: &Path, words: &[&str]) -> Command {
+    let mut command = yunqiao();
+    command.arg("state").arg("--dir").arg(project).args(words);
+    command
+}
+
+fn done(command: &mut Command) -> String {
+    let (output, out, err) = run(command);
+    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
+    out + &err
+}
+
+fn refused(command: &mut Command) -> String {
+    let (output, out, err) = run(command);
+    assert!(!output.status.success(), "{command:?}\n{out}\n{err}");
+    out + &err
+}
+
+/// All files below a folder, with what they hold.
+fn all_files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => {
+                    let name = entry.path().strip_prefix(folder).unwrap().to_owned();
+                    found.push((name, fs::read(entry.path()).unwrap()));
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn what_dev_was_given_outlives_even_a_kill_and_fresh_begins_without() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let mut dev = Dev::start(project.path());
+    dev.sim("users", json!({ "name": "carol", "phone": "13800138000" }))
+        .await;
+    dev.sim("templates", json!({ "priTmplId": "paid" })).await;
+    dev.sim(
+        "client",
+        json!({ "user": "carol", "api": "requestSubscribeMessage", "tmplIds": ["paid"] }),
+    )
+    .await;
+    let openid = dev.get_sim("users").await["users"][2]["openid"].clone();
+    let app = dev.get_sim("app").await;
+    let token = format!(
+        "{}/cgi-bin/token?grant_type=client_credential&appid={}&secret={}",
+        dev.wechat,
+        text(&app["appid"]),
+        text(&app["secret"])
+    );
+    let token: Value = dev.client.get(token).send().await.unwrap().json().await.unwrap();
+    let path = format!("/wxa/getwxacode?access_token={}", text(&token["access_token"]));
+    let drawn = dev.client.post(format!("{}{path}", dev.wechat));
+    let drawn = drawn
+        .json(&json!({ "path": "pages/index" }))
+        .send()
+        .await
+        .unwrap();
+    assert!(drawn.bytes().await.unwrap().starts_with(b"\x89PNG"));
+    let (users, outbox) = (dev.get_sim("users").await, dev.get_sim("outbox").await);
+    dev.server.kill();
+
+    let again = Dev::start(project.path());
+    assert_eq!(again.get_sim("users").await, users);
+    assert_eq!(again.get_sim("outbox").await, outbox);
+    let image = format!("{}/sim/outbox/images/1", again.wechat);
+    let image = again.client.get(image).send().await.unwrap();
+    assert!(image.bytes().await.unwrap().starts_with(b"\x89PNG"));
+    let kept = again.get_sim("state").await;
+    let subscribed = json!([{ "openid": openid, "priTmplId": "paid", "left": 1 }]);
+    assert_eq!(kept["subscriptions"], subscribed);
+
+    // A second one leaves the files to the first.
+    let second = Server::start(&mut Dev::command(yunqiao(), project.path()));
+    second.prints("subscriptions and the outbox are kept in memory here");
+    drop(second);
+    drop(again);
+
+    let before = all_files(&project.path().join(".yunqiao"));
+    let mut fresh = Dev::command(yunqiao(), project.path());
+    let fresh = Dev::of(Server::start(fresh.arg("--fresh")), project.path());
+    assert_eq!(names(&fresh.get_sim("users").await), ["alice", "bob"]);
+    fresh.sim("users", json!({ "name": "dave" })).await;
+    drop(fresh);
+    let of_wechat = |files: &[(PathBuf, Vec<u8>)]| {
+        let mut files = files.to_vec();
+        files.retain(|(name, _)| {
+            ["wechat.json", "outbox.jsonl"]
+                .iter()
+                .any(|kept| name == Path::new(kept))
+        });
+        files
+    };
+    let after = all_files(&project.path().join(".yunqiao"));
+    assert_eq!(of_wechat(&before).len(), 2);
+    assert_eq!(of_wechat(&after), of_wechat(&before));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_is_told_with_its_mend_and_stays() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    project.write(".yunqiao/wechat.json", "{\"users\": 1}");
+    for (lang, mend) in [("en", "delete it to start afresh"), ("zh", "删掉它从头开始")] {
+        let mut dev = Dev::command(yunqiao(), project.path());
+        let said = refused(dev.args(["--lang", lang]));
+        assert!(said.contains("wechat.json") && said.contains(mend), "{said}");
+    }
+    let file = project.path().join(".yunqiao/wechat.json");
+    assert_eq!(fs::read_to_string(file).unwrap(), "{\"users\": 1}");
+}
+
+const DECLARED: &str = "\
+[sim.users.carol]\nphone = \"13800138000\"\nnick_name = \"卡罗\"\n\n\
+[sim.templates.paid]\ntitle = \"付款成功\"\nfields = [\"thing1\"]\n\n\
+[sim.subscriptions]\ncarol = [\"paid\"]\n";
+
+#[tokio::test]
+async fn what_is_declared_is_there_at_each_start_beside_what_was_made_by_hand() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    project.write("yunqiao.toml", DECLARED);
+    let dev = Dev::start(project.path());
+    let carol = dev.get_sim("users").await["users"][2].clone();
+    assert_eq!(
+        (&carol["name"], &carol["profile"]["nickName"]),
+        (&json!("carol"), &json!("卡罗"))
+    );
+    dev.sim(
+        "users",
+        json!({ "name": "carol", "phone": "12066600009", "steps": [9] }),
+    )
+    .await;
+    dev.sim("users", json!({ "name": "dave" })).await;
+
+    // What is declared while it runs is there at once.
+    project.write("yunqiao.toml", &format!("{DECLARED}\n[sim.users.erin]\n"));
+    dev.server.prints_soon("what [sim] declares has changed").await;
+    assert_eq!(
+        names(&dev.get_sim("users").await),
+        ["alice", "bob", "carol", "dave", "erin"]
+    );
+    drop(dev);
+
+    let again = Dev::start(project.path());
+    let users = again.get_sim("users").await;
+    assert_eq!(names(&users), ["alice", "bob", "carol", "dave", "erin"]);
+    let carol = &users["users"][2];
+    assert_eq!(
+        (&carol["phone"], &carol["steps"][30]),
+        (&json!("13800138000"), &json!(9))
+    );
+    drop(again);
+
+    // `exec` begins with what is declared alone.
+    let script = "curl -sS \"$YUNQIAO_WECHAT_URL/sim/state\"";
+    let (output, out, err) = run(yunqiao()
+        .arg("exec")
+        .arg(project.path())
+        .args(["--", "sh", "-c", script]));
+    assert!(output.status.success(), "{err}");
+    let began: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(names(&began), ["alice", "bob", "carol", "erin"]);
+    assert_eq!(began["subscriptions"][0]["openid"], carol["openid"]);
+
+    // What cannot be has its line, everywhere.
+    let wrong = format!("{DECLARED}dave = [\"paid\"]\n\n[sim.users.frank]\nphone = \"+86\"\n");
+    project.write("yunqiao.toml", &wrong);
+    for command in ["doctor", "dev"] {
+        let said = refused(yunqiao().arg(command).arg(project.path()));
+        assert!(
+            said.contains("yunqiao.toml:13: `sim.users.frank`: phone \"+86\" is no phone number"),
+            "{said}"
+        );
+        assert!(
+            said.contains("yunqiao.toml:11: `sim.subscriptions.dave`: there is no user \"dave\""),
+            "{said}"
+        );
+    }
+    let config = project.path().join("yunqiao.toml");
+    let said = refused(
+        yunqiao()
+            .args(["serve", "--check", "--lang", "zh", "-c"])
+            .arg(config),
+    );
+    assert!(said.contains("phone \"+86\" 不是手机号"), "{said}");
+}
+
+/// A project in which there is something of everything, in a `dev` that runs.
+async fn filled(project: &Scratch) -> Dev {
+    let dev = Dev::start(project.path());
+    dev.sim("users", json!({ "name": "carol" })).await;
+    dev.sim(
+        "templates",
+        json!({ "priTmplId": "paid", "content": "{{thing1.DATA}}" }),
+    )
+    .await;
+    let subscribe = json!({ "user": "carol", "api": "requestSubscribeMessage", "tmplIds": ["paid"] });
+    dev.sim("client", subscribe).await;
+    dev.sim("clock", json!({ "advance": 301 })).await;
+    let documents = [
+        "{\"_id\":\"a\",\"n\":1,\"half\":0.5,\"at\":{\"$date\":\"2026-01-02T03:04:05Z\"}}",
+        "{\"_id\":\"b\",\"long\":{\"$numberLong\":\"7\"},\"whole\":{\"$numberDouble\":\"7.0\"}}",
+    ];
+    let mut import = yunqiao();
+    project.write("todos.json", &documents.join("\n"));
+    import.args(["db", "--dir"]).arg(project.path());
+    done(
+        import
+            .args(["import", "todos"])
+            .arg(project.path().join("todos.json")),
+    );
+    let db = |words: &[&str]| {
+        let mut db = yunqiao();
+        db.args(["db", "--dir"]).arg(project.path()).args(words);
+        db
+    };
+    done(&mut db(&["index", "todos", "n", "--unique", "--sparse"]));
+    project.write("hello.txt", "hello");
+    for to in ["notes", "notes/a.txt", "odd:name?"] {
+        let mut put = yunqiao();
+        put.args(["files", "--dir"]).arg(project.path()).arg("put");
+        done(
+            put.arg(project.path().join("hello.txt"))
+                .arg(to)
+                .args(["--owner", "oCarol"]),
+        );
+    }
+    dev
+}
+
+#[tokio::test]
+async fn a_state_goes_out_and_comes_in_as_it_was() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let dev = filled(&project).await;
+    let session = dev.login("carol").await;
+    let out = TempDir::new().unwrap();
+    let (one, two, packed) = (
+        out.path().join("one"),
+        out.path().join("two"),
+        out.path().join("packed.tgz"),
+    );
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let said = done(&mut state(project.path(), &["export", &path(&one)]));
+    assert!(said.contains("3 users, 1 template, 1 subscription"), "{said}");
+    assert!(said.contains("2 documents, 3 files"), "{said}");
+    let written = all_files(&one);
+
+    // Nothing that opens a door is in it.
+    let app = dev.get_sim("app").await;
+    let running = fs::read_to_string(project.path().join(".yunqiao/run.json")).unwrap();
+    let running: Value = serde_json::from_str(&running).unwrap();
+    let secrets = [
+        session.token.clone(),
+        text(&app["secret"]),
+        text(&app["token"]),
+        text(&app["encodingAESKey"]),
+        text(&running["pass"]),
+        OPERATOR_SECRET.to_owned(),
+        fs::read_to_string(project.path().join(".yunqiao/sign-in.key")).unwrap(),
+        "session_key".to_owned(),
+        "access_token".to_owned(),
+    ];
+    for (name, content) in &written {
+        let content = String::from_utf8_lossy(content);
+        for secret in &secrets {
+            assert!(!content.contains(secret.trim()), "{secret} in {}", name.display());
+        }
+    }
+
+    // People read it.
+    let todos = fs::read_to_string(one.join("database/todos.jsonl")).unwrap();
+    let first = "{\"_id\":\"a\",\"n\":1,\"half\":0.5,\"at\":{\"$date\":\"2026-01-02T03:04:05Z\"}}\n";
+    assert!(todos.starts_with(first), "{todos}");
+    assert_eq!(
+        fs::read_to_string(one.join("files/notes/a.txt")).ok(),
+        None,
+        "`notes` is a file"
+    );
+    assert_eq!(fs::read_to_string(one.join("files/notes")).unwrap(), "hello");
+
+    // Without the `dev` it is the same.
+    drop(dev);
+    done(&mut state(project.path(), &["export", &path(&two)]));
+    let without_clock = |files: &[(PathBuf, Vec<u8>)]| {
+        let mut files = files.to_vec();
+        for (name, content) in &mut files {
+            if name == Path::new("manifest.json") {
+                let mut manifest: Value = serde_json::from_slice(content).unwrap();
+                manifest.as_object_mut().unwrap().remove("clockAhead");
+                *content = manifest.to_string().into_bytes();
+            }
+        }
+        files
+    };
+    assert_eq!(without_clock(&all_files(&two)), without_clock(&written));
+
+    // Into another project, with and without a `dev` that runs there.
+    let other = Scratch::new(&[("echo", ECHO)]);
+    done(&mut state(other.path(), &["import", &path(&one)]));
+    let again = out.path().join("again.tgz");
+    done(&mut state(other.path(), &["export", &path(&again)]));
+    done(&mut state(project.path(), &["export", &path(&packed)]));
+    assert_eq!(fs::read(&again).unwrap(), fs::read(&packed).unwrap());
+
+    let dev = Dev::start(other.path());
+    dev.sim("users", json!({ "name": "stranger" })).await;
+    let said = refused(&mut state(other.path(), &["import", &path(&one)]));
+    assert!(said.contains("--replace") && said.contains("4 users"), "{said}");
+    assert_eq!(names(&dev.get_sim("users").await).len(), 4);
+    done(&mut state(other.path(), &["import", &path(&packed), "--replace"]));
+    assert_eq!(names(&dev.get_sim("users").await), ["alice", "bob", "carol"]);
+    done(&mut state(other.path(), &["import", &path(&one), "--replace"]));
+    let now = dev.get_sim("clock").await["now"].as_u64().unwrap();
+    done(&mut state(other.path(), &["export", &path(&two)]));
+    assert_eq!(
+        all_files(&two),
+        written,
+        "a `dev` that runs has all of it, the clock too"
+    );
+    assert!(now > 0);
+}
+
+#[tokio::test]
+async fn an_import_that_fails_leaves_what_was_there() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let mut dev = Some(filled(&project).await);
+    let out = TempDir::new().unwrap();
+    let (before, after) = (out.path().join("before"), out.path().join("after"));
+    let bad = out.path().join("bad");
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    done(&mut state(project.path(), &["export", &path(&before)]));
+    // Two documents with one value of a unique index: that is known only when they go in.
+    done(&mut state(project.path(), &["export", &path(&bad)]));
+    let twice = "{\"_id\":\"x\",\"n\":1}\n{\"_id\":\"y\",\"n\":1}\n";
+    fs::write(bad.join("database/todos.jsonl"), twice).unwrap();
+    for runs in [true, false] {
+        let said = refused(&mut state(project.path(), &["import", &path(&bad), "--replace"]));
+        assert!(
+            said.contains("todos.jsonl, line 2") && said.contains("all is as it was"),
+            "{said}"
+        );
+        done(&mut state(project.path(), &["export", &path(&after)]));
+        if runs {
+            assert_eq!(all_files(&after), all_files(&before));
+            drop(dev.take());
+        }
+        let left = project.path().join(".yunqiao/before-import");
+        assert!(!left.exists(), "nothing is left over");
+    }
+
+    // What is wrong with a state is known before anything is touched, and has its place.
+    let good = all_files(&before);
+    for (file, content, why) in [
+        ("users.json", "[]", "there must be one at least"),
+        ("users.json", "{", "users.json is not the JSON"),
+        (
+            "subscriptions.json",
+            "[{\"openid\":\"oA\",\"priTmplId\":\"none\",\"left\":1}]",
+            "no such template",
+        ),
+        (
+            "database/todos.jsonl",
+            "{\"_id\":1}\nx\n",
+            "database/todos.jsonl, line 2",
+        ),
+        (
+            "files.jsonl",
+            "{\"path\":\"../x\",\"at\":\"files/notes\"}\n",
+            "files.jsonl",
+        ),
+        (
+            "files.jsonl",
+            "{\"path\":\"x\",\"at\":\"../secret\"}\n",
+            "named and not there",
+        ),
+        ("outbox.jsonl", "{\"api\":1}\n", "outbox"),
+        (
+            "manifest.json",
+            "{\"yunqiao\":\"state\",\"version\":2,\"appid\":\"wx0123456789abcdef\"}",
+            "later yunqiao",
+        ),
+        (
+            "manifest.json",
+            "{\"yunqiao\":\"state\",\"version\":1,\"appid\":\"wx0\"}",
+            "of the app wx0",
+        ),
+    ] {
+        let broken = TempDir::new().unwrap();
+        for (name, content) in &good {
+            let to = broken.path().join(name);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, content).unwrap();
+        }
+        fs::write(broken.path().join(file), content).unwrap();
+        let said = refused(&mut state(
+            project.path(),
+            &["import", &path(broken.path()), "--replace"],
+        ));
+        assert!(said.contains(why), "{file} {content}: {said}");
+    }
+    done(&mut state(project.path(), &["export", &path(&after)]));
+    assert_eq!(all_files(&after).len(), good.len());
+
+    // A folder that is something else is not replaced.
+    let said = refused(&mut state(project.path(), &["export", &path(project.path())]));
+    assert!(said.contains("name a new folder"), "{said}");
+    assert!(project.path().join("project.config.json").exists());
+}
+
+#[tokio::test]
+async fn a_fixture_that_was_made_in_the_console_and_committed_is_what_exec_begins_with() {
+    let project = Scratch::new(&[("count", COUNT)]);
+    project.write(
+        "cloudfunctions/count/package.json",
+        "{\"dependencies\":{\"wx-server-sdk\":\"3.0.4\"}}",
+    );
+    let dev = Dev::start(project.path());
+    // The form of the console's page *Users*.
+    let request = dev.client.post(format!("{}/users/change", dev.operator));
+    let request = request.bearer_auth(OPERATOR_SECRET).header("hx-request", "true");
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let form = "name=carol&nick=%E5%8D%A1%E7%BD%97&phone=13800138000";
+    let reply = request.body(form).send().await.unwrap();
+    assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
+    dev.invoke("count", json!({})).await;
+    done(&mut state(
+        project.path(),
+        &["export", project.path().join("fixture").to_str().unwrap()],
+    ));
+    drop(dev);
+
+    // As another machine has it: what is ignored is not there.
+    let git = |folder: &Path, words: &[&str]| {
+        let mut git = Command::new("git");
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+        done(git.current_dir(folder).args(who).args(words));
+    };
+    git(project.path(), &["init", "-q"]);
+    git(project.path(), &["add", "."]);
+    git(project.path(), &["commit", "-qm", "fixture"]);
+    let elsewhere = TempDir::new().unwrap();
+    git(
+        elsewhere.path(),
+        &["clone", "-q", project.path().to_str().unwrap(), "clone"],
+    );
+    let clone = elsewhere.path().join("clone");
+    assert!(!clone.join(".yunqiao").exists());
+
+    let fixture = clone.join("fixture");
+    let before = all_files(&fixture);
+    let (left, failed) = (elsewhere.path().join("left"), elsewhere.path().join("failed"));
+    let exec = |export: &Path, script: &str| {
+        let mut exec = yunqiao();
+        exec.arg("exec")
+            .arg(&clone)
+            .arg("--import")
+            .arg(&fixture)
+            .arg("--export")
+            .arg(export);
+        exec.args(["--", "sh", "-c", script]);
+        exec
+    };
+    let call = "curl -sS -X POST -H \"authorization: Bearer $YUNQIAO_OPERATOR_SECRET\" -H 'content-type: application/json' \
+                -d '{}' \"$YUNQIAO_OPERATOR_URL/operator/functions/count\"";
+    let (output, out, err) = run(&mut exec(&left, call));
+    assert!(output.status.success(), "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer["result"], 1, "{out} {err}");
+    assert_eq!(all_files(&fixture), before, "it is read alone");
+    let todos = fs::read_to_string(left.join("database/todos.jsonl")).unwrap();
+    assert_eq!(todos.lines().count(), 2, "{todos}");
+    let users: Value = serde_json::from_slice(&fs::read(left.join("users.json")).unwrap()).unwrap();
+    assert_eq!(users[2]["profile"]["nickName"], "卡罗");
+
+    // Written where the command failed, and not where there was none.
+    let (output, _, _) = run(&mut exec(&failed, "exit 7"));
+    assert_eq!(
+        (output.status.code(), failed.join("manifest.json").exists()),
+        (Some(7), true)
+    );
+    let nowhere = elsewhere.path().join("nowhere");
+    let mut exec = yunqiao();
+    exec.arg("exec")
+        .arg(&clone)
+        .arg("--export")
+        .arg(&nowhere)
+        .args(["--", "no-such-command"]);
+    let (output, _, _) = run(&mut exec);
+    assert_eq!((output.status.code(), nowhere.exists()), (Some(127), false));
+    let mut exec = yunqiao();
+    exec.arg("exec")
+        .arg(&clone)
+        .arg("--import")
+        .arg(&nowhere)
+        .args(["--", "touch"]);
+    let said = refused(exec.arg(elsewhere.path().join("ran")));
+    assert!(
+        said.contains("there is no") && !elsewhere.path().join("ran").exists(),
+        "{said}"
+    );
+}
