@@ -139,7 +139,10 @@ impl StatePlace {
         wechat: &WeChatState,
     ) -> anyhow::Result<()> {
         let (Some(database), Some(blobs)) = (&self.database, &self.files) else {
-            bail!("a state was to be put where nothing can be written");
+            bail!(say!(
+                "a state can only be put where documents and files can be written",
+                "只能在可写入记录和文件的地方导入状态"
+            ));
         };
         for there in database.collections().await? {
             database.drop_collection(&there.name).await?;
