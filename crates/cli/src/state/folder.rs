@@ -312,8 +312,10 @@ fn write_outbox(items: &Value, to: &Path) -> anyhow::Result<()> {
 fn name_of_collection(name: &str, taken: &BTreeSet<String>) -> String {
     let mut plain = String::new();
     for character in name.chars() {
-        let fits = character.is_alphanumeric() || "-_.".contains(character);
-        match fits && plain.len() < LONGEST_NAME {
+        if plain.len() >= LONGEST_NAME {
+            break;
+        }
+        match character.is_alphanumeric() || "-_.".contains(character) {
             true => plain.push(character),
             false => {
                 let mut bytes = [0; 4];
@@ -323,8 +325,6 @@ fn name_of_collection(name: &str, taken: &BTreeSet<String>) -> String {
             }
         }
     }
-    let end = plain.floor_char_boundary(LONGEST_NAME);
-    plain.truncate(end);
     let named = |number: usize| match number {
         1 => format!("{DATABASE}/{plain}.jsonl"),
         more => format!("{DATABASE}/{plain}~{more}.jsonl"),
