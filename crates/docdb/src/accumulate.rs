@@ -12,7 +12,7 @@ use bson::{Bson, Document};
 use self::several::{Ranked, Side};
 use crate::{
     Context, Error,
-    error::Result,
+    error::{Result, code},
     expr::{Average, Deviation, Expression, Needs, Sum, Variables, percentile, type_name, value_size},
     key,
     order::{self, Number},
@@ -189,14 +189,14 @@ impl Accumulator {
         let known = |field: &str| matches!(field, "input" | "method") || field == "p" && !single;
         if let Some(field) = arguments.keys().find(|field| !known(field)) {
             return Err(Error::new(
-                40415,
+                code::IDL_UNKNOWN_FIELD,
                 format!("BSON field '{name}.{field}' is an unknown field."),
             ));
         }
         let require = |field: &str| {
             arguments.get(field).ok_or_else(|| {
                 Error::new(
-                    40414,
+                    code::IDL_FAILED_TO_PARSE,
                     format!("BSON field '{name}.{field}' is missing but a required field"),
                 )
             })
@@ -437,13 +437,10 @@ fn behind(value: &Bson) -> usize {
 }
 
 fn not_an_array(operator: &str, value: &Bson) -> Error {
-    Error::new(
-        14,
-        format!(
-            "{operator} requires array inputs, but input is of type {}",
-            type_name(value)
-        ),
-    )
+    Error::type_mismatch(format!(
+        "{operator} requires array inputs, but input is of type {}",
+        type_name(value)
+    ))
 }
 
 /// Adds an element to a set that keeps the order of first sight.

@@ -70,6 +70,7 @@ pub mod code {
         INCOMPLETE_TRANSACTION_HISTORY = 217 "IncompleteTransactionHistory";
         QUERY_FEATURE_NOT_ALLOWED = 224 "QueryFeatureNotAllowed";
         TRANSACTION_TOO_OLD = 225 "TransactionTooOld";
+        MAX_SUB_PIPELINE_DEPTH_EXCEEDED = 232 "MaxSubPipelineDepthExceeded";
         NOT_IMPLEMENTED = 238 "NotImplemented";
         SNAPSHOT_TOO_OLD = 239 "SnapshotTooOld";
         CONVERSION_FAILURE = 241 "ConversionFailure";

@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     Context, Error,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, Needs, Variables, depth_within},
     path::Path,
     query::Filter,
@@ -540,7 +540,7 @@ impl Held {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.most {
             return Err(Error::new(
-                292,
+                code::QUERY_EXCEEDED_MEMORY_LIMIT,
                 format!(
                     "Exceeded memory limit for {}, which may hold {} bytes, and no disk is used",
                     self.stage, self.most
@@ -557,7 +557,7 @@ fn check_depth(value: &Bson) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(
-        15,
+        code::OVERFLOW,
         format!(
             "BSONObj exceeds maximum nested object depth: {}",
             crate::expr::MAX_DEPTH

@@ -8,7 +8,11 @@ use super::{
     FieldPath, Value,
     value::{Meter, fail, int32, integer, is_number, made, null, nullish, type_of},
 };
-use crate::{Error, error::Result, order};
+use crate::{
+    Error,
+    error::{Result, code},
+    order,
+};
 
 fn array<'v>(value: &'v Value<'_>) -> Option<&'v [Bson]> {
     match value.as_deref() {
@@ -363,7 +367,10 @@ impl ElementOrder {
         let direction = |value: &Bson| match integer(value) {
             Some(1) => Ok(true),
             Some(-1) => Ok(false),
-            _ => fail(2, format!("{operator}: a sort direction must be 1 or -1")),
+            _ => fail(
+                code::BAD_VALUE,
+                format!("{operator}: a sort direction must be 1 or -1"),
+            ),
         };
         match value {
             Bson::Document(fields) if !fields.is_empty() => {
@@ -372,7 +379,10 @@ impl ElementOrder {
                     .map(|(name, value)| Ok((FieldPath::parse(name)?, direction(value)?)));
                 Ok(Self::Fields(fields.collect::<Result<_>>()?))
             }
-            Bson::Document(_) => fail(2, format!("{operator}: the sort pattern must not be empty")),
+            Bson::Document(_) => fail(
+                code::BAD_VALUE,
+                format!("{operator}: the sort pattern must not be empty"),
+            ),
             value => Ok(Self::Whole(direction(value)?)),
         }
     }

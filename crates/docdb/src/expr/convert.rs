@@ -9,7 +9,11 @@ use super::{
     time::iso_text,
     value::{fail, integer, is_number, made, null, nullish, truth, type_of},
 };
-use crate::{Error, error::Result, order::Number};
+use crate::{
+    Error,
+    error::{Result, code},
+    order::Number,
+};
 
 /// A type to convert to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,12 @@ impl Target {
             "date" => Self::Date,
             "int" => Self::Int,
             "long" => Self::Long,
-            _ => return fail(2, "$convert's 'to' must name a type that can be converted to"),
+            _ => {
+                return fail(
+                    code::BAD_VALUE,
+                    "$convert's 'to' must name a type that can be converted to",
+                );
+            }
         })
     }
 }
@@ -99,7 +108,7 @@ pub(super) fn convert(mut values: Vec<Option<Value<'_>>>) -> Result<Value<'_>> {
 
 fn refused(value: &Value<'_>, target: &str) -> Error {
     Error::new(
-        241,
+        code::CONVERSION_FAILURE,
         format!(
             "Unsupported conversion from {} to {target} in $convert with no onError value",
             type_of(value)
@@ -109,7 +118,7 @@ fn refused(value: &Value<'_>, target: &str) -> Error {
 
 fn failed(text: &str, target: &str) -> Error {
     Error::new(
-        241,
+        code::CONVERSION_FAILURE,
         format!("Failed to parse '{text}' as {target} in $convert with no onError value"),
     )
 }
@@ -157,7 +166,7 @@ fn converted(value: &Value<'_>, target: Target) -> Result<Bson> {
             let number = integer_of(value, bson, "int")?;
             i32::try_from(number).map(Bson::Int32).map_err(|_| {
                 Error::new(
-                    241,
+                    code::CONVERSION_FAILURE,
                     format!(
                         "Conversion would overflow target type in $convert with no onError value: {number}"
                     ),
@@ -187,14 +196,14 @@ fn integer_of(value: &Value<'_>, bson: &Bson, target: &str) -> Result<i64> {
 fn whole(number: f64, target: &str) -> Result<i64> {
     if !number.is_finite() {
         return fail(
-            241,
+            code::CONVERSION_FAILURE,
             format!("Attempt to convert NaN or infinity value to {target} in $convert with no onError value"),
         );
     }
     Number::Double(number.trunc()).to_i64_exact().map_or_else(
         || {
             fail(
-                241,
+                code::CONVERSION_FAILURE,
                 format!("Conversion would overflow target type in $convert with no onError value: {number}"),
             )
         },
@@ -220,7 +229,7 @@ pub(super) fn bson_size(values: Vec<Value<'_>>) -> Result<Value<'_>> {
         None | Some(Bson::Null | Bson::Undefined) => null(),
         Some(Bson::Document(document)) => match document.to_vec() {
             Ok(bytes) => made(bytes.len() as i32),
-            Err(error) => fail(10334, error.to_string()),
+            Err(error) => fail(code::BSON_OBJECT_TOO_LARGE, error.to_string()),
         },
         Some(_) => fail(
             31393,

@@ -11,7 +11,7 @@ use super::{
     value::{double, fail, integer, made, null, nullish, type_of},
     zone::Zone,
 };
-use crate::error::Result;
+use crate::error::{Result, code};
 
 pub(super) use self::{
     arithmetic::{add, difference, subtract, truncate},
@@ -175,7 +175,7 @@ pub(super) fn from_parts(values: Vec<Option<Value<'_>>>) -> Result<Value<'_>> {
         .and_then(|millis| millis.checked_add(days * DAY + (hour * 60 + minute) * 60_000));
     match local {
         Some(local) => made(bson::DateTime::from_millis(zone.instant(local))),
-        None => fail(15, "$dateFromParts: the date is out of range"),
+        None => fail(code::OVERFLOW, "$dateFromParts: the date is out of range"),
     }
 }
 

@@ -10,7 +10,11 @@ use super::{
     decimal::{Rounding, round_double, round_integer},
     value::{double, fail, int32, integer, is_number, made, null, nullish, type_of},
 };
-use crate::{Error, error::Result, order::Number};
+use crate::{
+    Error,
+    error::{Result, code},
+    order::Number,
+};
 
 /// The widest type met so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +54,7 @@ pub(super) fn add(values: Vec<Value<'_>>) -> Result<Value<'_>> {
             Some(number) if is_number(number) => sum.add(number),
             Some(_) => {
                 return fail(
-                    14,
+                    code::TYPE_MISMATCH,
                     format!("$add only supports numeric or date types, not {}", type_of(value)),
                 );
             }
@@ -73,7 +77,7 @@ fn moved<'a>(date: DateTime, by: &Bson, sign: i128, operator: &str) -> Result<Va
     by.map(|by| i128::from(date.timestamp_millis()).saturating_add(by.saturating_mul(sign)))
         .and_then(|millis| i64::try_from(millis).ok())
         .map_or_else(
-            || fail(15, format!("date overflow in {operator}")),
+            || fail(code::OVERFLOW, format!("date overflow in {operator}")),
             |millis| made(DateTime::from_millis(millis)),
         )
 }
@@ -87,7 +91,7 @@ pub(super) fn subtract(values: Vec<Value<'_>>) -> Result<Value<'_>> {
         (Some(Bson::DateTime(left)), Some(Bson::DateTime(right))) => left
             .timestamp_millis()
             .checked_sub(right.timestamp_millis())
-            .map_or_else(|| fail(15, "date overflow in $subtract"), made),
+            .map_or_else(|| fail(code::OVERFLOW, "date overflow in $subtract"), made),
         (Some(Bson::DateTime(date)), Some(number)) if is_number(number) => {
             moved(*date, number, -1, "$subtract")
         }
@@ -98,7 +102,7 @@ pub(super) fn subtract(values: Vec<Value<'_>>) -> Result<Value<'_>> {
             )),
             (Some(a), Some(b)) => made(a.to_f64() - b.to_f64()),
             _ => fail(
-                14,
+                code::TYPE_MISMATCH,
                 format!("can't $subtract {} from {}", type_of(right), type_of(left)),
             ),
         },
@@ -127,7 +131,7 @@ pub(super) fn multiply(values: Vec<Value<'_>>) -> Result<Value<'_>> {
             .and_then(|value| Some((value, Number::of(value)?)))
         else {
             return fail(
-                14,
+                code::TYPE_MISMATCH,
                 format!("$multiply only supports numeric types, not {}", type_of(value)),
             );
         };
@@ -151,13 +155,13 @@ pub(super) fn divide(values: Vec<Value<'_>>) -> Result<Value<'_>> {
     match numbers(left, right) {
         Some((left, right)) => {
             if right.to_f64() == 0.0 {
-                return fail(2, "can't $divide by zero");
+                return fail(code::BAD_VALUE, "can't $divide by zero");
             }
             made(left.to_f64() / right.to_f64())
         }
         None if nullish(left) || nullish(right) => null(),
         None => fail(
-            14,
+            code::TYPE_MISMATCH,
             format!(
                 "$divide only supports numeric types, not {} and {}",
                 type_of(left),
@@ -517,7 +521,7 @@ fn bitwise<'a>(
             }
             Some(_) => {
                 return fail(
-                    14,
+                    code::TYPE_MISMATCH,
                     format!(
                         "{operator} only supports int and long operands, not {}",
                         type_of(value)

@@ -13,7 +13,10 @@ use super::{
     table::{self, ByName},
     value::{fail, truth},
 };
-use crate::{Context, Error, error::Result};
+use crate::{
+    Context, Error,
+    error::{Result, code},
+};
 
 /// The levels around an expression: the command, its pipeline, the stage, its argument.
 const AROUND: usize = 4;
@@ -63,7 +66,7 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         if self.depth > MAX_DEPTH - AROUND {
             return fail(
-                15,
+                code::OVERFLOW,
                 format!("the expression exceeds maximum nested object depth: {MAX_DEPTH}"),
             );
         }
@@ -131,7 +134,7 @@ impl<'a> Parser<'a> {
 
     fn variable(&mut self, text: &str) -> Result<Node> {
         if text.is_empty() {
-            return fail(9, "empty variable names are not allowed");
+            return fail(code::FAILED_TO_PARSE, "empty variable names are not allowed");
         }
         let whole = FieldPath::parse(text)?;
         let name = whole.first();
@@ -343,7 +346,7 @@ fn check_variable_characters(name: &str) -> Result<()> {
         .find(|char| !(char.is_ascii_alphanumeric() || *char == '_' || !char.is_ascii()))
     {
         return fail(
-            9,
+            code::FAILED_TO_PARSE,
             format!("'{name}' contains an invalid character for a variable name: '{bad}'"),
         );
     }
@@ -356,11 +359,11 @@ pub(crate) fn check_variable_name(name: &str) -> Result<()> {
         return Ok(());
     }
     let Some(first) = name.chars().next() else {
-        return fail(9, "empty variable names are not allowed");
+        return fail(code::FAILED_TO_PARSE, "empty variable names are not allowed");
     };
     if !first.is_ascii_lowercase() && first.is_ascii() {
         return fail(
-            9,
+            code::FAILED_TO_PARSE,
             format!("'{name}' starts with an invalid character for a user variable name"),
         );
     }
@@ -417,5 +420,8 @@ fn known_truth(node: &Node) -> Option<bool> {
 }
 
 fn unknown_operator(name: &str) -> Error {
-    Error::new(168, format!("Unrecognized expression '{name}'"))
+    Error::new(
+        code::INVALID_PIPELINE_OPERATOR,
+        format!("Unrecognized expression '{name}'"),
+    )
 }

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use bson::{Bson, Document};
 
 use super::Value;
-use crate::{Error, error::Result};
+use crate::{
+    Error,
+    error::{Result, code},
+};
 
 /// A field path of an expression, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ impl FieldPath {
         let parts: Vec<String> = text.split('.').map(str::to_owned).collect();
         if parts.len() > super::MAX_DEPTH {
             return Err(Error::new(
-                15,
+                code::OVERFLOW,
                 format!("FieldPath '{}...' is too long", &parts[0]),
             ));
         }

@@ -9,7 +9,11 @@ use super::{
     time::iso_text,
     value::{fail, int32, is_number, made, null, nullish, type_of},
 };
-use crate::{Error, error::Result, order::Number};
+use crate::{
+    Error,
+    error::{Result, code},
+    order::Number,
+};
 
 /// A string as it is: nothing is turned into one.
 pub(super) fn string<'v>(value: &'v Value<'_>) -> Option<&'v str> {
@@ -92,7 +96,7 @@ fn text<'a>(text: String, operator: &str) -> Result<Value<'a>> {
 fn check_length(bytes: usize, operator: &str) -> Result<()> {
     if bytes > MAX_DOCUMENT_BYTES {
         return fail(
-            10334,
+            code::BSON_OBJECT_TOO_LARGE,
             format!("the string that {operator} builds is larger than {MAX_DOCUMENT_BYTES} bytes"),
         );
     }

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use bson::{Bson, Document};
 
 use super::{MAX_DEPTH, MAX_VALUE_BYTES, Value};
-use crate::{Error, error::Result, order::Number};
+use crate::{
+    Error,
+    error::{Result, code},
+    order::Number,
+};
 
 /// If a value counts as true: all but false, null, undefined and the number 0.
 #[must_use]
@@ -153,7 +157,7 @@ pub(super) fn check_depth(value: &Bson) -> Result<()> {
         return Ok(());
     }
     fail(
-        15,
+        code::OVERFLOW,
         format!("BSONObj exceeds maximum nested object depth: {MAX_DEPTH}"),
     )
 }
@@ -175,7 +179,7 @@ impl Meter {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_VALUE_BYTES {
             return fail(
-                146,
+                code::EXCEEDED_MEMORY_LIMIT,
                 format!("{operator} exceeded its memory limit: a value of more than {MAX_VALUE_BYTES} bytes"),
             );
         }

@@ -69,13 +69,10 @@ impl GeoNear {
                 }
                 ("uniqueDocs", _) => {}
                 (other, value) => {
-                    return Err(Error::new(
-                        2,
-                        format!(
-                            "$geoNear does not take '{other}' with a value of type {}",
-                            type_name(value)
-                        ),
-                    ));
+                    return Err(Error::bad_value(format!(
+                        "$geoNear does not take '{other}' with a value of type {}",
+                        type_name(value)
+                    )));
                 }
             }
         }

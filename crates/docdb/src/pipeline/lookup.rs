@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, FieldPath, Needs, Value, Variables, check_variable_name, document_size, type_name},
     key,
     path::{Path, walk},
@@ -88,7 +88,7 @@ fn string<'v>(stage: &str, name: &str, value: &'v Bson, code: i32) -> Result<&'v
 fn check_collection(stage: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\0') || name.starts_with('.') {
         return Err(Error::new(
-            73,
+            code::INVALID_NAMESPACE,
             format!("Invalid namespace specified: {stage} from '{name}'"),
         ));
     }
@@ -110,38 +110,53 @@ impl Lookup {
         for (name, value) in specification {
             match name.as_str() {
                 "from" => {
-                    let name = string("$lookup", name, value, 9)?;
+                    let name = string("$lookup", name, value, code::FAILED_TO_PARSE)?;
                     check_collection("$lookup", name)?;
                     from = Some(name.to_owned());
                 }
-                "as" => result = Some(FieldPath::parse(string("$lookup", name, value, 14)?)?),
+                "as" => {
+                    result = Some(FieldPath::parse(string(
+                        "$lookup",
+                        name,
+                        value,
+                        code::TYPE_MISMATCH,
+                    )?)?)
+                }
                 // Null and nothing stand for an argument that is not there.
                 "localField" | "foreignField" | "let" if *value == Bson::Null => {}
                 "localField" | "foreignField" if matches!(value, Bson::String(text) if text.is_empty()) => {}
-                "localField" => local = Some(Path::checked(string("$lookup", name, value, 14)?)?),
-                "foreignField" => foreign = Some(Path::checked(string("$lookup", name, value, 14)?)?),
+                "localField" => {
+                    local = Some(Path::checked(string(
+                        "$lookup",
+                        name,
+                        value,
+                        code::TYPE_MISMATCH,
+                    )?)?)
+                }
+                "foreignField" => {
+                    foreign = Some(Path::checked(string(
+                        "$lookup",
+                        name,
+                        value,
+                        code::TYPE_MISMATCH,
+                    )?)?)
+                }
                 "let" => match value {
                     Bson::Document(document) => bindings = Some(document),
                     other => {
-                        return Err(Error::new(
-                            14,
-                            format!(
-                                "$lookup argument 'let' must be an object, found {}",
-                                type_name(other)
-                            ),
-                        ));
+                        return Err(Error::type_mismatch(format!(
+                            "$lookup argument 'let' must be an object, found {}",
+                            type_name(other)
+                        )));
                     }
                 },
                 "pipeline" => match value {
                     Bson::Array(list) => stages = Some(list),
                     other => {
-                        return Err(Error::new(
-                            14,
-                            format!(
-                                "'pipeline' option must be specified as an array, found {}",
-                                type_name(other)
-                            ),
-                        ));
+                        return Err(Error::type_mismatch(format!(
+                            "'pipeline' option must be specified as an array, found {}",
+                            type_name(other)
+                        )));
                     }
                 },
                 other => {
@@ -156,21 +171,18 @@ impl Lookup {
             (Some(local), Some(foreign)) => Some(Equality { local, foreign }),
             (None, None) => None,
             _ => {
-                return Err(Error::new(
-                    9,
+                return Err(Error::failed_to_parse(
                     "$lookup requires both or neither of 'localField' and 'foreignField'",
                 ));
             }
         };
         if stages.is_none() && equality.is_none() {
-            return Err(Error::new(
-                9,
+            return Err(Error::failed_to_parse(
                 "$lookup requires either 'pipeline' or both 'localField' and 'foreignField'",
             ));
         }
         if stages.is_none() && bindings.is_some() {
-            return Err(Error::new(
-                9,
+            return Err(Error::failed_to_parse(
                 "$lookup with a 'let' argument must also specify 'pipeline'",
             ));
         }
@@ -190,7 +202,7 @@ impl Lookup {
             (None, None) => return Err(Error::failed_to_parse("must specify 'from' field for a $lookup")),
             (Some(_), Some(_)) => {
                 return Err(Error::new(
-                    73,
+                    code::INVALID_NAMESPACE,
                     "$documents can not be used in a $lookup that has a 'from' field",
                 ));
             }
@@ -386,7 +398,7 @@ impl Lookup {
 fn sub_pipeline(stage: &str, stages: &[Bson], names: &[String], depth: usize) -> Result<Pipeline> {
     if depth >= MAX_SUB_PIPELINES {
         return Err(Error::new(
-            232,
+            code::MAX_SUB_PIPELINE_DEPTH_EXCEEDED,
             format!("Maximum number of nested sub-pipelines exceeded by {stage}: {MAX_SUB_PIPELINES}"),
         ));
     }
@@ -639,17 +651,14 @@ impl UnionWith {
                         ("coll", Bson::String(name)) => from = Some(name.clone()),
                         ("pipeline", Bson::Array(list)) => stages = list,
                         ("coll" | "pipeline", other) => {
-                            return Err(Error::new(
-                                14,
-                                format!(
-                                    "BSON field '$unionWith.{name}' is of the wrong type: {}",
-                                    type_name(other)
-                                ),
-                            ));
+                            return Err(Error::type_mismatch(format!(
+                                "BSON field '$unionWith.{name}' is of the wrong type: {}",
+                                type_name(other)
+                            )));
                         }
                         (other, _) => {
                             return Err(Error::new(
-                                40415,
+                                code::IDL_UNKNOWN_FIELD,
                                 format!("BSON field '$unionWith.{other}' is an unknown field."),
                             ));
                         }
@@ -657,13 +666,10 @@ impl UnionWith {
                 }
             }
             other => {
-                return Err(Error::new(
-                    9,
-                    format!(
-                        "the $unionWith stage specification must be an object or string, but found {}",
-                        type_name(other)
-                    ),
-                ));
+                return Err(Error::failed_to_parse(format!(
+                    "the $unionWith stage specification must be an object or string, but found {}",
+                    type_name(other)
+                )));
             }
         }
         let pipeline = sub_pipeline("$unionWith", stages, variables, depth)?;
@@ -671,8 +677,7 @@ impl UnionWith {
             Some(name) => check_collection("$unionWith", name)?,
             None if pipeline.makes_documents() => {}
             None => {
-                return Err(Error::new(
-                    9,
+                return Err(Error::failed_to_parse(
                     "$unionWith stage without explicit collection must have a pipeline with $documents as first stage",
                 ));
             }

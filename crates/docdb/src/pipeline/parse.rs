@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{Expression, type_name},
     order::Number,
     query::Filter,
@@ -33,8 +33,7 @@ pub(super) fn pipeline(stages: &[Bson], variables: &[String], depth: usize) -> R
     let mut parsed = Vec::with_capacity(stages.len());
     for (at, value) in stages.iter().enumerate() {
         let Bson::Document(document) = value else {
-            return Err(Error::new(
-                14,
+            return Err(Error::type_mismatch(
                 "Each element of the 'pipeline' array must be an object",
             ));
         };
@@ -203,13 +202,13 @@ fn replace_root(specification: &Bson, variables: &[String]) -> Result<Stage> {
     };
     if let Some(name) = document.keys().find(|name| name.as_str() != "newRoot") {
         return Err(Error::new(
-            40415,
+            code::IDL_UNKNOWN_FIELD,
             format!("BSON field '$replaceRoot.{name}' is an unknown field."),
         ));
     }
     let Some(new_root) = document.get("newRoot") else {
         return Err(Error::new(
-            40414,
+            code::IDL_FAILED_TO_PARSE,
             "BSON field '$replaceRoot.newRoot' is missing but a required field",
         ));
     };

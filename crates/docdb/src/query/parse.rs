@@ -7,7 +7,7 @@ use super::{
     test::{Bits, Comparison, ElemMatch, Test, Types},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, code},
     expr::{Expression, truth},
     geo,
     order::{Number, compare},
@@ -143,7 +143,7 @@ impl Parser<'_> {
             }
             "$jsonSchema" if !place.document => {
                 return Err(Error::new(
-                    224,
+                    code::QUERY_FEATURE_NOT_ALLOWED,
                     "$jsonSchema can only be applied to the top-level document",
                 ));
             }

@@ -5,7 +5,7 @@ use bson::{Bson, DateTime};
 use super::{required_millis, slot};
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{
         Value,
         time::{Civil, DAY, days_from_civil, days_in_month},
@@ -46,7 +46,12 @@ impl Unit {
             "minute" => Self::Millis(60_000),
             "second" => Self::Millis(1000),
             "millisecond" => Self::Millis(1),
-            other => return fail(9, format!("{operator}: unknown time unit value: {other}")),
+            other => {
+                return fail(
+                    code::FAILED_TO_PARSE,
+                    format!("{operator}: unknown time unit value: {other}"),
+                );
+            }
         })
     }
 }
@@ -141,7 +146,12 @@ fn week_start(value: Option<&Value<'_>>) -> Result<Option<i64>> {
         .iter()
         .position(|day| *day == name || name.len() == 3 && day.starts_with(&name))
         .map_or_else(
-            || fail(9, format!("unknown day of week value: {name}")),
+            || {
+                fail(
+                    code::FAILED_TO_PARSE,
+                    format!("unknown day of week value: {name}"),
+                )
+            },
             |day| Ok(Some(day as i64)),
         )
 }
@@ -224,7 +234,7 @@ pub(in crate::expr) fn truncate(values: Vec<Option<Value<'_>>>) -> Result<Value<
         }),
     };
     start.map_or_else(
-        || fail(15, "$dateTrunc overflowed"),
+        || fail(code::OVERFLOW, "$dateTrunc overflowed"),
         |millis| made(DateTime::from_millis(millis)),
     )
 }

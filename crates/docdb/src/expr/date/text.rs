@@ -157,7 +157,7 @@ pub(in crate::expr) fn from_string(mut values: Vec<Option<Value<'_>>>) -> Result
         (Some(Bson::String(_)), Some(None)) => return null(),
         (Some(Bson::String(text)), format) => parse(text, format.flatten(), &zone),
         _ => fail(
-            241,
+            code::CONVERSION_FAILURE,
             format!(
                 "$dateFromString requires that 'dateString' be a string, found: {}",
                 type_of(text)
@@ -190,7 +190,7 @@ fn parse(text: &str, format: Option<&str>, zone: &Zone) -> Result<i64> {
     match parts.offset {
         None => Ok(zone.instant(local)),
         Some(_) if !zone.is_utc() => Err(Error::new(
-            241,
+            code::CONVERSION_FAILURE,
             format!(
                 "you cannot pass in a date/time string with time zone information ('{text}') together with a timezone argument"
             ),

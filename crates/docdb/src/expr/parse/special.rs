@@ -5,7 +5,7 @@ use bson::{Bson, Document};
 use super::{Parser, check_count, check_variable_name, known_truth, unknown_operator};
 use crate::{
     Error,
-    error::Result,
+    error::{Result, code},
     expr::{
         ElementOrder, FieldPath, Node, array, object,
         search::{Search, Wanted},
@@ -87,7 +87,7 @@ impl<'v> Arguments<'v> {
                 Ok(name.clone())
             }
             Some(other) => fail(
-                9,
+                code::FAILED_TO_PARSE,
                 format!(
                     "{}: 'as' must be a string, found: {}",
                     self.operator,
