@@ -58,16 +58,26 @@ impl fmt::Display for BadCollectionName {
 
 impl std::error::Error for BadCollectionName {}
 
-/// Whether a collection can be called so.
+/// Whether a new collection can be called so.
 ///
 /// # Errors
 /// Where a MongoDB would keep none of that name.
 pub fn check_name(name: &str) -> Result<(), BadCollectionName> {
+    if name.len() > LONGEST_NAME {
+        return Err(BadCollectionName::TooLong(name.len()));
+    }
+    check_characters(name)
+}
+
+/// Whether a collection that is there already may be called so, however long its name is: a MongoDB whose database has a shorter
+/// name keeps longer ones.
+///
+/// # Errors
+/// As [`check_name`], but for the length.
+pub fn check_characters(name: &str) -> Result<(), BadCollectionName> {
     let owned = || name.to_owned();
     if name.is_empty() {
         Err(BadCollectionName::Empty)
-    } else if name.len() > LONGEST_NAME {
-        Err(BadCollectionName::TooLong(name.len()))
     } else if let Some(char) = name.chars().find(|char| matches!(char, '$' | '\0')) {
         Err(BadCollectionName::Character(owned(), char))
     } else if name.starts_with('.') {

@@ -1,7 +1,7 @@
 //! One client: what it has proved, and how each of its messages is answered.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -68,7 +68,8 @@ impl WireClient {
     /// Does what a message asks for; gives the answer's bytes where one is wanted.
     pub async fn answer(&mut self, mut request: WireRequest) -> Option<Vec<u8>> {
         let command = std::mem::take(&mut request.command);
-        let answer = self.command(command).await;
+        let two_ids = std::mem::take(&mut request.two_ids);
+        let answer = self.command_with(command, two_ids).await;
         self.answers = self.answers.wrapping_add(1);
         (!request.silent).then(|| request.answer(self.answers, &answer))
     }
@@ -88,12 +89,12 @@ impl WireClient {
             id: header.id,
             opcode: header.opcode,
             command: Document::new(),
+            two_ids: BTreeSet::new(),
             silent: false,
         };
         let code = match error {
             MalformedMessage::Depth => code::OVERFLOW,
             MalformedMessage::Bson(_) => code::INVALID_BSON,
-            MalformedMessage::TwoIds => code::BAD_VALUE,
             _ => code::BSON_OBJECT_TOO_LARGE,
         };
         let failure = Failure::new(code, error.to_string());
@@ -103,8 +104,12 @@ impl WireClient {
 
     /// Does what a command asks for.
     pub async fn command(&mut self, command: Document) -> RawDocumentBuf {
+        self.command_with(command, BTreeSet::new()).await
+    }
+
+    async fn command_with(&mut self, command: Document, two_ids: BTreeSet<usize>) -> RawDocumentBuf {
         let answered = match Command::read(command) {
-            Ok(command) => self.dispatch(command).await,
+            Ok(command) => self.dispatch(Command { two_ids, ..command }).await,
             Err(failure) => Err(failure),
         };
         answered.unwrap_or_else(|failure| {

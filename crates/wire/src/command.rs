@@ -1,7 +1,7 @@
 //! A command and its fields: each is taken out with the type that it must have, and what is left over at the end is unknown. So nothing
 //! that a client asks for is passed over in silence.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bson::{Bson, Document};
 use docdb::order::Number;
@@ -41,6 +41,8 @@ pub(crate) struct Command {
     pub(crate) transaction: Option<Part>,
     /// How long a read may take.
     pub(crate) patience: Option<Duration>,
+    /// Where in an insert's `documents` those stand that were sent with more than one `_id`.
+    pub(crate) two_ids: BTreeSet<usize>,
     /// Its own fields; the first one has its name.
     pub(crate) fields: Fields,
 }
@@ -102,6 +104,7 @@ impl Command {
             number,
             transaction,
             patience,
+            two_ids: BTreeSet::new(),
             fields,
         })
     }
@@ -154,7 +157,8 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     pub(crate) fn new(database: &str, collection: String) -> Result<Self> {
-        if let Err(bad) = docdb::collection::check_name(&collection) {
+        // One that is longer than a new one may be may have been made elsewhere; whatever makes one bounds it.
+        if let Err(bad) = docdb::collection::check_characters(&collection) {
             return Err(Failure::bad_name(&bad));
         }
         Ok(Self {

@@ -10,6 +10,8 @@ mod measure;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use bson::{Bson, Document, RawDocument};
 use crc::{CRC_32_ISCSI, Crc};
 
@@ -76,9 +78,6 @@ pub enum MalformedMessage {
         HEAVIEST >> 20
     )]
     Heavy,
-    /// A document that is to be added has its `_id` twice.
-    #[error("can't have multiple _id fields in one document")]
-    TwoIds,
     /// No BSON.
     #[error("a document of the message is not valid BSON")]
     Bson(#[source] Option<bson::error::Error>),
@@ -87,7 +86,7 @@ pub enum MalformedMessage {
 impl MalformedMessage {
     /// Whether the message is whole all the same, so that its sender can be told, and go on.
     pub(crate) const fn is_of_documents(&self) -> bool {
-        matches!(self, Self::Depth | Self::Heavy | Self::TwoIds | Self::Bson(_))
+        matches!(self, Self::Depth | Self::Heavy | Self::Bson(_))
     }
 }
 
@@ -155,6 +154,8 @@ pub struct WireRequest {
     pub opcode: MessageKind,
     /// The command, with the documents of its sequences as arrays, and with `$db`.
     pub command: Document,
+    /// Where in `documents`, which an `insert` has, those stand that were sent with more than one `_id`: in `command` they have the last.
+    pub two_ids: BTreeSet<usize>,
     /// Whether no answer is wanted: a write with `w: 0`.
     pub silent: bool,
 }
@@ -191,7 +192,7 @@ impl WireRequest {
     fn message(id: i32, header: &[u8; HEADER], body: &[u8]) -> Result<Self, MalformedMessage> {
         let sections = Sections::read(header, body)?;
         let mut command = decode(sections.command)?;
-        refuse_two_ids(&sections)?;
+        let two_ids = two_ids(&sections);
         for (name, documents) in sections.sequences {
             if command.contains_key(name) {
                 return Err(MalformedMessage::Sections);
@@ -205,6 +206,7 @@ impl WireRequest {
             id,
             opcode: MessageKind::Message,
             command,
+            two_ids,
             silent: sections.silent,
         })
     }
@@ -233,6 +235,7 @@ impl WireRequest {
             id,
             opcode: MessageKind::Query,
             command,
+            two_ids: BTreeSet::new(),
             silent: false,
         })
     }
@@ -325,26 +328,24 @@ impl<'b> Sections<'b> {
     }
 }
 
-/// The documents that are to be added, of which one `_id` would be lost where they are decoded.
-fn refuse_two_ids(sections: &Sections<'_>) -> Result<(), MalformedMessage> {
-    let has_one = |document: &RawDocument| {
+/// Where the documents stand that have more than one `_id`, of which all but one are lost where they are decoded.
+fn two_ids(sections: &Sections<'_>) -> BTreeSet<usize> {
+    let has_two = |document: &RawDocument| {
         let names = document.iter().filter_map(Result::ok);
-        match names.filter(|(name, _)| *name == "_id").count() {
-            0 | 1 => Ok(()),
-            _ => Err(MalformedMessage::TwoIds),
-        }
+        names.filter(|(name, _)| *name == "_id").count() > 1
     };
-    for (_, documents) in sections.sequences.iter().filter(|(name, _)| *name == DOCUMENTS) {
-        for document in documents {
-            RawDocument::from_bytes(document).map_or(Ok(()), has_one)?;
-        }
-    }
+    let sent = sections.sequences.iter().filter(|(name, _)| *name == DOCUMENTS);
+    let sent = sent.flat_map(|(_, documents)| documents);
+    let sent = sent.map(|document| RawDocument::from_bytes(document).is_ok_and(has_two));
     let command = RawDocument::from_bytes(sections.command);
     let listed = command.ok().and_then(|command| command.get_array(DOCUMENTS).ok());
-    for document in listed.into_iter().flatten().filter_map(Result::ok) {
-        document.as_document().map_or(Ok(()), has_one)?;
-    }
-    Ok(())
+    let listed = listed.into_iter().flatten();
+    let listed = listed.map(|value| value.is_ok_and(|value| value.as_document().is_some_and(has_two)));
+    // There is the one or the other: a field and a sequence of one name are refused.
+    sent.chain(listed)
+        .enumerate()
+        .filter_map(|(at, has_two)| has_two.then_some(at))
+        .collect()
 }
 
 fn decode(document: &[u8]) -> Result<Document, MalformedMessage> {

@@ -619,11 +619,9 @@ async fn a_document_that_is_none_is_refused_in_words_and_the_connection_goes_on(
     for _ in 0..220 {
         deep = doc! { "d": deep };
     }
-    let twice = insert(doc! { "_id": 1, "_iX": 2 });
     for (message, code) in [
         (bytes(&insert(deep)), 15),
         (bytes_with(&insert(doc! { "text": "XYZ" }), b"XYZ", b"X\xffZ"), 22),
-        (bytes_with(&twice, b"_iX", b"_id"), 2),
     ] {
         stream.write_all(&message).await.unwrap();
         let answer = said(&mut stream).await;
@@ -641,6 +639,58 @@ async fn a_document_that_is_none_is_refused_in_words_and_the_connection_goes_on(
     let count = bytes(&doc! { "count": "a", "$db": "yunqiao" });
     stream.write_all(&count).await.unwrap();
     assert_eq!(said(&mut stream).await.get("n"), Some(&Bson::Int32(0)));
+}
+
+/// One of several documents that are to be added has two `_id`s, another has an array for one: each is told by itself.
+#[tokio::test]
+async fn a_document_whose_id_cannot_be_keeps_no_other_from_being_added() {
+    let address = served(front(None)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let documents = vec![
+        doc! { "_id": 1 },
+        doc! { "_id": [2] },
+        doc! { "_id": 3, "_iX": 3 },
+        doc! { "_id": 1 },
+        doc! { "_id": 5 },
+    ];
+    for (ordered, places, left) in [
+        (false, &[(1, 53), (2, 2), (3, 11000)][..], 2),
+        (true, &[(1, 53)], 1),
+    ] {
+        let collection = format!("c{ordered}");
+        let insert =
+            doc! { "insert": &collection, "documents": &documents, "ordered": ordered, "$db": "yunqiao" };
+        stream
+            .write_all(&bytes_with(&insert, b"_iX", b"_id"))
+            .await
+            .unwrap();
+        let answer = said(&mut stream).await;
+        let errors = answer.get_array("writeErrors").unwrap();
+        let told: Vec<(i32, i32)> = errors
+            .iter()
+            .map(|error| {
+                let error = error.as_document().unwrap();
+                (error.get_i32("index").unwrap(), error.get_i32("code").unwrap())
+            })
+            .collect();
+        assert_eq!(told, places, "{answer}");
+        assert_eq!(answer.get_i32("n").unwrap(), left, "{answer}");
+        let count = bytes(&doc! { "count": &collection, "$db": "yunqiao" });
+        stream.write_all(&count).await.unwrap();
+        assert_eq!(said(&mut stream).await.get_i32("n").unwrap(), left);
+    }
+}
+
+/// A MongoDB whose database has a short name keeps longer ones than are made here.
+#[tokio::test]
+async fn a_name_is_as_long_as_what_is_there_has_it_and_bounded_where_one_is_made() {
+    let mut client = client(&front(None));
+    let name = "n".repeat(240);
+    does(&mut client, doc! { "find": &name }).await;
+    refused(&mut client, doc! { "drop": &name }, 26).await;
+    refused(&mut client, doc! { "create": &name }, 73).await;
+    refused(&mut client, doc! { "insert": &name, "documents": [{}] }, 73).await;
+    refused(&mut client, doc! { "find": format!("{name}$") }, 73).await;
 }
 
 #[tokio::test]

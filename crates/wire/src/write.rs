@@ -42,18 +42,46 @@ impl Inner {
         })?;
         check_count(documents.len())?;
         self.writable(&namespace)?;
-        let documents = documents
-            .into_iter()
-            .map(identified)
-            .collect::<Result<Vec<_>>>()?;
-        let inserted = self
-            .insert_into(&namespace, documents, ordered, transaction)
-            .await?;
-        let errors = inserted
-            .refused
-            .into_iter()
-            .map(|(at, error)| Failure::of(error, &namespace.database).into_write_error(at))
-            .collect();
+        // Those that are written, with their places in the command, and those that cannot be.
+        let (mut places, mut written, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, document) in documents.into_iter().enumerate() {
+            let document = match command.two_ids.contains(&at) {
+                true => Err(Failure::bad_value(
+                    "can't have multiple _id fields in one document",
+                )),
+                false => identified(document),
+            };
+            match document {
+                Ok(document) => {
+                    places.push(at);
+                    written.push(document);
+                }
+                Err(failure) => {
+                    refused.push((at, failure));
+                    if ordered {
+                        break;
+                    }
+                }
+            }
+        }
+        let inserted = match written.is_empty() {
+            true => Inserted::default(),
+            false => {
+                let inserting = self.insert_into(&namespace, written, ordered, transaction);
+                inserting.await?
+            }
+        };
+        if ordered && !inserted.refused.is_empty() {
+            // It ends before the one behind.
+            refused.clear();
+        }
+        for (at, error) in inserted.refused {
+            let at = places.get(at).copied().unwrap_or_default();
+            refused.push((at, Failure::of(error, &namespace.database)));
+        }
+        refused.sort_by_key(|(at, _)| *at);
+        let errors = refused.into_iter();
+        let errors = errors.map(|(at, failure)| failure.into_write_error(at)).collect();
         let mut answer = doc! { "n": whole_number(inserted.ids.len() as u64) };
         finish(&mut answer, errors);
         raw(&answer)
