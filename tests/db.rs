@@ -56,7 +56,7 @@ fn everything(dir: &Path) {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
         report,
-        json!({"added": 2, "replaced": 0, "refused": 0, "told": []})
+        json!({"added": 2, "replaced": 0, "refused": 0, "idTaken": 0, "told": []})
     );
     let (good, _, err) = with_input(
         db(dir, &["import", "todos", "-"]),
@@ -176,6 +176,16 @@ fn everything(dir: &Path) {
         .map(|n| format!("{{\"_id\":{{\"$numberInt\":\"{n}\"}}}}\n"))
         .collect();
     assert!(out == many, "{}", &out[..200]);
+    // What may be done about an _id is said, however much else was refused before.
+    let mut taken: String = (0..30)
+        .map(|n| format!("{{\"_id\":\"p{n}\",\"phone\":\"8\"}}\n"))
+        .collect();
+    taken.push_str("{\"_id\":\"c\"}\n");
+    let (good, _, err) = with_input(db(dir, &["import", "todos", "-"]), &taken);
+    assert!(
+        !good && err.contains("30 documents did not go in") && err.contains("--upsert"),
+        "{err}"
+    );
     // A name that is not there, and a file that is not there.
     let (good, _, err) = done(db(dir, &["export", "todo"]));
     assert!(!good && err.contains("did you mean \"todos\"?"), "{err}");
@@ -270,7 +280,13 @@ fn an_index_that_the_documents_do_not_admit_is_told_with_those_and_the_mend() {
         dev.server.prints("it goes on without");
         tells(&dev.server.printed());
     }
-    // Not by a look, and not by a way of mending it.
+    // One that mends nothing leaves it as it is, and says so.
+    let (good, _, err) = with_input(
+        db(dir, &["import", "users", "-"]),
+        "{\"_id\":\"7\",\"phone\":\"7\"}\n",
+    );
+    assert!(good && err.contains("it goes on without"), "{err}");
+    // Not by a look.
     let (good, out, err) = done(db(dir, &["export", "users", "--where", "{\"phone\":null}"]));
     assert!(good, "{err}");
     assert_eq!(out, "{\"_id\":\"1\"}\n{\"_id\":\"2\"}\n");
@@ -279,7 +295,9 @@ fn an_index_that_the_documents_do_not_admit_is_told_with_those_and_the_mend() {
         db(dir, &["import", "users", "-", "--upsert"]),
         "{\"_id\":\"2\",\"phone\":\"6\"}\n",
     );
-    assert!(good && err.contains("it goes on without"), "{err}");
+    // It was this import that mended it, and so nothing is amiss behind it.
+    assert!(good && !err.contains("cannot be made"), "{err}");
+    assert!(err.contains("users: the index phone_1 is made"), "{err}");
     let (output, out, _) = run(yunqiao().arg("doctor").arg(dir));
     assert!(output.status.success(), "{out}");
     let (good, _, err) = with_input(

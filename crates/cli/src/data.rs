@@ -24,6 +24,7 @@ use tempfile::TempDir;
 use wording::{Wording, wording};
 
 use crate::{
+    escape::shell_word,
     folder::{self, Folder},
     lang::{self, say, t},
     print,
@@ -180,6 +181,8 @@ pub(crate) async fn server(_: &Secret) -> anyhow::Result<Arc<dyn Database>> {
 
 /// An index of `yunqiao.toml` that the documents which are there do not admit.
 pub(crate) struct UnmadeIndex {
+    collection: String,
+    index: String,
     pub(crate) what: Wording,
     pub(crate) mend: Wording,
 }
@@ -188,6 +191,34 @@ impl UnmadeIndex {
     fn wording(&self) -> Wording {
         Wording::with_mend(&self.what, &self.mend)
     }
+}
+
+/// Tries again what was `unmade`, behind what may have mended it, and says what came of it.
+pub(crate) async fn furnish_again(
+    database: &dyn Database,
+    settings: &DatabaseSection,
+    unmade: &[UnmadeIndex],
+) -> anyhow::Result<()> {
+    if unmade.is_empty() {
+        return Ok(());
+    }
+    let still = furnish(database, settings).await?;
+    let is_still = |tried: &&UnmadeIndex| {
+        let same =
+            |other: &UnmadeIndex| (&other.collection, &other.index) == (&tried.collection, &tried.index);
+        still.iter().any(same)
+    };
+    for UnmadeIndex {
+        collection, index, ..
+    } in unmade.iter().filter(|tried| !is_still(tried))
+    {
+        print::done(say!(
+            "{collection}: the index {index} is made, as yunqiao.toml has it",
+            "{collection}：已按 yunqiao.toml 建立索引 {index}"
+        ));
+    }
+    warn_of_unmade(&still);
+    Ok(())
 }
 
 /// Says which indexes there are not, where all the same it goes on.
@@ -315,12 +346,20 @@ async fn judge(
         "[database.collections.{name}]: the index {index} cannot be made: {error}",
         "[database.collections.{name}]：无法建立索引 {index}：{error}"
     );
+    let unmade = |what, mend| UnmadeIndex {
+        collection: name.to_owned(),
+        index: index.clone(),
+        what,
+        mend,
+    };
     if let DatabaseError::Duplicate { pattern, .. } = error {
-        return twice(database, name, &pattern.1, what).await.map(Some);
+        let (what, mend) = twice(database, name, &pattern.1, what).await?;
+        return Ok(Some(unmade(what, mend)));
     }
     let known = database.collections().await?;
     let known = known.iter().find(|status| status.name == name);
     let is_there = known.is_some_and(|status| status.indexes.iter().any(|other| other.name == *index));
+    let (name, index) = (shell_word(name), shell_word(index));
     let mend = match is_there {
         true => wording!(
             "yunqiao db index {name} {index} --remove, and start again",
@@ -328,7 +367,7 @@ async fn judge(
         ),
         false => Wording::default(),
     };
-    Ok(Some(UnmadeIndex { what, mend }))
+    Ok(Some(unmade(what, mend)))
 }
 
 /// Characters of a filter that is given to be typed.
@@ -340,11 +379,10 @@ async fn twice(
     name: &str,
     value: &Document,
     what: Wording,
-) -> anyhow::Result<UnmadeIndex> {
+) -> anyhow::Result<(Wording, Wording)> {
     if value.is_empty() {
         // A server said it in words of its own.
-        let mend = Wording::default();
-        return Ok(UnmadeIndex { what, mend });
+        return Ok((what, Wording::default()));
     }
     let filter: Document = value
         .iter()
@@ -378,9 +416,10 @@ async fn twice(
     };
     let filter = ejson::to_text(&filter, Style::Relaxed);
     let typed = match filter.chars().count() {
-        0..=TYPED => format!("--where '{}' ", filter.replace('\'', r"'\''")),
+        0..=TYPED => format!("--where {} ", shell_word(&filter)),
         _ => String::new(),
     };
+    let name = shell_word(name);
     let mend = wording!(
         "yunqiao db export {name} {typed}FILE writes them into a file: give each a value of its own there, bring them back by \
          yunqiao db import {name} FILE --upsert, and start again",
@@ -403,11 +442,12 @@ async fn twice(
         ),
         false => mend,
     };
-    Ok(UnmadeIndex { what, mend })
+    Ok((what, mend))
 }
 
 /// The database for commands that open it themselves, without the seed of `yunqiao.toml`. Makes it where it is not there. What is
-/// `for_writing` has the collections and indexes of `yunqiao.toml` first, so that the documents that go in are held to them.
+/// `for_writing` has the collections and indexes of `yunqiao.toml` first, so that the documents that go in are held to them; what could
+/// not be made of these is given too, and may be [tried again](furnish_again) behind the documents.
 ///
 /// # Errors
 /// A [`FileError`] where it cannot be opened, such as for another process that has it.
@@ -415,7 +455,7 @@ pub(crate) async fn alone(
     project: &Project,
     keeping: Keeping,
     for_writing: bool,
-) -> anyhow::Result<Arc<dyn Database>> {
+) -> anyhow::Result<(Arc<dyn Database>, Vec<UnmadeIndex>)> {
     let settings = &project.settings.database;
     let database: Arc<dyn Database> = match &settings.url {
         Some(url) => server(url).await?,
@@ -424,10 +464,11 @@ pub(crate) async fn alone(
             None => Embedded::in_memory(Options::default())?,
         }),
     };
-    if for_writing {
-        warn_of_unmade(&furnish(&*database, settings).await?);
-    }
-    Ok(database)
+    let unmade = match for_writing {
+        true => furnish(&*database, settings).await?,
+        false => Vec::new(),
+    };
+    Ok((database, unmade))
 }
 
 /// Whether [`alone`] would find one.

@@ -16,7 +16,7 @@ use database::{
     CollectionStatus, IndexSpec,
     exchange::{
         ConflictMode, CsvColumns, DocumentReader, DocumentWriter, FileFormat, FileLayout, ImportCause,
-        ImportReport, RefusedDocument, import_with,
+        ImportReport, import_with,
     },
 };
 use ejson::Style;
@@ -100,7 +100,7 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
         false => ConflictMode::Insert,
     };
     let mut documents = DocumentReader::new(input, format);
-    let reach = Reach::open(&args.place).await?;
+    let (reach, unmade) = Reach::open(&args.place).await?;
     reach.make_collection(&import.collection).await?;
     let watched = terminal::is_watched();
     let progress = |so_far: &ImportReport| {
@@ -111,6 +111,7 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
     let put = |batch| reach.put(&import.collection, batch, conflict);
     let imported = import_with(&mut documents, put, progress).await;
     terminal::wait_for(None);
+    let furnished = reach.furnish_again(&unmade).await;
     let report = match imported {
         Ok(report) => report,
         Err(stopped) => {
@@ -144,6 +145,7 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
             .context(what));
         }
     };
+    furnished?;
     if as_json {
         let told: Vec<_> = report
             .told
@@ -151,7 +153,7 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
             .map(|refused| json!({ "line": refused.line, "text": refused.text }))
             .collect();
         print::json(&json!({
-            "added": report.added, "replaced": report.replaced, "refused": report.refused, "told": told,
+            "added": report.added, "replaced": report.replaced, "refused": report.refused, "idTaken": report.id_taken, "told": told,
         }));
     } else {
         tell(&report, &named, &import.collection);
@@ -187,13 +189,12 @@ fn tell(report: &ImportReport, file: &str, collection: &str) {
         ),
     };
     // What was refused for another reason would be refused again.
-    let is_there = |refused: &RefusedDocument| refused.text.contains("index: _id_ dup key");
-    let mend = match report.told.iter().any(is_there) {
-        true => t(
+    let mend = match report.id_taken {
+        0 => "",
+        _ => t(
             "with --upsert a document takes the place of the one that has its _id",
             "加上 --upsert，记录会替换 _id 相同的那一条",
         ),
-        false => "",
     };
     print::warning(what, mend);
 }

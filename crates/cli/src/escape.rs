@@ -43,6 +43,16 @@ pub(crate) fn block(text: &str, margin: &str) -> String {
     block
 }
 
+/// A word of a command that is to be typed into a shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |char: char| char.is_alphanumeric() || "-_./=:@".contains(char);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Whether a terminal does something at this character, or shows what follows in another order or on another line.
 fn acts(character: char) -> bool {
     match character {
@@ -56,6 +66,20 @@ fn acts(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_a_shell_is_one_word_there() {
+        for (text, word) in [
+            ("users", "users"),
+            ("用户", "用户"),
+            ("a b", "'a b'"),
+            ("a;b", "'a;b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
 
     #[test]
     fn nothing_acts_and_everything_else_stays() {

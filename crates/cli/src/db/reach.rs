@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args,
-    data::{self, Keeping},
+    data::{self, Keeping, UnmadeIndex},
     lang::{self, say},
     operator::{self, Operator},
 };
@@ -33,6 +33,12 @@ pub(crate) enum Reach {
     There(DatabaseDoors),
 }
 
+/// Indexes of `yunqiao.toml` that the documents did not admit when the database was opened.
+pub(crate) struct UnmadeIndexes {
+    project: Project,
+    indexes: Vec<UnmadeIndex>,
+}
+
 /// What went wrong, as an error that can be handed on.
 #[derive(Debug)]
 pub(crate) struct Failed(anyhow::Error);
@@ -47,32 +53,38 @@ impl std::error::Error for Failed {}
 
 impl Reach {
     /// Goes to the database to write to it, and makes it where there is none yet, with the indexes of `yunqiao.toml`.
-    pub(crate) async fn open(place: &args::Place) -> anyhow::Result<Self> {
-        Self::go(place, true).await
-    }
-
-    async fn go(place: &args::Place, for_writing: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn open(place: &args::Place) -> anyhow::Result<(Self, UnmadeIndexes)> {
         let (project, keeping) = operator::project(place)?;
-        Self::of(&project, keeping, for_writing).await
+        let (reach, indexes) = Self::go(&project, keeping, true).await?;
+        Ok((reach, UnmadeIndexes { project, indexes }))
     }
 
     /// Goes to the database of a project; what is `for_writing` has the collections and indexes of `yunqiao.toml` first.
     pub(crate) async fn of(project: &Project, keeping: Keeping, for_writing: bool) -> anyhow::Result<Self> {
+        Ok(Self::go(project, keeping, for_writing).await?.0)
+    }
+
+    /// The same, with what could not be made of the indexes.
+    async fn go(
+        project: &Project,
+        keeping: Keeping,
+        for_writing: bool,
+    ) -> anyhow::Result<(Self, Vec<UnmadeIndex>)> {
         // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
         // before the file has proved that somebody has it.
         if keeping == Keeping::InProject
             && let Some(operator) = operator::running(project, keeping, DATABASE).await?
         {
-            return Ok(Self::There(DatabaseDoors(operator)));
+            return Ok((Self::There(DatabaseDoors(operator)), Vec::new()));
         }
         let error = match data::alone(project, keeping, for_writing).await {
-            Ok(database) => return Ok(Self::Here(database)),
+            Ok((database, unmade)) => return Ok((Self::Here(database), unmade)),
             Err(error) => error,
         };
         if matches!(error.downcast_ref(), Some(FileError::InUse { .. }))
             && let Some(operator) = operator::running(project, keeping, DATABASE).await?
         {
-            return Ok(Self::There(DatabaseDoors(operator)));
+            return Ok((Self::There(DatabaseDoors(operator)), Vec::new()));
         }
         locked(project, error)
     }
@@ -85,7 +97,7 @@ impl Reach {
         if !runs && !data::is_there(&project, keeping) {
             return Ok(None);
         }
-        Self::go(place, false).await.map(Some)
+        Self::of(&project, keeping, false).await.map(Some)
     }
 
     pub(crate) async fn collections(&self) -> anyhow::Result<Vec<CollectionStatus>> {
@@ -156,6 +168,18 @@ impl Reach {
                 .put(collection, &documents, conflict, None)
                 .await
                 .map_err(Failed),
+        }
+    }
+
+    /// Makes the indexes that the documents did not admit when it was opened, behind documents that were put in, and says which of them
+    /// there are still not. A server that runs said it at its start.
+    pub(super) async fn furnish_again(&self, unmade: &UnmadeIndexes) -> anyhow::Result<()> {
+        match self {
+            Self::Here(database) => {
+                let settings = &unmade.project.settings.database;
+                data::furnish_again(&**database, settings, &unmade.indexes).await
+            }
+            Self::There(_) => Ok(()),
         }
     }
 
@@ -321,6 +345,7 @@ impl DatabaseDoors {
             added: number("added"),
             replaced: number("replaced"),
             refused: number("refused"),
+            id_taken: number("idTaken"),
             told: told.collect(),
         })
     }

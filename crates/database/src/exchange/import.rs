@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use wording::Wording;
 
 use super::read::{DocumentReader, FileDocument, FileError};
-use crate::{Database, DatabaseError, Update, UpdateKind};
+use crate::{Database, DatabaseError, ID_INDEX, Update, UpdateKind};
 
 /// Documents of one batch at most.
 const BATCH: usize = 1000;
@@ -38,7 +38,9 @@ pub struct ImportReport {
     pub replaced: u64,
     /// Documents that did not go in.
     pub refused: u64,
-    /// The first of them.
+    /// Of those, the ones whose `_id` another document has, which they would [replace](ConflictMode::Upsert).
+    pub id_taken: u64,
+    /// The first of all that were refused.
     pub told: Vec<RefusedDocument>,
 }
 
@@ -63,12 +65,16 @@ impl ImportReport {
         self.added += more.added;
         self.replaced += more.replaced;
         self.refused += more.refused;
+        self.id_taken += more.id_taken;
         let room = TOLD.saturating_sub(self.told.len());
         self.told.extend(more.told.into_iter().take(room));
     }
 
     fn refuse(&mut self, line: u64, error: &DatabaseError) {
         self.refused += 1;
+        if matches!(error, DatabaseError::Duplicate { index, .. } if index == ID_INDEX) {
+            self.id_taken += 1;
+        }
         if self.told.len() < TOLD {
             let text = error.to_string();
             self.told.push(RefusedDocument { line, text });

@@ -4,19 +4,19 @@ use bson::{Bson, Document};
 
 use super::read::FileErrorReason;
 
-/// A name that cannot stand, and why.
-pub(super) type BadName = (String, FileErrorReason);
+/// A name of a field that cannot stand, and why.
+pub(super) type BadFieldName = (String, FileErrorReason);
 
 /// How deep paths may nest a document: more than that would not be read back.
 const DEEPEST: usize = 100;
 
 /// A document whose names have no dots: what they lead to is nested.
-pub(super) fn nest(document: Document) -> Result<Document, BadName> {
+pub(super) fn nest(document: Document) -> Result<Document, BadFieldName> {
     nest_at(document, 0)
 }
 
 /// The same, of a document that lies so deep.
-fn nest_at(document: Document, depth: usize) -> Result<Document, BadName> {
+fn nest_at(document: Document, depth: usize) -> Result<Document, BadFieldName> {
     if !has_paths(&document) {
         return Ok(document);
     }
@@ -31,7 +31,7 @@ fn nest_at(document: Document, depth: usize) -> Result<Document, BadName> {
     Ok(nested)
 }
 
-fn in_value(value: Bson, depth: usize) -> Result<Bson, BadName> {
+fn in_value(value: Bson, depth: usize) -> Result<Bson, BadFieldName> {
     Ok(match value {
         Bson::Document(inner) => Bson::Document(nest_at(inner, depth)?),
         Bson::Array(elements) => {
@@ -66,7 +66,7 @@ fn value_has_paths(value: &Bson) -> bool {
 }
 
 /// Sets what a path leads to.
-pub(super) fn put(document: &mut Document, path: &str, value: Bson) -> Result<(), BadName> {
+pub(super) fn put(document: &mut Document, path: &str, value: Bson) -> Result<(), BadFieldName> {
     if !is_path(path) {
         return Err((path.to_owned(), FileErrorReason::Name(path.to_owned())));
     }

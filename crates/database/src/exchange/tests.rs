@@ -379,9 +379,11 @@ async fn an_import_says_of_each_document_what_came_of_it() {
         first.told
     );
     assert!(first.told[1].text.contains("index: phone_1"), "{:?}", first.told);
+    assert_eq!(first.id_taken, 1);
 
     let second = imported(&database, text, ConflictMode::Upsert).await.unwrap();
     assert_eq!((second.added, second.replaced, second.refused), (1, 3, 1));
+    assert_eq!(second.id_taken, 0);
     let documents = all(&database).await;
     assert_eq!(documents[documents.len() - 2], doc! { "_id": "a", "n": 2 });
     let made = documents[0].get_str("_id").unwrap();

@@ -220,8 +220,9 @@ impl BadIndex {
                 "索引没有写字段：请至少写一个，例如 createTime"
             ),
             Self::NoField(text) => wording!(
-                "{text:?} is no field of an index: name fields such as createTime, or from great to small -address.city",
-                "{text:?} 不是索引字段：请写字段名，例如 createTime，降序写 -address.city"
+                "{text:?} is no field of an index: name fields such as createTime, from great to small -address.city, as places \
+                 location:2dsphere",
+                "{text:?} 不是索引字段：请写字段名，例如 createTime，降序写 -address.city，地理位置写 location:2dsphere"
             ),
             Self::Twice(path) => wording!(
                 "{path:?} stands twice in one index: name it once",

@@ -103,6 +103,8 @@ struct Imported {
     added: u64,
     replaced: u64,
     refused: u64,
+    #[serde(rename = "idTaken")]
+    id_taken: u64,
     told: Vec<Refused>,
 }
 
@@ -285,6 +287,7 @@ async fn import(
         added: report.added,
         replaced: report.replaced,
         refused: report.refused,
+        id_taken: report.id_taken,
         told: told.collect(),
     })
 }
