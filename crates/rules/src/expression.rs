@@ -8,7 +8,7 @@ use docdb::regex::Pattern;
 /// A part of a rule.
 #[derive(Clone, Debug)]
 pub(crate) enum Expression {
-    /// A number, text, `true`, `false`; `null`, and `undefined`, which is the same but to `request.data`.
+    /// A number, text, `true`, `false`; `null`, and `undefined`, which is the same but to what a client writes.
     Constant(Bson),
     /// Texts, and what stands between `${` and `}`.
     Template(Vec<Self>),

@@ -157,7 +157,10 @@ impl Rules {
             Subject::Query(_) => Known::Facts(&facts),
             Subject::Document(document) => Known::Document(document),
         };
-        let reducer = Reducer::new(request, known, None, documents);
+        let reducer = Reducer {
+            is_created: operation == Operation::Create,
+            ..Reducer::new(request, known, None, documents)
+        };
         rule.judge(most, operation, reducer, keeps_rule)
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Known<'a> {
 pub(crate) struct Reducer<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) known: Known<'a>,
+    /// Whether what is known of `doc` is what a client adds.
+    pub(crate) is_created: bool,
     /// `resource`, of storage.
     pub(crate) resource: Option<&'a Document>,
     pub(crate) documents: &'a Documents,
@@ -70,6 +72,7 @@ impl<'a> Reducer<'a> {
         Self {
             request,
             known,
+            is_created: false,
             resource,
             documents,
             wanted: Vec::new(),
@@ -209,17 +212,20 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// Whether a client writes this, which is something in `request.data`, be it null: one that asks for `undefined` asks whether the field
-    /// is left alone. `None` where it stands elsewhere; `Some(None)` where nobody knows.
+    /// Whether a client writes this, which is something in `request.data` or in a document that it adds, be it null: one that asks for
+    /// `undefined` asks whether the field is left alone. `None` where it stands elsewhere; `Some(None)` where nobody knows.
     fn is_written(&mut self, expression: &'a Expression) -> Option<Option<bool>> {
-        let Operand::Data(path) = self.value(expression) else {
-            return None;
-        };
-        Some(match self.request.data.map(|data| data.get(&path)) {
-            Some(Written::Value(_)) => Some(true),
-            Some(Written::Nothing) | None => Some(false),
-            Some(Written::Unknown) => None,
-        })
+        match (self.value(expression), self.known) {
+            (Operand::Data(path), _) => Some(match self.request.data.map(|data| data.get(&path)) {
+                Some(Written::Value(_)) => Some(true),
+                Some(Written::Nothing) | None => Some(false),
+                Some(Written::Unknown) => None,
+            }),
+            (Operand::Field(path), Known::Document(document)) if self.is_created && !path.is_empty() => {
+                Some(has(document, &path))
+            }
+            _ => None,
+        }
     }
 
     /// What stands on a side of a comparison: no `request.data` is left in it.
@@ -388,6 +394,19 @@ impl<'a> Reducer<'a> {
             });
         }
         sum.map_or(Operand::Unknown, |sum| Operand::Value(Cow::Owned(sum)))
+    }
+}
+
+/// Whether a document has a field, be it null; `None` where a list is on the way there.
+fn has(document: &Document, path: &str) -> Option<bool> {
+    let (name, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(name, rest)| (name, Some(rest)));
+    match (document.get(name), rest) {
+        (found, None) => Some(found.is_some()),
+        (Some(Bson::Document(inner)), Some(rest)) => has(inner, rest),
+        (Some(Bson::Array(_)), Some(_)) => None,
+        (_, Some(_)) => Some(false),
     }
 }
 

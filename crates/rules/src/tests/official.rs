@@ -263,6 +263,46 @@ fn what_is_undefined_is_not_written() {
     }
 }
 
+/// What is added is written by the client too; what is stored is a document, of which a missing field is null.
+#[test]
+fn what_is_undefined_of_a_document_that_is_added_is_not_in_it() {
+    for (rule, without, with_null, with) in [
+        ("doc.role == undefined", true, false, false),
+        ("undefined === doc.role", true, false, false),
+        ("doc.role !== undefined", false, true, true),
+        ("doc.role in [undefined, 'guest']", true, false, true),
+        ("doc.of.role == undefined", true, true, true),
+        ("doc.role == null", true, true, false),
+        ("doc.role != null", false, false, true),
+    ] {
+        let rules = by(rule);
+        for (document, passes) in [
+            (doc! {"name": "x"}, without),
+            (doc! {"role": null}, with_null),
+            (doc! {"role": "guest"}, with),
+        ] {
+            assert_eq!(creates(&rules, &uma(), &document), passes, "{rule}: {document}");
+        }
+        let within = doc! {"of": {"role": null}};
+        assert_eq!(
+            creates(&rules, &uma(), &within),
+            without && !rule.contains("of."),
+            "{rule}"
+        );
+    }
+    for document in [doc! {"of": [{"role": "guest"}]}, doc! {"of": [1]}] {
+        assert!(
+            !creates(&by("doc.of.role == undefined"), &uma(), &document),
+            "{document}"
+        );
+    }
+    let rules = by("doc.role == undefined");
+    let change = doc! {"$set": {"name": "x"}};
+    for stored in [doc! {}, doc! {"role": null}] {
+        assert!(updates(&rules, &uma(), &stored, &change), "{stored}");
+    }
+}
+
 #[test]
 fn a_bound_holds_for_every_command() {
     let rules = by("doc.age > 10");
