@@ -8,6 +8,7 @@
 mod changes;
 mod collections;
 mod error;
+mod growth;
 mod operations;
 mod server;
 mod transactions;

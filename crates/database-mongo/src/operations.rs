@@ -206,8 +206,17 @@ impl Inner {
         transaction: Option<TransactionId>,
     ) -> Result<Updated> {
         let upsert = Upsert::of(&update)?;
+        let chosen = !update.many && (update.returns.is_some() || update.sort.is_some());
+        if let Some(largest) = update.largest {
+            if chosen || update.upsert.is_some() || transaction.is_some() {
+                return Err(DatabaseError::Unsupported(
+                    "only an ordinary update bounds how far a document grows".to_owned(),
+                ));
+            }
+            self.must_have(collection).await?;
+            return self.change_within(collection, &update, largest).await;
+        }
         self.in_session(collection, transaction, async |mut session| {
-            let chosen = !update.many && (update.returns.is_some() || update.sort.is_some());
             let mut updated = match chosen {
                 true => {
                     self.choose(collection, &update, &upsert, session.as_deref_mut())
@@ -237,7 +246,7 @@ impl Inner {
     }
 
     /// By `update`: all documents that match, or whichever comes first.
-    async fn change(
+    pub(crate) async fn change(
         &self,
         collection: &str,
         update: &Update,
@@ -442,7 +451,7 @@ fn counted(n: Option<&Bson>) -> u64 {
 
 /// How a document is added where none matches, so that its `_id` is one of ours, and not one that the server makes.
 #[derive(Debug)]
-enum Upsert {
+pub(crate) enum Upsert {
     /// No document is added.
     Never,
     /// The filter or the update names this `_id`.

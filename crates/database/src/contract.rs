@@ -82,6 +82,7 @@ macro_rules! hold_to_contract {
             updates::one_of_many_is_chosen_by_the_order
             updates::a_document_is_given_as_it_was
             updates::a_pipeline_makes_the_document_of_what_stands_in_it
+            updates::no_document_grows_beyond_its_bound
             documents::what_an_index_does_not_take_is_refused
             pipelines::they_join_group_and_sort
             pipelines::missing_and_null_are_kept_apart

@@ -40,7 +40,7 @@ pub use crate::{
     id_kind::{behind_id, id_kind, id_kind_of},
     operation::{
         Aggregate, Asker, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
-        TransactionId, Update, UpdateKind, Updated,
+        TransactionId, Update, UpdateKind, Updated, refuse_growth,
     },
 };
 

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use bson::{Bson, Document, RawDocumentBuf};
-use docdb::index::IndexSpec;
+use docdb::{error::code, index::IndexSpec};
 
 use crate::{DatabaseError, Result};
 
@@ -37,7 +37,7 @@ pub struct Asker {
 
 impl Asker {
     /// Rounds of loops in one operation of a client's: some hundredths of a second. A function has a hundred times as many.
-    const CLIENT_ROUNDS: u64 = 1_000_000;
+    pub const CLIENT_ROUNDS: u64 = 1_000_000;
 
     /// A client by itself: all of them have half of the places, one user a quarter.
     #[must_use]
@@ -191,17 +191,31 @@ pub struct Update {
     pub array_filters: Vec<Document>,
     /// All that match, or the first.
     pub many: bool,
+    /// Bytes of BSON beyond which no document may grow by it: where one would, all is refused with
+    /// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE). One that is larger already may be changed, as long as it
+    /// grows no more. It is for updates by operators that have nothing of what follows, nor a transaction.
+    pub largest: Option<usize>,
     /// In which order the first is looked for.
     pub sort: Option<Document>,
     /// The `_id` of a document that is added because none matches, where the filter and the update name none; without it
     /// none is added.
     pub upsert: Option<Bson>,
-    /// Bytes of BSON beyond which no document may grow by it: where one would, all is refused with
-    /// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE). One that is larger already may be changed, as long as it
-    /// grows no more. The embedded engine judges it where it writes. A MongoDB server has no such bound, and its 16 MB alone.
-    pub largest: Option<usize>,
     /// Which state of the document is wanted.
     pub returns: Option<ReturnedDocument>,
+}
+
+/// Refuses that a document becomes larger than `largest` bytes, and than it was: [`Update::largest`].
+///
+/// # Errors
+/// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE).
+pub fn refuse_growth(before: usize, after: usize, largest: usize) -> Result<()> {
+    if after <= largest || after <= before {
+        return Ok(());
+    }
+    Err(DatabaseError::Refused(docdb::Error::new(
+        code::BSON_OBJECT_TOO_LARGE,
+        format!("the document would have {after} bytes, and may grow to {largest}"),
+    )))
 }
 
 /// How a document is changed.

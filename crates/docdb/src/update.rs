@@ -7,6 +7,7 @@
 
 mod apply;
 mod array;
+mod growth;
 mod number;
 mod parse;
 mod upsert;

@@ -1,5 +1,7 @@
 //! What updates do to a document, and what of them is refused.
 
+use docdb::error::code;
+
 use super::*;
 
 /// What an update makes of a document, in a collection of its own.
@@ -517,4 +519,90 @@ pub async fn a_pipeline_makes_the_document_of_what_stands_in_it(database: Engine
         9
     );
     assert_eq!(read(&database, by(doc! { "_id": 1 }), None).await, expected[..1]);
+}
+
+/// Whatever an update does to it, and of however many: [`Update::largest`].
+pub async fn no_document_grows_beyond_its_bound(database: Engine) {
+    const MOST: usize = 10_000;
+    let text = |length: usize| "x".repeat(length);
+    let within = |filter: Document, operators: Document, many: bool| Update {
+        many,
+        largest: Some(MOST),
+        ..change(filter, operators)
+    };
+    let small = |id: i32| doc! { "_id": id, "t": "", "n": 1, "list": [0, 0, 0] };
+    holding(&database, vec![small(1), small(2)]).await;
+    let stored = async || read(&database, all(), None).await;
+    let update = async |update: Update| database.update("c", update, None).await;
+    let one = doc! { "_id": 1 };
+    for length in [6000, 6001, 9000] {
+        let set = within(one.clone(), doc! { "$set": { "t": text(length) } }, false);
+        assert_eq!(update(set).await.unwrap().modified, 1);
+    }
+    let before = stored().await;
+    for operators in [
+        doc! { "$set": { "u": text(6000) } },
+        doc! { "$set": { "t": text(10_000) } },
+        doc! { "$push": { "list": { "$each": [text(500), text(500)] } } },
+        doc! { "$addToSet": { "other": text(1500) } },
+        doc! { "$set": { "list.$[]": text(400) } },
+        doc! { "$set": { "list.2000": 1 } },
+    ] {
+        for (filter, many) in [
+            (one.clone(), false),
+            (one.clone(), true),
+            (doc! { "$and": [{ "t": { "$gt": "x" } }, { "n": 1 }] }, true),
+            (doc! { "_id": 1, "$expr": { "$lt": ["$n", 2] } }, false),
+        ] {
+            let outcome = update(within(filter.clone(), operators.clone(), many)).await;
+            assert_eq!(refused(outcome, &filter), code::BSON_OBJECT_TOO_LARGE);
+            assert!(stored().await == before, "{filter}");
+        }
+    }
+    // One is near to it and one far from it: what does not take them there is done to both, once.
+    for (operators, n) in [
+        (doc! { "$inc": { "n": 1 } }, 2),
+        (doc! { "$inc": { "n": 1 }, "$set": { "list.$[]": 5 } }, 3),
+        (
+            doc! { "$inc": { "n": 1 }, "$push": { "list": 5 }, "$set": { "t": text(9400) } },
+            4,
+        ),
+    ] {
+        let updated = update(within(doc! {}, operators, true)).await.unwrap();
+        assert_eq!((updated.matched, updated.modified), (2, 2));
+        assert!(
+            stored()
+                .await
+                .iter()
+                .all(|document| document.get_i32("n").unwrap() == n)
+        );
+    }
+    let positional = within(
+        doc! { "_id": 1, "list": 5 },
+        doc! { "$set": { "list.$": text(450) } },
+        false,
+    );
+    assert_eq!(update(positional.clone()).await.unwrap().modified, 1);
+    assert_eq!(
+        refused(update(positional).await, &"a second"),
+        code::BSON_OBJECT_TOO_LARGE
+    );
+    // What is larger already grows no more.
+    update(change(one.clone(), doc! { "$set": { "t": text(20_000) } }))
+        .await
+        .unwrap();
+    for (operators, may) in [
+        (doc! { "$set": { "n": 7 } }, true),
+        (doc! { "$set": { "t": text(19_999) } }, true),
+        (doc! { "$set": { "v": 1 } }, false),
+        (doc! { "$unset": { "t": "" } }, true),
+    ] {
+        let outcome = update(within(one.clone(), operators.clone(), false)).await;
+        match may {
+            true => assert_eq!(outcome.unwrap().modified, 1, "{operators}"),
+            false => assert_eq!(refused(outcome, &operators), code::BSON_OBJECT_TOO_LARGE),
+        }
+    }
+    let nobody = within(doc! { "_id": 9 }, doc! { "$set": { "t": text(20_000) } }, false);
+    assert_eq!(update(nobody).await.unwrap().matched, 0);
 }

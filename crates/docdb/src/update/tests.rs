@@ -274,3 +274,53 @@ fn what_one_update_writes_is_bounded() {
     assert!(modified(&arrays, &doc! {"$set": {"a.700000": 1, "b.700000": 1}}));
     assert_eq!(code(&arrays, &doc! {"$set": {"a.900000": 1, "b.900000": 1}}), 2);
 }
+
+/// However little there is in the document, and whatever an update makes of it.
+#[test]
+fn no_update_makes_a_document_larger_than_it_says() {
+    let size = |document: &Document| document.to_vec().unwrap().len();
+    let nulls = vec![Bson::Null; 2000];
+    let decimal: bson::Decimal128 = "1E+100".parse().unwrap();
+    for operators in [
+        doc! {"$set": {"a": "x".repeat(100)}},
+        doc! {"$set": {"a.b.c.d.e.f.g": 1, "b": {"x": [1, "2"]}, "c": Bson::Null}},
+        doc! {"$set": {"list.200": 1}},
+        doc! {"$set": {"list.20.30.a": 1, "n": "more"}},
+        doc! {"$push": {"list": {"$each": nulls.clone(), "$position": 0}}},
+        doc! {"$push": {"new.list": {"$each": nulls.clone(), "$sort": -1}}},
+        doc! {"$addToSet": {"list": {"$each": (0..2000).collect::<Vec<_>>()}}},
+        doc! {"$inc": {"n": 1_i64 << 40, "l": 1.5, "no": decimal}, "$mul": {"new.one.more": 2}},
+        doc! {"$min": {"n": doc! {"a": []}, "m": 1}, "$max": {"l": "text"}},
+        doc! {"$currentDate": {"at": true, "n": {"$type": "timestamp"}}},
+        doc! {"$bit": {"n": {"or": 1_i64 << 40}, "new": {"and": 1}}},
+        doc! {"$rename": {"list": "a.b.c.d.e.f", "n": "a much longer name"}},
+        doc! {"$unset": {"list.0": "", "l": ""}},
+        doc! {"$pull": {"list": {"$gt": 1}}, "$pop": {"no": 1}},
+        doc! {"$pullAll": {"list": [1]}},
+        doc! {"$setOnInsert": {"on": "insert"}},
+    ] {
+        let most = Update::parse(&operators, &[]).unwrap().most_growth().unwrap();
+        for before in [
+            doc! {"_id": 1},
+            doc! {"_id": 1, "n": 1, "l": 2_i64, "list": [1, 2, 3]},
+        ] {
+            let Ok(after) = apply_with(&before, &doc! {}, &operators, &[]) else {
+                continue;
+            };
+            let after = after.unwrap_or_else(|| before.clone());
+            assert!(
+                size(&after) <= size(&before) + most,
+                "{operators}: {before} to {after}, within {most}"
+            );
+        }
+    }
+    let hangs = |operators: Document| Update::parse(&operators, &[doc! {"e": 1}]).ok()?.most_growth();
+    assert_eq!(hangs(doc! {"$set": {"list.$[e]": 1}}), None);
+    let all = Update::parse(&doc! {"$set": {"list.$[]": 1}}, &[]).unwrap();
+    assert_eq!(all.most_growth(), None);
+    let replacement = Update::parse(&doc! {"a": 1}, &[]).unwrap();
+    assert_eq!(replacement.most_growth(), None);
+    // What is as large as it was is not far from it, or else each small change would be looked at.
+    let small = Update::parse(&doc! {"$set": {"read": true}, "$inc": {"n": 1}}, &[]).unwrap();
+    assert!(small.most_growth().unwrap() < 100);
+}

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use bson::Document;
 use docdb::{
-    Context, document::with_id, error::code, expr::Variables, query::Filter, sort::Sort,
-    update::Update as Change,
+    Context, document::with_id, expr::Variables, query::Filter, sort::Sort, update::Update as Change,
 };
 use redb::ReadableTable;
 
@@ -18,6 +16,7 @@ use crate::{
         route::Route,
         view::{Search, View},
     },
+    refuse_growth,
 };
 
 /// Which documents a write is about.
@@ -131,7 +130,8 @@ pub(super) fn update_in(
         };
         if let Some(after) = after {
             if let Some(largest) = update.largest {
-                refuse_growth(&before, &after, largest)?;
+                let size = |document| Ok::<_, DatabaseError>(encode(document)?.as_bytes().len());
+                refuse_growth(size(&before)?, size(&after)?, largest)?;
             }
             target.replace(collection, &before, after, kind)?;
             updated.modified += 1;
@@ -150,18 +150,6 @@ pub(super) fn update_in(
         updated.document = (update.returns == Some(ReturnedDocument::After)).then_some(document);
     }
     Ok(WriteDone::Updated(Box::new(updated)))
-}
-
-/// Refuses a document that is larger than `largest` bytes, and than it was.
-fn refuse_growth(before: &Document, after: &Document, largest: usize) -> Result<()> {
-    let size = encode(after)?.as_bytes().len();
-    if size <= largest || size <= encode(before)?.as_bytes().len() {
-        return Ok(());
-    }
-    Err(DatabaseError::Refused(docdb::Error::new(
-        code::BSON_OBJECT_TOO_LARGE,
-        format!("the document would have {size} bytes, and may grow to {largest}"),
-    )))
 }
 
 /// Whether an update meets a lock: then it waits with all that it would change, since what it has changed already it would change
