@@ -362,17 +362,8 @@ fn closed() -> DatabaseError {
 
 /// The writer answered something else than what it was asked for. Whatever it did, it is not what the caller would take it for.
 fn mixed_up(done: &WriteDone) -> DatabaseError {
-    let kind = match done {
-        WriteDone::Done => "done",
-        WriteDone::Was(_) => "was",
-        WriteDone::Inserted(_) => "inserted",
-        WriteDone::Updated(_) => "updated",
-        WriteDone::Removed(_) => "removed",
-        WriteDone::Taken(_) => "taken",
-        WriteDone::Began(_) => "began",
-        WriteDone::Locked => "locked",
-    };
-    DatabaseError::unavailable(format!("the writer answered {kind:?} to another question"))
+    let kind = done.kind();
+    DatabaseError::unavailable(format!("the writer answered another question: {kind}"))
 }
 
 /// Gives collections of an older file the index that every collection has.

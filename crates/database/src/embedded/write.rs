@@ -84,6 +84,22 @@ pub(crate) enum WriteDone {
     Locked,
 }
 
+impl WriteDone {
+    /// Which of them it is, for the log.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Done => "what was wanted is done",
+            Self::Was(_) => "whether there was what had to go",
+            Self::Inserted(_) => "what was added",
+            Self::Updated(_) => "what was updated",
+            Self::Removed(_) => "how many were removed",
+            Self::Taken(_) => "which document was taken",
+            Self::Began(_) => "which transaction began",
+            Self::Locked => "a document is locked",
+        }
+    }
+}
+
 /// Makes a write, or notes it in its transaction.
 pub(crate) fn apply(
     shared: &Shared,
