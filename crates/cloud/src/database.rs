@@ -198,14 +198,10 @@ impl Inner {
             sent.is_some().then_some(&call),
         );
         match self.make_in_time(&what, request, client, &asked).await {
-            Ok(Made {
-                answer,
-                looked,
-                wanted,
-            }) => {
-                let reply = answer.reply(action, asked.request_id());
-                let wanted = account::came_to(&mut call, &answer, looked, wanted);
-                self.tell_if_slow(&call, &wanted, &asked);
+            Ok(made) => {
+                let reply = made.answer.reply(action, asked.request_id());
+                account::came_to(&mut call, &made);
+                self.tell_if_slow(&call, &made.wanted, &asked);
                 let text = account::text(&call);
                 if let Some(sent) = sent {
                     asked.keep(shown("", sent.as_bytes()), shown("application/json", &reply.body));
@@ -235,7 +231,7 @@ impl Inner {
         asked: &CloudRequest,
     ) -> Result<Made, DatabaseRefusal> {
         let writes = account::writes(&request.operation);
-        let made = tokio::time::timeout(WITHIN, self.make(request, client, asked)).await;
+        let made = tokio::time::timeout(WITHIN, self.make(what, request, client, asked)).await;
         made.unwrap_or_else(|_| {
             let why = match writes {
                 true => wording!(
@@ -274,6 +270,7 @@ impl Inner {
     /// Does it; makes the collection first where it is missing and that is wanted.
     async fn make(
         self: &Arc<Self>,
+        what: &str,
         request: DatabaseRequest,
         client: Option<AskingClient<'_>>,
         asked: &CloudRequest,
@@ -282,13 +279,15 @@ impl Inner {
             None => None,
             Some(id) => Some(id.parse().map_err(|_| DatabaseRefusal::TransactionMissing)?),
         };
-        let wanted = account::wanted_by(&request.operation);
         let operation = self.with_ids(request.operation);
         let collection = request.collection.as_str();
         let database = &self.database_for(asked, client);
         let once = |operation| async move {
             match client {
-                Some(client) => self.once_for(&**database, client, collection, operation).await,
+                Some(client) => {
+                    self.once_for(&**database, client, collection, operation, asked)
+                        .await
+                }
                 None => {
                     let done = self.once(database, collection, operation, transaction, asked);
                     Ok(done.await?)
@@ -320,9 +319,9 @@ impl Inner {
                     self.tell_if_kept_back(collection, &answer, asked);
                 }
                 Ok(Made {
+                    wanted: account::wanted_by(&operation, &answer, looked.as_ref()),
                     answer,
                     looked,
-                    wanted,
                 })
             }
             Err(ClientError::Database(error)) => {
@@ -330,9 +329,18 @@ impl Inner {
                     asked.note(&Wording::as_is(&error));
                 }
                 if let DatabaseError::TimedOut = &error {
+                    // Of a server that is told how long it may take; here a write that is given up is not done.
+                    let perhaps = match account::writes(&operation) {
+                        true => wording!(
+                            ". On a MongoDB a part of it may have been done",
+                            "；在 MongoDB 上可能已执行了一部分"
+                        ),
+                        false => Wording::default(),
+                    };
                     asked.note(&wording!(
-                        "{collection:?}: the operation was given up: it took longer, or more rounds of loops, than it may",
-                        "{collection:?}：操作已放弃：耗时或循环次数超出了限制"
+                        "{what} was given up: it took longer, or more rounds of loops, than it may{perhaps}",
+                        "{what} 已放弃：耗时或循环次数超出了限制{perhaps}";
+                        perhaps
                     ));
                 }
                 Err(refusal(error, &operation))
@@ -555,6 +563,7 @@ fn asked_find(find: tcb::database::Find) -> database::Find {
 struct Made {
     answer: DatabaseAnswer,
     looked: Option<Looked>,
+    /// The indexes that would have served it.
     wanted: Vec<IndexSpec>,
 }
 

@@ -271,12 +271,17 @@ impl CloudRequest {
         });
     }
 
-    /// Enters what the request came to in the record of the call, if it was made from one.
-    pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
-        let (exchange, database, callee) = (self.exchange.take(), self.database.take(), self.callee.take());
+    /// What [began](Self::begin) has come to its end: it was not given up.
+    pub(crate) fn end(&mut self) {
         if let Some(under_way) = self.under_way.take() {
             under_way.end();
         }
+    }
+
+    /// Enters what the request came to in the record of the call, if it was made from one.
+    pub fn record(&mut self, what: impl Into<String>, code: impl Into<i64>, text: impl Into<String>) {
+        let (exchange, database, callee) = (self.exchange.take(), self.database.take(), self.callee.take());
+        self.end();
         let Some(call) = &self.call else { return };
         let took = self.since.elapsed();
         call.made(CloudCall {

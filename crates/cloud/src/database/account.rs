@@ -6,6 +6,8 @@ use database::{IndexSpec, Looked, WrittenIndex, indexes_for};
 use ejson::shell::to_line;
 use tcb::database::{Change, DatabaseAnswer, DatabaseOperation, DatabaseRequest};
 
+use super::Made;
+
 /// A query that looks at more documents than this, for few, is slow.
 const MANY: u64 = 1000;
 /// Characters of a query's line.
@@ -108,9 +110,16 @@ pub(super) fn line(text: &str) -> String {
     format!("{}{more}", &text[..end])
 }
 
-/// The indexes that what is asked wants.
-pub(super) fn wanted_by(operation: &DatabaseOperation) -> Vec<IndexSpec> {
-    match operation {
+/// The indexes that would have served what was asked, where none did or the one that did was slow all the same.
+pub(super) fn wanted_by(
+    operation: &DatabaseOperation,
+    answer: &DatabaseAnswer,
+    looked: Option<&Looked>,
+) -> Vec<IndexSpec> {
+    let Some(looked) = looked.filter(|looked| looked.index.is_none() || is_slow(looked, answer)) else {
+        return Vec::new();
+    };
+    let mut wanted = match operation {
         DatabaseOperation::Find(find) => indexes_for(&find.filter, find.sort.as_ref()),
         DatabaseOperation::Update { filter, .. } | DatabaseOperation::Remove { filter, .. } => {
             indexes_for(filter, None)
@@ -123,37 +132,37 @@ pub(super) fn wanted_by(operation: &DatabaseOperation) -> Vec<IndexSpec> {
             indexes_for(filter.unwrap_or(&Document::new()), sort)
         }
         _ => Vec::new(),
-    }
+    };
+    // An index that was used and was slow all the same is no mend.
+    wanted.retain(|index| looked.index.as_ref() != Some(&index.name));
+    wanted
 }
 
-/// Enters what came of it; gives the indexes that would have served it, where it was not served.
-pub(super) fn came_to(
-    call: &mut DatabaseCall,
-    answer: &DatabaseAnswer,
-    looked: Option<Looked>,
-    mut wanted: Vec<IndexSpec>,
-) -> Vec<IndexSpec> {
-    call.found = match answer {
+/// Whether it looked at many documents, for few.
+fn is_slow(looked: &Looked, answer: &DatabaseAnswer) -> bool {
+    looked.documents > MANY && looked.documents / 10 >= found(answer).unwrap_or_default()
+}
+
+/// How many documents it found, added or changed.
+fn found(answer: &DatabaseAnswer) -> Option<u64> {
+    match answer {
         DatabaseAnswer::Inserted(ids) => Some(ids.len() as u64),
         DatabaseAnswer::Documents(documents) => Some(documents.len() as u64),
         DatabaseAnswer::Counted(count) => Some(*count),
         DatabaseAnswer::Updated { updated, .. } => Some(*updated),
         DatabaseAnswer::Removed(removed) => Some(*removed),
         _ => None,
-    };
-    let Some(looked) = looked else {
-        return Vec::new();
-    };
-    call.slow = looked.documents > MANY && looked.documents / 10 >= call.found.unwrap_or_default();
-    if looked.index.is_some() && !call.slow {
-        wanted.clear();
     }
-    // An index that was used and was slow all the same is no mend.
-    wanted.retain(|index| looked.index.as_ref() != Some(&index.name));
-    call.wanted = wanted.iter().map(wanted_index).collect();
+}
+
+/// Enters what came of it.
+pub(super) fn came_to(call: &mut DatabaseCall, made: &Made) {
+    call.found = found(&made.answer);
+    let Some(looked) = &made.looked else { return };
+    call.slow = is_slow(looked, &made.answer);
+    call.wanted = made.wanted.iter().map(wanted_index).collect();
     call.looked = Some(looked.documents);
-    call.index = looked.index;
-    wanted
+    call.index.clone_from(&looked.index);
 }
 
 fn wanted_index(index: &IndexSpec) -> WantedIndex {

@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, RawDocumentBuf, doc};
 use calls::{Calls, Note};
 use database::{ClientDatabase, ClientError, Database, DatabaseError, Find, Looked, toml_key};
+use ejson::shell::to_line;
 use rules::{Level, Permission};
 use tcb::{
     Envelope, SdkReply,
@@ -53,10 +54,10 @@ impl Documents {
         let what = title(call.operation, &request.collection);
         asked.begin(&what, account::writes(&request.operation), None);
         let made = self.0.make_in_time(&what, request, Some(client), &asked).await;
-        asked.record(what, 0, "");
+        asked.end();
         let made = made?;
-        let wanted = account::came_to(&mut call, &made.answer, made.looked, made.wanted);
-        self.0.tell_if_slow(&call, &wanted, &asked);
+        account::came_to(&mut call, &made);
+        self.0.tell_if_slow(&call, &made.wanted, &asked);
         Ok(made.answer)
     }
 }
@@ -69,6 +70,7 @@ impl Inner {
         asking: AskingClient<'_>,
         collection: &str,
         operation: DatabaseOperation,
+        asked: &CloudRequest,
     ) -> Result<(DatabaseAnswer, Option<Looked>), ClientError> {
         let client = ClientDatabase {
             database,
@@ -87,7 +89,8 @@ impl Inner {
                     ..asked_find(find)
                 };
                 let found = client.find(collection, find).await?;
-                (listed(found.documents, MOST_FOUND)?, found.looked)
+                let documents = self.listed(found.documents, MOST_FOUND, collection, asked)?;
+                (documents, found.looked)
             }
             DatabaseOperation::Count(filter) => {
                 let counted = client.count(collection, filter).await?;
@@ -95,7 +98,8 @@ impl Inner {
             }
             DatabaseOperation::Aggregate(stages) => {
                 let found = client.aggregate(collection, stages).await?;
-                (listed(found.documents, MOST_AGGREGATED)?, found.looked)
+                let documents = self.listed(found.documents, MOST_AGGREGATED, collection, asked)?;
+                (documents, found.looked)
             }
             DatabaseOperation::Remove { filter, many } => {
                 let removed = client.remove(collection, filter, many).await?;
@@ -146,6 +150,38 @@ impl Inner {
 }
 
 impl Inner {
+    /// The documents as an answer. Where they are too large for one, that is told once with the largest: others wrote it, perhaps, and
+    /// whoever asks cannot look. Some of them in place of the error would be taken for all that there are.
+    fn listed(
+        &self,
+        documents: Vec<RawDocumentBuf>,
+        most: usize,
+        collection: &str,
+        asked: &CloudRequest,
+    ) -> Result<DatabaseAnswer, DatabaseError> {
+        let size_of = |document: &RawDocumentBuf| document.as_bytes().len();
+        let size: usize = documents.iter().map(size_of).sum();
+        if size <= most {
+            return Ok(DatabaseAnswer::Documents(documents));
+        }
+        let largest = documents.iter().max_by_key(|document| size_of(document));
+        if let Some(largest) = largest
+            && let Some(id) = largest.get("_id").ok().flatten()
+        {
+            let id = to_line(&Bson::try_from(id).unwrap_or(Bson::Null));
+            let id = account::line(&id);
+            if self.tells_first(format!("{collection} {id} is large")) {
+                let (size, large, most) = (size >> 10, size_of(largest) >> 10, most >> 20);
+                asked.note(&wording!(
+                    "a query of {collection:?} gives {size} KB, and a client is given {most} MB at once: ask for fewer documents or fields. \
+                     The largest of them, with {large} KB, has the _id {id}",
+                    "对 {collection:?} 的一次查询有 {size} KB，而小程序端一次最多得到 {most} MB：请减少记录或字段。其中最大的一条 _id 为 {id}，有 {large} KB"
+                ));
+            }
+        }
+        Err(DatabaseError::AnswerTooLarge(most))
+    }
+
     /// Tells once of a collection of which a client gets nothing, though it has documents: its permission stands in WeChat's
     /// console, and in no file of the project.
     ///
@@ -224,14 +260,6 @@ fn changed(updated: database::Updated) -> (DatabaseAnswer, Option<Looked>) {
         document: None,
     };
     (answer, updated.looked)
-}
-
-fn listed(documents: Vec<bson::RawDocumentBuf>, most: usize) -> Result<DatabaseAnswer, DatabaseError> {
-    let size: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
-    if size > most {
-        return Err(DatabaseError::AnswerTooLarge(most));
-    }
-    Ok(DatabaseAnswer::Documents(documents))
 }
 
 /// The `_id` of a filter that asks for nothing else.

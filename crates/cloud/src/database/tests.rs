@@ -340,6 +340,7 @@ async fn a_client_gets_fewer_rounds_of_loops_than_a_function() {
     let inner = &asked.documents.0;
     let refused = inner
         .make(
+            "database c op",
             request.clone(),
             Some(AskingClient::web(&caller, HERE)),
             &by_client,
@@ -348,6 +349,46 @@ async fn a_client_gets_fewer_rounds_of_loops_than_a_function() {
     assert_eq!(refused.map(drop), Err(DatabaseRefusal::Timeout));
     let told = asked.told();
     assert!(told[0].contains("more rounds of loops"), "{told:?}");
-    let made = inner.make(request, None, &asked.by_a_function()).await;
+    let made = inner
+        .make("database c op", request, None, &asked.by_a_function())
+        .await;
     assert!(made.is_ok());
+}
+
+/// Whoever asks cannot look at what others wrote; the log says which document it is, once.
+#[tokio::test]
+async fn an_answer_that_is_too_large_for_a_client_is_told_with_the_largest_document() {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    database.create_collection("c").await.unwrap();
+    let documents =
+        [("a", 300), ("b", 500), ("c", 400)].map(|(id, size)| doc! {"_id": id, "t": "x".repeat(size << 10)});
+    database.insert("c", documents.to_vec(), None).await.unwrap();
+    let asked = Asked::of(Arc::new(database)).await;
+    let caller = Caller::of_openid("o");
+    let get = async |limit| {
+        let find = tcb::database::Find {
+            filter: doc! {},
+            sort: Some(doc! {"_id": 1}),
+            projection: None,
+            skip: 0,
+            limit,
+        };
+        let by_client = CloudRequest::of_client(asked.calls.clone(), "r".to_owned(), caller.owner());
+        let client = AskingClient::web(&caller, HERE);
+        let request = request(DatabaseAction::Get, DatabaseOperation::Find(find));
+        asked.documents.answer_for(request, client, by_client).await
+    };
+    assert!(matches!(get(2).await, Ok(DatabaseAnswer::Documents(found)) if found.len() == 2));
+    assert_eq!(asked.told(), [""; 0]);
+    let refused = get(20).await.unwrap_err();
+    assert_eq!(refused, DatabaseRefusal::ResultTooLarge(1));
+    assert!(
+        refused.text().contains("ask for fewer documents or fields"),
+        "{}",
+        refused.text()
+    );
+    let told = asked.told();
+    assert!(told[0].contains("with 500 KB, has the _id \"b\""), "{told:?}");
+    assert_eq!(get(20).await, Err(DatabaseRefusal::ResultTooLarge(1)));
+    assert_eq!(asked.told(), [""; 0]);
 }
