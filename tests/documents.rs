@@ -101,6 +101,23 @@ async fn a_client_reads_and_writes_what_is_its_own() {
         json!({"query": {"title": "b"}, "data": {"$set": {"title": "c"}}, "multi": true, "merge": true});
     let answer = database(&dev, &alice, "modifyDocument", "diary", change).await;
     assert_eq!(answer["data"]["updated"], 0);
+    // What was forgotten is not taken for all of it.
+    for (action, fields) in [
+        ("removeDocument", json!({"multi": true})),
+        ("deleteDocument", json!({"multi": true})),
+        (
+            "modifyDocument",
+            json!({"data": {"$set": {"title": "c"}}, "multi": true, "merge": true}),
+        ),
+    ] {
+        let answer = database(&dev, &alice, action, "diary", fields).await;
+        assert_eq!(answer["code"], "INVALID_PARAM", "{answer}");
+        assert!(
+            answer["message"].as_str().unwrap().contains("`query`"),
+            "{answer}"
+        );
+        assert_eq!(titles(&dev, &alice, "diary", json!({})).await, ["a"]);
+    }
     let answer = database(
         &dev,
         &alice,

@@ -749,13 +749,19 @@ var Query = class _Query {
   update(options) {
     return this.call("update", options, async (api) => {
       const data = text(update(changed(api, options)));
-      const answer = await this.ask("modifyDocument", this, { data, merge: true, upsert: false, multi: true });
+      const answer = await this.ask("modifyDocument", this, {
+        query: this.said.query || "{}",
+        data,
+        merge: true,
+        upsert: false,
+        multi: true
+      });
       return { stats: { updated: answer.data.updated } };
     });
   }
   remove(options) {
     return this.call("remove", options, async () => {
-      const { data } = await this.ask("removeDocument", this, { multi: true });
+      const { data } = await this.ask("removeDocument", this, { query: this.said.query || "{}", multi: true });
       return { stats: { removed: data.deleted } };
     });
   }

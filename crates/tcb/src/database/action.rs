@@ -71,4 +71,18 @@ impl DatabaseAction {
             _ => return None,
         })
     }
+
+    /// Whether it changes or removes the documents that its `query` finds: without one all of them, as SDKs have it.
+    #[must_use]
+    pub const fn changes_what_is_found(self) -> bool {
+        matches!(
+            self,
+            Self::Modify
+                | Self::Update
+                | Self::ModifyAndReturn
+                | Self::Remove
+                | Self::UpdateInTransaction
+                | Self::RemoveInTransaction
+        )
+    }
 }
