@@ -91,7 +91,7 @@ impl Inner {
             ..Find::default()
         };
         let found = self.find(collection, find, None).await?.documents;
-        let id = |document: &bson::RawDocumentBuf| Some(Bson::try_from(document.get("_id").ok()??).ok()?);
+        let id = |document: &bson::RawDocumentBuf| Bson::try_from(document.get("_id").ok()??).ok();
         Ok(found.iter().filter_map(id).collect())
     }
 
