@@ -44,19 +44,26 @@ fn packed() -> TempDir {
 #[test]
 fn the_packed_binary_runs_in_an_empty_folder_with_node_alone() {
     let out = packed();
+    let film = out.path().join("film");
     let mut script = isolated(Command::new("node"));
-    script.arg(root().join("packaging/npm/try.mjs")).arg(out.path());
+    script
+        .arg(root().join("packaging/npm/try.mjs"))
+        .arg(out.path())
+        .arg("--film")
+        .arg(&film);
     let (output, told, err) = run(&mut script);
     assert!(output.status.success(), "{told}{err}");
     for step in [
         &format!("installed: yunqiao {}", env!("CARGO_PKG_VERSION")),
         "ready http://127.0.0.1:",
-        "the first call: {\"openid\":",
+        "the first call in the console",
+        "a call: {\"openid\":",
         "ended",
         "without its binary it says how to get it",
     ] {
         assert!(told.contains(step), "{step}: {told}{err}");
     }
+    assert_eq!(fs::read_dir(film).unwrap().count(), 4, "{told}");
 
     let platform = fs::read_dir(out.path())
         .unwrap()
